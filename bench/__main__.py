@@ -1,7 +1,8 @@
 """`python -m bench`: measure, print the table, write JSON. A benchmark, never a test.
 
-Rules of this file: a figure below 80 % of its target is marked MISSED; a figure that could not be measured says why
-and the others go on. Quote ratios from one run: the limit beside a figure was measured minutes before it.
+Rules of this file: a figure below 80 % of its target is marked MISSED; a figure that could not be measured
+says why and the others go on. Quote ratios from one run: the limit beside a figure was measured minutes
+before it.
 """
 
 import argparse

@@ -1,8 +1,10 @@
-"""Calls of DynamoDB that one core makes in a second: our client beside boto3's, against the same `tailrace serve`.
+"""Calls of DynamoDB that one core makes in a second: our client beside boto3's, against the same
+`tailrace serve`.
 
-Rules of this file: a second is one of this process's CPU, so that neither the server nor whoever else runs here counts. boto3 has threads, ours has tasks of one
-uvloop, as a worker has; both as many calls at once, each of them a put or a get of one small item. They take turns, in the same run, and the best turn of
-each counts: their ratio means something on any machine.
+Rules of this file: a second is one of this process's CPU, so that neither the server nor whoever else runs
+here counts. boto3 has threads, ours has tasks of one uvloop, as a worker has; both as many calls at once,
+each of them a put or a get of one small item. They take turns, in the same run, and the best turn of each
+counts: their ratio means something on any machine.
 """
 
 import asyncio
@@ -31,7 +33,9 @@ ACCOUNT = {
 
 
 def figures(quick: bool) -> Iterator[tuple[str, float]]:
-    """Calls that a second of this process's CPU makes, of both clients, and how many times as many ours makes."""
+    """Calls that a second of this process's CPU makes, of both clients, and how many times as many ours
+    makes.
+    """
     os.sched_setaffinity(0, LOAD_CORE)
     os.environ.update(ACCOUNT)
     seconds, turns = (0.5, 3) if quick else (2.0, 5)
@@ -78,8 +82,11 @@ def _boto3(access: Access, operation: str, seconds: float) -> float:
     from botocore.config import Config
 
     client: Any = boto3.client(
-        "dynamodb", endpoint_url=access.endpoint_url, region_name=access.region, config=Config(max_pool_connections=AT_ONCE)
-    )  # fmt: skip
+        "dynamodb",
+        endpoint_url=access.endpoint_url,
+        region_name=access.region,
+        config=Config(max_pool_connections=AT_ONCE),
+    )
     name, given = OPERATIONS[operation]
     method = getattr(client, name)
     method(TableName=TABLE, **given)

@@ -1,7 +1,8 @@
 """What checksums cost: the processor time of a request with them and without.
 
-Rules of this file: two servers side by side, asked in turn with the very same requests; what counts is the time that the server's process used, because a
-busy machine makes a rate of single runs differ by more than this is about.
+Rules of this file: two servers side by side, asked in turn with the very same requests; what counts is the
+time that the server's process used, because a busy machine makes a rate of single runs differ by more than
+this is about.
 """
 
 import os

@@ -1,7 +1,8 @@
 """Delivery that waits for others: many calls beside each other, of few items.
 
-Rules of this file: in one process, as delivery_figures.py. The limit of ten items is ten coroutines that do nothing but wait: it is what the
-loop's own clock makes of a millisecond. What a queue grants is what calls without delivery, none of them throttled, reach, less the tenth.
+Rules of this file: in one process, as delivery_figures.py. The limit of ten items is ten coroutines that do
+nothing but wait: it is what the loop's own clock makes of a millisecond. What a queue grants is what calls
+without delivery, none of them throttled, reach, less the tenth.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Delivery in one process: the rate through one mapping, and the time from a put to its handler.
 
-Rules of this file: the embedded engine on a data directory with `serve`'s defaults, the production worker, no HTTP.
-The limit is decoding the event and calling a function, with nothing in between.
+Rules of this file: the embedded engine on a data directory with `serve`'s defaults, the production worker, no
+HTTP. The limit is decoding the event and calling a function, with nothing in between.
 """
 
 import asyncio
@@ -52,7 +52,9 @@ def figures(quick: bool) -> Iterator[tuple[str, float]]:
 
 
 def _decode_and_call(count: int, filters: tuple[Pattern, ...] = ()) -> float:
-    """Records a second: parse a Lambda event of 100 records of 966 bytes and hand what the filters match to a function."""
+    """Records a second: parse a Lambda event of 100 records of 966 bytes and hand what the filters match to a
+    function.
+    """
     image = orjson.dumps({**item(1), "more": {"S": "y" * 120}})
     keys = orjson.dumps({"pk": item(1)["pk"], "sk": item(1)["sk"]})
     records = [
@@ -99,7 +101,9 @@ async def _delivery(count: int, filters: tuple[Pattern, ...] = ()) -> float:
 
 
 async def _fan_out(count: int, quick: int, slow: int = 0) -> float:
-    """Records a second that each quick handler gets, beside the other quick ones and slow ones of 100 records a second."""
+    """Records a second that each quick handler gets, beside the other quick ones and slow ones of 100 records
+    a second.
+    """
     seen = [0] * quick
     done = asyncio.Event()
     app = App("bench")

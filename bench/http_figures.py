@@ -1,7 +1,7 @@
 """Figures over HTTP: what one core of server does for clients on the other.
 
-Rules of this file: `serve`'s defaults, full validation, a NEW_AND_OLD_IMAGES stream, 300-byte items with distinct
-keys. Each operation runs against Tailrace, the limit and the peers with the very same requests.
+Rules of this file: `serve`'s defaults, full validation, a NEW_AND_OLD_IMAGES stream, 300-byte items with
+distinct keys. Each operation runs against Tailrace, the limit and the peers with the very same requests.
 """
 
 import itertools
@@ -36,12 +36,22 @@ def key(number: int) -> dict[str, dict[str, str]]:
 
 def create_table(name: str = TABLE) -> bytes:
     """The table of every figure here."""
-    return request("CreateTable", {
-        "TableName": name, "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
-        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    })  # fmt: skip
+    return request(
+        "CreateTable",
+        {
+            "TableName": name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            "KeySchema": [
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+        },
+    )
 
 
 def puts(start: int, count: int | None = None) -> Requests:
@@ -86,10 +96,19 @@ def line_puts() -> Requests:
 
     def requests(connection: int) -> Iterator[bytes]:
         return (
-            request("PutItem", {"TableName": TABLE, "Item": {
-                **item(number), "pk": {"S": f"order#{number // 10:06d}"}, "sk": {"S": f"line#{number % 10}"}}})
+            request(
+                "PutItem",
+                {
+                    "TableName": TABLE,
+                    "Item": {
+                        **item(number),
+                        "pk": {"S": f"order#{number // 10:06d}"},
+                        "sk": {"S": f"line#{number % 10}"},
+                    },
+                },
+            )
             for number in numbers
-        )  # fmt: skip
+        )
 
     return requests
 

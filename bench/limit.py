@@ -1,8 +1,8 @@
 """The limit: an HTTP server on the same libraries and the same store, without any of DynamoDB's semantics.
 
-Rules of this file: as fast as Python allows, nothing checked. It answers `put`, `get` and `query` by the target
-header; one SQLite transaction per event-loop turn. What Tailrace loses against it is the price of the semantics.
-`python -m bench.limit DIRECTORY` prints its port and serves.
+Rules of this file: as fast as Python allows, nothing checked. It answers `put`, `get` and `query` by the
+target header; one SQLite transaction per event-loop turn. What Tailrace loses against it is the price of the
+semantics. `python -m bench.limit DIRECTORY` prints its port and serves.
 """
 
 import asyncio

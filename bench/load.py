@@ -1,7 +1,8 @@
 """A fast HTTP load generator: keep-alive connections, one request in flight on each.
 
-Rules of this file: the client must not be the bottleneck, so requests are ready-made bytes and answers are looked at
-only for their status and length. Every answer that is not 200 counts as an error and the first one is shown.
+Rules of this file: the client must not be the bottleneck, so requests are ready-made bytes and answers are
+looked at only for their status and length. Every answer that is not 200 counts as an error and the first one
+is shown.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Peers that happen to be installed, measured with the very same requests.
 
-Rules of this file: nothing is installed or fetched here. `moto_server`, `ministack` and `dynalite` are started when
-they are on the path; any other server on loopback is named with `--peer-url NAME=PORT`.
+Rules of this file: nothing is installed or fetched here. `moto_server`, `ministack` and `dynalite` are
+started when they are on the path; any other server on loopback is named with `--peer-url NAME=PORT`.
 """
 
 import contextlib

@@ -1,6 +1,7 @@
 """Figures of one process: starting, importing, simulating.
 
-Rules of this file: every figure is the median of several runs of a fresh process, or of a long loop in this one.
+Rules of this file: every figure is the median of several runs of a fresh process, or of a long loop in this
+one.
 """
 
 import statistics

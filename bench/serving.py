@@ -1,6 +1,7 @@
 """Servers under test: started pinned to one core, stopped by process id.
 
-Rules of this file: a server prints its port or is given one; loopback only; its memory is read before it is stopped.
+Rules of this file: a server prints its port or is given one; loopback only; its memory is read before it is
+stopped.
 """
 
 import contextlib

@@ -1,8 +1,10 @@
-"""The longest stall: how long the worst requests hold up another client, in processor time of the server's loop.
+"""The longest stall: how long the worst requests hold up another client, in processor time of the server's
+loop.
 
-Rules of this file: a client asks for one item again and again while one of the worst requests is under way on another connection. What
-counts is the processor time that the thread of the server's loop uses between question and answer, so that a busy machine makes no stall.
-The limit is issue 10's: 100 ms. `python -m bench --only stall` prints each request's share.
+Rules of this file: a client asks for one item again and again while one of the worst requests is under way on
+another connection. What counts is the processor time that the thread of the server's loop uses between
+question and answer, so that a busy machine makes no stall. The limit is issue 10's: 100 ms.
+`python -m bench --only stall` prints each request's share.
 """
 
 import gzip
@@ -169,10 +171,25 @@ def figures() -> Iterator[tuple[str, float]]:
 def tiny(count: int) -> Iterator[bytes]:
     """So many items of a few bytes."""
     for first in range(0, count, 25):
-        yield request("BatchWriteItem", {"RequestItems": {"tiny": [
-            {"PutRequest": {"Item": {"pk": {"S": f"{number % 8}"}, "sk": {"S": f"{number:x}"}, "s": {"S": "a"}}}}
-            for number in range(first, first + 25)
-        ]}})  # fmt: skip
+        yield request(
+            "BatchWriteItem",
+            {
+                "RequestItems": {
+                    "tiny": [
+                        {
+                            "PutRequest": {
+                                "Item": {
+                                    "pk": {"S": f"{number % 8}"},
+                                    "sk": {"S": f"{number:x}"},
+                                    "s": {"S": "a"},
+                                }
+                            }
+                        }
+                        for number in range(first, first + 25)
+                    ]
+                }
+            },
+        )
 
 
 def measured(server: Server) -> Iterator[tuple[str, float]]:
@@ -184,7 +201,8 @@ def measured(server: Server) -> Iterator[tuple[str, float]]:
             ask(server.port, one)
         met = beside(server, last)
         console.print(
-            f"    {name} ({met.status}): {met.longest_ms:,.1f} ms, beside it {met.asked / met.seconds:,.0f} answers/s",
+            f"    {name} ({met.status}): {met.longest_ms:,.1f} ms, beside it "
+            f"{met.asked / met.seconds:,.0f} answers/s",
             highlight=False,
         )
         whole.longest_ms = max(whole.longest_ms, met.longest_ms)

@@ -1,6 +1,8 @@
-"""What types cost: reading an item into its class, beside boto3's deserializer, and typed handlers beside raw batches.
+"""What types cost: reading an item into its class, beside boto3's deserializer, and typed handlers beside raw
+batches.
 
-Rules of this file: the same items and the same worker for both sides of a ratio, one after the other in one process.
+Rules of this file: the same items and the same worker for both sides of a ratio, one after the other in one
+process.
 """
 
 import asyncio

@@ -1,4 +1,6 @@
-"""The program of the README: a table, a handler, two writes, and what the handler saw. `python examples/hello.py`."""
+"""The program of the README: a table, a handler, two writes, and what the handler saw.
+`python examples/hello.py`.
+"""
 
 from tailrace import App, Change
 from tailrace.testing import World

@@ -1,7 +1,9 @@
-"""Aggregates per minute: what each sensor measured in each minute. `tailrace dev examples/aggregates/aggregates.py`.
+"""Aggregates per minute: what each sensor measured in each minute.
+`tailrace dev examples/aggregates/aggregates.py`.
 
-Sensors measure, and send when they have a connection: readings come late, twice, and are corrected. Each minute is told when it is over, and
-told again when a reading of it comes late; the row of a minute is replaced, so the table is always what the readings say.
+Sensors measure, and send when they have a connection: readings come late, twice, and are corrected. Each
+minute is told when it is over, and told again when a reading of it comes late; the row of a minute is
+replaced, so the table is always what the readings say.
 """
 
 import os
@@ -24,7 +26,9 @@ class Reading(Item, table=readings):
 
 @app.window(Reading, every="1m", by=Reading.sensor, at=Reading.at, lateness="10s", keep="6h")
 def by_minute(window: Window[Reading]) -> dict[str, object]:
-    """One row for each sensor and minute. A maximum could not be taken back by a projection: here it is computed anew."""
+    """One row for each sensor and minute. A maximum could not be taken back by a projection: here it is
+    computed anew.
+    """
     values = [reading.celsius for reading in window]
     return {
         "count": len(window), "lowest": min(values, default=None), "highest": max(values, default=None),
@@ -53,7 +57,9 @@ log = Log()
 
 @app.window(Reading, every="1m", length="3m", by=Reading.sensor, at=Reading.at)
 def heat(window: Window[Reading]) -> None:
-    """Three minutes, looked at every minute: told for each look at which all of at least three readings were hot."""
+    """Three minutes, looked at every minute: told for each look at which all of at least three readings were
+    hot.
+    """
     if len(window) >= 3 and all(reading.celsius > 90 for reading in window):
         log.tell(f"{window.key} is hot, {window.start:%H:%M} to {window.end:%H:%M}")
 

@@ -1,7 +1,9 @@
-"""Who changed what, and when: every change of a document leaves a line that nobody can change. `tailrace dev …/audit_trail.py`.
+"""Who changed what, and when: every change of a document leaves a line that nobody can change.
+`tailrace dev …/audit_trail.py`.
 
-The line is written on `change.transaction`, in one commit with the mark that the change was seen: each change has one line, whatever
-crashes when. `changed_fields` tells the difference of both images, and a deletion tells a person's from one by TTL.
+The line is written on `change.transaction`, in one commit with the mark that the change was seen: each change
+has one line, whatever crashes when. `changed_fields` tells the difference of both images, and a deletion
+tells a person's from one by TTL.
 """
 
 from datetime import datetime

@@ -1,6 +1,7 @@
 """A Lambda function as it was written years ago: it knows AWS's event and nothing of Tailrace.
 
-It prices orders in euros and answers AWS's partial batch response: what could not be done, and everything after it, comes again.
+It prices orders in euros and answers AWS's partial batch response: what could not be done, and everything
+after it, comes again.
 """
 
 import json

@@ -1,7 +1,9 @@
-"""One stream, three handlers of different speeds: none waits for another. `tailrace dev examples/fan_out/fan_out.py`.
+"""One stream, three handlers of different speeds: none waits for another.
+`tailrace dev examples/fan_out/fan_out.py`.
 
-Every handler has a checkpoint, retries and a lag of its own: `tailrace status` shows the three side by side. On Lambda two readers
-of one shard are the limit, and a third is throttled; here the table is read once for all of them.
+Every handler has a checkpoint, retries and a lag of its own: `tailrace status` shows the three side by side.
+On Lambda two readers of one shard are the limit, and a third is throttled; here the table is read once for
+all of them.
 """
 
 import asyncio
@@ -37,7 +39,8 @@ def revenue(batch: Batch[Order]) -> None:
 async def reserve(change: Change[Order]) -> None:
     """A tenth of a second: ask the warehouse, then take the pieces out of the stock, once for each order.
 
-    Five orders are committed together: a crash makes it ask for at most five of them again, and take none twice.
+    Five orders are committed together: a crash makes it ask for at most five of them again, and take none
+    twice.
     """
     await asyncio.sleep(0.1)
     change.transaction.update(

@@ -1,10 +1,11 @@
 """Flights as a Tailrace application: statistics and alerts, kept from the stream of changes alone.
 
-Rules of this file: what a handler writes goes through `change.transaction`, so it is applied once although a change may
-be delivered twice; adding is not idempotent, so a change counted twice would show. A DuckDB table follows the flights, if DuckDB
-is installed: `tailrace sql "select carrier, count(*) from flights group by all"`. A flight counts for its carrier, for
-the airport it leaves from until it has left, and for the airport it was to land at afterwards. Run by `tailrace demo`,
-or by hand: `tailrace dev examples/flights/app.py`.
+Rules of this file: what a handler writes goes through `change.transaction`, so it is applied once although a
+change may be delivered twice; adding is not idempotent, so a change counted twice would show. A DuckDB table
+follows the flights, if DuckDB is installed:
+`tailrace sql "select carrier, count(*) from flights group by all"`. A flight counts for its carrier, for the
+airport it leaves from until it has left, and for the airport it was to land at afterwards. Run by
+`tailrace demo`, or by hand: `tailrace dev examples/flights/app.py`.
 """
 
 import os
@@ -23,8 +24,11 @@ app.table("alerts", pk="id", stream=None)
 
 if find_spec("duckdb") is not None:
     app.sink(
-        flights, sinks.DuckDB(os.environ.get("FLIGHTS_DUCKDB", "flights.duckdb"), "flights"), id="duckdb", batch_size=1_000
-    )  # fmt: skip
+        flights,
+        sinks.DuckDB(os.environ.get("FLIGHTS_DUCKDB", "flights.duckdb"), "flights"),
+        id="duckdb",
+        batch_size=1_000,
+    )
 
 _calls = os.environ.get("FLIGHTS_CALLS")
 _notes = os.open(_calls, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if _calls else None

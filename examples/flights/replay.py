@@ -1,9 +1,10 @@
-"""The flights as an airline's operations would write them: each flight a few writes to one item, all in order of time.
+"""The flights as an airline's operations would write them: each flight a few writes to one item, all in order
+of time.
 
-Rules of this file: nothing is invented that the data does not say. An instant is in minutes since the epoch. Every
-time of arrival in the data is local to the destination, so an arrival is its schedule plus its delay; what has no delay
-gets the instant that is said beside it. Writes of one flight never share an instant, so that sorting by instant keeps
-their order. Called by `tailrace demo`; imports nothing of tailrace.
+Rules of this file: nothing is invented that the data does not say. An instant is in minutes since the epoch.
+Every time of arrival in the data is local to the destination, so an arrival is its schedule plus its delay;
+what has no delay gets the instant that is said beside it. Writes of one flight never share an instant, so
+that sorting by instant keeps their order. Called by `tailrace demo`; imports nothing of tailrace.
 """
 
 import csv
@@ -20,7 +21,9 @@ from typing import Final
 HERE = Path(__file__).parent
 DAY: Final = 24 * 60
 ON_THE_BOARD: Final = 180
-"""A flight is written when it appears on the departure board: three hours ahead. The earliest left 43 minutes early."""
+"""A flight is written when it appears on the departure board: three hours ahead. The earliest left 43 minutes
+early.
+"""
 SUMMER: Final = (datetime(2013, 3, 10, 7, tzinfo=UTC), datetime(2013, 11, 3, 6, tzinfo=UTC))
 """Daylight saving time of 2013, as New York kept it. Other zones change one to five hours later, at night."""
 
@@ -33,7 +36,9 @@ class YearNotInstalled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """One flight as it went. Units: minutes since the epoch, minutes late; None where the data has nothing."""
+    """One flight as it went. Units: minutes since the epoch, minutes late; None where the data has
+    nothing.
+    """
 
     id: str
     carrier: str
@@ -47,7 +52,9 @@ class Flight:
 
     @property
     def outcome(self) -> str:
-        """How the flight ended: cancelled, unreported (no time of arrival), diverted (no delay on arrival), arrived."""
+        """How the flight ended: cancelled, unreported (no time of arrival), diverted (no delay on arrival),
+        arrived.
+        """
         if self.departure_delay is None:
             return "cancelled"
         if self.arrival_clock is None:
@@ -57,7 +64,9 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write of one flight. `changes` are attributes in plain values; the first write of a flight makes its item."""
+    """One write of one flight. `changes` are attributes in plain values; the first write of a flight makes
+    its item.
+    """
 
     instant: int
     flight: str
@@ -65,7 +74,7 @@ class Write:
     changes: Mapping[str, str | int]
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------------
+# ---- reading -----------------------------------------------------------------------------------------------
 
 
 def week_rows(path: Path = HERE / "week.csv.gz") -> list[dict[str, str]]:
@@ -94,7 +103,7 @@ def read_zones() -> dict[str, tuple[int, bool]]:
         return {row["faa"]: (int(row["tz"]) * 60, row["dst"] == "A") for row in csv.DictReader(file)}
 
 
-# ---- time ------------------------------------------------------------------------------------------------------------
+# ---- time --------------------------------------------------------------------------------------------------
 
 
 def minutes(instant: datetime) -> int:
@@ -127,11 +136,13 @@ def optional(text: str) -> int | None:
     return None if text in ("", "NA") else int(float(text))
 
 
-# ---- flights and their writes ----------------------------------------------------------------------------------------
+# ---- flights and their writes ------------------------------------------------------------------------------
 
 
 def read_flight(row: Row, zones: Mapping[str, tuple[int, bool]]) -> Flight:
-    """One line of the data. Date, carrier and number repeat 24 times in the year; with the origin they are unique."""
+    """One line of the data. Date, carrier and number repeat 24 times in the year; with the origin they are
+    unique.
+    """
     hour = datetime.fromisoformat(row["time_hour"].replace("Z", "+00:00"))
     scheduled = minutes(hour) + int(row["minute"])
     arrival = optional(row["arr_time"])
@@ -150,9 +161,10 @@ def read_flight(row: Row, zones: Mapping[str, tuple[int, bool]]) -> Flight:
 
 
 def ending(flight: Flight, departure: int, zone: tuple[int, bool]) -> int:
-    """When a flight that left was closed. The schedule plus the delay; for one that was diverted, when the clocks of
-    its destination next showed the time it did arrive; for one never reported, its schedule plus the delay it left
-    with."""
+    """When a flight that left was closed. The schedule plus the delay; for one that was diverted, when the
+    clocks of its destination next showed the time it did arrive; for one never reported, its schedule plus
+    the delay it left with.
+    """
     if flight.arrival_delay is not None:
         return flight.scheduled_arrival + flight.arrival_delay
     if flight.arrival_clock is not None:
@@ -161,12 +173,17 @@ def ending(flight: Flight, departure: int, zone: tuple[int, bool]) -> int:
 
 
 def writes_of(flight: Flight, zone: tuple[int, bool]) -> Iterator[Write]:
-    """The two or three writes of one flight. A cancellation is written at the time of departure: the data says no
-    more than that the flight did not go."""
+    """The two or three writes of one flight. A cancellation is written at the time of departure: the data
+    says no more than that the flight did not go.
+    """
     described: dict[str, str | int] = {
-        "status": "scheduled", "carrier": flight.carrier, "origin": flight.origin,
-        "destination": flight.destination, "scheduled": flight.scheduled, "scheduled_arrival": flight.scheduled_arrival,
-    }  # fmt: skip
+        "status": "scheduled",
+        "carrier": flight.carrier,
+        "origin": flight.origin,
+        "destination": flight.destination,
+        "scheduled": flight.scheduled,
+        "scheduled_arrival": flight.scheduled_arrival,
+    }
     yield Write(flight.scheduled - ON_THE_BOARD, flight.id, True, described)
     if flight.departure_delay is None:
         yield Write(flight.scheduled, flight.id, False, {"status": "cancelled"})

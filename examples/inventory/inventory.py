@@ -1,8 +1,10 @@
-"""Inventory with alerts: sales take from the stock, and whoever orders anew hears of it once. `tailrace dev …/inventory.py`.
+"""Inventory with alerts: sales take from the stock, and whoever orders anew hears of it once.
+`tailrace dev …/inventory.py`.
 
-A sale changes the stock on `change.transaction`, with the condition that there is enough: the condition, the stock and the mark of the
-sale are one commit, so nothing is sold twice and nothing below zero. A sale that cannot be taken is parked until there is stock again.
-The alert compares the item before and after: it is about the moment when the stock falls below its minimum, not about being there.
+A sale changes the stock on `change.transaction`, with the condition that there is enough: the condition, the
+stock and the mark of the sale are one commit, so nothing is sold twice and nothing below zero. A sale that
+cannot be taken is parked until there is stock again. The alert compares the item before and after: it is
+about the moment when the stock falls below its minimum, not about being there.
 """
 
 from typing import Any
@@ -60,7 +62,9 @@ def take(change: Change[Sale]) -> None:
 
 @app.on(Stock, where=(new(Stock.pieces) < new(Stock.minimum)) & ~(old(Stock.pieces) < old(Stock.minimum)))
 def running_low(change: Change[Stock]) -> dict[str, object]:
-    """What is returned goes to this handler's sink: one alert each time that the stock falls below its minimum."""
+    """What is returned goes to this handler's sink: one alert each time that the stock falls below its
+    minimum.
+    """
     return {"order": change.new.sku, "left": change.new.pieces, "because of": change.event_id}
 
 

@@ -1,7 +1,9 @@
-"""A search index beside a table, kept in step: full text in SQLite. `tailrace dev examples/search_index/search_index.py`.
+"""A search index beside a table, kept in step: full text in SQLite.
+`tailrace dev examples/search_index/search_index.py`.
 
-The index keeps, for every article, the sequence number of the change that it shows, and takes no older one. So a change that comes twice,
-or late after a crash, does no harm, and deletions leave a tombstone. A batch is one transaction of SQLite: all of it, or it comes again.
+The index keeps, for every article, the sequence number of the change that it shows, and takes no older one.
+So a change that comes twice, or late after a crash, does no harm, and deletions leave a tombstone. A batch is
+one transaction of SQLite: all of it, or it comes again.
 """
 
 import re
@@ -28,7 +30,9 @@ class Article(Item, table=articles):
 
 
 class Index:
-    """The index. Shape: `shown` has the sequence number of each article's last change; without a title it is deleted."""
+    """The index. Shape: `shown` has the sequence number of each article's last change; without a title it is
+    deleted.
+    """
 
     def __init__(self, path: str) -> None:
         self._file = sqlite3.connect(path, check_same_thread=False)

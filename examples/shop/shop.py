@@ -1,7 +1,8 @@
-"""A shop on one table: typed entities, an index, predicates, dependencies, a projection, a window, a batch. `tailrace dev examples/shop/shop.py`.
+"""A shop on one table: typed entities, an index, predicates, dependencies, a projection, a window, a batch.
+`tailrace dev examples/shop/shop.py`.
 
-Rules of this file: the normative form of the API: what is written here is how an application is written, and it is checked
-by mypy --strict and pyright. Tested by test_shop.py beside it.
+Rules of this file: the normative form of the API: what is written here is how an application is written, and
+it is checked by mypy --strict and pyright. Tested by test_shop.py beside it.
 """
 
 from collections import Counter
@@ -108,7 +109,9 @@ def cheaper(change: Change[Order]) -> None:
 
 @app.on(Order.inserted)
 def latest(change: Change[Order], db: Annotated[Client, Depends(app.client)]) -> None:
-    """Keep the three newest orders of each country: what is read is what there is now, what is written is committed once."""
+    """Keep the three newest orders of each country: what is read is what there is now, what is written is
+    committed once.
+    """
     country = change.new.country
     newest = db.query(Order, index="by_country", country=country, reverse=True, limit=3)
     change.transaction.put(Latest(of=country, orders=[order.id for order in newest]))
@@ -116,13 +119,17 @@ def latest(change: Change[Order], db: Annotated[Client, Depends(app.client)]) ->
 
 @app.projection(by=Order.country, version=2)
 def sales(total: Decimal, order: Order, sign: int) -> Decimal:
-    """What is sold in each country. The old image comes with −1, under its old country; the new one with +1."""
+    """What is sold in each country. The old image comes with −1, under its old country; the new one with
+    +1.
+    """
     return total + sign * order.total
 
 
 @app.window(Order, every="1m", by=Order.country, at=Order.placed_at, lateness="5m")
 def spike(window: Window[Order]) -> dict[str, object] | None:
-    """Tell of a minute in which a country placed ten orders or more; what is returned goes to this handler's sink."""
+    """Tell of a minute in which a country placed ten orders or more; what is returned goes to this handler's
+    sink.
+    """
     if len(window) < 10:
         return None
     return {"country": window.key, "minute": window.start, "orders": len(window)}

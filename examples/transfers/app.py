@@ -1,10 +1,12 @@
-"""Account transfers as changes: each is applied once, and the balances agree to the cent, whatever is killed when.
+"""Account transfers as changes: each is applied once, and the balances agree to the cent, whatever is killed
+when.
 
     tailrace dev examples/transfers/app.py
     python examples/transfers/send.py 1000        in another terminal: a thousand transfers
 
-A transfer is an item that is written once. Its change moves the money in `change.transaction`: both accounts and the mark of the
-transfer are one commit, so a repeated delivery moves nothing. Kill the process as often as you like.
+A transfer is an item that is written once. Its change moves the money in `change.transaction`: both accounts
+and the mark of the transfer are one commit, so a repeated delivery moves nothing. Kill the process as often
+as you like.
 """
 
 from decimal import Decimal
@@ -34,7 +36,9 @@ def move(change: Change) -> None:
 
 @app.batch(accounts, batch_size=1_000)
 def invariant(batch: Batch) -> None:
-    """Say what has moved since this process began: between accounts money only moves, so the sum is nothing."""
+    """Say what has moved since this process began: between accounts money only moves, so the sum is
+    nothing.
+    """
     for change in batch:
         before = change.old["balance"] if change.old else OPENING
         after = change.new["balance"] if change.new else OPENING

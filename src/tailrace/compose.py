@@ -1,7 +1,7 @@
 """The composition root: the only place that picks implementations and joins the parts.
 
-Rules of this file: no behaviour of its own. `open_engine` for whoever only reads, `Node` for everything that `tailrace serve` and `dev` run in one process;
-an app's worker is joined in compose_worker.py.
+Rules of this file: no behaviour of its own. `open_engine` for whoever only reads, `Node` for everything that
+`tailrace serve` and `dev` run in one process; an app's worker is joined in compose_worker.py.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def open_engine(options: EngineOptions, reached: PointReached = pass_by) -> Open
     return OpenEngine(options, clock, reached)
 
 
-# ---- applications ------------------------------------------------------------------------------------------------------
+# ---- applications ------------------------------------------------------------------------------------------
 
 
 def incarnation() -> str:
@@ -47,7 +47,9 @@ def incarnation() -> str:
 
 
 def create_tables(app: "App", engine: Engine) -> None:
-    """Make the app's tables where they are not there yet. Raises: SettingsError when one is there and differs."""
+    """Make the app's tables where they are not there yet. Raises: SettingsError when one is there and
+    differs.
+    """
     from tailrace.sources.app_tables import (
         create_tables as create,
     )  # with it comes the app, which `serve` needs not
@@ -55,7 +57,7 @@ def create_tables(app: "App", engine: Engine) -> None:
     create(app, engine)
 
 
-# ---- a node ------------------------------------------------------------------------------------------------------------
+# ---- a node ------------------------------------------------------------------------------------------------
 
 
 class Node(node.Node):
@@ -92,12 +94,16 @@ def _runner() -> "type[ProcessRunner]":
 
 
 CHOICES: Final = node.Choices(open_engine, create_tables, _worker, _runner)
-"""What nodes run. What only an app or Lambda's API needs is loaded when there is one: the start is measured."""
+"""What nodes run. What only an app or Lambda's API needs is loaded when there is one: the start is
+measured.
+"""
 
 
 @asynccontextmanager
 async def running_worker(app: "App", options: EngineOptions) -> AsyncIterator[Engine]:
-    """An engine and the app's worker without a server, for benchmarks and tools; drained at the end of the block."""
+    """An engine and the app's worker without a server, for benchmarks and tools; drained at the end of the
+    block.
+    """
     from tailrace.compose_worker import WorkerOptions, build_worker
 
     engine = open_engine(options)

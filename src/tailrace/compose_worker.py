@@ -1,7 +1,7 @@
 """How the worker of an app is joined: which source, stores, sinks and services it gets.
 
-Rules of this file: it picks and joins, and has no behaviour; everything that handlers need is imported here, so that who only serves loads none of it.
-Called by `compose` and by the test world.
+Rules of this file: it picks and joins, and has no behaviour; everything that handlers need is imported here,
+so that who only serves loads none of it. Called by `compose` and by the test world.
 """
 
 from collections import ChainMap
@@ -51,8 +51,9 @@ RENEWAL_MS: Final = LEASE_DURATION_MS // 3
 class WorkerOptions(Struct, frozen=True):
     """How a worker runs.
 
-    Shape:   `overrides` stand for providers of Depends, those of the app without any; `in_processes` gives functions processes of their own; `tallies` go on
-             being counted; the app `changes` when it will be told to declare something else.
+    Shape:   `overrides` stand for providers of Depends, those of the app without any; `in_processes` gives
+             functions processes of their own; `tallies` go on being counted; the app `changes` when it will
+             be told to declare something else.
     """
 
     owner: str
@@ -67,7 +68,9 @@ class WorkerOptions(Struct, frozen=True):
 
 
 class Ground(Struct, frozen=True):
-    """What an app's worker stands on. Shape: `remote` is the DynamoDB of `app.transactions`; marks and effects are kept there, all else in `parts.state`."""
+    """What an app's worker stands on. Shape: `remote` is the DynamoDB of `app.transactions`; marks and
+    effects are kept there, all else in `parts.state`.
+    """
 
     app: App
     engine: Engine
@@ -113,15 +116,22 @@ def build_worker(
 
     def crew(worker: Worker) -> Crew:
         return Crew(
-            redriver=_redriver(ground, maker, worker), courier=_courier(ground, worker, changes=options.changes), projector=_projector(ground, builds, maker),
-            windows=tuple(windows.values()), declared=declared.read, withdrawn=runners.withdraw, ended=partial(_end, ground, runners, options.owner),
-        )  # fmt: skip
+            redriver=_redriver(ground, maker, worker),
+            courier=_courier(ground, worker, changes=options.changes),
+            projector=_projector(ground, builds, maker),
+            windows=tuple(windows.values()),
+            declared=declared.read,
+            withdrawn=runners.withdraw,
+            ended=partial(_end, ground, runners, options.owner),
+        )
 
     doors = Doors(
         source_of=lambda table: around.source(EmbeddedSource(engine, table.name, table.only_stream)),
-        sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)), code_version_of=code_version, last_sequence=lambda: engine.last_sequence,
+        sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)),
+        code_version_of=code_version,
+        last_sequence=lambda: engine.last_sequence,
         besides=maker.besides,
-    )  # fmt: skip
+    )
     habits = Habits(owner, options.discovery_ms, options.renewal_ms, engine.settings.retention_ms)
     return Worker(app, parts, doors, habits, crew)
 
@@ -134,8 +144,12 @@ async def _end(ground: Ground, runners: Runners, owner: str) -> None:
 
 
 def _needed(
-    app: App, engine: Engine, flushed: Callable[[], Awaitable[None]], remote: tuple[Any, str] | None, overrides: Overrides | None,
-) -> Dependencies:  # fmt: skip
+    app: App,
+    engine: Engine,
+    flushed: Callable[[], Awaitable[None]],
+    remote: tuple[Any, str] | None,
+    overrides: Overrides | None,
+) -> Dependencies:
     """What handlers depend on, the clients of `app.client` among it."""
     clients = providers_of_clients(
         app, lambda: EngineDoor(engine, flushed) if remote is None else DynamoDbDoor(remote[0])
@@ -147,15 +161,23 @@ def _needed(
 def _windows_of(ground: Ground) -> dict[str, Windows]:
     """Who keeps the windows of each mapping that has them, by the mapping's id."""
     app, engine, declared = ground.app, ground.engine, ground.declared
-    # Of the engine's own state: the test world asks whether windows are over, and looking must not use up the faults that it injects.
+    # Of the engine's own state: the test world asks whether windows are over, and looking must not use up the
+    # faults that it injects.
     settled = partial(settled_until, state_of(engine), EmbeddedLog(engine), engine.clock)
     return {
         mapping.id: windows_of(
-            app.name, replace(mapping, sink=declared.output(mapping)), mapping.window, target=mapping.target, needed=ground.needed,
-            account=declared.account, parts=ground.parts, watermark=partial(settled, MappingName(app.name, mapping.id, mapping.table.name)),
+            app.name,
+            replace(mapping, sink=declared.output(mapping)),
+            mapping.window,
+            target=mapping.target,
+            needed=ground.needed,
+            account=declared.account,
+            parts=ground.parts,
+            watermark=partial(settled, MappingName(app.name, mapping.id, mapping.table.name)),
         )
-        for mapping in app.mappings if mapping.window is not None
-    }  # fmt: skip
+        for mapping in app.mappings
+        if mapping.window is not None
+    }
 
 
 def _projector(ground: Ground, builds: Builds, maker: SinkMaker) -> Projector | None:
@@ -165,23 +187,36 @@ def _projector(ground: Ground, builds: Builds, maker: SinkMaker) -> Projector | 
     if not projections:
         return None
     return Projector(
-        app.name, projections, builds, items=EmbeddedItems(engine, ground.flushed), parts=ground.parts,
-        oldest=lambda each: oldest_of(state_of(engine), EmbeddedLog(engine), MappingName(app.name, each.mapping_id, each.table.name)),
+        app.name,
+        projections,
+        builds,
+        items=EmbeddedItems(engine, ground.flushed),
+        parts=ground.parts,
+        oldest=lambda each: oldest_of(
+            state_of(engine), EmbeddedLog(engine), MappingName(app.name, each.mapping_id, each.table.name)
+        ),
         besides=maker.besides,
-    )  # fmt: skip
+    )
 
 
 def _redriver(ground: Ground, maker: SinkMaker, worker: Worker) -> Redriver:
     """Who puts dead letters back."""
     of = ground.declared.mapping
     return Redriver(
-        ground.app.name, ground.parts.state, ground.engine.clock, worker, worker.sinks, lambda handler, run: maker.make(of(handler), run),
+        ground.app.name,
+        ground.parts.state,
+        ground.engine.clock,
+        worker,
+        worker.sinks,
+        lambda handler, run: maker.make(of(handler), run),
         lambda handler, sink: worker.guards.around(of(handler), sink),
-    )  # fmt: skip
+    )
 
 
 def _courier(ground: Ground, worker: Worker, *, changes: bool) -> Courier | None:
-    """Who tells destinations of dead letters; None where nothing is to be told and nothing will be declared."""
+    """Who tells destinations of dead letters; None where nothing is to be told and nothing will be
+    declared.
+    """
     declared = ground.declared
     declared.read()
     if not (declared.destinations or changes):

@@ -1,7 +1,7 @@
 """Every error that Tailrace raises, on one page.
 
-Rules of this file: whose fault it is shows in the class; the docstring is the default message and says what to do;
-a hint is a command to type. Expected outcomes (`Written`, `Failed`) are values, never exceptions.
+Rules of this file: whose fault it is shows in the class; the docstring is the default message and says what
+to do; a hint is a command to type. Expected outcomes (`Written`, `Failed`) are values, never exceptions.
 """
 
 import re
@@ -16,7 +16,8 @@ FRAME: Final = re.compile(r'File "([^"]+)", line \d+, in (\S+)')
 
 
 def fingerprint(error: str, traceback: str = "") -> str:
-    """The same for failures that look alike: the kind of error, its words without what varies, and where it was raised.
+    """The same for failures that look alike: the kind of error, its words without what varies, and where it
+    was raised.
 
     >>> fingerprint("KeyError: 'o1'") == fingerprint("KeyError: 'o2'")
     True
@@ -115,9 +116,11 @@ class StoreError(PortError):
 
 
 class DamagedData(StoreError):
-    """What is kept is not what was written: its checksum differs. `tailrace check` lists all of it; restore a copy.
+    """What is kept is not what was written: its checksum differs. `tailrace check` lists all of it; restore a
+    copy.
 
-    Shape:   a row has `table` and `key`; a record of a stream's log has `shard` and `sequence`, and `readable` are the records before it.
+    Shape:   a row has `table` and `key`; a record of a stream's log has `shard` and `sequence`, and
+             `readable` are the records before it.
     """
 
     retryable = False
@@ -181,7 +184,9 @@ class Unavailable(SinkOutage):
 
 
 class Refused(SinkError):
-    """Raise it in a handler when a change can never be accepted: it is given up at once, and not tried again."""
+    """Raise it in a handler when a change can never be accepted: it is given up at once, and not tried
+    again.
+    """
 
     retryable = False
 

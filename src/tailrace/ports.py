@@ -1,8 +1,8 @@
 """Everything that touches the world, on one page.
 
-Rules of this file: Protocols of at most five methods; values in, values out; an adapter never sleeps and never
-retries (only the machine does); each method says whether it may be repeated. Each has a memory implementation and a
-public contract check in `tailrace.testing`.
+Rules of this file: Protocols of at most five methods; values in, values out; an adapter never sleeps and
+never retries (only the machine does); each method says whether it may be repeated. Each has a memory
+implementation and a public contract check in `tailrace.testing`.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
@@ -23,7 +23,6 @@ from tailrace.streams.windows import WindowInvoke
 __all__ = [
     "Action",
     "ArchiveStore",
-    "RecordBatch",
     "Blob",
     "Clock",
     "Commit",
@@ -39,6 +38,7 @@ __all__ = [
     "Position",
     "ProjectionStore",
     "ReadDone",
+    "RecordBatch",
     "Row",
     "Shard",
     "Sink",
@@ -63,12 +63,13 @@ class Clock(Protocol):
         """Return at that time or soon after; at once when it has passed."""
 
 
-# ---- streams ---------------------------------------------------------------------------------------------------
+# ---- streams -----------------------------------------------------------------------------------------------
 
 
 class StreamRef(Struct, frozen=True):
-    """The stream that records come from, as envelopes name it. Shape: `is_of_deleted` means that its table is gone, whatever has its name now; `generation`
-    is its number among the table's sources (leases/generation.py).
+    """The stream that records come from, as envelopes name it. Shape: `is_of_deleted` means that its table is
+    gone, whatever has its name now; `generation` is its number among the table's sources
+    (leases/generation.py).
     """
 
     arn: str
@@ -87,48 +88,61 @@ class Source(Protocol):
         """The stream's names. Raises: SourceError when there is none."""
 
     async def earlier(self) -> list[StreamRef]:
-        """Streams of the same table, and of deleted ones of its name, that have ended and can still be read, the oldest first. Repeatable."""
+        """Streams of the same table, and of deleted ones of its name, that have ended and can still be read,
+        the oldest first. Repeatable.
+        """
 
     async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
-        """Every shard that can still be read, parents before children; of the present stream unless told. Repeatable.
+        """Every shard that can still be read, parents before children; of the present stream unless told.
+        Repeatable.
 
-        Guarantee: each names its stream and its parents; a shard is listed no longer than those that descend from it.
+        Guarantee: each names its stream and its parents; a shard is listed no longer than those that descend
+                   from it.
         """
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
-        """Records with sequence > after, in order. A shard that is gone is closed; `trimmed` where something after the position is gone. May wait until there is one or the shard closes; cancellable.
+        """Records with sequence > after, in order. A shard that is gone is closed; `trimmed` where something
+        after the position is gone. May wait until there is one or the shard closes; cancellable.
 
-        Off by one: `after` is the last record that is *already* settled, 0 for the oldest. Repeatable. With limit 0 it never waits: no
-        records, and `next_after` is `after`, or the last record that is gone where that is later.
+        Off by one: `after` is the last record that is *already* settled, 0 for the oldest. Repeatable. With
+        limit 0 it never waits: no records, and `next_after` is `after`, or the last record that is gone where
+        that is later.
         Raises: SourceError.
         """
 
 
 class LogReader(Protocol):
-    """Every stream that can be read here, as it is at this moment: what views and watermarks ask. Raises: SourceError, StoreError.
+    """Every stream that can be read here, as it is at this moment: what views and watermarks ask. Raises:
+    SourceError, StoreError.
 
     Guarantee: no method waits for a change; only durable records are shown. Repeatable.
     """
 
     async def streams(self, table: str | None = None) -> list[StreamRef]:
-        """Streams, on or off, the oldest first: of a table, with those of deleted tables of its name; of all tables unless told."""
+        """Streams, on or off, the oldest first: of a table, with those of deleted tables of its name; of all
+        tables unless told.
+        """
 
     async def shards(self, stream: StreamRef) -> list[Shard]:
         """Every shard of a stream that can still be read, parents before children."""
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
-        """At most `limit` records with sequence > after, in order: none where there are none. A page may hold fewer, and then others follow."""
+        """At most `limit` records with sequence > after, in order: none where there are none. A page may hold
+        fewer, and then others follow.
+        """
 
     async def pending_since(self, shard: Shard) -> int | None:
-        """When the oldest record was written that is not durable yet. Units: ms since the epoch; None: all of them are."""
+        """When the oldest record was written that is not durable yet. Units: ms since the epoch; None: all of
+        them are.
+        """
 
 
 class RecordBatch(Struct, frozen=True):
     """Records for a sink: one shard, in order.
 
-    Shape:   `values` is what a handler returned for each of them, for the sink of a handler (`app.sink(audit, …)`); None when the
-             records themselves are to be written. `window`: what a function is told of its tumbling window; only its final invoke
-             has no records.
+    Shape:   `values` is what a handler returned for each of them, for the sink of a handler
+             (`app.sink(audit, …)`); None when the records themselves are to be written. `window`: what a
+             function is told of its tumbling window; only its final invoke has no records.
     """
 
     records: Sequence[ChangeRecord]
@@ -145,42 +159,56 @@ class RecordBatch(Struct, frozen=True):
 class Sink(Protocol):
     """Where a mapping's batches go.
 
-    Guarantee: a worker opens it before its first write, and closes it when the last mapping that writes to it is withdrawn, or when the worker
-               ends. One that was closed is opened again before it is written to again. A killed worker closes nothing.
+    Guarantee: a worker opens it before its first write, and closes it when the last mapping that writes to it
+               is withdrawn, or when the worker ends. One that was closed is opened again before it is written
+               to again. A killed worker closes nothing.
     """
 
     async def open(self, clock: Clock) -> None:
-        """Make ready. Shape: `clock` is whose time the sink asks. Repeatable; also after it raised, and when it is open already.
+        """Make ready. Shape: `clock` is whose time the sink asks. Repeatable; also after it raised, and when
+        it is open already.
 
-        Raises: whatever keeps it from being written to; it is an outage, as Unavailable from `write`: no change is tried, and it is opened again.
+        Raises: whatever keeps it from being written to; it is an outage, as Unavailable from `write`: no
+                change is tried, and it is opened again.
         """
 
     async def write(self, batch: RecordBatch) -> Outcome:
-        """Accept the batch, whole or in part. Raising means that the whole batch failed. May see a record twice."""
+        """Accept the batch, whole or in part. Raising means that the whole batch failed. May see a record
+        twice.
+        """
 
     def close(self) -> Awaitable[None]:
-        """Give everything back. Repeatable, and allowed without an `open`. May be awaited late, or never when the process is killed."""
+        """Give everything back. Repeatable, and allowed without an `open`. May be awaited late, or never when
+        the process is killed.
+        """
 
 
 @runtime_checkable
 class Versioned(Protocol):
-    """A sink that keeps beside each row the version that it is of, so that nothing older replaces it, whoever delivers that and whenever.
+    """A sink that keeps beside each row the version that it is of, so that nothing older replaces it, whoever
+    delivers that and whenever.
 
-    Guarantee: a record is applied if its version (generation and sequence, as a pair) is larger than that of its row; one that is not is Written too.
+    Guarantee: a record is applied if its version (generation and sequence, as a pair) is larger than that of
+               its row; one that is not is Written too.
     """
 
     async def sources(self) -> Mapping[str, int]:
-        """Which generation each source is whose changes are there, as they were kept beside the rows; none where nothing is. Repeatable."""
+        """Which generation each source is whose changes are there, as they were kept beside the rows; none
+        where nothing is. Repeatable.
+        """
 
     async def keep_sources(self, sources: Mapping[str, int]) -> None:
         """Keep these beside those that are there, durably, before a row of theirs is written. Repeatable.
 
-        Raises: SettingsError naming the source and both numbers when one is there with another; nothing is kept then.
+        Raises: SettingsError naming the source and both numbers when one is there with another; nothing is
+                kept then.
         """
 
 
 class Position(Struct, frozen=True):
-    """How far a target has a shard: everything through `watermark`, written under the lease with this epoch. Shape: `stream` is the stream's label."""
+    """How far a target has a shard: everything through `watermark`, written under the lease with this epoch.
+    Shape: `stream` is the stream's label.
+    """
 
     stream: str
     shard_id: str
@@ -190,10 +218,14 @@ class Position(Struct, frozen=True):
 
 @runtime_checkable
 class Transactional(Protocol):
-    """A sink that owns the checkpoint: the target holds the positions beside the rows, changes both at once, and is believed before any state store."""
+    """A sink that owns the checkpoint: the target holds the positions beside the rows, changes both at once,
+    and is believed before any state store.
+    """
 
     async def positions(self, mapping_id: str) -> Sequence[Position]:
-        """What the target has of a mapping, in any order; nothing of one that it has never seen. Repeatable."""
+        """What the target has of a mapping, in any order; nothing of one that it has never seen.
+        Repeatable.
+        """
 
     async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> Position:
         """Take a shard: raise its epoch, and leave its watermark. Returns: where to go on. Repeatable.
@@ -203,14 +235,16 @@ class Transactional(Protocol):
         """
 
     async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
-        """Write a batch, and that the target has the shard through `position.watermark`: both or, unless it is Written, neither.
+        """Write a batch, and that the target has the shard through `position.watermark`: both or, unless it
+        is Written, neither.
 
-        Raises: LeaseLost when the epoch there is not the position's. Repeatable: a watermark that is not above the one there was written before, so
-                nothing is, and it is Written. A batch without records moves the position alone.
+        Raises: LeaseLost when the epoch there is not the position's. Repeatable: a watermark that is not
+                above the one there was written before, so nothing is, and it is Written. A batch without
+                records moves the position alone.
         """
 
 
-# ---- the engine's store ----------------------------------------------------------------------------------------
+# ---- the engine's store ------------------------------------------------------------------------------------
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -252,22 +286,27 @@ class Store(Protocol):
         """
 
     def commit(self, commit: Commit) -> None:
-        """All of it or nothing. Raises: StoreError (for a record that is there already, too); nothing was written then."""
+        """All of it or nothing. Raises: StoreError (for a record that is there already, too); nothing was
+        written then.
+        """
 
     def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
-        """At most `limit` records of a shard with sequence > after, ascending; reversed those with sequence < after, descending."""
+        """At most `limit` records of a shard with sequence > after, ascending; reversed those with sequence <
+        after, descending.
+        """
 
     def close(self) -> None:
         """Give everything back. Repeatable."""
 
 
-# ---- state: leases, checkpoints, marks, dead letters, ledger ------------------------------------------------------
+# ---- state: leases, checkpoints, marks, dead letters, ledger -----------------------------------------------
 
 
 class ItemWrite(Struct, frozen=True):
     """A write to a user's table beside the state: one action of TransactWriteItems, in AWS's own shape.
 
-    Shape:   `ancestry` the handlers that it descends from; all writes of one transaction have the same. An adapter to another engine may forget it.
+    Shape:   `ancestry` the handlers that it descends from; all writes of one transaction have the same. An
+             adapter to another engine may forget it.
     """
 
     action: Literal["Put", "Update", "Delete", "ConditionCheck"]
@@ -286,10 +325,14 @@ class StateStore(Protocol):
         """One row."""
 
     async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
-        """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit` of them."""
+        """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit`
+        of them.
+        """
 
     async def count(self, prefix: str) -> int:
-        """How many rows have keys that start with the prefix. Their fields are not looked at: a dead letter holds two images."""
+        """How many rows have keys that start with the prefix. Their fields are not looked at: a dead letter
+        holds two images.
+        """
 
     async def transact(self, writes: Sequence[Action]) -> None:
         """All of it, durably, or nothing. Raises: StateConflict(index) when a condition does not hold."""
@@ -311,16 +354,21 @@ class ProjectionStore(Protocol):
         """The rows of these groups that there are, or of all of them, in any order."""
 
     async def commit(self, changes: Sequence[RowChange]) -> None:
-        """All of it, durably, or nothing. Raises: StateConflict when a row is not what it was before; ApiError for one that is refused."""
+        """All of it, durably, or nothing. Raises: StateConflict when a row is not what it was before;
+        ApiError for one that is refused.
+        """
 
     async def serve(self) -> None:
-        """From now on these rows are what readers of the place itself find under the projection's name. Repeatable."""
+        """From now on these rows are what readers of the place itself find under the projection's name.
+        Repeatable.
+        """
 
 
 class Blob(Struct, frozen=True):
     """What an archive holds under a name, or a part of it.
 
-    Shape:   `size` of the whole blob, `tag` to replace exactly this content by (None for a part): equal bytes may have equal tags.
+    Shape:   `size` of the whole blob, `tag` to replace exactly this content by (None for a part): equal bytes
+             may have equal tags.
     """
 
     data: bytes
@@ -329,23 +377,33 @@ class Blob(Struct, frozen=True):
 
 
 class ArchiveStore(Protocol):
-    """Named blobs, for writers that know nothing of each other. Raises: ArchiveError; SettingsError for what is no name (`archives.names`).
+    """Named blobs, for writers that know nothing of each other. Raises: ArchiveError; SettingsError for what
+    is no name (`archives.names`).
 
-    Guarantee: under a name there is a whole blob or none, and what a call has answered outlives a crash. After an error of a write it is not
-               known whether it was done: read, and compare. A name that is a folder of others (`a` beside `a/b`) is never used.
+    Guarantee: under a name there is a whole blob or none, and what a call has answered outlives a crash.
+               After an error of a write it is not known whether it was done: read, and compare. A name that
+               is a folder of others (`a` beside `a/b`) is never used.
     """
 
     async def get(self, name: str, start: int = 0, length: int | None = None) -> Blob | None:
-        """A blob, or `length` bytes of it from `start`, fewer at its end; None when there is none. Repeatable."""
+        """A blob, or `length` bytes of it from `start`, fewer at its end; None when there is none.
+        Repeatable.
+        """
 
     async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Sequence[str]:
-        """Names that start with the prefix and come after `after`, in the order of their bytes; at most `limit`. Repeatable."""
+        """Names that start with the prefix and come after `after`, in the order of their bytes; at most
+        `limit`. Repeatable.
+        """
 
     async def put_if_absent(self, name: str, data: bytes) -> str | None:
-        """Write a new blob. Returns: its tag; None when there is one, of the same bytes too: nothing was written then."""
+        """Write a new blob. Returns: its tag; None when there is one, of the same bytes too: nothing was
+        written then.
+        """
 
     async def compare_and_put(self, name: str, data: bytes, tag: str) -> str | None:
-        """Replace the blob that has this tag. Returns: the new one's tag; None when there is another or none: nothing was written then."""
+        """Replace the blob that has this tag. Returns: the new one's tag; None when there is another or none:
+        nothing was written then.
+        """
 
     async def delete(self, name: str) -> None:
         """Remove a blob, if it is there. Repeatable."""

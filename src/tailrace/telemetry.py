@@ -44,7 +44,9 @@ POINTS: Final = FLOW_POINTS + PARKING_POINTS + STARTING_POINTS
 
 
 class AwsMetric(NamedTuple):
-    """One metric of AWS's by its own name, unit and dimension: the metric of ours that says the same, and the number of a Tally that it is."""
+    """One metric of AWS's by its own name, unit and dimension: the metric of ours that says the same, and the
+    number of a Tally that it is.
+    """
 
     name: str
     unit: str
@@ -54,7 +56,9 @@ class AwsMetric(NamedTuple):
 
 
 class Metric(NamedTuple):
-    """One metric: its name, kind (`counter`, `gauge`, `histogram`), labels and what it says, with the unit."""
+    """One metric: its name, kind (`counter`, `gauge`, `histogram`), labels and what it says, with the
+    unit.
+    """
 
     name: str
     kind: str
@@ -86,7 +90,8 @@ METRICS: Final = (
         "tailrace_own_changes_total",
         "counter",
         ("handler",),
-        "changes that a handler was called for and had caused itself; at max_generations in one line it is paused",
+        "changes that a handler was called for and had caused itself; at max_generations in one line "
+        "it is paused",
     ),
     Metric(
         "tailrace_open_windows",
@@ -161,7 +166,8 @@ METRICS: Final = (
         "tailrace_destination_failures_total",
         "counter",
         ("handler",),
-        "deliveries to an on-failure destination that failed; each is repeated (AWS: DestinationDeliveryFailures)",
+        "deliveries to an on-failure destination that failed; each is repeated (AWS: "
+        "DestinationDeliveryFailures)",
     ),
     Metric(
         "tailrace_open_gaps",
@@ -188,21 +194,62 @@ AWS_METRICS: Final = (
     AwsMetric("Throttles", "Count", "FunctionName", "tailrace_throttles_total", "throttles"),
     AwsMetric("Duration", "Milliseconds", "FunctionName", "tailrace_handler_seconds", "total_ms"),
     AwsMetric("ConcurrentExecutions", "Count", "FunctionName", "tailrace_concurrent_calls", "concurrent"),
-    AwsMetric("IteratorAge", "Milliseconds", "FunctionName", "tailrace_iterator_age_seconds", "iterator_age_ms"),
-    AwsMetric("DestinationDeliveryFailures", "Count", "FunctionName", "tailrace_destination_failures_total", "undelivered"),
-    AwsMetric("PolledEventCount", "Count", "EventSourceMappingUUID", "tailrace_polled_events_total", "polled"),
-    AwsMetric("FilteredOutEventCount", "Count", "EventSourceMappingUUID", "tailrace_filtered_out_events_total", "filtered"),
-    AwsMetric("InvokedEventCount", "Count", "EventSourceMappingUUID", "tailrace_invoked_events_total", "invoked"),
-    AwsMetric("FailedInvokeEventCount", "Count", "EventSourceMappingUUID", "tailrace_failed_invoke_events_total", "failed"),
-    AwsMetric("DroppedEventCount", "Count", "EventSourceMappingUUID", "tailrace_dropped_events_total", "dropped"),
     AwsMetric(
-        "OnFailureDestinationDeliveredEventCount", "Count", "EventSourceMappingUUID",
-        "tailrace_destination_delivered_events_total", "delivered",
+        "IteratorAge", "Milliseconds", "FunctionName", "tailrace_iterator_age_seconds", "iterator_age_ms"
     ),
-)  # fmt: skip
-"""AWS's metrics of a function and of its event source mapping. Not there: DeadLetterErrors (asynchronous invocations have no dead-letter queue here)
-and DeletedEventCount (of SQS). Source: semantics §2.12."""
+    AwsMetric(
+        "DestinationDeliveryFailures",
+        "Count",
+        "FunctionName",
+        "tailrace_destination_failures_total",
+        "undelivered",
+    ),
+    AwsMetric(
+        "PolledEventCount", "Count", "EventSourceMappingUUID", "tailrace_polled_events_total", "polled"
+    ),
+    AwsMetric(
+        "FilteredOutEventCount",
+        "Count",
+        "EventSourceMappingUUID",
+        "tailrace_filtered_out_events_total",
+        "filtered",
+    ),
+    AwsMetric(
+        "InvokedEventCount", "Count", "EventSourceMappingUUID", "tailrace_invoked_events_total", "invoked"
+    ),
+    AwsMetric(
+        "FailedInvokeEventCount",
+        "Count",
+        "EventSourceMappingUUID",
+        "tailrace_failed_invoke_events_total",
+        "failed",
+    ),
+    AwsMetric(
+        "DroppedEventCount", "Count", "EventSourceMappingUUID", "tailrace_dropped_events_total", "dropped"
+    ),
+    AwsMetric(
+        "OnFailureDestinationDeliveredEventCount",
+        "Count",
+        "EventSourceMappingUUID",
+        "tailrace_destination_delivered_events_total",
+        "delivered",
+    ),
+)
+"""AWS's metrics of a function and of its event source mapping. Not there: DeadLetterErrors (asynchronous
+invocations have no dead-letter queue here) and DeletedEventCount (of SQS). Source: semantics §2.12.
+"""
 LOG_FIELDS: Final = (
-    "time", "level", "message", "event_id", "key", "handler", "table", "shard", "attempt", "error", "place", "hint",
+    "time",
+    "level",
+    "message",
+    "event_id",
+    "key",
+    "handler",
+    "table",
+    "shard",
+    "attempt",
+    "error",
+    "place",
+    "hint",
     "trace",
-)  # fmt: skip
+)

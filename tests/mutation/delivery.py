@@ -329,7 +329,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "saved-behind-what-was-not-known-when-the-source-was-asked", "runtime/evacuation.py",
-        "saved or _nothing(unfinished, after), after, old", "kept.evacuation or _nothing(unfinished, after), after, old",
+        "saved or _nothing(unfinished, after),", "kept.evacuation or _nothing(unfinished, after),",
         "what another worker saves while the source is asked is told as a gap",
         (KEPT,),
     ),

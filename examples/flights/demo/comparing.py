@@ -1,7 +1,7 @@
 """The figures that the handlers kept, beside the control figures.
 
-Rules of this file: plain values in, differences and a table out; every row of both sides is compared, also those that
-the table sums up. Called by `demo`.
+Rules of this file: plain values in, differences and a table out; every row of both sides is compared, also
+those that the table sums up. Called by `demo`.
 """
 
 import json
@@ -20,10 +20,19 @@ from .writing import DemoFailure
 
 Figures = Mapping[str, Mapping[str, int]]
 COLUMNS: Final = {
-    "scheduled": "flights", "departed": "left", "cancelled": "cancelled", "arrived": "landed", "diverted": "diverted",
-    "unreported": "unknown", "departure_delay": "late out", "arrival_delay": "late in", "late": ">60",
-}  # fmt: skip
-"""Figure → heading. Units: the two delays in minutes, summed; `>60` flights that left more than an hour late."""
+    "scheduled": "flights",
+    "departed": "left",
+    "cancelled": "cancelled",
+    "arrived": "landed",
+    "diverted": "diverted",
+    "unreported": "unknown",
+    "departure_delay": "late out",
+    "arrival_delay": "late in",
+    "late": ">60",
+}
+"""Figure → heading. Units: the two delays in minutes, summed; `>60` flights that left more than an hour
+late.
+"""
 HOME: Final = ("airport EWR", "airport JFK", "airport LGA")
 AWAY: Final = "elsewhere"
 
@@ -41,7 +50,9 @@ class Result:
 
 
 def control_figures(program: Path, data: Path) -> Result:
-    """Run the control program over the data, in a process and an interpreter that cannot see Tailrace's modules."""
+    """Run the control program over the data, in a process and an interpreter that cannot see Tailrace's
+    modules.
+    """
     run = subprocess.run(
         [sys.executable, "-I", str(program), str(data)], capture_output=True, text=True, check=False
     )
@@ -64,15 +75,19 @@ def kept_figures(statistics: Iterable[Mapping[str, Any]], alerts: Iterable[Mappi
 
 MIRROR: Final = """
 SELECT 'carrier ' || carrier,
-       count(*) AS scheduled, count(departure_delay) AS departed, count(*) FILTER (status = 'cancelled') AS cancelled,
+       count(*) AS scheduled, count(departure_delay) AS departed,
+       count(*) FILTER (status = 'cancelled') AS cancelled,
        count(*) FILTER (status = 'arrived') AS arrived, count(*) FILTER (status = 'diverted') AS diverted,
-       count(*) FILTER (status = 'unreported') AS unreported, coalesce(sum(departure_delay), 0) AS departure_delay,
+       count(*) FILTER (status = 'unreported') AS unreported,
+       coalesce(sum(departure_delay), 0) AS departure_delay,
        coalesce(sum(arrival_delay), 0) AS arrival_delay, count(*) FILTER (departure_delay > 60) AS late
 FROM flights GROUP BY carrier"""
 
 
 def mirror_figures(file: Path) -> Figures | None:
-    """The figures of each carrier, asked of the DuckDB table that followed the flights; None where there is none."""
+    """The figures of each carrier, asked of the DuckDB table that followed the flights; None where there is
+    none.
+    """
     if not file.exists():
         return None
     names, rows = DuckDB.ask(file, MIRROR)
@@ -96,7 +111,8 @@ def differences(kept: Result, control: Result) -> list[str]:
     for flight in sorted({*kept.alerts, *control.alerts}):
         if kept.alerts.get(flight) != control.alerts.get(flight):
             found.append(
-                f"alert {flight}: {kept.alerts.get(flight)} min kept, {control.alerts.get(flight)} min in the data"
+                f"alert {flight}: {kept.alerts.get(flight)} min kept, {control.alerts.get(flight)} "
+                f"min in the data"
             )
     return found
 

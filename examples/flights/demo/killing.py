@@ -1,8 +1,8 @@
 """Where and when the demo kills its own server and worker, and what each kill made happen twice.
 
-Rules of this file: one seed decides points and counts. What was called is read from a file that the application writes
-with O_APPEND and that outlives it; what was settled is read from the store after the kill. A call that was settled and
-is made again is a fault, and is said to be one. Called by `replaying`.
+Rules of this file: one seed decides points and counts. What was called is read from a file that the
+application writes with O_APPEND and that outlives it; what was settled is read from the store after the kill.
+A call that was settled and is made again is a fault, and is said to be one. Called by `replaying`.
 """
 
 import random
@@ -25,7 +25,9 @@ MOMENTS: Final = 6
 WRITES_A_SHARE: Final = {"write.received": 40, "write.mutated": 40, ANY_MOMENT: 20} | dict.fromkeys(
     ("commit.begun", "commit.written", "commit.done", "answer.sent"), 400
 )
-"""The furthest passing is this share of all writes. Points of groups and of batches are passed once for many writes."""
+"""The furthest passing is this share of all writes. Points of groups and of batches are passed once for many
+writes.
+"""
 
 
 class Planned(NamedTuple):
@@ -41,7 +43,8 @@ class Planned(NamedTuple):
 
 
 def plan(seed: int, writes: int, kills: int = KILLS) -> list[Planned]:
-    """Every named point of the write path and of delivery and some more, in an order of the seed's; kills at any moment spread them over the replay.
+    """Every named point of the write path and of delivery and some more, in an order of the seed's; kills at
+    any moment spread them over the replay.
 
     >>> {kill.point for kill in plan(1, 18_000)} == {*telemetry.FLOW_POINTS, ANY_MOMENT}
     True
@@ -139,7 +142,8 @@ class Witness:
 
 
 def _covers(position: Position, sequence: int) -> bool:
-    # One shard follows the other and is begun only after it, so the furthest checkpoint says it for all before.
+    # One shard follows the other and is begun only after it, so the furthest checkpoint says it for all
+    # before.
     return sequence <= position.watermark or any(first <= sequence <= last for first, last in position.ranges)
 
 
@@ -147,6 +151,8 @@ def line(number: int, kill: Kill) -> str:
     """One kill, for people."""
     place = kill.point if kill.point == ANY_MOMENT else f"{kill.point} (passing {kill.passing})"
     return (
-        f"kill {number:>2}  {place:<30} after {kill.written:>6,} writes; in flight {kill.writes_in_flight} writes, "
-        f"{len(kill.calls_in_flight)} calls; repeated {kill.writes_repeated} writes, {len(set(kill.calls_repeated))} calls"
+        f"kill {number:>2}  {place:<30} after {kill.written:>6,} writes; in flight "
+        f"{kill.writes_in_flight} writes, "
+        f"{len(kill.calls_in_flight)} calls; repeated {kill.writes_repeated} writes, "
+        f"{len(set(kill.calls_repeated))} calls"
     )

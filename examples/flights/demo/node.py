@@ -1,7 +1,7 @@
 """The demo's own server and worker: one child process on a free port of this machine, with a clock of 2013.
 
-Rules of this file: it starts, asks, kills by process id and stops; what it runs is `tailrace dev` as anybody would run
-it. Called by `replaying`.
+Rules of this file: it starts, asks, kills by process id and stops; what it runs is `tailrace dev` as anybody
+would run it. Called by `replaying`.
 """
 
 import asyncio
@@ -43,7 +43,9 @@ def free_port() -> int:
 
 
 class Node:
-    """A data directory, a port, and a process that comes and goes. Raises: DemoFailure with the end of its log."""
+    """A data directory, a port, and a process that comes and goes. Raises: DemoFailure with the end of its
+    log.
+    """
 
     def __init__(self, directory: Path, app: Path) -> None:
         self.data = directory / "data"
@@ -65,9 +67,22 @@ class Node:
         if note_calls:
             environment["FLIGHTS_CALLS"] = str(self.calls)
         command = [
-            sys.executable, "-m", "tailrace", "dev", str(self._app), "--no-reload", "--quiet", "--data", str(self.data),
-            "--port", str(self.port), "--clock", "manual", "--clock-start", format_instant(wall_ms),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "tailrace",
+            "dev",
+            str(self._app),
+            "--no-reload",
+            "--quiet",
+            "--data",
+            str(self.data),
+            "--port",
+            str(self.port),
+            "--clock",
+            "manual",
+            "--clock-start",
+            format_instant(wall_ms),
+        ]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -140,7 +155,9 @@ class Node:
             self._control = None
 
     def positions(self, wall_ms: int) -> list[Position]:
-        """Where each handler stands, read from the store of a process that is dead, at the time that it had."""
+        """Where each handler stands, read from the store of a process that is dead, at the time that it
+        had.
+        """
         engine = open_engine(EngineOptions(self.data, clock="manual", clock_start_ms=wall_ms))
         try:
             return at_once(_positions(state_of(engine), EmbeddedLog(engine)))

@@ -1,8 +1,9 @@
-"""The replay: time moves on in steps, each step's flights are written, handlers keep up, and the node may be killed.
+"""The replay: time moves on in steps, each step's flights are written, handlers keep up, and the node may be
+killed.
 
-Rules of this file: the clock moves by at most SLACK beyond the oldest change that is not settled, so that the trim
-after 24 hours never overtakes a handler. Time is only what the node's clock says; the wall clock is for the figures.
-Called by `demo`, which shows `Progress`.
+Rules of this file: the clock moves by at most SLACK beyond the oldest change that is not settled, so that the
+trim after 24 hours never overtakes a handler. Time is only what the node's clock says; the wall clock is for
+the figures. Called by `demo`, which shows `Progress`.
 """
 
 import asyncio
@@ -113,7 +114,7 @@ class Replay:
                 await asyncio.sleep(0.01)
         raise DemoFailure(f"The application has no tables after {STUCK_S:g} s:\n{self._node.tail()}")
 
-    # ---- writing -------------------------------------------------------------------------------------------------
+    # ---- writing -------------------------------------------------------------------------------------------
 
     async def _write_everything(self) -> None:
         for minute, writes in steps(self._writes):
@@ -166,7 +167,7 @@ class Replay:
     def _movement(self) -> tuple[int, int, int]:
         return self.progress.settled, self._client.written, len(self.progress.kills)
 
-    # ---- asking --------------------------------------------------------------------------------------------------
+    # ---- asking --------------------------------------------------------------------------------------------
 
     async def _ask(self, verb: str, **arguments: object) -> Any:
         """An answer, however often the node dies meanwhile."""
@@ -206,7 +207,7 @@ class Replay:
         self.progress.written = self._client.written
         self.progress.seconds = time.monotonic() - self._begun
 
-    # ---- the process that comes and goes -------------------------------------------------------------------------
+    # ---- the process that comes and goes -------------------------------------------------------------------
 
     async def _keep_running(self) -> None:
         """Start the node, and again after each kill, until everything is written and no kill is left."""
@@ -225,7 +226,9 @@ class Replay:
             await self._record_kill()
 
     async def _until_killed(self) -> bool:
-        """Whether the node died; False when all is done. Kills it itself when the plan says: at any moment."""
+        """Whether the node died; False when all is done. Kills it itself when the plan says: at any
+        moment.
+        """
         while not self._node.is_dead():
             if self._is_over:
                 if self._armed and not is_enough([kill.point for kill in self.progress.kills]):

@@ -36,8 +36,14 @@ PLANT: Final = "TAILRACE_DEMO_PLANT"
 
 
 def watch(
-    files: Path, program: Any, whole_year: bool, seed: int | None, sample: Path | None, keep: Path | None, as_json: bool
-) -> int:  # fmt: skip
+    files: Path,
+    program: Any,
+    whole_year: bool,
+    seed: int | None,
+    sample: Path | None,
+    keep: Path | None,
+    as_json: bool,
+) -> int:
     """Run it. Returns: the exit code.
 
     Shape:   `files` is the example, `program` its replay; `seed` decides the kills, None: there are none.
@@ -70,7 +76,7 @@ def make_console(*, quiet: bool = False, file: IO[str] | None = None) -> Console
     return Console(quiet=quiet, highlight=False, markup=False, file=file)
 
 
-# ---- before ----------------------------------------------------------------------------------------------------------
+# ---- before ------------------------------------------------------------------------------------------------
 
 
 def read_data(
@@ -113,7 +119,8 @@ def introduce(
     follower = " and a DuckDB table" if has_duckdb() else ""
     say(f"· writes: {len(writes):,}; each makes one change record, which two handlers{follower} see")
     say(
-        "· node: `tailrace dev examples/flights/app.py` on a free port, its clock in 2013: an hour of lag there is a moment here"
+        "· node: `tailrace dev examples/flights/app.py` on a free port, its clock in 2013: an hour "
+        "of lag there is a moment here"
     )
     if planned:
         say(f"· kills: {len(planned)} by SIGKILL, seed {seed}, over all {len(telemetry.FLOW_POINTS)} points")
@@ -136,11 +143,13 @@ def say_how_to_ask(console: Console, data: Path) -> None:
         )
 
 
-# ---- during ----------------------------------------------------------------------------------------------------------
+# ---- during ------------------------------------------------------------------------------------------------
 
 
 class Screen:
-    """A progress bar above live figures; without a terminal, a line for each day. Kills are told as they are over."""
+    """A progress bar above live figures; without a terminal, a line for each day. Kills are told as they are
+    over.
+    """
 
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
@@ -181,12 +190,13 @@ def figures(progress: replaying.Progress) -> str:
     """The live figures, in one line."""
     rate = progress.written / progress.seconds if progress.seconds else 0.0
     return (
-        f"{progress.flights:,} flights · {rate:,.0f} writes/s · lag {format_duration(progress.lag_ms)} of the flights' time · "
+        f"{progress.flights:,} flights · {rate:,.0f} writes/s · lag "
+        f"{format_duration(progress.lag_ms)} of the flights' time · "
         f"late {progress.late:,} · alerts {progress.alerts:,}"
     )
 
 
-# ---- after -----------------------------------------------------------------------------------------------------------
+# ---- after -------------------------------------------------------------------------------------------------
 
 
 def plant(kept: comparing.Result) -> None:
@@ -224,7 +234,8 @@ def conclude(
     )
     if mirror is not None:
         console.print(
-            f"· DuckDB: a table of {sum(row['scheduled'] for row in mirror.values()):,} flights, asked with SQL, is compared too"
+            f"· DuckDB: a table of {sum(row['scheduled'] for row in mirror.values()):,} flights, "
+            f"asked with SQL, is compared too"
         )
     click.echo(verdict(kept, control, progress, different))
     return FAILURE if different else 0
@@ -238,7 +249,8 @@ def verdict(
     if different:
         return f"disagree: {len(different)} differences between what the handlers kept and the data{killed}"
     return (
-        f"agree: {control.total('scheduled'):,} flights and {len(control.alerts):,} alerts, {len(control.statistics)} "
+        f"agree: {control.total('scheduled'):,} flights and {len(control.alerts):,} alerts, "
+        f"{len(control.statistics)} "
         f"carriers and airports, to the last flight{killed}"
     )
 

@@ -1,8 +1,8 @@
 """A small fast client: a few keep-alive connections, one request in flight on each.
 
-Rules of this file: requests are ready-made bytes; a write is sent again, unchanged, until it is acknowledged, whatever
-happens to the server meanwhile. All writes of one flight go over one connection, so they stay in order. Called by
-`replaying`.
+Rules of this file: requests are ready-made bytes; a write is sent again, unchanged, until it is acknowledged,
+whatever happens to the server meanwhile. All writes of one flight go over one connection, so they stay in
+order. Called by `replaying`.
 """
 
 import asyncio
@@ -130,8 +130,9 @@ def _content_length(head: bytes) -> int:
 class Client:
     """Several connections. `is_up` says whether it makes sense to try: whoever kills the server clears it.
 
-    Shape:   `run` numbers the server's starts, set by whoever starts it; by run, `lost` counts the writes whose answer
-             its end took, `repeated` those of them that were sent again. `written` counts acknowledged writes.
+    Shape:   `run` numbers the server's starts, set by whoever starts it; by run, `lost` counts the writes
+             whose answer its end took, `repeated` those of them that were sent again. `written` counts
+             acknowledged writes.
     """
 
     def __init__(self, port: int, connections: int) -> None:

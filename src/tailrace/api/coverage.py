@@ -1,7 +1,7 @@
 """What of AWS's APIs is there: every operation and, for those that are, the parameters that are not.
 
-Rules of this file: a view of the registry and of the headers of the operation files; nothing is listed by hand. Called
-by `cli.coverage`.
+Rules of this file: a view of the registry and of the headers of the operation files; nothing is listed by
+hand. Called by `cli.coverage`.
 """
 
 import inspect

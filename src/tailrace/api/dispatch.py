@@ -1,7 +1,8 @@
 """One request, from bytes to bytes: read, check, do, and put every failure into AWS's words.
 
-Rules of this file: no I/O of its own and no commit: whoever calls it flushes the engine's group before an answer leaves.
-What is not an `ApiError` is logged here, once, and answered 500. Called by `server.connection` and `server.inprocess`.
+Rules of this file: no I/O of its own and no commit: whoever calls it flushes the engine's group before an
+answer leaves. What is not an `ApiError` is logged here, once, and answered 500. Called by `server.connection`
+and `server.inprocess`.
 """
 
 import logging
@@ -83,7 +84,8 @@ class Dispatcher:
     def execute(self, headers: Headers, query: bytes, body: bytes) -> Reply | Slices[Reply]:
         """Do what a POST asks for. Never raises; what it wrote is in the engine's pending group.
 
-        Returns: the answer, or the work to it when its first slice was not all. What a slice wrote is in the group, too.
+        Returns: the answer, or the work to it when its first slice was not all. What a slice wrote is in the
+                 group, too.
         """
         name = "-"
         try:
@@ -157,7 +159,9 @@ class Dispatcher:
         trace: bytes | None,
         work: Slices[Answer],
     ) -> Slices[Reply]:
-        """The rest of an operation. Never raises. A commit that failed took with it what earlier slices wrote."""
+        """The rest of an operation. Never raises. A commit that failed took with it what earlier slices
+        wrote.
+        """
         name, committer = operation.name, engine.committer
         failures = committer.failures
         ancestry = "" if trace is None else ancestry_of(trace)
@@ -184,7 +188,9 @@ class Dispatcher:
         return Reply(500, error_body(internal_server_error()))
 
     def serve(self, service: Service, keeper: object) -> None:
-        """Answer what asks by path from now on. Shape: `keeper` is what the functions of the service are given."""
+        """Answer what asks by path from now on. Shape: `keeper` is what the functions of the service are
+        given.
+        """
         self._keepers[service.target] = keeper
         self._routes += routes_of(find_operations((service,)).values())
 

@@ -1,7 +1,7 @@
 """What an operation takes, by its name in AWS's model: the model with the overrides laid over it, as shapes.
 
-Rules of this file: it knows how models are written, never what one says; whatever it makes is made once, at import. Called by
-`api.registry` and the operations that check a part of their input themselves.
+Rules of this file: it knows how models are written, never what one says; whatever it makes is made once, at
+import. Called by `api.registry` and the operations that check a part of their input themselves.
 """
 
 from collections.abc import Collection, Mapping

@@ -1,9 +1,10 @@
 """What AWS's front end checks otherwise than its model says.
 
-Rules of this file: data, laid over `api.models` by `api.inputs`: what stands here replaces what the model has of a shape, or of
-one member of a structure. `order` tells which members come first where several mistakes are told, `last` which come last;
-`also` adds members, `whole` tells what is wrong with an element of a list of the list,
-`arn` that a table's ARN may stand for its name, `placeholders` that the names of a map of values are an expression's. Source: semantics §6; aws-texts-2026.
+Rules of this file: data, laid over `api.models` by `api.inputs`: what stands here replaces what the model has
+of a shape, or of one member of a structure. `order` tells which members come first where several mistakes are
+told, `last` which come last; `also` adds members, `whole` tells what is wrong with an element of a list of
+the list, `arn` that a table's ARN may stand for its name, `placeholders` that the names of a map of values
+are an expression's. Source: semantics §6; aws-texts-2026.
 """
 
 from collections.abc import Mapping
@@ -44,12 +45,25 @@ DYNAMODB: Final[Patches] = {
     "BatchWriteItemInput": {"last": ("RequestItems",)},
     "ConditionalOperator": {"enum": ("OR", "AND")},
     "ReturnValue": {"enum": ("ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW")},
-    "ComparisonOperator": {"enum": (
-        "IN", "NULL", "BETWEEN", "LT", "NOT_CONTAINS", "EQ", "GT", "NOT_NULL", "NE", "LE", "BEGINS_WITH", "GE",
-        "CONTAINS",
-    )},
+    "ComparisonOperator": {
+        "enum": (
+            "IN",
+            "NULL",
+            "BETWEEN",
+            "LT",
+            "NOT_CONTAINS",
+            "EQ",
+            "GT",
+            "NOT_NULL",
+            "NE",
+            "LE",
+            "BEGINS_WITH",
+            "GE",
+            "CONTAINS",
+        )
+    },
     "Select": {"enum": ("SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES")},
-}  # fmt: skip
+}
 STREAMS: Final[Patches] = {
     "ListStreamsInput.TableName": {"arn": True},
     "ListStreamsInput.Limit": {"max": 100},
@@ -70,13 +84,19 @@ LAMBDA: Final[Patches] = {
     "InvocationRequest": {
         "also": {"TraceId": "String"},
         "places": {
-            **lambdas.SHAPES["InvocationRequest"]["places"], "TraceId": ("header", "X-Amzn-Trace-Id"),
+            **lambdas.SHAPES["InvocationRequest"]["places"],
+            "TraceId": ("header", "X-Amzn-Trace-Id"),
         },
     },
-    "UpdateEventSourceMappingRequest": {"also": {
-        "EventSourceArn": "Arn", "StartingPosition": "EventSourcePosition", "StartingPositionTimestamp": "Date",
-        "Tags": "Tags",
-    }},
-}  # fmt: skip
-"""Functions that are images, and those that run longer or are larger, which need a capacity provider, are not emulated. What UpdateEventSourceMapping
-takes beside its model is refused by name."""
+    "UpdateEventSourceMappingRequest": {
+        "also": {
+            "EventSourceArn": "Arn",
+            "StartingPosition": "EventSourcePosition",
+            "StartingPositionTimestamp": "Date",
+            "Tags": "Tags",
+        }
+    },
+}
+"""Functions that are images, and those that run longer or are larger, which need a capacity provider, are not
+emulated. What UpdateEventSourceMapping takes beside its model is refused by name.
+"""

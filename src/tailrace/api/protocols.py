@@ -1,7 +1,9 @@
-"""The protocols that ask by path or by form: requests → operations and members, and answers and errors → bytes.
+"""The protocols that ask by path or by form: requests → operations and members, and answers and errors →
+bytes.
 
-Rules of this file: pure; what stands where is told by the models. `api.wire` has the protocols that ask by a header; called by
-`api.dispatch`. Source: AWS's smithy pages on restJson1 and awsQuery; AWS Lambda API Reference, "Common errors".
+Rules of this file: pure; what stands where is told by the models. `api.wire` has the protocols that ask by a
+header; called by `api.dispatch`. Source: AWS's smithy pages on restJson1 and awsQuery; AWS Lambda API
+Reference, "Common errors".
 """
 
 import re
@@ -38,7 +40,7 @@ class HttpAnswer(Struct, frozen=True):
         return "".join(f"{name}: {value}\r\n" for name, value in self.headers.items()).encode("latin-1")
 
 
-# ---- rest-json -------------------------------------------------------------------------------------------------------
+# ---- rest-json ---------------------------------------------------------------------------------------------
 
 
 class Route(NamedTuple):
@@ -66,7 +68,9 @@ def routes_of(operations: Iterable[Operation]) -> list[Route]:
 def read_rest(
     routes: Sequence[Route], method: bytes, url: bytes, headers: Headers, body: bytes
 ) -> tuple[Operation, Payload]:
-    """What a method and a path ask for. Raises: ApiError for a path that is none, and for a body that is no JSON."""
+    """What a method and a path ask for. Raises: ApiError for a path that is none, and for a body that is no
+    JSON.
+    """
     path, _, query = url.partition(b"?")
     text, given = path.decode("latin-1"), parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     for route in routes:
@@ -168,7 +172,7 @@ def rest_refusal(error: ApiError) -> HttpAnswer:
     return HttpAnswer(error.status, orjson.dumps(members), {"X-Amzn-ErrorType": error.code})
 
 
-# ---- Query -----------------------------------------------------------------------------------------------------------
+# ---- Query -------------------------------------------------------------------------------------------------
 
 
 def read_query(operations: Mapping[str, Operation], body: bytes) -> tuple[Operation, Payload]:
@@ -203,7 +207,8 @@ def query_answer(operation: Operation, result: Mapping[str, Any], request_id: st
     """Members as XML. Shape: texts and structures of them."""
     name = operation.name
     body = (
-        f'<{name}Response xmlns="{operation.service.model.namespace}"><{name}Result>{_xml(result)}</{name}Result>'
+        f"<{name}Response "
+        f'xmlns="{operation.service.model.namespace}"><{name}Result>{_xml(result)}</{name}Result>'
         f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{name}Response>"
     )
     return HttpAnswer(200, body.encode())
@@ -213,8 +218,10 @@ def query_refusal(service: Service, error: ApiError, request_id: str) -> HttpAns
     """An error as XML."""
     code = error.code.removesuffix("Exception") if error.prefix else error.code
     members = {
-        "Type": "Sender" if error.status < SERVER_FAULT else "Receiver", "Code": code, "Message": error.message or "",
-    }  # fmt: skip
+        "Type": "Sender" if error.status < SERVER_FAULT else "Receiver",
+        "Code": code,
+        "Message": error.message or "",
+    }
     body = (
         f'<ErrorResponse xmlns="{service.model.namespace}"><Error>{_xml(members)}</Error>'
         f"<RequestId>{request_id}</RequestId></ErrorResponse>"

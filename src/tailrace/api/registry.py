@@ -1,8 +1,8 @@
 """Every operation the server knows, of every service and protocol.
 
-Rules of this file: it knows how an operation is declared, never what one does. `@operation` in a file of a service's package
-registers it; `find_operations` makes the table that `api.wire` and `api.protocols` read requests with, in which the
-operations of AWS's models that Tailrace does not have yet answer so.
+Rules of this file: it knows how an operation is declared, never what one does. `@operation` in a file of a
+service's package registers it; `find_operations` makes the table that `api.wire` and `api.protocols` read
+requests with, in which the operations of AWS's models that Tailrace does not have yet answer so.
 """
 
 import pkgutil
@@ -34,7 +34,9 @@ Result: TypeAlias = "Answer | Slices[Answer]"
 """What an operation comes to: the answer, or the work to it in slices."""
 Function: TypeAlias = "Callable[[Engine, Payload], Result]"
 Asked: TypeAlias = Callable[[Any, Payload], Awaitable[Any]]
-"""A function that waits. Shape: it takes what its service keeps, and gives members, nothing, or a whole `Told`."""
+"""A function that waits. Shape: it takes what its service keeps, and gives members, nothing, or a whole
+`Told`.
+"""
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
@@ -44,8 +46,8 @@ Protocol: TypeAlias = Literal["json-1.0", "json-1.1", "rest-json", "query"]
 class Service(Struct, frozen=True):
     """One of AWS's APIs.
 
-    Shape:   `package` has its operations; `target` is the part of `X-Amz-Target` before an operation's name, and what the
-             service is called in lists.
+    Shape:   `package` has its operations; `target` is the part of `X-Amz-Target` before an operation's name,
+             and what the service is called in lists.
     """
 
     target: str
@@ -123,7 +125,8 @@ def operation(
 ) -> Callable[[FunctionT], FunctionT]:
     """Register the function that does an operation; what it takes is told by the service's model.
 
-    Shape:   `refused` and `limited` as in `Input`. A function that waits is a `Asked`, any other one a `Function`.
+    Shape:   `refused` and `limited` as in `Input`. A function that waits is a `Asked`, any other one a
+             `Function`.
     """
     known = service.model.input(name)
     if strangers := {*refused, *limited}.difference(known.members):
@@ -143,7 +146,9 @@ def operation(
 
 
 def find_operations(services: Iterable[Service] = (DYNAMODB, STREAMS)) -> dict[bytes, Operation]:
-    """The table of every operation of some services: first those that are there, both in the order of their targets."""
+    """The table of every operation of some services: first those that are there, both in the order of their
+    targets.
+    """
     wanted = tuple(services)
     for service in wanted:
         package = import_module(f"tailrace.api.{service.package}")

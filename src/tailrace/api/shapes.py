@@ -1,7 +1,7 @@
 """The shapes of request members: which type each has and which constraints AWS's service model puts on it.
 
-Rules of this file: declarations only; `api.inputs` makes them out of the service models, `api.validation` compiles them.
-Paths in messages come from the members' names.
+Rules of this file: declarations only; `api.inputs` makes them out of the service models, `api.validation`
+compiles them. Paths in messages come from the members' names.
 """
 
 from collections.abc import Mapping
@@ -68,7 +68,8 @@ class Structure(Struct, frozen=True):
 class Values(Struct, frozen=True):
     """A map from attribute names to attribute values: `values.wire` reads and checks it.
 
-    Shape:   `of_expression` where the names are placeholders of expressions: its values stand alone, and are no item.
+    Shape:   `of_expression` where the names are placeholders of expressions: its values stand alone, and are
+             no item.
     """
 
     of_expression: bool = False
@@ -88,8 +89,9 @@ Shape: TypeAlias = Text | Whole | Moment | Flag | Many | Mapped | Structure | Va
 class Input(Struct, frozen=True):
     """What one operation takes.
 
-    Shape:   `structure` checks; `refused` names members that Tailrace does not emulate yet, with the values of them that
-             are harmless (`None`: no value is); `limited` is the same, refused by the operation's own code.
+    Shape:   `structure` checks; `refused` names members that Tailrace does not emulate yet, with the values
+             of them that are harmless (`None`: no value is); `limited` is the same, refused by the
+             operation's own code.
     """
 
     structure: Structure

@@ -1,9 +1,12 @@
-"""A large request taken apart: read, checked, made canonical and packed, so that little is left to do on the loop.
+"""A large request taken apart: read, checked, made canonical and packed, so that little is left to do on the
+loop.
 
-Theory of operation: an operation reads its members before it asks the engine for anything. Here it is run with an engine that is not there: what
-it refuses by then is the answer; where it asks the engine, everything it reads has been found good. Then the request is packed: its items as the
-bytes that are stored, everything else beside them. `unpacked` makes members of it again, item by item, in slices.
-Rules of this file: no sockets, no processes: `server.taking_process` runs `take` in a process of its own. Bytes go over, never pickle.
+Theory of operation: an operation reads its members before it asks the engine for anything. Here it is run
+with an engine that is not there: what it refuses by then is the answer; where it asks the engine, everything
+it reads has been found good. Then the request is packed: its items as the bytes that are stored, everything
+else beside them. `unpacked` makes members of it again, item by item, in slices.
+Rules of this file: no sockets, no processes: `server.taking_process` runs `take` in a process of its own.
+Bytes go over, never pickle.
 """
 
 import logging
@@ -37,8 +40,9 @@ TOLD: Final = (b"x-amz-target", b"authorization", b"x-amz-date", b"date", b"cont
 class Taken(NamedTuple):
     """A request taken apart.
 
-    Shape:   `status` 200 for one that is to be done, then `target` names its operation, `beside` is its members as JSON, with
-             numbers where items stand, and `items` are these items. Else `beside` is the body of the error.
+    Shape:   `status` 200 for one that is to be done, then `target` names its operation, `beside` is its
+             members as JSON, with numbers where items stand, and `items` are these items. Else `beside` is
+             the body of the error.
     """
 
     status: int
@@ -114,7 +118,7 @@ def _packing(operation: Operation, payload: Payload, items: list[bytes]) -> Any:
         raise of_request(operation.name, operation.told(error)) from None
 
 
-# ---- packing ---------------------------------------------------------------------------------------------------------
+# ---- packing -----------------------------------------------------------------------------------------------
 
 
 def _packed(shape: Shape, value: Any, items: list[bytes]) -> Any:

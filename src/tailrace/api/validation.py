@@ -1,8 +1,8 @@
 """Checks of request members against their shapes: types first, then every constraint at once, in AWS's words.
 
-Rules of this file: the usual request passes one predicate a member and nothing else; the walk that finds words runs only
-when a predicate says no. Nothing here looks at a table. `compile_input` is called once an operation, its result once a
-request, by `api.dispatch`. Source: semantics §6.1.
+Rules of this file: the usual request passes one predicate a member and nothing else; the walk that finds
+words runs only when a predicate says no. Nothing here looks at a table. `compile_input` is called once an
+operation, its result once a request, by `api.dispatch`. Source: semantics §6.1.
 """
 
 import re
@@ -33,11 +33,21 @@ Predicate: TypeAlias = Callable[[Any], bool]
 Check: TypeAlias = Callable[[Payload], Payload]
 
 LEGACY: Final = (
-    "AttributesToGet", "AttributeUpdates", "Expected", "QueryFilter", "ScanFilter", "ConditionalOperator", "KeyConditions",
-)  # fmt: skip
+    "AttributesToGet",
+    "AttributeUpdates",
+    "Expected",
+    "QueryFilter",
+    "ScanFilter",
+    "ConditionalOperator",
+    "KeyConditions",
+)
 EXPRESSIONS: Final = (
-    "UpdateExpression", "ProjectionExpression", "FilterExpression", "KeyConditionExpression", "ConditionExpression",
-)  # fmt: skip
+    "UpdateExpression",
+    "ProjectionExpression",
+    "FilterExpression",
+    "KeyConditionExpression",
+    "ConditionExpression",
+)
 MOST_VIOLATIONS: Final = 1_000
 """So many are looked at: a request may have a million."""
 LARGEST_LONG: Final = 2**63 - 1
@@ -46,8 +56,10 @@ LATEST_MOMENT: Final = 10**12
 TABLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:dynamodb:[a-z0-9-]*:[0-9]*:table/([a-zA-Z0-9_.-]{3,255})")
 PACKAGE: Final = "com.amazonaws.dynamodb.v20120810."
 NOT_A_CLASS: Final = (
-    "class sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl cannot be cast to class java.lang.Class "
-    "(sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl and java.lang.Class are in module java.base of loader "
+    "class sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl cannot be cast to class "
+    "java.lang.Class "
+    "(sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl and java.lang.Class are in module "
+    "java.base of loader "
     "'bootstrap')"
 )
 """What AWS's reader says of a scalar where a collection stands in a collection. Source: [D]."""
@@ -56,7 +68,8 @@ NOT_A_CLASS: Final = (
 def compile_input(given: Input) -> Check:
     """The check of one operation's members: it returns the payload, without nulls.
 
-    Raises (the check): ApiError SerializationException, or ValidationException with every violated constraint.
+    Raises (the check): ApiError SerializationException, or ValidationException with every violated
+    constraint.
     """
     members = {name: predicate(shape) for name, shape in given.structure.members.items()}
     required = tuple(name for name in given.structure.members if name in given.structure.required)
@@ -67,7 +80,9 @@ def compile_input(given: Input) -> Check:
         for name, value in payload.items():
             fits = members.get(name)
             if fits is None or not fits(value) or name in refused:
-                break  # what the shapes do not know is left out by the slow walk: no code behind it meets such a member
+                # what the shapes do not know is left out by the slow walk: no code behind it meets such a
+                # member
+                break
         else:
             for name in required:
                 if name not in payload:
@@ -106,7 +121,8 @@ def refuse_mixture(structure: Structure, payload: Payload) -> None:
     if legacy and expressions:
         raise validation_error(
             "Can not use both expression and non-expression parameters in the same request: "
-            f"Non-expression parameters: {{{', '.join(legacy)}}} Expression parameters: {{{', '.join(expressions)}}}"
+            f"Non-expression parameters: {{{', '.join(legacy)}}} Expression parameters: "
+            f"{{{', '.join(expressions)}}}"
         )
 
 
@@ -115,11 +131,13 @@ def not_emulated(what: str) -> ApiError:
     return validation_error(f"Tailrace does not emulate {what} yet. `tailrace coverage` lists what it does.")
 
 
-# ---- the usual request: predicates ---------------------------------------------------------------------------------
+# ---- the usual request: predicates -------------------------------------------------------------------------
 
 
 def predicate(shape: Shape) -> Predicate:
-    """A fast test of one value. It may say no to something that the slow walk accepts, never the other way round."""
+    """A fast test of one value. It may say no to something that the slow walk accepts, never the other way
+    round.
+    """
     match shape:
         case Text():
             return _text_predicate(shape)
@@ -190,12 +208,12 @@ def _structure_predicate(shape: Structure) -> Predicate:
     return fits
 
 
-# ---- types -----------------------------------------------------------------------------------------------------------
+# ---- types -------------------------------------------------------------------------------------------------
 
 
 def read_types(shape: Shape, value: Any, *, is_element: bool = False) -> Any:
-    """The value with nulls and unknown members left out; `is_element`: it stands in a list or a map, where AWS's reader
-    has other words for a wrong type. Raises: ApiError SerializationException.
+    """The value with nulls and unknown members left out; `is_element`: it stands in a list or a map, where
+    AWS's reader has other words for a wrong type. Raises: ApiError SerializationException.
     """
     match shape:
         case Text():
@@ -353,7 +371,7 @@ def serialization_error(message: str) -> ApiError:
     return ApiError("SerializationException", message, prefix=CORAL)
 
 
-# ---- constraints -----------------------------------------------------------------------------------------------------
+# ---- constraints -------------------------------------------------------------------------------------------
 
 
 def violations(shape: Shape, value: Any, place: Place = ()) -> Iterator[Violation]:

@@ -1,8 +1,8 @@
 """DynamoDB's wire protocol: bytes of a request → an operation and its payload, and answers → bytes.
 
-Rules of this file: pure: no sockets, no clock, no randomness; every refusal is an `ApiError` in AWS's words, in AWS's
-order of checks (semantics §6.1). What an operation is, the caller's table says. Called by `api.dispatch`, which
-`server.connection` and `server.inprocess` share.
+Rules of this file: pure: no sockets, no clock, no randomness; every refusal is an `ApiError` in AWS's words,
+in AWS's order of checks (semantics §6.1). What an operation is, the caller's table says. Called by
+`api.dispatch`, which `server.connection` and `server.inprocess` share.
 """
 
 import re
@@ -45,10 +45,19 @@ REGION: Final = re.compile(rb"[a-z0-9-]{1,64}")
 ACCOUNT: Final = re.compile(rb"[0-9]{12}")
 CAPITAL_MESSAGE: Final = frozenset(("SerializationException", "TransactionCanceledException"))
 REASONS: Final = {
-    200: b"OK", 201: b"Created", 202: b"Accepted", 204: b"No Content", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found", 409: b"Conflict",
-    412: b"Precondition Failed", 413: b"Payload Too Large", 500: b"Internal Server Error",
+    200: b"OK",
+    201: b"Created",
+    202: b"Accepted",
+    204: b"No Content",
+    400: b"Bad Request",
+    403: b"Forbidden",
+    404: b"Not Found",
+    409: b"Conflict",
+    412: b"Precondition Failed",
+    413: b"Payload Too Large",
+    500: b"Internal Server Error",
     503: b"Service Unavailable",
-}  # fmt: skip
+}
 
 
 class Request(NamedTuple):
@@ -69,7 +78,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-# ---- requests ----------------------------------------------------------------------------------------------------
+# ---- requests ----------------------------------------------------------------------------------------------
 
 
 def read_call(
@@ -84,7 +93,8 @@ def read_call(
     Shape:   `operations` by the raw `X-Amz-Target`; `query` is what stands behind the `?`; with `is_signed`
              the
              Authorization header is known to have all of its parts.
-    Raises:  ApiError, the first that AWS would find: JSON, target, authentication. Parameters are not looked at.
+    Raises:  ApiError, the first that AWS would find: JSON, target, authentication. Parameters are not looked
+             at.
     Source:  semantics §6.1.
     """
     try:
@@ -110,7 +120,9 @@ def read_call(
 
 
 def check_authentication(headers: Headers, query: bytes) -> None:
-    """Require the form of a signed request; any credentials will do. Raises: ApiError. Source: semantics §6.1."""
+    """Require the form of a signed request; any credentials will do. Raises: ApiError. Source: semantics
+    §6.1.
+    """
     authorization = headers.get(b"authorization")
     members = _query_members(query)
     if b"X-Amz-Algorithm" in members:
@@ -199,7 +211,7 @@ def content_type(headers: Headers) -> bytes | None:
     return kind if kind in CONTENT_TYPES else None
 
 
-# ---- answers -----------------------------------------------------------------------------------------------------
+# ---- answers -----------------------------------------------------------------------------------------------
 
 
 def error_body(error: ApiError) -> bytes:
@@ -246,7 +258,8 @@ SERVER: Final = b"Server"
 
 
 def stamped(wall_ms: int) -> bytes:
-    """The lines that every answer begins with: who answers, and when, to the second. Too dear for every answer.
+    """The lines that every answer begins with: who answers, and when, to the second. Too dear for every
+    answer.
 
     >>> stamped(1_357_000_000_123)
     b'Server: Server\\r\\nDate: Tue, 01 Jan 2013 00:26:40 GMT\\r\\n'

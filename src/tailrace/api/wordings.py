@@ -1,8 +1,8 @@
 """AWS's words for a request that is wrong, by operation: its layer of words, its envelope, its constraints.
 
 Theory of operation: AWS rolls new words out operation by operation and member by member. What is told alike
-everywhere stands where it is found; what is not stands here, as a table, and nothing reads it before a request
-has been refused.
+everywhere stands where it is found; what is not stands here, as a table, and nothing reads it before a
+request has been refused.
 Rules of this file: words and their tables; who finds a mistake is elsewhere.
 Source: AWS's answers as captured in October 2026 (ADR 0043); semantics §6.1.
 """
@@ -82,8 +82,9 @@ class Violation(NamedTuple):
 class Wording(NamedTuple):
     """How an operation tells a violation.
 
-    Shape:   of all violations of a request only those of the lowest `stage` are told, and of those that are not
-             `joined` the first alone. `when` says whether the wording holds for a request; else the usual one does.
+    Shape:   of all violations of a request only those of the lowest `stage` are told, and of those that are
+             not `joined` the first alone. `when` says whether the wording holds for a request; else the usual
+             one does.
     """
 
     words: Callable[[Violation, Payload], str]

@@ -1,7 +1,7 @@
 """What a handler is given: a change, or a batch of changes.
 
-Rules of this file: images are decoded when somebody looks, at most once. A change knows its record, the entity that it is of, and nothing
-of how it got here.
+Rules of this file: images are decoded when somebody looks, at most once. A change knows its record, the
+entity that it is of, and nothing of how it got here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tailrace.app.entity import Entity
     from tailrace.app.table import Table
 
-    # Type checkers know typing_extensions without its being installed, and `Change` alone shall mean plain values.
+    # Type checkers know typing_extensions without its being installed, and `Change` alone shall mean plain
+    # values.
     T = TypeVar("T", default=dict[str, Any])
 else:
     from typing import TypeVar
@@ -30,21 +31,28 @@ else:
 
 Origin: TypeAlias = Literal["user", "ttl", "replica"]
 REPLICATED_FROM: Final = "aws:rep:updateregion"
-"""What global tables of version 2017.11.29 write into an item: the region of the last write. Later versions tell nobody."""
+"""What global tables of version 2017.11.29 write into an item: the region of the last write. Later versions
+tell nobody.
+"""
 
 
 class Change(Generic[T]):
     """One change of one item.
 
-    Shape:   `old` and `new` are the item before and after it, None where there is none: instances of the entity, or plain
-             Python values (Decimal, bytes, set …) for a handler of a table. `raw_old`, `raw_new` are the same in DynamoDB JSON.
-             For type checkers they are `T | Any`, as `re.Match.group` is: a handler knows which of them is there.
+    Shape:   `old` and `new` are the item before and after it, None where there is none: instances of the
+             entity, or plain Python values (Decimal, bytes, set …) for a handler of a table. `raw_old`,
+             `raw_new` are the same in DynamoDB JSON. For type checkers they are `T | Any`, as
+             `re.Match.group` is: a handler knows which of them is there.
     """
 
     tables: "Mapping[str, Table]" = NO_TABLES
-    """What the app declares, so that `transaction` knows their keys by name. Set by whoever delivers the change."""
+    """What the app declares, so that `transaction` knows their keys by name. Set by whoever delivers the
+    change.
+    """
     recorded: Transaction | None = None
-    """What `transaction` made, once somebody has asked for it: looked at for every change, so without a call."""
+    """What `transaction` made, once somebody has asked for it: looked at for every change, so without a
+    call.
+    """
 
     def __init__(
         self, record: ChangeRecord, table: str, entity: "Entity[Any] | None" = None, region: str = ""
@@ -113,7 +121,9 @@ class Change(Generic[T]):
 
     @property
     def key(self) -> Any:
-        """What identifies the item: the field (fields: a tuple) that its entity's key is made of, else the key's value (values)."""
+        """What identifies the item: the field (fields: a tuple) that its entity's key is made of, else the
+        key's value (values).
+        """
         if self.entity is not None:
             return self.entity.key_of(self.raw_keys)
         values = tuple(self.keys.values())
@@ -135,7 +145,9 @@ class Change(Generic[T]):
         return to_plain_item(raw) if self.entity is None else self.entity.decode(raw)
 
     def diff(self) -> dict[str, tuple[Any, Any]]:
-        """Attribute, or an entity's field → (before, after), for those that differ; None stands for absent."""
+        """Attribute, or an entity's field → (before, after), for those that differ; None stands for
+        absent.
+        """
         # Compared in DynamoDB JSON: in Python, True == 1 and an absent attribute looks like NULL.
         raw_old, raw_new = self.raw_old or {}, self.raw_new or {}
         differing = [name for name in {**raw_old, **raw_new} if raw_old.get(name) != raw_new.get(name)]

@@ -1,6 +1,8 @@
-"""What is wrong between a handler, what it is declared on, its predicate and its time-out: refused where the app is loaded.
+"""What is wrong between a handler, what it is declared on, its predicate and its time-out: refused where the
+app is loaded.
 
-Rules of this file: it looks at functions and calls none. Refusals, and which functions run on the loop and can therefore have a time-out; each names the handler with its line and says how to fix it. Called by app.py.
+Rules of this file: it looks at functions and calls none. Refusals, and which functions run on the loop and
+can therefore have a time-out; each names the handler with its line and says how to fix it. Called by app.py.
 """
 
 import inspect
@@ -26,19 +28,22 @@ def check_given(place: str, kind: str, annotation: Any, changes: Changes[Entity[
     wanted = FORMS[kind]
     if form is changes.table or (changes.entity is not None and form is changes.entity.cls):
         raise SettingsError(
-            f"{place}: it is given a {wanted.__name__}, not the item itself: change: {_shown(wanted, changes)}"
+            f"{place}: it is given a {wanted.__name__}, not the item itself: change: "
+            f"{_shown(wanted, changes)}"
         )
     if form in FORMS.values() and form is not wanted:
         other = "app.batch" if kind == "on" else "app.on"
         raise SettingsError(
-            f"{place}: app.{kind} gives it a {wanted.__name__}: write {_shown(wanted, changes)}, or declare it with @{other}"
+            f"{place}: app.{kind} gives it a {wanted.__name__}: write {_shown(wanted, changes)}, or "
+            f"declare it with @{other}"
         )
     if form is not wanted or not inside or inside[0] in (Any, object):
         return
     of, wants = dict if changes.entity is None else changes.entity.cls, get_origin(inside[0]) or inside[0]
     if isinstance(wants, type) and wants is not of and wants is not dict:
         raise SettingsError(
-            f"{place}: it is declared on {changes.entity or changes.table.name!r} and wants {wanted.__name__}[{wants.__qualname__}]: "
+            f"{place}: it is declared on {changes.entity or changes.table.name!r} and wants "
+            f"{wanted.__name__}[{wants.__qualname__}]: "
             f"write {_shown(wanted, changes)}, or declare it on {wants.__qualname__}"
         )
 
@@ -57,19 +62,22 @@ def check_where(
         given: object = where
         if not callable(given) or isinstance(given, type):
             raise SettingsError(
-                f"{place}: where={where!r} is no predicate: write where=new(Order.status) == 'paid', or a function of the change"
+                f"{place}: where={where!r} is no predicate: write where=new(Order.status) == 'paid', "
+                f"or a function of the change"
             )
         return
     for field in fields_of(where):
         if field._entity is not changes.entity:
             on = repr(changes.entity) if changes.entity is not None else f"table {changes.table.name!r}"
             raise SettingsError(
-                f"{place}: it is declared on {on} and its predicate asks for {field!r}: declare it on {field._entity!r}, or ask for a "
+                f"{place}: it is declared on {on} and its predicate asks for {field!r}: declare it "
+                f"on {field._entity!r}, or ask for a "
                 "field of its own entity"
             )
     if not alternatives(changes, where):
         raise SettingsError(
-            f"{place}: where={where!r} can never be true of {target_words(changes)}, so the handler would never be called"
+            f"{place}: where={where!r} can never be true of {target_words(changes)}, so the handler "
+            f"would never be called"
         )
 
 
@@ -83,16 +91,20 @@ def check_timeout(name: str, handler: Callable[..., Any], timeout: Any) -> None:
         return
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= LONGEST_S:
         raise SettingsError(
-            f"handler {name!r}: timeout: {timeout!r} is not allowed; it is a number of seconds up to {LONGEST_S}"
+            f"handler {name!r}: timeout: {timeout!r} is not allowed; it is a number of seconds up to "
+            f"{LONGEST_S}"
         )
     if not is_async(handler):
         raise SettingsError(
-            f"handler {name!r}: timeout: a thread cannot be ended, so only an `async def` handler can have one"
+            f"handler {name!r}: timeout: a thread cannot be ended, so only an `async def` handler "
+            f"can have one"
         )
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether a function runs on the loop; decorators and objects with `async def __call__` are looked through."""
+    """Whether a function runs on the loop; decorators and objects with `async def __call__` are looked
+    through.
+    """
     called = inspect.unwrap(function)
     while isinstance(called, partial):
         called = inspect.unwrap(called.func)

@@ -1,9 +1,12 @@
-"""`db: Annotated[Client, Depends(app.client)]`: typed reads and writes by a handler, in whatever DynamoDB the app is attached to.
+"""`db: Annotated[Client, Depends(app.client)]`: typed reads and writes by a handler, in whatever DynamoDB the
+app is attached to.
 
-Theory of operation: what a call asks and what its answer means is written once, as steps that yield requests; a client only says how a request is carried out:
-`Client` waits in its thread, for `def` handlers, `AsyncClient` is awaited, for `async def`. Writes take effect at once, each on its own, and again when the
+Theory of operation: what a call asks and what its answer means is written once, as steps that yield requests;
+a client only says how a request is carried out: `Client` waits in its thread, for `def` handlers,
+`AsyncClient` is awaited, for `async def`. Writes take effect at once, each on its own, and again when the
 change is delivered again; what is to be exactly once goes on `change.transaction`.
-Rules of this file: no transport, no engine, no boto3; a `Door` has them. Decision 32. Doors are made by `compose`: of the embedded engine, or of `app.transactions`.
+Rules of this file: no transport, no engine, no boto3; a `Door` has them. Decision 32. Doors are made by
+`compose`: of the embedded engine, or of `app.transactions`.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
@@ -20,7 +23,9 @@ from tailrace.errors import SettingsError
 T = TypeVar("T")
 Members: TypeAlias = Mapping[str, Any]
 Steps: TypeAlias = Generator[tuple[str, Members], Members, T]
-"""Requests, by the operation's name and its members in DynamoDB JSON; each is answered; the value is what the call returns."""
+"""Requests, by the operation's name and its members in DynamoDB JSON; each is answered; the value is what the
+call returns.
+"""
 
 
 class Door(Protocol):
@@ -75,9 +80,17 @@ class Asking:
         yield "DeleteItem", {"TableName": str(table), "Key": content, **beside}
 
     def query(
-        self, target: Table | str | Named, expression: str | None, index: str | None, names: Mapping[str, str] | None,
-        values: Members | None, fields: Members, *, reverse: bool, limit: int | None,
-    ) -> Steps[list[Any]]:  # fmt: skip
+        self,
+        target: Table | str | Named,
+        expression: str | None,
+        index: str | None,
+        names: Mapping[str, str] | None,
+        values: Members | None,
+        fields: Members,
+        *,
+        reverse: bool,
+        limit: int | None,
+    ) -> Steps[list[Any]]:
         """Query, page after page."""
         if limit is not None and limit < 1:
             raise SettingsError(
@@ -110,10 +123,13 @@ class _Bound:
 
 
 class Client(_Bound):
-    """Items of the attached DynamoDB, for `def` handlers. Shape: targets are those of `world.put`: entities and fields, or tables and plain values.
+    """Items of the attached DynamoDB, for `def` handlers. Shape: targets are those of `world.put`: entities
+    and fields, or tables and plain values.
 
-    Guarantee: what a call wrote is durable when it returns; a handler's writes are told apart from others' (docs/guarantees.md, loops).
-    Raises:    every call: ApiError when it is refused, as by a condition; Throttled, Unavailable, which use up no attempt; SettingsError, ItemError.
+    Guarantee: what a call wrote is durable when it returns; a handler's writes are told apart from others'
+               (docs/guarantees.md, loops).
+    Raises:    every call: ApiError when it is refused, as by a condition; Throttled, Unavailable, which use
+               up no attempt; SettingsError, ItemError.
     """
 
     @overload
@@ -132,10 +148,19 @@ class Client(_Bound):
         answered(self._asking.put(target, item, condition_of(condition, names, values)), self._door)
 
     def update(
-        self, target: Table | str | Named, key: Members | None = None, expression: str | None = None, *,
-        condition: str | None = None, names: Mapping[str, str] | None = None, values: Members | None = None, **attributes: Any,
-    ) -> None:  # fmt: skip
-        """Update an item, `db.update(Order, id="o1", status="paid")`, or by an expression, if the condition holds."""
+        self,
+        target: Table | str | Named,
+        key: Members | None = None,
+        expression: str | None = None,
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Members | None = None,
+        **attributes: Any,
+    ) -> None:
+        """Update an item, `db.update(Order, id="o1", status="paid")`, or by an expression, if the condition
+        holds.
+        """
         answered(
             self._asking.update(target, key, expression, condition, names, values, attributes), self._door
         )
@@ -149,22 +174,46 @@ class Client(_Bound):
 
     @overload
     def query(
-        self, target: Table | str, expression: str, *, index: str | None = None, names: Mapping[str, str] | None = None,
-        values: Members | None = None, reverse: bool = False, limit: int | None = None,
-    ) -> list[dict[str, Any]]: ...  # fmt: skip
+        self,
+        target: Table | str,
+        expression: str,
+        *,
+        index: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Members | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]: ...
     @overload
     def query(
-        self, target: type[T] | Entity[T], expression: str | None = None, *, index: str | None = None,
-        names: Mapping[str, str] | None = None, values: Members | None = None, reverse: bool = False, limit: int | None = None,
+        self,
+        target: type[T] | Entity[T],
+        expression: str | None = None,
+        *,
+        index: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Members | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
         **fields: Any,
-    ) -> list[T]: ...  # fmt: skip
+    ) -> list[T]: ...
     def query(
-        self, target: Any, expression: str | None = None, *, index: str | None = None, names: Mapping[str, str] | None = None,
-        values: Members | None = None, reverse: bool = False, limit: int | None = None, **fields: Any,
-    ) -> list[Any]:  # fmt: skip
-        """The items of one partition of a table or an index, in order: `db.query(Order, index="by_country", country="NL")`.
+        self,
+        target: Any,
+        expression: str | None = None,
+        *,
+        index: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Members | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        **fields: Any,
+    ) -> list[Any]:
+        """The items of one partition of a table or an index, in order:
+        `db.query(Order, index="by_country", country="NL")`.
 
-        Shape:   the fields of the partition key, and as many of the sort key's as there are; or an expression on the sort key, `"total > :t"`.
+        Shape:   the fields of the partition key, and as many of the sort key's as there are; or an expression
+                 on the sort key, `"total > :t"`.
         """
         steps = self._asking.query(
             target, expression, index, names, values, fields, reverse=reverse, limit=limit
@@ -173,7 +222,9 @@ class Client(_Bound):
 
 
 class AsyncClient(_Bound):
-    """The same for `async def` handlers: each call is awaited. Guarantees and errors are those of `Client`."""
+    """The same for `async def` handlers: each call is awaited. Guarantees and errors are those of
+    `Client`.
+    """
 
     @overload
     async def get(self, target: Table | str, key: Members) -> dict[str, Any] | None: ...
@@ -193,9 +244,16 @@ class AsyncClient(_Bound):
         await awaited(self._asking.put(target, item, condition_of(condition, names, values)), self._door)
 
     async def update(
-        self, target: Table | str | Named, key: Members | None = None, expression: str | None = None, *,
-        condition: str | None = None, names: Mapping[str, str] | None = None, values: Members | None = None, **attributes: Any,
-    ) -> None:  # fmt: skip
+        self,
+        target: Table | str | Named,
+        key: Members | None = None,
+        expression: str | None = None,
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Members | None = None,
+        **attributes: Any,
+    ) -> None:
         """As `Client.update`."""
         await awaited(
             self._asking.update(target, key, expression, condition, names, values, attributes), self._door
@@ -212,19 +270,41 @@ class AsyncClient(_Bound):
 
     @overload
     async def query(
-        self, target: Table | str, expression: str, *, index: str | None = None, names: Mapping[str, str] | None = None,
-        values: Members | None = None, reverse: bool = False, limit: int | None = None,
-    ) -> list[dict[str, Any]]: ...  # fmt: skip
+        self,
+        target: Table | str,
+        expression: str,
+        *,
+        index: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Members | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]: ...
     @overload
     async def query(
-        self, target: type[T] | Entity[T], expression: str | None = None, *, index: str | None = None,
-        names: Mapping[str, str] | None = None, values: Members | None = None, reverse: bool = False, limit: int | None = None,
+        self,
+        target: type[T] | Entity[T],
+        expression: str | None = None,
+        *,
+        index: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Members | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
         **fields: Any,
-    ) -> list[T]: ...  # fmt: skip
+    ) -> list[T]: ...
     async def query(
-        self, target: Any, expression: str | None = None, *, index: str | None = None, names: Mapping[str, str] | None = None,
-        values: Members | None = None, reverse: bool = False, limit: int | None = None, **fields: Any,
-    ) -> list[Any]:  # fmt: skip
+        self,
+        target: Any,
+        expression: str | None = None,
+        *,
+        index: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Members | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        **fields: Any,
+    ) -> list[Any]:
         """As `Client.query`."""
         steps = self._asking.query(
             target, expression, index, names, values, fields, reverse=reverse, limit=limit
@@ -233,14 +313,21 @@ class AsyncClient(_Bound):
 
 
 def check_client(place: str, dependencies: Mapping[str, Depends], other: Callable[..., Any]) -> None:
-    """Refuse the client of the other kind of handlers: one that waits would hold up the loop. Raises: SettingsError."""
+    """Refuse the client of the other kind of handlers: one that waits would hold up the loop. Raises:
+    SettingsError.
+    """
     for name, each in dependencies.items():
         if each.provider == other:
             is_waiting = each.provider.__name__ == "client"
-            raise SettingsError(
-                f"{place}: {name}: {'Client is for def handlers, and this is a coroutine' if is_waiting else 'AsyncClient is for coroutines, and this is none'}: "
-                f"Annotated[{'AsyncClient, Depends(app.async_client)' if is_waiting else 'Client, Depends(app.client)'}]"
+            reason, wanted = (
+                (
+                    "Client is for def handlers, and this is a coroutine",
+                    "AsyncClient, Depends(app.async_client)",
+                )
+                if is_waiting
+                else ("AsyncClient is for coroutines, and this is none", "Client, Depends(app.client)")
             )
+            raise SettingsError(f"{place}: {name}: {reason}: Annotated[{wanted}]")
 
 
 def unprovided(kind: str, name: str) -> SettingsError:

@@ -1,7 +1,9 @@
-"""Which version of its code a handler is. A dead letter says it, so that one sees whether it failed before the repair or after it.
+"""Which version of its code a handler is. A dead letter says it, so that one sees whether it failed before
+the repair or after it.
 
-Rules of this file: it is the content of the files in which the handler and its helpers of one declaration (transform, enrich) stand, not of what they
-import; whoever deploys knows better and says so: `TAILRACE_CODE_VERSION`. It never raises. Called by `compose` when an app starts.
+Rules of this file: it is the content of the files in which the handler and its helpers of one declaration
+(transform, enrich) stand, not of what they import; whoever deploys knows better and says so:
+`TAILRACE_CODE_VERSION`. It never raises. Called by `compose` when an app starts.
 """
 
 import inspect
@@ -22,7 +24,9 @@ DIGITS: Final = 12
 
 
 def code_version(mapping: HandlerMapping) -> str:
-    """What the environment says; else twelve hexadecimal digits that change when a file of the handler does; "" when no function is the user's."""
+    """What the environment says; else twelve hexadecimal digits that change when a file of the handler does;
+    "" when no function is the user's.
+    """
     if said := os.environ.get(SAID):
         return said
     every = (mapping.target, mapping.transform, mapping.enrich)
@@ -64,7 +68,9 @@ def _resolved(name: str) -> Path:
 
 
 def _origin(module: str) -> str | None:
-    """The file of a module, which is not imported, nor are its packages: their code is not for this process."""
+    """The file of a module, which is not imported, nor are its packages: their code is not for this
+    process.
+    """
     whole, path = "", None
     for part in module.split("."):
         whole = f"{whole}.{part}" if whole else part

@@ -1,8 +1,10 @@
 """Python types ⇄ DynamoDB's attribute values: one codec for each annotation, compiled once.
 
-Theory of operation: `codec_of(annotation)` walks the annotation and makes two functions, one each way; a model's codec is made of its
-fields' (models.py). Decoding reads exactly what encoding writes, so nothing is guessed: another kind of value is an error.
-Rules of this file: lossless. Numbers are exact, a datetime keeps its microseconds, bytes are bytes. Called by models.py.
+Theory of operation: `codec_of(annotation)` walks the annotation and makes two functions, one each way; a
+model's codec is made of its fields' (models.py). Decoding reads exactly what encoding writes, so nothing is
+guessed: another kind of value is an error.
+Rules of this file: lossless. Numbers are exact, a datetime keeps its microseconds, bytes are bytes. Called by
+models.py.
 """
 
 import math
@@ -40,8 +42,9 @@ NULL: Final[AttributeValue] = {"NULL": True}
 class Codec:
     """One annotation, both ways.
 
-    Shape:   `kinds` that it reads and writes; `words` for people. `canonical` when equal values are equal texts of one kind, so
-             that a pattern can ask for a value. `leaves_out` says which values are written as no attribute at all.
+    Shape:   `kinds` that it reads and writes; `words` for people. `canonical` when equal values are equal
+             texts of one kind, so that a pattern can ask for a value. `leaves_out` says which values are
+             written as no attribute at all.
     Raises:  encode: TypeError, ValueError; decode: one of MISFITS.
     """
 
@@ -65,7 +68,9 @@ class Member:
 
 
 class Attribute:
-    """`Annotated[datetime, Attribute("modified")]`: the attribute's name in the table, where it is not the field's."""
+    """`Annotated[datetime, Attribute("modified")]`: the attribute's name in the table, where it is not the
+    field's.
+    """
 
     __slots__ = ("name",)
 
@@ -88,7 +93,7 @@ class UnknownAnnotation(SettingsError):
     """An annotation has no place in DynamoDB: the message says what to write instead."""
 
 
-# ---- single values ------------------------------------------------------------------------------------------------------
+# ---- single values -----------------------------------------------------------------------------------------
 
 
 def _text(value: Any) -> AttributeValue:
@@ -238,11 +243,13 @@ SINGLE: Final[Mapping[Any, Codec]] = {
 }
 
 
-# ---- compound values ----------------------------------------------------------------------------------------------------
+# ---- compound values ---------------------------------------------------------------------------------------
 
 
 def enum_codec(kind: type[Enum]) -> Codec:
-    """An enum by its members' values. Raises: UnknownAnnotation when those are not all texts or all whole numbers."""
+    """An enum by its members' values. Raises: UnknownAnnotation when those are not all texts or all whole
+    numbers.
+    """
     return _choice(kind.__name__, {member.value: member for member in kind})
 
 
@@ -317,7 +324,9 @@ def dict_codec(inner: Codec) -> Codec:
 
 
 def set_codec(inner: Codec, make: Callable[[Iterable[Any]], Any]) -> Codec:
-    """A set of texts, numbers or bytes. DynamoDB has no empty one: as a field's value it is left out, elsewhere it is NULL."""
+    """A set of texts, numbers or bytes. DynamoDB has no empty one: as a field's value it is left out,
+    elsewhere it is NULL.
+    """
     kind = SET_OF.get(next(iter(inner.kinds))) if len(inner.kinds) == 1 else None
     if kind is None:
         raise UnknownAnnotation(
@@ -347,7 +356,8 @@ def union_codec(options: Sequence[Codec]) -> Codec:
         for kind in option.kinds:
             if kind in reading and not (kind == "NULL" and NONE in (option, reading[kind])):
                 raise UnknownAnnotation(
-                    f"{option.words} | {reading[kind].words}: both are kept as {kind}, so what is read could be either; "
+                    f"{option.words} | {reading[kind].words}: both are kept as {kind}, so what is "
+                    f"read could be either; "
                     "keep one of them, or wrap them in models with a field that says which"
                 )
             if kind not in reading or option is NONE:
@@ -407,7 +417,7 @@ def _is_none(value: Any) -> bool:
     return value is None
 
 
-# ---- annotations --------------------------------------------------------------------------------------------------------
+# ---- annotations -------------------------------------------------------------------------------------------
 
 ModelCodec: TypeAlias = Callable[[Any], Codec | None]
 """What makes the codec of a class with fields, None when it is no such class."""
@@ -434,7 +444,8 @@ def codec_of(annotation: Any, model: ModelCodec) -> Codec:
     if (found := model(annotation)) is not None:
         return found
     raise UnknownAnnotation(
-        f"{_words(annotation)} has no place in DynamoDB: use str, int, Decimal, float, bool, bytes, datetime, date, time, UUID, an "
+        f"{_words(annotation)} has no place in DynamoDB: use str, int, Decimal, float, bool, bytes, "
+        f"datetime, date, time, UUID, an "
         "Enum, a Literal, list, dict[str, …], set, a nested model, `| None`, or Any"
     )
 

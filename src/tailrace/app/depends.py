@@ -1,7 +1,8 @@
-"""`Annotated[Mailer, Depends(mailer)]`: what a handler is given beside its change, and how its signature is read.
+"""`Annotated[Mailer, Depends(mailer)]`: what a handler is given beside its change, and how its signature is
+read.
 
-Rules of this file: it reads signatures and refuses, naming the handler and its line; providers are called by runtime/dependencies.py. Called
-by app.py.
+Rules of this file: it reads signatures and refuses, naming the handler and its line; providers are called by
+runtime/dependencies.py. Called by app.py.
 """
 
 import inspect
@@ -15,10 +16,11 @@ GIVEN: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_
 
 
 class Depends:
-    """The provider of a parameter: a function, coroutine function, generator or asynchronous generator, or a class.
+    """The provider of a parameter: a function, coroutine function, generator or asynchronous generator, or a
+    class.
 
-    Guarantee: called once for each worker, before the first change that needs it; what follows the `yield` of a generator runs
-               when the worker ends.
+    Guarantee: called once for each worker, before the first change that needs it; what follows the `yield` of
+               a generator runs when the worker ends.
     """
 
     __slots__ = ("provider",)
@@ -61,7 +63,8 @@ def signature_of(name: str, handler: Callable[..., Any], word: str = "handler") 
     )
     if first is None or _dependency(where, first, hints) is not None:
         raise SettingsError(
-            f"{where} is called with one argument, a Change or a Batch, and takes none: def {name}(change: Change[…])"
+            f"{where} is called with one argument, a Change or a Batch, and takes none: def "
+            f"{name}(change: Change[…])"
         )
     return Signature(
         hints.get(first.name), _dependencies(where, [each for each in parameters if each is not first], hints)
@@ -101,7 +104,8 @@ def _dependencies(
             inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD,
         ):  # fmt: skip
             raise SettingsError(
-                f"{where}: nothing provides {parameter.name!r}: write {parameter.name}: Annotated[…, Depends(provider)], or give it a "
+                f"{where}: nothing provides {parameter.name!r}: write {parameter.name}: Annotated[…, "
+                f"Depends(provider)], or give it a "
                 "default"
             )
     return found
@@ -110,7 +114,8 @@ def _dependencies(
 def _dependency(where: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Depends | None:
     if isinstance(parameter.default, Depends):
         raise SettingsError(
-            f"{where}: {parameter.name}={parameter.default!r} stands where the default stands: write {parameter.name}: "
+            f"{where}: {parameter.name}={parameter.default!r} stands where the default stands: write "
+            f"{parameter.name}: "
             f"Annotated[…, {parameter.default!r}], which type checkers understand"
         )
     annotation = hints.get(parameter.name)
@@ -132,7 +137,8 @@ def hints_of(where: str, function: Callable[..., Any], parameters: list[inspect.
     try:
         return get_type_hints(inspect.unwrap(called), include_extras=True)
     except (NameError, TypeError):
-        # A type that exists only for the type checker, or inside a function: what is marked is still seen, one by one.
+        # A type that exists only for the type checker, or inside a function: what is marked is still seen,
+        # one by one.
         return {each.name: _hint(where, function, each) for each in parameters}
 
 
@@ -148,6 +154,7 @@ def _hint(where: str, function: Callable[..., Any], parameter: inspect.Parameter
     except Exception as error:  # an annotation is any expression, and fails in any way
         if "Depends" in annotation:
             raise SettingsError(
-                f"{where}: {parameter.name}: {annotation}: {error}; import what it names outside of TYPE_CHECKING"
+                f"{where}: {parameter.name}: {annotation}: {error}; import what it names outside of "
+                f"TYPE_CHECKING"
             ) from error
         return None

@@ -1,6 +1,7 @@
 """DestinationConfig of an event source mapping: the ARN that hears of the records a function gave up.
 
-Rules of this file: it judges the words only; what delivers to the ARN is chosen by `compose` (sinks/destinations.py). Called by app.py.
+Rules of this file: it judges the words only; what delivers to the ARN is chosen by `compose`
+(sinks/destinations.py). Called by app.py.
 Source: semantics §2.1 (what an on-failure destination may be), AWS Lambda API Reference, DestinationConfig.
 """
 
@@ -18,7 +19,8 @@ def destination_arn(given: Any) -> str | None:
     """The ARN that is told; None when nobody is.
 
     Shape:   `OnSuccess` is taken and ignored, as AWS does for streams.
-    Raises:  SettingsError for what Lambda refuses too: FIFO queues and topics, other services, more than 350 letters.
+    Raises:  SettingsError for what Lambda refuses too: FIFO queues and topics, other services, more than 350
+             letters.
 
     >>> destination_arn({"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:000000000000:late"}})
     'arn:aws:sqs:us-east-1:000000000000:late'
@@ -51,5 +53,6 @@ def check_arn(name: str, arn: str) -> None:
         )
     if arn.endswith(".fifo"):
         raise SettingsError(
-            f"{name}: {arn!r} is not allowed; a FIFO queue or topic is no on-failure destination on AWS either"
+            f"{name}: {arn!r} is not allowed; a FIFO queue or topic is no on-failure destination on "
+            f"AWS either"
         )

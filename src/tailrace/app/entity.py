@@ -1,7 +1,8 @@
 """An entity: a class in a table, told apart from the table's others by its key templates.
 
-Rules of this file: a key is made of fields and read back into them; two entities of a table that one key could both fit are refused when
-the second is declared. Called by item.py (`class Order(Item, table=…)`) and by `App.entity`.
+Rules of this file: a key is made of fields and read back into them; two entities of a table that one key
+could both fit are refused when the second is declared. Called by item.py (`class Order(Item, table=…)`) and
+by `App.entity`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,8 +25,8 @@ T = TypeVar("T")
 
 
 class Entity(Generic[T]):
-    """A class in a table. Shape: `inserted`, `modified`, `removed` are what handlers are declared on, `entity["field"]` what
-    predicates are made of. Made by `class Order(Item, table=…)` or `App.entity`.
+    """A class in a table. Shape: `inserted`, `modified`, `removed` are what handlers are declared on,
+    `entity["field"]` what predicates are made of. Made by `class Order(Item, table=…)` or `App.entity`.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class Entity(Generic[T]):
                 )
         if sk is not None and table.sk is None:
             raise SettingsError(
-                f"{self}: sk={sk!r}, but table {table.name!r} has no sort key: app.table(…, sk='sk') declares one"
+                f"{self}: sk={sk!r}, but table {table.name!r} has no sort key: app.table(…, sk='sk') "
+                f"declares one"
             )
         self._join()
 
@@ -78,8 +80,10 @@ class Entity(Generic[T]):
             if all(key is not None for key in keys.values()):
                 shown = ", ".join(f"{name}={key!r}" for name, key in keys.items())
                 raise SettingsError(
-                    f"{self} and {other} cannot be told apart in table {self.table.name!r}: the key {shown} fits both "
-                    f"({self.key_words} and {other.key_words}); begin their templates differently, as in 'ORDER#{{id}}'"
+                    f"{self} and {other} cannot be told apart in table {self.table.name!r}: the key "
+                    f"{shown} fits both "
+                    f"({self.key_words} and {other.key_words}); begin their templates differently, "
+                    f"as in 'ORDER#{{id}}'"
                 )
         self.table.entities.add(self)
 
@@ -88,7 +92,7 @@ class Entity(Generic[T]):
         """The templates, for people."""
         return ", ".join(template.text for template in self.templates.values())
 
-    # ---- the model -----------------------------------------------------------------------------------------------------
+    # ---- the model -----------------------------------------------------------------------------------------
 
     @property
     def model(self) -> Model:
@@ -105,7 +109,9 @@ class Entity(Generic[T]):
         return self._parts
 
     def try_compile(self) -> None:
-        """Refuse now what is wrong; an annotation that is defined further down waits for the first use. Raises: SettingsError."""
+        """Refuse now what is wrong; an annotation that is defined further down waits for the first use.
+        Raises: SettingsError.
+        """
         try:
             model_of(self.cls, self._names)
         except NameError:
@@ -117,11 +123,13 @@ class Entity(Generic[T]):
             model = model_of(self.cls, self._names)
         except NameError as error:
             raise SettingsError(
-                f"{self}: {error}: an annotation names what is not defined; define or import it before the first handler of {self}"
+                f"{self}: {error}: an annotation names what is not defined; define or import it "
+                f"before the first handler of {self}"
             ) from error
         if model is None:
             raise SettingsError(
-                f"{self} is no class with fields: make it an Item, a dataclass, an attrs class or a pydantic model"
+                f"{self} is no class with fields: make it an Item, a dataclass, an attrs class or a "
+                f"pydantic model"
             )
         types = key_types(self.table)
         try:
@@ -147,7 +155,9 @@ class Entity(Generic[T]):
         self._compiled = model
 
     def _check_index_fields(self, model: Model, types: Mapping[str, str]) -> None:
-        """Fields that are keys of indexes are of the keys' types; one that lacks keeps its item out of the index, NULL would refuse it."""
+        """Fields that are keys of indexes are of the keys' types; one that lacks keeps its item out of the
+        index, NULL would refuse it.
+        """
         for attribute in types.keys() - self.templates.keys():
             field = model.attributes.get(attribute)
             if field is None:
@@ -155,12 +165,15 @@ class Entity(Generic[T]):
             kinds = field.codec.kinds - {"NULL"}
             if kinds != {types[attribute]}:
                 raise SettingsError(
-                    f"{self}.{field.name} is {field.codec.words} ({', '.join(sorted(kinds))}), and the attribute {attribute!r} is a key of "
-                    f"type {types[attribute]} of an index: give the index that type, as in Index({attribute!r}, pk_type='N')"
+                    f"{self}.{field.name} is {field.codec.words} ({', '.join(sorted(kinds))}), and "
+                    f"the attribute {attribute!r} is a key of "
+                    f"type {types[attribute]} of an index: give the index that type, as in "
+                    f"Index({attribute!r}, pk_type='N')"
                 )
             if "NULL" in field.codec.kinds and field.is_left_out is None:
                 raise SettingsError(
-                    f"{self}.{field.name} may be None and would be kept as NULL, which no index takes as a key: let None be its default"
+                    f"{self}.{field.name} may be None and would be kept as NULL, which no index "
+                    f"takes as a key: let None be its default"
                 )
 
     def _check_attributes(self, model: Model) -> None:
@@ -173,25 +186,29 @@ class Entity(Generic[T]):
             if field is not None and part.template.text != "{" + field.name + "}":
                 raise SettingsError(
                     f"{self}.{field.name} is kept in the key attribute {part.attribute!r}, whose template is "
-                    f"{part.template.text!r}; call the field something else, or make the template '{{{field.name}}}'"
+                    f"{part.template.text!r}; call the field something else, or make the template "
+                    f"'{{{field.name}}}'"
                 )
 
     def _write_ttl_in_seconds(self, model: Model) -> None:
         field = model.attributes.get(self.table.ttl or "")
         if field is not None and "N" not in field.codec.kinds:
             raise SettingsError(
-                f"{self}.{field.name} is {field.codec.words}, and the table's TTL attribute holds a number of seconds: "
+                f"{self}.{field.name} is {field.codec.words}, and the table's TTL attribute holds a "
+                f"number of seconds: "
                 f"{field.name}: Epoch (from tailrace import Epoch) is a datetime kept so"
             )
 
     @property
     def key_pattern(self) -> bytes | None:
-        """What the JSON of its keys looks like when nothing in it is escaped; None when fields must be read to know. Raises: SettingsError."""
+        """What the JSON of its keys looks like when nothing in it is escaped; None when fields must be read
+        to know. Raises: SettingsError.
+        """
         if any(part.has_checks for part in self.parts):
             return None
         return b"\\{%b\\}" % b",".join([part.json_pattern for part in self.parts])
 
-    # ---- both ways -----------------------------------------------------------------------------------------------------
+    # ---- both ways -----------------------------------------------------------------------------------------
 
     def fits(self, keys: Item) -> bool:
         """Whether a key is of this entity."""
@@ -228,7 +245,9 @@ class Entity(Generic[T]):
     def diff(
         self, old: Any, new: Any, raw_old: Item, raw_new: Item, attributes: Iterable[str]
     ) -> dict[str, tuple[Any, Any]]:
-        """Field → (before, after) of these attributes; what the class does not know as plain values, under its own name."""
+        """Field → (before, after) of these attributes; what the class does not know as plain values, under
+        its own name.
+        """
         found: dict[str, tuple[Any, Any]] = {}
         for attribute in attributes:
             if attribute in self._computed:
@@ -260,7 +279,8 @@ class Entity(Generic[T]):
         lacking = [name for name in part.codecs if name not in fields]
         if lacking:
             raise ItemError(
-                f"{self}: the key {part.attribute!r} of an index is made of {', '.join(part.codecs)} ({part.template.text!r}): give "
+                f"{self}: the key {part.attribute!r} of an index is made of {', '.join(part.codecs)} "
+                f"({part.template.text!r}): give "
                 f"{', '.join(lacking)} too, so that it stays right"
             )
         if any(fields[name] is None for name in part.codecs):
@@ -302,7 +322,9 @@ class Entity(Generic[T]):
         return next((each for each in (*self.parts, *self.index_parts) if each.attribute == attribute), None)
 
     def key_of(self, keys: Item) -> Any:
-        """What identifies the entity: its key's field, several as a tuple, the key itself where it has no field."""
+        """What identifies the entity: its key's field, several as a tuple, the key itself where it has no
+        field.
+        """
         found = self.from_key(keys)
         values = tuple(
             self.model.fields[name].codec.decode(found[attribute])
@@ -337,7 +359,7 @@ class Entity(Generic[T]):
         except ApiError as error:
             raise ItemError(f"{self}: {error.message}") from error
 
-    # ---- what handlers are declared on ----------------------------------------------------------------------------------
+    # ---- what handlers are declared on ---------------------------------------------------------------------
 
     @property
     def changes(self) -> "Changes[Entity[Any]]":

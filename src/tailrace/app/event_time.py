@@ -1,8 +1,8 @@
-"""When something happened, for windows: `at=Order.placed_at`, an attribute's name, a function of the item, or the time of the change.
+"""When something happened, for windows: `at=Order.placed_at`, an attribute's name, a function of the item, or
+the time of the change.
 
-Rules of this file: a datetime without a zone is UTC; a number counts seconds since 1970; an item whose time is None happened when it was changed last. What
-is no time is a failure of that item.
-Called by window.py.
+Rules of this file: a datetime without a zone is UTC; a number counts seconds since 1970; an item whose time
+is None happened when it was changed last. What is no time is a failure of that item. Called by window.py.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,9 @@ class EventTime:
     read: Callable[[Any], Any] | None = None
 
     def of(self, item: Any, changed_ms: int) -> int:
-        """The time of an item. Units: ms since the epoch. Raises: what the user's function raises, ValueError, TypeError."""
+        """The time of an item. Units: ms since the epoch. Raises: what the user's function raises,
+        ValueError, TypeError.
+        """
         value = None if self.read is None else self.read(item)
         if value is None:
             return changed_ms
@@ -70,7 +72,8 @@ def event_time_of(place: str, at: Any, entity: Entity[Any] | None) -> EventTime:
         case _ if callable(at) and not isinstance(at, type):
             return EventTime(f"{getattr(at, '__qualname__', repr(at))}{place_of(at)}", at)
     raise SettingsError(
-        f"{place}: at={at!r} says no time: write at=Order.placed_at, an attribute's name for a table, a function of the item, or leave it "
+        f"{place}: at={at!r} says no time: write at=Order.placed_at, an attribute's name for a "
+        f"table, a function of the item, or leave it "
         "out for the time of the change"
     )
 
@@ -84,7 +87,8 @@ def _field(place: str, field: FieldPath, entity: Entity[Any] | None) -> EventTim
     words = field._codec.words.removesuffix(" | None")
     if words not in TIMES:
         raise SettingsError(
-            f"{place}: at={field!r}: it is {field._codec.words}, and a time is a datetime, an Epoch or a number of seconds"
+            f"{place}: at={field!r}: it is {field._codec.words}, and a time is a datetime, an Epoch "
+            f"or a number of seconds"
         )
     return EventTime(repr(field), lambda item: reduce(_inside, field._names, item))
 

@@ -1,6 +1,8 @@
-"""`app.explain(handler)`: what reaches a handler, what a pattern can say of it, what is judged in process, and why.
+"""`app.explain(handler)`: what reaches a handler, what a pattern can say of it, what is judged in process,
+and why.
 
-Rules of this file: it computes and words; recorded traffic is counted by whoever has it (`tailrace explain`). Called by app.py and server/explaining.py.
+Rules of this file: it computes and words; recorded traffic is counted by whoever has it (`tailrace explain`).
+Called by app.py and server/explaining.py.
 """
 
 import json
@@ -25,7 +27,9 @@ from tailrace.streams.record import ChangeRecord
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Recorded changes of a table: how many there were, how many the patterns let through, how many the handler wants."""
+    """Recorded changes of a table: how many there were, how many the patterns let through, how many the
+    handler wants.
+    """
 
     records: int = 0
     matched: int = 0
@@ -35,7 +39,8 @@ class Traffic:
         if not self.records:
             return "no recorded traffic to count"
         return (
-            f"of {self.records:,} recorded changes the pattern drops {self.records - self.matched:,} before an invocation, the residual "
+            f"of {self.records:,} recorded changes the pattern drops {self.records - self.matched:,} "
+            f"before an invocation, the residual "
             f"{self.matched - self.wanted:,} more; {self.wanted:,} reach the handler"
         )
 
@@ -44,8 +49,8 @@ class Traffic:
 class Explanation:
     """What reaches a handler.
 
-    Shape:   `patterns` are joined by OR (empty: everything passes); `opened` is what they leave open, with reasons; `residual` is what
-             is judged in process, None when the patterns say it all.
+    Shape:   `patterns` are joined by OR (empty: everything passes); `opened` is what they leave open, with
+             reasons; `residual` is what is judged in process, None when the patterns say it all.
     """
 
     handler: str
@@ -81,7 +86,10 @@ def lines_of(value: dict[str, Any]) -> Iterable[str]:
         yield f"  pattern   {json.dumps(pattern, ensure_ascii=False)}"
     yield f"  residual  {value['residual'] or 'nothing: the pattern says it all'}"
     if value.get("order") == "shard":
-        yield "  order     shard: all that it gets of a shard comes in sequence, one batch at a time; a failure holds what follows"
+        yield (
+            "  order     shard: all that it gets of a shard comes in sequence, one batch at a time; a "
+            "failure holds what follows"
+        )
     for each in value["open"]:
         yield f"  why       {each['part']}: {each['reason']}"
     if value["traffic"] is not None:

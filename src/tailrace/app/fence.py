@@ -1,9 +1,13 @@
-"""A fence around the user's code: whatever it raises is a failure of what it was called for, and never the end of the process or of our task.
+"""A fence around the user's code: whatever it raises is a failure of what it was called for, and never the
+end of the process or of our task.
 
-Theory of operation: Python ends a loop, a thread or a task by raising what is no `Exception`, and the user's code may raise the same. Inside the
-fence that becomes `Escaped`, an exception like any other. What really came from outside goes through: the cancellation of our own task, an
-interrupt that the interpreter delivered, the closing of a coroutine. Those were raised by no `raise` of the user's code, and that is how they are known.
-Rules of this file: no decision about records; what `Escaped` says is its inner exception. Used wherever the user's code is called.
+Theory of operation: Python ends a loop, a thread or a task by raising what is no `Exception`, and the user's
+code may raise the same. Inside the fence that becomes `Escaped`, an exception like any other. What really
+came from outside goes through: the cancellation of our own task, an interrupt that the interpreter delivered,
+the closing of a coroutine. Those were raised by no `raise` of the user's code, and that is how they are
+known.
+Rules of this file: no decision about records; what `Escaped` says is its inner exception. Used wherever the
+user's code is called.
 """
 
 import signal
@@ -22,7 +26,9 @@ class Death(BaseException):
 
 
 class Escaped(Exception):
-    """The user's code raised what is no Exception, or StopIteration. Shape: `error` is that; its words and its trace are the failure's."""
+    """The user's code raised what is no Exception, or StopIteration. Shape: `error` is that; its words and
+    its trace are the failure's.
+    """
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(f"{type(error).__name__}: {error}")
@@ -41,7 +47,9 @@ def told(error: BaseException) -> str:
 
 
 class Fence:
-    """`with FENCE:` around a call. Raises: Escaped. Shape: `only` are the kinds that it holds; it has no state of its own."""
+    """`with FENCE:` around a call. Raises: Escaped. Shape: `only` are the kinds that it holds; it has no
+    state of its own.
+    """
 
     __slots__ = ("_only",)
 
@@ -59,7 +67,9 @@ class Fence:
 
 
 def escape(error: BaseException) -> None:
-    """What the fence does with what was raised inside, for calls so frequent that a block around each would cost. Raises: Escaped."""
+    """What the fence does with what was raised inside, for calls so frequent that a block around each would
+    cost. Raises: Escaped.
+    """
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return
     if is_users(error):

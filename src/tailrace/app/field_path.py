@@ -1,7 +1,7 @@
 """A field as predicates name it: `Order.status`, `Order.address.city`.
 
-Rules of this file: names only; what is asked of them is in predicates.py. A comparison of the field itself is refused: before or after the
-change is what `old(…)` and `new(…)` say. Called by entity.py and item.py.
+Rules of this file: names only; what is asked of them is in predicates.py. A comparison of the field itself is
+refused: before or after the change is what `old(…)` and `new(…)` say. Called by entity.py and item.py.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ class Keyed(Protocol):
 class FieldPath:
     """A field of an entity, or a field of a model inside it.
 
-    Shape:   `path` are the attributes on the way to it, `absent` makes what stands for it where the attribute is not there; `outer` are the
-             same makers of the models around it, the outermost first.
+    Shape:   `path` are the attributes on the way to it, `absent` makes what stands for it where the attribute
+             is not there; `outer` are the same makers of the models around it, the outermost first.
     """
 
     __slots__ = ("_absent", "_codec", "_entity", "_names", "_outer", "_path")
@@ -59,7 +59,9 @@ class FieldPath:
 
     @property
     def _defaults(self) -> tuple[Callable[[], Any] | None, ...]:
-        """By depth: what stands for the field where the attribute at that depth is not there; None: nothing does."""
+        """By depth: what stands for the field where the attribute at that depth is not there; None: nothing
+        does.
+        """
         return tuple(
             None if make is None else _inside(make, self._names[depth + 1 :])
             for depth, make in enumerate((*self._outer, self._absent))
@@ -72,7 +74,8 @@ class FieldPath:
 
     def _refuse(self, *_: object) -> NoReturn:
         raise SettingsError(
-            f"{self!r} is the field, not its value: write new({self!r}) for the value after the change, old({self!r}) for the one before"
+            f"{self!r} is the field, not its value: write new({self!r}) for the value after the "
+            f"change, old({self!r}) for the one before"
         )
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse

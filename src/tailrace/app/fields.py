@@ -1,7 +1,9 @@
-"""The fields of a class, whichever way it was written: an Item, a dataclass, an attrs class or a pydantic model.
+"""The fields of a class, whichever way it was written: an Item, a dataclass, an attrs class or a pydantic
+model.
 
-Theory of operation: each kind of class says its fields, their defaults and how one is made of values; models.py compiles that. A
-library is recognised by what its classes carry, so that none is imported for somebody who does not use it.
+Theory of operation: each kind of class says its fields, their defaults and how one is made of values;
+models.py compiles that. A library is recognised by what its classes carry, so that none is imported for
+somebody who does not use it.
 Rules of this file: reading classes only. Called by models.py.
 """
 
@@ -25,7 +27,9 @@ FIELDS: Final = "__tailrace_fields__"
 
 @dataclass(frozen=True, slots=True)
 class RawField:
-    """A field before its annotation is read. Shape: `default` makes the value that stands for an absent attribute."""
+    """A field before its annotation is read. Shape: `default` makes the value that stands for an absent
+    attribute.
+    """
 
     name: str
     annotation: Any
@@ -63,7 +67,9 @@ def shape_of(cls: Any, names: Mapping[str, Any] | None = None) -> Shape | None:
 
 
 def hints_of(cls: type, names: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The annotations of a class and its bases, resolved; the names of where it was written are known too. Raises: NameError."""
+    """The annotations of a class and its bases, resolved; the names of where it was written are known too.
+    Raises: NameError.
+    """
     return get_type_hints(cls, localns=None if names is None else dict(names), include_extras=True)
 
 
@@ -203,6 +209,7 @@ def check_names(cls: type, taken: Mapping[str, str]) -> None:
             )
         if name in taken:
             raise SettingsError(
-                f"{cls.__name__}.{name}: {cls.__name__}.{name} already means {taken[name]}; call the field something else "
+                f"{cls.__name__}.{name}: {cls.__name__}.{name} already means {taken[name]}; call the "
+                f"field something else "
                 f"and name its attribute: {name}_: Annotated[…, Attribute({name!r})]"
             )

@@ -1,7 +1,8 @@
 """Which changes reach a handler: the kinds it was declared on, its entity, and the user's own `where`.
 
-Rules of this file: the machine's filter must not raise, but a `where` that is a function is the user's code and may. What it raises on is
-let through and judged again where a failure has a place: in the sink. Made by app.py.
+Rules of this file: the machine's filter must not raise, but a `where` that is a function is the user's code
+and may. What it raises on is let through and judged again where a failure has a place: in the sink. Made by
+app.py.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,8 @@ MOST_KEPT: Final = 10_000
 
 
 class Filter:
-    """A mapping's filter. Called by the machine for every record; `judge` by the sink for what was let through.
+    """A mapping's filter. Called by the machine for every record; `judge` by the sink for what was let
+    through.
 
     Shape:   `doubtful` holds the sequence numbers of the changes that `where` raised on.
     """

@@ -1,7 +1,8 @@
-"""What a Lambda function is beside its event source mapping: where its code is, how long it may take, what its environment holds.
+"""What a Lambda function is beside its event source mapping: where its code is, how long it may take, what
+its environment holds.
 
-Rules of this file: AWS's names, ranges and defaults (a time-out of 3 s among them). Read by app.py, carried out by functions/ and
-sinks/lambda_function.py. Source: AWS Lambda API Reference, CreateFunction.
+Rules of this file: AWS's names, ranges and defaults (a time-out of 3 s among them). Read by app.py, carried
+out by functions/ and sinks/lambda_function.py. Source: AWS Lambda API Reference, CreateFunction.
 """
 
 import re
@@ -16,11 +17,24 @@ from tailrace.errors import SettingsError
 
 NAMES: Final = ("Timeout", "MemorySize", "Environment")
 VARIABLE: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+").fullmatch
-RESERVED: Final = frozenset((
-    "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
-    "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
-))  # fmt: skip
+RESERVED: Final = frozenset(
+    (
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "LAMBDA_TASK_ROOT",
+        "LAMBDA_RUNTIME_DIR",
+    )
+)
 """What Lambda itself sets. Source: Lambda Developer Guide, "Defined runtime environment variables"."""
 
 
@@ -52,7 +66,9 @@ class CodePlace:
 
 
 class NamedFunction:
-    """A function by its name, whose module is not loaded here: it is loaded where it is called, in its own environment."""
+    """A function by its name, whose module is not loaded here: it is loaded where it is called, in its own
+    environment.
+    """
 
     def __init__(self, module: str, attribute: str) -> None:
         self.code = CodePlace(module, attribute)
@@ -76,9 +92,11 @@ def split_name(text: str) -> tuple[str, str]:
 
 
 def function_named(text: str) -> tuple[Callable[..., Any], CodePlace]:
-    """The function behind a name as `split_name` reads it, and the place that the name says, whatever the function calls itself.
+    """The function behind a name as `split_name` reads it, and the place that the name says, whatever the
+    function calls itself.
 
-    Shape:   a module that fails while it is loaded (it may need the environment of its function) gives a NamedFunction.
+    Shape:   a module that fails while it is loaded (it may need the environment of its function) gives a
+             NamedFunction.
     Raises:  SettingsError for what is not there.
     """
     module, attribute = split_name(text)
@@ -97,10 +115,12 @@ def function_named(text: str) -> tuple[Callable[..., Any], CodePlace]:
 
 
 def place_of_code(function: Callable[..., Any]) -> CodePlace | None:
-    """Where a process of its own finds this very function; None for what only this process has (a lambda, a function in a function).
+    """Where a process of its own finds this very function; None for what only this process has (a lambda, a
+    function in a function).
 
-    What a function says of itself is believed only where exactly it stands under that name: a decorator with `functools.wraps` says the
-    name of what it wraps. Else it is looked for under the names of the modules that are loaded, as a callable object is.
+    What a function says of itself is believed only where exactly it stands under that name: a decorator with
+    `functools.wraps` says the name of what it wraps. Else it is looked for under the names of the modules
+    that are loaded, as a callable object is.
     """
     if isinstance(function, NamedFunction):
         return function.code
@@ -159,7 +179,8 @@ def _variables(value: object) -> dict[str, str]:
     for name, text in found.items():
         if not isinstance(name, str) or not VARIABLE(name) or not isinstance(text, str):
             raise SettingsError(
-                f"Environment: {name!r}: {text!r} is not allowed; names are letters, digits and _, values are texts"
+                f"Environment: {name!r}: {text!r} is not allowed; names are letters, digits and _, "
+                f"values are texts"
             )
         if name in RESERVED:
             raise SettingsError(f"Environment: {name!r} is not allowed; Lambda sets it itself")

@@ -1,7 +1,8 @@
 """What a projection is kept by: `by=Order.country`, several fields, a function of the item, or nothing.
 
-Rules of this file: a group's key is one attribute value, and its JSON text names the group; None is a key like any other, so that no item
-disappears. What cannot be a key is refused where the app is loaded. Called by projection.py.
+Rules of this file: a group's key is one attribute value, and its JSON text names the group; None is a key
+like any other, so that no item disappears. What cannot be a key is refused where the app is loaded. Called by
+projection.py.
 """
 
 import inspect
@@ -38,7 +39,8 @@ SCALARS: Final = frozenset(("S", "N", "B", "BOOL", "NULL"))
 class Grouping:
     """How an item's group is found, and how its key is written.
 
-    Shape:   `words` for people; `function` is the user's, when `by` is one; `columns` are the names and the attribute kinds of the key's values, for who keeps it in columns.
+    Shape:   `words` for people; `function` is the user's, when `by` is one; `columns` are the names and the
+             attribute kinds of the key's values, for who keeps it in columns.
     """
 
     words: str
@@ -48,7 +50,9 @@ class Grouping:
     function: Callable[[Any], Any] | None = None
 
     def key_of(self, item: Any) -> str:
-        """The key of an item's group. Raises: what the user's function raises, TypeError for what is no key."""
+        """The key of an item's group. Raises: what the user's function raises, TypeError for what is no
+        key.
+        """
         return self.text_of(self.read(item))
 
     def text_of(self, value: Any) -> str:
@@ -60,7 +64,8 @@ class Grouping:
         for each in attribute.get("L", [attribute]):
             if not SCALARS.issuperset(each):
                 raise TypeError(
-                    f"by={self.words}: {value!r} is no key: a key is a text, a number, bytes, a truth, None, or a tuple of these"
+                    f"by={self.words}: {value!r} is no key: a key is a text, a number, bytes, a "
+                    f"truth, None, or a tuple of these"
                 )
         return orjson.dumps(attribute).decode()
 
@@ -104,7 +109,8 @@ def _part(place: str, by: Any, entity: Entity[Any] | None) -> Grouping:
         case _ if callable(by) and not isinstance(by, type):
             return _function(place, by)
     raise SettingsError(
-        f"{place}: by={by!r} is nothing to group by: write by=Order.country, by=(Order.country, Order.status), an attribute's name for "
+        f"{place}: by={by!r} is nothing to group by: write by=Order.country, by=(Order.country, "
+        f"Order.status), an attribute's name for "
         "a table, or a function of the item"
     )
 
@@ -113,14 +119,16 @@ def _field(place: str, field: FieldPath, entity: Entity[Any] | None) -> Grouping
     if entity is None or field._entity is not entity:
         on = "a table" if entity is None else repr(entity)
         raise SettingsError(
-            f"{place}: by={field!r} is a field of {field._entity!r}, and the projection is of {on}: name a field of its own, or declare "
+            f"{place}: by={field!r} is a field of {field._entity!r}, and the projection is of {on}: "
+            f"name a field of its own, or declare "
             f"the item's parameter as {field._entity!r}"
         )
     codec = field._codec
     columns = (("_".join(field._names), codec.kinds),)
     if not codec.kinds <= SCALARS:
         raise SettingsError(
-            f"{place}: by={field!r}: it is {codec.words}, and a group's key is a text, a number, a date, an enum, bytes or a truth; "
+            f"{place}: by={field!r}: it is {codec.words}, and a group's key is a text, a number, a "
+            f"date, an enum, bytes or a truth; "
             "group by a function that makes one of it"
         )
     return Grouping(
@@ -151,7 +159,8 @@ def _function(place: str, by: Callable[[Any], Any]) -> Grouping:
         ]  # a built-in: taken at its word
     if len(wanted) != 1:
         raise SettingsError(
-            f"{place}: by={words}{place_of(by)} is called with one argument, the item, and takes {len(wanted)}"
+            f"{place}: by={words}{place_of(by)} is called with one argument, the item, and takes "
+            f"{len(wanted)}"
         )
     codec = _returned(by)
     return Grouping(words, by, codec, (("key", codec.kinds),), by)

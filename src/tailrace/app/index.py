@@ -1,7 +1,9 @@
-"""`app.table(…, indexes={"by_country": Index("country", "total")})`: secondary indexes as an application declares them.
+"""`app.table(…, indexes={"by_country": Index("country", "total")})`: secondary indexes as an application
+declares them.
 
-Rules of this file: declarations only, checked as a table's key is. An index is made with its table, or added to a table that is there, where it runs locally; it is
-checked, never made, on AWS. Made ready for the engine by sources/app_tables.py.
+Rules of this file: declarations only, checked as a table's key is. An index is made with its table, or added
+to a table that is there, where it runs locally; it is checked, never made, on AWS. Made ready for the engine
+by sources/app_tables.py.
 """
 
 import re
@@ -20,10 +22,12 @@ NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """A secondary index: `Index("country", "total")` is a global one; without a partition key, `Index(sk="total")`, it is local to the table's.
+    """A secondary index: `Index("country", "total")` is a global one; without a partition key,
+    `Index(sk="total")`, it is local to the table's.
 
-    Shape:   `pk`, `sk` are attributes; their types are those that the table's key or another index gives the attribute, else "S". `projection` is
-             what an entry holds beside the keys: "ALL", "KEYS_ONLY", or the names of attributes.
+    Shape:   `pk`, `sk` are attributes; their types are those that the table's key or another index gives the
+             attribute, else "S". `projection` is what an entry holds beside the keys: "ALL", "KEYS_ONLY", or
+             the names of attributes.
     """
 
     pk: str | None = None
@@ -72,7 +76,8 @@ def check_indexes(table: Indexed) -> None:
         where = f"table {table.name!r}: index {name!r}"
         if not isinstance(index, Index):
             raise SettingsError(
-                f"{where}: {index!r} is no index: from tailrace import Index; indexes={{{name!r}: Index('country', 'total')}}"
+                f"{where}: {index!r} is no index: from tailrace import Index; indexes={{{name!r}: "
+                f"Index('country', 'total')}}"
             )
         if not NAME.fullmatch(name):
             raise SettingsError(f"{where}: a name has 3 to 255 letters, digits, underscores, hyphens or dots")
@@ -90,7 +95,8 @@ def check_indexes(table: Indexed) -> None:
 def _check_key(where: str, table: Indexed, index: Index) -> None:
     if index.is_local and (index.sk is None or table.sk is None or index.sk == table.sk):
         raise SettingsError(
-            f"{where}: without a partition key it is local, and that takes a sort key of its own and a table with one: "
+            f"{where}: without a partition key it is local, and that takes a sort key of its own and "
+            f"a table with one: "
             f"Index('country') is a global one"
         )
     if index.is_local and index.pk_type is not None:
@@ -115,14 +121,17 @@ def _check_projection(where: str, index: Index) -> None:
         return
     if not isinstance(named, tuple | list) or not named or not all(isinstance(each, str) for each in named):
         raise SettingsError(
-            f"{where}: projection={named!r} is not allowed; it is 'ALL', 'KEYS_ONLY' or the names of attributes, ('total', 'status')"
+            f"{where}: projection={named!r} is not allowed; it is 'ALL', 'KEYS_ONLY' or the names of "
+            f"attributes, ('total', 'status')"
         )
     if len(set(named)) < len(named) or len(named) > PROJECTED_ATTRIBUTES:
         raise SettingsError(f"{where}: projection has different names, at most {PROJECTED_ATTRIBUTES}")
 
 
 def key_types(table: Indexed) -> dict[str, KeyType]:
-    """The types of the key attributes of a table and of its indexes. Raises: SettingsError when an attribute is given two."""
+    """The types of the key attributes of a table and of its indexes. Raises: SettingsError when an attribute
+    is given two.
+    """
     types: dict[str, KeyType] = {table.pk: table.pk_type}
     if table.sk is not None:
         types[table.sk] = table.sk_type
@@ -135,7 +144,8 @@ def key_types(table: Indexed) -> dict[str, KeyType]:
     for name, attribute, kind in pairs:
         if kind is not None and types.setdefault(attribute, kind) != kind:
             raise SettingsError(
-                f"table {table.name!r}: index {name!r}: {attribute!r} is of type {kind}, and of type {types[attribute]} in another key"
+                f"table {table.name!r}: index {name!r}: {attribute!r} is of type {kind}, and of type "
+                f"{types[attribute]} in another key"
             )
     for _, attribute, _ in pairs:
         types.setdefault(attribute, "S")

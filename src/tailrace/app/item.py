@@ -1,7 +1,7 @@
 """`class Order(Item, table=shop, pk="ORDER#{id}", sk="META")`: a class whose instances are items.
 
-Theory of operation: annotations are the fields, as in a dataclass; `Order.status` on the class is the field (for predicates), on an
-instance its value. A class without a table is a model to be used inside others.
+Theory of operation: annotations are the fields, as in a dataclass; `Order.status` on the class is the field
+(for predicates), on an instance its value. A class without a table is a model to be used inside others.
 Rules of this file: declaring only; reading and writing is models.py, keys are entity.py.
 """
 
@@ -18,8 +18,11 @@ from tailrace.errors import SettingsError
 
 ENTITY: Final = "__tailrace_entity__"
 TAKEN: Final = {
-    "inserted": "its insertions", "modified": "its modifications", "removed": "its removals", "mro": "the order of its bases",
-}  # fmt: skip
+    "inserted": "its insertions",
+    "modified": "its modifications",
+    "removed": "its removals",
+    "mro": "the order of its bases",
+}
 
 
 class _ItemClass(type):
@@ -51,7 +54,8 @@ class _ItemClass(type):
 
 @dataclass_transform(kw_only_default=True)
 class Item(metaclass=_ItemClass):
-    """A class of items. Shape: fields by keyword, `Order(id="o1")`; equal when class, fields and unknown attributes are.
+    """A class of items. Shape: fields by keyword, `Order(id="o1")`; equal when class, fields and unknown
+    attributes are.
 
     >>> class Address(Item):
     ...     city: str
@@ -101,7 +105,9 @@ class Item(metaclass=_ItemClass):
 
 
 def _collect(cls: type) -> None:
-    """The fields of a class and its bases, in order; the defaults leave the class, so that its attributes are the fields."""
+    """The fields of a class and its bases, in order; the defaults leave the class, so that its attributes are
+    the fields.
+    """
     check_names(cls, TAKEN)
     fields: dict[str, Any] = {}
     for base in reversed(cls.__mro__[1:]):
@@ -132,6 +138,7 @@ def entity_of(cls: type) -> Entity[Any]:
     found: Entity[Any] | None = cls.__dict__.get(ENTITY)
     if found is None:
         raise SettingsError(
-            f"{cls.__name__} is in no table: class {cls.__name__}(Item, table=shop, pk='{cls.__name__.upper()}#{{id}}')"
+            f"{cls.__name__} is in no table: class {cls.__name__}(Item, table=shop, "
+            f"pk='{cls.__name__.upper()}#{{id}}')"
         )
     return found

@@ -1,6 +1,8 @@
-"""One key attribute of an entity, of its table or of an index: the fields that it is made of, and the way to its text and back.
+"""One key attribute of an entity, of its table or of an index: the fields that it is made of, and the way to
+its text and back.
 
-Rules of this file: attribute values in and out, one key attribute at a time; what belongs together is entity.py's.
+Rules of this file: attribute values in and out, one key attribute at a time; what belongs together is
+entity.py's.
 """
 
 import re
@@ -54,13 +56,15 @@ class KeyPart:
         can_lack = "NULL" in field.codec.kinds
         if len(kinds) != 1 or not kinds <= {"S", "N", "B"} or (can_lack and not self._may_lack):
             raise SettingsError(
-                f"template {self.template.text!r}: {slot.field} is {field.codec.words}, and a key is made of a text, a number, a "
+                f"template {self.template.text!r}: {slot.field} is {field.codec.words}, and a key is "
+                f"made of a text, a number, a "
                 "date or an enum that is always there"
             )
         (kind,) = kinds
         if slot.width and field.codec.words.removesuffix(" | None") != "int":
             raise SettingsError(
-                f"template {self.template.text!r}: {slot.field} is {field.codec.words}; only an int can be padded"
+                f"template {self.template.text!r}: {slot.field} is {field.codec.words}; only an int "
+                f"can be padded"
             )
         if kind == "B" and self.kind != "B":
             raise SettingsError(
@@ -74,7 +78,8 @@ class KeyPart:
         kinds = [kind for _, kind in self.codecs.values()]
         if kinds != [self.kind] or len(self.template.parts) != 1:
             raise SettingsError(
-                f"template {self.template.text!r}: the key {self.attribute!r} is of type {self.kind}, so its template is one field of "
+                f"template {self.template.text!r}: the key {self.attribute!r} is of type "
+                f"{self.kind}, so its template is one field of "
                 f"that type alone, as in '{{number}}'"
             )
 
@@ -89,7 +94,9 @@ class KeyPart:
         return {"S": self.template.format(texts)}
 
     def prefix(self, values: Mapping[str, Any]) -> str:
-        """How a text key of the fields that are given begins; nothing for other keys. Raises: ItemError, MISFITS."""
+        """How a text key of the fields that are given begins; nothing for other keys. Raises: ItemError,
+        MISFITS.
+        """
         if self.kind != "S":
             return ""
         given = {name: each for name, each in self.codecs.items() if name in values}

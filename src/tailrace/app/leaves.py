@@ -1,9 +1,10 @@
 """What an event pattern can ask of one leaf of a record, and both of two such questions at once.
 
-Theory of operation: a question is a list of alternatives in AWS's own form: an exact text, `{"prefix": …}`, `{"anything-but": […]}`,
-`{"exists": …}`. `both` of two of them is a list again; where no alternative can say both exactly, the wider one stands and the
-answer is marked as not exact.
-Rules of this file: sound: what fits both questions fits their meeting. Numbers of items are texts here. Source: semantics §2.11.
+Theory of operation: a question is a list of alternatives in AWS's own form: an exact text, `{"prefix": …}`,
+`{"anything-but": […]}`, `{"exists": …}`. `both` of two of them is a list again; where no alternative can say
+both exactly, the wider one stands and the answer is marked as not exact.
+Rules of this file: sound: what fits both questions fits their meeting. Numbers of items are texts here.
+Source: semantics §2.11.
 """
 
 from typing import Any, Final, TypeAlias
@@ -14,7 +15,9 @@ THERE: Final = {"exists": True}
 NOT_THERE: Final = {"exists": False}
 DIGITS: Final = "123456789"
 PLAIN_DIGITS: Final = 20
-"""Up to here, and from a millionth on, nobody writes a number with an exponent: only then is its text certain."""
+"""Up to here, and from a millionth on, nobody writes a number with an exponent: only then is its text
+certain.
+"""
 
 
 def matches(alternative: Alternative, value: object) -> bool:

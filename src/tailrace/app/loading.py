@@ -1,6 +1,7 @@
 """Loading an application: from a file, or by its module's name.
 
-Rules of this file: a module is whole or not there, so that a reload never takes half of one for it. Called by `cli`.
+Rules of this file: a module is whole or not there, so that a reload never takes half of one for it. Called by
+`cli`.
 """
 
 import importlib
@@ -16,7 +17,9 @@ from tailrace.errors import SettingsError
 
 
 def load_app(text: str) -> App:
-    """The app in a file (`app.py`) or under a name (`package.module:app`). Raises: SettingsError; what its code raises."""
+    """The app in a file (`app.py`) or under a name (`package.module:app`). Raises: SettingsError; what its
+    code raises.
+    """
     module_name, _, attribute = text.partition(":")
     module = _load_file(Path(text)) if text.endswith(".py") else _load_module(module_name)
     if attribute and not text.endswith(".py"):
@@ -42,7 +45,9 @@ def load_app(text: str) -> App:
 
 
 class _FromSource(SourceFileLoader):
-    """Reads the file itself and no compiled one: Python knows that by second and size, and would run the save before."""
+    """Reads the file itself and no compiled one: Python knows that by second and size, and would run the save
+    before.
+    """
 
     def get_code(self, fullname: str) -> CodeType:
         """What the file says now."""

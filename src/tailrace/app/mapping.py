@@ -1,6 +1,7 @@
 """A mapping as an application declares it: one handler, sink, function or projection on one table.
 
-Rules of this file: values only; what is wrong with them was refused before they are made. Made by app.py, read by whoever runs it.
+Rules of this file: values only; what is wrong with them was refused before they are made. Made by app.py,
+read by whoever runs it.
 """
 
 from collections.abc import Callable, Collection
@@ -31,9 +32,10 @@ PLAIN_FUNCTION: Final = FunctionSettings()
 class HandlerMapping:
     """One handler on one table.
 
-    Shape:   `target` is what is called; `timeout_s` bounds one call of a coroutine; `dependencies` by parameter; `sink` gets
-             what the handler returns, or, of the kind "sink", the changes themselves after `transform` and `enrich`; `destination` is
-             told of what was given up, of a function by its ARN; `code` is where a function's name says that it stands.
+    Shape:   `target` is what is called; `timeout_s` bounds one call of a coroutine; `dependencies` by
+             parameter; `sink` gets what the handler returns, or, of the kind "sink", the changes themselves
+             after `transform` and `enrich`; `destination` is told of what was given up, of a function by its
+             ARN; `code` is where a function's name says that it stands.
     """
 
     id: str

@@ -1,9 +1,10 @@
 """A class compiled: an item into an instance of it, and back.
 
-Theory of operation: `model_of(cls)` reads the class once (fields.py), makes a codec of each field (codec.py) and lays both ways out as
-flat loops over them: that is what every change pays. Attributes that the class does not know are kept beside the instance,
-so that writing it back loses nothing.
-Rules of this file: an item that does not fit is an ItemError that names class, field and value. Called by entity.py.
+Theory of operation: `model_of(cls)` reads the class once (fields.py), makes a codec of each field (codec.py)
+and lays both ways out as flat loops over them: that is what every change pays. Attributes that the class does
+not know are kept beside the instance, so that writing it back loses nothing.
+Rules of this file: an item that does not fit is an ItemError that names class, field and value. Called by
+entity.py.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +28,9 @@ NO_EXTRA: Final[Mapping[str, AttributeValue]] = {}
 
 @dataclass(frozen=True, slots=True)
 class ModelField:
-    """A field, ready. Shape: `absent` makes the value that stands for an absent attribute, None where it must be there."""
+    """A field, ready. Shape: `absent` makes the value that stands for an absent attribute, None where it must
+    be there.
+    """
 
     name: str
     attribute: str
@@ -35,7 +38,9 @@ class ModelField:
     codec: Codec
     absent: Callable[[], Any] | None
     is_left_out: Callable[[Any], bool] | None
-    """Which values are written as no attribute: None or an empty set, where an absent attribute reads as the same."""
+    """Which values are written as no attribute: None or an empty set, where an absent attribute reads as the
+    same.
+    """
 
 
 class _Extras:
@@ -81,7 +86,9 @@ class Model:
         ]
 
     def decode(self, item: Item, computed: frozenset[str] = frozenset()) -> Any:
-        """An instance of the class. Shape: `computed` are key attributes that are made of fields. Raises: ItemError."""
+        """An instance of the class. Shape: `computed` are key attributes that are made of fields. Raises:
+        ItemError.
+        """
         values: dict[str, Any] = {}
         known = 0
         attribute = ""
@@ -110,7 +117,8 @@ class Model:
 
     def _made(self, values: dict[str, Any], item: Item, extra: dict[str, AttributeValue] | None) -> Any:
         for attribute, argument, is_left_out in self._nullable:
-            # Written as NULL by somebody, where this class would write nothing: kept, so that it stays what it is.
+            # Written as NULL by somebody, where this class would write nothing: kept, so that it stays what
+            # it is.
             if attribute in item and is_left_out(values[argument]):
                 extra = {**(extra or {}), attribute: item[attribute]}
         if self._is_item:
@@ -130,7 +138,8 @@ class Model:
         name = f"{self.cls.__name__}.{field.name}"
         if attribute not in item:
             return ItemError(
-                f"{name}: the item has no attribute {attribute!r}; give the field a default if it may be absent"
+                f"{name}: the item has no attribute {attribute!r}; give the field a default if it "
+                f"may be absent"
             )
         return ItemError(f"{name}: {item[attribute]!r} is no {field.codec.words}")
 
@@ -232,9 +241,11 @@ def model_codec(cls: Any) -> Codec | None:
     """A model inside another one: a map."""
     if cls in _COMPILING:
         return Codec(
-            frozenset(("M",)), cls.__name__,
-            lambda value: {"M": cls.__dict__[MODEL].encode(value)}, lambda value: cls.__dict__[MODEL].decode(value["M"]),
-        )  # fmt: skip
+            frozenset(("M",)),
+            cls.__name__,
+            lambda value: {"M": cls.__dict__[MODEL].encode(value)},
+            lambda value: cls.__dict__[MODEL].decode(value["M"]),
+        )
     model = model_of(cls)
     if model is None:
         return None

@@ -1,7 +1,8 @@
-"""What becomes of a change after its last attempt: `on_failure=Park.key`, `Park.shard`, `Discard(to=…)`, `Drop`.
+"""What becomes of a change after its last attempt: `on_failure=Park.key`, `Park.shard`, `Discard(to=…)`,
+`Drop`.
 
-Rules of this file: declarations only; the machine's words for them are in mapping/settings.py. Nothing is dropped unless it is
-spelled out. Used by app.py, `explain` and compose.
+Rules of this file: declarations only; the machine's words for them are in mapping/settings.py. Nothing is
+dropped unless it is spelled out. Used by app.py, `explain` and compose.
 """
 
 from dataclasses import dataclass
@@ -14,14 +15,17 @@ from tailrace.mapping.settings import BOUNDS, OnFailure
 
 @dataclass(frozen=True, slots=True)
 class ParkShard:
-    """The shard waits: from the first failure on nothing new starts, and the change is retried without end."""
+    """The shard waits: from the first failure on nothing new starts, and the change is retried without
+    end.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Park:
     """Only the failing key waits, durably, with its later changes in order, until `tailrace dlq redrive`.
 
-    Shape:   at most `max_keys` keys of a shard, each with `max_per_key` later changes; at the bound the shard waits and says so.
+    Shape:   at most `max_keys` keys of a shard, each with `max_per_key` later changes; at the bound the shard
+             waits and says so.
 
     >>> Park.key
     Park(max_keys=1024, max_per_key=1024)
@@ -39,7 +43,8 @@ class Park:
             lowest, highest = BOUNDS[name]
             if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
                 raise SettingsError(
-                    f"Park: {name}: {value!r} is not allowed; it is a whole number from {lowest} to {highest:,}"
+                    f"Park: {name}: {value!r} is not allowed; it is a whole number from {lowest} to "
+                    f"{highest:,}"
                 )
 
 
@@ -48,9 +53,11 @@ Park.key = Park()
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """The change is kept as a dead letter, and its key goes on without it; `to` is told, as Lambda's on-failure destination.
+    """The change is kept as a dead letter, and its key goes on without it; `to` is told, as Lambda's
+    on-failure destination.
 
-    Shape:   `to` is a destination of `tailrace.sinks` (Sqs, Sns, S3, Directory), the ARN of a queue, topic or bucket, or None.
+    Shape:   `to` is a destination of `tailrace.sinks` (Sqs, Sns, S3, Directory), the ARN of a queue, topic or
+             bucket, or None.
     """
 
     to: Any = None
@@ -63,7 +70,8 @@ class Discard:
                 check_arn("Discard: to", arn)
             case other if not callable(getattr(other, "deliver", None)):
                 raise SettingsError(
-                    f"Discard: to: {other!r} is not allowed; it is a destination of tailrace.sinks (Sqs, Sns, S3, Directory), an ARN, or "
+                    f"Discard: to: {other!r} is not allowed; it is a destination of tailrace.sinks "
+                    f"(Sqs, Sns, S3, Directory), an ARN, or "
                     "anything with `async def deliver(self, failure)`"
                 )
 
@@ -97,7 +105,8 @@ def settings_of(policy: object) -> dict[str, Any]:
             word = "drop"
         case _:
             raise SettingsError(
-                f"on_failure: {policy!r} is not allowed; it is Park.key, Park(max_keys=…, max_per_key=…), Park.shard, "
+                f"on_failure: {policy!r} is not allowed; it is Park.key, Park(max_keys=…, "
+                f"max_per_key=…), Park.shard, "
                 "Discard(to=…) or Drop"
             )
     return {"on_failure": word}

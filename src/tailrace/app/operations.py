@@ -1,7 +1,8 @@
 """What a person may ask of a running app, from Python: its dead letters.
 
-Rules of this file: it builds requests and asks; who answers (a world, a server's socket, a directory) is bound from outside. The verbs,
-their arguments and answers are those of the command line. Reached through `app.dlq`.
+Rules of this file: it builds requests and asks; who answers (a world, a server's socket, a directory) is
+bound from outside. The verbs, their arguments and answers are those of the command line. Reached through
+`app.dlq`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +16,9 @@ Moment: TypeAlias = datetime | str
 
 
 class DeadLetters:
-    """The dead letters and parked changes of one handler, or some of them. Shape: each is what `dlq ls --json` shows."""
+    """The dead letters and parked changes of one handler, or some of them. Shape: each is what
+    `dlq ls --json` shows.
+    """
 
     def __init__(self, ask: Ask, handler: str, chosen: Mapping[str, Any] | None = None) -> None:
         self._ask = ask
@@ -29,7 +32,9 @@ class DeadLetters:
         self, *, error: str | None = None, key: str | None = None, since: Moment | None = None,
         until: Moment | None = None, fingerprint: str | None = None, event_id: str | None = None,
     ) -> "DeadLetters":  # fmt: skip
-        """Those of them that fit: `error` and `key` are shell patterns, times those of the last failure. Raises: SettingsError."""
+        """Those of them that fit: `error` and `key` are shell patterns, times those of the last failure.
+        Raises: SettingsError.
+        """
         given = {
             "error": error, "key": key, "since_ms": _ms("since", since), "until_ms": _ms("until", until),
             "fingerprint": fingerprint, "event_id": event_id,
@@ -50,7 +55,9 @@ class DeadLetters:
         return found
 
     def windows(self) -> list[Mapping[str, Any]]:
-        """Tumbling windows that a function was given up on in their final invoke, each with the state that it would have been given."""
+        """Tumbling windows that a function was given up on in their final invoke, each with the state that it
+        would have been given.
+        """
         return [each for part in self._listed() for each in part.get("windows", ())]
 
     def show(self, event_id: str) -> Mapping[str, Any]:
@@ -64,7 +71,8 @@ class DeadLetters:
     def redrive(
         self, *, rate: str | None = None, even_if_overtaken: bool = False, dry_run: bool = False
     ) -> Mapping[str, Any]:
-        """Put them back to the handler, of each item in order; what was overtaken stays unless told otherwise.
+        """Put them back to the handler, of each item in order; what was overtaken stays unless told
+        otherwise.
 
         Shape:   `rate` as "10/s". Returns: the counts that `dlq redrive --json` shows. Raises: TailraceError.
         """

@@ -1,7 +1,7 @@
 """Attribute values ⇄ plain Python: what handlers see and what they write.
 
-Rules of this file: lossless. Numbers are Decimal, binaries bytes, sets sets, NULL is None. A float is refused: it is not
-the number that was written. Called by change.py, transaction.py and the test world.
+Rules of this file: lossless. Numbers are Decimal, binaries bytes, sets sets, NULL is None. A float is
+refused: it is not the number that was written. Called by change.py, transaction.py and the test world.
 """
 
 from base64 import b64decode, b64encode
@@ -74,7 +74,8 @@ def to_attribute(value: Any) -> AttributeValue:
                 f"{value!r} is a float, and DynamoDB's numbers are exact: write Decimal('{value!r}')"
             )
     raise SettingsError(
-        f"{value!r} ({type(value).__name__}) has no DynamoDB type: use str, int, Decimal, bytes, bool, None, list, "
+        f"{value!r} ({type(value).__name__}) has no DynamoDB type: use str, int, Decimal, bytes, "
+        f"bool, None, list, "
         "dict or a set that is not empty"
     )
 

@@ -1,9 +1,12 @@
 """Predicates: `changed(Order.status) & (new(Order.total) > 100)`.
 
-What they mean. A predicate sees what the handler would see: an absent attribute is its field's default, or what the default of the model around
-it holds, or what the item's key says. Where there is no image (no old one of an insertion), no attribute and no default, a value of another
-type, or nothing to look into (a model that is None), there is no value: every comparison with it is false, so `!=` is true. `changed` compares what is stored, before and after, and an insertion changes whatever it brings.
-Rules of this file: the words and what they mean; they never raise on a record. judging is `compiled`; patterns are widening.py.
+What they mean. A predicate sees what the handler would see: an absent attribute is its field's default, or
+what the default of the model around it holds, or what the item's key says. Where there is no image (no old
+one of an insertion), no attribute and no default, a value of another type, or nothing to look into (a model
+that is None), there is no value: every comparison with it is false, so `!=` is true. `changed` compares what
+is stored, before and after, and an insertion changes whatever it brings.
+Rules of this file: the words and what they mean; they never raise on a record. judging is `compiled`;
+patterns are widening.py.
 """
 
 import operator
@@ -45,7 +48,9 @@ ABSENT: Final = _Absent()
 
 
 class Predicate:
-    """Says of a change whether a handler wants it. Made by `changed`, `new`, `old`, `by_ttl` and `&`, `|`, `~`."""
+    """Says of a change whether a handler wants it. Made by `changed`, `new`, `old`, `by_ttl` and `&`, `|`,
+    `~`.
+    """
 
     __slots__ = ()
 
@@ -66,7 +71,8 @@ class Predicate:
 
     def __bool__(self) -> NoReturn:
         raise SettingsError(
-            f"{self!r} has no truth of its own, only for a change: write & for and, | for or, ~ for not, with every comparison in "
+            f"{self!r} has no truth of its own, only for a change: write & for and, | for or, ~ for "
+            f"not, with every comparison in "
             "brackets: (new(Order.total) > 100) & (new(Order.status) == 'paid')"
         )
 
@@ -213,7 +219,8 @@ class Operand(Generic[V]):
         """Whether it is a text that begins so. Raises: SettingsError."""
         if "str" not in _words(self.field):
             raise SettingsError(
-                f"{self!r}.startswith({prefix!r}): {self.field!r} is {self.field._codec.words}, and only a str begins with something"
+                f"{self!r}.startswith({prefix!r}): {self.field!r} is {self.field._codec.words}, and "
+                f"only a str begins with something"
             )
         given: object = prefix
         if not isinstance(given, str) or not given:
@@ -232,12 +239,14 @@ class Operand(Generic[V]):
         if not isinstance(other, Operand):
             if operator != "==" and other is None:
                 raise SettingsError(
-                    f"{self!r} {operator} None: nothing is more or less than None; .exists() asks whether it is there"
+                    f"{self!r} {operator} None: nothing is more or less than None; .exists() asks "
+                    f"whether it is there"
                 )
             return Comparison(operator, self, constant(self.field, other))
         if not (_kinds(self.field) & _kinds(other.field)):
             raise SettingsError(
-                f"{self!r} {operator} {other!r}: {self.field._codec.words} and {other.field._codec.words} cannot be compared"
+                f"{self!r} {operator} {other!r}: {self.field._codec.words} and "
+                f"{other.field._codec.words} cannot be compared"
             )
         return Comparison(operator, self, other)
 
@@ -257,7 +266,9 @@ def _kinds(field: FieldPath) -> frozenset[str]:
 
 
 def constant(field: FieldPath, value: Any) -> Any:
-    """A constant as the field would give it back. Raises: SettingsError when it is none of the field's values."""
+    """A constant as the field would give it back. Raises: SettingsError when it is none of the field's
+    values.
+    """
     if isinstance(value, Operand | Predicate | FieldPath):
         raise SettingsError(f"{field!r}: {value!r} is no constant")
     try:
@@ -280,10 +291,13 @@ def _predicate(value: object, sign: str) -> Predicate:
 
 
 def _brackets(value: object, sign: str, words: str) -> str:
-    return f"{words}: {value!r} is no predicate; comparisons need brackets around them: (new(Order.total) > 100) {sign} (…)"
+    return (
+        f"{words}: {value!r} is no predicate; comparisons need brackets around them: (new(Order.total) > "
+        f"100) {sign} (…)"
+    )
 
 
-# ---- the words ----------------------------------------------------------------------------------------------------------
+# ---- the words ---------------------------------------------------------------------------------------------
 
 
 def _field(word: str, field: object) -> FieldPath:
@@ -293,7 +307,9 @@ def _field(word: str, field: object) -> FieldPath:
 
 
 def changed(field: object) -> Predicate:
-    """Whether the field is stored differently after the change, an insertion and a removal included. Raises: SettingsError."""
+    """Whether the field is stored differently after the change, an insertion and a removal included. Raises:
+    SettingsError.
+    """
     return Changed(_field("changed", field))
 
 
@@ -312,11 +328,13 @@ def by_ttl() -> Predicate:
     return ByTtl()
 
 
-# ---- judging ------------------------------------------------------------------------------------------------------------
+# ---- judging -----------------------------------------------------------------------------------------------
 
 
 def compiled(predicate: Predicate) -> Judge:
-    """The predicate as a function of a change. It never raises. Raises: SettingsError for what is no predicate."""
+    """The predicate as a function of a change. It never raises. Raises: SettingsError for what is no
+    predicate.
+    """
     match predicate:
         case And(parts):
             judges = [compiled(part) for part in parts]
@@ -369,7 +387,9 @@ def _existence(left: Operand[Any]) -> Judge:
 
 
 def reader(operand: Operand[Any]) -> Reader:
-    """The value of an operand in a change, ABSENT where there is none: as the decoded object has it, were the rest of it sound."""
+    """The value of an operand in a change, ABSENT where there is none: as the decoded object has it, were the
+    rest of it sound.
+    """
     field, image = operand.field, _image(operand.side)
     decode, steps = field._codec.decode, tuple(zip(field._path, field._defaults, strict=True))
     from_key = field._entity.from_key if field._is_of_key else None

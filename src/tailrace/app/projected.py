@@ -1,7 +1,7 @@
 """What a projection says: its groups as a read-only mapping, keys and states in Python's own types.
 
-Rules of this file: every question is asked anew of whoever was bound to the app (a world, a server's socket, a directory): what is served can be
-another build the next time. Reached through `app.projected`.
+Rules of this file: every question is asked anew of whoever was bound to the app (a world, a server's socket,
+a directory): what is served can be another build the next time. Reached through `app.projected`.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,11 +1,13 @@
-"""A projection as it is declared: a function that adds one item to a state or takes it out again, by its sign.
+"""A projection as it is declared: a function that adds one item to a state or takes it out again, by its
+sign.
 
     @app.projection(by=Order.country, version=2)
     def sales(total: Decimal, order: Order, sign: int) -> Decimal:
         return total + sign * order.total
 
-Rules of this file: the function's signature is the configuration; what is wrong with it is refused where the app is loaded, in words that say
-how to fix it. Between attribute values it is a `projections.folding.Fold`. Called by app.py; run by sinks/projected.py.
+Rules of this file: the function's signature is the configuration; what is wrong with it is refused where the
+app is loaded, in words that say how to fix it. Between attribute values it is a `projections.folding.Fold`.
+Called by app.py; run by sinks/projected.py.
 """
 
 import inspect
@@ -37,8 +39,8 @@ LARGEST_VERSION: Final = 1_000_000
 class Projection:
     """One version of a projection.
 
-    Shape:   `id` is the name that it is asked by, `into` where its rows are kept (None: the app's own state), `swap` who lets a build that has
-             caught up stand for the one before.
+    Shape:   `id` is the name that it is asked by, `into` where its rows are kept (None: the app's own state),
+             `swap` who lets a build that has caught up stand for the one before.
     """
 
     id: str
@@ -77,7 +79,8 @@ class Projection:
         except MISFITS as error:
             forgotten = ": has it no return?" if value is None else f": {error}"
             raise TypeError(
-                f"projection {self.id!r}{place_of(self.function)} is to return {self.state.words} and returned {value!r}{forgotten}"
+                f"projection {self.id!r}{place_of(self.function)} is to return {self.state.words} "
+                f"and returned {value!r}{forgotten}"
             ) from error
 
     def is_of(self, keys: Item) -> bool:
@@ -139,26 +142,37 @@ def check_target(declared: Declared, changes: Changes[Entity[Any]]) -> None:
     place, item = declared.place, declared.item
     if set(changes.events) != set(EVENTS) or changes.unmatched:
         raise SettingsError(
-            f"{place}: it follows every change of its items, because each may move one: declare it on {changes.entity or 'the table'}, "
+            f"{place}: it follows every change of its items, because each may move one: declare it "
+            f"on {changes.entity or 'the table'}, "
             "not on some kinds of changes"
         )
     if changes.table.stream in ("KEYS_ONLY", "OLD_IMAGE"):
         raise SettingsError(
-            f"{place}: table {changes.table.name!r} has stream={changes.table.stream!r}, and a projection needs the new image: "
+            f"{place}: table {changes.table.name!r} has stream={changes.table.stream!r}, and a "
+            f"projection needs the new image: "
             "stream='NEW_AND_OLD_IMAGES' or 'NEW_IMAGE'"
         )
     of = dict if changes.entity is None else changes.entity.cls
     if isinstance(item, type) and item is not Any and not issubclass(of, item):
         raise SettingsError(
-            f"{place}: it is declared on {changes.entity or changes.table.name!r}, whose items are {of.__qualname__}, and wants "
+            f"{place}: it is declared on {changes.entity or changes.table.name!r}, whose items are "
+            f"{of.__qualname__}, and wants "
             f"{item.__qualname__}: let both name the same"
         )
 
 
 def projection_of(
-    declared: Declared, changes: Changes[Entity[Any]], function: Callable[..., Any], *, id: str, version: int, by: Any, initial: Any,
-    into: Any, swap: Swap,
-) -> Projection:  # fmt: skip
+    declared: Declared,
+    changes: Changes[Entity[Any]],
+    function: Callable[..., Any],
+    *,
+    id: str,
+    version: int,
+    by: Any,
+    initial: Any,
+    into: Any,
+    swap: Swap,
+) -> Projection:
     """The projection, when all of it fits. Raises: SettingsError."""
     place = declared.place
     check_target(declared, changes)
@@ -168,7 +182,8 @@ def projection_of(
         raise SettingsError(f"{place}: id={id!r} is not allowed: @ stands before the version")
     if swap not in ("auto", "manual"):
         raise SettingsError(
-            f"{place}: swap={swap!r} is not allowed; it is 'auto' (as soon as it has caught up) or 'manual' (tailrace projection swap)"
+            f"{place}: swap={swap!r} is not allowed; it is 'auto' (as soon as it has caught up) or "
+            f"'manual' (tailrace projection swap)"
         )
     _check_into(place, into, changes)
     codec = _state_codec(place, declared.state)
@@ -183,7 +198,8 @@ def _state_codec(place: str, annotation: Any) -> Codec:
         return codec_of(annotation, model_codec)
     except UnknownAnnotation as error:
         raise SettingsError(
-            f"{place}: its state cannot be kept: {error.args[0]}; a dataclass or an Item without a table holds several values"
+            f"{place}: its state cannot be kept: {error.args[0]}; a dataclass or an Item without a "
+            f"table holds several values"
         ) from error
     except NameError as error:
         raise SettingsError(
@@ -199,7 +215,8 @@ def _initial(place: str, annotation: Any, codec: Codec, initial: Any) -> Attribu
         except Exception as error:  # whatever a class raises that cannot be made without arguments
             words = getattr(bare, "__qualname__", bare)
             raise SettingsError(
-                f"{place}: {words}() makes no state to begin with ({error}): give initial=…, a value or a function that makes one"
+                f"{place}: {words}() makes no state to begin with ({error}): give initial=…, a value "
+                f"or a function that makes one"
             ) from error
     else:
         value = initial() if callable(initial) else initial
@@ -223,13 +240,16 @@ def _check_into(place: str, into: Any, changes: Changes[Entity[Any]]) -> None:
         case Table():
             if into is changes.table:
                 raise SettingsError(
-                    f"{place}: into={into.name!r} is the table that it follows: every row would be a change again; give it a table of its own"
+                    f"{place}: into={into.name!r} is the table that it follows: every row would be a "
+                    f"change again; give it a table of its own"
                 )
             if into.sk is None or (into.pk_type, into.sk_type) != ("S", "S"):
                 raise SettingsError(
-                    f"{place}: into={into.name!r} needs a partition key and a sort key, both texts: app.table({into.name!r}, pk='pk', sk='sk')"
+                    f"{place}: into={into.name!r} needs a partition key and a sort key, both texts: "
+                    f"app.table({into.name!r}, pk='pk', sk='sk')"
                 )
         case _ if not callable(getattr(into, "projection_store", None)):
             raise SettingsError(
-                f"{place}: into={into!r} keeps no projections: leave it out, or give an app.table(…) or sinks.DuckDB(…)"
+                f"{place}: into={into!r} keeps no projections: leave it out, or give an app.table(…) "
+                f"or sinks.DuckDB(…)"
             )

@@ -1,7 +1,9 @@
-"""`db.query(Order, index="by_country", country="NL")`: a Query out of an entity's fields, or of a table and an expression.
+"""`db.query(Order, index="by_country", country="NL")`: a Query out of an entity's fields, or of a table and
+an expression.
 
-Theory of operation: the fields that the partition key is made of are all given. Of the sort key's as many are as there are: all of them ask for one
-value, the first ones for what begins so. What is of other entities of the table is left out of the answer.
+Theory of operation: the fields that the partition key is made of are all given. Of the sort key's as many are
+as there are: all of them ask for one value, the first ones for what begins so. What is of other entities of
+the table is left out of the answer.
 Rules of this file: arguments in, DynamoDB's parameters out; nothing is read.
 """
 
@@ -18,7 +20,9 @@ from tailrace.values.types import AttributeValue, Item
 
 
 class Query(NamedTuple):
-    """A query. Shape: `members` as Query takes them; `entity` is what the answer's items are, None: plain values."""
+    """A query. Shape: `members` as Query takes them; `entity` is what the answer's items are, None: plain
+    values.
+    """
 
     members: dict[str, Any]
     entity: Entity[Any] | None
@@ -43,7 +47,8 @@ def query_of(
     if isinstance(target, Table | str):
         if fields or expression is None:
             raise SettingsError(
-                f"query: a table is asked by an expression: db.query({target}, 'id = :id', values={{':id': 'o1'}})"
+                f"query: a table is asked by an expression: db.query({target}, 'id = :id', "
+                f"values={{':id': 'o1'}})"
             )
         table: Table | str = target
     else:
@@ -79,8 +84,13 @@ class _Condition:
 
 
 def _ask_fields(
-    condition: _Condition, entity: Entity[Any], index: str | None, fields: Mapping[str, Any], *, has_expression: bool
-) -> None:  # fmt: skip
+    condition: _Condition,
+    entity: Entity[Any],
+    index: str | None,
+    fields: Mapping[str, Any],
+    *,
+    has_expression: bool,
+) -> None:
     table = entity.table
     keys = tuple(key_names(table)) if index is None else index_keys(table, index)
     for name in fields:
@@ -88,11 +98,13 @@ def _ask_fields(
     partition = entity.key_made_of(keys[0])
     if lacking := [name for name in partition if name not in fields]:
         raise SettingsError(
-            f"query: {entity}: {', '.join(lacking)}= is missing: the partition key {keys[0]!r} is made of {', '.join(partition)}"
+            f"query: {entity}: {', '.join(lacking)}= is missing: the partition key {keys[0]!r} is "
+            f"made of {', '.join(partition)}"
         )
     if not partition and not entity.has_key(keys[0]):
         raise SettingsError(
-            f"query: {entity} has nothing in {keys[0]!r}, the partition key of index {index!r}: a field of that name, or "
+            f"query: {entity} has nothing in {keys[0]!r}, the partition key of index {index!r}: a "
+            f"field of that name, or "
             f"keys={{{keys[0]!r}: …}} on the class, puts it there"
         )
     condition.add("{0} = {1}", keys[0], entity.key_value(keys[0], fields))

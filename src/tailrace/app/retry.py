@@ -39,7 +39,8 @@ class Retry:
         given: object = self.retries
         if not isinstance(given, int) or isinstance(given, bool) or not INFINITE <= given <= most:
             raise SettingsError(
-                f"retries: {self.retries!r} is not allowed; it is a whole number from 0 to {most:,}, or -1 without end"
+                f"retries: {self.retries!r} is not allowed; it is a whole number from 0 to {most:,}, "
+                f"or -1 without end"
             )
         self.settings()
 
@@ -48,7 +49,8 @@ class Retry:
         first, dots, longest = self.backoff.partition("..")
         if not dots:
             raise SettingsError(
-                f"backoff: {self.backoff!r} is not allowed; write the first wait and the longest, as in 1s..5m"
+                f"backoff: {self.backoff!r} is not allowed; write the first wait and the longest, as "
+                f"in 1s..5m"
             )
         found = Backoff(milliseconds(first), self.factor, milliseconds(longest))
         if found.base_ms > found.cap_ms:

@@ -1,7 +1,9 @@
-"""What may be set by keyword beside what has a word of its own: for type checkers, for completion, and for the refusal of anything else.
+"""What may be set by keyword beside what has a word of its own: for type checkers, for completion, and for
+the refusal of anything else.
 
-Rules of this file: names and types only (PEP 692, `**settings: Unpack[…]`); bounds, defaults and meanings are those of mapping/settings.py and
-function_settings.py, and docs/reference/settings.md says them. A test compares the names.
+Rules of this file: names and types only (PEP 692, `**settings: Unpack[…]`); bounds, defaults and meanings are
+those of mapping/settings.py and function_settings.py, and docs/reference/settings.md says them. A test
+compares the names.
 """
 
 import difflib
@@ -45,7 +47,9 @@ class SinkSettings(BatchSettings, total=False):
 
 
 class LambdaSettings(SinkSettings, total=False):
-    """What a Lambda function may set: AWS's names with AWS's defaults, of its mapping and of itself; our names where AWS has none."""
+    """What a Lambda function may set: AWS's names with AWS's defaults, of its mapping and of itself; our
+    names where AWS has none.
+    """
 
     BatchSize: int
     MaximumBatchingWindowInSeconds: int
@@ -80,5 +84,6 @@ def check_names(name: str, settings: Collection[str]) -> None:
             near = difflib.get_close_matches(setting, sorted(NAMES | PARAMETERS), n=1, cutoff=0.6)
             meant = f"did you mean {near[0]}? " if near else ""
             raise SettingsError(
-                f"handler {name!r}: {setting}: no such setting; {meant}there are {', '.join(sorted(NAMES | PARAMETERS))}"
+                f"handler {name!r}: {setting}: no such setting; {meant}there are "
+                f"{', '.join(sorted(NAMES | PARAMETERS))}"
             )

@@ -1,7 +1,8 @@
-"""What may be given to `app.sink`: what it refuses, how half a sink becomes a whole one, and what a sink of a table is called.
+"""What may be given to `app.sink`: what it refuses, how half a sink becomes a whole one, and what a sink of a
+table is called.
 
-Rules of this file: checks and words; the only place that knows of objects with `write` and no more. Called by app.py and wherever a
-mapping's sink is written to.
+Rules of this file: checks and words; the only place that knows of objects with `write` and no more. Called by
+app.py and wherever a mapping's sink is written to.
 """
 
 from collections.abc import Awaitable, Generator, Mapping
@@ -24,7 +25,9 @@ class Writes(Protocol):
 
 @runtime_checkable
 class Closes(Protocol):
-    """What a user may close: a whole sink, or an object that only writes and has a `close` of its own, of whatever kind."""
+    """What a user may close: a whole sink, or an object that only writes and has a `close` of its own, of
+    whatever kind.
+    """
 
     def close(self) -> object:
         """Give everything back."""
@@ -54,7 +57,9 @@ class AlwaysOpen:
 
 
 class OnlyWrites(AlwaysOpen):
-    """A user's object with `write`, as a sink. Shape: its own `close`, if it has one, is the user's to call: it may be written to after it."""
+    """A user's object with `write`, as a sink. Shape: its own `close`, if it has one, is the user's to call:
+    it may be written to after it.
+    """
 
     __slots__ = ("sink",)
 
@@ -78,7 +83,9 @@ def check_sink_shape(sink: object) -> None:
 
 
 def with_width(sink: object, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a sink's mapping: how many items of a batch it works on at once is the sink's to say."""
+    """The settings of a sink's mapping: how many items of a batch it works on at once is the sink's to
+    say.
+    """
     width: int = getattr(sink, "keys_at_once", 1)
     return {"keys_at_once": width, **settings}
 
@@ -87,7 +94,8 @@ def check_snapshot(snapshot: bool) -> None:
     """Refuse a back-fill, which does not exist yet. Raises: SettingsError."""
     if snapshot:
         raise SettingsError(
-            "sink: snapshot=True does not work yet: a sink gets what the stream still holds (24 hours), not the items of before; "
+            "sink: snapshot=True does not work yet: a sink gets what the stream still holds (24 "
+            "hours), not the items of before; "
             "leave it out, and copy the older items to where the sink writes yourself"
         )
 
@@ -100,8 +108,10 @@ def check_takes_sink(id: str, kind: str, sink: object, *, has_sink: bool, once: 
         )
     if once and not getattr(sink, "tells_repeats", False):
         raise SettingsError(
-            f"sink: {id!r} has once=True, and {type(sink).__name__} could not tell a repeated output, which a crash makes: that takes a FIFO "
-            "queue or topic, EventBridge, a webhook, DynamoDB or DuckDB, or a sink of yours that says `tells_repeats = True`; or leave once= out"
+            f"sink: {id!r} has once=True, and {type(sink).__name__} could not tell a repeated "
+            f"output, which a crash makes: that takes a FIFO "
+            "queue or topic, EventBridge, a webhook, DynamoDB or DuckDB, or a sink of yours that "
+            "says `tells_repeats = True`; or leave once= out"
         )
     if has_sink:
         raise SettingsError(f"sink: {id!r} has a sink already; a second one is a second handler")

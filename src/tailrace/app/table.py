@@ -1,6 +1,7 @@
 """Tables as an application declares them.
 
-Rules of this file: declarations only. A table is created where it runs locally and checked, never created, on AWS.
+Rules of this file: declarations only. A table is created where it runs locally and checked, never created, on
+AWS.
 """
 
 import re
@@ -44,8 +45,9 @@ E = TypeVar("E", bound=Fitting)
 class Entities(list[E]):
     """The classes that are kept in a table, as they declare themselves; at most one of them fits a key.
 
-    Theory of operation: every handler of a table asks for every record, so a key is judged without decoding it: one pattern over its
-    JSON has a group for each class. What it does not match (something is escaped, a field must be read to know, or nothing fits) is decoded.
+    Theory of operation: every handler of a table asks for every record, so a key is judged without decoding
+    it: one pattern over its JSON has a group for each class. What it does not match (something is escaped, a
+    field must be read to know, or nothing fits) is decoded.
     """
 
     def __init__(self) -> None:
@@ -108,7 +110,9 @@ class Table:
     ttl: str | None = None
     stream: ViewType | None = "NEW_AND_OLD_IMAGES"
     only_stream: str = ""
-    """The ARN of the one stream that its mappings follow, as those of Lambda's API do; empty: whatever stream a table of that name has."""
+    """The ARN of the one stream that its mappings follow, as those of Lambda's API do; empty: whatever stream
+    a table of that name has.
+    """
     indexes: Mapping[str, Index] = field(default_factory=dict, hash=False)
     entities: Entities[Any] = field(default_factory=Entities, init=False, compare=False, repr=False)
 
@@ -181,7 +185,8 @@ def name_in(name: str, region: str, account: str, here: str) -> str:
     arn = table_arn(region, account, name)
     if not PLACE.fullmatch(f"{region}/{account}"):
         raise SettingsError(
-            f"table {name!r}: region={region!r}, account={account!r} is not allowed; a region has small letters, "
+            f"table {name!r}: region={region!r}, account={account!r} is not allowed; a region has "
+            f"small letters, "
             "digits and hyphens, an account 12 digits"
         )
     return arn

@@ -1,8 +1,8 @@
 """Key templates: `"ORDER#{id}"` makes a key out of an entity's fields, and the fields out of a key.
 
-Rules of this file: text only, both ways. `#` and `|` separate: a field whose template holds one of them never contains it, so that
-`ORDER#{id}` and `ORDER#{id}#LINE#{number}` are told apart whatever the fields hold. What is written reads back as it was, or is
-refused. Called by entity.py.
+Rules of this file: text only, both ways. `#` and `|` separate: a field whose template holds one of them never
+contains it, so that `ORDER#{id}` and `ORDER#{id}#LINE#{number}` are told apart whatever the fields hold. What
+is written reads back as it was, or is refused. Called by entity.py.
 """
 
 import re
@@ -24,7 +24,9 @@ WIDTH: Final = re.compile(r"0(\d+)d?")
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A field's place in a template. Shape: `width` pads a whole number with zeros, so that keys sort as numbers do."""
+    """A field's place in a template. Shape: `width` pads a whole number with zeros, so that keys sort as
+    numbers do.
+    """
 
     field: str
     width: int = 0
@@ -63,7 +65,9 @@ class Template:
 
     @cached_property
     def json_pattern(self) -> bytes:
-        """A pattern of the texts of this form inside JSON, as long as nothing in them is escaped; it makes no group."""
+        """A pattern of the texts of this form inside JSON, as long as nothing in them is escaped; it makes no
+        group.
+        """
         one = f'[^{re.escape(self.excluded)}"\\\\]'.encode()
         made = [
             re.escape(orjson.dumps(part)[1:-1]) if isinstance(part, str) else b"(?:" + one + b"+?)"
@@ -118,7 +122,8 @@ class Template:
                 return f"{name}: '' cannot stand in a key: the template {self.text!r} needs a text"
             if found := [each for each in self.excluded if each in values[name]]:
                 return (
-                    f"{name}: {values[name]!r} contains {found[0]!r}, which separates the parts of the key {self.text!r}: "
+                    f"{name}: {values[name]!r} contains {found[0]!r}, which separates the parts of "
+                    f"the key {self.text!r}: "
                     f"leave it out of {name}"
                 )
         given = ", ".join(f"{name}={values[name]!r}" for name in self.fields)
@@ -186,7 +191,8 @@ def _check(text: str, parts: list[Part]) -> None:
     for before, after in pairwise(parts):
         if isinstance(before, Slot) and isinstance(after, Slot):
             raise SettingsError(
-                f"template {text!r}: nothing stands between {{{before.field}}} and {{{after.field}}}, so a key of it could be "
+                f"template {text!r}: nothing stands between {{{before.field}}} and "
+                f"{{{after.field}}}, so a key of it could be "
                 "read in many ways: separate them with '#'"
             )
 

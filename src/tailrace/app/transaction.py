@@ -1,8 +1,9 @@
-"""`change.transaction`: writes that are recorded now and committed, with a mark, after the handler has returned.
+"""`change.transaction`: writes that are recorded now and committed, with a mark, after the handler has
+returned.
 
-Rules of this file: nothing is written here, so nothing is written when the handler fails. The limits are those of
-TransactWriteItems less one action for the mark, and one action an item: writes of one item are merged, in order, by tables/merging.py.
-Committed by runtime/effects.py.
+Rules of this file: nothing is written here, so nothing is written when the handler fails. The limits are
+those of TransactWriteItems less one action for the mark, and one action an item: writes of one item are
+merged, in order, by tables/merging.py. Committed by runtime/effects.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,9 @@ TOLD: Final = 60
 
 @dataclass(slots=True)
 class _Place:
-    """What is recorded of one item. Shape: `calls` are the calls that it was made of, as a refusal tells them."""
+    """What is recorded of one item. Shape: `calls` are the calls that it was made of, as a refusal tells
+    them.
+    """
 
     written: Written
     size: int
@@ -39,7 +42,8 @@ class _Place:
 
 
 class Transaction:
-    """Recorded writes. Instances and fields of entities, or tables with plain Python values; expressions are DynamoDB's.
+    """Recorded writes. Instances and fields of entities, or tables with plain Python values; expressions are
+    DynamoDB's.
 
     Guarantee: writes of one item are as if they were made one after the other, all or none.
     """
@@ -59,21 +63,36 @@ class Transaction:
         return tuple(ItemWrite(*place.written) for place in self._places)
 
     def put(
-        self, target: Table | str | object, item: Mapping[str, Any] | None = None, *, condition: str | None = None,
-        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None,
-    ) -> None:  # fmt: skip
-        """Put an item, if the condition holds: `put(Order(id="o1"))`, or `put(orders, {"id": "o1"})`. Raises: SettingsError, ItemError."""
+        self,
+        target: Table | str | object,
+        item: Mapping[str, Any] | None = None,
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Put an item, if the condition holds: `put(Order(id="o1"))`, or `put(orders, {"id": "o1"})`. Raises:
+        SettingsError, ItemError.
+        """
         table, content = put_of(target, item, self._entity_of)
         parameters = {"Item": content, "ConditionExpression": condition}
         self._record("Put", table, parameters, names, to_item(values or {}))
 
     def update(
-        self, target: Table | str | Named, key: Mapping[str, Any] | None = None, expression: str | None = None, *,
-        condition: str | None = None, names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None,
+        self,
+        target: Table | str | Named,
+        key: Mapping[str, Any] | None = None,
+        expression: str | None = None,
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
         **attributes: Any,
-    ) -> None:  # fmt: skip
-        """Update an item, making it where it is absent, if the condition holds: by an expression, `update(orders, {"id": "o1"}, "ADD n :n", …)`,
-        or by what to set, `update(Order, id="o1", status="paid")`; an entity's field set to None is removed where it is left out.
+    ) -> None:
+        """Update an item, making it where it is absent, if the condition holds: by an expression,
+        `update(orders, {"id": "o1"}, "ADD n :n", …)`, or by what to set,
+        `update(Order, id="o1", status="paid")`; an entity's field set to None is removed where it is left
+        out.
 
         Raises:  SettingsError, ItemError.
         """
@@ -84,19 +103,35 @@ class Transaction:
         self._record("Update", asked.table, parameters, asked.names, asked.values)
 
     def delete(
-        self, target: Table | str | Named, key: Mapping[str, Any] | None = None, *, condition: str | None = None,
-        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None, **fields: Any,
-    ) -> None:  # fmt: skip
-        """Delete an item, `delete(Order, id="o1")`, if the condition holds. Raises: SettingsError, ItemError."""
+        self,
+        target: Table | str | Named,
+        key: Mapping[str, Any] | None = None,
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> None:
+        """Delete an item, `delete(Order, id="o1")`, if the condition holds. Raises: SettingsError,
+        ItemError.
+        """
         table, content = key_of(target, key, fields, self._entity_of)
         parameters = {"Key": content, "ConditionExpression": condition}
         self._record("Delete", table, parameters, names, to_item(values or {}))
 
     def check(
-        self, target: Table | str | Named, key: Mapping[str, Any] | None = None, condition: str | None = None, *,
-        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None, **fields: Any,
-    ) -> None:  # fmt: skip
-        """Require a condition of an item that is not written, `check(Order, condition="…", id="o1")`. Raises: SettingsError, ItemError."""
+        self,
+        target: Table | str | Named,
+        key: Mapping[str, Any] | None = None,
+        condition: str | None = None,
+        *,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> None:
+        """Require a condition of an item that is not written, `check(Order, condition="…", id="o1")`. Raises:
+        SettingsError, ItemError.
+        """
         if condition is None:
             raise SettingsError("check: condition= is missing: an expression, as in 'attribute_exists(id)'")
         table, content = key_of(target, key, fields, self._entity_of)
@@ -119,7 +154,9 @@ class Transaction:
         self._add(_Place(written, _size_of(written), [_told(written)]))
 
     def _learn(self, name: str, table: Table | str, key: Item | None) -> None:
-        """Note the key of a table as soon as somebody tells it; until then puts into it stand side by side."""
+        """Note the key of a table as soon as somebody tells it; until then puts into it stand side by
+        side.
+        """
         declared = table if isinstance(table, Table) else self._tables.get(name)
         if declared is not None:
             self._keys[name] = tuple(key_names(declared))
@@ -155,7 +192,9 @@ class Transaction:
         return None
 
     def _key(self, written: Written) -> Item | None:
-        """What identifies the item; None where that is not known, or is no key: whoever commits it will say so."""
+        """What identifies the item; None where that is not known, or is no key: whoever commits it will say
+        so.
+        """
         names = self._keys.get(written.parameters["TableName"], ())
         item: Item = written.parameters["Item" if written.action == "Put" else "Key"]
         key = {name: item[name] for name in names if name in item and KEY_TYPES.issuperset(item[name])}
@@ -179,7 +218,8 @@ def _joined(schema: TableSchema, old: _Place, new: _Place) -> _Place:
         raise SettingsError(
             f"change.transaction: two writes of one item, {key} of {schema.name}, cannot be made one: "
             f"{' and '.join(old.calls)}, then {new.calls[0]}: {reason}",
-            hint="write the item once with the outcome of both, or move one of the writes to a handler of its own; "
+            hint="write the item once with the outcome of both, or move one of the writes to a handler of "
+            "its own; "
             "docs/guarantees.md says what is merged",
         ) from None
     return _Place(written, _size_of(written), [*old.calls, *new.calls])

@@ -1,7 +1,8 @@
 """What a write or a read names: a table with plain values, or an entity with its fields.
 
-Theory of operation: `change.transaction`, the client of a handler and the test world take the same arguments; here they become a table's name, a
-key and expressions, once. Fields make the key (`Order, id="o1"`), also as a mapping (`Order, {"id": "o1"}`); a field set to None is removed where it is left out.
+Theory of operation: `change.transaction`, the client of a handler and the test world take the same arguments;
+here they become a table's name, a key and expressions, once. Fields make the key (`Order, id="o1"`), also as
+a mapping (`Order, {"id": "o1"}`); a field set to None is removed where it is left out.
 Rules of this file: arguments in, DynamoDB's parameters out; nothing is read or written.
 """
 
@@ -32,7 +33,9 @@ class Updating(NamedTuple):
 
 
 def entity_among(tables: Mapping[str, Table]) -> EntityOf:
-    """Who knows the entities of these tables, and of Item classes anywhere; what it answers raises SettingsError for others."""
+    """Who knows the entities of these tables, and of Item classes anywhere; what it answers raises
+    SettingsError for others.
+    """
 
     def found(cls: type[Any]) -> Entity[Any]:
         if isinstance(own := cls.__dict__.get(ENTITY), Entity):
@@ -57,7 +60,9 @@ def entity_named(target: object, of: EntityOf) -> Entity[Any]:
 def put_of(
     target: Table | str | object, item: Mapping[str, Any] | None, of: EntityOf
 ) -> tuple[Table | str, Item]:
-    """The table and the item of a put: an instance alone, or a table and plain values. Raises: SettingsError, ItemError."""
+    """The table and the item of a put: an instance alone, or a table and plain values. Raises: SettingsError,
+    ItemError.
+    """
     if isinstance(target, Table | str):
         return target, to_item(item or {})
     if item is not None or isinstance(target, type | Entity):
@@ -81,10 +86,17 @@ def key_of(
 
 
 def update_of(
-    target: Table | str | Named, key: Mapping[str, Any] | None, expression: str | None, names: Mapping[str, str] | None,
-    values: Mapping[str, Any] | None, attributes: Mapping[str, Any], of: EntityOf,
-) -> Updating:  # fmt: skip
-    """An update by an expression, or by attributes (of an entity: fields) to set. Raises: SettingsError, ItemError."""
+    target: Table | str | Named,
+    key: Mapping[str, Any] | None,
+    expression: str | None,
+    names: Mapping[str, str] | None,
+    values: Mapping[str, Any] | None,
+    attributes: Mapping[str, Any],
+    of: EntityOf,
+) -> Updating:
+    """An update by an expression, or by attributes (of an entity: fields) to set. Raises: SettingsError,
+    ItemError.
+    """
     given = {name: to_attribute(value) for name, value in (values or {}).items()}
     if isinstance(target, Table | str):
         if (expression is None) != bool(attributes):

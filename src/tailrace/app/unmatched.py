@@ -1,8 +1,9 @@
 """Records that fit no entity of their table: they are seen, never nowhere.
 
-Theory of operation: a table that a typed handler reads has one mapping more, `TABLE.unmatched`. It is given every record whose key fits
-none of the table's entities. Without a handler of the user's (`@app.unmatched(shop)`) it counts them, which `tailrace status`
-shows as what it has handled, and logs the first of each kind.
+Theory of operation: a table that a typed handler reads has one mapping more, `TABLE.unmatched`. It is given
+every record whose key fits none of the table's entities. Without a handler of the user's
+(`@app.unmatched(shop)`) it counts them, which `tailrace status` shows as what it has handled, and logs the
+first of each kind.
 Rules of this file: counting and logging only. Called by app.py.
 Stands alone because it is a handler of ours beside the app that declares handlers.
 """
@@ -38,7 +39,12 @@ class Unmatched:
         self._logged.add(kind)
         entities = "; ".join(f"{entity}: {entity.key_words}" for entity in self._table.entities)
         LOG.warning(
-            "%s %s/%s fits no entity of the table (%s), so no typed handler sees it: declare its entity, or take it with "
+            "%s %s/%s fits no entity of the table (%s), so no typed handler sees it: declare its "
+            "entity, or take it with "
             "@app.unmatched(%s); `tailrace status` counts all of them",
-            change.event_name, self._table.name, change.key, entities, self._table.name,
-        )  # fmt: skip
+            change.event_name,
+            self._table.name,
+            change.key,
+            entities,
+            self._table.name,
+        )

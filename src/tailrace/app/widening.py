@@ -1,10 +1,12 @@
 """Predicates as event patterns: the widest sound ones, which never drop a record that the predicate accepts.
 
-Theory of operation: a predicate is brought into alternatives (`Term`s, joined by OR), each of which asks several leaves of the record at
-once (AND). What a pattern cannot ask is left open in its term, with the reason; what is open is the residual, judged in
-process. Negations are pushed to the leaves first, where each has a wider form of its own.
-Rules of this file: sound before narrow: when in doubt a term asks less. Source: semantics §2.11 (strings, no `numeric` for items, `exists`
-on leaves only, no nested `anything-but` in event source mappings). Called by explain.py and app.py.
+Theory of operation: a predicate is brought into alternatives (`Term`s, joined by OR), each of which asks
+several leaves of the record at once (AND). What a pattern cannot ask is left open in its term, with the
+reason; what is open is the residual, judged in process. Negations are pushed to the leaves first, where each
+has a wider form of its own.
+Rules of this file: sound before narrow: when in doubt a term asks less. Source: semantics §2.11 (strings, no
+`numeric` for items, `exists` on leaves only, no nested `anything-but` in event source mappings). Called by
+explain.py and app.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +49,9 @@ Leaves: TypeAlias = Mapping[Path, Alternatives]
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A part of a predicate that the pattern leaves open, and why. Shape: `field` is that of a `changed`, by its path."""
+    """A part of a predicate that the pattern leaves open, and why. Shape: `field` is that of a `changed`, by
+    its path.
+    """
 
     part: str
     reason: str
@@ -132,7 +136,7 @@ def meet(terms: Sequence[Term]) -> Term | None:
     return Term(events, leaves, tuple(opened), changed, unchanged)
 
 
-# ---- single questions ---------------------------------------------------------------------------------------------------
+# ---- single questions --------------------------------------------------------------------------------------
 
 
 def _leaf(operand: Operand[Any], kind: str) -> Path:
@@ -149,7 +153,9 @@ def _kinds(field: FieldPath) -> frozenset[str]:
 
 
 def _may_be_unsaid(field: FieldPath, fits: Callable[[Any], bool]) -> bool:
-    """Whether what stands for an absent attribute may fit: a default of the field, or of a model around it, or what the key says."""
+    """Whether what stands for an absent attribute may fit: a default of the field, or of a model around it,
+    or what the key says.
+    """
     if field._is_of_key:
         return True
     for make in field._defaults:
@@ -255,7 +261,8 @@ def _ordered(predicate: Predicate, left: Operand[Any], operator: Operator, right
     asked: Alternatives | None = None
     if kinds == {"N"}:
         (text,) = attribute_of(field, right).values()
-        # A number that an int cannot be has no value, so every `not` of it is true: only these two read every number.
+        # A number that an int cannot be has no value, so every `not` of it is true: only these two read every
+        # number.
         if not negated or {"Decimal", "float"} & set(field._codec.words.split(" | ")):
             asked = numeric(OPPOSITE[operator] if negated else operator, text)
     if negated:
@@ -312,11 +319,13 @@ def _exists(predicate: Predicate, left: Operand[Any], negated: bool) -> list[Ter
     return [Term(WITH[left.side], {_leaf(left, kind): (THERE,)}) for kind in kinds]
 
 
-# ---- what follows from a change -----------------------------------------------------------------------------------------
+# ---- what follows from a change ----------------------------------------------------------------------------
 
 
 def sharpened(term: Term) -> Term | None:
-    """The term with what `changed` implies: paid now and changed means not paid before. None when nothing can answer it."""
+    """The term with what `changed` implies: paid now and changed means not paid before. None when nothing can
+    answer it.
+    """
     for path in sorted(term.changed | term.unchanged):
         for image, other in (("NewImage", "OldImage"), ("OldImage", "NewImage")):
             exact = _exact(term, image, path)

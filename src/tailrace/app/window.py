@@ -3,8 +3,9 @@
     @app.window(Order, every="1m", by=Order.country, at=Order.placed_at, lateness="5m")
     def spike(window: Window[Order]) -> dict[str, object] | None: ...
 
-Rules of this file: the arguments are the configuration; what is wrong with them is refused where the app is loaded, in words that say how to fix
-it. Called by app.py; run by sinks/windowed.py and windows/run/windowing.py.
+Rules of this file: the arguments are the configuration; what is wrong with them is refused where the app is
+loaded, in words that say how to fix it. Called by app.py; run by sinks/windowed.py and
+windows/run/windowing.py.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,8 +35,9 @@ HOW: Final = 'every="1m" (tumbling), every="1m", length="5m" (sliding) or gap="3
 class Window(Sequence[T], Generic[T]):
     """What happened in one window, for one key: each item once, as it is now, in the order of their times.
 
-    Shape:   `key` is what `by` says, None without it; `start` and `end` in UTC, the end outside; `revision` is 1 for the first result and counts
-             the corrections after it; `id` tells one revision of one window from all others: an idempotency key.
+    Shape:   `key` is what `by` says, None without it; `start` and `end` in UTC, the end outside; `revision`
+             is 1 for the first result and counts the corrections after it; `id` tells one revision of one
+             window from all others: an idempotency key.
     """
 
     key: Any
@@ -66,7 +68,9 @@ class Window(Sequence[T], Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class WindowPlan:
-    """The windows of one handler. Units: lateness_ms after its end a window is told first, keep_ms after that it is closed for good."""
+    """The windows of one handler. Units: lateness_ms after its end a window is told first, keep_ms after that
+    it is closed for good.
+    """
 
     table: Table
     entity: Entity[Any] | None
@@ -82,7 +86,9 @@ class WindowPlan:
         return self.lateness_ms + self.keep_ms
 
     def place_of(self, image: Item, changed_ms: int) -> tuple[str, int]:
-        """The group and the time of an image. Raises: what the user's code raises, ItemError, ValueError, TypeError."""
+        """The group and the time of an image. Raises: what the user's code raises, ItemError, ValueError,
+        TypeError.
+        """
         item = self.instance(image)
         return self.by.key_of(item), self.at.of(item, changed_ms)
 
@@ -96,26 +102,41 @@ class WindowPlan:
 
 
 def window_plan(
-    place: str, changes: Changes[Entity[Any]], *, every: str | None, length: str | None, gap: str | None, by: Any, at: Any, lateness: str,
+    place: str,
+    changes: Changes[Entity[Any]],
+    *,
+    every: str | None,
+    length: str | None,
+    gap: str | None,
+    by: Any,
+    at: Any,
+    lateness: str,
     keep: str,
-) -> WindowPlan:  # fmt: skip
+) -> WindowPlan:
     """The plan, when all of it fits. Raises: SettingsError."""
     _check_changes(place, changes)
     return WindowPlan(
-        changes.table, changes.entity, _shape(place, every, length, gap), grouping_of(place, by, changes.entity),
-        event_time_of(place, at, changes.entity), _duration(place, "lateness", lateness, zero=True), _duration(place, "keep", keep, zero=True),
-    )  # fmt: skip
+        changes.table,
+        changes.entity,
+        _shape(place, every, length, gap),
+        grouping_of(place, by, changes.entity),
+        event_time_of(place, at, changes.entity),
+        _duration(place, "lateness", lateness, zero=True),
+        _duration(place, "keep", keep, zero=True),
+    )
 
 
 def _check_changes(place: str, changes: Changes[Entity[Any]]) -> None:
     if set(changes.events) != set(EVENTS) or changes.unmatched:
         raise SettingsError(
-            f"{place}: a window follows every change of its items, because each may take one out again: declare it on "
+            f"{place}: a window follows every change of its items, because each may take one out "
+            f"again: declare it on "
             f"{changes.entity or 'the table'}, not on some kinds of changes"
         )
     if changes.table.stream in ("KEYS_ONLY", "OLD_IMAGE"):
         raise SettingsError(
-            f"{place}: table {changes.table.name!r} has stream={changes.table.stream!r}, and a window needs the new image: "
+            f"{place}: table {changes.table.name!r} has stream={changes.table.stream!r}, and a "
+            f"window needs the new image: "
             "stream='NEW_AND_OLD_IMAGES' or 'NEW_IMAGE'"
         )
 
@@ -132,7 +153,8 @@ def _shape(place: str, every: str | None, length: str | None, gap: str | None) -
     length_ms = every_ms if length is None else _duration(place, "length", length)
     if length_ms % every_ms or not 1 <= length_ms // every_ms <= MOST_OVERLAPPING:
         raise SettingsError(
-            f"{place}: length={length!r} is not allowed with every={every!r}: it is a multiple of it, at most {MOST_OVERLAPPING} times as long"
+            f"{place}: length={length!r} is not allowed with every={every!r}: it is a multiple of "
+            f"it, at most {MOST_OVERLAPPING} times as long"
         )
     return Fixed(every_ms, length_ms)
 
@@ -159,5 +181,6 @@ def check_window(place: str, annotation: Any, changes: Changes[Entity[Any]]) -> 
     wants = get_origin(inside[0]) or inside[0] if inside else of
     if form is Window and isinstance(wants, type) and wants not in (of, object, dict, Any):
         raise SettingsError(
-            f"{place}: it is declared on {changes.entity or changes.table.name!r} and wants Window[{wants.__qualname__}]: write {shown}"
+            f"{place}: it is declared on {changes.entity or changes.table.name!r} and wants "
+            f"Window[{wants.__qualname__}]: write {shown}"
         )

@@ -1,4 +1,5 @@
-"""Archives: places for named blobs that are written once, and for the few that are replaced under a condition (`ports.ArchiveStore`).
+"""Archives: places for named blobs that are written once, and for the few that are replaced under a condition
+(`ports.ArchiveStore`).
 
     DirectoryArchive   files of a directory, for any number of processes at once
     MemoryArchive      a dictionary, for tests

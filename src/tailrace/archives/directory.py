@@ -1,10 +1,14 @@
-"""An archive in a directory: one file a blob, under the blob's own name, so that any program reads it as it is.
+"""An archive in a directory: one file a blob, under the blob's own name, so that any program reads it as it
+is.
 
-Theory of operation: a blob is written beside the others (`.parts/`), synced, and moved to its name in one step, so that under a name there is a whole
-blob or nothing, whenever a process is killed or the power fails. Looking and moving happen under the kernel's lock of `.lock`, which no killed writer
-keeps; writing and syncing do not, so that two writers wait for each other only for the moment of the move. A part is locked by its writer as long as
-it lives: one that can be locked was left behind, and whoever opens the archive next removes it.
-Rules of this file: any number of processes and threads may write at once; what blocks runs in a thread; readers take no lock.
+Theory of operation: a blob is written beside the others (`.parts/`), synced, and moved to its name in one
+step, so that under a name there is a whole blob or nothing, whenever a process is killed or the power fails.
+Looking and moving happen under the kernel's lock of `.lock`, which no killed writer keeps; writing and
+syncing do not, so that two writers wait for each other only for the moment of the move. A part is locked by
+its writer as long as it lives: one that can be locked was left behind, and whoever opens the archive next
+removes it.
+Rules of this file: any number of processes and threads may write at once; what blocks runs in a thread;
+readers take no lock.
 """
 
 import fcntl
@@ -51,7 +55,7 @@ class DirectoryArchive:
         """Remove a blob. Raises: ArchiveError."""
         await in_thread(self._delete, check_name(name))
 
-    # ---- in a thread -----------------------------------------------------------------------------------------------
+    # ---- in a thread ---------------------------------------------------------------------------------------
 
     def _get(self, name: str, start: int, length: int | None) -> Blob | None:
         try:

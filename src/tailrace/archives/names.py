@@ -1,6 +1,8 @@
-"""What a blob may be called, and how it is recognised: the same rules for every archive, a service's and a directory's.
+"""What a blob may be called, and how it is recognised: the same rules for every archive, a service's and a
+directory's.
 
-Stands alone because every adapter of the port needs it. Rules of this file: pure. A name fits a file system, an object store and a URL as it is.
+Stands alone because every adapter of the port needs it. Rules of this file: pure. A name fits a file system,
+an object store and a URL as it is.
 """
 
 import re
@@ -10,7 +12,9 @@ from typing import Final
 from tailrace.errors import SettingsError
 
 LONGEST: Final = 900
-"""Letters of a name. S3 takes 1,024 bytes with whatever stands before it; no segment is longer than a file's name may be."""
+"""Letters of a name. S3 takes 1,024 bytes with whatever stands before it; no segment is longer than a file's
+name may be.
+"""
 _SEGMENT: Final = r"[A-Za-z0-9_=-][A-Za-z0-9._=-]{0,199}"
 _NAME: Final = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*", re.ASCII)
 
@@ -23,7 +27,8 @@ def check_name(name: str) -> str:
     """
     if not is_name(name):
         raise SettingsError(
-            f"{name!r} is no name in an archive: segments of at most 200 letters, digits and . _ = - that begin with no dot,"
+            f"{name!r} is no name in an archive: segments of at most 200 letters, digits and . _ = - "
+            f"that begin with no dot,"
             f" joined with /, {LONGEST} letters in all"
         )
     return name

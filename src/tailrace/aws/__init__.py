@@ -1,4 +1,5 @@
-"""AWS's services, called: one signed client on the event loop for whatever here speaks to AWS, or to a server that speaks its protocols.
+"""AWS's services, called: one signed client on the event loop for whatever here speaks to AWS, or to a server
+that speaks its protocols.
 
     signing      Signature Version 4                                                          pure
     operations   what botocore's model says of an operation, as a small frozen value          pure
@@ -8,5 +9,6 @@
     client       the call itself
     tables       DynamoDB for state and projections, through our client or a boto3 client of the user's
 
-Rules of this package: it never retries, the machine does. It needs the extra `aws`, of which nothing is imported before the first call. Decision 39.
+Rules of this package: it never retries, the machine does. It needs the extra `aws`, of which nothing is
+imported before the first call. Decision 39.
 """

@@ -1,11 +1,14 @@
 """One signed, asynchronous client for AWS's services and whatever speaks their protocols.
 
-Theory of operation: a call is written by its protocol, signed, sent over a connection of the loop's pool, and its answer read; nothing of botocore is asked once a
-service is known. Each event loop has a client of its own, which ends with the loop. A call from a thread, or from a loop without sockets (the test
-world's), is made on a loop in a thread of this process.
-Rules of this file: it never retries; the machine does. A request is sent a second time only where the first was refused unread for its signature: by a clock that
-is wrong, or because the bucket is in another region; once. A signature tells the machine's own time, whatever clock an engine has, corrected by what
-services told us. Errors are AwsError, or what a test world's walls say. Called by sinks/, stores/ and aws/tables.py. Decision 39.
+Theory of operation: a call is written by its protocol, signed, sent over a connection of the loop's pool, and
+its answer read; nothing of botocore is asked once a service is known. Each event loop has a client of its
+own, which ends with the loop. A call from a thread, or from a loop without sockets (the test world's), is
+made on a loop in a thread of this process.
+Rules of this file: it never retries; the machine does. A request is sent a second time only where the first
+was refused unread for its signature: by a clock that is wrong, or because the bucket is in another region;
+once. A signature tells the machine's own time, whatever clock an engine has, corrected by what services told
+us. Errors are AwsError, or what a test world's walls say. Called by sinks/, stores/ and aws/tables.py.
+Decision 39.
 """
 
 import asyncio
@@ -32,17 +35,25 @@ if TYPE_CHECKING:
 CONNECT_S: Final = 5.0
 READ_S: Final = 20.0
 TOTAL_S: Final = 60.0
-"""For a connection, for the next bytes, for a whole call. As boto3 was asked before; the last, because a server may send a byte a minute."""
+"""For a connection, for the next bytes, for a whole call. As boto3 was asked before; the last, because a
+server may send a byte a minute.
+"""
 CONNECTIONS: Final = 128
-"""Connections of one loop, to one host and to all; a call waits for one. Lambda and DynamoDB take thousands; files of a process are 1,024 by default."""
+"""Connections of one loop, to one host and to all; a call waits for one. Lambda and DynamoDB take thousands;
+files of a process are 1,024 by default.
+"""
 IDLE_S: Final = 15.0
-"""How long a connection is kept that nobody uses: shorter than AWS keeps it, so that no call meets its end."""
+"""How long a connection is kept that nobody uses: shorter than AWS keeps it, so that no call meets its
+end.
+"""
 MOST_BYTES: Final = 64 * 1024 * 1024
 """The largest answer. DynamoDB's and Kinesis's are at most 16 MB of data; JSON adds a third for binaries."""
 LARGE_BODY: Final = 1024 * 1024
 """From here aiohttp wants a file: bytes are written at once."""
 SKEW_S: Final = 60.0
-"""By how much clocks differ before that is why a signature is refused; AWS allows five minutes, S3 fifteen."""
+"""By how much clocks differ before that is why a signature is refused; AWS allows five minutes, S3
+fifteen.
+"""
 NO_BODY: Final = frozenset(("GET", "HEAD", "DELETE"))
 AUTOMATIC: Final = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 AGENT: Final = "tailrace"
@@ -62,7 +73,9 @@ class Answer(NamedTuple):
 
 
 def about_to_send(url: str, call: str) -> None:
-    """Called before credentials are asked or anything is sent; where a mock may answer, after it was asked. A test world lays its walls over this."""
+    """Called before credentials are asked or anything is sent; where a mock may answer, after it was asked. A
+    test world lays its walls over this.
+    """
 
 
 class AwsClient:
@@ -81,9 +94,15 @@ class AwsClient:
         self._is_closed = False
 
     async def call(
-        self, access: Access, service: str, operation: str, parameters: Mapping[str, Any], *, timeout_s: float | None = None,
+        self,
+        access: Access,
+        service: str,
+        operation: str,
+        parameters: Mapping[str, Any],
+        *,
+        timeout_s: float | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         """One call, by names as boto3 has them ("sqs", "send_message"). Returns: the members of the answer.
 
         Raises:  AwsError; ImportError without the extra `aws`.
@@ -134,8 +153,14 @@ class AwsClient:
             await session.close()
 
     async def _exchange(
-        self, access: Access, place: Endpoint, what: Operation, wire: Wire, timeout_s: float | None, beside: Mapping[str, str] | None
-    ) -> Answer:  # fmt: skip
+        self,
+        access: Access,
+        place: Endpoint,
+        what: Operation,
+        wire: Wire,
+        timeout_s: float | None,
+        beside: Mapping[str, str] | None,
+    ) -> Answer:
         """Sign, send and read. Raises: AwsError."""
         keyring = self._keyrings.get(access.profile)
         if keyring is None:
@@ -155,8 +180,15 @@ class AwsClient:
             headers[HEADER] = trace_id(cause, 0, NO_REQUEST)
         path = f"{place.prefix}{wire.path}" if wire.path != "/" or not place.prefix else place.prefix
         signed = signed_headers(
-            credentials, place.scope, self._time_of(place.host), wire.method, path, wire.query, headers, payload_hash_of(wire.body)
-        )  # fmt: skip
+            credentials,
+            place.scope,
+            self._time_of(place.host),
+            wire.method,
+            path,
+            wire.query,
+            headers,
+            payload_hash_of(wire.body),
+        )
         url = f"{place.url}{path}"
         if wire.query:
             url += "?" + "&".join(f"{name}={value}" if value else name for name, value in wire.query)
@@ -168,8 +200,14 @@ class AwsClient:
         return await self._send(place, what, wire, url, signed, timeout_s)
 
     async def _send(
-        self, place: Endpoint, what: Operation, wire: Wire, url: str, headers: Mapping[str, str], timeout_s: float | None
-    ) -> Answer:  # fmt: skip
+        self,
+        place: Endpoint,
+        what: Operation,
+        wire: Wire,
+        url: str,
+        headers: Mapping[str, str],
+        timeout_s: float | None,
+    ) -> Answer:
         from aiohttp import ClientError
         from yarl import URL
 
@@ -179,9 +217,15 @@ class AwsClient:
             body = BytesIO(wire.body)
         try:
             async with session.request(
-                wire.method, URL(url, encoded=True), data=body, headers=headers, allow_redirects=False, proxy=place.proxy,
-                ssl=place.trust or True, timeout=self._timeout if timeout_s is None else _timeout(timeout_s),
-            ) as response:  # fmt: skip
+                wire.method,
+                URL(url, encoded=True),
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                proxy=place.proxy,
+                ssl=place.trust or True,
+                timeout=self._timeout if timeout_s is None else _timeout(timeout_s),
+            ) as response:
                 found = b"" if wire.method == "HEAD" else await self._read(response, what)
                 return Answer(response.status, response.headers, found, response.reason or "")
         except TimeoutError as error:
@@ -215,8 +259,12 @@ class AwsClient:
         connector = TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_S)
         self._timeout = _timeout(TOTAL_S, READ_S)
         session = self._session = ClientSession(
-            connector=connector, timeout=self._timeout, auto_decompress=False, skip_auto_headers=AUTOMATIC, cookie_jar=DummyCookieJar()
-        )  # fmt: skip
+            connector=connector,
+            timeout=self._timeout,
+            auto_decompress=False,
+            skip_auto_headers=AUTOMATIC,
+            cookie_jar=DummyCookieJar(),
+        )
         session._retry_connection = (
             False  # it would send again whatever it holds for repeatable, a conditional PUT among it
         )
@@ -229,7 +277,7 @@ class AwsClient:
         for key in [key for key in self._places if key[3] == profile]:
             del self._places[key]
 
-    # ---- time --------------------------------------------------------------------------------------------------------
+    # ---- time ----------------------------------------------------------------------------------------------
 
     def _time_of(self, host: str) -> str:
         """The time of a host, as a signature tells it."""
@@ -261,7 +309,9 @@ def _timeout(total_s: float, read_s: float | None = None) -> "ClientTimeout":
 def _stood_in(
     place: Endpoint, what: Operation, wire: Wire, url: str, headers: Mapping[str, str]
 ) -> Answer | None:
-    """What answers in place of AWS before anything is sent, as it would before botocore sends; None: nobody does."""
+    """What answers in place of AWS before anything is sent, as it would before botocore sends; None: nobody
+    does.
+    """
     from botocore.awsrequest import AWSPreparedRequest, HeadersDict
 
     request = AWSPreparedRequest(wire.method, url, HeadersDict(headers), wire.body, False)
@@ -273,7 +323,7 @@ def _stood_in(
     return None
 
 
-# ---- whose loop --------------------------------------------------------------------------------------------------------
+# ---- whose loop --------------------------------------------------------------------------------------------
 
 
 _OF_LOOPS: Final[
@@ -282,7 +332,9 @@ _OF_LOOPS: Final[
 
 
 async def call(access: Access, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """One call, on this loop, or beside it where it has no sockets. Raises: AwsError; ImportError without the extra `aws`."""
+    """One call, on this loop, or beside it where it has no sockets. Raises: AwsError; ImportError without the
+    extra `aws`.
+    """
     loop = asyncio.get_running_loop()
     kept = _OF_LOOPS.get(loop)
     if kept is None and not _has_sockets(loop):
@@ -302,7 +354,9 @@ def call_here(access: Access, service: str, operation: str, parameters: Mapping[
 
 
 async def _begin(loop: asyncio.AbstractEventLoop) -> AwsClient:
-    """The client of a loop, closed when the loop ends its generators, as asyncio.run does before it closes it."""
+    """The client of a loop, closed when the loop ends its generators, as asyncio.run does before it closes
+    it.
+    """
 
     async def until_the_loop_ends() -> AsyncGenerator[AwsClient]:
         client = AwsClient()
@@ -319,13 +373,17 @@ async def _begin(loop: asyncio.AbstractEventLoop) -> AwsClient:
 
 
 def _has_sockets(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether connections can be awaited on a loop: on asyncio's bare one, which the test world's is, they cannot."""
+    """Whether connections can be awaited on a loop: on asyncio's bare one, which the test world's is, they
+    cannot.
+    """
     real = (asyncio.SelectorEventLoop, getattr(asyncio, "ProactorEventLoop", asyncio.SelectorEventLoop))
     return not isinstance(loop, asyncio.BaseEventLoop) or isinstance(loop, real)
 
 
 class _Beside:
-    """A loop in a thread of its own, for those who wait in theirs; it begins with the first call and ends with the process."""
+    """A loop in a thread of its own, for those who wait in theirs; it begins with the first call and ends
+    with the process.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,11 +1,13 @@
 """What AWS's errors say: the one table of all that calls AWS, and the one error that a call raises.
 
-Theory of operation. A call fails for the other side's sake (it wants fewer calls, or it is away), for the caller's (who we are, what we may, what time it
-is, what we name), for the state that it was conditional on, or for what was sent. Only the last says anything about a record; the others pass when somebody does
-something, so they are an outage with a hint what to do. What was sent and is refused by its content will be refused again.
-Rules of this file: data and one decision; no client, no clock. A call raises `AwsError`; whoever keeps a port's promise says it in the port's words
-(`sink_error`, `store_error`, `api_error`). Sources: API references of SQS, SNS, EventBridge, S3, DynamoDB, STS ("Common error types"); botocore's names of
-exceptions.
+Theory of operation. A call fails for the other side's sake (it wants fewer calls, or it is away), for the
+caller's (who we are, what we may, what time it is, what we name), for the state that it was conditional on,
+or for what was sent. Only the last says anything about a record; the others pass when somebody does
+something, so they are an outage with a hint what to do. What was sent and is refused by its content will be
+refused again.
+Rules of this file: data and one decision; no client, no clock. A call raises `AwsError`; whoever keeps a
+port's promise says it in the port's words (`sink_error`, `store_error`, `api_error`). Sources: API references
+of SQS, SNS, EventBridge, S3, DynamoDB, STS ("Common error types"); botocore's names of exceptions.
 """
 
 from collections.abc import Mapping
@@ -19,59 +21,172 @@ from tailrace.mapping.outcomes import FailureKind
 
 THROTTLING: Final = frozenset(
     {
-        "Throttling", "ThrottlingException", "ThrottledException", "Throttled", "RequestThrottled", "RequestThrottledException",
-        "TooManyRequestsException", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "SlowDown", "KmsThrottled",
-        "KMSThrottlingException", "KMSThrottling", "OverLimit", "AWS.SimpleQueueService.OverLimit", "LimitExceededException",
-        "BandwidthLimitExceeded", "PriorRequestNotComplete", "TransactionInProgressException", "EC2ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "Throttled",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequestsException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "KmsThrottled",
+        "KMSThrottlingException",
+        "KMSThrottling",
+        "OverLimit",
+        "AWS.SimpleQueueService.OverLimit",
+        "LimitExceededException",
+        "BandwidthLimitExceeded",
+        "PriorRequestNotComplete",
+        "TransactionInProgressException",
+        "EC2ThrottledException",
     }
-)  # fmt: skip
+)
 AWAY: Final = frozenset(
     {
-        "InternalFailure", "InternalException", "InternalError", "InternalServerError", "InternalServiceError", "ServiceUnavailable",
-        "ServiceUnavailableException", "Unavailable", "RequestTimeout", "RequestTimeoutException", "RequestAbortedException",
-        "503 Service Unavailable", "OperationAborted", "ReplicatedWriteConflictException",
+        "InternalFailure",
+        "InternalException",
+        "InternalError",
+        "InternalServerError",
+        "InternalServiceError",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "Unavailable",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "RequestAbortedException",
+        "503 Service Unavailable",
+        "OperationAborted",
+        "ReplicatedWriteConflictException",
     }
-)  # fmt: skip
+)
 CREDENTIALS: Final = frozenset(
     {
-        "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "InvalidClientTokenId", "InvalidAccessKeyId",
-        "UnrecognizedClientException", "UnrecognizedClient", "MissingAuthenticationToken", "MissingAuthenticationTokenException",
-        "IncompleteSignature", "IncompleteSignatureException", "SignatureDoesNotMatch", "InvalidSignatureException", "InvalidSignature",
-        "AuthFailure", "InvalidSecurity", "UnauthorizedException", "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError",
-        "TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError", "SSOError", "PendingAuthorizationExpiredError",
-        "LoginAuthorizationCodeError", "UnknownCredentialError", "NoAuthTokenError", "LoginError", "LoginRefreshRequired", "LoginTokenLoadError", "LoginInsufficientPermissions", "ProfileNotFound", "RefreshWithMFAUnsupportedError",
-        "MetadataRetrievalError", "InfiniteLoopConfigError", "InvalidConfigError", "ConfigNotFound", "ConfigParseError",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "TokenRefreshRequired",
+        "InvalidToken",
+        "InvalidClientTokenId",
+        "InvalidAccessKeyId",
+        "UnrecognizedClientException",
+        "UnrecognizedClient",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "SignatureDoesNotMatch",
+        "InvalidSignatureException",
+        "InvalidSignature",
+        "AuthFailure",
+        "InvalidSecurity",
+        "UnauthorizedException",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "CredentialRetrievalError",
+        "TokenRetrievalError",
+        "UnauthorizedSSOTokenError",
+        "SSOTokenLoadError",
+        "SSOError",
+        "PendingAuthorizationExpiredError",
+        "LoginAuthorizationCodeError",
+        "UnknownCredentialError",
+        "NoAuthTokenError",
+        "LoginError",
+        "LoginRefreshRequired",
+        "LoginTokenLoadError",
+        "LoginInsufficientPermissions",
+        "ProfileNotFound",
+        "RefreshWithMFAUnsupportedError",
+        "MetadataRetrievalError",
+        "InfiniteLoopConfigError",
+        "InvalidConfigError",
+        "ConfigNotFound",
+        "ConfigParseError",
     }
-)  # fmt: skip
+)
 """AWS's codes, and the names of botocore's exceptions for credentials that it could not find or renew."""
 DENIED: Final = frozenset(
     {
-        "AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException", "UnauthorizedOperation",
-        "NotAuthorized", "NotAuthorizedException", "AllAccessDisabled", "AccountProblem", "OptInRequired", "SubscriptionRequiredException",
-        "KmsAccessDenied", "KMSAccessDenied", "KMSAccessDeniedException", "KmsOptInRequired", "KMSOptInRequired",
-        "KmsDisabled", "KMSDisabled", "KMSDisabledException", "KmsInvalidState", "KMSInvalidState", "KMSInvalidStateException",
-        "KmsNotFound", "KMSNotFound", "KMSNotFoundException", "Forbidden", "403",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "UnauthorizedOperation",
+        "NotAuthorized",
+        "NotAuthorizedException",
+        "AllAccessDisabled",
+        "AccountProblem",
+        "OptInRequired",
+        "SubscriptionRequiredException",
+        "KmsAccessDenied",
+        "KMSAccessDenied",
+        "KMSAccessDeniedException",
+        "KmsOptInRequired",
+        "KMSOptInRequired",
+        "KmsDisabled",
+        "KMSDisabled",
+        "KMSDisabledException",
+        "KmsInvalidState",
+        "KMSInvalidState",
+        "KMSInvalidStateException",
+        "KmsNotFound",
+        "KMSNotFound",
+        "KMSNotFoundException",
+        "Forbidden",
+        "403",
     }
-)  # fmt: skip
+)
 SKEW: Final = frozenset({"RequestTimeTooSkewed", "RequestInTheFuture", "RequestExpired", "NotYetValid"})
 SKEW_WORDS: Final = ("Signature expired", "Signature not yet current", "time too skewed")
 """How services without a code of their own say in a signature's error that the clocks differ."""
 NOWHERE: Final = frozenset(
     {
-        "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", "QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently",
-        "InvalidAddress", "NotFound", "NotFoundException", "NoSuchBucket", "ResourceNotFoundException", "PermanentRedirect", "NoRegionError",
-        "EndpointDisabled", "EndpointDisabledException", "404",
+        "QueueDoesNotExist",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "QueueDeletedRecently",
+        "AWS.SimpleQueueService.QueueDeletedRecently",
+        "InvalidAddress",
+        "NotFound",
+        "NotFoundException",
+        "NoSuchBucket",
+        "ResourceNotFoundException",
+        "PermanentRedirect",
+        "NoRegionError",
+        "EndpointDisabled",
+        "EndpointDisabledException",
+        "404",
     }
-)  # fmt: skip
+)
 CONTENT: Final = frozenset(
     {
-        "ValidationException", "ValidationError", "InvalidMessageContents", "InvalidParameterValue", "InvalidParameterValueException",
-        "InvalidParameter", "InvalidParameterException", "InvalidArgument", "MalformedDetail", "MessageTooLong", "InvalidAttributeName",
-        "InvalidAttributeValue", "EntityTooLarge", "RequestEntityTooLarge", "RequestEntityTooLargeException", "RequestTooLargeException", "SerializationException",
-        "AWS.SimpleQueueService.UnsupportedOperation", "UnsupportedOperation", "KeyTooLongError",
-        "BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong", "BatchRequestTooLongException", "ParamValidationError", "413",
+        "ValidationException",
+        "ValidationError",
+        "InvalidMessageContents",
+        "InvalidParameterValue",
+        "InvalidParameterValueException",
+        "InvalidParameter",
+        "InvalidParameterException",
+        "InvalidArgument",
+        "MalformedDetail",
+        "MessageTooLong",
+        "InvalidAttributeName",
+        "InvalidAttributeValue",
+        "EntityTooLarge",
+        "RequestEntityTooLarge",
+        "RequestEntityTooLargeException",
+        "RequestTooLargeException",
+        "SerializationException",
+        "AWS.SimpleQueueService.UnsupportedOperation",
+        "UnsupportedOperation",
+        "KeyTooLongError",
+        "BatchRequestTooLong",
+        "AWS.SimpleQueueService.BatchRequestTooLong",
+        "BatchRequestTooLongException",
+        "ParamValidationError",
+        "413",
     }
-)  # fmt: skip
+)
 CONDITION: Final = frozenset({"ConditionalCheckFailedException", "PreconditionFailed", "412"})
 """The state is another one than the call demands."""
 CONFLICT: Final = frozenset({"TransactionConflictException", "ConditionalRequestConflict"})
@@ -92,9 +207,12 @@ SET_THE_CLOCK: Final = (
 )
 CORRECT_THE_NAME: Final = "create it, or correct its name, AWS_REGION or access=; delivery goes on by itself"
 PERMISSIONS: Final = {
-    "send_message": "SendMessage", "send_message_batch": "SendMessage", "publish_batch": "Publish",
-    "list_objects_v2": "ListBucket", "transact_write_items": "PutItem, UpdateItem, DeleteItem and ConditionCheckItem",
-}  # fmt: skip
+    "send_message": "SendMessage",
+    "send_message_batch": "SendMessage",
+    "publish_batch": "Publish",
+    "list_objects_v2": "ListBucket",
+    "transact_write_items": "PutItem, UpdateItem, DeleteItem and ConditionCheckItem",
+}
 """Operations whose permission is not their own name."""
 
 
@@ -141,7 +259,8 @@ class Verdict(Struct, frozen=True):
 def verdict(
     code: str, words: str = "", *, status: int = 0, service: str = "", operation: str = ""
 ) -> Verdict:
-    """What AWS's code, or botocore's exception of that name, says about a call. Shape: `operation` in Python's spelling.
+    """What AWS's code, or botocore's exception of that name, says about a call. Shape: `operation` in
+    Python's spelling.
 
     >>> verdict("AccessDenied", service="sqs", operation="send_message_batch").hint
     'allow the action sqs:SendMessage to whom `aws sts get-caller-identity` names'
@@ -168,7 +287,9 @@ def verdict(
 
 
 def verdict_here(exception_name: str, *, service: str = "", operation: str = "") -> Verdict:
-    """What an exception of botocore's says of a call that got no answer: the call is wrong, nobody knows who we are, or the service is not there."""
+    """What an exception of botocore's says of a call that got no answer: the call is wrong, nobody knows who
+    we are, or the service is not there.
+    """
     said = verdict(exception_name, service=service, operation=operation)
     # What the table does not have is no connection, a time-out or a broken answer.
     return Verdict(Meaning.UNAVAILABLE) if said.meaning is Meaning.UNKNOWN else said
@@ -184,8 +305,8 @@ def _allow(service: str, operation: str) -> str | None:
 class AwsError(PortError):
     """A call of AWS did not succeed.
 
-    Shape:   `code` is AWS's or botocore's name, "" for what no table names (a connection); `members` are the other members of the answer, such as
-             CancellationReasons; `status` 0 when there was no answer.
+    Shape:   `code` is AWS's or botocore's name, "" for what no table names (a connection); `members` are the
+             other members of the answer, such as CancellationReasons; `status` 0 when there was no answer.
     Units:   retry_after_ms, the least time to wait, where the service says so.
     """
 
@@ -207,8 +328,14 @@ class AwsError(PortError):
     def of(self, call: str) -> "AwsError":
         """The same of another call: of one that it keeps from being made."""
         return AwsError(
-            call, self.said, self.code, self.words, status=self.status, retry_after_ms=self.retry_after_ms, members=self.members
-        )  # fmt: skip
+            call,
+            self.said,
+            self.code,
+            self.words,
+            status=self.status,
+            retry_after_ms=self.retry_after_ms,
+            members=self.members,
+        )
 
     @property
     def text(self) -> str:
@@ -225,7 +352,9 @@ def read_answer(response: Mapping[str, Any]) -> tuple[str, str, int, dict[str, A
 
 
 def is_condition(error: BaseException) -> bool:
-    """Whether an error, or what it was raised from, says that the state is another one than the call demands."""
+    """Whether an error, or what it was raised from, says that the state is another one than the call
+    demands.
+    """
     cause = error if isinstance(error, AwsError) else error.__cause__
     return isinstance(cause, AwsError) and cause.said.meaning is Meaning.CONDITION
 

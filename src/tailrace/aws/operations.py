@@ -1,8 +1,10 @@
-"""What botocore's model says of an operation, compiled once into a small frozen value: all that a call needs to know.
+"""What botocore's model says of an operation, compiled once into a small frozen value: all that a call needs
+to know.
 
-Rules of this file: pure: it reads a model that it is given and imports nothing of botocore. A JSON protocol needs no shapes (members go as they are), REST
-needs those of the first floor (what goes into the path, the query, a header), and XML needs all of the answer's. What no protocol here can say is refused
-when it is compiled, by name. Called by places.py, read by protocols.py.
+Rules of this file: pure: it reads a model that it is given and imports nothing of botocore. A JSON protocol
+needs no shapes (members go as they are), REST needs those of the first floor (what goes into the path, the
+query, a header), and XML needs all of the answer's. What no protocol here can say is refused when it is
+compiled, by name. Called by places.py, read by protocols.py.
 """
 
 from collections.abc import Mapping
@@ -20,8 +22,9 @@ PROTOCOLS: Final = ("json", "query", "rest-json", "rest-xml")
 class Shape(Struct, frozen=True):
     """A value on the wire.
 
-    Shape:   `kind` is botocore's name ("structure", "list", "map", "string", "blob", …); `name` is the wire's, "" for none of its own; `place` is where a
-             member of a REST operation stands ("uri", "querystring", "header", "headers", "statusCode", "" the body). A list has one shape in `inner`,
+    Shape:   `kind` is botocore's name ("structure", "list", "map", "string", "blob", …); `name` is the
+             wire's, "" for none of its own; `place` is where a member of a REST operation stands ("uri",
+             "querystring", "header", "headers", "statusCode", "" the body). A list has one shape in `inner`,
              a map its key's and its value's, a structure those of its members in `members`.
     """
 
@@ -39,8 +42,9 @@ NOTHING: Final = Shape("structure")
 class Operation(Struct, frozen=True):
     """One operation.
 
-    Shape:   `call` is how errors name it ("sqs.send_message"); `path` has "{Name}" and "{Name+}"; `query` are arguments that it always has; `payload` is
-             the member that is the body, and `answer_payload` the one that the answer's body is; `wrapper` is around a query's answer.
+    Shape:   `call` is how errors name it ("sqs.send_message"); `path` has "{Name}" and "{Name+}"; `query` are
+             arguments that it always has; `payload` is the member that is the body, and `answer_payload` the
+             one that the answer's body is; `wrapper` is around a query's answer.
     """
 
     service: str
@@ -65,7 +69,9 @@ class Operation(Struct, frozen=True):
 
 
 def compiled(service: str, python_name: str, model: Any) -> Operation:
-    """An operation of botocore's. Shape: `model` is its OperationModel. Raises: InternalError for a protocol that is not spoken here."""
+    """An operation of botocore's. Shape: `model` is its OperationModel. Raises: InternalError for a protocol
+    that is not spoken here.
+    """
     metadata = model.service_model.metadata
     protocol = str(metadata["protocol"])
     if protocol not in PROTOCOLS:
@@ -85,17 +91,34 @@ def compiled(service: str, python_name: str, model: Any) -> Operation:
     wrapper = model.output_shape.serialization.get("resultWrapper", "") if model.output_shape else ""
     if protocol == "query":
         return Operation(
-            service, model.name, python_name, protocol, version=version, given=given, answer=answer, wrapper=wrapper
-        )  # fmt: skip
+            service,
+            model.name,
+            python_name,
+            protocol,
+            version=version,
+            given=given,
+            answer=answer,
+            wrapper=wrapper,
+        )
     path, _, query = str(model.http["requestUri"]).partition("?")
     payload = _payload(model.input_shape)
     has_body = any(not shape.place for name, shape in given.members.items() if name != payload)
     if protocol == "rest-xml" and (has_body or (payload and given.members[payload].kind == "structure")):
         raise InternalError(f"{service}.{python_name} wants a body of XML, which is not written here")
     return Operation(
-        service, model.name, python_name, protocol, str(model.http["method"]), path, _arguments(query), version=version,
-        given=given, answer=answer, payload=payload, answer_payload=_payload(model.output_shape),
-    )  # fmt: skip
+        service,
+        model.name,
+        python_name,
+        protocol,
+        str(model.http["method"]),
+        path,
+        _arguments(query),
+        version=version,
+        given=given,
+        answer=answer,
+        payload=payload,
+        answer_payload=_payload(model.output_shape),
+    )
 
 
 def _json_headers(metadata: Mapping[str, Any], name: str) -> dict[str, str]:
@@ -133,5 +156,10 @@ def _shape(model: Any, floors: int) -> Shape:
     elif not floors and kind == "structure" and said.get("flattened"):
         raise InternalError(f"{model.name} is deeper than {DEEPEST} floors")
     return Shape(
-        kind, str(said.get("name", "")), str(said.get("location", "")), bool(said.get("flattened")), members, inner
-    )  # fmt: skip
+        kind,
+        str(said.get("name", "")),
+        str(said.get("location", "")),
+        bool(said.get("flattened")),
+        members,
+        inner,
+    )

@@ -1,10 +1,14 @@
-"""Where a service is and who calls: what botocore finds in the environment, in profiles, at metadata services.
+"""Where a service is and who calls: what botocore finds in the environment, in profiles, at metadata
+services.
 
-Theory of operation: a botocore client is made once for each service and access, off the loop, only to be asked: its endpoint, its region, its model. For S3 it
-is asked once a bucket, by a request that is caught before it is sent, because the bucket decides the host. Credentials are botocore's own objects, which renew themselves when
-they are asked in time: `Keyring` asks once a minute, in a thread, once at a time, and calls go on with those that they have.
-Rules of this file: everything that blocks is called in a thread; nothing of botocore is asked for a call that has been made before. Errors are AwsError, so
-that who we are and where we call is an outage with a hint. Called by client.py.
+Theory of operation: a botocore client is made once for each service and access, off the loop, only to be
+asked: its endpoint, its region, its model. For S3 it is asked once a bucket, by a request that is caught
+before it is sent, because the bucket decides the host. Credentials are botocore's own objects, which renew
+themselves when they are asked in time: `Keyring` asks once a minute, in a thread, once at a time, and calls
+go on with those that they have.
+Rules of this file: everything that blocks is called in a thread; nothing of botocore is asked for a call that
+has been made before. Errors are AwsError, so that who we are and where we call is an outage with a hint.
+Called by client.py.
 """
 
 import asyncio
@@ -50,8 +54,9 @@ class Access:
 class Endpoint(Struct):
     """A service, or a bucket, as it is called.
 
-    Shape:   `url` is scheme and host; `prefix` stands before every path, "" mostly; `trust` and `proxy` None where there is none; `stand_ins` are asked before
-             anything is sent: a hook of botocore's by which mocks answer in its place, None where nobody has one.
+    Shape:   `url` is scheme and host; `prefix` stands before every path, "" mostly; `trust` and `proxy` None
+             where there is none; `stand_ins` are asked before anything is sent: a hook of botocore's by which
+             mocks answer in its place, None where nobody has one.
     """
 
     service: str
@@ -91,7 +96,7 @@ async def off_the_loop(function: Callable[..., T], *arguments: Any) -> T:
     return await asyncio.get_running_loop().run_in_executor(THREADS, function, *arguments)
 
 
-# ---- what botocore knows ----------------------------------------------------------------------------------------------
+# ---- what botocore knows -----------------------------------------------------------------------------------
 
 
 class Known:
@@ -117,9 +122,13 @@ class Known:
 
             known = region or access.region or session.get_config_variable("region")
             client = session.create_client(
-                service, region_name=known or os.environ.get("AWS_REGION"), endpoint_url=access.endpoint_url, aws_access_key_id=NOBODY,
-                aws_secret_access_key=NOBODY, config=Config(signature_version="s3v4") if service == "s3" else None,
-            )  # fmt: skip
+                service,
+                region_name=known or os.environ.get("AWS_REGION"),
+                endpoint_url=access.endpoint_url,
+                aws_access_key_id=NOBODY,
+                aws_secret_access_key=NOBODY,
+                config=Config(signature_version="s3v4") if service == "s3" else None,
+            )
             url, scope = (
                 str(client.meta.endpoint_url),
                 Scope(str(client.meta.region_name), str(client.meta.service_model.signing_name)),
@@ -128,10 +137,17 @@ class Known:
                 url, scope = _of_bucket(client, bucket)
             parts = urlsplit(url)
             return Endpoint(
-                service, f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"), scope,
-                _trust(session.get_config_variable("ca_bundle")) if parts.scheme == "https" else None, _proxy(url),
-                client.meta.events if _has_stand_ins() else None, bucket, client.meta.service_model, client.meta.method_to_api_mapping,
-            )  # fmt: skip
+                service,
+                f"{parts.scheme}://{parts.netloc}",
+                parts.path.rstrip("/"),
+                scope,
+                _trust(session.get_config_variable("ca_bundle")) if parts.scheme == "https" else None,
+                _proxy(url),
+                client.meta.events if _has_stand_ins() else None,
+                bucket,
+                client.meta.service_model,
+                client.meta.method_to_api_mapping,
+            )
 
     def credentials(self, profile: str | None) -> Any:
         """Botocore's credentials of a profile. Raises: AwsError where there are none. Blocks."""
@@ -186,7 +202,9 @@ class _Nothing:
 
 
 def _of_bucket(client: Any, bucket: str) -> tuple[str, Scope]:
-    """The address of a bucket, and what a signature of its requests is good for: as botocore would send one, which it does not."""
+    """The address of a bucket, and what a signature of its requests is good for: as botocore would send one,
+    which it does not.
+    """
     from botocore.awsrequest import AWSResponse
 
     caught: list[Any] = []
@@ -204,7 +222,9 @@ def _of_bucket(client: Any, bucket: str) -> tuple[str, Scope]:
 
 
 def _has_stand_ins() -> bool:
-    """Whether something in this process answers in place of AWS before botocore sends: moto's mock registers itself there."""
+    """Whether something in this process answers in place of AWS before botocore sends: moto's mock registers
+    itself there.
+    """
     from botocore.handlers import BUILTIN_HANDLERS
 
     return any(str(entry[0]).startswith("before-send") for entry in BUILTIN_HANDLERS)
@@ -226,11 +246,13 @@ def _proxy(url: str) -> str | None:
     return found.get(urlsplit(url).scheme)
 
 
-# ---- credentials -------------------------------------------------------------------------------------------------------
+# ---- credentials -------------------------------------------------------------------------------------------
 
 
 class Keyring:
-    """The credentials of one profile on one loop. Guarantee: one look at a time; calls wait for it only while there are none."""
+    """The credentials of one profile on one loop. Guarantee: one look at a time; calls wait for it only while
+    there are none.
+    """
 
     def __init__(self, load: Callable[[], Any], now: Callable[[], float]) -> None:
         self._load = load
@@ -241,7 +263,9 @@ class Keyring:
         self._looking: asyncio.Task[None] | None = None
 
     def get(self) -> "Credentials | Awaitable[Credentials]":
-        """Those that there are; or, while there are none, what to await. Raises: AwsError where it is awaited."""
+        """Those that there are; or, while there are none, what to await. Raises: AwsError where it is
+        awaited.
+        """
         if self._now() >= self._check_at and self._looking is None:
             self._looking = asyncio.get_running_loop().create_task(self._look())
             self._looking.add_done_callback(_taken)

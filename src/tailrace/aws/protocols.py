@@ -1,10 +1,13 @@
-"""AWS's protocols: parameters → the request of an operation, and an answer → its members, or what its error says.
+"""AWS's protocols: parameters → the request of an operation, and an answer → its members, or what its error
+says.
 
-Theory of operation: parameters are shaped as boto3 takes them, without its classes: numbers, texts, lists, dictionaries, bytes. JSON goes as it is: bytes become
-base64, as a blob must, and a text that is base64 already stays what it is. Answers are as the wire has them: in JSON a blob is base64 and a time a number,
-in XML a time is the text that the service wrote.
-Rules of this file: pure. What cannot be said is refused as botocore refuses it. Sources: Smithy, "AWS protocols" (awsJson1_0, awsJson1_1, awsQuery, restJson1,
-restXml); botocore.serialize and botocore.parsers, the oracles of the tests.
+Theory of operation: parameters are shaped as boto3 takes them, without its classes: numbers, texts, lists,
+dictionaries, bytes. JSON goes as it is: bytes become base64, as a blob must, and a text that is base64
+already stays what it is. Answers are as the wire has them: in JSON a blob is base64 and a time a number, in
+XML a time is the text that the service wrote.
+Rules of this file: pure. What cannot be said is refused as botocore refuses it. Sources: Smithy, "AWS
+protocols" (awsJson1_0, awsJson1_1, awsQuery, restJson1, restXml); botocore.serialize and botocore.parsers,
+the oracles of the tests.
 """
 
 from base64 import b64decode, b64encode
@@ -29,7 +32,9 @@ EPOCH: Final = "timestamp"
 
 
 class Wire(Struct, frozen=True):
-    """A request before it is signed. Shape: `path` and `query` escaped for the wire; names of `headers` in lower case."""
+    """A request before it is signed. Shape: `path` and `query` escaped for the wire; names of `headers` in
+    lower case.
+    """
 
     method: str
     path: str
@@ -71,7 +76,9 @@ def _wire_value(value: Any) -> Any:
 
 
 def members_of(operation: Operation, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """The members of an answer that says yes. Shape: `headers` are found by names in lower case. Raises: AwsError for what is no answer of this protocol."""
+    """The members of an answer that says yes. Shape: `headers` are found by names in lower case. Raises:
+    AwsError for what is no answer of this protocol.
+    """
     _check(operation, headers, body)
     try:
         match operation.protocol:
@@ -105,8 +112,14 @@ def error_of(
     code = code or str(status)
     said = verdict(code, words, status=status, service=operation.service, operation=operation.python_name)
     return AwsError(
-        operation.call, said, code, words or reason, status=status, retry_after_ms=_retry_after_ms(headers, members), members=members
-    )  # fmt: skip
+        operation.call,
+        said,
+        code,
+        words or reason,
+        status=status,
+        retry_after_ms=_retry_after_ms(headers, members),
+        members=members,
+    )
 
 
 def _json_error(members: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[str, str]:
@@ -134,7 +147,9 @@ def _xml_error(body: bytes) -> tuple[str, str]:
 
 
 def _retry_after_ms(headers: Mapping[str, str], members: Mapping[str, Any]) -> int:
-    """The least time to wait: seconds in Retry-After or in a member of that name, milliseconds in x-amz-retry-after."""
+    """The least time to wait: seconds in Retry-After or in a member of that name, milliseconds in
+    x-amz-retry-after.
+    """
     for text, factor in (
         (headers.get("x-amz-retry-after"), 1),
         (headers.get("retry-after"), 1_000),
@@ -160,7 +175,7 @@ def _object(body: bytes) -> dict[str, Any]:
     return found
 
 
-# ---- query -------------------------------------------------------------------------------------------------------------
+# ---- query -------------------------------------------------------------------------------------------------
 
 
 def _form(shape: Shape, prefix: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -208,7 +223,7 @@ def _text(shape: Shape, value: Any) -> str:
     return str(value)
 
 
-# ---- REST --------------------------------------------------------------------------------------------------------------
+# ---- REST --------------------------------------------------------------------------------------------------
 
 
 def _rest(operation: Operation, parameters: Mapping[str, Any]) -> Wire:
@@ -311,11 +326,13 @@ def _rest_members(
     return found
 
 
-# ---- XML ---------------------------------------------------------------------------------------------------------------
+# ---- XML ---------------------------------------------------------------------------------------------------
 
 
 def _xml(body: bytes) -> Element:
-    """The root of a document. Raises: ParseError, ValueError for one that declares entities: no answer of AWS does."""
+    """The root of a document. Raises: ParseError, ValueError for one that declares entities: no answer of AWS
+    does.
+    """
     if b"<!DOCTYPE" in body[:1_024] or b"<!ENTITY" in body:
         raise ValueError("a document with entities of its own")
     return fromstring(body)
@@ -354,7 +371,11 @@ def _structure(shape: Shape, element: Element) -> dict[str, Any]:
         if inside is None:
             continue
         if flat:
-            found[name] = _map(member, inside) if member.kind == "map" else [_from_xml(member.inner[0], each) for each in inside]  # fmt: skip
+            found[name] = (
+                _map(member, inside)
+                if member.kind == "map"
+                else [_from_xml(member.inner[0], each) for each in inside]
+            )
         else:
             found[name] = _from_xml(member, inside[0])
     return found

@@ -1,9 +1,11 @@
 """AWS's Signature Version 4: what is signed, with what, and the headers that say so.
 
-Theory of operation: a request is brought into one canonical text, that text is hashed, and the hash is signed with a key that is derived from the secret for
-one day, region and service. A verifier builds the same text from what arrived: `canonical_request` and `signature` are for both sides.
-Rules of this file: pure; times come as AWS writes them ("20260131T235959Z"), paths and queries as they stand on the wire, escaped once. Sources: IAM User Guide,
-"Create a signed AWS API request"; S3 API Reference, "Signature Calculations for the Authorization Header"; botocore.auth, the oracle of the tests.
+Theory of operation: a request is brought into one canonical text, that text is hashed, and the hash is signed
+with a key that is derived from the secret for one day, region and service. A verifier builds the same text
+from what arrived: `canonical_request` and `signature` are for both sides.
+Rules of this file: pure; times come as AWS writes them ("20260131T235959Z"), paths and queries as they stand
+on the wire, escaped once. Sources: IAM User Guide, "Create a signed AWS API request"; S3 API Reference,
+"Signature Calculations for the Authorization Header"; botocore.auth, the oracle of the tests.
 """
 
 import hmac
@@ -23,10 +25,22 @@ UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 EMPTY_HASH: Final = sha256(b"").hexdigest()
 NOT_SIGNED: Final = frozenset(
     (
-        "baggage", "connection", "expect", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "traceparent", "tracestate",
-        "trailer", "transfer-encoding", "upgrade", "user-agent", "x-amzn-trace-id",
+        "baggage",
+        "connection",
+        "expect",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "traceparent",
+        "tracestate",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "x-amzn-trace-id",
     )
-)  # fmt: skip
+)
 """Headers that whoever stands between may change. Source: botocore.auth, SIGNED_HEADERS_BLACKLIST."""
 UNESCAPED: Final = "-._~"
 """What stands for itself beside letters and digits. Source: RFC 3986 §2.3."""
@@ -42,14 +56,18 @@ class Credentials:
 
 
 class Scope(Struct, frozen=True):
-    """What a signature is good for. Shape: `service` is the signing name ("dynamodb", also for its streams); in S3 paths stand as they are."""
+    """What a signature is good for. Shape: `service` is the signing name ("dynamodb", also for its streams);
+    in S3 paths stand as they are.
+    """
 
     region: str
     service: str
 
     @property
     def has_plain_paths(self) -> bool:
-        """Whether a path is signed as it is sent, neither escaped once more nor without its dots and doubled slashes."""
+        """Whether a path is signed as it is sent, neither escaped once more nor without its dots and doubled
+        slashes.
+        """
         return self.service.startswith("s3")
 
 
@@ -59,7 +77,8 @@ def signed_headers(
 ) -> dict[str, str]:  # fmt: skip
     """Headers to send: those given, those that a signature needs, and `authorization`; names in lower case.
 
-    Shape:   `path` escaped for the wire, `query` escaped names and values, `headers` with "host" among them, `payload_hash` as of `payload_hash_of`.
+    Shape:   `path` escaped for the wire, `query` escaped names and values, `headers` with "host" among them,
+             `payload_hash` as of `payload_hash_of`.
     """
     sent = {name.lower(): value for name, value in headers.items()}
     sent["x-amz-date"] = stamp
@@ -70,8 +89,9 @@ def signed_headers(
     names = sorted(name for name in sent if name not in NOT_SIGNED)
     text = canonical_request(scope, method, path, query, sent, names, payload_hash)
     signed = signature(credentials.secret_key, scope, stamp, text)
+    scoped = f"{stamp[:8]}/{scope.region}/{scope.service}/aws4_request"
     sent["authorization"] = (
-        f"{ALGORITHM} Credential={credentials.access_key}/{stamp[:8]}/{scope.region}/{scope.service}/aws4_request, "
+        f"{ALGORITHM} Credential={credentials.access_key}/{scoped}, "
         f"SignedHeaders={';'.join(names)}, Signature={signed}"
     )
     return sent
@@ -86,7 +106,8 @@ def canonical_request(
     scope: Scope, method: str, path: str, query: Sequence[tuple[str, str]],
     headers: Mapping[str, str], names: Sequence[str], payload_hash: str,
 ) -> str:  # fmt: skip
-    """The text whose hash is signed. Shape: `headers` by names in lower case; `names` are those that are signed, sorted.
+    """The text whose hash is signed. Shape: `headers` by names in lower case; `names` are those that are
+    signed, sorted.
 
     >>> scope = Scope("us-east-1", "dynamodb")
     >>> canonical_request(scope, "GET", "/", [("b", ""), ("a", "1")], {"host": "a  b"}, ["host"], "hash")

@@ -1,8 +1,11 @@
-"""DynamoDB as state, projections and handlers' clients call it: through our client, or through one of boto3's that a user has made.
+"""DynamoDB as state, projections and handlers' clients call it: through our client, or through one of boto3's
+that a user has made.
 
-Theory of operation: operations by DynamoDB's names ("GetItem"), items in DynamoDB's own JSON, where a binary is base64. Our client sends that as it is. A boto3
-client wants bytes and gives bytes, so they are exchanged on the way, and it is called in a thread, with the user's own settings: its retries, its
-session, its stubs. Rules of this file: errors are AwsError, whichever it is. Called by stores/dynamodb.py, sinks/dynamodb_door.py and sinks/projected_table.py.
+Theory of operation: operations by DynamoDB's names ("GetItem"), items in DynamoDB's own JSON, where a binary
+is base64. Our client sends that as it is. A boto3 client wants bytes and gives bytes, so they are exchanged
+on the way, and it is called in a thread, with the user's own settings: its retries, its session, its stubs.
+Rules of this file: errors are AwsError, whichever it is. Called by stores/dynamodb.py, sinks/dynamodb_door.py
+and sinks/projected_table.py.
 """
 
 import re

@@ -19,7 +19,8 @@ from tailrace.cli.status import aligned
 @click.option("--last", default=100, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
 @options.options(*options.place, options.as_json)
 def audit(last: int, place: Place, as_json: bool) -> None:
-    """Read what people did: redrives, drops, pauses, renames; how it ended, and why not well. The newest comes last.
+    """Read what people did: redrives, drops, pauses, renames; how it ended, and why not well. The newest
+    comes last.
 
     `-` says that nobody knows how it ended: the server went meanwhile, or it was before this was kept.
 

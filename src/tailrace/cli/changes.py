@@ -1,8 +1,8 @@
 """A change on one line, for people: `12:00:01  MODIFY  shop/o1  status "new" → "paid"`.
 
-Rules of this file: the change is the `tail` verb's value (DynamoDB JSON images) and the result is text with colours,
-which click removes where nobody sees them. Whatever an item holds, nothing of it can steer the terminal. Called by
-`tail`, `dev` and `why`.
+Rules of this file: the change is the `tail` verb's value (DynamoDB JSON images) and the result is text with
+colours, which click removes where nobody sees them. Whatever an item holds, nothing of it can steer the
+terminal. Called by `tail`, `dev` and `why`.
 """
 
 import json

@@ -1,7 +1,7 @@
 """`tailrace check`: is everything in the data directory what was written?
 
-Rules of this file: options and output; what is read and judged is `stores.checking`'s. It takes the directory's lock, so that nobody writes meanwhile.
-Registered in `main`.
+Rules of this file: options and output; what is read and judged is `stores.checking`'s. It takes the
+directory's lock, so that nobody writes meanwhile. Registered in `main`.
 """
 
 import json
@@ -26,11 +26,13 @@ SHOWN = 50
 def check(directory: Path, as_json: bool) -> None:
     """Read everything that a data directory holds, and say what is not what was written.
 
-    Items, index entries, changes, checkpoints and dead letters are held against their checksums; how many there are of each table and shard
-    against what the last commit noted, so that what has vanished is seen too; SQLite checks its own pages and indexes. It changes nothing. A
-    running node would write meanwhile: stop it first, or check a copy. It exits with 1 when anything is damaged, so that a script can ask.
+    Items, index entries, changes, checkpoints and dead letters are held against their checksums; how many
+    there are of each table and shard against what the last commit noted, so that what has vanished is seen
+    too; SQLite checks its own pages and indexes. It changes nothing. A running node would write meanwhile:
+    stop it first, or check a copy. It exits with 1 when anything is damaged, so that a script can ask.
 
-    A running node notices a damaged item or change too, when it is read: the client gets an InternalServerError, never wrong data.
+    A running node notices a damaged item or change too, when it is read: the client gets an
+    InternalServerError, never wrong data.
 
     \b
     Example: tailrace check
@@ -52,7 +54,8 @@ def check(directory: Path, as_json: bool) -> None:
     except DirectoryInUse as error:
         raise CommandFailure(
             f"{str(error.args[0]).capitalize()}, which writes to it: a check would see half of what it does.",
-            hint="stop it and check again; what is damaged and read meanwhile is refused with an error that names it",
+            hint="stop it and check again; what is damaged and read meanwhile is refused with an error "
+            "that names it",
         ) from error
     bar = Bar("checking rows", quiet=as_json)
     try:
@@ -115,12 +118,14 @@ def _show(directory: Path, report: "Report", told: list[dict[str, Any]]) -> None
     )
     if report.unchecked:
         click.echo(
-            f"{report.unchecked:,} of them have no checksum yet: they were written before there were any, or with --checksums off. "
+            f"{report.unchecked:,} of them have no checksum yet: they were written before there were "
+            f"any, or with --checksums off. "
             "They get one when they are written again."
         )
     if not report.is_counted:
         click.echo(
-            "What has vanished would not be seen: a node ran with --checksums off. The next one with them counts anew."
+            "What has vanished would not be seen: a node ran with --checksums off. The next one with "
+            "them counts anew."
         )
     if not report.damages:
         click.echo(click.style("Nothing is damaged.", fg="green"))
@@ -130,6 +135,7 @@ def _show(directory: Path, report: "Report", told: list[dict[str, Any]]) -> None
     if (hidden := len(report.damages) + report.more - len(told)) > 0:
         click.echo(f"… and {hidden:,} more: tailrace check --data {directory} --json")
     click.echo(
-        f"  {click.style('next:', fg='cyan')} keep a copy of {directory}, then restore it from a backup, or start with an empty one: "
+        f"  {click.style('next:', fg='cyan')} keep a copy of {directory}, then restore it from a "
+        f"backup, or start with an empty one: "
         "tailrace serve --data DIR"
     )

@@ -1,7 +1,7 @@
 """`tailrace.connect(app, data)`: ask a data directory from Python as the command line does.
 
-Rules of this file: beside a running server it speaks to its socket, otherwise it opens the directory for the moment of the question.
-Stands alone because it is a public name of the package, and no command.
+Rules of this file: beside a running server it speaks to its socket, otherwise it opens the directory for the
+moment of the question. Stands alone because it is a public name of the package, and no command.
 """
 
 from pathlib import Path

@@ -19,8 +19,8 @@ from tailrace.cli.place import Place
 def clock() -> None:
     """Show or bend time, for clients in any language.
 
-    Only a server started with `--clock manual` lets its time be changed: expiry, the 24-hour trim, retries and
-    iterators then follow at once.
+    Only a server started with `--clock manual` lets its time be changed: expiry, the 24-hour trim, retries
+    and iterators then follow at once.
 
     \b
     Example: tailrace serve --clock manual

@@ -1,8 +1,9 @@
-"""Asking a node something: through its control socket, found by data directory or by port; a directory that nobody has is asked directly.
+"""Asking a node something: through its control socket, found by data directory or by port; a directory that
+nobody has is asked directly.
 
-Rules of this file: plain blocking sockets, so that a question costs little to start. The verbs are the server's own
-(`server.control.VERBS`): beside a server and without one the answer is made by the same code. Called by every command
-that asks; what only a running server can do says so.
+Rules of this file: plain blocking sockets, so that a question costs little to start. The verbs are the
+server's own (`server.control.VERBS`): beside a server and without one the answer is made by the same code.
+Called by every command that asks; what only a running server can do says so.
 """
 
 import json
@@ -44,7 +45,8 @@ def answers(
 ) -> Iterator[Any]:  # fmt: skip
     """Every value that a verb answers, as they come; `endless` ones may be far apart. Raises: CommandFailure.
 
-    Shape:   `is_nested`: the next question may come before the last value of this one, so a directory that is opened for it is closed first.
+    Shape:   `is_nested`: the next question may come before the last value of this one, so a directory that is
+             opened for it is closed first.
     """
     if isinstance(place, NodeAt):
         yield from _asked(reach(place), place, verb, arguments or {}, endless=endless)
@@ -102,9 +104,11 @@ def reach(node: NodeAt) -> socket.socket:
     there = f" Yours: {', '.join(f'http://localhost:{port}' for port in others)}." if others else ""
     if _is_served(node.port):
         raise CommandFailure(
-            f"Something serves port {node.port}, but no node that this user has started here with this version: a node "
+            f"Something serves port {node.port}, but no node that this user has started here with "
+            f"this version: a node "
             f"answers the commands of its own user alone.{there}",
-            hint="the same command as the user, or in the container, that runs it; or name its directory with --data",
+            hint="the same command as the user, or in the container, that runs it; or name its directory "
+            "with --data",
         )
     raise CommandFailure(
         f"Nothing serves {node.url}.{there}",
@@ -145,7 +149,8 @@ def read_answers(connection: socket.socket, place: Place) -> Iterator[Any]:
 def connect(directory: Path, deadline: float | None = None) -> socket.socket | None:
     """A connection to the directory's server; None when nobody has the directory. Raises: CommandFailure.
 
-    Units:   `deadline` of the monotonic clock, until which a server that starts is waited for; None: as long as usual.
+    Units:   `deadline` of the monotonic clock, until which a server that starts is waited for; None: as long
+             as usual.
     """
     deadline = time.monotonic() + PATIENCE_S if deadline is None else deadline
     while True:
@@ -163,8 +168,10 @@ def connect(directory: Path, deadline: float | None = None) -> socket.socket | N
             return None
         if time.monotonic() > deadline:
             raise CommandFailure(
-                f"{directory} is in use by process {owner(directory) or 'unknown'}, which has not answered on {socket_path(directory)} for "
-                f"{PATIENCE_S:g} s: it is still starting or stopping, or has no socket, as the demo and tests.",
+                f"{directory} is in use by process {owner(directory) or 'unknown'}, which has not "
+                f"answered on {socket_path(directory)} for "
+                f"{PATIENCE_S:g} s: it is still starting or stopping, or has no socket, as the demo "
+                f"and tests.",
                 hint="repeat the command when it has started, or stop it",
             )
         _pause(LOOK_S)

@@ -1,7 +1,7 @@
 """`tailrace coverage`: which operations and parameters of AWS's APIs are there.
 
-Rules of this file: output only; what is there is said by the server's registry. Registered in `main`. Needs neither a
-server nor a data directory.
+Rules of this file: output only; what is there is said by the server's registry. Registered in `main`. Needs
+neither a server nor a data directory.
 """
 
 import json

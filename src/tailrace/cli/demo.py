@@ -39,9 +39,10 @@ def demo(
 ) -> int:
     """Watch the main job run on real flights.
 
-    A week of departures from New York is written to a table as an airline would write it. Handlers keep, from the
-    stream of changes alone, statistics by carrier and by airport, and alerts for what leaves over an hour late. At the
-    end the figures stand beside control figures, counted straight from the data by a program without Tailrace.
+    A week of departures from New York is written to a table as an airline would write it. Handlers keep, from
+    the stream of changes alone, statistics by carrier and by airport, and alerts for what leaves over an hour
+    late. At the end the figures stand beside control figures, counted straight from the data by a program
+    without Tailrace.
 
     \b
     Example: tailrace demo

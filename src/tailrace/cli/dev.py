@@ -1,7 +1,7 @@
 """`tailrace dev app.py`: the engine, the app's handlers, and reload when a file is saved.
 
-Rules of this file: options, words and the loop that watches files; everything that runs is `compose.Node`. Where the
-app is broken the old handlers go on and the message says so. Registered in `main`.
+Rules of this file: options, words and the loop that watches files; everything that runs is `compose.Node`.
+Where the app is broken the old handlers go on and the message says so. Registered in `main`.
 """
 
 import asyncio
@@ -42,9 +42,9 @@ LINES_A_SECOND: Final = 50
 def dev(app: str, reload: bool, quiet: bool, **chosen: Any) -> None:
     """Run the engine and the handlers of APP: a file (app.py) or a name (package.module:app).
 
-    Tables that the app declares are created. Every change is shown on a line; a saved file is loaded at once, and
-    delivery goes on from its checkpoint. Where the app is broken, the handlers of before go on. The exit code is 0 after a
-    whole drain, and 3 when something was left after --drain, which is told.
+    Tables that the app declares are created. Every change is shown on a line; a saved file is loaded at once,
+    and delivery goes on from its checkpoint. Where the app is broken, the handlers of before go on. The exit
+    code is 0 after a whole drain, and 3 when something was left after --drain, which is told.
 
     \b
     Example: tailrace dev app.py
@@ -231,7 +231,9 @@ class Session:
         self.warn(app)
 
     def different(self, name: str, handlers: Mapping[str, str]) -> str:
-        """What the new version declares and the old one did not, in words; nothing when they declare the same."""
+        """What the new version declares and the old one did not, in words; nothing when they declare the
+        same.
+        """
         if name != self.name:
             return f": the app is {name} now and was {self.name}; its handlers begin anew"
         new = [

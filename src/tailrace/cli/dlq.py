@@ -1,6 +1,7 @@
 """`tailrace dlq ls|show|diff|redrive|drop`: what handlers were given up on, and what to do about it.
 
-Rules of this file: options and output; the answers are the `dlq` verbs'. Beside a running server and without one. Registered in `main`.
+Rules of this file: options and output; the answers are the `dlq` verbs'. Beside a running server and without
+one. Registered in `main`.
 """
 
 import json
@@ -44,7 +45,8 @@ def chosen(**given: Any) -> dict[str, Any]:
 def dlq() -> None:
     """Look at changes that handlers were given up on, put them back, or drop them.
 
-    A failing item is parked with its later changes, in order, while every other item goes on; nothing of it is lost.
+    A failing item is parked with its later changes, in order, while every other item goes on; nothing of it
+    is lost.
 
     \b
     Example: tailrace dlq ls
@@ -174,7 +176,7 @@ def drop(
     watch(answers(place, "dlq.drop", arguments), "dropped", as_json)
 
 
-# ---- telling -------------------------------------------------------------------------------------------------------
+# ---- telling -----------------------------------------------------------------------------------------------
 
 
 def watch(values: Iterator[Mapping[str, Any]], verb: str, as_json: bool) -> None:
@@ -206,7 +208,8 @@ def outcome(last: Mapping[str, Any], verb: str) -> Iterator[str]:
             yield f"  {click.style('next:', fg='cyan')} tailrace dev app.py"
         case _:
             yield (
-                f"{verb}: {last['done']} changes, {last['unparked_keys']} items free again; failed again {last['failed']}, "
+                f"{verb}: {last['done']} changes, {last['unparked_keys']} items free again; failed "
+                f"again {last['failed']}, "
                 f"overtaken {last['overtaken']}, busy {last['busy']}"
             )
             yield from (f"  {shown(printable(error))}" for error in last["errors"])
@@ -286,27 +289,40 @@ def _rows(pages: Iterable[Mapping[str, Any]], windows: list[str]) -> Iterator[li
 def _window(each: Mapping[str, Any]) -> Iterator[str]:
     """A tumbling window whose final invoke was given up."""
     span = f"{format_instant(each['start_ms'])} to {format_instant(each['end_ms'])}"
-    yield f"{printable(each['handler'])}: the final call of the window from {span} was given up after {each['attempts']} attempts ({each['condition']})"
+    yield (
+        f"{printable(each['handler'])}: the final call of the window from {span} was given up after "
+        f"{each['attempts']} attempts ({each['condition']})"
+    )
     yield f"    {shown(printable(each['error'].partition(chr(10))[0]))}; in {each['shard_id']}"
     yield f"    the state it would have been given: {shown(printable(each['state']))}"
 
 
 def _row(each: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        printable(each["handler"]), f"{printable(each['table'])}/{printable(each['key'])}", each["event_name"],
-        OVERTAKEN if each["overtaken_by"] else each["state"], str(each["attempts"]), each["event_id"],
+        printable(each["handler"]),
+        f"{printable(each['table'])}/{printable(each['key'])}",
+        each["event_name"],
+        OVERTAKEN if each["overtaken_by"] else each["state"],
+        str(each["attempts"]),
+        each["event_id"],
         shown(printable(each["error"].partition("\n")[0])),
-    )  # fmt: skip
+    )
 
 
 def head(letter: Mapping[str, Any]) -> Iterator[str]:
     """One letter."""
     yield line(letter, diff=True)
-    yield f"  {letter['state']:10} by {printable(letter['handler'])} after {letter['attempts']} attempts ({letter['condition']})"
+    yield (
+        f"  {letter['state']:10} by {printable(letter['handler'])} after {letter['attempts']} attempts "
+        f"({letter['condition']})"
+    )
     if letter["first_failure_ms"]:
         lasted = letter["last_failure_ms"] - letter["first_failure_ms"]
         yield f"  failed     {format_instant(letter['first_failure_ms'])}, for {format_duration(lasted)}"
-    yield f"  event id   {letter['event_id']}, trace {printable(letter['trace'])}, code {letter['code_version'] or '-'}"
+    yield (
+        f"  event id   {letter['event_id']}, trace {printable(letter['trace'])}, code "
+        f"{letter['code_version'] or '-'}"
+    )
     yield f"  old image  {json.dumps(letter['old'])}"
     yield f"  new image  {json.dumps(letter['new'])}"
     if letter["error"]:
@@ -321,15 +337,22 @@ def _waiting(behind: list[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _advice(letter: Mapping[str, Any]) -> Iterator[str]:
-    yield f"  {click.style('next:', fg='cyan')} tailrace dlq redrive {letter['handler']} --event {letter['event_id']}"
+    yield (
+        f"  {click.style('next:', fg='cyan')} tailrace dlq redrive {letter['handler']} --event "
+        f"{letter['event_id']}"
+    )
 
 
 def differences(answer: Mapping[str, Any]) -> Iterator[str]:
     """Then and now."""
-    yield f"{printable(answer['table'])}/{printable(answer['key'])}: given up as {answer['event_name']}, {answer['state']}"
+    yield (
+        f"{printable(answer['table'])}/{printable(answer['key'])}: given up as {answer['event_name']}, "
+        f"{answer['state']}"
+    )
     if answer["overtaken_by"]:
         yield click.style(
-            f"overtaken: {printable(answer['handler'])} has since handled change {answer['overtaken_by']} of this item, so a "
+            f"overtaken: {printable(answer['handler'])} has since handled change "
+            f"{answer['overtaken_by']} of this item, so a "
             "redrive passes it over unless --even-if-overtaken",
             fg="yellow",
         )

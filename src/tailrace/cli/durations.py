@@ -1,7 +1,7 @@
 """Durations and instants as people type them: 90s, 15m, 25h, 2d; 2026-10-31T23:59Z.
 
-Rules of this file: text in, milliseconds out; a wrong text is a usage error that names the forms that work. Called by
-the options of `clock` and `serve`.
+Rules of this file: text in, milliseconds out; a wrong text is a usage error that names the forms that work.
+Called by the options of `clock` and `serve`.
 """
 
 import re

@@ -1,8 +1,9 @@
 """The end of a process that serves: signals, and a bound that holds whatever hangs.
 
-Theory of operation: the first Ctrl-C or SIGTERM drains. A thread watches from then on: when the process has not ended a little after the bound of the
-drain (the loop stands still in a handler, or a thread that a handler began is waited for), it says where, and ends it. The second signal ends it at once.
-Signals are Python's own and not the loop's: one that stands still would never hear of them.
+Theory of operation: the first Ctrl-C or SIGTERM drains. A thread watches from then on: when the process has
+not ended a little after the bound of the drain (the loop stands still in a handler, or a thread that a
+handler began is waited for), it says where, and ends it. The second signal ends it at once. Signals are
+Python's own and not the loop's: one that stands still would never hear of them.
 Rules of this file: the only place that touches signals. Called by `running`.
 """
 
@@ -69,7 +70,8 @@ class Ending:
 
     def _advice(self) -> str:
         return (
-            f"not drained within {self._drain_s:g} s: what is answered is kept, and what is not settled is delivered again at the next start "
+            f"not drained within {self._drain_s:g} s: what is answered is kept, and what is not "
+            f"settled is delivered again at the next start "
             "(--drain allows more time)"
         )
 

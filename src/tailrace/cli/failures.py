@@ -1,8 +1,8 @@
 """How a command fails: one message that names the thing, the reason and the next command; never a traceback.
 
-Rules of this file: exit code 2 for wrong usage, 1 for a failure, 3 for an end that left something, 130 after Ctrl-C. With --json the message is one JSON
-object on standard error. An unexpected exception goes into a file; TAILRACE_TRACEBACK=1 shows it instead. Called by
-`main` alone.
+Rules of this file: exit code 2 for wrong usage, 1 for a failure, 3 for an end that left something, 130 after
+Ctrl-C. With --json the message is one JSON object on standard error. An unexpected exception goes into a
+file; TAILRACE_TRACEBACK=1 shows it instead. Called by `main` alone.
 """
 
 import json

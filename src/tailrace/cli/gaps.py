@@ -36,10 +36,12 @@ class GapsGroup(click.Group):
 
 @click.group(cls=GapsGroup)
 def gaps() -> None:
-    """List changes that were trimmed before a handler read them, of all handlers or of HANDLER; acknowledge them.
+    """List changes that were trimmed before a handler read them, of all handlers or of HANDLER; acknowledge
+    them.
 
-    A stream keeps its changes for 24 hours. What a handler has not handled by then is saved while a worker runs; a handler whose worker was
-    away for longer has missed what fell out meanwhile. A gap stands in lag, in /ready and in the metrics until it is acknowledged.
+    A stream keeps its changes for 24 hours. What a handler has not handled by then is saved while a worker
+    runs; a handler whose worker was away for longer has missed what fell out meanwhile. A gap stands in lag,
+    in /ready and in the metrics until it is acknowledged.
 
     \b
     Example: tailrace gaps
@@ -76,9 +78,11 @@ def ls(handler: str | None, place: Place, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Say which gaps that would be, and do nothing.")
 @options.options(*options.place, options.as_json)
 def acknowledge(handler: str | None, every: bool, dry_run: bool, place: Place, as_json: bool) -> None:
-    """Say that the gaps of HANDLER are known: they count in lag and /ready no more, and stay listed. It is audited.
+    """Say that the gaps of HANDLER are known: they count in lag and /ready no more, and stay listed. It is
+    audited.
 
-    What was lost is not brought back by this: the table still has its items, and a projection is built anew from them by itself.
+    What was lost is not brought back by this: the table still has its items, and a projection is built anew
+    from them by itself.
 
     \b
     Example: tailrace gaps acknowledge receipt
@@ -110,7 +114,15 @@ def tell(answer: list[dict[str, Any]]) -> None:
         ]
         known = "no" if each["acknowledged_ms"] is None else format_instant(each["acknowledged_ms"])
         rows.append(
-            (printable(each["handler"]), printable(each["table"]), each["shard"], *times, each["first"], each["last"], known)
-        )  # fmt: skip
+            (
+                printable(each["handler"]),
+                printable(each["table"]),
+                each["shard"],
+                *times,
+                each["first"],
+                each["last"],
+                known,
+            )
+        )
     for text in aligned(rows) if answer else ():
         click.echo(text)

@@ -1,4 +1,5 @@
-"""A group of commands that helps whoever types a wrong one: without a word it shows its help, and for an unknown one it says which there are.
+"""A group of commands that helps whoever types a wrong one: without a word it shows its help, and for an
+unknown one it says which there are.
 
 Rules of this file: no import beyond click. Used by every command that has commands of its own.
 """

@@ -1,7 +1,7 @@
 """The log on standard error: text for people, or one JSON object a line.
 
-Rules of this file: the fields of a JSON line are `telemetry.LOG_FIELDS` and no others; a field arrives as `extra=` of
-a logging call. Called once, by `serve` and `dev`.
+Rules of this file: the fields of a JSON line are `telemetry.LOG_FIELDS` and no others; a field arrives as
+`extra=` of a logging call. Called once, by `serve` and `dev`.
 """
 
 import json
@@ -34,7 +34,8 @@ class JsonLines(logging.Formatter):
 class TextLines(logging.Formatter):
     """`12:00:01 info  message  attempt=…`, with the fields that the message does not say; then what to do.
 
-    The trace of a handler's failure stands under its line when everything is wanted; that of a fault of ours always does.
+    The trace of a handler's failure stands under its line when everything is wanted; that of a fault of ours
+    always does.
     """
 
     def __init__(self, *, verbose: bool = False) -> None:
@@ -65,7 +66,9 @@ def trace_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 def set_up(
     log_format: Literal["text", "json"], stream: TextIO | None = None, *, verbose: bool = False
 ) -> None:
-    """Send everything from INFO up to a stream (standard error), in that form. Repeatable: it replaces itself."""
+    """Send everything from INFO up to a stream (standard error), in that form. Repeatable: it replaces
+    itself.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines(verbose=verbose))
     root = logging.getLogger()

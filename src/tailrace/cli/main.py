@@ -1,7 +1,8 @@
 """The command `tailrace`: a list of commands that are imported only when they are called.
 
-Rules of this file: no import beyond click, so that --help, completion and start-up stay fast; a command's summary
-stands here, its options and its teaching text in its own file. Called by the console script and `__main__`.
+Rules of this file: no import beyond click, so that --help, completion and start-up stay fast; a command's
+summary stands here, its options and its teaching text in its own file. Called by the console script and
+`__main__`.
 """
 
 import importlib
@@ -48,14 +49,36 @@ COMMANDS: Final[dict[str, Entry]] = {
 
 
 ELSEWHERE: Final[dict[str, str]] = {
-    "help": "tailrace --help", "version": "tailrace --version", "run": "tailrace dev app.py", "start": "tailrace serve",
-    "up": "tailrace serve", "init": "tailrace dev app.py", "new": "tailrace dev app.py", "reload": "tailrace dev app.py",
-    "stop": "Ctrl-C where it runs", "down": "Ctrl-C where it runs", "ps": "tailrace status", "lag": "tailrace status", "info": "tailrace status",
-    "logs": "tailrace tail TABLE", "watch": "tailrace tail TABLE", "ls": "tailrace mapping ls", "list": "tailrace mapping ls",
-    "handlers": "tailrace mapping ls", "rename": "tailrace mapping rename", "split": "tailrace shards split", "redrive": "tailrace dlq redrive",
-    "replay": "tailrace dlq redrive", "retry": "tailrace dlq redrive", "deadletters": "tailrace dlq ls", "dead-letters": "tailrace dlq ls",
-    "parked": "tailrace dlq ls", "history": "tailrace audit", "rebuild": "tailrace projection rebuild", "query": "tailrace sql",
-}  # fmt: skip
+    "help": "tailrace --help",
+    "version": "tailrace --version",
+    "run": "tailrace dev app.py",
+    "start": "tailrace serve",
+    "up": "tailrace serve",
+    "init": "tailrace dev app.py",
+    "new": "tailrace dev app.py",
+    "reload": "tailrace dev app.py",
+    "stop": "Ctrl-C where it runs",
+    "down": "Ctrl-C where it runs",
+    "ps": "tailrace status",
+    "lag": "tailrace status",
+    "info": "tailrace status",
+    "logs": "tailrace tail TABLE",
+    "watch": "tailrace tail TABLE",
+    "ls": "tailrace mapping ls",
+    "list": "tailrace mapping ls",
+    "handlers": "tailrace mapping ls",
+    "rename": "tailrace mapping rename",
+    "split": "tailrace shards split",
+    "redrive": "tailrace dlq redrive",
+    "replay": "tailrace dlq redrive",
+    "retry": "tailrace dlq redrive",
+    "deadletters": "tailrace dlq ls",
+    "dead-letters": "tailrace dlq ls",
+    "parked": "tailrace dlq ls",
+    "history": "tailrace audit",
+    "rebuild": "tailrace projection rebuild",
+    "query": "tailrace sql",
+}
 """What people type because other tools have it."""
 
 
@@ -101,7 +124,8 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="tailrace", prog_name="tailrace", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """DynamoDB Streams as one Python package: an engine, a delivery runtime, and handlers that never lose a change.
+    """DynamoDB Streams as one Python package: an engine, a delivery runtime, and handlers that never lose a
+    change.
 
     \b
     First:   tailrace demo                   the main job on real flights, one minute

@@ -83,8 +83,9 @@ def rename(handler: str, to: str, dry_run: bool, place: Place, as_json: bool) ->
 def drop(handler: str, yes: bool, dry_run: bool, place: Place, as_json: bool) -> None:
     """Forget HANDLER, which the app does not declare any more: everything that is kept of it goes.
 
-    For a handler that was deleted: its app does not start until it is renamed or dropped (`tailrace dev` forgets by itself what has nothing pending).
-    What it has never handled is named first, and goes only with --yes or when you say so. Declared again, it begins at the oldest change.
+    For a handler that was deleted: its app does not start until it is renamed or dropped (`tailrace dev`
+    forgets by itself what has nothing pending). What it has never handled is named first, and goes only with
+    --yes or when you say so. Declared again, it begins at the oldest change.
 
     \b
     Example: tailrace mapping drop receipt --dry-run
@@ -117,7 +118,10 @@ def dropped(answer: Mapping[str, Any]) -> Iterator[str]:
         click.style(f"never handled: {count} {what}", fg="yellow") for what, count in answer["lost"].items()
     )
     for letter in answer["letters"]:
-        yield f"  {printable(letter['key'])}  {letter['event_id']}  {printable(letter['error'] or letter['condition'])}"
+        yield (
+            f"  {printable(letter['key'])}  {letter['event_id']}  "
+            f"{printable(letter['error'] or letter['condition'])}"
+        )
     if len(answer["letters"]) < sum(
         answer["lost"].get(what, 0) for what in ("dead letters", "parked changes")
     ):

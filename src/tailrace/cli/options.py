@@ -42,7 +42,8 @@ place = (
         callback=chosen_url,
         expose_value=False,
         is_eager=True,
-        help="A node of yours on this machine, also one with --memory: http://localhost:8000; TAILRACE_URL names it for every command.",
+        help="A node of yours on this machine, also one with --memory: http://localhost:8000; "
+        "TAILRACE_URL names it for every command.",
     ),
 )
 """Which node is asked; a command gets it as `place`."""
@@ -80,7 +81,8 @@ serving = (
         type=click.Choice(["on", "off"]),
         default="on",
         show_default=True,
-        help="on: what the disk damages is refused when it is read, and `tailrace check` finds what vanished. off: writes cost a little less.",
+        help="on: what the disk damages is refused when it is read, and `tailrace check` finds what "
+        "vanished. off: writes cost a little less.",
     ),
     click.option(
         "--clock",
@@ -103,7 +105,8 @@ serving = (
     click.option(
         "--one-namespace",
         is_flag=True,
-        help="All clients see the same tables, whatever region and account they name. For new data directories; those of before are so.",
+        help="All clients see the same tables, whatever region and account they name. For new data "
+        "directories; those of before are so.",
     ),
     click.option("--cors", metavar="ORIGIN", help="Allow a web page of this origin; none by default."),
     click.option(
@@ -117,7 +120,8 @@ serving = (
         default="30s",
         show_default=True,
         metavar="DURATION",
-        help="How long the end may take. What has not ended then is told and left behind; its changes are delivered again.",
+        help="How long the end may take. What has not ended then is told and left behind; its changes are "
+        "delivered again.",
     ),
     log_format,
     verbose,

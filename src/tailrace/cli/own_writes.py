@@ -1,8 +1,10 @@
-"""Handlers that write to the table that they read, as far as their source shows it, said before the first change.
+"""Handlers that write to the table that they read, as far as their source shows it, said before the first
+change.
 
-Rules of this file: it reads source and runs none of it; what it cannot see is seen at run time (runtime/recursion.py), so it never guesses: a
-table is the handler's own only when its name, or the object behind a name, says so. A write that the handler's filter cannot let through calls
-nobody again: one that makes other events, or an item whose literal key is of another class. Called by `dev`.
+Rules of this file: it reads source and runs none of it; what it cannot see is seen at run time
+(runtime/recursion.py), so it never guesses: a table is the handler's own only when its name, or the object
+behind a name, says so. A write that the handler's filter cannot let through calls nobody again: one that
+makes other events, or an item whose literal key is of another class. Called by `dev`.
 """
 
 import ast
@@ -25,8 +27,10 @@ WRITES: Final = frozenset(
 )
 """Methods of clients and of boto3's Table."""
 MAKES: Final[dict[str, frozenset[str]]] = {
-    "put": frozenset(("INSERT", "MODIFY")), "update": frozenset(("INSERT", "MODIFY")), "delete": frozenset(("REMOVE",)),
-}  # fmt: skip
+    "put": frozenset(("INSERT", "MODIFY")),
+    "update": frozenset(("INSERT", "MODIFY")),
+    "delete": frozenset(("REMOVE",)),
+}
 """The events that a method makes, by the word it begins with; others make all of them."""
 
 
@@ -41,7 +45,8 @@ def own_writes(mapping: HandlerMapping) -> Iterator[str]:
     settings = mapping.settings
     kept_out = ", unless its filter keeps them out" if settings.accepts or settings.filters else ""
     yield (
-        f"{found[0]}, which it reads: what it writes calls it again{kept_out}. After {settings.max_generations} of its own changes in one "
+        f"{found[0]}, which it reads: what it writes calls it again{kept_out}. After "
+        f"{settings.max_generations} of its own changes in one "
         "line it is paused, and nothing is lost; write only where something changes, or choose with where="
     )
 
@@ -97,7 +102,9 @@ def _may_call(mapping: HandlerMapping, call: ast.Call) -> bool:
 
 
 def _literal_keys(call: ast.Call, names: Iterable[str]) -> dict[str, dict[str, str]] | None:
-    """The key of an item that stands literally in a call, as of `change.transaction`; None when it does not."""
+    """The key of an item that stands literally in a call, as of `change.transaction`; None when it does
+    not.
+    """
     item = call.args[1] if len(call.args) > 1 else None
     if not isinstance(item, ast.Dict):
         return None
@@ -158,7 +165,9 @@ def _mentions(node: ast.expr, own: str, names: dict[str, Any]) -> bool:
 
 
 def _means(node: ast.expr, own: str, names: dict[str, Any]) -> bool:
-    """Whether an expression is the handler's own table: its name, the table, boto3's object of it, or `change.table`."""
+    """Whether an expression is the handler's own table: its name, the table, boto3's object of it, or
+    `change.table`.
+    """
     match node:
         case ast.Constant(str() as text):
             return text == own

@@ -1,7 +1,8 @@
 """Which node a command asks: the one that has a data directory, or the one that serves a URL of this machine.
 
-Rules of this file: what was typed, made a place; nothing is opened or asked. `--data` and `--url` each name one: what is typed counts before what the
-environment says, and `--url` before `--data` there. Used by the options of every command that asks.
+Rules of this file: what was typed, made a place; nothing is opened or asked. `--data` and `--url` each name
+one: what is typed counts before what the environment says, and `--url` before `--data` there. Used by the
+options of every command that asks.
 """
 
 from ipaddress import ip_address
@@ -46,7 +47,8 @@ def read_url(text: str) -> NodeAt:
         raise ValueError(f"{text!r} is no URL of a node: {example}")
     if not _is_here(host):
         raise ValueError(
-            f"{host} is another machine, and a node answers its commands on its own alone: run the command there, "
+            f"{host} is another machine, and a node answers its commands on its own alone: run the "
+            f"command there, "
             f"with --url http://localhost:{port or 8000}"
         )
     if port is None:
@@ -63,7 +65,9 @@ def chosen_url(context: click.Context, parameter: click.Parameter, value: str | 
 
 
 def chosen_place(context: click.Context, parameter: click.Parameter, value: Path) -> Place:
-    """A click callback of --data, after --url: the one that was meant. Raises: UsageError when both were typed."""
+    """A click callback of --data, after --url: the one that was meant. Raises: UsageError when both were
+    typed.
+    """
     node: NodeAt | None = context.meta[URL]
     if node is None:
         return value

@@ -1,6 +1,8 @@
-"""`tailrace projection ls|show|verify|rebuild|swap|drop`: what projections say, whether it is right, and another build of one.
+"""`tailrace projection ls|show|verify|rebuild|swap|drop`: what projections say, whether it is right, and
+another build of one.
 
-Rules of this file: options and output; the `projection` verbs do it. What is only read is answered without a server too. Registered in `main`.
+Rules of this file: options and output; the `projection` verbs do it. What is only read is answered without a
+server too. Registered in `main`.
 """
 
 import json
@@ -52,17 +54,25 @@ def ls(place: Place, as_json: bool) -> None:
     ]
     rows += [
         (
-            printable(each["projection"]), each["build"], state_words(each), str(each["items"]), str(each["failures"]),
-            str(each["parked_keys"]), printable(each["into"]),
+            printable(each["projection"]),
+            each["build"],
+            state_words(each),
+            str(each["items"]),
+            str(each["failures"]),
+            str(each["parked_keys"]),
+            printable(each["into"]),
         )
         for each in answer
-    ]  # fmt: skip
+    ]
     for text in aligned(rows) if answer else ["No projection is known here."]:
         click.echo(text)
     for each in answer:
         if each["changed"]:
             name = printable(each["projection"])
-            text = f"  {name} {each['build']}: its function is another than the one it was built by; raise its version, or"
+            text = (
+                f"  {name} {each['build']}: its function is another than the one it was built by; raise "
+                f"its version, or"
+            )
             click.echo(click.style(f"{text} tailrace projection rebuild {name}", fg="yellow"))
         for key, error in each["failed"][:3]:
             click.echo(f"  {printable(each['projection'])} {each['build']}: item {key}: {printable(error)}")
@@ -112,7 +122,9 @@ def groups_words(answer: Mapping[str, Any]) -> Iterator[str]:
 
 
 def with_key(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row for programs: its key is JSON like the rest, where the verb tells it as the text that rows are known by."""
+    """A row for programs: its key is JSON like the rest, where the verb tells it as the text that rows are
+    known by.
+    """
     try:
         return {**row, "key": json.loads(row["key"])}
     except ValueError:  # the key of an item that nobody can read any more, in hexadecimal digits
@@ -174,8 +186,8 @@ def verdict_words(answer: Mapping[str, Any]) -> Iterator[str]:
 def rebuild(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
     """Build the projection NAME anew from the items of its table, beside the build that is served.
 
-    It is served when it has caught up, or, with swap="manual", by `projection swap`; the build before it is removed then. Changes go
-    to both meanwhile.
+    It is served when it has caught up, or, with swap="manual", by `projection swap`; the build before it is
+    removed then. Changes go to both meanwhile.
 
     \b
     Example: tailrace projection rebuild sales --dry-run
@@ -192,7 +204,8 @@ def rebuild(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
     )
     if dry_run:
         click.echo(
-            f"{name} would be built anew from about {answer['items']} items, beside build {answer['served']}; the new build {then}"
+            f"{name} would be built anew from about {answer['items']} items, beside build "
+            f"{answer['served']}; the new build {then}"
         )
         return
     click.echo(f"{name} is built anew as build {answer['build']}, beside build {answer['served']}; it {then}")
@@ -217,7 +230,8 @@ def swap(name: str, force: bool, dry_run: bool, place: Place, as_json: bool) -> 
     removed = ", ".join(answer["removes"]) or "nothing"
     if dry_run:
         click.echo(
-            f"{name} would be served from build {answer['build']} instead of {answer['before']}; removed: {removed}"
+            f"{name} would be served from build {answer['build']} instead of {answer['before']}; "
+            f"removed: {removed}"
         )
     else:
         click.echo(f"{name} is served from build {answer['build']}; removed: {removed}")
@@ -230,7 +244,8 @@ def swap(name: str, force: bool, dry_run: bool, place: Place, as_json: bool) -> 
 @dry_run
 @options.options(*options.place, options.as_json)
 def drop(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
-    """Forget the projection NAME, which the app does not declare any more: its rows, checkpoints and dead letters.
+    """Forget the projection NAME, which the app does not declare any more: its rows, checkpoints and dead
+    letters.
 
     Rows in a table or a DuckDB file stay there.
 

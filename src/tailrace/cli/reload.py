@@ -1,7 +1,7 @@
 """Which files an app is made of, and when one of them changes.
 
-Rules of this file: no dependency, no thread: modification times are compared when somebody asks. A file that vanishes
-for a moment (editors do that) counts as a change once it is back. Called by `dev`.
+Rules of this file: no dependency, no thread: modification times are compared when somebody asks. A file that
+vanishes for a moment (editors do that) counts as a change once it is back. Called by `dev`.
 """
 
 import sys
@@ -16,7 +16,9 @@ _FOREIGN: Final = ("site-packages", "dist-packages", ".venv")
 
 
 class Stamp(NamedTuple):
-    """What tells two versions of a file apart. A save within the clock's grain still changes the size, mostly."""
+    """What tells two versions of a file apart. A save within the clock's grain still changes the size,
+    mostly.
+    """
 
     modified_ns: int
     size: int
@@ -39,12 +41,15 @@ def module_files(root: Path, modules: Mapping[str, ModuleType] | None = None) ->
 
 
 def forget_modules(root: Path) -> list[str]:
-    """Drop the app's modules and their compiled files, so that the next import reads them again; the names that were dropped."""
+    """Drop the app's modules and their compiled files, so that the next import reads them again; the names
+    that were dropped.
+    """
     files = module_files(root)
     for name, path in files.items():
         sys.modules.pop(name, None)
         with suppress(OSError, NotImplementedError):
-            # Python knows its compiled file by second and size: of two saves in one second it would take the first.
+            # Python knows its compiled file by second and size: of two saves in one second it would take the
+            # first.
             Path(cache_from_source(str(path))).unlink(missing_ok=True)
     return sorted(files)
 

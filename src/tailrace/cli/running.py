@@ -30,7 +30,9 @@ QUESTION_S: Final = 5.0
 
 
 class Serving(Struct, frozen=True):
-    """What was chosen on the command line of `serve` or `dev`. Units: clock_start in ms since the epoch, drain in ms."""
+    """What was chosen on the command line of `serve` or `dev`. Units: clock_start in ms since the epoch,
+    drain in ms.
+    """
 
     port: int
     host: str
@@ -54,7 +56,8 @@ class Serving(Struct, frozen=True):
         """Refuse what cannot be or is open to a network by accident. Raises: CommandFailure."""
         if self.host not in LOOPBACK and not self.allow_unsigned:
             raise CommandFailure(
-                f"Listening on {self.host} would open every table to whoever reaches this machine: signatures are not "
+                f"Listening on {self.host} would open every table to whoever reaches this machine: "
+                f"signatures are not "
                 "checked yet.",
                 hint=f"leave --host out, or accept that: tailrace serve --host {self.host} --allow-unsigned",
             )
@@ -125,7 +128,8 @@ async def run_until_stopped(
     finally:
         ending.begin()
         ending.leave(await node.stop())
-        gc.unfreeze()  # what is frozen is never taken apart, and extension modules (DuckDB's) complain of that at the exit
+        # what is frozen is never taken apart, and extension modules (DuckDB's) complain of that at the exit
+        gc.unfreeze()
     if not serving.as_json:
         click.echo(
             "drained: every request is answered, every checkpoint saved, the data directory free", err=True
@@ -133,7 +137,9 @@ async def run_until_stopped(
 
 
 async def _started(node: "Node", directory: Path) -> int:
-    """Start, when a question that holds the directory for a moment (`tailrace status`) is answered. Returns: the port."""
+    """Start, when a question that holds the directory for a moment (`tailrace status`) is answered. Returns:
+    the port.
+    """
     from tailrace.cli.connection import LOOK_S
     from tailrace.server.nodes import is_answering
 
@@ -149,15 +155,17 @@ async def _started(node: "Node", directory: Path) -> int:
 
 
 def begin_of_start() -> None:
-    """Collect no garbage while modules are imported: there is none, and looking for it is a tenth of the start."""
+    """Collect no garbage while modules are imported: there is none, and looking for it is a tenth of the
+    start.
+    """
     gc.disable()
 
 
 def end_of_start() -> None:
     """Collect again, but never look at what the start has made: it stays.
 
-    A request makes a few hundred containers and no circle of them, so collecting after every 700, Python's default, is work
-    for nothing: a fortieth of a PutItem.
+    A request makes a few hundred containers and no circle of them, so collecting after every 700, Python's
+    default, is work for nothing: a fortieth of a PutItem.
     """
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)

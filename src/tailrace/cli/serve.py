@@ -1,7 +1,7 @@
 """`tailrace serve`: the engine, for any DynamoDB client.
 
-Rules of this file: options and words; everything that runs is `compose.Node`, everything about running it here is
-`cli.running`. Registered in `main`.
+Rules of this file: options and words; everything that runs is `compose.Node`, everything about running it
+here is `cli.running`. Registered in `main`.
 """
 
 import json
@@ -27,7 +27,7 @@ NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 @options.options(*options.serving)
 @click.option(
     "--function", "functions", multiple=True, metavar="NAME=MODULE:ATTRIBUTE",
-    help="A Lambda function for Lambda's API (boto3's `lambda`): event source mappings and Invoke. Repeatable.",
+    help="A Lambda function for Lambda's API (boto3's `lambda`): event source mappings, Invoke. Repeatable.",
 )  # fmt: skip
 def serve(functions: tuple[str, ...], **chosen: Any) -> None:
     """Run the engine for any DynamoDB client in any language. Ctrl-C drains and ends it.
@@ -61,7 +61,9 @@ def serve(functions: tuple[str, ...], **chosen: Any) -> None:
 
 
 def read_functions(given: tuple[str, ...]) -> "dict[str, NamedFunction]":
-    """The functions that were named. Raises: CommandFailure for what is no NAME=module:attribute, or is not there."""
+    """The functions that were named. Raises: CommandFailure for what is no NAME=module:attribute, or is not
+    there.
+    """
     if not given:
         return {}
     from tailrace.app.function_settings import NamedFunction

@@ -1,7 +1,7 @@
 """`tailrace sql`: SQL over the tables that DuckDB sinks keep, while changes arrive.
 
-Rules of this file: options and output, a page at a time; beside a running app its process answers (the `sql` verb), elsewhere --file is opened to be
-read. Registered in `main`.
+Rules of this file: options and output, a page at a time; beside a running app its process answers (the `sql`
+verb), elsewhere --file is opened to be read. Registered in `main`.
 """
 
 import json
@@ -43,9 +43,10 @@ def sql(
 ) -> None:
     """Ask the tables that DuckDB sinks keep: one SELECT in DuckDB's SQL.
 
-    `app.sink(orders, sinks.DuckDB("shop.duckdb", "orders"))` keeps a table in step with the stream. Beside the app it is asked while
-    changes arrive; --file asks one that nobody writes. Nothing but reading is allowed, and nothing but the file's own tables can be
-    reached: no other file, no extension, no network. Ctrl-C ends the question, also in the app's process.
+    `app.sink(orders, sinks.DuckDB("shop.duckdb", "orders"))` keeps a table in step with the stream. Beside
+    the app it is asked while changes arrive; --file asks one that nobody writes. Nothing but reading is
+    allowed, and nothing but the file's own tables can be reached: no other file, no extension, no network.
+    Ctrl-C ends the question, also in the app's process.
 
     \b
     Example: tailrace sql "select country, sum(total) from orders group by all"

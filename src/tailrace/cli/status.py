@@ -21,11 +21,12 @@ from tailrace.cli.place import Place
 def status(place: Place, as_json: bool) -> None:
     """See how far every handler is: lag, what it settled, dead letters, its last progress.
 
-    Of what fails at this moment it tells the last error and since when. It works beside a running server and without one.
+    Of what fails at this moment it tells the last error and since when. It works beside a running server and
+    without one.
 
     \b
     Example: tailrace status
-             tailrace status --url http://localhost:8000    a node of yours by its port, also one with --memory
+             tailrace status --url http://localhost:8000    a node of yours by its port
     Next:    tailrace why shop/o1            the story of one change
              tailrace tail shop --diff       what is written now
     """
@@ -116,17 +117,22 @@ def first_line(error: str) -> str:
 
 def _hanging(handler: Mapping[str, Any], threads: Mapping[str, int]) -> Iterator[str]:
     yield click.style(
-        f"{printable(handler['handler'])}: all its {threads['of']} threads are busy and {threads['waiting']} calls wait: a handler that is "
+        f"{printable(handler['handler'])}: all its {threads['of']} threads are busy and "
+        f"{threads['waiting']} calls wait: a handler that is "
         "not async may hang; no other handler is held up",
         fg="yellow",
     )
-    yield f"  {click.style('next:', fg='cyan')} give what it calls a time-out, or declare it async def with timeout="
+    yield (
+        f"  {click.style('next:', fg='cyan')} give what it calls a time-out, or declare it async def "
+        f"with timeout="
+    )
 
 
 def _late(handler: Mapping[str, Any], late: int) -> Iterator[str]:
     many = "1 change" if late == 1 else f"{late} changes"
     yield click.style(
-        f"{printable(handler['handler'])}: {many} since the start came after the window was closed for good, and are in none",
+        f"{printable(handler['handler'])}: {many} since the start came after the window was closed "
+        f"for good, and are in none",
         fg="yellow",
     )
     yield f"  {click.style('next:', fg='cyan')} give the window a longer keep="
@@ -136,10 +142,13 @@ def _gaps(handler: Mapping[str, Any]) -> Iterator[str]:
     count, name = handler.get("open_gaps", 0), printable(handler["handler"])
     if count:
         yield click.style(
-            f"{name} has lost changes: {count} gap{'' if count == 1 else 's'}, trimmed before it came to them",
+            f"{name} has lost changes: {count} gap{'' if count == 1 else 's'}, trimmed before it "
+            f"came to them",
             fg="red",
         )
-        yield f"  {click.style('next:', fg='cyan')} tailrace gaps {name}, then tailrace gaps acknowledge {name}"
+        yield (
+            f"  {click.style('next:', fg='cyan')} tailrace gaps {name}, then tailrace gaps acknowledge {name}"
+        )
 
 
 def _tables(tables: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -179,7 +188,9 @@ def aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
 def aligned_pages(
     heading: tuple[str, ...], pages: Iterable[list[tuple[str, ...]]], widest: Sequence[int] = ()
 ) -> Iterator[str]:
-    """Rows as columns, a page at a time: each is at least as wide as those before it, and as `widest` says of the first columns."""
+    """Rows as columns, a page at a time: each is at least as wide as those before it, and as `widest` says of
+    the first columns.
+    """
     widths = [max(len(cell), *widest[index : index + 1], 0) for index, cell in enumerate(heading)]
     is_first = True
     for page in pages:

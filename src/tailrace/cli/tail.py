@@ -21,8 +21,8 @@ from tailrace.cli.place import Place
 def tail(table: str, diff: bool, from_start: bool, place: Place, as_json: bool) -> None:
     """Watch TABLE's changes live: time, event, key, item. Ctrl-C ends it.
 
-    It needs a running server (`tailrace serve` or `tailrace dev`); without one, --from-start prints what is there
-    and ends. Each change can be looked into with `why`.
+    It needs a running server (`tailrace serve` or `tailrace dev`); without one, --from-start prints what is
+    there and ends. Each change can be looked into with `why`.
 
     \b
     Example: tailrace tail shop --diff

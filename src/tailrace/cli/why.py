@@ -33,10 +33,11 @@ COLOURS: Final = {
 def why(what: str, last: int, place: Place, as_json: bool) -> None:
     """Read the story of one change: written, then what each handler made of it.
 
-    Beside a running server it also tells what is at its handler at this moment, and the trace of what failed and is tried again.
-    A change is named by its event id (`tail --json` and handlers' logs show it) or by its item's key, as
-    TABLE/PK or TABLE/PK/SK; a key with a slash in it is written as JSON. It works beside a running server and
-    without one, for the 24 hours that a stream keeps; a dead letter is kept longer, and so is what a handler has still to handle.
+    Beside a running server it also tells what is at its handler at this moment, and the trace of what failed
+    and is tried again. A change is named by its event id (`tail --json` and handlers' logs show it) or by its
+    item's key, as TABLE/PK or TABLE/PK/SK; a key with a slash in it is written as JSON. It works beside a
+    running server and without one, for the 24 hours that a stream keeps; a dead letter is kept longer, and so
+    is what a handler has still to handle.
 
     \b
     Example: tailrace why shop/o1
@@ -67,7 +68,10 @@ def lines(story: Mapping[str, Any]) -> Iterator[str]:
             yield from _handler(handler)
     if story.get("older"):
         yield ""
-        yield f"There are {story['older']} older changes of this item: --last {len(story['changes']) + story['older']}"
+        yield (
+            f"There are {story['older']} older changes of this item: --last "
+            f"{len(story['changes']) + story['older']}"
+        )
 
 
 def _handler(handler: Mapping[str, Any]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """A clock that stands still until somebody moves it: 25 hours pass in milliseconds.
 
-Rules of this file: sleepers wake in the order of their times. Wall and monotonic time move together, except that the wall
-clock may also be set back, as real ones are.
+Rules of this file: sleepers wake in the order of their times. Wall and monotonic time move together, except
+that the wall clock may also be set back, as real ones are.
 """
 
 import asyncio
@@ -58,7 +58,9 @@ class ManualClock:
 
 
 def _wake(sleeper: asyncio.Future[None]) -> None:
-    """Wake a sleeper of any loop: this one at once, another thread's through its loop, a closed one's not at all."""
+    """Wake a sleeper of any loop: this one at once, another thread's through its loop, a closed one's not at
+    all.
+    """
     loop = sleeper.get_loop()
     if loop.is_closed():
         return

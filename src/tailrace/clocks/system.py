@@ -1,7 +1,8 @@
 """The machine's clock.
 
-Rules of this file: with `clocks.manual`, the only code that asks for time. `monotonic_ms` never goes back, whatever
-somebody does to the wall clock; a wall clock that jumps ahead is believed when it stays there (belief.py), and the log says so.
+Rules of this file: with `clocks.manual`, the only code that asks for time. `monotonic_ms` never goes back,
+whatever somebody does to the wall clock; a wall clock that jumps ahead is believed when it stays there
+(belief.py), and the log says so.
 """
 
 import asyncio
@@ -26,7 +27,9 @@ class SystemClock:
         monotonic_ms = time.monotonic_ns() // 1_000_000
         self._belief = Belief(time.time_ns() // 1_000_000, monotonic_ms, _asleep_ms(monotonic_ms))
         self._least_ms = self._most_ms = 0
-        """Between these the clocks go on together, and nothing has to be judged: asked ten times for each change that is delivered."""
+        """Between these the clocks go on together, and nothing has to be judged: asked ten times for each
+        change that is delivered.
+        """
         self._look()
 
     def _look(self) -> None:

@@ -1,7 +1,8 @@
 """The catalog: tables, streams and counters, in memory for speed and in table 0 of the store for good.
 
-Rules of this file: every change of what is kept goes through the pending group; after a failed commit all of it is
-read again. Nothing here decides; `engine.lifecycle` and `engine.lineage` do. Called by everything in `engine`.
+Rules of this file: every change of what is kept goes through the pending group; after a failed commit all of
+it is read again. Nothing here decides; `engine.lifecycle` and `engine.lineage` do. Called by everything in
+`engine`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -103,7 +104,9 @@ class Stream:
 
 
 class Expiry:
-    """What a write to a table with time to live must know. Shape: nothing is due before `next_ms`, 0 when nobody has looked."""
+    """What a write to a table with time to live must know. Shape: nothing is due before `next_ms`, 0 when
+    nobody has looked.
+    """
 
     __slots__ = ("attribute", "next_ms", "number")
 
@@ -189,10 +192,12 @@ class Catalog:
         """The last records of shards that were forgotten lately, for readers that still hold one of them."""
         self.dropped: set[int] = set()
         self.lost: dict[str, int] = {}
-        """The last records of streams that are gone, by the names that no table has now: the next one of a name takes it over."""
+        """The last records of streams that are gone, by the names that no table has now: the next one of a
+        name takes it over.
+        """
         self.counters = CountersDocument()
 
-    # ---- reading -----------------------------------------------------------------------------------------------
+    # ---- reading -------------------------------------------------------------------------------------------
 
     def load(self) -> None:
         """Read everything from the store. Raises: StoreError."""
@@ -268,7 +273,7 @@ class Catalog:
             return self.default
         return self.namespace(document.region, document.account)
 
-    # ---- writing -----------------------------------------------------------------------------------------------
+    # ---- writing -------------------------------------------------------------------------------------------
 
     def save_table(self, table: TableState, document: TableDocument) -> None:
         """Keep a table's new document."""
@@ -374,7 +379,9 @@ class Catalog:
             self.take_lost(min(self.lost, key=self.lost.__getitem__))
 
     def take_lost(self, table: str) -> int:
-        """How far they went, for a table that takes the name; 0: nothing is lost. It is the table's to remember from now on."""
+        """How far they went, for a table that takes the name; 0: nothing is lost. It is the table's to
+        remember from now on.
+        """
         through = self.lost.pop(table, 0)
         if through:
             self._committer.put_row(CATALOG, _lost_key(table), None)

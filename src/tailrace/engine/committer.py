@@ -1,9 +1,10 @@
-"""The group: what is decided and not yet durable, laid over the store, and the one commit that makes it durable.
+"""The group: what is decided and not yet durable, laid over the store, and the one commit that makes it
+durable.
 
-Rules of this file: synchronous, one owner, no asyncio. Reads see the group. `flush` is one `store.commit`; in the
-setting `full` a writer thread runs `write` between `begin_flush` and `finish_flush`, while the next group collects over
-the one in flight. A commit that fails drops everything that is not durable, both groups, and has the owner reload.
-Called by `engine`; flushed by whoever owns the turn (server, test world, worker).
+Rules of this file: synchronous, one owner, no asyncio. Reads see the group. `flush` is one `store.commit`; in
+the setting `full` a writer thread runs `write` between `begin_flush` and `finish_flush`, while the next group
+collects over the one in flight. A commit that fails drops everything that is not durable, both groups, and
+has the owner reload. Called by `engine`; flushed by whoever owns the turn (server, test world, worker).
 """
 
 import logging
@@ -25,7 +26,9 @@ _log = logging.getLogger("tailrace.store")
 
 
 class _Group:
-    """Rows and records of one future commit. `ordered` holds a table's keys sorted once a range was asked for; `last` adds what is added last."""
+    """Rows and records of one future commit. `ordered` holds a table's keys sorted once a range was asked
+    for; `last` adds what is added last.
+    """
 
     __slots__ = ("advanced", "last", "log", "ordered", "rows", "sync", "trims", "weight")
 
@@ -71,8 +74,8 @@ class _Group:
 class Committer:
     """The overlay over the store and the door to it.
 
-    Guarantee: after `flush` returned, everything added before it is durable (as far as the store's setting goes), and
-               the listeners know which shards advanced. After it raised, nothing of it ever was.
+    Guarantee: after `flush` returned, everything added before it is durable (as far as the store's setting
+               goes), and the listeners know which shards advanced. After it raised, nothing of it ever was.
     """
 
     def __init__(self, store: Store, reached: PointReached = pass_by) -> None:
@@ -85,15 +88,21 @@ class Committer:
         self.failures = 0
         """How many commits have failed: who collected answers before one did knows that they are void."""
         self.pressure_s: Callable[[], float] = _no_pressure
-        """How long the next commit is to be held back at most, 0 for not at all; whoever owns the turn heeds it. Units: seconds."""
+        """How long the next commit is to be held back at most, 0 for not at all; whoever owns the turn heeds
+        it. Units: seconds.
+        """
         self.read_apart: Callable[[bool], None] | None = None
-        """Tells the store to read through a connection of its own, because a thread is about to write, or that it is over; None: it cannot."""
+        """Tells the store to read through a connection of its own, because a thread is about to write, or
+        that it is over; None: it cannot.
+        """
         self.describe: Callable[[DamagedData], str] = _numbers
-        """What a damaged row or record is, in the names that people know; the owner of the catalog says so."""
+        """What a damaged row or record is, in the names that people know; the owner of the catalog says
+        so.
+        """
         self.after_failure: Callable[[], None] = _nothing
         """Called after everything not durable was dropped: the owner reloads what it keeps in memory."""
 
-    # ---- reading through the group ---------------------------------------------------------------------------
+    # ---- reading through the group -------------------------------------------------------------------------
 
     def get(self, table: int, key: bytes) -> bytes | None:
         """One row as the pending writes leave it. Raises: StoreError."""
@@ -112,7 +121,9 @@ class Committer:
     def query(
         self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool = False
     ) -> list[tuple[bytes, bytes]]:
-        """At most `limit` rows with first <= key < last, as the pending writes leave them. Raises: StoreError."""
+        """At most `limit` rows with first <= key < last, as the pending writes leave them. Raises:
+        StoreError.
+        """
         try:
             if self._flying is None and table not in self._group.rows:  # as nearly always
                 return self.store.query(table, first, last, limit, reverse=reverse)
@@ -139,14 +150,18 @@ class Committer:
         return live[:limit]
 
     def read_durable_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
-        """Records that no failure can take back. Raises: StoreError; DamagedData with those before the damaged one."""
+        """Records that no failure can take back. Raises: StoreError; DamagedData with those before the
+        damaged one.
+        """
         try:
             return self.store.read_log(shard, after, limit)
         except DamagedData as error:
             raise self._named(error) from error
 
     def read_readable_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
-        """The same without damaged records: for whoever asks how old records are, and shows none of them. Raises: StoreError."""
+        """The same without damaged records: for whoever asks how old records are, and shows none of them.
+        Raises: StoreError.
+        """
         found: list[LogRow] = []
         while True:
             try:
@@ -186,11 +201,13 @@ class Committer:
                 return rows[0]
         return None
 
-    # ---- adding to the group ---------------------------------------------------------------------------------
+    # ---- adding to the group -------------------------------------------------------------------------------
 
     @property
     def is_heavy(self) -> bool:
-        """Whether writing the group takes so long that it is to be done beside whoever reads, and the store lets it."""
+        """Whether writing the group takes so long that it is to be done beside whoever reads, and the store
+        lets it.
+        """
         return self._group.weight >= HEAVY_BYTES and self.read_apart is not None
 
     @property
@@ -203,7 +220,9 @@ class Committer:
         self._group.put(table, key, value)
 
     def add_change(self, table: int, key: bytes, value: bytes | None, record: LogRow | None) -> None:
-        """One change: the item and its record, never one without the other (a table without a stream has none)."""
+        """One change: the item and its record, never one without the other (a table without a stream has
+        none).
+        """
         group = self._group
         group.put(table, key, value)
         if record is not None:
@@ -228,17 +247,21 @@ class Committer:
         self._group.advanced.add(shard)
 
     def add_last(self, add: Callable[[], None]) -> None:
-        """Have this called when the group is about to be written, to add what is written once a group however often it changed."""
+        """Have this called when the group is about to be written, to add what is written once a group however
+        often it changed.
+        """
         self._group.last.append(add)
 
     def need_sync(self) -> None:
         """Ask for a full sync of the group, whatever the setting."""
         self._group.sync = True
 
-    # ---- making it durable -----------------------------------------------------------------------------------
+    # ---- making it durable ---------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """One commit for everything pending, then the listeners. Nothing to do is allowed. Raises: StoreError."""
+        """One commit for everything pending, then the listeners. Nothing to do is allowed. Raises:
+        StoreError.
+        """
         commit = self.begin_flush()
         if commit is None:
             return
@@ -250,7 +273,8 @@ class Committer:
             self.finish_flush()
 
     def begin_flush(self, *, is_apart: bool = False) -> Commit | None:
-        """Take the group out for writing, `is_apart` in another thread; it stays readable while the next one collects. None: nothing to do.
+        """Take the group out for writing, `is_apart` in another thread; it stays readable while the next one
+        collects. None: nothing to do.
 
         Raises:  InternalError while another group is in flight.
         """
@@ -272,7 +296,9 @@ class Committer:
         self._reached(DURABLE)
 
     def finish_flush(self, error: BaseException | None = None) -> None:
-        """Tell how `write` ended. Raises: StoreError when it failed, after dropping all that is not durable."""
+        """Tell how `write` ended. Raises: StoreError when it failed, after dropping all that is not
+        durable.
+        """
         flying = self._flying
         if flying is None:
             raise InternalError("no commit is in flight")
@@ -296,7 +322,9 @@ class Committer:
                     _log.exception("somebody who waits for new changes failed to hear of them")
 
     def on_commit(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with the shards that advanced or closed after each commit. Returns: the unsubscribe."""
+        """Call `listener` with the shards that advanced or closed after each commit. Returns: the
+        unsubscribe.
+        """
         self._listeners.append(listener)
 
         def unsubscribe() -> None:

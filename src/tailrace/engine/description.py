@@ -70,7 +70,9 @@ def describe(
 
 
 def leaving(description: Mapping[str, Any]) -> dict[str, Any]:
-    """What DeleteTable answers: keys, indexes and the stream are not told any more. Source: AWS API Reference, DeleteTable."""
+    """What DeleteTable answers: keys, indexes and the stream are not told any more. Source: AWS API
+    Reference, DeleteTable.
+    """
     return {name: value for name, value in description.items() if name in TOLD_LAST}
 
 

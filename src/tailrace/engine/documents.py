@@ -1,7 +1,7 @@
 """The catalog's documents: what table 0 of the store holds, as JSON with a version in each.
 
-Rules of this file: layouts only, documented in docs/formats/catalog.md; a document of another version is refused with a
-hint, never guessed at. Called by `engine.catalog` and `engine.sequences`.
+Rules of this file: layouts only, documented in docs/formats/catalog.md; a document of another version is
+refused with a hint, never guessed at. Called by `engine.catalog` and `engine.sequences`.
 """
 
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -39,8 +39,8 @@ DocumentT = TypeVar("DocumentT", bound=msgspec.Struct)
 class TtlDocument(msgspec.Struct, frozen=True):
     """A table's time to live.
 
-    Shape:   entries in the order of expiry are in table `number`, 0 while it is off; while `is_filling` they are complete up to
-             the key bytes `position`.
+    Shape:   entries in the order of expiry are in table `number`, 0 while it is off; while `is_filling` they
+             are complete up to the key bytes `position`.
     """
 
     attribute: str
@@ -60,10 +60,9 @@ class BackupsDocument(msgspec.Struct, frozen=True):
 class TableDocument(msgspec.Struct, frozen=True):
     """A table.
 
-    Shape:   `definition.stream` is the view type while a stream is on; `label` names the latest stream, on or off;
-             `busy` holds until `busy_until_ms` and is then over; `gone_through` is the last record of streams
-             that are gone;
-             `region` and `account` are there outside the default namespace only.
+    Shape:   `definition.stream` is the view type while a stream is on; `label` names the latest stream, on or
+             off; `busy` holds until `busy_until_ms` and is then over; `gone_through` is the last record of
+             streams that are gone; `region` and `account` are there outside the default namespace only.
     """
 
     definition: TableDefinition
@@ -93,8 +92,9 @@ class TableDocument(msgspec.Struct, frozen=True):
 class IndexDocument(msgspec.Struct, frozen=True):
     """An index of a table.
 
-    Shape:   its rows are in table `number`; while it is CREATING it holds the items with key bytes up to `position`;
-             `collections` is where a table's first local index weighs the table's item collections, 0 in others.
+    Shape:   its rows are in table `number`; while it is CREATING it holds the items with key bytes up to
+             `position`; `collections` is where a table's first local index weighs the table's item
+             collections, 0 in others.
     """
 
     definition: IndexDefinition
@@ -108,7 +108,9 @@ class IndexDocument(msgspec.Struct, frozen=True):
 
 
 class StreamDocument(msgspec.Struct, frozen=True):
-    """A stream, kept 24 hours after it was disabled or its table deleted. Labels are unique in a data directory."""
+    """A stream, kept 24 hours after it was disabled or its table deleted. Labels are unique in a data
+    directory.
+    """
 
     label: str
     table: str
@@ -178,14 +180,18 @@ class DroppedDocument(msgspec.Struct, frozen=True):
 
 
 class LostDocument(msgspec.Struct, frozen=True):
-    """The last record of the streams that ended with deleted tables of one name and have passed their day while no table had it."""
+    """The last record of the streams that ended with deleted tables of one name and have passed their day
+    while no table had it.
+    """
 
     through: int
     v: int = VERSION
 
 
 class RequestDocument(msgspec.Struct, frozen=True):
-    """A request that was made under a ClientRequestToken; `read_units` by table once it was done, None if it was cancelled."""
+    """A request that was made under a ClientRequestToken; `read_units` by table once it was done, None if it
+    was cancelled.
+    """
 
     digest: str
     until_ms: int
@@ -213,7 +219,8 @@ def decode(key: bytes, data: bytes, document: type[DocumentT]) -> DocumentT:
         newest = NEWEST.get(document, VERSION)
         if version not in range(VERSION, newest + 1):
             raise StoreError(
-                f"catalog document {key.decode(errors='replace')!r} has version {version!r}; this Tailrace reads up to {newest}",
+                f"catalog document {key.decode(errors='replace')!r} has version {version!r}; this "
+                f"Tailrace reads up to {newest}",
                 hint="open the data directory with the version of Tailrace that wrote it",
             )
         decoded = msgspec.json.decode(data, type=document)

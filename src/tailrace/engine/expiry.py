@@ -1,8 +1,8 @@
 """Housekeeping: what has passed its time is removed, in slices.
 
-Rules of this file: a generator that adds to the group and yields every few rows, about two milliseconds each; whoever
-drives it flushes after each slice. No read stays open across a yield. Everything it does may be cut off anywhere and
-done again. Called by `engine.engine.housekeeping`.
+Rules of this file: a generator that adds to the group and yields every few rows, about two milliseconds each;
+whoever drives it flushes after each slice. No read stays open across a yield. Everything it does may be cut
+off anywhere and done again. Called by `engine.engine.housekeeping`.
 """
 
 from collections.abc import Iterator

@@ -1,10 +1,11 @@
 """How much later than the clock says things grow old: a clock that jumped trims nothing by that.
 
-Theory of operation: what the wall clock went on more than the monotonic one since the last look is a jump: the clock was set, or the machine
-slept. For an hour of monotonic time whatever has become old by it is kept, so that readers that go on have a chance to read it, and a clock
-that is set back meanwhile has done no harm (docs/decisions/0027).
-Rules of this file: reading, lineage and time_to_live share one horizon; they look when something may be old, and housekeeping looks in each round, so
-that jumps do not add up. Called by these.
+Theory of operation: what the wall clock went on more than the monotonic one since the last look is a jump:
+the clock was set, or the machine slept. For an hour of monotonic time whatever has become old by it is kept,
+so that readers that go on have a chance to read it, and a clock that is set back meanwhile has done no harm
+(docs/decisions/0027).
+Rules of this file: reading, lineage and time_to_live share one horizon; they look when something may be old,
+and housekeeping looks in each round, so that jumps do not add up. Called by these.
 """
 
 from typing import Final

@@ -1,8 +1,8 @@
 """Indexes come, are filled, change and go: what CreateTable and UpdateTable do to them.
 
-Rules of this file: filling is done in slices of rows; a slice and the position after it are one group, so a crash in the
-middle repeats nothing and loses nothing. A deleted index is forgotten at once, and its rows go as those of a deleted
-table do. Called by `engine.lifecycle` and `engine.expiry`. Source: semantics §6.11.
+Rules of this file: filling is done in slices of rows; a slice and the position after it are one group, so a
+crash in the middle repeats nothing and loses nothing. A deleted index is forgotten at once, and its rows go
+as those of a deleted table do. Called by `engine.lifecycle` and `engine.expiry`. Source: semantics §6.11.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -40,7 +40,8 @@ from tailrace.values.size import size_bytes
 DELAY_MS: Final = 4_000
 """How long an index is at least being created or deleted with `aws_delays`."""
 SAME_THROUGHPUT: Final = (
-    "The provisioned throughput for the index {0} will not change. The requested value equals the current value. "
+    "The provisioned throughput for the index {0} will not change. The requested value equals the "
+    "current value. "
     "Current ReadCapacityUnits provisioned for the index: {1}. Requested ReadCapacityUnits: {1}. "
     "Current WriteCapacityUnits provisioned for the index: {2}. Requested WriteCapacityUnits: {2}. "
     "Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
@@ -66,7 +67,7 @@ class IndexLifecycle:
         self.on_work: Callable[[], None] = _nothing
         """Called when there is an index to fill: who runs the slices may be asleep."""
 
-    # ---- coming --------------------------------------------------------------------------------------------------
+    # ---- coming --------------------------------------------------------------------------------------------
 
     def create_with(self, table: TableState, definitions: Iterable[IndexDefinition]) -> None:
         """The indexes a new table begins with: there is nothing to fill."""
@@ -169,7 +170,7 @@ class IndexLifecycle:
             definition = replace(each.definition, read_units=0, write_units=0)
             self._catalog.save_index(table, msgspec.structs.replace(each.document, definition=definition))
 
-    # ---- going and being filled ----------------------------------------------------------------------------------
+    # ---- going and being filled ----------------------------------------------------------------------------
 
     def advance(self, table: TableState) -> None:
         """One step of what is under way: who waits for an index by describing its table pushes it on."""
@@ -189,9 +190,11 @@ class IndexLifecycle:
         return self._clock.now().wall_ms >= each.document.busy_until_ms
 
     def fill_all(self) -> Iterator[None]:
-        """Fill what is being created, everywhere; each yield is a good moment to flush. Ends when a commit fails.
+        """Fill what is being created, everywhere; each yield is a good moment to flush. Ends when a commit
+        fails.
 
-        Raises:  StoreError at the end, when the rows of a table could not be read: the others are filled, and so may this one be next time.
+        Raises:  StoreError at the end, when the rows of a table could not be read: the others are filled, and
+                 so may this one be next time.
         """
         failures = self._committer.failures
         return in_turn(self._fill_table(name, failures) for name in tuple(self._catalog.tables))
@@ -228,7 +231,7 @@ class IndexLifecycle:
             document = msgspec.structs.replace(each.document, position=rows[-1][0])
         self._catalog.save_index(table, document)
 
-    # ---- being described -----------------------------------------------------------------------------------------
+    # ---- being described -----------------------------------------------------------------------------------
 
     def described(self, table: TableState, arn: str, status: str) -> dict[str, Any]:
         """The index members of AWS's TableDescription; `status` is the table's."""

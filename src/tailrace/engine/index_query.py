@@ -1,7 +1,7 @@
 """Query and Scan of a secondary index: key conditions become byte ranges of its entries.
 
-Rules of this file: reads only. A global index answers with what its entries hold; a local one may also fetch the items
-themselves, which costs units of the table. Called by `engine.engine`. Source: semantics §6.6, §6.7.
+Rules of this file: reads only. A global index answers with what its entries hold; a local one may also fetch
+the items themselves, which costs units of the table. Called by `engine.engine`. Source: semantics §6.6, §6.7.
 """
 
 from collections.abc import Iterable
@@ -78,7 +78,7 @@ class Fetch:
         return data
 
 
-# ---- ranges --------------------------------------------------------------------------------------------------------
+# ---- ranges ------------------------------------------------------------------------------------------------
 
 
 def index_range(index: Index, condition: KeyCondition) -> Range:
@@ -137,7 +137,8 @@ def _key_bytes(
         ordered = ordered_bytes(value)
         if not ordered:
             raise validation_error(
-                f"{NOT_VALID}The AttributeValue for a key attribute cannot contain an empty {EMPTY_KINDS[kind]} value. "
+                f"{NOT_VALID}The AttributeValue for a key attribute cannot contain an empty "
+                f"{EMPTY_KINDS[kind]} value. "
                 f"Key: {name}"
             )
         found.append(ordered)
@@ -151,7 +152,7 @@ def _key_bytes(
     return found
 
 
-# ---- starting again ------------------------------------------------------------------------------------------------
+# ---- starting again ----------------------------------------------------------------------------------------
 
 
 def _start_bytes(index: Index, start: Item) -> bytes:

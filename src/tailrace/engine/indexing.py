@@ -1,8 +1,8 @@
 """What a write does to the indexes of its table: entries change in the group of the item.
 
-Rules of this file: called for tables with indexes only, so that a write to any other table pays nothing. Item collections
-(tables with local indexes) are weighed in a row of their own, by what changes, so that an estimate costs one read.
-Called by `engine.engine`. Source: semantics §6.3, §6.6, §6.7.
+Rules of this file: called for tables with indexes only, so that a write to any other table pays nothing. Item
+collections (tables with local indexes) are weighed in a row of their own, by what changes, so that an
+estimate costs one read. Called by `engine.engine`. Source: semantics §6.3, §6.6, §6.7.
 """
 
 from typing import Final

@@ -1,8 +1,8 @@
 """A write whose condition takes long: it is judged in slices, and holds for the item that it was judged on.
 
-Rules of this file: nothing is written here. Between two slices others may write: then it is judged anew, and after a few times
-at once, so that it comes to an end. Called by `engine.engine`.
-Stands alone because it is the only write that takes more than one turn.
+Rules of this file: nothing is written here. Between two slices others may write: then it is judged anew, and
+after a few times at once, so that it comes to an end. Called by `engine.engine`. Stands alone because it is
+the only write that takes more than one turn.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,8 @@ def takes_long(operation: Operation, stored: FindStored) -> bool:
 def judged(operation: Operation, stored: FindStored) -> Slices[Operation]:
     """The operation without its condition, once that was judged, in slices if it takes long, and holds.
 
-    Guarantee: the item is still the one that it was judged on; else the condition is still there. Raises: ApiError.
+    Guarantee: the item is still the one that it was judged on; else the condition is still there. Raises:
+               ApiError.
     """
     for _ in range(TRIES):
         condition = operation.condition

@@ -1,8 +1,8 @@
 """Tables come, change and go: CreateTable, DescribeTable, ListTables, UpdateTable, DeleteTable.
 
-Rules of this file: the present status is computed from the clock; without `aws_delays` a table works at once and only
-the answer says CREATING. A deleted table's number is never used again; its rows are left to housekeeping.
-Called by `engine.engine`. Source: semantics §1.2, §6.8, §6.11.
+Rules of this file: the present status is computed from the clock; without `aws_delays` a table works at once
+and only the answer says CREATING. A deleted table's number is never used again; its rows are left to
+housekeeping. Called by `engine.engine`. Source: semantics §1.2, §6.8, §6.11.
 """
 
 from bisect import bisect_right
@@ -39,7 +39,10 @@ FOREIGN: Final = (
     "because no resource-based policy allows it"
 )
 """AWS names the action, which nobody here knows [U]."""
-PROTECTED: Final = "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first."
+PROTECTED: Final = (
+    "Resource cannot be deleted as it is currently protected against deletion. Disable deletion "
+    "protection first."
+)
 
 
 class Lifecycle:
@@ -67,7 +70,7 @@ class Lifecycle:
         self._clock = clock
         self._settings = settings
 
-    # ---- finding -----------------------------------------------------------------------------------------------
+    # ---- finding -------------------------------------------------------------------------------------------
 
     def readable(self, name: str) -> TableState:
         """A table that items can be read from. Raises: ApiError `Requested resource not found`."""
@@ -157,7 +160,7 @@ class Lifecycle:
             return document
         return msgspec.structs.replace(document, busy=busy, busy_until_ms=wall_ms + DELAYS_MS[busy])
 
-    # ---- coming ------------------------------------------------------------------------------------------------
+    # ---- coming --------------------------------------------------------------------------------------------
 
     def create(self, definition: TableDefinition, tags: Mapping[str, str]) -> dict[str, Any]:
         """CreateTable. Raises: ApiError."""
@@ -202,7 +205,7 @@ class Lifecycle:
         table.stream = self._lineage.create(document, document.definition.stream, label_ms, wall_ms)
         return msgspec.structs.replace(document, label=table.stream.document.label)
 
-    # ---- telling -----------------------------------------------------------------------------------------------
+    # ---- telling -------------------------------------------------------------------------------------------
 
     def describe(self, name: str) -> dict[str, Any]:
         """DescribeTable. Raises: ApiError."""
@@ -240,7 +243,7 @@ class Lifecycle:
             attributes=self._indexes.attribute_definitions(table),
         )
 
-    # ---- changing ----------------------------------------------------------------------------------------------
+    # ---- changing ------------------------------------------------------------------------------------------
 
     def update(self, name: str, change: TableChange) -> dict[str, Any]:
         """UpdateTable. Raises: ApiError. Source: semantics §1.2, §6.11."""
@@ -272,7 +275,7 @@ class Lifecycle:
         table.stream = None
         return table_settings.redefined(document, stream=None)
 
-    # ---- going -------------------------------------------------------------------------------------------------
+    # ---- going ---------------------------------------------------------------------------------------------
 
     def delete(self, name: str) -> dict[str, Any]:
         """DeleteTable. Its stream stays readable for 24 hours. Raises: ApiError."""

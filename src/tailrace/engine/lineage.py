@@ -1,8 +1,8 @@
 """The shards of the engine's streams: made, rolled over after four hours, closed, forgotten 24 hours later.
 
-Rules of this file: transitions are `streams.shards`' pure ones; here they meet the clock, the numbers and the catalog.
-A closing is one commit with its children. Numbers of a child are greater than every number of its parent.
-Called by `engine.engine` (for each write), `engine.lifecycle`, `engine.streams`, `engine.expiry`.
+Rules of this file: transitions are `streams.shards`' pure ones; here they meet the clock, the numbers and the
+catalog. A closing is one commit with its children. Numbers of a child are greater than every number of its
+parent. Called by `engine.engine` (for each write), `engine.lifecycle`, `engine.streams`, `engine.expiry`.
 """
 
 from collections.abc import Container
@@ -45,7 +45,7 @@ class Lineage:
         self._load: dict[int, tuple[int, int]] = {}
         """How many records an open shard took in a second: (second, count)."""
 
-    # ---- transitions -------------------------------------------------------------------------------------------
+    # ---- transitions ---------------------------------------------------------------------------------------
 
     def create(self, document: TableDocument, view_type: ViewType, label_ms: int, wall_ms: int) -> Stream:
         """A new stream with its first shards."""
@@ -100,7 +100,8 @@ class Lineage:
         }
         if len(stream.open_shards) + len(due) > SHARDS_PER_STREAM:
             raise SettingsError(
-                f"stream {stream.arn} would have more than {SHARDS_PER_STREAM} open shards: it has {len(stream.open_shards)}"
+                f"stream {stream.arn} would have more than {SHARDS_PER_STREAM} open shards: it has "
+                f"{len(stream.open_shards)}"
             )
         self._continue(stream, due, wall_ms, is_split=True)
 
@@ -155,7 +156,7 @@ class Lineage:
             else stream.document.disabled_ms + self._settings.retention_ms,
         )
 
-    # ---- what is left ------------------------------------------------------------------------------------------
+    # ---- what is left --------------------------------------------------------------------------------------
 
     def is_over(self, stream: Stream, wall_ms: int) -> bool:
         """Whether a disabled stream has passed its 24 hours."""
@@ -189,7 +190,9 @@ class Lineage:
         }
 
     def forget_vanished(self, stream: Stream, wall_ms: int) -> list[int]:
-        """Forget shards whose records are removed, and the stream when nothing of it is left. Returns: their numbers."""
+        """Forget shards whose records are removed, and the stream when nothing of it is left. Returns: their
+        numbers.
+        """
         gone = {
             number: last
             for number, last in self._gone(stream, wall_ms).items()
@@ -197,9 +200,13 @@ class Lineage:
         }
         kept = transitions.forget(_in_order(stream), gone)
         label = stream.document.label
-        self._catalog.note_vanished({
-            (label, shard.shard_id): gone[shard.number] for shard in stream.document.shards if shard.number in gone
-        })  # fmt: skip
+        self._catalog.note_vanished(
+            {
+                (label, shard.shard_id): gone[shard.number]
+                for shard in stream.document.shards
+                if shard.number in gone
+            }
+        )
         for number in gone:
             self._load.pop(number, None)
         if not kept and self.is_over(stream, wall_ms):
@@ -213,7 +220,9 @@ class Lineage:
         return list(gone)
 
     def _remember_lost(self, document: StreamDocument, through: int) -> None:
-        """Whoever goes on with a later stream of the table, or of the next one of its name, must know what went with this one."""
+        """Whoever goes on with a later stream of the table, or of the next one of its name, must know what
+        went with this one.
+        """
         table = self._catalog.tables.get(document.key)
         if not through:
             return
@@ -244,7 +253,9 @@ class Lineage:
         return sorted(found, key=lambda stream: stream.document.created_ms)
 
     def status(self, stream: Stream) -> str:
-        """AWS's StreamStatus: while its table waits for the stream, the stream is not there yet, or not gone yet."""
+        """AWS's StreamStatus: while its table waits for the stream, the stream is not there yet, or not gone
+        yet.
+        """
         document = stream.document
         is_off = document.disabled_ms is not None
         table = self._catalog.tables.get(stream.key)

@@ -1,9 +1,9 @@
 """Regions and accounts: the namespaces that the tables of one store are in.
 
 Rules of this file: one namespace of a data directory is its default, chosen when its first table was made and
-kept; rows name tables of it by name alone, as they did before there were others, and tables of any other by ARN.
-A directory of before namespaces has that one only, whatever region and account a request names. Called by
-`engine.engine` and `engine.catalog`.
+kept; rows name tables of it by name alone, as they did before there were others, and tables of any other by
+ARN. A directory of before namespaces has that one only, whatever region and account a request names. Called
+by `engine.engine` and `engine.catalog`.
 """
 
 from typing import Final
@@ -36,7 +36,8 @@ def kept_settings(committer: Committer, settings: EngineSettings) -> EngineSetti
     kept = decode(NAMESPACES, data, NamespacesDocument)
     if settings.one_namespace and not kept.is_one:
         raise SettingsError(
-            "--one-namespace is for new data directories: this one keeps the tables of regions and accounts apart",
+            "--one-namespace is for new data directories: this one keeps the tables of regions and "
+            "accounts apart",
             hint="start without --one-namespace, or with another --data directory",
         )
     return replace(settings, region=kept.region, account=kept.account, one_namespace=kept.is_one)

@@ -23,7 +23,9 @@ class Readable(Protocol):
 
 
 def open_page(committer: Committer, tables: Readable, request: QueryRequest | ScanRequest) -> Paging:
-    """One page, to be read whole or in slices. Raises: ApiError, between two slices too, when what is read has gone."""
+    """One page, to be read whole or in slices. Raises: ApiError, between two slices too, when what is read
+    has gone.
+    """
     table = tables.readable(request.table)
     schema = table.schema
     if request.index is not None:

@@ -1,8 +1,9 @@
 """Pages of items: rows of a range are read, filtered and weighed in slices, until the page is full.
 
-Rules of this file: reads only. Rows stay the JSON bytes that are answered unless a filter or a projection needs values.
-A page ends at `limit` evaluated items or after the item that crosses 1 MB. After a rest rows are read again from where the
-page stands, so that nothing that was read before it is used after it. Called by `engine.query` and `engine.index_query`.
+Rules of this file: reads only. Rows stay the JSON bytes that are answered unless a filter or a projection
+needs values. A page ends at `limit` evaluated items or after the item that crosses 1 MB. After a rest rows
+are read again from where the page stands, so that nothing that was read before it is used after it. Called by
+`engine.query` and `engine.index_query`.
 Source: semantics §6.6.
 """
 
@@ -32,7 +33,8 @@ BYTES_PASSED: Final = 1_024
 
 
 class QueryRequest(msgspec.Struct, frozen=True):
-    """One Query. `condition` comes from `expressions.keys`; its values are not yet checked against the schema.
+    """One Query. `condition` comes from `expressions.keys`; its values are not yet checked against the
+    schema.
 
     Shape:   `start` is ExclusiveStartKey, `limit` counts evaluated items, `count_only` is Select COUNT.
     """
@@ -102,7 +104,9 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class Reading:
-    """Rows of a range in pages that grow, so that ten items cost one small read and a megabyte few large ones."""
+    """Rows of a range in pages that grow, so that ten items cost one small read and a megabyte few large
+    ones.
+    """
 
     def __init__(
         self, committer: Committer, table: int, rows: Range, limit: int | None, *, reverse: bool
@@ -123,7 +127,9 @@ class Reading:
         return self._committer.query(self._table, first, last, asked, reverse=self._reverse)
 
     def few(self) -> list[bytes] | None:
-        """The values of the whole range, when one small read finds them all and they are far from a page; else None."""
+        """The values of the whole range, when one small read finds them all and they are far from a page;
+        else None.
+        """
         found = self._read(self._rows.first, self._rows.last, FIRST_ROWS)
         if len(found) < FIRST_ROWS:
             values = [value for _, value in found]
@@ -133,7 +139,9 @@ class Reading:
         return None
 
     def forget(self, rows: int) -> None:
-        """After a rest: what was read and not yet handed out is read again. So many rows fit between two rests."""
+        """After a rest: what was read and not yet handed out is read again. So many rows fit between two
+        rests.
+        """
         self._is_stale = True
         self._most = max(LEAST_ROWS, min(MOST_ROWS, rows))
 
@@ -165,7 +173,9 @@ class Reading:
 
 
 class Paging:
-    """One page that is still to be read. Shape: `fetch` gets an entry's whole item; the key of a row has `key_names`."""
+    """One page that is still to be read. Shape: `fetch` gets an entry's whole item; the key of a row has
+    `key_names`.
+    """
 
     __slots__ = (
         "_fetch", "_fetched", "_is_stored", "_key_names", "_meter", "_reading", "_request", "_rows",
@@ -188,7 +198,9 @@ class Paging:
         """Asked after each rest: raises ApiError when what is read has gone."""
 
     def few(self) -> ItemPage | None:
-        """The page, when one small read tells that it is one and nothing is to be judged or weighed; else None."""
+        """The page, when one small read tells that it is one and nothing is to be judged or weighed; else
+        None.
+        """
         request = self._request
         if not self._is_stored or request.limit is not None or request.measured:
             return None
@@ -290,7 +302,9 @@ def _nothing() -> None:
 
 
 class _Meter:
-    """Weighs a page. JSON is never lighter than the item it holds, so exact sizes matter only near the limit."""
+    """Weighs a page. JSON is never lighter than the item it holds, so exact sizes matter only near the
+    limit.
+    """
 
     def __init__(self) -> None:
         self._bound = 0

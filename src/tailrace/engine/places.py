@@ -1,7 +1,9 @@
-"""What a row of the store is, in the names that people know: an item by its table and key, a record by its stream.
+"""What a row of the store is, in the names that people know: an item by its table and key, a record by its
+stream.
 
-Rules of this file: it knows numbers and key bytes alone, because what stands in a damaged row is not to be believed; it never fails. Layouts:
-docs/formats/catalog.md. Called by `engine.engine` for what is read, and by `tailrace check` for what was scanned.
+Rules of this file: it knows numbers and key bytes alone, because what stands in a damaged row is not to be
+believed; it never fails. Layouts: docs/formats/catalog.md. Called by `engine.engine` for what is read, and by
+`tailrace check` for what was scanned.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +27,9 @@ OWN: Final = {CATALOG: "catalog", STATE: "state", TOKENS: "requests"}
 
 
 class Location(Struct, frozen=True):
-    """Where something is kept. Shape: `table` for a program, `key` as JSON or text, `words` name both for people."""
+    """Where something is kept. Shape: `table` for a program, `key` as JSON or text, `words` name both for
+    people.
+    """
 
     table: str
     key: str

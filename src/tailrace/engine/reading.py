@@ -1,9 +1,12 @@
-"""The log of a shard, as the 24-hour horizon leaves it: pages of durable records, and what has passed the horizon.
+"""The log of a shard, as the 24-hour horizon leaves it: pages of durable records, and what has passed the
+horizon.
 
-Rules of this file: only durable records are handed out, so no handler sees a change that a failed commit takes back; the horizon is enforced at every
-read, whether or not rows are already removed. Creation times never go back inside a shard, so the horizon is found by bisection, and only when a
-reader meets a record that is too old; what was found is remembered. Rows are removed by housekeeping, later. A read enters no other module of the
-engine but the committer. Called by `engine.engine`, `engine.streams`, `engine.lineage` and `engine.expiry`. Source: semantics §1.7.
+Rules of this file: only durable records are handed out, so no handler sees a change that a failed commit
+takes back; the horizon is enforced at every read, whether or not rows are already removed. Creation times
+never go back inside a shard, so the horizon is found by bisection, and only when a reader meets a record that
+is too old; what was found is remembered. Rows are removed by housekeeping, later. A read enters no other
+module of the engine but the committer. Called by `engine.engine`, `engine.streams`, `engine.lineage` and
+`engine.expiry`. Source: semantics §1.7.
 """
 
 from bisect import bisect_right
@@ -59,7 +62,7 @@ class ShardReader:
         self._through.pop(shard, None)
         self._oldest_ms.pop(shard, None)
 
-    # ---- pages -------------------------------------------------------------------------------------------------
+    # ---- pages ---------------------------------------------------------------------------------------------
 
     def _present(self, shard: Shard) -> HashedShard | None:
         """A shard that its readers know, as it is now; None: it is gone."""
@@ -71,7 +74,9 @@ class ShardReader:
         return None if present is None else present.number
 
     def pending_since(self, shard: Shard) -> int | None:
-        """When the oldest record of a shard that is not durable yet was written. Units: ms since the epoch; None: all is durable."""
+        """When the oldest record of a shard that is not durable yet was written. Units: ms since the epoch;
+        None: all is durable.
+        """
         present = self._present(shard)
         row = None if present is None else self._committer.first_pending(present.number)
         return None if row is None else created_ms(row)
@@ -79,9 +84,9 @@ class ShardReader:
     def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records with sequence > after, for this process's runtime.
 
-        Guarantee: durable records only. `closed` says that nothing follows these records. `trimmed` says that records
-                   after the position were lost; position 0 is "the oldest there is" and loses nothing, while
-                   `shard.first - 1` insists on the whole shard.
+        Guarantee: durable records only. `closed` says that nothing follows these records. `trimmed` says that
+                   records after the position were lost; position 0 is "the oldest there is" and loses
+                   nothing, while `shard.first - 1` insists on the whole shard.
         """
         present = self._present(shard)
         if present is None:
@@ -103,7 +108,8 @@ class ShardReader:
             start = max(start, self.through(shard.number, wall_ms))
             return ReadDone([], start, trimmed=0 < after < start)
         records, is_end = self._records(shard.number, start, limit, most_bytes)
-        # The horizon, with the clock's jumps, is only asked where the clock by itself says that the first one is too old.
+        # The horizon, with the clock's jumps, is only asked where the clock by itself says that the first one
+        # is too old.
         if records and records[0].created_us < (wall_ms - self._retention_ms) * MILLISECOND:
             gone = self.through(shard.number, wall_ms)
             if gone > start:
@@ -151,7 +157,7 @@ class ShardReader:
             average = size // len(found) + 1
             asked = max(1, min(limit - len(found), (most_bytes - size) // average + 1))
 
-    # ---- the horizon -------------------------------------------------------------------------------------------
+    # ---- the horizon ---------------------------------------------------------------------------------------
 
     def next_due_ms(self, shard: HashedShard) -> int:
         """Before this moment no record of the shard passes the horizon. Guarantee: reads nothing."""
@@ -170,14 +176,18 @@ class ShardReader:
         return created_ms(row) < wall_ms - self._retention_ms - self._horizon.look()
 
     def through(self, shard: int, wall_ms: int) -> int:
-        """The last record that is gone now, 0 for none. About sixty small reads, and only when there is something new."""
+        """The last record that is gone now, 0 for none. About sixty small reads, and only when there is
+        something new.
+        """
         gone = self.last_before(shard, wall_ms - self._retention_ms - self._horizon.look())
         if gone > self._known(shard):
             self._through[shard] = gone
         return gone
 
     def last_before(self, shard: int, moment_ms: int) -> int:
-        """The last record that was written before a moment; without one that is left, the last known to be gone."""
+        """The last record that was written before a moment; without one that is left, the last known to be
+        gone.
+        """
         low = self._known(shard)
         rows = self._committer.read_readable_log(shard, low, 1)
         if not rows or created_ms(rows[0]) >= moment_ms:
@@ -192,7 +202,7 @@ class ShardReader:
                 high = middle
         return low
 
-    # ---- the newest --------------------------------------------------------------------------------------------
+    # ---- the newest ----------------------------------------------------------------------------------------
 
     def last(self, shard: HashedShard) -> int:
         """The last record of a closed shard that is still in the store, 0 for none."""
@@ -200,7 +210,9 @@ class ShardReader:
         return 0 if row is None else row.sequence
 
     def newest_created_ms(self) -> int:
-        """When the newest record of any open shard was written, so that times never go back over a restart."""
+        """When the newest record of any open shard was written, so that times never go back over a
+        restart.
+        """
         shards = [shard for stream in self._catalog.streams.values() for shard in stream.open_shards]
         rows = [self._committer.last_readable(shard.number) for shard in shards]
         return max(

@@ -1,8 +1,9 @@
 """Requests made under a ClientRequestToken: a repeated one is answered and not done again.
 
-Rules of this file: a token is kept in the same commit as what its request wrote, so that it holds over a restart exactly when the
-writes do. What a request says is compared by digest; the digest's maker decides what counts as equal. Beside each token
-stands a row in the order of expiry, so that forgetting costs what is forgotten. Called by `engine.engine` and `engine.expiry`.
+Rules of this file: a token is kept in the same commit as what its request wrote, so that it holds over a
+restart exactly when the writes do. What a request says is compared by digest; the digest's maker decides what
+counts as equal. Beside each token stands a row in the order of expiry, so that forgetting costs what is
+forgotten. Called by `engine.engine` and `engine.expiry`.
 Source: semantics §6.9. Layout: docs/formats/catalog.md.
 """
 
@@ -48,13 +49,16 @@ class Requests:
         if document.digest != digest:
             raise ApiError(
                 "IdempotentParameterMismatchException",
-                "The request uses the same client token as a previous, but non-identical request. Do not reuse a client "
+                "The request uses the same client token as a previous, but non-identical request. Do "
+                "not reuse a client "
                 "token with different requests, unless the requests are identical",
             )
         return document.read_units
 
     def keep(self, token: str, digest: str, read_units: Mapping[str, float] | None) -> None:
-        """Let the token stand for this request; without units the request was cancelled and may be tried again."""
+        """Let the token stand for this request; without units the request was cancelled and may be tried
+        again.
+        """
         until_ms = self._clock.now().wall_ms + VALID_MS
         document = RequestDocument(digest, until_ms, None if read_units is None else dict(read_units))
         key = (self._before + token).encode()

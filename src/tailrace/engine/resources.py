@@ -1,6 +1,8 @@
-"""What hangs on a table and changes nothing of it: tags, resource policies, the description of continuous backups.
+"""What hangs on a table and changes nothing of it: tags, resource policies, the description of continuous
+backups.
 
-Rules of this file: kept with the catalog, told as it was put, never enforced. Called by the files of `api.dynamodb`.
+Rules of this file: kept with the catalog, told as it was put, never enforced. Called by the files of
+`api.dynamodb`.
 Source: semantics §6.3; AWS API Reference. Texts that no source shows are marked [U].
 """
 
@@ -48,7 +50,7 @@ class Resources:
         self._lifecycle = lifecycle
         self._clock = clock
 
-    # ---- tags ----------------------------------------------------------------------------------------------------
+    # ---- tags ----------------------------------------------------------------------------------------------
 
     def tag(self, arn: str, tags: Mapping[str, str]) -> None:
         """TagResource. Raises: ApiError."""
@@ -64,7 +66,9 @@ class Resources:
         self._catalog.save_table(table, msgspec.structs.replace(table.document, tags=kept))
 
     def tags(self, arn: str) -> Mapping[str, str]:
-        """ListTagsOfResource: what is not theirs, or not there, is denied to those who ask. Raises: ApiError."""
+        """ListTagsOfResource: what is not theirs, or not there, is denied to those who ask. Raises:
+        ApiError.
+        """
         try:
             return self._table(arn).document.tags
         except ApiError as error:
@@ -88,7 +92,7 @@ class Resources:
         text = "Requested resource not found" + (f": {missing}" if missing else "")
         raise ApiError(NOT_FOUND, text)
 
-    # ---- policies ------------------------------------------------------------------------------------------------
+    # ---- policies ------------------------------------------------------------------------------------------
 
     def put_policy(self, arn: str, policy: str, expected: str | None = None) -> str:
         """PutResourcePolicy. Returns: the revision. Raises: ApiError."""
@@ -115,7 +119,9 @@ class Resources:
         return found
 
     def delete_policy(self, arn: str, expected: str | None = None) -> str | None:
-        """DeleteResourcePolicy. Returns: the revision that went; None when there was none. Raises: ApiError."""
+        """DeleteResourcePolicy. Returns: the revision that went; None when there was none. Raises:
+        ApiError.
+        """
         self._check_resource(arn)
         present = self._policy(arn)
         self._check_revision(arn, present, expected, may_be_absent=False)
@@ -158,7 +164,7 @@ class Resources:
         elif (stream := self._catalog.streams.get(arn)) is None or stream.namespace is not self._namespace:
             raise ApiError(NOT_FOUND, f"Requested resource not found: ResourceArn: {arn} not found")
 
-    # ---- continuous backups --------------------------------------------------------------------------------------
+    # ---- continuous backups --------------------------------------------------------------------------------
 
     def backups(self, name: str) -> dict[str, Any]:
         """DescribeContinuousBackups. Returns: AWS's ContinuousBackupsDescription. Raises: ApiError."""
@@ -197,7 +203,9 @@ def _no_policy(reason: str) -> ApiError:
 
 
 def check_tags(tags: Mapping[str, str]) -> None:
-    """Refuse too many tags, AWS's own, and characters that no tag has. Raises: ApiError. Source: semantics §6.3."""
+    """Refuse too many tags, AWS's own, and characters that no tag has. Raises: ApiError. Source: semantics
+    §6.3.
+    """
     if len(tags) > TAGS:
         raise validation_error("Number of Tags exceed the current limit for the provided ResourceArn")
     for name, value in tags.items():

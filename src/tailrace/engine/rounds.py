@@ -1,6 +1,7 @@
 """Parts of a round of housekeeping, one after the other: one that cannot read its rows holds up no other.
 
-Rules of this file: stands alone because expiry, index_lifecycle and time_to_live each go through many tables. Called by them.
+Rules of this file: stands alone because expiry, index_lifecycle and time_to_live each go through many tables.
+Called by them.
 """
 
 from collections.abc import Iterable, Iterator

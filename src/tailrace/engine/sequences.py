@@ -1,8 +1,9 @@
 """The one allocator of sequence numbers and creation times of a data directory.
 
-Rules of this file: a number is never issued twice, whatever is lost. A start begins above the block its predecessor
-reserved; a block is reserved in the commit that first uses it, and that commit is fully synced, so nobody has seen a
-number of a block that power loss could forget. Creation times never go back. Called by `engine.engine` and lineage.
+Rules of this file: a number is never issued twice, whatever is lost. A start begins above the block its
+predecessor reserved; a block is reserved in the commit that first uses it, and that commit is fully synced,
+so nobody has seen a number of a block that power loss could forget. Creation times never go back. Called by
+`engine.engine` and lineage.
 """
 
 from typing import Final
@@ -33,7 +34,9 @@ class Sequences:
         self.created_ms = 0
 
     def load(self, *, is_start: bool) -> None:
-        """Read the high-water mark. A start never issues below it; after a failed commit numbers just go on."""
+        """Read the high-water mark. A start never issues below it; after a failed commit numbers just go
+        on.
+        """
         data = self._committer.get(CATALOG, KEY)
         self._reserved = 0 if data is None else decode(KEY, data, SequenceDocument).reserved
         if is_start:

@@ -1,7 +1,7 @@
 """What an engine may be told when it is opened.
 
-Rules of this file: values only; a wrong one is refused at once, in a text that names option, value and bound. Called
-by `compose` and the test world.
+Rules of this file: values only; a wrong one is refused at once, in a text that names option, value and bound.
+Called by `compose` and the test world.
 """
 
 import re
@@ -25,8 +25,8 @@ class EngineSettings(Struct, frozen=True):
              `one_namespace` its only
              one; `shards` a new stream begins with; `aws_delays` imitates AWS's waiting for tables;
              `slice_rows` bounds one
-             slice of housekeeping (about two milliseconds); a shard that takes more than `split_records` in a second is
-             split, 0 for never.
+             slice of housekeeping (about two milliseconds); a shard that takes more than `split_records` in a
+             second is split, 0 for never.
     Raises:  SettingsError.
     """
 

@@ -1,7 +1,9 @@
-"""Slices: work that may take long is a generator that rests now and then, so that whoever runs it can let others in.
+"""Slices: work that may take long is a generator that rests now and then, so that whoever runs it can let
+others in.
 
-Rules of this file: no clock. Work is counted, in units of about a microsecond on a machine of 2026, so that where a slice ends
-depends on the work alone. What is read before a rest may have changed after it. Used by `engine` and driven by `server`.
+Rules of this file: no clock. Work is counted, in units of about a microsecond on a machine of 2026, so that
+where a slice ends depends on the work alone. What is read before a rest may have changed after it. Used by
+`engine` and driven by `server`.
 """
 
 from collections.abc import Generator
@@ -18,7 +20,9 @@ WORK_AN_ITEM: Final = 20
 LARGE_BYTES: Final = 262_144
 """A request with more in its items is also given back in slices."""
 BYTES_HANDLED: Final = 8
-"""How many bytes of an item are read, weighed and written for one unit of work, at worst: elements of two bytes each."""
+"""How many bytes of an item are read, weighed and written for one unit of work, at worst: elements of two
+bytes each.
+"""
 
 
 def at_once(slices: Slices[Result]) -> Result:
@@ -39,7 +43,8 @@ def at_once(slices: Slices[Result]) -> Result:
 
 
 def given_back(*lists: list[Any]) -> Slices[None]:
-    """Empty lists of large values that belong together, one of each at a time: to free them takes as long as it took to make them.
+    """Empty lists of large values that belong together, one of each at a time: to free them takes as long as
+    it took to make them.
 
     >>> values, again = [[1], [2]], [3]
     >>> len(list(given_back(values, again))), values, again

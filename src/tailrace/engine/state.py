@@ -1,8 +1,9 @@
 """Rows of state beside the items: leases, checkpoints, marks, dead letters, in the same group and commit.
 
-Rules of this file: a row is a key of `/`-separated words and JSON fields (each layout carries its own "v"); conditions
-are all judged before anything is written. What a transaction writes to items is the engine's; one without items, as nearly every checkpoint, is
-a look and a row. Made by `engine.engine`; the runtime uses `EngineStateStore`.
+Rules of this file: a row is a key of `/`-separated words and JSON fields (each layout carries its own "v");
+conditions are all judged before anything is written. What a transaction writes to items is the engine's; one
+without items, as nearly every checkpoint, is a look and a row. Made by `engine.engine`; the runtime uses
+`EngineStateStore`.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -30,7 +31,9 @@ def read_write(write: ItemWrite) -> Operation:
 
 
 class StateRows:
-    """State over the committer's overlay; `write_items` writes operations, all or none, and the handlers they descend from."""
+    """State over the committer's overlay; `write_items` writes operations, all or none, and the handlers they
+    descend from.
+    """
 
     def __init__(
         self, committer: Committer, write_items: Callable[[Sequence[Operation], str], object]
@@ -47,11 +50,15 @@ class StateRows:
         return fields
 
     def query(self, prefix: str, after: str = "", limit: int | None = None) -> list[StateRow]:
-        """Every row whose key begins with the prefix and comes after `after`, in key order; at most `limit` of them."""
+        """Every row whose key begins with the prefix and comes after `after`, in key order; at most `limit`
+        of them.
+        """
         return list(islice(self.rows(prefix, ROWS if limit is None else limit, after), limit))
 
     def rows(self, prefix: str, at_once: int, after: str = "") -> Iterator[StateRow]:
-        """The same one by one, so many in memory at once. What is written meanwhile may be among them or not."""
+        """The same one by one, so many in memory at once. What is written meanwhile may be among them or
+        not.
+        """
         first = prefix.encode()
         last = following_prefix(first)
         if after:
@@ -134,7 +141,9 @@ class EngineStateStore:
         return None if fields is None else StateRow(key, fields)
 
     async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
-        """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit` of them."""
+        """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit`
+        of them.
+        """
         return self._rows.query(prefix, after, limit)
 
     async def count(self, prefix: str) -> int:
@@ -148,7 +157,9 @@ class EngineStateStore:
 
 
 def state_of(engine: Flushing) -> EngineStateStore:
-    """The state of an engine where nobody else ends its turns: what is written is durable before the next statement."""
+    """The state of an engine where nobody else ends its turns: what is written is durable before the next
+    statement.
+    """
 
     async def flushed() -> None:
         engine.committer.flush()

@@ -1,6 +1,7 @@
 """Streams as clients see them: what there is, iterators, and pages of records.
 
-Rules of this file: what a page holds is decided in `engine.reading`. Called by `engine.engine`. Source: semantics §1.1, §1.5–1.7.
+Rules of this file: what a page holds is decided in `engine.reading`. Called by `engine.engine`. Source:
+semantics §1.1, §1.5–1.7.
 """
 
 from collections.abc import Mapping
@@ -61,7 +62,7 @@ class Streams:
         self._clock = clock
         self._settings = settings
 
-    # ---- what there is -----------------------------------------------------------------------------------------
+    # ---- what there is -------------------------------------------------------------------------------------
 
     def _stream(self, arn: str) -> Stream:
         stream = self._catalog.streams.get(arn)
@@ -109,7 +110,9 @@ class Streams:
         )
 
     def earlier(self, name: str) -> list[StreamRef]:
-        """Streams of tables of that name, as it is now or deleted, that have ended and can still be read, the oldest first."""
+        """Streams of tables of that name, as it is now or deleted, that have ended and can still be read, the
+        oldest first.
+        """
         table = self._tables.get(name)
         wall_ms = self._clock.now().wall_ms
         return [
@@ -130,7 +133,9 @@ class Streams:
         return [published(shard, stream.document.label) for shard in shards]
 
     def listed(self, table: str | None, limit: int | None, start_arn: str | None) -> dict[str, Any]:
-        """ListStreams, in the order of the ARNs; a start whose stream has gone still works. Raises: ApiError."""
+        """ListStreams, in the order of the ARNs; a start whose stream has gone still works. Raises:
+        ApiError.
+        """
         most = _limit(limit, LIST_PAGE)
         arn = None if table is None else parse_table_arn(table)
         name = table if arn is None or self._namespace is None else arn.table
@@ -188,7 +193,7 @@ class Streams:
             answer["LastEvaluatedShardId"] = shards[most - 1].shard_id
         return answer
 
-    # ---- iterators and pages -----------------------------------------------------------------------------------
+    # ---- iterators and pages -------------------------------------------------------------------------------
 
     def iterator(self, arn: str, shard_id: str, start: Start) -> str:
         """GetShardIterator. Raises: ApiError."""

@@ -1,7 +1,8 @@
 """A secondary index in memory: its document, its work-ready form, and how much it holds.
 
-Rules of this file: nothing here decides or writes. While an index is being filled it holds the items up to the position
-of its document and no other: a write beyond it is left to the back-fill, which will meet it. Made by `engine.catalog`.
+Rules of this file: nothing here decides or writes. While an index is being filled it holds the items up to
+the position of its document and no other: a write beyond it is left to the back-fill, which will meet it.
+Made by `engine.catalog`.
 """
 
 from tailrace.engine.documents import IndexDocument

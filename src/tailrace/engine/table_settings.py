@@ -1,6 +1,7 @@
 """What UpdateTable does to a table's own settings: billing, throughput, class, protection, options.
 
-Rules of this file: documents in, documents out; what is wrong is refused before anything is kept. Called by `engine.lifecycle`.
+Rules of this file: documents in, documents out; what is wrong is refused before anything is kept. Called by
+`engine.lifecycle`.
 Source: semantics §6.11.
 """
 

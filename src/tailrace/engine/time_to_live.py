@@ -1,8 +1,9 @@
 """Time to live: switched on and off, entries in the order of expiry, and the service's own deletes.
 
-Rules of this file: an entry changes in the group of its item, so that neither is ever without the other; only what is due is ever
-read. An item is deleted if at that moment it still has the time it was found by. A table that has items when time to live is
-switched on is gone through once, in slices, also over a restart. Called by `engine.engine` and `engine.expiry`.
+Rules of this file: an entry changes in the group of its item, so that neither is ever without the other; only
+what is due is ever read. An item is deleted if at that moment it still has the time it was found by. A table
+that has items when time to live is switched on is gone through once, in slices, also over a restart. Called
+by `engine.engine` and `engine.expiry`.
 Source: semantics §1.8. Layout: docs/formats/catalog.md.
 """
 
@@ -53,7 +54,7 @@ class TimeToLive:
         self._settings = settings
         self._horizon = horizon
 
-    # ---- on and off ----------------------------------------------------------------------------------------------
+    # ---- on and off ----------------------------------------------------------------------------------------
 
     def update(self, name: str, attribute: str, *, enabled: bool) -> None:
         """UpdateTimeToLive. Raises: ApiError. Source: semantics §1.8."""
@@ -106,7 +107,7 @@ class TimeToLive:
     def _save(self, table: TableState, ttl: TtlDocument) -> None:
         self._catalog.save_table(table, msgspec.structs.replace(table.document, ttl=ttl))
 
-    # ---- entries -------------------------------------------------------------------------------------------------
+    # ---- entries -------------------------------------------------------------------------------------------
 
     def write(self, expiry: Expiry, mutation: Mutation) -> None:
         """Add to the group what a change does to the item's entry."""
@@ -122,10 +123,11 @@ class TimeToLive:
             self._committer.put_row(expiry.number, _entry(due) + key_bytes, MARK)
             expiry.next_ms = min(expiry.next_ms, due)
 
-    # ---- housekeeping --------------------------------------------------------------------------------------------
+    # ---- housekeeping --------------------------------------------------------------------------------------
 
     def slices(self) -> Iterator[None]:
-        """Note what stands in tables where time to live is new, and delete what has expired; flush after each.
+        """Note what stands in tables where time to live is new, and delete what has expired; flush after
+        each.
 
         Guarantee: ends at the first commit that fails: the next round begins anew.
         Raises:  StoreError at the end, when the rows of a table could not be read.
@@ -157,7 +159,9 @@ class TimeToLive:
         self._save(table, msgspec.structs.replace(ttl, is_filling=not is_last, position=position))
 
     def _expire(self, table: TableState, expiry: Expiry) -> bool:
-        """One slice of what is due; False when nothing is, and then nobody looks again before something can be."""
+        """One slice of what is due; False when nothing is, and then nobody looks again before something can
+        be.
+        """
         wall_ms = self._clock.now().wall_ms - self._horizon.look()
         rows = self._committer.query(expiry.number, b"", None, self._settings.slice_rows)
         for entry, _ in rows:

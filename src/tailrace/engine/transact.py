@@ -1,9 +1,11 @@
-"""Several writes, or several reads, at once: every action is judged against the group, then all take effect, or none.
+"""Several writes, or several reads, at once: every action is judged against the group, then all take effect,
+or none.
 
-Rules of this file: at most one action an item, so actions cannot see each other; nothing is added before everything is
-decided. Large ones are decided in slices, and what others wrote meanwhile is judged again before anything is added, so a
-transaction never meets another one: what AWS answers when two collide (TransactionConflict) cannot happen here.
-Called by `engine.engine`, for the operations and for the recorded writes of `change.transaction`. Source: semantics §6.9.
+Rules of this file: at most one action an item, so actions cannot see each other; nothing is added before
+everything is decided. Large ones are decided in slices, and what others wrote meanwhile is judged again
+before anything is added, so a transaction never meets another one: what AWS answers when two collide
+(TransactionConflict) cannot happen here. Called by `engine.engine`, for the operations and for the recorded
+writes of `change.transaction`. Source: semantics §6.9.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +29,9 @@ ONE_ACTION: Final = "Transaction request cannot include multiple operations on o
 TOO_LARGE: Final = "Collection of items in the transaction exceeds the aggregated size limit of 4 MB"
 CANCELED: Final = "TransactionCanceledException"
 Decided = tuple[Mutation, TableState, bytes | None, bytes | None, int]
-"""What an operation does, to which table, the old item's bytes and the new one's, and what the old one weighs."""
+"""What an operation does, to which table, the old item's bytes and the new one's, and what the old one
+weighs.
+"""
 Place = tuple[int, bytes]
 """The number of a table and the key bytes of an item in it."""
 KeyOf = tuple[str, Item]
@@ -38,7 +42,9 @@ Found = TypeVar("Found")
 
 
 class Writer(Protocol):
-    """What a transaction needs of the engine: where a write goes, what it does, and to add what is decided."""
+    """What a transaction needs of the engine: where a write goes, what it does, and to add what is
+    decided.
+    """
 
     def place(self, operation: Operation) -> Place:
         """The item that an operation is about."""
@@ -80,7 +86,8 @@ class Transactions:
         self._writer = writer
 
     def slices(self, operations: Sequence[Operation]) -> Slices[list[Mutation]]:
-        """Decide everything, in slices, then add everything at once. What others wrote meanwhile is judged again before.
+        """Decide everything, in slices, then add everything at once. What others wrote meanwhile is judged
+        again before.
 
         Raises:  ApiError: ValidationException for the request as a whole, ResourceNotFoundException, or
                  TransactionCanceledException with one reason an action.
@@ -139,8 +146,8 @@ class Transactions:
 
 
 def _require_depth(operation: Operation, new: Item | None) -> None:
-    """Refuse to store a value that nests too deep: a transaction has not looked at how deep those of its expressions
-    are. Raises: ApiError.
+    """Refuse to store a value that nests too deep: a transaction has not looked at how deep those of its
+    expressions are. Raises: ApiError.
     """
     if new is None or not isinstance(operation, Update) or operation.update is None:
         return
@@ -163,7 +170,8 @@ def check_places(given: Sequence[Given], place: Callable[[Given], Place]) -> Non
     """
     if len(given) > TRANSACTION_ACTIONS:
         raise validation_error(
-            f"1 validation error detected: Value '[{len(given)} actions]' at 'transactItems' failed to satisfy "
+            f"1 validation error detected: Value '[{len(given)} actions]' at 'transactItems' failed "
+            f"to satisfy "
             f"constraint: Member must have length less than or equal to {TRANSACTION_ACTIONS}"
         )
     if len(given) < 2:

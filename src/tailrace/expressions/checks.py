@@ -1,8 +1,8 @@
 """What is wrong with an expression whatever the item: undefined placeholders, counts and types of operands.
 
-Rules of this file: the texts and the order of AWS: condition by condition in the text; in each one what is undefined, then
-the number of operands, then equal operands, then types. `values=None` leaves out what depends on the placeholders' values.
-Called by condition.py, keys.py, update.py. Source: semantics §6.4.
+Rules of this file: the texts and the order of AWS: condition by condition in the text; in each one what is
+undefined, then the number of operands, then equal operands, then types. `values=None` leaves out what depends
+on the placeholders' values. Called by condition.py, keys.py, update.py. Source: semantics §6.4.
 """
 
 from collections.abc import Iterator
@@ -100,7 +100,7 @@ def _type_of(operand: Operand, values: Values | None) -> str | None:
     return "N" if isinstance(operand, Function) and operand.name == "size" else None
 
 
-# ---- placeholders ----------------------------------------------------------------------------------------------------
+# ---- placeholders ------------------------------------------------------------------------------------------
 
 
 def undefined_name(name: str, kind: str) -> Never:
@@ -115,7 +115,7 @@ def undefined_value(name: str, kind: str) -> Never:
     raise invalid(kind, f"{reason}: {name}")
 
 
-# ---- conditions --------------------------------------------------------------------------------------------------------
+# ---- conditions --------------------------------------------------------------------------------------------
 
 
 def check_leaf(leaf: Leaf, values: Values | None, kind: str) -> None:
@@ -196,7 +196,7 @@ def _shown(value: AttributeValue) -> str:
     return f"AttributeValue: {{{kind_of(value)}:{value[kind_of(value)]}}}"
 
 
-# ---- updates -----------------------------------------------------------------------------------------------------------
+# ---- updates -----------------------------------------------------------------------------------------------
 
 
 def check_action(action: Action, values: Values | None) -> None:
@@ -239,7 +239,7 @@ def _check_update_function(function: Function) -> None:
         needs_path(UPDATE, function)
 
 
-# ---- texts -------------------------------------------------------------------------------------------------------------
+# ---- texts -------------------------------------------------------------------------------------------------
 
 
 def wrong_count(kind: str, function: Function) -> Never:

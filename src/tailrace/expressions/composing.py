@@ -1,12 +1,14 @@
 """Two updates of one item, one after the other, as one update.
 
-Rules of this file: exact or refused. The one update makes of every item what the two make of it in turn, and fails where one of them
-fails; what cannot be written so is `NotExact`, with the reason. Only numbers on their way may be larger or longer than DynamoDB keeps
-them: it is the sum that is judged. Called by tables/merging.py.
+Rules of this file: exact or refused. The one update makes of every item what the two make of it in turn, and
+fails where one of them fails; what cannot be written so is `NotExact`, with the reason. Only numbers on their
+way may be larger or longer than DynamoDB keeps them: it is the sum that is judged. Called by
+tables/merging.py.
 
-Theory of operation: in one update every right-hand side sees the item as it was before. So an action of the second update can stand beside those of the
-first as it is when it neither reads nor writes what they write; where both write at one path, the two actions become one. Paths that part
-at an index of a list are never apart: an element that is appended or removed moves the others.
+Theory of operation: in one update every right-hand side sees the item as it was before. So an action of the
+second update can stand beside those of the first as it is when it neither reads nor writes what they write;
+where both write at one path, the two actions become one. Paths that part at an index of a list are never
+apart: an element that is appended or removed moves the others.
 """
 
 from collections.abc import Sequence
@@ -42,12 +44,16 @@ def relation(written: Path, other: Path) -> Relation:
 
 
 def cannot_fail(actions: Sequence[Action]) -> bool:
-    """Whether an update succeeds whatever the item holds: whole attributes are removed or get a value that is given."""
+    """Whether an update succeeds whatever the item holds: whole attributes are removed or get a value that is
+    given.
+    """
     return all(len(action.path.parts) == 1 and _is_safe(action) for action in actions)
 
 
 def composed(first: Sequence[Action], second: Sequence[Action], values: Item) -> list[Action]:
-    """The actions of one update. Shape: `values` stand behind both, and get what is computed. Raises: NotExact."""
+    """The actions of one update. Shape: `values` stand behind both, and get what is computed. Raises:
+    NotExact.
+    """
     return _Composing(first, values).compose(second)
 
 
@@ -104,7 +110,9 @@ class _Composing:
             )
 
     def _before(self, path: Path) -> Action | None:
-        """The first update's action at a path. Raises: NotExact when one lies above, below or beside it in a list."""
+        """The first update's action at a path. Raises: NotExact when one lies above, below or beside it in a
+        list.
+        """
         found = None
         for action in self._first:
             match relation(action.path, path):
@@ -139,7 +147,9 @@ class _Composing:
                 return Arithmetic(operator, self._known(left), self._known(right))
 
     def _put_at(self, path: Path) -> Operand | None:
-        """What stands at a path after the first update: the path itself where nothing was written, None where it was removed."""
+        """What stands at a path after the first update: the path itself where nothing was written, None where
+        it was removed.
+        """
         action = self._before_read(path)
         match action:
             case None:
@@ -160,7 +170,7 @@ class _Composing:
                     raise NotExact(f"the second reads {_told(path)}, and the first writes into it")
         return None
 
-    # ---- two actions at one path --------------------------------------------------------------------------------------
+    # ---- two actions at one path ---------------------------------------------------------------------------
 
     def _joined(self, first: Action, second: Action) -> Action:
         path = first.path
@@ -171,15 +181,15 @@ class _Composing:
                 return Action("SET", path, second.operand)
             case Action("REMOVE"), Action("REMOVE" | "DELETE"):
                 return first
-            case Action("SET" | "ADD"), Action("SET", _, Function("if_not_exists", (Path() as asked, Value()))) if (
-                asked == path
-            ):  # fmt: skip
+            case Action("SET" | "ADD"), Action(
+                "SET", _, Function("if_not_exists", (Path() as asked, Value()))
+            ) if asked == path:
                 return first
             case Action("SET", _, Value(name)), Action("ADD" | "DELETE" as section, _, Value(given)):
                 return self._counted(path, section, self._values[name], self._values[given])
             case Action("ADD" | "DELETE" as section, _, Value(name)), Action(other, _, Value(given)) if (
                 other == section
-            ):  # fmt: skip
+            ):
                 return Action(section, path, self._new(self._together(path, name, given)))
         if _is_safe(first) and (
             second.section == "REMOVE" or (second.section == "SET" and not _reads(second, path))

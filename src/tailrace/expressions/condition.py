@@ -1,8 +1,9 @@
 """Conditions: ConditionExpression and FilterExpression.
 
-Rules of this file: values of different types are never equal and never ordered; what is absent fails every comparison but the
-functions of existence, except `<>`, which holds. A text becomes functions once for each choice of names; binding values to
-them is cheap. Called by tables.mutate, engine.query and keys.py. Source: semantics §6.4.
+Rules of this file: values of different types are never equal and never ordered; what is absent fails every
+comparison but the functions of existence, except `<>`, which holds. A text becomes functions once for each
+choice of names; binding values to them is cheap. Called by tables.mutate, engine.query and keys.py. Source:
+semantics §6.4.
 """
 
 import operator
@@ -105,11 +106,13 @@ def condition_of(node: Node, values: Mapping[str, AttributeValue], member: str) 
     )
 
 
-# ---- binding placeholders ----------------------------------------------------------------------------------------------
+# ---- binding placeholders ----------------------------------------------------------------------------------
 
 
 def bind(text: str, placeholders: Placeholders, kind: str) -> Prepared:
-    """The condition with real names, checked with these values; its placeholders are noted as used. Raises: ApiError."""
+    """The condition with real names, checked with these values; its placeholders are noted as used. Raises:
+    ApiError.
+    """
     prepared = _prepared(text, kind)
     parsed = prepared.parsed
     if not placeholders.use(parsed.names, parsed.values):
@@ -155,7 +158,7 @@ def _refuse(text: str, placeholders: Placeholders, kind: str) -> Never:
     raise AssertionError("something was not defined")
 
 
-# ---- from nodes to functions -------------------------------------------------------------------------------------------
+# ---- from nodes to functions -------------------------------------------------------------------------------
 
 
 def test_of(node: Node) -> Test:

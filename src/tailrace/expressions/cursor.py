@@ -1,7 +1,9 @@
-"""A text being read: its tokens one by one, and what every kind of expression is made of: paths, values, functions.
+"""A text being read: its tokens one by one, and what every kind of expression is made of: paths, values,
+functions.
 
-Rules of this file: a syntax error is raised where it stands; what else is wrong is noted and judged once the whole text is
-read, because DynamoDB reports it in an order of its own. Called by parser.py. Source: semantics §6.3, §6.4.
+Rules of this file: a syntax error is raised where it stands; what else is wrong is noted and judged once the
+whole text is read, because DynamoDB reports it in an order of its own. Called by parser.py. Source: semantics
+§6.3, §6.4.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +31,9 @@ T = TypeVar("T")
 
 
 class Cursor:
-    """One text being read. Shape: `place` is the token that comes next; `used_names`, `used_values` keep their order."""
+    """One text being read. Shape: `place` is the token that comes next; `used_names`, `used_values` keep
+    their order.
+    """
 
     def __init__(self, text: str, kind: str, names: Mapping[str, str], keywords: frozenset[str]) -> None:
         self.text = text
@@ -45,7 +49,7 @@ class Cursor:
         self._calls = 0
         self._last_group = (-1, -1)
 
-    # ---- tokens ----------------------------------------------------------------------------------------------------
+    # ---- tokens --------------------------------------------------------------------------------------------
 
     @property
     def token(self) -> Token:
@@ -92,14 +96,16 @@ class Cursor:
             found.append(read())
         return tuple(found)
 
-    # ---- faults ----------------------------------------------------------------------------------------------------
+    # ---- faults --------------------------------------------------------------------------------------------
 
     def note(self, fault: str, reason: str) -> None:
         """Keep what is wrong until the end of the text; of each kind of fault the first one counts."""
         self._faults.setdefault(fault, reason)
 
     def finish(self, *order: str) -> None:
-        """Raises: ApiError when something follows, or for the first of these kinds of faults that was noted."""
+        """Raises: ApiError when something follows, or for the first of these kinds of faults that was
+        noted.
+        """
         if self.token.kind != "end":
             self.fail()
         for fault in ("limit", "parentheses", *order):
@@ -119,13 +125,15 @@ class Cursor:
             )
 
     def close(self, opening: int) -> None:
-        """Step over the parenthesis that closes the one at place `opening`, and note a pair directly inside a pair."""
+        """Step over the parenthesis that closes the one at place `opening`, and note a pair directly inside a
+        pair.
+        """
         if self._last_group == (opening + 1, self.place - 1):
             self.note("parentheses", "The expression has redundant parentheses;")
         self._last_group = (opening, self.place)
         self.need(")")
 
-    # ---- operands --------------------------------------------------------------------------------------------------
+    # ---- operands ------------------------------------------------------------------------------------------
 
     def operand(self) -> Operand:
         """A path, a value or a function, perhaps in parentheses."""

@@ -1,7 +1,7 @@
 """Conditions judged in steps: a large item under many operators is judged one operator at a time.
 
-Rules of this file: the answer is that of `Condition.matches`; only the rests in between are new. Work is counted, never timed.
-Called by engine.paging and engine.judgement.
+Rules of this file: the answer is that of `Condition.matches`; only the rests in between are new. Work is
+counted, never timed. Called by engine.paging and engine.judgement.
 """
 
 from collections.abc import Generator, Mapping
@@ -16,7 +16,9 @@ from tailrace.values.types import AttributeValue, Item
 OPERATORS_JUDGED: Final = 4
 """How many operators look at something small for one unit of work."""
 BYTES_JUDGED: Final = 128
-"""How many bytes of an item's JSON an operator looks at for as much as something small, at worst: elements of a list."""
+"""How many bytes of an item's JSON an operator looks at for as much as something small, at worst: elements of
+a list.
+"""
 VALUE_BYTES: Final = 4
 """A value beside the item weighs less than its JSON would: so many times at most."""
 HEAVY_WORK: Final = 10_000
@@ -24,7 +26,9 @@ HEAVY_WORK: Final = 10_000
 
 
 def judging_work(condition: Condition, size: int) -> int:
-    """At most so much work is it to judge an item. Units: bytes of the item's JSON and of `weight_of` the values; of work."""
+    """At most so much work is it to judge an item. Units: bytes of the item's JSON and of `weight_of` the
+    values; of work.
+    """
     return condition.prepared.operators * (1 + size // BYTES_JUDGED) // OPERATORS_JUDGED
 
 

@@ -1,7 +1,8 @@
 """Keeping what was made from a text, within bounds.
 
-Rules of this file: short texts, which is nearly all of them, are kept by the hundred, long ones by the dozen, so that memory
-has a bound whatever clients send. Errors are not kept. Used by every function here that works on a text alone.
+Rules of this file: short texts, which is nearly all of them, are kept by the hundred, long ones by the dozen,
+so that memory has a bound whatever clients send. Errors are not kept. Used by every function here that works
+on a text alone.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,9 @@ R = TypeVar("R")
 
 
 def kept(make: Callable[Concatenate[str, P], R]) -> Callable[Concatenate[str, P], R]:
-    """The same function, which remembers its latest results. Shape: all arguments are hashable, a text first."""
+    """The same function, which remembers its latest results. Shape: all arguments are hashable, a text
+    first.
+    """
     short = lru_cache(SHORT_KEPT)(make)
     long = lru_cache(LONG_KEPT)(make)
 

@@ -1,9 +1,10 @@
 """Key conditions: KeyConditionExpression.
 
-Rules of this file: exactly the conditions a key allows: equality of the partition key, and at most one condition of the
-sort key. A key of several attributes (of a global index) wants equality of every hash attribute, and conditions of the
-range attributes from the left, of which only the last may be another than equality. Types are checked by the caller, who
-knows the schema. Called by the Query operation. Source: semantics §6.6.
+Rules of this file: exactly the conditions a key allows: equality of the partition key, and at most one
+condition of the sort key. A key of several attributes (of a global index) wants equality of every hash
+attribute, and conditions of the range attributes from the left, of which only the last may be another than
+equality. Types are checked by the caller, who knows the schema. Called by the Query operation. Source:
+semantics §6.6.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,9 @@ FLIPPED: Final = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 class SortCondition(msgspec.Struct, frozen=True, gc=False):
-    """A condition of the sort key. Shape: operator is = < <= > >= BETWEEN or begins_with; only BETWEEN has a `high`."""
+    """A condition of the sort key. Shape: operator is = < <= > >= BETWEEN or begins_with; only BETWEEN has a
+    `high`.
+    """
 
     operator: str
     low: AttributeValue
@@ -50,8 +53,8 @@ class SortCondition(msgspec.Struct, frozen=True, gc=False):
 class KeyCondition(msgspec.Struct, frozen=True, gc=False):
     """The partition key's value, and a condition of the sort key or none.
 
-    Shape:   for a key of several attributes `further` are the values of the other hash attributes, and `leading` those of
-             the range attributes before the one that `sort` is about.
+    Shape:   for a key of several attributes `further` are the values of the other hash attributes, and
+             `leading` those of the range attributes before the one that `sort` is about.
     """
 
     partition: AttributeValue
@@ -110,7 +113,9 @@ def _plan(text: str, names: Names, hash_names: tuple[str, ...], range_names: tup
 
 
 def check_key_condition(text: str, placeholders: Placeholders) -> None:
-    """What is wrong with a key condition whatever the key; its placeholders are all defined. Raises: ApiError."""
+    """What is wrong with a key condition whatever the key; its placeholders are all defined. Raises:
+    ApiError.
+    """
     names = placeholders.chosen(parse_condition_text(text, KIND).names)
     node = parse_condition_text(text, KIND, names).node
     _by_name(node.conditions if isinstance(node, And) else (node,))
@@ -138,7 +143,8 @@ def _matched(
     attributes = len(hash_names) + len(range_names)
     if len(conditions) > max(2, attributes):
         raise validation_error(
-            f"The number of query conditions ({len(conditions)}) exceeds the number of key attributes defined in "
+            f"The number of query conditions ({len(conditions)}) exceeds the number of key "
+            f"attributes defined in "
             f"the schema ({attributes})"
         )
     for name in hash_names:
@@ -154,7 +160,8 @@ def _matched(
     gaps = [name for name in chosen[:-1] if name not in conditions or conditions[name].operator != "="]
     if gaps:
         raise validation_error(
-            f"RANGE key attributes {', '.join(gaps)} must have equality conditions specified in the query because "
+            f"RANGE key attributes {', '.join(gaps)} must have equality conditions specified in the "
+            f"query because "
             f"a condition is present on key attribute {chosen[-1]}"
         )
     hashes, ranges = [conditions[name] for name in hash_names], [conditions[name] for name in chosen]

@@ -1,8 +1,10 @@
-"""The parameters that expressions replaced: Expected, QueryFilter, ScanFilter, KeyConditions, AttributeUpdates.
+"""The parameters that expressions replaced: Expected, QueryFilter, ScanFilter, KeyConditions,
+AttributeUpdates.
 
-Rules of this file: each becomes the nodes that the same expression would be parsed to, so that both are evaluated by the same
-code; what only they refuse is refused here, in AWS's words. Attribute names are taken as they are: a dot is no path.
-Called by api.dynamodb.parameters. Source: AWS Developer Guide, "Legacy conditional parameters"; semantics §6.4, §6.6.
+Rules of this file: each becomes the nodes that the same expression would be parsed to, so that both are
+evaluated by the same code; what only they refuse is refused here, in AWS's words. Attribute names are taken
+as they are: a dot is no path. Called by api.dynamodb.parameters. Source: AWS Developer Guide, "Legacy
+conditional parameters"; semantics §6.4, §6.6.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,7 +67,7 @@ class _Values:
         return Value(name)
 
 
-# ---- conditions --------------------------------------------------------------------------------------------------------
+# ---- conditions --------------------------------------------------------------------------------------------
 
 
 def read_expected(expected: Given, operator: str | None) -> Condition | None:
@@ -134,7 +136,8 @@ def _compared(name: str, told: Mapping[str, Any], values: _Values) -> Node:
         told = {"ComparisonOperator": operator, "AttributeValueList": [told["Value"]]}
     elif "AttributeValueList" not in told and operator not in ("NULL", "NOT_NULL"):
         raise _invalid(
-            f"Value or AttributeValueList must be used with ComparisonOperator: {operator} for Attribute: {name}"
+            f"Value or AttributeValueList must be used with ComparisonOperator: {operator} for "
+            f"Attribute: {name}"
         )
     return _condition(name, told, values)
 
@@ -192,7 +195,7 @@ def _invalid(reason: str) -> ApiError:
     return validation_error(f"{INVALID}{reason}")
 
 
-# ---- keys --------------------------------------------------------------------------------------------------------------
+# ---- keys --------------------------------------------------------------------------------------------------
 
 
 def read_key_conditions(
@@ -209,13 +212,15 @@ def read_key_conditions(
 
 
 def read_key_nodes(conditions: Given) -> tuple[list[Node], Item]:
-    """What `KeyConditions` state whatever the key: their nodes, and the values behind them. Raises: ApiError."""
+    """What `KeyConditions` state whatever the key: their nodes, and the values behind them. Raises:
+    ApiError.
+    """
     check_names(conditions)
     values = _Values()
     return [_condition(name, told, values) for name, told in conditions.items()], values.by_name
 
 
-# ---- updates -----------------------------------------------------------------------------------------------------------
+# ---- updates -----------------------------------------------------------------------------------------------
 
 
 def read_updates(updates: Given) -> Update | None:
@@ -255,7 +260,7 @@ def _action(name: str, told: Mapping[str, Any], values: _Values) -> Action:
     return Action("ADD", path, operand)
 
 
-# ---- projections -------------------------------------------------------------------------------------------------------
+# ---- projections -------------------------------------------------------------------------------------------
 
 
 def read_attributes_to_get(names: Sequence[str]) -> Projection:

@@ -1,7 +1,8 @@
 """What an expression is, once it is parsed: frozen nodes.
 
-Rules of this file: shapes only. A path holds real names, or `#x` where the parser was not told what stands behind it; values
-stay `:x` for ever and are looked up when the expression is evaluated. Made by parser.py and legacy.py.
+Rules of this file: shapes only. A path holds real names, or `#x` where the parser was not told what stands
+behind it; values stay `:x` for ever and are looked up when the expression is evaluated. Made by parser.py and
+legacy.py.
 """
 
 from collections.abc import Iterable, Iterator
@@ -94,7 +95,9 @@ Node: TypeAlias = Leaf | Not | And | Or
 
 
 class Action(Struct, frozen=True):
-    """One action of an update expression. Shape: section is SET, REMOVE, ADD or DELETE; REMOVE has no operand."""
+    """One action of an update expression. Shape: section is SET, REMOVE, ADD or DELETE; REMOVE has no
+    operand.
+    """
 
     section: str
     path: Path
@@ -102,8 +105,8 @@ class Action(Struct, frozen=True):
 
 
 class ParsedCondition(Struct, frozen=True):
-    """A condition's node, its leaves in the order of the text, the placeholders that it uses, and the names that its paths
-    begin with; `nested_names` are those of paths that go into something.
+    """A condition's node, its leaves in the order of the text, the placeholders that it uses, and the names
+    that its paths begin with; `nested_names` are those of paths that go into something.
     """
 
     node: Node
@@ -115,7 +118,9 @@ class ParsedCondition(Struct, frozen=True):
 
 
 class ParsedUpdate(Struct, frozen=True):
-    """An update's actions in the order of the text, the placeholders that it uses, and what is wrong with a function."""
+    """An update's actions in the order of the text, the placeholders that it uses, and what is wrong with a
+    function.
+    """
 
     actions: tuple[Action, ...]
     names: tuple[str, ...]

@@ -1,7 +1,7 @@
 """The value of an operand on an item: nodes become functions, once, so that asking an item is one call.
 
-Rules of this file: None is an absent value; an operand that does not apply is absent too, so that conditions over it are false.
-Items are never changed. Called by condition.py and update.py. Source: semantics §6.4.
+Rules of this file: None is an absent value; an operand that does not apply is absent too, so that conditions
+over it are false. Items are never changed. Called by condition.py and update.py. Source: semantics §6.4.
 """
 
 from base64 import b64decode

@@ -1,8 +1,9 @@
 """Tokens → nodes.
 
-Rules of this file: syntax, and what depends on nothing but the text: redundant parentheses, unknown or misplaced functions,
-reserved words, repeated sections, limits. No recursion over conditions: their depth is the client's choice. Each text is parsed
-once for each choice of names. Called by condition.py, update.py, projection.py. Source: semantics §6.4.
+Rules of this file: syntax, and what depends on nothing but the text: redundant parentheses, unknown or
+misplaced functions, reserved words, repeated sections, limits. No recursion over conditions: their depth is
+the client's choice. Each text is parsed once for each choice of names. Called by condition.py, update.py,
+projection.py. Source: semantics §6.4.
 """
 
 from collections.abc import Callable, Mapping
@@ -68,7 +69,9 @@ def parse_projection_text(
 
 
 class _ConditionParser(Cursor):
-    """Reads a condition with two stacks: conditions (or operands still in parentheses), and operators not yet applied."""
+    """Reads a condition with two stacks: conditions (or operands still in parentheses), and operators not yet
+    applied.
+    """
 
     def __init__(self, text: str, kind: str, names: Mapping[str, str]) -> None:
         super().__init__(text, kind, names, CONDITION_KEYWORDS)
@@ -118,7 +121,9 @@ class _ConditionParser(Cursor):
             self.place += 1
 
     def _after_operand(self) -> None:
-        """Close what ends here; an operand in parentheses may turn out to be the left side of a comparison."""
+        """Close what ends here; an operand in parentheses may turn out to be the left side of a
+        comparison.
+        """
         while self.token.text == ")" and any(operator == "(" for operator, _ in self._pending):
             if self._pending[-1][0] != "(" or not isinstance(self._found[-1], Path | Value | Function):
                 self._reduce(0)

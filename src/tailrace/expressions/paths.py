@@ -52,7 +52,9 @@ def check_apart(paths: Sequence[Path], kind: str) -> None:
 
 
 class _Junction:
-    """A place in the tree of all paths so far. Shape: `first` is the first path through it, `end` the one that ends here."""
+    """A place in the tree of all paths so far. Shape: `first` is the first path through it, `end` the one
+    that ends here.
+    """
 
     __slots__ = ("end", "first", "first_of_type", "onward")
 

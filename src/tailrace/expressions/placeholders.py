@@ -1,7 +1,8 @@
 """The names and values that stand behind `#x` and `:x`, and which of them were used.
 
-Rules of this file: one object a request, shared by all of its expressions, so that `check_all_used` sees them all.
-Called by the operations, and by whatever binds an expression. Source: semantics §6.3, §6.4 ("Around expressions").
+Rules of this file: one object a request, shared by all of its expressions, so that `check_all_used` sees them
+all. Called by the operations, and by whatever binds an expression. Source: semantics §6.3, §6.4 ("Around
+expressions").
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +44,8 @@ class Placeholders:
             total += len(key) + value_size(value)
         if total > PLACEHOLDERS_BYTES:
             raise validation_error(
-                "The size of ExpressionAttributeNames and ExpressionAttributeValues has exceeded the maximum allowed "
+                "The size of ExpressionAttributeNames and ExpressionAttributeValues has exceeded the "
+                "maximum allowed "
                 f"size; size: {total}"
             )
         if total > PLACEHOLDER_BYTES:  # else no single one can be too long

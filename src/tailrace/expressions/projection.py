@@ -1,6 +1,7 @@
 """Projections: ProjectionExpression.
 
-Rules of this file: paths only; what is absent is left out. Called by the reading operations. Source: semantics §6.4.
+Rules of this file: paths only; what is absent is left out. Called by the reading operations. Source:
+semantics §6.4.
 """
 
 from typing import Final

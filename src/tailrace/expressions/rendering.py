@@ -1,7 +1,8 @@
 """Nodes → text again, with placeholders of their own.
 
-Rules of this file: every name becomes `#n0`, `#n1` …, every value `:v0`, `:v1` …, so that expressions that were written apart can stand
-in one request; a text parses to the node that it was made of. Nothing is judged here. Called by tables/merging.py.
+Rules of this file: every name becomes `#n0`, `#n1` …, every value `:v0`, `:v1` …, so that expressions that
+were written apart can stand in one request; a text parses to the node that it was made of. Nothing is judged
+here. Called by tables/merging.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -71,7 +72,8 @@ class Rendering:
     def update(self, actions: Sequence[Action]) -> str:
         """The text of an update.
 
-        >>> Rendering({":x": {"N": "1"}}).update([Action("ADD", Path(("a",)), Value(":x")), Action("REMOVE", Path(("b",)))])
+        >>> actions = [Action("ADD", Path(("a",)), Value(":x")), Action("REMOVE", Path(("b",)))]
+        >>> Rendering({":x": {"N": "1"}}).update(actions)
         'REMOVE #n0 ADD #n1 :v0'
         """
         pieces = []

@@ -1,7 +1,7 @@
 """The words that an expression may not use as attribute names unless a placeholder stands for them.
 
-Rules of this file: data only; compared in upper case. Source: AWS Developer Guide, "Reserved words in DynamoDB".
-Stands alone because it is data.
+Rules of this file: data only; compared in upper case. Source: AWS Developer Guide, "Reserved words in
+DynamoDB". Stands alone because it is data.
 """
 
 from typing import Final

@@ -1,7 +1,8 @@
 """Putting values at document paths, and removing what is there.
 
-Rules of this file: the item that comes in is never changed; maps and lists on the way to a path are copied once, everything else is
-shared. Values are put first, then elements are removed by their old indexes. Called by update.py. Source: semantics §6.4.
+Rules of this file: the item that comes in is never changed; maps and lists on the way to a path are copied
+once, everything else is shared. Values are put first, then elements are removed by their old indexes. Called
+by update.py. Source: semantics §6.4.
 """
 
 from typing import Any, Final
@@ -20,11 +21,13 @@ Change = tuple[Path, AttributeValue | None]
 def rewrite(item: Item, changes: list[Change]) -> Item:
     """The item with every value put at its path, and without what has None. Raises: ApiError.
 
-    >>> rewrite({"a": {"L": [{"S": "x"}, {"S": "y"}]}}, [(Path(("a", 9)), {"S": "z"}), (Path(("a", 0)), None)])
+    >>> changes = [(Path(("a", 9)), {"S": "z"}), (Path(("a", 0)), None)]
+    >>> rewrite({"a": {"L": [{"S": "x"}, {"S": "y"}]}}, changes)
     {'a': {'L': [{'S': 'y'}, {'S': 'z'}]}}
     """
     rewriting = _Rewriting(item)
-    # The order of the paths is that of the indexes: appended elements keep it, and removing from the end moves nothing.
+    # The order of the paths is that of the indexes: appended elements keep it, and removing from the end
+    # moves nothing.
     in_order = sorted(changes, key=_parts)
     for path, value in in_order:
         if value is not None:
@@ -36,7 +39,9 @@ def rewrite(item: Item, changes: list[Change]) -> Item:
 
 
 def _parts(change: Change) -> tuple[Any, ...]:
-    """Comparable: where two paths part, both go on with names or both with indexes, or they would conflict."""
+    """Comparable: where two paths part, both go on with names or both with indexes, or they would
+    conflict.
+    """
     return change[0].parts
 
 
@@ -72,7 +77,9 @@ class _Rewriting:
             del container[path.parts[-1]]
 
     def _container(self, path: Path) -> Any:
-        """The map or list that holds the path's last part, ours to change. Raises: ApiError when there is none."""
+        """The map or list that holds the path's last part, ours to change. Raises: ApiError when there is
+        none.
+        """
         container: Any = self.item
         holder: AttributeValue = {"M": self.item}
         for part, following in zip(path.parts, path.parts[1:], strict=False):

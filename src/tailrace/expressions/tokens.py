@@ -1,7 +1,7 @@
 """Text → tokens.
 
-Rules of this file: one pass, no backtracking; a character that begins no token is a syntax error where it stands. Names
-begin with a letter. Called by cursor.py.
+Rules of this file: one pass, no backtracking; a character that begins no token is a syntax error where it
+stands. Names begin with a letter. Called by cursor.py.
 """
 
 import re
@@ -22,7 +22,9 @@ END: Final = "<EOF>"
 
 
 class Token(NamedTuple):
-    """A token and where it stands. Shape: kind is name, names (`#x`), value (`:x`), number, sign, unknown or end."""
+    """A token and where it stands. Shape: kind is name, names (`#x`), value (`:x`), number, sign, unknown or
+    end.
+    """
 
     kind: str
     text: str
@@ -61,7 +63,9 @@ def tokenize(text: str, kind: str) -> list[Token]:
 
 
 def syntax_error(text: str, kind: str, tokens: list[Token], index: int) -> NoReturn:
-    """Raise the error for the token at this place, shown with its neighbours as they are written; the end has no text."""
+    """Raise the error for the token at this place, shown with its neighbours as they are written; the end has
+    no text.
+    """
     token = tokens[index]
     start = tokens[index - 1].start if index else token.start
     end = tokens[index - 1].end if index else token.end

@@ -1,8 +1,8 @@
 """Updates: UpdateExpression.
 
-Rules of this file: every right-hand side sees the item before the update; the item that comes in is never changed, and
-what a path does not touch is shared. A text becomes functions once for each choice of names; binding values to them is cheap.
-Called by tables.mutate. Source: semantics §6.4.
+Rules of this file: every right-hand side sees the item before the update; the item that comes in is never
+changed, and what a path does not touch is shared. A text becomes functions once for each choice of names;
+binding values to them is cheap. Called by tables.mutate. Source: semantics §6.4.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,8 +46,8 @@ Decision = Callable[[Item, Values], AttributeValue | None]
 class Prepared:
     """An update without its values.
 
-    Shape:   `flat` are its decisions by name if all of its paths are names, None if one is not; `is_doubtful` says that
-             something is wrong with it, to be said in its place among what depends on the values.
+    Shape:   `flat` are its decisions by name if all of its paths are names, None if one is not; `is_doubtful`
+             says that something is wrong with it, to be said in its place among what depends on the values.
     """
 
     parsed: ParsedUpdate
@@ -91,7 +91,9 @@ class Update(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def repeats(self) -> bool:
-        """Whether it may put one large value at many places, so that what comes of it is weighed with care."""
+        """Whether it may put one large value at many places, so that what comes of it is weighed with
+        care.
+        """
         return len(self.prepared.decisions) > FEW
 
     def _apply_many(self, item: Item) -> Item:
@@ -152,7 +154,8 @@ def parse_update(text: str, placeholders: Placeholders) -> Update:
 def update_of(actions: Sequence[Action], values: Values, mismatch: str) -> Update:
     """An update that no text stands for, of whole attributes. Its operands are checked already.
 
-    Shape:   `mismatch` is what it says of an attribute whose type does not fit, instead of an expression's own words.
+    Shape:   `mismatch` is what it says of an attribute whose type does not fit, instead of an expression's
+             own words.
     """
     decisions = tuple((action.path, _saying(mismatch, _decision(action))) for action in actions)
     flat = tuple((str(path.parts[0]), decide) for path, decide in decisions)
@@ -172,7 +175,7 @@ def _saying(mismatch: str, decide: Decision) -> Decision:
     return decision
 
 
-# ---- from text ----------------------------------------------------------------------------------------------------------
+# ---- from text ---------------------------------------------------------------------------------------------
 
 
 @kept
@@ -216,7 +219,7 @@ def _refuse(parsed: ParsedUpdate, placeholders: Placeholders) -> Never:
     raise AssertionError("something was not defined")
 
 
-# ---- deciding -----------------------------------------------------------------------------------------------------------
+# ---- deciding ----------------------------------------------------------------------------------------------
 
 
 def _decision(action: Action) -> Decision:

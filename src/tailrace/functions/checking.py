@@ -1,10 +1,13 @@
-"""Whether named functions are there, asked of a process of its own: `python -m tailrace.functions.checking NAME…`.
+"""Whether named functions are there, asked of a process of its own:
+`python -m tailrace.functions.checking NAME…`.
 
-Theory of operation: a user's module changes the process that imports it (logging, filters, threads, environment), so the server imports none. A child
-imports them all, writes one line of JSON a name on what was its standard output, and leaves without waiting for what the modules started.
-Rules of this file: only what is surely not there is refused; a module that needs the environment of its function, hangs or ends the child is tried again where
-it is called. The functions' own processes (process.py) are the only others that import them. Called by cli/serve.py.
-Stands alone because it is the main module of a process.
+Theory of operation: a user's module changes the process that imports it (logging, filters, threads,
+environment), so the server imports none. A child imports them all, writes one line of JSON a name on what was
+its standard output, and leaves without waiting for what the modules started.
+Rules of this file: only what is surely not there is refused; a module that needs the environment of its
+function, hangs or ends the child is tried again where it is called. The functions' own processes (process.py)
+are the only others that import them. Called by cli/serve.py. Stands alone because it is the main module of a
+process.
 """
 
 import os
@@ -28,8 +31,10 @@ def missing(names: Sequence[str]) -> dict[str, str]:
     paths = [entry or os.getcwd() for entry in sys.path if not entry.endswith(".zip")]
     child = subprocess.Popen(
         [sys.executable, "-m", "tailrace.functions.checking", *names],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )  # fmt: skip
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
     watchdog = threading.Timer(PATIENCE_S, child.kill)
     watchdog.start()
     told, _ = child.communicate()

@@ -1,4 +1,5 @@
-"""What a node and a function's process say to each other: a head in JSON and a body of bytes, each with its length before it.
+"""What a node and a function's process say to each other: a head in JSON and a body of bytes, each with its
+length before it.
 
 Rules of this file: layout only, the same code on both sides. Used by pool.py and process.py.
 """
@@ -24,7 +25,9 @@ class Frame(NamedTuple):
 
 
 LOADED: Final = Frame({"loaded": True})
-"""What a process says before its first answer, when its function is loaded; when it cannot be, that is the answer."""
+"""What a process says before its first answer, when its function is loaded; when it cannot be, that is the
+answer.
+"""
 
 
 def decode(head: bytes, body: bytes) -> Frame:

@@ -1,8 +1,11 @@
 """The processes of one function: as many as invocations run at once, each killed at the function's time-out.
 
-Theory of operation: an invocation takes an idle process or starts one, writes a frame and waits for the answer. A process that does not answer in time is
-killed and gone; so is one that ends by itself. The time-out runs from when the loaded function is called; a start has a bound of its own. What idles for long is ended. A process ends with its standard input, so none outlives the node.
-Rules of this file: nothing here retries; a failure is told in Lambda's words. Made by `compose`, called by sinks/lambda_function.py.
+Theory of operation: an invocation takes an idle process or starts one, writes a frame and waits for the
+answer. A process that does not answer in time is killed and gone; so is one that ends by itself. The time-out
+runs from when the loaded function is called; a start has a bound of its own. What idles for long is ended. A
+process ends with its standard input, so none outlives the node.
+Rules of this file: nothing here retries; a failure is told in Lambda's words. Made by `compose`, called by
+sinks/lambda_function.py.
 """
 
 import asyncio
@@ -22,7 +25,9 @@ from tailrace.sinks.lambda_function import Captured
 
 IDLE_S: Final = 300.0
 START_S: Final = 120.0
-"""What starting a process and loading its function may take. Lambda gives its INIT phase 10 s on a machine of its own; here many start at once."""
+"""What starting a process and loading its function may take. Lambda gives its INIT phase 10 s on a machine of
+its own; here many start at once.
+"""
 PAYLOAD_BYTES: Final = 6 << 20
 """An event and an answer. Source: semantics §2.4."""
 
@@ -37,7 +42,9 @@ class FunctionError(FailedElsewhere):
 
 
 class SlowStart(Unavailable):
-    """A function's process was not ready within the bound of a start. Its handler was not called, so no attempt is used."""
+    """A function's process was not ready within the bound of a start. Its handler was not called, so no
+    attempt is used.
+    """
 
     error_type = "Sandbox.InitTimedout"
 
@@ -63,9 +70,13 @@ class ProcessRunner:
     ) -> bytes:  # fmt: skip
         """The answer as JSON. Raises: FunctionError, TimedOut, SlowStart."""
         head = {
-            "request_id": request_id, "arn": arn, "timeout_ms": self._settings.timeout_s * 1_000, "trace": trace, "client": client,
+            "request_id": request_id,
+            "arn": arn,
+            "timeout_ms": self._settings.timeout_s * 1_000,
+            "trace": trace,
+            "client": client,
             "exact": exact,
-        }  # fmt: skip
+        }
         if captured is None:
             return await self._invoke(head, event)
         with printing_to(captured) as file:
@@ -87,7 +98,8 @@ class ProcessRunner:
             await self._kill(process)
             if is_loading:
                 raise SlowStart(
-                    f"RequestId: {request_id} Error: the function {self._name} did not start within {START_S:g} s: "
+                    f"RequestId: {request_id} Error: the function {self._name} did not start within "
+                    f"{START_S:g} s: "
                     f"its module {self._code.module} was still being loaded (Lambda's INIT phase)"
                 ) from None
             raise TimedOut(
@@ -129,7 +141,7 @@ class ProcessRunner:
                 process.kill()
                 await process.wait()
 
-    # ---- processes -------------------------------------------------------------------------------------------------
+    # ---- processes -----------------------------------------------------------------------------------------
 
     async def _taken(self) -> Process:
         while self._idle:
@@ -138,9 +150,17 @@ class ProcessRunner:
                 self._busy.add(process)
                 return process
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tailrace.functions.process", self._code.module, self._code.attribute, self._code.file,
-            stdin=PIPE, stdout=PIPE, env=self.environment(), limit=PAYLOAD_BYTES,
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "tailrace.functions.process",
+            self._code.module,
+            self._code.attribute,
+            self._code.file,
+            stdin=PIPE,
+            stdout=PIPE,
+            env=self.environment(),
+            limit=PAYLOAD_BYTES,
+        )
         self._busy.add(process)
         self._fresh.add(process)
         return process

@@ -1,7 +1,9 @@
-"""What one invocation prints, for whoever asked for it: a file that its process writes to, wherever the printing is done.
+"""What one invocation prints, for whoever asked for it: a file that its process writes to, wherever the
+printing is done.
 
-Rules of this file: both sides of it. The node makes the file and reads its end, also when the process was killed; what was printed goes to the node's
-standard error as it would have. Descriptors are turned, not Python's objects, so that what is not Python prints into it too. Used by pool.py and process.py.
+Rules of this file: both sides of it. The node makes the file and reads its end, also when the process was
+killed; what was printed goes to the node's standard error as it would have. Descriptors are turned, not
+Python's objects, so that what is not Python prints into it too. Used by pool.py and process.py.
 """
 
 import os

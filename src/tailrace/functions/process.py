@@ -1,9 +1,12 @@
 """The program of a function's process: `python -m tailrace.functions.process MODULE ATTRIBUTE [FILE]`.
 
-Theory of operation: it reads frames from its standard input and answers on what was its standard output; whatever the function prints goes to
-standard error instead. The function is imported at the first frame, so that what is wrong with it is an answer; that it is loaded is told before the
-first answer, because its time-out begins then. At the end of the input, which is also the death of the node, it ends, also while the function is at work.
-Rules of this file: errors have the types and words of Lambda's Python runtime. Started by pool.py. Source: awslambdaric's behaviour.
+Theory of operation: it reads frames from its standard input and answers on what was its standard output;
+whatever the function prints goes to standard error instead. The function is imported at the first frame, so
+that what is wrong with it is an answer; that it is loaded is told before the first answer, because its
+time-out begins then. At the end of the input, which is also the death of the node, it ends, also while the
+function is at work.
+Rules of this file: errors have the types and words of Lambda's Python runtime. Started by pool.py. Source:
+awslambdaric's behaviour.
 """
 
 import importlib
@@ -67,7 +70,9 @@ def main(arguments: list[str]) -> int:
 
 
 def end_with_node(pipe: int) -> None:
-    """End this process soon after the other side of its input is closed, whatever the function is doing: nobody hears its answer."""
+    """End this process soon after the other side of its input is closed, whatever the function is doing:
+    nobody hears its answer.
+    """
 
     def watch() -> None:
         poll = select.poll()
@@ -156,15 +161,20 @@ def context_of(head: dict[str, Any]) -> LambdaContext:
     )  # every AWS SDK sends it with its requests, as in Lambda
     deadline_ms = CLOCK.now().monotonic_ms + int(head["timeout_ms"])
     return LambdaContext(
-        os.environ["AWS_LAMBDA_FUNCTION_NAME"], head["request_id"], head["arn"],
+        os.environ["AWS_LAMBDA_FUNCTION_NAME"],
+        head["request_id"],
+        head["arn"],
         lambda: max(0, deadline_ms - CLOCK.now().monotonic_ms),
         memory_limit_in_mb=os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"],
-        log_stream_name=os.environ["AWS_LAMBDA_LOG_STREAM_NAME"], client_context=client_context_of(head.get("client")),
-    )  # fmt: skip
+        log_stream_name=os.environ["AWS_LAMBDA_LOG_STREAM_NAME"],
+        client_context=client_context_of(head.get("client")),
+    )
 
 
 def client_context_of(given: dict[str, Any] | None) -> SimpleNamespace | None:
-    """What a caller said of itself, as the context shows it. Source: Lambda Developer Guide, "context object in Python"."""
+    """What a caller said of itself, as the context shows it. Source: Lambda Developer Guide, "context object
+    in Python".
+    """
     if given is None:
         return None
     client = given.get("client")

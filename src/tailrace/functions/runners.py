@@ -1,8 +1,9 @@
 """Who runs each function of an app: processes of its own on a node, this process in a test world.
 
-Rules of this file: one runner a mapping, kept as long as the worker. A function runs as what its name says, never as what it
-calls itself. What no other process can find (a lambda, a function inside a function) runs here, and is told so once. Made by `compose`.
-Stands alone because the pool serves Lambda's API, too, which knows no app.
+Rules of this file: one runner a mapping, kept as long as the worker. A function runs as what its name says,
+never as what it calls itself. What no other process can find (a lambda, a function inside a function) runs
+here, and is told so once. Made by `compose`. Stands alone because the pool serves Lambda's API, too, which
+knows no app.
 """
 
 import logging
@@ -21,7 +22,8 @@ LOG: Final = logging.getLogger("tailrace.handlers")
 class Runners:
     """The runners of one worker.
 
-    Shape:   `in_processes` says whether functions get processes of their own, `region` what these are told as theirs.
+    Shape:   `in_processes` says whether functions get processes of their own, `region` what these are told as
+             theirs.
     """
 
     def __init__(self, clock: Clock, *, in_processes: bool = False, region: str = REGION) -> None:
@@ -41,10 +43,12 @@ class Runners:
             return made
         if self._in_processes:
             LOG.warning(
-                "function %s stands under no name of a module, so it runs in this process and its time-out of %s s is not enforced: "
+                "function %s stands under no name of a module, so it runs in this process and its "
+                "time-out of %s s is not enforced: "
                 "define it at the top of a module, or name it, app.function('module:attribute', …)",
-                mapping.id, mapping.function.timeout_s,
-            )  # fmt: skip
+                mapping.id,
+                mapping.function.timeout_s,
+            )
         return InlineRunner(mapping.target, mapping.function_name, mapping.function, self._clock)
 
     async def withdraw(self, mapping_id: str) -> None:

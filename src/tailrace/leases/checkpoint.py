@@ -1,11 +1,15 @@
 """Rows that delivery leaves behind: checkpoints with their ledgers, and marks.
 
-Theory of operation: a checkpoint says how far one mapping has come in one shard, its ledger what came of the records on the way: counted since ever, and
-named where they were not handled. They are one row (format 4), saved by one write. Versions before that kept the ledger in a row of its own, and what
-was counted of shards that are forgotten is in such a row still: whoever wants a ledger reads it by `ledger_of` or `ledgers_of`, which know both.
-Rules of this file: layouts only, documented in docs/formats/state.md. A checkpoint's row is the fence of everything that is saved for one mapping in one
-shard: its `epoch` is that of the lease under which it was written, and whoever takes the lease raises it before reading anything (runtime/starting.py). Its
-`revision` changes with every write, so that who puts it back as it was read notices each save meanwhile. Formats before 4 are read and never written.
+Theory of operation: a checkpoint says how far one mapping has come in one shard, its ledger what came of the
+records on the way: counted since ever, and named where they were not handled. They are one row (format 4),
+saved by one write. Versions before that kept the ledger in a row of its own, and what was counted of shards
+that are forgotten is in such a row still: whoever wants a ledger reads it by `ledger_of` or `ledgers_of`,
+which know both.
+Rules of this file: layouts only, documented in docs/formats/state.md. A checkpoint's row is the fence of
+everything that is saved for one mapping in one shard: its `epoch` is that of the lease under which it was
+written, and whoever takes the lease raises it before reading anything (runtime/starting.py). Its `revision`
+changes with every write, so that who puts it back as it was read notices each save meanwhile. Formats before
+4 are read and never written.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +27,9 @@ from tailrace.streams.version import Version
 Range: TypeAlias = tuple[int, int]
 Window: TypeAlias = tuple[int, int, str | None]
 Reason: TypeAlias = tuple[str, str, int, str]
-"""Why a mapping has paused by itself: fingerprint and words of the failure, since when (ms since the epoch), the code's version."""
+"""Why a mapping has paused by itself: fingerprint and words of the failure, since when (ms since the epoch),
+the code's version.
+"""
 Run: TypeAlias = tuple[int, int, int, str]
 """Records that came to one end: the first and the last number, how many, the outcome."""
 Times: TypeAlias = tuple[int, int]
@@ -39,9 +45,10 @@ IN_CHECKPOINT: Final = "ledger"
 class Ledger(Struct, frozen=True):
     """What came of a shard's records.
 
-    Shape:   `totals` by outcome since ever; `ranges` of what was not handled, ascending; below `detail_from` ranges were dropped to
-             keep the row small (the totals were not). `times` of what was trimmed, by its first number: when it had been written,
-             (from, until) in milliseconds since the epoch, 0 where that is not known.
+    Shape:   `totals` by outcome since ever; `ranges` of what was not handled, ascending; below `detail_from`
+             ranges were dropped to keep the row small (the totals were not). `times` of what was trimmed, by
+             its first number: when it had been written, (from, until) in milliseconds since the epoch, 0
+             where that is not known.
     """
 
     totals: Mapping[str, int] = field(default_factory=dict)
@@ -95,11 +102,14 @@ NOTHING: Final = Ledger()
 class CheckpointRow(Struct, frozen=True):
     """What a checkpoint's row says.
 
-    Shape:   `epoch` is that of the lease under which it was written, `writes` counts the writes under it. `hashes` are the shard's, so that its
-             descendants are known when the shard is not listed any more. `window` is the tumbling window that the shard is in: start and end in
-             milliseconds since the epoch, the state as JSON text, or None for one that was closed. `suspended` is why the mapping has paused by itself.
-             `named` are the shards that it continues; None: a version that did not say wrote it.
-    Units:   created_ms since the epoch, when the last record at or below the watermark was written; 0: not known.
+    Shape:   `epoch` is that of the lease under which it was written, `writes` counts the writes under it.
+             `hashes` are the shard's, so that its descendants are known when the shard is not listed any
+             more. `window` is the tumbling window that the shard is in: start and end in milliseconds since
+             the epoch, the state as JSON text, or None for one that was closed. `suspended` is why the
+             mapping has paused by itself. `named` are the shards that it continues; None: a version that did
+             not say wrote it.
+    Units:   created_ms since the epoch, when the last record at or below the watermark was written; 0: not
+             known.
     """
 
     epoch: int = 0
@@ -117,10 +127,15 @@ class CheckpointRow(Struct, frozen=True):
     def fields(self) -> dict[str, Any]:
         """The row. Numbers of records are text, for those of other streams are wider than JSON's."""
         fields: dict[str, Any] = {
-            "v": CHECKPOINT.format, "epoch": self.epoch, "revision": f"{self.epoch}/{self.writes}", "watermark": str(self.watermark),
-            "ranges": [[str(first), str(last)] for first, last in self.ranges], "finished": self.finished,
-            "hashes": f"{self.hashes[0]:016x}-{self.hashes[1]:016x}", IN_CHECKPOINT: self.ledger.fields(),
-        }  # fmt: skip
+            "v": CHECKPOINT.format,
+            "epoch": self.epoch,
+            "revision": f"{self.epoch}/{self.writes}",
+            "watermark": str(self.watermark),
+            "ranges": [[str(first), str(last)] for first, last in self.ranges],
+            "finished": self.finished,
+            "hashes": f"{self.hashes[0]:016x}-{self.hashes[1]:016x}",
+            IN_CHECKPOINT: self.ledger.fields(),
+        }
         if self.named is not None:
             fields |= {"parents": list(self.named.parents), "ancestors": list(self.named.ancestors)}
         if self.created_ms:
@@ -142,11 +157,13 @@ def ledger_key(app: str, mapping_id: str, stream_label: str, shard_id: str) -> s
     return LEDGER.key(app, mapping_id, stream_label, shard_id)
 
 
-# ---- reading ------------------------------------------------------------------------------------------------
+# ---- reading -----------------------------------------------------------------------------------------------
 
 
 def read_row(fields: Mapping[str, Any], older_ledger: Mapping[str, Any] | None = None) -> CheckpointRow:
-    """What a row of any format says; `older_ledger` is the row that its ledger had of its own. Raises: StoreError."""
+    """What a row of any format says; `older_ledger` is the row that its ledger had of its own. Raises:
+    StoreError.
+    """
     watermark, ranges, finished = read_checkpoint(fields)
     return CheckpointRow(
         fields["epoch"], _writes(fields), watermark, ranges, finished, hashes_of(fields), created_of(fields),
@@ -210,14 +227,18 @@ def read_ledger(fields: Mapping[str, Any]) -> Ledger:
     """The ledger behind the fields of a row, of this version or an older one."""
     return Ledger(
         dict(fields.get("totals", {})),
-        tuple((int(first), int(last), count, outcome) for first, last, count, outcome in fields.get("ranges", ())),
+        tuple(
+            (int(first), int(last), count, outcome)
+            for first, last, count, outcome in fields.get("ranges", ())
+        ),
         int(fields.get("detail_from", 0)),
         {int(first): (times[0], times[1]) for first, times in fields.get("times", {}).items()},
-    )  # fmt: skip
+    )
 
 
 def ledger_of(checkpoint: Mapping[str, Any] | None, older: Mapping[str, Any] | None = None) -> Ledger:
-    """The ledger of one mapping in one shard, by the fields of its checkpoint and of the ledger's own row, if there is one.
+    """The ledger of one mapping in one shard, by the fields of its checkpoint and of the ledger's own row, if
+    there is one.
 
     Guarantee: a checkpoint that has a ledger has all of it: whoever wrote it had read the row of its own.
     Raises:  StoreError for a row of an unknown format.
@@ -228,9 +249,11 @@ def ledger_of(checkpoint: Mapping[str, Any] | None, older: Mapping[str, Any] | N
 
 
 def ledgers_of(checkpoints: Iterable[StateRow], olders: Iterable[StateRow]) -> dict[tuple[str, str], Ledger]:
-    """Every ledger of one mapping, by stream label and shard id; (EARLIER, EARLIER) is that of forgotten shards.
+    """Every ledger of one mapping, by stream label and shard id; (EARLIER, EARLIER) is that of forgotten
+    shards.
 
-    Shape:   all rows of the mapping's checkpoints, and all rows of its ledgers. Raises: StoreError for a row of an unknown format.
+    Shape:   all rows of the mapping's checkpoints, and all rows of its ledgers. Raises: StoreError for a row
+             of an unknown format.
     """
     of_checkpoints = {_place(row): row.fields for row in checkpoints}
     of_their_own = {_place(row): row.fields for row in olders}
@@ -245,7 +268,7 @@ def _place(row: StateRow) -> tuple[str, str]:
     return label, shard_id
 
 
-# ---- what rows say ------------------------------------------------------------------------------------------
+# ---- what rows say -----------------------------------------------------------------------------------------
 
 
 def overlaps(one: Range, other: Range) -> bool:
@@ -254,7 +277,9 @@ def overlaps(one: Range, other: Range) -> bool:
 
 
 def outcome_of(sequence: int, watermark: int, ranges: Sequence[tuple[int, int]], ledger: Ledger) -> str:
-    """What happened to one record: "waiting", or its outcome ("settled" when the ledger no longer has the detail)."""
+    """What happened to one record: "waiting", or its outcome ("settled" when the ledger no longer has the
+    detail).
+    """
     if sequence > watermark and not any(first <= sequence <= last for first, last in ranges):
         return "waiting"
     for first, last, _, outcome in ledger.ranges:
@@ -263,31 +288,37 @@ def outcome_of(sequence: int, watermark: int, ranges: Sequence[tuple[int, int]],
     return "handled" if sequence >= ledger.detail_from else "settled"
 
 
-# ---- writing ------------------------------------------------------------------------------------------------
+# ---- writing -----------------------------------------------------------------------------------------------
 
 
 def unchanged(fields: Mapping[str, Any]) -> Condition:
-    """That a row is still what was read. A row of an older version was written by a process that has ended: its epoch tells as much."""
+    """That a row is still what was read. A row of an older version was written by a process that has ended:
+    its epoch tells as much.
+    """
     if "revision" in fields:
         return Equals("revision", fields["revision"])
     return Equals("epoch", fields["epoch"])
 
 
 def raised(row: StateRow, epoch: int, older_ledger: Mapping[str, Any] | None) -> tuple[CheckpointRow, Write]:
-    """The row as it was read, under a new epoch, and the write that puts it there if nobody has written it since."""
+    """The row as it was read, under a new epoch, and the write that puts it there if nobody has written it
+    since.
+    """
     before = read_row(row.fields, older_ledger)
     stamped = replace(before, epoch=epoch, writes=before.writes + 1 if before.epoch == epoch else 0)
     return stamped, Write(row.key, stamped.fields(), unchanged(row.fields))
 
 
 def behind(key: str, shard: Shard, last_sequence: int) -> Write:
-    """The checkpoint of a mapping that reads nothing of what a shard holds now, where it has none. Source: semantics §2.3 (LATEST)."""
+    """The checkpoint of a mapping that reads nothing of what a shard holds now, where it has none. Source:
+    semantics §2.3 (LATEST).
+    """
     end = last_sequence if shard.last is None else shard.last
     row = CheckpointRow(watermark=end, finished=shard.is_closed, hashes=shard.hash_range or EVERY_HASH)
     return Write(key, row.fields(), Absent())
 
 
-# ---- marks --------------------------------------------------------------------------------------------------
+# ---- marks -------------------------------------------------------------------------------------------------
 
 
 def mark_key(mapping_id: str, run_id: str, table: str, key: bytes) -> str:
@@ -300,12 +331,16 @@ MARK_AGE_MS: Final = 172_800_000
 
 
 def mark_write(key: str, version: Version, at_ms: int = 0) -> Write:
-    """The mark of a change. Its guard fails when this change or a later one of the item was applied already."""
+    """The mark of a change. Its guard fails when this change or a later one of the item was applied
+    already.
+    """
     fields = {"v": MARK.format, "version": version.text, "at_ms": at_ms}
     return Write(key, fields, AbsentOrOlder(version))
 
 
 def mark_has_expired(fields: Mapping[str, Any], now_ms: int) -> bool:
-    """Whether nothing can deliver the change again. A mark of an older version, without a time, never expires."""
+    """Whether nothing can deliver the change again. A mark of an older version, without a time, never
+    expires.
+    """
     at_ms: int = fields.get("at_ms", 0)
     return 0 < at_ms < now_ms - MARK_AGE_MS

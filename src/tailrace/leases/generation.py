@@ -1,12 +1,14 @@
 """Which number each source of a table has: the generations of its changes, in one row of the app.
 
-Theory of operation: a version says what is newer over every stream that a table has had, so the streams are numbered, in the order of their
-labels, and never anew. Whoever sees a stream without a number lists all of them and writes the row under compare-and-set: two that do it at
-once agree, because the loser reads what the winner wrote. A stream that is older than a listed one with a number cannot be numbered any more, for
-there is no room below: it is refused. Where none with a number is listed, the source is another one, and what it has is newer whatever it is called.
-What keeps versions beside its rows keeps these numbers there too: a row that was lost begins with them, and numbers that contradict it are of another history.
-Rules of this file: a pure layout and its transition, format 1, docs/formats/state.md. Called by runtime/reading.py and by whoever
-looks a change up. Source: growth §2.2.
+Theory of operation: a version says what is newer over every stream that a table has had, so the streams are
+numbered, in the order of their labels, and never anew. Whoever sees a stream without a number lists all of
+them and writes the row under compare-and-set: two that do it at once agree, because the loser reads what the
+winner wrote. A stream that is older than a listed one with a number cannot be numbered any more, for there is
+no room below: it is refused. Where none with a number is listed, the source is another one, and what it has
+is newer whatever it is called. What keeps versions beside its rows keeps these numbers there too: a row that
+was lost begins with them, and numbers that contradict it are of another history.
+Rules of this file: a pure layout and its transition, format 1, docs/formats/state.md. Called by
+runtime/reading.py and by whoever looks a change up. Source: growth §2.2.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +27,9 @@ BEFORE: Final = ""
 
 
 class Generations(Struct, frozen=True):
-    """The numbers of a table's sources. Shape: by stream label; `revision` rises with every write, 0: there is no row."""
+    """The numbers of a table's sources. Shape: by stream label; `revision` rises with every write, 0: there
+    is no row.
+    """
 
     app: str
     table: str
@@ -43,7 +47,9 @@ class Generations(Struct, frozen=True):
         return max(self.numbers.values(), default=FIRST_GENERATION)
 
     def of(self, label: str) -> int:
-        """The number of a stream. One without a number was there before there were any: it is of the first generation."""
+        """The number of a stream. One without a number was there before there were any: it is of the first
+        generation.
+        """
         return self.numbers.get(label, FIRST_GENERATION)
 
     def lacks(self, labels: Iterable[str]) -> bool:
@@ -53,8 +59,9 @@ class Generations(Struct, frozen=True):
     def with_labels(self, labels: Iterable[str], *, all_first: bool = False) -> "Generations":
         """Every one of these has a number, the next ones in the order of the labels.
 
-        Shape:   `labels` are all that can be read now. `all_first`: the app has read this table before there were numbers, so sequence numbers
-                 rise over all of these, and all are of the first generation.
+        Shape:   `labels` are all that can be read now. `all_first`: the app has read this table before there
+                 were numbers, so sequence numbers rise over all of these, and all are of the first
+                 generation.
         Raises:  SourceError for one that is older than one with a number.
 
         >>> Generations("shop", "orders").with_labels(["2026-11-02", "2026-11-01"]).numbers
@@ -67,8 +74,10 @@ class Generations(Struct, frozen=True):
         newest = max(labels & set(self.numbers), default="")
         if fresh and fresh[0] < newest:
             raise SourceError(
-                f"stream {fresh[0]} of table {self.table!r} is older than {newest}, which is generation {self.of(newest)} already, and was not "
-                f"listed when that was numbered: its changes would count as newer than those that came after them, so it is not read"
+                f"stream {fresh[0]} of table {self.table!r} is older than {newest}, which is "
+                f"generation {self.of(newest)} already, and was not "
+                f"listed when that was numbered: its changes would count as newer than those that "
+                f"came after them, so it is not read"
             )
         begin = max(self.numbers.values(), default=FIRST_GENERATION - 1) + 1
         return self._with({label: begin + place for place, label in enumerate(fresh)})
@@ -76,10 +85,12 @@ class Generations(Struct, frozen=True):
     def with_kept(self, sources: Mapping[str, int], place: str) -> "Generations":
         """With the numbers that are kept beside the rows of a place.
 
-        Shape:   `sources` are those of every table, as `ports.Versioned` gives them; `place` says whose they are.
+        Shape:   `sources` are those of every table, as `ports.Versioned` gives them; `place` says whose they
+                 are.
         Raises:  SettingsError when they are not of one history with these, naming both.
 
-        >>> Generations("shop", "orders").with_kept({"orders/2026-11-01": 3, "users/2026-11-01": 1}, "the sink of 'mirror'").numbers
+        >>> kept = {"orders/2026-11-01": 3, "users/2026-11-01": 1}
+        >>> Generations("shop", "orders").with_kept(kept, "the sink of 'mirror'").numbers
         {'2026-11-01': 3}
         """
         for label, number in self._of_table(sources) if self.numbers else ():
@@ -96,7 +107,9 @@ class Generations(Struct, frozen=True):
         return self._with(fresh) if fresh else self
 
     def _instead_of(self, label: str, number: int) -> str:
-        """The source that has a number, or is newer by its label and has a smaller one; none: an unknown source is what its place says."""
+        """The source that has a number, or is newer by its label and has a smaller one; none: an unknown
+        source is what its place says.
+        """
         return next(
             (
                 other
@@ -114,7 +127,8 @@ class Generations(Struct, frozen=True):
 
     def _contradicted(self, place: str, label: str, number: int, instead: str) -> SettingsError:
         return SettingsError(
-            f"{place} keeps stream {label} of table {self.table!r} as generation {number}, and the state of app {self.app!r} has {instead}: they are "
+            f"{place} keeps stream {label} of table {self.table!r} as generation {number}, and the "
+            f"state of app {self.app!r} has {instead}: they are "
             f"not of one history, and newer changes could count as older there",
             hint="give the app the state that this place was written with, or let it write to an empty place",
         )
@@ -143,7 +157,8 @@ def check_kept(place: str, there: Mapping[str, int], sources: Mapping[str, int])
     for source, number in sources.items():
         if (kept := there.get(source, number)) != number:
             raise SettingsError(
-                f"{place} keeps {source} as generation {kept}, and it is generation {number} here: they are not of one history"
+                f"{place} keeps {source} as generation {kept}, and it is generation {number} here: "
+                f"they are not of one history"
             )
 
 
@@ -157,7 +172,9 @@ def sources_key(app: str, table: str) -> str:
 
 
 def read_generations(app: str, table: str, fields: Mapping[str, Any] | None) -> Generations:
-    """What the row says; without one nothing is numbered yet. Raises: StoreError when its format is not known."""
+    """What the row says; without one nothing is numbered yet. Raises: StoreError when its format is not
+    known.
+    """
     if fields is None:
         return Generations(app, table)
     row = readable(fields, "row of a table's sources")

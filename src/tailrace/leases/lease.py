@@ -1,8 +1,9 @@
 """Leases: who reads which shard of an app.
 
-Rules of this file: pure transitions over one row. The *counter* says that the owner lives, the *epoch* is the fencing token: it
-rises only when the lease is taken. Whether a lease has expired is judged by the observer's own monotonic clock since the
-counter last moved, never by comparing the clocks of two machines. Called by worker/worker.py. Source: the KCL's leases.
+Rules of this file: pure transitions over one row. The *counter* says that the owner lives, the *epoch* is the
+fencing token: it rises only when the lease is taken. Whether a lease has expired is judged by the observer's
+own monotonic clock since the counter last moved, never by comparing the clocks of two machines. Called by
+worker/worker.py. Source: the KCL's leases.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,8 +21,8 @@ LEASE_DURATION_MS: Final = 10_000
 class Owner(Struct, frozen=True):
     """Who takes leases: one incarnation of a worker, whose name no other has.
 
-    Shape:   `is_gone` knows of names whose owners surely live no more, such as those of a process that had the data directory before; of all
-             others only a counter that stands still says so.
+    Shape:   `is_gone` knows of names whose owners surely live no more, such as those of a process that had
+             the data directory before; of all others only a counter that stands still says so.
     """
 
     name: str
@@ -38,7 +39,9 @@ class Lease(Struct, frozen=True):
 
 
 class Sighting(Struct, frozen=True):
-    """A counter, or another mark that its owner moves, and since when this observer has seen it stand still. Units: its own monotonic milliseconds."""
+    """A counter, or another mark that its owner moves, and since when this observer has seen it stand still.
+    Units: its own monotonic milliseconds.
+    """
 
     counter: int | str
     since_ms: int
@@ -56,8 +59,10 @@ def lease_key(app: str, stream_label: str, shard_id: str) -> str:
 def take(key: str, fields: Mapping[str, Any] | None, owner: str, above: int = 0) -> tuple[Lease, Write]:
     """Take a lease that is free, expired or one's own from before a restart.
 
-    Shape:   `above` is an epoch that checkpoints of the shard have already: a lease that was forgotten does not begin below it.
-    Guarantee: the write holds only if the counter is still the one that was seen, so an owner who renews in the last moment wins.
+    Shape:   `above` is an epoch that checkpoints of the shard have already: a lease that was forgotten does
+             not begin below it.
+    Guarantee: the write holds only if the counter is still the one that was seen, so an owner who renews in
+               the last moment wins.
     Raises: StoreError for a row of an unknown format.
     """
     if fields is None:
@@ -81,7 +86,9 @@ def release(lease: Lease) -> Write:
 
 
 def read_lease(key: str, fields: Mapping[str, Any]) -> Lease:
-    """A lease as its row says it, whoever holds it; without an owner it was given back. Raises: StoreError for a row of an unknown format."""
+    """A lease as its row says it, whoever holds it; without an owner it was given back. Raises: StoreError
+    for a row of an unknown format.
+    """
     row = readable(fields, "lease")
     return Lease(key, row["owner"], row["counter"], row["epoch"])
 
@@ -104,7 +111,9 @@ def sighted(before: Sighting | None, counter: int | str, monotonic_ms: int) -> S
 
 
 def is_left_by(fields: Mapping[str, Any], owner: Owner) -> bool:
-    """Whether this worker may take a lease at once: nobody holds it, it is its own, or its owner is known to be gone."""
+    """Whether this worker may take a lease at once: nobody holds it, it is its own, or its owner is known to
+    be gone.
+    """
     name = readable(fields, "lease")["owner"]
     return not name or name == owner.name or owner.is_gone(name)
 

@@ -1,12 +1,16 @@
 """What a shard descends from, as far as a mapping's own rows and the source still know it.
 
-Theory of operation. A key that is parked stays parked for whoever reads its later changes: in the shard where it was parked, and in those that continue it.
-Which keys are in a shard nobody tells us, only which shards it continues, and that only while it is listed. So every checkpoint row names the ancestors
-that still had parked keys when its shard began: a child takes over what its parents' rows say, and a long line of shards stays as short as the list of those that
-matter. Where a parent was never read, because it came and went while no worker ran, the lineage is lost: then every shard may be an ancestor that is not known to be
-none, and that is also what is written down. An ancestor vanishes before its descendants, so what is still listed and not in the line is none.
-Rules of this file: pure; about the shards of one stream: what was parked in earlier streams concerns every shard of later ones. Called by
-runtime/starting.py, worker/forgetting.py and worker/worker.py. Source: growth §2.3.
+Theory of operation. A key that is parked stays parked for whoever reads its later changes: in the shard where
+it was parked, and in those that continue it. Which keys are in a shard nobody tells us, only which shards it
+continues, and that only while it is listed. So every checkpoint row names the ancestors that still had parked
+keys when its shard began: a child takes over what its parents' rows say, and a long line of shards stays as
+short as the list of those that matter. Where a parent was never read, because it came and went while no
+worker ran, the lineage is lost: then every shard may be an ancestor that is not known to be none, and that is
+also what is written down. An ancestor vanishes before its descendants, so what is still listed and not in the
+line is none.
+Rules of this file: pure; about the shards of one stream: what was parked in earlier streams concerns every
+shard of later ones. Called by runtime/starting.py, worker/forgetting.py and worker/worker.py. Source: growth
+§2.3.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -18,7 +22,9 @@ from tailrace.streams.shards import Shard
 
 
 class Named(Struct, frozen=True):
-    """What a checkpoint row says of its shard: its parents, and those of its ancestors that had parked keys when it began."""
+    """What a checkpoint row says of its shard: its parents, and those of its ancestors that had parked keys
+    when it began.
+    """
 
     parents: tuple[str, ...] = ()
     ancestors: tuple[str, ...] = ()
@@ -26,18 +32,21 @@ class Named(Struct, frozen=True):
     def concerns(self, shard: Shard, stream: str, shard_id: str) -> bool:
         """Whether a key that was parked in that shard of that stream may be in `shard`, whose row says this.
 
-        Shape:   "" for a shard that nobody wrote down. What was parked in another stream, an earlier one, concerns every shard.
+        Shape:   "" for a shard that nobody wrote down. What was parked in another stream, an earlier one,
+                 concerns every shard.
         """
         return not shard_id or stream != shard.stream or shard_id in (shard.shard_id, *self.ancestors)
 
 
 Rows: TypeAlias = Mapping[str, Named | None]
-"""What a mapping's checkpoint rows in a stream say, by the ids of their shards; None for a row from before they said it."""
+"""What a mapping's checkpoint rows in a stream say, by the ids of their shards; None for a row from before
+they said it.
+"""
 
 
 class Known(Struct, frozen=True):
-    """What is known of a stream's shards. Shape: `listed` by the source; `saved` from the trim, and no longer listed; `streams` are the labels of all streams of
-    the table that can still be read.
+    """What is known of a stream's shards. Shape: `listed` by the source; `saved` from the trim, and no longer
+    listed; `streams` are the labels of all streams of the table that can still be read.
     """
 
     listed: Mapping[str, Shard] = field(default_factory=dict)
@@ -58,7 +67,9 @@ class Known(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """What came before a shard in its stream. Shape: ids; `is_lost`: there may be more, of which nothing is known."""
+    """What came before a shard in its stream. Shape: ids; `is_lost`: there may be more, of which nothing is
+    known.
+    """
 
     ancestors: frozenset[str]
     is_lost: bool
@@ -69,7 +80,8 @@ class Line(Struct, frozen=True):
 
 
 def line_of(shard: Shard, known: Known, rows: Rows) -> Line:
-    """The line of a shard: through those that are listed or saved, and where they end, through a mapping's rows.
+    """The line of a shard: through those that are listed or saved, and where they end, through a mapping's
+    rows.
 
     >>> rows = {"b": Named(("a",), ("a",))}
     >>> line_of(Shard("c", 9, ("b",)), Known.of([]), rows) == Line(frozenset({"a", "b"}), is_lost=False)
@@ -96,7 +108,9 @@ def line_of(shard: Shard, known: Known, rows: Rows) -> Line:
 
 
 def waits_for(shard: Shard, line: Line, known: Known) -> set[str]:
-    """The shards that have to be finished before this one begins: its parents; where the lineage is lost, also what was saved of any that may be one."""
+    """The shards that have to be finished before this one begins: its parents; where the lineage is lost,
+    also what was saved of any that may be one.
+    """
     parents = {parent for parent in shard.parents if known.get(parent) is not None}
     if not line.is_lost:
         return parents
@@ -105,17 +119,20 @@ def waits_for(shard: Shard, line: Line, known: Known) -> set[str]:
 
 
 def named_ancestors(line: Line, known: Known, parked_in: Iterable[str]) -> tuple[str, ...]:
-    """What the row of a shard that begins names: those in whose shards keys are parked, `parked_in`, and that can be ancestors."""
+    """What the row of a shard that begins names: those in whose shards keys are parked, `parked_in`, and that
+    can be ancestors.
+    """
     return tuple(sorted(shard_id for shard_id in set(parked_in) if line.may_have(shard_id, known)))
 
 
 def readers(
     streams: Iterable[Iterable[Shard]], finished: Collection[tuple[str, str]], shard_id: str, partition: int
 ) -> set[tuple[str, str]]:
-    """The shards in which a mapping may be at later changes of an item that had one in the shard `shard_id`, by their places; of the others none has begun.
+    """The shards in which a mapping may be at later changes of an item that had one in the shard `shard_id`,
+    by their places; of the others none has begun.
 
-    Shape:   the shards of every stream that can be read, the oldest first; those that the mapping has `finished`. A shard that begins only after one
-             of these is none of them.
+    Shape:   the shards of every stream that can be read, the oldest first; those that the mapping has
+             `finished`. A shard that begins only after one of these is none of them.
 
     >>> shards = [Shard("a", 1), Shard("b", 5, ("a",)), Shard("c", 5, ("a",)), Shard("d", 1)]
     >>> sorted(readers([shards], set(), "a", 0)), sorted(readers([shards], {("", "a")}, "a", 0))

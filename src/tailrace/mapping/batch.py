@@ -1,7 +1,8 @@
 """Batches: the flows that make them, how they are numbered and cut, and a batch's own story of attempts.
 
-Rules of this file: no decision of order. A flow owns every record between reading and settling: nobody else holds one. A batch holds neighbours of one shard, in
-reading order; what comes first of size, payload and window sends it. A flow is lane.py (Lambda's order), keys.py (order by key) or contiguous.py (order of the
+Rules of this file: no decision of order. A flow owns every record between reading and settling: nobody else
+holds one. A batch holds neighbours of one shard, in reading order; what comes first of size, payload and
+window sends it. A flow is lane.py (Lambda's order), keys.py (order by key) or contiguous.py (order of the
 whole shard); shard.py drives it.
 """
 
@@ -21,9 +22,13 @@ from tailrace.streams.windows import WindowInvoke
 Allowance: TypeAlias = Literal["all", "probe", "nothing"]
 """What may start: everything, one batch that asks whether the sink is there, nothing."""
 ENVELOPE_BYTES: Final = 600
-"""What the event JSON adds to the keys and images of one record: names, ARN, region. Generous, so that 6 MB hold."""
+"""What the event JSON adds to the keys and images of one record: names, ARN, region. Generous, so that 6 MB
+hold.
+"""
 RETENTION_MS: Final = 86_400_000
-"""How long a stream keeps a record. A lane that fails longer gives it up; a restart could not read it again. Source: semantics §2.5, §2.7."""
+"""How long a stream keeps a record. A lane that fails longer gives it up; a restart could not read it again.
+Source: semantics §2.5, §2.7.
+"""
 
 
 class Flow(Protocol):
@@ -45,7 +50,9 @@ class Flow(Protocol):
         """Take records in reading order."""
 
     def start(self, now: Now, allowance: Allowance, *, is_last: bool) -> list[Invoke]:
-        """Every batch that may start now. `is_last`: no more records will come, so no window is waited for."""
+        """Every batch that may start now. `is_last`: no more records will come, so no window is waited
+        for.
+        """
 
     def finish(self, id: int, outcome: Outcome, now: Now) -> None:
         """The sink answered for this Invoke."""
@@ -60,15 +67,16 @@ class Flow(Protocol):
         """The next time at which start() could find more than now."""
 
 
-# ---- a batch ------------------------------------------------------------------------------------------------
+# ---- a batch -----------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True, eq=False)
 class Work:
     """One batch until it is settled.
 
-    Shape:   `attempts` used up; `outages` in a row; not before `ready_ms`. An unchanged batch keeps its `request`. `window` is what its
-             last attempt was told of its tumbling window; without records it is the window's final invoke.
+    Shape:   `attempts` used up; `outages` in a row; not before `ready_ms`. An unchanged batch keeps its
+             `request`. `window` is what its last attempt was told of its tumbling window; without records it
+             is the window's final invoke.
     Units:   ready_ms monotonic; first and last failure since the epoch.
     """
 
@@ -97,9 +105,11 @@ class Work:
         self.failure = failure
 
     def decided(self, settings: MappingSettings, failure: Failure, now: Now) -> Decision:
-        """What is to be done after it failed as a whole, with the attempt or the outage counted and the wait begun.
+        """What is to be done after it failed as a whole, with the attempt or the outage counted and the wait
+        begun.
 
-        For the flows in which a failing batch keeps its place; in keys.py a probe and the pace have a say in the count and the wait.
+        For the flows in which a failing batch keeps its place; in keys.py a probe and the pace have a say in
+        the count and the wait.
         """
         self.failed(failure, now)
         decision = after_failure(
@@ -122,18 +132,30 @@ class Work:
         """All of it, given up after its last attempt."""
         return [
             GivenUp(
-                record, "RetryAttemptsExhausted", self.attempts, self.failure, self.first_failure_ms, self.last_failure_ms,
-                self.request, self.window,
+                record,
+                "RetryAttemptsExhausted",
+                self.attempts,
+                self.failure,
+                self.first_failure_ms,
+                self.last_failure_ms,
+                self.request,
+                self.window,
             )
             for record in self.records
-        ]  # fmt: skip
+        ]
 
     def final_given_up(self, condition: Condition) -> GivenUpWindow:
         """The final invoke of a window, given up."""
         assert self.window is not None
         return GivenUpWindow(
-            self.window, condition, self.attempts, self.failure, self.first_failure_ms, self.last_failure_ms, self.request
-        )  # fmt: skip
+            self.window,
+            condition,
+            self.attempts,
+            self.failure,
+            self.first_failure_ms,
+            self.last_failure_ms,
+            self.request,
+        )
 
     def final_is_too_old(self, settings: MappingSettings, now: Now) -> bool:
         """Whether a final invoke is beyond the age limit, which counts from the end of its window."""
@@ -146,7 +168,9 @@ class Work:
         )
 
     def take_over_age(self, settings: MappingSettings, now: Now) -> list[GivenUp]:
-        """Remove the records beyond the age limit, or beyond what the stream keeps, and only those, from a batch that has failed."""
+        """Remove the records beyond the age limit, or beyond what the stream keeps, and only those, from a
+        batch that has failed.
+        """
         longest = _longest_ms(settings)
         if longest is None:
             return []
@@ -158,7 +182,9 @@ class Work:
         return [too_old(record, self) for record in over]
 
     def wake_ms(self, settings: MappingSettings, now: Now) -> int:
-        """When this batch needs a look: its back-off has passed, or a record in it becomes too old before that."""
+        """When this batch needs a look: its back-off has passed, or a record in it becomes too old before
+        that.
+        """
         longest = _longest_ms(settings)
         if longest is None:
             return self.ready_ms
@@ -218,7 +244,7 @@ def lowest(failed: Failed | FailedFrom) -> FailedFrom | Failure:
     return FailedFrom(index, failed.failures[index])
 
 
-# ---- age ----------------------------------------------------------------------------------------------------
+# ---- age ---------------------------------------------------------------------------------------------------
 
 
 def too_old(record: ChangeRecord, work: Work | None = None) -> GivenUp:
@@ -238,20 +264,24 @@ def too_old(record: ChangeRecord, work: Work | None = None) -> GivenUp:
 
 
 def oldest_allowed_ms(settings: MappingSettings, now: Now) -> int | None:
-    """Records created before this are too old; None: none ever is. Source: semantics §2.7 (age = now − creation)."""
+    """Records created before this are too old; None: none ever is. Source: semantics §2.7 (age = now −
+    creation).
+    """
     age = settings.maximum_record_age_ms
     return None if age == INFINITE else now.wall_ms - age
 
 
 def _longest_ms(settings: MappingSettings) -> int | None:
-    """How old a record of a failing batch may become; None: as old as it gets. Keys have Park and Park.shard for that, lanes nothing."""
+    """How old a record of a failing batch may become; None: as old as it gets. Keys have Park and Park.shard
+    for that, lanes nothing.
+    """
     age = settings.maximum_record_age_ms
     if settings.order != "lane":
         return None if age == INFINITE else age
     return RETENTION_MS if age == INFINITE else min(age, RETENTION_MS)
 
 
-# ---- cutting ------------------------------------------------------------------------------------------------
+# ---- cutting -----------------------------------------------------------------------------------------------
 
 
 def payload_bytes(record: ChangeRecord) -> int:
@@ -262,7 +292,9 @@ def payload_bytes(record: ChangeRecord) -> int:
 def fitting(
     records: Sequence[ChangeRecord], settings: MappingSettings, limit: int, state_bytes: int = 0
 ) -> tuple[int, bool]:
-    """How many of the first records make one batch beside a window's state, and whether it is full. One record always fits."""
+    """How many of the first records make one batch beside a window's state, and whether it is full. One
+    record always fits.
+    """
     count = min(len(records), limit)
     first = islice(records, count)
     # As `payload_bytes`, all at once: nearly always all of them fit.
@@ -290,7 +322,9 @@ class BatchingWindow:
         self.opened_ms: int | None = None
 
     def is_over(self, now: Now) -> bool:
-        """Whether what waits is sent although the batch is not full. Opens the window when it was not open."""
+        """Whether what waits is sent although the batch is not full. Opens the window when it was not
+        open.
+        """
         if not self._length_ms:
             return True
         if self.opened_ms is None:

@@ -1,8 +1,9 @@
 """What goes into the machine and what comes out of it.
 
-`commands = shard.step(completion, now)`. Every completion answers a command, except the few inputs that nobody asked
-for: Start, Stop, LeaseLost, Pause, Resume, Redriven, Released. Rules of this file: frozen values, no behaviour; each field says
-what must be durable before what. At most one Read, one SaveCheckpoint and one Wake are outstanding.
+`commands = shard.step(completion, now)`. Every completion answers a command, except the few inputs that
+nobody asked for: Start, Stop, LeaseLost, Pause, Resume, Redriven, Released. Rules of this file: frozen
+values, no behaviour; each field says what must be durable before what. At most one Read, one SaveCheckpoint
+and one Wake are outstanding.
 """
 
 from collections.abc import Sequence
@@ -20,19 +21,22 @@ from tailrace.streams.windows import WindowInvoke
 
 SettledAs: TypeAlias = Literal["handled", "filtered", "parked", "discarded", "dropped", "trimmed"]
 Condition: TypeAlias = Literal["RetryAttemptsExhausted", "RecordAgeExceeded", "KeyParked"]
-"""Why a record was not handled: Lambda's words, and ours for one that waits behind a parked record of its key."""
+"""Why a record was not handled: Lambda's words, and ours for one that waits behind a parked record of its
+key.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Where a mapping stands in a shard.
 
-    Shape:   all records up to and including `watermark` are settled, and so are those inside `ranges` (pairs of
-             sequence numbers, inclusive, ascending, disjoint, above the watermark). `finished`: the shard is closed
-             and every record of it is settled, so its children may be read. `window`: the tumbling window that the shard
-             is in, with the state that these settled records have led to. `suspended`: why the mapping has paused by itself here.
-    Units:   created_ms since the epoch, when the last record at or below the watermark was written; 0: not known. It says nothing
-             that the watermark does not, and makes no two checkpoints different.
+    Shape:   all records up to and including `watermark` are settled, and so are those inside `ranges` (pairs
+             of sequence numbers, inclusive, ascending, disjoint, above the watermark). `finished`: the shard
+             is closed and every record of it is settled, so its children may be read. `window`: the tumbling
+             window that the shard is in, with the state that these settled records have led to. `suspended`:
+             why the mapping has paused by itself here.
+    Units:   created_ms since the epoch, when the last record at or below the watermark was written; 0: not
+             known. It says nothing that the watermark does not, and makes no two checkpoints different.
     """
 
     watermark: int = 0
@@ -46,7 +50,8 @@ class Checkpoint:
 class Settled(Struct, frozen=True):
     """A run of records, in reading order, that came to the same end since the last checkpoint.
 
-    Units:   from_ms, until_ms since the epoch, of what was trimmed: all of it was written between them; 0: not known.
+    Units:   from_ms, until_ms since the epoch, of what was trimmed: all of it was written between them; 0:
+             not known.
     """
 
     first: int
@@ -60,7 +65,8 @@ class Settled(Struct, frozen=True):
 class GivenUp(Struct, frozen=True):
     """A record that will not be tried again, whole, and why.
 
-    Shape:   `request` is that of its last batch; 0: it was never in one. `window`: what that was told. Units: *_ms since the epoch.
+    Shape:   `request` is that of its last batch; 0: it was never in one. `window`: what that was told. Units:
+             *_ms since the epoch.
     """
 
     record: ChangeRecord
@@ -74,7 +80,9 @@ class GivenUp(Struct, frozen=True):
 
 
 class GivenUpWindow(Struct, frozen=True):
-    """A final invoke that will not be tried again, with the state it would have delivered. It has no record. Units: as GivenUp."""
+    """A final invoke that will not be tried again, with the state it would have delivered. It has no record.
+    Units: as GivenUp.
+    """
 
     window: WindowInvoke
     condition: Condition
@@ -86,7 +94,9 @@ class GivenUpWindow(Struct, frozen=True):
 
 
 class ParkedHead(Struct, frozen=True):
-    """A key that is parked already. Shape: its records from `first` to `tail`, `count` of them, are durably parked."""
+    """A key that is parked already. Shape: its records from `first` to `tail`, `count` of them, are durably
+    parked.
+    """
 
     key: bytes
     first: Version
@@ -94,7 +104,7 @@ class ParkedHead(Struct, frozen=True):
     count: int
 
 
-# ---- commands ----------------------------------------------------------------------------------------------------
+# ---- commands ----------------------------------------------------------------------------------------------
 
 
 class Read(Struct, frozen=True):
@@ -105,9 +115,11 @@ class Read(Struct, frozen=True):
 
 
 class Invoke(Struct, frozen=True):
-    """Hand these records to the sink, in this order. `request` stays the same when an unchanged batch is retried.
+    """Hand these records to the sink, in this order. `request` stays the same when an unchanged batch is
+    retried.
 
-    Shape:   `window`: with tumbling windows, what the function is told of its one; only its final invoke has no records.
+    Shape:   `window`: with tumbling windows, what the function is told of its one; only its final invoke has
+             no records.
     """
 
     id: int
@@ -121,8 +133,8 @@ class Invoke(Struct, frozen=True):
 class ParkKey(Struct, frozen=True):
     """Set these records of one key aside durably, in order, only under this worker's epoch. Repeatable.
 
-    Shape:   the first one failed, or is a later change of a key that is parked already. When that key was unparked
-             meanwhile, nothing is written and the answer says so.
+    Shape:   the first one failed, or is a later change of a key that is parked already. When that key was
+             unparked meanwhile, nothing is written and the answer says so.
     """
 
     id: int
@@ -131,9 +143,11 @@ class ParkKey(Struct, frozen=True):
 
 
 class SaveCheckpoint(Struct, frozen=True):
-    """Save, in one transaction and only under this worker's epoch: dead letters, ledger and checkpoint together.
+    """Save, in one transaction and only under this worker's epoch: dead letters, ledger and checkpoint
+    together.
 
-    Shape:   `passed` names the last record handled of each key that has dead letters (`NOTHING`: none): what is older is overtaken.
+    Shape:   `passed` names the last record handled of each key that has dead letters (`NOTHING`: none): what
+             is older is overtaken.
     """
 
     checkpoint: Checkpoint
@@ -150,7 +164,9 @@ class Wake(Struct, frozen=True):
 
 
 class Stopped(Struct, frozen=True):
-    """The machine is done: nothing is outstanding and no further command will come. `finished`: the shard is."""
+    """The machine is done: nothing is outstanding and no further command will come. `finished`: the shard
+    is.
+    """
 
     finished: bool
 
@@ -158,7 +174,7 @@ class Stopped(Struct, frozen=True):
 Command: TypeAlias = Read | Invoke | ParkKey | SaveCheckpoint | Wake | Stopped
 
 
-# ---- completions, and the inputs that nobody asked for -------------------------------------------------------------
+# ---- completions, and the inputs that nobody asked for -----------------------------------------------------
 
 
 class ReadFailed(Struct, frozen=True):
@@ -175,7 +191,9 @@ class InvokeDone(Struct, frozen=True):
 
 
 class ParkDone(Struct, frozen=True):
-    """The records are durably parked; `is_free`: nothing was written, because their key is not parked any more."""
+    """The records are durably parked; `is_free`: nothing was written, because their key is not parked any
+    more.
+    """
 
     id: int
     is_free: bool = False
@@ -205,8 +223,8 @@ class Woken(Struct, frozen=True):
 class Start(Struct, frozen=True):
     """Begin at this checkpoint (the machine asks for nothing before it).
 
-    Shape:   `parked` are the keys of this shard, or of the one that it came from, that are parked now; `passed` names the
-             keys that have dead letters, each with its last change that was handled.
+    Shape:   `parked` are the keys of this shard, or of the one that it came from, that are parked now;
+             `passed` names the keys that have dead letters, each with its last change that was handled.
     """
 
     checkpoint: Checkpoint
@@ -231,7 +249,9 @@ class Resume(Struct, frozen=True):
 
 
 class Redriven(Struct, frozen=True):
-    """The redriver has unparked this key: everything up to this version was handled or dropped, and `passed` is the last that was handled."""
+    """The redriver has unparked this key: everything up to this version was handled or dropped, and `passed`
+    is the last that was handled.
+    """
 
     key: bytes
     version: Version
@@ -239,7 +259,9 @@ class Redriven(Struct, frozen=True):
 
 
 class Released(Struct, frozen=True):
-    """The redriver is done with a key that `machine.hold` kept for it. Shape: `passed` is the last change of it that was handled, by the machine or by the redriver."""
+    """The redriver is done with a key that `machine.hold` kept for it. Shape: `passed` is the last change of
+    it that was handled, by the machine or by the redriver.
+    """
 
     key: bytes
     passed: Version = NOTHING

@@ -1,11 +1,14 @@
 """Order of the whole shard: contiguous batches, one in flight, in sequence; what is settled has no holes.
 
-Theory of operation. A target that owns its position, or that keeps a log, wants every change of a shard in the order of the shard, and one number
-that says how far it is. So a batch follows the one before it only when that is accepted to its end; a failure repeats from the first record that was
-not accepted; a record that the target refuses is found, by its index or by halves, and leaves the flow alone: as a dead letter, or, where nothing may be
-left out (`on_failure="block"`), by stopping the shard in words until it is accepted. What a filter refuses is settled in its turn, not when it is read.
-Rules of this file: settled is always a prefix of what was read, so that a checkpoint needs no ranges. Only RECORD is a refusal: an outage and a time-out
-say nothing about a record, and are waited out. Nothing is too old. Called by shard.py. Source: growth §2.4, §5.
+Theory of operation. A target that owns its position, or that keeps a log, wants every change of a shard in
+the order of the shard, and one number that says how far it is. So a batch follows the one before it only when
+that is accepted to its end; a failure repeats from the first record that was not accepted; a record that the
+target refuses is found, by its index or by halves, and leaves the flow alone: as a dead letter, or, where
+nothing may be left out (`on_failure="block"`), by stopping the shard in words until it is accepted. What a
+filter refuses is settled in its turn, not when it is read.
+Rules of this file: settled is always a prefix of what was read, so that a checkpoint needs no ranges. Only
+RECORD is a refusal: an outage and a time-out say nothing about a record, and are waited out. Nothing is too
+old. Called by shard.py. Source: growth §2.4, §5.
 """
 
 from bisect import bisect_left
@@ -27,8 +30,9 @@ from tailrace.streams.record import ChangeRecord
 class ContiguousFlow:
     """Records between reading and settling, in the order of their shard.
 
-    Shape:   in reading order there is the batch at the sink, then `_again` (batches to be sent again, the next one last), then `_pending`;
-             `_filtered` are those that no filter let through, between the others.
+    Shape:   in reading order there is the batch at the sink, then `_again` (batches to be sent again, the
+             next one last), then `_pending`; `_filtered` are those that no filter let through, between the
+             others.
     """
 
     def __init__(
@@ -59,23 +63,32 @@ class ContiguousFlow:
 
     @property
     def blocked(self) -> str | None:
-        """What nothing may pass: keys parked by another order, a refused record, or a failing batch with a full buffer behind it."""
+        """What nothing may pass: keys parked by another order, a refused record, or a failing batch with a
+        full buffer behind it.
+        """
         if self._parking.keys:
             return (
-                f"{len(self._parking.keys)} keys were parked before order='shard' began, and their changes come first: "
+                f"{len(self._parking.keys)} keys were parked before order='shard' began, and their "
+                f"changes come first: "
                 "`tailrace dlq ls` shows them, `tailrace dlq redrive` puts them back"
             )
         if self._refused is not None and self._refused.failure is not None:
             return (
-                f"record {self._refused.records[0].sequence} is refused ({first_line(self._refused.failure.error)}), and nothing of the shard may be left out "
+                f"record {self._refused.records[0].sequence} is refused "
+                f"({first_line(self._refused.failure.error)}), and nothing of the shard may be left out "
                 "(order='shard', on_failure='block'): it is tried again until it is accepted"
             )
         if self._again and self.buffered >= self._settings.capacity:
-            return f"{self.buffered} records wait behind the failing batch that begins with record {self._again[-1].records[0].sequence}"
+            return (
+                f"{self.buffered} records wait behind the failing batch that begins with record "
+                f"{self._again[-1].records[0].sequence}"
+            )
         return None
 
     def add(self, records: Sequence[ChangeRecord]) -> None:
-        """Take records in reading order; those that the filter refuses too, which are settled when their turn comes."""
+        """Take records in reading order; those that the filter refuses too, which are settled when their turn
+        comes.
+        """
         accepts = self._settings.accepts
         if accepts is None:
             self._pending.extend(records)
@@ -84,7 +97,7 @@ class ContiguousFlow:
             (self._pending if accepts(record) else self._filtered).append(record)
         self._pass_filtered()
 
-    # ---- what may start ----------------------------------------------------------------------------------------------
+    # ---- what may start ------------------------------------------------------------------------------------
 
     def start(self, now: Now, allowance: Allowance, *, is_last: bool) -> list[Invoke]:
         """The next batch, when none is at the sink."""
@@ -117,7 +130,7 @@ class ContiguousFlow:
         del self._pending[:count]
         return Work(records, self._numbers.request())
 
-    # ---- what the sink answered ----------------------------------------------------------------------------------------
+    # ---- what the sink answered ----------------------------------------------------------------------------
 
     def finish(self, id: int, outcome: Outcome, now: Now) -> None:
         """The sink answered for this Invoke."""
@@ -144,7 +157,9 @@ class ContiguousFlow:
             self._settlement.settle(records, "handled")
 
     def _failed_at(self, work: Work, index: int, failure: Failure, now: Now) -> None:
-        """The target named the first record that it did not accept. Where it refuses that one, it goes on alone: it is found already."""
+        """The target named the first record that it did not accept. Where it refuses that one, it goes on
+        alone: it is found already.
+        """
         self._handled(work.records[:index])
         rest = work.records[index:]
         if failure.kind is FailureKind.RECORD and len(rest) > 1:
@@ -165,7 +180,9 @@ class ContiguousFlow:
                 self._refuse(work, failure, now)
 
     def _refuse(self, work: Work, failure: Failure, now: Now) -> None:
-        """The target refuses this one record: its dead letter goes into the commit that passes it, or the shard stops at it."""
+        """The target refuses this one record: its dead letter goes into the commit that passes it, or the
+        shard stops at it.
+        """
         if self._settings.on_failure == "discard":
             self._settlement.give_up(work.exhausted())
             return
@@ -173,7 +190,7 @@ class ContiguousFlow:
         self._refused = work
         self._again.append(work)
 
-    # ---- what needs no batch -------------------------------------------------------------------------------------------
+    # ---- what needs no batch -------------------------------------------------------------------------------
 
     def _pass_filtered(self) -> None:
         """Settle what no filter let through as far as everything before it is settled."""

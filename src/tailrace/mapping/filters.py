@@ -1,8 +1,11 @@
-"""Filter criteria: which records of a stream an event source mapping lets through, as AWS asks it of the records of a Lambda event.
+"""Filter criteria: which records of a stream an event source mapping lets through, as AWS asks it of the
+records of a Lambda event.
 
-Theory of operation: patterns ask for a few members of a record. Those that stand in its head are asked first; an image is decoded only
-for a rule whose head has matched, and only the parts that some pattern names are built.
-Rules of this file: pure; judging never raises. Called by settings, by worker/worker.py and by simulation. Source: semantics §2.11.
+Theory of operation: patterns ask for a few members of a record. Those that stand in its head are asked first;
+an image is decoded only for a rule whose head has matched, and only the parts that some pattern names are
+built.
+Rules of this file: pure; judging never raises. Called by settings, by worker/worker.py and by simulation.
+Source: semantics §2.11.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -86,8 +89,11 @@ class RecordFilter:
     ) -> None:
         names = {name for pattern in patterns for name in pattern.names}
         self._constant: dict[str, Any] = {
-            "eventVersion": "1.1", "eventSource": "aws:dynamodb", "awsRegion": region, "eventSourceARN": stream_arn,
-        }  # fmt: skip
+            "eventVersion": "1.1",
+            "eventSource": "aws:dynamodb",
+            "awsRegion": region,
+            "eventSourceARN": stream_arn,
+        }
         self._head = _named(HEAD, names)
         self._body = _named(body_parts(view_type), names, "dynamodb.")
         self._rules = [

@@ -1,11 +1,13 @@
-"""What waits: for a batch, and how one is taken out of it; and behind a held key, one that a batch touches which is not settled.
+"""What waits: for a batch, and how one is taken out of it; and behind a held key, one that a batch touches
+which is not settled.
 
-Theory of operation. A batch keeps its keys from every other one until it is settled, so what it takes is what others cannot work on. It takes
-its share of the *keys* that wait, not of the records: with fewer keys than free slots every key has a batch of its own, as long as the
-key's run is, and with many keys a small backlog still keeps every slot busy (guided self-scheduling).
-Rules of this file: what waits stays in reading order, so that every slice of it is a batch; keys are counted only where batches share. A key is
-released when the last record of it in any batch is settled or put back; what waited behind it is then returned, to go to the front. Called by keys.py
-and contiguous.py.
+Theory of operation. A batch keeps its keys from every other one until it is settled, so what it takes is what
+others cannot work on. It takes its share of the *keys* that wait, not of the records: with fewer keys than
+free slots every key has a batch of its own, as long as the key's run is, and with many keys a small backlog
+still keeps every slot busy (guided self-scheduling).
+Rules of this file: what waits stays in reading order, so that every slice of it is a batch; keys are counted
+only where batches share. A key is released when the last record of it in any batch is settled or put back;
+what waited behind it is then returned, to go to the front. Called by keys.py and contiguous.py.
 """
 
 from bisect import insort
@@ -24,7 +26,9 @@ by_sequence: Final = attrgetter("sequence")
 
 
 class Held(Struct):
-    """One held key: how many records of it are in batches, and those that wait behind them, in reading order."""
+    """One held key: how many records of it are in batches, and those that wait behind them, in reading
+    order.
+    """
 
     count: int = 0
     behind: list[ChangeRecord] = field(default_factory=list)
@@ -96,7 +100,9 @@ class HeldKeys:
         return freed
 
     def next_of(self, records: Sequence[ChangeRecord], settings: MappingSettings) -> list[ChangeRecord]:
-        """These records of one key are settled, and more than a batch waits behind them: the next batch, which holds the key."""
+        """These records of one key are settled, and more than a batch waits behind them: the next batch,
+        which holds the key.
+        """
         key = records[0].key
         held = self._keys[key]
         behind = held.behind
@@ -110,7 +116,9 @@ class HeldKeys:
         return taken
 
     def put_back(self, records: Sequence[ChangeRecord]) -> list[ChangeRecord]:
-        """These records leave their batches undelivered; returns those that wait for no key, and what waited behind them."""
+        """These records leave their batches undelivered; returns those that wait for no key, and what waited
+        behind them.
+        """
         freed = [waiting for record in records for waiting in self._let_go(record)]
         for record in records:
             held = self._keys.get(record.key)
@@ -121,7 +129,9 @@ class HeldKeys:
         return freed
 
     def move_behind(self, records: Iterable[ChangeRecord]) -> None:
-        """Records of batches whose key steps aside wait behind it: above the bound too, they were taken already."""
+        """Records of batches whose key steps aside wait behind it: above the bound too, they were taken
+        already.
+        """
         for record in records:
             held = self._keys[record.key]
             held.count -= 1
@@ -134,11 +144,15 @@ class HeldKeys:
 
 
 LOOK: Final = 128
-"""So many records of keys that are left to others are passed over for nothing, and again for each that is taken: it bounds what a batch costs."""
+"""So many records of keys that are left to others are passed over for nothing, and again for each that is
+taken: it bounds what a batch costs.
+"""
 
 
 class Pending:
-    """Records that are in no batch, in reading order. Shape: `shares` says that several batches run at once, and keys are counted."""
+    """Records that are in no batch, in reading order. Shape: `shares` says that several batches run at once,
+    and keys are counted.
+    """
 
     __slots__ = ("_counts", "_shares", "records")
 
@@ -179,14 +193,18 @@ class Pending:
         return taken
 
     def take_share(self, held: HeldKeys, settings: MappingSettings, most: int) -> list[ChangeRecord]:
-        """The records of one batch: of one part in `concurrency` of the keys that wait, unless a window asks for full batches."""
+        """The records of one batch: of one part in `concurrency` of the keys that wait, unless a window asks
+        for full batches.
+        """
         most_keys = most
         if settings.concurrency > 1 and not settings.batching_window_ms:
             most_keys = max(settings.keys_at_once, -(-self.keys // settings.concurrency))
         return self.take(held, most=most, most_keys=most_keys, most_bytes=settings.batch_bytes)
 
     def take(self, held: HeldKeys, *, most: int, most_keys: int, most_bytes: int) -> list[ChangeRecord]:
-        """The first records of at most so many free keys. Records of held keys go behind them, up to the bound of one key."""
+        """The first records of at most so many free keys. Records of held keys go behind them, up to the
+        bound of one key.
+        """
         taken: list[ChangeRecord] = []
         left: list[ChangeRecord] = []
         keys: set[bytes] = set()

@@ -1,8 +1,10 @@
-"""Order as AWS Lambda keeps it: a shard is split into lanes by partition key, a failing batch blocks its lane.
+"""Order as AWS Lambda keeps it: a shard is split into lanes by partition key, a failing batch blocks its
+lane.
 
-Rules of this file: at most one batch of a lane is at the sink; what a failed batch left over (`_stack`, the next one on
-top, so bisecting goes depth first) is sent before anything new. With tumbling windows a shard is one lane, and the window's state
-moves together with what it was made of. Source: semantics §2.3 to §2.7, §2.9. Called by shard.py.
+Rules of this file: at most one batch of a lane is at the sink; what a failed batch left over (`_stack`, the
+next one on top, so bisecting goes depth first) is sent before anything new. With tumbling windows a shard is
+one lane, and the window's state moves together with what it was made of. Source: semantics §2.3 to §2.7,
+§2.9. Called by shard.py.
 """
 
 from collections.abc import Sequence, Set
@@ -33,12 +35,26 @@ class Lane:
     """One lane: records that wait, batches to be sent again, the batch at the sink."""
 
     __slots__ = (
-        "_breaker", "_held", "_numbers", "_settings", "_settlement", "_stack", "at_sink", "pending", "tumbling", "window",
-    )  # fmt: skip
+        "_breaker",
+        "_held",
+        "_numbers",
+        "_settings",
+        "_settlement",
+        "_stack",
+        "at_sink",
+        "pending",
+        "tumbling",
+        "window",
+    )
 
     def __init__(
-        self, settings: MappingSettings, settlement: Settlement, breaker: Breaker, numbers: Numbers, held: Set[bytes]
-    ) -> None:  # fmt: skip
+        self,
+        settings: MappingSettings,
+        settlement: Settlement,
+        breaker: Breaker,
+        numbers: Numbers,
+        held: Set[bytes],
+    ) -> None:
         self._settings = settings
         self._held = held
         self._settlement = settlement
@@ -96,7 +112,9 @@ class Lane:
         return bool(self._stack) and self._stack[-1].is_final
 
     def _takes_over_age(self, work: Work, now: Now) -> bool:
-        """Discard what is too old of a batch that is to be sent again; returns whether anything is left of it."""
+        """Discard what is too old of a batch that is to be sent again; returns whether anything is left of
+        it.
+        """
         if work.is_final:
             if not work.final_is_too_old(self._settings, now):
                 return True
@@ -175,7 +193,9 @@ class Lane:
         self._settlement.settle(records, "handled")
 
     def _give_up(self, entries: Sequence[GivenUp]) -> None:
-        """Records that a batch was tried with are discarded; their window stays open with the state of the last success."""
+        """Records that a batch was tried with are discarded; their window stays open with the state of the
+        last success.
+        """
         if self.tumbling is not None:
             self._settlement.window = self.tumbling.current
         self._settlement.give_up(entries)
@@ -189,7 +209,9 @@ class Lane:
         self._settlement.window = self.tumbling.current
 
     def _send_rest(self, records: Sequence[ChangeRecord], failure: Failure, now: Now) -> None:
-        """Progress was made: the rest, whole, is a new batch with a fresh budget, sent at once unless the sink is out."""
+        """Progress was made: the rest, whole, is a new batch with a fresh budget, sent at once unless the
+        sink is out.
+        """
         rest = Work(records, self._numbers.request())
         rest.failed(failure, now)
         rest.ready_ms = now.monotonic_ms + failure.retry_after_ms

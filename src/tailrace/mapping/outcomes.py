@@ -19,7 +19,8 @@ class FailureKind(Enum):
 class Failure(Struct, frozen=True):
     """One failure: its kind, the least time to wait, and words for people.
 
-    Shape:   `final` says of a record that it will be refused whenever it comes: it is given up at once, with attempts to spare.
+    Shape:   `final` says of a record that it will be refused whenever it comes: it is given up at once, with
+             attempts to spare.
     """
 
     kind: FailureKind = FailureKind.RECORD
@@ -30,7 +31,9 @@ class Failure(Struct, frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """Every record of the batch was accepted. Shape: `state` is the JSON object that a function returned for its tumbling window."""
+    """Every record of the batch was accepted. Shape: `state` is the JSON object that a function returned for
+    its tumbling window.
+    """
 
     state: bytes | None = None
 
@@ -38,8 +41,8 @@ class Written(Struct, frozen=True):
 class Failed(Struct, frozen=True):
     """Some records failed, by their index in the batch; `whole` when the sink cannot tell them apart.
 
-    Guarantee: after a failed record, later records *of the same key* in the batch were not attempted; a sink that
-    cannot promise this answers `whole` or `FailedFrom`.
+    Guarantee: after a failed record, later records *of the same key* in the batch were not attempted; a sink
+               that cannot promise this answers `whole` or `FailedFrom`.
     """
 
     failures: Mapping[int, Failure] = field(default_factory=dict)
@@ -47,7 +50,8 @@ class Failed(Struct, frozen=True):
 
 
 class FailedFrom(Struct, frozen=True):
-    """Everything before `index` was accepted, everything from it on is to be sent again (Lambda's lowest number).
+    """Everything before `index` was accepted, everything from it on is to be sent again (Lambda's lowest
+    number).
 
     Shape:   `state` as in Written: of the records that were accepted.
     """

@@ -1,14 +1,18 @@
-"""How fast a sink is written to: slower by the share that it refuses, not to one record at a time; in an outage not at all, but for one probe.
+"""How fast a sink is written to: slower by the share that it refuses, not to one record at a time; in an
+outage not at all, but for one probe.
 
-Theory of operation. Each answer says how many records were accepted and how many refused for the other side's sake (throttled, unavailable). The pace,
-in batches at once, goes down by half of the refused share for every round that is answered, and up by a tenth of the concurrency for what was
-accepted of it (AIMD), so that it settles where the two are level: at a tenth refused nothing is slower, at half refused it is a fifth as fast. Below one batch at
-once there are pauses between batches. A batch of which nothing is accepted is a doubt: small batches ask whether anything gets
-through; when they are refused too, or when nothing ever got through, it is an outage, which is the breaker's. What was refused
-waits a moment, longer each time, and then goes with others again: a batch of one for each would be a storm of small calls.
-The breaker: an outage is not poison, and poison is no outage. Only what the sink or a typed error says (throttled, unavailable) is one, however many
-keys a code error hits. Closed: everything starts. Open: nothing does. Half-open: the waiting time has passed, one probe may start; its success closes
-the breaker, and so does a failure of the record itself: then the sink is there.
+Theory of operation. Each answer says how many records were accepted and how many refused for the other side's
+sake (throttled, unavailable). The pace, in batches at once, goes down by half of the refused share for every
+round that is answered, and up by a tenth of the concurrency for what was accepted of it (AIMD), so that it
+settles where the two are level: at a tenth refused nothing is slower, at half refused it is a fifth as fast.
+Below one batch at once there are pauses between batches. A batch of which nothing is accepted is a doubt:
+small batches ask whether anything gets through; when they are refused too, or when nothing ever got through,
+it is an outage, which is the breaker's. What was refused waits a moment, longer each time, and then goes with
+others again: a batch of one for each would be a storm of small calls. The breaker: an outage is not poison,
+and poison is no outage. Only what the sink or a typed error says (throttled, unavailable) is one, however
+many keys a code error hits. Closed: everything starts. Open: nothing does. Half-open: the waiting time has
+passed, one probe may start; its success closes the breaker, and so does a failure of the record itself: then
+the sink is there.
 Rules of this file: pure; numbers in, numbers out. Called by shard.py and the flows. Source: growth §2.10.
 """
 
@@ -25,7 +29,9 @@ from tailrace.streams.record import ChangeRecord
 
 
 class Breaker:
-    """One mapping's view of its sink, from one shard. Shape: `error` is what the last outage said. Units: ready_ms monotonic."""
+    """One mapping's view of its sink, from one shard. Shape: `error` is what the last outage said. Units:
+    ready_ms monotonic.
+    """
 
     __slots__ = ("_openings", "_settings", "error", "probing", "ready_ms")
 
@@ -53,7 +59,9 @@ class Breaker:
             self._close()
 
     def failed(self, failure: Failure, now: Now, *, is_probe: bool, is_outage: bool = True) -> None:
-        """The sink refused a record or a batch. `is_outage`: nothing gets through; what gets less than everything is slowed down by pace.py."""
+        """The sink refused a record or a batch. `is_outage`: nothing gets through; what gets less than
+        everything is slowed down by pace.py.
+        """
         if self._settings is None:
             return
         if failure.kind not in OUTAGES:
@@ -79,22 +87,38 @@ class Breaker:
 STEP: Final = 0.1
 """So much of the concurrency is added in a round that is accepted whole."""
 ROUND: Final = 10
-"""So many calls make a round, for each batch at once, where batches are smaller than that: one call says little."""
+"""So many calls make a round, for each batch at once, where batches are smaller than that: one call says
+little.
+"""
 LOWEST: Final = 1 / 32
 """In batches at once: never slower than one that runs for a 32nd of the time."""
 LONGEST_PAUSE_MS: Final = 1_000
 CHECKS: Final = 3
 """So many small batches in a row must be refused whole before it is an outage."""
 FIRST_DELAY_MS: Final = 50
-"""How soon a record that was refused beside others that were accepted comes again, at first: it is the pace that slows down."""
+"""How soon a record that was refused beside others that were accepted comes again, at first: it is the pace
+that slows down.
+"""
 
 
 class Pace:
-    """How many batches may be at the sink. Units: `ready_ms` monotonic, before which none begins; `_at_once` batches, a fraction below one."""
+    """How many batches may be at the sink. Units: `ready_ms` monotonic, before which none begins; `_at_once`
+    batches, a fraction below one.
+    """
 
     __slots__ = (
-        "_at_once", "_backoff", "_begun_ms", "_checks", "_has_accepted", "_in_doubt", "_refusals", "_serial", "_settings", "_waiting", "ready_ms",
-    )  # fmt: skip
+        "_at_once",
+        "_backoff",
+        "_begun_ms",
+        "_checks",
+        "_has_accepted",
+        "_in_doubt",
+        "_refusals",
+        "_serial",
+        "_settings",
+        "_waiting",
+        "ready_ms",
+    )
 
     def __init__(self, settings: MappingSettings) -> None:
         self._settings = settings
@@ -127,7 +151,9 @@ class Pace:
         return self._in_doubt
 
     def answered(self, accepted: int, refused: int, now: Now, *, is_check: bool) -> bool:
-        """A batch was answered: so many records accepted, so many refused for the other side's sake. Returns: whether it is an outage."""
+        """A batch was answered: so many records accepted, so many refused for the other side's sake. Returns:
+        whether it is an outage.
+        """
         if accepted or not refused:  # what says something about a record is there
             self._has_accepted = self._has_accepted or bool(accepted)
             self._in_doubt, self._checks = False, 0
@@ -148,7 +174,9 @@ class Pace:
                 self._refusals.pop(record.key, None)
 
     def takes(self, work: Work, failure: Failure, now: Now, *, is_open: bool) -> bool:
-        """Let a batch wait that was refused for the other side's sake and has used up no attempt, to be taken apart again; False: it is another."""
+        """Let a batch wait that was refused for the other side's sake and has used up no attempt, to be taken
+        apart again; False: it is another.
+        """
         if failure.kind not in OUTAGES or work.attempts or self._settings.breaker is None:
             return False
         times = 0

@@ -1,8 +1,9 @@
 """Parked keys as the machine sees them: which keys wait durably, and what is on its way to wait behind them.
 
-Rules of this file: a record is settled as parked only when the state store has said so; of one key at most one Park is outstanding,
-in order. The machine never unparks by itself: a key is free again when the redriver says so (Redriven), or when a Park finds that it
-was unparked meanwhile. Called by keys.py and shard.py. Source: architecture §5.3.
+Rules of this file: a record is settled as parked only when the state store has said so; of one key at most
+one Park is outstanding, in order. The machine never unparks by itself: a key is free again when the redriver
+says so (Redriven), or when a Park finds that it was unparked meanwhile. Called by keys.py and shard.py.
+Source: architecture §5.3.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,9 @@ from tailrace.streams.version import NOTHING, Version
 
 
 class ParkedKey(Struct):
-    """One parked key. Shape: `first` to `tail` are durable, `count` of them; `queue` is not yet, `going` of it is asked for."""
+    """One parked key. Shape: `first` to `tail` are durable, `count` of them; `queue` is not yet, `going` of
+    it is asked for.
+    """
 
     first: Version
     tail: Version = NOTHING
@@ -55,7 +58,8 @@ class Parking:
         """The bound that is reached, in words."""
         for key in self.full:
             return (
-                f"a parked key has {self.keys[key].count} changes waiting, and max_per_key is {self._settings.max_per_key}: "
+                f"a parked key has {self.keys[key].count} changes waiting, and max_per_key is "
+                f"{self._settings.max_per_key}: "
                 "`tailrace dlq ls` shows it, `tailrace dlq redrive` puts it back"
             )
         return None
@@ -64,7 +68,7 @@ class Parking:
         """Whether a failing key may be parked."""
         return key in self.keys or len(self.keys) < self._settings.max_keys
 
-    # ---- what is to be parked ------------------------------------------------------------------------------------
+    # ---- what is to be parked ------------------------------------------------------------------------------
 
     def add(self, entry: GivenUp) -> None:
         """Park this record; its key is parked from now on."""
@@ -90,7 +94,8 @@ class Parking:
             elif record.version > parked.tail:
                 self.add(GivenUp(record, "KeyParked", 0, None, 0, 0))
             else:
-                # Read again after a restart. Before the first parked one, all of a key was handled: its order says so.
+                # Read again after a restart. Before the first parked one, all of a key was handled: its order
+                # says so.
                 self._settlement.settle([record], "parked" if record.version >= parked.first else "handled")
         return others
 
@@ -108,8 +113,8 @@ class Parking:
             self._ready[key] = None
 
     def start(self, is_held: Callable[[bytes], bool]) -> list[ParkKey]:
-        """Every Park that may be asked for now: not before the key's earlier dead letters are saved, and not while changes of
-        it are in halves of batches that were not looked at since.
+        """Every Park that may be asked for now: not before the key's earlier dead letters are saved, and not
+        while changes of it are in halves of batches that were not looked at since.
         """
         if not self._ready or self._settlement.has_unsaved_letters:
             return []
@@ -123,7 +128,7 @@ class Parking:
             commands.append(ParkKey(self._id, key, tuple(parked.queue[: parked.going])))
         return commands
 
-    # ---- what came of it -------------------------------------------------------------------------------------------
+    # ---- what came of it -----------------------------------------------------------------------------------
 
     def done(self, id: int, *, is_free: bool) -> list[ChangeRecord]:
         """The state store has answered; returns the records that wait for no key any more."""
@@ -146,7 +151,9 @@ class Parking:
         self._sort_out(key, self.keys[key])
 
     def redriven(self, key: bytes, version: Version) -> list[ChangeRecord]:
-        """The redriver unparked a key. What it did not know of decides itself: a Park on its way, or a later parking."""
+        """The redriver unparked a key. What it did not know of decides itself: a Park on its way, or a later
+        parking.
+        """
         parked = self.keys.get(key)
         if parked is None or parked.going or parked.tail > version or self._is_new(parked):
             return []

@@ -1,13 +1,15 @@
-"""One read for many mappings: what was read of a shard is kept, within a byte budget, for those who come to it later.
+"""One read for many mappings: what was read of a shard is kept, within a byte budget, for those who come to
+it later.
 
-Theory of operation. The *head* holds the records that were read last; whoever stands in it or at its end reads from it, so that handlers
-of any number cost one read. Who has fallen behind the head reads through one *catch-up* place, which those behind share: a shard never
-has more than two readers. Records that every mapping has passed are let go; the oldest go when the budget is used up, and who still
-needed them has fallen behind. Nobody waits for anybody: a slow mapping costs the others nothing but its catch-up reads.
+Theory of operation. The *head* holds the records that were read last; whoever stands in it or at its end
+reads from it, so that handlers of any number cost one read. Who has fallen behind the head reads through one
+*catch-up* place, which those behind share: a shard never has more than two readers. Records that every
+mapping has passed are let go; the oldest go when the budget is used up, and who still needed them has fallen
+behind. Nobody waits for anybody: a slow mapping costs the others nothing but its catch-up reads.
 
-Rules of this file: no waiting and no reading: `page` answers from what is there, `place` says which of the two reads has to be made, `add`
-takes what it found. A page that names a gap is never shared: the gap is said to each reader by the source itself. Driven by
-runtime/reading.py.
+Rules of this file: no waiting and no reading: `page` answers from what is there, `place` says which of the
+two reads has to be made, `add` takes what it found. A page that names a gap is never shared: the gap is said
+to each reader by the source itself. Driven by runtime/reading.py.
 """
 
 from bisect import bisect_right
@@ -24,7 +26,9 @@ _sequence = attrgetter("sequence")
 
 
 class Budget:
-    """Bytes that all rings of a worker share. Units: bytes of images and keys, as `size_bytes` counts them."""
+    """Bytes that all rings of a worker share. Units: bytes of images and keys, as `size_bytes` counts
+    them.
+    """
 
     __slots__ = ("rings", "total_bytes")
 
@@ -95,7 +99,8 @@ def _within(records: list[ChangeRecord], most_bytes: int) -> list[ChangeRecord]:
 class SharedRead:
     """What was read of one shard, for all its mappings.
 
-    Shape:   `positions` is the position each mapping asked for last. Units: positions are sequence numbers, as `Read.after`.
+    Shape:   `positions` is the position each mapping asked for last. Units: positions are sequence numbers,
+             as `Read.after`.
     """
 
     __slots__ = ("_behind", "_budget", "_head", "positions")

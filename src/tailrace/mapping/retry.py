@@ -1,6 +1,7 @@
 """What to do after a failure: one pure decision, and how long to wait.
 
-Rules of this file: numbers in, a decision out; nobody else compares attempts with limits. Called by the flows.
+Rules of this file: numbers in, a decision out; nobody else compares attempts with limits. Called by the
+flows.
 """
 
 from typing import Final, TypeAlias
@@ -28,7 +29,9 @@ class Split(Struct, frozen=True):
 
 
 class GiveUp(Struct, frozen=True):
-    """Do not try again. It is never waited for: the last failure decides at once, or one that cannot get better."""
+    """Do not try again. It is never waited for: the last failure decides at once, or one that cannot get
+    better.
+    """
 
 
 Decision: TypeAlias = RetryAfter | Split | GiveUp
@@ -45,8 +48,8 @@ def after_failure(
 ) -> Decision:
     """Decide about a batch of `size` records that failed as a whole.
 
-    Shape:   `attempts` were used up, this one included; `outages` failures of the sink came in a row, this one
-             included; `probing`: the breaker was open, so this failure says nothing about the record.
+    Shape:   `attempts` were used up, this one included; `outages` failures of the sink came in a row, this
+             one included; `probing`: the breaker was open, so this failure says nothing about the record.
     Source:  semantics §2.5.
     """
     is_slow = failure.kind is FailureKind.TIMEOUT and settings.order == "shard" and size == 1  # no refusal

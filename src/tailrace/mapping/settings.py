@@ -1,8 +1,8 @@
 """The settings of one mapping, with their bounds.
 
-Rules of this file: AWS's names where AWS has one, in snake case, units last. `for_lambda` has AWS's defaults exactly;
-the class's own defaults are the safe ones of Python names. A wrong value is refused when the mapping is made, in a
-text that names the setting, the value and the bound.
+Rules of this file: AWS's names where AWS has one, in snake case, units last. `for_lambda` has AWS's defaults
+exactly; the class's own defaults are the safe ones of Python names. A wrong value is refused when the mapping
+is made, in a text that names the setting, the value and the bound.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,9 +17,13 @@ from tailrace.patterns.pattern import Pattern
 from tailrace.streams.record import ChangeRecord, ViewType
 
 Order: TypeAlias = Literal["key", "lane", "shard"]
-"""A failing key steps aside; a failing batch blocks its lane (Lambda); a whole shard goes in sequence, without holes."""
+"""A failing key steps aside; a failing batch blocks its lane (Lambda); a whole shard goes in sequence,
+without holes.
+"""
 OnFailure: TypeAlias = Literal["park", "block", "discard", "drop"]
-"""After the last attempt: the key waits, the shard waits, a dead letter is kept and the key goes on, nothing is kept."""
+"""After the last attempt: the key waits, the shard waits, a dead letter is kept and the key goes on, nothing
+is kept.
+"""
 INFINITE: Final = -1
 LARGEST: Final = 1_000_000_000
 """A bound for what has no natural one: it only catches slips such as microseconds given as milliseconds."""
@@ -58,8 +62,9 @@ class BreakerSettings(Struct, frozen=True):
 class MappingSettings(Struct, frozen=True):
     """Everything the machine needs to know. Units: in the names; −1 means without end, as on AWS.
 
-    Shape:   `max_keys` failing keys may stand aside, and as many be parked, each with `max_per_key` later changes; `max_ranges` bounds the settled
-             ranges of one checkpoint. `accepts` must not raise. Source of the bounds: semantics §2.1.
+    Shape:   `max_keys` failing keys may stand aside, and as many be parked, each with `max_per_key` later
+             changes; `max_ranges` bounds the settled ranges of one checkpoint. `accepts` must not raise.
+             Source of the bounds: semantics §2.1.
     """
 
     id: str
@@ -74,13 +79,17 @@ class MappingSettings(Struct, frozen=True):
     batch_bytes: int = 6_000_000
     concurrency: int = 1
     keys_at_once: int = 1
-    """How many keys of one batch the sink works on at the same time: a batch takes no fewer of them to leave some to other batches."""
+    """How many keys of one batch the sink works on at the same time: a batch takes no fewer of them to leave
+    some to other batches.
+    """
     on_failure: OnFailure = "park"
     max_keys: int = 1_024
     max_per_key: int = 1_024
     buffer_records: int = 2_000
     buffer_bytes: int = 128 * 1024 * 1024
-    """No further read while the records that are read and not settled weigh so much; one page may exceed it."""
+    """No further read while the records that are read and not settled weigh so much; one page may exceed
+    it.
+    """
     checkpoint_interval_ms: int = 0
     backoff: Backoff = Backoff()
     breaker: BreakerSettings | None = BreakerSettings()
@@ -91,11 +100,17 @@ class MappingSettings(Struct, frozen=True):
     tumbling_window_ms: int = 0
     """Windows of the records' own time, whose state a function carries on; 0: none. Only with one lane."""
     tumbling_idle_ms: int = 2_000
-    """How long after its end, and after the source was last heard, the window of a shard without news is closed."""
+    """How long after its end, and after the source was last heard, the window of a shard without news is
+    closed.
+    """
     starts_at_end: bool = False
-    """A new mapping begins behind what the stream holds (LATEST), not with its oldest record (TRIM_HORIZON)."""
+    """A new mapping begins behind what the stream holds (LATEST), not with its oldest record
+    (TRIM_HORIZON).
+    """
     max_generations: int = 16
-    """How many of its own changes in one line of descent a handler is called for, before it is paused as a loop."""
+    """How many of its own changes in one line of descent a handler is called for, before it is paused as a
+    loop.
+    """
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -119,13 +134,37 @@ class MappingSettings(Struct, frozen=True):
         """What contradicts a sequence without holes. Source: growth §2.4."""
         stops = self.on_failure == "block"
         for name, is_wrong, reason in (
-            (f"on_failure: {self.on_failure!r}", self.on_failure in ("park", "drop"), "it is 'discard' (a refused record becomes a dead letter) or 'block' (the shard stops at it)"),
-            (f"concurrency: {self.concurrency}", self.concurrency > 1, "one batch of a shard is in flight at a time"),
-            (f"parallelization_factor: {self.parallelization_factor}", self.parallelization_factor > 1, "one batch of a shard is in flight at a time"),
-            (f"maximum_record_age_ms: {self.maximum_record_age_ms}", self.maximum_record_age_ms != INFINITE, "no record is too old to be in sequence"),
-            ("bisect_batch_on_function_error: False", not self.bisect_batch_on_function_error, "a refused record is found by halves"),
-            ("a filter", stops and bool(self.filters or self.accepts is not None), "with on_failure='block' nothing of the shard is left out"),
-        ):  # fmt: skip
+            (
+                f"on_failure: {self.on_failure!r}",
+                self.on_failure in ("park", "drop"),
+                "it is 'discard' (a refused record becomes a dead letter) or 'block' (the shard stops at it)",
+            ),
+            (
+                f"concurrency: {self.concurrency}",
+                self.concurrency > 1,
+                "one batch of a shard is in flight at a time",
+            ),
+            (
+                f"parallelization_factor: {self.parallelization_factor}",
+                self.parallelization_factor > 1,
+                "one batch of a shard is in flight at a time",
+            ),
+            (
+                f"maximum_record_age_ms: {self.maximum_record_age_ms}",
+                self.maximum_record_age_ms != INFINITE,
+                "no record is too old to be in sequence",
+            ),
+            (
+                "bisect_batch_on_function_error: False",
+                not self.bisect_batch_on_function_error,
+                "a refused record is found by halves",
+            ),
+            (
+                "a filter",
+                stops and bool(self.filters or self.accepts is not None),
+                "with on_failure='block' nothing of the shard is left out",
+            ),
+        ):
             if is_wrong:
                 raise SettingsError(f"{name} is not allowed with order='shard'; {reason}")
 
@@ -133,9 +172,13 @@ class MappingSettings(Struct, frozen=True):
         """Source: semantics §2.9 ("Not with ParallelizationFactor >1 and not with filters")."""
         for name, is_wrong, reason in (
             (f"order={self.order!r}", self.order != "lane", "windows belong to functions"),
-            (f"ParallelizationFactor {self.parallelization_factor}", self.parallelization_factor > 1, "a tumbling window needs ParallelizationFactor 1"),
+            (
+                f"ParallelizationFactor {self.parallelization_factor}",
+                self.parallelization_factor > 1,
+                "a tumbling window needs ParallelizationFactor 1",
+            ),
             ("FilterCriteria", bool(self.filters), "a tumbling window takes every record"),
-        ):  # fmt: skip
+        ):
             if is_wrong:
                 seconds = self.tumbling_window_ms // 1_000
                 raise SettingsError(
@@ -160,16 +203,20 @@ class MappingSettings(Struct, frozen=True):
     def for_lambda(cls, id: str, **changes: object) -> Self:
         """AWS's own defaults: unlimited retries, no bisect, one lane that a failing batch blocks. No breaker.
 
-        Shape:   `changes` by AWS's names (`BatchSize=10`, `FilterCriteria={…}`, …) or by ours; `pattern_dialect="event-bus"` lets
-                 filters use wildcard, cidr and the like too, which a mapping on AWS refuses.
+        Shape:   `changes` by AWS's names (`BatchSize=10`, `FilterCriteria={…}`, …) or by ours;
+                 `pattern_dialect="event-bus"` lets filters use wildcard, cidr and the like too, which a
+                 mapping on AWS refuses.
         Raises:  SettingsError.
         Source:  semantics §2.1.
         """
         known = set(cls.__struct_fields__)
         values: dict[str, Any] = {
-            "order": "lane", "maximum_retry_attempts": INFINITE, "bisect_batch_on_function_error": False, "breaker": None,
+            "order": "lane",
+            "maximum_retry_attempts": INFINITE,
+            "bisect_batch_on_function_error": False,
+            "breaker": None,
             "on_failure": "discard",
-        }  # fmt: skip
+        }
         dialect = changes.pop("pattern_dialect", "mapping")
         if dialect not in ("mapping", "event-bus"):
             raise SettingsError(

@@ -1,10 +1,12 @@
-"""The ledger of settlement: what came to which end since the last checkpoint, and what the next one must save.
+"""The ledger of settlement: what came to which end since the last checkpoint, and what the next one must
+save.
 
-Theory of operation: below the low watermark every record of the shard is settled, above it compact ranges are. Records are counted by *ordinals*, their
-places in reading order, so that two settled neighbours are one range whatever the gap between their sequence numbers; the work is done per run.
-Rules of this file: a record counts as settled only together with its checkpoint; what a failed checkpoint carried is
-carried again by the next one. Read = handled + filtered + parked + discarded + dropped once everything is settled. Called by shard.py and
-by the flows.
+Theory of operation: below the low watermark every record of the shard is settled, above it compact ranges
+are. Records are counted by *ordinals*, their places in reading order, so that two settled neighbours are one
+range whatever the gap between their sequence numbers; the work is done per run.
+Rules of this file: a record counts as settled only together with its checkpoint; what a failed checkpoint
+carried is carried again by the next one. Read = handled + filtered + parked + discarded + dropped once
+everything is settled. Called by shard.py and by the flows.
 """
 
 from bisect import bisect_left, bisect_right
@@ -30,17 +32,27 @@ from tailrace.streams.version import NOTHING, Version
 class Watermark:
     """What is settled of one shard.
 
-    Shape:   `position` is the last sequence number read; `_sequences` are those read above the watermark, the first of
-             them has the ordinal `_base`; `_starts`/`_ends` are the settled spans of ordinals, half open, disjoint and
-             never touching; `_restored` are ranges of the checkpoint at the start, kept until the watermark
-             has passed them (their records may be trimmed meanwhile and never be read again).
-    Units:   created_ms, read_ms since the epoch: when the last record at or below the watermark, and the last one read, were
-             written; 0: not known.
+    Shape:   `position` is the last sequence number read; `_sequences` are those read above the watermark, the
+             first of them has the ordinal `_base`; `_starts`/`_ends` are the settled spans of ordinals, half
+             open, disjoint and never touching; `_restored` are ranges of the checkpoint at the start, kept
+             until the watermark has passed them (their records may be trimmed meanwhile and never be read
+             again).
+    Units:   created_ms, read_ms since the epoch: when the last record at or below the watermark, and the last
+             one read, were written; 0: not known.
     """
 
     __slots__ = (
-        "_base", "_created_us", "_ends", "_restored", "_sequences", "_starts", "created_ms", "position", "read_ms", "value",
-    )  # fmt: skip
+        "_base",
+        "_created_us",
+        "_ends",
+        "_restored",
+        "_sequences",
+        "_starts",
+        "created_ms",
+        "position",
+        "read_ms",
+        "value",
+    )
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.value = self.position = checkpoint.watermark
@@ -109,7 +121,9 @@ class Watermark:
         return settled, fresh
 
     def spans(self, records: Sequence[ChangeRecord]) -> Iterator[tuple[int, int]]:
-        """The spans of ordinals of these records, which are in reading order. One step when they are neighbours."""
+        """The spans of ordinals of these records, which are in reading order. One step when they are
+        neighbours.
+        """
         if not records:
             return
         start, last = self.ordinal(records[0].sequence), self.ordinal(records[-1].sequence)
@@ -127,7 +141,9 @@ class Watermark:
         yield start, end + base
 
     def ordinal(self, sequence: int, low: int = 0) -> int:
-        """The place of a record in reading order. Raises: InternalError when it is settled below the watermark."""
+        """The place of a record in reading order. Raises: InternalError when it is settled below the
+        watermark.
+        """
         index = bisect_left(self._sequences, sequence, low)
         if index == len(self._sequences) or self._sequences[index] != sequence:
             raise InternalError(f"record {sequence} is not open above the watermark {self.value}")
@@ -157,7 +173,9 @@ class Watermark:
             ends.insert(place, end)
 
     def advance(self) -> None:
-        """Move the watermark over what is settled. Apart from settle(): spans() needs the ordinals below it until then."""
+        """Move the watermark over what is settled. Apart from settle(): spans() needs the ordinals below it
+        until then.
+        """
         if self._starts and self._starts[0] == self._base:
             end = self._ends.pop(0)
             del self._starts[0]
@@ -209,15 +227,28 @@ class _Saving(Struct):
 class Settlement:
     """Watermark, totals, and what is not saved yet.
 
-    Shape:   `totals` counts records by outcome since the start of this machine; `unsaved` counts those that no durable
-             checkpoint covers; `open_bytes` is what the records weigh that were read and are not settled; `window` is the tumbling
-             window that the settled records have led to; `suspended` is kept with the next checkpoint.
+    Shape:   `totals` counts records by outcome since the start of this machine; `unsaved` counts those that
+             no durable checkpoint covers; `open_bytes` is what the records weigh that were read and are not
+             settled; `window` is the tumbling window that the settled records have led to; `suspended` is
+             kept with the next checkpoint.
     """
 
     __slots__ = (
-        "_given_up", "_lost_between", "_passed", "_reports", "_saved", "_saving", "_windows", "open_bytes", "suspended", "totals",
-        "unsaved", "watched", "watermark", "window",
-    )  # fmt: skip
+        "_given_up",
+        "_lost_between",
+        "_passed",
+        "_reports",
+        "_saved",
+        "_saving",
+        "_windows",
+        "open_bytes",
+        "suspended",
+        "totals",
+        "unsaved",
+        "watched",
+        "watermark",
+        "window",
+    )
 
     def __init__(self, checkpoint: Checkpoint, watched: Iterable[tuple[bytes, Version]] = ()) -> None:
         self.watermark = Watermark(checkpoint)
@@ -274,18 +305,23 @@ class Settlement:
         self.settle([entry.record for entry in given_up], "discarded")
 
     def note_redriven(self, key: bytes, version: Version) -> None:
-        """This change was put back, and handled: it overtakes the older discarded ones of its key, whatever is on its way to be saved."""
+        """This change was put back, and handled: it overtakes the older discarded ones of its key, whatever
+        is on its way to be saved.
+        """
         if version > self.watched.get(key, NOTHING):
             self.watched[key] = self._passed[key] = version
 
     def give_up_window(self, given_up: GivenUpWindow) -> None:
-        """This final invoke will not be tried again; what it would have delivered goes into the next checkpoint's transaction."""
+        """This final invoke will not be tried again; what it would have delivered goes into the next
+        checkpoint's transaction.
+        """
         self._windows.append(given_up)
 
     def lost_to_trim(self, first: int, last: int, until_ms: int) -> None:
         """Nobody can say how many records there were: the source had trimmed them before they were read.
 
-        Units:   until_ms since the epoch: none of them was written later. Where the wall clock was ahead when the mapping began, that is all that is known.
+        Units:   until_ms since the epoch: none of them was written later. Where the wall clock was ahead when
+                 the mapping began, that is all that is known.
         """
         place = self.watermark.end
         self._lost_between[first] = (min(self.watermark.read_ms, until_ms), until_ms)

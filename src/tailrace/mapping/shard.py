@@ -1,13 +1,15 @@
 """THE machine: one per mapping and shard. `commands = machine.step(completion, now)`.
 
-Theory of operation. A record is *read*, then owned by a flow (keys.py, lane.py or contiguous.py) until it is *settled*: handled, filtered,
-parked or discarded. Settling moves the low watermark; a checkpoint saves the watermark, the settled ranges above it, the ledger and
-whatever was given up in one transaction. Each step applies one completion, then asks for everything that became possible:
-batches, a checkpoint, a read, a wake-up, the end. A step costs per batch, never per record.
+Theory of operation. A record is *read*, then owned by a flow (keys.py, lane.py or contiguous.py) until it is
+*settled*: handled, filtered, parked or discarded. Settling moves the low watermark; a checkpoint saves the
+watermark, the settled ranges above it, the ledger and whatever was given up in one transaction. Each step
+applies one completion, then asks for everything that became possible: batches, a checkpoint, a read, a
+wake-up, the end. A step costs per batch, never per record.
 
-Rules of this file: no clock, no randomness, no waiting: time is told, waiting is a Wake. At most one Read, one SaveCheckpoint and
-one Wake are outstanding; every command but a Read or Wake that Stop overtakes is answered. A checkpoint never passes a record that
-is not settled. After Stopped nothing comes. Called by runtime/driver.py, by scenarios and by the simulation.
+Rules of this file: no clock, no randomness, no waiting: time is told, waiting is a Wake. At most one Read,
+one SaveCheckpoint and one Wake are outstanding; every command but a Read or Wake that Stop overtakes is
+answered. A checkpoint never passes a record that is not settled. After Stopped nothing comes. Called by
+runtime/driver.py, by scenarios and by the simulation.
 """
 
 from dataclasses import replace
@@ -56,7 +58,9 @@ from tailrace.streams.version import NOTHING, Version
 
 Phase: TypeAlias = Literal["new", "running", "stopping", "lost", "stopped"]
 PORT_BACKOFF: Final = Backoff(100, 2.0, 10_000)
-"""How a source or state store that fails is asked again. Not a setting: it protects our own ports, not the user's sink."""
+"""How a source or state store that fails is asked again. Not a setting: it protects our own ports, not the
+user's sink.
+"""
 
 
 class Waiting:
@@ -114,7 +118,7 @@ class ShardMachine:
             case _:
                 assert_never(settings.order)
 
-    # ---- what others may see ----------------------------------------------------------------------------------
+    # ---- what others may see -------------------------------------------------------------------------------
 
     @property
     def phase(self) -> Phase:
@@ -138,7 +142,9 @@ class ShardMachine:
 
     @property
     def oldest_unsettled_ms(self) -> int | None:
-        """When the oldest record read and not settled was written (since the epoch): the lag is now minus this."""
+        """When the oldest record read and not settled was written (since the epoch): the lag is now minus
+        this.
+        """
         return self._settlement.watermark.oldest_open_ms
 
     @property
@@ -177,7 +183,9 @@ class ShardMachine:
 
     @property
     def is_finished(self) -> bool:
-        """The shard is closed and every record of it is settled; while a key is kept for the redriver, no shard that continues it may begin."""
+        """The shard is closed and every record of it is settled; while a key is kept for the redriver, no
+        shard that continues it may begin.
+        """
         is_settled = self._closed and self._settlement.watermark.is_complete
         return is_settled and not self._owes_final and not self._kept
 
@@ -200,12 +208,17 @@ class ShardMachine:
             )
         if self._suspension.now is not None:
             return (
-                f"it has paused: no more keys can be parked (max_keys is {self._settings.max_keys}), and the last ones tried all failed with "
-                f"{first_line(self._suspension.now.error)!r}; one change a minute is tried, and another version of the code, or `tailrace resume`, goes on"
+                f"it has paused: no more keys can be parked (max_keys is {self._settings.max_keys}), "
+                f"and the last ones tried all failed with "
+                f"{first_line(self._suspension.now.error)!r}; one change a minute is tried, and "
+                f"another version of the code, or `tailrace resume`, goes on"
             )
         if self._breaker.is_open:
             said = f" ({first_line(self._breaker.error)})" if self._breaker.error else ""
-            return f"{self._settings.id} cannot reach its other side{said}; one change at a time is tried until it answers"
+            return (
+                f"{self._settings.id} cannot reach its other side{said}; one change at a time is tried "
+                f"until it answers"
+            )
         return self._flow.blocked
 
     @property
@@ -214,8 +227,11 @@ class ShardMachine:
         return self._suspension.now
 
     def hold(self, key: bytes) -> bool:
-        """Keep a key from the sink for the redriver, until Released; False when a change of it is on its way."""
-        # A machine that is to start knows of nothing on its way; what continues a finished one may have begun.
+        """Keep a key from the sink for the redriver, until Released; False when a change of it is on its
+        way.
+        """
+        # A machine that is to start knows of nothing on its way; what continues a finished one may have
+        # begun.
         is_kept = self._phase != "new" and not self.is_finished and self._flow.hold(key)
         if is_kept:
             self._kept.add(key)
@@ -225,7 +241,7 @@ class ShardMachine:
         """The last change of a key with dead letters that was handled; 0: none."""
         return self._settlement.watched.get(key, NOTHING)
 
-    # ---- the step ----------------------------------------------------------------------------------------------
+    # ---- the step ------------------------------------------------------------------------------------------
 
     def step(self, completion: Completion, now: Now) -> list[Command]:
         """Apply one completion, then ask for everything that became possible."""
@@ -306,7 +322,8 @@ class ShardMachine:
         self._settlement = Settlement(self._begins_at(start.checkpoint), start.passed)
         if not self._settings.tumbling_window_ms:
             self._settlement.window = None  # it had windows once: what is left of the last one is forgotten
-        # Behind a claim of a discarded change nothing waits yet: only where keys can be parked does anything come to wait there.
+        # Behind a claim of a discarded change nothing waits yet: only where keys can be parked does anything
+        # come to wait there.
         heads = [head for head in start.parked if head.count or self._settings.order == "key"]
         self._parking = Parking(self._settings, self._settlement, heads)
         self._suspension = Suspension(self._settings.max_keys, self._settlement.suspended)
@@ -314,7 +331,9 @@ class ShardMachine:
         self._closed = start.checkpoint.finished
 
     def _begins_at(self, checkpoint: Checkpoint) -> Checkpoint:
-        """What a checkpoint of another order means in this one: only by keys does a mapping pause by itself, and a whole shard knows no ranges."""
+        """What a checkpoint of another order means in this one: only by keys does a mapping pause by itself,
+        and a whole shard knows no ranges.
+        """
         if self._settings.order != "key":
             checkpoint = replace(checkpoint, suspended=None)
         return replace(checkpoint, ranges=()) if self._settings.order == "shard" else checkpoint
@@ -378,7 +397,7 @@ class ShardMachine:
             self._state.failed(failure, now)
             self._settlement.not_saved()
 
-    # ---- what became possible ------------------------------------------------------------------------------------
+    # ---- what became possible ------------------------------------------------------------------------------
 
     def _is_held_back(self) -> bool:
         """Whether starting more would let what a crash repeats grow without bound."""

@@ -1,9 +1,11 @@
 """When a mapping pauses by itself: its parking is full, and all that it tries fails alike.
 
-Rules of this file: pure; it counts distinct keys and compares fingerprints. A code error is no outage: failing keys use their attempts and are parked. Only
-when no more can be parked, and the last `EVIDENCE` distinct keys tried all failed with one fingerprint, going on would only wear out what waits: then waiting
-keys use no attempts, and once a minute one key that was never tried is sampled; its success ends it. A person ends it too, and so does another version of
-the code (runtime/delivering.py). Called by shard.py and keys.py. Source: growth §2.10.
+Rules of this file: pure; it counts distinct keys and compares fingerprints. A code error is no outage:
+failing keys use their attempts and are parked. Only when no more can be parked, and the last `EVIDENCE`
+distinct keys tried all failed with one fingerprint, going on would only wear out what waits: then waiting
+keys use no attempts, and once a minute one key that was never tried is sampled; its success ends it. A person
+ends it too, and so does another version of the code (runtime/delivering.py). Called by shard.py and keys.py.
+Source: growth §2.10.
 """
 
 from collections.abc import Iterable
@@ -34,7 +36,9 @@ class Suspended(Struct, frozen=True):
 
 
 class Suspension:
-    """One mapping in one shard: the evidence, and what follows from it. Shape: `failing` are the last distinct keys that failed alike; `now` is set while it is paused."""
+    """One mapping in one shard: the evidence, and what follows from it. Shape: `failing` are the last
+    distinct keys that failed alike; `now` is set while it is paused.
+    """
 
     __slots__ = ("_fingerprint", "_needed", "failing", "now", "ready_ms", "sampled", "sampling")
 

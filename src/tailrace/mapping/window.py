@@ -1,11 +1,13 @@
 """Tumbling windows of one shard: which window a record falls into, what its state is, when it is over.
 
-Theory of operation. A shard is in one window at a time. It opens with the first batch that is made for it, hands the state that the function
-returned last to the next batch, and is closed by a final invoke without records: when a record of a later window comes first, when the
-shard ends, when nothing more comes after its end, or at once when the state has outgrown its limit. A window that was closed opens again,
-with an empty state, for a record that comes too late: there is no older window to go back to.
+Theory of operation. A shard is in one window at a time. It opens with the first batch that is made for it,
+hands the state that the function returned last to the next batch, and is closed by a final invoke without
+records: when a record of a later window comes first, when the shard ends, when nothing more comes after its
+end, or at once when the state has outgrown its limit. A window that was closed opens again, with an empty
+state, for a record that comes too late: there is no older window to go back to.
 
-Rules of this file: the window's time is the records' own; only idleness asks the clock. Called by lane.py. Source: semantics §2.9.
+Rules of this file: the window's time is the records' own; only idleness asks the clock. Called by lane.py.
+Source: semantics §2.9.
 """
 
 from collections.abc import Sequence
@@ -87,7 +89,9 @@ class TumblingWindow:
         return is_last or (not self._is_deaf and self._idle_until(current, now) <= now.monotonic_ms)
 
     def _idle_until(self, current: WindowState, now: Now) -> int:
-        """When a shard that stays quiet counts as idle: some time after the window's end, and after the last answer of the source."""
+        """When a shard that stays quiet counts as idle: some time after the window's end, and after the last
+        answer of the source.
+        """
         quiet_ms = now.monotonic_ms if self._quiet_ms is None else self._quiet_ms
         return max(quiet_ms, now.monotonic_ms + current.end_ms - now.wall_ms) + self._idle_ms
 
@@ -98,7 +102,9 @@ class TumblingWindow:
         return self._idle_until(self.current, now)
 
     def leading(self, records: Sequence[ChangeRecord], limit: int) -> int:
-        """How many of the first records may be one batch: those before the first one of a later window, at most `limit`."""
+        """How many of the first records may be one batch: those before the first one of a later window, at
+        most `limit`.
+        """
         end_ms = self._of(records[0]).end_ms
         later = (index for index, record in enumerate(records[:limit]) if record.created_ms >= end_ms)
         return next(later, limit)
@@ -111,7 +117,9 @@ class TumblingWindow:
         return WindowState(start_ms, start_ms + self._length_ms)
 
     def told(self, records: Sequence[ChangeRecord]) -> WindowInvoke:
-        """What the invocation with these records is told; the window is open from now on. Without records it is the final one."""
+        """What the invocation with these records is told; the window is open from now on. Without records it
+        is the final one.
+        """
         current = self._of(records[0]) if records else self.current
         assert current is not None
         if current.state is None:

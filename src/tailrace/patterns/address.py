@@ -1,7 +1,8 @@
 """Internet addresses and networks, as the `cidr` operator reads them.
 
-Rules of this file: an address is its family's number of bytes and a number; bits of a network below its mask do not count; text
-that is no address never matches. Called by operators.py and matching.py. Source: event-ruler, `CIDR`.
+Rules of this file: an address is its family's number of bytes and a number; bits of a network below its mask
+do not count; text that is no address never matches. Called by operators.py and matching.py. Source:
+event-ruler, `CIDR`.
 """
 
 import re

@@ -1,4 +1,5 @@
-"""A pattern's JSON as a tree that keeps what JSON readers lose: the text of numbers, the order of members, members given twice.
+"""A pattern's JSON as a tree that keeps what JSON readers lose: the text of numbers, the order of members,
+members given twice.
 
 Rules of this file: no meaning. Objects are `Members`, arrays lists, numbers `Number`. Called by parse.py.
 """

@@ -1,4 +1,5 @@
-"""Finding the leaves that a rule names, and joining them: one field after the other, consistent in their arrays.
+"""Finding the leaves that a rule names, and joining them: one field after the other, consistent in their
+arrays.
 
 Theory of operation: to AWS's engine an event is a list of leaves: a dotted name, a value, and the places of
 the arrays that it lies in. A rule's fields are met in the order of their names; the leaves chosen must not
@@ -80,7 +81,9 @@ def accepts(field: Field, leaves: Sequence[Any]) -> bool:
 
 
 def gather(node: dict[str, Any], steps: Steps, place: int, leaves: list[Any]) -> bool:
-    """Collect the leaves of a name; False: an object or array lies in an array on the way, so they must be joined exactly."""
+    """Collect the leaves of a name; False: an object or array lies in an array on the way, so they must be
+    joined exactly.
+    """
     end = len(steps)
     for key, following in steps[place]:
         child = node.get(key, MISSING)
@@ -99,7 +102,7 @@ def gather(node: dict[str, Any], steps: Steps, place: int, leaves: list[Any]) ->
     return True
 
 
-# ---- arrays of objects --------------------------------------------------------------------------------------------------
+# ---- arrays of objects -------------------------------------------------------------------------------------
 
 
 def located(event: dict[str, Any], steps: Steps) -> list[Leaf]:
@@ -126,7 +129,9 @@ def _locate(value: Any, steps: Steps, place: int, way: Way, within: Membership, 
 
 
 def _matches_exactly(fields: Sequence[Field], event: dict[str, Any]) -> bool:
-    """Field by field, every choice of elements that is possible so far; only arrays that later fields lie in are kept apart."""
+    """Field by field, every choice of elements that is possible so far; only arrays that later fields lie in
+    are kept apart.
+    """
     leaves = [located(event, field.steps) for field in fields]
     reached: list[Membership] = [{}]
     for number, field in enumerate(fields):

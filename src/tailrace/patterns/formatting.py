@@ -1,6 +1,7 @@
 """Rules as the text of a pattern.
 
-Rules of this file: what it writes is read as the same rules. Names stay whole, with their dots. Called by pattern.py.
+Rules of this file: what it writes is read as the same rules. Names stay whole, with their dots. Called by
+pattern.py.
 """
 
 import json

@@ -1,8 +1,9 @@
 """Alternatives as functions: one call says whether a leaf of an event matches any of them.
 
-Rules of this file: a leaf is a string, number, truth or null as JSON readers make them; nothing raises on any value. The engine compares
-strings in their quotes, so a prefix that ends with a quote (a suffix that begins with one) also matches the string that ends there.
-Called by fields.py. Source: semantics §2.11; event-ruler, `ByteMachine`, `EqualsIgnoreCaseParser`.
+Rules of this file: a leaf is a string, number, truth or null as JSON readers make them; nothing raises on any
+value. The engine compares strings in their quotes, so a prefix that ends with a quote (a suffix that begins
+with one) also matches the string that ends there. Called by fields.py. Source: semantics §2.11; event-ruler,
+`ByteMachine`, `EqualsIgnoreCaseParser`.
 """
 
 import re
@@ -33,7 +34,9 @@ QUOTE: Final = '"'
 
 
 def compiled(alternatives: Sequence[Alternative]) -> Test | None:
-    """A function that says whether a leaf matches one of these; None when no leaf ever does (only absence)."""
+    """A function that says whether a leaf matches one of these; None when no leaf ever does (only
+    absence).
+    """
     strings = frozenset(
         each.value for each in alternatives if isinstance(each, Exact) and isinstance(each.value, str)
     )
@@ -78,7 +81,7 @@ def _test(alternative: Alternative) -> Test | None:
             assert_never(alternative)
 
 
-# ---- numbers ------------------------------------------------------------------------------------------------------------
+# ---- numbers -----------------------------------------------------------------------------------------------
 
 
 def _number(number: Number) -> Test:
@@ -114,7 +117,7 @@ def _but(values: tuple[str, ...] | tuple[Number, ...]) -> Test:
     return lambda leaf: not (isinstance(leaf, str) and leaf in strings)
 
 
-# ---- texts --------------------------------------------------------------------------------------------------------------
+# ---- texts -------------------------------------------------------------------------------------------------
 
 
 def _like(alternative: Text | AnyCase | Wildcard) -> Test:
@@ -145,7 +148,9 @@ def _ends(text: str, also: str | None) -> Test:
 
 
 def _any_case(text: str) -> str:
-    """Each character as its lower or its upper form, and no other that some table calls the same (K is not the Kelvin sign)."""
+    """Each character as its lower or its upper form, and no other that some table calls the same (K is not
+    the Kelvin sign).
+    """
     forms = ({character.lower(), character.upper()} for character in text)
     return "".join(f"(?:{'|'.join(map(re.escape, sorted(each)))})" for each in forms)
 
@@ -156,7 +161,9 @@ def _expression(*expressions: str) -> Test:
 
 
 def _wildcard(pieces: tuple[str, ...]) -> Test:
-    """Greedy from the left is enough, and never slow: each piece where it is first found after the one before."""
+    """Greedy from the left is enough, and never slow: each piece where it is first found after the one
+    before.
+    """
     if len(pieces) == 1:
         return _same(*pieces)
     first, *middle, last = pieces

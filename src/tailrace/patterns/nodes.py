@@ -1,7 +1,8 @@
 """What a pattern says, as frozen nodes: alternatives for one field, and rules that name the fields.
 
-Rules of this file: layouts only. A rule's fields are joined by AND, the alternatives of a field by OR, the rules of a pattern by OR.
-Names are whole paths joined by dots: to AWS's engine `{"a.b": …}` and `{"a": {"b": …}}` are one. Made by parse.py.
+Rules of this file: layouts only. A rule's fields are joined by AND, the alternatives of a field by OR, the
+rules of a pattern by OR. Names are whole paths joined by dots: to AWS's engine `{"a.b": …}` and
+`{"a": {"b": …}}` are one. Made by parse.py.
 """
 
 from collections.abc import Mapping
@@ -36,7 +37,9 @@ class AnyCase(Struct, frozen=True):
 
 
 class Wildcard(Struct, frozen=True):
-    """A string of these pieces with anything between them; there is one piece more than there are asterisks."""
+    """A string of these pieces with anything between them; there is one piece more than there are
+    asterisks.
+    """
 
     pieces: tuple[str, ...]
 

@@ -1,7 +1,8 @@
 """Match expressions: `{"prefix": "a"}` and its like, and the words in which AWS's engine refuses them.
 
-Rules of this file: what is wrong is refused in the order in which a reader of the text would meet it. `exactly` is the engine's,
-undocumented. Called by parse.py. Source: semantics §2.11; event-ruler, `JsonRuleCompiler`.
+Rules of this file: what is wrong is refused in the order in which a reader of the text would meet it.
+`exactly` is the engine's, undocumented. Called by parse.py. Source: semantics §2.11; event-ruler,
+`JsonRuleCompiler`.
 """
 
 from collections.abc import Callable, Mapping
@@ -63,7 +64,7 @@ def _string(name: str, value: object) -> str:
     return value
 
 
-# ---- texts --------------------------------------------------------------------------------------------------------------
+# ---- texts -------------------------------------------------------------------------------------------------
 
 
 def _exactly(value: object) -> Alternative:
@@ -115,7 +116,7 @@ def _wildcard(value: object) -> Wildcard:
     return Wildcard(tuple(pieces))
 
 
-# ---- anything-but -------------------------------------------------------------------------------------------------------
+# ---- anything-but ------------------------------------------------------------------------------------------
 
 
 def _anything_but(value: object) -> Alternative:
@@ -179,7 +180,7 @@ def _texts(value: object, reason: str) -> list[str]:
     return texts
 
 
-# ---- numbers, addresses, presence ---------------------------------------------------------------------------------------
+# ---- numbers, addresses, presence --------------------------------------------------------------------------
 
 
 def _comparable(number: Number) -> Number:

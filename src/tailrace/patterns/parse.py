@@ -1,9 +1,11 @@
 """Patterns as rules, and rules as patterns: `parse(format_rules(rules)) == rules`.
 
-Theory of operation: the engine flattens a pattern into rules that map whole dotted names to alternatives; each `$or` multiplies the
-rules that were there before it. When `$or` is not used as the language wants it, the whole pattern is read once more with `$or` as a
-name like any other, for the patterns that are older than it.
-Rules of this file: of a name given twice the last one counts. Called by pattern.py. Source: semantics §2.11; event-ruler.
+Theory of operation: the engine flattens a pattern into rules that map whole dotted names to alternatives;
+each `$or` multiplies the rules that were there before it. When `$or` is not used as the language wants it,
+the whole pattern is read once more with `$or` as a name like any other, for the patterns that are older than
+it.
+Rules of this file: of a name given twice the last one counts. Called by pattern.py. Source: semantics §2.11;
+event-ruler.
 """
 
 from collections.abc import Mapping
@@ -108,4 +110,6 @@ class _Reader:
 
 
 MOST_RULES: Final = 1_000
-"""Combinations of `$or`. Source: EventBridge User Guide, "the number of $or combinations" (1,000 rule combinations)."""
+"""Combinations of `$or`. Source: EventBridge User Guide, "the number of $or combinations" (1,000 rule
+combinations).
+"""

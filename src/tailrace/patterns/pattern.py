@@ -1,7 +1,7 @@
 """A compiled event pattern: what everybody else sees of this package.
 
-Rules of this file: compiling refuses what AWS refuses, in its words; matching never raises. Called by mapping settings, by the Lambda
-API, by tools that test patterns.
+Rules of this file: compiling refuses what AWS refuses, in its words; matching never raises. Called by mapping
+settings, by the Lambda API, by tools that test patterns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,12 +60,13 @@ class Pattern:
 def compile_pattern(pattern: str | bytes | Mapping[str, Any], dialect: Dialect = "mapping") -> Pattern:
     """The pattern behind a text, or behind its decoded JSON.
 
-    Shape:   `dialect` "mapping" takes what filters of event source mappings and pipes have; "event-bus" also wildcard, cidr and
-             anything-but with prefix, suffix, equals-ignore-case or wildcard.
+    Shape:   `dialect` "mapping" takes what filters of event source mappings and pipes have; "event-bus" also
+             wildcard, cidr and anything-but with prefix, suffix, equals-ignore-case or wildcard.
     Raises:  PatternError, with the reason in the words of AWS's engine.
     Source:  semantics §2.11.
 
-    >>> compile_pattern({"eventName": ["INSERT", {"anything-but": "REMOVE"}]}).matches({"eventName": "MODIFY"})
+    >>> changed = compile_pattern({"eventName": ["INSERT", {"anything-but": "REMOVE"}]})
+    >>> changed.matches({"eventName": "MODIFY"})
     True
     >>> compile_pattern('{"a": [{"wildcard": "a*b"}]}', "event-bus").matches({"a": "a-b"})
     True

@@ -1,9 +1,11 @@
 """Every kind of row that the state store holds: whose it is, how its key is made, and what befalls it.
 
-Theory of operation: a key is words joined by `/`, the first names the kind. Whatever goes over rows by kind (`mapping rename`, `mapping drop`,
-rebuilds, `projection drop`, deletions of Lambda's API, forgetting, the audit) reads this registry and has no list of its own.
-Rules of this file: a key is made by `RowKind.key` or `RowKind.prefix` and nowhere else (tests/architecture/test_rows.py); a new kind of row is a line
-here, a section of docs/formats and a row in tests/unit/rows/test_every_kind.py. Source: growth §2.1.
+Theory of operation: a key is words joined by `/`, the first names the kind. Whatever goes over rows by kind
+(`mapping rename`, `mapping drop`, rebuilds, `projection drop`, deletions of Lambda's API, forgetting, the
+audit) reads this registry and has no list of its own.
+Rules of this file: a key is made by `RowKind.key` or `RowKind.prefix` and nowhere else
+(tests/architecture/test_rows.py); a new kind of row is a line here, a section of docs/formats and a row in
+tests/unit/rows/test_every_kind.py. Source: growth §2.1.
 """
 
 from functools import lru_cache
@@ -12,16 +14,21 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 Owner: TypeAlias = Literal["mapping", "app", "shard", "projection", "directory"]
-"""Whose a row is. "shard": the readers' of a shard, for all mappings of the app; "directory": of everybody here."""
+"""Whose a row is. "shard": the readers' of a shard, for all mappings of the app; "directory": of everybody
+here.
+"""
 Expiry: TypeAlias = Literal[
     "never", "with its shard", "with its item", "after two days", "when its windows are closed", "when done",
     "when 10,000 came after it",
 ]  # fmt: skip
-"""What ends a row while its owner lives. "with its item": when the item is free again, or has no dead letters any more."""
+"""What ends a row while its owner lives. "with its item": when the item is free again, or has no dead letters
+any more.
+"""
 
 
 def joined(*words: str) -> str:
-    """Words as one text. A `/` or `%` inside a word is escaped, so that no two lists of words share a text or a prefix.
+    """Words as one text. A `/` or `%` inside a word is escaped, so that no two lists of words share a text or
+    a prefix.
 
     >>> joined("lease", "my/app", "shard-1")
     'lease/my%2Fapp/shard-1'
@@ -50,11 +57,12 @@ def words_of(key: str) -> list[str]:
 class RowKind(Struct, frozen=True):
     """One kind of row.
 
-    Shape:   `format` is the newest that this version writes. A mapping's row has app and mapping id as the first words of its key; with `joint`
-             they are one word, `<app>.<mapping id>`; with `by_field` the key has only the app, and that field says whose it is. `ids` are fields that hold the
-             mapping's id, alone or before a `/`. `holds` says in the plural what of the mapping's work such a row is: when it goes, that was never handled.
-             `outlives` a mapping that Lambda's API deletes: it is for people to redrive or drop. `version_word` is which word of its key is a
-             version, 0: none.
+    Shape:   `format` is the newest that this version writes. A mapping's row has app and mapping id as the
+             first words of its key; with `joint` they are one word, `<app>.<mapping id>`; with `by_field` the
+             key has only the app, and that field says whose it is. `ids` are fields that hold the mapping's
+             id, alone or before a `/`. `holds` says in the plural what of the mapping's work such a row is:
+             when it goes, that was never handled. `outlives` a mapping that Lambda's API deletes: it is for
+             people to redrive or drop. `version_word` is which word of its key is a version, 0: none.
     """
 
     name: str
@@ -106,13 +114,13 @@ def of_mapping(
     )  # fmt: skip
 
 
-# ---- progress of a mapping ---------------------------------------------------------------------------------------------
+# ---- progress of a mapping ---------------------------------------------------------------------------------
 
 CHECKPOINT: Final = of_mapping("checkpoint", format=4, expires="with its shard")
 LEDGER: Final = of_mapping("ledger", format=2, expires="with its shard")
 MARK: Final = of_mapping("mark", format=2, expires="after two days", joint=True)
 
-# ---- what it has not handled -------------------------------------------------------------------------------------------
+# ---- what it has not handled -------------------------------------------------------------------------------
 
 HEAD: Final = of_mapping("head", format=2, expires="with its item", outlives=True)
 PARKED: Final = of_mapping(
@@ -144,7 +152,7 @@ EVACUATION: Final = of_mapping("evacuation", format=2, expires="when done")
 GAP: Final = of_mapping("gap", format=2, expires="never", holds="gaps", version_word=3)
 REDRIVE: Final = of_mapping("redrive", expires="when done", ids=("handler",), by_field="handler")
 
-# ---- its windows -------------------------------------------------------------------------------------------------------
+# ---- its windows -------------------------------------------------------------------------------------------
 
 WINDOW_ITEM: Final = of_mapping("window-item", format=2, expires="when its windows are closed")
 WINDOW_MEMBER: Final = of_mapping("window-member", format=2, expires="when its windows are closed")
@@ -154,16 +162,18 @@ WINDOW_TOUCHED: Final = of_mapping(
 WINDOW_TOLD: Final = of_mapping("window-told", expires="when its windows are closed")
 WINDOW_DAY: Final = of_mapping("window-day", expires="when done")
 
-# ---- what people said of it --------------------------------------------------------------------------------------------
+# ---- what people said of it --------------------------------------------------------------------------------
 
 PAUSE: Final = of_mapping("pause", expires="when done", ids=("id",))
 PAUSE_SEEN: Final = of_mapping("pause-seen", expires="when done")
 RESUMED: Final = of_mapping("resumed", ids=("id",))
 GENERATIONS: Final = of_mapping("generations", ids=("id",))
 MAPPING: Final = of_mapping("mapping", ids=("id",))
-"""Says that the mapping was declared: the last that goes with it, so that whatever removes the others can be repeated."""
+"""Says that the mapping was declared: the last that goes with it, so that whatever removes the others can be
+repeated.
+"""
 
-# ---- of an app and its projections --------------------------------------------------------------------------------------
+# ---- of an app and its projections -------------------------------------------------------------------------
 
 SOURCES: Final = RowKind("sources", "app")
 """The numbers of a table's streams: the generations of its changes."""
@@ -175,7 +185,7 @@ PROJECTION_BUILD: Final = RowKind("projection-build", "projection")
 PROJECTION_ITEM: Final = RowKind("projection-item", "projection", format=2)
 PROJECTION_GROUP: Final = RowKind("projection-group", "projection")
 
-# ---- of a data directory -----------------------------------------------------------------------------------------------
+# ---- of a data directory -----------------------------------------------------------------------------------
 
 LAYOUT: Final = RowKind("layout", "directory")
 """Says that the keys of all rows are as this version makes them."""
@@ -187,12 +197,43 @@ FUNCTION: Final = RowKind("function", "directory")
 KINDS: Final[dict[str, RowKind]] = {
     kind.name: kind
     for kind in (
-        CHECKPOINT, LEDGER, MARK, HEAD, PARKED, DEADLETTER, PASSED, LOST_WINDOW, OUTBOX, EVACUATED, EVACUATION, GAP, REDRIVE,
-        WINDOW_ITEM, WINDOW_MEMBER, WINDOW_TOUCHED, WINDOW_TOLD, WINDOW_DAY, PAUSE, PAUSE_SEEN, RESUMED, GENERATIONS,
-        SOURCES, LEASE, PROJECTION, PROJECTION_BUILDS, PROJECTION_BUILD, PROJECTION_ITEM, PROJECTION_GROUP,
-        LAYOUT, AUDIT, CLOCK, EVENT_SOURCE_MAPPING, FUNCTION, MAPPING,
+        CHECKPOINT,
+        LEDGER,
+        MARK,
+        HEAD,
+        PARKED,
+        DEADLETTER,
+        PASSED,
+        LOST_WINDOW,
+        OUTBOX,
+        EVACUATED,
+        EVACUATION,
+        GAP,
+        REDRIVE,
+        WINDOW_ITEM,
+        WINDOW_MEMBER,
+        WINDOW_TOUCHED,
+        WINDOW_TOLD,
+        WINDOW_DAY,
+        PAUSE,
+        PAUSE_SEEN,
+        RESUMED,
+        GENERATIONS,
+        SOURCES,
+        LEASE,
+        PROJECTION,
+        PROJECTION_BUILDS,
+        PROJECTION_BUILD,
+        PROJECTION_ITEM,
+        PROJECTION_GROUP,
+        LAYOUT,
+        AUDIT,
+        CLOCK,
+        EVENT_SOURCE_MAPPING,
+        FUNCTION,
+        MAPPING,
     )
-}  # fmt: skip
+}
 """Every kind, by its name; in the order in which what goes over them goes."""
 
 

@@ -1,8 +1,8 @@
 """The rows of one mapping: which they are, and how they read under another id.
 
-Rules of this file: pure; it walks the registry and names no kind. Called by server/mapping_rows.py, which reads and writes them beside an engine, and by
-runtime/mapping_rows.py, over a state store.
-Stands alone because it is pure: mapping_rows.py reads and writes what it names.
+Rules of this file: pure; it walks the registry and names no kind. Called by server/mapping_rows.py, which
+reads and writes them beside an engine, and by runtime/mapping_rows.py, over a state store. Stands alone
+because it is pure: mapping_rows.py reads and writes what it names.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,9 @@ from tailrace.rows.kinds import KINDS, RowKind
 
 
 class RowRange(Struct, frozen=True):
-    """Where a mapping's rows of one kind lie. Shape: `alone` is one key (None: no), rows `below` begin so; `takes` tells which of them are its own."""
+    """Where a mapping's rows of one kind lie. Shape: `alone` is one key (None: no), rows `below` begin so;
+    `takes` tells which of them are its own.
+    """
 
     kind: RowKind
     mapping_id: str

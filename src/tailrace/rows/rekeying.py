@@ -1,9 +1,11 @@
-"""Keys of before versions: where a sequence number of nineteen digits stands, a version of the first generation comes.
+"""Keys of before versions: where a sequence number of nineteen digits stands, a version of the first
+generation comes.
 
-Theory of operation: a row is written under its new key and its old one goes in one transaction, so that a crash at any moment leaves rows under old
-keys and rows under new ones, each row once; whoever goes on takes the old ones that are left. Only keys change: fields are read in their own formats.
-Rules of this file: pure; which word of a key it is says the registry. Stands alone because it is of one upgrade and goes with it. Called by
-engine/rekeying.py. Source: growth §2.2.
+Theory of operation: a row is written under its new key and its old one goes in one transaction, so that a
+crash at any moment leaves rows under old keys and rows under new ones, each row once; whoever goes on takes
+the old ones that are left. Only keys change: fields are read in their own formats.
+Rules of this file: pure; which word of a key it is says the registry. Stands alone because it is of one
+upgrade and goes with it. Called by engine/rekeying.py. Source: growth §2.2.
 """
 
 from typing import Final
@@ -20,7 +22,8 @@ VERSIONED: Final[tuple[RowKind, ...]] = tuple(kind for kind in KINDS.values() if
 def rekeyed(kind: RowKind, row: StateRow) -> list[Write]:
     """What puts a row under its new key; [] for one that has it.
 
-    Guarantee: the old row is there, or nothing is written: who comes second must not bring back what was put back meanwhile.
+    Guarantee: the old row is there, or nothing is written: who comes second must not bring back what was put
+               back meanwhile.
     """
     words = words_of(row.key)
     if kind.version_word >= len(words):

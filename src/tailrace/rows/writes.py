@@ -1,8 +1,10 @@
-"""What is written to rows of state, and under which conditions: the one vocabulary of layouts, the runtime and the state store's port.
+"""What is written to rows of state, and under which conditions: the one vocabulary of layouts, the runtime
+and the state store's port.
 
-Rules of this file: values only; `holds` is the one meaning of a condition, and every adapter gives it that one. Keys are made by
-`tailrace.rows.kinds`; layouts are those of docs/formats/state.md, and every row carries `"v"`, its format. Structs and no dataclasses: some are made
-for each change that is delivered, and every start makes the classes. Source: growth §2.1.
+Rules of this file: values only; `holds` is the one meaning of a condition, and every adapter gives it that
+one. Keys are made by `tailrace.rows.kinds`; layouts are those of docs/formats/state.md, and every row carries
+`"v"`, its format. Structs and no dataclasses: some are made for each change that is delivered, and every
+start makes the classes. Source: growth §2.1.
 """
 
 from collections.abc import Mapping
@@ -35,8 +37,8 @@ class Equals(msgspec.Struct, frozen=True):
 class AbsentOrOlder(msgspec.Struct, frozen=True):
     """The row does not exist, or its version is older: how a mark gives "once" and order.
 
-    Shape:   the row's version is its field `version`, a text; in a row of before versions its `sequence`, an integer of the first generation. A
-             row with neither is older.
+    Shape:   the row's version is its field `version`, a text; in a row of before versions its `sequence`, an
+             integer of the first generation. A row with neither is older.
     """
 
     version: Version
@@ -78,7 +80,9 @@ class StateRow(msgspec.Struct, frozen=True):
 
 
 class Write(msgspec.Struct, frozen=True):
-    """Put these fields under this key (None deletes the row) if the condition holds of the row that is there."""
+    """Put these fields under this key (None deletes the row) if the condition holds of the row that is
+    there.
+    """
 
     key: str
     fields: Mapping[str, Any] | None
@@ -93,7 +97,9 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def readable(fields: Mapping[str, Any], what: str, newest: int = VERSION) -> Mapping[str, Any]:
-    """The fields of a row whose format this version knows: 1, up to the newest one of its kind. Raises: StoreError."""
+    """The fields of a row whose format this version knows: 1, up to the newest one of its kind. Raises:
+    StoreError.
+    """
     if fields.get("v") not in range(1, newest + 1):
         known = newest if newest == 1 else f"1 to {newest}"
         raise StoreError(

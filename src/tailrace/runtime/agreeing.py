@@ -1,10 +1,14 @@
-"""The numbers of sources beside rows: what a sink or a projection keeps there is adopted by the state, kept again, or refused.
+"""The numbers of sources beside rows: what a sink or a projection keeps there is adopted by the state, kept
+again, or refused.
 
-Theory of operation: versions are only comparable inside one history of numbers. Rows outlive the state that gave the numbers (a lost directory, an
-emptied state table), and the state outlives rows. So (1) who numbers the first stream of a table asks every place with rows of it first, and
-goes on from there; (2) no row is written before the numbers are beside the rows; (3) a place of another history gets nothing: its mapping waits, as
-in an outage, and says why. A place that contradicts another one is left out by (1), for (3) names it.
-Rules of this file: it decides nothing about numbers (leases/generation.py does). Places are made by sinks/making.py. Source: growth §2.2.
+Theory of operation: versions are only comparable inside one history of numbers. Rows outlive the state that
+gave the numbers (a lost directory, an emptied state table), and the state outlives rows. So (1) who numbers
+the first stream of a table asks every place with rows of it first, and goes on from there; (2) no row is
+written before the numbers are beside the rows; (3) a place of another history gets nothing: its mapping
+waits, as in an outage, and says why. A place that contradicts another one is left out by (1), for (3) names
+it.
+Rules of this file: it decides nothing about numbers (leases/generation.py does). Places are made by
+sinks/making.py. Source: growth §2.2.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,14 +24,18 @@ from tailrace.streams.version import FIRST_GENERATION
 
 
 class Beside(Struct, frozen=True):
-    """A place with rows of a table's changes. Shape: `name` says to people what it is; it is ready within `opened`."""
+    """A place with rows of a table's changes. Shape: `name` says to people what it is; it is ready within
+    `opened`.
+    """
 
     name: str
     place: Versioned
     opened: Callable[[], AbstractAsyncContextManager[None]]
 
     async def adopted(self, numbers: Generations) -> Generations:
-        """These numbers with those that are kept there. Raises: SettingsError when they are of another history; what the place raises."""
+        """These numbers with those that are kept there. Raises: SettingsError when they are of another
+        history; what the place raises.
+        """
         async with self.opened():
             return await self._adopted(numbers)
 
@@ -59,7 +67,9 @@ def nowhere(_: str) -> Sequence[Beside]:
 
 
 async def adopt(numbers: Generations, places: Sequence[Beside]) -> Generations:
-    """Numbers that begin anew, with everything that is kept beside rows. Raises: what a place raises that cannot be asked."""
+    """Numbers that begin anew, with everything that is kept beside rows. Raises: what a place raises that
+    cannot be asked.
+    """
     for each in places:
         with suppress(
             SettingsError
@@ -78,7 +88,9 @@ class SourcesOfMarks:
         self._name = name
 
     async def sources(self) -> Mapping[str, int]:
-        """Those that are kept there; of marks of before there were numbers, that there are some. Raises: StoreError."""
+        """Those that are kept there; of marks of before there were numbers, that there are some. Raises:
+        StoreError.
+        """
         kept = (await self._read()).kept
         if kept or not await self._marks.query(MARK.prefix(self._name), limit=1):
             return kept
@@ -113,7 +125,9 @@ class Agreeing:
         self._agreed: set[str] = set()
 
     async def open(self, clock: Clock) -> None:
-        """Open the sink, and agree. Raises: Unavailable when the rows are of another history; what the sink raises."""
+        """Open the sink, and agree. Raises: Unavailable when the rows are of another history; what the sink
+        raises.
+        """
         await self._sink.open(clock)
         await self._agree()
 

@@ -1,11 +1,14 @@
-"""Sinks as a worker has them: open whenever they are written to, timed, and what it means when one raises instead of answering.
+"""Sinks as a worker has them: open whenever they are written to, timed, and what it means when one raises
+instead of answering.
 
-Theory of operation: a sink is opened before a worker's first write, and closed when the last mapping that writes to it is withdrawn, or the worker ends. One
-sink may be declared for several mappings, so it is held by their names; it is opened once, whoever writes first, and closed when nobody holds it any more.
-What opening raises is an outage whatever it is: no change is at fault, so none uses up an attempt. Raising is also a sink's way to say that a whole batch
-failed, and no sink ends anything by it.
-Rules of this file: it changes nothing of what a sink says, and retries nothing. `attempt` is called by driver.py and redriver.py; the rest is made by compose
-for the sinks that users declare, and by worker.py for each mapping.
+Theory of operation: a sink is opened before a worker's first write, and closed when the last mapping that
+writes to it is withdrawn, or the worker ends. One sink may be declared for several mappings, so it is held by
+their names; it is opened once, whoever writes first, and closed when nobody holds it any more. What opening
+raises is an outage whatever it is: no change is at fault, so none uses up an attempt. Raising is also a
+sink's way to say that a whole batch failed, and no sink ends anything by it.
+Rules of this file: it changes nothing of what a sink says, and retries nothing. `attempt` is called by
+driver.py and redriver.py; the rest is made by compose for the sinks that users declare, and by worker.py for
+each mapping.
 """
 
 import asyncio
@@ -27,7 +30,9 @@ _log: Final = logging.getLogger("tailrace.handlers")
 
 
 async def attempt(sink: Sink, batch: RecordBatch) -> Outcome:
-    """What the sink says of a batch. Guarantee: it raises nothing but our own cancellation, an operator's interrupt and a test's `Death`."""
+    """What the sink says of a batch. Guarantee: it raises nothing but our own cancellation, an operator's
+    interrupt and a test's `Death`.
+    """
     try:
         try:
             return await sink.write(batch)
@@ -57,7 +62,7 @@ def unavailable(error: PortError) -> Failure:
     return Failure(FailureKind.UNAVAILABLE, str(error), retry_after_ms=error.retry_after_ms)
 
 
-# ---- open, and timed -----------------------------------------------------------------------------------------------
+# ---- open, and timed ---------------------------------------------------------------------------------------
 
 
 class Opening:
@@ -81,7 +86,9 @@ class Opening:
                 self.is_open = True
 
     async def release(self, holder: str) -> None:
-        """Close it when nobody else holds it. What closing raises is said: there is nothing to be done about it."""
+        """Close it when nobody else holds it. What closing raises is said: there is nothing to be done about
+        it.
+        """
         self._holders.discard(holder)
         async with self._turn:
             if self.is_open and not self._holders:
@@ -181,7 +188,9 @@ class Openings:
         """By the identity of what was declared, which is kept, so that nothing else gets it."""
 
     def of(self, holder: str, declared: Writes, laid: Writes) -> Sink:
-        """A declared sink for one mapping. Shape: `laid` is what stands around it, or itself; all mappings of one sink open the first one's."""
+        """A declared sink for one mapping. Shape: `laid` is what stands around it, or itself; all mappings of
+        one sink open the first one's.
+        """
         sink = whole(laid)
         _, opening = self._of.setdefault(id(declared), (declared, Opening(sink, self._clock)))
         return OpenedSink(opening, holder, sink)

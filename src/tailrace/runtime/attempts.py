@@ -1,9 +1,12 @@
-"""What is known of the attempts at a handler: counted since the process began, and what of one shard is at the handler now or failed and is tried again.
+"""What is known of the attempts at a handler: counted since the process began, and what of one shard is at
+the handler now or failed and is tried again.
 
-Rules of this file: it tells and decides nothing, and is gone with the process: what is given up has a row of its own. Numbers are AWS's metrics for a
-function and its event source mapping (their names and units are in `telemetry.AWS_METRICS`); whoever does a thing counts it, where it happens. A change counts
-as failing from its first failure until an attempt accepts it, or it is settled otherwise; of many the latest are kept, and since when is remembered for all.
-Tallies are kept by `compose.Node` over changes of the worker, and read by server/snapshot.py; what fails now is told by `status` and `why`. Source: semantics §2.12.
+Rules of this file: it tells and decides nothing, and is gone with the process: what is given up has a row of
+its own. Numbers are AWS's metrics for a function and its event source mapping (their names and units are in
+`telemetry.AWS_METRICS`); whoever does a thing counts it, where it happens. A change counts as failing from
+its first failure until an attempt accepts it, or it is settled otherwise; of many the latest are kept, and
+since when is remembered for all. Tallies are kept by `compose.Node` over changes of the worker, and read by
+server/snapshot.py; what fails now is told by `status` and `why`. Source: semantics §2.12.
 """
 
 from bisect import bisect_left
@@ -25,9 +28,10 @@ MOST: Final = 1_000
 class Tally(Struct):
     """One handler's numbers.
 
-    Shape:   an invocation is one call with a batch, a retry included; an event is one record, as often as it happened to it. `dropped` are
-             events that AWS would have lost (here their dead letters are kept), `undelivered` deliveries to a destination that failed,
-             `suppressed` changes that were applied before, by this worker or by one before it.
+    Shape:   an invocation is one call with a batch, a retry included; an event is one record, as often as it
+             happened to it. `dropped` are events that AWS would have lost (here their dead letters are kept),
+             `undelivered` deliveries to a destination that failed, `suppressed` changes that were applied
+             before, by this worker or by one before it.
     Units:   milliseconds; durations by the monotonic clock.
     """
 
@@ -90,7 +94,9 @@ class Tally(Struct):
         self.counts[bisect_left(BOUNDS_MS, took_ms)] += 1
 
     def settled(self, reports: Sequence[Settled], *, has_destination: bool) -> None:
-        """A checkpoint is durable with these. What a destination is told of is counted when it was told, or was not."""
+        """A checkpoint is durable with these. What a destination is told of is counted when it was told, or
+        was not.
+        """
         for report in reports:
             if report.outcome == "filtered":
                 self.filtered += report.count
@@ -121,11 +127,13 @@ class Tallies:
         return dict(self._found)
 
 
-# ---- now -----------------------------------------------------------------------------------------------------------
+# ---- now ---------------------------------------------------------------------------------------------------
 
 
 class Failing(Struct, frozen=True):
-    """A change that failed and is tried again. Units: since_ms and last_ms since the epoch. Shape: `attempts` that failed, also those of an outage."""
+    """A change that failed and is tried again. Units: since_ms and last_ms since the epoch. Shape: `attempts`
+    that failed, also those of an outage.
+    """
 
     record: ChangeRecord
     failure: Failure
@@ -135,7 +143,9 @@ class Failing(Struct, frozen=True):
 
 
 class Trouble(Struct, frozen=True):
-    """What fails now, all together: the change that failed last, and since when something does. Units: since_ms since the epoch."""
+    """What fails now, all together: the change that failed last, and since when something does. Units:
+    since_ms since the epoch.
+    """
 
     last: Failing
     since_ms: int
@@ -158,7 +168,7 @@ class Attempts:
         self._failing: dict[int, Failing] = {}
         self._since_ms = 0
 
-    # ---- what happens ----------------------------------------------------------------------------------------------
+    # ---- what happens --------------------------------------------------------------------------------------
 
     def begun(self, id: int, batch: RecordBatch) -> None:
         """The handler is given this."""
@@ -193,7 +203,7 @@ class Attempts:
         for record in records:
             self._failing.pop(record.sequence, None)
 
-    # ---- what can be seen ------------------------------------------------------------------------------------------
+    # ---- what can be seen ----------------------------------------------------------------------------------
 
     @property
     def under_way(self) -> list[RecordBatch]:

@@ -1,9 +1,12 @@
-"""What a handler writes while it runs is told apart from what others write: the ancestry of its writes goes with them.
+"""What a handler writes while it runs is told apart from what others write: the ancestry of its writes goes
+with them.
 
-Theory of operation: before a handler is called, `CAUSE` says what its writes will descend from; threads and tasks that it starts in the usual ways inherit
-that. A botocore client puts it into the header that AWS's SDKs use for this themselves, X-Amzn-Trace-Id; the test world reads it where it writes.
-A function in a process of its own gets it as _X_AMZN_TRACE_ID, as in Lambda, where every AWS SDK picks it up.
-Rules of this file: nothing here judges. Set by sinks/, read by testing/ and by the clients that `trace_clients` has made known; judged by recursion.py.
+Theory of operation: before a handler is called, `CAUSE` says what its writes will descend from; threads and
+tasks that it starts in the usual ways inherit that. A botocore client puts it into the header that AWS's SDKs
+use for this themselves, X-Amzn-Trace-Id; the test world reads it where it writes. A function in a process of
+its own gets it as _X_AMZN_TRACE_ID, as in Lambda, where every AWS SDK picks it up.
+Rules of this file: nothing here judges. Set by sinks/, read by testing/ and by the clients that
+`trace_clients` has made known; judged by recursion.py.
 """
 
 from collections.abc import Sequence
@@ -21,7 +24,9 @@ NO_REQUEST: Final = "0" * 32
 
 
 class Causes:
-    """The ancestries of one handler's answers. Shape: `first` is that of answers to a change without ancestry, as nearly all are."""
+    """The ancestries of one handler's answers. Shape: `first` is that of answers to a change without
+    ancestry, as nearly all are.
+    """
 
     __slots__ = ("first", "name")
 
@@ -40,7 +45,9 @@ class Causes:
 
 
 def trace_clients() -> None:
-    """Let every botocore session that is made from now on tell DynamoDB what its requests descend from. Without botocore: nothing."""
+    """Let every botocore session that is made from now on tell DynamoDB what its requests descend from.
+    Without botocore: nothing.
+    """
     if find_spec("botocore") is None:
         return
     import botocore

@@ -1,12 +1,16 @@
-"""One mapping in one shard under one lease: what is done with each command of its machine, as steps that end in the machine's next inputs.
+"""One mapping in one shard under one lease: what is done with each command of its machine, as steps that end
+in the machine's next inputs.
 
-Theory of operation: an interpreter needs nothing else to run a machine. It performs `steps(command)` beside everything else, feeds what that returns to
-`machine.step`, and has no part in what is durable before what. A checkpoint's row has the ledger in it, and beside it go dead letters, notices and gaps, all
-at once or not at all; a save that carries nothing else is one conditional put. A key is parked before the checkpoint that passes its records.
-Everything is conditional on the epoch in the checkpoint's own row, which whoever takes the lease raises before reading anything (starting.py): where that does
-not hold the lease is lost, and nothing more is written.
-Rules of this file: pure; one generator a command, and none retries: a port's failure is a completion, and so is a lost lease. Called by runtime/driver.py, and
-by whatever plays a driver. Source: growth §2.4, architecture §5.3.
+Theory of operation: an interpreter needs nothing else to run a machine. It performs `steps(command)` beside
+everything else, feeds what that returns to `machine.step`, and has no part in what is durable before what. A
+checkpoint's row has the ledger in it, and beside it go dead letters, notices and gaps, all at once or not at
+all; a save that carries nothing else is one conditional put. A key is parked before the checkpoint that
+passes its records. Everything is conditional on the epoch in the checkpoint's own row, which whoever takes
+the lease raises before reading anything (starting.py): where that does not hold the lease is lost, and
+nothing more is written.
+Rules of this file: pure; one generator a command, and none retries: a port's failure is a completion, and so
+is a lost lease. Called by runtime/driver.py, and by whatever plays a driver. Source: growth §2.4,
+architecture §5.3.
 """
 
 from collections.abc import Sequence
@@ -98,7 +102,9 @@ class MappingShard(Struct, frozen=True):
 
 
 class Delivery:
-    """One mapping in one shard, under one lease. Shape: `kept` is what was saved of the shard from the trim."""
+    """One mapping in one shard, under one lease. Shape: `kept` is what was saved of the shard from the
+    trim.
+    """
 
     def __init__(self, shard: Shard, stream: StreamRef, kept: SavedChanges, settling: "Settling") -> None:
         self.shard = shard
@@ -141,7 +147,8 @@ class Delivery:
             else:
                 done = yield from self._from_the_stream(command)
                 if done.trimmed or command.after == 0:  # at 0 a source does not tell
-                    # It may be saved: by another worker, or while the stream was asked, which forgot it before it answered. That is no gap.
+                    # It may be saved: by another worker, or while the stream was asked, which forgot it
+                    # before it answered. That is no gap.
                     yield from kept.look(self.settling.place.words)
                     if kept.has_after(command.after):
                         done = yield from kept.read(command.after, command.limit)
@@ -151,7 +158,8 @@ class Delivery:
 
     def _from_the_stream(self, command: Read) -> Steps[ReadDone]:
         if 0 < command.after < self.shard.first - 1 and self.shard.before is None:
-            # It came further in what went before, and of that nothing is left: the source does not know how much there was.
+            # It came further in what went before, and of that nothing is left: the source does not know how
+            # much there was.
             return ReadDone([], self.shard.first - 1, trimmed=True)
         done: ReadDone = yield ReadShard(self.shard, command.after, command.limit)
         return done
@@ -177,7 +185,7 @@ class Delivery:
         return (ParkDone(command.id, is_free),)
 
 
-# ---- checkpoints ---------------------------------------------------------------------------------------------------
+# ---- checkpoints -------------------------------------------------------------------------------------------
 
 
 class Announced(Protocol):
@@ -193,7 +201,9 @@ class Announced(Protocol):
 
 
 class Settling:
-    """Saves what a machine has settled of one mapping in one shard; `begun` is the row with which its lease was stamped here."""
+    """Saves what a machine has settled of one mapping in one shard; `begun` is the row with which its lease
+    was stamped here.
+    """
 
     def __init__(
         self,
@@ -229,10 +239,18 @@ class Settling:
         self._writes += 1  # also when the one before failed: it may have been durable all the same
         before = self._saved
         return CheckpointRow(
-            before.epoch, self._writes, checkpoint.watermark, checkpoint.ranges, checkpoint.finished, place.hashes,
-            checkpoint.created_ms, _kept(checkpoint.window), _reason(checkpoint.suspended, self.code_version),
-            before.ledger.after(settled, times), before.named,
-        )  # fmt: skip
+            before.epoch,
+            self._writes,
+            checkpoint.watermark,
+            checkpoint.ranges,
+            checkpoint.finished,
+            place.hashes,
+            checkpoint.created_ms,
+            _kept(checkpoint.window),
+            _reason(checkpoint.suspended, self.code_version),
+            before.ledger.after(settled, times),
+            before.named,
+        )
 
     def _beside(self, command: SaveCheckpoint) -> list[Write]:
         """What goes into the transaction of the checkpoint: nearly always nothing."""
@@ -281,11 +299,20 @@ def lost_window_write(place: MappingShard, lost: GivenUpWindow, code_version: st
     """The row of a window whose final invoke was given up, with the state that was for it."""
     window, failure = lost.window, lost.failure
     found = LostWindow(
-        shard_id=place.shard_id, handler=place.mapping_id, start_ms=window.start_ms, end_ms=window.end_ms,
-        state=window.state.decode(), is_early=window.is_early, condition=lost.condition, attempts=lost.attempts,
-        error=failure.error if failure else "", traceback=failure.traceback if failure else "",
-        first_failure_ms=lost.first_failure_ms, last_failure_ms=lost.last_failure_ms, code_version=code_version,
-    )  # fmt: skip
+        shard_id=place.shard_id,
+        handler=place.mapping_id,
+        start_ms=window.start_ms,
+        end_ms=window.end_ms,
+        state=window.state.decode(),
+        is_early=window.is_early,
+        condition=lost.condition,
+        attempts=lost.attempts,
+        error=failure.error if failure else "",
+        traceback=failure.traceback if failure else "",
+        first_failure_ms=lost.first_failure_ms,
+        last_failure_ms=lost.last_failure_ms,
+        code_version=code_version,
+    )
     return Write(lost_window_key(place.app, found), found.fields())
 
 
@@ -302,11 +329,12 @@ def letter_of(place: MappingShard, given_up: GivenUp, code_version: str) -> Dead
     )  # fmt: skip
 
 
-# ---- parking -------------------------------------------------------------------------------------------------------
+# ---- parking -----------------------------------------------------------------------------------------------
 
 
 def park(place: MappingShard, fence: Check, command: ParkKey, code_version: str) -> Steps[bool]:
-    """Make the key's head and the changes that wait durable. Returns: whether the key is free instead, because it was unparked meanwhile.
+    """Make the key's head and the changes that wait durable. Returns: whether the key is free instead,
+    because it was unparked meanwhile.
 
     Raises:  LeaseLost, StoreError.
     """

@@ -1,7 +1,8 @@
 """Calling providers: what handlers depend on, made once for each worker.
 
-Rules of this file: a provider is called before the first change that needs it, and never twice; what follows its `yield` runs when the
-worker ends, the last one first. A provider that fails is an outage, not a change's fault: it is tried again. Made by `compose`.
+Rules of this file: a provider is called before the first change that needs it, and never twice; what follows
+its `yield` runs when the worker ends, the last one first. A provider that fails is an outage, not a change's
+fault: it is tried again. Made by `compose`.
 """
 
 import asyncio
@@ -71,7 +72,9 @@ class Dependencies:
         return await made if inspect.isawaitable(made) else made
 
     async def close(self) -> None:
-        """Run what follows the providers' `yield`. Raises: the failures, after all of them ran. Repeatable."""
+        """Run what follows the providers' `yield`. Raises: the failures, after all of them ran.
+        Repeatable.
+        """
         failures: list[Exception] = []
         while self._closing:
             provider, finish = self._closing.pop()

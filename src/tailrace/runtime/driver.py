@@ -1,9 +1,11 @@
 """The interpreter for asyncio: performs steps at the ports, and drives one machine with them.
 
-Theory of operation: everything that the runtime does in steps is carried out by a `Performer`, one call after the other. A `Driver` is a queue of inputs and a
-machine: each command is performed in a task of its own, and what came of it is the machine's next input.
-Rules of this file: no decision about records, none about what is durable before what (that is delivering.py's), and no retry: the machine alone retries. What a
-port raises goes to the steps, what cancels goes through. Made by worker/worker.py.
+Theory of operation: everything that the runtime does in steps is carried out by a `Performer`, one call after
+the other. A `Driver` is a queue of inputs and a machine: each command is performed in a task of its own, and
+what came of it is the machine's next input.
+Rules of this file: no decision about records, none about what is durable before what (that is
+delivering.py's), and no retry: the machine alone retries. What a port raises goes to the steps, what cancels
+goes through. Made by worker/worker.py.
 """
 
 import asyncio
@@ -111,9 +113,21 @@ class Driver:
         """How it fares at this moment."""
         machine = self.machine
         return Status(
-            app, self._mapping_id, self.table, self.shard.shard_id, machine.watermark, machine.in_flight, machine.unsettled,
-            machine.retrying_keys, machine.totals, self.progress_ms, machine.blocked, machine.parked_keys, is_paused, self.attempts,
-        )  # fmt: skip
+            app,
+            self._mapping_id,
+            self.table,
+            self.shard.shard_id,
+            machine.watermark,
+            machine.in_flight,
+            machine.unsettled,
+            machine.retrying_keys,
+            machine.totals,
+            self.progress_ms,
+            machine.blocked,
+            machine.parked_keys,
+            is_paused,
+            self.attempts,
+        )
 
     @property
     def under_way(self) -> Sequence[RecordBatch]:
@@ -191,10 +205,12 @@ class Driver:
         await self._clock.sleep_until(at_ms)
         self.tell(Woken())
 
-    # ---- what its steps read from and write to -------------------------------------------------------------------------
+    # ---- what its steps read from and write to -------------------------------------------------------------
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
-        """Records after a position. Raises: PortError; what cannot get better by itself is said once for each place, however often it is tried."""
+        """Records after a position. Raises: PortError; what cannot get better by itself is said once for each
+        place, however often it is tried.
+        """
         try:
             return await self._reads.read(self._mapping_id, shard, after, limit)
         except DamagedData as error:
@@ -217,7 +233,7 @@ class Driver:
         return outcome
 
 
-# ---- steps ---------------------------------------------------------------------------------------------------------
+# ---- steps -------------------------------------------------------------------------------------------------
 
 
 class Delivers(Protocol):
@@ -231,8 +247,9 @@ class Delivers(Protocol):
 
 
 class Performer:
-    """Performs steps over a state store and a clock; with `delivers` also those that read a shard and write to a sink, with `horizon` those that begin there,
-    with `peek` those that look beside all of them, with `stream_of` those that put changes back.
+    """Performs steps over a state store and a clock; with `delivers` also those that read a shard and write
+    to a sink, with `horizon` those that begin there, with `peek` those that look beside all of them, with
+    `stream_of` those that put changes back.
     """
 
     def __init__(

@@ -1,8 +1,9 @@
 """Committing what handlers recorded on `change.transaction`, once for each change.
 
-Rules of this file: the writes and the mark of the change are one transaction; a mark that is there already means that they were
-applied, by this worker or by one before it. Effects of one item are applied in order, those of different items share a
-commit. A commit that the store refuses is to be tried again without the handler: `returned` keeps what is needed. Called by sinks/function.py. Source: architecture §5.1, §5.2.
+Rules of this file: the writes and the mark of the change are one transaction; a mark that is there already
+means that they were applied, by this worker or by one before it. Effects of one item are applied in order,
+those of different items share a commit. A commit that the store refuses is to be tried again without the
+handler: `returned` keeps what is needed. Called by sinks/function.py. Source: architecture §5.1, §5.2.
 """
 
 import asyncio
@@ -31,9 +32,11 @@ MOST_RETURNED: Final = 10_000
 
 
 class Returned:
-    """Changes whose handler has returned, and whose marks could not be written: the mark is tried again, not the handler.
+    """Changes whose handler has returned, and whose marks could not be written: the mark is tried again, not
+    the handler.
 
-    Shape:   `kept` by item and sequence number, each with what the handler returned. It lasts as long as the process does.
+    Shape:   `kept` by item and sequence number, each with what the handler returned. It lasts as long as the
+             process does.
     """
 
     __slots__ = ("kept",)
@@ -42,7 +45,9 @@ class Returned:
         self.kept: dict[tuple[bytes, int], tuple[Change[Any], object]] = {}
 
     def keep(self, change: Change[Any], value: object = None) -> None:
-        """Its commit failed for no fault of its own. The oldest is forgotten beyond the bound: it is handled again."""
+        """Its commit failed for no fault of its own. The oldest is forgotten beyond the bound: it is handled
+        again.
+        """
         if len(self.kept) >= MOST_RETURNED:
             del self.kept[next(iter(self.kept))]
         self.kept[_name(change)] = (change, value)
@@ -66,7 +71,10 @@ def _told(error: ApiError) -> str:
     words = f"change.transaction: {error.code}: {error.message}"
     if SEVERAL_WRITES not in (error.message or ""):
         return words
-    return f"{words}; writes of one item are made one where its key is known: declare its table with app.table(…)"
+    return (
+        f"{words}; writes of one item are made one where its key is known: declare its table with "
+        f"app.table(…)"
+    )
 
 
 def _name(change: Change[Any]) -> tuple[bytes, int]:
@@ -74,7 +82,9 @@ def _name(change: Change[Any]) -> tuple[bytes, int]:
 
 
 class Marking(Struct, frozen=True):
-    """How the marks of one mapping are kept. Shape: under this name, of this run; of all changes (`once=True`) or of those with recorded writes."""
+    """How the marks of one mapping are kept. Shape: under this name, of this run; of all changes
+    (`once=True`) or of those with recorded writes.
+    """
 
     name: str
     run_id: str = LIVE
@@ -82,12 +92,21 @@ class Marking(Struct, frozen=True):
 
 
 class Effects:
-    """The recorded writes of one mapping. Shape: the tally's `suppressed` counts transactions that were applied before."""
+    """The recorded writes of one mapping. Shape: the tally's `suppressed` counts transactions that were
+    applied before.
+    """
 
     def __init__(
-        self, state: StateStore, marking: Marking, *, clock: Clock | None = None, reached: PointReached = pass_by, tally: Tally | None = None,
-        cause: str = "", tables: Mapping[str, Table] = NO_TABLES,
-    ) -> None:  # fmt: skip
+        self,
+        state: StateStore,
+        marking: Marking,
+        *,
+        clock: Clock | None = None,
+        reached: PointReached = pass_by,
+        tally: Tally | None = None,
+        cause: str = "",
+        tables: Mapping[str, Table] = NO_TABLES,
+    ) -> None:
         self.tables = tables
         """What the app declares."""
         self.causes = Causes(cause or marking.name)

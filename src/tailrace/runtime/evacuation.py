@@ -1,11 +1,13 @@
 """Saves from the trim what a mapping has not handled, and lets it be read as the beginning of its shard.
 
-Theory of operation. At every round a worker learns what is saved by now, and saves what is due in each shard that a mapping is not done with. Several workers do so
-at once, and each goes on behind what it knew when it asked: whoever was faster is noticed by the condition of the write, and read before the next try. Where the
+Theory of operation. At every round a worker learns what is saved by now, and saves what is due in each shard
+that a mapping is not done with. Several workers do so at once, and each goes on behind what it knew when it
+asked: whoever was faster is noticed by the condition of the write, and read before the next try. Where the
 oldest change that waits is not due yet, the next rounds do not ask the source for it again.
-Rules of this file: steps, nothing is waited for here; what is copied, and when, is decided by deadletters/core/evacuated.py and by ages; a page at a time, so that memory
-stays flat; what fails is tried again at the next round. The stream of a mapping in order="lane" expires as Lambda has it, and is not copied. Performed by
-worker/rounds.py. Source: growth §2.10.
+Rules of this file: steps, nothing is waited for here; what is copied, and when, is decided by
+deadletters/core/evacuated.py and by ages; a page at a time, so that memory stays flat; what fails is tried
+again at the next round. The stream of a mapping in order="lane" expires as Lambda has it, and is not copied.
+Performed by worker/rounds.py. Source: growth §2.10.
 """
 
 from collections.abc import Callable, Sequence
@@ -59,7 +61,9 @@ class Unfinished(Struct, frozen=True):
 
 
 class Evacuator:
-    """What is saved for the mappings of one app, as far as one worker knows. Shape: `begins` is told of a shard of which something is saved from now on."""
+    """What is saved for the mappings of one app, as far as one worker knows. Shape: `begins` is told of a
+    shard of which something is saved from now on.
+    """
 
     def __init__(
         self,
@@ -74,10 +78,14 @@ class Evacuator:
         self._begins = begins
         self._kept: dict[Names, SavedChanges] = {}
         self._oldest: dict[Names, tuple[int, int]] = {}
-        """What was not due when the source was asked: after which record, and when the next one was written."""
+        """What was not due when the source was asked: after which record, and when the next one was
+        written.
+        """
 
     def load(self) -> Steps[None]:
-        """Learn what is saved by now, whichever worker saved it. What changes here while the rows are read is newer than these. Raises: StoreError."""
+        """Learn what is saved by now, whichever worker saved it. What changes here while the rows are read is
+        newer than these. Raises: StoreError.
+        """
         before = {names: kept.evacuation for names, kept in self._kept.items()}
         rows: list[StateRow] = yield Query(EVACUATION.prefix(self._app))
         there: dict[Names, Evacuation] = {}
@@ -95,7 +103,9 @@ class Evacuator:
         return self._kept.setdefault((mapping_id, stream_label, shard_id), SavedChanges())
 
     def added(self, mapping_ids: Sequence[str], followed: Followed) -> Followed:
-        """What is followed, and the shards that only what was saved for these mappings still knows; streams and shards in their order."""
+        """What is followed, and the shards that only what was saved for these mappings still knows; streams
+        and shards in their order.
+        """
         there = [
             saved
             for (mapping_id, _, _), kept in self._kept.items()
@@ -113,9 +123,11 @@ class Evacuator:
         return [(stream, in_order(shards.values())) for _, (stream, shards) in sorted(streams.items())]
 
     def save(self, unfinished: Unfinished) -> Steps[int]:
-        """Copy what is about to be trimmed, and forget what was handled since. Returns: how many were copied. Raises: PortError.
+        """Copy what is about to be trimmed, and forget what was handled since. Returns: how many were copied.
+        Raises: PortError.
 
-        Guarantee: of several workers that save at once each goes on behind what the others have saved; so does one that has not heard that it had saved something.
+        Guarantee: of several workers that save at once each goes on behind what the others have saved; so
+                   does one that has not heard that it had saved something.
         """
         begun: Now = yield AskTime()
         now, first_ms, count, conflicts, has_forgotten = begun, 0, 0, 0, False
@@ -141,10 +153,12 @@ class Evacuator:
                 self._lead_ms = lead_ms(self._retention_ms, copies[-1].created_ms - first_ms, elapsed_ms)
 
     def _copy_a_page(self, unfinished: Unfinished, horizon_ms: int) -> Steps[list[ChangeRecord]]:
-        """Save the next changes that were written before a moment. Returns: those changes; none when there are none yet.
+        """Save the next changes that were written before a moment. Returns: those changes; none when there
+        are none yet.
 
-        What is handled counts from its durable checkpoint on: until then a crash would ask the stream for it again. That a machine's own read waits there
-        tells nothing: it may hang, and never hear of what follows.
+        What is handled counts from its durable checkpoint on: until then a crash would ask the stream for it
+        again. That a machine's own read waits there tells nothing: it may hang, and never hear of what
+        follows.
         """
         names = _names(unfinished)
         if unfinished.shard.created_ms >= horizon_ms:
@@ -164,13 +178,20 @@ class Evacuator:
         is_end = page.closed and len(old) == len(page.records)
         if not old and not is_end:
             return []
-        # What was known before the source was asked is the base: what another worker has saved since is no gap, and conflicts.
+        # What was known before the source was asked is the base: what another worker has saved since is no
+        # gap, and conflicts.
         now_saved, writes = copied(
-            saved or _nothing(unfinished, after), after, old, closed=is_end, trimmed=page.trimmed,
-            through=old[-1].sequence if old and not is_end else max(after, page.next_after), shard=unfinished.shard,
-        )  # fmt: skip
+            saved or _nothing(unfinished, after),
+            after,
+            old,
+            closed=is_end,
+            trimmed=page.trimmed,
+            through=old[-1].sequence if old and not is_end else max(after, page.next_after),
+            shard=unfinished.shard,
+        )
         yield Transact(tuple(writes))
-        # A closed shard is kept although nothing of it waits: its children must know it, or they would begin before its parents.
+        # A closed shard is kept although nothing of it waits: its children must know it, or they would begin
+        # before its parents.
         kept.hold(now_saved)
         if old and saved is None:
             self._begins(unfinished)
@@ -182,7 +203,9 @@ class Evacuator:
         return known_after <= after and created_ms >= horizon_ms
 
     def _forget(self, unfinished: Unfinished) -> Steps[None]:
-        """Remove what the checkpoint covers. A closed shard's rows go when all of it is done: its source may know it no more."""
+        """Remove what the checkpoint covers. A closed shard's rows go when all of it is done: its source may
+        know it no more.
+        """
         kept = self.of(*_names(unfinished))
         saved = kept.evacuation
         if saved is None:

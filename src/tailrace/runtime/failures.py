@@ -1,7 +1,9 @@
-"""What goes wrong with a handler in one shard, told in the log: the first failure of a change, what is given up, why a shard waits.
+"""What goes wrong with a handler in one shard, told in the log: the first failure of a change, what is given
+up, why a shard waits.
 
-Rules of this file: it tells and decides nothing. A failure is told in one line, with its trace beside it when it is new, then each time its attempts have doubled, and once more when
-the change is parked or given up; at most so many lines a second, the others are counted in the next one. Called by runtime/driver.py.
+Rules of this file: it tells and decides nothing. A failure is told in one line, with its trace beside it when
+it is new, then each time its attempts have doubled, and once more when the change is parked or given up; at
+most so many lines a second, the others are counted in the next one. Called by runtime/driver.py.
 """
 
 import logging
@@ -26,7 +28,9 @@ FIRST_REPETITION: Final = 8
 
 
 class FailureLog:
-    """The log of one mapping in one shard. Shape: `name` is what people call a function whose mapping has an id of its own."""
+    """The log of one mapping in one shard. Shape: `name` is what people call a function whose mapping has an
+    id of its own.
+    """
 
     def __init__(self, handler: str, table: str, shard_id: str, clock: Clock, name: str = "") -> None:
         self._about = {"handler": handler, "table": table}
@@ -62,12 +66,15 @@ class FailureLog:
             self._given_up(each, "given up", f"it is kept as a dead letter ({each.condition})")
         for window in windows:
             self._end(
-                f"{self._handler} was given up on the final call of its window after {window.attempts} attempts: {words_of(window.failure)}; its state is kept",
+                f"{self._handler} was given up on the final call of its window after "
+                f"{window.attempts} attempts: {words_of(window.failure)}; its state is kept",
                 hint="tailrace dlq ls",
             )
 
     def settled(self, runs: Sequence[Settled]) -> None:
-        """These came to an end that somebody must hear of: dropped as the settings say, or gone before they were read."""
+        """These came to an end that somebody must hear of: dropped as the settings say, or gone before they
+        were read.
+        """
         dropped = sum(run.count for run in runs if run.outcome == "dropped")
         if dropped:
             self._end(
@@ -77,10 +84,11 @@ class FailureLog:
         for run in runs:
             if run.outcome == "trimmed":
                 self._end(
-                    f"{self._handler} has lost changes in {self._shard_id}: {run.first} to {run.last} were trimmed before it came to them; "
+                    f"{self._handler} has lost changes in {self._shard_id}: {run.first} to "
+                    f"{run.last} were trimmed before it came to them; "
                     "nobody can say how many there were",
                     hint=f"tailrace gaps {self._handler}, then tailrace gaps acknowledge {self._handler}",
-                )  # fmt: skip
+                )
 
     def result_failed(self, window: str, failure: Failure, attempt: int) -> None:
         """The handler of an event-time window failed."""
@@ -93,12 +101,15 @@ class FailureLog:
     def result_given_up(self, window: str, failure: Failure, attempts: int) -> None:
         """The handler of an event-time window has failed too often."""
         self._end(
-            f"{self._handler}: {window} is given up after {attempts} attempts: {words_of(failure)}; it is kept as a dead letter, and told anew when it changes",
+            f"{self._handler}: {window} is given up after {attempts} attempts: {words_of(failure)}; "
+            f"it is kept as a dead letter, and told anew when it changes",
             hint=f"tailrace dlq redrive {self._handler}",
-        )  # fmt: skip
+        )
 
     def waits(self, blocked: str | None) -> None:
-        """The shard waits for this reason, or for none; what has been told is not told again before it moved."""
+        """The shard waits for this reason, or for none; what has been told is not told again before it
+        moved.
+        """
         self._is_free = blocked is None
         if blocked is None or (self._blocked is not None and alike(blocked) == alike(self._blocked)):
             return
@@ -109,7 +120,9 @@ class FailureLog:
         )  # fmt: skip
 
     def moved(self) -> None:
-        """The checkpoint has moved: while one attempt follows the other, a shard that waits looks free in between."""
+        """The checkpoint has moved: while one attempt follows the other, a shard that waits looks free in
+        between.
+        """
         if self._blocked is not None and self._is_free:
             self._blocked = None
             LOG.info(
@@ -117,7 +130,7 @@ class FailureLog:
                 extra={**self._about, "shard": self._shard_id},
             )  # fmt: skip
 
-    # ---- lines ------------------------------------------------------------------------------------------------------
+    # ---- lines ---------------------------------------------------------------------------------------------
 
     def _tell_failure(self, batch: RecordBatch, record: ChangeRecord | None, failure: Failure) -> None:
         if not self._attempts.admits():
@@ -136,9 +149,11 @@ class FailureLog:
 
     def _given_up(self, each: GivenUp, verb: str, then: str) -> None:
         self._end(
-            f"{self._handler}: {shown(each.record)} is {verb} after {each.attempts} attempts: {words_of(each.failure)}; {then}",
-            hint=f"tailrace dlq show {event_id(each.record)}", **_identity(each.record),
-        )  # fmt: skip
+            f"{self._handler}: {shown(each.record)} is {verb} after {each.attempts} attempts: "
+            f"{words_of(each.failure)}; {then}",
+            hint=f"tailrace dlq show {event_id(each.record)}",
+            **_identity(each.record),
+        )
 
     def _end(self, message: str, **extra: object) -> None:
         if self._ends.admits():
@@ -191,7 +206,8 @@ def named(handler: str, function: str) -> str:
 
 
 def is_told(attempt: int) -> bool:
-    """Whether this failure of the same records is worth a line: the first, and each time their number has doubled.
+    """Whether this failure of the same records is worth a line: the first, and each time their number has
+    doubled.
 
     >>> [attempt for attempt in range(1, 70) if is_told(attempt)]
     [1, 8, 16, 32, 64]

@@ -1,9 +1,10 @@
 """What was saved from the trim of one mapping in one shard, as it is read: the beginning of the shard.
 
-Theory of operation: whichever worker has an app may save, so what this one knows of it may be old. Old knowledge costs a look and no change: who finds
-that the stream has forgotten something reads the row before it says so, a page never goes over the end of what is known, and what was ended is behind the checkpoint.
-Rules of this file: pure; it reads what evacuation.py has copied. Called by delivering.py, for every read that the stream can no longer answer, and by
-starting.py. Source: growth §2.10.
+Theory of operation: whichever worker has an app may save, so what this one knows of it may be old. Old
+knowledge costs a look and no change: who finds that the stream has forgotten something reads the row before
+it says so, a page never goes over the end of what is known, and what was ended is behind the checkpoint.
+Rules of this file: pure; it reads what evacuation.py has copied. Called by delivering.py, for every read that
+the stream can no longer answer, and by starting.py. Source: growth §2.10.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,9 @@ Words: TypeAlias = tuple[str, str, str, str]
 
 
 class SavedChanges:
-    """What is saved of one mapping in one shard, as far as it is known here. Shape: `evacuation` is None while nothing is."""
+    """What is saved of one mapping in one shard, as far as it is known here. Shape: `evacuation` is None
+    while nothing is.
+    """
 
     def __init__(self, evacuation: Evacuation | None = None) -> None:
         self.evacuation = evacuation
@@ -46,7 +49,9 @@ class SavedChanges:
         return saved is not None and (position < saved.through or saved.closed)
 
     def read(self, after: int, limit: int) -> Steps[ReadDone]:
-        """Changes after a position, in order; what was lost before it could be saved is told as trimmed. Raises: StoreError."""
+        """Changes after a position, in order; what was lost before it could be saved is told as trimmed.
+        Raises: StoreError.
+        """
         saved = self.evacuation
         assert saved is not None
         if (
@@ -76,12 +81,16 @@ def saved_of(words: Words) -> Steps[Evacuation | None]:
 
 
 def horizon(gone: int, saved: Evacuation | None) -> int:
-    """The last record that nobody can read any more, where the stream has forgotten those up to `gone`: what was saved of them can be."""
+    """The last record that nobody can read any more, where the stream has forgotten those up to `gone`: what
+    was saved of them can be.
+    """
     return gone if saved is None else min(gone, saved.begin)
 
 
 def _known(saved: Evacuation, rows: Sequence[StateRow]) -> list[ChangeRecord]:
-    """The changes behind rows, up to where what is known ends: of what another worker has saved behind that, the gaps are not known yet."""
+    """The changes behind rows, up to where what is known ends: of what another worker has saved behind that,
+    the gaps are not known yet.
+    """
     records = [read_evacuated(row.fields) for row in rows]
     return [record for record in records if record.sequence <= saved.through]
 

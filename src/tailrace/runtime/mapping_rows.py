@@ -1,7 +1,7 @@
 """The rows of a mapping in a state store: all of them, under another id, and gone.
 
-Rules of this file: which rows those are is `rows.owned`'s word; what `moves` writes is for the caller to commit. Called by projector.py, the `mapping`
-and `projection` verbs and Lambda's API.
+Rules of this file: which rows those are is `rows.owned`'s word; what `moves` writes is for the caller to
+commit. Called by projector.py, the `mapping` and `projection` verbs and Lambda's API.
 """
 
 import asyncio
@@ -19,7 +19,9 @@ SLICE: Final = 50
 async def rows_of(
     state: StateStore, app: str, mapping_id: str, kinds: Iterable[RowKind] | None = None
 ) -> AsyncIterator[tuple[RowRange, StateRow]]:
-    """Every row of a mapping, of all kinds unless told, in the order in which they are to go; a row may be removed meanwhile. Raises: StoreError."""
+    """Every row of a mapping, of all kinds unless told, in the order in which they are to go; a row may be
+    removed meanwhile. Raises: StoreError.
+    """
     for place in places(app, mapping_id, kinds):
         alone = None if place.alone is None else await state.get(place.alone)
         if alone is not None:
@@ -43,7 +45,9 @@ async def moves(state: StateStore, app: str, mapping_id: str, to: str) -> AsyncI
 
 
 async def forget_mapping(state: StateStore, app: str, mapping_id: str) -> int:
-    """Remove everything of a mapping that nobody runs, in slices; cut off, it can be repeated. Returns: how many rows. Raises: StoreError."""
+    """Remove everything of a mapping that nobody runs, in slices; cut off, it can be repeated. Returns: how
+    many rows. Raises: StoreError.
+    """
     removed, keys = 0, [row.key async for _, row in rows_of(state, app, mapping_id)]
     for start in range(0, len(keys), SLICE):
         await state.transact([Write(key, None) for key in keys[start : start + SLICE]])

@@ -1,4 +1,5 @@
-"""What all parts of a worker share, made once and handed down: where rows are kept, whose time it is, what is told of points, what is counted.
+"""What all parts of a worker share, made once and handed down: where rows are kept, whose time it is, what is
+told of points, what is counted.
 
 Stands alone because the worker and everything under it take it. Rules of this file: values only.
 """
@@ -11,7 +12,9 @@ from tailrace.telemetry import PointReached, pass_by
 
 
 class Parts(Struct, frozen=True):
-    """Shape: `reached` is told of crash points; `tallies` go on being counted when a worker follows another."""
+    """Shape: `reached` is told of crash points; `tallies` go on being counted when a worker follows
+    another.
+    """
 
     state: StateStore
     clock: Clock

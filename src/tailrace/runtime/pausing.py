@@ -1,10 +1,13 @@
-"""Pauses: what people, and the guard against loops, want of an app's mappings, as its worker comes to know it.
+"""Pauses: what people, and the guard against loops, want of an app's mappings, as its worker comes to know
+it.
 
-Theory of operation: a pause is a row, and stands until somebody removes it; so it holds for every process that runs the app, now and after a restart. A worker
-reads the rows before anything begins, again before each shard that it begins, and now and then; who is in the same process asks it to look at once. What a
-worker writes about them only says that it has seen them. A mapping that has paused by itself says so in its checkpoint: whoever lets it go on names that suspension
-in a row, which ends this one and no later one.
-Rules of this file: rows first, then the machines are told; nothing is told that no row says. Made by worker/worker.py. Source: growth §2.3.
+Theory of operation: a pause is a row, and stands until somebody removes it; so it holds for every process
+that runs the app, now and after a restart. A worker reads the rows before anything begins, again before each
+shard that it begins, and now and then; who is in the same process asks it to look at once. What a worker
+writes about them only says that it has seen them. A mapping that has paused by itself says so in its
+checkpoint: whoever lets it go on names that suspension in a row, which ends this one and no later one.
+Rules of this file: rows first, then the machines are told; nothing is told that no row says. Made by
+worker/worker.py. Source: growth §2.3.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
     from tailrace.runtime.driver import Driver
 
 Suspension: TypeAlias = tuple[str, str, int]
-"""A mapping has paused by itself: the label of the stream, the shard, and since when, in milliseconds since the epoch."""
+"""A mapping has paused by itself: the label of the stream, the shard, and since when, in milliseconds since
+the epoch.
+"""
 
 
 def resumed_row(handler: str, suspensions: Iterable[Suspension]) -> dict[str, Any]:
@@ -40,14 +45,19 @@ def ended_suspensions(fields: Mapping[str, Any] | None) -> frozenset[Suspension]
 class Pauses:
     """The pauses of one app in one worker.
 
-    Shape:   `owner` is how the worker is called in what it acknowledges; `drivers_of` a mapping are those that run here; `resumed` is awaited before
-             a mapping goes on that was paused.
+    Shape:   `owner` is how the worker is called in what it acknowledges; `drivers_of` a mapping are those
+             that run here; `resumed` is awaited before a mapping goes on that was paused.
     """
 
     def __init__(
-        self, app: str, state: StateStore, clock: Clock, owner: str, drivers_of: Callable[[str], Sequence["Driver"]],
+        self,
+        app: str,
+        state: StateStore,
+        clock: Clock,
+        owner: str,
+        drivers_of: Callable[[str], Sequence["Driver"]],
         resumed: Callable[[str], Awaitable[None]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._app = app
         self._state = state
         self._clock = clock

@@ -1,9 +1,11 @@
-"""Reads each shard of one source once for all the mappings on it; mapping/reader.py decides, this does. What is read carries its generation.
+"""Reads each shard of one source once for all the mappings on it; mapping/reader.py decides, this does. What
+is read carries its generation.
 
-Rules of this file: no task of its own: whoever asks first reads, the others wait for what it finds; when it is cancelled or its read
-fails, one of those who wait takes over. A table with one mapping reads straight from its source. A stream without a number is not read;
-before any is numbered, all that can be read are listed, the present one first, because one that has just ended is listed as an earlier one then.
-A number never changes, so it is asked for once (leases/generation.py, growth §2.2). Made by worker/worker.py.
+Rules of this file: no task of its own: whoever asks first reads, the others wait for what it finds; when it
+is cancelled or its read fails, one of those who wait takes over. A table with one mapping reads straight from
+its source. A stream without a number is not read; before any is numbered, all that can be read are listed,
+the present one first, because one that has just ended is listed as an earlier one then. A number never
+changes, so it is asked for once (leases/generation.py, growth §2.2). Made by worker/worker.py.
 """
 
 import asyncio
@@ -30,8 +32,8 @@ _log: Final = logging.getLogger("tailrace.sources")
 class SharedReads:
     """The reads of one source.
 
-    Guarantee: a shard never has more than two reads outstanding, whatever the number of mappings; each mapping gets every record after its
-               position, in order, as from the source itself.
+    Guarantee: a shard never has more than two reads outstanding, whatever the number of mappings; each
+               mapping gets every record after its position, in order, as from the source itself.
     """
 
     def __init__(self, source: Source, budget: Budget, mappings: int = 1) -> None:
@@ -96,7 +98,7 @@ class SharedReads:
             del self._readers[shard.place]
 
 
-# ---- generations ---------------------------------------------------------------------------------------------------
+# ---- generations -------------------------------------------------------------------------------------------
 
 
 class NumberedSource:
@@ -173,7 +175,9 @@ class NumberedSource:
         self._known, self._numbers = present, present.numbers
 
     async def _unlisted(self, label: str) -> int:
-        """The number of a stream of which only what was saved from the trim still knows. Raises: SourceError when it has none, StoreError."""
+        """The number of a stream of which only what was saved from the trim still knows. Raises: SourceError
+        when it has none, StoreError.
+        """
         await self._learn()
         if self._known.lacks([label]) and not self._known.revision and not await self._has_read_before():
             raise SourceError(f"stream {label} of table {self._known.table!r} has no number: list it first")
@@ -186,7 +190,9 @@ class NumberedSource:
         )
 
     async def _adopted(self, numbers: Generations) -> Generations:
-        """Numbers that begin anew, after those that are kept beside the table's rows: all of these places must tell."""
+        """Numbers that begin anew, after those that are kept beside the table's rows: all of these places
+        must tell.
+        """
         try:
             adopted = await adopt(numbers, self._besides(numbers.table))
             return replace(adopted, revision=numbers.revision)  # both are one write
@@ -194,12 +200,16 @@ class NumberedSource:
             if self._said != str(error):
                 self._said = str(error)
                 _log.warning(
-                    "table %s: its stream is not read before every sink has told what it keeps of it: %s", numbers.table, error,
-                )  # fmt: skip
+                    "table %s: its stream is not read before every sink has told what it keeps of it: %s",
+                    numbers.table,
+                    error,
+                )
             raise
 
     async def _has_read_before(self) -> bool:
-        """Whether the app has read this table before there were numbers: now the numbers are there before the first checkpoint."""
+        """Whether the app has read this table before there were numbers: now the numbers are there before the
+        first checkpoint.
+        """
         for mapping in self._app.mappings:
             if mapping.table.name == self._known.table:
                 prefix = CHECKPOINT.prefix(self._app.name, mapping.id)

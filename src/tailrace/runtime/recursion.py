@@ -1,12 +1,14 @@
 """Stops a handler that calls itself: one whose own writes are changes that it is called for again, and again.
 
-Theory of operation: every change knows which handlers it descends from, and how often (streams/ancestry.py). A handler that is called for a change of its
-own is warned about once and counted: one that settles is legal. At `max_generations` of its own in one line of descent the mapping pauses: the change is not
-handed over and not passed, so nothing is lost, and a row says why. `tailrace resume` lets the line go on for as many generations again. Where several
-handlers answer each change with one, their lines multiply long before one of them is that long, so it also pauses when far more changes
-descend from its own than came from elsewhere.
-Rules of this file: it stops before the handler is called, durably before the machine hears of it. One guard a mapping, asked by its drivers; made by
-worker/worker.py. Source: issue 4; Lambda Developer Guide, "recursive loop detection" (16, and not for DynamoDB).
+Theory of operation: every change knows which handlers it descends from, and how often (streams/ancestry.py).
+A handler that is called for a change of its own is warned about once and counted: one that settles is legal.
+At `max_generations` of its own in one line of descent the mapping pauses: the change is not handed over and
+not passed, so nothing is lost, and a row says why. `tailrace resume` lets the line go on for as many
+generations again. Where several handlers answer each change with one, their lines multiply long before one of
+them is that long, so it also pauses when far more changes descend from its own than came from elsewhere.
+Rules of this file: it stops before the handler is called, durably before the machine hears of it. One guard a
+mapping, asked by its drivers; made by worker/worker.py. Source: issue 4; Lambda Developer Guide, "recursive
+loop detection" (16, and not for DynamoDB).
 """
 
 import logging
@@ -30,11 +32,15 @@ LOG: Final = logging.getLogger("tailrace.handlers")
 DEEP: Final = 4
 """From this generation on a change counts for the width of its lines: what settles has settled by then."""
 WIDTH: Final = 64
-"""So many deep changes for each of `max_generations`, and half of `WIDTH` for each change from elsewhere, are no loop yet."""
+"""So many deep changes for each of `max_generations`, and half of `WIDTH` for each change from elsewhere, are
+no loop yet.
+"""
 
 
 class Lines(Struct):
-    """The lines of descent of one handler. Shape: changes that come from outside of any loop, and deep ones of its own, each counted once: up to `newest`."""
+    """The lines of descent of one handler. Shape: changes that come from outside of any loop, and deep ones
+    of its own, each counted once: up to `newest`.
+    """
 
     outside: int = 0
     deep: int = 0
@@ -70,7 +76,9 @@ def generations_key(app: str, handler: str) -> str:
 
 
 class Guards:
-    """The guards of one app. Shape: `own` counts, by handler, changes that it was called for and had caused itself."""
+    """The guards of one app. Shape: `own` counts, by handler, changes that it was called for and had caused
+    itself.
+    """
 
     def __init__(self, app: str, state: StateStore, clock: Clock, pause: Callable[[str, int], None]) -> None:
         self._app = app
@@ -106,9 +114,13 @@ class Guards:
         """It is called for changes that it made itself."""
         if handler.id not in self.own:
             LOG.warning(
-                "%s is called for a change of %s %s that it made itself; if its own changes call it without end, it is paused after %s of them",
-                handler.id, handler.table.name, shown(record), self.allowed(handler),
-            )  # fmt: skip
+                "%s is called for a change of %s %s that it made itself; if its own changes call it "
+                "without end, it is paused after %s of them",
+                handler.id,
+                handler.table.name,
+                shown(record),
+                self.allowed(handler),
+            )
         self.own[handler.id] = self.own.get(handler.id, 0) + count
 
     def has_never_answered(self, handler: HandlerMapping) -> bool:
@@ -132,11 +144,13 @@ class Guards:
         what = (
             f"the change of {shown(record)} is number {generation} in one line of its own changes"
             if generation >= self.allowed(handler)
-            else f"{lines.deep:,} changes descend from its own by {DEEP} steps or more, for {lines.outside:,} that came from elsewhere"
+            else f"{lines.deep:,} changes descend from its own by {DEEP} steps or more, for "
+            f"{lines.outside:,} that came from elsewhere"
         )
+        held = "that change" if generation >= self.allowed(handler) else f"the change of {shown(record)}"
         reason = (
-            f"{handler.id} writes to {handler.table.name}, which it reads, and each write calls it again: {what}. "
-            f"It is paused before {'that change' if generation >= self.allowed(handler) else f'the change of {shown(record)}'}; nothing is lost"
+            f"{handler.id} writes to {handler.table.name}, which it reads, and each write calls it "
+            f"again: {what}. It is paused before {held}; nothing is lost"
         )
         row = pause_row(handler.id, self._clock.now().wall_ms, reason, generation, bound)
         await self._state.transact([Write(pause_key(self._app, handler.id), row)])
@@ -154,7 +168,9 @@ def pause_row(
 
 
 def resuming(app: str, handler: str, paused: Mapping[str, Any] | None) -> list[Write]:
-    """What ends a pause: the row goes, and a mapping that was stopped may go on for as many generations again."""
+    """What ends a pause: the row goes, and a mapping that was stopped may go on for as many generations
+    again.
+    """
     writes = [Write(pause_key(app, handler), None)]
     if paused is not None and "generation" in paused:
         allowed = int(paused["generation"]) + int(paused["bound"])
@@ -164,7 +180,10 @@ def resuming(app: str, handler: str, paused: Mapping[str, Any] | None) -> list[W
 
 def resume_hint(handler: str, bound: int) -> str:
     """What to do about it."""
-    return f"change it so that its own writes do not call it (a condition, or where=), then tailrace resume {handler}, which lets it go on for {bound} more"
+    return (
+        f"change it so that its own writes do not call it (a condition, or where=), then tailrace resume "
+        f"{handler}, which lets it go on for {bound} more"
+    )
 
 
 def shown(record: ChangeRecord) -> str:
@@ -191,7 +210,9 @@ class GuardedSink:
         await self._sink.open(clock)
 
     def write(self, batch: RecordBatch) -> Coroutine[Any, Any, Outcome]:
-        """What the sink says; UNAVAILABLE, which uses up no attempt, when the mapping was stopped. Raises: PortError."""
+        """What the sink says; UNAVAILABLE, which uses up no attempt, when the mapping was stopped. Raises:
+        PortError.
+        """
         if self._guards.has_never_answered(self._handler) and not [
             record for record in batch.records if record.ancestry
         ]:

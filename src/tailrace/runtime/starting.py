@@ -1,11 +1,14 @@
 """How a worker comes to a shard: take the lease, stamp the checkpoints, then load.
 
-Theory of operation. A checkpoint's row holds the epoch of the lease under which it may be written, and everything else that is saved for a mapping in a
-shard is conditional on it. So the order is: (1) the row of the lease, with a new epoch; (2) of each mapping the row of its checkpoint, put back as it was read
-with the new epoch in it, under the condition that nobody has written it since and that its epoch is below this one, until that holds: from then on the owner
-before can save and park nothing; (3) what was parked, and how far items with dead letters have come. Read earlier, something that the owner before still
-wrote could be missing. The machine begins with what (2) wrote. A worker that dies after some of (2) has delivered nothing: whoever takes the lease next
-stamps all of them again. A mapping that comes to a lease that is held already is stamped before its first read.
+Theory of operation. A checkpoint's row holds the epoch of the lease under which it may be written, and
+everything else that is saved for a mapping in a shard is conditional on it. So the order is: (1) the row of
+the lease, with a new epoch; (2) of each mapping the row of its checkpoint, put back as it was read with the
+new epoch in it, under the condition that nobody has written it since and that its epoch is below this one,
+until that holds: from then on the owner before can save and park nothing; (3) what was parked, and how far
+items with dead letters have come. Read earlier, something that the owner before still wrote could be missing.
+The machine begins with what (2) wrote. A worker that dies after some of (2) has delivered nothing: whoever
+takes the lease next stamps all of them again. A mapping that comes to a lease that is held already is stamped
+before its first read.
 
 Rules of this file: pure; steps. Called by worker/leasing.py and worker/worker.py. Source: growth §2.4.
 """
@@ -57,7 +60,8 @@ def take_lease(
     places: Sequence[MappingShard],
     may_take: Callable[[Mapping[str, Any]], bool] = whoever_has_it,
 ) -> Steps[tuple[Lease, dict[str, CheckpointRow]]]:
-    """Take a shard's lease, if what is there may be taken, and stamp the checkpoints of these places in it. Returns: what was stamped, by its key.
+    """Take a shard's lease, if what is there may be taken, and stamp the checkpoints of these places in it.
+    Returns: what was stamped, by its key.
 
     Raises: LeaseHeld when it may not; LeaseLost and StateConflict when another worker was faster; StoreError.
     """
@@ -87,7 +91,8 @@ def _highest_epoch(places: Sequence[MappingShard]) -> Steps[int]:
 
 
 def stamp(place: MappingShard, epoch: int) -> Steps[CheckpointRow | None]:
-    """Raise the epoch of a mapping's checkpoint, and take an older version's ledger into it. Returns: what is durable now; None: there is no checkpoint.
+    """Raise the epoch of a mapping's checkpoint, and take an older version's ledger into it. Returns: what is
+    durable now; None: there is no checkpoint.
 
     Raises: LeaseLost when a later epoch is there; StoreError.
     """
@@ -115,10 +120,12 @@ def enter(
     retention_ms: int,
     stamped: CheckpointRow | None = None,
 ) -> Steps[CheckpointRow]:
-    """Stamp the checkpoint of a mapping, or write down where it begins when it never was here: what is trimmed from now on is a gap, and no silence.
+    """Stamp the checkpoint of a mapping, or write down where it begins when it never was here: what is
+    trimmed from now on is a gap, and no silence.
 
-    Shape:   `stamped` is its row under this epoch already, if the lease was taken with it. Returns: what is durable, with the shards that it continues (of a
-             version that did not name them the first checkpoint does).
+    Shape:   `stamped` is its row under this epoch already, if the lease was taken with it. Returns: what is
+             durable, with the shards that it continues (of a version that did not name them the first
+             checkpoint does).
     Raises:  LeaseLost, StoreError, SourceError.
     """
     while True:
@@ -144,9 +151,11 @@ def enter(
 def load_start(
     place: MappingShard, shard: Shard, begun: CheckpointRow, code_version: str = ""
 ) -> Steps[Start]:
-    """Everything that the machine begins with: the checkpoint that was stamped, the parked keys that may be in its shard, the keys with dead letters.
+    """Everything that the machine begins with: the checkpoint that was stamped, the parked keys that may be
+    in its shard, the keys with dead letters.
 
-    A pause of another version of the code does not bind this one, and one that somebody has ended binds nobody. Raises: StoreError.
+    A pause of another version of the code does not bind this one, and one that somebody has ended binds
+    nobody. Raises: StoreError.
     """
     heads = yield from _heads(place)
     parked = [
@@ -180,10 +189,15 @@ def checkpoint_of(row: CheckpointRow) -> Checkpoint:
     """What the machine knows of a checkpoint."""
     window, suspended = row.window, row.suspended
     return Checkpoint(
-        row.watermark, row.ranges, row.finished,
-        None if window is None else WindowState(window[0], window[1], None if window[2] is None else window[2].encode()),
-        row.created_ms, None if suspended is None else Suspended(*suspended[:3]),
-    )  # fmt: skip
+        row.watermark,
+        row.ranges,
+        row.finished,
+        None
+        if window is None
+        else WindowState(window[0], window[1], None if window[2] is None else window[2].encode()),
+        row.created_ms,
+        None if suspended is None else Suspended(*suspended[:3]),
+    )
 
 
 def outdated_reason(row: CheckpointRow, code_version: str) -> Reason | None:
@@ -197,11 +211,13 @@ def _heads(place: MappingShard) -> Steps[list[Head]]:
     return [read_head(place.app, place.mapping_id, row.fields) for row in rows]
 
 
-# ---- what came before -------------------------------------------------------------------------------------------------
+# ---- what came before --------------------------------------------------------------------------------------
 
 
 def line_before(place: MappingShard, shard: Shard, known: Known) -> Steps[Line]:
-    """What came before a shard, from what is listed and saved and, where that ends, from the mapping's rows. Raises: StoreError."""
+    """What came before a shard, from what is listed and saved and, where that ends, from the mapping's rows.
+    Raises: StoreError.
+    """
     rows: dict[str, Named | None] = {}
     waiting = list(shard.parents)
     while waiting:
@@ -225,9 +241,9 @@ def _named(place: MappingShard, shard: Shard, known: Known) -> Steps[Named]:
 def _beginning(place: MappingShard, shard: Shard, known: Known, retention_ms: int) -> Steps[Checkpoint]:
     """Where a mapping begins in a shard that it never was in.
 
-    Guarantee: a mapping that is new begins with the oldest record there is; one that has followed the shard's parents insists
-               on the whole shard, and one that has followed an older ancestor insists on everything after it, so that what was
-               trimmed meanwhile is a gap and no silence.
+    Guarantee: a mapping that is new begins with the oldest record there is; one that has followed the shard's
+               parents insists on the whole shard, and one that has followed an older ancestor insists on
+               everything after it, so that what was trimmed meanwhile is a gap and no silence.
     """
     begun = yield from _begun_before(place, shard, known)
     if begun is not None and begun.watermark:
@@ -261,7 +277,8 @@ def _begun_before(place: MappingShard, shard: Shard, known: Known) -> Steps[Chec
 def _lost_streams(place: MappingShard, shard: Shard, known: Known) -> Steps[list[Write]]:
     """Gaps, as a stream begins, of shards of earlier streams that went before the mapping was done with them.
 
-    Where all streams have one order of numbers, the shard itself tells that gap; elsewhere nothing says how far they went: a gap's last number is its first.
+    Where all streams have one order of numbers, the shard itself tells that gap; elsewhere nothing says how
+    far they went: a gap's last number is its first.
     """
     if shard.parents or shard.before is not None:
         return []
@@ -281,7 +298,9 @@ def _lost_streams(place: MappingShard, shard: Shard, known: Known) -> Steps[list
 
 
 def _has_followed(place: MappingShard, parents: Sequence[str]) -> Steps[bool]:
-    """Whether a mapping has read everything of what a shard continues: a parent that vanished before it was finished has lost something too."""
+    """Whether a mapping has read everything of what a shard continues: a parent that vanished before it was
+    finished has lost something too.
+    """
     for parent in parents:
         row: StateRow | None = yield Get(replace(place, shard_id=parent).checkpoint_key)
         if row is None or not read_checkpoint(row.fields)[2]:
@@ -290,7 +309,9 @@ def _has_followed(place: MappingShard, parents: Sequence[str]) -> Steps[bool]:
 
 
 def _reached_by_number(rows: Sequence[StateRow], shard: Shard) -> Checkpoint | None:
-    """How far the mapping has come in what went before a shard whose source has one order of numbers for all of its streams; None: nowhere."""
+    """How far the mapping has come in what went before a shard whose source has one order of numbers for all
+    of its streams; None: nowhere.
+    """
     hashes = shard.hash_range or EVERY_HASH
     marks = [_mark(row) for row in rows if overlaps(hashes_of(row.fields), hashes)]
     before = [mark for mark in marks if mark.watermark < shard.first]
@@ -298,7 +319,8 @@ def _reached_by_number(rows: Sequence[StateRow], shard: Shard) -> Checkpoint | N
 
 
 def _reached_by_line(rows: Sequence[StateRow], shard: Shard, line: Line, known: Known) -> Checkpoint | None:
-    """How far it has come in what went before a shard in its stream, where nothing but lineage says what that is; None: nowhere.
+    """How far it has come in what went before a shard in its stream, where nothing but lineage says what that
+    is; None: nowhere.
 
     Guarantee: no later than where it stands in any of the last ones that it has followed.
     """

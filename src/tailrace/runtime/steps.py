@@ -1,8 +1,9 @@
 """What the runtime asks of the world, as values: who decides yields a call, and is sent what came of it.
 
-Theory of operation. Saving, parking, starting and what else has an order in which things must become durable are generators. They yield the calls
-of this module and touch nothing else. An *interpreter* carries the calls out: `driver.Performer` for asyncio, `perform_at_once` of the simulation's
-rows for worlds in which a port answers in one moment. It is a loop of four lines:
+Theory of operation. Saving, parking, starting and what else has an order in which things must become durable
+are generators. They yield the calls of this module and touch nothing else. An *interpreter* carries the calls
+out: `driver.Performer` for asyncio, `perform_at_once` of the simulation's rows for worlds in which a port
+answers in one moment. It is a loop of four lines:
 
     call = next(steps)
     while True:                                         # until StopIteration, whose value is the result
@@ -10,12 +11,13 @@ rows for worlds in which a port answers in one moment. It is a loop of four line
         except PortError as error: call = steps.throw(error)
         else: call = steps.send(answer)
 
-An interpreter may stop at any yield and never come back: before the call was carried out, after it, or after it without knowing whether. That is a
-crash, so every yield is a crash point; a generator must leave what the next start can go on from. `point` of a call that writes names it for campaigns
-that kill real processes.
+An interpreter may stop at any yield and never come back: before the call was carried out, after it, or after
+it without knowing whether. That is a crash, so every yield is a crash point; a generator must leave what the
+next start can go on from. `point` of a call that writes names it for campaigns that kill real processes.
 
-Rules of this file: frozen values, no behaviour, no asyncio. What is thrown in at a yield is a PortError (StateConflict with the index of the action whose
-condition did not hold); nobody but a generator retries. Source: growth §2.6.
+Rules of this file: frozen values, no behaviour, no asyncio. What is thrown in at a yield is a PortError
+(StateConflict with the index of the action whose condition did not hold); nobody but a generator retries.
+Source: growth §2.6.
 """
 
 from collections.abc import Generator
@@ -35,7 +37,9 @@ class Get(Struct, frozen=True):
 
 
 class Query(Struct, frozen=True):
-    """Answer: the StateRows whose keys begin with the prefix and come after `after`, in key order; at most `limit` of them."""
+    """Answer: the StateRows whose keys begin with the prefix and come after `after`, in key order; at most
+    `limit` of them.
+    """
 
     prefix: str
     after: str = ""
@@ -43,7 +47,9 @@ class Query(Struct, frozen=True):
 
 
 class Transact(Struct, frozen=True):
-    """Write all of it, durably, or nothing. Answer: None. Shape: `begun` and `done` are the names of the points before and after it."""
+    """Write all of it, durably, or nothing. Answer: None. Shape: `begun` and `done` are the names of the
+    points before and after it.
+    """
 
     writes: tuple[Action, ...]
     begun: str = ""
@@ -51,7 +57,9 @@ class Transact(Struct, frozen=True):
 
 
 class ReadShard(Struct, frozen=True):
-    """Answer: a ReadDone with records after a position, as soon as there is one or the shard is closed. Cancellable."""
+    """Answer: a ReadDone with records after a position, as soon as there is one or the shard is closed.
+    Cancellable.
+    """
 
     shard: Shard
     after: int
@@ -59,7 +67,9 @@ class ReadShard(Struct, frozen=True):
 
 
 class Peek(Struct, frozen=True):
-    """Answer: a ReadDone with what a shard has after a position, whoever else reads it; None when the source has said nothing in so long."""
+    """Answer: a ReadDone with what a shard has after a position, whoever else reads it; None when the source
+    has said nothing in so long.
+    """
 
     shard: Shard
     after: int
@@ -90,13 +100,17 @@ class AskTime(Struct, frozen=True):
 
 
 class Sleep(Struct, frozen=True):
-    """Answer: None, at this time or soon after, and never before others have had a turn. Units: until_ms monotonic."""
+    """Answer: None, at this time or soon after, and never before others have had a turn. Units: until_ms
+    monotonic.
+    """
 
     until_ms: int
 
 
 class Beside(Struct, frozen=True):
-    """Answer: what `steps` return; until then `beside` are carried out as well, and then left where they are."""
+    """Answer: what `steps` return; until then `beside` are carried out as well, and then left where they
+    are.
+    """
 
     steps: "Steps[Any]"
     beside: "Steps[None]"

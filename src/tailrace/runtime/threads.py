@@ -1,9 +1,12 @@
-"""Threads for what blocks: a bounded pool for each mapping, so that a handler that hangs costs its own mapping and nobody else.
+"""Threads for what blocks: a bounded pool for each mapping, so that a handler that hangs costs its own
+mapping and nobody else.
 
-Theory of operation: whoever runs a mapping's work says so (`with threads.used()`), and everything beneath it that blocks runs in the pool of that
-mapping: its handler, its providers, its sinks, its projection. What belongs to no mapping has a pool of its own. The threads are made when they are needed
-and are daemons: one that hangs is left behind, and the process ends all the same.
-Rules of this file: no decision about records; nothing waits here. In a test world nothing of it is used but the names, for its loop runs everything in place.
+Theory of operation: whoever runs a mapping's work says so (`with threads.used()`), and everything beneath it
+that blocks runs in the pool of that mapping: its handler, its providers, its sinks, its projection. What
+belongs to no mapping has a pool of its own. The threads are made when they are needed and are daemons: one
+that hangs is left behind, and the process ends all the same.
+Rules of this file: no decision about records; nothing waits here. In a test world nothing of it is used but
+the names, for its loop runs everything in place.
 """
 
 import asyncio
@@ -60,7 +63,9 @@ class Threads(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the threads that idle, and each of the others when it is done: nothing waits for them. Repeatable."""
+        """End the threads that idle, and each of the others when it is done: nothing waits for them.
+        Repeatable.
+        """
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -108,7 +113,9 @@ def _carry_out(future: "Future[Any]", call: Callable[[], Any]) -> None:
 
 
 def at_work() -> list[str]:
-    """The names of the pools with busy threads. Whoever ends the process with one inside a library in C++ (DuckDB) sees it abort."""
+    """The names of the pools with busy threads. Whoever ends the process with one inside a library in C++
+    (DuckDB) sees it abort.
+    """
     return sorted(each.name for each in tuple(POOLS) if each.busy)
 
 
@@ -118,6 +125,8 @@ SHARED: Final = Threads("shared")
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function that blocks, in the threads of the mapping that this is done for. Raises: what it raises."""
+    """Call a function that blocks, in the threads of the mapping that this is done for. Raises: what it
+    raises.
+    """
     threads = CURRENT.get() or SHARED
     return await asyncio.get_running_loop().run_in_executor(threads, function, *arguments)

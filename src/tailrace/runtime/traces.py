@@ -1,7 +1,8 @@
 """The traceback of a failure as it is kept, and where in it the user's code stands.
 
-Rules of this file: what a library tells of its own inside (botocore raises over urllib3 over a socket) is cut to the last cause: nobody can do
-anything about the rest. Called by sinks/calling.py, attempting.py and failures.py.
+Rules of this file: what a library tells of its own inside (botocore raises over urllib3 over a socket) is cut
+to the last cause: nobody can do anything about the rest. Called by sinks/calling.py, attempting.py and
+failures.py.
 """
 
 import re
@@ -44,9 +45,11 @@ def _is_chatty(file: str) -> bool:
 
 
 def place_of(trace: str) -> str:
-    """The last line of the user's own code in a traceback, `file:line`; of anybody's, when there is none of theirs; empty without frames.
+    """The last line of the user's own code in a traceback, `file:line`; of anybody's, when there is none of
+    theirs; empty without frames.
 
-    >>> place_of('File "/shop/app.py", line 12, in mail\\\\n  File "/x/site-packages/smtp.py", line 3, in send\\\\n')
+    >>> theirs = 'File "/x/site-packages/smtp.py", line 3, in send'
+    >>> place_of('File "/shop/app.py", line 12, in mail\\n  ' + theirs + '\\n')
     'app.py:12'
     """
     frames = FRAME.findall(trace)

@@ -1,8 +1,11 @@
-"""How far handlers are, read from what is durable: checkpoints, what was saved from the trim, and the log itself.
+"""How far handlers are, read from what is durable: checkpoints, what was saved from the trim, and the log
+itself.
 
-Theory of operation: a change is settled at or below its shard's watermark and inside the ranges above it; the time before which every change of every
-shard is settled is the low watermark that windows wait for. Rules of this file: it only reads, through `StateStore` and `LogReader`, so that it answers the same
-beside a worker and without one. A shard that a handler has not begun counts from its start. Called by views and, through compose.py, by windows and projections.
+Theory of operation: a change is settled at or below its shard's watermark and inside the ranges above it; the
+time before which every change of every shard is settled is the low watermark that windows wait for. Rules of
+this file: it only reads, through `StateStore` and `LogReader`, so that it answers the same beside a worker
+and without one. A shard that a handler has not begun counts from its start. Called by views and, through
+compose.py, by windows and projections.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -31,7 +34,9 @@ class MappingName(Struct, frozen=True):
 
 
 class Position(Struct, frozen=True):
-    """Where a handler stands in one shard of the stream of that label. `oldest` is its first change that is not settled, None at the end."""
+    """Where a handler stands in one shard of the stream of that label. `oldest` is its first change that is
+    not settled, None at the end.
+    """
 
     mapping: MappingName
     shard: Shard
@@ -43,7 +48,9 @@ class Position(Struct, frozen=True):
 
 
 async def followed(state: StateStore, log: LogReader, mapping: MappingName) -> list[StreamRef]:
-    """The streams that a handler follows and that can still be read, the oldest first: a mapping of Lambda's API has one, whatever becomes of its table."""
+    """The streams that a handler follows and that can still be read, the oldest first: a mapping of Lambda's
+    API has one, whatever becomes of its table.
+    """
     if mapping.app == LAMBDA_APP:
         row = await state.get(EVENT_SOURCE_MAPPING.key(mapping.handler))
         if row is None:
@@ -61,7 +68,9 @@ async def followed(state: StateStore, log: LogReader, mapping: MappingName) -> l
 async def positions(
     state: StateStore, log: LogReader, mappings: Iterable[MappingName]
 ) -> AsyncIterator[Position]:
-    """Where each handler stands in each shard of its table's streams: those that are off can still be read for a day."""
+    """Where each handler stands in each shard of its table's streams: those that are off can still be read
+    for a day.
+    """
     for mapping in mappings:
         kept = await evacuations(state, mapping)
         for stream in await followed(state, log, mapping):
@@ -95,7 +104,9 @@ async def position(
 
 
 async def oldest_of(state: StateStore, log: LogReader, mapping: MappingName) -> int | None:
-    """The sequence number of a handler's first change that is not settled, in any shard; None when all are."""
+    """The sequence number of a handler's first change that is not settled, in any shard; None when all
+    are.
+    """
     numbers = [
         place.oldest.sequence async for place in positions(state, log, [mapping]) if place.oldest is not None
     ]
@@ -105,8 +116,8 @@ async def oldest_of(state: StateStore, log: LogReader, mapping: MappingName) -> 
 async def settled_until(state: StateStore, log: LogReader, clock: Clock, mapping: MappingName) -> int:
     """The time before which a handler has settled every change, in all shards. Units: ms since the epoch.
 
-    Guarantee: where nothing is open it is the present, unless something was written that is not durable yet: that was written
-               before now, and nobody has handled it.
+    Guarantee: where nothing is open it is the present, unless something was written that is not durable yet:
+               that was written before now, and nobody has handled it.
     """
     times = [clock.now().wall_ms]
     async for place in positions(state, log, [mapping]):
@@ -125,7 +136,9 @@ async def oldest_unsettled(
     ranges: Iterable[Range],
     saved: Evacuation | None = None,
 ) -> ChangeRecord | None:
-    """The first record above the watermark and outside the settled ranges: of what was saved from the trim, then of the stream."""
+    """The first record above the watermark and outside the settled ranges: of what was saved from the trim,
+    then of the stream.
+    """
     after = watermark
     for first, last in (*ranges, (None, None)):
         record = await _next(state, log, shard, after, saved)

@@ -1,8 +1,8 @@
 """The admin API of one node, so that its user's commands find it: by the data directory, and by the port.
 
-Rules of this file: it joins the socket (`control`) and the record of it (`nodes`). A socket of a data directory that cannot be made ends the start; a node
-that cannot be told by its port is told so in the log, and runs. Made by `compose.Node`.
-Stands alone because a node is found so, whatever else it does.
+Rules of this file: it joins the socket (`control`) and the record of it (`nodes`). A socket of a data
+directory that cannot be made ends the start; a node that cannot be told by its port is told so in the log,
+and runs. Made by `compose.Node`. Stands alone because a node is found so, whatever else it does.
 """
 
 import logging

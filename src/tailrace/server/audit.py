@@ -1,7 +1,9 @@
 """What people did: every verb that changed something, with its arguments and its time, durable in the state.
 
-Rules of this file: a row is written before the verb runs, so that what was tried is there too, and again when it has ended: well, or with the reason why not. A dry run leaves
-none. The last 10,000 are kept; a note costs the same however many there are. Called by `control` and `cli.offline`, read by views/audit.py. Format 2, docs/formats/state.md.
+Rules of this file: a row is written before the verb runs, so that what was tried is there too, and again when
+it has ended: well, or with the reason why not. A dry run leaves none. The last 10,000 are kept; a note costs
+the same however many there are. Called by `control` and `cli.offline`, read by views/audit.py. Format 2,
+docs/formats/state.md.
 """
 
 import getpass
@@ -21,15 +23,18 @@ FAILED: Final = "failed"
 REASON: Final = 1_000
 """Letters of a reason that are kept."""
 UNRECORDED: Final = frozenset({"stop", "clock.advance", "clock.set"})
-"""Their log line says it. A row of `stop` would be written while the store closes; a replay moves a manual clock a hundred thousand
-times, and would push out everything else."""
+"""Their log line says it. A row of `stop` would be written while the store closes; a replay moves a manual
+clock a hundred thousand times, and would push out everything else.
+"""
 
 
 @asynccontextmanager
 async def audited(
     state: StateStore, clock: Clock, name: str, arguments: Mapping[str, Any], *, changes: bool
 ) -> AsyncIterator[None]:
-    """Write down that somebody asks for this, and how it ended; what it raises goes on. Without an end nobody knows it: the server or its client went meanwhile."""
+    """Write down that somebody asks for this, and how it ended; what it raises goes on. Without an end nobody
+    knows it: the server or its client went meanwhile.
+    """
     is_noted = changes and not arguments.get("dry_run") and name not in UNRECORDED
     key = await _begin(state, clock, name, arguments) if is_noted else None
     if key is None:
@@ -50,9 +55,15 @@ async def _begin(state: StateStore, clock: Clock, name: str, arguments: Mapping[
     while True:
         number = await last_number(state) + 1
         fields = {
-            "v": AUDIT.format, "number": number, "at_ms": clock.now().wall_ms, "verb": name, "arguments": dict(arguments),
-            "by": _who(), "outcome": BEGUN, "reason": "",
-        }  # fmt: skip
+            "v": AUDIT.format,
+            "number": number,
+            "at_ms": clock.now().wall_ms,
+            "verb": name,
+            "arguments": dict(arguments),
+            "by": _who(),
+            "outcome": BEGUN,
+            "reason": "",
+        }
         writes = [Write(audit_key(number), fields, Absent())]
         if number > KEPT:
             writes.append(Write(audit_key(number - KEPT), None))

@@ -1,10 +1,12 @@
-"""The admin API: newline-delimited JSON on a unix socket in the data directory, or in a private one for a node in memory.
+"""The admin API: newline-delimited JSON on a unix socket in the data directory, or in a private one for a
+node in memory.
 
-Rules of this file: it knows lines, sockets and the registry of verbs, never what a verb does (`verbs`, `tail`,
-`story`). A request is `{"v":1,"verb":…,"arguments":{…}}`; the answers are lines `{"v":1,"value":…}`, the last line is
-`{"v":1,"done":true}` or `{"v":1,"error":{"message":…,"hint":…}}`. Whatever arrives, the answer is a line and the
-server lives on. A verb that changes something leaves a line in the log and a row in the audit. `compose.Node` runs the server;
-`cli.connection` is its client, and runs the same verbs itself when nobody has the directory.
+Rules of this file: it knows lines, sockets and the registry of verbs, never what a verb does (`verbs`,
+`tail`, `story`). A request is `{"v":1,"verb":…,"arguments":{…}}`; the answers are lines `{"v":1,"value":…}`,
+the last line is `{"v":1,"done":true}` or `{"v":1,"error":{"message":…,"hint":…}}`. Whatever arrives, the
+answer is a line and the server lives on. A verb that changes something leaves a line in the log and a row in
+the audit. `compose.Node` runs the server; `cli.connection` is its client, and runs the same verbs itself when
+nobody has the directory.
 """
 
 import asyncio
@@ -58,7 +60,9 @@ class Running(Live, Protocol):
 
 
 class Subject(Struct):
-    """What verbs act on; what they wrote is durable when `flushed` returns. Offline there is neither a worker nor anything to stop, and nothing new comes."""
+    """What verbs act on; what they wrote is durable when `flushed` returns. Offline there is neither a worker
+    nor anything to stop, and nothing new comes.
+    """
 
     engine: "Engine"
     clock: "Clock"
@@ -104,8 +108,8 @@ Answers: TypeAlias = Callable[[Subject, Arguments], AsyncGenerator[object, None]
 class Verb(Struct, frozen=True):
     """One word of the API.
 
-    Shape:   `run` gives its values, one or many; `changes`: it is audited, and refused offline unless it works there too; `streams`: it ends when the
-             client goes.
+    Shape:   `run` gives its values, one or many; `changes`: it is audited, and refused offline unless it
+             works there too; `streams`: it ends when the client goes.
     """
 
     name: str
@@ -192,11 +196,13 @@ def error_line(error: TailraceError) -> bytes:
     return _line({"error": {"message": str(error.args[0]), "hint": error.hint}})
 
 
-# ---- the server --------------------------------------------------------------------------------------------------
+# ---- the server --------------------------------------------------------------------------------------------
 
 
 class ControlServer:
-    """Serves the admin API on the socket of one directory, which the caller owns: the data directory whose lock it holds, or its own."""
+    """Serves the admin API on the socket of one directory, which the caller owns: the data directory whose
+    lock it holds, or its own.
+    """
 
     def __init__(self, subject: Subject, directory: Path, verbs: Mapping[str, Verb] | None = None) -> None:
         self._subject = subject

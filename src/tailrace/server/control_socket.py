@@ -1,8 +1,8 @@
 """Where the control socket of a data directory is.
 
-Rules of this file: paths and permissions, no protocol; light, because every command that asks imports it. A socket's
-path is short by law of the operating system: a directory whose own path is too long records another place. Called by
-`control` (the owner) and `cli.connection` (the client).
+Rules of this file: paths and permissions, no protocol; light, because every command that asks imports it. A
+socket's path is short by law of the operating system: a directory whose own path is too long records another
+place. Called by `control` (the owner) and `cli.connection` (the client).
 """
 
 import contextlib
@@ -35,7 +35,8 @@ def socket_path(directory: Path) -> Path:
 def place_socket(directory: Path) -> Path:
     """Where the owner of a data directory puts its socket, with leftovers of an earlier owner removed.
 
-    A path too long for a socket is replaced by one in a private temporary directory, recorded beside the data.
+    A path too long for a socket is replaced by one in a private temporary directory, recorded beside the
+    data.
     Raises: StoreError when something else than a socket is in the way.
     """
     remove_leftovers(directory)

@@ -1,7 +1,8 @@
 """The `dlq` verbs: look at dead letters and parked keys, put them back, drop them.
 
-Rules of this file: a redrive and a drop are rows before they are done, so that a restart goes on with them; without a server a redrive
-waits there for the next start of the app, because it needs the handler. Every answer is JSON. Registered by `verbs`.
+Rules of this file: a redrive and a drop are rows before they are done, so that a restart goes on with them;
+without a server a redrive waits there for the next start of the app, because it needs the handler. Every
+answer is JSON. Registered by `verbs`.
 """
 
 import asyncio
@@ -56,9 +57,11 @@ def is_meant(choice: Choice, letter: DeadLetter) -> bool:
 
 @verb_of_values("dlq.ls")
 async def dlq_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
-    """Arguments: handler (None: all), where. Answers the groups that look alike, how many letters there are and how many of them only wait, and how long the longest name of an item is; then the letters in pages.
+    """Arguments: handler (None: all), where. Answers the groups that look alike, how many letters there are
+    and how many of them only wait, and how long the longest name of an item is; then the letters in pages.
 
-    The windows that a function was given up on in their final invoke come last, one by one, unless `where` chooses among changes.
+    The windows that a function was given up on in their final invoke come last, one by one, unless `where`
+    chooses among changes.
     """
     choice, state = choice_of(arguments), subject.state
     mappings = await _asked(subject, arguments)
@@ -107,7 +110,9 @@ async def _grouped(state: StateStore, mapping: MappingName, choice: Choice) -> G
 
 @verb("dlq.show")
 async def dlq_show(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: event_id, handler (None: whichever has it). Answers the whole letter, and what waits behind it."""
+    """Arguments: event_id, handler (None: whichever has it). Answers the whole letter, and what waits behind
+    it.
+    """
     mapping, letter = await find(subject, arguments)
     state = subject.state
     return {
@@ -123,7 +128,8 @@ async def dlq_diff(subject: Subject, arguments: Arguments) -> object:
     table = letter.table or mapping.table
     if letter.is_of_window:
         raise TailraceError(
-            "This is a window whose handler failed: there is no item beside it. Put back, it is told as it is then.",
+            "This is a window whose handler failed: there is no item beside it. Put back, it is told "
+            "as it is then.",
             hint=f"tailrace dlq redrive {mapping.handler}",
         )
     try:
@@ -163,7 +169,7 @@ async def find(subject: Subject, arguments: Arguments) -> tuple[MappingName, Dea
     return found[0]
 
 
-# ---- what changes something ----------------------------------------------------------------------------------------
+# ---- what changes something --------------------------------------------------------------------------------
 
 
 @verb_of_values("dlq.redrive", changes=True, works_offline=True)
@@ -175,7 +181,9 @@ async def dlq_redrive(subject: Subject, arguments: Arguments) -> AsyncGenerator[
 
 @verb_of_values("dlq.drop", changes=True, works_offline=True)
 async def dlq_drop(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
-    """Arguments: handler, where, with_waiting, dry_run. What waits behind a dropped change stays, unless with_waiting."""
+    """Arguments: handler, where, with_waiting, dry_run. What waits behind a dropped change stays, unless
+    with_waiting.
+    """
     async for value in _carry_out(subject, arguments, drop=True):
         yield value
 
@@ -185,9 +193,14 @@ async def _carry_out(subject: Subject, arguments: Arguments, *, drop: bool) -> A
     rate = arguments.get("rate")
     interval_ms(rate)
     request = Request(
-        f"{subject.clock.now().wall_ms}-{await subject.state.count(AUDIT.prefix())}", mapping.handler, choice, rate,
-        bool(arguments.get("even_if_overtaken")), drop, bool(arguments.get("with_waiting")),
-    )  # fmt: skip
+        f"{subject.clock.now().wall_ms}-{await subject.state.count(AUDIT.prefix())}",
+        mapping.handler,
+        choice,
+        rate,
+        bool(arguments.get("even_if_overtaken")),
+        drop,
+        bool(arguments.get("with_waiting")),
+    )
     redriver = redriver_of(subject, mapping.app)
     meant = await redriver.plan(request)
     plan = {

@@ -1,6 +1,8 @@
-"""What the server and a process that takes requests apart say to each other: parts of bytes, each with its length before it.
+"""What the server and a process that takes requests apart say to each other: parts of bytes, each with its
+length before it.
 
-Rules of this file: layout only, the same code on both sides. Used by `server.takers` and `server.taking_process`.
+Rules of this file: layout only, the same code on both sides. Used by `server.takers` and
+`server.taking_process`.
 """
 
 import struct

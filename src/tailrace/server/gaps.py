@@ -15,7 +15,9 @@ from tailrace.views.progress import declared
 
 @verb("gaps")
 async def gaps_of(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: handler, or none for all. Units: from_ms, until_ms since the epoch, when the first and the last of them can have been made; null: not known."""
+    """Arguments: handler, or none for all. Units: from_ms, until_ms since the epoch, when the first and the
+    last of them can have been made; null: not known.
+    """
     return [
         gap_value(mapping, gap)
         for mapping in await _asked(subject, arguments)

@@ -1,8 +1,11 @@
-"""The embedded engine as a handler's client asks it: requests without a socket, the commit of a turn with everybody else's.
+"""The embedded engine as a handler's client asks it: requests without a socket, the commit of a turn with
+everybody else's.
 
-Theory of operation: the engine belongs to the event loop. A coroutine asks it there and awaits the commit of its turn; a thread hands its request to the loop
-and waits. In a test world `def` handlers run on the loop itself, so their commit is made at once, as `world.put` does.
-Rules of this file: the operations of the server, without its wire; a write descends from what its handler is called for. Made by compose.
+Theory of operation: the engine belongs to the event loop. A coroutine asks it there and awaits the commit of
+its turn; a thread hands its request to the loop and waits. In a test world `def` handlers run on the loop
+itself, so their commit is made at once, as `world.put` does.
+Rules of this file: the operations of the server, without its wire; a write descends from what its handler is
+called for. Made by compose.
 """
 
 import asyncio
@@ -26,7 +29,9 @@ TARGET: Final = "DynamoDB_20120810."
 
 
 class EngineDoor:
-    """Made on the loop that the engine belongs to. Shape: `flushed` returns when what was written before is durable."""
+    """Made on the loop that the engine belongs to. Shape: `flushed` returns when what was written before is
+    durable.
+    """
 
     def __init__(self, engine: Engine, flushed: Callable[[], Awaitable[None]]) -> None:
         self._engine = engine
@@ -35,7 +40,9 @@ class EngineDoor:
         self._thread = threading.get_ident()
 
     def call(self, operation: str, members: Members) -> Members:
-        """One request, from a thread, or on the loop itself in a test world. Raises: ApiError, Unavailable."""
+        """One request, from a thread, or on the loop itself in a test world. Raises: ApiError,
+        Unavailable.
+        """
         if threading.get_ident() == self._thread:
             return DoorAtOnce(self._engine).call(operation, members)
         asked = self._call(operation, members, CAUSE.get())

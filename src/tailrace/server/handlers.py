@@ -1,7 +1,7 @@
 """Verbs about handlers as such: pause, resume, list.
 
-Rules of this file: what they change is a row, so that it holds after a restart and without a server; a running worker of this process looks at it at once, every other at its next look.
-Registered by `verbs`.
+Rules of this file: what they change is a row, so that it holds after a restart and without a server; a
+running worker of this process looks at it at once, every other at its next look. Registered by `verbs`.
 """
 
 from typing import Any

@@ -1,9 +1,9 @@
 """Which `Host` headers a server answers to: what keeps a web page from reaching it through a name of its own.
 
-Rules of this file: pure. A page can point its own domain name at 127.0.0.1, but never an address or `localhost`: those are
-safe by themselves, other names must be configured. Called by `server.connection` once for each header value it has not
-seen. Source: architecture §5, decision 9.
-Stands alone because it is pure, and guards the door: read it alone.
+Rules of this file: pure. A page can point its own domain name at 127.0.0.1, but never an address or
+`localhost`: those are safe by themselves, other names must be configured. Called by `server.connection` once
+for each header value it has not seen. Source: architecture §5, decision 9. Stands alone because it is pure,
+and guards the door: read it alone.
 """
 
 from ipaddress import ip_address

@@ -1,7 +1,7 @@
 """The HTTP server: listening, connections, their time-outs, the drain.
 
-Rules of this file: sockets and the loop's timer, nothing about DynamoDB. Safe by default: it listens on loopback, checks
-the Host header, and sends no CORS header unless an origin is configured. Made by `compose`.
+Rules of this file: sockets and the loop's timer, nothing about DynamoDB. Safe by default: it listens on
+loopback, checks the Host header, and sends no CORS header unless an origin is configured. Made by `compose`.
 """
 
 import asyncio
@@ -31,12 +31,13 @@ MOST_HOSTS: Final = 256
 class HttpSettings(Struct, frozen=True):
     """Settings of one server.
 
-    Shape:   port 0 means any free one; `hosts` are further names that clients may use for it ("*": any); `cors` is the
-             one origin whose pages may ask ("*": any). `sync` full commits in a thread. `seed` keeps request
-             identities of two starts apart.
+    Shape:   port 0 means any free one; `hosts` are further names that clients may use for it ("*": any);
+             `cors` is the one origin whose pages may ask ("*": any). `sync` full commits in a thread. `seed`
+             keeps request identities of two starts apart.
     Units:   seconds, bytes. `header_seconds` from the first byte of a request; `read_seconds` without a byte;
-             `request_seconds` for a whole request; `write_seconds` for a client that does not read; `linger_seconds` for
-             one that was refused. `bodies_bytes` bounds all bodies together that are not complete or not yet answered.
+             `request_seconds` for a whole request; `write_seconds` for a client that does not read;
+             `linger_seconds` for one that was refused. `bodies_bytes` bounds all bodies together that are not
+             complete or not yet answered.
     """
 
     host: str = "127.0.0.1"
@@ -60,9 +61,13 @@ class HttpSettings(Struct, frozen=True):
     def sweep_seconds(self) -> float:
         """How often time-outs are looked at: a quarter of the shortest one, at most once a second."""
         shortest = min(
-            self.header_seconds, self.read_seconds, self.request_seconds, self.write_seconds, self.idle_seconds,
+            self.header_seconds,
+            self.read_seconds,
+            self.request_seconds,
+            self.write_seconds,
+            self.idle_seconds,
             self.linger_seconds,
-        )  # fmt: skip
+        )
         return max(0.005, min(1.0, shortest / 4))
 
 
@@ -185,7 +190,7 @@ class HttpServer:
             self.turns.close()
             await self.takers.close()
 
-    # ---- what connections ask for --------------------------------------------------------------------------------
+    # ---- what connections ask for --------------------------------------------------------------------------
 
     @property
     def is_draining(self) -> bool:
@@ -219,7 +224,8 @@ class HttpServer:
         self.dispatcher.count("-", "403")
         error = ApiError(
             "AccessDeniedException",
-            f"Tailrace does not answer to the host name {host_name(header)!r}: use localhost or an address, or allow the name.",
+            f"Tailrace does not answer to the host name {host_name(header)!r}: use localhost or an "
+            f"address, or allow the name.",
             status=403,
             prefix=CORAL,
         )
@@ -232,7 +238,8 @@ class HttpServer:
         if origin is None or (allowed != ANY.encode() and origin != allowed):
             return b""
         return (
-            b"Access-Control-Allow-Origin: %b\r\nAccess-Control-Expose-Headers: x-amzn-requestid, x-amz-crc32\r\n"
+            b"Access-Control-Allow-Origin: %b\r\nAccess-Control-Expose-Headers: x-amzn-requestid, "
+            b"x-amz-crc32\r\n"
             b"Vary: Origin\r\n" % allowed
         )
 

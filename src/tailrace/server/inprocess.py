@@ -1,6 +1,7 @@
 """Requests without sockets: the very path of the HTTP server, with the commit at once.
 
-Rules of this file: same bytes in, same bytes out as over HTTP. Called by the test world's boto3 client and by tests.
+Rules of this file: same bytes in, same bytes out as over HTTP. Called by the test world's boto3 client and by
+tests.
 """
 
 import logging

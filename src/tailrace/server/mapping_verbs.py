@@ -1,7 +1,8 @@
 """Giving a handler another name, and forgetting it: everything that is kept of it moves, or goes.
 
-Rules of this file: what runs neither moves nor goes, and what was never handled goes only when somebody said so (`yes`); the row that names the mapping goes
-last, so that a drop that was cut off can be repeated. Registered by `verbs`; `tailrace dev` forgets by itself what has nothing pending.
+Rules of this file: what runs neither moves nor goes, and what was never handled goes only when somebody said
+so (`yes`); the row that names the mapping goes last, so that a drop that was cut off can be repeated.
+Registered by `verbs`; `tailrace dev` forgets by itself what has nothing pending.
 """
 
 import asyncio
@@ -31,7 +32,9 @@ NAMED: Final = 20
 
 
 class Pending(Struct, frozen=True):
-    """What of a mapping was never handled. Shape: `rows` by what they hold, in the plural. Units: since_ms since the epoch, None: no change waits."""
+    """What of a mapping was never handled. Shape: `rows` by what they hold, in the plural. Units: since_ms
+    since the epoch, None: no change waits.
+    """
 
     rows: dict[str, int]
     since_ms: int | None
@@ -60,7 +63,9 @@ async def pending(reading: Reading, mapping: MappingName) -> Pending:
 
 
 async def check_owner(state: StateStore, mapping: MappingName) -> None:
-    """Raises: TailraceError for a mapping whose name is somebody else's: an event source mapping's, a projection's."""
+    """Raises: TailraceError for a mapping whose name is somebody else's: an event source mapping's, a
+    projection's.
+    """
     name = mapping.handler
     if await state.get(EVENT_SOURCE_MAPPING.key(name)) is not None:
         raise TailraceError(
@@ -89,7 +94,9 @@ def check_stopped(subject: Subject, app: str, *handlers: str, why: str, hint: st
 
 @verb("mapping.rename", changes=True, works_offline=True)
 async def mapping_rename(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: handler (the present id), to (the new one), dry_run. Everything kept under the old id goes to the new one."""
+    """Arguments: handler (the present id), to (the new one), dry_run. Everything kept under the old id goes
+    to the new one.
+    """
     mapping, to, state = await named(subject, arguments), arguments.get("to"), subject.state
     if not isinstance(to, str) or not to:
         raise TailraceError("A handler needs a new id.", hint="tailrace mapping rename OLD NEW")
@@ -111,9 +118,11 @@ async def mapping_rename(subject: Subject, arguments: Arguments) -> object:
 
 @verb("mapping.drop", changes=True, works_offline=True)
 async def mapping_drop(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: handler, dry_run, yes (also when something was never handled). Answers what went: rows by kind, and what of it was never handled.
+    """Arguments: handler, dry_run, yes (also when something was never handled). Answers what went: rows by
+    kind, and what of it was never handled.
 
-    Units: waiting_since_ms since the epoch, of the oldest change in its streams that it has not handled; null: there is none.
+    Units: waiting_since_ms since the epoch, of the oldest change in its streams that it has not handled;
+           null: there is none.
     """
     mapping, state = await named(subject, arguments), subject.state
     await check_owner(state, mapping)
@@ -176,11 +185,13 @@ async def _remove_slice(state: StateStore, keys: Sequence[str], *, dry_run: bool
     return len(keys)
 
 
-# ---- what `tailrace dev` forgets by itself --------------------------------------------------------------------------------
+# ---- what `tailrace dev` forgets by itself -----------------------------------------------------------------
 
 
 async def undeclared(state: StateStore, app: str, declared: Mapping[str, str]) -> list[MappingName]:
-    """The mappings of an app that were declared once and are no more; `declared` are those of now, with their tables."""
+    """The mappings of an app that were declared once and are no more; `declared` are those of now, with their
+    tables.
+    """
     return [
         MappingName(app, str(row.fields["id"]), str(row.fields["table"]))
         async for row in rows(state, MAPPING.prefix(app))
@@ -191,8 +202,9 @@ async def undeclared(state: StateStore, app: str, declared: Mapping[str, str]) -
 async def forget_idle(subject: Subject, app: str, declared: Mapping[str, str]) -> list[str]:
     """Forget what an app no longer declares, if none of that has anything pending. Returns: their names.
 
-    Guarantee: nothing is forgotten when one of them has, or when a new mapping follows the same table: it may be the old one under another name, and would
-               begin at the oldest change. The check of the start says so then. Earlier versions of projections are the projector's.
+    Guarantee: nothing is forgotten when one of them has, or when a new mapping follows the same table: it may
+               be the old one under another name, and would begin at the oldest change. The check of the start
+               says so then. Earlier versions of projections are the projector's.
     """
     state, reading = subject.state, subject.reading
     projections = {name.rpartition("@v")[0] for name in declared} - {""}

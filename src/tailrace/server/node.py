@@ -1,8 +1,10 @@
 """A node: everything that `tailrace serve` and `dev` run in one process, from its start to its end.
 
-Theory of operation: engine, HTTP server, control socket and housekeeping begin together; a worker begins when there is an app, or with the first event source
-mapping that is made through Lambda's API, and may be followed by another one of a newer version of the app. Whatever fails on the way, what is open is given back.
-Rules of this file: it knows of no implementation: what it runs is chosen by whoever makes it (`compose.Node`).
+Theory of operation: engine, HTTP server, control socket and housekeeping begin together; a worker begins when
+there is an app, or with the first event source mapping that is made through Lambda's API, and may be followed
+by another one of a newer version of the app. Whatever fails on the way, what is open is given back.
+Rules of this file: it knows of no implementation: what it runs is chosen by whoever makes it
+(`compose.Node`).
 """
 
 import asyncio
@@ -43,7 +45,9 @@ _log = logging.getLogger("tailrace.server")
 
 
 class Beginning(Struct, frozen=True):
-    """A worker that is to begin. Shape: what it saves is durable when `flushed` returns; the app `changes` when it will be told to declare something else."""
+    """A worker that is to begin. Shape: what it saves is durable when `flushed` returns; the app `changes`
+    when it will be told to declare something else.
+    """
 
     app: "App"
     engine: Engine
@@ -66,9 +70,14 @@ class Node:
     """Everything in one process: engine, HTTP server, control socket, housekeeping, and the app's worker."""
 
     def __init__(
-        self, choices: Choices, options: EngineOptions, http: HttpSettings | None = None, app: "App | None" = None,
-        functions: "Mapping[str, NamedFunction] | None" = None, drain_s: float = DRAIN_S,
-    ) -> None:  # fmt: skip
+        self,
+        choices: Choices,
+        options: EngineOptions,
+        http: HttpSettings | None = None,
+        app: "App | None" = None,
+        functions: "Mapping[str, NamedFunction] | None" = None,
+        drain_s: float = DRAIN_S,
+    ) -> None:
         self._choices = choices
         self._functions = functions
         self._drain_s = drain_s
@@ -150,7 +159,9 @@ class Node:
         await self._lambdas.start()
 
     async def _use(self, app: "App") -> None:
-        """Run the event source mappings that this app declares now; before there is one, there is no worker."""
+        """Run the event source mappings that this app declares now; before there is one, there is no
+        worker.
+        """
         if self._worker is not None:
             await self._worker.change()
         elif app.mappings:  # unchecked: one that is disabled is declared no longer on purpose
@@ -204,7 +215,9 @@ class Node:
         return await end_worker(worker, working, within_s, self.turns.commit_error)
 
     async def replace_app(self, app: "App") -> None:
-        """Hand over to another version of the app: the old one drains, the new one begins at its checkpoints."""
+        """Hand over to another version of the app: the old one drains, the new one begins at its
+        checkpoints.
+        """
         for words in await self._stop_worker(self._drain_s):
             _log.warning("left behind by the reload: %s", words)
         try:

@@ -1,8 +1,10 @@
-"""Where the nodes of this user are found by the port they serve: one record a port, in a directory that this user alone may open.
+"""Where the nodes of this user are found by the port they serve: one record a port, in a directory that this
+user alone may open.
 
-Rules of this file: paths and permissions, no protocol; light, because every command that asks imports it. A record names the directory whose
-control socket answers: the data directory, or for a node in memory one beside the records. Nothing of the admin API is ever on the network.
-Called by `control` (the node) and `cli.connection` (the client). Source: docs/decisions/0031, docs/formats/control.md.
+Rules of this file: paths and permissions, no protocol; light, because every command that asks imports it. A
+record names the directory whose control socket answers: the data directory, or for a node in memory one
+beside the records. Nothing of the admin API is ever on the network. Called by `control` (the node) and
+`cli.connection` (the client). Source: docs/decisions/0031, docs/formats/control.md.
 """
 
 import contextlib
@@ -39,7 +41,9 @@ def _places() -> Iterator[str]:
 
 
 def is_private(directory: Path) -> bool:
-    """Whether it is a directory of this user that nobody else may open: what another user laid there is not believed."""
+    """Whether it is a directory of this user that nobody else may open: what another user laid there is not
+    believed.
+    """
     try:
         about = directory.lstat()
     except OSError:
@@ -73,9 +77,11 @@ def place_in_memory(port: int) -> Path:
 
 
 def record(port: int, directory: Path) -> None:
-    """Say that the node on this port answers on the socket of that directory. Raises: StoreError, also when another has the port.
+    """Say that the node on this port answers on the socket of that directory. Raises: StoreError, also when
+    another has the port.
 
-    Records of nodes that were killed go: their sockets refuse. A node on the same port of another address keeps its own.
+    Records of nodes that were killed go: their sockets refuse. A node on the same port of another address
+    keeps its own.
     """
     records = records_directory()
     for other, place in _read(records):
@@ -131,7 +137,8 @@ def is_answering(directory: Path) -> bool:
 
 def _taken(port: int) -> StoreError:
     return StoreError(
-        f"Another node of this user serves port {port} on another address, and is the one that `--url` finds.",
+        f"Another node of this user serves port {port} on another address, and is the one that "
+        f"`--url` finds.",
         hint="give this one a port of its own",
     )
 

@@ -1,7 +1,9 @@
-"""What can be seen of a running node from outside: `/metrics` for Prometheus, `/ready` for whoever restarts it.
+"""What can be seen of a running node from outside: `/metrics` for Prometheus, `/ready` for whoever restarts
+it.
 
-Rules of this file: both are views of one `Observed` snapshot; the decision of readiness is pure. A name that is not in
-`telemetry.METRICS` is not exposed, and each of those is. Called by `scrape`, with what `snapshot` saw.
+Rules of this file: both are views of one `Observed` snapshot; the decision of readiness is pure. A name that
+is not in `telemetry.METRICS` is not exposed, and each of those is. Called by `scrape`, with what `snapshot`
+saw.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,8 +37,8 @@ class Durations(Struct, frozen=True):
 class ShardProgress(Struct, frozen=True):
     """How one handler stands in one shard.
 
-    Units: oldest_unsettled_ms is an age by the wall clock, None when all is settled; still_ms is the time since its
-    checkpoint last moved (since its start, before the first), by the monotonic clock.
+    Units: oldest_unsettled_ms is an age by the wall clock, None when all is settled; still_ms is the time
+           since its checkpoint last moved (since its start, before the first), by the monotonic clock.
     """
 
     handler: str
@@ -66,7 +68,9 @@ class HandlerTotals(Struct, frozen=True):
 
 
 class Observed(Struct, frozen=True):
-    """A node at one moment. `commit_error`: why the last commit failed, None when it did not; `functions`: those that were invoked directly."""
+    """A node at one moment. `commit_error`: why the last commit failed, None when it did not; `functions`:
+    those that were invoked directly.
+    """
 
     version: str
     progress: Sequence[ShardProgress] = ()
@@ -79,7 +83,7 @@ class Observed(Struct, frozen=True):
     retention_ms: int = 86_400_000
 
 
-# ---- readiness ---------------------------------------------------------------------------------------------------
+# ---- readiness ---------------------------------------------------------------------------------------------
 
 
 class Limits(Struct, frozen=True):
@@ -95,8 +99,8 @@ LIMITS: Final = Limits()
 def reasons_against(observed: Observed, limits: Limits = LIMITS) -> list[dict[str, object]]:
     """Why the node is not ready; nothing when it is.
 
-    A handler that waits for nothing is fine however long ago it moved, and so is one that is far behind and moves:
-    only age and stillness together mean that progress has stopped while the table is written.
+    A handler that waits for nothing is fine however long ago it moved, and so is one that is far behind and
+    moves: only age and stillness together mean that progress has stopped while the table is written.
     """
     reasons: list[dict[str, object]] = []
     if observed.commit_error is not None:
@@ -105,11 +109,15 @@ def reasons_against(observed: Observed, limits: Limits = LIMITS) -> list[dict[st
         if lost.open_gaps:
             reasons.append(
                 {
-                    "reason": "gap", "handler": lost.handler, "table": lost.table, "gaps": lost.open_gaps,
-                    "message": f"{lost.handler} has lost changes of {lost.table}: they were trimmed before it came to them",
+                    "reason": "gap",
+                    "handler": lost.handler,
+                    "table": lost.table,
+                    "gaps": lost.open_gaps,
+                    "message": f"{lost.handler} has lost changes of {lost.table}: "
+                    "they were trimmed before it came to them",
                     "hint": f"tailrace gaps {lost.handler}, then tailrace gaps acknowledge {lost.handler}",
                 }
-            )  # fmt: skip
+            )
     for each in observed.progress:
         age = each.oldest_unsettled_ms
         if age is None or age <= limits.age_ms or each.still_ms <= limits.still_ms:
@@ -133,7 +141,7 @@ def ready(observed: Observed, limits: Limits = LIMITS) -> "Response":
     return (503 if reasons else 200), "application/json", body
 
 
-# ---- metrics -----------------------------------------------------------------------------------------------------
+# ---- metrics -----------------------------------------------------------------------------------------------
 
 
 def metrics(observed: Observed) -> "Response":
@@ -221,7 +229,9 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
 
 
 def counted(metric: AwsMetric, observed: Observed) -> Iterator[tuple[Labels, float]]:
-    """The numbers of the handlers' tallies; of functions that are invoked directly too, where AWS counts by function."""
+    """The numbers of the handlers' tallies; of functions that are invoked directly too, where AWS counts by
+    function.
+    """
     unit = 1_000 if metric.unit == "Milliseconds" else 1
     for each in observed.handlers:
         yield (each.handler,), getattr(each.tally, metric.member) / unit
@@ -231,7 +241,9 @@ def counted(metric: AwsMetric, observed: Observed) -> Iterator[tuple[Labels, flo
 
 
 def worst_ages(observed: Observed) -> dict[tuple[str, str], int | None]:
-    """By table and handler: the age of the oldest change of any shard that is unsettled, or lost in an open gap. None: all is settled."""
+    """By table and handler: the age of the oldest change of any shard that is unsettled, or lost in an open
+    gap. None: all is settled.
+    """
     worst: dict[tuple[str, str], int | None] = {}
     for each in observed.progress:
         key, age = (each.table, each.handler), each.oldest_unsettled_ms

@@ -1,4 +1,5 @@
-"""Answers to what is no operation in JSON: forms, health, the extra routes, a page's preflight; the rest is unknown.
+"""Answers to what is no operation in JSON: forms, health, the extra routes, a page's preflight; the rest is
+unknown.
 
 Rules of this file: it makes bytes, it sends none. Called by `server.connection`.
 """
@@ -96,7 +97,9 @@ async def routed_answer(
 
 
 async def rest_answer(server: "HttpServer", request: Request, extra: bytes) -> bytes:
-    """What the service of a path answers. Once asked, it does what it was asked for, whoever still listens."""
+    """What the service of a path answers. Once asked, it does what it was asked for, whoever still
+    listens.
+    """
     told = await server.dispatcher.ask(request.method, request.url, request.headers, request.body)
     return _told(server, request, told, server.ids.next(), JSON_PLAIN, extra)
 

@@ -1,7 +1,8 @@
 """Verbs about projections: list them, read them, rebuild them, let another build be served.
 
-Rules of this file: what is only read is read from the rows, so that it answers without an app where the rows lie in the data directory; what
-needs the function, or changes something, needs the running app. Registered by `verbs`.
+Rules of this file: what is only read is read from the rows, so that it answers without an app where the rows
+lie in the data directory; what needs the function, or changes something, needs the running app. Registered by
+`verbs`.
 """
 
 from collections.abc import Sequence
@@ -47,7 +48,9 @@ class Named(Struct, frozen=True):
         return found if found is not None and self.declared_in(found) else None
 
     def declared(self) -> tuple[Projector, Projection]:
-        """The running app's projector, and the projection as it is declared, in its highest version. Raises: TailraceError."""
+        """The running app's projector, and the projection as it is declared, in its highest version. Raises:
+        TailraceError.
+        """
         projector = self.projector
         if projector is None:
             raise TailraceError(
@@ -71,14 +74,18 @@ class Named(Struct, frozen=True):
         )
 
     def store(self, build: Build) -> ProjectionStore | None:
-        """The rows of a build that are not in the state. Raises: TailraceError when nobody here can read them."""
+        """The rows of a build that are not in the state. Raises: TailraceError when nobody here can read
+        them.
+        """
         if build.into == STATE:
             return None
         projector, projection = self.declared()
         return projector.builds.store(projection, build.name)
 
     async def groups(self, build: Build, keys: Sequence[str] | None) -> list[Group]:
-        """The groups with items in them, in the order of their keys' texts. Raises: StoreError, Unavailable, TailraceError."""
+        """The groups with items in them, in the order of their keys' texts. Raises: StoreError, Unavailable,
+        TailraceError.
+        """
         store = self.store(build)
         found = (
             await state_groups(self.subject.state, self.rows, build, keys)
@@ -94,7 +101,9 @@ async def every(subject: Subject) -> list[Named]:
 
 
 async def named(subject: Subject, arguments: Arguments) -> Named:
-    """The projection that is meant, by its id or as app/id. Raises: TailraceError with those that there are."""
+    """The projection that is meant, by its id or as app/id. Raises: TailraceError with those that there
+    are.
+    """
     name, known = arguments.get("projection"), await every(subject)
     found = [each for each in known if name in (each.id, f"{each.rows.app}/{each.id}")]
     if len(found) == 1:
@@ -121,11 +130,20 @@ async def build_value(named: Named, build: Build) -> dict[str, Any]:
         else [one for one in named.declared_in(projector) if one.version == build.version]
     )
     return {
-        "projection": rows.id, "app": rows.app, "table": rows.table, "build": build.name, "handler": mapping,
-        "served": build.name == rows.served, "filled": build.is_filled, "items": build.filled, "into": build.into,
-        "failures": build.failures, "failed": [list(one) for one in build.failed], "parked_keys": len(parked),
+        "projection": rows.id,
+        "app": rows.app,
+        "table": rows.table,
+        "build": build.name,
+        "handler": mapping,
+        "served": build.name == rows.served,
+        "filled": build.is_filled,
+        "items": build.filled,
+        "into": build.into,
+        "failures": build.failures,
+        "failed": [list(one) for one in build.failed],
+        "parked_keys": len(parked),
         "changed": any(is_changed(build.code, one.fingerprint) for one in declared),
-    }  # fmt: skip
+    }
 
 
 @verb("projection.ls")
@@ -136,7 +154,9 @@ async def projection_ls(subject: Subject, arguments: Arguments) -> object:
 
 @verb("projection.read")
 async def projection_read(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: projection, keys (texts of attribute values; None: all), build (the one that is served unless told)."""
+    """Arguments: projection, keys (texts of attribute values; None: all), build (the one that is served
+    unless told).
+    """
     found = await named(subject, arguments)
     build = found.build(arguments.get("build") or found.rows.served)
     groups = await found.groups(build, arguments.get("keys"))
@@ -154,7 +174,8 @@ async def projection_verify(subject: Subject, arguments: Arguments) -> object:
     build = found.build(arguments.get("build") or found.rows.served)
     if build.version != projection.version:
         raise TailraceError(
-            f"{found.id!r}: build {build.name} is served, and the app declares version {projection.version}: what it was built with is not here.",
+            f"{found.id!r}: build {build.name} is served, and the app declares version "
+            f"{projection.version}: what it was built with is not here.",
             hint="tailrace projection ls",
         )
     heads_of = rows(subject.state, head_prefix(found.rows.app, projection.mapping_id))
@@ -162,24 +183,39 @@ async def projection_verify(subject: Subject, arguments: Arguments) -> object:
     store = projector.builds.store(projection, build.name)
     verdict = await verify(projector, projection, store, subject.clock, parked)
     return {
-        "projection": found.id, "build": build.name, "items": verdict.items, "groups": verdict.groups,
-        "in_flight": verdict.in_flight, "differing": verdict.count,
+        "projection": found.id,
+        "build": build.name,
+        "items": verdict.items,
+        "groups": verdict.groups,
+        "in_flight": verdict.in_flight,
+        "differing": verdict.count,
         "differences": [
-            {"kind": each.kind, "key": each.key, "expected": each.expected, "found": each.found, "reason": each.reason}
+            {
+                "kind": each.kind,
+                "key": each.key,
+                "expected": each.expected,
+                "found": each.found,
+                "reason": each.reason,
+            }
             for each in verdict.differences
         ],
-    }  # fmt: skip
+    }
 
 
 @verb("projection.rebuild", changes=True)
 async def projection_rebuild(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: projection, dry_run. Begins another build of the declared version, from the table's items."""
+    """Arguments: projection, dry_run. Begins another build of the declared version, from the table's
+    items.
+    """
     found = await named(subject, arguments)
     projector, projection = found.declared()
     answer = {
-        "projection": found.id, "served": found.rows.served, "swap": projection.swap, "dry_run": bool(arguments.get("dry_run")),
+        "projection": found.id,
+        "served": found.rows.served,
+        "swap": projection.swap,
+        "dry_run": bool(arguments.get("dry_run")),
         "items": subject.engine.describe_table(projection.table.name).get("ItemCount", 0),
-    }  # fmt: skip
+    }
     if projector.is_bringing_up(projection) or await projector.is_being_filled(projection):
         raise TailraceError(
             f"{found.id!r} is being built already.", hint="tailrace projection ls says how far it is"
@@ -190,14 +226,19 @@ async def projection_rebuild(subject: Subject, arguments: Arguments) -> object:
 
 @verb("projection.swap", changes=True)
 async def projection_swap(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: projection, dry_run, force (also when it has not caught up). Serves the newest build of the declared version."""
+    """Arguments: projection, dry_run, force (also when it has not caught up). Serves the newest build of the
+    declared version.
+    """
     found = await named(subject, arguments)
     projector, projection = found.declared()
     build = [each for each in found.rows.builds if each.version == projection.version][-1]
     answer = {
-        "projection": found.id, "build": build.name, "before": found.rows.served, "dry_run": bool(arguments.get("dry_run")),
+        "projection": found.id,
+        "build": build.name,
+        "before": found.rows.served,
+        "dry_run": bool(arguments.get("dry_run")),
         "removes": [each.name for each in found.rows.builds if each.name != build.name],
-    }  # fmt: skip
+    }
     if build.name == found.rows.served:
         raise TailraceError(
             f"{found.id!r}: its newest build, {build.name}, is served already.",
@@ -216,7 +257,9 @@ async def projection_swap(subject: Subject, arguments: Arguments) -> object:
 
 @verb("projection.drop", changes=True, works_offline=True)
 async def projection_drop(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: projection, dry_run. Forgets a projection that no app here declares any more, with its mappings; in slices."""
+    """Arguments: projection, dry_run. Forgets a projection that no app here declares any more, with its
+    mappings; in slices.
+    """
     found = await named(subject, arguments)
     if found.projector is not None:
         raise TailraceError(

@@ -43,7 +43,9 @@ def table_of(arguments: Arguments) -> str:
 
 
 def shards_of(engine: Engine, table: str) -> list[Shard]:
-    """Every readable shard of the stream that is on. Raises: TailraceError that says which tables there are."""
+    """Every readable shard of the stream that is on. Raises: TailraceError that says which tables there
+    are.
+    """
     check_table(engine, table)
     return engine.shards_of(engine.stream_of(table).arn)
 
@@ -56,7 +58,9 @@ def _share(shard: Shard) -> float | None:
 
 
 def shown(shards: Sequence[Shard]) -> list[dict[str, Any]]:
-    """Shards as JSON; `share` is the part of all partition keys that belongs to one, None where the stream does not tell."""
+    """Shards as JSON; `share` is the part of all partition keys that belongs to one, None where the stream
+    does not tell.
+    """
     return [
         {
             "shard": shard.shard_id,

@@ -1,7 +1,8 @@
 """One look at a running node: what `/metrics` and `/ready` are views of.
 
-Rules of this file: it gathers, `observe` decides and words. Progress counts for handlers that run here: one that does
-not run cannot be stuck. Between two handlers the loop is given back: somebody asks for this every few seconds. Called by `compose.Node` for each scrape.
+Rules of this file: it gathers, `observe` decides and words. Progress counts for handlers that run here: one
+that does not run cannot be stuck. Between two handlers the loop is given back: somebody asks for this every
+few seconds. Called by `compose.Node` for each scrape.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """The `sql` verb: a question to a DuckDB table that a sink or a projection of the running app keeps.
 
-Rules of this file: it only reads; the process that writes a DuckDB file is the only one that can open it, so it answers. In threads of its own, a page
-at a time: a long question holds nobody, and it ends with its time, or with whoever asked. Registered by `verbs`.
+Rules of this file: it only reads; the process that writes a DuckDB file is the only one that can open it, so
+it answers. In threads of its own, a page at a time: a long question holds nobody, and it ends with its time,
+or with whoever asked. Registered by `verbs`.
 """
 
 import asyncio
@@ -49,7 +50,9 @@ class Queryable(Protocol):
 
 @verb_of_values("sql", streams=True)
 async def sql(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
-    """Arguments: sql; table, which one's file is asked where sinks keep several; timeout_ms. Answers: pages of columns and rows."""
+    """Arguments: sql; table, which one's file is asked where sinks keep several; timeout_ms. Answers: pages
+    of columns and rows.
+    """
     if subject.worker is None:
         raise TailraceError("No app runs here, so no sink keeps a table.", hint="tailrace dev app.py")
     sink = _chosen(subject.worker.app.mappings, arguments.get("table"))

@@ -1,7 +1,7 @@
 """The `why` verb: the story of one change, or of the last changes of one item.
 
-Rules of this file: it reads what is asked for and names what is not there; the story is a view (views/story.py). Registered by `verbs`.
-Value: {"changes": [change + "handlers": […]], "older": count}.
+Rules of this file: it reads what is asked for and names what is not there; the story is a view
+(views/story.py). Registered by `verbs`. Value: {"changes": [change + "handlers": […]], "older": count}.
 Stands alone as every family of verbs does.
 """
 

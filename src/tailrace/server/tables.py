@@ -1,6 +1,7 @@
 """The tables of an engine, for people.
 
-Rules of this file: it only reads, and it is the engine's own: a table lies in one engine, its handlers may run anywhere. Called by the verbs, the snapshot and `dev`.
+Rules of this file: it only reads, and it is the engine's own: a table lies in one engine, its handlers may
+run anywhere. Called by the verbs, the snapshot and `dev`.
 """
 
 from collections.abc import Iterator

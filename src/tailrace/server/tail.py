@@ -1,7 +1,8 @@
 """The `tail` verb: a table's changes in order, from now or from the oldest, until the client goes.
 
-Rules of this file: reads slices and gives the loop back between them; it is woken by commits and never polls. A shard
-is shown before its children, so that every item's changes come in order. Value: one change (see `change_value`).
+Rules of this file: reads slices and gives the loop back between them; it is woken by commits and never polls.
+A shard is shown before its children, so that every item's changes come in order. Value: one change (see
+`change_value`).
 """
 
 import asyncio

@@ -1,7 +1,9 @@
-"""The processes that take large requests apart: started when the first one comes, few, ended when there is nothing to do.
+"""The processes that take large requests apart: started when the first one comes, few, ended when there is
+nothing to do.
 
-Rules of this file: whoever asks waits for a free process in the order of asking. One that dies is replaced, and its request asked once
-more. What a request weighs here is counted where its connection is. Owned by `server.http`.
+Rules of this file: whoever asks waits for a free process in the order of asking. One that dies is replaced,
+and its request asked once more. What a request weighs here is counted where its connection is. Owned by
+`server.http`.
 """
 
 import asyncio
@@ -28,7 +30,9 @@ END_S: Final = 5.0
 
 
 class Takers:
-    """A small pool of processes. Shape: `started` counts them, `running` are those that run; `taken` counts requests."""
+    """A small pool of processes. Shape: `started` counts them, `running` are those that run; `taken` counts
+    requests.
+    """
 
     def __init__(self, most: int = MOST_PROCESSES) -> None:
         self.started = self.taken = 0

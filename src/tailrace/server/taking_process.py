@@ -1,7 +1,7 @@
 """The program of a process that takes large requests apart: `python -m tailrace.server.taking_process`.
 
-Rules of this file: frames in on the standard input, frames out on the standard output, one answer a question, in order. At the
-end of the input, which is also the death of the node, it ends. Started by `server.takers`.
+Rules of this file: frames in on the standard input, frames out on the standard output, one answer a question,
+in order. At the end of the input, which is also the death of the node, it ends. Started by `server.takers`.
 """
 
 import gc

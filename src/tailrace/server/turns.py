@@ -1,10 +1,11 @@
 """Group commit: the answers of one turn of the event loop leave together, after one commit.
 
-Rules of this file: nothing leaves before what it tells is durable, reads included; a commit that fails turns every answer
-of its group into InternalServerError. With a writer thread (`sync full`, and for a group so heavy that writing it would hold up the
-loop) the next group collects while one is in flight. Whoever writes beside the HTTP server joins a group as one more connection, which has
-nothing to send. A store whose log grows faster than it can be moved has its commits held back, never the loop. Driven by
-`server.connection`, owned by `server.http`.
+Rules of this file: nothing leaves before what it tells is durable, reads included; a commit that fails turns
+every answer of its group into InternalServerError. With a writer thread (`sync full`, and for a group so
+heavy that writing it would hold up the loop) the next group collects while one is in flight. Whoever writes
+beside the HTTP server joins a group as one more connection, which has nothing to send. A store whose log
+grows faster than it can be moved has its commits held back, never the loop. Driven by `server.connection`,
+owned by `server.http`.
 """
 
 import asyncio
@@ -115,7 +116,9 @@ class Turns:
         self._flight.add_done_callback(lambda flight: self._landed(group, before, flight))
 
     def _is_held_back(self) -> bool:
-        """Whether this commit is to wait for the store's log; the loop goes on meanwhile, and the group grows."""
+        """Whether this commit is to wait for the store's log; the loop goes on meanwhile, and the group
+        grows.
+        """
         most_s = self._committer.pressure_s() if self._committer.is_dirty else 0.0
         if most_s:
             now = self._loop.time()
@@ -156,7 +159,9 @@ class Turns:
             _log.info("commits succeed again")
 
     def _note_failure(self, error: StoreError) -> None:
-        """Tell of the first failure and then now and then: whoever retries would fill the log with one line."""
+        """Tell of the first failure and then now and then: whoever retries would fill the log with one
+        line.
+        """
         self.commit_error = str(error.args[0])
         now = self._loop.time()
         if now - self._told_at < TELL_EVERY_S:
@@ -175,7 +180,9 @@ class Turns:
 
 
 class Joined:
-    """`await joined()` returns when everything written before it is durable. Raises: StoreError when it never will be."""
+    """`await joined()` returns when everything written before it is durable. Raises: StoreError when it never
+    will be.
+    """
 
     def __init__(self, turns: Turns, loop: asyncio.AbstractEventLoop) -> None:
         self._turns = turns

@@ -1,7 +1,9 @@
-"""The verbs of the admin API that answer once: status, the clock, coverage, audit, stop. `tail` and `why` are beside it.
+"""The verbs of the admin API that answer once: status, the clock, coverage, audit, stop. `tail` and `why` are
+beside it.
 
-Rules of this file: a verb reads its arguments strictly, changes nothing that it does not name, and answers values that
-are JSON. Importing it registers every verb. Called through `control` and, without a server, by `cli.offline`.
+Rules of this file: a verb reads its arguments strictly, changes nothing that it does not name, and answers
+values that are JSON. Importing it registers every verb. Called through `control` and, without a server, by
+`cli.offline`.
 """
 
 from tailrace.clocks.manual import ManualClock
@@ -52,7 +54,7 @@ async def status(subject: Subject, arguments: Arguments) -> object:
     }
 
 
-# ---- time --------------------------------------------------------------------------------------------------------
+# ---- time --------------------------------------------------------------------------------------------------
 
 
 @verb("clock.show")
@@ -106,7 +108,7 @@ def clock_value(subject: Subject, moved_ms: int) -> dict[str, object]:
     return {"wall_ms": subject.clock.now().wall_ms, "clock": kind, "moved_ms": moved_ms}
 
 
-# ---- the rest ----------------------------------------------------------------------------------------------------
+# ---- the rest ----------------------------------------------------------------------------------------------
 
 
 @verb("coverage")

@@ -1,8 +1,10 @@
-"""Sinks: where batches, outputs and failure documents go. `app.sink(orders, sinks.Sqs(…))`, `on_failure=Discard(to=sinks.S3(…))`.
+"""Sinks: where batches, outputs and failure documents go.
 
-    Sqs, Sns, EventBridge, DynamoDB   AWS's services; `access=AwsAccess(region=…)` says where and as whom        extra `aws`
-    DuckDB                            a table of a file that follows a table, asked by `tailrace sql`            extra `duckdb`
-    Webhook                           an address that is posted to, signed                                       extra `webhook`
+`app.sink(orders, sinks.Sqs(…))`, `on_failure=Discard(to=sinks.S3(…))`.
+
+    Sqs, Sns, EventBridge, DynamoDB   AWS's services; `access=AwsAccess(…)` says where and as who; extra `aws`
+    DuckDB                            a table of a file that `tailrace sql` asks; extra `duckdb`
+    Webhook                           an address that is posted to, signed; extra `webhook`
     Function                          a function of yours, called with each value
     S3, Directory                     places for what is given up: objects, files
 

@@ -1,8 +1,8 @@
 """A function as a sink: it is called with each value, or with each change document.
 
-Rules of this file: what it raises is that record's failure; a coroutine runs on the loop, any other function in a thread. The changes of one item are
-handed over one after the other. Declared as `sinks.Function(…)`, called through `app.sink`.
-Stands alone as every sink that is declared does: one is loaded without the others.
+Rules of this file: what it raises is that record's failure; a coroutine runs on the loop, any other function
+in a thread. The changes of one item are handed over one after the other. Declared as `sinks.Function(…)`,
+called through `app.sink`. Stands alone as every sink that is declared does: one is loaded without the others.
 """
 
 from collections.abc import Callable

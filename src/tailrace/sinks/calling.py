@@ -1,8 +1,10 @@
 """Calling the user's functions: on the loop or in a thread, and what their failures mean.
 
-Rules of this file: whatever a handler raises is its way to say that it failed, also what would end the process (`sys.exit`, KeyboardInterrupt) or our
-task (`CancelledError`, GeneratorExit): nothing of it may stop the machine. Tasks that it begins are fenced too, for asyncio lets what ends a process out
-of any task, through the whole loop; a task of the user's may be cancelled by whoever has it. A real Ctrl-C goes through. Called by function.py and lambda_function.py.
+Rules of this file: whatever a handler raises is its way to say that it failed, also what would end the
+process (`sys.exit`, KeyboardInterrupt) or our task (`CancelledError`, GeneratorExit): nothing of it may stop
+the machine. Tasks that it begins are fenced too, for asyncio lets what ends a process out of any task,
+through the whole loop; a task of the user's may be cancelled by whoever has it. A real Ctrl-C goes through.
+Called by function.py and lambda_function.py.
 """
 
 import asyncio
@@ -49,19 +51,27 @@ async def _fenced(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 RAISED: Final = (Exception, asyncio.CancelledError)
-"""What `call` and `call_here` raise: failures, what the fence made of anything else, and our own cancellation."""
+"""What `call` and `call_here` raise: failures, what the fence made of anything else, and our own
+cancellation.
+"""
 CHAINED: Final = 100
-"""Frames of a cause that are kept: one that is an old acquaintance, raised again and again, has ever more of them."""
+"""Frames of a cause that are kept: one that is an old acquaintance, raised again and again, has ever more of
+them.
+"""
 _HERE: Final = __file__.removesuffix("calling.py")
 OURS: Final = (_HERE, f"{_HERE[:-6]}testing/")
-"""Whose frames no user wants to see: those that call a handler, and the notes that the test world lays around it."""
+"""Whose frames no user wants to see: those that call a handler, and the notes that the test world lays around
+it.
+"""
 NOT_AWAITED: Final = (
     "the handler returned a coroutine and is not declared `async def`, so nothing ran: declare it `async def`"
 )
 
 
 async def call(function: Callable[..., Any], *arguments: Any, timeout_s: float | None = None) -> Any:
-    """Await a coroutine function, or run another one in a thread. Raises: what it raises, Escaped, TimedOut."""
+    """Await a coroutine function, or run another one in a thread. Raises: what it raises, Escaped,
+    TimedOut.
+    """
     if is_async(function):
         return await call_async(function, *arguments, timeout_s=timeout_s)
     return await call_in_thread(function, *arguments)
@@ -88,7 +98,9 @@ def begin_users_code() -> Token[bool]:
 
 
 async def answered(function: Callable[..., Any], *arguments: Any, timeout_s: float | None = None) -> Any:
-    """Await a coroutine function, where the user's code has begun. Raises: what it raises, Escaped, TimedOut."""
+    """Await a coroutine function, where the user's code has begun. Raises: what it raises, Escaped,
+    TimedOut.
+    """
     if timeout_s is not None:
         return await _answered_in_time(timeout_s, function, *arguments)
     try:
@@ -110,12 +122,16 @@ async def _answered_in_time(timeout_s: float, function: Callable[..., Any], *arg
 
 
 async def call_in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function that is no coroutine in a thread of its mapping, with what this task knows. Raises: as `call_here`."""
+    """Call a function that is no coroutine in a thread of its mapping, with what this task knows. Raises: as
+    `call_here`.
+    """
     return await in_thread(copy_context().run, call_here, function, *arguments)
 
 
 def call_here(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function that is no coroutine. Raises: what it raises, Escaped; TypeError when it was one all the same."""
+    """Call a function that is no coroutine. Raises: what it raises, Escaped; TypeError when it was one all
+    the same.
+    """
     try:
         answer = function(*arguments)
     except BaseException as error:  # as above
@@ -132,7 +148,9 @@ class TimedOut(Exception):
 
 
 class FailedElsewhere(Exception):
-    """A handler failed in another process. Shape: `trace` is its own lines, as Python prints them; the words are those of its error."""
+    """A handler failed in another process. Shape: `trace` is its own lines, as Python prints them; the words
+    are those of its error.
+    """
 
     def __init__(self, words: str, trace: tuple[str, ...] = ()) -> None:
         super().__init__(words)
@@ -156,7 +174,8 @@ def failure_of(error: BaseException) -> Failure:
 
     >>> from tailrace.errors import Throttled
     >>> failure_of(Throttled("too many mails", retry_after=1.5))
-    Failure(kind=<FailureKind.THROTTLED: 'THROTTLED'>, error='Throttled: too many mails', traceback='tailrace.errors.Throttled: too many mails\\n', retry_after_ms=1500, final=False)
+    Failure(kind=<FailureKind.THROTTLED: 'THROTTLED'>, error='Throttled: too many mails',
+    traceback='tailrace.errors.Throttled: too many mails\\n', retry_after_ms=1500, final=False)
     """
     if isinstance(error, Escaped):
         error = error.error

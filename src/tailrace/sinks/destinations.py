@@ -1,8 +1,9 @@
 """SQS, SNS, S3 and a directory: on-failure destinations, the first two sinks as well.
 
-Rules of this file: each delivers one failure document and says nothing else; what it raises means that nothing was delivered.
-Repeating a delivery may send a message twice and writes the same object again. Declared as `Discard(to=…)`, called by
-deadletters/run/courier.py; as sinks through `app.sink`. Source: semantics §2.8.
+Rules of this file: each delivers one failure document and says nothing else; what it raises means that
+nothing was delivered. Repeating a delivery may send a message twice and writes the same object again.
+Declared as `Discard(to=…)`, called by deadletters/run/courier.py; as sinks through `app.sink`. Source:
+semantics §2.8.
 """
 
 import os
@@ -23,7 +24,9 @@ from tailrace.sinks.messages import Message, Refusals
 
 QUEUE_BYTES: Final = 1_048_576
 TOPIC_BYTES: Final = 262_144
-"""What a message may weigh with its attributes, and all messages of one call together. Sources: SQS and SNS quotas (SQS: since August 2025)."""
+"""What a message may weigh with its attributes, and all messages of one call together. Sources: SQS and SNS
+quotas (SQS: since August 2025).
+"""
 
 
 class RenderedDocument(Protocol):
@@ -44,7 +47,9 @@ class RenderedDocument(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sqs(AlwaysOpen):
-    """A queue, by its URL or ARN. Shape: a message above `most_bytes`, with its attributes, is not sent: it is given up at once."""
+    """A queue, by its URL or ARN. Shape: a message above `most_bytes`, with its attributes, is not sent: it
+    is given up at once.
+    """
 
     queue: str
     access: AwsAccess = EVERYWHERE
@@ -63,17 +68,26 @@ class Sqs(AlwaysOpen):
 
     @property
     def tells_repeats(self) -> bool:
-        """Whether a repeated message has no effect: a FIFO queue drops it, by its deduplication id, for five minutes."""
+        """Whether a repeated message has no effect: a FIFO queue drops it, by its deduplication id, for five
+        minutes.
+        """
         return self.queue.endswith(".fifo")
 
     async def write(self, batch: RecordBatch) -> Outcome:
-        """Send a message for each value or change; to a FIFO queue with the item as group and the id against repetitions."""
+        """Send a message for each value or change; to a FIFO queue with the item as group and the id against
+        repetitions.
+        """
 
         async def send(messages: Sequence[Message]) -> Refusals:
             entries = [
-                {"Id": str(index), "MessageBody": message.body.decode(), **self._order(message), **_attributes(message, batch)}
+                {
+                    "Id": str(index),
+                    "MessageBody": message.body.decode(),
+                    **self._order(message),
+                    **_attributes(message, batch),
+                }
                 for index, message in enumerate(messages)
-            ]  # fmt: skip
+            ]
             url = await self._url()
             return _refused(
                 await self.access.call("sqs", "send_message_batch", QueueUrl=url, Entries=entries)
@@ -100,7 +114,9 @@ class Sqs(AlwaysOpen):
 
 @dataclass(frozen=True, slots=True)
 class Sns(AlwaysOpen):
-    """A topic, by its ARN. Shape: a message above `most_bytes`, with its attributes, is not sent: it is given up at once."""
+    """A topic, by its ARN. Shape: a message above `most_bytes`, with its attributes, is not sent: it is given
+    up at once.
+    """
 
     topic: str
     access: AwsAccess = EVERYWHERE
@@ -118,18 +134,27 @@ class Sns(AlwaysOpen):
 
     @property
     def tells_repeats(self) -> bool:
-        """Whether a repeated message has no effect: a FIFO topic drops it, by its deduplication id, for five minutes."""
+        """Whether a repeated message has no effect: a FIFO topic drops it, by its deduplication id, for five
+        minutes.
+        """
         return self.topic.endswith(".fifo")
 
     async def write(self, batch: RecordBatch) -> Outcome:
-        """Publish a message for each value or change; to a FIFO topic with the item as group and the id against repetitions."""
+        """Publish a message for each value or change; to a FIFO topic with the item as group and the id
+        against repetitions.
+        """
 
         async def send(messages: Sequence[Message]) -> Refusals:
             is_fifo = self.topic.endswith(".fifo")
             entries = [
-                {"Id": str(index), "Message": message.body.decode(), **(_fifo(message) if is_fifo else {}), **_attributes(message, batch)}
+                {
+                    "Id": str(index),
+                    "Message": message.body.decode(),
+                    **(_fifo(message) if is_fifo else {}),
+                    **_attributes(message, batch),
+                }
                 for index, message in enumerate(messages)
-            ]  # fmt: skip
+            ]
             return _refused(
                 await self.access.call(
                     "sns", "publish_batch", TopicArn=self.topic, PublishBatchRequestEntries=entries
@@ -199,7 +224,9 @@ def _attributes(message: Message, batch: RecordBatch) -> dict[str, Any]:
 
 
 def _weight(batch: RecordBatch, message: Message) -> int:
-    """A message as it counts: its body, and name, type and value of each attribute. Source: SQS quotas, "message size"."""
+    """A message as it counts: its body, and name, type and value of each attribute. Source: SQS quotas,
+    "message size".
+    """
     return len(message.body) + sum(
         len(name) + len("String") + len(text) for name, text in _told(message, batch).items()
     )

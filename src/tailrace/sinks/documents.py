@@ -1,7 +1,7 @@
 """Values and changes as JSON documents: what leaves for queues, buses and webhooks.
 
-Rules of this file: lossless where JSON is: a Decimal is a number with every digit, a set a sorted list, bytes base64, a datetime RFC 3339. An
-Item is its fields. Used by messages.py.
+Rules of this file: lossless where JSON is: a Decimal is a number with every digit, a set a sorted list, bytes
+base64, a datetime RFC 3339. An Item is its fields. Used by messages.py.
 """
 
 import dataclasses
@@ -57,9 +57,11 @@ def _other(value: Any) -> Any:
 def change_document(
     record: ChangeRecord, stream: StreamRef, entity: Entity[Any] | None = None
 ) -> dict[str, Any]:
-    """A change as a document: what happened to which item, both images, and the id that makes a repetition harmless.
+    """A change as a document: what happened to which item, both images, and the id that makes a repetition
+    harmless.
 
-    Shape:   `old` and `new` are plain values, or an entity's fields; absent where the record has no such image.
+    Shape:   `old` and `new` are plain values, or an entity's fields; absent where the record has no such
+             image.
     """
     images = {"old": image(record.old), "new": image(record.new)}
     document: dict[str, Any] = {

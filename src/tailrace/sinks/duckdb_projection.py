@@ -1,10 +1,12 @@
-"""A projection's rows in a DuckDB file: `into=sinks.DuckDB("shop.duckdb", "sales")`, asked as the view `sales`.
+"""A projection's rows in a DuckDB file: `into=sinks.DuckDB("shop.duckdb", "sales")`, asked as the view
+`sales`.
 
-Theory of operation: two tables hold the rows of every build as they are (keys, states and images as DynamoDB's JSON, exact), `sales_groups` and
-`sales_items`; the view `sales` shows the groups of the build that is served in SQL's own types. A commit is one transaction of the file: it
-looks at the rows that are to change, and writes them when all are as they were read.
-Rules of this file: the file's one connection and its lock are those of `DuckDB`; in a thread. Format 1, docs/formats/projections.md. Made by
-`DuckDB.projection_store`.
+Theory of operation: two tables hold the rows of every build as they are (keys, states and images as
+DynamoDB's JSON, exact), `sales_groups` and `sales_items`; the view `sales` shows the groups of the build that
+is served in SQL's own types. A commit is one transaction of the file: it looks at the rows that are to
+change, and writes them when all are as they were read.
+Rules of this file: the file's one connection and its lock are those of `DuckDB`; in a thread. Format 1,
+docs/formats/projections.md. Made by `DuckDB.projection_store`.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ROWS_AT_ONCE: Final = 300
-ITEM_COLUMNS: Final = 'build VARCHAR, key VARCHAR, sequence HUGEINT, version VARCHAR, bucket SMALLINT, "group" VARCHAR, image VARCHAR, at_ms BIGINT'
+ITEM_COLUMNS: Final = (
+    'build VARCHAR, key VARCHAR, sequence HUGEINT, version VARCHAR, bucket SMALLINT, "group" '
+    "VARCHAR, image VARCHAR, at_ms BIGINT"
+)
 GROUP_COLUMNS: Final = (
     "build VARCHAR, key VARCHAR, version HUGEINT, count BIGINT, state VARCHAR, at_ms BIGINT"
 )
@@ -92,7 +97,8 @@ class DuckDbProjectionStore:
         ]
         build = "'" + self._name.replace("'", "''") + "'"
         return (
-            f"CREATE OR REPLACE VIEW {_name(self._file.table)} AS SELECT {', '.join(shown)}, count AS items FROM {self._groups} "
+            f"CREATE OR REPLACE VIEW {_name(self._file.table)} AS SELECT {', '.join(shown)}, count "
+            f"AS items FROM {self._groups} "
             f"WHERE build = {build} AND count > 0"
         )
 
@@ -120,11 +126,12 @@ class DuckDbProjectionStore:
 
         return await in_thread(self._file.transact, here)
 
-    # ---- inside a transaction ----------------------------------------------------------------------------------------
+    # ---- inside a transaction ------------------------------------------------------------------------------
 
     def _items_where(self, connection: "DuckDBPyConnection", where: str, value: Any) -> list[AppliedItem]:
         rows = connection.execute(
-            f'SELECT key, version, sequence, "group", image, at_ms FROM {self._items} WHERE build = ? AND {where}',
+            f'SELECT key, version, sequence, "group", image, at_ms FROM {self._items} WHERE build = '
+            f"? AND {where}",
             [self._name, value],
         ).fetchall()
         return [
@@ -185,7 +192,8 @@ class DuckDbProjectionStore:
         given = [[row[place] for row in values] for place in range(len(names))]
         unnested = ", ".join(f"unnest(?::{kind}[])" for kind in types)
         connection.execute(
-            f"INSERT INTO {table} ({', '.join(names)}) SELECT {unnested} ON CONFLICT (build, key) DO UPDATE SET {changed}",
+            f"INSERT INTO {table} ({', '.join(names)}) SELECT {unnested} ON CONFLICT (build, key) DO "
+            f"UPDATE SET {changed}",
             given,
         )
 

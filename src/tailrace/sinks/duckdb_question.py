@@ -1,9 +1,12 @@
-"""One question to a DuckDB file: a single SELECT, read only, answered a page at a time, and ended from elsewhere.
+"""One question to a DuckDB file: a single SELECT, read only, answered a page at a time, and ended from
+elsewhere.
 
-Theory of operation: rows are made as they are fetched, so an answer of any size takes the memory of a page. Python needs the package pytz for a
-TIMESTAMP WITH TIME ZONE; columns that hold one, at whatever depth, are asked as text instead, which says the same: `2026-11-27 21:00:00+00`.
-Rules of this file: a question belongs to one thread at a time, but for `interrupt`. What may be reached is the file's own tables: the connection is opened
-with `SEALED`. Made by `DuckDB.question`, asked by server/sql.py.
+Theory of operation: rows are made as they are fetched, so an answer of any size takes the memory of a page.
+Python needs the package pytz for a TIMESTAMP WITH TIME ZONE; columns that hold one, at whatever depth, are
+asked as text instead, which says the same: `2026-11-27 21:00:00+00`.
+Rules of this file: a question belongs to one thread at a time, but for `interrupt`. What may be reached is
+the file's own tables: the connection is opened with `SEALED`. Made by `DuckDB.question`, asked by
+server/sql.py.
 """
 
 import threading
@@ -18,9 +21,12 @@ ROWS: Final = 500
 """Rows of a page."""
 ZONED: Final = "TIMESTAMP WITH TIME ZONE"
 SEALED: Final = {
-    "enable_external_access": "false", "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
-    "allow_community_extensions": "false", "lock_configuration": "true",
-}  # fmt: skip
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "lock_configuration": "true",
+}
 """No file but the database's own, no extension, no network, and no way for a question to change that."""
 AGAIN_S: Final = 0.05
 
@@ -36,7 +42,9 @@ class Question:
         self._at_work = threading.Lock()
 
     def begin(self) -> list[str]:
-        """Begin it. Returns: the names of the columns. Raises: SinkError for what is no single SELECT, and in DuckDB's words."""
+        """Begin it. Returns: the names of the columns. Raises: SinkError for what is no single SELECT, and in
+        DuckDB's words.
+        """
         import duckdb
 
         with self._at_work:

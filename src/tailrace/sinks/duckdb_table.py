@@ -1,10 +1,12 @@
-"""A DuckDB table as a sink: the newest image of each item, in one file, to be asked with SQL while changes arrive.
+"""A DuckDB table as a sink: the newest image of each item, in one file, to be asked with SQL while changes
+arrive.
 
-Theory of operation: a batch is one transaction. The last change of each item in it wins, and a row is only replaced by a newer
-version, so whatever is repeated changes nothing. Columns come with the attributes: a new one is added when it is first seen, and one whose
-attribute changes its type becomes text.
-Rules of this file: one connection a file, one writer at a time; queries run on cursors of it, because a second process cannot open a file that is
-written. Needs the extra `duckdb`. Declared as `sinks.DuckDB(…)`, asked by server/sql.py.
+Theory of operation: a batch is one transaction. The last change of each item in it wins, and a row is only
+replaced by a newer version, so whatever is repeated changes nothing. Columns come with the attributes: a new
+one is added when it is first seen, and one whose attribute changes its type becomes text.
+Rules of this file: one connection a file, one writer at a time; queries run on cursors of it, because a
+second process cannot open a file that is written. Needs the extra `duckdb`. Declared as `sinks.DuckDB(…)`,
+asked by server/sql.py.
 """
 
 import threading
@@ -48,10 +50,12 @@ Result = TypeVar("Result")
 class DuckDB:
     """A table in a DuckDB file.
 
-    Shape:   `path` is the file, made when it is not there; `table` the table's name, made with the first item. Numbers are DECIMAL(38,9), texts
-             VARCHAR, lists, maps and sets JSON. With a transform that returns dictionaries those are the rows, with the key of what they
-             come from unless they have their own. `memory_limit` is what DuckDB may take for this file, questions included, `most_temporary` what it may
-             put beside the file for what does not fit; all sinks of one file have the same. Nothing else can be reached: no other file, extension or network.
+    Shape:   `path` is the file, made when it is not there; `table` the table's name, made with the first
+             item. Numbers are DECIMAL(38,9), texts VARCHAR, lists, maps and sets JSON. With a transform that
+             returns dictionaries those are the rows, with the key of what they come from unless they have
+             their own. `memory_limit` is what DuckDB may take for this file, questions included,
+             `most_temporary` what it may put beside the file for what does not fit; all sinks of one file
+             have the same. Nothing else can be reached: no other file, extension or network.
     """
 
     path: str | Path
@@ -67,11 +71,15 @@ class DuckDB:
         return True
 
     async def open(self, clock: Clock) -> None:
-        """Open the file. Raises: Unavailable when another process holds it, or the extra is missing; SettingsError."""
+        """Open the file. Raises: Unavailable when another process holds it, or the extra is missing;
+        SettingsError.
+        """
         await in_thread(self._open)
 
     async def write(self, batch: RecordBatch) -> Outcome:
-        """Write the batch, all of it or nothing. Raises: Unavailable when another process holds the file; SettingsError."""
+        """Write the batch, all of it or nothing. Raises: Unavailable when another process holds the file;
+        SettingsError.
+        """
         failures = Failures()
         rows: dict[object, tuple[ChangeRecord, Row | None]] = {}
         for place, record in enumerate(batch.records):
@@ -88,7 +96,9 @@ class DuckDB:
         return failures.outcome
 
     def row_of(self, batch: RecordBatch, place: int) -> Row | None:
-        """The row of one change, None for a removal; it may be overridden. Raises: SinkError for one that cannot be written."""
+        """The row of one change, None for a removal; it may be overridden. Raises: SinkError for one that
+        cannot be written.
+        """
         record = batch.records[place]
         if batch.values is not None:
             value = batch.values[place]
@@ -108,7 +118,9 @@ class DuckDB:
             return Question(self._opened().cursor(), sql)
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """The whole answer to a SELECT: names of its columns, and its rows. Raises: SinkError for anything else, and in DuckDB's words."""
+        """The whole answer to a SELECT: names of its columns, and its rows. Raises: SinkError for anything
+        else, and in DuckDB's words.
+        """
         with closing(self.question(sql)) as question:
             columns, rows = question.begin(), []
             while page := question.page():
@@ -133,7 +145,9 @@ class DuckDB:
             return table.query(sql)
 
     def projection_store(self, projection: "Projection", name: str) -> ProjectionStore:
-        """The rows of one build of a projection, in this file: `@app.projection(into=sinks.DuckDB("shop.duckdb", "sales"))`."""
+        """The rows of one build of a projection, in this file:
+        `@app.projection(into=sinks.DuckDB("shop.duckdb", "sales"))`.
+        """
         from tailrace.sinks.duckdb_projection import DuckDbProjectionStore
 
         return DuckDbProjectionStore(self, projection, name)
@@ -146,14 +160,18 @@ class DuckDB:
                 self._connection = None
         return DONE
 
-    # ---- sources -----------------------------------------------------------------------------------------------------
+    # ---- sources -------------------------------------------------------------------------------------------
 
     async def sources(self) -> Mapping[str, int]:
-        """Which generation each source is whose changes are in the table, or in the projection of its name. Raises: Unavailable, SinkError."""
+        """Which generation each source is whose changes are in the table, or in the projection of its name.
+        Raises: Unavailable, SinkError.
+        """
         return await in_thread(self.transact, self._sources)
 
     async def keep_sources(self, sources: Mapping[str, int]) -> None:
-        """Keep these too. Raises: SettingsError naming the source and both numbers; Unavailable, SinkError."""
+        """Keep these too. Raises: SettingsError naming the source and both numbers; Unavailable,
+        SinkError.
+        """
         await in_thread(self.transact, lambda connection: self._keep_sources(connection, sources))
 
     def _sources(self, connection: "DuckDBPyConnection") -> dict[str, int]:
@@ -177,7 +195,8 @@ class DuckDB:
         fresh = [source for source in sources if source not in there]
         if fresh:
             connection.execute(
-                f"CREATE TABLE IF NOT EXISTS {SOURCES} (name VARCHAR, source VARCHAR, generation BIGINT, PRIMARY KEY (name, source))"
+                f"CREATE TABLE IF NOT EXISTS {SOURCES} (name VARCHAR, source VARCHAR, generation "
+                f"BIGINT, PRIMARY KEY (name, source))"
             )
             given = [fresh, [sources[source] for source in fresh]]
             connection.execute(
@@ -185,7 +204,7 @@ class DuckDB:
                 [self.table, *given],
             )
 
-    # ---- writing ---------------------------------------------------------------------------------------------------
+    # ---- writing -------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
         with self._lock:
@@ -200,9 +219,14 @@ class DuckDB:
         duckdb = _duckdb()
         try:
             connection: DuckDBPyConnection = duckdb.connect(
-                str(self.path), read_only=read_only,
-                config={**SEALED, "memory_limit": self.memory_limit, "max_temp_directory_size": self.most_temporary},
-            )  # fmt: skip
+                str(self.path),
+                read_only=read_only,
+                config={
+                    **SEALED,
+                    "memory_limit": self.memory_limit,
+                    "max_temp_directory_size": self.most_temporary,
+                },
+            )
         except duckdb.IOException as error:
             raise Unavailable(
                 f"{self.path}: {error}", hint="one process writes a DuckDB file; stop the other one"
@@ -215,7 +239,9 @@ class DuckDB:
         self.transact(lambda connection: self._write_all(connection, rows))
 
     def transact(self, work: "Callable[[DuckDBPyConnection], Result]") -> "Result":
-        """Do something in one transaction; when it raises, nothing of it was done. Raises: Unavailable, SinkError, what it raises."""
+        """Do something in one transaction; when it raises, nothing of it was done. Raises: Unavailable,
+        SinkError, what it raises.
+        """
         duckdb = _duckdb()
         with self._lock:
             connection = self._opened()
@@ -275,7 +301,8 @@ class DuckDB:
             column = _name(SEQUENCE)
             connection.execute(
                 f"ALTER TABLE {_name(self.table)} ALTER COLUMN {column} TYPE {TEXT} USING "
-                f"'{FIRST_GENERATION:0{GENERATION_DIGITS}d}' || lpad({column}::VARCHAR, {SEQUENCE_DIGITS}, '0')"
+                f"'{FIRST_GENERATION:0{GENERATION_DIGITS}d}' || lpad({column}::VARCHAR, "
+                f"{SEQUENCE_DIGITS}, '0')"
             )
             present[SEQUENCE] = TEXT
         for name, kind in wanted.items():
@@ -316,8 +343,10 @@ class DuckDB:
         values = ", ".join(f"unnest(?::{kind}[])" for kind in columns.values())
         changed = ", ".join(f"{_name(name)} = excluded.{_name(name)}" for name in columns if name not in keys)
         connection.execute(
-            f"INSERT INTO {_name(self.table)} ({names}) SELECT {values} ON CONFLICT ({', '.join(map(_name, keys))}) "
-            f"DO UPDATE SET {changed} WHERE excluded.{_name(SEQUENCE)} > {_name(self.table)}.{_name(SEQUENCE)}",
+            f"INSERT INTO {_name(self.table)} ({names}) SELECT {values} ON CONFLICT "
+            f"({', '.join(map(_name, keys))}) "
+            f"DO UPDATE SET {changed} WHERE excluded.{_name(SEQUENCE)} > "
+            f"{_name(self.table)}.{_name(SEQUENCE)}",
             given,
         )
 
@@ -333,7 +362,8 @@ class DuckDB:
         names = ", ".join(f"unnest(?::{columns[name]}[]) AS {_name(name)}" for name in keys)
         same = " AND ".join(f"{_name(self.table)}.{_name(name)} = gone.{_name(name)}" for name in keys)
         connection.execute(
-            f"DELETE FROM {_name(self.table)} USING (SELECT {names}, unnest(?::VARCHAR[]) AS {_name(SEQUENCE)}) AS gone "
+            f"DELETE FROM {_name(self.table)} USING (SELECT {names}, unnest(?::VARCHAR[]) AS "
+            f"{_name(SEQUENCE)}) AS gone "
             f"WHERE {same} AND {_name(self.table)}.{_name(SEQUENCE)} < gone.{_name(SEQUENCE)}",
             [*given, [record.version.text for record in records]],
         )

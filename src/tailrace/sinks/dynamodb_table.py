@@ -1,9 +1,10 @@
 """A DynamoDB table as a sink: the newest image of each item, in any region, account or endpoint.
 
-Theory of operation: each written item carries the version of the change it comes from, and a write holds only over an older one, so a
-repeated or late change never overtakes a later one. A removal deletes under the same condition. Items are written side by side, the
-changes of one item one after the other.
-Rules of this file: a condition that fails means that the table is newer: the change is accepted. Declared as `sinks.DynamoDB(…)`.
+Theory of operation: each written item carries the version of the change it comes from, and a write holds only
+over an older one, so a repeated or late change never overtakes a later one. A removal deletes under the same
+condition. Items are written side by side, the changes of one item one after the other.
+Rules of this file: a condition that fails means that the table is newer: the change is accepted. Declared as
+`sinks.DynamoDB(…)`.
 """
 
 import asyncio
@@ -29,7 +30,9 @@ CONDITION: Final = (
     "attribute_not_exists(#version) OR (attribute_type(#version, :text) AND #version < :version) "
     "OR (attribute_type(#version, :numeric) AND #version < :number)"
 )
-"""What is there is older: a version, a text, or what was written before there were versions, a number of the first generation."""
+"""What is there is older: a version, a text, or what was written before there were versions, a number of the
+first generation.
+"""
 MOST_NUMBER: Final = 10**37
 """More than any sequence number that was written as one, and a number that DynamoDB knows."""
 PARALLEL: Final = 8
@@ -47,7 +50,8 @@ KEYS: Final[Mapping[str, Any]] = {
 class DynamoDB(AlwaysOpen):
     """A table, by its name or ARN. It has the key attributes of what is written.
 
-    Shape:   `sequence` is the attribute that keeps the version of the change, a text. With a transform that returns dictionaries those are the items.
+    Shape:   `sequence` is the attribute that keeps the version of the change, a text. With a transform that
+             returns dictionaries those are the items.
     """
 
     table: str
@@ -103,12 +107,16 @@ class DynamoDB(AlwaysOpen):
         return None
 
     async def sources(self) -> Mapping[str, int]:
-        """Which generation each source is whose changes are there; of a table that we may not describe and read, nothing. Raises: SinkError."""
+        """Which generation each source is whose changes are there; of a table that we may not describe and
+        read, nothing. Raises: SinkError.
+        """
         there = await self._described()
         return {} if there is None else await self._kept(*there)
 
     async def keep_sources(self, sources: Mapping[str, int]) -> None:
-        """Keep these too, in an item of their own. Raises: SettingsError naming the source and both numbers; SinkError."""
+        """Keep these too, in an item of their own. Raises: SettingsError naming the source and both numbers;
+        SinkError.
+        """
         there = await self._described()
         if there is None:
             return
@@ -124,10 +132,15 @@ class DynamoDB(AlwaysOpen):
             )  # fmt: skip
             try:
                 await self.access.call(
-                    "dynamodb", "update_item", TableName=self.table, Key=there[0], UpdateExpression="SET #kept = :after",
-                    ConditionExpression=condition, ExpressionAttributeNames={"#kept": SOURCES},
+                    "dynamodb",
+                    "update_item",
+                    TableName=self.table,
+                    Key=there[0],
+                    UpdateExpression="SET #kept = :after",
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames={"#kept": SOURCES},
                     ExpressionAttributeValues={**values, ":after": _numbers(after)},
-                )  # fmt: skip
+                )
             except SinkError as error:
                 if not is_condition(error):
                     raise
@@ -135,7 +148,9 @@ class DynamoDB(AlwaysOpen):
             return
 
     async def _described(self) -> tuple[Item, bool] | None:
-        """The key of the item with the sources, and whether there are others; None where that cannot be known."""
+        """The key of the item with the sources, and whether there are others; None where that cannot be
+        known.
+        """
         try:
             answer = await self.access.call("dynamodb", "describe_table", TableName=self.table)
         except SinkError as error:
@@ -182,7 +197,9 @@ def _numbers(sources: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _number(version: Version) -> int:
-    """What a number of before versions must be below for this to be newer: in a later generation it is whatever it says."""
+    """What a number of before versions must be below for this to be newer: in a later generation it is
+    whatever it says.
+    """
     return min(version.sequence, MOST_NUMBER) if version.generation == FIRST_GENERATION else MOST_NUMBER
 
 

@@ -1,8 +1,10 @@
-"""Writing in calls of several entries, as SQS, SNS and EventBridge take them, each of which answers for each entry.
+"""Writing in calls of several entries, as SQS, SNS and EventBridge take them, each of which answers for each
+entry.
 
-Rules of this file: calls go one after the other, in order. One call that fails says little of the next one; three outages in a row do, and so does an error
-of who we are or where the service is: what is left of the batch then fails with it, unsent. A call that is refused for its content is cut
-in halves until it is known whose content it was. Called by destinations.py and event_bridge.py.
+Rules of this file: calls go one after the other, in order. One call that fails says little of the next one;
+three outages in a row do, and so does an error of who we are or where the service is: what is left of the
+batch then fails with it, unsent. A call that is refused for its content is cut in halves until it is known
+whose content it was. Called by destinations.py and event_bridge.py.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,7 +30,9 @@ async def write_entries(
     what: str,
     size: Size = body_bytes,
 ) -> Outcome:
-    """Send a batch in calls of at most `most` entries that weigh at most `most_bytes` together; `send` answers with what was refused, by index."""
+    """Send a batch in calls of at most `most` entries that weigh at most `most_bytes` together; `send`
+    answers with what was refused, by index.
+    """
     failures = Failures()
     broken: Failure | None = None
     outages = 0

@@ -1,8 +1,8 @@
 """EventBridge as a sink: one event a value or change, on a bus.
 
-Rules of this file: PutEvents answers for each entry, and the answer is believed. Declared as `sinks.EventBridge(…)`, called through
-`app.sink`. Source: EventBridge API Reference, PutEvents.
-Stands alone as every sink that is declared does: one is loaded without the others.
+Rules of this file: PutEvents answers for each entry, and the answer is believed. Declared as
+`sinks.EventBridge(…)`, called through `app.sink`. Source: EventBridge API Reference, PutEvents. Stands alone
+as every sink that is declared does: one is loaded without the others.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,9 @@ from tailrace.sinks.entries import ENTRIES, refused_entry, write_entries
 from tailrace.sinks.messages import Message, Refusals
 
 BUS_BYTES: Final = 1_048_576
-"""What an event may weigh, and all events of one call together. Source: EventBridge User Guide, "PutEvents event entry size" (1 MB since January 2026)."""
+"""What an event may weigh, and all events of one call together. Source: EventBridge User Guide, "PutEvents
+event entry size" (1 MB since January 2026).
+"""
 EVENT_ID: Final = "tailrace:event/"
 TIME_BYTES: Final = 14
 """What an event's time counts for. Source: the same."""
@@ -26,8 +28,10 @@ TIME_BYTES: Final = 14
 class EventBridge(AlwaysOpen):
     """A bus, by its name or ARN.
 
-    Shape:   each event has two resources: the stream's ARN, and `tailrace:event/` with the change's event id, the same when it is repeated. `detail_type` and `source` are what rules match; the value, or the change document, is the detail. An event above `most_bytes`,
-             with what is around its detail, is not put: it is given up at once.
+    Shape:   each event has two resources: the stream's ARN, and `tailrace:event/` with the change's event id,
+             the same when it is repeated. `detail_type` and `source` are what rules match; the value, or the
+             change document, is the detail. An event above `most_bytes`, with what is around its detail, is
+             not put: it is given up at once.
     """
 
     bus: str = "default"
@@ -52,11 +56,15 @@ class EventBridge(AlwaysOpen):
         async def send(messages: Sequence[Message]) -> Refusals:
             entries = [
                 {
-                    "Source": self.source, "DetailType": self.detail_type, "Detail": message.body.decode(),
-                    "EventBusName": self.bus, "Time": message.record.created_ms / 1_000, "Resources": [batch.stream.arn, f"{EVENT_ID}{message.id}"],
+                    "Source": self.source,
+                    "DetailType": self.detail_type,
+                    "Detail": message.body.decode(),
+                    "EventBusName": self.bus,
+                    "Time": message.record.created_ms / 1_000,
+                    "Resources": [batch.stream.arn, f"{EVENT_ID}{message.id}"],
                 }
                 for message in messages
-            ]  # fmt: skip
+            ]
             answer = await self.access.call("events", "put_events", Entries=entries)
             if not answer.get("FailedEntryCount"):
                 return {}

@@ -1,8 +1,9 @@
 """Handlers as sinks: a call for each change, or a call for a batch.
 
-Rules of this file: a returned value is success and goes to the handler's sink, an exception is failure; which records failed is told as exactly as the
-handler's form allows. Coroutines run on the loop; other functions run in a thread, one hop for a whole run of records. What
-they recorded on `change.transaction` is committed before the outcome is told. Made by `compose`.
+Rules of this file: a returned value is success and goes to the handler's sink, an exception is failure; which
+records failed is told as exactly as the handler's form allows. Coroutines run on the loop; other functions
+run in a thread, one hop for a whole run of records. What they recorded on `change.transaction` is committed
+before the outcome is told. Made by `compose`.
 """
 
 from collections.abc import Awaitable, Callable, Container, Sequence
@@ -115,7 +116,9 @@ class Calls:
 
 
 class Prepared:
-    """What the sinks of handlers have in common: the handler, what it needs, where its effects and values go."""
+    """What the sinks of handlers have in common: the handler, what it needs, where its effects and values
+    go.
+    """
 
     def __init__(
         self,
@@ -143,13 +146,17 @@ class Prepared:
         return changes
 
     def _is_wanted(self, change: Change[Any]) -> bool:
-        """Whether the handler is to be called: what is written from now on in this context descends from this change."""
+        """Whether the handler is to be called: what is written from now on in this context descends from this
+        change.
+        """
         record, causes = change.record, self._causes
         CAUSE.set(causes.of(record) if record.ancestry else causes.first)
         return self._filter is None or self._filter.judge(change)
 
     def _returned_before(self, changes: list[Change[Any]]) -> Names[int, object]:
-        """By place: what the handler returned of those that wait for their commit alone. They stand in `changes` as it left them."""
+        """By place: what the handler returned of those that wait for their commit alone. They stand in
+        `changes` as it left them.
+        """
         if not self._effects.returned.kept:  # as nearly always
             return NOTHING
         found: dict[int, object] = {}
@@ -187,8 +194,8 @@ class Prepared:
 class HandlerSink(Prepared):
     """`@app.on`: the handler is called for one change at a time, in order.
 
-    Guarantee: changes of one item one after the other, each with its transaction committed before the next one's call;
-               after a failure the later ones of that item in the batch are not attempted.
+    Guarantee: changes of one item one after the other, each with its transaction committed before the next
+               one's call; after a failure the later ones of that item in the batch are not attempted.
     """
 
     async def write(self, batch: RecordBatch) -> Outcome:
@@ -215,7 +222,8 @@ class HandlerSink(Prepared):
         return Failed(calls.failures) if calls.failures else WRITTEN
 
     async def _write_first(self, batch: RecordBatch, calls: Calls) -> None:
-        """With `once=True`: the output before the mark, so that a crash between them repeats it, which its sink can tell, and loses none.
+        """With `once=True`: the output before the mark, so that a crash between them repeats it, which its
+        sink can tell, and loses none.
 
         What the sink refuses is written again without calling the handler again.
         """

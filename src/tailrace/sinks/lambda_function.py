@@ -1,7 +1,8 @@
 """Lambda functions as sinks: `handler(event, context)` with the event that AWS would send.
 
-Rules of this file: the answer is read as an event source mapping reads it. What runs the function is a `Runner`: a process of its own
-(functions/pool.py), which can be killed at its time-out, or this one. Made by `compose`. Source: semantics §2.6, §2.10.
+Rules of this file: the answer is read as an event source mapping reads it. What runs the function is a
+`Runner`: a process of its own (functions/pool.py), which can be killed at its time-out, or this one. Made by
+`compose`. Source: semantics §2.6, §2.10.
 """
 
 import json
@@ -74,7 +75,9 @@ class LambdaContext:
 
 
 class Captured(Struct):
-    """What one invocation leaves beside its answer. Units: the last 4 KB of what it printed; megabytes at most used, 0 when nobody knows."""
+    """What one invocation leaves beside its answer. Units: the last 4 KB of what it printed; megabytes at
+    most used, 0 when nobody knows.
+    """
 
     printed: bytes = b""
     memory_mb: int = 0
@@ -86,13 +89,16 @@ class Runner(Protocol):
     async def invoke(
         self, event: bytes, request_id: str, arn: str, trace: str = "", *, exact: bool = True
     ) -> bytes:
-        """The function's answer, as JSON; `trace` is the invocation's X-Amzn-Trace-Id. Not `exact`: no number in the event needs more than
-        64 bits, so that it may be read in half the time. Raises: whatever says that it failed; FunctionError of a process.
+        """The function's answer, as JSON; `trace` is the invocation's X-Amzn-Trace-Id. Not `exact`: no number
+        in the event needs more than 64 bits, so that it may be read in half the time. Raises: whatever says
+        that it failed; FunctionError of a process.
         """
 
 
 class InlineRunner:
-    """Runs a function in this process: a thread, or the test world's loop. Its time-out is told to it and not enforced."""
+    """Runs a function in this process: a thread, or the test world's loop. Its time-out is told to it and not
+    enforced.
+    """
 
     def __init__(
         self, function: Callable[..., Any], name: str, settings: FunctionSettings, clock: Clock
@@ -136,7 +142,9 @@ class LambdaSink(AlwaysOpen):
         return await self._invoke(batch)
 
     async def _in_own_window(self, batch: RecordBatch) -> Outcome:
-        """A change put back out of the dead letters: its window is over, so it is alone in another one, which ends with it."""
+        """A change put back out of the dead letters: its window is over, so it is alone in another one, which
+        ends with it.
+        """
         first_ms = batch.records[0].created_ms
         start_ms = first_ms - first_ms % self._window_ms
         window = WindowInvoke(start_ms, start_ms + self._window_ms)
@@ -158,7 +166,8 @@ class LambdaSink(AlwaysOpen):
         try:
             answer = await self._runner.invoke(
                 event, request, function_arn(stream.region, self._account, self._name), trace,
-                exact=batch.window is not None,  # only the state of a window has numbers of the function's own
+                # only the state of a window has numbers of the function's own
+                exact=batch.window is not None,
             )  # fmt: skip
         except RAISED as error:
             if is_ours(error):
@@ -202,7 +211,8 @@ def marshalled(answer: Any) -> bytes:
 
 
 def unmarshalled(data: bytes, *, exact: bool = True) -> Any:
-    """What JSON says, with every digit of its integers: a function keeps numbers in its state that 64 bits do not hold.
+    """What JSON says, with every digit of its integers: a function keeps numbers in its state that 64 bits do
+    not hold.
 
     Shape:   not `exact`: an integer that 64 bits do not hold may lose digits; it takes half the time.
 

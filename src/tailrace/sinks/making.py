@@ -1,6 +1,7 @@
 """The sink of each mapping: the handler's form decides.
 
-Rules of this file: it only puts parts together. Called by `compose` for a worker, and again for each redrive, whose marks are of their own run.
+Rules of this file: it only puts parts together. Called by `compose` for a worker, and again for each redrive,
+whose marks are of their own run.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,8 +37,8 @@ from tailrace.windows.run.changes import WindowChanges
 class Declared(Struct, frozen=True):
     """What an app declares, with what this worker lays around it.
 
-    Shape:   every sink is opened and closed through `openings`. By mapping: `destinations` of what is given up, `functions` by their names; both as they
-             were when they were last read.
+    Shape:   every sink is opened and closed through `openings`. By mapping: `destinations` of what is given
+             up, `functions` by their names; both as they were when they were last read.
     """
 
     app: App
@@ -76,7 +77,9 @@ class Declared(Struct, frozen=True):
 
 
 class SinkMaker(Struct, frozen=True):
-    """Everything that sinks share. Shape: the parts' state keeps marks, `state` all else; `runner_of` gives what runs a function; `changes` are those of windows."""
+    """Everything that sinks share. Shape: the parts' state keeps marks, `state` all else; `runner_of` gives
+    what runs a function; `changes` are those of windows.
+    """
 
     app: App
     parts: Parts
@@ -101,7 +104,9 @@ class SinkMaker(Struct, frozen=True):
         return [beside for mapping in mine for beside in self._beside(mapping)]
 
     def _beside(self, mapping: HandlerMapping) -> Iterator[Beside]:
-        """Where rows of a mapping are with their versions; nothing of what is in the state itself, which has the numbers."""
+        """Where rows of a mapping are with their versions; nothing of what is in the state itself, which has
+        the numbers.
+        """
         if (
             mapping.projection is not None
             and (place := self.places.versioned(mapping.projection)) is not None
@@ -123,9 +128,14 @@ class SinkMaker(Struct, frozen=True):
         reached, clock = self.parts.reached, self.parts.clock
         tally = self.parts.tallies.of(mapping.id) if run_id == LIVE else Tally()
         effects = Effects(
-            self.parts.state, Marking(mark_name(self.app, mapping), run_id, mapping.once), clock=clock, reached=reached, tally=tally,
-            cause=ancestor_name(self.app.name, mapping.id), tables=self.app.tables,
-        )  # fmt: skip
+            self.parts.state,
+            Marking(mark_name(self.app, mapping), run_id, mapping.once),
+            clock=clock,
+            reached=reached,
+            tally=tally,
+            cause=ancestor_name(self.app.name, mapping.id),
+            tables=self.app.tables,
+        )
         match mapping.kind:
             case "on":
                 return HandlerSink(mapping, effects, reached, self.needed)

@@ -1,7 +1,8 @@
 """What a batch is to a service that takes messages: one body a record, with its key, its id and its place.
 
-Rules of this file: a batch of a handler's values has a message a value; a batch of changes has a change document a record. The id is the event
-id, so that a repeated message can be told by whoever gets it. Used by every sink here.
+Rules of this file: a batch of a handler's values has a message a value; a batch of changes has a change
+document a record. The id is the event id, so that a repeated message can be told by whoever gets it. Used by
+every sink here.
 """
 
 from collections import Counter
@@ -20,7 +21,9 @@ WRITTEN: Final = Written()
 
 
 class Message(Struct, frozen=True):
-    """One message. Shape: `place` is the record's index in the batch; `id` differs for each message of a record."""
+    """One message. Shape: `place` is the record's index in the batch; `id` differs for each message of a
+    record.
+    """
 
     place: int
     record: ChangeRecord
@@ -101,7 +104,9 @@ def sendable(
 def in_chunks(
     messages: Iterable[Message], most: int, most_bytes: int, size: Size = body_bytes
 ) -> Iterator[list[Message]]:
-    """Groups for one call: never two messages of one item together, so that none can overtake one that fails."""
+    """Groups for one call: never two messages of one item together, so that none can overtake one that
+    fails.
+    """
     chunk: list[Message] = []
     keys: set[bytes] = set()
     total = 0

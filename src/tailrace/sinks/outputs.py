@@ -1,7 +1,7 @@
 """What a handler returned, on its way to the handler's sink: the two are one attempt.
 
-Rules of this file: a value is written after its handler returned and its transaction was committed; what the sink refuses failed as if the
-handler had, and is handled again. None is no output. Called by function.py.
+Rules of this file: a value is written after its handler returned and its transaction was committed; what the
+sink refuses failed as if the handler had, and is handled again. None is no output. Called by function.py.
 """
 
 import logging
@@ -29,10 +29,13 @@ class Outputs:
         if not self._told:
             self._told = True
             LOG.warning(
-                "%s returned %s, and it has no sink: app.sink(%s, …) writes what it returns; a handler that returns "
+                "%s returned %s, and it has no sink: app.sink(%s, …) writes what it returns; a "
+                "handler that returns "
                 "nothing returns None",
-                self._mapping_id, type(value).__name__, self._mapping_id,
-            )  # fmt: skip
+                self._mapping_id,
+                type(value).__name__,
+                self._mapping_id,
+            )
 
     async def open(self, clock: Clock) -> None:
         """Open the sink, if there is one."""
@@ -45,7 +48,9 @@ class Outputs:
             await self._sink.close()
 
     async def write(self, batch: RecordBatch, values: Mapping[int, object]) -> Mapping[int, Failure]:
-        """Write these values, by their record's index in the batch. Returns: what failed. Raises: PortError."""
+        """Write these values, by their record's index in the batch. Returns: what failed. Raises:
+        PortError.
+        """
         if not values:
             return {}
         if self._sink is None:

@@ -1,9 +1,11 @@
 """The sink of a projection: every change of a batch is applied to the builds of its version.
 
-Theory of operation: usually there is one build; while it is rebuilt there are two, and both are kept up to date, so that what is served does not
-stand still. Each change counts once in each of them, because a build knows of every item what it applied last. Which builds there are is
-asked for each batch, after its changes were read: one that begins later is filled with them.
-Rules of this file: failures are told by the record that they come from. Declared by `@app.projection`, made by sinks/making.py.
+Theory of operation: usually there is one build; while it is rebuilt there are two, and both are kept up to
+date, so that what is served does not stand still. Each change counts once in each of them, because a build
+knows of every item what it applied last. Which builds there are is asked for each batch, after its changes
+were read: one that begins later is filled with them.
+Rules of this file: failures are told by the record that they come from. Declared by `@app.projection`, made
+by sinks/making.py.
 """
 
 from collections.abc import Sequence
@@ -33,15 +35,24 @@ from tailrace.streams.record import ChangeRecord, image
 from tailrace.telemetry import PointReached, pass_by
 
 CONTENDED_ROUNDS: Final = 50
-"""How often a batch whose groups others write is applied again before it goes back to wait: a second in all."""
+"""How often a batch whose groups others write is applied again before it goes back to wait: a second in
+all.
+"""
 
 
 class ProjectionSink(AlwaysOpen):
-    """One version of a projection. Shape: the tally's `suppressed` counts changes that were applied before, or overtaken."""
+    """One version of a projection. Shape: the tally's `suppressed` counts changes that were applied before,
+    or overtaken.
+    """
 
     def __init__(
-        self, projection: Projection, builds: Builds, clock: Clock, reached: PointReached = pass_by, tally: Tally | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        projection: Projection,
+        builds: Builds,
+        clock: Clock,
+        reached: PointReached = pass_by,
+        tally: Tally | None = None,
+    ) -> None:
         self._projection = projection
         self._builds = builds
         self._clock = clock

@@ -1,10 +1,12 @@
-"""A projection's rows in a DynamoDB table of the app: `into=app.table("sales", pk="pk", sk="sk")`. Any client can read them.
+"""A projection's rows in a DynamoDB table of the app: `into=app.table("sales", pk="pk", sk="sk")`. Any client
+can read them.
 
-Theory of operation: the groups of a build are one partition (`pk` "sales@v2", `sk` the key as JSON text), so that one Query reads them all; the items are
-spread over 256 others ("sales@v2#7f"). The row "sales", "served" says which build to read. A commit is one TransactWriteItems, in the
-engine of this process or, with `app.transactions(client, …)`, at its endpoint.
-Rules of this file: keys, groups and states are native attributes, readable as they are. Format 1, docs/formats/projections.md. Made by
-projection_places.py.
+Theory of operation: the groups of a build are one partition (`pk` "sales@v2", `sk` the key as JSON text), so
+that one Query reads them all; the items are spread over 256 others ("sales@v2#7f"). The row "sales", "served"
+says which build to read. A commit is one TransactWriteItems, in the engine of this process or, with
+`app.transactions(client, …)`, at its endpoint.
+Rules of this file: keys, groups and states are native attributes, readable as they are. Format 1,
+docs/formats/projections.md. Made by projection_places.py.
 """
 
 import asyncio
@@ -111,7 +113,9 @@ class RemoteRows:
 
 
 class TableProjectionStore:
-    """The ProjectionStore port over a table. Shape: `writes` commits, `rows` reads; both of the same DynamoDB."""
+    """The ProjectionStore port over a table. Shape: `writes` commits, `rows` reads; both of the same
+    DynamoDB.
+    """
 
     rows_at_once = ROWS_AT_ONCE
 
@@ -187,7 +191,9 @@ class TableProjectionStore:
 
 
 class TableSources:
-    """The numbers of the sources of a projection's rows, in an item beside the one that says which build is served."""
+    """The numbers of the sources of a projection's rows, in an item beside the one that says which build is
+    served.
+    """
 
     def __init__(self, table: Table, projection: str, writes: StateStore, rows: Rows) -> None:
         self._table = table
@@ -196,7 +202,9 @@ class TableSources:
         self._rows = rows
 
     async def sources(self) -> Mapping[str, int]:
-        """Those that are kept; of rows of before there were numbers, that there are some. Raises: StoreError."""
+        """Those that are kept; of rows of before there were numbers, that there are some. Raises:
+        StoreError.
+        """
         kept = await self._kept()
         if kept:
             return kept
@@ -276,9 +284,13 @@ def _item(found: Item) -> AppliedItem:
         {name: next(iter(row[name].values())) for name in ("version", "sequence") if name in row}
     )
     return AppliedItem(
-        row["item"]["S"], version or NOTHING, row["group"]["S"], row.get("image", {}).get("M"), int(row["at_ms"]["N"]),
+        row["item"]["S"],
+        version or NOTHING,
+        row["group"]["S"],
+        row.get("image", {}).get("M"),
+        int(row["at_ms"]["N"]),
         "version" not in row,
-    )  # fmt: skip
+    )
 
 
 def _group(found: Item) -> Group:
@@ -301,6 +313,9 @@ def _condition(before: ProjectedRow | None, pk: str) -> dict[str, Any]:
     if before is None:
         return {"ConditionExpression": "attribute_not_exists(#pk)", "ExpressionAttributeNames": {"#pk": pk}}
     return {
-        "ConditionExpression": "#stamp = :stamp", "ExpressionAttributeNames": {"#stamp": before.stamped},
-        "ExpressionAttributeValues": {":stamp": {"S" if isinstance(before.stamp, str) else "N": str(before.stamp)}},
-    }  # fmt: skip
+        "ConditionExpression": "#stamp = :stamp",
+        "ExpressionAttributeNames": {"#stamp": before.stamped},
+        "ExpressionAttributeValues": {
+            ":stamp": {"S" if isinstance(before.stamp, str) else "N": str(before.stamp)}
+        },
+    }

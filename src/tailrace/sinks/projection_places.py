@@ -1,6 +1,7 @@
 """Where the rows of a projection's builds are kept: its `into` decides.
 
-Rules of this file: it only chooses. What is neither the app's state nor a table brings its own adapter (`sinks.DuckDB`). Made by compose.
+Rules of this file: it only chooses. What is neither the app's state nor a table brings its own adapter
+(`sinks.DuckDB`). Made by compose.
 """
 
 from msgspec import Struct
@@ -41,7 +42,9 @@ class ProjectionPlaces(Struct, frozen=True):
                 return made
 
     def versioned(self, projection: Projection) -> Versioned | None:
-        """Where the sources of a projection's rows are kept beside them; None: the state has the rows, or the place keeps none."""
+        """Where the sources of a projection's rows are kept beside them; None: the state has the rows, or the
+        place keeps none.
+        """
         match projection.into:
             case Table() as table:
                 return TableSources(table, projection.id, self.effects, self._rows())

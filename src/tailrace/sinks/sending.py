@@ -1,7 +1,8 @@
 """What leaves through our sinks: one request to one service, and who may keep it instead.
 
-Theory of operation: a sink sends through here when somebody in its context keeps what is sent, as the test world does; then nothing leaves, and the sink is
-answered as by a service that accepts everything. Rules of this file: it keeps nothing itself. Asked by aws.py and webhook.py, set by testing/keeping.py.
+Theory of operation: a sink sends through here when somebody in its context keeps what is sent, as the test
+world does; then nothing leaves, and the sink is answered as by a service that accepts everything. Rules of
+this file: it keeps nothing itself. Asked by aws.py and webhook.py, set by testing/keeping.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +15,9 @@ from tailrace.errors import Unavailable
 
 
 class Request(Struct, frozen=True):
-    """One call. Shape: `service` and `operation` as boto3 names them ("sqs", "send_message_batch"), or "webhook" and "post"."""
+    """One call. Shape: `service` and `operation` as boto3 names them ("sqs", "send_message_batch"), or
+    "webhook" and "post".
+    """
 
     service: str
     operation: str
@@ -28,7 +31,8 @@ KEEPER: Final[ContextVar[Keep | None]] = ContextVar("tailrace_keeper", default=N
 
 
 def missing_extra(what: str, extra: str) -> Unavailable:
-    """What is raised where an extra is not installed: nothing is wrong with the changes, so they wait until it is.
+    """What is raised where an extra is not installed: nothing is wrong with the changes, so they wait until
+    it is.
 
     >>> print(missing_extra("sqs", "aws"))
     sqs needs the extra `aws`: pip install '.[aws]' in the checkout, and start again

@@ -1,8 +1,10 @@
 """A table's or an entity's changes on their way to a sink: transformed, enriched, or as they are.
 
-Theory of operation: `transform` turns each change into a value (None: nothing is written; a list: several), `enrich` is then given the values
-of the whole batch at once and answers with as many. Transform, enrichment and write are one attempt: what fails is retried like any handler.
-Rules of this file: failures are told by the record that they come from. Declared by `app.sink(Order, …)`, made by compose.
+Theory of operation: `transform` turns each change into a value (None: nothing is written; a list: several),
+`enrich` is then given the values of the whole batch at once and answers with as many. Transform, enrichment
+and write are one attempt: what fails is retried like any handler.
+Rules of this file: failures are told by the record that they come from. Declared by `app.sink(Order, …)`,
+made by compose.
 """
 
 from collections.abc import Awaitable, Sequence

@@ -1,10 +1,11 @@
 """An HTTP endpoint as a sink: one signed POST a value or change.
 
-Theory of operation: the headers are those of Standard Webhooks: `webhook-id` is the event id, so a receiver that has seen it answers without doing
-it again; `webhook-signature` is an HMAC of id, time and body, so nobody else can send one. Items are posted side by side, the changes of one
-item one after the other.
-Rules of this file: 429, 502, 503, 504, no connection, and 401 and 407, which are about us, are an outage and use up no attempt; every other
-answer than 2xx is the message's fault, for good with 413 and 415, and so is no answer in time. Declared as `sinks.Webhook(…)`, called through `app.sink`.
+Theory of operation: the headers are those of Standard Webhooks: `webhook-id` is the event id, so a receiver
+that has seen it answers without doing it again; `webhook-signature` is an HMAC of id, time and body, so
+nobody else can send one. Items are posted side by side, the changes of one item one after the other.
+Rules of this file: 429, 502, 503, 504, no connection, and 401 and 407, which are about us, are an outage and
+use up no attempt; every other answer than 2xx is the message's fault, for good with 413 and 415, and so is no
+answer in time. Declared as `sinks.Webhook(…)`, called through `app.sink`.
 """
 
 import asyncio
@@ -41,8 +42,9 @@ SECRET: Final = "whsec_"
 class Webhook(AlwaysOpen):
     """An address that takes POSTs.
 
-    Shape:   `secret` signs, as text or as Standard Webhooks writes it (`whsec_…`, base64); None: no signature. `headers` are sent
-             with every POST; `parallel` items are posted at once; a body above `most_bytes` is not posted.
+    Shape:   `secret` signs, as text or as Standard Webhooks writes it (`whsec_…`, base64); None: no
+             signature. `headers` are sent with every POST; `parallel` items are posted at once; a body above
+             `most_bytes` is not posted.
     Units:   timeout in seconds, for one POST.
     """
 

@@ -1,10 +1,12 @@
 """The sink of a window handler, and what calls the handler when a window is over.
 
-Theory of operation: changes come here as to any sink and are folded into the windows; the handler is called by the windows, later. Its value goes to
-its sink as that of a record that stands for the window: its event id is that of the revision, its sequence number grows with the revisions, so
-that a sink that ignores repetitions, or keeps the newest, does so for windows. A window that is given up is a dead letter; put back,
+Theory of operation: changes come here as to any sink and are folded into the windows; the handler is called
+by the windows, later. Its value goes to its sink as that of a record that stands for the window: its event id
+is that of the revision, its sequence number grows with the revisions, so that a sink that ignores
+repetitions, or keeps the newest, does so for windows. A window that is given up is a dead letter; put back,
 it comes here, and the window is told as it is then.
-Rules of this file: a value that a correction does not change is not written again. Declared by `@app.window`, made by sinks/making.py.
+Rules of this file: a value that a correction does not change is not written again. Declared by `@app.window`,
+made by sinks/making.py.
 """
 
 from collections.abc import Awaitable, Callable
@@ -132,11 +134,20 @@ class WindowTeller:
         text = f"{record.key.decode()}/{closing.revision}".encode()
         number = int.from_bytes(blake2b(text, digest_size=8).digest()) >> (64 - SEQUENCE_BITS)
         now_ms = self._clock.now().wall_ms
-        letter = DeadLetter(  # letters are kept by their numbers, and windows of many keys begin at one moment
-            record=structs.replace(record, sequence=number), event_id=event_id(record), shard_id=WINDOW_SHARD, handler=self._mapping.id,
-            condition="RetryAttemptsExhausted", attempts=attempts, error=failure.error, traceback=failure.traceback, first_failure_ms=now_ms,
-            last_failure_ms=now_ms, table=self._plan.table.name,
-        )  # fmt: skip
+        # letters are kept by their numbers, and windows of many keys begin at one moment
+        letter = DeadLetter(
+            record=structs.replace(record, sequence=number),
+            event_id=event_id(record),
+            shard_id=WINDOW_SHARD,
+            handler=self._mapping.id,
+            condition="RetryAttemptsExhausted",
+            attempts=attempts,
+            error=failure.error,
+            traceback=failure.traceback,
+            first_failure_ms=now_ms,
+            last_failure_ms=now_ms,
+            table=self._plan.table.name,
+        )
         return Write(
             deadletter_key(owner.app, owner.mapping_id, Version(FIRST_GENERATION, number)),
             deadletter_fields(letter),
@@ -146,8 +157,9 @@ class WindowTeller:
 def record_of(mapping_id: str, closing: Closing) -> ChangeRecord:
     """The record that stands for one revision of a window.
 
-    Shape:   its keys are the window's `key` and `start`, as a sink that keeps rows wants them; its image says which window exactly. One number of a
-             shard for each window, one sequence number for each revision: so the event id is the revision's.
+    Shape:   its keys are the window's `key` and `start`, as a sink that keeps rows wants them; its image says
+             which window exactly. One number of a shard for each window, one sequence number for each
+             revision: so the event id is the revision's.
     """
     group, span, revision = closing.group, closing.span, closing.revision
     start = (
@@ -157,8 +169,11 @@ def record_of(mapping_id: str, closing: Closing) -> ChangeRecord:
     )
     keys = {"key": {"S": _words(group)}, "start": {"S": start}}
     window = {
-        "group": {"S": group}, "start_ms": {"N": str(span.start_ms)}, "end_ms": {"N": str(span.end_ms)}, "revision": {"N": str(revision)},
-    }  # fmt: skip
+        "group": {"S": group},
+        "start_ms": {"N": str(span.start_ms)},
+        "end_ms": {"N": str(span.end_ms)},
+        "revision": {"N": str(revision)},
+    }
     key = f"{mapping_id}/{group}/{span.start_ms}".encode()
     shard = int.from_bytes(blake2b(key, digest_size=6).digest())
     sequence = (max(0, span.start_ms) << REVISION_BITS) + min(revision, (1 << REVISION_BITS) - 1)
@@ -195,9 +210,16 @@ def _words(group: str) -> str:
 
 
 def windows_of(
-    app: str, mapping: HandlerMapping, plan: WindowPlan, *, target: Callable[..., Any], needed: Dependencies, account: str, parts: Parts,
+    app: str,
+    mapping: HandlerMapping,
+    plan: WindowPlan,
+    *,
+    target: Callable[..., Any],
+    needed: Dependencies,
+    account: str,
+    parts: Parts,
     watermark: Callable[[], Awaitable[int]],
-) -> Windows:  # fmt: skip
+) -> Windows:
     """A handler's windows, put together."""
     teller, owner = (
         WindowTeller(mapping, plan, target, needed, account, parts.clock),

@@ -1,7 +1,8 @@
 """The tables of an app in the embedded engine: made where they are not there yet, compared where they are.
 
-Rules of this file: nothing that is there is changed; what differs is refused with the declaration that would fit. An index that lacks is added where
-UpdateTable adds one; one that nobody declares stays. Called by `compose`.
+Rules of this file: nothing that is there is changed; what differs is refused with the declaration that would
+fit. An index that lacks is added where UpdateTable adds one; one that nobody declares stays. Called by
+`compose`.
 """
 
 import logging
@@ -19,12 +20,16 @@ from tailrace.tables.index_rules import IndexUpdates
 from tailrace.tables.indexes import IndexDefinition
 
 FEW_SLICES: Final = 8
-"""So many slices of two milliseconds an index may take to be filled before the next one is added; a larger one is waited for by the next start."""
+"""So many slices of two milliseconds an index may take to be filled before the next one is added; a larger
+one is waited for by the next start.
+"""
 LOG: Final = logging.getLogger("tailrace.handlers")
 
 
 def create_tables(app: App, engine: Engine) -> None:
-    """Make the app's tables where they are not there yet, and add indexes that are not. Raises: SettingsError when one is there and differs."""
+    """Make the app's tables where they are not there yet, and add indexes that are not. Raises: SettingsError
+    when one is there and differs.
+    """
     _check_namespaces(app, engine.settings)
     for table in app.tables.values():
         place = table.place
@@ -54,7 +59,8 @@ def _check_namespaces(app: App, settings: EngineSettings) -> None:
     if not settings.one_namespace:
         if app.tables and (app.region, ACCOUNT) != (settings.region, settings.account):
             raise SettingsError(
-                f"app {app.name!r} has its tables in region {app.region} (AWS_REGION, AWS_DEFAULT_REGION), and "
+                f"app {app.name!r} has its tables in region {app.region} (AWS_REGION, "
+                f"AWS_DEFAULT_REGION), and "
                 f"this data directory was begun in region {settings.region}, account {settings.account}",
                 hint=f"AWS_REGION={settings.region} and the same command, or another --data directory",
             )
@@ -62,7 +68,8 @@ def _check_namespaces(app: App, settings: EngineSettings) -> None:
     for table in app.tables.values():
         if table.place is not None:
             raise SettingsError(
-                f"table {table.place.table!r} is declared with a region or an account, and this data directory "
+                f"table {table.place.table!r} is declared with a region or an account, and this data "
+                f"directory "
                 "has one namespace for all of them",
                 hint="leave region= and account= out, or use a new --data directory, without --one-namespace",
             )
@@ -81,8 +88,10 @@ def _missing_indexes(declared: TableDefinition, found: Mapping[str, Any]) -> lis
         if index.name not in there:
             if index.kind == "LOCAL":
                 raise SettingsError(
-                    f"table {declared.name!r} is there without the local index {index.name!r}, and one is made with its table only",
-                    hint=f"make it a global one: Index({declared.hash_name!r}, {index.key_names[-1]!r}), or use another --data directory",
+                    f"table {declared.name!r} is there without the local index {index.name!r}, and "
+                    f"one is made with its table only",
+                    hint=f"make it a global one: Index({declared.hash_name!r}, {index.key_names[-1]!r}), "
+                    f"or use another --data directory",
                 )
             missing.append(index)
             continue
@@ -93,7 +102,8 @@ def _missing_indexes(declared: TableDefinition, found: Mapping[str, Any]) -> lis
         wanted = (index.kind, [tuple(each) for each in index.key], index.projection, sorted(index.included))
         if is_so != wanted:
             raise SettingsError(
-                f"table {declared.name!r} is there with another index {index.name!r}: {_index_words(*is_so)} instead of {_index_words(*wanted)}",
+                f"table {declared.name!r} is there with another index {index.name!r}: "
+                f"{_index_words(*is_so)} instead of {_index_words(*wanted)}",
                 hint="give the new one another name, or delete the old one with UpdateTable first",
             )
     return missing
@@ -103,7 +113,9 @@ def _add_indexes(engine: Engine, table: str, missing: Sequence[IndexDefinition])
     """Add what UpdateTable adds: one at a time, filled while the application runs. Raises: SettingsError."""
     for place, index in enumerate(missing):
         for _ in islice(engine.fill_indexes(), FEW_SLICES):
-            pass  # all of it is of the commit that makes the tables: one may be in flight, and none is waited for here
+            # all of it is of the commit that makes the tables: one may be in flight, and none is waited for
+            # here
+            pass
         projection: dict[str, Any] = {"ProjectionType": index.projection}
         if index.included:
             projection["NonKeyAttributes"] = list(index.included)
@@ -154,13 +166,15 @@ def _check_table(declared: TableDefinition, found: Mapping[str, Any]) -> None:
     }
     if keys != wanted or next(iter(keys)) != declared.hash_name:
         raise SettingsError(
-            f"table {declared.name!r} is there with another key: {_key_words(keys)} instead of {_key_words(wanted)}",
+            f"table {declared.name!r} is there with another key: {_key_words(keys)} instead of "
+            f"{_key_words(wanted)}",
             hint="use another --data directory, or the key that the table has",
         )
     stream = found.get("StreamSpecification", {}).get("StreamViewType")
     if declared.stream is not None and stream != declared.stream:
         raise SettingsError(
-            f"table {declared.name!r} is there with {'no stream' if stream is None else 'the stream ' + stream}, "
+            f"table {declared.name!r} is there with "
+            f"{'no stream' if stream is None else 'the stream ' + stream}, "
             f"and the app wants {declared.stream}",
             hint=f"declare app.table({declared.name!r}, …, stream={stream!r}), or change it with UpdateTable",
         )

@@ -20,7 +20,9 @@ from tailrace.projections.run.projector import ItemsPage
 
 
 class EmbeddedSource:
-    """A `Source` over an engine and one of its tables; with `only_stream`, an ARN, over that stream alone, whatever becomes of its table."""
+    """A `Source` over an engine and one of its tables; with `only_stream`, an ARN, over that stream alone,
+    whatever becomes of its table.
+    """
 
     def __init__(self, engine: Engine, table: str, only_stream: str = "") -> None:
         self._engine = engine
@@ -41,7 +43,9 @@ class EmbeddedSource:
             ) from error
 
     def _named(self) -> StreamRef:
-        """The one stream, also when it has ended: its shards can no longer be read then, and what is told of them still names it."""
+        """The one stream, also when it has ended: its shards can no longer be read then, and what is told of
+        them still names it.
+        """
         try:
             # Whose stream it is decides: what has become of the table does not.
             self._seen = replace(self._engine.stream_named(self._only_stream), is_of_deleted=False)
@@ -51,7 +55,9 @@ class EmbeddedSource:
         return self._seen
 
     async def earlier(self) -> list[StreamRef]:
-        """Streams of the table, and of deleted ones of its name, that have ended and can still be read, the oldest first."""
+        """Streams of the table, and of deleted ones of its name, that have ended and can still be read, the
+        oldest first.
+        """
         if self._only_stream:
             return []
         return self._engine.earlier_streams_of(self._table)

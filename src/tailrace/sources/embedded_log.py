@@ -1,7 +1,8 @@
 """The streams of an engine in this process, as they are at this moment.
 
-Rules of this file: it never waits; a stream whose day has passed meanwhile is a SourceError. Made by compose.py, control.py and the test world, for views and
-watermarks. Stands alone because a reader of one stream (`embedded`) waits for commits, and this one must not.
+Rules of this file: it never waits; a stream whose day has passed meanwhile is a SourceError. Made by
+compose.py, control.py and the test world, for views and watermarks. Stands alone because a reader of one
+stream (`embedded`) waits for commits, and this one must not.
 """
 
 from contextlib import suppress
@@ -18,7 +19,9 @@ class EmbeddedLog:
         self._engine = engine
 
     async def streams(self, table: str | None = None) -> list[StreamRef]:
-        """Streams, on or off, the oldest first: of a table, with those of deleted tables of its name; of all tables unless told."""
+        """Streams, on or off, the oldest first: of a table, with those of deleted tables of its name; of all
+        tables unless told.
+        """
         if table is None:
             return self._all()
         streams = self._engine.earlier_streams_of(table)
@@ -49,5 +52,7 @@ class EmbeddedLog:
         return self._engine.log.read(shard, after, limit)
 
     async def pending_since(self, shard: Shard) -> int | None:
-        """When the oldest record was written that is not durable yet. Units: ms since the epoch; None: all of them are."""
+        """When the oldest record was written that is not durable yet. Units: ms since the epoch; None: all of
+        them are.
+        """
         return self._engine.log.pending_since(shard)

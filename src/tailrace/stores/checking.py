@@ -1,10 +1,11 @@
 """Reading all of a store's file and saying what of it is not what was written: `tailrace check`.
 
-Theory of operation: each row and each record is read once, in the order of the file, and held against its checksum; how many there are of each table
-and shard, and what their checksums add up to, against what the last commit noted; SQLite checks its own pages and indexes. What only the
-checksums see: a flipped bit in a value. What only the sums see: a row that vanished, or that is of an earlier commit.
-Rules of this file: it writes nothing, whatever the file looks like; damage is a value, never an exception. Whoever calls holds the directory's
-lock. Called by `cli.check`.
+Theory of operation: each row and each record is read once, in the order of the file, and held against its
+checksum; how many there are of each table and shard, and what their checksums add up to, against what the
+last commit noted; SQLite checks its own pages and indexes. What only the checksums see: a flipped bit in a
+value. What only the sums see: a row that vanished, or that is of an earlier commit.
+Rules of this file: it writes nothing, whatever the file looks like; damage is a value, never an exception.
+Whoever calls holds the directory's lock. Called by `cli.check`.
 """
 
 import sqlite3
@@ -50,8 +51,9 @@ class _Text(bytes):
 class Damage(Struct, frozen=True):
     """One thing that is not what was written.
 
-    Shape:   of a `row`: table `number` and `key`; of a `record`: shard `number` and `sequence`; `rows` of a table or `records` of a shard whose
-             count or sum differs: `missing` of them, less than none when there are too many; the `file`: nothing of these.
+    Shape:   of a `row`: table `number` and `key`; of a `record`: shard `number` and `sequence`; `rows` of a
+             table or `records` of a shard whose count or sum differs: `missing` of them, less than none when
+             there are too many; the `file`: nothing of these.
     """
 
     kind: Kind
@@ -63,7 +65,9 @@ class Damage(Struct, frozen=True):
 
 
 class Report(Struct):
-    """What was read and what of it is damaged. Shape: `catalog` are the catalog's rows, whole ones only, by their keys."""
+    """What was read and what of it is damaged. Shape: `catalog` are the catalog's rows, whole ones only, by
+    their keys.
+    """
 
     format: int = 0
     rows: int = 0
@@ -86,7 +90,8 @@ class Report(Struct):
 
 
 def check_file(path: Path, told: Told) -> Report:
-    """Read all of a store's file. `told` hears how many rows and records are read, and about how many there are.
+    """Read all of a store's file. `told` hears how many rows and records are read, and about how many there
+    are.
 
     Raises:  StoreError for a file that is no store, or of a later format; OSError.
     """
@@ -245,7 +250,9 @@ def _check_pages(file: sqlite3.Connection, report: Report) -> None:
 
 
 def _check_log_file(path: Path, report: Report) -> None:
-    """Whether commits stand in the write-ahead log behind a frame that is not whole: SQLite ends there without a word."""
+    """Whether commits stand in the write-ahead log behind a frame that is not whole: SQLite ends there
+    without a word.
+    """
     log = Path(f"{path}-wal")
     with suppress(FileNotFoundError):
         data = log.read_bytes()
@@ -274,9 +281,11 @@ def _whole_frames(path: Path) -> int:
 
 
 def lost_commits(log: bytes, whole: int) -> int | None:
-    """How many commits of this log stand behind its `whole` frames; None when its head is damaged, so that SQLite reads nothing of it.
+    """How many commits of this log stand behind its `whole` frames; None when its head is damaged, so that
+    SQLite reads nothing of it.
 
-    Shape:   frames of an earlier log in the same file have other salts, and are none. Source: SQLite's file format, "The Write-Ahead Log".
+    Shape:   frames of an earlier log in the same file have other salts, and are none. Source: SQLite's file
+             format, "The Write-Ahead Log".
     """
     magic, _, page_bytes, _, *_ = WAL_HEADER.unpack_from(log)
     if magic & ~1 != 0x377F0682 or log[24:32] != _log_checksum(log[:24], is_big=bool(magic & 1)):

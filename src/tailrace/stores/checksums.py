@@ -1,10 +1,12 @@
-"""What rows and records are checked with: a checksum of each, and the number and the sum of them for each table and each shard.
+"""What rows and records are checked with: a checksum of each, and the number and the sum of them for each
+table and each shard.
 
-Theory of operation: the checksum of a row is over its table's number, its key and its value, so that neither a flipped bit nor a value in another's
-place goes unseen. What vanishes takes its checksum with it: so the store also keeps, in the commit that changes them, how many rows with a
-checksum each table has and what these add up to. Sums do not depend on the order.
-Rules of this file: arithmetic on values and one small table; no decisions. Checksums are for accidents, not for forgers. Layout:
-docs/formats/store.md. Called by `stores.sqlite` and `stores.checking`.
+Theory of operation: the checksum of a row is over its table's number, its key and its value, so that neither
+a flipped bit nor a value in another's place goes unseen. What vanishes takes its checksum with it: so the
+store also keeps, in the commit that changes them, how many rows with a checksum each table has and what these
+add up to. Sums do not depend on the order.
+Rules of this file: arithmetic on values and one small table; no decisions. Checksums are for accidents, not
+for forgers. Layout: docs/formats/store.md. Called by `stores.sqlite` and `stores.checking`.
 """
 
 import sqlite3
@@ -20,10 +22,15 @@ Counted: TypeAlias = tuple[int, int]
 """How many, and what their checksums add up to. Fits SQLite's integers for two thousand million rows."""
 NOTHING: Final[Counted] = (0, 0)
 READ: Final = "SELECT kind, number, count, total FROM sums"
-WRITE: Final = "INSERT INTO sums VALUES(?,?,?,?) ON CONFLICT(kind, number) DO UPDATE SET count=excluded.count, total=excluded.total"
+WRITE: Final = (
+    "INSERT INTO sums VALUES(?,?,?,?) ON CONFLICT(kind, number) DO UPDATE SET count=excluded.count, "
+    "total=excluded.total"
+)
 COUNT: Final = {
-    ROWS: "SELECT hex(substr(key, 1, 4)), count(*), sum(sum) FROM items WHERE sum IS NOT NULL GROUP BY substr(key, 1, 4)",
-    RECORDS: "SELECT hex(substr(key, 1, 8)), count(*), sum(sum) FROM log WHERE sum IS NOT NULL GROUP BY substr(key, 1, 8)",
+    ROWS: "SELECT hex(substr(key, 1, 4)), count(*), sum(sum) FROM items WHERE sum IS NOT NULL GROUP BY "
+    "substr(key, 1, 4)",
+    RECORDS: "SELECT hex(substr(key, 1, 8)), count(*), sum(sum) FROM log WHERE sum IS NOT NULL GROUP BY "
+    "substr(key, 1, 8)",
 }
 UNCOUNTED: Final = "uncounted"
 """A row of `meta`: a node ran without checksums, so that nobody has kept the sums."""
@@ -31,7 +38,8 @@ REMOVE: Final = "DELETE FROM sums WHERE kind=? AND number=?"
 
 
 def row_sum(table: int, key: bytes, value: bytes) -> int:
-    """The checksum of a row. Units: 32 bits, unsigned. Raises: TypeError for a value that is no bytes, which is damage too.
+    """The checksum of a row. Units: 32 bits, unsigned. Raises: TypeError for a value that is no bytes, which
+    is damage too.
 
     >>> row_sum(16, b"a", b"1") == row_sum(17, b"a", b"1"), row_sum(16, b"a", b"1") == row_sum(16, b"b", b"1")
     (False, False)
@@ -40,13 +48,16 @@ def row_sum(table: int, key: bytes, value: bytes) -> int:
 
 
 def record_sum(key: bytes, header: bytes, old: bytes | None, new: bytes | None) -> int:
-    """The checksum of a record of the log: its shard and sequence number (the log's key), header, both images. Raises: TypeError."""
+    """The checksum of a record of the log: its shard and sequence number (the log's key), header, both
+    images. Raises: TypeError.
+    """
     begin = 0 if old is None else len(old) + 1  # tells an image that is not there from an empty one
     return crc32(b"".join((key, header, old or b"", new or b"")), begin)
 
 
 def open_sums(connection: sqlite3.Connection, *, is_wanted: bool | None) -> "Sums | None":
-    """The sums of a file that is opened for writing; without checksums none are kept, and who wants them next counts all rows anew.
+    """The sums of a file that is opened for writing; without checksums none are kept, and who wants them next
+    counts all rows anew.
 
     Shape:   None: as whoever had the file last.
 
@@ -76,9 +87,11 @@ def open_sums(connection: sqlite3.Connection, *, is_wanted: bool | None) -> "Sum
 
 
 class Sums:
-    """The numbers and sums of all tables and shards, as they are kept and as the commit under way changes them.
+    """The numbers and sums of all tables and shards, as they are kept and as the commit under way changes
+    them.
 
-    Guarantee: `write` writes them in the transaction of that commit; without `committed` after it nothing has changed here.
+    Guarantee: `write` writes them in the transaction of that commit; without `committed` after it nothing has
+               changed here.
     """
 
     def __init__(self, kept: Iterable[tuple[int, int, int, int]]) -> None:
@@ -91,7 +104,9 @@ class Sums:
         self._changing = {}
 
     def changing(self, kind: int, number: int) -> list[int]:
-        """By how many, and by which sum, the commit under way has changed a table's rows or a shard's records: to be added to."""
+        """By how many, and by which sum, the commit under way has changed a table's rows or a shard's
+        records: to be added to.
+        """
         place = (kind, number)
         entry = self._changing.get(place)
         if entry is None:
@@ -105,7 +120,9 @@ class Sums:
         entry[1] += total
 
     def replaced(self, table: int, old: object, new: int) -> int:
-        """SQLite's function in an upsert: the row had the checksum `old`, None if it had none, and has `new` from now on."""
+        """SQLite's function in an upsert: the row had the checksum `old`, None if it had none, and has `new`
+        from now on.
+        """
         if old is not None:
             # As `gone`: SQLite calls this for each row that is written again.
             entry = self._changing[ROWS, table]

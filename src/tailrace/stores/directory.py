@@ -1,7 +1,7 @@
 """The data directory: one owner, one format, and the place of every file in it.
 
-Rules of this file: whoever opens a directory holds its lock until close; a second owner is told who has it. The lock is the kernel's, so
-a killed owner leaves none behind. Layout: docs/formats/store.md.
+Rules of this file: whoever opens a directory holds its lock until close; a second owner is told who has it.
+The lock is the kernel's, so a killed owner leaves none behind. Layout: docs/formats/store.md.
 """
 
 import fcntl
@@ -25,7 +25,8 @@ class DirectoryInUse(StoreError):
 class DataDirectory:
     """An owned directory; a new one has mode 0700, and every file in it 0600.
 
-    Shape: `database`, `socket` are the paths of its parts; `exposure` says what others may do with a directory that was there before, None: nothing.
+    Shape: `database`, `socket` are the paths of its parts; `exposure` says what others may do with a
+           directory that was there before, None: nothing.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,7 +1,9 @@
-"""State in a DynamoDB table, at AWS or at any endpoint that speaks its protocol: marks beside users' items in one TransactWriteItems.
+"""State in a DynamoDB table, at AWS or at any endpoint that speaks its protocol: marks beside users' items in
+one TransactWriteItems.
 
-Rules of this file: a row is an item (`pk` the first word of its key, `sk` the rest); numbers and texts of its fields are attributes of
-their own too, because conditions look at them. It never retries. Needs the extra `aws`. Format 1, docs/formats/state.md. Made by compose.
+Rules of this file: a row is an item (`pk` the first word of its key, `sk` the rest); numbers and texts of its
+fields are attributes of their own too, because conditions look at them. It never retries. Needs the extra
+`aws`. Format 1, docs/formats/state.md. Made by compose.
 """
 
 import json
@@ -28,7 +30,8 @@ SOON_S: Final = 1.0
 class DynamoDbStateStore:
     """The StateStore port over DynamoDB.
 
-    Shape:   `client` is an AwsAccess, or a boto3 `dynamodb` client, which is called in threads; the table has the keys `pk` and `sk`, both text.
+    Shape:   `client` is an AwsAccess, or a boto3 `dynamodb` client, which is called in threads; the table has
+             the keys `pk` and `sk`, both text.
     """
 
     def __init__(self, client: Any, table: str) -> None:
@@ -70,7 +73,8 @@ class DynamoDbStateStore:
         return None if item is None else StateRow(key, _fields(item))
 
     async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
-        """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit` of them.
+        """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit`
+        of them.
 
         One without a whole first word reads the whole table.
         """
@@ -94,7 +98,9 @@ class DynamoDbStateStore:
         return sorted(wanted, key=lambda row: row.key)[:limit]
 
     async def count(self, prefix: str) -> int:
-        """How many rows have keys that start with the prefix; only the number travels, unless the prefix has no whole first word."""
+        """How many rows have keys that start with the prefix; only the number travels, unless the prefix has
+        no whole first word.
+        """
         word, slash, rest = prefix.partition("/")
         if not slash:
             return len(await self.query(prefix))
@@ -139,7 +145,9 @@ class DynamoDbStateStore:
 
 
 def joined_by_row(writes: Sequence[Action]) -> list[Joined]:
-    """One action a row, because a transaction may name an item once: its first place, its last write, all of its conditions."""
+    """One action a row, because a transaction may name an item once: its first place, its last write, all of
+    its conditions.
+    """
     joined: list[Joined] = []
     places: dict[str, int] = {}
     for index, write in enumerate(writes):
@@ -156,7 +164,9 @@ def joined_by_row(writes: Sequence[Action]) -> list[Joined]:
 
 
 def refusal(error: AwsError, writes: Sequence[Action], origins: Sequence[int], *, table: str) -> Exception:
-    """AWS's refusal of a transaction, as the port says it. Shape: `origins` are the writes' indexes by action."""
+    """AWS's refusal of a transaction, as the port says it. Shape: `origins` are the writes' indexes by
+    action.
+    """
     reasons = [str(each.get("Code", "None")) for each in error.members.get("CancellationReasons", ())]
     if any(reason in PASSING_REASONS for reason in reasons):
         return store_error(error, table)
@@ -199,7 +209,9 @@ def _fields(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _older(number: int, version: Version, names: dict[str, str], values: dict[str, Any]) -> str:
-    """That a row is absent or older, in either form: of a first generation a row of before versions has a smaller number, of a later one any."""
+    """That a row is absent or older, in either form: of a first generation a row of before versions has a
+    smaller number, of a later one any.
+    """
     names |= {f"#f{number}": "f_version", f"#s{number}": "f_sequence"}
     values[f":v{number}"] = {"S": version.text}
     before = f"attribute_not_exists(#s{number})"

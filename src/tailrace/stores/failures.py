@@ -1,7 +1,8 @@
-"""What went wrong with a SQLite file, in words: which row or record is damaged, what SQLite refused, and what to do about it.
+"""What went wrong with a SQLite file, in words: which row or record is damaged, what SQLite refused, and what
+to do about it.
 
-Rules of this file: it makes errors and raises none; what stands in a damaged key is not believed. Stands alone because none of it happens as long as all is
-well. Called by `stores.sqlite`.
+Rules of this file: it makes errors and raises none; what stands in a damaged key is not believed. Stands
+alone because none of it happens as long as all is well. Called by `stores.sqlite`.
 """
 
 import sqlite3
@@ -57,7 +58,10 @@ def _hint(error: sqlite3.Error) -> str:
                 "free some disk space: nothing of the failed commit was written, and the next one may succeed"
             )
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return "stop tailrace, keep a copy of the directory, and start with another --data; `sqlite3 FILE .recover` may save what is left"
+            return (
+                "stop tailrace, keep a copy of the directory, and start with another --data; `sqlite3 "
+                "FILE .recover` may save what is left"
+            )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return "check that the directory exists and that this user may write to it, or use another --data"
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:

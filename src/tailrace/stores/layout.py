@@ -1,8 +1,8 @@
 """The tables of the store's file: how a new one is made, and how one of an older format becomes today's.
 
-Rules of this file: a file is whole in one format at every moment: making and upgrading are one transaction each. A file of a
-newer format, or one that is not ours, is refused before anything is written to it. Described in docs/formats/store.md.
-Called by `stores.sqlite`.
+Rules of this file: a file is whole in one format at every moment: making and upgrading are one transaction
+each. A file of a newer format, or one that is not ours, is refused before anything is written to it.
+Described in docs/formats/store.md. Called by `stores.sqlite`.
 """
 
 import sqlite3
@@ -16,10 +16,13 @@ SCHEMA: Final = """
 CREATE TABLE items(key BLOB PRIMARY KEY, value BLOB NOT NULL, sum INTEGER);
 CREATE TABLE log(key BLOB PRIMARY KEY, header BLOB NOT NULL, old BLOB, new BLOB, sum INTEGER);
 """
-"""Tables with a row number on purpose: in a `WITHOUT ROWID` tree the inner pages hold whole rows too, so that items of 300 bytes
-make it five levels deep, and those above a kilobyte take a page of their own each (docs/decisions/0006-fast-paths.md)."""
+"""Tables with a row number on purpose: in a `WITHOUT ROWID` tree the inner pages hold whole rows too, so that
+items of 300 bytes make it five levels deep, and those above a kilobyte take a page of their own each
+(docs/decisions/0006-fast-paths.md).
+"""
 SUMS: Final = """
-CREATE TABLE sums(kind INTEGER, number INTEGER, count INTEGER NOT NULL, total INTEGER NOT NULL, PRIMARY KEY(kind, number)) WITHOUT ROWID;
+CREATE TABLE sums(kind INTEGER, number INTEGER, count INTEGER NOT NULL, total INTEGER NOT NULL,
+    PRIMARY KEY(kind, number)) WITHOUT ROWID;
 """
 NEW: Final = f"""
 BEGIN IMMEDIATE;
@@ -54,7 +57,9 @@ COMMIT;
 
 
 def found_format(connection: sqlite3.Connection, path: Path | None) -> int | None:
-    """The format of the file, None for a new one. Nothing is written. Raises: StoreError for a file that is not ours; sqlite3.Error."""
+    """The format of the file, None for a new one. Nothing is written. Raises: StoreError for a file that is
+    not ours; sqlite3.Error.
+    """
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
     if not tables:
         return None

@@ -1,7 +1,7 @@
 """Stores in memory: the reference implementation of both ports, for tests and simulation.
 
-Rules of this file: as simple as the contract allows. What `stores.sqlite` does must not differ, which the contract
-checks show.
+Rules of this file: as simple as the contract allows. What `stores.sqlite` does must not differ, which the
+contract checks show.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -24,7 +24,9 @@ class MemoryStore:
         self._log: dict[int, list[LogRow]] = {}
 
     def copy(self) -> "MemoryStore":
-        """Another store with the same content: what is durable at this moment, for a world that goes another way from here."""
+        """Another store with the same content: what is durable at this moment, for a world that goes another
+        way from here.
+        """
         made = MemoryStore()
         made._rows = {table: dict(rows) for table, rows in self._rows.items()}
         made._keys = {table: list(keys) for table, keys in self._keys.items()}
@@ -65,7 +67,9 @@ class MemoryStore:
             del log[: bisect_right(log, trim.through, key=_sequence)]
 
     def _refuse_repeated(self, records: Sequence[LogRow]) -> None:
-        """A shard's number is used once; this is all that can fail, so it is asked before anything is written."""
+        """A shard's number is used once; this is all that can fail, so it is asked before anything is
+        written.
+        """
         seen: set[tuple[int, int]] = set()
         for record in records:
             place = (record.shard, record.sequence)
@@ -120,7 +124,9 @@ class MemoryStateStore:
         return None if fields is None else StateRow(key, fields)
 
     async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
-        """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit` of them."""
+        """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit`
+        of them.
+        """
         keys = sorted(key for key in self._rows if key.startswith(prefix) and key > after)
         return [StateRow(key, orjson.loads(self._rows[key])) for key in keys[:limit]]
 
@@ -129,7 +135,9 @@ class MemoryStateStore:
         return sum(key.startswith(prefix) for key in self._rows)
 
     async def transact(self, writes: Sequence[Action]) -> None:
-        """All of it or nothing. Raises: StateConflict; SettingsError for a write to a table, which has no place here."""
+        """All of it or nothing. Raises: StateConflict; SettingsError for a write to a table, which has no
+        place here.
+        """
         for index, write in enumerate(writes):
             if isinstance(write, ItemWrite):
                 raise SettingsError("this state store has no tables: a transaction needs the embedded engine")

@@ -19,7 +19,9 @@ DEFAULTS: Final = EngineSettings()
 
 
 class EngineOptions(Struct, frozen=True):
-    """How an engine is opened. Shape: no directory means in memory; no choice of `checksums`: as the last node had them. Units: clock_start_ms since the epoch."""
+    """How an engine is opened. Shape: no directory means in memory; no choice of `checksums`: as the last
+    node had them. Units: clock_start_ms since the epoch.
+    """
 
     directory: Path | None = None
     sync: Literal["normal", "full"] = "normal"

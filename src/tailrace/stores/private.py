@@ -1,6 +1,7 @@
 """Who may read the files of a data directory: its owner alone, whatever the umask and whoever made them.
 
-Rules of this file: permissions only. Called by `directory` and `sqlite`; what SQLite makes beside its file has that file's permissions.
+Rules of this file: permissions only. Called by `directory` and `sqlite`; what SQLite makes beside its file
+has that file's permissions.
 """
 
 import os
@@ -13,9 +14,11 @@ OTHERS: Final = 0o077
 
 
 def keep_private(file: Path, *, make: bool = False) -> None:
-    """Leave a file that only its owner may read and write; `make` it when it is not there. One that cannot be changed stays as it is.
+    """Leave a file that only its owner may read and write; `make` it when it is not there. One that cannot be
+    changed stays as it is.
 
-    A file that is there is never opened: closing it would drop the locks that SQLite holds on it for this whole process.
+    A file that is there is never opened: closing it would drop the locks that SQLite holds on it for this
+    whole process.
     """
     with suppress(OSError):  # whoever opens it next says what is wrong with it
         if make and not file.exists():
@@ -29,4 +32,7 @@ def exposure(directory: Path) -> str | None:
     mode = directory.stat().st_mode & 0o777
     if not mode & OTHERS:
         return None
-    return f"the data directory {directory} has mode {mode:04o}, so others than its owner can see or change what is in it"
+    return (
+        f"the data directory {directory} has mode {mode:04o}, so others than its owner can see or change "
+        f"what is in it"
+    )

@@ -1,10 +1,13 @@
 """The write-ahead log of a SQLite file, kept small without making commits wait.
 
-Theory of operation: a thread of its own moves the log into the database while commits go on (a passive checkpoint takes no lock that a
-reader or the writer needs). SQLite begins the log anew with the first commit after all of it was moved. A fast writer never leaves that
-gap, and a reader elsewhere may keep the log from being moved at all: beyond a bound, `pressure_s` asks whoever commits to leave gaps.
-Rules of this file: a look costs a call of the system, so `stores.sqlite` tells of commits when they may have made the log grow. Nothing here waits on the thread of whoever commits, and nothing that fails here fails a commit: it has been made. The
-thread ends with `close`. Called by `stores.sqlite`; the pressure is heeded by `server.turns`.
+Theory of operation: a thread of its own moves the log into the database while commits go on (a passive
+checkpoint takes no lock that a reader or the writer needs). SQLite begins the log anew with the first commit
+after all of it was moved. A fast writer never leaves that gap, and a reader elsewhere may keep the log from
+being moved at all: beyond a bound, `pressure_s` asks whoever commits to leave gaps.
+Rules of this file: a look costs a call of the system, so `stores.sqlite` tells of commits when they may have
+made the log grow. Nothing here waits on the thread of whoever commits, and nothing that fails here fails a
+commit: it has been made. The thread ends with `close`. Called by `stores.sqlite`; the pressure is heeded by
+`server.turns`.
 """
 
 import contextlib
@@ -23,15 +26,21 @@ LOOK_BYTES: Final = 4 << 20
 MOST_BYTES: Final = 64 << 20
 """Beyond this size commits are held back, so that a fast writer cannot fill the disk."""
 GAP_S: Final = 0.25
-"""How long a commit is held back at most for a move to catch up: many times what moving the last few pages takes."""
+"""How long a commit is held back at most for a move to catch up: many times what moving the last few pages
+takes.
+"""
 READER_S: Final = 0.05
-"""How long each commit is held back while a reader keeps the log at its bound; twice as long at twice the size."""
+"""How long each commit is held back while a reader keeps the log at its bound; twice as long at twice the
+size.
+"""
 MOST_S: Final = 1.0
 LOOK_S: Final = 0.2
 """How often a log that a reader keeps is looked at again."""
 SOON_S: Final = 0.002
 LOOKS: Final = 50
-"""A reader is in the way for a moment again and again, ours with `full` too: only one that so many looks in a row find there keeps the log."""
+"""A reader is in the way for a moment again and again, ours with `full` too: only one that so many looks in a
+row find there keeps the log.
+"""
 
 _log = logging.getLogger("tailrace.store")
 
@@ -39,8 +48,9 @@ _log = logging.getLogger("tailrace.store")
 class LogMover:
     """Looks at the log's size when it is told of a commit. Units: bytes, seconds.
 
-    Guarantee: whoever tells of its commits, and leaves the gaps that `pressure_s` asks for, has a log below `most_bytes` plus what is committed from one
-               telling to the next, and what a reader elsewhere keeps from being moved. No call waits for a move, except `close`.
+    Guarantee: whoever tells of its commits, and leaves the gaps that `pressure_s` asks for, has a log below
+               `most_bytes` plus what is committed from one telling to the next, and what a reader elsewhere
+               keeps from being moved. No call waits for a move, except `close`.
     """
 
     def __init__(
@@ -59,7 +69,9 @@ class LogMover:
         self._size_when_asked = 0
         self._commits = 0
         self.is_crowded = False
-        """Whether the log is beyond its bound: then each commit is told of, and `pressure_s` asks for gaps."""
+        """Whether the log is beyond its bound: then each commit is told of, and `pressure_s` asks for
+        gaps.
+        """
         self._kept = 0
         """How many looks in a row have found that a reader keeps the log from being moved."""
         self._is_told = False
@@ -82,7 +94,8 @@ class LogMover:
             self.is_crowded = True
             self._wanted.set()
             return
-        # SQLite begins the file anew once all of it was moved, and then cuts it to its size limit: it got smaller.
+        # SQLite begins the file anew once all of it was moved, and then cuts it to its size limit: it got
+        # smaller.
         self._size_when_asked = min(self._size_when_asked, size)
         if size - self._size_when_asked >= self._move_bytes:
             self._size_when_asked = size
@@ -119,7 +132,9 @@ class LogMover:
                 self._relieve()
 
     def _relieve(self) -> None:
-        """One more move of a log beyond its bound. It is relieved when nothing was committed since the move began."""
+        """One more move of a log beyond its bound. It is relieved when nothing was committed since the move
+        began.
+        """
         before = self._commits
         held, moved = self._move("PASSIVE")
         self._kept = self._kept + 1 if moved < held else 0
@@ -138,14 +153,18 @@ class LogMover:
             return
         self._is_told = True
         _log.warning(
-            "the write-ahead log %s has grown to %s MiB and cannot be moved: another process has been reading the database for long. "
-            "Writes are slowed down", self._log, self._size // (1 << 20),
+            "the write-ahead log %s has grown to %s MiB and cannot be moved: another process has "
+            "been reading the database for long. "
+            "Writes are slowed down",
+            self._log,
+            self._size // (1 << 20),
             extra={"hint": "end the read transaction in that process (a sqlite3 shell, a backup)"},
-        )  # fmt: skip
+        )
 
     def _move(self, mode: str) -> tuple[int, int]:
         """Pages in the log and those of them that are moved now."""
-        # A busy or failing move costs nothing but a longer log: the next commits ask again, and one that finds the disk
+        # A busy or failing move costs nothing but a longer log: the next commits ask again, and one that
+        # finds the disk
         # full or broken says so itself.
         with contextlib.suppress(sqlite3.Error):
             found = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()

@@ -1,9 +1,12 @@
-"""Which handlers a change descends from, and how often: what tells a handler that calls itself from one that is only busy.
+"""Which handlers a change descends from, and how often: what tells a handler that calls itself from one that
+is only busy.
 
-Theory of operation: a change that somebody wrote from outside has no ancestry. One that a handler wrote in answer to another has the ancestry of that
-other and this handler once more. It is kept with the record, and a client's request carries it in the header that AWS's own loop detection uses.
-Rules of this file: pure; an ancestry is a text, "receipt:3,audit:1", the empty one for none: it is copied far more often than it is read.
-Read by runtime/recursion.py, written by engine.engine and runtime/causing.py. Source: Lambda Developer Guide, "recursive loop detection".
+Theory of operation: a change that somebody wrote from outside has no ancestry. One that a handler wrote in
+answer to another has the ancestry of that other and this handler once more. It is kept with the record, and a
+client's request carries it in the header that AWS's own loop detection uses.
+Rules of this file: pure; an ancestry is a text, "receipt:3,audit:1", the empty one for none: it is copied far
+more often than it is read. Read by runtime/recursion.py, written by engine.engine and runtime/causing.py.
+Source: Lambda Developer Guide, "recursive loop detection".
 """
 
 from collections.abc import Iterable

@@ -30,7 +30,8 @@ def moment(wall_ms: int) -> Moment:
     (2000, 2, 29)
     """
     days, rest = divmod(wall_ms, DAY_MS)
-    # Years begin in March here, so that a leap day is the last day of its year and every month's start is a formula.
+    # Years begin in March here, so that a leap day is the last day of its year and every month's start is a
+    # formula.
     era, day_of_era = divmod(days + 719_468, 146_097)
     year_of_era = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
@@ -62,7 +63,8 @@ def label(wall_ms: int) -> str:
     '2013-01-01T00:26:40.123'
     """
     at = moment(wall_ms)
-    return f"{at.year:04d}-{at.month:02d}-{at.day:02d}T{at.hour:02d}:{at.minute:02d}:{at.second:02d}.{at.millisecond:03d}"
+    day = f"{at.year:04d}-{at.month:02d}-{at.day:02d}"
+    return f"{day}T{at.hour:02d}:{at.minute:02d}:{at.second:02d}.{at.millisecond:03d}"
 
 
 def spoken(wall_ms: int) -> str:

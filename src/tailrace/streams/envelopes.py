@@ -1,7 +1,8 @@
-"""The forms in which a change record is answered: GetRecords' JSON, Lambda's event, event ids, and as people see it.
+"""The forms in which a change record is answered: GetRecords' JSON, Lambda's event, event ids, and as people
+see it.
 
-Rules of this file: images are spliced as the bytes they are, never decoded. What a view type hides is left out here and
-nowhere else. Source: semantics §1.3, §2.10.
+Rules of this file: images are spliced as the bytes they are, never decoded. What a view type hides is left
+out here and nowhere else. Source: semantics §1.3, §2.10.
 """
 
 from collections.abc import Iterable
@@ -25,7 +26,7 @@ TTL_API: Final = b',"userIdentity":{"PrincipalId":"dynamodb.amazonaws.com","Type
 TTL_LAMBDA: Final = b',"userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"}'
 
 
-# ---- event ids ---------------------------------------------------------------------------------------------------
+# ---- event ids ---------------------------------------------------------------------------------------------
 
 
 def event_id(record: ChangeRecord) -> str:
@@ -35,7 +36,8 @@ def event_id(record: ChangeRecord) -> str:
 
 
 def locate(event_id: str) -> tuple[int, int]:
-    """The shard's number and the sequence number behind an event id. Raises: ValueError when it is none of ours.
+    """The shard's number and the sequence number behind an event id. Raises: ValueError when it is none of
+    ours.
 
     >>> from tailrace.streams.record import ChangeRecord
     >>> locate(event_id(ChangeRecord(5, 3, "INSERT", 0, 0, 0, b"", b"{}")))
@@ -47,7 +49,7 @@ def locate(event_id: str) -> tuple[int, int]:
     return shard ^ scrambled, scrambled * UNSCRAMBLE & MASK
 
 
-# ---- JSON ----------------------------------------------------------------------------------------------------------
+# ---- JSON --------------------------------------------------------------------------------------------------
 
 
 def view_size(record: ChangeRecord, view_type: ViewType) -> int:
@@ -65,16 +67,28 @@ def view_size(record: ChangeRecord, view_type: ViewType) -> int:
 
 @lru_cache(maxsize=64)
 def _layout(region: str, view_type: ViewType, fraction: bytes, origin: bytes) -> bytes:
-    """A record's JSON with a place for everything that differs from record to record: one formatting a record is all it costs."""
+    """A record's JSON with a place for everything that differs from record to record: one formatting a record
+    is all it costs.
+    """
 
     def literal(text: bytes) -> bytes:
         return text.replace(b"%", b"%%")
 
-    return b"".join((
-        b'{"eventID":"%016x%016x","eventName":"%b","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"',
-        literal(region.encode()), b'","dynamodb":{"ApproximateCreationDateTime":%d', fraction, b',"Keys":%b%b%b%b%b,"SequenceNumber":"',
-        PREFIX.encode(), b'%019d","SizeBytes":%d,"StreamViewType":"', view_type.encode(), b'"}', literal(origin), b"%b}",
-    ))  # fmt: skip
+    return b"".join(
+        (
+            b'{"eventID":"%016x%016x","eventName":"%b","eventVersion":"1.1","eventSource":"aws:dynamodb","awsRegion":"',
+            literal(region.encode()),
+            b'","dynamodb":{"ApproximateCreationDateTime":%d',
+            fraction,
+            b',"Keys":%b%b%b%b%b,"SequenceNumber":"',
+            PREFIX.encode(),
+            b'%019d","SizeBytes":%d,"StreamViewType":"',
+            view_type.encode(),
+            b'"}',
+            literal(origin),
+            b"%b}",
+        )
+    )
 
 
 def _filled(layout: bytes, record: ChangeRecord, view_type: ViewType, identity: bytes) -> bytes:
@@ -82,10 +96,19 @@ def _filled(layout: bytes, record: ChangeRecord, view_type: ViewType, identity: 
     new = record.new if view_type in NEW_VIEWS else None
     old = record.old if view_type in OLD_VIEWS else None
     return layout % (
-        scrambled, record.shard ^ scrambled, NAME_BYTES[record.event_name], record.created_us // 1_000_000, record.keys,
-        b"" if new is None else b',"NewImage":', new or b"", b"" if old is None else b',"OldImage":', old or b"",
-        record.sequence, view_size(record, view_type), identity if record.by_ttl else b"",
-    )  # fmt: skip
+        scrambled,
+        record.shard ^ scrambled,
+        NAME_BYTES[record.event_name],
+        record.created_us // 1_000_000,
+        record.keys,
+        b"" if new is None else b',"NewImage":',
+        new or b"",
+        b"" if old is None else b',"OldImage":',
+        old or b"",
+        record.sequence,
+        view_size(record, view_type),
+        identity if record.by_ttl else b"",
+    )
 
 
 def api_record(record: ChangeRecord, view_type: ViewType, region: str) -> bytes:
@@ -111,7 +134,7 @@ def lambda_event(records: Iterable[ChangeRecord], stream_arn: str, view_type: Vi
     )
 
 
-# ---- for people -----------------------------------------------------------------------------------------------
+# ---- for people --------------------------------------------------------------------------------------------
 
 
 def change_value(record: ChangeRecord, table: str, shard_id: str) -> dict[str, Any]:

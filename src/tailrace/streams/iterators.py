@@ -1,7 +1,8 @@
 """Shard iterators: a place in a shard as an opaque text that expires.
 
-Rules of this file: an iterator is a position, not a cursor with state: it may be used again. A token carries a format
-version and a checksum, so that garbage is told from age. Layout: docs/formats/tokens.md. Source: semantics §1.6.
+Rules of this file: an iterator is a position, not a cursor with state: it may be used again. A token carries
+a format version and a checksum, so that garbage is told from age. Layout: docs/formats/tokens.md. Source:
+semantics §1.6.
 """
 
 import binascii
@@ -27,8 +28,8 @@ StartKind: TypeAlias = Literal[
 class Start(Struct, frozen=True):
     """Where in a shard a client wants to begin.
 
-    Shape:   `sequence_number`, as it stands on the wire, with AT_ and AFTER_SEQUENCE_NUMBER and only with them;
-             `timestamp_ms` with AT_TIMESTAMP and only with it.
+    Shape:   `sequence_number`, as it stands on the wire, with AT_ and AFTER_SEQUENCE_NUMBER and only with
+             them; `timestamp_ms` with AT_TIMESTAMP and only with it.
     """
 
     kind: StartKind
@@ -37,7 +38,9 @@ class Start(Struct, frozen=True):
 
 
 class Iterator(msgspec.Struct, frozen=True, array_like=True):
-    """A place in a shard: the next record read is the first one after `after`. Units: created_ms since the epoch."""
+    """A place in a shard: the next record read is the first one after `after`. Units: created_ms since the
+    epoch.
+    """
 
     stream_arn: str
     shard_id: str
@@ -58,7 +61,8 @@ class Iterator(msgspec.Struct, frozen=True, array_like=True):
             checksum, body = data[:CHECKSUM_BYTES], data[CHECKSUM_BYTES:]
             if checksum == _checksum(body):
                 found = msgspec.msgpack.decode(body, type=cls)
-                # The decoder skips what is not of its alphabet; only the one text that was handed out is a token.
+                # The decoder skips what is not of its alphabet; only the one text that was handed out is a
+                # token.
                 if found.format == FORMAT and urlsafe_b64encode(data) == text.encode():
                     return found
         except (binascii.Error, UnicodeEncodeError, ValueError, msgspec.MsgspecError):
@@ -71,12 +75,16 @@ def _checksum(body: bytes) -> bytes:
 
 
 def read_token(text: str, now: Now) -> Iterator:
-    """The iterator behind a client's text. Raises: ApiError (ValidationException, ExpiredIteratorException)."""
+    """The iterator behind a client's text. Raises: ApiError (ValidationException,
+    ExpiredIteratorException).
+    """
     found = Iterator.from_token(text)
     if now.wall_ms - found.created_ms > LIFE_MS:
         raise ApiError(
             "ExpiredIteratorException",
-            f"Iterator expired. The iterator was created at time {spoken(found.created_ms)} while right now it is "
-            f"{spoken(now.wall_ms)} which is further in the future than the tolerated delay of {LIFE_MS} milliseconds.",
+            f"Iterator expired. The iterator was created at time {spoken(found.created_ms)} while "
+            f"right now it is "
+            f"{spoken(now.wall_ms)} which is further in the future than the tolerated delay of "
+            f"{LIFE_MS} milliseconds.",
         )
     return found

@@ -1,7 +1,7 @@
 """The present, as pure code is told it.
 
-Rules of this file: nothing here asks for time. Record age, trimming and iterators use `wall_ms`; windows, back-off
-and leases use `monotonic_ms`.
+Rules of this file: nothing here asks for time. Record age, trimming and iterators use `wall_ms`; windows,
+back-off and leases use `monotonic_ms`.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,9 @@
-"""The change record, what a read of a shard comes to, and the row in which the log keeps a record: a small header and, beside it, the images as the JSON bytes that are answered.
+"""The change record, what a read of a shard comes to, and the row in which the log keeps a record: a small
+header and, beside it, the images as the JSON bytes that are answered.
 
-Rules of this file: a record always keeps both images, whatever the stream's view type; the view type only chooses
-what an envelope shows. Images are bytes until somebody needs a value; `image` decodes them. Layout of the header: docs/formats/log.md.
+Rules of this file: a record always keeps both images, whatever the stream's view type; the view type only
+chooses what an envelope shows. Images are bytes until somebody needs a value; `image` decodes them. Layout of
+the header: docs/formats/log.md.
 """
 
 import struct
@@ -30,7 +32,9 @@ WITH_ANCESTRY: Final = 2
 """The format of a record that has an ancestry: its length and its text stand before the key bytes."""
 ANCESTRY_BYTE: Final = bytes([WITH_ANCESTRY])
 HEADER: Final = struct.Struct(">BBBxQIIIQH")
-"""Format, event name, flags, created_ms, size, size of keys, size of new image, partition hash, length of the key bytes."""
+"""Format, event name, flags, created_ms, size, size of keys, size of new image, partition hash, length of the
+key bytes.
+"""
 LENGTH: Final = struct.Struct(">H")
 EVENT_NAMES: Final[tuple[EventName, ...]] = ("INSERT", "MODIFY", "REMOVE")
 BY_TTL: Final = 1
@@ -39,12 +43,14 @@ BY_TTL: Final = 1
 class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
     """One change of one item.
 
-    Shape:   `partition` is the hash of the partition key (it chooses shard and lane), `key` the order-preserving
-             bytes of the whole key (it identifies the item inside its table), `keys`, `old`, `new` DynamoDB JSON; `ancestry`
-             the handlers that it descends from (streams/ancestry.py), empty for what was written from outside.
-             `generation` is the number of the source that it was read from (streams/version.py): the runtime sets it when it reads.
-    Units:   created_us since the epoch, the only time of a change: its source knows it to within precision_us;
-             size_bytes as AWS counts them for NEW_AND_OLD_IMAGES, keys_size and new_size are parts of it.
+    Shape:   `partition` is the hash of the partition key (it chooses shard and lane), `key` the
+             order-preserving bytes of the whole key (it identifies the item inside its table), `keys`, `old`,
+             `new` DynamoDB JSON; `ancestry` the handlers that it descends from (streams/ancestry.py), empty
+             for what was written from outside. `generation` is the number of the source that it was read from
+             (streams/version.py): the runtime sets it when it reads.
+    Units:   created_us since the epoch, the only time of a change: its source knows it to within
+             precision_us; size_bytes as AWS counts them for NEW_AND_OLD_IMAGES, keys_size and new_size are
+             parts of it.
     """
 
     sequence: int
@@ -81,7 +87,8 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReadDone(Struct, frozen=True):
-    """What a source answers: records after the position of the Read. `next_after` is where to go on, also when there are none.
+    """What a source answers: records after the position of the Read. `next_after` is where to go on, also
+    when there are none.
 
     `closed`: nothing will ever follow. `trimmed`: records between the position and these are gone for good.
     """
@@ -118,8 +125,8 @@ def change_record(
 ) -> ChangeRecord:
     """The record of a change that was decided.
 
-    Units:   size_bytes of the keys and both images together, as AWS counts them; created_ms since the epoch, as the engine's clock
-             counts. Source: semantics §1.3.
+    Units:   size_bytes of the keys and both images together, as AWS counts them; created_ms since the epoch,
+             as the engine's clock counts. Source: semantics §1.3.
     """
     name: EventName = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
     data = orjson.dumps(keys)
@@ -141,7 +148,7 @@ def change_record(
     )
 
 
-# ---- the log -----------------------------------------------------------------------------------------------------
+# ---- the log -----------------------------------------------------------------------------------------------
 
 
 class LogRow(msgspec.Struct, frozen=True, gc=False):
@@ -157,9 +164,16 @@ class LogRow(msgspec.Struct, frozen=True, gc=False):
 def log_row(record: ChangeRecord) -> LogRow:
     """A record as the log keeps it."""
     head = HEADER.pack(
-        FORMAT, EVENT_NAMES.index(record.event_name), BY_TTL if record.by_ttl else 0, record.created_us // MILLISECOND,
-        record.size_bytes, record.keys_size, record.new_size, record.partition, len(record.key),
-    )  # fmt: skip
+        FORMAT,
+        EVENT_NAMES.index(record.event_name),
+        BY_TTL if record.by_ttl else 0,
+        record.created_us // MILLISECOND,
+        record.size_bytes,
+        record.keys_size,
+        record.new_size,
+        record.partition,
+        len(record.key),
+    )
     if record.ancestry:
         ancestry = record.ancestry.encode()
         head = b"".join((ANCESTRY_BYTE, head[1:], LENGTH.pack(len(ancestry)), ancestry))
@@ -167,7 +181,9 @@ def log_row(record: ChangeRecord) -> LogRow:
 
 
 def read_log_row(row: LogRow) -> ChangeRecord:
-    """The record of a log row. Raises: StoreError for a format that this version does not know, or a damaged row."""
+    """The record of a log row. Raises: StoreError for a format that this version does not know, or a damaged
+    row.
+    """
     header, ancestry = row.header, ""
     if header[:1] != FORMAT_BYTE:
         ancestry, header = _split_ancestry(row)
@@ -181,9 +197,21 @@ def read_log_row(row: LogRow) -> ChangeRecord:
         ) from error
     end = HEADER.size + length
     return ChangeRecord(
-        row.sequence, row.shard, event_name, created_ms * MILLISECOND, size, partition, header[HEADER.size : end], header[end:],
-        row.old, row.new, bool(flags & BY_TTL), keys_size, new_size, ancestry,
-    )  # fmt: skip
+        row.sequence,
+        row.shard,
+        event_name,
+        created_ms * MILLISECOND,
+        size,
+        partition,
+        header[HEADER.size : end],
+        header[end:],
+        row.old,
+        row.new,
+        bool(flags & BY_TTL),
+        keys_size,
+        new_size,
+        ancestry,
+    )
 
 
 def read_log_rows(rows: Sequence[LogRow]) -> list[ChangeRecord]:
@@ -191,7 +219,8 @@ def read_log_rows(rows: Sequence[LogRow]) -> list[ChangeRecord]:
     records: list[ChangeRecord] = []
     add, unpack, start, names = records.append, HEADER.unpack_from, HEADER.size, EVENT_NAMES
     try:
-        # As `read_log_row`, without a call for each: the page is an eighth of what delivering its records costs.
+        # As `read_log_row`, without a call for each: the page is an eighth of what delivering its records
+        # costs.
         for row in rows:
             header = row.header
             known, name, flags, created_ms, size, keys_size, new_size, partition, length = unpack(header)
@@ -199,17 +228,32 @@ def read_log_rows(rows: Sequence[LogRow]) -> list[ChangeRecord]:
                 add(read_log_row(row))
                 continue
             end = start + length
-            add(ChangeRecord(
-                row.sequence, row.shard, names[name], created_ms * MILLISECOND, size, partition, header[start:end], header[end:],
-                row.old, row.new, flags & BY_TTL != 0, keys_size, new_size,
-            ))  # fmt: skip
+            add(
+                ChangeRecord(
+                    row.sequence,
+                    row.shard,
+                    names[name],
+                    created_ms * MILLISECOND,
+                    size,
+                    partition,
+                    header[start:end],
+                    header[end:],
+                    row.old,
+                    row.new,
+                    flags & BY_TTL != 0,
+                    keys_size,
+                    new_size,
+                )
+            )
     except (struct.error, IndexError):
         return [read_log_row(row) for row in rows]  # says which one is damaged
     return records
 
 
 def _split_ancestry(row: LogRow) -> tuple[str, bytes]:
-    """The ancestry of a header that has one, and the header without it. Raises: StoreError for another format."""
+    """The ancestry of a header that has one, and the header without it. Raises: StoreError for another
+    format.
+    """
     header = row.header
     if header[:1] != ANCESTRY_BYTE:
         raise StoreError(

@@ -1,7 +1,7 @@
 """Sequence numbers: 63-bit integers inside, digits on the wire.
 
-Rules of this file: numbers never repeat, whatever is lost. They follow the wall clock only so that a restart cannot
-fall behind; nobody may read a time out of them.
+Rules of this file: numbers never repeat, whatever is lost. They follow the wall clock only so that a restart
+cannot fall behind; nobody may read a time out of them.
 """
 
 from typing import Final, Self
@@ -12,7 +12,9 @@ PREFIX: Final = "100"  # AWS's numbers have 21 to 40 digits: three of ours, then
 DIGITS: Final = 19
 CLOCK_BITS: Final = 20
 BLOCK: Final = 3_600_000 << CLOCK_BITS
-"""What a start reserves with one full sync: an hour of numbers, so that a replay under a driven clock syncs rarely."""
+"""What a start reserves with one full sync: an hour of numbers, so that a replay under a driven clock syncs
+rarely.
+"""
 
 
 class SequenceNumber(int):

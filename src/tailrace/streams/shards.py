@@ -1,8 +1,9 @@
 """Shards: parts of a stream, open for a while, then closed and continued by their children.
 
-Theory of operation: whoever delivers sees a `Shard`, of any stream anywhere: what it is called, which shards it continues, and where its numbers begin and
-end. Which keys are in it is told by none of the streams of others, so nothing may need it. The streams of this engine have a `HashedShard`: a range of
-partition hashes, with the engine's own number.
+Theory of operation: whoever delivers sees a `Shard`, of any stream anywhere: what it is called, which shards
+it continues, and where its numbers begin and end. Which keys are in it is told by none of the streams of
+others, so nothing may need it. The streams of this engine have a `HashedShard`: a range of partition hashes,
+with the engine's own number.
 Rules of this file: pure layouts and transitions of a stream's lineage.
 """
 
@@ -22,10 +23,13 @@ HASHES: Final = 1 << HASH_BITS
 class Shard(msgspec.Struct, frozen=True):
     """One shard of one stream, as a source tells of it.
 
-    Shape:   `parents` are the shards that it continues: one after a rollover or a split, several after a merge, none at the beginning of a stream;
-             they are named whether or not they can still be read. `first` is not above its first sequence number, `last` not below its last one, None while it is
-             open. `hash_range` are the partition hashes that belong to it, both inclusive; None where the stream does not tell. `stream` is the label of its stream.
-             `before` is the last record there was in ancestors that are gone: who stands below it has lost something; None: the source does not know.
+    Shape:   `parents` are the shards that it continues: one after a rollover or a split, several after a
+             merge, none at the beginning of a stream; they are named whether or not they can still be read.
+             `first` is not above its first sequence number, `last` not below its last one, None while it is
+             open. `hash_range` are the partition hashes that belong to it, both inclusive; None where the
+             stream does not tell. `stream` is the label of its stream. `before` is the last record there was
+             in ancestors that are gone: who stands below it has lost something; None: the source does not
+             know.
     Units:   created_ms since the epoch; 0: not known.
     """
 
@@ -92,7 +96,8 @@ class HashedShard(msgspec.Struct, frozen=True):
 
     Shape:   hashes `first <= partition <= last` belong to it; `number` is the engine's own, unique in a data
              directory; `ending` is None while it is open.
-             `before` is the last record there was in ancestors that are gone: whoever stands below it has lost something.
+             `before` is the last record there was in ancestors that are gone: whoever stands below it has
+             lost something.
     Units:   created_ms, closed_ms since the epoch; starting, ending are sequence numbers.
     """
 
@@ -143,7 +148,9 @@ def initial(stream_label: str, count: int, number: int, wall_ms: int, starting: 
 
 
 def close(shard: HashedShard, ending: int, wall_ms: int) -> HashedShard:
-    """The shard with nothing more to come. Raises: InternalError when it is closed or would end before it began."""
+    """The shard with nothing more to come. Raises: InternalError when it is closed or would end before it
+    began.
+    """
     if shard.is_closed or ending < shard.starting:
         raise InternalError(f"shard {shard.number} cannot end at {ending}: {shard}")
     return msgspec.structs.replace(shard, ending=ending, closed_ms=wall_ms)
@@ -160,7 +167,9 @@ def rollover(
 def split(
     shard: HashedShard, stream_label: str, number: int, wall_ms: int, *, ending: int, starting: int
 ) -> tuple[HashedShard, HashedShard, HashedShard]:
-    """The closed shard and two children, each with half of its hashes. Raises: InternalError for a single hash."""
+    """The closed shard and two children, each with half of its hashes. Raises: InternalError for a single
+    hash.
+    """
     if shard.first == shard.last:
         raise InternalError(f"shard {shard.number} has one hash and cannot be split")
     middle = (shard.first + shard.last) // 2
@@ -179,7 +188,8 @@ def _child(
 def forget(shards: Iterable[HashedShard], gone: Mapping[int, int]) -> tuple[HashedShard, ...]:
     """A lineage without some shards; their children remember the last record that went with them.
 
-    Shape:   `gone` are last records (0: there was none) by the numbers of shards; parents stand before their children.
+    Shape:   `gone` are last records (0: there was none) by the numbers of shards; parents stand before their
+             children.
     """
     kept: list[HashedShard] = []
     before: dict[str, int] = {}

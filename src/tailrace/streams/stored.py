@@ -1,8 +1,9 @@
 """A change record as a row of JSON keeps it: the one codec of every store but the log.
 
-Rules of this file: what goes in comes out, field by field; images stay the JSON text that clients are answered. A field added to `ChangeRecord`
-has its place here and in envelopes.py (its log form), and tests/properties/test_stored_records.py fails until it has. Called by
-deadletters/core/entry.py. Layout: docs/formats/state.md.
+Rules of this file: what goes in comes out, field by field; images stay the JSON text that clients are
+answered. A field added to `ChangeRecord` has its place here and in envelopes.py (its log form), and
+tests/properties/test_stored_records.py fails until it has. Called by deadletters/core/entry.py. Layout:
+docs/formats/state.md.
 """
 
 from collections.abc import Mapping
@@ -15,22 +16,38 @@ from tailrace.values.size import size_bytes
 WITH_SIZES: Final = 2
 """The format since which a row has the sizes that the view types need."""
 WITH_VERSION: Final = 3
-"""The format since which a row has a version and microseconds; before, a sequence number of the first generation and milliseconds."""
+"""The format since which a row has a version and microseconds; before, a sequence number of the first
+generation and milliseconds.
+"""
 
 
 def record_fields(record: ChangeRecord) -> dict[str, Any]:
-    """A record as JSON members. Shape: `partition` is text because it has 64 bits, `key` hex. Raises: SourceError for a version that is too wide."""
+    """A record as JSON members. Shape: `partition` is text because it has 64 bits, `key` hex. Raises:
+    SourceError for a version that is too wide.
+    """
     return {
-        "version": record.version.text, "shard": record.shard, "event_name": record.event_name,
-        "created_us": record.created_us, "precision_us": record.precision_us, "size_bytes": record.size_bytes,
-        "keys_size": record.keys_size, "new_size": record.new_size, "partition": str(record.partition),
-        "key": record.key.hex(), "keys": record.keys.decode(), "old": _text(record.old), "new": _text(record.new),
-        "by_ttl": record.by_ttl, **({"ancestry": record.ancestry} if record.ancestry else {}),
-    }  # fmt: skip
+        "version": record.version.text,
+        "shard": record.shard,
+        "event_name": record.event_name,
+        "created_us": record.created_us,
+        "precision_us": record.precision_us,
+        "size_bytes": record.size_bytes,
+        "keys_size": record.keys_size,
+        "new_size": record.new_size,
+        "partition": str(record.partition),
+        "key": record.key.hex(),
+        "keys": record.keys.decode(),
+        "old": _text(record.old),
+        "new": _text(record.new),
+        "by_ttl": record.by_ttl,
+        **({"ancestry": record.ancestry} if record.ancestry else {}),
+    }
 
 
 def read_record(fields: Mapping[str, Any], version: int) -> ChangeRecord:
-    """The record behind JSON members. Shape: `version` is the row's format; before 2 the sizes are counted again."""
+    """The record behind JSON members. Shape: `version` is the row's format; before 2 the sizes are counted
+    again.
+    """
     keys, new = fields["keys"].encode(), _data(fields["new"])
     if version >= WITH_VERSION:
         generation, sequence = Version.from_text(fields["version"])
@@ -45,11 +62,23 @@ def read_record(fields: Mapping[str, Any], version: int) -> ChangeRecord:
     else:
         keys_size, new_size = (size_bytes(image(each) or {}) for each in (keys, new))
     return ChangeRecord(
-        sequence=sequence, shard=fields["shard"], event_name=fields["event_name"], created_us=created_us, size_bytes=fields["size_bytes"], partition=int(fields["partition"]),
-        key=bytes.fromhex(fields["key"]), keys=keys, old=_data(fields["old"]), new=new, by_ttl=fields["by_ttl"],
-        keys_size=keys_size, new_size=new_size, ancestry=fields.get("ancestry", ""), generation=generation,
+        sequence=sequence,
+        shard=fields["shard"],
+        event_name=fields["event_name"],
+        created_us=created_us,
+        size_bytes=fields["size_bytes"],
+        partition=int(fields["partition"]),
+        key=bytes.fromhex(fields["key"]),
+        keys=keys,
+        old=_data(fields["old"]),
+        new=new,
+        by_ttl=fields["by_ttl"],
+        keys_size=keys_size,
+        new_size=new_size,
+        ancestry=fields.get("ancestry", ""),
+        generation=generation,
         precision_us=precision_us,
-    )  # fmt: skip
+    )
 
 
 def _text(data: bytes | None) -> str | None:

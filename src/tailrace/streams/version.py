@@ -1,8 +1,9 @@
 """Versions: what is newer, over every stream that a table has had or will have.
 
-A version is `(generation, sequence)`, compared as a pair. A generation is the number of one source of a table in one app: a stream,
-the stream after it was off, the table's next incarnation, another endpoint. Rules of this file: pure; the order of the texts and of
-the bytes is the order of the versions; nobody reads a time out of one. Source: growth §2.2.
+A version is `(generation, sequence)`, compared as a pair. A generation is the number of one source of a table
+in one app: a stream, the stream after it was off, the table's next incarnation, another endpoint. Rules of
+this file: pure; the order of the texts and of the bytes is the order of the versions; nobody reads a time out
+of one. Source: growth §2.2.
 """
 
 from collections.abc import Mapping
@@ -33,7 +34,8 @@ class Version(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As rows keep it: ten digits of generation and fifty-six of sequence. Raises: SourceError for one that is wider.
+        """As rows keep it: ten digits of generation and fifty-six of sequence. Raises: SourceError for one
+        that is wider.
 
         >>> len(Version(1, 900).text), Version(1, 900).text < Version(1, 1_000).text
         (66, True)
@@ -75,7 +77,8 @@ NOTHING: Final = Version(0, 0)
 
 
 def row_version(fields: Mapping[str, Any]) -> Version | None:
-    """The version in a row of either form: `version`, a text, or before there were versions `sequence`, a number of the first generation.
+    """The version in a row of either form: `version`, a text, or before there were versions `sequence`, a
+    number of the first generation.
 
     Returns: None for a row with neither.
 

@@ -1,6 +1,7 @@
 """What one invocation of a function is told of its tumbling window, and how its event says so.
 
-Rules of this file: values and bytes, no decision; mapping/window.py decides. The state is spliced as the JSON text it is. Source: semantics §2.9.
+Rules of this file: values and bytes, no decision; mapping/window.py decides. The state is spliced as the JSON
+text it is. Source: semantics §2.9.
 """
 
 from typing import Final
@@ -16,7 +17,8 @@ EMPTY_STATE: Final = b"{}"
 class WindowInvoke(Struct, frozen=True):
     """One invocation's window.
 
-    Shape:   `state` is a JSON object. The final invoke has no records; it comes early when the state has outgrown its limit.
+    Shape:   `state` is a JSON object. The final invoke has no records; it comes early when the state has
+             outgrown its limit.
     Units:   milliseconds since the epoch; the end is outside.
     """
 
@@ -39,8 +41,14 @@ class WindowInvoke(Struct, frozen=True):
 def in_window(event: bytes, window: WindowInvoke, shard_id: str, stream_arn: str) -> bytes:
     """An event `{"Records": [...]}` with what a function is told of its window.
 
-    >>> in_window(b'{"Records":[]}', WindowInvoke(0, 60_000, b'{"n":1}', is_final=True), "shardId-1", "arn:1").decode()
-    '{"Records":[],"window":{"start":"1970-01-01T00:00:00Z","end":"1970-01-01T00:01:00Z"},"state":{"n":1},"shardId":"shardId-1","eventSourceARN":"arn:1","isFinalInvokeForWindow":true,"isWindowTerminatedEarly":false}'
+    >>> invoke = WindowInvoke(0, 60_000, b'{"n":1}', is_final=True)
+    >>> event = orjson.loads(in_window(b'{"Records":[]}', invoke, "shardId-1", "arn:1"))
+    >>> event["window"], event["state"]
+    ({'start': '1970-01-01T00:00:00Z', 'end': '1970-01-01T00:01:00Z'}, {'n': 1})
+    >>> event["shardId"], event["eventSourceARN"]
+    ('shardId-1', 'arn:1')
+    >>> event["isFinalInvokeForWindow"], event["isWindowTerminatedEarly"]
+    (True, False)
     """
     return b"".join((
         event[:-1], b',"window":', orjson.dumps(window.span), b',"state":', window.state,

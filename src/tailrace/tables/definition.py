@@ -1,7 +1,7 @@
 """What a table is declared to be: CreateTable and UpdateTable read, checked and described.
 
-Rules of this file: pure; takes members whose JSON types and constraints the server has already checked; says no in
-AWS's words. Indexes are read by `tables.index_rules`. Called by `api` and `engine`.
+Rules of this file: pure; takes members whose JSON types and constraints the server has already checked; says
+no in AWS's words. Indexes are read by `tables.index_rules`. Called by `api` and `engine`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,8 @@ from tailrace.tables.throughput import UNITS_MISSING, UNITS_REFUSED, check_units
 BillingMode: TypeAlias = Literal["PROVISIONED", "PAY_PER_REQUEST"]
 NOTHING_TO_DO: Final = (
     "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, "
-    "SSESpecification, ReplicaUpdates, DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required"
+    "SSESpecification, ReplicaUpdates, DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput "
+    "or TableClass is required"
 )
 SAME_THROUGHPUT: Final = (
     "The provisioned throughput for the table will not change. The requested value equals the current value. "
@@ -47,9 +48,10 @@ SAME_THROUGHPUT: Final = (
 class TableDefinition(Struct, frozen=True):
     """A table as CreateTable declares it.
 
-    Shape:   attribute types by name for exactly the key attributes; `stream` is the view type, None without a stream;
-             `read_units` and `write_units` are 0 on demand. `table_class` None means STANDARD, as AWS leaves it out.
-             `indexes` are those the table is created with; the engine keeps each in a document of its own.
+    Shape:   attribute types by name for exactly the key attributes; `stream` is the view type, None without a
+             stream; `read_units` and `write_units` are 0 on demand. `table_class` None means STANDARD, as AWS
+             leaves it out. `indexes` are those the table is created with; the engine keeps each in a document
+             of its own.
     """
 
     name: str
@@ -163,7 +165,8 @@ def _keys(payload: Mapping[str, Any]) -> tuple[str, str | None, dict[str, KeyTyp
     has_indexes = "GlobalSecondaryIndexes" in payload or "LocalSecondaryIndexes" in payload
     if len(types) != len(names) and not has_indexes:
         raise validation_error(
-            f"{INVALID}Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions"
+            f"{INVALID}Number of attributes in KeySchema does not exactly match number of attributes "
+            f"defined in AttributeDefinitions"
         )
     return names[0], names[1] if len(names) == 2 else None, types
 

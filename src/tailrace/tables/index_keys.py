@@ -1,7 +1,8 @@
 """Values of index keys that a write may not have: refused in AWS's words.
 
-Rules of this file: pure. An index key attribute may be absent (then the item has no entry), but where it is there it must
-fit the index. An update is blamed only for what it changes. Called by `engine.engine` for tables with indexes.
+Rules of this file: pure. An index key attribute may be absent (then the item has no entry), but where it is
+there it must fit the index. An update is blamed only for what it changes. Called by `engine.engine` for
+tables with indexes.
 Source: semantics §6.4 (run-time errors), §6.5.
 """
 
@@ -18,7 +19,10 @@ from tailrace.values.order import ordered_bytes
 from tailrace.values.types import Item
 
 NOT_SUPPORTED: Final = f"{NOT_VALID}A value specified for a secondary index key is not supported. "
-UPDATE_NOT_SUPPORTED: Final = f"{NOT_VALID}The update expression attempted to update a secondary index key to a value that is not supported. "
+UPDATE_NOT_SUPPORTED: Final = (
+    f"{NOT_VALID}The update expression attempted to update a secondary index key to a value that is "
+    f"not supported. "
+)
 CANNOT_BE_EMPTY: Final = "The AttributeValue for a key attribute cannot contain an empty {} value."
 UNSUPPORTED_TYPE: Final = (
     "The update expression attempted to update the secondary index key to unsupported type"
@@ -26,7 +30,9 @@ UNSUPPORTED_TYPE: Final = (
 
 
 def check_operation(indexes: Iterable[Index], operation: Operation) -> None:
-    """What can be refused before the stored item is known: a put's values, an update's as far as they are told. Raises: ApiError."""
+    """What can be refused before the stored item is known: a put's values, an update's as far as they are
+    told. Raises: ApiError.
+    """
     if isinstance(operation, Put):
         for index in indexes:
             _check_item(index, operation.item)
@@ -45,7 +51,8 @@ def _check_update(indexes: Iterable[Index], update: UpdateExpression) -> None:
 
 def _mismatch(index: Index, name: str, expected: str, actual: str) -> ApiError:
     return validation_error(
-        f"{INVALID}Type mismatch for Index Key {name} Expected: {expected} Actual: {actual} IndexName: {index.name}"
+        f"{INVALID}Type mismatch for Index Key {name} Expected: {expected} Actual: {actual} "
+        f"IndexName: {index.name}"
     )
 
 
@@ -71,7 +78,8 @@ def _check_item(index: Index, item: Item) -> None:
             raise _mismatch(index, name, kind, next(iter(value)))
         if kind != "N" and not value[kind]:
             raise validation_error(
-                f"{NOT_SUPPORTED}{CANNOT_BE_EMPTY.format(EMPTY_KINDS[kind])} IndexName: {index.name}, IndexKey: {name}"
+                f"{NOT_SUPPORTED}{CANNOT_BE_EMPTY.format(EMPTY_KINDS[kind])} IndexName: "
+                f"{index.name}, IndexKey: {name}"
             )
     _check_sizes(index, item)
 

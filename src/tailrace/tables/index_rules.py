@@ -1,8 +1,10 @@
-"""How indexes may be declared: the index members of CreateTable and UpdateTable read and checked, in AWS's words.
+"""How indexes may be declared: the index members of CreateTable and UpdateTable read and checked, in AWS's
+words.
 
-Rules of this file: pure; takes members whose JSON types and constraints the server has already checked. What UpdateTable
-asks for is checked in two steps: alone (`read_index_updates`) and against the table (`create_from`). Called by
-`tables.definition` and `engine.index_lifecycle`. Source: semantics §6.3, §6.6, §6.11.
+Rules of this file: pure; takes members whose JSON types and constraints the server has already checked. What
+UpdateTable asks for is checked in two steps: alone (`read_index_updates`) and against the table
+(`create_from`). Called by `tables.definition` and `engine.index_lifecycle`. Source: semantics §6.3, §6.6,
+§6.11.
 """
 
 from collections import Counter
@@ -36,7 +38,7 @@ Members = Mapping[str, Any]
 Types = Mapping[str, KeyType]
 
 
-# ---- CreateTable -------------------------------------------------------------------------------------------------------
+# ---- CreateTable -------------------------------------------------------------------------------------------
 
 
 def read_indexes(
@@ -50,7 +52,8 @@ def read_indexes(
             raise _invalid(f"List of {member} is empty")
     if local and range_name is None:
         raise _invalid(
-            "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex"
+            "Table KeySchema does not have a range key, which is required when specifying a "
+            "LocalSecondaryIndex"
         )
     on_demand = payload.get("BillingMode") == "PAY_PER_REQUEST"
     indexes = [_read_local(each, hash_name, types) for each in local or ()]
@@ -71,7 +74,8 @@ def check_together(indexes: Sequence[IndexDefinition]) -> None:
     projected = sum(len(index.included) for index in indexes)
     if projected > PROJECTED_ATTRIBUTES:
         raise _invalid(
-            f"Number of projected NonKeyAttributes of all indexes exceeds the per-table limit of {PROJECTED_ATTRIBUTES}"
+            f"Number of projected NonKeyAttributes of all indexes exceeds the per-table limit of "
+            f"{PROJECTED_ATTRIBUTES}"
         )
 
 
@@ -218,14 +222,15 @@ def _define(
     )
 
 
-# ---- UpdateTable -------------------------------------------------------------------------------------------------------
+# ---- UpdateTable -------------------------------------------------------------------------------------------
 
 
 class IndexUpdates(Struct, frozen=True):
     """What UpdateTable asks of a table's global indexes.
 
-    Shape:   `create` are the members of at most one new index, `types` the AttributeDefinitions that came with it;
-             `changed` maps names to the members of their updates, whose units are judged once the index is known.
+    Shape:   `create` are the members of at most one new index, `types` the AttributeDefinitions that came
+             with it; `changed` maps names to the members of their updates, whose units are judged once the
+             index is known.
     """
 
     create: Members | None = None
@@ -276,7 +281,8 @@ def create_from(
     for name, kind in types.items():
         if name in needed and table_types.get(name, kind) != kind:
             raise _invalid(
-                f"Attribute {name} is already defined as {table_types[name]}; it cannot be redefined as {kind}"
+                f"Attribute {name} is already defined as {table_types[name]}; it cannot be redefined "
+                f"as {kind}"
             )
     if updates.create["IndexName"] in {index.name for index in present}:
         raise validation_error("Attempting to create an index which already exists")

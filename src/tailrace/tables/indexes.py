@@ -1,9 +1,10 @@
 """Secondary indexes: which entry an item has in one, and what a write does to the entries.
 
-Rules of this file: pure and on the path of every write to a table with indexes. An entry's key bytes are eight bytes of
-hash of the index's hash attributes, each key attribute with its terminator, then the item's own key bytes, so that
-entries of one index key stand together and never collide. An item without a fit value for every key attribute has no
-entry. Called by `engine.indexing` and `engine.index_query`. Source: semantics §6.6, §6.7.
+Rules of this file: pure and on the path of every write to a table with indexes. An entry's key bytes are
+eight bytes of hash of the index's hash attributes, each key attribute with its terminator, then the item's
+own key bytes, so that entries of one index key stand together and never collide. An item without a fit value
+for every key attribute has no entry. Called by `engine.indexing` and `engine.index_query`. Source: semantics
+§6.6, §6.7.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,9 +37,10 @@ class KeyAttribute(NamedTuple):
 class IndexDefinition(Struct, frozen=True):
     """An index as CreateTable or UpdateTable declares it.
 
-    Shape:   one to four hash attributes, none to four range attributes (a local index has the table's one and one);
-             `included` are NonKeyAttributes; units are 0 on demand; the `most_*` are OnDemandThroughput, None without; `warm`
-             is (reads, writes) a second as asked for, None where nobody has asked.
+    Shape:   one to four hash attributes, none to four range attributes (a local index has the table's one and
+             one); `included` are NonKeyAttributes; units are 0 on demand; the `most_*` are
+             OnDemandThroughput, None without; `warm` is (reads, writes) a second as asked for, None where
+             nobody has asked.
     """
 
     name: str
@@ -99,7 +101,8 @@ class EntryChange(NamedTuple):
 class Index(msgspec.Struct, frozen=True):
     """An index of one table, ready for work.
 
-    Shape:   `number` is where its rows are; `projected` names what an entry holds, keys included, None for everything.
+    Shape:   `number` is where its rows are; `projected` names what an entry holds, keys included, None for
+             everything.
     """
 
     definition: IndexDefinition
@@ -169,7 +172,9 @@ def make_index(definition: IndexDefinition, table: TableSchema, number: int) -> 
 
 
 def values_bytes(attributes: Sequence[KeyAttribute], item: Item, most: int) -> list[bytes] | None:
-    """The ordered bytes of key attributes; None when one is missing, has another type, or does not fit a key."""
+    """The ordered bytes of key attributes; None when one is missing, has another type, or does not fit a
+    key.
+    """
     found: list[bytes] = []
     for name, kind in attributes:
         value = item.get(name)
@@ -185,8 +190,8 @@ def values_bytes(attributes: Sequence[KeyAttribute], item: Item, most: int) -> l
 def partition_bytes(hashes: Sequence[bytes]) -> bytes:
     """What the key bytes of every entry of one partition of an index begin with.
 
-    One hash attribute gives the same eight bytes as it would as the table's partition key, so a local index is scanned
-    in the same segments as its table.
+    One hash attribute gives the same eight bytes as it would as the table's partition key, so a local index
+    is scanned in the same segments as its table.
     """
     joined = b"".join(map(terminated, hashes))
     hashed = hashes[0] if len(hashes) == 1 else joined
@@ -194,6 +199,8 @@ def partition_bytes(hashes: Sequence[bytes]) -> bytes:
 
 
 def entry_bytes(indexes: Iterable[Index], item: Item, key_bytes: bytes) -> int:
-    """What an item's entries in local indexes weigh together: they count towards the item's limit. Units: bytes."""
+    """What an item's entries in local indexes weigh together: they count towards the item's limit. Units:
+    bytes.
+    """
     entries = (index.entry(item, key_bytes) for index in indexes if index.is_local)
     return sum(size_bytes(entry.item) for entry in entries if entry is not None)

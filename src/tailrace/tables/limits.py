@@ -1,7 +1,7 @@
 """DynamoDB's limits, each with its source.
 
-Rules of this file: constants only; the text of an error lives beside the check that raises it. Called by `tables` and
-`engine`.
+Rules of this file: constants only; the text of an error lives beside the check that raises it. Called by
+`tables` and `engine`.
 """
 
 from typing import Final

@@ -1,8 +1,9 @@
 """Two writes of one item become one, where that is exact.
 
-Rules of this file: pure. A transaction may name an item once (semantics §6.9), and a handler may write it twice: the one write does what
-the two would do one after the other, and fails where one of them would fail, or there is `NotExact`. What is judged of an item
-(its size, its index keys) is the outcome, not what it was between the two. Called by app/transaction.py.
+Rules of this file: pure. A transaction may name an item once (semantics §6.9), and a handler may write it
+twice: the one write does what the two would do one after the other, and fails where one of them would fail,
+or there is `NotExact`. What is judged of an item (its size, its index keys) is the outcome, not what it was
+between the two. Called by app/transaction.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -108,7 +109,9 @@ def _name(before: Update | Check, after: Operation) -> ActionName:
 
 
 def _check_apart(schema: TableSchema, actions: list[Action], condition: Condition | None) -> None:
-    """A condition after an update is asked before it, so it may not see what the update does: a made item has its key."""
+    """A condition after an update is asked before it, so it may not see what the update does: a made item has
+    its key.
+    """
     if condition is None:
         return
     written = {str(action.path.parts[0]) for action in actions} | set(schema.key_names)

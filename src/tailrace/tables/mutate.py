@@ -1,8 +1,8 @@
 """What a write means: an old item and an operation give a mutation, or AWS's error.
 
-Rules of this file: pure; inputs are never changed; nothing here knows of streams, stores or time. A write that leaves
-the item as it was is not a change (`changed` is False): no row and no record follow from it, though it still answers.
-Called by `engine.engine` and `engine.transact`.
+Rules of this file: pure; inputs are never changed; nothing here knows of streams, stores or time. A write
+that leaves the item as it was is not a change (`changed` is False): no row and no record follow from it,
+though it still answers. Called by `engine.engine` and `engine.transact`.
 """
 
 from collections.abc import Container, Iterable
@@ -29,7 +29,9 @@ class Put(msgspec.Struct, frozen=True):
 
 
 class Update(msgspec.Struct, frozen=True):
-    """Change an item's attributes, or create it. Without an expression it only makes sure that the item exists."""
+    """Change an item's attributes, or create it. Without an expression it only makes sure that the item
+    exists.
+    """
 
     table: str
     key: Item
@@ -63,8 +65,8 @@ Operation: TypeAlias = Put | Update | Delete | Check
 class Mutation(msgspec.Struct, frozen=True, gc=False):
     """What one operation does to one item.
 
-    Shape:   `old` and `new` are the item before and after, None where it does not exist; `changed` says whether they
-             differ. Units: `size` of the new item as DynamoDB charges it, 0 without one.
+    Shape:   `old` and `new` are the item before and after, None where it does not exist; `changed` says
+             whether they differ. Units: `size` of the new item as DynamoDB charges it, 0 without one.
     """
 
     keys: Item
@@ -82,7 +84,9 @@ def without_condition(operation: Operation) -> Operation:
 
 
 def locate(schema: TableSchema, operation: Operation) -> Target:
-    """The item an operation is about; asked before the old item can be read. Raises: ApiError. Source: semantics §6.5."""
+    """The item an operation is about; asked before the old item can be read. Raises: ApiError. Source:
+    semantics §6.5.
+    """
     if isinstance(operation, Put):
         return schema.locate_item(operation.item)
     target = schema.locate_key(operation.key)
@@ -155,7 +159,9 @@ def check_update(schema: TableSchema, update: UpdateExpression) -> None:
 
 
 def check_scalars(key_names: Iterable[str], nested: Container[str], kind: str = "Key") -> None:
-    """Refuse paths that go into a key attribute. Shape: `kind` is Key or IndexKey. Raises: ApiError. Source: [D]."""
+    """Refuse paths that go into a key attribute. Shape: `kind` is Key or IndexKey. Raises: ApiError. Source:
+    [D].
+    """
     for name in key_names:
         if name in nested:
             raise validation_error(
@@ -171,6 +177,8 @@ def _require(operation: Operation, old: Item | None) -> None:
 
 
 def condition_failed(item: Item | None) -> ApiError:
-    """AWS's answer to a condition that does not hold, with the item when it was asked for. Source: semantics §6.8."""
+    """AWS's answer to a condition that does not hold, with the item when it was asked for. Source: semantics
+    §6.8.
+    """
     extra = None if item is None else {"Item": item}
     return ApiError("ConditionalCheckFailedException", "The conditional request failed", extra=extra)

@@ -1,7 +1,9 @@
-"""What a table has beside keys, stream and provisioned throughput: encryption, limits on demand, warm throughput.
+"""What a table has beside keys, stream and provisioned throughput: encryption, limits on demand, warm
+throughput.
 
-Rules of this file: pure; members are read, checked and described; nothing of it changes how an item is stored. Called by
-`tables.definition` and `engine.table_settings`. Source: semantics §6.11; texts that no source shows are marked [U].
+Rules of this file: pure; members are read, checked and described; nothing of it changes how an item is
+stored. Called by `tables.definition` and `engine.table_settings`. Source: semantics §6.11; texts that no
+source shows are marked [U].
 """
 
 from collections.abc import Mapping
@@ -26,8 +28,9 @@ Limits: TypeAlias = tuple[int | None, int | None]
 class TableOptions(Struct, frozen=True):
     """Options of a table.
 
-    Shape:   `kms_key` names the key of encryption by KMS, "" for AWS's managed one, None for encryption by default;
-             `most_read_units` and `most_write_units` limit a table on demand; `warm` is (reads, writes) a second.
+    Shape:   `kms_key` names the key of encryption by KMS, "" for AWS's managed one, None for encryption by
+             default; `most_read_units` and `most_write_units` limit a table on demand; `warm` is (reads,
+             writes) a second.
     """
 
     kms_key: str | None = None
@@ -58,7 +61,9 @@ def read_options(payload: Mapping[str, Any]) -> OptionsChange | None:
 def apply_options(
     options: TableOptions, change: OptionsChange, *, on_demand: bool, floor: tuple[int, int]
 ) -> TableOptions:
-    """The options after a change; `floor` is the warm throughput that the table has anyway. Raises: ApiError."""
+    """The options after a change; `floor` is the warm throughput that the table has anyway. Raises:
+    ApiError.
+    """
     if change.encryption is not None:
         options = replace(options, kms_key=_kms_key(change.encryption))
     if change.on_demand is not None:
@@ -112,14 +117,17 @@ def limited(before: Limits, given: Mapping[str, int], *, on_demand: bool) -> Lim
 def warmed(
     present: tuple[int, int], floor: tuple[int, int], given: Mapping[str, int], of: str = "table"
 ) -> tuple[int, int]:
-    """The warm throughput of a table or an index after a request; `floor` is what it has anyway. Raises: ApiError."""
+    """The warm throughput of a table or an index after a request; `floor` is what it has anyway. Raises:
+    ApiError.
+    """
     if not given:
         raise validation_error(f"{INVALID}One of {' or '.join(WARMED)} is required for WarmThroughput")  # [U]
     reads, writes = (given.get(name, units) for name, units in zip(WARMED, present, strict=True))
     for name, asked, has in ((WARMED[0], reads, present[0]), (WARMED[1], writes, present[1])):
         if asked < has:
             raise validation_error(
-                f"{INVALID}Requested {name} for WarmThroughput for {of} is lower than the current {name} {has}: "
+                f"{INVALID}Requested {name} for WarmThroughput for {of} is lower than the current "
+                f"{name} {has}: "
                 "decreasing WarmThroughput is not supported"
             )  # [U]
     return max(reads, floor[0]), max(writes, floor[1])
@@ -138,7 +146,9 @@ def describe_warm(warm: tuple[int, int] | None, floor: tuple[int, int]) -> dict[
 def describe_options(
     options: TableOptions, *, kms: str, floor: tuple[int, int], is_new: bool
 ) -> dict[str, Any]:
-    """The members of a TableDescription; `kms` begins the ARN of a key; a new table has no warm throughput yet."""
+    """The members of a TableDescription; `kms` begins the ARN of a key; a new table has no warm throughput
+    yet.
+    """
     answer: dict[str, Any] = {}
     if options.kms_key is not None:
         key = options.kms_key or "alias/aws/dynamodb"

@@ -1,8 +1,8 @@
 """A table's key schema: which attributes identify an item, and the bytes that order items.
 
-Rules of this file: pure and hot (every read and write passes here once). Key bytes are eight bytes of hash of the
-partition key, the partition key with its terminator, then the sort key: rows of one partition stand together, in
-DynamoDB's order, and a scan walks the hash space. Called by `tables.mutate` and `engine`.
+Rules of this file: pure and hot (every read and write passes here once). Key bytes are eight bytes of hash of
+the partition key, the partition key with its terminator, then the sort key: rows of one partition stand
+together, in DynamoDB's order, and a scan walks the hash space. Called by `tables.mutate` and `engine`.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,8 @@ EMPTY_KINDS: Final = {"S": "string", "B": "binary"}
 class Target(NamedTuple):
     """The item that an operation is about.
 
-    Shape:   `keys` are its key attributes, `key_bytes` its place in the table, `partition` the hash of its partition key.
+    Shape:   `keys` are its key attributes, `key_bytes` its place in the table, `partition` the hash of its
+             partition key.
     """
 
     keys: Item
@@ -38,8 +39,8 @@ class Target(NamedTuple):
 class TableSchema(msgspec.Struct, frozen=True):
     """What identifies an item of one table.
 
-    Shape:   `number` is the engine's own, never used twice in a data directory; a table without a sort key has
-             None for `range_name` and `range_type`.
+    Shape:   `number` is the engine's own, never used twice in a data directory; a table without a sort key
+             has None for `range_name` and `range_type`.
     """
 
     name: str
@@ -70,7 +71,9 @@ class TableSchema(msgspec.Struct, frozen=True):
         return {name: item[name] for name in self.key_names}
 
     def check_key(self, key: Item) -> None:
-        """Require exactly the key attributes, of the right types and sizes. Raises: ApiError. Source: semantics §6.5."""
+        """Require exactly the key attributes, of the right types and sizes. Raises: ApiError. Source:
+        semantics §6.5.
+        """
         self.locate_key(key)
 
     def check_item(self, item: Item) -> None:
@@ -82,7 +85,9 @@ class TableSchema(msgspec.Struct, frozen=True):
         return self.locate_key(key).key_bytes
 
     def read_key(self, data: bytes) -> Item:
-        """The key attributes behind key bytes. Raises: ValueError, IndexError when they are none of this table's."""
+        """The key attributes behind key bytes. Raises: ValueError, IndexError when they are none of this
+        table's.
+        """
         partition, rest = split_terminated(data[HASH_BYTES:])
         found: Item = {self.hash_name: value_of(self.hash_type, partition)}
         if self.range_name is not None and self.range_type is not None:
@@ -112,7 +117,9 @@ class TableSchema(msgspec.Struct, frozen=True):
         return self._target({hash_name: hash_value, range_name: range_value}, hash_value, range_value)
 
     def locate_key(self, key: Item) -> Target:
-        """Where a key points. Raises: ApiError `The provided key element does not match the schema`, and sizes."""
+        """Where a key points. Raises: ApiError `The provided key element does not match the schema`, and
+        sizes.
+        """
         hash_value = key.get(self.hash_name)
         if hash_value is None or self.hash_type not in hash_value:
             raise validation_error(MISMATCH)
@@ -190,5 +197,6 @@ def _missing(name: str, expected: str, value: AttributeValue | None) -> ApiError
 
 def _empty(name: str, kind: str) -> ApiError:
     return validation_error(
-        f"{NOT_VALID}The AttributeValue for a key attribute cannot contain an empty {EMPTY_KINDS[kind]} value. Key: {name}"
+        f"{NOT_VALID}The AttributeValue for a key attribute cannot contain an empty "
+        f"{EMPTY_KINDS[kind]} value. Key: {name}"
     )

@@ -1,6 +1,7 @@
 """Provisioned throughput over time: its limits, and how often it may be lowered.
 
-Rules of this file: pure; time is told. Called by `engine.table_settings`. Source: AWS Developer Guide, "Quotas"; semantics §6.11.
+Rules of this file: pure; time is told. Called by `engine.table_settings`. Source: AWS Developer Guide,
+"Quotas"; semantics §6.11.
 """
 
 from collections.abc import Mapping
@@ -17,18 +18,37 @@ MOST_UNITS: Final = 1_000_000_000_000
 TABLE_UNITS: Final = 40_000
 ACCOUNT_UNITS: Final = 80_000
 """AWS's default quotas. Told by DescribeLimits and not enforced: quotas are raised by asking."""
-UNITS_MISSING: Final = f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
-UNITS_REFUSED: Final = f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
+UNITS_MISSING: Final = (
+    f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is "
+    f"PROVISIONED"
+)
+UNITS_REFUSED: Final = (
+    f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is "
+    f"PAY_PER_REQUEST"
+)
 FREE_DECREASES: Final = 4
 DECREASE_MS: Final = 3_600_000
 WEEKDAYS: Final = ("Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday")
 FULL_MONTHS: Final = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 
 
 class ThroughputHistory(msgspec.Struct, frozen=True):
-    """When a table's throughput was last changed. Units: milliseconds since the epoch; `decreases` are of that UTC day."""
+    """When a table's throughput was last changed. Units: milliseconds since the epoch; `decreases` are of
+    that UTC day.
+    """
 
     increased_ms: int | None = None
     decreased_ms: int | None = None
@@ -41,7 +61,9 @@ class ThroughputHistory(msgspec.Struct, frozen=True):
         return self.decreases
 
     def after(self, before: tuple[int, int], units: tuple[int, int], wall_ms: int) -> "ThroughputHistory":
-        """The history after a change. Raises: ApiError LimitExceededException when it was lowered too often."""
+        """The history after a change. Raises: ApiError LimitExceededException when it was lowered too
+        often.
+        """
         history = self
         if units[0] < before[0] or units[1] < before[1]:
             count = self.decreases_on(wall_ms)
@@ -66,7 +88,9 @@ class ThroughputHistory(msgspec.Struct, frozen=True):
 
 
 def check_units(throughput: Mapping[str, int], index: str | None = None) -> tuple[int, int]:
-    """(reads, writes) of a ProvisionedThroughput, of a table or one of its indexes. Raises: ApiError (ValidationException)."""
+    """(reads, writes) of a ProvisionedThroughput, of a table or one of its indexes. Raises: ApiError
+    (ValidationException).
+    """
     for name in ("ReadCapacityUnits", "WriteCapacityUnits"):
         if throughput[name] > MOST_UNITS:
             where = "" if index is None else f" for index {index}"
@@ -77,9 +101,12 @@ def check_units(throughput: Mapping[str, int], index: str | None = None) -> tupl
 def _too_often(count: int, last_ms: int) -> ApiError:
     return ApiError(
         "LimitExceededException",
-        "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the first "
-        f"{FREE_DECREASES} decreases, each subsequent decrease in the same UTC day can be performed at most once every "
-        f"{DECREASE_MS // 1_000} seconds. Number of decreases today: {count}. Last decrease at {_spoken(last_ms)}. "
+        "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC "
+        "day. After the first "
+        f"{FREE_DECREASES} decreases, each subsequent decrease in the same UTC day can be performed "
+        f"at most once every "
+        f"{DECREASE_MS // 1_000} seconds. Number of decreases today: {count}. Last decrease at "
+        f"{_spoken(last_ms)}. "
         f"Next decrease can be made at {_spoken(last_ms + DECREASE_MS)}",
     )
 
@@ -93,4 +120,7 @@ def _spoken(wall_ms: int) -> str:
     at = moment(wall_ms)
     hour, half = at.hour % 12 or 12, "AM" if at.hour < 12 else "PM"
     clock = f"{hour}:{at.minute:02d}:{at.second:02d} {half}"
-    return f"{WEEKDAYS[at.weekday]}, {FULL_MONTHS[at.month - 1]} {at.day}, {at.year} at {clock} Coordinated Universal Time"
+    return (
+        f"{WEEKDAYS[at.weekday]}, {FULL_MONTHS[at.month - 1]} {at.day}, {at.year} at {clock} Coordinated "
+        f"Universal Time"
+    )

@@ -1,6 +1,7 @@
 """Time to live: when an item expires, and whether it has.
 
-Rules of this file: pure; time is told. What is no number, too old or absurdly far off never expires. Called by `engine.time_to_live`.
+Rules of this file: pure; time is told. What is no number, too old or absurdly far off never expires. Called
+by `engine.time_to_live`.
 Source: semantics §1.8.
 Stands alone because it is pure: time_to_live.py has the times and the entries.
 """
@@ -11,15 +12,19 @@ from typing import Final
 from tailrace.values.types import Item
 
 OLDEST_MS: Final = 5 * 365 * 86_400_000
-"""What expired longer ago than this is left alone: five years, as AWS does lest a mistaken unit empties a table."""
+"""What expired longer ago than this is left alone: five years, as AWS does lest a mistaken unit empties a
+table.
+"""
 LATEST_SECONDS: Final = 1 << 40
 """Nothing is due after the year 36,000: such a number is milliseconds or nonsense, and needs no entry."""
 
 
 def due_ms(item: Item | None, attribute: str) -> int | None:
-    """The first moment at which an item has expired, None if it never does. Units: milliseconds since the epoch.
+    """The first moment at which an item has expired, None if it never does. Units: milliseconds since the
+    epoch.
 
-    Shape:   the attribute holds seconds since the epoch, with or without a fraction; the item is expired when they are *less* than now.
+    Shape:   the attribute holds seconds since the epoch, with or without a fraction; the item is expired when
+             they are *less* than now.
 
     >>> due_ms({"ttl": {"N": "100"}}, "ttl")
     100001
@@ -36,7 +41,9 @@ def due_ms(item: Item | None, attribute: str) -> int | None:
 
 
 def may_expire(due: int | None, wall_ms: int) -> bool:
-    """Whether an item with this due time has expired or will: not one that is past for more than five years."""
+    """Whether an item with this due time has expired or will: not one that is past for more than five
+    years.
+    """
     return due is not None and due > wall_ms - OLDEST_MS
 
 

@@ -55,13 +55,29 @@ __all__ = [
 ]  # fmt: skip
 
 _PLACES = {
-    "BlockingCall": "waiting", "BrokenOrder": "exploring", "Exploration": "exploring",
-    "NetworkRefused": "sealing", "NotLookedAt": "looking", "ScriptedSource": "scripted", "SeededLoop": "loop", "Sent": "keeping", "Unsettled": "world", "World": "world", "simulate": "simulation",
-    "ContractBroken": "contracts", "check_clock": "contracts", "check_projection_store": "contracts", "check_sink": "contracts", "check_source": "contracts",
+    "BlockingCall": "waiting",
+    "BrokenOrder": "exploring",
+    "Exploration": "exploring",
+    "NetworkRefused": "sealing",
+    "NotLookedAt": "looking",
+    "ScriptedSource": "scripted",
+    "SeededLoop": "loop",
+    "Sent": "keeping",
+    "Unsettled": "world",
+    "World": "world",
+    "simulate": "simulation",
+    "ContractBroken": "contracts",
+    "check_clock": "contracts",
+    "check_projection_store": "contracts",
+    "check_sink": "contracts",
+    "check_source": "contracts",
     "check_log_reader": "contracts",
-    "check_archive_store": "contracts", "check_state_store": "contracts", "check_store": "contracts",
-    "check_transactional_sink": "contracts", "check_versioned_sink": "contracts",
-}  # fmt: skip
+    "check_archive_store": "contracts",
+    "check_state_store": "contracts",
+    "check_store": "contracts",
+    "check_transactional_sink": "contracts",
+    "check_versioned_sink": "contracts",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
 """boto3 clients that speak to an engine in this process: real requests and answers, no sockets.
 
-Rules of this file: botocore builds, signs and parses as always; only the sending is ours, and nothing is retried: an answer
-is what the engine said. boto3 is imported when a client is made. Called by world.py.
+Rules of this file: botocore builds, signs and parses as always; only the sending is ours, and nothing is
+retried: an answer is what the engine said. boto3 is imported when a client is made. Called by world.py.
 Stands alone because boto3 is needed for it alone.
 """
 

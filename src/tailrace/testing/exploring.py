@@ -1,8 +1,9 @@
 """Trying many orders of one action and its delivery, until one of them fails; then making that one small.
 
-Theory of operation: every schedule starts at the same state, a copy of what is durable. First nothing is held; then each step of a handler
-alone, held until nothing else could go on; then a few holds by chance of the seed. A schedule that fails is made small by leaving
-holds and faults out, and told in at most ten lines. Called by `world.explore`.
+Theory of operation: every schedule starts at the same state, a copy of what is durable. First nothing is
+held; then each step of a handler alone, held until nothing else could go on; then a few holds by chance of
+the seed. A schedule that fails is made small by leaving holds and faults out, and told in at most ten lines.
+Called by `world.explore`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +28,9 @@ FRUITLESS: Final = 1_000
 
 
 class BrokenOrder(AssertionError):
-    """An order of things breaks the test. Shape: `schedule` are its lines, at most ten; `replay` is what `explore(replay=…)` takes."""
+    """An order of things breaks the test. Shape: `schedule` are its lines, at most ten; `replay` is what
+    `explore(replay=…)` takes.
+    """
 
     def __init__(self, message: str, schedule: Sequence[str], replay: str, order: int) -> None:
         super().__init__(message)
@@ -39,14 +42,19 @@ class BrokenOrder(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """What was tried. Shape: `orders` is how many different orders of handlers' steps there were among the schedules."""
+    """What was tried. Shape: `orders` is how many different orders of handlers' steps there were among the
+    schedules.
+    """
 
     schedules: int
     orders: int
     seconds: float
 
     def __str__(self) -> str:
-        return f"explored {self.schedules:,} schedules, {self.orders:,} different orders, {self.per_second:,.0f} a second"
+        return (
+            f"explored {self.schedules:,} schedules, {self.orders:,} different orders, "
+            f"{self.per_second:,.0f} a second"
+        )
 
     @property
     def per_second(self) -> float:
@@ -66,7 +74,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One schedule, played. Shape: `error` is None when nothing was wrong; `struck` are the faults that were injected."""
+    """One schedule, played. Shape: `error` is None when nothing was wrong; `struck` are the faults that were
+    injected.
+    """
 
     error: Exception | None
     ran: Sequence[Step]
@@ -121,7 +131,7 @@ class Explorer:
         self._go(schedule, self._asked, stays=True)
         return Exploration(1, 1, perf_counter() - began)
 
-    # ---- which schedules -------------------------------------------------------------------------------------------
+    # ---- which schedules -----------------------------------------------------------------------------------
 
     def _candidates(self) -> Iterator[Schedule]:
         tried: set[tuple[Hold, ...]] = set()
@@ -146,7 +156,7 @@ class Explorer:
             chance = Random(f"{self._seed}/{number}")
             yield self._pool.draw(chance)
 
-    # ---- one schedule ----------------------------------------------------------------------------------------------
+    # ---- one schedule --------------------------------------------------------------------------------------
 
     def _play(self, schedule: Schedule, *, tells: bool = False, stays: bool = False) -> Tried:
         tried = self._go(schedule, self._asked, tells=tells, stays=stays)

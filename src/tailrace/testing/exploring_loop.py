@@ -1,7 +1,9 @@
-"""An event loop that goes on in the order in which callbacks became ready, except for the steps that a schedule holds back.
+"""An event loop that goes on in the order in which callbacks became ready, except for the steps that a
+schedule holds back.
 
-Theory of operation: a task has a name that does not depend on the order of others: made of its parent's name, its function's, and how many
-such children the parent had before. So a hold means the same step in every schedule, and in every process.
+Theory of operation: a task has a name that does not depend on the order of others: made of its parent's name,
+its function's, and how many such children the parent had before. So a hold means the same step in every
+schedule, and in every process.
 Rules of this file: no chance in here. Called by exploring.py through the world.
 """
 
@@ -28,7 +30,9 @@ AFTER_S: Final = 0.001
 
 @dataclass(slots=True)
 class Track:
-    """One task of the loop. Shape: `label` is the handler and what it was given, once it is called; `is_ours` is never held."""
+    """One task of the loop. Shape: `label` is the handler and what it was given, once it is called; `is_ours`
+    is never held.
+    """
 
     name: str
     is_ours: bool
@@ -51,7 +55,9 @@ WRITES: Final = Track(WRITE, is_ours=True)
 
 
 class ExploringLoop(SeededLoop):
-    """A loop that a schedule arranges. Shape: `ran` are the steps, in order; `order` tells orders of handlers' steps apart."""
+    """A loop that a schedule arranges. Shape: `ran` are the steps, in order; `order` tells orders of
+    handlers' steps apart.
+    """
 
     def __init__(self, schedule: Schedule, clock: ManualClock, *, tells: bool = False) -> None:
         self._tracks: WeakKeyDictionary[asyncio.Task[Any], Track] = WeakKeyDictionary()
@@ -69,7 +75,7 @@ class ExploringLoop(SeededLoop):
         self._now_turn = 0
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
 
-    # ---- names -----------------------------------------------------------------------------------------------------
+    # ---- names ---------------------------------------------------------------------------------------------
 
     def _make_task(self, loop: Any, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
         task = super()._make_task(loop, coroutine, **options)
@@ -94,7 +100,7 @@ class ExploringLoop(SeededLoop):
     def _count(self, track: Track) -> None:
         self.order = crc32(track.name.encode(), self.order)
 
-    # ---- turns -----------------------------------------------------------------------------------------------------
+    # ---- turns ---------------------------------------------------------------------------------------------
 
     def turn(self, *, is_still: bool) -> None:
         """Before a turn: let go on what was held long enough, or long enough for nothing else to be left."""
@@ -150,7 +156,7 @@ class ExploringLoop(SeededLoop):
         else:
             self._held.append((handle, until, self._now_turn + until if isinstance(until, int) else None))
 
-    # ---- writes ----------------------------------------------------------------------------------------------------
+    # ---- writes --------------------------------------------------------------------------------------------
 
     def after_write(self) -> Until | None:
         """How far the delivery goes on after the write that was made; None: not at all."""

@@ -1,7 +1,8 @@
-"""Faults laid around the parts of a world's worker: sinks that repeat, throttle and are slow, stores that throttle, a death.
+"""Faults laid around the parts of a world's worker: sinks that repeat, throttle and are slow, stores that
+throttle, a death.
 
-Rules of this file: what a fault does, no more: whether one strikes is asked of faults.py, and the machine is told nothing that a real
-port could not tell it. Laid by `world` around every worker that it starts.
+Rules of this file: what a fault does, no more: whether one strikes is asked of faults.py, and the machine is
+told nothing that a real port could not tell it. Laid by `world` around every worker that it starts.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -198,7 +199,8 @@ class FaultySink:
         return self.sink.close()
 
     def _repeated(self, outcome: Outcome, batch: RecordBatch) -> list[int]:
-        """Which of the changes that were accepted come again: as after a crash, a change never without the later ones of its item.
+        """Which of the changes that were accepted come again: as after a crash, a change never without the
+        later ones of its item.
 
         A function gets a batch again as a whole, with the state of its window.
         """

@@ -1,7 +1,9 @@
-"""Which faults a test world injects, and when: decided by a seed, fault by fault, so that each can be left out alone.
+"""Which faults a test world injects, and when: decided by a seed, fault by fault, so that each can be left
+out alone.
 
-Theory of operation: every occasion for a fault has a name, such as `duplicate.3` for the third delivery that could be repeated. Whether
-it strikes depends on the seed and that name only, so a run with some of its faults left out is the same run otherwise.
+Theory of operation: every occasion for a fault has a name, such as `duplicate.3` for the third delivery that
+could be repeated. Whether it strikes depends on the seed and that name only, so a run with some of its faults
+left out is the same run otherwise.
 Rules of this file: it decides and counts; who does the harm is faulting.py. Made by `world.faults`.
 """
 
@@ -28,11 +30,13 @@ CRASH_NAMES: Final = {
 """Words for crash points. The points' own names are allowed too, and "anywhere"."""
 KINDS: Final = {
     "duplicates": "how often a change that was delivered comes again, 0 to 1; the first one does",
-    "crash": f"where the worker dies: {', '.join(CRASH_NAMES)}, anywhere, a point of telemetry, or a list of them",
+    "crash": f"where the worker dies: {', '.join(CRASH_NAMES)}, anywhere, a point of telemetry, or a list of "
+    f"them",
     "reshard": "how often every shard splits, as in '4h'; the first time after one of the first writes",
     "throttle": "how often a sink, the state store or the stream says that it is throttled, 0 to 1",
     "outage": "for how long every handler is unavailable, once, as in '10m'",
-    "slow": "how long a handler takes at most, as in '30s'; every third call of a coroutine, and delivery to any other",
+    "slow": "how long a handler takes at most, as in '30s'; every third call of a coroutine, and delivery to "
+    "any other",
 }
 CRASHES: Final = 8
 """So many crashes at most: a worker that dies whenever it works would never be done."""
@@ -58,7 +62,8 @@ def plan(asked: Mapping[str, Any]) -> Plan:
     """What was asked for, checked. Raises: SettingsError.
 
     >>> plan({"crash": "after-effect", "reshard": "4h"})
-    Plan(duplicates=0, throttle=0, crash=frozenset({'invoke.done'}), reshard_ms=14400000, outage_ms=None, slow_ms=None)
+    Plan(duplicates=0, throttle=0, crash=frozenset({'invoke.done'}), reshard_ms=14400000, outage_ms=None,
+    slow_ms=None)
     """
     for name in asked:
         if name not in KINDS:
@@ -110,7 +115,8 @@ def _points(value: object) -> frozenset[str]:
 
 
 class Struck(Mapping[str, int]):
-    """How often each fault of one block of `world.faults` has struck: `struck["duplicates"]`. It counts on until the block ends.
+    """How often each fault of one block of `world.faults` has struck: `struck["duplicates"]`. It counts on
+    until the block ends.
 
     >>> print(Struck({"duplicates": 0.3, "slow": "1s"}, ["duplicate.1", "duplicate.4"]))
     duplicates 2, slow 0
@@ -228,7 +234,9 @@ class Faults:
         return self.only is None or occasion in self.only
 
     def duplicate(self) -> str | None:
-        """Whether this change, which was delivered, comes again: the first one of a block does, so that no block is without."""
+        """Whether this change, which was delivered, comes again: the first one of a block does, so that no
+        block is without.
+        """
         is_first = self._occasions["duplicate"] + 1 == self._first_duplicate
         return self._strikes("duplicate", 1.0 if is_first and self.plan.duplicates else self.plan.duplicates)
 
@@ -283,7 +291,8 @@ class Faults:
 
 
 class FaultBlock:
-    """What `world.faults` answers: `with` injects the faults while its block runs. A world that goes on before it was entered refuses.
+    """What `world.faults` answers: `with` injects the faults while its block runs. A world that goes on
+    before it was entered refuses.
 
     Raises:  SettingsError when it is made, with everything that there is.
     """

@@ -1,6 +1,7 @@
 """Writing and reading items in a test world: typed, or as plain values.
 
-Rules of this file: each write is one commit of the production engine; values in and out, nothing is judged. Called by world.py.
+Rules of this file: each write is one commit of the production engine; values in and out, nothing is judged.
+Called by world.py.
 """
 
 from collections.abc import Mapping
@@ -55,11 +56,18 @@ class Items:
         self._commit(f"put {target}", content)
 
     def update(
-        self, target: Table | str | Typed, key: Mapping[str, Any] | None = None, expression: str | None = None, *,
-        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None, **attributes: Any,
-    ) -> None:  # fmt: skip
-        """Change an item: `world.update(Order, id="o1", status="paid")`, or by its key and an update expression or attributes
-        to set: `world.update(orders, {"id": "o1"}, status="paid")`. A field set to None is removed where it is left out.
+        self,
+        target: Table | str | Typed,
+        key: Mapping[str, Any] | None = None,
+        expression: str | None = None,
+        *,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+        **attributes: Any,
+    ) -> None:
+        """Change an item: `world.update(Order, id="o1", status="paid")`, or by its key and an update
+        expression or attributes to set: `world.update(orders, {"id": "o1"}, status="paid")`. A field set to
+        None is removed where it is left out.
 
         Raises:  ApiError, SettingsError, ItemError.
         """
@@ -75,7 +83,9 @@ class Items:
     def delete(
         self, target: Table | str | Typed, key: Mapping[str, Any] | None = None, **fields: Any
     ) -> None:
-        """Delete an item, `world.delete(Order, id="o1")`; one that is not there is no error. Raises: ApiError, ItemError."""
+        """Delete an item, `world.delete(Order, id="o1")`; one that is not there is no error. Raises:
+        ApiError, ItemError.
+        """
         table, content = self._key(target, key, fields)
         with self.engine.caused_by(CAUSE.get()):
             self.engine.delete(Delete(table, content))
@@ -88,7 +98,9 @@ class Items:
         self, target: type[T] | Entity[T], key: Mapping[str, Any] | None = None, **fields: Any
     ) -> T | None: ...
     def get(self, target: Table | str | Typed, key: Mapping[str, Any] | None = None, **fields: Any) -> Any:
-        """An item, `world.get(Order, id="o1")`, or its plain values; None when it is not there. Raises: ApiError, ItemError."""
+        """An item, `world.get(Order, id="o1")`, or its plain values; None when it is not there. Raises:
+        ApiError, ItemError.
+        """
         table, content = self._key(target, key, fields)
         item = self.engine.get(table, content)
         if item is None:
@@ -97,23 +109,46 @@ class Items:
 
     @overload
     def query(
-        self, target: Table | str, expression: str, *, index: str | None = None, names: Mapping[str, str] | None = None,
-        values: Mapping[str, Any] | None = None, reverse: bool = False, limit: int | None = None,
-    ) -> list[dict[str, Any]]: ...  # fmt: skip
+        self,
+        target: Table | str,
+        expression: str,
+        *,
+        index: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]: ...
     @overload
     def query(
-        self, target: type[T] | Entity[T], expression: str | None = None, *, index: str | None = None,
-        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None, reverse: bool = False,
-        limit: int | None = None, **fields: Any,
-    ) -> list[T]: ...  # fmt: skip
+        self,
+        target: type[T] | Entity[T],
+        expression: str | None = None,
+        *,
+        index: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        **fields: Any,
+    ) -> list[T]: ...
     def query(
-        self, target: Table | str | Typed, expression: str | None = None, *, index: str | None = None,
-        names: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None, reverse: bool = False,
-        limit: int | None = None, **fields: Any,
-    ) -> list[Any]:  # fmt: skip
-        """The items of one partition of a table or an index, in order: `world.query(Order, index="by_country", country="NL")`.
+        self,
+        target: Table | str | Typed,
+        expression: str | None = None,
+        *,
+        index: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+        reverse: bool = False,
+        limit: int | None = None,
+        **fields: Any,
+    ) -> list[Any]:
+        """The items of one partition of a table or an index, in order:
+        `world.query(Order, index="by_country", country="NL")`.
 
-        Shape:   the fields of the partition key, and as many of the sort key's as there are; or an expression on the sort key, `"total > :t"`.
+        Shape:   the fields of the partition key, and as many of the sort key's as there are; or an expression
+                 on the sort key, `"total > :t"`.
         Raises:  ApiError, SettingsError, ItemError.
         """
         asking = Asking(self.entity)
@@ -125,7 +160,9 @@ class Items:
     @overload
     def scan(self, target: type[T] | Entity[T]) -> list[T]: ...
     def scan(self, target: Table | str | Typed) -> list[Any]:
-        """Every item of a table as plain values, or every one of an entity, in the order of their keys. Raises: ApiError, ItemError."""
+        """Every item of a table as plain values, or every one of an entity, in the order of their keys.
+        Raises: ApiError, ItemError.
+        """
         entity = None if isinstance(target, Table | str) else self._entity(target)
         table = str(target) if entity is None else entity.table.name
         names = self.engine.schema(table).key_names

@@ -1,7 +1,7 @@
 """What happened in a world, in lines: the last ones stand in the report of a test that failed.
 
-Rules of this file: one line an event, with the virtual time; only the last ones are kept. Written by the world and by what it lays around
-its workers, read by plugin.py.
+Rules of this file: one line an event, with the virtual time; only the last ones are kept. Written by the
+world and by what it lays around its workers, read by plugin.py.
 """
 
 from collections import deque

@@ -1,8 +1,9 @@
 """What the sinks of a world would have sent: kept instead, decoded, in order.
 
-Theory of operation: the real sinks run up to where a request would leave (sinks/sending.py), so their checks, entries, headers and ids are those of production;
-there it is taken apart into one `Sent` a message. Rules of this file: everything is accepted, nothing is judged. Laid around sinks and on-failure
-destinations by faulting.py, read by `world.sent`.
+Theory of operation: the real sinks run up to where a request would leave (sinks/sending.py), so their checks,
+entries, headers and ids are those of production; there it is taken apart into one `Sent` a message. Rules of
+this file: everything is accepted, nothing is judged. Laid around sinks and on-failure destinations by
+faulting.py, read by `world.sent`.
 """
 
 import json
@@ -23,9 +24,10 @@ from tailrace.testing.journal import Journal
 class Sent:
     """One message, event, item, object or request that a sink would have sent.
 
-    Shape:   `to` is the queue, topic, bus, table, bucket or address; `body` what it says, decoded (JSON with exact numbers, an item's plain values; of a
-             removal in DynamoDB its key); `request` is the whole entry as the service would have been given it; `service` and `operation` as boto3 names
-             them ("sqs", "send_message_batch"), or "webhook" and "post".
+    Shape:   `to` is the queue, topic, bus, table, bucket or address; `body` what it says, decoded (JSON with
+             exact numbers, an item's plain values; of a removal in DynamoDB its key); `request` is the whole
+             entry as the service would have been given it; `service` and `operation` as boto3 names them
+             ("sqs", "send_message_batch"), or "webhook" and "post".
     """
 
     to: str

@@ -1,7 +1,7 @@
 """Which dead letters a test looked at: one that nobody looked at is a failure that a green test would hide.
 
-Rules of this file: looking means asking the world, or the app, about a handler's dead letters; what is given up after that is news again. It decides and says so;
-who asks is world.py, and plugin.py for the fixture.
+Rules of this file: looking means asking the world, or the app, about a handler's dead letters; what is given
+up after that is news again. It decides and says so; who asks is world.py, and plugin.py for the fixture.
 """
 
 from collections.abc import Iterable
@@ -72,7 +72,8 @@ class Looking:
                         f"handlers gave up on {len(unseen)} changes that the test did not look at:",
                         *unseen[:MOST],
                         *more,
-                        "  look: world.dead_letters(handler); or allow it: world.allow_failures(handler), World(app, allow_failures=True)",
+                        "  look: world.dead_letters(handler); or allow it: "
+                        "world.allow_failures(handler), World(app, allow_failures=True)",
                     )
                 )
             )

@@ -1,9 +1,9 @@
 """An event loop that a seed reproduces: callbacks in a shuffled order, virtual time, no sockets, no threads.
 
-Theory of operation: it is asyncio's own loop with another selector. Before each turn the ready callbacks are shuffled by the seed.
-When nothing is ready, whoever awaits `idle()` goes on; when nobody does, time jumps to the next timer of the loop or sleeper
-of the clock. Rules of this file: no real time; functions for threads run inline; whatever would reach the world is refused.
-Called by world.py and by tests of coroutines.
+Theory of operation: it is asyncio's own loop with another selector. Before each turn the ready callbacks are
+shuffled by the seed. When nothing is ready, whoever awaits `idle()` goes on; when nobody does, time jumps to
+the next timer of the loop or sleeper of the clock. Rules of this file: no real time; functions for threads
+run inline; whatever would reach the world is refused. Called by world.py and by tests of coroutines.
 """
 
 import asyncio
@@ -19,17 +19,40 @@ from tailrace.errors import InternalError
 from tailrace.testing.sealing import NetworkRefused
 
 REFUSED: Final = (
-    "create_connection", "create_server", "create_datagram_endpoint", "create_unix_connection", "create_unix_server",
-    "connect_accepted_socket", "connect_read_pipe", "connect_write_pipe", "subprocess_exec", "subprocess_shell",
-    "getaddrinfo", "getnameinfo", "sock_accept", "sock_connect", "sock_recv", "sock_recv_into", "sock_recvfrom",
-    "sock_recvfrom_into", "sock_sendall", "sock_sendfile", "sock_sendto", "sendfile", "start_tls",
-)  # fmt: skip
+    "create_connection",
+    "create_server",
+    "create_datagram_endpoint",
+    "create_unix_connection",
+    "create_unix_server",
+    "connect_accepted_socket",
+    "connect_read_pipe",
+    "connect_write_pipe",
+    "subprocess_exec",
+    "subprocess_shell",
+    "getaddrinfo",
+    "getnameinfo",
+    "sock_accept",
+    "sock_connect",
+    "sock_recv",
+    "sock_recv_into",
+    "sock_recvfrom",
+    "sock_recvfrom_into",
+    "sock_sendall",
+    "sock_sendfile",
+    "sock_sendto",
+    "sendfile",
+    "start_tls",
+)
 """Coroutines of the loop that reach the world."""
 MOST_TURNS: Final = 1_000_000
-"""Turns without a moment of stillness after which something runs in circles, such as retries without any waiting."""
+"""Turns without a moment of stillness after which something runs in circles, such as retries without any
+waiting.
+"""
 
 ROUNDING: Final = 1e-6
-"""Times are whole milliseconds, but asyncio adds them as floats: what differs by less is the same time. Units: seconds."""
+"""Times are whole milliseconds, but asyncio adds them as floats: what differs by less is the same time.
+Units: seconds.
+"""
 
 
 class _Stillness:
@@ -48,7 +71,9 @@ class _Stillness:
 
 
 class _Task(asyncio.Task[Any]):
-    """A task whose place in a set is that of its birth: asyncio keeps tasks in sets, whose order is else that of addresses in memory."""
+    """A task whose place in a set is that of its birth: asyncio keeps tasks in sets, whose order is else that
+    of addresses in memory.
+    """
 
     number: int
 
@@ -68,8 +93,8 @@ class _Future(asyncio.Future[Any]):
 class SeededLoop(asyncio.BaseEventLoop):
     """A loop whose order is chosen by a seed and whose time is a clock's.
 
-    Guarantee: the same seed and the same program give the same order, in every process. A coroutine that waits for what can never happen
-               raises InternalError instead of hanging.
+    Guarantee: the same seed and the same program give the same order, in every process. A coroutine that
+               waits for what can never happen raises InternalError instead of hanging.
     """
 
     _ready: deque[asyncio.Handle]
@@ -94,7 +119,7 @@ class SeededLoop(asyncio.BaseEventLoop):
         self.set_exception_handler(self._note)
         self.set_task_factory(self._make_task)
 
-    # ---- time ----------------------------------------------------------------------------------------------------
+    # ---- time ----------------------------------------------------------------------------------------------
 
     def time(self) -> float:
         """The clock's monotonic time, in seconds as asyncio wants it."""
@@ -109,7 +134,7 @@ class SeededLoop(asyncio.BaseEventLoop):
             timers.append(sleeper_ms)
         return min(timers, default=None)
 
-    # ---- tasks ---------------------------------------------------------------------------------------------------
+    # ---- tasks ---------------------------------------------------------------------------------------------
 
     def _make_task(self, loop: Any, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
         task = _Task.__new__(_Task)
@@ -125,7 +150,9 @@ class SeededLoop(asyncio.BaseEventLoop):
         return future
 
     def tasks(self) -> list[asyncio.Task[Any]]:
-        """Every task that is not done, the oldest first: asyncio's own set of them has another order in every process."""
+        """Every task that is not done, the oldest first: asyncio's own set of them has another order in every
+        process.
+        """
         return sorted(asyncio.all_tasks(self), key=lambda task: getattr(task, "number", -1))
 
     async def idle(self) -> None:
@@ -166,7 +193,7 @@ class SeededLoop(asyncio.BaseEventLoop):
             raise InternalError(f"nothing can happen any more, and these still wait: {tasks}")
         self.clock.advance(max(0, next_ms - self.clock.now().monotonic_ms))
 
-    # ---- what would leave the process ----------------------------------------------------------------------------
+    # ---- what would leave the process ----------------------------------------------------------------------
 
     def run_in_executor(self, executor: object, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         """Run the function at once, here: threads would bring an order that no seed reproduces."""
@@ -200,7 +227,8 @@ def _refuse(name: str) -> Callable[..., NoReturn]:
         raise NetworkRefused(
             f"{name}: the test world has no sockets, pipes or processes"
             + (f"; {place} was not reached" if place else ""),
-            hint='world.override(provider, …) puts something in its place; world.client("dynamodb") speaks to the engine without any',
+            hint='world.override(provider, …) puts something in its place; world.client("dynamodb") '
+            "speaks to the engine without any",
         )
 
     refuse.__name__ = name

@@ -1,7 +1,8 @@
 """What handlers were given and what they said, noted beside them for the test world.
 
-Rules of this file: it changes nothing of what a sink says. A change counts as delivered when its handler returned and its sink accepted
-it; with a mark (`once=True`, `change.transaction`) when the mark is durable, whatever died around it. Called by world.py.
+Rules of this file: it changes nothing of what a sink says. A change counts as delivered when its handler
+returned and its sink accepted it; with a mark (`once=True`, `change.transaction`) when the mark is durable,
+whatever died around it. Called by world.py.
 """
 
 from collections import Counter
@@ -36,9 +37,11 @@ class Marks(Protocol):
 
 @dataclass(slots=True)
 class Deliveries:
-    """Everything that one handler was given. Shape: by sequence number, except `delivered` and `raised`, in order of time.
+    """Everything that one handler was given. Shape: by sequence number, except `delivered` and `raised`, in
+    order of time.
 
-    `called` says whether a call that returned recorded a transaction; `cut` are attempts that a death cut off.
+    `called` says whether a call that returned recorded a transaction; `cut` are attempts that a death cut
+    off.
     """
 
     delivered: list[Change[Any]] = field(default_factory=list)
@@ -49,7 +52,9 @@ class Deliveries:
     cut: list["Cut"] = field(default_factory=list)
 
     def resolve(self, marks: Marks) -> None:
-        """Judge what was cut off by what is durable now. A mark says it of all attempts at a change together."""
+        """Judge what was cut off by what is durable now. A mark says it of all attempts at a change
+        together.
+        """
         counted = {_identity(change) for change in self.delivered} if self.cut else set()
         for each in self.cut:
             if each.mark is not None and _identity(each.change) in counted:
@@ -62,7 +67,9 @@ class Deliveries:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A change whose attempt was cut off. Shape: `mark` is the row that says it was applied; None: a call that returned was."""
+    """A change whose attempt was cut off. Shape: `mark` is the row that says it was applied; None: a call
+    that returned was.
+    """
 
     change: Change[Any]
     mark: str | None
@@ -150,7 +157,9 @@ class ObservingSink:
         return self._mapping.kind not in NOTED or record.sequence in self._deliveries.called
 
     def _has_applied(self, record: ChangeRecord) -> bool:
-        """Whether a call that returned is all of the effect: it has no mark and no output; a time-out came too late then."""
+        """Whether a call that returned is all of the effect: it has no mark and no output; a time-out came
+        too late then.
+        """
         is_marked = self._mapping.once or self._deliveries.called.get(record.sequence, True)
         return not is_marked and self._mapping.sink is None
 

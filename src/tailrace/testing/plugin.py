@@ -1,8 +1,10 @@
-"""The pytest plugin: the fixture `world`, its options, and what the report of a test that failed says about its world.
+"""The pytest plugin: the fixture `world`, its options, and what the report of a test that failed says about
+its world.
 
-Theory of operation: a test that failed under injected faults is run again with fewer and fewer of them, with the same seed, until none
-can be left out; so the report names the faults that matter. Rules of this file: pytest loads it in every project that has tailrace installed, so it
-imports nothing of tailrace until the fixture is used.
+Theory of operation: a test that failed under injected faults is run again with fewer and fewer of them, with
+the same seed, until none can be left out; so the report names the faults that matter. Rules of this file:
+pytest loads it in every project that has tailrace installed, so it imports nothing of tailrace until the
+fixture is used.
 """
 
 import os
@@ -23,7 +25,9 @@ EVENTS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """How a test failed in its world. Shape: `place` tells failures apart; `is_small` when there is nothing to make smaller."""
+    """How a test failed in its world. Shape: `place` tells failures apart; `is_small` when there is nothing
+    to make smaller.
+    """
 
     seed: int
     struck: tuple[str, ...]
@@ -51,9 +55,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="of the faults of `world.faults`, let only these strike, e.g. 'duplicate.3 crash-invoke.done.1'",
     )  # fmt: skip
     group.addoption(
-        "--tailrace-shrink", type=int, default=RERUNS, metavar="N",
-        help=f"run a test that failed under faults at most N times again to find those that matter (default {RERUNS}; 0: never)",
-    )  # fmt: skip
+        "--tailrace-shrink",
+        type=int,
+        default=RERUNS,
+        metavar="N",
+        help=f"run a test that failed under faults at most N times again to find those that matter "
+        f"(default {RERUNS}; 0: never)",
+    )
     group.addoption(
         "--tailrace-events", type=int, default=EVENTS, metavar="N",
         help=f"so many of the last events of its world stand in the report of a failure (default {EVENTS})",
@@ -89,7 +97,9 @@ def world(request: pytest.FixtureRequest) -> Iterator["World"]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """A test that passes although a handler gave up on what it did not look at fails, as a part of its call."""
+    """A test that passes although a handler gave up on what it did not look at fails, as a part of its
+    call.
+    """
     __tracebackhide__ = True
     yield
     made: Any = getattr(item, "funcargs", {}).get("world")
@@ -150,7 +160,8 @@ def _said(item: pytest.Item, nextitem: pytest.Item | None, failed: Failed) -> li
         kept = Reruns(item, nextitem, failed, most).smallest()
         if kept is None:
             lines.append(
-                "run again with the same seed it passes: something outside of the world is left to chance, or kept"
+                "run again with the same seed it passes: something outside of the world is left to "
+                "chance, or kept"
             )
         else:
             words = " ".join(kept)

@@ -1,7 +1,7 @@
 """What a test asks a world: what was delivered, what is behind, what was lost, what was given up.
 
-Rules of this file: answers in plain values, read from what is durable and from the notes beside the handlers; nothing is changed.
-The part of `World` that a test reads.
+Rules of this file: answers in plain values, read from what is durable and from the notes beside the handlers;
+nothing is changed. The part of `World` that a test reads.
 """
 
 import asyncio
@@ -97,7 +97,9 @@ class Questions:
 
     @property
     def strikes(self) -> str:
-        """How often each fault struck that was asked for, over all blocks of `faults`: 'duplicates 3, crash 0'."""
+        """How often each fault struck that was asked for, over all blocks of `faults`: 'duplicates 3, crash
+        0'.
+        """
         counted: dict[str, int] = {}
         for block in self._faults.blocks:
             for kind, count in block.items():
@@ -118,7 +120,9 @@ class Questions:
         return self._journal.lines(count)
 
     def lag(self) -> int:
-        """Age of the oldest change that some handler has not settled, or has lost in a gap that nobody acknowledged; 0 when there is none. Units: milliseconds."""
+        """Age of the oldest change that some handler has not settled, or has lost in a gap that nobody
+        acknowledged; 0 when there is none. Units: milliseconds.
+        """
         now_ms = self.clock.now().wall_ms
         waiting = [now_ms - each.oldest.created_ms for each in self._open_positions() if each.oldest]
         reading = Reading(
@@ -133,7 +137,9 @@ class Questions:
         return max(waiting + lost, default=0)
 
     def gaps(self) -> list[Lost]:
-        """What handlers never saw, because it was trimmed before they came to it; without what was acknowledged."""
+        """What handlers never saw, because it was trimmed before they came to it; without what was
+        acknowledged.
+        """
         return [
             Lost(name.handler, gap.shard_id, gap.first, gap.last, gap.from_ms or None, gap.until_ms or None)
             for name in self._mappings()
@@ -141,7 +147,9 @@ class Questions:
         ]
 
     def late(self, window: Callable[..., Any] | str) -> int:
-        """How many changes came after their window was closed for good, and are in none. Raises: SettingsError when it is no window."""
+        """How many changes came after their window was closed for good, and are in none. Raises:
+        SettingsError when it is no window.
+        """
         app, mapping = self._named(window)
         worker = next(each.worker for each in self._running if each.app is app)
         found = [each.late for each in worker.windows if each.owner.mapping_id == mapping.id]
@@ -150,10 +158,11 @@ class Questions:
         return found[0]
 
     def delivered(self, handler: Callable[..., Any] | str) -> list[Any]:
-        """The keys of the changes whose effect a handler applied, in that order; a change twice if it had its effect twice.
+        """The keys of the changes whose effect a handler applied, in that order; a change twice if it had its
+        effect twice.
 
-        With a mark (`once=True`, `change.transaction`) the durable mark says so, whatever died around it; without one, that the
-        handler returned.
+        With a mark (`once=True`, `change.transaction`) the durable mark says so, whatever died around it;
+        without one, that the handler returned.
         """
         return [change.key for change in self._observer.notes(self._named(handler)[1].id).delivered]
 
@@ -164,10 +173,12 @@ class Questions:
         return list(self._observer.notes(mapping.id).failures.values())
 
     def sent(self, handler: Callable[..., Any] | Sink | str) -> list[Sent]:
-        """What the sink of a handler would have sent, in order, and what its on-failure destination would have been told; nothing has left.
+        """What the sink of a handler would have sent, in order, and what its on-failure destination would
+        have been told; nothing has left.
 
-        Shape:   `to` is the queue, topic, bus, table, bucket or address, `body` what it says, decoded, `request` the whole entry. A sink
-                 without a handler is named by itself or its id: `world.sent("orders.Sqs")`. A message twice if it would have been sent twice.
+        Shape:   `to` is the queue, topic, bus, table, bucket or address, `body` what it says, decoded,
+                 `request` the whole entry. A sink without a handler is named by itself or its id:
+                 `world.sent("orders.Sqs")`. A message twice if it would have been sent twice.
         Raises:  SettingsError when the sinks of this world are real.
         """
         if self._kept is None:
@@ -187,14 +198,19 @@ class Questions:
         letters.sort(key=lambda letter: letter.record.sequence)
         return [
             Discarded(
-                Change(letter.record, mapping.table.name, None if letter.is_of_window else mapping.entity), letter.condition, letter.attempts, letter.error,
+                Change(letter.record, mapping.table.name, None if letter.is_of_window else mapping.entity),
+                letter.condition,
+                letter.attempts,
+                letter.error,
                 letter.traceback,
             )
             for letter in letters
-        ]  # fmt: skip
+        ]
 
     def dlq(self, handler: Callable[..., Any] | str) -> DeadLetters:
-        """A handler's dead letters as `app.dlq` has them: `world.dlq(receipt).where(error="SMTP*").redrive()`."""
+        """A handler's dead letters as `app.dlq` has them:
+        `world.dlq(receipt).where(error="SMTP*").redrive()`.
+        """
         app, mapping = self._named(handler)
         self._looking.look(self.engine, app, mapping.id)
         return app.dlq(mapping.id)

@@ -1,7 +1,9 @@
-"""Schedules: which steps of which tasks do not go on at once, and which faults strike. As text, and made small.
+"""Schedules: which steps of which tasks do not go on at once, and which faults strike. As text, and made
+small.
 
-Theory of operation: tasks go on in the order in which they became ready, except for a few *holds*: a step that waits until nothing else
-could go on, until time has passed, or for some turns of the loop. Few holds reach most races, and each can be left out alone.
+Theory of operation: tasks go on in the order in which they became ready, except for a few *holds*: a step
+that waits until nothing else could go on, until time has passed, or for some turns of the loop. Few holds
+reach most races, and each can be left out alone.
 Rules of this file: pure. Written and read by exploring.py, carried out by exploring_loop.py.
 """
 
@@ -35,7 +37,9 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """One order of everything. Shape: `faults` are the occasions that may strike under `fault_seed`; None: all of them."""
+    """One order of everything. Shape: `faults` are the occasions that may strike under `fault_seed`; None:
+    all of them.
+    """
 
     holds: tuple[Hold, ...] = ()
     fault_seed: int = 0
@@ -52,7 +56,8 @@ def read_schedule(text: str) -> Schedule:
     """A schedule from its text. Raises: SettingsError.
 
     >>> read_schedule("3fa2c1d0.2s write.1+3 | 7: duplicate.1")
-    Schedule(holds=(Hold(task='3fa2c1d0', step=2, until='still'), Hold(task='write', step=1, until=3)), fault_seed=7, faults=('duplicate.1',))
+    Schedule(holds=(Hold(task='3fa2c1d0', step=2, until='still'), Hold(task='write', step=1, until=3)),
+    fault_seed=7, faults=('duplicate.1',))
     """
     words, bar, rest = text.partition("|")
     holds = tuple(_read_hold(word) for word in words.split())
@@ -75,8 +80,8 @@ def _read_hold(word: str) -> Hold:
 def shrunk(parts: Iterable[T], fails: Callable[[Sequence[T]], bool], attempts: int) -> tuple[list[T], int]:
     """As few of the parts as still fail, one by one none can be left out; and how many attempts are left.
 
-    Shape:   `fails` is asked at most `attempts` times. Source: Zeller and Hildebrandt, "Simplifying and isolating
-             failure-inducing input" (2002), the minimizing half of it.
+    Shape:   `fails` is asked at most `attempts` times. Source: Zeller and Hildebrandt, "Simplifying and
+             isolating failure-inducing input" (2002), the minimizing half of it.
 
     >>> shrunk(range(10), lambda chosen: {3, 7} <= set(chosen), 100)[0]
     [3, 7]

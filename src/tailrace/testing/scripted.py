@@ -1,9 +1,12 @@
-"""A source whose stream does what a script says: for whoever writes a source, and whoever must work with those of others.
+"""A source whose stream does what a script says: for whoever writes a source, and whoever must work with
+those of others.
 
-Theory of operation: sources differ in what no handler sees: how wide numbers are, whether shards split or merge, whether hashes are published, what is
-remembered of what is gone. A script decides all of it, so that delivery is tested against the streams of others without them. Which keys are in a shard is
-known to the script alone.
-Rules of this file: nothing happens by itself, not even time; a read waits until the script goes on. Public as `tailrace.testing.ScriptedSource`.
+Theory of operation: sources differ in what no handler sees: how wide numbers are, whether shards split or
+merge, whether hashes are published, what is remembered of what is gone. A script decides all of it, so that
+delivery is tested against the streams of others without them. Which keys are in a shard is known to the
+script alone.
+Rules of this file: nothing happens by itself, not even time; a read waits until the script goes on. Public as
+`tailrace.testing.ScriptedSource`.
 """
 
 import asyncio
@@ -27,7 +30,9 @@ STEP: Final = 7
 
 @dataclass(slots=True)
 class _Scripted:
-    """One shard. Shape: `first_hash <= hash <= last_hash` of a key for each of its ranges; the script keeps them to itself."""
+    """One shard. Shape: `first_hash <= hash <= last_hash` of a key for each of its ranges; the script keeps
+    them to itself.
+    """
 
     shard: Shard
     number: int
@@ -48,8 +53,9 @@ class _Stream:
 class ScriptedSource:
     """A `Source` that tells what a script has written.
 
-    Shape:   numbers have `digits` digits and begin anew with each stream; shards are called `shard-1`, `shard-2` and so on, in each stream
-             from the beginning, as Kinesis does; their hash ranges are published only with `tells_hashes`.
+    Shape:   numbers have `digits` digits and begin anew with each stream; shards are called `shard-1`,
+             `shard-2` and so on, in each stream from the beginning, as Kinesis does; their hash ranges are
+             published only with `tells_hashes`.
     Units:   now_ms since the epoch.
 
     >>> source = ScriptedSource("orders", digits=27)
@@ -62,8 +68,13 @@ class ScriptedSource:
     """
 
     def __init__(
-        self, table: str, *, digits: int = 40, now_ms: Callable[[], int] = lambda: START_MS, tells_hashes: bool = False
-    ) -> None:  # fmt: skip
+        self,
+        table: str,
+        *,
+        digits: int = 40,
+        now_ms: Callable[[], int] = lambda: START_MS,
+        tells_hashes: bool = False,
+    ) -> None:
         self.table = table
         self._digits = digits
         self._now_ms = now_ms
@@ -74,10 +85,12 @@ class ScriptedSource:
         self._items: dict[str, Item] = {}
         self._moved = asyncio.Event()
 
-    # ---- the script --------------------------------------------------------------------------------------------------
+    # ---- the script ----------------------------------------------------------------------------------------
 
     def begin(self, shards: int = 1) -> list[str]:
-        """Begin a stream, after the one before it has ended. Returns: its shards. Raises: SettingsError while a stream is on."""
+        """Begin a stream, after the one before it has ended. Returns: its shards. Raises: SettingsError while
+        a stream is on.
+        """
         if self._streams and self._streams[-1].is_on:
             raise SettingsError(f"a stream of {self.table} is on: end() it first")
         label = f"stream-{len(self._streams) + 1}"
@@ -95,9 +108,16 @@ class ScriptedSource:
         old, self._items[key] = self._items.get(key), item
         new_bytes, old_bytes = orjson.dumps(item), None if old is None else orjson.dumps(old)
         record = change_record(
-            sequence=self._next(), shard=scripted.number, created_ms=self._now_ms(), partition=hashed, key=key.encode(),
-            keys={"id": item["id"]}, old=old_bytes, new=new_bytes, size_bytes=len(new_bytes),
-        )  # fmt: skip
+            sequence=self._next(),
+            shard=scripted.number,
+            created_ms=self._now_ms(),
+            partition=hashed,
+            key=key.encode(),
+            keys={"id": item["id"]},
+            old=old_bytes,
+            new=new_bytes,
+            size_bytes=len(new_bytes),
+        )
         scripted.records.append(record)
         self._go_on()
         return self._number
@@ -142,7 +162,9 @@ class ScriptedSource:
         scripted.records = [record for record in scripted.records if record.sequence > scripted.trimmed]
 
     def forget(self, shard_id: str) -> None:
-        """Have a closed shard vanish with all of its changes; so must its parents have before. Raises: SettingsError."""
+        """Have a closed shard vanish with all of its changes; so must its parents have before. Raises:
+        SettingsError.
+        """
         scripted = self._scripted(shard_id)
         listed = {each.shard.shard_id for each in self._stream.shards.values() if not each.is_gone}
         if not scripted.shard.is_closed or not listed.isdisjoint(scripted.shard.parents):
@@ -217,7 +239,7 @@ class ScriptedSource:
         self._moved.set()
         self._moved = asyncio.Event()
 
-    # ---- the source --------------------------------------------------------------------------------------------------
+    # ---- the source ----------------------------------------------------------------------------------------
 
     async def stream(self) -> StreamRef:
         """The stream that is on. Raises: SourceError when none is."""
@@ -238,7 +260,9 @@ class ScriptedSource:
         raise SourceError(f"stream {label} is gone")
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
-        """Changes after a number; waits while there are none and the shard is open. A shard that is gone is closed, and what it had is trimmed."""
+        """Changes after a number; waits while there are none and the shard is open. A shard that is gone is
+        closed, and what it had is trimmed.
+        """
         (stream,) = (stream for stream in self._streams if stream.reference.label == shard.stream)
         scripted = stream.shards[shard.shard_id]
         while True:

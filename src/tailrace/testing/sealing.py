@@ -1,8 +1,11 @@
-"""The walls of a test world: which addresses its handlers may reach, by name, and the words that refuse every other.
+"""The walls of a test world: which addresses its handlers may reach, by name, and the words that refuse every
+other.
 
-Theory of operation: sockets of Python, and botocore before it sends, ask here while a world runs (waiting.py asks for all threads: a thread that a handler starts
-is inside too). The error is no OSError, so that no client takes it for a broken connection and tries again.
-Rules of this file: it decides; who is patched is waiting.py. What C libraries open by themselves (libpq, gRPC, c-ares) is not seen here.
+Theory of operation: sockets of Python, and botocore before it sends, ask here while a world runs (waiting.py
+asks for all threads: a thread that a handler starts is inside too). The error is no OSError, so that no
+client takes it for a broken connection and tries again.
+Rules of this file: it decides; who is patched is waiting.py. What C libraries open by themselves (libpq,
+gRPC, c-ares) is not seen here.
 """
 
 import socket
@@ -21,11 +24,15 @@ HINT: Final = (
 
 
 class NetworkRefused(SettingsError):
-    """A handler wants to reach something outside of its test world, and the world was not told that it may."""
+    """A handler wants to reach something outside of its test world, and the world was not told that it
+    may.
+    """
 
 
 class Network:
-    """What may be reached. Shape: True is everything; else names "host" or "host:port" ("localhost" is all of this machine), or paths of sockets."""
+    """What may be reached. Shape: True is everything; else names "host" or "host:port" ("localhost" is all of
+    this machine), or paths of sockets.
+    """
 
     def __init__(self, allowed: Allowed = ()) -> None:
         self._is_open = allowed is True
@@ -64,7 +71,9 @@ class Network:
             )
 
     def check_lookup(self, host: Any, port: Any) -> None:
-        """Raises: NetworkRefused for a name that may not be looked up. A name that may be reached has addresses that may."""
+        """Raises: NetworkRefused for a name that may not be looked up. A name that may be reached has
+        addresses that may.
+        """
         if host is None:
             return
         name = _text(host) if isinstance(host, str | bytes | bytearray) else str(host)

@@ -1,8 +1,9 @@
 """A simulated world around the delivery runtime: log, sink, durable rows, workers, time. One seed, one run.
 
-What runs is the production code: the machine, and the steps in which a worker takes leases, begins, parks and saves. Only the ports are simulated. One to eight
-workers share one state store. Rules of this file: nothing judges here; whoever judges is an Observer and sees effects only (what reached the
-sink, what became durable). Called by `tailrace.testing.simulate`, tests/simulation and `make simulate`.
+What runs is the production code: the machine, and the steps in which a worker takes leases, begins, parks and
+saves. Only the ports are simulated. One to eight workers share one state store. Rules of this file: nothing
+judges here; whoever judges is an Observer and sees effects only (what reached the sink, what became durable).
+Called by `tailrace.testing.simulate`, tests/simulation and `make simulate`.
 """
 
 from collections import Counter
@@ -137,7 +138,9 @@ class Run:
         return self.time_ms < self.plan.heal_ms and self.plan.new_yield_crashes > 0
 
     def dies_at_a_new_yield(self) -> bool:
-        """Draw whether a worker dies where nobody has been before in this run: so that rare yields, which come late, are crash points too."""
+        """Draw whether a worker dies where nobody has been before in this run: so that rare yields, which
+        come late, are crash points too.
+        """
         rate = self.plan.new_yield_crashes * (2 if len(self.performing.names) > COMMON else 1)
         return self.new_yields_kill and self.random.random() < rate
 
@@ -148,7 +151,9 @@ class Run:
             self.after(self.random.randrange(ASKED_MS), lambda: ask(self, mapped))
 
     def is_raced(self, tenure: Tenure, command: Command | None) -> bool:
-        """Draw whether another worker takes the shard while this one writes: parking, more likely, for it is rare."""
+        """Draw whether another worker takes the shard while this one writes: parking, more likely, for it is
+        rare.
+        """
         is_parking = isinstance(command, ParkKey)
         rate = self.plan.races * (RARE_WRITES if is_parking else 1)
         if self.time_ms >= self.plan.heal_ms or self.random.random() >= rate:
@@ -171,7 +176,7 @@ class Run:
             return self.random.randrange(1, SLOWEST_MS)
         return 1 + int(self.random.random() * self.plan.latency_ms)
 
-    # ---- workers ---------------------------------------------------------------------------------------------------
+    # ---- workers -------------------------------------------------------------------------------------------
 
     def tenures(self) -> list[Tenure]:
         """Every machine that runs now."""
@@ -207,7 +212,9 @@ class Run:
         self.after(delay_ms, start)
 
     def left(self, worker: Process) -> None:
-        """A worker has ended: it comes back, under its name or another one, or not as long as others are there."""
+        """A worker has ended: it comes back, under its name or another one, or not as long as others are
+        there.
+        """
         others = self._coming + sum(each.is_alive for each in self.workers)
         if others and self.time_ms < self.plan.heal_ms and self.random.random() < 0.3:
             self.counts["fault died-for-good"] += 1
@@ -226,7 +233,7 @@ class Run:
             self.counts["fault parked-at-reshard"] += len(start.parked)
         tenure.mapped.observer.started(tenure, start.checkpoint)
 
-    # ---- the sink --------------------------------------------------------------------------------------------------
+    # ---- the sink ------------------------------------------------------------------------------------------
 
     def answer(self, tenure: Tenure, invoke: Invoke, *, hangs: bool) -> Outcome:
         """The sink has worked on a batch."""
@@ -248,7 +255,7 @@ class Run:
         tenure.mapped.observer.answered(tenure, invoke, accepted, outcome)
         return outcome
 
-    # ---- after the faults --------------------------------------------------------------------------------------------
+    # ---- after the faults ----------------------------------------------------------------------------------
 
     def redrive_what_is_left(self) -> None:
         """After the faults, until nothing is parked any more."""
@@ -265,7 +272,9 @@ class Run:
 
 
 def simulate(seed: int, observer: Observer) -> Run:
-    """Run one seed; one observer is told of every mapping. The same seed gives the same run, whatever happened before."""
+    """Run one seed; one observer is told of every mapping. The same seed gives the same run, whatever
+    happened before.
+    """
     return Run(plan(seed), lambda _: observer).run()
 
 

@@ -1,6 +1,7 @@
 """The faults of a simulated run that have a moment: what a plan wants to happen, and to whom.
 
-Rules of this file: it strikes, and decides nothing else; each fault that happens is counted. Called by simulation.py.
+Rules of this file: it strikes, and decides nothing else; each fault that happens is counted. Called by
+simulation.py.
 """
 
 from tailrace.mapping.commands import Pause, Resume, Stop

@@ -1,9 +1,12 @@
-"""The interpreter of the runtime's steps for a simulated world: each call takes its time, may fail, and may be the last thing that a worker does.
+"""The interpreter of the runtime's steps for a simulated world: each call takes its time, may fail, and may
+be the last thing that a worker does.
 
-Theory of operation. Steps are under way as an `Act`; each yield is one call. A write has its effect when it is asked or when it is answered, by chance; an
-answer may be lost on its way, so that what was written is told as failed. A worker that is to die counts its yields down and dies at one of them, before
-the effect or after it: crash points are yields, whatever they are, and need no list.
-Rules of this file: no decision about records and no copy of what the runtime does. Called by simulation_workers.py.
+Theory of operation. Steps are under way as an `Act`; each yield is one call. A write has its effect when it
+is asked or when it is answered, by chance; an answer may be lost on its way, so that what was written is told
+as failed. A worker that is to die counts its yields down and dies at one of them, before the effect or after
+it: crash points are yields, whatever they are, and need no list.
+Rules of this file: no decision about records and no copy of what the runtime does. Called by
+simulation_workers.py.
 """
 
 import sys
@@ -46,7 +49,9 @@ Yield = tuple[str, int]
 
 
 class Performing:
-    """Carries acts out. Shape: `crashed` counts yields; `names` has those, for people, at which somebody could have died."""
+    """Carries acts out. Shape: `crashed` counts yields; `names` has those, for people, at which somebody
+    could have died.
+    """
 
     def __init__(self, run: World) -> None:
         self._run = run
@@ -111,7 +116,7 @@ class Performing:
             case _:
                 pass
 
-    # ---- calls -------------------------------------------------------------------------------------------------------
+    # ---- calls ---------------------------------------------------------------------------------------------
 
     def _call(self, act: Act, call: Call) -> None:
         if self._dies_here(act, call):
@@ -161,7 +166,9 @@ class Performing:
             self.begin(Act(act.what, act.worker, steps, done, now=act.now, handler=act.handler))
 
     def _answer(self, act: Act, answer: Any, error: PortError | None = None) -> None:
-        """What was read is heard a little later; at once only where steps are few and tell no machine anything."""
+        """What was read is heard a little later; at once only where steps are few and tell no machine
+        anything.
+        """
         delay_ms = self._run.latency() // 4
         if delay_ms or act.tenure is not None or act.what == "redrive":
             self._run.after(delay_ms, lambda: self._resume(act, answer, error))

@@ -25,7 +25,9 @@ from tailrace.testing.simulation_rows import APP, STREAM
 PAGE: Final = 3
 """So many rows a worker reads at once here: a hundred would be all that there are."""
 SLOW, FEW = "5/m", 25
-"""So slow that claims must be renewed: asked for only where there are as few changes, or it would last longer than the run."""
+"""So slow that claims must be renewed: asked for only where there are as few changes, or it would last longer
+than the run.
+"""
 LATE, LATE_MS = 0.4, 4_000
 """So often a machine hears late that a key is free: the word waits in its queue."""
 MOST_ASKED: Final = 2
@@ -33,7 +35,9 @@ MOST_ASKED: Final = 2
 
 
 class Redrives:
-    """The redrives of one worker. Shape: `under_way` are the requests that it carries out; `held` the keys that it keeps from each mapping."""
+    """The redrives of one worker. Shape: `under_way` are the requests that it carries out; `held` the keys
+    that it keeps from each mapping.
+    """
 
     def __init__(self, run: World, worker: Process) -> None:
         self._run = run
@@ -44,7 +48,9 @@ class Redrives:
         self.held: dict[str, set[bytes]] = {mapped.id: set() for mapped in run.mappings}
 
     def ask(self, request: Request) -> None:
-        """Somebody asks this worker: a row first. From now on it is under way here, as for `runtime.redrives`: a look that finds the row begins it no second time."""
+        """Somebody asks this worker: a row first. From now on it is under way here, as for
+        `runtime.redrives`: a look that finds the row begins it no second time.
+        """
         run = self._run
         self.under_way[request.id] = Progress()
         run.performing.begin(
@@ -77,10 +83,13 @@ class Redrives:
         mapped = run.mapping(request.handler)
         run.performing.begin(
             Act(
-                "redrive", self._worker, self._steps.carry_out(request, progress), partial(self._ended, request, progress),
+                "redrive",
+                self._worker,
+                self._steps.carry_out(request, progress),
+                partial(self._ended, request, progress),
                 handler=partial(self._handle, mapped),
             )
-        )  # fmt: skip
+        )
 
     def _ended(self, request: Request, progress: Progress, _: PortError | None) -> None:
         counts = self._run.counts
@@ -94,7 +103,8 @@ class Redrives:
         (record,) = batch.records
         run = self._run
         if mapped.plan.settings.order == "shard" and not self._has(record):
-            # It parks nothing, so the new owner of the shard waits for no claim: what comes of it is not promised (decision 41), and not played.
+            # It parks nothing, so the new owner of the shard waits for no claim: what comes of it is not
+            # promised (decision 41), and not played.
             return Failed(whole=Failure(FailureKind.RECORD, "its shard is another worker's"))
         run.counts["fault redrive-letter"] += deadletter_key(APP, mapped.id, record.version) in run.rows
         accepted, outcome = mapped.sink.judge([record], run.time_ms)
@@ -103,13 +113,15 @@ class Redrives:
         return outcome
 
     def _has(self, record: ChangeRecord) -> bool:
-        """Whether the machines from whose handler an item is kept still have their shards, whatever this worker knows."""
+        """Whether the machines from whose handler an item is kept still have their shards, whatever this
+        worker knows.
+        """
         return all(
             not tenure.has_ended and self._run.rows[tenure.lease.key]["epoch"] == tenure.lease.epoch
             for tenure in self._kept_at.get(record.key, ())
         )
 
-    # ---- the machines that run here, as the steps need them ----------------------------------------------------------
+    # ---- the machines that run here, as the steps need them ------------------------------------------------
 
     @property
     def owner(self) -> str:
@@ -133,7 +145,9 @@ class Redrives:
         return holding
 
     def reads(self, mapping_id: str, letter: DeadLetter) -> bool:
-        """Whether every shard in which later changes of a letter's item may be at the handler is read here."""
+        """Whether every shard in which later changes of a letter's item may be at the handler is read
+        here.
+        """
         return self._worker.tenures.keys() >= self._places(mapping_id, letter)
 
     def _places(self, mapping_id: str, letter: DeadLetter) -> set[tuple[str, str]]:
@@ -164,7 +178,9 @@ class Redrives:
 
 
 def begin_redrive(run: World) -> None:
-    """Somebody asks for a redrive of each mapping, while all goes on: of a worker, or in the rows when none is there."""
+    """Somebody asks for a redrive of each mapping, while all goes on: of a worker, or in the rows when none
+    is there.
+    """
     for mapped in run.mappings:
         if mapped.plan.settings.order != "lane":
             ask(run, mapped)
@@ -183,9 +199,13 @@ def ask(run: World, mapped: Mapped) -> None:
         return
     chosen, rate = Choice(), None
     if run.random.random() < 0.5:
-        chosen = run.random.choice((
-            Choice(error="refused"), Choice(key=str(run.random.randrange(3))), Choice(until_ms=run.now.wall_ms - 1_000),
-        ))  # fmt: skip
+        chosen = run.random.choice(
+            (
+                Choice(error="refused"),
+                Choice(key=str(run.random.randrange(3))),
+                Choice(until_ms=run.now.wall_ms - 1_000),
+            )
+        )
     if run.time_ms < run.plan.heal_ms:
         changes = sum(len(shard.writes) for shard in run.plan.shards)
         rate = run.random.choice((None, None, "10/s", SLOW if changes <= FEW else None))

@@ -29,7 +29,9 @@ ROUNDS: Final = 3
 
 
 class Retention:
-    """The horizon of one run. Shape: `looked` is when the last round began at which a shard was saved to its end for a mapping."""
+    """The horizon of one run. Shape: `looked` is when the last round began at which a shard was saved to its
+    end for a mapping.
+    """
 
     def __init__(self, run: World) -> None:
         self._run = run
@@ -50,7 +52,9 @@ class Retention:
             self._run.after(self._round_ms, self._forget)
 
     def now(self) -> Now:
-        """The clock of the saving. What steps is the machines' wall clock: ninety seconds are longer than a retention here."""
+        """The clock of the saving. What steps is the machines' wall clock: ninety seconds are longer than a
+        retention here.
+        """
         return Now(WALL_MS + self._run.time_ms, self._run.time_ms)
 
     @property

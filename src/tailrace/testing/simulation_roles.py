@@ -35,7 +35,9 @@ from tailrace.testing.simulation_windows import WindowFunction
 
 @dataclass(slots=True, eq=False)
 class Mapped:
-    """One mapping of a run, with its handler and whoever judges it. Shape: `finished` are the shards that all of is settled of."""
+    """One mapping of a run, with its handler and whoever judges it. Shape: `finished` are the shards that all
+    of is settled of.
+    """
 
     plan: MappingPlan
     sink: SimulatedSink
@@ -117,7 +119,9 @@ class Act:
 
 
 class Observer(Protocol):
-    """Who judges one mapping of a run. Every method is told what anybody outside the machine could have seen."""
+    """Who judges one mapping of a run. Every method is told what anybody outside the machine could have
+    seen.
+    """
 
     def started(self, tenure: Tenure, checkpoint: Checkpoint) -> None:
         """A worker begins with a shard at a checkpoint."""
@@ -169,7 +173,9 @@ class Performs(Protocol):
 
 
 class Stream(Protocol):
-    """What was written, and what is gone. Shape: `log` the records by shard, `trimmed` the last that is gone."""
+    """What was written, and what is gone. Shape: `log` the records by shard, `trimmed` the last that is
+    gone.
+    """
 
     log: dict[str, list[ChangeRecord]]
     trimmed: dict[str, int]
@@ -216,8 +222,8 @@ class Redriving(Protocol):
 class Process(Protocol):
     """A worker.
 
-    Shape:   `number` it keeps over restarts; `tenures` by mapping and shard, as `finished`; `steals` are shards that
-             it takes whoever has them.
+    Shape:   `number` it keeps over restarts; `tenures` by mapping and shard, as `finished`; `steals` are
+             shards that it takes whoever has them.
     """
 
     number: int

@@ -1,7 +1,8 @@
 """The sink of a simulated world: what it accepts, what it refuses, when it is out, and how long it takes.
 
-Rules of this file: it answers a batch, now; when the answer arrives, and whether anybody still listens, is simulation_performing.py's matter. Every
-fault that happens here is counted. Called by simulation.py and simulation_redrive.py.
+Rules of this file: it answers a batch, now; when the answer arrives, and whether anybody still listens, is
+simulation_performing.py's matter. Every fault that happens here is counted. Called by simulation.py and
+simulation_redrive.py.
 """
 
 from collections.abc import Sequence
@@ -46,7 +47,9 @@ class SimulatedSink:
         return [], Failed(whole=Failure(FailureKind.TIMEOUT, "killed at its time-out"))
 
     def answer(self, batch: list[ChangeRecord], time_ms: int) -> tuple[list[ChangeRecord], Outcome]:
-        """What the sink accepts as far as anybody is told, and what it says. An answer may be lost on its way."""
+        """What the sink accepts as far as anybody is told, and what it says. An answer may be lost on its
+        way.
+        """
         accepted, outcome = self.judge(batch, time_ms)
         if accepted and time_ms < self._plan.heal_ms and self._random.random() < LOST_ANSWER_RATE:
             self._plan.counts["fault answer-lost"] += 1

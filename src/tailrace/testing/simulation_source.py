@@ -1,7 +1,8 @@
 """The stream of a simulated world: what was written, what is trimmed, and reads that wait for records.
 
-Rules of this file: a read is answered as soon as there is something, sometimes with less than there is, or with records that were given already; whoever holds
-an old iterator is refused once. Called by simulation.py and simulation_performing.py.
+Rules of this file: a read is answered as soon as there is something, sometimes with less than there is, or
+with records that were given already; whoever holds an old iterator is refused once. Called by simulation.py
+and simulation_performing.py.
 """
 
 from bisect import bisect_left, bisect_right
@@ -23,7 +24,9 @@ REPEATED_RATE: Final = 0.01
 
 
 class SimulatedSource:
-    """All shards of one stream. Shape: `log` has the records by shard, `trimmed` the last one that is gone."""
+    """All shards of one stream. Shape: `log` has the records by shard, `trimmed` the last one that is
+    gone.
+    """
 
     def __init__(self, run: World) -> None:
         self._run = run
@@ -34,9 +37,14 @@ class SimulatedSource:
     def known(self, shard: ShardPlan) -> Shard:
         """A shard as a source tells of it."""
         return Shard(
-            shard.shard_id, shard.begins, shard.parents, hash_range=(shard.first, shard.last), stream=STREAM.label,
-            created_ms=WALL_MS, before=None if self._run.plan.has_earlier_stream else 0,
-        )  # fmt: skip
+            shard.shard_id,
+            shard.begins,
+            shard.parents,
+            hash_range=(shard.first, shard.last),
+            stream=STREAM.label,
+            created_ms=WALL_MS,
+            before=None if self._run.plan.has_earlier_stream else 0,
+        )
 
     def write(self, shard: ShardPlan, record: ChangeRecord) -> None:
         """A change is committed."""
@@ -75,7 +83,9 @@ class SimulatedSource:
             run.performing.answer_read(act, done)
 
     def peek(self, call: Peek) -> ReadDone | None:
-        """What a look beside the machines finds. It is not waited for: a shard that has nothing says nothing."""
+        """What a look beside the machines finds. It is not waited for: a shard that has nothing says
+        nothing.
+        """
         return self._after(self._shards[call.shard.shard_id], call.after, call.limit)
 
     def _after(self, shard: ShardPlan, after: int, limit: int) -> ReadDone | None:

@@ -1,7 +1,9 @@
-"""A function with tumbling windows in a simulated world: its state is the list of the records that it accepted.
+"""A function with tumbling windows in a simulated world: its state is the list of the records that it
+accepted.
 
-Rules of this file: whoever judges can read in every state which records it was made of, so nothing here hides one. It refuses final
-invokes, forgets its state, and lets it outgrow the limit, each counted. Called by simulation.py.
+Rules of this file: whoever judges can read in every state which records it was made of, so nothing here hides
+one. It refuses final invokes, forgets its state, and lets it outgrow the limit, each counted. Called by
+simulation.py.
 """
 
 from random import Random

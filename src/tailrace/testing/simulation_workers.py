@@ -50,7 +50,9 @@ from tailrace.worker.leasing import give_lease_back, renew_lease
 
 RENEWAL_MS: Final = 3_000
 LOOK_MS: Final = 500, 10_000
-"""It looks again after so long at least, and at most after a quarter of the time that there are faults, or so long."""
+"""It looks again after so long at least, and at most after a quarter of the time that there are faults, or so
+long.
+"""
 ACT_OF: Final = {Read: "read", Invoke: "invoke", ParkKey: "park", SaveCheckpoint: "save"}
 
 
@@ -73,7 +75,9 @@ There: TypeAlias = tuple[str, str]
 
 
 class SimulatedWorker:
-    """One process. Shape: `number` is its owner's name on leases, which it has again after a restart; `leases` by shard, one for all mappings."""
+    """One process. Shape: `number` is its owner's name on leases, which it has again after a restart;
+    `leases` by shard, one for all mappings.
+    """
 
     def __init__(self, run: World, number: int) -> None:
         self._run = run
@@ -97,7 +101,7 @@ class SimulatedWorker:
         self._is_stopping = False
         self._cut_off_ms = 0
 
-    # ---- what befalls it -------------------------------------------------------------------------------------------
+    # ---- what befalls it -----------------------------------------------------------------------------------
 
     @property
     def is_cut_off(self) -> bool:
@@ -159,7 +163,7 @@ class SimulatedWorker:
         """Whether it is to leave, and has nothing at work."""
         return self._is_stopping and self.is_alive and not self.tenures and not self._beginning
 
-    # ---- taking shards ---------------------------------------------------------------------------------------------
+    # ---- taking shards -------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Look now, and then again and again."""
@@ -171,7 +175,9 @@ class SimulatedWorker:
             self._run.after(self._run.random.randrange(least, longest), self.begin)
 
     def look_at(self, *shards: ShardPlan) -> None:
-        """Begin shards where that is possible. What others have saved of them is learnt first: nothing begins behind it."""
+        """Begin shards where that is possible. What others have saved of them is learnt first: nothing begins
+        behind it.
+        """
         if not self._run.retention.saves:
             self._looked(shards, None)
         elif any(self._may_begin(mapped, shard) for shard in shards for mapped in self._run.mappings):
@@ -195,7 +201,9 @@ class SimulatedWorker:
         return all((mapped.id, parent) in self.finished for parent in shard.parents)
 
     def may_save(self, mapped: Mapped, shard: ShardPlan) -> bool:
-        """Whether something of a shard may have to be saved: as worker/worker.py, not when it is finished and nothing is kept."""
+        """Whether something of a shard may have to be saved: as worker/worker.py, not when it is finished and
+        nothing is kept.
+        """
         there = (mapped.id, shard.shard_id)
         is_finished = there in self.finished and there not in self.tenures
         return not is_finished or self._kept(mapped, shard).evacuation is not None
@@ -325,7 +333,7 @@ class SimulatedWorker:
         self._releasing -= 1
         self._leave_when_drained()
 
-    # ---- machines ----------------------------------------------------------------------------------------------------
+    # ---- machines ------------------------------------------------------------------------------------------
 
     def step(self, tenure: Tenure, completion: Completion) -> None:
         """One step of a machine, and everything it asks for."""
@@ -362,10 +370,14 @@ class SimulatedWorker:
                     tenure.mapped.observer.saving(tenure, command, run.now)
                 run.performing.begin(
                     Act(
-                        ACT_OF[type(command)], self, tenure.delivery.steps(command), partial(self._heard, tenure, command),
-                        tenure, command,
+                        ACT_OF[type(command)],
+                        self,
+                        tenure.delivery.steps(command),
+                        partial(self._heard, tenure, command),
+                        tenure,
+                        command,
                     )
-                )  # fmt: skip
+                )
 
     def _heard(self, tenure: Tenure, command: Asked, completions: Sequence[Completion] | Any) -> None:
         """What came of a command goes into the machine, when it still runs."""
@@ -383,7 +395,9 @@ class SimulatedWorker:
             self.step(tenure, Woken())
 
     def _stopped(self, tenure: Tenure, *, finished: bool) -> None:
-        """As worker/worker.py: who loses the lease loses it for every mapping; it is given back when nobody here needs it any more."""
+        """As worker/worker.py: who loses the lease loses it for every mapping; it is given back when nobody
+        here needs it any more.
+        """
         shard = tenure.shard
         tenure.has_ended = True
         del self.tenures[tenure.mapped.id, shard.shard_id]

@@ -1,6 +1,8 @@
-"""Every yield of the runtime's steps, read from their source: what a campaign must have passed, and crashed at.
+"""Every yield of the runtime's steps, read from their source: what a campaign must have passed, and crashed
+at.
 
-Rules of this file: nothing is listed by hand; steps that are added in one of these modules are asked for at once. Called by tests/simulation.
+Rules of this file: nothing is listed by hand; steps that are added in one of these modules are asked for at
+once. Called by tests/simulation.
 """
 
 import ast

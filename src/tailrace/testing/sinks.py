@@ -1,7 +1,9 @@
-"""Sinks that write to memory: what the optional contracts of a sink look like when nothing else is in the way.
+"""Sinks that write to memory: what the optional contracts of a sink look like when nothing else is in the
+way.
 
-Theory of operation: a `Target` is the far side and outlives its sinks, as a database does; every call changes it in one step of the loop. Rules of this
-file: the shortest code that keeps the contracts. For tests, and to be read by whoever writes such a sink.
+Theory of operation: a `Target` is the far side and outlives its sinks, as a database does; every call changes
+it in one step of the loop. Rules of this file: the shortest code that keeps the contracts. For tests, and to
+be read by whoever writes such a sink.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,9 @@ from tailrace.streams.version import Version
 
 @dataclass(slots=True)
 class Target:
-    """What sinks write to. Shape: `rows` by item key; `arrived` the sequence numbers of all that was applied, in order; `refused` are not taken."""
+    """What sinks write to. Shape: `rows` by item key; `arrived` the sequence numbers of all that was applied,
+    in order; `refused` are not taken.
+    """
 
     refused: frozenset[int] = frozenset()
     rows: dict[bytes, tuple[Version, bytes]] = field(default_factory=dict)
@@ -65,7 +69,8 @@ class VersionedMemory(AlwaysOpen):
             there = self.target.sources.get(source, generation)
             if there != generation:
                 raise SettingsError(
-                    f"{source} is generation {there} in the target and generation {generation} here: they are not of one history"
+                    f"{source} is generation {there} in the target and generation {generation} here: "
+                    f"they are not of one history"
                 )
         self.target.sources.update(sources)
 

@@ -1,7 +1,7 @@
 """An order of steps in at most ten lines: who began, who went on where, who was held.
 
-Rules of this file: steps of handlers only; the steps that were held stay, then what is nearest to them; numbers show what is left out.
-Called by exploring.py.
+Rules of this file: steps of handlers only; the steps that were held stay, then what is nearest to them;
+numbers show what is left out. Called by exploring.py.
 """
 
 import linecache

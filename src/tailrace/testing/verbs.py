@@ -1,6 +1,7 @@
 """The verbs of the command line in a test world, and whether the test looked at what they would have shown.
 
-Rules of this file: answers are those of the command line; time passes as far as they need. The part of `World` that `app.dlq` and `app.projected` ask.
+Rules of this file: answers are those of the command line; time passes as far as they need. The part of
+`World` that `app.dlq` and `app.projected` ask.
 """
 
 import asyncio
@@ -33,9 +34,11 @@ class Verbs(Questions):
         raise NotImplementedError
 
     def check_failures(self) -> None:
-        """See that no handler gave up on anything that the test did not look at; the fixture and the `with` block do this at their end.
+        """See that no handler gave up on anything that the test did not look at; the fixture and the `with`
+        block do this at their end.
 
-        Raises:  NotLookedAt, with handlers, keys and errors; SettingsError when a block of `faults` was made and never entered.
+        Raises:  NotLookedAt, with handlers, keys and errors; SettingsError when a block of `faults` was made
+                 and never entered.
         """
         __tracebackhide__ = True
         if not self.loop.is_closed():
@@ -43,7 +46,9 @@ class Verbs(Questions):
             self._looking.check(self.engine, [*(running.app for running in self._running), *self._killed])
 
     def allow_failures(self, *handlers: Callable[..., Any] | str) -> None:
-        """Let these handlers give up on changes without the test looking at them; none named: all. Raises: SettingsError."""
+        """Let these handlers give up on changes without the test looking at them; none named: all. Raises:
+        SettingsError.
+        """
         self._looking.allow(self._named(each)[1].id for each in handlers)
 
     def _ask(self, name: str, arguments: Mapping[str, Any]) -> list[Any]:

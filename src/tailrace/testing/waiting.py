@@ -1,9 +1,10 @@
 """What a test world keeps its handlers from while it runs: real waiting, and everything outside.
 
-Theory of operation: `time.sleep` passes virtual time in the world's thread; a socket of any thread asks the walls (sealing.py) before it connects, sends
-or looks up a name, and botocore before it sends. The first world that runs lays this over the process, the last one takes it off, and everything is again
-exactly what it was. Rules of this file: coroutines that block are warned, because they would stop every other handler of a real worker. Called by world.py
-around everything that it runs.
+Theory of operation: `time.sleep` passes virtual time in the world's thread; a socket of any thread asks the
+walls (sealing.py) before it connects, sends or looks up a name, and botocore before it sends. The first world
+that runs lays this over the process, the last one takes it off, and everything is again exactly what it was.
+Rules of this file: coroutines that block are warned, because they would stop every other handler of a real
+worker. Called by world.py around everything that it runs.
 """
 
 import socket
@@ -23,12 +24,16 @@ from tailrace.testing.sealing import Network, NetworkRefused
 
 
 class BlockingCall(UserWarning):
-    """A coroutine blocks: await what waits, or declare the handler without `async`, so that it runs in a thread."""
+    """A coroutine blocks: await what waits, or declare the handler without `async`, so that it runs in a
+    thread.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """A world that runs. Shape: `is_inline` says whether what runs now would run in a thread of a real worker; `refused` is told what was."""
+    """A world that runs. Shape: `is_inline` says whether what runs now would run in a thread of a real
+    worker; `refused` is told what was.
+    """
 
     clock: ManualClock
     is_inline: Callable[[], bool]
@@ -55,7 +60,9 @@ def nothing_waits(
     network: Network,
     refused: Callable[[NetworkRefused], None],
 ) -> Iterator[None]:
-    """Let nothing wait for real, and nothing leave. Worlds may run inside of each other and beside each other."""
+    """Let nothing wait for real, and nothing leave. Worlds may run inside of each other and beside each
+    other.
+    """
     inside = Inside(clock, is_inline, network, refused, threading.get_ident())
     with _LOCK:
         if not _RUNNING:
@@ -78,7 +85,9 @@ def _mine() -> Inside | None:
 
 
 def _around() -> Inside | None:
-    """The world that this thread is inside of: its own, else that which runs, since a handler may have started the thread."""
+    """The world that this thread is inside of: its own, else that which runs, since a handler may have
+    started the thread.
+    """
     with _LOCK:
         return _mine() or (_RUNNING[-1] if _RUNNING else None)
 
@@ -98,7 +107,7 @@ def _ask(check: Callable[[Network], None]) -> None:
         raise
 
 
-# ---- laid over the process ---------------------------------------------------------------------------------------------
+# ---- laid over the process ---------------------------------------------------------------------------------
 
 
 def _put(owner: Any, name: str, made: Callable[[Any], Any]) -> None:
@@ -150,9 +159,11 @@ def _connect(connect: Callable[..., Any]) -> Any:
         inside = _mine()
         if inside is not None and not inside.is_inline() and self.getblocking():
             warnings.warn(
-                f"a connection to {address} blocks the event loop: await it, or declare the handler without `async`",
-                BlockingCall, stacklevel=2,
-            )  # fmt: skip
+                f"a connection to {address} blocks the event loop: await it, or declare the handler "
+                f"without `async`",
+                BlockingCall,
+                stacklevel=2,
+            )
         return connect(self, address)
 
     return ask_and_connect
@@ -196,11 +207,13 @@ def _gethostby(look_up: Callable[[str], Any]) -> Any:
     return ask_and_look_up
 
 
-# ---- clients of AWS ----------------------------------------------------------------------------------------------------------
+# ---- clients of AWS ----------------------------------------------------------------------------------------
 
 
 def _lay_over_botocore() -> None:
-    """Once it is imported: refuse before anything is sent, so that nothing is retried, and before credentials are missed."""
+    """Once it is imported: refuse before anything is sent, so that nothing is retried, and before credentials
+    are missed.
+    """
     session, client = sys.modules.get("botocore.httpsession"), sys.modules.get("botocore.client")
     for owner, name, made in (
         (sys.modules.get("tailrace.aws.client"), "about_to_send", _about_to_send),

@@ -1,7 +1,8 @@
 """Numbers: 38 significant digits, as text.
 
-Rules of this file: a normalised number has one text: no exponent, no leading or trailing zeros, no `-0`, so equal numbers are
-equal texts. Plain integers, nearly all of them, never become a Decimal. Source: semantics §6.3, §6.5.
+Rules of this file: a normalised number has one text: no exponent, no leading or trailing zeros, no `-0`, so
+equal numbers are equal texts. Plain integers, nearly all of them, never become a Decimal. Source: semantics
+§6.3, §6.5.
 """
 
 import re
@@ -81,7 +82,9 @@ def add(a: str, b: str) -> str:
 
 
 def subtract(a: str, b: str) -> str:
-    """The difference of two normalised numbers, normalised. Raises: ApiError when it has no place in a Number."""
+    """The difference of two normalised numbers, normalised. Raises: ApiError when it has no place in a
+    Number.
+    """
     if "." in a or "." in b:
         return normalise(str(EXACT.subtract(Decimal(a), Decimal(b))))
     return normalise(str(int(a) - int(b)))

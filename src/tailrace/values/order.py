@@ -1,7 +1,7 @@
 """Order: bytes that sort as DynamoDB sorts the values behind them.
 
-Rules of this file: strings sort by their UTF-8 bytes, binaries by their unsigned bytes, numbers by value; other types
-have no order. Source: semantics §6.4.
+Rules of this file: strings sort by their UTF-8 bytes, binaries by their unsigned bytes, numbers by value;
+other types have no order. Source: semantics §6.4.
 """
 
 from base64 import b64decode, b64encode
@@ -19,7 +19,8 @@ INVERTED: Final = bytes(255 - byte for byte in range(256))
 def ordered_bytes(value: AttributeValue) -> bytes:
     """The order-preserving bytes of a string, number or binary (canonical).
 
-    >>> ordered_bytes({"N": "-12"}) < ordered_bytes({"N": "-1.5"}) < ordered_bytes({"N": "9"}) < ordered_bytes({"N": "10"})
+    >>> numbers = [ordered_bytes({"N": text}) for text in ("-12", "-1.5", "9", "10")]
+    >>> numbers == sorted(numbers)
     True
     """
     for kind, content in value.items():
@@ -41,7 +42,8 @@ def number_bytes(text: str) -> bytes:
     digits = (whole + fraction).lstrip("0")
     exponent = len(whole) if whole != "0" else len(digits) - len(fraction)
     magnitude = (exponent + BIAS).to_bytes(2, "big") + digits.rstrip("0").encode()
-    # Of two negative numbers the one with more digits is the smaller: an end mark above every digit turns that round.
+    # Of two negative numbers the one with more digits is the smaller: an end mark above every digit turns
+    # that round.
     return b"\x7f" + magnitude.translate(INVERTED) + b"\xff" if negative else b"\x81" + magnitude
 
 

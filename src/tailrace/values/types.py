@@ -1,8 +1,8 @@
 """The shapes of DynamoDB's values.
 
-Rules of this file: aliases only. An item inside Tailrace is always *canonical* DynamoDB JSON: numbers normalised
-(`"1.0"` is `"1"`), binaries in canonical base64, sets sorted. Two items are equal exactly when their dicts are.
-`values.wire` makes items canonical at the border; everyone else relies on it.
+Rules of this file: aliases only. An item inside Tailrace is always *canonical* DynamoDB JSON: numbers
+normalised (`"1.0"` is `"1"`), binaries in canonical base64, sets sorted. Two items are equal exactly when
+their dicts are. `values.wire` makes items canonical at the border; everyone else relies on it.
 """
 
 from typing import Any, TypeAlias

@@ -1,7 +1,8 @@
 """JSON ⇄ item: values are checked and made canonical here, once, at the border.
 
-Rules of this file: one walk over what a client sent; it reuses the decoder's dicts, so whoever calls hands them over. Wrong JSON
-types are SerializationExceptions, wrong values ValidationExceptions, in AWS's words. Source: semantics §6.3, §6.5.
+Rules of this file: one walk over what a client sent; it reuses the decoder's dicts, so whoever calls hands
+them over. Wrong JSON types are SerializationExceptions, wrong values ValidationExceptions, in AWS's words.
+Source: semantics §6.3, §6.5.
 """
 
 import binascii
@@ -38,7 +39,8 @@ def dump_item(item: Item) -> bytes:
 
 
 def read_item(raw: object) -> Item:
-    """An item as a client sent it, canonical. It takes over `raw`. Raises: ApiError, wrong types before wrong values.
+    """An item as a client sent it, canonical. It takes over `raw`. Raises: ApiError, wrong types before wrong
+    values.
 
     >>> read_item({"n": {"N": "1.0"}, "tags": {"SS": ["b", "a"]}})
     {'n': {'N': '1'}, 'tags': {'SS': ['a', 'b']}}
@@ -67,7 +69,9 @@ def read_item(raw: object) -> Item:
 
 
 def read_value(raw: object, *, any_depth: bool = False) -> AttributeValue:
-    """One value as a client sent it, canonical. It takes over `raw`. Raises: ApiError, wrong types before wrong values."""
+    """One value as a client sent it, canonical. It takes over `raw`. Raises: ApiError, wrong types before
+    wrong values.
+    """
     try:
         return _read(raw, BOTTOMLESS if any_depth else 1)
     except ApiError:
@@ -90,7 +94,9 @@ def depth_of(value: AttributeValue) -> int:
 
 
 def _check_types(raw: dict[Any, Any]) -> None:
-    """Something is wrong: raise the error for a wrong JSON type anywhere, which is said before any wrong value."""
+    """Something is wrong: raise the error for a wrong JSON type anywhere, which is said before any wrong
+    value.
+    """
     waiting: list[dict[Any, Any]] = [raw]
     while waiting:
         for value in waiting.pop().values():
@@ -115,7 +121,9 @@ def _check_type(kind: str, content: Any) -> None:
 
 
 def check_names(names: Collection[str]) -> None:
-    """The border of attribute names, whatever a request says them in. Raises: ApiError. Source: semantics §6.3."""
+    """The border of attribute names, whatever a request says them in. Raises: ApiError. Source: semantics
+    §6.3.
+    """
     if "" in names:
         raise WrongValue("empty name")
     for name in names:
@@ -144,7 +152,7 @@ def _read(raw: object, depth: int) -> AttributeValue:
     return present
 
 
-# ---- wrong JSON types ------------------------------------------------------------------------------------------------
+# ---- wrong JSON types --------------------------------------------------------------------------------------
 
 
 def serialization_error(message: str) -> NoReturn:
@@ -190,7 +198,7 @@ def _wrong_map(raw: object) -> NoReturn:
     serialization_error("Unexpected field type")
 
 
-# ---- one reader a type ----------------------------------------------------------------------------------------------
+# ---- one reader a type -------------------------------------------------------------------------------------
 
 
 def _string(raw: Any, depth: int) -> str:

@@ -1,7 +1,8 @@
 """What is wrong with an attribute value, and AWS's words for it: one table a layer of words.
 
-Theory of operation: the readers say what is wrong as data, a fault and its parts; AWS tells the same fault in other
-words to other operations. `CURRENT` is what most of them say since 2026, `OLDER` what the rest still says.
+Theory of operation: the readers say what is wrong as data, a fault and its parts; AWS tells the same fault in
+other words to other operations. `CURRENT` is what most of them say since 2026, `OLDER` what the rest still
+says.
 Rules of this file: words only; which operation speaks which layer is `api.wordings`' business.
 Source: AWS's answers as captured in October 2026 (ADR 0043); semantics §6.5.
 """
@@ -13,17 +14,36 @@ from typing import Final, Literal, TypeAlias
 from tailrace.errors import VALIDATION, ApiError
 
 Fault: TypeAlias = Literal[
-    "no type", "several types", "null is false", "empty string set", "empty number set", "empty binary set",
-    "duplicate strings", "duplicate numbers", "duplicate binaries", "no number", "digits", "overflow", "underflow",
-    "depth", "empty name", "long name",
-]  # fmt: skip
+    "no type",
+    "several types",
+    "null is false",
+    "empty string set",
+    "empty number set",
+    "empty binary set",
+    "duplicate strings",
+    "duplicate numbers",
+    "duplicate binaries",
+    "no number",
+    "digits",
+    "overflow",
+    "underflow",
+    "depth",
+    "empty name",
+    "long name",
+]
 Layer: TypeAlias = Literal["current", "older"]
 Words: TypeAlias = Callable[[Sequence[str]], str]
 
 INVALID: Final = "One or more parameter values were invalid: "
 EMPTY: Final = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
-SEVERAL: Final = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
-TOO_DEEP: Final = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
+SEVERAL: Final = (
+    "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the "
+    "supported datatypes"
+)
+TOO_DEEP: Final = (
+    "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond "
+    "supported limit"
+)
 MANY_DIGITS: Final = "Attempting to store more than 38 significant digits in a Number"
 OVERFLOW: Final = "Number overflow. Attempting to store a number with magnitude larger than supported range"
 UNDERFLOW: Final = (
@@ -42,9 +62,9 @@ DUPLICATES: Final[frozenset[Fault]] = frozenset(
 class WrongValue(ApiError):
     """A value that no item may have, an attribute's name of a wrong length included.
 
-    Shape:   `parts` are the texts that the words show: the number, or the elements of the set as they were sent.
-             `placeholder` is the `:v` that it stands behind, empty for a value of an item, a key or a legacy
-             parameter. The message is that of the current layer.
+    Shape:   `parts` are the texts that the words show: the number, or the elements of the set as they were
+             sent. `placeholder` is the `:v` that it stands behind, empty for a value of an item, a key or a
+             legacy parameter. The message is that of the current layer.
     """
 
     def __init__(self, fault: Fault, parts: Sequence[str] = (), placeholder: str = "") -> None:
@@ -112,7 +132,10 @@ CURRENT: Final[Mapping[Fault, Words]] = {
     "duplicate strings": lambda sent: f"{INVALID}Input collection [{_quoted(sent)}] contains duplicates.",
     "duplicate numbers": _fixed(f"{INVALID}Input collection contains duplicates."),
     "duplicate binaries": lambda sent: (
-        INVALID + "Input collection [" + ",".join(f'"{one}"' for one in sent) + "]of type BS contains duplicates."
+        INVALID
+        + "Input collection ["
+        + ",".join(f'"{one}"' for one in sent)
+        + "]of type BS contains duplicates."
     ),
     "no number": lambda parts: f"{NOT_NUMERIC}: {parts[0]}",
     "digits": _fixed(MANY_DIGITS),
@@ -121,14 +144,15 @@ CURRENT: Final[Mapping[Fault, Words]] = {
     "depth": _fixed(TOO_DEEP),
     "empty name": _fixed("Empty attribute name"),
     "long name": _fixed(f"{INVALID}Attribute name is too large, must be less than 65536 bytes"),
-}  # fmt: skip
+}
 OLDER: Final[Mapping[Fault, Words]] = {
     **CURRENT,
     "duplicate strings": lambda sent: f"{INVALID}Input collection [{', '.join(sent)}] contains duplicates.",
     "duplicate numbers": _fixed("Input collection contains duplicates"),
     "duplicate binaries": lambda sent: (
-        f"{INVALID}Input collection [{', '.join(sorted(sent, key=_signed_bytes))}]of type BS contains duplicates."
+        f"{INVALID}Input collection [{', '.join(sorted(sent, key=_signed_bytes))}]of type BS "
+        f"contains duplicates."
     ),
     "no number": _older_number,
     "overflow": _older_overflow,
-}  # fmt: skip
+}

@@ -1,1 +1,3 @@
-"""What can be asked of a state store and its streams: progress, stories, gaps, letters, leases, projections. Nothing here knows an engine, a socket or a command."""
+"""What can be asked of a state store and its streams: progress, stories, gaps, letters, leases, projections.
+Nothing here knows an engine, a socket or a command.
+"""

@@ -1,7 +1,8 @@
 """What people did, as the audit's rows say.
 
-Rules of this file: it only reads; server/audit.py writes. A row's number is its place, and the newest is found without reading those before it: 10,000 are kept. It
-stands alone, with one caller in the verbs and one beside it, so that no view writes.
+Rules of this file: it only reads; server/audit.py writes. A row's number is its place, and the newest is
+found without reading those before it: 10,000 are kept. It stands alone, with one caller in the verbs and one
+beside it, so that no view writes.
 """
 
 from collections.abc import Mapping
@@ -48,7 +49,9 @@ async def audit(state: StateStore, last: int) -> list[dict[str, Any]]:
 
 
 def read_audit(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row tells. Shape: `outcome` is None where nobody knows it: format 1 did not say. Raises: StoreError when its format is not known."""
+    """What a row tells. Shape: `outcome` is None where nobody knows it: format 1 did not say. Raises:
+    StoreError when its format is not known.
+    """
     row = readable(fields, "audit", AUDIT.format)
     told = {name: row[name] for name in ("number", "at_ms", "verb", "arguments", "by")}
     outcome = row.get("outcome", BEGUN)

@@ -1,8 +1,9 @@
 """What handlers never saw: ranges of a stream that were trimmed before their reader came to them.
 
-Rules of this file: read from rows alone, so that the answer is the same beside a server and without one. A gap has a row of its own, and stands in lag,
-readiness and metrics until somebody acknowledges it; gaps of versions before that are read from the ledgers. Called by the `gaps` verbs, `status`, metrics and the
-test world.
+Rules of this file: read from rows alone, so that the answer is the same beside a server and without one. A
+gap has a row of its own, and stands in lag, readiness and metrics until somebody acknowledges it; gaps of
+versions before that are read from the ledgers. Called by the `gaps` verbs, `status`, metrics and the test
+world.
 """
 
 from typing import Any
@@ -43,7 +44,9 @@ async def open_gaps(state: StateStore, mapping: MappingName) -> list[Gap]:
 
 
 def gap_age_ms(reading: Reading, open_ones: list[Gap]) -> int | None:
-    """How old the oldest change that was lost in one of these gaps is at least: it was trimmed. None: there is no gap."""
+    """How old the oldest change that was lost in one of these gaps is at least: it was trimmed. None: there
+    is no gap.
+    """
     now_ms = reading.clock.now().wall_ms
     ages = [now_ms - gap.until_ms if gap.until_ms else 0 for gap in open_ones]
     return max((max(age, reading.retention_ms) for age in ages), default=None)

@@ -1,7 +1,8 @@
 """Who reads which shard, as the lease rows say.
 
-Rules of this file: it only reads; whether a lease has expired is for its observers, by their own clocks. Called by `status`, which says of each shard who reads it;
-it stands alone because a fleet's members and hand-overs are told beside it.
+Rules of this file: it only reads; whether a lease has expired is for its observers, by their own clocks.
+Called by `status`, which says of each shard who reads it; it stands alone because a fleet's members and
+hand-overs are told beside it.
 """
 
 from tailrace.leases.lease import Lease, read_lease

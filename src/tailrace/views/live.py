@@ -1,7 +1,7 @@
 """What a worker in this process knows beside what is durable.
 
-Rules of this file: it imports nothing that runs, because the start of a server is measured and every server has it. Called by `control`, whose workers are such ones, and
-by the views that lay it over rows.
+Rules of this file: it imports nothing that runs, because the start of a server is measured and every server
+has it. Called by `control`, whose workers are such ones, and by the views that lay it over rows.
 """
 
 from collections.abc import Mapping, Sequence

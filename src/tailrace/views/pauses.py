@@ -1,7 +1,8 @@
 """Whether a handler is paused, and why.
 
-Rules of this file: it only reads. A handler is paused by a row that a person or its own guard wrote, or because it has paused by itself: its checkpoints say so, where
-nobody has let it go on. Called by `status`, `mapping ls`, `pause` and `resume`.
+Rules of this file: it only reads. A handler is paused by a row that a person or its own guard wrote, or
+because it has paused by itself: its checkpoints say so, where nobody has let it go on. Called by `status`,
+`mapping ls`, `pause` and `resume`.
 """
 
 from tailrace.leases.checkpoint import Reason, suspended_of
@@ -29,7 +30,8 @@ async def pause_reason(state: StateStore, app: str, handler: str) -> str | None:
     _, error, _, version = min(reasons.values(), key=lambda reason: reason[2])
     of = f" (version {version} of its code)" if version else ""
     return (
-        f"no more of its keys can be parked, and the last ones tried all failed alike{of}: {first_line(error)}. One change a minute is tried; "
+        f"no more of its keys can be parked, and the last ones tried all failed alike{of}: "
+        f"{first_line(error)}. One change a minute is tried; "
         "another version of its code goes on by itself and puts back what failed"
     )
 

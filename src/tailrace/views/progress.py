@@ -1,7 +1,7 @@
 """Which handlers there are, and what they came to.
 
-Rules of this file: a handler is known once it has saved a checkpoint, was declared, or a worker runs it. Where it stands is runtime/watermark.py's. Called by
-the other views and by every verb that names a handler.
+Rules of this file: a handler is known once it has saved a checkpoint, was declared, or a worker runs it.
+Where it stands is runtime/watermark.py's. Called by the other views and by every verb that names a handler.
 """
 
 from collections.abc import Iterable
@@ -46,14 +46,18 @@ def _sorted(mappings: Iterable[MappingName]) -> list[MappingName]:
 
 
 async def ledgers(state: StateStore, mapping: MappingName) -> dict[tuple[str, str], Ledger]:
-    """Every ledger of a handler, by stream label and shard id; (EARLIER, EARLIER) is that of forgotten shards."""
+    """Every ledger of a handler, by stream label and shard id; (EARLIER, EARLIER) is that of forgotten
+    shards.
+    """
     checkpoints = [row async for row in rows(state, CHECKPOINT.prefix(mapping.app, mapping.handler))]
     older = [row async for row in rows(state, LEDGER.prefix(mapping.app, mapping.handler))]
     return ledgers_of(checkpoints, older)
 
 
 async def totals(state: StateStore, mapping: MappingName) -> dict[str, int]:
-    """What came to which end in all shards of all streams, since the data directory exists: counts by outcome."""
+    """What came to which end in all shards of all streams, since the data directory exists: counts by
+    outcome.
+    """
     settled = dict.fromkeys(OUTCOMES, 0)
     for ledger in (await ledgers(state, mapping)).values():
         for outcome, count in ledger.totals.items():

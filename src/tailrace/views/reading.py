@@ -1,7 +1,8 @@
 """What views read: a state store, the streams, a clock, and what a worker that runs here knows beside them.
 
-Rules of this file: no view is here, only what all of them are given. Everything durable is read through the ports; a worker in this process may be laid over
-it, and where there is none a view says None for what only a worker knows. Made by `control.Subject`, the command line and the test world.
+Rules of this file: no view is here, only what all of them are given. Everything durable is read through the
+ports; a worker in this process may be laid over it, and where there is none a view says None for what only a
+worker knows. Made by `control.Subject`, the command line and the test world.
 """
 
 from collections.abc import Iterator

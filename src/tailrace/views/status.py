@@ -1,6 +1,7 @@
 """How far every handler is: its lag, what it settled, its shards, and what fails now.
 
-Rules of this file: values that are JSON, in the units of their names. Called by the `status` verb and, in numbers, by what `/metrics` and `/ready` gather.
+Rules of this file: values that are JSON, in the units of their names. Called by the `status` verb and, in
+numbers, by what `/metrics` and `/ready` gather.
 """
 
 from collections.abc import Sequence
@@ -86,15 +87,21 @@ def shard_value(place: Position, seen: "Status | None", lease: Lease | None, now
 
 
 def failing_value(seen: "Status | None") -> dict[str, Any] | None:
-    """What fails now in one shard and is tried again: the last error, of which change, and since when something does. None: nothing, or it does not run."""
+    """What fails now in one shard and is tried again: the last error, of which change, and since when
+    something does. None: nothing, or it does not run.
+    """
     trouble = None if seen is None or seen.attempts is None else seen.attempts.trouble
     if trouble is None:
         return None
     last = trouble.last
     return {
-        "error": last.failure.error, "event_id": event_id(last.record), "attempts": last.attempts, "last_ms": last.last_ms,
-        "since_ms": trouble.since_ms, "changes": trouble.changes,
-    }  # fmt: skip
+        "error": last.failure.error,
+        "event_id": event_id(last.record),
+        "attempts": last.attempts,
+        "last_ms": last.last_ms,
+        "since_ms": trouble.since_ms,
+        "changes": trouble.changes,
+    }
 
 
 def failing_together(shards: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -109,13 +116,17 @@ def failing_together(shards: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def aws_metrics(live: Live | None, handler: str) -> dict[str, int] | None:
-    """What AWS's metrics would say of a handler since the start, by their names and in their units; None when it does not run here."""
+    """What AWS's metrics would say of a handler since the start, by their names and in their units; None when
+    it does not run here.
+    """
     sink = sink_of(live, handler)
     return None if sink is None else {each.name: getattr(sink.tally, each.member) for each in AWS_METRICS}
 
 
 def threads_value(live: Live | None, handler: str) -> dict[str, int] | None:
-    """The threads in which what blocks of a handler runs: busy ones, the most there may be, calls that wait; None when it does not run here."""
+    """The threads in which what blocks of a handler runs: busy ones, the most there may be, calls that wait;
+    None when it does not run here.
+    """
     sink = sink_of(live, handler)
     return None if sink is None else pool_value(sink.threads)
 
@@ -126,7 +137,9 @@ def pool_value(threads: "Threads") -> dict[str, int]:
 
 
 def windows_value(live: Live | None, handler: str) -> dict[str, Any] | None:
-    """Panes with something still to tell, changes that came too late for any, and what fails when they are told; None without windows, or when it does not run."""
+    """Panes with something still to tell, changes that came too late for any, and what fails when they are
+    told; None without windows, or when it does not run.
+    """
     windows = windows_of(live, handler)
     if windows is None:
         return None

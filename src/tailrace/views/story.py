@@ -1,8 +1,10 @@
-"""The story of one change, or of the last changes of one item: where it was written, and what every handler of its table made of it.
+"""The story of one change, or of the last changes of one item: where it was written, and what every handler
+of its table made of it.
 
-Rules of this file: it only reads what is durable: the log, what was saved from its trim, checkpoints, the ledger and dead letters, so the story is the same beside a server
-and without one; what the handler has at this moment, and what failed and is tried again, a worker adds. A long log is read in slices, and the loop is given back between them.
-Called by the `why` and `explain` verbs.
+Rules of this file: it only reads what is durable: the log, what was saved from its trim, checkpoints, the
+ledger and dead letters, so the story is the same beside a server and without one; what the handler has at
+this moment, and what failed and is tried again, a worker adds. A long log is read in slices, and the loop is
+given back between them. Called by the `why` and `explain` verbs.
 """
 
 import asyncio
@@ -52,7 +54,7 @@ class Found(Struct, frozen=True):
     shard: Shard
 
 
-# ---- finding -----------------------------------------------------------------------------------------------------
+# ---- finding -----------------------------------------------------------------------------------------------
 
 
 async def find_event(reading: Reading, wanted: str) -> Found:
@@ -93,7 +95,9 @@ async def last_changes(
 
 
 async def changes_of(reading: Reading, table: str, key: bytes, partition: int) -> AsyncIterator[Found]:
-    """Every change of an item that is kept, the oldest first: what the stream has forgotten, where it was saved, then the stream."""
+    """Every change of an item that is kept, the oldest first: what the stream has forgotten, where it was
+    saved, then the stream.
+    """
     state, log = reading.state, reading.log
     saved = [one async for _, one in all_saved(state, table) if one.shard.may_have(partition)]
     shards = {(label, shard.shard_id): shard async for _, label, shard in all_shards(log, table)}
@@ -151,7 +155,7 @@ async def found_letter(log: LogReader, letter: DeadLetter) -> Found:
     return Found(letter.record, "a stream that is gone", "", Shard(letter.shard_id, 0))
 
 
-# ---- what was saved from the trim ---------------------------------------------------------------------------------
+# ---- what was saved from the trim --------------------------------------------------------------------------
 
 
 async def all_saved(
@@ -190,7 +194,7 @@ async def saved_before(
     )
 
 
-# ---- telling -----------------------------------------------------------------------------------------------------
+# ---- telling -----------------------------------------------------------------------------------------------
 
 
 async def story(reading: Reading, found: Found) -> dict[str, Any]:
@@ -209,7 +213,9 @@ async def story(reading: Reading, found: Found) -> dict[str, Any]:
 
 
 async def _follows(state: StateStore, log: LogReader, mapping: MappingName, label: str) -> bool:
-    """Whether a handler is given the changes of this stream: a mapping of Lambda's API only those of its own."""
+    """Whether a handler is given the changes of this stream: a mapping of Lambda's API only those of its
+    own.
+    """
     if mapping.app != LAMBDA_APP or not label:
         return True
     return any(stream.label == label for stream in await followed(state, log, mapping))
@@ -256,7 +262,9 @@ async def chapter(reading: Reading, mapping: MappingName, found: Found) -> dict[
 
 
 async def _is_in_a_gap(state: StateStore, mapping: MappingName, record: ChangeRecord, shard_id: str) -> bool:
-    """Whether a change was trimmed before its handler came to it: a gap stands in its row when the ledger has no room for it any more."""
+    """Whether a change was trimmed before its handler came to it: a gap stands in its row when the ledger has
+    no room for it any more.
+    """
     return any(
         (gap.generation, gap.shard_id) == (record.generation, shard_id)
         and gap.first <= record.sequence <= gap.last
@@ -265,7 +273,9 @@ async def _is_in_a_gap(state: StateStore, mapping: MappingName, record: ChangeRe
 
 
 def _at_this_moment(reading: Reading, mapping: MappingName, found: Found) -> dict[str, Any]:
-    """What only a worker knows of a change that is not settled: the handler has it now, or failed and will have it again."""
+    """What only a worker knows of a change that is not settled: the handler has it now, or failed and will
+    have it again.
+    """
     attempts = attempts_of(reading.live, mapping, found.shard.shard_id)
     if attempts is None:
         return {}
@@ -273,9 +283,13 @@ def _at_this_moment(reading: Reading, mapping: MappingName, found: Found) -> dic
     told: dict[str, Any] = {}
     if (failing := attempts.failing(found.record.sequence)) is not None:
         told = {
-            "state": "retrying", "attempts": failing.attempts, "error": failing.failure.error,
-            "traceback": failing.failure.traceback, "first_failure_ms": failing.since_ms, "last_failure_ms": failing.last_ms,
-        }  # fmt: skip
+            "state": "retrying",
+            "attempts": failing.attempts,
+            "error": failing.failure.error,
+            "traceback": failing.failure.traceback,
+            "first_failure_ms": failing.since_ms,
+            "last_failure_ms": failing.last_ms,
+        }
     if (work := attempts.at_work(found.record.sequence)) is not None:
         told |= {"state": "running", "running_ms": max(0, now_ms - work.since_ms)}
     return told

@@ -34,8 +34,8 @@ async def _never(_: str = "") -> None:
 class Crew(Struct, frozen=True):
     """Those who are there; a worker does without the others.
 
-    Shape:   `declared` is told when the app declares something else, `withdrawn` of each mapping that has ended because it is no longer declared, `ended`
-             when the worker has.
+    Shape:   `declared` is told when the app declares something else, `withdrawn` of each mapping that has
+             ended because it is no longer declared, `ended` when the worker has.
     """
 
     redriver: Redriver | None = None
@@ -48,7 +48,9 @@ class Crew(Struct, frozen=True):
 
     @property
     def services(self) -> Iterator[tuple[str, Service]]:
-        """Those that run as long as the worker does, by name; windows run in the threads of their handlers."""
+        """Those that run as long as the worker does, by name; windows run in the threads of their
+        handlers.
+        """
         if self.courier is not None:
             yield "courier", self.courier
         if self.projector is not None:

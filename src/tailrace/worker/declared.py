@@ -14,7 +14,9 @@ from tailrace.rows.kinds import MAPPING
 
 
 async def check_declared(state: StateStore, app: App) -> set[str]:
-    """The ids of all mappings that were ever declared. Raises: SettingsError when one has no handler any more; StoreError."""
+    """The ids of all mappings that were ever declared. Raises: SettingsError when one has no handler any
+    more; StoreError.
+    """
     rows = await state.query(MAPPING.prefix(app.name))
     begun = {str(row.fields["id"]) for row in rows}
     known = {mapping.id for mapping in app.mappings}
@@ -29,7 +31,8 @@ async def check_declared(state: StateStore, app: App) -> set[str]:
         if projection and await state.get(served_key(app.name, projection)) is not None:
             raise SettingsError(
                 f"app {app.name!r} has rows of a projection {projection!r} that it no longer declares",
-                hint=f"tailrace projection drop {projection}, or declare it again under its old name, id={projection!r}",
+                hint=f"tailrace projection drop {projection}, or declare it again under its old name, "
+                f"id={projection!r}",
             )
         new = [
             each.id
@@ -38,7 +41,8 @@ async def check_declared(state: StateStore, app: App) -> set[str]:
         ]
         to = new[0] if len(new) == 1 else "NEW_NAME"
         raise SettingsError(
-            f"app {app.name!r} has checkpoints of a handler {name!r} that it no longer declares: what it has not handled "
+            f"app {app.name!r} has checkpoints of a handler {name!r} that it no longer declares: "
+            f"what it has not handled "
             "would be forgotten",
             hint=f"if it has another name now: tailrace mapping rename {name} {to}, or id={name!r}; "
             f"if it was deleted: tailrace mapping drop {name}",

@@ -39,7 +39,8 @@ async def end_within(work: Coroutine[Any, Any, object], seconds: float) -> bool:
 async def end_worker(
     worker: "Worker", working: "asyncio.Task[None]", seconds: float, why: str | None = None
 ) -> list[str]:
-    """Drain a worker. Returns: what was left, in words; nothing when all of it ended. Raises: what the worker raises.
+    """Drain a worker. Returns: what was left, in words; nothing when all of it ended. Raises: what the worker
+    raises.
 
     Shape:   `why` says why nothing can be saved, None when it can.
     """

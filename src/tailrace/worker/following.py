@@ -24,11 +24,15 @@ from tailrace.runtime.evacuation import Followed
 from tailrace.runtime.reading import NumberedSource, SharedReads
 
 Begun: TypeAlias = tuple[str, str, str]
-"""A mapping's id, and the shard that it has begun: the label of the stream, for ids may repeat, and the id."""
+"""A mapping's id, and the shard that it has begun: the label of the stream, for ids may repeat, and the
+id.
+"""
 
 
 class FollowedTable(Struct):
-    """A table's source (or one stream's of it), and which of its shards each mapping has begun or finished."""
+    """A table's source (or one stream's of it), and which of its shards each mapping has begun or
+    finished.
+    """
 
     name: str
     only_stream: str
@@ -60,7 +64,9 @@ class FollowedTable(Struct):
         return cls(table.name, table.only_stream, numbered, SharedReads(numbered, budget), [handler])
 
     def follows(self, handler: HandlerMapping, stream: StreamRef, shards: Sequence[Shard]) -> bool:
-        """Whether a mapping reads a stream: that of a deleted table only when it has read it before, or it would begin with items that are no more."""
+        """Whether a mapping reads a stream: that of a deleted table only when it has read it before, or it
+        would begin with items that are no more.
+        """
         return (
             not stream.is_of_deleted
             or self.known.get((handler.id, stream.label), False)
@@ -72,7 +78,9 @@ class FollowedTable(Struct):
         return any(each is handler for each in self.handlers)
 
     def before(self, handler: HandlerMapping, shard: Shard, known: Known) -> set[Begun]:
-        """What a mapping must have finished before it begins a shard: its parents, as far as they can still be read or it is still reading them."""
+        """What a mapping must have finished before it begins a shard: its parents, as far as they can still
+        be read or it is still reading them.
+        """
         parents = [(handler.id, shard.stream, parent) for parent in shard.parents]
         return {parent for parent in parents if known.get(parent[2]) is not None or parent in self.begun}
 
@@ -82,7 +90,9 @@ class FollowedTable(Struct):
         self.fresh.discard(begun[0])
 
     def readers(self, mapping_id: str, shard_id: str, partition: int) -> set[Begun] | None:
-        """Where a mapping may be at later changes of an item that had one in this shard; None: that is not known now."""
+        """Where a mapping may be at later changes of an item that had one in this shard; None: that is not
+        known now.
+        """
         if mapping_id not in self.fresh or mapping_id not in self.there:
             return None
         streams = [shards for _, shards in self.there[mapping_id]]
@@ -98,11 +108,14 @@ class FollowedTable(Struct):
         return [handler.id for handler in self.handlers]
 
     async def followed(self) -> Followed:
-        """Every stream of the table that can be read, with its shards, the oldest first. Raises: SourceError."""
+        """Every stream of the table that can be read, with its shards, the oldest first. Raises:
+        SourceError.
+        """
         present: list[StreamRef] = []
         with suppress(SourceError):  # it is off, or not there yet
             present = [await self.source.stream()]
-        # Asked for after the present one: what ends between the two is among these, and nothing newer without it.
+        # Asked for after the present one: what ends between the two is among these, and nothing newer without
+        # it.
         earlier = [
             each for each in await self.source.earlier() if each.arn not in {one.arn for one in present}
         ]
@@ -153,7 +166,9 @@ class FollowedTable(Struct):
                     self.known[place] = bool(rows)
 
     def forget(self, followed: Followed) -> None:
-        """What has vanished and is finished need not be remembered; a driver that still runs has not finished."""
+        """What has vanished and is finished need not be remembered; a driver that still runs has not
+        finished.
+        """
         present = {shard.place for _, shards in followed for shard in shards}
         gone = {begun for begun in self.finished if begun[1:] not in present}
         self.begun -= gone

@@ -44,7 +44,8 @@ Followed = Sequence[tuple[StreamRef, Sequence[Shard]]]
 
 
 async def forget_shards(state: StateStore, app: str, mapping_id: str, followed: Followed) -> int:
-    """Remove the rows of one mapping that nothing needs; `followed` are all readable shards. Returns: how many checkpoints.
+    """Remove the rows of one mapping that nothing needs; `followed` are all readable shards. Returns: how
+    many checkpoints.
 
     Raises:  StoreError, StateConflict when another worker did the same.
     """
@@ -74,7 +75,9 @@ def _roots(present: dict[str, Shard]) -> dict[str, Shard]:
 def _is_needed(
     row: StateRow, missing: Iterable[Shard], named: Mapping[tuple[str, str], Named | None]
 ) -> bool:
-    """Whether a shard that the mapping has not begun may ask what this row says: it is a parent's, or of its parents nothing is known."""
+    """Whether a shard that the mapping has not begun may ask what this row says: it is a parent's, or of its
+    parents nothing is known.
+    """
     for shard in missing:
         if overlaps(hashes_of(row.fields), shard.hash_range or EVERY_HASH):
             parents = [(shard.stream, parent) for parent in shard.parents]

@@ -37,7 +37,9 @@ Held: TypeAlias = tuple[str, str]
 
 
 def renew_lease(lease: Lease) -> Steps[Lease | None]:
-    """Say that its owner lives. Returns: the lease as it is now; None: somebody else has taken it. Raises: StoreError."""
+    """Say that its owner lives. Returns: the lease as it is now; None: somebody else has taken it. Raises:
+    StoreError.
+    """
     renewed, write = renew(lease)
     try:
         yield Transact((write,))
@@ -55,9 +57,15 @@ class Leasing:
     """The leases of one worker. Shape: `lost` is told the shard whose lease somebody else has taken."""
 
     def __init__(
-        self, app: str, state: StateStore, clock: Clock, owner: Owner, renewal_ms: int, lost: Callable[[Held], None],
+        self,
+        app: str,
+        state: StateStore,
+        clock: Clock,
+        owner: Owner,
+        renewal_ms: int,
+        lost: Callable[[Held], None],
         reached: PointReached,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.held: dict[Held, Lease] = {}
         self._app = app
         self._state = state
@@ -73,7 +81,8 @@ class Leasing:
         """By their keys."""
 
     async def of(self, stream: StreamRef, shard: Shard, places: Sequence[MappingShard]) -> Lease:
-        """The lease of a shard, taken when it is not held yet and its owner has left it or lives no more; then every checkpoint of these places is stamped.
+        """The lease of a shard, taken when it is not held yet and its owner has left it or lives no more;
+        then every checkpoint of these places is stamped.
 
         Raises:  LeaseHeld, LeaseLost, StateConflict, StoreError.
         """
@@ -90,7 +99,9 @@ class Leasing:
         return lease
 
     def _may_take(self, place: Held, fields: Mapping[str, Any]) -> bool:
-        """Whether the owner of a lease has left it, or has not renewed it for so long by this worker's own clock."""
+        """Whether the owner of a lease has left it, or has not renewed it for so long by this worker's own
+        clock.
+        """
         if is_left_by(fields, self._owner):
             return True
         now_ms = self._clock.now().monotonic_ms
@@ -98,14 +109,18 @@ class Leasing:
         return sighted.has_expired(now_ms, self._duration_ms)
 
     def lose(self, place: Held, epoch: int | None = None) -> None:
-        """A lease (of that epoch, if it is said) is another's by now: whoever reads the shard is told, and it may be taken again when it is left or expired."""
+        """A lease (of that epoch, if it is said) is another's by now: whoever reads the shard is told, and it
+        may be taken again when it is left or expired.
+        """
         held = self.held.get(place)
         if held is not None and epoch in (None, held.epoch):
             del self.held[place]
             self._lost(place)
 
     def stamped(self, place: MappingShard, epoch: int) -> CheckpointRow | None:
-        """The checkpoint that was stamped here when the lease was taken, once; None: it is to be stamped now."""
+        """The checkpoint that was stamped here when the lease was taken, once; None: it is to be stamped
+        now.
+        """
         row = self._stamped.pop(place.checkpoint_key, None)
         return row if row is not None and row.epoch == epoch else None
 
@@ -131,7 +146,8 @@ class Leasing:
         except PortError:
             return  # the store is failing: checkpoints say so, and the next round tries again
         if place not in self.held:
-            return  # its shard was finished meanwhile, and the lease given back: there is nothing to keep or to lose
+            # its shard was finished meanwhile, and the lease given back: there is nothing to keep or to lose
+            return
         if renewed is None:
             self.lose(place, lease.epoch)
         else:
@@ -147,7 +163,9 @@ class Leasing:
             del self.held[place]
 
     async def forget(self, present: Sequence[tuple[StreamRef, Sequence[Shard]]]) -> None:
-        """Remove leases of shards of these streams that have vanished, and that nobody holds. Raises: StoreError."""
+        """Remove leases of shards of these streams that have vanished, and that nobody holds. Raises:
+        StoreError.
+        """
         known = {
             lease_key(self._app, stream.label, shard.shard_id)
             for stream, shards in present

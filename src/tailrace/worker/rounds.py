@@ -22,7 +22,9 @@ LOG: Final = logging.getLogger("tailrace.handlers")
 ROUND_MS: Final = 900_000
 """How often it looks: a quarter of an hour, of two hours that there are."""
 AT_ONCE: Final = 8
-"""How many shards are looked at beside each other, so that those which have nothing do not keep the others waiting."""
+"""How many shards are looked at beside each other, so that those which have nothing do not keep the others
+waiting.
+"""
 
 Waiting: TypeAlias = tuple[Unfinished, Source]
 """A shard that a mapping is not done with, and where it is read."""
@@ -81,5 +83,7 @@ def _begins(unfinished: Unfinished) -> None:
     place = unfinished.place
     LOG.warning(
         "%s has not handled changes of %s that the stream is about to forget: they are kept until it goes on",
-        place.mapping_id, place.table, extra={"handler": place.mapping_id, "shard": place.shard_id, "hint": "tailrace status"},
-    )  # fmt: skip
+        place.mapping_id,
+        place.table,
+        extra={"handler": place.mapping_id, "shard": place.shard_id, "hint": "tailrace status"},
+    )

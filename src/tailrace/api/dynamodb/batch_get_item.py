@@ -1,9 +1,9 @@
 """BatchGetItem: read up to a hundred items of any tables.
 
-Behaviour:     absent items are left out; items come in the order of the keys; what would pass 16 MB in all, or 1 MB of one
-               partition, comes back under UnprocessedKeys and is charged when it is read; the first item is always read. A
-               table has one partition, with a stream one per open shard. Every read is consistent. A table that is named by
-               its ARN is answered under its ARN.
+Behaviour:     absent items are left out; items come in the order of the keys; what would pass 16 MB in all,
+               or 1 MB of one partition, comes back under UnprocessedKeys and is charged when it is read; the
+               first item is always read. A table has one partition, with a stream one per open shard. Every
+               read is consistent. A table that is named by its ARN is answered under its ARN.
 Limits:        100 keys, 16 MB, 1 MB a partition.
 Not emulated:  nothing.
 Source:        AWS API Reference, BatchGetItem; semantics §6.3, §6.5; aws-texts-2026 §2, §3.
@@ -28,7 +28,9 @@ from tailrace.values.wire import dump_item, read_item
 MOST_KEYS: Final = 100
 MOST_BYTES: Final = 16 * 1024 * 1024
 PARTITION_BYTES: Final = 1024 * 1024
-"""Of one partition in one call. Source: AWS API Reference, BatchGetItem ("more than 1MB per partition is requested")."""
+"""Of one partition in one call. Source: AWS API Reference, BatchGetItem ("more than 1MB per partition is
+requested").
+"""
 KEYS_AND_ATTRIBUTES: Final = DYNAMODB.model.structure("KeysAndAttributes")
 
 
@@ -71,8 +73,9 @@ def batch_get_item(engine: Engine, payload: Payload) -> Slices[bytes]:
 
 
 class Bound:
-    """What is left of so many bytes. Items are weighed only when their JSON, which is never lighter, would not fit; the first
-    one that does not fit closes it, so that what is answered is a beginning of what was asked for.
+    """What is left of so many bytes. Items are weighed only when their JSON, which is never lighter, would
+    not fit; the first one that does not fit closes it, so that what is answered is a beginning of what was
+    asked for.
     """
 
     def __init__(self, most_bytes: int) -> None:
@@ -102,7 +105,9 @@ class Room:
         self._partitions: dict[tuple[str, int], Bound] = {}
 
     def takes(self, partition: tuple[str, int], data: bytes) -> bool:
-        """Whether this item of a partition fits too. Units: the partition is a table and the number of a shard."""
+        """Whether this item of a partition fits too. Units: the partition is a table and the number of a
+        shard.
+        """
         bound = self._partitions.get(partition)
         if bound is None:
             bound = self._partitions[partition] = Bound(PARTITION_BYTES)

@@ -1,7 +1,7 @@
 """BatchWriteItem: put and delete up to 25 items of any tables.
 
-Behaviour:     everything is checked before anything is written; then each write stands alone and leaves its own record;
-               nothing is ever left unprocessed.
+Behaviour:     everything is checked before anything is written; then each write stands alone and leaves its
+               own record; nothing is ever left unprocessed.
 Limits:        25 requests, 16 MB, 400 KB an item.
 Not emulated:  nothing.
 Source:        AWS API Reference, BatchWriteItem; semantics §6.3, §6.5; aws-texts-2026 §2, §3.

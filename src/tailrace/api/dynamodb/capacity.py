@@ -1,8 +1,8 @@
 """What a request would have cost on AWS: the answer to `ReturnConsumedCapacity`.
 
-Rules of this file: pure arithmetic over item sizes; computed only when asked for, so the usual request pays nothing. What
-an index cost is told apart, and only where it cost something. Source: semantics §6.7. Used by the files under
-`api.dynamodb`.
+Rules of this file: pure arithmetic over item sizes; computed only when asked for, so the usual request pays
+nothing. What an index cost is told apart, and only where it cost something. Source: semantics §6.7. Used by
+the files under `api.dynamodb`.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,8 @@
 """ItemCollectionMetrics: how large the item collections are that a request wrote to.
 
-Rules of this file: only tables with local indexes have item collections; others answer without the member. An estimate is
-the pair of whole gigabytes around the weight. Used by the writing operations. Source: semantics §6.3, §6.7.
+Rules of this file: only tables with local indexes have item collections; others answer without the member. An
+estimate is the pair of whole gigabytes around the weight. Used by the writing operations. Source: semantics
+§6.3, §6.7.
 """
 
 from collections.abc import Iterable

@@ -1,10 +1,11 @@
 """CreateTable: a table and, if asked for, its stream.
 
 Behaviour:     answers CREATING; the next DescribeTable says ACTIVE (with --aws-delays after AWS's time).
-Limits:        names 3–255 of `[a-zA-Z0-9_.-]`; one or two key attributes; 20 global indexes with up to four HASH and four
-               RANGE attributes, 5 local ones, 100 projected non-key attributes.
-Not emulated:  VectorIndexes, GlobalTableSourceArn, GlobalTableSettingsReplicationMode. Encryption, warm throughput and limits
-               on demand are kept and told, and change nothing; a policy is never enforced.
+Limits:        names 3–255 of `[a-zA-Z0-9_.-]`; one or two key attributes; 20 global indexes with up to four
+               HASH and four RANGE attributes, 5 local ones, 100 projected non-key attributes.
+Not emulated:  VectorIndexes, GlobalTableSourceArn, GlobalTableSettingsReplicationMode. Encryption, warm
+               throughput and limits on demand are kept and told, and change nothing; a policy is never
+               enforced.
 Source:        AWS API Reference, CreateTable; semantics §1.2, §6.11.
 """
 

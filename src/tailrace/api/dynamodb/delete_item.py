@@ -1,12 +1,13 @@
 """DeleteItem: remove an item.
 
-Behaviour:     deleting an absent item succeeds and leaves no record; a condition is judged on the stored item.
+Behaviour:     deleting an absent item succeeds and leaves no record; a condition is judged on the stored
+               item.
 Limits:        ReturnValues NONE or ALL_OLD.
 Not emulated:  nothing.
 Source:        AWS API Reference, DeleteItem; semantics §6.5, §6.8; aws-texts-2026 §1, §2.
 """
 
-from tailrace.api.dynamodb.parameters import (  # fmt: skip
+from tailrace.api.dynamodb.parameters import (
     old_or_nothing,
     read_condition,
     read_placeholders,

@@ -1,7 +1,7 @@
 """DeleteTable: a table with all its items.
 
-Behaviour:     answers DELETING; the table is gone for the next request, its rows go in slices later. Its stream stays
-               readable until the records are 24 hours old.
+Behaviour:     answers DELETING; the table is gone for the next request, its rows go in slices later. Its
+               stream stays readable until the records are 24 hours old.
 Limits:        none.
 Not emulated:  nothing.
 Source:        AWS API Reference, DeleteTable; semantics §1.2, §6.11.

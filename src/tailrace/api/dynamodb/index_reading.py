@@ -1,7 +1,7 @@
 """What Query and Scan take for an index: its name, how consistent, and which attributes.
 
-Rules of this file: it reads members whose types and constraints are checked; every refusal is AWS's text. Used by the Query
-and Scan operations. Source: semantics §6.6.
+Rules of this file: it reads members whose types and constraints are checked; every refusal is AWS's text.
+Used by the Query and Scan operations. Source: semantics §6.6.
 """
 
 from tailrace.api.wire import Payload
@@ -27,13 +27,16 @@ def read_index(engine: Engine, payload: Payload) -> Index | None:
 def fetches_items(
     payload: Payload, index: Index, projection: Projection | None, condition: Condition | None
 ) -> bool:
-    """Whether a local index must fetch items from its table. Raises: ApiError for what an index does not hold."""
+    """Whether a local index must fetch items from its table. Raises: ApiError for what an index does not
+    hold.
+    """
     if index.projected is None:
         return False
     if payload.get("Select") == "ALL_ATTRIBUTES":
         if not index.is_local:
             raise validation_error(
-                f"{INVALID}Select type ALL_ATTRIBUTES is not supported for global secondary index {index.name} "
+                f"{INVALID}Select type ALL_ATTRIBUTES is not supported for global secondary index "
+                f"{index.name} "
                 "because its projection type is not ALL"
             )
         return True
@@ -49,6 +52,7 @@ def fetches_items(
     missing = [name for name in filtered if name not in index.projected]
     if missing:
         raise validation_error(
-            f"{INVALID}Secondary index {index.name} does not project one or more filter attributes: [{', '.join(missing)}]"
+            f"{INVALID}Secondary index {index.name} does not project one or more filter attributes: "
+            f"[{', '.join(missing)}]"
         )
     return False

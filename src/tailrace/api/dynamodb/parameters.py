@@ -1,6 +1,8 @@
-"""What several operations take in the same way: expressions with their placeholders, return values, selections.
+"""What several operations take in the same way: expressions with their placeholders, return values,
+selections.
 
-Rules of this file: it reads members whose types and constraints are checked; every refusal is AWS's text, in AWS's order.
+Rules of this file: it reads members whose types and constraints are checked; every refusal is AWS's text, in
+AWS's order.
 Source: semantics §6.4 (around expressions), §6.6, §6.8. Used by the files under `api.dynamodb`.
 """
 
@@ -37,7 +39,8 @@ SAID_BARE: Final = NUMERIC | DUPLICATES | {"empty number set"}
 
 
 def read_placeholders(payload: Payload, *expressions: str, any_depth: bool = False) -> Placeholders:
-    """`ExpressionAttributeNames` and `…Values` of a request that may hold these expressions. Raises: ApiError.
+    """`ExpressionAttributeNames` and `…Values` of a request that may hold these expressions. Raises:
+    ApiError.
 
     Shape:   `any_depth` is for transactions, which judge how deep a value is only when it is stored.
     """
@@ -138,7 +141,9 @@ def read_condition(payload: Payload, placeholders: Placeholders) -> Condition | 
 
 
 def read_filter(payload: Payload, placeholders: Placeholders, legacy: str) -> Condition | None:
-    """The filter of a Query or Scan, if there is one; `legacy` is QueryFilter or ScanFilter. Raises: ApiError."""
+    """The filter of a Query or Scan, if there is one; `legacy` is QueryFilter or ScanFilter. Raises:
+    ApiError.
+    """
     text = payload.get("FilterExpression")
     if text is not None:
         return parse_condition(text, placeholders, kind="FilterExpression")
@@ -192,7 +197,9 @@ def old_or_nothing(payload: Payload) -> bool:
 def written(
     engine: Engine, payload: Payload, mutation: Mutation, attributes: Item | None
 ) -> Mapping[str, Any] | bytes:
-    """The answer to a write: attributes where there are some, capacity and collection metrics where they are wanted."""
+    """The answer to a write: attributes where there are some, capacity and collection metrics where they are
+    wanted.
+    """
     measured = "ReturnConsumedCapacity" in payload or "ReturnItemCollectionMetrics" in payload
     if not attributes and not measured:
         return b"{}"
@@ -219,7 +226,9 @@ def write_slowly(
 
 
 def counts_only(payload: Payload) -> bool:
-    """Whether `Select` asks for a count. Raises: ApiError where it contradicts the projection. Source: semantics §6.6."""
+    """Whether `Select` asks for a count. Raises: ApiError where it contradicts the projection. Source:
+    semantics §6.6.
+    """
     select = payload.get("Select")
     if select is None:
         return False
@@ -229,7 +238,8 @@ def counts_only(payload: Payload) -> bool:
     if select == "SPECIFIC_ATTRIBUTES":
         if not projecting:
             raise validation_error(
-                "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
+                "Must specify the AttributesToGet or ProjectionExpression when choosing to get "
+                "SPECIFIC_ATTRIBUTES"
             )
         return False
     if projecting:

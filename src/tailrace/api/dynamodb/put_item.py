@@ -1,12 +1,13 @@
 """PutItem: replace an item, or create it.
 
-Behaviour:     the whole item is replaced; a condition is judged on the stored item; an equal item leaves no record.
+Behaviour:     the whole item is replaced; a condition is judged on the stored item; an equal item leaves no
+               record.
 Limits:        item 400 KB, nesting 32, key sizes; ReturnValues NONE or ALL_OLD.
 Not emulated:  nothing.
 Source:        AWS API Reference, PutItem; semantics §6.5, §6.8; aws-texts-2026 §1, §2.
 """
 
-from tailrace.api.dynamodb.parameters import (  # fmt: skip
+from tailrace.api.dynamodb.parameters import (
     old_or_nothing,
     read_condition,
     read_placeholders,

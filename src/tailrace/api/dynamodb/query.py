@@ -1,8 +1,9 @@
 """Query: the items of one partition of a table or an index, in the order of the sort key.
 
-Behaviour:     a page ends at Limit evaluated items or 1 MB before the filter; LastEvaluatedKey is answered even if
-               nothing follows; every read is consistent, of an index too. Entries of equal index keys come in the order of
-               their items' keys. A local index fetches what it does not project from the table.
+Behaviour:     a page ends at Limit evaluated items or 1 MB before the filter; LastEvaluatedKey is answered
+               even if nothing follows; every read is consistent, of an index too. Entries of equal index keys
+               come in the order of their items' keys. A local index fetches what it does not project from the
+               table.
 Limits:        1 MB a page; expression 4 KB.
 Not emulated:  nothing.
 Source:        AWS API Reference, Query; semantics §6.6.

@@ -1,8 +1,8 @@
 """Scan: every item of a table or an index, page by page, whole or in segments.
 
-Behaviour:     in the order of the partition keys' hashes; a page ends at Limit evaluated items or 1 MB before the filter;
-               every read is consistent, of an index too. A segment is an equal part of the hash space; a local index has
-               the segments of its table.
+Behaviour:     in the order of the partition keys' hashes; a page ends at Limit evaluated items or 1 MB before
+               the filter; every read is consistent, of an index too. A segment is an equal part of the hash
+               space; a local index has the segments of its table.
 Limits:        1 MB a page; expression 4 KB; 1,000,000 segments.
 Not emulated:  nothing.
 Source:        AWS API Reference, Scan; semantics §6.6.
@@ -56,16 +56,20 @@ def scan(engine: Engine, payload: Payload) -> Result:
 
 
 def read_segment(segment: int | None, total: int | None) -> tuple[int, int] | None:
-    """Which part of the hash space, if not all: both or neither, and a segment that exists. Raises: ApiError. Source: semantics §6.6."""
+    """Which part of the hash space, if not all: both or neither, and a segment that exists. Raises: ApiError.
+    Source: semantics §6.6.
+    """
     if segment is None and total is None:
         return None
     if total is None:
         raise validation_error(
-            "The TotalSegments parameter is required but was not present in the request when Segment parameter is present"
+            "The TotalSegments parameter is required but was not present in the request when Segment "
+            "parameter is present"
         )
     if segment is None:
         raise validation_error(
-            "The Segment parameter is required but was not present in the request when parameter TotalSegments is present"
+            "The Segment parameter is required but was not present in the request when parameter "
+            "TotalSegments is present"
         )
     if segment >= total:
         raise validation_error(

@@ -3,7 +3,8 @@
 Behaviour:     one answer a key, in order, `{}` for an absent item and for one of which the projection
                shows nothing; a key that does not fit its table cancels with reasons.
 Limits:        100 items, 4 MB of items, one action an item.
-Not emulated:  TransactionConflict: requests run one after the other, so no other transaction is ever under way.
+Not emulated:  TransactionConflict: requests run one after the other, so no other transaction is ever under
+               way.
 Source:        AWS API Reference, TransactGetItems; semantics §6.7, §6.9.
 """
 

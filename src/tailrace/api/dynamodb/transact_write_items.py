@@ -1,12 +1,14 @@
 """TransactWriteItems: up to a hundred conditional writes and checks, all of them or none.
 
-Behaviour:     all conditions are judged on the items before the transaction, and all that fail are told; every changed
-               item leaves its own record. A ClientRequestToken stands for its request for ten minutes, also over a
-               restart: the same request again, compared by meaning, answers what reading the items would cost and writes
-               nothing; another one is IdempotentParameterMismatchException. A cancelled request may be tried again.
+Behaviour:     all conditions are judged on the items before the transaction, and all that fail are told;
+               every changed item leaves its own record. A ClientRequestToken stands for its request for ten
+               minutes, also over a restart: the same request again, compared by meaning, answers what reading
+               the items would cost and writes nothing; another one is IdempotentParameterMismatchException. A
+               cancelled request may be tried again.
 Limits:        100 actions, 4 MB of items, one action an item; token 1–36 characters; expression 4 KB.
-Not emulated:  TransactionConflict and TransactionConflictException of other writes: what they changed while a large one was
-               decided is judged again. TransactionInProgressException: the second request of a token waits for the first.
+Not emulated:  TransactionConflict and TransactionConflictException of other writes: what they changed while a
+               large one was decided is judged again. TransactionInProgressException: the second request of a
+               token waits for the first.
 Source:        AWS API Reference, TransactWriteItems; semantics §1.8, §6.7, §6.9.
 """
 
@@ -101,11 +103,12 @@ def _read_one(each: Payload) -> Operation:
 
 
 def request_digest(payload: Payload) -> str:
-    """What a request says, in canonical form: equal for requests that differ in the order of a map's members, in how a
-    number is written, or in a NONE that may as well be left out. The order of the actions counts.
+    """What a request says, in canonical form: equal for requests that differ in the order of a map's members,
+    in how a number is written, or in a NONE that may as well be left out. The order of the actions counts.
 
-    >>> request_digest({"TransactItems": [{"Put": {"Item": {"a": {"S": ""}, "b": {"S": ""}}}}]}) == request_digest(
-    ...     {"TransactItems": [{"Put": {"Item": {"b": {"S": ""}, "a": {"S": ""}}}}], "ReturnConsumedCapacity": "NONE"})
+    >>> one = {"TransactItems": [{"Put": {"Item": {"a": {"S": ""}, "b": {"S": ""}}}}]}
+    >>> other = {"TransactItems": [{"Put": {"Item": {"b": {"S": ""}, "a": {"S": ""}}}}]}
+    >>> request_digest(one) == request_digest({**other, "ReturnConsumedCapacity": "NONE"})
     True
     """
     said = {

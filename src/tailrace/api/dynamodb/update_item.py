@@ -1,14 +1,14 @@
 """UpdateItem: change attributes of an item, or create it.
 
-Behaviour:     all right-hand sides see the item before the update; without an expression the item is created if absent;
-               an update that changes nothing leaves no record. Returned attributes are whole, old or new, or only the
-               parts that the expression touches.
+Behaviour:     all right-hand sides see the item before the update; without an expression the item is created
+               if absent; an update that changes nothing leaves no record. Returned attributes are whole, old
+               or new, or only the parts that the expression touches.
 Limits:        item 400 KB; expression 4 KB.
 Not emulated:  nothing.
 Source:        AWS API Reference, UpdateItem; semantics §6.4, §6.8; aws-texts-2026 §1, §2.
 """
 
-from tailrace.api.dynamodb.parameters import (  # fmt: skip
+from tailrace.api.dynamodb.parameters import (
     read_condition,
     read_placeholders,
     wants_old_on_failure,

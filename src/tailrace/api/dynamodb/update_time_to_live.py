@@ -1,9 +1,10 @@
 """UpdateTimeToLive: let the service delete items whose time has come, or stop it.
 
-Behaviour:     works at once, also for the items that are there; what has expired is deleted within seconds, with a record whose
-               userIdentity is the service's. An item whose attribute was changed meanwhile stays.
-Limits:        one attribute a table; with --aws-delays ENABLING for a minute and one change an hour. What expired more than five
-               years ago, and what is no Number, stays.
+Behaviour:     works at once, also for the items that are there; what has expired is deleted within seconds,
+               with a record whose userIdentity is the service's. An item whose attribute was changed
+               meanwhile stays.
+Limits:        one attribute a table; with --aws-delays ENABLING for a minute and one change an hour. What
+               expired more than five years ago, and what is no Number, stays.
 Not emulated:  nothing.
 Source:        AWS API Reference, UpdateTimeToLive; semantics §1.8.
 """

@@ -1,6 +1,7 @@
 """AddPermission: let somebody invoke a function.
 
-Behaviour:     the statement is kept with the function, told by GetPolicy, and asked by nobody: every caller may invoke.
+Behaviour:     the statement is kept with the function, told by GetPolicy, and asked by nobody: every caller
+               may invoke.
 Limits:        20 KB for the whole policy.
 Not emulated:  versions and aliases, the check that a principal exists.
 Source:        AWS API Reference, AddPermission.
@@ -24,7 +25,8 @@ async def add_permission(service: LambdaService, payload: Payload) -> Members:
     if any(one["Sid"] == payload["StatementId"] for one in before):
         raise ApiError(
             "ResourceConflictException",
-            f"The statement id ({payload['StatementId']}) provided already exists. Please provide a new statement id, or "
+            f"The statement id ({payload['StatementId']}) provided already exists. Please provide a "
+            f"new statement id, or "
             "remove the existing statement.",
             status=409,
         )

@@ -1,7 +1,9 @@
-"""The configuration of a function as Lambda's API takes it and tells it: members, their bounds, and the document.
+"""The configuration of a function as Lambda's API takes it and tells it: members, their bounds, and the
+document.
 
-Rules of this file: values in, values out; what would need code or a network of AWS's is refused by its name, so that no setting is ignored in silence.
-Called by the operations. Source: AWS Lambda API Reference, CreateFunction, FunctionConfiguration.
+Rules of this file: values in, values out; what would need code or a network of AWS's is refused by its name,
+so that no setting is ignored in silence. Called by the operations. Source: AWS Lambda API Reference,
+CreateFunction, FunctionConfiguration.
 """
 
 import hashlib
@@ -18,15 +20,37 @@ from tailrace.errors import ApiError, SettingsError, invalid_parameter
 from tailrace.sinks.lambda_function import function_arn
 
 KEPT: Final = (
-    "Timeout", "MemorySize", "Environment", "Description", "Handler", "Role", "Runtime", "Architectures", "EphemeralStorage",
-    "TracingConfig", "PackageType",
-)  # fmt: skip
+    "Timeout",
+    "MemorySize",
+    "Environment",
+    "Description",
+    "Handler",
+    "Role",
+    "Runtime",
+    "Architectures",
+    "EphemeralStorage",
+    "TracingConfig",
+    "PackageType",
+)
 """What is kept and shown. Of it Timeout, MemorySize and Environment are carried out."""
 CREATED_WITH: Final = ("Publish", "PublishTo", "CodeSigningConfigArn", "TenancyConfig")
-NOT_EMULATED: Final = dict.fromkeys((
-    *CREATED_WITH, "VpcConfig", "DeadLetterConfig", "KMSKeyArn", "Layers", "FileSystemConfigs", "ImageConfig", "SnapStart",
-    "LoggingConfig", "CapacityProviderConfig", "DurableConfig", "RuntimeConfig", "AcceleratorConfig",
-))  # fmt: skip
+NOT_EMULATED: Final = dict.fromkeys(
+    (
+        *CREATED_WITH,
+        "VpcConfig",
+        "DeadLetterConfig",
+        "KMSKeyArn",
+        "Layers",
+        "FileSystemConfigs",
+        "ImageConfig",
+        "SnapStart",
+        "LoggingConfig",
+        "CapacityProviderConfig",
+        "DurableConfig",
+        "RuntimeConfig",
+        "AcceleratorConfig",
+    )
+)
 """What is refused where it says something; those of CREATED_WITH CreateFunction alone takes."""
 ENVIRONMENT_BYTES: Final = 4_096
 
@@ -48,10 +72,14 @@ def read_configuration(payload: Mapping[str, Any], before: Mapping[str, Any]) ->
 def _variables(given: Mapping[str, Any]) -> dict[str, str]:
     variables: dict[str, str] = given.get("Variables", {})
     reserved = sorted(RESERVED.intersection(variables))
-    unable = "Lambda was unable to configure your environment variables because the environment variables you have provided"
+    unable = (
+        "Lambda was unable to configure your environment variables because the environment variables you "
+        "have provided"
+    )
     if reserved:
         raise invalid_parameter(
-            f"{unable} contains reserved keys that are currently not supported for modification. Reserved keys used in this "
+            f"{unable} contains reserved keys that are currently not supported for modification. "
+            f"Reserved keys used in this "
             f"request: {', '.join(reserved)}"
         )
     measured = orjson.dumps(variables)
@@ -107,7 +135,8 @@ def check_revision(function: Function, given: object) -> None:
     if given is not None and given != revision(function):
         raise ApiError(
             "PreconditionFailedException",
-            "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the "
+            "The Revision Id provided does not match the latest Revision Id. Call the "
+            "GetFunction/GetAlias API to retrieve the "
             "latest Revision Id",
             status=412,
         )

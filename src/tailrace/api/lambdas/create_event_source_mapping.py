@@ -1,10 +1,14 @@
 """CreateEventSourceMapping: run a function for the changes of a table's stream.
 
-Behaviour:     answers 202 in the state Creating; the mapping is a row, and runs again after a restart. LATEST begins behind everything written before
-               the answer; other streams of the table are not read, whatever the position. KMSKeyArn and MetricsConfig are kept and shown: the row is not encrypted, and events are counted without being asked.
+Behaviour:     answers 202 in the state Creating; the mapping is a row, and runs again after a restart. LATEST
+               begins behind everything written before the answer; other streams of the table are not read,
+               whatever the position. KMSKeyArn and MetricsConfig are kept and shown: the row is not
+               encrypted, and events are counted without being asked.
 Limits:        semantics §2.1, §2.9; five filters; 50 tags.
-               A mapping follows its stream alone: when that is switched off, or its table deleted, it delivers what the stream still holds for 24 hours and nothing
-               of the stream that follows; LastProcessingResult says that the stream is disabled, later that it is not found (AWS documents no text for it).
+               A mapping follows its stream alone: when that is switched off, or its table deleted, it
+               delivers what the stream still holds for 24 hours and nothing of the stream that follows;
+               LastProcessingResult says that the stream is disabled, later that it is not found (AWS
+               documents no text for it).
 Not emulated:  sources other than DynamoDB streams, versions and aliases, permissions.
 Source:        AWS API Reference, CreateEventSourceMapping; semantics §2.1, §2.2.
 """
@@ -23,7 +27,10 @@ from tailrace.errors import ApiError, invalid_parameter
 from tailrace.ports import StreamRef
 from tailrace.streams.arns import parse_stream_arn
 
-NO_POSITION: Final = "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member must not be null."
+NO_POSITION: Final = (
+    "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: "
+    "Member must not be null."
+)
 """Said behind the front end: other sources need none."""
 
 
@@ -56,7 +63,8 @@ def _position(payload: Mapping[str, Any], arn: str) -> str:
         raise invalid_parameter(f"Unsupported starting position for arn type: {arn}")
     if payload.get("StartingPositionTimestamp") is not None:
         raise invalid_parameter(
-            f"StartingPositionTimestamp is not allowed with StartingPosition {position}, only with AT_TIMESTAMP."
+            f"StartingPositionTimestamp is not allowed with StartingPosition {position}, only with "
+            f"AT_TIMESTAMP."
         )
     return str(position)
 

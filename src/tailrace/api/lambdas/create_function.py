@@ -1,9 +1,13 @@
 """CreateFunction: take over a function that the server was started with, with a configuration.
 
-Behaviour:     answers 201; a name that was created before is a conflict, one that `--function` does not name is refused with that hint. The code is not
-               run: what runs is what `--function NAME=module:attribute` names; the size and the hash of a ZipFile are told as AWS tells them.
-Limits:        Timeout 1 to 900 s, MemorySize 128 to 10,240 MB, an environment of 4 KB, names of 140 characters.
-Not emulated:  images, layers, VPCs, file systems, DeadLetterConfig, versions (Publish), signing; the state Pending.
+Behaviour:     answers 201; a name that was created before is a conflict, one that `--function` does not name
+               is refused with that hint. The code is not run: what runs is what
+               `--function NAME=module:attribute` names; the size and the hash of a ZipFile are told as AWS
+               tells them.
+Limits:        Timeout 1 to 900 s, MemorySize 128 to 10,240 MB, an environment of 4 KB, names of 140
+               characters.
+Not emulated:  images, layers, VPCs, file systems, DeadLetterConfig, versions (Publish), signing; the state
+               Pending.
 Source:        AWS API Reference, CreateFunction.
 """
 
@@ -26,7 +30,8 @@ async def create_function(service: LambdaService, payload: Payload) -> Members:
     if name not in service.functions.registered:
         known = ", ".join(service.functions.registered)
         raise invalid_parameter(
-            f"Tailrace runs no code that comes over the wire: start the server with --function {name}=module:attribute to make {name} "
+            f"Tailrace runs no code that comes over the wire: start the server with --function "
+            f"{name}=module:attribute to make {name} "
             f"a function that can be created. It was started with: {known}."
         )
     if name in service.functions and service.functions[name].configured.created:

@@ -1,6 +1,7 @@
 """DeleteEventSourceMapping: no more invocations for a mapping.
 
-Behaviour:     answers 202 in the state Deleting; what is in flight ends, then the mapping is gone. Its dead letters stay: `tailrace dlq ls`.
+Behaviour:     answers 202 in the state Deleting; what is in flight ends, then the mapping is gone. Its dead
+               letters stay: `tailrace dlq ls`.
 Limits:        none.
 Not emulated:  nothing.
 Source:        AWS API Reference, DeleteEventSourceMapping; semantics §2.1.

@@ -1,6 +1,7 @@
 """DeleteFunction: no more invocations of a function, until it is created again.
 
-Behaviour:     answers 204. Its event source mappings stay, as on AWS: they hand nothing over and keep their places until the function is there again.
+Behaviour:     answers 204. Its event source mappings stay, as on AWS: they hand nothing over and keep their
+               places until the function is there again.
 Limits:        none.
 Not emulated:  versions: there is $LATEST, which cannot be deleted alone.
 Source:        AWS API Reference, DeleteFunction; semantics §2.1.

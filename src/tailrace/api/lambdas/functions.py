@@ -1,8 +1,10 @@
 """The functions of a server: whose code the command line names, and whose configuration Lambda's API keeps.
 
-Theory of operation: `--function NAME=module:attribute` makes a function that is there from the start, with Lambda's defaults. CreateFunction of such a name
-takes it over with a configuration, which is a row; deleting it leaves a row too, so that it stays away until it is created again. Code never
-comes over the wire. Rules of this file: one runner a function, made again when what it needs has changed. Used by lambdas/service.py and the operations.
+Theory of operation: `--function NAME=module:attribute` makes a function that is there from the start, with
+Lambda's defaults. CreateFunction of such a name takes it over with a configuration, which is a row; deleting
+it leaves a row too, so that it stays away until it is created again. Code never comes over the wire. Rules of
+this file: one runner a function, made again when what it needs has changed. Used by lambdas/service.py and
+the operations.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +32,9 @@ class ProcessLike(Runner, Protocol):
         self, event: bytes, request_id: str, arn: str, trace: str = "", captured: Captured | None = None,
         client: Mapping[str, Any] | None = None, *, exact: bool = True,
     ) -> bytes:  # fmt: skip
-        """The function's answer; what it prints goes into `captured`, `client` is its client context. Raises: whatever says that it failed."""
+        """The function's answer; what it prints goes into `captured`, `client` is its client context. Raises:
+        whatever says that it failed.
+        """
 
     def retire(self) -> None:
         """End every process, one that is busy when it has answered. Nothing more is invoked."""
@@ -40,7 +44,9 @@ class ProcessLike(Runner, Protocol):
 
 
 class Configured(Struct, frozen=True):
-    """What is kept of one function. Shape: `settings` by AWS's names; not `created`: nobody has called CreateFunction."""
+    """What is kept of one function. Shape: `settings` by AWS's names; not `created`: nobody has called
+    CreateFunction.
+    """
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=lambda: dict(DEFAULTS))
@@ -59,10 +65,14 @@ class Configured(Struct, frozen=True):
     def fields(self) -> dict[str, Any]:
         """The row's fields."""
         return {
-            "v": VERSION, "settings": dict(self.settings), "modified_ms": self.modified_ms, "created": self.created,
-            "deleted": self.deleted, "tags": dict(self.tags),
+            "v": VERSION,
+            "settings": dict(self.settings),
+            "modified_ms": self.modified_ms,
+            "created": self.created,
+            "deleted": self.deleted,
+            "tags": dict(self.tags),
             **({"statements": [dict(one) for one in self.statements]} if self.statements else {}),
-        }  # fmt: skip
+        }
 
     @property
     def given(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """GetFunction: the configuration of a function that the server was started with.
 
-Behaviour:     the functions of `tailrace serve --function NAME=module:attribute`; one version, $LATEST, always Active.
+Behaviour:     the functions of `tailrace serve --function NAME=module:attribute`; one version, $LATEST,
+               always Active.
 Limits:        none.
 Not emulated:  versions, aliases, Concurrency; a Location of the code, which never comes over the wire.
 Source:        AWS API Reference, GetFunction.

@@ -1,8 +1,9 @@
 """Invoke: run a function with an event, in a process of its own.
 
-Behaviour:     RequestResponse answers what the function answers, or its error with X-Amz-Function-Error, and with LogType=Tail the last 4 KB of its log; Event
-               answers 202 at once and tries twice more when the function fails, after one and two minutes; DryRun answers 204. What the function
-               writes descends from what its caller was called for (X-Amzn-Trace-Id).
+Behaviour:     RequestResponse answers what the function answers, or its error with X-Amz-Function-Error, and
+               with LogType=Tail the last 4 KB of its log; Event answers 202 at once and tries twice more when
+               the function fails, after one and two minutes; DryRun answers 204. What the function writes
+               descends from what its caller was called for (X-Amzn-Trace-Id).
 Limits:        6 MB for the event and the answer, 1 MB for an event of Event.
 Not emulated:  versions and aliases, a destination for what Event gives up (it is logged), answers as streams,
                DurableExecutionName, TenantId.
@@ -68,13 +69,15 @@ async def invoke(service: LambdaService, payload: Payload) -> HttpAnswer:
 def _event(body: bytes, kind: str) -> bytes:
     if len(body) > LARGEST:
         raise ApiError(
-            "RequestTooLargeException", f"Request must be smaller than {LARGEST} bytes for the InvokeFunction operation",
+            "RequestTooLargeException",
+            f"Request must be smaller than {LARGEST} bytes for the InvokeFunction operation",
             status=413,
-        )  # fmt: skip
+        )
     if kind == "Event" and len(body) > LARGEST_EVENT:
         raise ApiError(
             "RequestTooLargeException",
-            f"{len(body)} byte payload is too large for the Event invocation type (limit {LARGEST_EVENT} bytes)",
+            f"{len(body)} byte payload is too large for the Event invocation type (limit "
+            f"{LARGEST_EVENT} bytes)",
             status=413,
         )
     try:

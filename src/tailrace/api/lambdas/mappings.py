@@ -1,7 +1,8 @@
 """Event source mappings made through Lambda's API: their rows, their documents, and what an update changes.
 
-Rules of this file: values in, values out; what is refused of a setting stands in lambdas/settings.py. A row is `esm/<uuid>`, format 1, documented
-in docs/formats/state.md. Called by lambdas/service.py and the operations.
+Rules of this file: values in, values out; what is refused of a setting stands in lambdas/settings.py. A row
+is `esm/<uuid>`, format 1, documented in docs/formats/state.md. Called by lambdas/service.py and the
+operations.
 """
 
 from collections.abc import Mapping

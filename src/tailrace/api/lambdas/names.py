@@ -1,6 +1,7 @@
 """Functions by their names and ARNs, and their configuration as Lambda describes it.
 
-Rules of this file: values in, values out. Called by api/lambdas. Source: AWS Lambda API Reference, FunctionName.
+Rules of this file: values in, values out. Called by api/lambdas. Source: AWS Lambda API Reference,
+FunctionName.
 """
 
 import re

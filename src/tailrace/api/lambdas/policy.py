@@ -1,7 +1,10 @@
-"""The resource policy of a function: who may invoke it, as Lambda keeps and tells it; nobody is asked for it here.
+"""The resource policy of a function: who may invoke it, as Lambda keeps and tells it; nobody is asked for it
+here.
 
-Rules of this file: values in, values out; a function's row keeps the statements. Called by the operations of permissions.
-Source: AWS Lambda API Reference, AddPermission, GetPolicy, RemovePermission; Lambda Developer Guide, "resource-based policies".
+Rules of this file: values in, values out; a function's row keeps the statements. Called by the operations of
+permissions.
+Source: AWS Lambda API Reference, AddPermission, GetPolicy, RemovePermission; Lambda Developer Guide,
+        "resource-based policies".
 """
 
 import hashlib
@@ -22,16 +25,20 @@ LARGEST: Final = 20_480
 ACCOUNT: Final = re.compile("[0-9]{12}")
 ALL: Final = "*"
 CONDITIONS: Final = {
-    "SourceArn": ("ArnLike", "AWS:SourceArn"), "SourceAccount": ("StringEquals", "AWS:SourceAccount"),
+    "SourceArn": ("ArnLike", "AWS:SourceArn"),
+    "SourceAccount": ("StringEquals", "AWS:SourceAccount"),
     "EventSourceToken": ("StringEquals", "lambda:EventSourceToken"),
     "FunctionUrlAuthType": ("StringEquals", "lambda:FunctionUrlAuthType"),
-    "InvokedViaFunctionUrl": ("Bool", "lambda:InvokedViaFunctionUrl"), "PrincipalOrgID": ("StringEquals", "aws:PrincipalOrgID"),
-}  # fmt: skip
+    "InvokedViaFunctionUrl": ("Bool", "lambda:InvokedViaFunctionUrl"),
+    "PrincipalOrgID": ("StringEquals", "aws:PrincipalOrgID"),
+}
 """What members of AddPermission become in a statement."""
 
 
 def permitted(service: LambdaService, payload: Mapping[str, Any]) -> Function:
-    """The function that a permission is about. Raises: ApiError, for a qualifier and for a revision that is not the last one."""
+    """The function that a permission is about. Raises: ApiError, for a qualifier and for a revision that is
+    not the last one.
+    """
     function = registered(service, payload["FunctionName"], payload.get("Qualifier"))
     if payload.get("Qualifier"):
         raise invalid_parameter("We currently do not support adding policies for $LATEST.")
@@ -39,7 +46,8 @@ def permitted(service: LambdaService, payload: Mapping[str, Any]) -> Function:
     if given is not None and given != revision(function.configured.statements):
         raise ApiError(
             "PreconditionFailedException",
-            "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to retrieve the latest "
+            "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API "
+            "to retrieve the latest "
             "Revision Id",
             status=412,
         )

@@ -1,8 +1,11 @@
-"""Lambda's API of a server: the functions it was started with, the mappings people make, and the worker that runs them.
+"""Lambda's API of a server: the functions it was started with, the mappings people make, and the worker that
+runs them.
 
-Theory of operation: a mapping is a row; whoever changes one lets the worker drain it and begin it again at its checkpoint, and the others go on untouched. Until
-that has happened the mapping's state says so (Creating, Updating, Disabling, …). A change that a crash interrupts is carried out by the next start.
-Rules of this file: rows are durable before an answer leaves; hand-overs follow one another. Made by `server.node`, kept by `api.dispatch`.
+Theory of operation: a mapping is a row; whoever changes one lets the worker drain it and begin it again at
+its checkpoint, and the others go on untouched. Until that has happened the mapping's state says so (Creating,
+Updating, Disabling, …). A change that a crash interrupts is carried out by the next start.
+Rules of this file: rows are durable before an answer leaves; hand-overs follow one another. Made by
+`server.node`, kept by `api.dispatch`.
 """
 
 import asyncio
@@ -72,7 +75,7 @@ class LambdaService:
         self._turn = asyncio.Lock()
         self._count = 0
 
-    # ---- mappings --------------------------------------------------------------------------------------------------
+    # ---- mappings ------------------------------------------------------------------------------------------
 
     async def mappings(self) -> list[EventSourceMapping]:
         """Every mapping. Raises: StoreError."""
@@ -92,7 +95,9 @@ class LambdaService:
         return document(mapping, state, await self._result(mapping), settings.region, settings.account)
 
     async def _result(self, mapping: EventSourceMapping) -> str:
-        """What came of its last batch, of this run or those before it; of a stream that has ended, that. Source: semantics §2.1 (LastProcessingResult)."""
+        """What came of its last batch, of this run or those before it; of a stream that has ended, that.
+        Source: semantics §2.1 (LastProcessingResult).
+        """
         try:
             is_on = self.engine.describe_stream(mapping.stream_arn, 1)["StreamStatus"] in (
                 "ENABLED",
@@ -117,7 +122,8 @@ class LambdaService:
             if (each.stream_arn, each.function) == (stream_arn, function):
                 raise ApiError(
                     "ResourceConflictException",
-                    f'The event source arn (" {stream_arn} ") and function (" {function} ") provided mapping already exists. '
+                    f'The event source arn (" {stream_arn} ") and function (" {function} ") provided '
+                    f"mapping already exists. "
                     f"Please update or delete the existing mapping with UUID {each.uuid}",
                     status=409,
                 )
@@ -148,13 +154,17 @@ class LambdaService:
         self._start_task(self._carry_out(), self._handing_over)
 
     async def keep(self, found: EventSourceMapping | Configured) -> None:
-        """Make durable what is kept of a function or a mapping; a mapping goes on untouched. Raises: StoreError."""
+        """Make durable what is kept of a function or a mapping; a mapping goes on untouched. Raises:
+        StoreError.
+        """
         if isinstance(found, Configured):
             self.functions.put(found)
         await self.state.transact([Write(found.key, found.fields())])
 
     def beginning(self, mapping: EventSourceMapping, stream: StreamRef) -> list[Write]:
-        """Checkpoints behind what a new mapping does not read: with LATEST, what its stream holds. Source: semantics §2.3."""
+        """Checkpoints behind what a new mapping does not read: with LATEST, what its stream holds. Source:
+        semantics §2.3.
+        """
         if mapping.position != "LATEST":
             return []
         return [self._behind(mapping, stream, shard) for shard in self.engine.shards_of(stream.arn)]
@@ -163,7 +173,7 @@ class LambdaService:
         key = checkpoint_key(APP, mapping.uuid, stream.label, shard.shard_id)
         return behind(key, shard, self.engine.last_sequence)
 
-    # ---- the worker ------------------------------------------------------------------------------------------------
+    # ---- the worker ----------------------------------------------------------------------------------------
 
     async def load(self) -> None:
         """Read what is kept of the functions: before it there is none. Raises: StoreError."""
@@ -184,7 +194,9 @@ class LambdaService:
         task.add_done_callback(tasks.discard)
 
     async def close(self) -> None:
-        """Wait for hand-overs, end invocations that nobody waits for, end the processes of direct invocations."""
+        """Wait for hand-overs, end invocations that nobody waits for, end the processes of direct
+        invocations.
+        """
         for task in tuple(self._invoking):
             task.cancel()
         # A hand-over is never cut off: the old worker would lose its drain.
@@ -208,7 +220,9 @@ class LambdaService:
                     del self._under_way[uuid]
 
     async def _rows_of(self, mapping: EventSourceMapping) -> list[Write]:
-        """Removing a mapping: its row and its rows; its dead letters are for people to redrive or drop, who find it by a row that names it."""
+        """Removing a mapping: its row and its rows; its dead letters are for people to redrive or drop, who
+        find it by a row that names it.
+        """
         owned = [
             (place.kind.outlives, row.key) async for place, row in rows_of(self.state, APP, mapping.uuid)
         ]
@@ -220,7 +234,9 @@ class LambdaService:
         return writes
 
     def _declare(self, mappings: list[EventSourceMapping]) -> None:
-        """Let the app declare what is enabled; a mapping of which nothing has changed stays the same object, and goes on untouched."""
+        """Let the app declare what is enabled; a mapping of which nothing has changed stays the same object,
+        and goes on untouched.
+        """
         wanted: dict[str, tuple[EventSourceMapping, bytes]] = {}
         for each in mappings:
             known = self._known(each)
@@ -235,13 +251,20 @@ class LambdaService:
             if uuid not in self._declared:
                 function = self.functions[each.function]
                 self._app.function(
-                    function.code, self._table(each), id=uuid, name=each.function, **for_machine(each.settings),
-                    **function.configured.given, DestinationConfig=each.settings["DestinationConfig"],
-                )  # fmt: skip
+                    function.code,
+                    self._table(each),
+                    id=uuid,
+                    name=each.function,
+                    **for_machine(each.settings),
+                    **function.configured.given,
+                    DestinationConfig=each.settings["DestinationConfig"],
+                )
                 self._declared[uuid] = known
 
     def _known(self, mapping: EventSourceMapping) -> bytes | None:
-        """Everything that decides how a mapping runs; None when it does not: it is off, its function is gone, or its stream is."""
+        """Everything that decides how a mapping runs; None when it does not: it is off, its function is gone,
+        or its stream is.
+        """
         function = self.functions.get(mapping.function)
         if not mapping.enabled or function is None or filter_criteria_error(mapping.settings):
             return None
@@ -252,7 +275,9 @@ class LambdaService:
         return orjson.dumps([mapping.function, function.configured.given, dict(mapping.settings)])
 
     def _table(self, mapping: EventSourceMapping) -> Table:
-        """The table as the mapping's stream knows it: it may be gone, or another one of that name may be there."""
+        """The table as the mapping's stream knows it: it may be gone, or another one of that name may be
+        there.
+        """
         stream = self.engine.describe_stream(mapping.stream_arn, 1)
         names: dict[str, str] = {each["KeyType"]: each["AttributeName"] for each in stream["KeySchema"]}
         table = Table(

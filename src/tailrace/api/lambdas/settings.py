@@ -1,7 +1,9 @@
-"""The settings of an event source mapping as Lambda's API takes them: which there are, and what of them is refused.
+"""The settings of an event source mapping as Lambda's API takes them: which there are, and what of them is
+refused.
 
-Rules of this file: values in, values out; a setting that AWS has for other sources is refused as AWS refuses it, one that nobody has is refused
-too, so that no setting is ignored in silence. Called by lambdas/mappings.py. Source: semantics §2.1, §2.2.
+Rules of this file: values in, values out; a setting that AWS has for other sources is refused as AWS refuses
+it, one that nobody has is refused too, so that no setting is ignored in silence. Called by
+lambdas/mappings.py. Source: semantics §2.1, §2.2.
 """
 
 from collections.abc import Mapping
@@ -13,17 +15,31 @@ from tailrace.mapping.filters import INVALID, read_filter_criteria
 from tailrace.mapping.settings import MappingSettings
 
 DEFAULTS: Final[Mapping[str, Any]] = {
-    "BatchSize": 100, "BisectBatchOnFunctionError": False, "DestinationConfig": {"OnFailure": {}}, "FunctionResponseTypes": [],
-    "MaximumBatchingWindowInSeconds": 0, "MaximumRecordAgeInSeconds": -1, "MaximumRetryAttempts": -1,
-    "ParallelizationFactor": 1, "TumblingWindowInSeconds": 0,
-}  # fmt: skip
+    "BatchSize": 100,
+    "BisectBatchOnFunctionError": False,
+    "DestinationConfig": {"OnFailure": {}},
+    "FunctionResponseTypes": [],
+    "MaximumBatchingWindowInSeconds": 0,
+    "MaximumRecordAgeInSeconds": -1,
+    "MaximumRetryAttempts": -1,
+    "ParallelizationFactor": 1,
+    "TumblingWindowInSeconds": 0,
+}
 OPTIONAL: Final = ("FilterCriteria", "KMSKeyArn", "MetricsConfig")
 """What the configuration shows only when it is set."""
 SETTINGS: Final = (*DEFAULTS, *OPTIONAL)
 OTHER_SOURCES: Final = (
-    "AmazonManagedKafkaEventSourceConfig", "DocumentDBEventSourceConfig", "LoggingConfig", "ProvisionedPollerConfig", "Queues",
-    "ScalingConfig", "SelfManagedEventSource", "SelfManagedKafkaEventSourceConfig", "SourceAccessConfigurations", "Topics",
-)  # fmt: skip
+    "AmazonManagedKafkaEventSourceConfig",
+    "DocumentDBEventSourceConfig",
+    "LoggingConfig",
+    "ProvisionedPollerConfig",
+    "Queues",
+    "ScalingConfig",
+    "SelfManagedEventSource",
+    "SelfManagedKafkaEventSourceConfig",
+    "SourceAccessConfigurations",
+    "Topics",
+)
 """For SQS, Kafka, MQ and DocumentDB."""
 UPDATED_OTHER_SOURCES: Final = tuple(
     name for name in OTHER_SOURCES if name not in ("Queues", "SelfManagedEventSource", "Topics")
@@ -87,7 +103,9 @@ def for_machine(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def filter_criteria_error(settings: Mapping[str, Any]) -> dict[str, str] | None:
-    """Why the filter criteria of a row cannot be used; None when they can. Shape: AWS's FilterCriteriaError."""
+    """Why the filter criteria of a row cannot be used; None when they can. Shape: AWS's
+    FilterCriteriaError.
+    """
     try:
         read_filter_criteria(settings.get("FilterCriteria"))
     except SettingsError as error:

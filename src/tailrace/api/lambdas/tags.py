@@ -1,6 +1,7 @@
 """Tags of what has an ARN in Lambda: event source mappings and functions.
 
-Rules of this file: it finds what an ARN names and keeps its tags in its row. Called by api/lambdas. Source: AWS Lambda API Reference, TagResource.
+Rules of this file: it finds what an ARN names and keeps its tags in its row. Called by api/lambdas. Source:
+AWS Lambda API Reference, TagResource.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,8 @@ async def tagged(service: LambdaService, arn: str) -> EventSourceMapping | Confi
         name, _, qualifier = name.partition(":")
         if qualifier:
             raise invalid_parameter(
-                "Tags on function aliases and versions are not supported. Please specify either a function or an event source mapping."
+                "Tags on function aliases and versions are not supported. Please specify either a "
+                "function or an event source mapping."
             )
         return registered(service, name).configured
     return await service.mapping(name)
@@ -48,7 +50,8 @@ def checked_tags(given: Mapping[str, str], before: Mapping[str, str] | None = No
     for key, value in given.items():
         if not 1 <= len(key) <= LONGEST_TAG_KEY or len(value) > LONGEST_TAG_VALUE:
             raise invalid_parameter(
-                f"Tags: {key!r} is not allowed; a key has 1 to {LONGEST_TAG_KEY} characters, a value at most {LONGEST_TAG_VALUE}"
+                f"Tags: {key!r} is not allowed; a key has 1 to {LONGEST_TAG_KEY} characters, a value "
+                f"at most {LONGEST_TAG_VALUE}"
             )
         if key.lower().startswith("aws:"):
             raise invalid_parameter(

@@ -1,9 +1,11 @@
 """UpdateEventSourceMapping: other settings, another function, on or off.
 
-Behaviour:     answers 202; the mapping goes on at its checkpoint, also after it was disabled and with another function. What a payload leaves out
-               stays; an empty FilterCriteria, MetricsConfig, KMSKeyArn, FunctionResponseTypes or OnFailure takes it away.
+Behaviour:     answers 202; the mapping goes on at its checkpoint, also after it was disabled and with another
+               function. What a payload leaves out stays; an empty FilterCriteria, MetricsConfig, KMSKeyArn,
+               FunctionResponseTypes or OnFailure takes it away.
 Limits:        semantics §2.1; the source and the starting position stay what they are.
-Not emulated:  what CreateEventSourceMapping does not emulate; ResourceInUseException while an earlier change is on its way: changes follow one another.
+Not emulated:  what CreateEventSourceMapping does not emulate; ResourceInUseException while an earlier change
+               is on its way: changes follow one another.
 Source:        AWS API Reference, UpdateEventSourceMapping; semantics §2.1, §2.3.
 """
 

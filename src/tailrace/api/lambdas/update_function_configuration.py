@@ -1,7 +1,8 @@
 """UpdateFunctionConfiguration: another time-out, memory, environment or description.
 
-Behaviour:     what a payload leaves out stays; invocations that run end with the old configuration, the next one has the new one, of mappings too.
-               RevisionId refuses a change of something that has changed meanwhile.
+Behaviour:     what a payload leaves out stays; invocations that run end with the old configuration, the next
+               one has the new one, of mappings too. RevisionId refuses a change of something that has changed
+               meanwhile.
 Limits:        those of CreateFunction.
 Not emulated:  what CreateFunction does not emulate; the status InProgress.
 Source:        AWS API Reference, UpdateFunctionConfiguration.

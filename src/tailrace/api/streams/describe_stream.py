@@ -1,7 +1,7 @@
 """DescribeStream: a stream and its shards.
 
-Behaviour:     an ExclusiveStartShardId that does not exist gives no shards; ShardFilter gives the children of a shard,
-               open or closed.
+Behaviour:     an ExclusiveStartShardId that does not exist gives no shards; ShardFilter gives the children of
+               a shard, open or closed.
 Limits:        100 shards a page.
 Not emulated:  nothing.
 Source:        AWS API Reference, DynamoDB Streams, DescribeStream; semantics §1.1.

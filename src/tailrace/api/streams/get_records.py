@@ -1,7 +1,8 @@
 """GetRecords: records behind a token, and the token that goes on.
 
-Behaviour:     durable records only; Records is always there; NextShardIterator is absent, not null, once a closed shard
-               is drained. Records are answered as their stored images, shown as the stream's view type says.
+Behaviour:     durable records only; Records is always there; NextShardIterator is absent, not null, once a
+               closed shard is drained. Records are answered as their stored images, shown as the stream's
+               view type says.
 Limits:        1,000 records or 1 MB.
 Not emulated:  throttling of more than two readers a shard.
 Source:        AWS API Reference, DynamoDB Streams, GetRecords; semantics §1.3, §1.6.

@@ -1,7 +1,8 @@
 """GetShardIterator: a position in a shard, as a token.
 
-Behaviour:     a token is a position, not state: it may be used again; it lives 15 minutes. AT_TIMESTAMP is the first record
-               written at that millisecond or later, and the oldest there is when that is older than the trim horizon.
+Behaviour:     a token is a position, not state: it may be used again; it lives 15 minutes. AT_TIMESTAMP is
+               the first record written at that millisecond or later, and the oldest there is when that is
+               older than the trim horizon.
 Limits:        none.
 Not emulated:  nothing.
 Source:        AWS API Reference, DynamoDB Streams, GetShardIterator; semantics §1.6, §1.7.
@@ -18,9 +19,12 @@ from tailrace.streams.iterators import Start
 from tailrace.tables.schema import INVALID
 
 NEEDED: Final = {
-    "TRIM_HORIZON": None, "LATEST": None, "AT_SEQUENCE_NUMBER": "SequenceNumber", "AFTER_SEQUENCE_NUMBER": "SequenceNumber",
+    "TRIM_HORIZON": None,
+    "LATEST": None,
+    "AT_SEQUENCE_NUMBER": "SequenceNumber",
+    "AFTER_SEQUENCE_NUMBER": "SequenceNumber",
     "AT_TIMESTAMP": "Timestamp",
-}  # fmt: skip
+}
 """Every type of iterator, and the one member that it takes."""
 
 
@@ -35,7 +39,9 @@ def get_shard_iterator(engine: Engine, payload: Payload) -> Result:
 
 
 def read_start(payload: Payload) -> Start:
-    """Where to begin: the type, and the member that belongs to it and no other. Raises: ApiError. Source: semantics §1.7."""
+    """Where to begin: the type, and the member that belongs to it and no other. Raises: ApiError. Source:
+    semantics §1.7.
+    """
     kind = payload["ShardIteratorType"]
     for name in ("SequenceNumber", "Timestamp"):
         if name in payload and name != NEEDED[kind]:

@@ -1,6 +1,7 @@
 """ListStreams: the streams there are, switched off and orphaned ones included while they can be read.
 
-Behaviour:     LastEvaluatedStreamArn is answered only when more follow; paging goes on behind a stream that has gone.
+Behaviour:     LastEvaluatedStreamArn is answered only when more follow; paging goes on behind a stream that
+               has gone.
 Limits:        100 streams a page.
 Not emulated:  nothing.
 Source:        AWS API Reference, DynamoDB Streams, ListStreams; semantics §1.1.

@@ -1,6 +1,7 @@
 """GetCallerIdentity: whose credentials these are.
 
-Behaviour:     the root user of the account that the request is for: an access key of twelve digits, else the default account.
+Behaviour:     the root user of the account that the request is for: an access key of twelve digits, else the
+               default account.
 Limits:        none.
 Not emulated:  users and roles: there is no IAM.
 Source:        AWS API Reference, STS, GetCallerIdentity.

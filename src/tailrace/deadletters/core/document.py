@@ -16,7 +16,9 @@ from tailrace.streams.windows import WindowInvoke
 
 
 class InvocationFailure(Struct, frozen=True):
-    """What a document says. Shape: `is_unhandled`: the function raised, rather than naming failed records. Units: at_ms since the epoch."""
+    """What a document says. Shape: `is_unhandled`: the function raised, rather than naming failed records.
+    Units: at_ms since the epoch.
+    """
 
     request_id: str
     function_arn: str
@@ -31,10 +33,11 @@ class InvocationFailure(Struct, frozen=True):
 
 
 def document(told: InvocationFailure, records: Sequence[ChangeRecord]) -> dict[str, object]:
-    """The document as JSON members in AWS's order. RecordAgeExceeded has no responseContext, and counts at least one invoke.
+    """The document as JSON members in AWS's order. RecordAgeExceeded has no responseContext, and counts at
+    least one invoke.
 
-    Shape:   without records (the final invoke of a window) the batch is only the shard and the stream; where AWS has `timeWindowInfo` is
-             not known: it is the last member here.
+    Shape:   without records (the final invoke of a window) the batch is only the shard and the stream; where
+             AWS has `timeWindowInfo` is not known: it is the last member here.
     """
     is_age = told.condition == "RecordAgeExceeded"
     members: dict[str, object] = {
@@ -91,8 +94,8 @@ def object_name(mapping_uuid: str, told: InvocationFailure, name: str) -> str:
     'aws/lambda/m/shardId-1/2026/05/28/2026-05-28T20.26.40-n'
     """
     moment = label_of(told.at_ms)
-    day = moment[:10]
-    return f"aws/lambda/{mapping_uuid}/{told.shard_id}/{day.replace('-', '/')}/{day}T{moment[11:19].replace(':', '.')}-{name}"
+    day, time = moment[:10], moment[11:19].replace(":", ".")
+    return f"aws/lambda/{mapping_uuid}/{told.shard_id}/{day.replace('-', '/')}/{day}T{time}-{name}"
 
 
 def _seconds(created_ms: int) -> str:

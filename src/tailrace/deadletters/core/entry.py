@@ -27,9 +27,10 @@ MAX_TEXT: Final = 16_000
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """One record given up.
 
-    Shape:   `condition` is Lambda's word (`RetryAttemptsExhausted`, `RecordAgeExceeded`), or `KeyParked` for a later change
-             that waits behind a parked one of its key; `attempts` really made; `table` the change's, "" in rows of
-             versions before 0.2; `tried` is the last request that has left it as it is.
+    Shape:   `condition` is Lambda's word (`RetryAttemptsExhausted`, `RecordAgeExceeded`), or `KeyParked` for
+             a later change that waits behind a parked one of its key; `attempts` really made; `table` the
+             change's, "" in rows of versions before 0.2; `tried` is the last request that has left it as it
+             is.
     Units:   *_ms since the epoch; 0 when the sink was never tried.
     """
 
@@ -106,16 +107,26 @@ def read_deadletter(fields: Mapping[str, Any]) -> DeadLetter:
     readable(fields, "dead letter", VERSION)
     record = read_record(fields, fields["v"])
     return DeadLetter(
-        record=record, event_id=fields["event_id"], shard_id=fields["shard_id"], handler=fields["handler"],
-        condition=fields["condition"], attempts=fields["attempts"], error=fields["error"], traceback=fields["traceback"],
-        first_failure_ms=fields["first_failure_ms"], last_failure_ms=fields["last_failure_ms"],
-        code_version=fields["code_version"], trace=fields["trace"], table=fields.get("table", ""),
+        record=record,
+        event_id=fields["event_id"],
+        shard_id=fields["shard_id"],
+        handler=fields["handler"],
+        condition=fields["condition"],
+        attempts=fields["attempts"],
+        error=fields["error"],
+        traceback=fields["traceback"],
+        first_failure_ms=fields["first_failure_ms"],
+        last_failure_ms=fields["last_failure_ms"],
+        code_version=fields["code_version"],
+        trace=fields["trace"],
+        table=fields.get("table", ""),
         tried=fields.get("tried", ""),
-    )  # fmt: skip
+    )
 
 
 def kept_text(text: str) -> str:
-    """The end of an error's words, as a row can keep them: a lone surrogate has no UTF-8, and may not keep the letter from being written.
+    """The end of an error's words, as a row can keep them: a lone surrogate has no UTF-8, and may not keep
+    the letter from being written.
 
     >>> kept_text("no such city: \\ud800")
     'no such city: \\\\ud800'

@@ -43,8 +43,9 @@ class Lost(Struct, frozen=True):
 class Evacuation(Struct, frozen=True):
     """How far the changes of one mapping in one shard are saved.
 
-    Shape:   what was not handled behind `begin` and up to `through` is in rows; `closed`: and that is all of the shard. `lost` was trimmed before. Table, stream and shard
-             are kept too: the source may have forgotten them.
+    Shape:   what was not handled behind `begin` and up to `through` is in rows; `closed`: and that is all of
+             the shard. `lost` was trimmed before. Table, stream and shard are kept too: the source may have
+             forgotten them.
     """
 
     app: str
@@ -87,7 +88,9 @@ class Evacuation(Struct, frozen=True):
         return EVACUATED.prefix(*self.words)
 
     def key_after(self, sequence: int) -> str:
-        """A key below the row of every copied change after this sequence number, and not below an earlier one."""
+        """A key below the row of every copied change after this sequence number, and not below an earlier
+        one.
+        """
         return f"{self.prefix}{Version(self.generation, sequence).text}"
 
 
@@ -101,7 +104,8 @@ def copied(
     shard: Shard,
     trimmed: bool,
 ) -> tuple[Evacuation, list[Write]]:
-    """These changes, everything of the shard after that sequence number, are saved now. Repeatable: the same rows again, and one more version.
+    """These changes, everything of the shard after that sequence number, are saved now. Repeatable: the same
+    rows again, and one more version.
 
     Shape:   `trimmed`: something between the last one saved and these was gone already.
     """
@@ -135,18 +139,32 @@ def read_evacuation(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Eva
     row = readable(fields, "evacuation", WITH_PARENTS)
     arn, label, view_type, region = row["stream"]
     return Evacuation(
-        app, mapping_id, row["table"], (arn, label, view_type, region), _read_shard(row["shard"], label, row["v"]),
-        int(row["begin"]), int(row["through"]), row["closed"], tuple(Lost(int(first), int(last)) for first, last in row["lost"]), row["version"],
+        app,
+        mapping_id,
+        row["table"],
+        (arn, label, view_type, region),
+        _read_shard(row["shard"], label, row["v"]),
+        int(row["begin"]),
+        int(row["through"]),
+        row["closed"],
+        tuple(Lost(int(first), int(last)) for first, last in row["lost"]),
+        row["version"],
         row.get("generation", FIRST_GENERATION),
-    )  # fmt: skip
+    )
 
 
 def _read_shard(shard: Mapping[str, Any], label: str, version: int) -> Shard:
     if version < WITH_PARENTS:  # of the embedded engine, as all were
         return Shard(
-            shard["id"], shard["starting"], () if shard["parent"] is None else (shard["parent"],), shard["ending"],
-            (int(shard["first"], 16), int(shard["last"], 16)), label, shard["created_ms"], shard["before"],
-        )  # fmt: skip
+            shard["id"],
+            shard["starting"],
+            () if shard["parent"] is None else (shard["parent"],),
+            shard["ending"],
+            (int(shard["first"], 16), int(shard["last"], 16)),
+            label,
+            shard["created_ms"],
+            shard["before"],
+        )
     hashes, last, before = shard["hashes"], shard["last"], shard["before"]
     return Shard(
         shard["id"], int(shard["first"]), tuple(shard["parents"]), None if last is None else int(last),
@@ -162,7 +180,8 @@ def read_evacuated(fields: Mapping[str, Any]) -> ChangeRecord:
 
 
 def lead_ms(retention_ms: int, copied_ms: int, elapsed_ms: int) -> int:
-    """How long before the trim to begin: two hours, more where copying has been slow, at most half of the retention.
+    """How long before the trim to begin: two hours, more where copying has been slow, at most half of the
+    retention.
 
     Units:   copied_ms of the stream's time were copied in elapsed_ms.
 
@@ -179,12 +198,23 @@ def _fields(evacuation: Evacuation) -> dict[str, Any]:
     shard = evacuation.shard
     last, before, hashes = shard.last, shard.before, shard.hash_range
     return {
-        "v": WITH_PARENTS, "table": evacuation.table, "stream": list(evacuation.stream), "begin": str(evacuation.begin), "through": str(evacuation.through),
-        "closed": evacuation.closed, "lost": [[str(each.first), str(each.last)] for each in evacuation.lost],
-        "version": evacuation.version, "generation": evacuation.generation, "stamp": evacuation.stamp,
+        "v": WITH_PARENTS,
+        "table": evacuation.table,
+        "stream": list(evacuation.stream),
+        "begin": str(evacuation.begin),
+        "through": str(evacuation.through),
+        "closed": evacuation.closed,
+        "lost": [[str(each.first), str(each.last)] for each in evacuation.lost],
+        "version": evacuation.version,
+        "generation": evacuation.generation,
+        "stamp": evacuation.stamp,
         "shard": {
-            "id": shard.shard_id, "first": str(shard.first), "last": None if last is None else str(last),
-            "parents": list(shard.parents), "hashes": None if hashes is None else [f"{bound:016x}" for bound in hashes],
-            "created_ms": shard.created_ms, "before": None if before is None else str(before),
+            "id": shard.shard_id,
+            "first": str(shard.first),
+            "last": None if last is None else str(last),
+            "parents": list(shard.parents),
+            "hashes": None if hashes is None else [f"{bound:016x}" for bound in hashes],
+            "created_ms": shard.created_ms,
+            "before": None if before is None else str(before),
         },
-    }  # fmt: skip
+    }

@@ -23,7 +23,8 @@ class Gap(Struct, frozen=True):
     """Changes that a handler never saw.
 
     Shape:   sequence numbers of one generation, inclusive; how many there were nobody can count.
-    Units:   *_ms since the epoch: all of them were written between from_ms and until_ms (0: not known); acknowledged_ms is 0 while nobody has.
+    Units:   *_ms since the epoch: all of them were written between from_ms and until_ms (0: not known);
+             acknowledged_ms is 0 while nobody has.
     """
 
     shard_id: str
@@ -35,15 +36,23 @@ class Gap(Struct, frozen=True):
     generation: int = FIRST_GENERATION
 
     def key(self, app: str, mapping_id: str) -> str:
-        """Its row. The shard is in it: shards that were split off each other may lose changes from the same number on."""
+        """Its row. The shard is in it: shards that were split off each other may lose changes from the same
+        number on.
+        """
         return GAP.key(app, mapping_id, Version(self.generation, self.first).text, self.shard_id)
 
     def fields(self) -> dict[str, Any]:
         """What its row holds."""
         return {
-            "v": FORMAT, "shard_id": self.shard_id, "first": str(self.first), "last": str(self.last), "from_ms": self.from_ms,
-            "until_ms": self.until_ms, "acknowledged_ms": self.acknowledged_ms, "generation": self.generation,
-        }  # fmt: skip
+            "v": FORMAT,
+            "shard_id": self.shard_id,
+            "first": str(self.first),
+            "last": str(self.last),
+            "from_ms": self.from_ms,
+            "until_ms": self.until_ms,
+            "acknowledged_ms": self.acknowledged_ms,
+            "generation": self.generation,
+        }
 
     def acknowledged(self, now_ms: int) -> Self:
         """It is known to somebody, and counts in lag and readiness no more."""

@@ -28,11 +28,12 @@ CLAIM_MS: Final = 30_000
 class Head(Struct, frozen=True):
     """A parked key.
 
-    Shape:   the changes from `first` to `tail` were parked, `count` of them still wait; with 0 nothing was parked: it is the claim of who puts a discarded
-             change of the key back, `first`; `claimed_by` is the redriver that
-             puts them back, "" for nobody; `seen` is the stamp in its row, "" in one of a version that wrote no stamps; `stream` (its label) and
-             `shard_id` are where it was parked, "" in rows of versions that did not say; `tried` is the last request that has left it as it is. Units: claimed_ms and
-             parked_ms since the epoch.
+    Shape:   the changes from `first` to `tail` were parked, `count` of them still wait; with 0 nothing was
+             parked: it is the claim of who puts a discarded change of the key back, `first`; `claimed_by` is
+             the redriver that puts them back, "" for nobody; `seen` is the stamp in its row, "" in one of a
+             version that wrote no stamps; `stream` (its label) and `shard_id` are where it was parked, "" in
+             rows of versions that did not say; `tried` is the last request that has left it as it is. Units:
+             claimed_ms and parked_ms since the epoch.
     """
 
     app: str
@@ -53,7 +54,9 @@ class Head(Struct, frozen=True):
 
     @property
     def stamp(self) -> str:
-        """This version of this parking: a key that is parked anew begins with version 1 again, and who knew the old one must notice."""
+        """This version of this parking: a key that is parked anew begins with version 1 again, and who knew
+        the old one must notice.
+        """
         return f"{self.first.text}/{self.parked_ms}/{self.version}"
 
     @property
@@ -63,7 +66,9 @@ class Head(Struct, frozen=True):
 
 
 class Claims:
-    """The claims of others as one redriver sees them: a claim runs out when its head has not moved for `CLAIM_MS` of this observer's own clock."""
+    """The claims of others as one redriver sees them: a claim runs out when its head has not moved for
+    `CLAIM_MS` of this observer's own clock.
+    """
 
     __slots__ = ("_seen",)
 
@@ -98,9 +103,22 @@ def read_head(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Head:
     """The head behind a row. Raises: StoreError when its format is not known."""
     row = readable(fields, "parked key", VERSION)
     return Head(
-        app, mapping_id, bytes.fromhex(row["key"]), int(row["partition"]), row["version"], _read(row["first"]), _read(row["tail"]),
-        row["count"], row["parked_ms"], row["claimed_by"], row["claimed_ms"], row.get("stamp", ""), row.get("stream", ""), row.get("shard", ""), row.get("tried", ""),
-    )  # fmt: skip
+        app,
+        mapping_id,
+        bytes.fromhex(row["key"]),
+        int(row["partition"]),
+        row["version"],
+        _read(row["first"]),
+        _read(row["tail"]),
+        row["count"],
+        row["parked_ms"],
+        row["claimed_by"],
+        row["claimed_ms"],
+        row.get("stamp", ""),
+        row.get("stream", ""),
+        row.get("shard", ""),
+        row.get("tried", ""),
+    )
 
 
 def _read(kept: str | int) -> Version:
@@ -108,7 +126,7 @@ def _read(kept: str | int) -> Version:
     return Version.from_text(kept) if isinstance(kept, str) else Version(FIRST_GENERATION, kept)
 
 
-# ---- transitions ---------------------------------------------------------------------------------------------------
+# ---- transitions -------------------------------------------------------------------------------------------
 
 
 def parked(
@@ -119,7 +137,8 @@ def parked(
     now_ms: int,
     stream: str = "",
 ) -> list[Write]:
-    """Park these changes of one key, in order; [] when all of them are parked already. Shape: `stream` is the label of the one that they are of.
+    """Park these changes of one key, in order; [] when all of them are parked already. Shape: `stream` is the
+    label of the one that they are of.
 
     Guarantee: repeating it changes nothing. A head that was not there is made only if it is still not there.
     """
@@ -156,7 +175,8 @@ def claimed(head: Head, by: str, now_ms: int) -> tuple[Head, Write]:
 def claimed_free(letter: DeadLetter, app: str, by: str, now_ms: int) -> tuple[Head, Write]:
     """Take a key that is not parked, to put a discarded change of it back: a head behind which nothing waits.
 
-    Guarantee: whoever begins a shard that continues the letter's from now on knows of it, and parks what comes of the key.
+    Guarantee: whoever begins a shard that continues the letter's from now on knows of it, and parks what
+               comes of the key.
     """
     record = letter.record
     head = Head(
@@ -172,12 +192,15 @@ def freed(head: Head) -> Write:
 
 
 def released(head: Head, tried: str = "") -> tuple[Head, Write]:
-    """Leave a key to the next redriver: something in it still fails, or the work was stopped. `tried`: not to one that carries out this request."""
+    """Leave a key to the next redriver: something in it still fails, or the work was stopped. `tried`: not to
+    one that carries out this request.
+    """
     return _changed(head, claimed_by="", claimed_ms=0, tried=tried)
 
 
 def put_back(head: Head, version: Version, now_ms: int) -> tuple[Head | None, list[Write]]:
-    """One change, the oldest that waits, was handled or dropped: its row goes, and after the tail the head too.
+    """One change, the oldest that waits, was handled or dropped: its row goes, and after the tail the head
+    too.
 
     Returns: None as the head when the key is unparked.
     """
@@ -206,7 +229,18 @@ def _unchanged(head: Head) -> Condition:
 
 def _fields(head: Head) -> dict[str, Any]:
     return {
-        "v": VERSION, "key": head.key.hex(), "partition": str(head.partition), "version": head.version, "stamp": head.stamp,
-        "first": head.first.text, "tail": head.tail.text, "count": head.count, "parked_ms": head.parked_ms,
-        "claimed_by": head.claimed_by, "claimed_ms": head.claimed_ms, "stream": head.stream, "shard": head.shard_id, "tried": head.tried,
-    }  # fmt: skip
+        "v": VERSION,
+        "key": head.key.hex(),
+        "partition": str(head.partition),
+        "version": head.version,
+        "stamp": head.stamp,
+        "first": head.first.text,
+        "tail": head.tail.text,
+        "count": head.count,
+        "parked_ms": head.parked_ms,
+        "claimed_by": head.claimed_by,
+        "claimed_ms": head.claimed_ms,
+        "stream": head.stream,
+        "shard": head.shard_id,
+        "tried": head.tried,
+    }

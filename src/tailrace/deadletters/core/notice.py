@@ -23,8 +23,9 @@ FORMAT: Final = 3
 class Notice(Struct, frozen=True):
     """One batch given up.
 
-    Shape:   `versions` ascending; `attempts` really made. The final invoke of a window has no records: `is_unhandled` (as in
-             Told) is said by the letters of others. `run` and `request` name the last batch; without a run the row is of an older version.
+    Shape:   `versions` ascending; `attempts` really made. The final invoke of a window has no records:
+             `is_unhandled` (as in Told) is said by the letters of others. `run` and `request` name the last
+             batch; without a run the row is of an older version.
     Units:   at_ms since the epoch.
     """
 
@@ -43,15 +44,28 @@ class Notice(Struct, frozen=True):
     def fields(self) -> dict[str, Any]:
         """Its row."""
         fields: dict[str, Any] = {
-            "v": FORMAT, "handler": self.handler, "shard_id": self.shard_id, "versions": [each.text for each in self.versions],
-            "condition": self.condition, "attempts": self.attempts, "request": self.request, "at_ms": self.at_ms,
-            "tries": self.tries, "run": self.run,
-        }  # fmt: skip
+            "v": FORMAT,
+            "handler": self.handler,
+            "shard_id": self.shard_id,
+            "versions": [each.text for each in self.versions],
+            "condition": self.condition,
+            "attempts": self.attempts,
+            "request": self.request,
+            "at_ms": self.at_ms,
+            "tries": self.tries,
+            "run": self.run,
+        }
         if (window := self.window) is not None:
             fields |= {
                 "unhandled": self.is_unhandled,
-                "window": [window.start_ms, window.end_ms, window.state.decode(), window.is_final, window.is_early],
-            }  # fmt: skip
+                "window": [
+                    window.start_ms,
+                    window.end_ms,
+                    window.state.decode(),
+                    window.is_final,
+                    window.is_early,
+                ],
+            }
         return fields
 
 
@@ -61,7 +75,9 @@ def outbox_prefix(app: str) -> str:
 
 
 def outbox_key(app: str, notice: Notice) -> str:
-    """The row of one notice: by its first record, or by its window, so that writing it again changes nothing."""
+    """The row of one notice: by its first record, or by its window, so that writing it again changes
+    nothing.
+    """
     name = (
         notice.versions[0].text
         if notice.versions
@@ -84,6 +100,15 @@ def read_notice(fields: Mapping[str, Any]) -> Notice:
         start_ms, end_ms, state, is_final, is_early = row["window"]
         window = WindowInvoke(start_ms, end_ms, state.encode(), is_final, is_early)
     return Notice(
-        row["handler"], row["shard_id"], tuple(_versions(row)), row["condition"], row["attempts"], row["request"],
-        row["at_ms"], row["tries"], row.get("run", ""), window, row.get("unhandled", False),
-    )  # fmt: skip
+        row["handler"],
+        row["shard_id"],
+        tuple(_versions(row)),
+        row["condition"],
+        row["attempts"],
+        row["request"],
+        row["at_ms"],
+        row["tries"],
+        row.get("run", ""),
+        window,
+        row.get("unhandled", False),
+    )

@@ -31,6 +31,8 @@ def passed_write(app: str, mapping_id: str, key: bytes, version: Version) -> Wri
 
 
 def read_passed(fields: Mapping[str, Any] | None) -> Version:
-    """The last change of the item that was handled; `NOTHING`: none since its dead letter. Raises: StoreError."""
+    """The last change of the item that was handled; `NOTHING`: none since its dead letter. Raises:
+    StoreError.
+    """
     found = None if fields is None else row_version(readable(fields, "passed item", PASSED.format))
     return NOTHING if found is None or not found.sequence else found

@@ -24,7 +24,9 @@ Judgement: TypeAlias = Literal["redrive", "overtaken"]
 
 
 class Choice(Struct, frozen=True):
-    """Which dead letters are meant. Shape: None chooses all; `key` as `item_words` writes it. Units: ms since the epoch."""
+    """Which dead letters are meant. Shape: None chooses all; `key` as `item_words` writes it. Units: ms since
+    the epoch.
+    """
 
     error: str | None = None
     key: str | None = None
@@ -98,7 +100,9 @@ class Group(Struct):
 
 
 class Groups:
-    """Letters by fingerprint; those that only wait belong to none. Nothing of a letter is kept but its group's numbers."""
+    """Letters by fingerprint; those that only wait belong to none. Nothing of a letter is kept but its
+    group's numbers.
+    """
 
     def __init__(self, letters: Iterable[DeadLetter] = ()) -> None:
         self.letters = self.waiting = 0
@@ -116,7 +120,9 @@ class Groups:
             self._groups.setdefault(fingerprint(letter), Group(letter.error)).add(letter)
 
     def longest_item(self, table: str) -> int:
-        """The length of the longest `table/key` of a letter, so that a list can stand in line before it is read. `table` is that of letters that do not say."""
+        """The length of the longest `table/key` of a letter, so that a list can stand in line before it is
+        read. `table` is that of letters that do not say.
+        """
         return max((len(name or table) + 1 + key for name, key in self._longest.items()), default=0)
 
     def largest_first(self) -> list[tuple[str, Group]]:

@@ -59,7 +59,9 @@ class ReadLetter(Struct, frozen=True):
 
 
 class ReadPassed(Struct, frozen=True):
-    """Answer: the last change of the key that was handled since it has a discarded one, `NOTHING` for none; None: it has no discarded one."""
+    """Answer: the last change of the key that was handled since it has a discarded one, `NOTHING` for none;
+    None: it has no discarded one.
+    """
 
     key: bytes
 
@@ -79,7 +81,8 @@ class WriteRows(Struct, frozen=True):
 class Hold(Struct, frozen=True):
     """Let no change of this item reach the handler until the steps have ended.
 
-    Answer: None when one is there now; else what holds as long as nobody else reads the shards where it is kept away.
+    Answer: None when one is there now; else what holds as long as nobody else reads the shards where it is
+    kept away.
     """
 
     letter: DeadLetter
@@ -90,8 +93,8 @@ Ending: TypeAlias = Literal["done", "failed", "busy", "gone", "overtaken", "stop
 
 
 class Ended(Struct, frozen=True):
-    """How it ended: `count` changes were put back; after "done" the key is free up to `tail`. The handler has handled it up to `passed`. "taken": another
-    worker puts changes of the item back.
+    """How it ended: `count` changes were put back; after "done" the key is free up to `tail`. The handler has
+    handled it up to `passed`. "taken": another worker puts changes of the item back.
     """
 
     how: Ending
@@ -121,13 +124,19 @@ class Claimant(Struct, frozen=True):
 
 
 def put_back_key(
-    app: str, key: bytes, by: Claimant, now_ms: Callable[[], int], wants: Callable[[DeadLetter], bool] = lambda _: True,
-    *, drops: bool = False,
-) -> Redriving:  # fmt: skip
+    app: str,
+    key: bytes,
+    by: Claimant,
+    now_ms: Callable[[], int],
+    wants: Callable[[DeadLetter], bool] = lambda _: True,
+    *,
+    drops: bool = False,
+) -> Redriving:
     """Put everything back that waits for a parked key, oldest first, and unpark it.
 
     Shape:   a change that fails again ends it, and so does one that is not wanted.
-    Guarantee: each overtakes the older ones of its item that were discarded, as one that the machine handles does; one that is dropped (`drops`) does not.
+    Guarantee: each overtakes the older ones of its item that were discarded, as one that the machine handles
+               does; one that is dropped (`drops`) does not.
     """
     head: Head | None = yield ReadHead(key)
     if head is None:
@@ -167,7 +176,9 @@ def _put_back_parked(
 
 
 def _overtaking(app: str, letter: DeadLetter, passed: Version | None) -> tuple[Write, ...]:
-    """That a change was handled, where its item has discarded ones (`passed` as `ReadPassed` answers): the older of them are overtaken now."""
+    """That a change was handled, where its item has discarded ones (`passed` as `ReadPassed` answers): the
+    older of them are overtaken now.
+    """
     key, version = letter.record.key, letter.record.version
     return () if passed is None or passed >= version else (passed_write(app, letter.handler, key, version),)
 
@@ -194,11 +205,14 @@ def put_back_letter(
     app: str, letter: DeadLetter, by: Claimant, now_ms: Callable[[], int], later: Sequence[Version] = (),
     *, even_if_overtaken: bool, drops: bool = False,
 ) -> Redriving:  # fmt: skip
-    """Put one discarded change back, unless a later change of its item was handled since, and what was parked behind it meanwhile.
+    """Put one discarded change back, unless a later change of its item was handled since, and what was parked
+    behind it meanwhile.
 
-    Shape:   `later` are the other discarded changes of the item that are meant; they are put back, too, when anything was parked behind this one.
-    Guarantee: the item is claimed while that lasts, by a head behind which nothing waits, and only while nobody else reads the shards where it is kept from the
-               handler: whoever reads them next begins with that head. It counts as handled itself: an older one of its item, still discarded, is
+    Shape:   `later` are the other discarded changes of the item that are meant; they are put back, too, when
+             anything was parked behind this one.
+    Guarantee: the item is claimed while that lasts, by a head behind which nothing waits, and only while
+               nobody else reads the shards where it is kept from the handler: whoever reads them next begins
+               with that head. It counts as handled itself: an older one of its item, still discarded, is
                overtaken now. One that is dropped (`drops`) is not.
     """
     key = letter.record.key
@@ -229,10 +243,18 @@ def put_back_letter(
 
 
 def _put_back_claimed(
-    app: str, taken: Head, letter: DeadLetter, by: Claimant, now_ms: Callable[[], int], later: Sequence[Version],
-    *, even_if_overtaken: bool,
-) -> Redriving:  # fmt: skip
-    """The same of a change whose item is claimed, and of the `later` ones before what was parked behind it."""
+    app: str,
+    taken: Head,
+    letter: DeadLetter,
+    by: Claimant,
+    now_ms: Callable[[], int],
+    later: Sequence[Version],
+    *,
+    even_if_overtaken: bool,
+) -> Redriving:
+    """The same of a change whose item is claimed, and of the `later` ones before what was parked behind
+    it.
+    """
     passed, failed = NOTHING, None
     while True:
         ended, rows = yield from _deliver(
@@ -281,7 +303,9 @@ def _deliver(
     even_if_overtaken: bool,
     drops: bool,
 ) -> Generator[Step, Any, tuple[Ended, tuple[Write, ...]]]:
-    """Put a discarded change back whose item is claimed. Returns: what came of it, and the rows that say so."""
+    """Put a discarded change back whose item is claimed. Returns: what came of it, and the rows that say
+    so.
+    """
     key, version = letter.record.key, letter.record.version
     row = deadletter_key(app, letter.handler, version)
     there: DeadLetter | None = yield ReadLetter(version)
@@ -289,7 +313,8 @@ def _deliver(
         return Ended("gone"), ()
     last_passed: Version = (yield ReadPassed(key)) or NOTHING
     if judge(letter, last_passed, even_if_overtaken=even_if_overtaken) == "overtaken":
-        # It is said as durably as that it was left: who goes on with the request tries what comes after this change.
+        # It is said as durably as that it was left: who goes on with the request tries what comes after this
+        # change.
         beside = passed_write(app, letter.handler, key, last_passed)
         return Ended("overtaken"), (_left(row, there, by.request), beside)
     refusal: Refusal | None = yield Deliver(letter)
@@ -305,15 +330,23 @@ def _deliver(
 
 
 def _left(row: str, letter: DeadLetter, request: str) -> Write:
-    """The row of a discarded change that a request leaves as it is: no other worker tries it again for that one."""
+    """The row of a discarded change that a request leaves as it is: no other worker tries it again for that
+    one.
+    """
     return Write(row, deadletter_fields(msgspec.structs.replace(letter, tried=request)))
 
 
 def tried_again(letter: DeadLetter, refusal: Refusal, now_ms: int) -> DeadLetter:
-    """The letter of a change that failed once more. A change that only waited is the failing one of its key now."""
+    """The letter of a change that failed once more. A change that only waited is the failing one of its key
+    now.
+    """
     return msgspec.structs.replace(
-        letter, attempts=letter.attempts + (not refusal.is_outage), error=refusal.error, traceback=refusal.traceback,
+        letter,
+        attempts=letter.attempts + (not refusal.is_outage),
+        error=refusal.error,
+        traceback=refusal.traceback,
         condition="RetryAttemptsExhausted" if letter.is_waiting else letter.condition,
-        first_failure_ms=letter.first_failure_ms or now_ms, last_failure_ms=now_ms,
+        first_failure_ms=letter.first_failure_ms or now_ms,
+        last_failure_ms=now_ms,
         code_version=refusal.code_version or letter.code_version,
-    )  # fmt: skip
+    )

@@ -18,7 +18,9 @@ EVERYTHING: Final = Choice()
 
 
 class Request(Struct, frozen=True):
-    """What somebody asked for. Shape: `rate` as in "10/s"; `drop` forgets the letters instead of delivering them."""
+    """What somebody asked for. Shape: `rate` as in "10/s"; `drop` forgets the letters instead of delivering
+    them.
+    """
 
     id: str
     handler: str
@@ -31,15 +33,23 @@ class Request(Struct, frozen=True):
     def fields(self) -> dict[str, Any]:
         """Its row."""
         return {
-            "v": VERSION, "id": self.id, "handler": self.handler, "choice": self.choice.fields(), "rate": self.rate,
-            "even_if_overtaken": self.even_if_overtaken, "drop": self.drop, "with_waiting": self.with_waiting,
-        }  # fmt: skip
+            "v": VERSION,
+            "id": self.id,
+            "handler": self.handler,
+            "choice": self.choice.fields(),
+            "rate": self.rate,
+            "even_if_overtaken": self.even_if_overtaken,
+            "drop": self.drop,
+            "with_waiting": self.with_waiting,
+        }
 
 
 def for_another_version(handler: str, fingerprint: str, code_version: str) -> Request:
-    """What another version of the code asks for, once: the changes that the one before it had failed at alike.
+    """What another version of the code asks for, once: the changes that the one before it had failed at
+    alike.
 
-    Shape:   the same arguments give the same request, so asking again before it was carried out asks for nothing more.
+    Shape:   the same arguments give the same request, so asking again before it was carried out asks for
+             nothing more.
     """
     name = blake2b(f"{handler}/{fingerprint}/{code_version}".encode(), digest_size=8).hexdigest()
     return Request(f"version-{name}", handler, Choice(fingerprint=fingerprint))
@@ -49,16 +59,21 @@ def read_request(fields: Mapping[str, Any]) -> Request:
     """The request behind a row. Raises: StoreError, SettingsError."""
     row = readable(fields, "redrive request")
     return Request(
-        row["id"], row["handler"], read_choice(row["choice"]), row["rate"], row["even_if_overtaken"], row["drop"],
+        row["id"],
+        row["handler"],
+        read_choice(row["choice"]),
+        row["rate"],
+        row["even_if_overtaken"],
+        row["drop"],
         row["with_waiting"],
-    )  # fmt: skip
+    )
 
 
 class Plan(Struct):
     """What is to be put back.
 
-    Shape:   parked keys, which hold `changes` changes; discarded changes of `items` by their versions, `overtaken` ones
-             among them.
+    Shape:   parked keys, which hold `changes` changes; discarded changes of `items` by their versions,
+             `overtaken` ones among them.
     """
 
     keys: list[bytes] = field(default_factory=list)

@@ -75,13 +75,19 @@ class Destination(Protocol):
 class Courier:
     """The notices of one app.
 
-    Shape:   it counts deliveries that failed, the records that AWS would have lost with the first of them, and those that were told.
+    Shape:   it counts deliveries that failed, the records that AWS would have lost with the first of them,
+             and those that were told.
     """
 
     def __init__(
-        self, app: str, parts: Parts, destinations: Mapping[str, Destination],
-        stream_of: Callable[[str, str], Awaitable[StreamRef]], account: str, functions: Mapping[str, str] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        app: str,
+        parts: Parts,
+        destinations: Mapping[str, Destination],
+        stream_of: Callable[[str, str], Awaitable[StreamRef]],
+        account: str,
+        functions: Mapping[str, str] | None = None,
+    ) -> None:
         self._tallies = parts.tallies
         self._app = app
         self._state = parts.state
@@ -117,11 +123,19 @@ class Courier:
         ]  # fmt: skip
         notices += [
             Notice(
-                place.mapping_id, place.shard_id, (), lost.condition, lost.attempts, lost.request, at_ms, run=place.run,
-                window=lost.window, is_unhandled=bool(lost.failure and lost.failure.traceback),
+                place.mapping_id,
+                place.shard_id,
+                (),
+                lost.condition,
+                lost.attempts,
+                lost.request,
+                at_ms,
+                run=place.run,
+                window=lost.window,
+                is_unhandled=bool(lost.failure and lost.failure.traceback),
             )
             for lost in windows
-        ]  # fmt: skip
+        ]
         return [Write(outbox_key(self._app, notice), notice.fields()) for notice in notices]
 
     def wake(self) -> None:
@@ -153,7 +167,9 @@ class Courier:
             news.cancel()
 
     async def _deliver_due(self, waiting: dict[str, int], tasks: asyncio.TaskGroup) -> None:
-        """Begin to deliver what is due: one task for each handler, so that a destination that hangs holds up its own handler's notices alone."""
+        """Begin to deliver what is due: one task for each handler, so that a destination that hangs holds up
+        its own handler's notices alone.
+        """
         rows = await self._state.query(outbox_prefix(self._app))
         now_ms = self._clock.now().monotonic_ms
         for key in [key for key in waiting if key not in {row.key for row in rows}]:
@@ -187,7 +203,9 @@ class Courier:
             self._news.set()
 
     async def _deliver(self, key: str, notice: Notice) -> int | None:
-        """Deliver one; how long to wait after a failure. Whatever a destination of the user's raises, it is a failure."""
+        """Deliver one; how long to wait after a failure. Whatever a destination of the user's raises, it is a
+        failure.
+        """
         if key in self._told:
             await self._forget(key)
             return None
@@ -198,7 +216,8 @@ class Courier:
         try:
             stream = await self._stream_of(notice.handler, notice.shard_id)
         except SourceError:
-            return WITHOUT_STREAM_MS  # its table has no stream that could be named; the notices of others do not wait for it
+            # its table has no stream that could be named; the notices of others do not wait for it
+            return WITHOUT_STREAM_MS
         tally = self._tallies.of(notice.handler)
         try:
             with FENCE:
@@ -220,7 +239,9 @@ class Courier:
         return None
 
     async def _forget(self, key: str) -> None:
-        """Delete a notice that was delivered; until that succeeds it is known here, so that it is not delivered again."""
+        """Delete a notice that was delivered; until that succeeds it is known here, so that it is not
+        delivered again.
+        """
         await self._state.transact([Write(key, None)])
         self._told.discard(key)
 
@@ -228,9 +249,11 @@ class Courier:
         if handler not in self._away:
             self._away.add(handler)
             LOG.warning(
-                "the on-failure destination of %s fails: %s; it is asked again, and the dead letters stay", self._named(handler),
-                told(error), extra={"handler": handler, "hint": "tailrace dlq ls"},
-            )  # fmt: skip
+                "the on-failure destination of %s fails: %s; it is asked again, and the dead letters stay",
+                self._named(handler),
+                told(error),
+                extra={"handler": handler, "hint": "tailrace dlq ls"},
+            )
 
     def _named(self, handler: str) -> str:
         return named(handler, self._functions.get(handler, ""))
@@ -246,13 +269,18 @@ class Courier:
         number = (
             f"{notice.request:x}" if notice.request else f"0-{notice.versions[0].sequence:x}"
         )  # it was never in a batch
+        function = self._functions.get(notice.handler, notice.handler)
         told = InvocationFailure(
             request_id=uuid_of(f"{notice.handler}/{notice.shard_id}/{run}-{number}"),
-            function_arn=f"arn:aws:lambda:{stream.region}:{self._account}:function:{self._functions.get(notice.handler, notice.handler)}",
-            condition=notice.condition, invoke_count=notice.attempts, shard_id=notice.shard_id, stream_arn=stream.arn,
-            at_ms=notice.at_ms, is_unhandled=bool(letters[0].traceback) if letters else notice.is_unhandled,
+            function_arn=f"arn:aws:lambda:{stream.region}:{self._account}:function:{function}",
+            condition=notice.condition,
+            invoke_count=notice.attempts,
+            shard_id=notice.shard_id,
+            stream_arn=stream.arn,
+            at_ms=notice.at_ms,
+            is_unhandled=bool(letters[0].traceback) if letters else notice.is_unhandled,
             window=notice.window,
-        )  # fmt: skip
+        )
         return FailureDocument(told, letters, stream, uuid_of(f"{self._app}/{notice.handler}"))
 
 

@@ -49,9 +49,15 @@ class Redriver:
     """Redrives for one app."""
 
     def __init__(
-        self, app: str, state: StateStore, clock: Clock, live: LiveWorker | None, sinks: Mapping[str, Sink],
-        again_sink: Callable[[str, str], Sink] | None = None, guarded: Callable[[str, Sink], Sink] = lambda _, sink: sink,
-    ) -> None:  # fmt: skip
+        self,
+        app: str,
+        state: StateStore,
+        clock: Clock,
+        live: LiveWorker | None,
+        sinks: Mapping[str, Sink],
+        again_sink: Callable[[str, str], Sink] | None = None,
+        guarded: Callable[[str, Sink], Sink] = lambda _, sink: sink,
+    ) -> None:
         self._state = state
         self._clock = clock
         self._live = live
@@ -73,7 +79,9 @@ class Redriver:
         return await self._performer.perform(self._steps.plan(request))
 
     async def carry_out(self, request: Request, progress: Progress) -> None:
-        """Do what no other worker is doing, and forget the request when nothing of it is left to anybody. Raises: StoreError."""
+        """Do what no other worker is doing, and forget the request when nothing of it is left to anybody.
+        Raises: StoreError.
+        """
         stream_of = None if self._live is None else partial(self._live.stream_of, request.handler)
         handler = _Handler(partial(self._write, request))
         performer = Performer(self._state, self._clock, delivers=handler, stream_of=stream_of)
@@ -86,13 +94,16 @@ class Redriver:
     async def _write(self, request: Request, batch: RecordBatch) -> Outcome:
         sink = self._sinks[request.handler]
         if request.even_if_overtaken and self._again_sink is not None:
-            # A mark of a later change would suppress its recorded writes: they are applied under a run of their own.
+            # A mark of a later change would suppress its recorded writes: they are applied under a run of
+            # their own.
             sink = self._again_sink(request.handler, f"redrive-{batch.records[0].sequence}")
         return await attempt(self._guarded(request.handler, sink), batch)
 
 
 class Redrives:
-    """The redrives of one worker. Shape: without a `redriver` nothing is redriven. `threads_of` a handler are those that its calls run in."""
+    """The redrives of one worker. Shape: without a `redriver` nothing is redriven. `threads_of` a handler are
+    those that its calls run in.
+    """
 
     def __init__(
         self, redriver: Redriver | None, threads_of: Callable[[str], AbstractContextManager[object]]
@@ -109,7 +120,9 @@ class Redrives:
     def carry_out(
         self, request: Request, progress: Progress, *, is_noted: bool = False
     ) -> asyncio.Task[None]:
-        """Do what was asked, beside everything else: a row first. What is under way already is only waited for."""
+        """Do what was asked, beside everything else: a row first. What is under way already is only waited
+        for.
+        """
         assert self.redriver is not None
         assert self._group is not None
         redriver = self.redriver
@@ -139,7 +152,9 @@ class Redrives:
                     self.carry_out(request, Progress(), is_noted=True)
 
     async def renew(self, mapping_id: str, reason: Reason, code_version: str, *, at_once: bool) -> None:
-        """Another version of the code has paused by itself for this reason: ask once for what it failed at. Raises: StoreError."""
+        """Another version of the code has paused by itself for this reason: ask once for what it failed at.
+        Raises: StoreError.
+        """
         if self.redriver is None:
             return
         await self.redriver.note(for_another_version(mapping_id, reason[0], code_version))

@@ -34,7 +34,9 @@ PAGE: Final = 100
 
 
 class LetterCounts(Struct, frozen=True):
-    """How many are kept of one handler. Shape: `parked` changes of `parked_keys`, `oldest_parked_ms` since the epoch."""
+    """How many are kept of one handler. Shape: `parked` changes of `parked_keys`, `oldest_parked_ms` since
+    the epoch.
+    """
 
     discarded: int
     parked: int
@@ -54,7 +56,9 @@ async def kept(state: StateStore, app: str, handler: str) -> LetterCounts:
 
 
 async def heads(state: StateStore, app: str, handler: str) -> list[Head]:
-    """Every parked key of a handler; one is not whose discarded changes are being put back, with nothing behind them."""
+    """Every parked key of a handler; one is not whose discarded changes are being put back, with nothing
+    behind them.
+    """
     known = [read_head(app, handler, row.fields) async for row in rows(state, head_prefix(app, handler))]
     return [head for head in known if head.count]
 
@@ -62,9 +66,11 @@ async def heads(state: StateStore, app: str, handler: str) -> list[Head]:
 async def letter_pages(
     state: StateStore, app: str, handler: str, key: bytes | None = None
 ) -> AsyncIterator[list[DeadLetter]]:
-    """Everything that is kept of a handler, in pages: parked keys, then what was discarded. Of one item: what is parked.
+    """Everything that is kept of a handler, in pages: parked keys, then what was discarded. Of one item: what
+    is parked.
 
-    Guarantee: a page of it is in memory at once, and it goes on where it was when something is written meanwhile.
+    Guarantee: a page of it is in memory at once, and it goes on where it was when something is written
+               meanwhile.
     """
     prefixes = [parked_prefix(app, handler, key)]
     if key is None:
@@ -152,7 +158,9 @@ async def behind(state: StateStore, mapping: MappingName, letter: DeadLetter) ->
 
 
 async def lost_windows(state: StateStore, app: str, handler: str) -> AsyncIterator[LostWindow]:
-    """The tumbling windows that a function was given up on in their final invoke, one in memory at a time: each may hold 1 MB of state."""
+    """The tumbling windows that a function was given up on in their final invoke, one in memory at a time:
+    each may hold 1 MB of state.
+    """
     async for row in rows(state, lost_window_prefix(app, handler), 1):
         yield read_lost_window(row.fields)
 

@@ -23,11 +23,13 @@ MOST_FAILED: Final = 20
 class Build(Struct, frozen=True):
     """One build.
 
-    Shape:   `name` is the version, with a number after a rebuild ("2", "2.1"); `into` says where its rows are, for people; `since` and `position`
-             are the sequence numbers at which the first and the last of the table's items were read; `after` where the next one to be read follows; `failed` are
-             (key, error) of items that the function failed on; `code` is the fingerprint of the function that it is made by. `claimed_by` is the worker that
-             fills it, "" for nobody; `claim` is the number of the last claim, which no other claim of the projection has, 0 before the first; `beat`
-             rises with every write under a claim.
+    Shape:   `name` is the version, with a number after a rebuild ("2", "2.1"); `into` says where its rows
+             are, for people; `since` and `position` are the sequence numbers at which the first and the last
+             of the table's items were read; `after` where the next one to be read follows; `failed` are (key,
+             error) of items that the function failed on; `code` is the fingerprint of the function that it is
+             made by. `claimed_by` is the worker that fills it, "" for nobody; `claim` is the number of the
+             last claim, which no other claim of the projection has, 0 before the first; `beat` rises with
+             every write under a claim.
     """
 
     projection: str
@@ -72,9 +74,15 @@ class Build(Struct, frozen=True):
         """After one more page of items."""
         named = (*self.failed, *failed)[:MOST_FAILED]
         return replace(
-            self, position=position, after=after, filled=self.filled + filled, failures=self.failures + len(failed),
-            failed=named, is_filled=after is None, since=self.since or position,
-        )  # fmt: skip
+            self,
+            position=position,
+            after=after,
+            filled=self.filled + filled,
+            failures=self.failures + len(failed),
+            failed=named,
+            is_filled=after is None,
+            since=self.since or position,
+        )
 
     def begun_again(self) -> "Build":
         """As before the first page: what is applied is applied again, which changes nothing."""
@@ -121,18 +129,43 @@ def read_served(fields: Mapping[str, Any] | None) -> str | None:
 def build_fields(build: Build) -> dict[str, Any]:
     """The fields of a build's row."""
     return {
-        "v": VERSION, "projection": build.projection, "name": build.name, "into": build.into, "is_filled": build.is_filled,
-        "position": build.position, "after": build.after, "filled": build.filled, "failures": build.failures,
-        "failed": [list(each) for each in build.failed], "begun_ms": build.begun_ms,
-        "since": build.since, "code": build.code, "claimed_by": build.claimed_by, "claim": build.claim, "beat": build.beat, "stamp": build.stamp,
-    }  # fmt: skip
+        "v": VERSION,
+        "projection": build.projection,
+        "name": build.name,
+        "into": build.into,
+        "is_filled": build.is_filled,
+        "position": build.position,
+        "after": build.after,
+        "filled": build.filled,
+        "failures": build.failures,
+        "failed": [list(each) for each in build.failed],
+        "begun_ms": build.begun_ms,
+        "since": build.since,
+        "code": build.code,
+        "claimed_by": build.claimed_by,
+        "claim": build.claim,
+        "beat": build.beat,
+        "stamp": build.stamp,
+    }
 
 
 def read_build(fields: Mapping[str, Any]) -> Build:
     """A build's row. Raises: StoreError for a format of another version."""
     row = readable(fields, "projection's build")
     return Build(
-        row["projection"], row["name"], row["into"], row["is_filled"], row["position"], row["after"], row["filled"],
-        row["failures"], tuple((key, error) for key, error in row["failed"]), row["begun_ms"],
-        row["since"], row["code"], row.get("claimed_by", ""), row.get("claim", 0), row.get("beat", 0),
-    )  # fmt: skip
+        row["projection"],
+        row["name"],
+        row["into"],
+        row["is_filled"],
+        row["position"],
+        row["after"],
+        row["filled"],
+        row["failures"],
+        tuple((key, error) for key, error in row["failed"]),
+        row["begun_ms"],
+        row["since"],
+        row["code"],
+        row.get("claimed_by", ""),
+        row.get("claim", 0),
+        row.get("beat", 0),
+    )

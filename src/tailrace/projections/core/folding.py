@@ -1,9 +1,11 @@
 """How a change of an item changes a projection: retract the image that was applied, apply the new one.
 
-Theory of operation: a `Working` set holds the rows that were read; every change is folded into it, so that several changes make one
-transaction, and `changes` says what it must write under which condition. What a change carries as its old image is never looked at: after
-duplicates, gaps and redrives the image that was *applied* is what has to go.
-Rules of this file: pure but for the user's function, whose exceptions leave the set as it was. Called by sinks/projected.py.
+Theory of operation: a `Working` set holds the rows that were read; every change is folded into it, so that
+several changes make one transaction, and `changes` says what it must write under which condition. What a
+change carries as its old image is never looked at: after duplicates, gaps and redrives the image that was
+*applied* is what has to go.
+Rules of this file: pure but for the user's function, whose exceptions leave the set as it was. Called by
+sinks/projected.py.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,11 +25,15 @@ class Fold(Protocol):
         """The key of an image's group, as text. Raises: what the user's code raises."""
 
     def folded(self, state: AttributeValue | None, images: Sequence[tuple[Item, int]]) -> AttributeValue:
-        """The state (None: the initial one) after these images, each with its sign. Raises: what the user's code raises."""
+        """The state (None: the initial one) after these images, each with its sign. Raises: what the user's
+        code raises.
+        """
 
 
 class Step(Struct, frozen=True):
-    """One item as it is after a change. Shape: `key` hex; `image` None: it is gone. Units: at_ms since the epoch."""
+    """One item as it is after a change. Shape: `key` hex; `image` None: it is gone. Units: at_ms since the
+    epoch.
+    """
 
     key: str
     version: Version
@@ -74,7 +80,9 @@ class Working(Struct):
         return row is not None and step.version <= row.version
 
     def apply(self, step: Step) -> bool:
-        """Fold one change in. Returns: whether it was new. Raises: what the user's function raises; nothing is changed then."""
+        """Fold one change in. Returns: whether it was new. Raises: what the user's function raises; nothing
+        is changed then.
+        """
         if self.is_applied(step):
             return False
         before = self._items[step.key]

@@ -43,7 +43,8 @@ class BuildGone(PortError):
 class Known(Struct, frozen=True):
     """The builds of one projection, the oldest first, and which one is served.
 
-    Shape:   `revision` is 0 before the first change that raised it; `removing` are builds that are gone but for their rows, each with where they are.
+    Shape:   `revision` is 0 before the first change that raised it; `removing` are builds that are gone but
+             for their rows, each with where they are.
     """
 
     app: str
@@ -62,7 +63,9 @@ class Known(Struct, frozen=True):
         return next((build for build in self.builds if build.name == name), None)
 
     def next_name(self, version: int) -> str:
-        """The name of the next build of a version. One that is still being removed keeps its name: what is written late must not end up in another."""
+        """The name of the next build of a version. One that is still being removed keeps its name: what is
+        written late must not end up in another.
+        """
         return next_name(
             version, [*self.builds, *(Build(self.projection, removed) for removed in self.removing)]
         )
@@ -77,7 +80,9 @@ class Known(Struct, frozen=True):
 def read_known(
     app: str, projection: str, row: StateRow | None, served: StateRow | None, builds: Sequence[StateRow]
 ) -> Known:
-    """What these rows say: the one with the revision, the one that says what is served, and those of builds. Raises: StoreError."""
+    """What these rows say: the one with the revision, the one that says what is served, and those of builds.
+    Raises: StoreError.
+    """
     found = sorted(
         (read_build(each.fields) for each in builds), key=lambda build: (build.version, build.number)
     )
@@ -100,8 +105,11 @@ def read_revision(row: StateRow | None) -> int:
 def known_fields(known: Known) -> dict[str, Any]:
     """The fields of that row."""
     return {
-        "v": VERSION, "projection": known.projection, "revision": known.revision, "removing": dict(known.removing)
-    }  # fmt: skip
+        "v": VERSION,
+        "projection": known.projection,
+        "revision": known.revision,
+        "removing": dict(known.removing),
+    }
 
 
 def is_there(app: str, projection: str, name: str) -> Check:
@@ -109,7 +117,7 @@ def is_there(app: str, projection: str, name: str) -> Check:
     return Check(build_key(app, projection, name), Equals("name", name))
 
 
-# ---- changes ---------------------------------------------------------------------------------------------------------
+# ---- changes -----------------------------------------------------------------------------------------------
 
 
 def begun(known: Known, build: Build, table: str) -> tuple[Known, list[Write]]:
@@ -143,7 +151,9 @@ def removed(known: Known, names: Sequence[str]) -> tuple[Known, list[Write]]:
 
 
 def claimed(known: Known, build: Build, by: str) -> tuple[Known, Build, list[Write]]:
-    """A worker begins to fill a build. The caller has looked at `Claims.is_taken`; `build` may be begun again."""
+    """A worker begins to fill a build. The caller has looked at `Claims.is_taken`; `build` may be begun
+    again.
+    """
     taken = replace(build, claimed_by=by, claim=known.revision + 1, beat=0)
     after, write = _raised(known.with_build(taken))
     key = build_key(known.app, known.projection, build.name)
@@ -167,11 +177,13 @@ def _served(known: Known, table: str, name: str) -> Write:
     return Write(served_key(known.app, known.projection), served_fields(known.projection, table, name))
 
 
-# ---- claims of others --------------------------------------------------------------------------------------------------
+# ---- claims of others --------------------------------------------------------------------------------------
 
 
 class Claims:
-    """The claims of others as one worker sees them: a claim runs out when its row has not moved for `CLAIM_MS` of this observer's own clock."""
+    """The claims of others as one worker sees them: a claim runs out when its row has not moved for
+    `CLAIM_MS` of this observer's own clock.
+    """
 
     __slots__ = ("_owner", "_seen")
 

@@ -1,7 +1,9 @@
-"""Rows of a projection: one for each item, with the image that was applied last, and one for each group, with its state.
+"""Rows of a projection: one for each item, with the image that was applied last, and one for each group, with
+its state.
 
-Rules of this file: layouts only, format 2 of an item, 1 of a group, documented in docs/formats/projections.md. A build is one set of these rows: a version of the
-function has one, and another while it is rebuilt. Called by folding.py and by every adapter of `ports.ProjectionStore`.
+Rules of this file: layouts only, format 2 of an item, 1 of a group, documented in
+docs/formats/projections.md. A build is one set of these rows: a version of the function has one, and another
+while it is rebuilt. Called by folding.py and by every adapter of `ports.ProjectionStore`.
 """
 
 from collections.abc import Mapping
@@ -19,15 +21,17 @@ from tailrace.values.types import AttributeValue, Item
 NOWHERE: Final = ""
 """The group of a tombstone."""
 BUCKETS: Final = 256
-"""Items are kept in so many parts by a hash of their key, so that all of them can be read in slices, and spread over partitions."""
+"""Items are kept in so many parts by a hash of their key, so that all of them can be read in slices, and
+spread over partitions.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedItem:
     """What was applied of one item.
 
-    Shape:   `key` is the item's, hex; `version` of the last change applied; `image` None is a tombstone: the item was removed, and a late
-             duplicate must not bring it back.
+    Shape:   `key` is the item's, hex; `version` of the last change applied; `image` None is a tombstone: the
+             item was removed, and a late duplicate must not bring it back.
     Units:   at_ms since the epoch, when it was applied.
     """
 
@@ -58,8 +62,9 @@ class AppliedItem:
 class Group(Struct, frozen=True):
     """The state of one group.
 
-    Shape:   `key` is the JSON text of its key as an attribute value, `version` moves with every write, `count` is how many items are in it.
-             A group without items stays for a while, so that a version is never seen twice.
+    Shape:   `key` is the JSON text of its key as an attribute value, `version` moves with every write,
+             `count` is how many items are in it. A group without items stays for a while, so that a version
+             is never seen twice.
     """
 
     key: str
@@ -88,7 +93,9 @@ ProjectedRow: TypeAlias = AppliedItem | Group
 
 
 class RowChange(Struct, frozen=True):
-    """One row before and after. It is written only if the present row is `before` (None: there is none); `after` None deletes it."""
+    """One row before and after. It is written only if the present row is `before` (None: there is none);
+    `after` None deletes it.
+    """
 
     before: ProjectedRow | None
     after: ProjectedRow | None
@@ -110,7 +117,7 @@ def build_name(projection: str, build: str) -> str:
     return f"{projection}@v{build}"
 
 
-# ---- in a StateStore -----------------------------------------------------------------------------------------------------
+# ---- in a StateStore ---------------------------------------------------------------------------------------
 
 
 def bucket_of(key: str) -> int:
@@ -140,12 +147,26 @@ def group_key(app: str, name: str, key: str) -> str:
 
 def item_fields(row: AppliedItem) -> dict[str, Any]:
     """The fields of an item's row."""
-    return {"v": PROJECTION_ITEM.format, "key": row.key, "version": row.version.text, "group": row.group, "image": row.image, "at_ms": row.at_ms}  # fmt: skip
+    return {
+        "v": PROJECTION_ITEM.format,
+        "key": row.key,
+        "version": row.version.text,
+        "group": row.group,
+        "image": row.image,
+        "at_ms": row.at_ms,
+    }
 
 
 def group_fields(row: Group) -> dict[str, Any]:
     """The fields of a group's row."""
-    return {"v": VERSION, "key": row.key, "version": row.version, "count": row.count, "state": row.state, "at_ms": row.at_ms}  # fmt: skip
+    return {
+        "v": VERSION,
+        "key": row.key,
+        "version": row.version,
+        "count": row.count,
+        "state": row.state,
+        "at_ms": row.at_ms,
+    }
 
 
 def read_item_row(fields: Mapping[str, Any]) -> AppliedItem:

@@ -25,7 +25,9 @@ from tailrace.runtime.threads import in_thread
 
 TRIES: Final = 8
 CONTENDED_MS: Final = 20
-"""How long to leave groups to those who were faster before all of it is applied again: what is applied is ignored then."""
+"""How long to leave groups to those who were faster before all of it is applied again: what is applied is
+ignored then.
+"""
 ROWS_A_STEP: Final = 3
 """The item, the group that it leaves, the group that it enters."""
 Failures: TypeAlias = dict[int, Exception]
@@ -53,7 +55,8 @@ async def apply_steps(store: ProjectionStore, fold: Fold, steps: Sequence[Step])
     """Fold these steps in, in order, as many in one transaction as it may hold.
 
     After a failure the later steps of that item are left out: neither failed nor applied.
-    Raises:  StoreError, Unavailable: what is not applied then is not applied at all, and all of it may be repeated.
+    Raises:  StoreError, Unavailable: what is not applied then is not applied at all, and all of it may be
+             repeated.
     """
     applying = _Applying(store, fold)
     found = await in_thread(lambda: applying.grouped(steps))

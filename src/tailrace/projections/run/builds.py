@@ -66,7 +66,9 @@ class Builds:
         self._looked_for: dict[str, tuple[frozenset[str], Callable[[], None]]] = {}
 
     def look_out(self, mapping_id: str, keys: Iterable[str], applied: Callable[[], None]) -> None:
-        """Call once when a change of one of these items was delivered and applied; whoever looked out before no longer does."""
+        """Call once when a change of one of these items was delivered and applied; whoever looked out before
+        no longer does.
+        """
         self._looked_for[mapping_id] = (frozenset(keys), applied)
 
     def delivered(self, mapping_id: str, keys: Iterable[str]) -> None:
@@ -83,12 +85,13 @@ class Builds:
             self._stores[name] = self._store_of(projection, name)
         return self._stores[name]
 
-    # ---- what there is -----------------------------------------------------------------------------------------------
+    # ---- what there is -------------------------------------------------------------------------------------
 
     async def known(self, projection: Projection) -> Known:
         """The builds of a projection as they are now; how far they are may be older. Raises: StoreError.
 
-        Of its version there is at least one, unless it was removed while this worker ran, by one that declares a higher version.
+        Of its version there is at least one, unless it was removed while this worker ran, by one that
+        declares a higher version.
         """
         if (key := self._keys.get(projection.id)) is None:
             key = self._keys[projection.id] = known_key(self.app, projection.id)
@@ -129,10 +132,12 @@ class Builds:
             build.version < projection.version for build in known.builds
         )
 
-    # ---- changes -----------------------------------------------------------------------------------------------------
+    # ---- changes -------------------------------------------------------------------------------------------
 
     async def begin(self, projection: Projection) -> Build:
-        """One more build of a projection, or the one that another worker begins at the same time; the first of all is served at once. Raises: StoreError."""
+        """One more build of a projection, or the one that another worker begins at the same time; the first
+        of all is served at once. Raises: StoreError.
+        """
         known = self._known[projection.id]
         present = {build.name for build in known.of_version(projection.version)}
         while True:
@@ -149,14 +154,18 @@ class Builds:
                 return others[-1]
 
     async def serve(self, projection: Projection, known: Known, name: str) -> bool:
-        """Let a build be what is asked, if the builds are those that are known. Returns: whether they were. Raises: StoreError, Unavailable."""
+        """Let a build be what is asked, if the builds are those that are known. Returns: whether they were.
+        Raises: StoreError, Unavailable.
+        """
         if not await self._changed(*serving(known, name, projection.table.name)):
             return False
         await self.show(projection)
         return True
 
     async def show(self, projection: Projection) -> None:
-        """Let the place itself show the build that is served; also where a worker died before it, or was late with another."""
+        """Let the place itself show the build that is served; also where a worker died before it, or was late
+        with another.
+        """
         shown: str | None = None
         while (build := (known := await self.look(projection)).build(known.served)) is not None:
             if build.name == shown or build.version != projection.version:
@@ -167,7 +176,9 @@ class Builds:
             await self.store(projection, shown).serve()
 
     async def forget(self, projection: Projection, known: Known, names: Sequence[str]) -> bool:
-        """There are no such builds any more, if the builds are those that are known; rows are still to be removed. Returns: whether they were. Raises: StoreError."""
+        """There are no such builds any more, if the builds are those that are known; rows are still to be
+        removed. Returns: whether they were. Raises: StoreError.
+        """
         return await self._changed(*forgotten(known, names, place_words(projection)))
 
     async def removed(self, projection: Projection, names: Sequence[str]) -> None:
@@ -188,14 +199,16 @@ class Builds:
         self._known[after.projection] = after
         return True
 
-    # ---- filling -----------------------------------------------------------------------------------------------------
+    # ---- filling -------------------------------------------------------------------------------------------
 
     def is_taken(self, build: Build) -> bool:
         """Whether another worker that is alive fills this build."""
         return self._claims.is_taken(build, self._clock.now().monotonic_ms)
 
     async def claim(self, known: Known, build: Build) -> "Claim | None":
-        """Take the filling of a build, which may be begun again; None: another worker has it, or the builds are others. Raises: StoreError."""
+        """Take the filling of a build, which may be begun again; None: another worker has it, or the builds
+        are others. Raises: StoreError.
+        """
         if self.is_taken(build):
             return None
         after, taken, writes = claimed(known, build, self._owner.name)
@@ -225,7 +238,9 @@ class Builds:
 
 
 class Claim:
-    """The filling of one build, which is this worker's until it has to learn that it is not. Shape: `build` is how far it is, as its row says."""
+    """The filling of one build, which is this worker's until it has to learn that it is not. Shape: `build`
+    is how far it is, as its row says.
+    """
 
     def __init__(self, builds: Builds, build: Build) -> None:
         self.build = build

@@ -27,7 +27,9 @@ Rows: TypeAlias = Sequence[AppliedItem] | Sequence[Group]
 async def forget_tombstones(
     store: ProjectionStore, state: StateStore, app: str, mapping_id: str, number: int, now_ms: int
 ) -> int:
-    """Remove what has expired of one bucket of a build. Returns: how many rows. Raises: StoreError, Unavailable."""
+    """Remove what has expired of one bucket of a build. Returns: how many rows. Raises: StoreError,
+    Unavailable.
+    """
     before_ms = now_ms - MARK_AGE_MS
     found = [
         RowChange(each, None)
@@ -60,7 +62,7 @@ async def _remove(store: ProjectionStore, changes: Sequence[RowChange]) -> int:
     return len(changes)
 
 
-# ---- of builds that are gone ------------------------------------------------------------------------------------------
+# ---- of builds that are gone -------------------------------------------------------------------------------
 
 
 async def remove_rows(store: ProjectionStore) -> int:

@@ -34,7 +34,9 @@ MOST_NAMED: Final = 100
 
 
 class Difference(Struct, frozen=True):
-    """One thing that is not as it should be. Shape: `expected` from the table, `found` in the rows, both DynamoDB JSON; None: nothing."""
+    """One thing that is not as it should be. Shape: `expected` from the table, `found` in the rows, both
+    DynamoDB JSON; None: nothing.
+    """
 
     kind: Literal["item", "group"]
     key: str
@@ -44,7 +46,9 @@ class Difference(Struct, frozen=True):
 
 
 class Verdict(Struct):
-    """What a comparison came to. Shape: `in_flight` are items and groups that kept moving and could not be judged."""
+    """What a comparison came to. Shape: `in_flight` are items and groups that kept moving and could not be
+    judged.
+    """
 
     items: int = 0
     groups: int = 0
@@ -70,7 +74,9 @@ class _Suspect(Struct, frozen=True):
 async def verify(
     projector: Projector, projection: Projection, store: ProjectionStore, clock: Clock, parked: frozenset[str]
 ) -> Verdict:
-    """Compare. Shape: `parked` are the items (hex) that wait to be put back. Raises: StoreError, SourceError, Unavailable."""
+    """Compare. Shape: `parked` are the items (hex) that wait to be put back. Raises: StoreError, SourceError,
+    Unavailable.
+    """
     verdict = Verdict()
     await _verify_groups(verdict, projection, store)
     suspects, position = await _suspects(verdict, projector, projection, store)
@@ -124,7 +130,9 @@ async def _suspects(
 
 
 async def _seen(store: ProjectionStore) -> dict[str, tuple[Version | None, int | None]]:
-    """Item → its row's version and what its image hashes to, which is small enough to hold for all of them."""
+    """Item → its row's version and what its image hashes to, which is small enough to hold for all of
+    them.
+    """
     found: dict[str, tuple[Version | None, int | None]] = {}
     for number in range(BUCKETS):
         for row in await store.bucket(number):
@@ -147,7 +155,7 @@ async def _settled(projector: Projector, projection: Projection, clock: Clock, p
     return True
 
 
-# ---- groups ----------------------------------------------------------------------------------------------------------
+# ---- groups ------------------------------------------------------------------------------------------------
 
 
 async def _verify_groups(verdict: Verdict, projection: Projection, store: ProjectionStore) -> None:

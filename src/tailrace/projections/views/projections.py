@@ -1,6 +1,7 @@
 """Projections as their rows say: which there are, their builds, and the groups that lie in the state.
 
-Rules of this file: it only reads, so that it answers without the app; rows of a build that lie elsewhere are read by whoever has the app. Called by the `projection` verbs.
+Rules of this file: it only reads, so that it answers without the app; rows of a build that lie elsewhere are
+read by whoever has the app. Called by the `projection` verbs.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -17,7 +18,9 @@ from tailrace.runtime.pages import rows
 
 
 class Projected(Struct, frozen=True):
-    """One projection of one app. Shape: `builds` by version and number; `served` is the name of one of them; `removing` are builds of which only rows are left."""
+    """One projection of one app. Shape: `builds` by version and number; `served` is the name of one of them;
+    `removing` are builds of which only rows are left.
+    """
 
     app: str
     id: str
@@ -57,7 +60,8 @@ async def state_groups(
 
 
 async def own_keys(state: StateStore, projected: Projected) -> AsyncIterator[str]:
-    """The keys of a projection's rows in the state: of items and groups, of mappings, and last of what names it.
+    """The keys of a projection's rows in the state: of items and groups, of mappings, and last of what names
+    it.
 
     Guarantee: whoever removes them in this order, and is cut off, finds the rest the next time.
     """

@@ -1,7 +1,9 @@
-"""Contract checks: what every adapter of a port must do, as functions that anybody may call on their own adapter.
+"""Contract checks: what every adapter of a port must do, as functions that anybody may call on their own
+adapter.
 
-Rules of this package: a check states its port's contract from `ports.py` alone, looks only at what the port shows, and makes a new
-adapter for every rule. It raises `ContractBroken`, which names the rule. Called by tests/contracts and by users.
+Rules of this package: a check states its port's contract from `ports.py` alone, looks only at what the port
+shows, and makes a new adapter for every rule. It raises `ContractBroken`, which names the rule. Called by
+tests/contracts and by users.
 """
 
 from tailrace.testing.contracts.archive import check_archive_store

@@ -1,7 +1,7 @@
 """The contract of `ArchiveStore`.
 
-Rules of this file: what two writers do at once is tried with two stores over one place where the caller can make a second one. Called by
-tests/contracts and by users.
+Rules of this file: what two writers do at once is tried with two stores over one place where the caller can
+make a second one. Called by tests/contracts and by users.
 """
 
 import asyncio
@@ -44,8 +44,8 @@ def check_archive_store(
 ) -> None:
     """Whether an archive keeps the contract of `ports.ArchiveStore`.
 
-    Shape:   `make` gives a new, empty one; it is called inside a running loop. `again(store)` gives another store over the same place, as a second
-             process has it; without it both writers use the one store.
+    Shape:   `make` gives a new, empty one; it is called inside a running loop. `again(store)` gives another
+             store over the same place, as a second process has it; without it both writers use the one store.
     Raises:  ContractBroken, naming the rule.
     """
 
@@ -57,7 +57,9 @@ def check_archive_store(
 
 
 async def blobs_come_back_as_they_were(place: Place) -> None:
-    """A blob comes back byte for byte, an empty and a large one too, with its size; what was never written is None."""
+    """A blob comes back byte for byte, an empty and a large one too, with its size; what was never written is
+    None.
+    """
     for name, data in (("a/b/1", BYTES), ("a/b/empty", b""), ("large=1/x_y-z.parquet", BYTES * 2_000)):
         same(await place.store.get(name), None, f"{name} before it is written")
         tag = await _written(place.store, name, data)
@@ -68,7 +70,9 @@ async def blobs_come_back_as_they_were(place: Place) -> None:
 
 
 async def parts_are_parts(place: Place) -> None:
-    """A part of a blob is exactly the bytes that were asked for, fewer at its end, and knows the whole size."""
+    """A part of a blob is exactly the bytes that were asked for, fewer at its end, and knows the whole
+    size.
+    """
     await _written(place.store, "a", BYTES)
     for start, length in (
         (0, 0),
@@ -86,7 +90,9 @@ async def parts_are_parts(place: Place) -> None:
 
 
 async def lists_follow_the_text(place: Place) -> None:
-    """A list gives every name that starts with the prefix, folders or not, in the order of their bytes, as pages of the whole."""
+    """A list gives every name that starts with the prefix, folders or not, in the order of their bytes, as
+    pages of the whole.
+    """
     names = ["a/1", "a/10", "a/2", "a-b/1", "a=1/x", "a/b/1", "b", "ab/1", "A/1", "a_1"]
     for name in names:
         await _written(place.store, name, b"x")
@@ -112,7 +118,9 @@ async def lists_follow_the_text(place: Place) -> None:
 
 
 async def the_first_put_stays(place: Place) -> None:
-    """put_if_absent writes only where nothing is: what is there stays, and the answer is None, for the same bytes too."""
+    """put_if_absent writes only where nothing is: what is there stays, and the answer is None, for the same
+    bytes too.
+    """
     tag = await _written(place.store, "a", b"first")
     for data in (b"second", b"first"):
         same(await place.other.put_if_absent("a", data), None, "the answer to a second writer")
@@ -120,7 +128,9 @@ async def the_first_put_stays(place: Place) -> None:
 
 
 async def puts_compare(place: Place) -> None:
-    """compare_and_put replaces exactly what was read: with an old tag, or where nothing is, it writes nothing and answers None."""
+    """compare_and_put replaces exactly what was read: with an old tag, or where nothing is, it writes nothing
+    and answers None.
+    """
     same(await place.store.compare_and_put("a", b"x", "no tag"), None, "the answer where nothing is")
     same(list(await place.store.list("")), [], "the names after it")
     first = await _written(place.store, "a", b"first")
@@ -133,7 +143,9 @@ async def puts_compare(place: Place) -> None:
 
 
 async def deleted_is_gone(place: Place) -> None:
-    """What is deleted is in no answer any more, may be deleted again and written anew; its neighbours stay."""
+    """What is deleted is in no answer any more, may be deleted again and written anew; its neighbours
+    stay.
+    """
     tag = await _written(place.store, "a/1", b"x")
     await _written(place.store, "a/10", b"y")
     for store in (*place, place.store):
@@ -150,7 +162,9 @@ async def deleted_is_gone(place: Place) -> None:
 
 
 async def one_of_many_writers_wins(place: Place) -> None:
-    """Of many that write a new name, or replace one blob, at the same time, exactly one succeeds, and what is there is its own."""
+    """Of many that write a new name, or replace one blob, at the same time, exactly one succeeds, and what is
+    there is its own.
+    """
     data = [b"%d" % number * 50_000 for number in range(WRITERS)]
     tags = await asyncio.gather(
         *(place[number % 2].put_if_absent("a", each) for number, each in enumerate(data))
@@ -177,7 +191,9 @@ async def no_reader_sees_half_a_blob(place: Place) -> None:
 
 
 async def names_are_checked(place: Place) -> None:
-    """What some archive could not keep as a name is refused with SettingsError by every call, and nothing is written."""
+    """What some archive could not keep as a name is refused with SettingsError by every call, and nothing is
+    written.
+    """
     for name in NO_NAMES:
         await _refused(partial(place.store.get, name), name)
         await _refused(partial(place.store.put_if_absent, name, b"x"), name)
@@ -222,6 +238,13 @@ async def _one_won(place: Place, tags: list[str | None], data: list[bytes]) -> N
 
 
 RULES: Final[tuple[Callable[[Place], Awaitable[None]], ...]] = (
-    blobs_come_back_as_they_were, parts_are_parts, lists_follow_the_text, the_first_put_stays, puts_compare, deleted_is_gone,
-    one_of_many_writers_wins, no_reader_sees_half_a_blob, names_are_checked,
-)  # fmt: skip
+    blobs_come_back_as_they_were,
+    parts_are_parts,
+    lists_follow_the_text,
+    the_first_put_stays,
+    puts_compare,
+    deleted_is_gone,
+    one_of_many_writers_wins,
+    no_reader_sees_half_a_blob,
+    names_are_checked,
+)

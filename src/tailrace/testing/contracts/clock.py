@@ -1,7 +1,7 @@
 """The contract of `Clock`.
 
-Rules of this file: a clock that passes by itself is waited for, a driven one is driven; nothing else differs. Called by
-tests/contracts and by users.
+Rules of this file: a clock that passes by itself is waited for, a driven one is driven; nothing else differs.
+Called by tests/contracts and by users.
 """
 
 import asyncio
@@ -19,7 +19,8 @@ Elapse = Callable[[Clock, int], object]
 def check_clock(make: Callable[[], Clock], *, elapse: Elapse | None = None) -> None:
     """Whether a clock keeps the contract of `ports.Clock`.
 
-    Shape:   `make` gives a clock; it is called inside a running loop. `elapse(clock, milliseconds)` drives a clock that does not pass by itself.
+    Shape:   `make` gives a clock; it is called inside a running loop. `elapse(clock, milliseconds)` drives a
+             clock that does not pass by itself.
     Raises:  ContractBroken, naming the rule.
     """
     bound = [partial(rule, elapse=elapse) for rule in RULES]
@@ -106,6 +107,9 @@ async def _until(clock: Clock, monotonic_ms: int, elapse: Elapse | None) -> None
 
 
 RULES: Final = (
-    the_present_is_whole_milliseconds, time_passes, sleeping_until_the_past_returns_at_once, nobody_wakes_early,
+    the_present_is_whole_milliseconds,
+    time_passes,
+    sleeping_until_the_past_returns_at_once,
+    nobody_wakes_early,
     a_cancelled_sleeper_disturbs_nobody,
-)  # fmt: skip
+)

@@ -1,6 +1,7 @@
 """The contract of `LogReader`.
 
-Rules of this file: what is asked answers at once, so nothing here waits or asks for the time. Called by tests/contracts and by users.
+Rules of this file: what is asked answers at once, so nothing here waits or asks for the time. Called by
+tests/contracts and by users.
 """
 
 import asyncio
@@ -18,8 +19,9 @@ Result = TypeVar("Result")
 class Feeding(NamedTuple):
     """How the check makes changes.
 
-    Shape:   `write(reader, count, durable)` writes so many records to the open shards of the reader's one stream, and makes them durable or not yet;
-             `switch(reader)` switches that stream off and another one of the same table on.
+    Shape:   `write(reader, count, durable)` writes so many records to the open shards of the reader's one
+             stream, and makes them durable or not yet; `switch(reader)` switches that stream off and another
+             one of the same table on.
     """
 
     write: Callable[[Any, int, bool], object]
@@ -37,8 +39,8 @@ def check_log_reader(
 ) -> None:
     """Whether a reader keeps the contract of `ports.LogReader`.
 
-    Shape:   `make` gives a reader over one stream without records, of the table of that name; it is called inside a running loop. `write(reader, count,
-             durable)` and `switch(reader)` as `Feeding` says.
+    Shape:   `make` gives a reader over one stream without records, of the table of that name; it is called
+             inside a running loop. `write(reader, count, durable)` and `switch(reader)` as `Feeding` says.
     Units:   what has not answered within patience_s waits for a change.
     Raises:  ContractBroken, naming the rule.
     """
@@ -90,7 +92,9 @@ async def an_empty_shard_answers_at_once(reader: LogReader, feeding: Feeding, ta
 
 
 async def every_record_is_read_once(reader: LogReader, feeding: Feeding, table: str) -> None:
-    """Going on from next_after gives every durable record once, in the order of its shard, whatever the limit."""
+    """Going on from next_after gives every durable record once, in the order of its shard, whatever the
+    limit.
+    """
     feeding.write(reader, 12, True)
     (stream,) = await reader.streams(table)
     for limit in (1, 5, 100):
@@ -102,7 +106,9 @@ async def every_record_is_read_once(reader: LogReader, feeding: Feeding, table: 
 
 
 async def what_is_not_durable_is_not_shown(reader: LogReader, feeding: Feeding, table: str) -> None:
-    """A record that is not durable yet is not read; its shard says since when there is one, and others say nothing."""
+    """A record that is not durable yet is not read; its shard says since when there is one, and others say
+    nothing.
+    """
     feeding.write(reader, 3, True)
     (stream,) = await reader.streams(table)
     shards = await reader.shards(stream)
@@ -115,7 +121,9 @@ async def what_is_not_durable_is_not_shown(reader: LogReader, feeding: Feeding, 
 
 
 async def an_ended_stream_is_still_read(reader: LogReader, feeding: Feeding, table: str) -> None:
-    """A stream that was switched off is listed before the one that follows it, of the table and of all tables, and is read to its end."""
+    """A stream that was switched off is listed before the one that follows it, of the table and of all
+    tables, and is read to its end.
+    """
     feeding.write(reader, 4, True)
     (before,) = await reader.streams(table)
     feeding.switch(reader)
@@ -131,5 +139,8 @@ async def an_ended_stream_is_still_read(reader: LogReader, feeding: Feeding, tab
 
 
 RULES: Final[tuple[Callable[..., Awaitable[None]], ...]] = (
-    an_empty_shard_answers_at_once, every_record_is_read_once, what_is_not_durable_is_not_shown, an_ended_stream_is_still_read,
-)  # fmt: skip
+    an_empty_shard_answers_at_once,
+    every_record_is_read_once,
+    what_is_not_durable_is_not_shown,
+    an_ended_stream_is_still_read,
+)

@@ -1,7 +1,7 @@
 """The contract of `ProjectionStore`.
 
-Rules of this file: rows come back as they were written, a commit is judged by the rows as they are, and is written whole or not at all. Called by
-tests/contracts and by users.
+Rules of this file: rows come back as they were written, a commit is judged by the rows as they are, and is
+written whole or not at all. Called by tests/contracts and by users.
 """
 
 import asyncio
@@ -16,8 +16,12 @@ from tailrace.testing.contracts.rules import holds, run_async, same
 
 LARGE: Final = (1 << 63) - 1
 ITEM: Final = AppliedItem(
-    "6f31", Version(1, LARGE - 1), '{"S":"N/L%\\n\\"ü"}', {"pk": {"S": "o1"}, "total": {"N": "12345678901234567890.123456789"}, "b": {"B": "AQI="}}, 1_700_000_000_000
-)  # fmt: skip
+    "6f31",
+    Version(1, LARGE - 1),
+    '{"S":"N/L%\\n\\"ü"}',
+    {"pk": {"S": "o1"}, "total": {"N": "12345678901234567890.123456789"}, "b": {"B": "AQI="}},
+    1_700_000_000_000,
+)
 GROUP: Final = Group(
     '{"S":"N/L%\\n\\"ü"}', 1, 1, {"M": {"total": {"N": "1.5"}, "names": {"L": [{"S": "a"}]}}}, 7
 )
@@ -33,7 +37,9 @@ def check_projection_store(make: Callable[[], ProjectionStore]) -> None:
 
 
 async def rows_are_kept_as_they_are(store: ProjectionStore) -> None:
-    """A row comes back with all that it holds, one that was not written is not there, and deleting removes it."""
+    """A row comes back with all that it holds, one that was not written is not there, and deleting removes
+    it.
+    """
     tombstone = AppliedItem("6f32", Version(1, 5))
     same(await store.items([ITEM.key]), [], "an item that was never written")
     same(await store.groups([GROUP.key]), [], "a group that was never written")
@@ -71,10 +77,14 @@ async def what_was_written_meanwhile_is_a_conflict(store: ProjectionStore) -> No
     second = Group(GROUP.key, 2, 1, {"N": "2"})
     await store.commit([RowChange(None, ITEM), RowChange(None, GROUP)])
     stale: list[RowChange] = [
-        RowChange(None, ITEM), RowChange(None, GROUP), RowChange(second, GROUP), RowChange(second, None),
-        RowChange(AppliedItem(ITEM.key, Version(1, 4)), ITEM), RowChange(AppliedItem("6f39", Version(1, 4)), None),
+        RowChange(None, ITEM),
+        RowChange(None, GROUP),
+        RowChange(second, GROUP),
+        RowChange(second, None),
+        RowChange(AppliedItem(ITEM.key, Version(1, 4)), ITEM),
+        RowChange(AppliedItem("6f39", Version(1, 4)), None),
         RowChange(Group('{"S":"BE"}', 1, 1, {"N": "1"}), Group('{"S":"BE"}', 2, 1, {"N": "1"})),
-    ]  # fmt: skip
+    ]
     for change in stale:
         holds(await _conflicts(store, [change]), f"a conflict for {change}")
     same(await store.groups(), [GROUP], "the groups")
@@ -102,9 +112,15 @@ async def one_of_many_writers_wins(store: ProjectionStore) -> None:
     """Of many that change the same group at the same time, exactly one succeeds."""
     await store.commit([RowChange(None, GROUP)])
     writers = [
-        _conflicts(store, [RowChange(None, AppliedItem(f"{number:02x}", Version(1, 1))), RowChange(GROUP, Group(GROUP.key, 2, number, {"N": "1"}))])
+        _conflicts(
+            store,
+            [
+                RowChange(None, AppliedItem(f"{number:02x}", Version(1, 1))),
+                RowChange(GROUP, Group(GROUP.key, 2, number, {"N": "1"})),
+            ],
+        )
         for number in range(8)
-    ]  # fmt: skip
+    ]
     lost = await asyncio.gather(*writers)
     same(lost.count(False), 1, "how many succeeded")
     same([row.count for row in await store.groups()], [lost.index(False)], "the count of the one who did")
@@ -112,7 +128,9 @@ async def one_of_many_writers_wins(store: ProjectionStore) -> None:
 
 
 async def as_many_rows_as_it_says(store: ProjectionStore) -> None:
-    """A commit may hold as many rows as the store says, at least three: an item and the groups that it leaves and enters."""
+    """A commit may hold as many rows as the store says, at least three: an item and the groups that it leaves
+    and enters.
+    """
     holds(store.rows_at_once >= 3, f"rows_at_once is {store.rows_at_once}")
     many = [AppliedItem(f"{number:04x}", Version(1, 1)) for number in range(store.rows_at_once)]
     await store.commit([RowChange(None, row) for row in many])
@@ -135,6 +153,10 @@ async def _conflicts(store: ProjectionStore, changes: Sequence[RowChange]) -> bo
 
 
 RULES: Final[tuple[Callable[[ProjectionStore], Awaitable[None]], ...]] = (
-    rows_are_kept_as_they_are, everything_can_be_read, what_was_written_meanwhile_is_a_conflict, commits_are_all_or_nothing,
-    one_of_many_writers_wins, as_many_rows_as_it_says,
-)  # fmt: skip
+    rows_are_kept_as_they_are,
+    everything_can_be_read,
+    what_was_written_meanwhile_is_a_conflict,
+    commits_are_all_or_nothing,
+    one_of_many_writers_wins,
+    as_many_rows_as_it_says,
+)

@@ -1,7 +1,7 @@
 """Rules and how they are run: one function a rule, its docstring's first line is the rule in words.
 
-Rules of this file: a rule gets a new adapter and says what it saw through `same` and `holds`. Whatever else goes wrong inside a rule
-breaks that rule too, with the cause chained. Called by the checks of this package.
+Rules of this file: a rule gets a new adapter and says what it saw through `same` and `holds`. Whatever else
+goes wrong inside a rule breaks that rule too, with the cause chained. Called by the checks of this package.
 """
 
 import asyncio
@@ -44,7 +44,9 @@ def refused(error: type[ErrorT], action: Callable[[], object], what: str) -> Err
 
 
 def run(rules: Sequence[Callable[[Adapter], None]], make: Callable[[], Adapter]) -> None:
-    """Every rule on an adapter of its own; it is closed afterwards if it can be. Raises: ContractBroken with all that broke."""
+    """Every rule on an adapter of its own; it is closed afterwards if it can be. Raises: ContractBroken with
+    all that broke.
+    """
     broken: list[Broken] = []
     for rule in rules:
         try:

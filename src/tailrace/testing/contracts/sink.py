@@ -1,8 +1,9 @@
 """The contract of `Sink`.
 
-Rules of this file: a batch is written, the outcome is believed, and what arrived is compared with it. A sink may say `whole` when it
-cannot tell records apart; it may never call a record accepted that did not arrive. Every sink is opened before it is written to, and closed
-after its rule, as a worker does. Called by tests/contracts and by users.
+Rules of this file: a batch is written, the outcome is believed, and what arrived is compared with it. A sink
+may say `whole` when it cannot tell records apart; it may never call a record accepted that did not arrive.
+Every sink is opened before it is written to, and closed after its rule, as a worker does. Called by
+tests/contracts and by users.
 """
 
 import asyncio
@@ -57,10 +58,11 @@ class World(NamedTuple):
 def check_sink(make: Make, arrived: Arrived, *, throttled: Callable[[], Writes] | None = None) -> None:
     """Whether a sink keeps the contract of `ports.Sink`.
 
-    Shape:   `make(refused)` gives a sink whose far side refuses the records with these sequence numbers; it is called inside a running loop. One
-             that has only `write` is a sink too, with nothing to open and nothing to close.
-             `arrived(sink)` gives the sequence numbers that reached the far side and were accepted there, in order, repeats included.
-             `throttled()` gives a sink whose far side wants fewer calls, or is away; without it nothing about outages is checked.
+    Shape:   `make(refused)` gives a sink whose far side refuses the records with these sequence numbers; it
+             is called inside a running loop. One that has only `write` is a sink too, with nothing to open
+             and nothing to close. `arrived(sink)` gives the sequence numbers that reached the far side and
+             were accepted there, in order, repeats included. `throttled()` gives a sink whose far side wants
+             fewer calls, or is away; without it nothing about outages is checked.
     Raises:  ContractBroken, naming the rule.
     """
     bound = []
@@ -81,7 +83,9 @@ async def _with_world(rule: Callable[[World], object], world: World) -> None:
 
 
 async def everything_written_arrived(world: World) -> None:
-    """A batch that nothing is wrong with is Written, and every record of it arrived, those of one item in order."""
+    """A batch that nothing is wrong with is Written, and every record of it arrived, those of one item in
+    order.
+    """
     records = batch_of("abcabca")
     sink = await _made(world)
     outcome = await sink.write(_batch(records))
@@ -94,9 +98,11 @@ async def all_kinds_of_records_are_taken(world: World) -> None:
     """Insertions, changes and removals are taken, expired items and an empty batch too."""
     sink = await _made(world)
     kinds = [
-        _record(1, "a", None, b'{"pk":{"S":"a"},"n":{"N":"1"}}'), _record(2, "a", b'{"pk":{"S":"a"}}', b'{"pk":{"S":"a"},"l":{"L":[]}}'),
-        _record(3, "a", b'{"pk":{"S":"a"}}', None), _record(4, "b", b'{"pk":{"S":"b"}}', None, by_ttl=True),
-    ]  # fmt: skip
+        _record(1, "a", None, b'{"pk":{"S":"a"},"n":{"N":"1"}}'),
+        _record(2, "a", b'{"pk":{"S":"a"}}', b'{"pk":{"S":"a"},"l":{"L":[]}}'),
+        _record(3, "a", b'{"pk":{"S":"a"}}', None),
+        _record(4, "b", b'{"pk":{"S":"b"}}', None, by_ttl=True),
+    ]
     for record in kinds:
         outcome = await sink.write(_batch([record]))
         holds(isinstance(outcome, Written), f"{record.event_name} gave {outcome!r}")
@@ -171,7 +177,9 @@ async def batches_may_overlap(world: World) -> None:
 
 
 async def a_long_batch_arrives_whole(world: World) -> None:
-    """A batch that is longer than any call of the far side is split, and arrives whole, each item's records in order."""
+    """A batch that is longer than any call of the far side is split, and arrives whole, each item's records
+    in order.
+    """
     records = batch_of("".join(chr(ord("a") + place * 7 % ITEMS) for place in range(LONG)))
     sink = await _made(world)
     outcome = await sink.write(_batch(records))
@@ -181,7 +189,9 @@ async def a_long_batch_arrives_whole(world: World) -> None:
 
 
 async def opening_and_closing_repeat(world: World) -> None:
-    """A sink may be opened and closed again and again, and closed without having been opened; whenever it is open, what is written arrives."""
+    """A sink may be opened and closed again and again, and closed without having been opened; whenever it is
+    open, what is written arrives.
+    """
     first, second = batch_of("a"), batch_of("b", start=100)
     sink = await _made(world)
     await sink.open(CLOCK)
@@ -198,7 +208,9 @@ async def opening_and_closing_repeat(world: World) -> None:
 
 
 async def a_large_record_harms_no_other(world: World) -> None:
-    """A record as large as DynamoDB allows arrives or fails for good (`final`); the others of the batch are not called accepted without arriving."""
+    """A record as large as DynamoDB allows arrives or fails for good (`final`); the others of the batch are
+    not called accepted without arriving.
+    """
     first, last = batch_of("ac")
     large = _record(2, "b", None, b'{"pk":{"S":"b"},"text":{"S":"%b"}}' % (b"x" * LARGE_BYTES))
     records = [first, large, _record(3, "c", None, last.new)]
@@ -222,7 +234,9 @@ async def a_large_record_harms_no_other(world: World) -> None:
 
 
 async def an_outage_is_no_poison(world: World) -> None:
-    """What a far side refuses because it wants fewer calls, or is away, is THROTTLED or UNAVAILABLE: it uses up no attempt."""
+    """What a far side refuses because it wants fewer calls, or is away, is THROTTLED or UNAVAILABLE: it uses
+    up no attempt.
+    """
     assert world.throttled is not None
     records = batch_of("abca")
     sink = whole(await finished(world.throttled()))
@@ -258,11 +272,13 @@ def _failures(outcome: Outcome | None) -> list[Failure]:
             return []
 
 
-# ---- reading outcomes --------------------------------------------------------------------------------------------------
+# ---- reading outcomes --------------------------------------------------------------------------------------
 
 
 def accepted_by(outcome: Outcome | None, records: Sequence[ChangeRecord]) -> set[int]:
-    """The indexes that an outcome calls accepted (None: the sink raised). Raises: ContractBroken for one that makes no sense."""
+    """The indexes that an outcome calls accepted (None: the sink raised). Raises: ContractBroken for one that
+    makes no sense.
+    """
     count = len(records)
     match outcome:
         case None:
@@ -318,24 +334,39 @@ def _in_order(records: Sequence[ChangeRecord], arrived: Sequence[int]) -> None:
         same(first, sorted(first), f"the order in which the records of {key!r} arrived")
 
 
-# ---- records to write --------------------------------------------------------------------------------------------------
+# ---- records to write --------------------------------------------------------------------------------------
 
 
 def batch_of(letters: str, start: int = 0) -> list[ChangeRecord]:
     """A record for every letter, the letter being the item: "aab" changes item a twice, then item b."""
     return [
-        _record(start + place + 1, letter, b'{"pk":{"S":"%b"}}' % letter.encode(), b'{"pk":{"S":"%b"},"n":{"N":"%d"}}' % (letter.encode(), place))
+        _record(
+            start + place + 1,
+            letter,
+            b'{"pk":{"S":"%b"}}' % letter.encode(),
+            b'{"pk":{"S":"%b"},"n":{"N":"%d"}}' % (letter.encode(), place),
+        )
         for place, letter in enumerate(letters)
-    ]  # fmt: skip
+    ]
 
 
 def _record(
     number: int, letter: str, old: bytes | None, new: bytes | None, by_ttl: bool = False
 ) -> ChangeRecord:
     return change_record(
-        sequence=following(0, START_MS) + number, shard=1, created_ms=START_MS, partition=ord(letter), key=letter.encode(),
-        keys={"pk": {"S": letter}}, old=old, new=new, size_bytes=9, keys_size=3, new_size=3, by_ttl=by_ttl,
-    )  # fmt: skip
+        sequence=following(0, START_MS) + number,
+        shard=1,
+        created_ms=START_MS,
+        partition=ord(letter),
+        key=letter.encode(),
+        keys={"pk": {"S": letter}},
+        old=old,
+        new=new,
+        size_bytes=9,
+        keys_size=3,
+        new_size=3,
+        by_ttl=by_ttl,
+    )
 
 
 def _batch(records: Sequence[ChangeRecord], attempt: int = 1) -> RecordBatch:
@@ -361,8 +392,15 @@ async def _arrived(world: World, sink: Sink) -> list[int]:
 
 
 RULES: Final = (
-    everything_written_arrived, all_kinds_of_records_are_taken, a_batch_may_come_again, failures_are_told, nothing_overtakes_a_failure,
-    the_rest_can_be_sent_again, batches_may_overlap, a_long_batch_arrives_whole, a_large_record_harms_no_other,
+    everything_written_arrived,
+    all_kinds_of_records_are_taken,
+    a_batch_may_come_again,
+    failures_are_told,
+    nothing_overtakes_a_failure,
+    the_rest_can_be_sent_again,
+    batches_may_overlap,
+    a_long_batch_arrives_whole,
+    a_large_record_harms_no_other,
     opening_and_closing_repeat,
-)  # fmt: skip
+)
 OUTAGE_RULES: Final = (an_outage_is_no_poison,)

@@ -1,7 +1,7 @@
 """The contract of `Source`.
 
-Rules of this file: a source may wait for a record or answer an empty page, so whoever reads here asks again; nothing is ever
-asked twice for its time. Called by tests/contracts and by users.
+Rules of this file: a source may wait for a record or answer an empty page, so whoever reads here asks again;
+nothing is ever asked twice for its time. Called by tests/contracts and by users.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ LIMIT: Final = 100
 class Feeding(NamedTuple):
     """How the check makes changes.
 
-    Shape:   `write(source, count)` makes so many changes appear in the source's stream, in its open shards, and returns how many there are
-             in all since the source was made; `roll(source)` closes every open shard and opens its children. Either may be a coroutine
-             function.
+    Shape:   `write(source, count)` makes so many changes appear in the source's stream, in its open shards,
+             and returns how many there are in all since the source was made; `roll(source)` closes every open
+             shard and opens its children. Either may be a coroutine function.
     """
 
     write: Callable[[Source, int], int | Awaitable[int]]
@@ -38,8 +38,8 @@ def check_source(
 ) -> None:
     """Whether a source keeps the contract of `ports.Source`.
 
-    Shape:   `make` gives a source over a new stream without records; it is called inside a running loop. `write` and `roll` as
-             `Feeding` says; without `roll` nothing about closed shards is checked.
+    Shape:   `make` gives a source over a new stream without records; it is called inside a running loop.
+             `write` and `roll` as `Feeding` says; without `roll` nothing about closed shards is checked.
     Units:   a read that has not answered within idle_ms waits for a record that will not come.
     Raises:  ContractBroken, naming the rule.
     """
@@ -87,7 +87,9 @@ async def records_are_within_their_shard(source: Source, feeding: Feeding) -> No
 
 
 async def every_record_is_read_once(source: Source, feeding: Feeding) -> None:
-    """Going on from next_after, each shard gives its records in order, each once, and all shards all records."""
+    """Going on from next_after, each shard gives its records in order, each once, and all shards all
+    records.
+    """
     total = await _write(source, feeding, 25)
     for limit in (1, 7, LIMIT):
         records = await _all(source, feeding, total, limit)
@@ -149,7 +151,9 @@ async def a_waiting_read_gets_the_record(source: Source, feeding: Feeding) -> No
 
 
 async def closed_shards_end(source: Source, feeding: Feeding) -> None:
-    """A closed shard gives its last record and then `closed`, never earlier, and its children come after it in the list."""
+    """A closed shard gives its last record and then `closed`, never earlier, and its children come after it
+    in the list.
+    """
     total = await _write(source, feeding, 12)
     before = await source.shards()
     await _roll(source, feeding)
@@ -186,7 +190,7 @@ async def children_continue_their_parents(source: Source, feeding: Feeding) -> N
         newest[shard.shard_id] = max([floor, *(record.sequence for record in records)])
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------------
+# ---- reading -----------------------------------------------------------------------------------------------
 
 
 async def _write(source: Source, feeding: Feeding, count: int) -> int:
@@ -220,7 +224,9 @@ async def _page(source: Source, feeding: Feeding, shard: Shard, after: int, limi
 async def _records_after(
     source: Source, feeding: Feeding, shard: Shard, after: int, limit: int = LIMIT
 ) -> list[ChangeRecord]:
-    """Every record that a shard has after a position. An empty page is asked about a few times: it may be a pause."""
+    """Every record that a shard has after a position. An empty page is asked about a few times: it may be a
+    pause.
+    """
     found: list[ChangeRecord] = []
     pauses = 0
     while pauses < 3:
@@ -264,7 +270,12 @@ async def _read_to_the_end(source: Source, feeding: Feeding, shard: Shard) -> No
 
 
 RULES: Final = (
-    names_are_stable, shards_are_distinct, records_are_within_their_shard, every_record_is_read_once, reading_is_repeatable, a_waiting_read_can_be_cancelled,
+    names_are_stable,
+    shards_are_distinct,
+    records_are_within_their_shard,
+    every_record_is_read_once,
+    reading_is_repeatable,
+    a_waiting_read_can_be_cancelled,
     a_waiting_read_gets_the_record,
-)  # fmt: skip
+)
 ROLLING_RULES: Final = (closed_shards_end, children_continue_their_parents)

@@ -1,7 +1,7 @@
 """The contract of `StateStore`.
 
-Rules of this file: conditions are judged on what was there before the transaction, and none of it is written when one of
-them does not hold. Called by tests/contracts and by users.
+Rules of this file: conditions are judged on what was there before the transaction, and none of it is written
+when one of them does not hold. Called by tests/contracts and by users.
 """
 
 import asyncio
@@ -18,25 +18,39 @@ BIG: Final = (1 << 63) - 1
 SECOND: Final = Version(2, 5)
 
 TRUTH: Final[tuple[tuple[dict[str, Any] | None, Condition, bool], ...]] = (
-    (None, Absent(), True), ({"n": 1}, Absent(), False),
-    (None, Equals("n", 1), False), ({"n": 1}, Equals("n", 1), True), ({"n": 2}, Equals("n", 1), False),
-    ({"m": 1}, Equals("n", 1), False), ({"n": "1"}, Equals("n", 1), False), ({"n": "a"}, Equals("n", "a"), True),
-    ({"n": "a"}, Equals("n", "b"), False), ({"n": BIG}, Equals("n", BIG), True), ({"n": BIG}, Equals("n", BIG - 1), False),
-    (None, AbsentOrOlder(SECOND), True), ({"n": 1}, AbsentOrOlder(SECOND), True),
-    ({"version": Version(2, 4).text}, AbsentOrOlder(SECOND), True), ({"version": SECOND.text}, AbsentOrOlder(SECOND), False),
-    ({"version": Version(2, 6).text}, AbsentOrOlder(SECOND), False), ({"version": Version(1, BIG).text}, AbsentOrOlder(SECOND), True),
-    ({"version": Version(3, 0).text}, AbsentOrOlder(SECOND), False), ({"sequence": BIG}, AbsentOrOlder(SECOND), True),
-    ({"sequence": 9}, AbsentOrOlder(Version(1, 10)), True), ({"sequence": 10}, AbsentOrOlder(Version(1, 10)), False),
-    ({"sequence": BIG}, AbsentOrOlder(Version(1, BIG)), False), ({"sequence": BIG}, AbsentOrOlder(Version(1, MOST_SEQUENCE)), True),
+    (None, Absent(), True),
+    ({"n": 1}, Absent(), False),
+    (None, Equals("n", 1), False),
+    ({"n": 1}, Equals("n", 1), True),
+    ({"n": 2}, Equals("n", 1), False),
+    ({"m": 1}, Equals("n", 1), False),
+    ({"n": "1"}, Equals("n", 1), False),
+    ({"n": "a"}, Equals("n", "a"), True),
+    ({"n": "a"}, Equals("n", "b"), False),
+    ({"n": BIG}, Equals("n", BIG), True),
+    ({"n": BIG}, Equals("n", BIG - 1), False),
+    (None, AbsentOrOlder(SECOND), True),
+    ({"n": 1}, AbsentOrOlder(SECOND), True),
+    ({"version": Version(2, 4).text}, AbsentOrOlder(SECOND), True),
+    ({"version": SECOND.text}, AbsentOrOlder(SECOND), False),
+    ({"version": Version(2, 6).text}, AbsentOrOlder(SECOND), False),
+    ({"version": Version(1, BIG).text}, AbsentOrOlder(SECOND), True),
+    ({"version": Version(3, 0).text}, AbsentOrOlder(SECOND), False),
+    ({"sequence": BIG}, AbsentOrOlder(SECOND), True),
+    ({"sequence": 9}, AbsentOrOlder(Version(1, 10)), True),
+    ({"sequence": 10}, AbsentOrOlder(Version(1, 10)), False),
+    ({"sequence": BIG}, AbsentOrOlder(Version(1, BIG)), False),
+    ({"sequence": BIG}, AbsentOrOlder(Version(1, MOST_SEQUENCE)), True),
     ({"version": Version(1, MOST_SEQUENCE - 1).text}, AbsentOrOlder(Version(1, MOST_SEQUENCE)), True),
-)  # fmt: skip
+)
 """A row's fields (None: no row), a condition, and whether it holds."""
 
 
 def check_state_store(make: Callable[[], StateStore], *, has_tables: bool = False) -> None:
     """Whether a state store keeps the contract of `ports.StateStore`.
 
-    Shape:   `make` gives a new, empty store; it is called inside a running loop. `has_tables`: it takes writes to users' tables too.
+    Shape:   `make` gives a new, empty store; it is called inside a running loop. `has_tables`: it takes
+             writes to users' tables too.
     Raises:  ContractBroken, naming the rule.
     """
     run_async(RULES if has_tables else (*RULES, writes_to_tables_are_refused), make)
@@ -190,7 +204,13 @@ async def _conflict(store: StateStore, writes: Sequence[Action]) -> int | None:
 
 
 RULES: Final[tuple[Callable[[StateStore], Awaitable[None]], ...]] = (
-    rows_are_kept_as_they_are, what_is_given_is_a_copy, queries_follow_the_prefix, queries_come_in_pages, queries_have_no_end,
-    counts_are_of_what_a_query_gives, conditions_are_judged,
-    transactions_are_all_or_nothing, one_of_many_takers_wins,
-)  # fmt: skip
+    rows_are_kept_as_they_are,
+    what_is_given_is_a_copy,
+    queries_follow_the_prefix,
+    queries_come_in_pages,
+    queries_have_no_end,
+    counts_are_of_what_a_query_gives,
+    conditions_are_judged,
+    transactions_are_all_or_nothing,
+    one_of_many_takers_wins,
+)

@@ -1,7 +1,7 @@
 """The contract of `Store`.
 
-Rules of this file: rows and records only, through the five methods; expected answers come from a dictionary and plain
-loops, so that no adapter can be wrong in the same way. Called by tests/contracts and by users.
+Rules of this file: rows and records only, through the five methods; expected answers come from a dictionary
+and plain loops, so that no adapter can be wrong in the same way. Called by tests/contracts and by users.
 """
 
 import threading
@@ -14,15 +14,30 @@ from tailrace.ports import Commit, LogRow, Row, Store, Trim
 from tailrace.testing.contracts.rules import ContractBroken, holds, refused, run, same
 
 KEYS: Final = (
-    b"", b"\0", b"\0\0", b"\0a", b"a", b"a\0", b"a\0\xff", b"a\1", b"aa", b"ab", b"b" * 2_000, b"\xfe", b"\xff",
-    b"\xff\xff", b"\xff\xff\0",
-)  # fmt: skip
+    b"",
+    b"\0",
+    b"\0\0",
+    b"\0a",
+    b"a",
+    b"a\0",
+    b"a\0\xff",
+    b"a\1",
+    b"aa",
+    b"ab",
+    b"b" * 2_000,
+    b"\xfe",
+    b"\xff",
+    b"\xff\xff",
+    b"\xff\xff\0",
+)
 """In order. Prefixes of each other, zero bytes, the highest byte, a long one."""
 TABLE: Final = 16
 LAST_SEQUENCE: Final = (1 << 63) - 1
 Reopen = Callable[[Store], Store]
 Damage = Callable[[Store, bytes], Store]
-"""Closes a store, flips one bit of every value and image that begins with these bytes, and opens its data again."""
+"""Closes a store, flips one bit of every value and image that begins with these bytes, and opens its data
+again.
+"""
 
 
 def check_store(
@@ -31,9 +46,10 @@ def check_store(
 ) -> None:  # fmt: skip
     """Whether a store keeps the contract of `ports.Store`.
 
-    Shape:   `make` gives a new, empty store. `reopen`, for stores that last, closes a store and opens its data again.
-             `damage`, for stores that know what they wrote, closes one, flips a bit of every value and image that begins with the
-             bytes it is given, and opens its data again. `commits_in_thread`: it promises that commits in one other thread and reads may overlap.
+    Shape:   `make` gives a new, empty store. `reopen`, for stores that last, closes a store and opens its
+             data again. `damage`, for stores that know what they wrote, closes one, flips a bit of every
+             value and image that begins with the bytes it is given, and opens its data again.
+             `commits_in_thread`: it promises that commits in one other thread and reads may overlap.
     Raises:  ContractBroken, naming the rule.
     """
     run(RULES, make)
@@ -61,7 +77,7 @@ def _with_damage(damage: Damage) -> Callable[[Store], None]:
     return rule
 
 
-# ---- rows ----------------------------------------------------------------------------------------------------------
+# ---- rows --------------------------------------------------------------------------------------------------
 
 
 def rows_are_kept_as_they_are(store: Store) -> None:
@@ -105,7 +121,9 @@ def later_rows_win(store: Store) -> None:
 
 
 def ranges_are_exact(store: Store) -> None:
-    """A query gives the rows with first <= key < last, in order of bytes or reversed, and no more than its limit."""
+    """A query gives the rows with first <= key < last, in order of bytes or reversed, and no more than its
+    limit.
+    """
     store.commit(Commit([Row(TABLE, key, key[:3]) for key in reversed(KEYS)]))
     store.commit(Commit([Row(TABLE - 1, b"\xff", b"x"), Row(TABLE + 1, b"", b"x")]))
     bounds: tuple[bytes | None, ...] = (*KEYS, b"`", b"zz", None)
@@ -128,7 +146,7 @@ def reads_are_never_old(store: Store) -> None:
     same({value for _, value in store.query(TABLE, b"", None, 300)}, {b"new"}, "the answer after it")
 
 
-# ---- logs ----------------------------------------------------------------------------------------------------------
+# ---- logs --------------------------------------------------------------------------------------------------
 
 
 def records_are_kept_in_order(store: Store) -> None:
@@ -165,7 +183,7 @@ def trims_are_exact(store: Store) -> None:
     same(_numbers(store, 2), [], "the shard trimmed to its end")
 
 
-# ---- commits -------------------------------------------------------------------------------------------------------
+# ---- commits -----------------------------------------------------------------------------------------------
 
 
 def a_failed_commit_leaves_nothing(store: Store) -> None:
@@ -240,7 +258,9 @@ def damage_is_never_answered(store: Store, damage: Damage) -> None:
 
 
 def reads_see_whole_commits_of_another_thread(store: Store) -> None:
-    """While another thread commits, a read sees all of a commit or none of it, and what is done stays seen."""
+    """While another thread commits, a read sees all of a commit or none of it, and what is done stays
+    seen.
+    """
     rounds = 60
     done, stopped = threading.Event(), threading.Event()
     failed: list[BaseException] = []
@@ -294,7 +314,14 @@ def _numbers(store: Store, shard: int) -> list[int]:
 
 
 RULES: Final[tuple[Callable[[Store], None], ...]] = (
-    rows_are_kept_as_they_are, tables_are_apart, later_rows_win, ranges_are_exact, reads_are_never_old,
-    records_are_kept_in_order, trims_are_exact, a_failed_commit_leaves_nothing, rows_records_and_trims_are_one,
+    rows_are_kept_as_they_are,
+    tables_are_apart,
+    later_rows_win,
+    ranges_are_exact,
+    reads_are_never_old,
+    records_are_kept_in_order,
+    trims_are_exact,
+    a_failed_commit_leaves_nothing,
+    rows_records_and_trims_are_one,
     closing_is_repeatable,
-)  # fmt: skip
+)

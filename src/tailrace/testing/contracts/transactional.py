@@ -1,6 +1,8 @@
-"""The contract of `Transactional`: rows and positions change together, and only under the epoch that stands in the target.
+"""The contract of `Transactional`: rows and positions change together, and only under the epoch that stands
+in the target.
 
-Rules of this file: what is committed is compared with what the next process finds. Called by tests/contracts and by users.
+Rules of this file: what is committed is compared with what the next process finds. Called by tests/contracts
+and by users.
 """
 
 import asyncio
@@ -26,7 +28,9 @@ class TransactionalSink(Sink, Transactional, Protocol):
 
 
 class Place(NamedTuple):
-    """What a rule works with: one target through two sinks. Shape: `refusing` gives a sink over a target of its own that refuses these records."""
+    """What a rule works with: one target through two sinks. Shape: `refusing` gives a sink over a target of
+    its own that refuses these records.
+    """
 
     sink: TransactionalSink
     other: TransactionalSink
@@ -40,9 +44,10 @@ def check_transactional_sink(
 ) -> None:  # fmt: skip
     """Whether a sink keeps the contract of `ports.Transactional`.
 
-    Shape:   `make(refused)` gives a sink over a new, empty target that refuses the records with these sequence numbers; it is called inside a running
-             loop. `again(sink)` gives another sink over the same target, as another worker has it. `arrived(sink)` gives the sequence
-             numbers of all that the target holds, in the order in which they came, repeats included.
+    Shape:   `make(refused)` gives a sink over a new, empty target that refuses the records with these
+             sequence numbers; it is called inside a running loop. `again(sink)` gives another sink over the
+             same target, as another worker has it. `arrived(sink)` gives the sequence numbers of all that the
+             target holds, in the order in which they came, repeats included.
     Raises:  ContractBroken, naming the rule.
     """
 
@@ -68,7 +73,9 @@ def _opened(rule: Callable[[Place], Awaitable[None]]) -> Callable[[Place], Await
 
 
 async def a_new_shard_begins_at_its_beginning(place: Place) -> None:
-    """Of what it has never seen a target has no position; the first stamp answers the beginning, and the position is there then."""
+    """Of what it has never seen a target has no position; the first stamp answers the beginning, and the
+    position is there then.
+    """
     same(list(await place.sink.positions(MAPPING)), [], "the positions of an empty target")
     first = await place.sink.stamp(MAPPING, STREAM.label, SHARD, 3)
     same(first, Position(STREAM.label, SHARD, 3, 0), "what the first stamp answers")
@@ -76,7 +83,9 @@ async def a_new_shard_begins_at_its_beginning(place: Place) -> None:
 
 
 async def rows_and_position_come_together(place: Place) -> None:
-    """What is committed is there with its position, for every other sink of the target too; a batch without records moves the position alone."""
+    """What is committed is there with its position, for every other sink of the target too; a batch without
+    records moves the position alone.
+    """
     await place.sink.stamp(MAPPING, STREAM.label, SHARD, 1)
     records = batch_of("abca")
     await _commit(place.sink, records[:2], records[1].sequence)
@@ -87,7 +96,9 @@ async def rows_and_position_come_together(place: Place) -> None:
 
 
 async def a_refused_batch_leaves_both(place: Place) -> None:
-    """When the target does not take the whole batch, none of it is there, and the position stays where it was."""
+    """When the target does not take the whole batch, none of it is there, and the position stays where it
+    was.
+    """
     records = batch_of("abc")
     for refused in range(3):
         sink = place.refusing(frozenset({records[refused].sequence}))
@@ -103,7 +114,9 @@ async def a_refused_batch_leaves_both(place: Place) -> None:
 
 
 async def a_repeated_commit_is_written_once(place: Place) -> None:
-    """A commit whose answer was lost may be repeated: it is Written, nothing is there twice, and no position goes back."""
+    """A commit whose answer was lost may be repeated: it is Written, nothing is there twice, and no position
+    goes back.
+    """
     await place.sink.stamp(MAPPING, STREAM.label, SHARD, 1)
     records = batch_of("abc")
     for _ in range(2):
@@ -114,7 +127,9 @@ async def a_repeated_commit_is_written_once(place: Place) -> None:
 
 
 async def a_stamp_keeps_the_watermark(place: Place) -> None:
-    """A stamp answers everything that was committed before it, and may be repeated; one below the epoch that is there is LeaseLost and changes nothing."""
+    """A stamp answers everything that was committed before it, and may be repeated; one below the epoch that
+    is there is LeaseLost and changes nothing.
+    """
     await place.sink.stamp(MAPPING, STREAM.label, SHARD, 5)
     records = batch_of("ab")
     await _commit(place.sink, records, records[1].sequence, epoch=5)
@@ -130,7 +145,9 @@ async def a_stamp_keeps_the_watermark(place: Place) -> None:
 
 
 async def nothing_is_committed_under_another_epoch(place: Place) -> None:
-    """A commit under another epoch than the one in the target is LeaseLost, and neither rows nor position are changed; one without a stamp is, too."""
+    """A commit under another epoch than the one in the target is LeaseLost, and neither rows nor position are
+    changed; one without a stamp is, too.
+    """
     records = batch_of("abc")
     await _lost(lambda: _commit(place.sink, records[:1], records[0].sequence), "a commit without a stamp")
     await place.sink.stamp(MAPPING, STREAM.label, SHARD, 1)
@@ -145,15 +162,18 @@ async def nothing_is_committed_under_another_epoch(place: Place) -> None:
 
 
 async def a_commit_is_before_a_stamp_or_lost(place: Place) -> None:
-    """Of a commit and a stamp at the same time either the stamp answers the commit, or the commit is LeaseLost: nothing comes after it."""
+    """Of a commit and a stamp at the same time either the stamp answers the commit, or the commit is
+    LeaseLost: nothing comes after it.
+    """
     for turn in range(TAKERS):
         records = batch_of("ab", start=10 * turn)
         epoch = 2 * turn + 1
         before = await place.sink.stamp(MAPPING, STREAM.label, SHARD, epoch)
         position = Position(STREAM.label, SHARD, epoch, records[-1].sequence)
         calls: list[Awaitable[object]] = [
-            _outcome(place.sink, records, position), place.other.stamp(MAPPING, STREAM.label, SHARD, epoch + 1),
-        ]  # fmt: skip
+            _outcome(place.sink, records, position),
+            place.other.stamp(MAPPING, STREAM.label, SHARD, epoch + 1),
+        ]
         if turn % 2:
             stamped, committed = await asyncio.gather(*reversed(calls))
         else:
@@ -230,6 +250,12 @@ async def _there(place: Place, records: Sequence[ChangeRecord], position: Positi
 
 
 RULES: Final[tuple[Callable[[Place], Awaitable[None]], ...]] = (
-    a_new_shard_begins_at_its_beginning, rows_and_position_come_together, a_refused_batch_leaves_both, a_repeated_commit_is_written_once,
-    a_stamp_keeps_the_watermark, nothing_is_committed_under_another_epoch, a_commit_is_before_a_stamp_or_lost, places_are_apart,
-)  # fmt: skip
+    a_new_shard_begins_at_its_beginning,
+    rows_and_position_come_together,
+    a_refused_batch_leaves_both,
+    a_repeated_commit_is_written_once,
+    a_stamp_keeps_the_watermark,
+    nothing_is_committed_under_another_epoch,
+    a_commit_is_before_a_stamp_or_lost,
+    places_are_apart,
+)

@@ -1,6 +1,8 @@
-"""The contract of `Versioned`: what a sink does with changes that come in another order than they happened, and of another history.
+"""The contract of `Versioned`: what a sink does with changes that come in another order than they happened,
+and of another history.
 
-Rules of this file: only versions are compared, for what a row holds beside its version is `check_sink`'s. Called by tests/contracts and by users.
+Rules of this file: only versions are compared, for what a row holds beside its version is `check_sink`'s.
+Called by tests/contracts and by users.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,7 +28,9 @@ class VersionedSink(Sink, Versioned, Protocol):
 
 
 class Place(NamedTuple):
-    """What a rule works with. Shape: `again` gives another sink over the same target, `versions` the version of each item's row there."""
+    """What a rule works with. Shape: `again` gives another sink over the same target, `versions` the version
+    of each item's row there.
+    """
 
     sink: VersionedSink
     again: Callable[[VersionedSink], VersionedSink]
@@ -39,15 +43,18 @@ def check_versioned_sink(
 ) -> None:  # fmt: skip
     """Whether a sink keeps the contract of `ports.Versioned`.
 
-    Shape:   `make` gives a sink over a new, empty target; it is called inside a running loop. `again(sink)` gives another sink over the same target,
-             as the next process has it. `versions(sink)` gives the version of each row that the target holds, by the item's key `pk`.
+    Shape:   `make` gives a sink over a new, empty target; it is called inside a running loop. `again(sink)`
+             gives another sink over the same target, as the next process has it. `versions(sink)` gives the
+             version of each row that the target holds, by the item's key `pk`.
     Raises:  ContractBroken, naming the rule.
     """
     run_async(RULES, lambda: Place(make(), again, versions))
 
 
 async def the_newest_of_an_item_stays(place: Place) -> None:
-    """A change replaces an older one of its item and no newer one, in whatever order they come; all of them are Written."""
+    """A change replaces an older one of its item and no newer one, in whatever order they come; all of them
+    are Written.
+    """
     await place.sink.open(CLOCK)
     for number, expected in ((5, 5), (9, 9), (7, 9), (9, 9), (10, 10)):
         await _write(place, _changed("a", number))
@@ -58,7 +65,9 @@ async def the_newest_of_an_item_stays(place: Place) -> None:
 
 
 async def generations_come_before_sequences(place: Place) -> None:
-    """A change of a later source is newer, however small its number; one of an earlier source is older, however large."""
+    """A change of a later source is newer, however small its number; one of an earlier source is older,
+    however large.
+    """
     await place.sink.open(CLOCK)
     for version, expected in (
         ((1, 900), (1, 900)),
@@ -118,7 +127,9 @@ async def the_next_process_finds_the_versions(place: Place) -> None:
 
 
 async def sources_are_kept_beside_the_rows(place: Place) -> None:
-    """The sources are kept in the target, each with its number, those of before too: the next process finds all of them."""
+    """The sources are kept in the target, each with its number, those of before too: the next process finds
+    all of them.
+    """
     await place.sink.open(CLOCK)
     same(dict(await place.sink.sources()), {}, "the sources of an empty target")
     await place.sink.keep_sources({"2026-01-01": 1})
@@ -134,7 +145,9 @@ async def sources_are_kept_beside_the_rows(place: Place) -> None:
 
 
 async def another_history_is_refused(place: Place) -> None:
-    """A source that is there with another number is refused, naming it and both, and nothing of the call is kept."""
+    """A source that is there with another number is refused, naming it and both, and nothing of the call is
+    kept.
+    """
     await place.sink.open(CLOCK)
     await place.sink.keep_sources({"2026-01-01": 17})
     try:
@@ -158,9 +171,16 @@ def _deleted(item: str, sequence: int, generation: int = 1) -> ChangeRecord:
 
 def _record(item: str, sequence: int, generation: int, old: bytes | None, new: bytes | None) -> ChangeRecord:
     record = change_record(
-        sequence=sequence, shard=1, created_ms=START_MS, partition=ord(item), key=item.encode(), keys={"pk": {"S": item}}, old=old, new=new,
+        sequence=sequence,
+        shard=1,
+        created_ms=START_MS,
+        partition=ord(item),
+        key=item.encode(),
+        keys={"pk": {"S": item}},
+        old=old,
+        new=new,
         size_bytes=9,
-    )  # fmt: skip
+    )
     return structs.replace(record, generation=generation)
 
 
@@ -178,6 +198,11 @@ def _same(place: Place, expected: Mapping[str, Version]) -> None:
 
 
 RULES: Final[tuple[Callable[[Place], Awaitable[None]], ...]] = (
-    the_newest_of_an_item_stays, generations_come_before_sequences, wide_numbers_are_exact, an_older_deletion_deletes_nothing,
-    the_next_process_finds_the_versions, sources_are_kept_beside_the_rows, another_history_is_refused,
-)  # fmt: skip
+    the_newest_of_an_item_stays,
+    generations_come_before_sequences,
+    wide_numbers_are_exact,
+    an_older_deletion_deletes_nothing,
+    the_next_process_finds_the_versions,
+    sources_are_kept_beside_the_rows,
+    another_history_is_refused,
+)

@@ -25,7 +25,9 @@ from tailrace.windows.core.shapes import Shape, pane_of
 
 
 class Folded(Struct):
-    """What a change comes to. Shape: `touched` are (pane, group); no writes: it was applied before, or overtaken."""
+    """What a change comes to. Shape: `touched` are (pane, group); no writes: it was applied before, or
+    overtaken.
+    """
 
     writes: list[Write] = field(default_factory=list)
     touched: list[tuple[int, str]] = field(default_factory=list)
@@ -39,7 +41,9 @@ def fold(
     horizon_ms: int,
     now_ms: int,
 ) -> Folded:
-    """Apply a change. Units: what ended before `horizon_ms` is closed for good; `now_ms` says when the item may be forgotten."""
+    """Apply a change. Units: what ended before `horizon_ms` is closed for good; `now_ms` says when the item
+    may be forgotten.
+    """
     found = Folded()
     if before is not None and after.version <= before.version:
         return found

@@ -23,7 +23,9 @@ DIGITS: Final = 15
 LATEST_MS: Final = 10**DIGITS - 1
 DAY_MS: Final = 86_400_000
 WITH_ATTEMPT: Final = 2
-"""The format of a window of which one more revision may have been seen: an older version would give its number to something else."""
+"""The format of a window of which one more revision may have been seen: an older version would give its
+number to something else.
+"""
 WITH_VERSION: Final = 2
 """The format of an item and a member since which they have a version instead of a sequence number."""
 SLICES: Final = 256
@@ -45,8 +47,8 @@ class WindowOwner(Struct, frozen=True):
 class Contribution:
     """What one item contributes: its last applied image, at its time, to its group.
 
-    Shape:   `key` is the item's, hex; `group` the JSON text of the group's key; `image` None contributes nothing: the item was removed, or came too
-             late, and a late duplicate must not bring it back.
+    Shape:   `key` is the item's, hex; `group` the JSON text of the group's key; `image` None contributes
+             nothing: the item was removed, or came too late, and a late duplicate must not bring it back.
     Units:   at_ms since the epoch.
     """
 
@@ -67,10 +69,11 @@ class Attempt(NamedTuple):
 
 
 class WindowInvocation(Struct, frozen=True):
-    """What was told of one window last: the digest of what was in it, how often it was told, and the digest of what came of it.
+    """What was told of one window last: the digest of what was in it, how often it was told, and the digest
+    of what came of it.
 
-    Shape:   `attempt` is the revision after it, from before its first attempt until it is known how that ended. `value` is empty, too, when it
-             is not known what its sink has.
+    Shape:   `attempt` is the revision after it, from before its first attempt until it is known how that
+             ended. `value` is empty, too, when it is not known what its sink has.
     """
 
     start_ms: int
@@ -151,7 +154,14 @@ def day_of(owner: WindowOwner, key: str) -> int:
 
 def contribution_fields(row: Contribution) -> dict[str, Any]:
     """The fields of an item's row, and of a member's."""
-    return {"v": WITH_VERSION, "key": row.key, "version": row.version.text, "group": row.group, "at_ms": row.at_ms, "image": row.image}  # fmt: skip
+    return {
+        "v": WITH_VERSION,
+        "key": row.key,
+        "version": row.version.text,
+        "group": row.group,
+        "at_ms": row.at_ms,
+        "image": row.image,
+    }
 
 
 def read_contribution(fields: Mapping[str, Any]) -> Contribution:
@@ -164,8 +174,13 @@ def read_contribution(fields: Mapping[str, Any]) -> Contribution:
 def told_fields(row: WindowInvocation) -> dict[str, Any]:
     """The fields of a window's row."""
     fields = {
-        "v": VERSION, "start_ms": row.start_ms, "end_ms": row.end_ms, "revision": row.revision, "digest": row.digest, "value": row.value,
-    }  # fmt: skip
+        "v": VERSION,
+        "start_ms": row.start_ms,
+        "end_ms": row.end_ms,
+        "revision": row.revision,
+        "digest": row.digest,
+        "value": row.value,
+    }
     return fields if row.attempt is None else {**fields, "v": WITH_ATTEMPT, "attempt": list(row.attempt)}
 
 
@@ -174,5 +189,10 @@ def read_told(fields: Mapping[str, Any]) -> WindowInvocation:
     row = readable(fields, "window", WITH_ATTEMPT)
     attempt = row.get("attempt")
     return WindowInvocation(
-        row["start_ms"], row["end_ms"], row["revision"], row["digest"], row["value"], None if attempt is None else Attempt(*attempt)
-    )  # fmt: skip
+        row["start_ms"],
+        row["end_ms"],
+        row["revision"],
+        row["digest"],
+        row["value"],
+        None if attempt is None else Attempt(*attempt),
+    )

@@ -76,7 +76,9 @@ class Session(Struct, frozen=True):
 
     @property
     def last_end_ms(self) -> int:
-        """How long after the start of its pane the session of an event ends at the latest, when no other event prolongs it."""
+        """How long after the start of its pane the session of an event ends at the latest, when no other
+        event prolongs it.
+        """
         return 2 * self.gap_ms
 
     def spans(self, times_ms: Iterable[int]) -> list[Span]:

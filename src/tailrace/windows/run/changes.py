@@ -28,7 +28,9 @@ Failures = dict[int, Exception]
 
 
 class WindowChanges:
-    """The changes of one handler's items. Shape: the tally's `suppressed` counts those that were applied before, or overtaken."""
+    """The changes of one handler's items. Shape: the tally's `suppressed` counts those that were applied
+    before, or overtaken.
+    """
 
     def __init__(self, windows: Windows, state: StateStore, clock: Clock, tally: Tally | None = None) -> None:
         self.windows = windows
@@ -37,7 +39,9 @@ class WindowChanges:
         self._tally = tally or Tally()
 
     async def apply(self, records: Sequence[ChangeRecord]) -> Failures:
-        """Fold these in, in order. Returns: what failed, by index; later changes of such an item are left out. Raises: StoreError."""
+        """Fold these in, in order. Returns: what failed, by index; later changes of such an item are left
+        out. Raises: StoreError.
+        """
         failures: Failures = {}
         failed: set[bytes] = set()
         found: list[Contribution] = []
@@ -103,10 +107,11 @@ class WindowChanges:
     def _tell_late(self, late: int) -> None:
         if late and not self.windows.late:
             LOG.warning(
-                "%s: a change came after its window was closed for good, and is in no window; how many there were is in `tailrace status`. "
+                "%s: a change came after its window was closed for good, and is in no window; how "
+                "many there were is in `tailrace status`. "
                 "keep= says how long a window is corrected",
                 self.windows.owner.mapping_id,
-            )  # fmt: skip
+            )
         self.windows.came_late(late)
 
 

@@ -30,7 +30,9 @@ class WindowContents:
         self._state = state
 
     async def spans(self, pane: int, group: str) -> list[Span]:
-        """The windows that a pane is in, the first to end first: those that are, and for sessions those that were told and are no more."""
+        """The windows that a pane is in, the first to end first: those that are, and for sessions those that
+        were told and are no more.
+        """
         shape = self._shape
         if isinstance(shape, Fixed):
             return shape.spans_of(pane)
@@ -51,7 +53,8 @@ class WindowContents:
         else:
             found = await self._near(shape, pane_of(shape, span.start_ms), group)
             if span not in shape.spans(each.at_ms for each in found):
-                return []  # it was told once, and other events have moved its bounds since: nothing is in it any more
+                # it was told once, and other events have moved its bounds since: nothing is in it any more
+                return []
         inside = [each for each in found if span.start_ms <= each.at_ms < span.end_ms]
         return sorted(inside, key=lambda each: (each.at_ms, each.key))
 
@@ -71,7 +74,9 @@ class WindowContents:
         return [row for row in rows if first_ms <= row.fields["start_ms"] < last_ms]
 
     async def _near(self, shape: Session, pane: int, group: str) -> list[Contribution]:
-        """The events of the sessions that touch a pane or its neighbours: panes are read on both sides until one is empty."""
+        """The events of the sessions that touch a pane or its neighbours: panes are read on both sides until
+        one is empty.
+        """
         found = await self.members(group, pane)
         for step in (-shape.pane_ms, shape.pane_ms):
             place = pane + step

@@ -66,7 +66,9 @@ class Forgetting:
             self._next_day = max(first, last)
 
     async def _noted_day(self, day: int) -> int | None:
-        """The first day from this one on of which anything is noted: most days of those that are looked back to have nothing."""
+        """The first day from this one on of which anything is noted: most days of those that are looked back
+        to have nothing.
+        """
         rows = await self._state.query(all_days(self._owner), after=before_day(self._owner, day), limit=1)
         return day_of(self._owner, rows[0].key) if rows else None
 

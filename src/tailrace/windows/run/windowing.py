@@ -47,12 +47,16 @@ from tailrace.windows.run.contents import WindowContents
 from tailrace.windows.run.forgetting import Forgetting
 
 LOOK_MS: Final = 1_000
-"""How often a window is looked at that is over by the clock while changes before its end are still on their way."""
+"""How often a window is looked at that is over by the clock while changes before its end are still on their
+way.
+"""
 EMPTY: Final = ""
 
 
 class Closing(Struct, frozen=True):
-    """One revision of one window, to be told. Shape: `before` is the digest of what its last revision came to."""
+    """One revision of one window, to be told. Shape: `before` is the digest of what its last revision came
+    to.
+    """
 
     group: str
     span: Span
@@ -75,7 +79,9 @@ Touch = tuple[int, str]
 
 
 class _Retry(Struct):
-    """A window whose handler fails. Shape: `touches` are the panes that wait for it; `tries` counts those in an outage too. Units: due_ms monotonic, the others since the epoch."""
+    """A window whose handler fails. Shape: `touches` are the panes that wait for it; `tries` counts those in
+    an outage too. Units: due_ms monotonic, the others since the epoch.
+    """
 
     touches: set[Touch] = field(default_factory=set)
     attempts: int = 0
@@ -89,14 +95,22 @@ class _Retry(Struct):
 class Windows:
     """One handler's windows.
 
-    Shape:   `watermark` gives the time before which every change is settled, in ms since the epoch; `tell` calls the handler and writes its
-             value; `give_up` makes the dead letter of a window whose handler has failed too often.
+    Shape:   `watermark` gives the time before which every change is settled, in ms since the epoch; `tell`
+             calls the handler and writes its value; `give_up` makes the dead letter of a window whose handler
+             has failed too often.
     """
 
     def __init__(
-        self, owner: WindowOwner, plan: WindowPlan, settings: MappingSettings, parts: Parts, *, watermark: Callable[[], Awaitable[int]],
-        tell: Tell, give_up: GiveUp,
-    ) -> None:  # fmt: skip
+        self,
+        owner: WindowOwner,
+        plan: WindowPlan,
+        settings: MappingSettings,
+        parts: Parts,
+        *,
+        watermark: Callable[[], Awaitable[int]],
+        tell: Tell,
+        give_up: GiveUp,
+    ) -> None:
         state, clock = parts.state, parts.clock
         self.owner = owner
         self.plan = plan
@@ -111,7 +125,9 @@ class Windows:
         self._failures = FailureLog(owner.mapping_id, plan.table.name, WINDOW_SHARD, clock)
         self._touched: dict[Touch, int | str] = {}
         self._next: dict[Touch, int | None] = {}
-        """When the next window of a touched pane ends, as far as it was looked at; None: only retries are left."""
+        """When the next window of a touched pane ends, as far as it was looked at; None: only retries are
+        left.
+        """
         self._ends: list[tuple[int, Touch]] = []
         """A heap of these times, the ones that are no longer true among them."""
         self._version = 0
@@ -133,7 +149,9 @@ class Windows:
         return len(self._touched)
 
     def failing(self) -> tuple[str, int, int, int] | None:
-        """The last error of windows whose handler fails and is called again, since when, when last (ms since the epoch), and of how many windows; None: of none."""
+        """The last error of windows whose handler fails and is called again, since when, when last (ms since
+        the epoch), and of how many windows; None: of none.
+        """
         if not self._retries:
             return None
         tries = list(self._retries.values())
@@ -162,10 +180,12 @@ class Windows:
         heappush(self._ends, (touch[0] + self.plan.shape.first_end_ms, touch))
 
     async def horizon_ms(self) -> int:
-        """What ended before is closed for good. Units: ms since the epoch. Raises: SourceError, StoreError."""
+        """What ended before is closed for good. Units: ms since the epoch. Raises: SourceError,
+        StoreError.
+        """
         return await self._watermark() - self.plan.delay_ms
 
-    # ---- life ------------------------------------------------------------------------------------------------------
+    # ---- life ----------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Close what is over, for ever; until it is cancelled."""
@@ -184,7 +204,8 @@ class Windows:
                     is_loaded = True
                 await self._close()
             except PortError:
-                pass  # the store or the source fails; checkpoints and readiness say so, and this is tried again
+                # the store or the source fails; checkpoints and readiness say so, and this is tried again
+                pass
             finally:
                 self._is_closing = False
             await self._wait(self._next_ms() if is_loaded else self._clock.now().monotonic_ms + LOOK_MS)
@@ -239,7 +260,7 @@ class Windows:
         """What ended before is over. Units: ms since the epoch."""
         return await self._watermark() - self.plan.lateness_ms
 
-    # ---- closing -----------------------------------------------------------------------------------------------------
+    # ---- closing -------------------------------------------------------------------------------------------
 
     async def _close(self) -> None:
         told: dict[tuple[str, int], int] = {}
@@ -266,7 +287,9 @@ class Windows:
     async def _close_pane(
         self, touch: Touch, passed_ms: int, told: dict[tuple[str, int], int]
     ) -> tuple[bool, int | None]:
-        """Tell the windows of a pane that are over. Returns: whether all of them are over and told; when the next one ends."""
+        """Tell the windows of a pane that are over. Returns: whether all of them are over and told; when the
+        next one ends.
+        """
         pane, group = touch
         is_done, next_ms = True, None
         for span in await self._contents.spans(pane, group):
@@ -340,9 +363,11 @@ class Windows:
                 self._look_at(touch)
 
     async def tell_again(self, group: str, span: Span, revision: int) -> Failure | None:
-        """Tell a window whose dead letter is put back, as it is now: under the revision that says this. Raises: StoreError.
+        """Tell a window whose dead letter is put back, as it is now: under the revision that says this.
+        Raises: StoreError.
 
-        Shape:   `revision` is the letter's; of a window of which nothing is known any more the next one is empty.
+        Shape:   `revision` is the letter's; of a window of which nothing is known any more the next one is
+                 empty.
         """
         async with self._telling:
             members = await self._contents.inside(group, span)
@@ -357,7 +382,9 @@ class Windows:
             return answer.failure
 
     def _failed(self, closing: Closing, touch: Touch, failure: Failure) -> int | None:
-        """Note a failure. Returns: how many attempts were made when there are no more; None to wait for the next one."""
+        """Note a failure. Returns: how many attempts were made when there are no more; None to wait for the
+        next one.
+        """
         retry = self._retries.setdefault((closing.group, closing.span.start_ms), _Retry())
         retry.tries += 1
         retry.error, retry.last_ms = failure.error, self._clock.now().wall_ms

@@ -1,6 +1,7 @@
 """A server with Lambda functions, in a real process, for the tests of its API."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,13 @@ def refused(call: Callable[..., Any], **given: Any) -> tuple[str, str, int]:
         answer["Error"]["Message"],
         answer["ResponseMetadata"]["HTTPStatusCode"],
     )
+
+
+@contextmanager
+def opened(directory: Path) -> Iterator[Shop]:
+    """A shop whose functions are importable, until the block ends."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(directory), prepend=":")
+        shop = Shop(directory)
+        yield shop
+        shop.node.stop()

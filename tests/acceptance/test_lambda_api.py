@@ -7,19 +7,15 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.acceptance.lambda_shop import NAMES, ORDERS, Shop, refused
+from tests.acceptance.lambda_shop import NAMES, ORDERS, Shop, opened, refused
 from tests.patience import until
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """One server for all tests: each undoes what it made."""
-    with pytest.MonkeyPatch.context() as patch:
-        directory = tmp_path_factory.mktemp("lambda")
-        patch.setenv("PYTHONPATH", str(directory), prepend=":")
-        found = Shop(directory)
-        yield found
-        found.node.stop()
+    with opened(tmp_path_factory.mktemp("lambda")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.lambda_shop import Shop, refused
+from tests.acceptance.lambda_shop import Shop, opened, refused
 
 FROM_S3 = {
     "FunctionName": "echo", "StatementId": "from-s3", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com",
@@ -30,12 +30,8 @@ NOT_FOUND = "ResourceNotFoundException"
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """One server for all."""
-    with pytest.MonkeyPatch.context() as patch:
-        directory = tmp_path_factory.mktemp("lambda")
-        patch.setenv("PYTHONPATH", str(directory), prepend=":")
-        made = Shop(directory)
+    with opened(tmp_path_factory.mktemp("lambda")) as made:
         yield made
-        made.node.stop()
 
 
 @pytest.fixture

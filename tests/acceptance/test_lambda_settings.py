@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.lambda_shop import Shop, refused
+from tests.acceptance.lambda_shop import Shop, opened, refused
 from tests.patience import until
 
 INVALID, VALIDATION = "InvalidParameterValueException", "ValidationException"
@@ -17,12 +17,8 @@ LONG_QUEUE = QUEUE.ljust(350, "x")
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """One server for all rows; a mapping that a row makes is disabled and deleted again."""
-    with pytest.MonkeyPatch.context() as patch:
-        directory = tmp_path_factory.mktemp("lambda")
-        patch.setenv("PYTHONPATH", str(directory), prepend=":")
-        found = Shop(directory)
-        yield found
-        found.node.stop()
+    with opened(tmp_path_factory.mktemp("lambda")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

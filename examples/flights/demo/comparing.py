@@ -112,7 +112,7 @@ def differences(kept: Result, control: Result) -> list[str]:
         if kept.alerts.get(flight) != control.alerts.get(flight):
             found.append(
                 f"alert {flight}: {kept.alerts.get(flight)} min kept, {control.alerts.get(flight)} "
-                f"min in the data"
+                "min in the data"
             )
     return found
 

@@ -235,7 +235,7 @@ def conclude(
     if mirror is not None:
         console.print(
             f"· DuckDB: a table of {sum(row['scheduled'] for row in mirror.values()):,} flights, "
-            f"asked with SQL, is compared too"
+            "asked with SQL, is compared too"
         )
     click.echo(verdict(kept, control, progress, different))
     return FAILURE if different else 0

@@ -70,8 +70,8 @@ class Dispatcher:
         self._engine = engine
         self._usual = NOBODY
         """What the last Authorization header said before its signature, and whose engine that is: nearly
-        always that
-        of the next one, which then needs no look at its parts."""
+        always that of the next one, which then needs no look at its parts.
+        """
         self._usual_engine = engine.of(engine.settings.region, engine.settings.account)
         self._engines: dict[bytes, Engine] = {}
         self._told: set[str] = set()
@@ -117,7 +117,8 @@ class Dispatcher:
 
     def _engine_of(self, signed: bytes, query: bytes) -> "Engine":
         """The engine as the namespace of a request sees it: the region of its credential scope, the account
-        of its access key."""
+        of its access key.
+        """
         begin = all_but_signature(signed)
         engine = self._engines.get(begin)
         if engine is None:

@@ -63,7 +63,7 @@ def check_where(
         if not callable(given) or isinstance(given, type):
             raise SettingsError(
                 f"{place}: where={where!r} is no predicate: write where=new(Order.status) == 'paid', "
-                f"or a function of the change"
+                "or a function of the change"
             )
         return
     for field in fields_of(where):
@@ -77,7 +77,7 @@ def check_where(
     if not alternatives(changes, where):
         raise SettingsError(
             f"{place}: where={where!r} can never be true of {target_words(changes)}, so the handler "
-            f"would never be called"
+            "would never be called"
         )
 
 
@@ -97,7 +97,7 @@ def check_timeout(name: str, handler: Callable[..., Any], timeout: Any) -> None:
     if not is_async(handler):
         raise SettingsError(
             f"handler {name!r}: timeout: a thread cannot be ended, so only an `async def` handler "
-            f"can have one"
+            "can have one"
         )
 
 

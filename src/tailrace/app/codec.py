@@ -357,7 +357,7 @@ def union_codec(options: Sequence[Codec]) -> Codec:
             if kind in reading and not (kind == "NULL" and NONE in (option, reading[kind])):
                 raise UnknownAnnotation(
                     f"{option.words} | {reading[kind].words}: both are kept as {kind}, so what is "
-                    f"read could be either; "
+                    "read could be either; "
                     "keep one of them, or wrap them in models with a field that says which"
                 )
             if kind not in reading or option is NONE:
@@ -445,7 +445,7 @@ def codec_of(annotation: Any, model: ModelCodec) -> Codec:
         return found
     raise UnknownAnnotation(
         f"{_words(annotation)} has no place in DynamoDB: use str, int, Decimal, float, bool, bytes, "
-        f"datetime, date, time, UUID, an "
+        "datetime, date, time, UUID, an "
         "Enum, a Literal, list, dict[str, …], set, a nested model, `| None`, or Any"
     )
 

@@ -105,7 +105,7 @@ def _dependencies(
         ):  # fmt: skip
             raise SettingsError(
                 f"{where}: nothing provides {parameter.name!r}: write {parameter.name}: Annotated[…, "
-                f"Depends(provider)], or give it a "
+                "Depends(provider)], or give it a "
                 "default"
             )
     return found
@@ -155,6 +155,6 @@ def _hint(where: str, function: Callable[..., Any], parameter: inspect.Parameter
         if "Depends" in annotation:
             raise SettingsError(
                 f"{where}: {parameter.name}: {annotation}: {error}; import what it names outside of "
-                f"TYPE_CHECKING"
+                "TYPE_CHECKING"
             ) from error
         return None

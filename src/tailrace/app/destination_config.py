@@ -54,5 +54,5 @@ def check_arn(name: str, arn: str) -> None:
     if arn.endswith(".fifo"):
         raise SettingsError(
             f"{name}: {arn!r} is not allowed; a FIFO queue or topic is no on-failure destination on "
-            f"AWS either"
+            "AWS either"
         )

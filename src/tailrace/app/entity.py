@@ -59,7 +59,7 @@ class Entity(Generic[T]):
         if sk is not None and table.sk is None:
             raise SettingsError(
                 f"{self}: sk={sk!r}, but table {table.name!r} has no sort key: app.table(…, sk='sk') "
-                f"declares one"
+                "declares one"
             )
         self._join()
 
@@ -129,7 +129,7 @@ class Entity(Generic[T]):
         if model is None:
             raise SettingsError(
                 f"{self} is no class with fields: make it an Item, a dataclass, an attrs class or a "
-                f"pydantic model"
+                "pydantic model"
             )
         types = key_types(self.table)
         try:
@@ -173,7 +173,7 @@ class Entity(Generic[T]):
             if "NULL" in field.codec.kinds and field.is_left_out is None:
                 raise SettingsError(
                     f"{self}.{field.name} may be None and would be kept as NULL, which no index "
-                    f"takes as a key: let None be its default"
+                    "takes as a key: let None be its default"
                 )
 
     def _check_attributes(self, model: Model) -> None:
@@ -195,7 +195,7 @@ class Entity(Generic[T]):
         if field is not None and "N" not in field.codec.kinds:
             raise SettingsError(
                 f"{self}.{field.name} is {field.codec.words}, and the table's TTL attribute holds a "
-                f"number of seconds: "
+                "number of seconds: "
                 f"{field.name}: Epoch (from tailrace import Epoch) is a datetime kept so"
             )
 

@@ -73,7 +73,7 @@ def event_time_of(place: str, at: Any, entity: Entity[Any] | None) -> EventTime:
             return EventTime(f"{getattr(at, '__qualname__', repr(at))}{place_of(at)}", at)
     raise SettingsError(
         f"{place}: at={at!r} says no time: write at=Order.placed_at, an attribute's name for a "
-        f"table, a function of the item, or leave it "
+        "table, a function of the item, or leave it "
         "out for the time of the change"
     )
 
@@ -88,7 +88,7 @@ def _field(place: str, field: FieldPath, entity: Entity[Any] | None) -> EventTim
     if words not in TIMES:
         raise SettingsError(
             f"{place}: at={field!r}: it is {field._codec.words}, and a time is a datetime, an Epoch "
-            f"or a number of seconds"
+            "or a number of seconds"
         )
     return EventTime(repr(field), lambda item: reduce(_inside, field._names, item))
 

@@ -40,7 +40,7 @@ class Traffic:
             return "no recorded traffic to count"
         return (
             f"of {self.records:,} recorded changes the pattern drops {self.records - self.matched:,} "
-            f"before an invocation, the residual "
+            "before an invocation, the residual "
             f"{self.matched - self.wanted:,} more; {self.wanted:,} reach the handler"
         )
 

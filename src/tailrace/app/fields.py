@@ -210,6 +210,6 @@ def check_names(cls: type, taken: Mapping[str, str]) -> None:
         if name in taken:
             raise SettingsError(
                 f"{cls.__name__}.{name}: {cls.__name__}.{name} already means {taken[name]}; call the "
-                f"field something else "
+                "field something else "
                 f"and name its attribute: {name}_: Annotated[…, Attribute({name!r})]"
             )

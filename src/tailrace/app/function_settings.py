@@ -180,7 +180,7 @@ def _variables(value: object) -> dict[str, str]:
         if not isinstance(name, str) or not VARIABLE(name) or not isinstance(text, str):
             raise SettingsError(
                 f"Environment: {name!r}: {text!r} is not allowed; names are letters, digits and _, "
-                f"values are texts"
+                "values are texts"
             )
         if name in RESERVED:
             raise SettingsError(f"Environment: {name!r} is not allowed; Lambda sets it itself")

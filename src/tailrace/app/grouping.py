@@ -65,7 +65,7 @@ class Grouping:
             if not SCALARS.issuperset(each):
                 raise TypeError(
                     f"by={self.words}: {value!r} is no key: a key is a text, a number, bytes, a "
-                    f"truth, None, or a tuple of these"
+                    "truth, None, or a tuple of these"
                 )
         return orjson.dumps(attribute).decode()
 
@@ -110,7 +110,7 @@ def _part(place: str, by: Any, entity: Entity[Any] | None) -> Grouping:
             return _function(place, by)
     raise SettingsError(
         f"{place}: by={by!r} is nothing to group by: write by=Order.country, by=(Order.country, "
-        f"Order.status), an attribute's name for "
+        "Order.status), an attribute's name for "
         "a table, or a function of the item"
     )
 
@@ -120,7 +120,7 @@ def _field(place: str, field: FieldPath, entity: Entity[Any] | None) -> Grouping
         on = "a table" if entity is None else repr(entity)
         raise SettingsError(
             f"{place}: by={field!r} is a field of {field._entity!r}, and the projection is of {on}: "
-            f"name a field of its own, or declare "
+            "name a field of its own, or declare "
             f"the item's parameter as {field._entity!r}"
         )
     codec = field._codec
@@ -128,7 +128,7 @@ def _field(place: str, field: FieldPath, entity: Entity[Any] | None) -> Grouping
     if not codec.kinds <= SCALARS:
         raise SettingsError(
             f"{place}: by={field!r}: it is {codec.words}, and a group's key is a text, a number, a "
-            f"date, an enum, bytes or a truth; "
+            "date, an enum, bytes or a truth; "
             "group by a function that makes one of it"
         )
     return Grouping(

@@ -96,8 +96,8 @@ def _check_key(where: str, table: Indexed, index: Index) -> None:
     if index.is_local and (index.sk is None or table.sk is None or index.sk == table.sk):
         raise SettingsError(
             f"{where}: without a partition key it is local, and that takes a sort key of its own and "
-            f"a table with one: "
-            f"Index('country') is a global one"
+            "a table with one: "
+            "Index('country') is a global one"
         )
     if index.is_local and index.pk_type is not None:
         raise SettingsError(
@@ -122,7 +122,7 @@ def _check_projection(where: str, index: Index) -> None:
     if not isinstance(named, tuple | list) or not named or not all(isinstance(each, str) for each in named):
         raise SettingsError(
             f"{where}: projection={named!r} is not allowed; it is 'ALL', 'KEYS_ONLY' or the names of "
-            f"attributes, ('total', 'status')"
+            "attributes, ('total', 'status')"
         )
     if len(set(named)) < len(named) or len(named) > PROJECTED_ATTRIBUTES:
         raise SettingsError(f"{where}: projection has different names, at most {PROJECTED_ATTRIBUTES}")

@@ -57,14 +57,14 @@ class KeyPart:
         if len(kinds) != 1 or not kinds <= {"S", "N", "B"} or (can_lack and not self._may_lack):
             raise SettingsError(
                 f"template {self.template.text!r}: {slot.field} is {field.codec.words}, and a key is "
-                f"made of a text, a number, a "
+                "made of a text, a number, a "
                 "date or an enum that is always there"
             )
         (kind,) = kinds
         if slot.width and field.codec.words.removesuffix(" | None") != "int":
             raise SettingsError(
                 f"template {self.template.text!r}: {slot.field} is {field.codec.words}; only an int "
-                f"can be padded"
+                "can be padded"
             )
         if kind == "B" and self.kind != "B":
             raise SettingsError(

@@ -139,7 +139,7 @@ class Model:
         if attribute not in item:
             return ItemError(
                 f"{name}: the item has no attribute {attribute!r}; give the field a default if it "
-                f"may be absent"
+                "may be absent"
             )
         return ItemError(f"{name}: {item[attribute]!r} is no {field.codec.words}")
 

@@ -71,7 +71,7 @@ class Discard:
             case other if not callable(getattr(other, "deliver", None)):
                 raise SettingsError(
                     f"Discard: to: {other!r} is not allowed; it is a destination of tailrace.sinks "
-                    f"(Sqs, Sns, S3, Directory), an ARN, or "
+                    "(Sqs, Sns, S3, Directory), an ARN, or "
                     "anything with `async def deliver(self, failure)`"
                 )
 
@@ -106,7 +106,7 @@ def settings_of(policy: object) -> dict[str, Any]:
         case _:
             raise SettingsError(
                 f"on_failure: {policy!r} is not allowed; it is Park.key, Park(max_keys=…, "
-                f"max_per_key=…), Park.shard, "
+                "max_per_key=…), Park.shard, "
                 "Discard(to=…) or Drop"
             )
     return {"on_failure": word}

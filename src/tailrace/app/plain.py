@@ -75,7 +75,7 @@ def to_attribute(value: Any) -> AttributeValue:
             )
     raise SettingsError(
         f"{value!r} ({type(value).__name__}) has no DynamoDB type: use str, int, Decimal, bytes, "
-        f"bool, None, list, "
+        "bool, None, list, "
         "dict or a set that is not empty"
     )
 

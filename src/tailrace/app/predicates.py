@@ -72,7 +72,7 @@ class Predicate:
     def __bool__(self) -> NoReturn:
         raise SettingsError(
             f"{self!r} has no truth of its own, only for a change: write & for and, | for or, ~ for "
-            f"not, with every comparison in "
+            "not, with every comparison in "
             "brackets: (new(Order.total) > 100) & (new(Order.status) == 'paid')"
         )
 
@@ -220,7 +220,7 @@ class Operand(Generic[V]):
         if "str" not in _words(self.field):
             raise SettingsError(
                 f"{self!r}.startswith({prefix!r}): {self.field!r} is {self.field._codec.words}, and "
-                f"only a str begins with something"
+                "only a str begins with something"
             )
         given: object = prefix
         if not isinstance(given, str) or not given:
@@ -240,7 +240,7 @@ class Operand(Generic[V]):
             if operator != "==" and other is None:
                 raise SettingsError(
                     f"{self!r} {operator} None: nothing is more or less than None; .exists() asks "
-                    f"whether it is there"
+                    "whether it is there"
                 )
             return Comparison(operator, self, constant(self.field, other))
         if not (_kinds(self.field) & _kinds(other.field)):

@@ -149,7 +149,7 @@ def check_target(declared: Declared, changes: Changes[Entity[Any]]) -> None:
     if changes.table.stream in ("KEYS_ONLY", "OLD_IMAGE"):
         raise SettingsError(
             f"{place}: table {changes.table.name!r} has stream={changes.table.stream!r}, and a "
-            f"projection needs the new image: "
+            "projection needs the new image: "
             "stream='NEW_AND_OLD_IMAGES' or 'NEW_IMAGE'"
         )
     of = dict if changes.entity is None else changes.entity.cls
@@ -183,7 +183,7 @@ def projection_of(
     if swap not in ("auto", "manual"):
         raise SettingsError(
             f"{place}: swap={swap!r} is not allowed; it is 'auto' (as soon as it has caught up) or "
-            f"'manual' (tailrace projection swap)"
+            "'manual' (tailrace projection swap)"
         )
     _check_into(place, into, changes)
     codec = _state_codec(place, declared.state)
@@ -199,7 +199,7 @@ def _state_codec(place: str, annotation: Any) -> Codec:
     except UnknownAnnotation as error:
         raise SettingsError(
             f"{place}: its state cannot be kept: {error.args[0]}; a dataclass or an Item without a "
-            f"table holds several values"
+            "table holds several values"
         ) from error
     except NameError as error:
         raise SettingsError(
@@ -216,7 +216,7 @@ def _initial(place: str, annotation: Any, codec: Codec, initial: Any) -> Attribu
             words = getattr(bare, "__qualname__", bare)
             raise SettingsError(
                 f"{place}: {words}() makes no state to begin with ({error}): give initial=…, a value "
-                f"or a function that makes one"
+                "or a function that makes one"
             ) from error
     else:
         value = initial() if callable(initial) else initial
@@ -241,7 +241,7 @@ def _check_into(place: str, into: Any, changes: Changes[Entity[Any]]) -> None:
             if into is changes.table:
                 raise SettingsError(
                     f"{place}: into={into.name!r} is the table that it follows: every row would be a "
-                    f"change again; give it a table of its own"
+                    "change again; give it a table of its own"
                 )
             if into.sk is None or (into.pk_type, into.sk_type) != ("S", "S"):
                 raise SettingsError(
@@ -251,5 +251,5 @@ def _check_into(place: str, into: Any, changes: Changes[Entity[Any]]) -> None:
         case _ if not callable(getattr(into, "projection_store", None)):
             raise SettingsError(
                 f"{place}: into={into!r} keeps no projections: leave it out, or give an app.table(…) "
-                f"or sinks.DuckDB(…)"
+                "or sinks.DuckDB(…)"
             )

@@ -104,7 +104,7 @@ def _ask_fields(
     if not partition and not entity.has_key(keys[0]):
         raise SettingsError(
             f"query: {entity} has nothing in {keys[0]!r}, the partition key of index {index!r}: a "
-            f"field of that name, or "
+            "field of that name, or "
             f"keys={{{keys[0]!r}: …}} on the class, puts it there"
         )
     condition.add("{0} = {1}", keys[0], entity.key_value(keys[0], fields))

@@ -40,7 +40,7 @@ class Retry:
         if not isinstance(given, int) or isinstance(given, bool) or not INFINITE <= given <= most:
             raise SettingsError(
                 f"retries: {self.retries!r} is not allowed; it is a whole number from 0 to {most:,}, "
-                f"or -1 without end"
+                "or -1 without end"
             )
         self.settings()
 
@@ -50,7 +50,7 @@ class Retry:
         if not dots:
             raise SettingsError(
                 f"backoff: {self.backoff!r} is not allowed; write the first wait and the longest, as "
-                f"in 1s..5m"
+                "in 1s..5m"
             )
         found = Backoff(milliseconds(first), self.factor, milliseconds(longest))
         if found.base_ms > found.cap_ms:

@@ -109,7 +109,7 @@ def check_takes_sink(id: str, kind: str, sink: object, *, has_sink: bool, once: 
     if once and not getattr(sink, "tells_repeats", False):
         raise SettingsError(
             f"sink: {id!r} has once=True, and {type(sink).__name__} could not tell a repeated "
-            f"output, which a crash makes: that takes a FIFO "
+            "output, which a crash makes: that takes a FIFO "
             "queue or topic, EventBridge, a webhook, DynamoDB or DuckDB, or a sink of yours that "
             "says `tells_repeats = True`; or leave once= out"
         )

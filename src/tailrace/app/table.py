@@ -186,7 +186,7 @@ def name_in(name: str, region: str, account: str, here: str) -> str:
     if not PLACE.fullmatch(f"{region}/{account}"):
         raise SettingsError(
             f"table {name!r}: region={region!r}, account={account!r} is not allowed; a region has "
-            f"small letters, "
+            "small letters, "
             "digits and hyphens, an account 12 digits"
         )
     return arn

@@ -130,13 +130,13 @@ def _check_changes(place: str, changes: Changes[Entity[Any]]) -> None:
     if set(changes.events) != set(EVENTS) or changes.unmatched:
         raise SettingsError(
             f"{place}: a window follows every change of its items, because each may take one out "
-            f"again: declare it on "
+            "again: declare it on "
             f"{changes.entity or 'the table'}, not on some kinds of changes"
         )
     if changes.table.stream in ("KEYS_ONLY", "OLD_IMAGE"):
         raise SettingsError(
             f"{place}: table {changes.table.name!r} has stream={changes.table.stream!r}, and a "
-            f"window needs the new image: "
+            "window needs the new image: "
             "stream='NEW_AND_OLD_IMAGES' or 'NEW_IMAGE'"
         )
 

@@ -28,7 +28,7 @@ def check_name(name: str) -> str:
     if not is_name(name):
         raise SettingsError(
             f"{name!r} is no name in an archive: segments of at most 200 letters, digits and . _ = - "
-            f"that begin with no dot,"
+            "that begin with no dot,"
             f" joined with /, {LONGEST} letters in all"
         )
     return name

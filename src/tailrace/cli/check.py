@@ -119,7 +119,7 @@ def _show(directory: Path, report: "Report", told: list[dict[str, Any]]) -> None
     if report.unchecked:
         click.echo(
             f"{report.unchecked:,} of them have no checksum yet: they were written before there were "
-            f"any, or with --checksums off. "
+            "any, or with --checksums off. "
             "They get one when they are written again."
         )
     if not report.is_counted:
@@ -136,6 +136,6 @@ def _show(directory: Path, report: "Report", told: list[dict[str, Any]]) -> None
         click.echo(f"… and {hidden:,} more: tailrace check --data {directory} --json")
     click.echo(
         f"  {click.style('next:', fg='cyan')} keep a copy of {directory}, then restore it from a "
-        f"backup, or start with an empty one: "
+        "backup, or start with an empty one: "
         "tailrace serve --data DIR"
     )

@@ -105,7 +105,7 @@ def reach(node: NodeAt) -> socket.socket:
     if _is_served(node.port):
         raise CommandFailure(
             f"Something serves port {node.port}, but no node that this user has started here with "
-            f"this version: a node "
+            "this version: a node "
             f"answers the commands of its own user alone.{there}",
             hint="the same command as the user, or in the container, that runs it; or name its directory "
             "with --data",
@@ -171,7 +171,7 @@ def connect(directory: Path, deadline: float | None = None) -> socket.socket | N
                 f"{directory} is in use by process {owner(directory) or 'unknown'}, which has not "
                 f"answered on {socket_path(directory)} for "
                 f"{PATIENCE_S:g} s: it is still starting or stopping, or has no socket, as the demo "
-                f"and tests.",
+                "and tests.",
                 hint="repeat the command when it has started, or stop it",
             )
         _pause(LOOK_S)

@@ -26,7 +26,7 @@ def dangers(settings: MappingSettings, *, has_destination: bool = False) -> Iter
         if not settings.report_batch_item_failures:
             yield (
                 f"a failing record makes the whole batch of up to {settings.batch_size} fail again "
-                f"and again: write "
+                "and again: write "
                 'BisectBatchOnFunctionError=True or FunctionResponseTypes=["ReportBatchItemFailures"]'
             )
         elif not endless:

@@ -71,7 +71,7 @@ class Ending:
     def _advice(self) -> str:
         return (
             f"not drained within {self._drain_s:g} s: what is answered is kept, and what is not "
-            f"settled is delivered again at the next start "
+            "settled is delivered again at the next start "
             "(--drain allows more time)"
         )
 

@@ -48,7 +48,7 @@ def read_url(text: str) -> NodeAt:
     if not _is_here(host):
         raise ValueError(
             f"{host} is another machine, and a node answers its commands on its own alone: run the "
-            f"command there, "
+            "command there, "
             f"with --url http://localhost:{port or 8000}"
         )
     if port is None:

@@ -71,7 +71,7 @@ def ls(place: Place, as_json: bool) -> None:
             name = printable(each["projection"])
             text = (
                 f"  {name} {each['build']}: its function is another than the one it was built by; raise "
-                f"its version, or"
+                "its version, or"
             )
             click.echo(click.style(f"{text} tailrace projection rebuild {name}", fg="yellow"))
         for key, error in each["failed"][:3]:

@@ -57,7 +57,7 @@ class Serving(Struct, frozen=True):
         if self.host not in LOOPBACK and not self.allow_unsigned:
             raise CommandFailure(
                 f"Listening on {self.host} would open every table to whoever reaches this machine: "
-                f"signatures are not "
+                "signatures are not "
                 "checked yet.",
                 hint=f"leave --host out, or accept that: tailrace serve --host {self.host} --allow-unsigned",
             )

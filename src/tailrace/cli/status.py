@@ -124,7 +124,7 @@ def _hanging(handler: Mapping[str, Any], threads: Mapping[str, int]) -> Iterator
     )
     yield (
         f"  {click.style('next:', fg='cyan')} give what it calls a time-out, or declare it async def "
-        f"with timeout="
+        "with timeout="
     )
 
 
@@ -132,7 +132,7 @@ def _late(handler: Mapping[str, Any], late: int) -> Iterator[str]:
     many = "1 change" if late == 1 else f"{late} changes"
     yield click.style(
         f"{printable(handler['handler'])}: {many} since the start came after the window was closed "
-        f"for good, and are in none",
+        "for good, and are in none",
         fg="yellow",
     )
     yield f"  {click.style('next:', fg='cyan')} give the window a longer keep="
@@ -143,7 +143,7 @@ def _gaps(handler: Mapping[str, Any]) -> Iterator[str]:
     if count:
         yield click.style(
             f"{name} has lost changes: {count} gap{'' if count == 1 else 's'}, trimmed before it "
-            f"came to them",
+            "came to them",
             fg="red",
         )
         yield (

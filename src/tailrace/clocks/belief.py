@@ -61,7 +61,7 @@ class Belief:
             return monotonic_ms + self.offset_ms + slept_ms
         self.news.append(
             f"the system clock stays ahead by {_words(ahead_ms)}: it is believed from now on; what "
-            f"has become old by that is kept for one more hour"
+            "has become old by that is kept for one more hour"
         )
         self._believe(offset_ms, asleep_ms)
         return wall_ms

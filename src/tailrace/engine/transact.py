@@ -171,7 +171,7 @@ def check_places(given: Sequence[Given], place: Callable[[Given], Place]) -> Non
     if len(given) > TRANSACTION_ACTIONS:
         raise validation_error(
             f"1 validation error detected: Value '[{len(given)} actions]' at 'transactItems' failed "
-            f"to satisfy "
+            "to satisfy "
             f"constraint: Member must have length less than or equal to {TRANSACTION_ACTIONS}"
         )
     if len(given) < 2:

@@ -144,7 +144,7 @@ def _matched(
     if len(conditions) > max(2, attributes):
         raise validation_error(
             f"The number of query conditions ({len(conditions)}) exceeds the number of key "
-            f"attributes defined in "
+            "attributes defined in "
             f"the schema ({attributes})"
         )
     for name in hash_names:
@@ -161,7 +161,7 @@ def _matched(
     if gaps:
         raise validation_error(
             f"RANGE key attributes {', '.join(gaps)} must have equality conditions specified in the "
-            f"query because "
+            "query because "
             f"a condition is present on key attribute {chosen[-1]}"
         )
     hashes, ranges = [conditions[name] for name in hash_names], [conditions[name] for name in chosen]

@@ -76,8 +76,8 @@ class Generations(Struct, frozen=True):
             raise SourceError(
                 f"stream {fresh[0]} of table {self.table!r} is older than {newest}, which is "
                 f"generation {self.of(newest)} already, and was not "
-                f"listed when that was numbered: its changes would count as newer than those that "
-                f"came after them, so it is not read"
+                "listed when that was numbered: its changes would count as newer than those that "
+                "came after them, so it is not read"
             )
         begin = max(self.numbers.values(), default=FIRST_GENERATION - 1) + 1
         return self._with({label: begin + place for place, label in enumerate(fresh)})
@@ -129,7 +129,7 @@ class Generations(Struct, frozen=True):
         return SettingsError(
             f"{place} keeps stream {label} of table {self.table!r} as generation {number}, and the "
             f"state of app {self.app!r} has {instead}: they are "
-            f"not of one history, and newer changes could count as older there",
+            "not of one history, and newer changes could count as older there",
             hint="give the app the state that this place was written with, or let it write to an empty place",
         )
 
@@ -158,7 +158,7 @@ def check_kept(place: str, there: Mapping[str, int], sources: Mapping[str, int])
         if (kept := there.get(source, number)) != number:
             raise SettingsError(
                 f"{place} keeps {source} as generation {kept}, and it is generation {number} here: "
-                f"they are not of one history"
+                "they are not of one history"
             )
 
 

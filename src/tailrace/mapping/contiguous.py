@@ -69,7 +69,7 @@ class ContiguousFlow:
         if self._parking.keys:
             return (
                 f"{len(self._parking.keys)} keys were parked before order='shard' began, and their "
-                f"changes come first: "
+                "changes come first: "
                 "`tailrace dlq ls` shows them, `tailrace dlq redrive` puts them back"
             )
         if self._refused is not None and self._refused.failure is not None:

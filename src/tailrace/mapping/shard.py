@@ -209,15 +209,15 @@ class ShardMachine:
         if self._suspension.now is not None:
             return (
                 f"it has paused: no more keys can be parked (max_keys is {self._settings.max_keys}), "
-                f"and the last ones tried all failed with "
+                "and the last ones tried all failed with "
                 f"{first_line(self._suspension.now.error)!r}; one change a minute is tried, and "
-                f"another version of the code, or `tailrace resume`, goes on"
+                "another version of the code, or `tailrace resume`, goes on"
             )
         if self._breaker.is_open:
             said = f" ({first_line(self._breaker.error)})" if self._breaker.error else ""
             return (
                 f"{self._settings.id} cannot reach its other side{said}; one change at a time is tried "
-                f"until it answers"
+                "until it answers"
             )
         return self._flow.blocked
 

@@ -73,7 +73,7 @@ def _told(error: ApiError) -> str:
         return words
     return (
         f"{words}; writes of one item are made one where its key is known: declare its table with "
-        f"app.table(…)"
+        "app.table(…)"
     )
 
 

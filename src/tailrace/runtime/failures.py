@@ -102,7 +102,7 @@ class FailureLog:
         """The handler of an event-time window has failed too often."""
         self._end(
             f"{self._handler}: {window} is given up after {attempts} attempts: {words_of(failure)}; "
-            f"it is kept as a dead letter, and told anew when it changes",
+            "it is kept as a dead letter, and told anew when it changes",
             hint=f"tailrace dlq redrive {self._handler}",
         )
 

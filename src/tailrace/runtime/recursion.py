@@ -181,7 +181,7 @@ def resuming(app: str, handler: str, paused: Mapping[str, Any] | None) -> list[W
 def resume_hint(handler: str, bound: int) -> str:
     """What to do about it."""
     return (
-        f"change it so that its own writes do not call it (a condition, or where=), then tailrace resume "
+        "change it so that its own writes do not call it (a condition, or where=), then tailrace resume "
         f"{handler}, which lets it go on for {bound} more"
     )
 

@@ -225,7 +225,7 @@ class HttpServer:
         error = ApiError(
             "AccessDeniedException",
             f"Tailrace does not answer to the host name {host_name(header)!r}: use localhost or an "
-            f"address, or allow the name.",
+            "address, or allow the name.",
             status=403,
             prefix=CORAL,
         )

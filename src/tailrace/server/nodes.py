@@ -138,7 +138,7 @@ def is_answering(directory: Path) -> bool:
 def _taken(port: int) -> StoreError:
     return StoreError(
         f"Another node of this user serves port {port} on another address, and is the one that "
-        f"`--url` finds.",
+        "`--url` finds.",
         hint="give this one a port of its own",
     )
 

@@ -196,7 +196,7 @@ class DuckDB:
         if fresh:
             connection.execute(
                 f"CREATE TABLE IF NOT EXISTS {SOURCES} (name VARCHAR, source VARCHAR, generation "
-                f"BIGINT, PRIMARY KEY (name, source))"
+                "BIGINT, PRIMARY KEY (name, source))"
             )
             given = [fresh, [sources[source] for source in fresh]]
             connection.execute(

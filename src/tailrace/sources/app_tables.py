@@ -60,7 +60,7 @@ def _check_namespaces(app: App, settings: EngineSettings) -> None:
         if app.tables and (app.region, ACCOUNT) != (settings.region, settings.account):
             raise SettingsError(
                 f"app {app.name!r} has its tables in region {app.region} (AWS_REGION, "
-                f"AWS_DEFAULT_REGION), and "
+                "AWS_DEFAULT_REGION), and "
                 f"this data directory was begun in region {settings.region}, account {settings.account}",
                 hint=f"AWS_REGION={settings.region} and the same command, or another --data directory",
             )
@@ -69,7 +69,7 @@ def _check_namespaces(app: App, settings: EngineSettings) -> None:
         if table.place is not None:
             raise SettingsError(
                 f"table {table.place.table!r} is declared with a region or an account, and this data "
-                f"directory "
+                "directory "
                 "has one namespace for all of them",
                 hint="leave region= and account= out, or use a new --data directory, without --one-namespace",
             )
@@ -89,9 +89,9 @@ def _missing_indexes(declared: TableDefinition, found: Mapping[str, Any]) -> lis
             if index.kind == "LOCAL":
                 raise SettingsError(
                     f"table {declared.name!r} is there without the local index {index.name!r}, and "
-                    f"one is made with its table only",
+                    "one is made with its table only",
                     hint=f"make it a global one: Index({declared.hash_name!r}, {index.key_names[-1]!r}), "
-                    f"or use another --data directory",
+                    "or use another --data directory",
                 )
             missing.append(index)
             continue

@@ -34,5 +34,5 @@ def exposure(directory: Path) -> str | None:
         return None
     return (
         f"the data directory {directory} has mode {mode:04o}, so others than its owner can see or change "
-        f"what is in it"
+        "what is in it"
     )

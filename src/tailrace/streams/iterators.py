@@ -83,7 +83,7 @@ def read_token(text: str, now: Now) -> Iterator:
         raise ApiError(
             "ExpiredIteratorException",
             f"Iterator expired. The iterator was created at time {spoken(found.created_ms)} while "
-            f"right now it is "
+            "right now it is "
             f"{spoken(now.wall_ms)} which is further in the future than the tolerated delay of "
             f"{LIFE_MS} milliseconds.",
         )

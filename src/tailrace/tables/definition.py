@@ -166,7 +166,7 @@ def _keys(payload: Mapping[str, Any]) -> tuple[str, str | None, dict[str, KeyTyp
     if len(types) != len(names) and not has_indexes:
         raise validation_error(
             f"{INVALID}Number of attributes in KeySchema does not exactly match number of attributes "
-            f"defined in AttributeDefinitions"
+            "defined in AttributeDefinitions"
         )
     return names[0], names[1] if len(names) == 2 else None, types
 

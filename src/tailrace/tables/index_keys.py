@@ -21,7 +21,7 @@ from tailrace.values.types import Item
 NOT_SUPPORTED: Final = f"{NOT_VALID}A value specified for a secondary index key is not supported. "
 UPDATE_NOT_SUPPORTED: Final = (
     f"{NOT_VALID}The update expression attempted to update a secondary index key to a value that is "
-    f"not supported. "
+    "not supported. "
 )
 CANNOT_BE_EMPTY: Final = "The AttributeValue for a key attribute cannot contain an empty {} value."
 UNSUPPORTED_TYPE: Final = (

@@ -74,7 +74,7 @@ def check_together(indexes: Sequence[IndexDefinition]) -> None:
     projected = sum(len(index.included) for index in indexes)
     if projected > PROJECTED_ATTRIBUTES:
         raise _invalid(
-            f"Number of projected NonKeyAttributes of all indexes exceeds the per-table limit of "
+            "Number of projected NonKeyAttributes of all indexes exceeds the per-table limit of "
             f"{PROJECTED_ATTRIBUTES}"
         )
 

@@ -20,11 +20,11 @@ ACCOUNT_UNITS: Final = 80_000
 """AWS's default quotas. Told by DescribeLimits and not enforced: quotas are raised by asking."""
 UNITS_MISSING: Final = (
     f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is "
-    f"PROVISIONED"
+    "PROVISIONED"
 )
 UNITS_REFUSED: Final = (
     f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is "
-    f"PAY_PER_REQUEST"
+    "PAY_PER_REQUEST"
 )
 FREE_DECREASES: Final = 4
 DECREASE_MS: Final = 3_600_000
@@ -104,7 +104,7 @@ def _too_often(count: int, last_ms: int) -> ApiError:
         "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC "
         "day. After the first "
         f"{FREE_DECREASES} decreases, each subsequent decrease in the same UTC day can be performed "
-        f"at most once every "
+        "at most once every "
         f"{DECREASE_MS // 1_000} seconds. Number of decreases today: {count}. Last decrease at "
         f"{_spoken(last_ms)}. "
         f"Next decrease can be made at {_spoken(last_ms + DECREASE_MS)}",
@@ -122,5 +122,5 @@ def _spoken(wall_ms: int) -> str:
     clock = f"{hour}:{at.minute:02d}:{at.second:02d} {half}"
     return (
         f"{WEEKDAYS[at.weekday]}, {FULL_MONTHS[at.month - 1]} {at.day}, {at.year} at {clock} Coordinated "
-        f"Universal Time"
+        "Universal Time"
     )

@@ -31,7 +31,7 @@ CRASH_NAMES: Final = {
 KINDS: Final = {
     "duplicates": "how often a change that was delivered comes again, 0 to 1; the first one does",
     "crash": f"where the worker dies: {', '.join(CRASH_NAMES)}, anywhere, a point of telemetry, or a list of "
-    f"them",
+    "them",
     "reshard": "how often every shard splits, as in '4h'; the first time after one of the first writes",
     "throttle": "how often a sink, the state store or the stream says that it is throttled, 0 to 1",
     "outage": "for how long every handler is unavailable, once, as in '10m'",

@@ -59,7 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=RERUNS,
         metavar="N",
-        help=f"run a test that failed under faults at most N times again to find those that matter "
+        help="run a test that failed under faults at most N times again to find those that matter "
         f"(default {RERUNS}; 0: never)",
     )
     group.addoption(

@@ -70,7 +70,7 @@ class VersionedMemory(AlwaysOpen):
             if there != generation:
                 raise SettingsError(
                     f"{source} is generation {there} in the target and generation {generation} here: "
-                    f"they are not of one history"
+                    "they are not of one history"
                 )
         self.target.sources.update(sources)
 

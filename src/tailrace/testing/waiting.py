@@ -160,7 +160,7 @@ def _connect(connect: Callable[..., Any]) -> Any:
         if inside is not None and not inside.is_inline() and self.getblocking():
             warnings.warn(
                 f"a connection to {address} blocks the event loop: await it, or declare the handler "
-                f"without `async`",
+                "without `async`",
                 BlockingCall,
                 stacklevel=2,
             )

@@ -151,7 +151,7 @@ OLDER: Final[Mapping[Fault, Words]] = {
     "duplicate numbers": _fixed("Input collection contains duplicates"),
     "duplicate binaries": lambda sent: (
         f"{INVALID}Input collection [{', '.join(sorted(sent, key=_signed_bytes))}]of type BS "
-        f"contains duplicates."
+        "contains duplicates."
     ),
     "no number": _older_number,
     "overflow": _older_overflow,

@@ -42,7 +42,7 @@ async def check_declared(state: StateStore, app: App) -> set[str]:
         to = new[0] if len(new) == 1 else "NEW_NAME"
         raise SettingsError(
             f"app {app.name!r} has checkpoints of a handler {name!r} that it no longer declares: "
-            f"what it has not handled "
+            "what it has not handled "
             "would be forgotten",
             hint=f"if it has another name now: tailrace mapping rename {name} {to}, or id={name!r}; "
             f"if it was deleted: tailrace mapping drop {name}",

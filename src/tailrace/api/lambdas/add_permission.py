@@ -26,7 +26,7 @@ async def add_permission(service: LambdaService, payload: Payload) -> Members:
         raise ApiError(
             "ResourceConflictException",
             f"The statement id ({payload['StatementId']}) provided already exists. Please provide a "
-            f"new statement id, or "
+            "new statement id, or "
             "remove the existing statement.",
             status=409,
         )

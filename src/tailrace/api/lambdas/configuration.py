@@ -79,7 +79,7 @@ def _variables(given: Mapping[str, Any]) -> dict[str, str]:
     if reserved:
         raise invalid_parameter(
             f"{unable} contains reserved keys that are currently not supported for modification. "
-            f"Reserved keys used in this "
+            "Reserved keys used in this "
             f"request: {', '.join(reserved)}"
         )
     measured = orjson.dumps(variables)

@@ -64,7 +64,7 @@ def _position(payload: Mapping[str, Any], arn: str) -> str:
     if payload.get("StartingPositionTimestamp") is not None:
         raise invalid_parameter(
             f"StartingPositionTimestamp is not allowed with StartingPosition {position}, only with "
-            f"AT_TIMESTAMP."
+            "AT_TIMESTAMP."
         )
     return str(position)
 

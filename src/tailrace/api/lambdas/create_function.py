@@ -30,7 +30,7 @@ async def create_function(service: LambdaService, payload: Payload) -> Members:
     if name not in service.functions.registered:
         known = ", ".join(service.functions.registered)
         raise invalid_parameter(
-            f"Tailrace runs no code that comes over the wire: start the server with --function "
+            "Tailrace runs no code that comes over the wire: start the server with --function "
             f"{name}=module:attribute to make {name} "
             f"a function that can be created. It was started with: {known}."
         )

@@ -123,7 +123,7 @@ class LambdaService:
                 raise ApiError(
                     "ResourceConflictException",
                     f'The event source arn (" {stream_arn} ") and function (" {function} ") provided '
-                    f"mapping already exists. "
+                    "mapping already exists. "
                     f"Please update or delete the existing mapping with UUID {each.uuid}",
                     status=409,
                 )

@@ -46,8 +46,7 @@ class ApiError(TailraceError):
     """An answer that goes over the wire, in AWS's exact words.
 
     Shape:   `code` is AWS's name, `prefix` what precedes it in `__type`, `extra` further members of the body;
-             `note` is for
-             our own log and never goes over the wire.
+             `note` is for our own log and never goes over the wire.
     Source:  semantics §6.1.
     """
 

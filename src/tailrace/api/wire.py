@@ -91,8 +91,7 @@ def read_call(
     """What a POST asks for.
 
     Shape:   `operations` by the raw `X-Amz-Target`; `query` is what stands behind the `?`; with `is_signed`
-             the
-             Authorization header is known to have all of its parts.
+             the Authorization header is known to have all of its parts.
     Raises:  ApiError, the first that AWS would find: JSON, target, authentication. Parameters are not looked
              at.
     Source:  semantics §6.1.

@@ -32,11 +32,10 @@ NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 def serve(functions: tuple[str, ...], **chosen: Any) -> None:
     """Run the engine for any DynamoDB client in any language. Ctrl-C drains and ends it.
 
-    Any credentials will do. A client sees the tables of its region, and of its account when its access key is
-    12
-    digits; --one-namespace shows all tables to all. It also answers /metrics (Prometheus) and /ready. The
-    exit code is
-    0 after a whole drain, and 3 when something was left after --drain, which is told.
+    Any credentials will do. A client sees the tables of its region, and of its account when its access
+    key is 12 digits; --one-namespace shows all tables to all. It also answers /metrics (Prometheus) and
+    /ready. The exit code is 0 after a whole drain, and 3 when something was left after --drain, which is
+    told.
 
     \b
     Example: tailrace serve --port 8000

@@ -74,9 +74,8 @@ class Engine:
     """Tables, streams and state.
 
     Shape:     the methods are operations on tables, items and streams, each table by what rows call it (its
-               name in the
-               default namespace, its ARN in others); `of` is what a client of a region and account sees;
-               `log` reads shards, `state` has rows of state, `committer` the pending group.
+               name in the default namespace, its ARN in others); `of` is what a client of a region and
+               account sees; `log` reads shards, `state` has rows of state, `committer` the pending group.
     Guarantee: an item and its change record are added to one group and become durable in one commit, or never.
                Writes take effect at once for readers of this engine, and are durable after `committer.flush()`.
     Raises:    ApiError in AWS's words for what a client did, StoreError for what the store did.

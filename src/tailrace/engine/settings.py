@@ -22,11 +22,9 @@ class EngineSettings(Struct, frozen=True):
     """Settings of one engine.
 
     Shape:   `region` and `account` are the default namespace of a new data directory, and with
-             `one_namespace` its only
-             one; `shards` a new stream begins with; `aws_delays` imitates AWS's waiting for tables;
-             `slice_rows` bounds one
-             slice of housekeeping (about two milliseconds); a shard that takes more than `split_records` in a
-             second is split, 0 for never.
+             `one_namespace` its only one; `shards` a new stream begins with; `aws_delays` imitates AWS's
+             waiting for tables; `slice_rows` bounds one slice of housekeeping (about two milliseconds); a
+             shard that takes more than `split_records` in a second is split, 0 for never.
     Raises:  SettingsError.
     """
 

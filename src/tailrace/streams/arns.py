@@ -48,8 +48,7 @@ def region_of(environment: Mapping[str, str]) -> str:
     """The region that an environment chooses.
 
     AWS_REGION, which AWS's command line and every SDK but botocore read; else AWS_DEFAULT_REGION, which
-    botocore reads; else
-    us-east-1. Profiles are not looked into.
+    botocore reads; else us-east-1. Profiles are not looked into.
 
     >>> region_of({"AWS_DEFAULT_REGION": "eu-west-1"}), region_of({})
     ('eu-west-1', 'us-east-1')

@@ -60,7 +60,7 @@ def create_tables(app: "App", engine: Engine) -> None:
 # ---- a node ------------------------------------------------------------------------------------------------
 
 
-class Node(node.Node):
+class Node(node.RunningNode):
     """Everything that `tailrace serve` and `dev` run in one process."""
 
     def __init__(
@@ -93,7 +93,7 @@ def _runner() -> "type[ProcessRunner]":
     return ProcessRunner
 
 
-CHOICES: Final = node.Choices(open_engine, create_tables, _worker, _runner)
+CHOICES: Final = node.NodeOptions(open_engine, create_tables, _worker, _runner)
 """What nodes run. What only an app or Lambda's API needs is loaded when there is one: the start is
 measured.
 """

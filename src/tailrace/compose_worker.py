@@ -30,7 +30,7 @@ from tailrace.runtime.parts import Parts
 from tailrace.runtime.watermark import MappingName, oldest_of, settled_until
 from tailrace.server.handler_door import EngineDoor, providers_of_clients
 from tailrace.sinks.dynamodb_door import DynamoDbDoor
-from tailrace.sinks.making import Declared, SinkMaker
+from tailrace.sinks.making import AppSinks, SinkMaker
 from tailrace.sinks.projection_places import ProjectionPlaces
 from tailrace.sinks.windowed import windows_of
 from tailrace.sources.embedded import EmbeddedItems, EmbeddedSource
@@ -77,7 +77,7 @@ class Ground(Struct, frozen=True):
     flushed: Callable[[], Awaitable[None]]
     parts: Parts
     remote: tuple[Any, str] | None
-    declared: Declared
+    declared: AppSinks
     needed: Dependencies
 
     @property
@@ -99,7 +99,7 @@ def build_worker(
         around.state(EngineStateStore(engine, flushed)), engine.clock, options.reached, options.tallies
     )
     remote = around.remote(app.remote)
-    declared = Declared(app, engine.settings.account, around, Openings(engine.clock))
+    declared = AppSinks(app, engine.settings.account, around, Openings(engine.clock))
     needed = _needed(app, engine, flushed, remote, options.overrides)
     ground = Ground(app, engine, flushed, parts, remote, declared, needed)
     runners = Runners(engine.clock, in_processes=options.in_processes, region=engine.settings.region)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct, field
 
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
-from tailrace.projections.core.rows import AppliedItem, Group, RowChange
+from tailrace.projections.core.rows import AppliedItem, GroupState, RowChange
 from tailrace.rows.writes import Check, StateRow, Write
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord, LogRow, ReadDone, ViewType
@@ -35,7 +35,6 @@ __all__ = [
     "LogRow",
     "Now",
     "Outcome",
-    "Position",
     "ProjectionStore",
     "ReadDone",
     "RecordBatch",
@@ -46,6 +45,7 @@ __all__ = [
     "StateStore",
     "Store",
     "StreamRef",
+    "TargetPosition",
     "Transactional",
     "Trim",
     "Versioned",
@@ -205,7 +205,7 @@ class Versioned(Protocol):
         """
 
 
-class Position(Struct, frozen=True):
+class TargetPosition(Struct, frozen=True):
     """How far a target has a shard: everything through `watermark`, written under the lease with this epoch.
     Shape: `stream` is the stream's label.
     """
@@ -222,19 +222,19 @@ class Transactional(Protocol):
     and is believed before any state store.
     """
 
-    async def positions(self, mapping_id: str) -> Sequence[Position]:
+    async def positions(self, mapping_id: str) -> Sequence[TargetPosition]:
         """What the target has of a mapping, in any order; nothing of one that it has never seen.
         Repeatable.
         """
 
-    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> Position:
+    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> TargetPosition:
         """Take a shard: raise its epoch, and leave its watermark. Returns: where to go on. Repeatable.
 
         Raises: LeaseLost when a higher epoch is there; nothing is changed then.
         Guarantee: what was committed under a lower epoch is in the answer, and nothing will be any more.
         """
 
-    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         """Write a batch, and that the target has the shard through `position.watermark`: both or, unless it
         is Written, neither.
 
@@ -350,7 +350,7 @@ class ProjectionStore(Protocol):
     async def bucket(self, number: int) -> list[AppliedItem]:
         """The rows of all items of one bucket, in any order."""
 
-    async def groups(self, keys: Sequence[str] | None = None) -> list[Group]:
+    async def groups(self, keys: Sequence[str] | None = None) -> list[GroupState]:
         """The rows of these groups that there are, or of all of them, in any order."""
 
     async def commit(self, changes: Sequence[RowChange]) -> None:

@@ -10,15 +10,8 @@ from pathlib import Path
 from typing import Final
 
 SOURCES: Final = Path(__file__).parents[2] / "src" / "tailrace"
-TWICE: Final = frozenset({
-    "And", "Answer", "Asked", "Beside", "Bound", "Check", "Choices", "Claims", "Declared", "Entry",
-    "Exists", "Failed", "Folded", "Function", "Group", "Hold", "Horizon", "Index", "Known", "LeaseLost",
-    "Lost", "Mapped", "Model", "Moment", "Named", "Network", "Node", "Not", "Observer", "Operation", "Or",
-    "Pending", "Plan", "Position", "Prepared", "Projected", "Projection", "Query", "Reading", "Redrives",
-    "Request", "Rows", "Running", "Service", "Session", "Shape", "Start", "Step", "Stream", "Target",
-    "Text", "Update", "Values", "Verdict", "World", "Written",
-})  # fmt: skip
-"""Names with two meanings, to be parted when somebody is there anyway."""
+TWICE: Final = frozenset({"And", "Exists", "Not", "Or"})
+"""One notion at two layers: a condition of AWS's expression language, and the Python predicate that becomes one."""
 
 
 def classes(sources: Mapping[str, str]) -> dict[str, list[str]]:

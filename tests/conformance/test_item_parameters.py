@@ -10,13 +10,13 @@ from tailrace.api.registry import find_operations
 from tailrace.api.shapes import (
     Anything,
     AnyValue,
+    AttributeMap,
     Flag,
     Many,
-    Mapped,
     Shape,
+    String,
+    StringMap,
     Structure,
-    Text,
-    Values,
     Whole,
 )
 from tests.conformance.client import Conformance, key
@@ -30,7 +30,7 @@ FAILED = {
     "message": "The conditional request failed",
 }
 KINDS: dict[str, type | tuple[type, ...]] = {
-    "string": Text, "boolean": Flag, "integer": Whole, "long": Whole, "list": Many, "map": (Mapped, Values),
+    "string": String, "boolean": Flag, "integer": Whole, "long": Whole, "list": Many, "map": (StringMap, AttributeMap),
     "structure": (Structure, AnyValue),
 }  # fmt: skip
 
@@ -41,11 +41,11 @@ def differences(model: Any, ours: Shape, path: str) -> list[str]:
         return [f"{path}: {model.type_name} is {ours}"]
     bounds = (model.metadata.get("min", 0), model.metadata.get("max"))
     match ours:
-        case Values() | AnyValue() | Flag() | Anything():
+        case AttributeMap() | AnyValue() | Flag() | Anything():
             return []
-        case Text() if ours.is_table:
+        case String() if ours.is_table:
             return []  # the model allows for ARNs; names have their own bounds, semantics §6.3
-        case Text():
+        case String():
             ok = bounds == (ours.minimum, ours.maximum) and set(model.metadata.get("enum", ())) == set(
                 ours.choices
             )
@@ -53,13 +53,13 @@ def differences(model: Any, ours: Shape, path: str) -> list[str]:
         case Whole():
             ok = (model.metadata.get("min"), model.metadata.get("max")) == (ours.minimum, ours.maximum)
             return [] if ok else [f"{path}: {model.metadata} is {ours}"]
-        case Many() | Mapped():
+        case Many() | StringMap():
             wrong = (
                 []
                 if bounds == (ours.minimum, ours.maximum)
                 else [f"{path}: {bounds} is {ours.minimum, ours.maximum}"]
             )
-            if isinstance(ours, Mapped):
+            if isinstance(ours, StringMap):
                 return (
                     wrong
                     + differences(model.key, ours.key, f"{path}<key>")
@@ -94,10 +94,12 @@ def test_the_comparison_notices_a_difference() -> None:
         .operation_model("BatchGetItem")
         .input_shape
     )
-    keys = Structure({"Keys": Many(Values(), 1, 99)}, frozenset({"Keys"}))
+    keys = Structure({"Keys": Many(AttributeMap(), 1, 99)}, frozenset({"Keys"}))
     wrong = differences(
         model,
-        Structure({"RequestItems": Mapped(keys, 1, 100, Text(is_table=True))}, frozenset({"RequestItems"})),
+        Structure(
+            {"RequestItems": StringMap(keys, 1, 100, String(is_table=True))}, frozenset({"RequestItems"})
+        ),
         "",
     )
     assert ".RequestItems<>.Keys: (1, 100) is (1, 99)" in wrong

@@ -12,7 +12,7 @@ from tailrace.app.sinking import AlwaysOpen
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.core.entry import DeadLetter, parked_prefix, read_deadletter
 from tailrace.deadletters.core.gap import Gap, read_gap
-from tailrace.deadletters.core.requests import Request
+from tailrace.deadletters.core.requests import RedriveRequest
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.errors import StoreError
 from tailrace.leases.lease import Owner
@@ -154,7 +154,7 @@ class Delivery:
             if process.task.done() and not process.task.cancelled():
                 process.task.result()  # what ended a worker is what went wrong
 
-    async def ask(self, request: Request) -> None:
+    async def ask(self, request: RedriveRequest) -> None:
         """What a verb does that runs in a process of its own."""
         await self.state.transact([Write(REDRIVE.key("shop", request.id), request.fields())])
 

@@ -20,8 +20,8 @@ from tailrace.errors import PortError, StoreError
 from tailrace.leases.lease import Owner
 from tailrace.ports import Action, ProjectionStore, RecordBatch, StateRow, StateStore, Written
 from tailrace.projections.core.builds import builds_prefix, read_served, served_key
-from tailrace.projections.core.known import Known, is_there, known_key, read_known
-from tailrace.projections.core.rows import Group, build_name, read_group_row, read_item_row
+from tailrace.projections.core.known import KnownBuilds, is_there, known_key, read_known
+from tailrace.projections.core.rows import GroupState, build_name, read_group_row, read_item_row
 from tailrace.projections.run import projector
 from tailrace.projections.run.builds import Builds
 from tailrace.projections.run.projector import ItemsPage, Projector
@@ -282,7 +282,7 @@ class Workshop:
 
     # ---- what the rows say ---------------------------------------------------------------------------------------------
 
-    async def known(self) -> Known:
+    async def known(self) -> KnownBuilds:
         """Builds, what is served, and the revision."""
         rows = await self.state.query(builds_prefix(APP, "sales"))
         row, served = (
@@ -303,7 +303,9 @@ class Workshop:
     async def fold(self, build: str, rows: StateStore | None = None) -> dict[str, tuple[int, int]]:
         """What a build says."""
         prefix = PROJECTION_GROUP.prefix(APP, build_name("sales", build))
-        groups: list[Group] = [read_group_row(row.fields) for row in await (rows or self.state).query(prefix)]
+        groups: list[GroupState] = [
+            read_group_row(row.fields) for row in await (rows or self.state).query(prefix)
+        ]
         return {
             orjson.loads(group.key)["S"]: (group.count, int(group.state["N"]))
             for group in groups

@@ -24,7 +24,7 @@ from tailrace.errors import ApiError, SinkError
 from tailrace.leases.generation import Generations
 from tailrace.ports import Source
 from tailrace.runtime import reading
-from tailrace.runtime.agreeing import Beside
+from tailrace.runtime.agreeing import VersionedRows
 from tailrace.runtime.around import Around
 from tailrace.server.inprocess import InProcess
 from tailrace.sinks.aws import AwsAccess
@@ -282,13 +282,13 @@ async def _lost(story: Story, place: str) -> None:
 def test_without_adoption_newer_changes_would_be_refused_for_ever(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def nothing(numbers: Generations, places: Sequence[Beside]) -> Generations:
+    async def nothing(numbers: Generations, places: Sequence[VersionedRows]) -> Generations:
         return numbers
 
-    async def agreed(beside: Beside, numbers: Generations) -> None: ...
+    async def agreed(beside: VersionedRows, numbers: Generations) -> None: ...
 
     monkeypatch.setattr(reading, "adopt", nothing)
-    monkeypatch.setattr(Beside, "agree", agreed)
+    monkeypatch.setattr(VersionedRows, "agree", agreed)
 
     async def run(story: Story) -> None:
         await _lost(story, place)

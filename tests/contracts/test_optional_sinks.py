@@ -11,11 +11,11 @@ from msgspec import structs
 from msgspec.structs import replace
 
 from tailrace.errors import LeaseLost, SettingsError
-from tailrace.ports import Outcome, Position, RecordBatch, Sink, Transactional, Versioned, Written
+from tailrace.ports import Outcome, RecordBatch, Sink, TargetPosition, Transactional, Versioned, Written
 from tailrace.streams.version import Version
 from tailrace.testing import check_sink, check_transactional_sink, check_versioned_sink
 from tailrace.testing.contracts import transactional, versioned
-from tailrace.testing.sinks import Target, TransactionalMemory, VersionedMemory
+from tailrace.testing.sinks import SimulatedTarget, TransactionalMemory, VersionedMemory
 from tests.contracts.breaking import breaks
 
 
@@ -99,7 +99,7 @@ class DeletesWhateverIsThere(VersionedMemory):
 
 
 class KeepsVersionsInItsProcess(VersionedMemory):
-    def __init__(self, target: Target | None = None) -> None:
+    def __init__(self, target: SimulatedTarget | None = None) -> None:
         super().__init__(target)
         self._newest: dict[bytes, Version] = {}
 
@@ -163,7 +163,7 @@ def test_a_broken_versioned_sink_is_caught(make: type[VersionedMemory], rule: Ca
 
 
 def refusing(make: type[TransactionalMemory]) -> Callable[[frozenset[int]], TransactionalMemory]:
-    return lambda refused: make(Target(refused))
+    return lambda refused: make(SimulatedTarget(refused))
 
 
 def arrived(sink: TransactionalMemory) -> list[int]:
@@ -182,13 +182,13 @@ def test_the_transactional_sink_in_memory_keeps_its_contracts() -> None:
 
 
 class BeginsWhereverItIs(TransactionalMemory):
-    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> Position:
+    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> TargetPosition:
         stamped = await super().stamp(mapping_id, stream, shard_id, epoch)
         return replace(stamped, watermark=stamped.watermark or 1)
 
 
 class KeepsPositionsInItsProcess(TransactionalMemory):
-    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         outcome = await super().commit(batch, position)
         place = (batch.mapping_id, position.stream, position.shard_id)
         self.target.positions[place] = replace(position, watermark=0)
@@ -196,19 +196,19 @@ class KeepsPositionsInItsProcess(TransactionalMemory):
 
 
 class MovesNothingWithoutRecords(TransactionalMemory):
-    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         return await super().commit(batch, position) if batch.records else Written()
 
 
 class MovesThePositionFirst(TransactionalMemory):
-    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         outcome = await super().commit(batch, position)
         self.target.positions[batch.mapping_id, position.stream, position.shard_id] = position
         return outcome
 
 
 class WritesUpToTheRefusal(TransactionalMemory):
-    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         outcome = await super().commit(batch, position)
         if not isinstance(outcome, Written) and batch.records[0].sequence not in self.target.refused:
             self.target.arrived.append(batch.records[0].sequence)
@@ -216,7 +216,7 @@ class WritesUpToTheRefusal(TransactionalMemory):
 
 
 class WritesRepeats(TransactionalMemory):
-    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         there = self.target.positions.get((batch.mapping_id, position.stream, position.shard_id))
         if there is not None and there.epoch == position.epoch and position.watermark <= there.watermark:
             return await self.write(batch)
@@ -224,28 +224,30 @@ class WritesRepeats(TransactionalMemory):
 
 
 class GoesBack(TransactionalMemory):
-    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         outcome = await super().commit(batch, position)
         self.target.positions[batch.mapping_id, position.stream, position.shard_id] = position
         return outcome
 
 
 class BeginsAnewWhenStamped(TransactionalMemory):
-    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> Position:
+    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> TargetPosition:
         await super().stamp(mapping_id, stream, shard_id, epoch)
-        stamped = self.target.positions[mapping_id, stream, shard_id] = Position(stream, shard_id, epoch)
+        stamped = self.target.positions[mapping_id, stream, shard_id] = TargetPosition(
+            stream, shard_id, epoch
+        )
         return stamped
 
 
 class StampsAnything(TransactionalMemory):
-    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> Position:
-        there = self.target.positions.get((mapping_id, stream, shard_id), Position(stream, shard_id, 0))
+    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> TargetPosition:
+        there = self.target.positions.get((mapping_id, stream, shard_id), TargetPosition(stream, shard_id, 0))
         stamped = self.target.positions[mapping_id, stream, shard_id] = replace(there, epoch=epoch)
         return stamped
 
 
 class ChecksNoEpoch(TransactionalMemory):
-    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         there = self.target.positions.get((batch.mapping_id, position.stream, position.shard_id), position)
         self.target.positions.setdefault(
             (batch.mapping_id, position.stream, position.shard_id), replace(there, watermark=0)
@@ -254,7 +256,7 @@ class ChecksNoEpoch(TransactionalMemory):
 
 
 class ChecksForOlderEpochsOnly(TransactionalMemory):
-    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         there = self.target.positions.get((batch.mapping_id, position.stream, position.shard_id))
         if there is not None and position.epoch > there.epoch:
             position = replace(position, epoch=there.epoch)
@@ -262,7 +264,7 @@ class ChecksForOlderEpochsOnly(TransactionalMemory):
 
 
 class ChecksThenWrites(TransactionalMemory):
-    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         place = (batch.mapping_id, position.stream, position.shard_id)
         there = self.target.positions.get(place)
         if there is None or there.epoch != position.epoch:
@@ -277,13 +279,13 @@ class ChecksThenWrites(TransactionalMemory):
 
 
 class KnowsNoStreams(TransactionalMemory):
-    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> Position:
+    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> TargetPosition:
         return replace(await super().stamp(mapping_id, "", shard_id, epoch), stream=stream)
 
-    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         return await super().commit(batch, replace(position, stream=""))
 
-    async def positions(self, mapping_id: str) -> list[Position]:
+    async def positions(self, mapping_id: str) -> list[TargetPosition]:
         return [
             replace(each, stream="2026-01-01T00:00:00.000") for each in await super().positions(mapping_id)
         ]

@@ -19,7 +19,7 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import StateConflict
 from tailrace.ports import ProjectionStore
-from tailrace.projections.core.rows import AppliedItem, Group, RowChange
+from tailrace.projections.core.rows import AppliedItem, GroupState, RowChange
 from tailrace.projections.run.state_store import StateProjectionStore
 from tailrace.server.inprocess import InProcess
 from tailrace.sinks.duckdb_table import DuckDB
@@ -126,7 +126,7 @@ class KnowsHalfOfTheBuckets(InMemory):
 class ForgetsConditions(InMemory):
     async def commit(self, changes: Sequence[RowChange]) -> None:
         for change in changes:
-            present: Sequence[AppliedItem | Group] = (
+            present: Sequence[AppliedItem | GroupState] = (
                 await self.items([change.row.name])
                 if isinstance(change.row, AppliedItem)
                 else await self.groups([change.row.name])

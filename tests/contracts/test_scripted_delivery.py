@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from tailrace.deadletters.core.requests import Request
+from tailrace.deadletters.core.requests import RedriveRequest
 from tailrace.ports import Source
 from tailrace.testing import ScriptedSource, check_source
 from tests.contracts.delivering import Delivery, delivered, is_in_order
@@ -281,7 +281,7 @@ def test_what_is_parked_stays_parked_in_the_next_stream_whose_numbers_begin_anew
         await delivery.rest()
         assert noted.of("o1") == []
         assert [letter.record.sequence for letter in await delivery.parked()] == [parked, later]
-        await delivery.ask(Request("r1", "note"))
+        await delivery.ask(RedriveRequest("r1", "note"))
         await delivery.rest()
         assert noted.of("o1") == [parked, later]
         assert await delivery.heads() == []

@@ -9,7 +9,7 @@ from typing import Any
 
 from tailrace import Discard
 from tailrace.deadletters.core.head import CLAIM_MS
-from tailrace.deadletters.core.requests import Progress, Request
+from tailrace.deadletters.core.requests import Progress, RedriveRequest
 from tailrace.ports import Action
 from tailrace.rows.kinds import CHECKPOINT, DEADLETTER, HEAD, PASSED, REDRIVE, kind_of
 from tailrace.rows.writes import StateRow, Write
@@ -90,7 +90,7 @@ def test_every_discarded_change_is_put_back_by_the_worker_that_reads_its_shard()
     async def story(delivery: Delivery) -> None:
         shared = await Shared.of(delivery)
         numbers = await shared.discarded(shared.first, shared.second)
-        await delivery.ask(Request("r1", "note"))
+        await delivery.ask(RedriveRequest("r1", "note"))
         await delivery.rest(5)
         assert sorted(delivery.noted.seen) == sorted(numbers.items())
         assert (await delivery.discarded(), await delivery.heads(), await requests(delivery)) == ([], [], 0)
@@ -104,11 +104,11 @@ def test_changes_that_fail_again_are_tried_once_for_a_request_which_is_done_then
         shared = await Shared.of(delivery)
         await shared.discarded(shared.first, shared.second)
         delivery.noted.failing = {shared.first, shared.second}
-        await delivery.ask(Request("r1", "note"))
+        await delivery.ask(RedriveRequest("r1", "note"))
         await delivery.rest(9)
         assert [(each.attempts, each.tried) for each in await delivery.discarded()] == [(3, "r1"), (3, "r1")]
         assert (await delivery.heads(), await requests(delivery)) == ([], 0)
-        await delivery.ask(Request("r2", "note"))
+        await delivery.ask(RedriveRequest("r2", "note"))
         delivery.noted.failing = set()
         await delivery.rest(5)
         assert await delivery.discarded() == []
@@ -124,7 +124,7 @@ def test_a_worker_puts_nothing_back_whose_shard_another_one_reads() -> None:
         redriver = shared.processes[0].worker.redrives.redriver
         assert redriver is not None
         progress = Progress()
-        request = Request("r1", "note")
+        request = RedriveRequest("r1", "note")
         await delivery.ask(request)
         await redriver.carry_out(request, progress)
         assert delivery.noted.seen == [(shared.first, numbers[shared.first])]
@@ -143,7 +143,7 @@ async def at_the_handler(shared: Shared) -> tuple[asyncio.Event, dict[str, int]]
         await gate.wait()
 
     delivery.noted.slowness = wait
-    await delivery.ask(Request("r1", "note"))
+    await delivery.ask(RedriveRequest("r1", "note"))
     await delivery.rest(2)
     (claim,) = await delivery.heads()
     assert (claim["claimed_by"], claim["count"]) == ("r1/one", 0)
@@ -186,7 +186,7 @@ async def died_at(delivery: Delivery, calls: int) -> tuple[list[int], list[int],
     numbers.append(delivery.source.write(shared.first, n=1))
     await delivery.rest(5)
     delivery.noted.failing = set()
-    await delivery.ask(Request("r1", "note"))
+    await delivery.ask(RedriveRequest("r1", "note"))
     shared.dying.left = calls
     await delivery.rest(3)
     has_died = shared.dying.left < 0
@@ -257,7 +257,7 @@ def test_a_worker_that_has_lost_the_shard_before_it_claims_puts_nothing_back() -
         redriver = shared.processes[0].worker.redrives.redriver
         assert redriver is not None
         progress = Progress()
-        request = Request("r1", "note")
+        request = RedriveRequest("r1", "note")
         await redriver.note(request)
         await redriver.carry_out(request, progress)
         assert (delivery.noted.seen, progress.busy, await requests(delivery)) == ([], 1, 1)

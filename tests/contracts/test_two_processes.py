@@ -9,7 +9,7 @@ import pytest
 
 from tailrace import Discard, Park
 from tailrace.deadletters.core.head import claimed, read_head
-from tailrace.deadletters.core.requests import Progress, Request
+from tailrace.deadletters.core.requests import Progress, RedriveRequest
 from tailrace.rows.kinds import GENERATIONS, PAUSE, PAUSE_SEEN, REDRIVE, RESUMED
 from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
@@ -155,7 +155,7 @@ def test_a_redrive_is_carried_out_by_whoever_is_there_each_change_once_and_in_or
         keys = [f"o{number}" for number in range(12)]
         written = await parked(delivery, *keys)
         delivery.noted.slowness = lambda: asyncio.sleep(0)
-        await delivery.ask(Request("r1", "note"))
+        await delivery.ask(RedriveRequest("r1", "note"))
         await delivery.rest()
         for key in keys:
             assert delivery.noted.of(key) == written[key]
@@ -179,7 +179,7 @@ def test_parked_keys_of_shards_that_are_finished_are_redriven_too() -> None:
         await delivery.rest()
         assert second.worker.status() == [], "nothing is left to read"
         delivery.source.begin(1)  # another stream: what is parked is of the one before
-        await delivery.ask(Request("r1", "note"))
+        await delivery.ask(RedriveRequest("r1", "note"))
         await delivery.rest()
         assert delivery.noted.of("o1") == written["o1"]
         await ended(second)
@@ -196,7 +196,7 @@ def test_the_owner_of_a_shard_learns_by_its_next_append_that_a_key_was_put_back_
         head = read_head("shop", "note", (await delivery.heads())[0])
         redriver = second.worker.redrives.redriver
         assert redriver is not None
-        await redriver.carry_out(Request("r1", "note"), Progress())
+        await redriver.carry_out(RedriveRequest("r1", "note"), Progress())
         assert delivery.noted.of("o1") == written["o1"]
         assert sum(first.parked_keys().values()) == 1, "nobody has told the process that reads the shard"
         written["o1"].append(delivery.source.write("o1", n=2))
@@ -218,7 +218,7 @@ def test_a_claim_of_a_process_that_died_is_taken_over_when_it_has_stood_still_fo
         ahead_ms = delivery.clock.now().wall_ms + 86_400_000  # the clock of who died was a day ahead
         _, claim = claimed(read_head("shop", "note", row), "r1/dead", ahead_ms)
         await delivery.state.transact([claim])
-        await delivery.ask(Request("r1", "note"))
+        await delivery.ask(RedriveRequest("r1", "note"))
         await delivery.rest(20)
         assert delivery.noted.of("o1") == []
         await delivery.rest(20)
@@ -234,7 +234,7 @@ def test_a_key_that_failed_again_is_not_tried_again_for_the_same_request() -> No
         processes = await both(delivery)
         await parked(delivery, "o1", "o2")
         delivery.noted.failing = {"o1"}
-        await delivery.ask(Request("r1", "note"))
+        await delivery.ask(RedriveRequest("r1", "note"))
         await delivery.rest(9)
         assert len(delivery.noted.of("o2")) == 2
         (head,) = await delivery.heads()
@@ -258,7 +258,7 @@ def test_a_discarded_change_is_put_back_by_the_process_that_reads_its_shards_and
         delivery.noted.failing = set()
         redriver = second.worker.redrives.redriver
         assert redriver is not None
-        request = Request("r1", "note")
+        request = RedriveRequest("r1", "note")
         await redriver.note(request)
         await redriver.carry_out(request, Progress())
         assert delivery.noted.of("o1") == []
@@ -279,7 +279,7 @@ def test_a_slow_redrive_of_discarded_changes_keeps_no_shard_from_beginning() -> 
             delivery.source.write(key)
         await delivery.rest()
         delivery.noted.failing = set()
-        await delivery.ask(Request("r1", "note", rate="1/h"))
+        await delivery.ask(RedriveRequest("r1", "note", rate="1/h"))
         await delivery.rest()
         assert len(delivery.noted.seen) == 1, "the next one an hour later"
         delivery.source.split("shard-1")

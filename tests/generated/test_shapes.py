@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import tailrace
-from tailrace.api.inputs import Model
+from tailrace.api.inputs import ServiceModel
 from tailrace.api.registry import SERVICES, Operation, find_operations
-from tailrace.api.shapes import Many, Mapped, Shape, Structure
+from tailrace.api.shapes import Many, Shape, StringMap, Structure
 from tests.generated import shapes
 
 ROOT = Path(tailrace.__file__).parent
@@ -65,7 +65,7 @@ def members(shape: Shape) -> Iterator[str]:
             for name, inside in shape.members.items():
                 yield name
                 yield from members(inside)
-        case Many(of=inside) | Mapped(of=inside):
+        case Many(of=inside) | StringMap(of=inside):
             yield from members(inside)
         case _:
             return
@@ -106,4 +106,4 @@ def test_an_override_of_what_the_model_does_not_have_is_refused() -> None:
     }
     for stranger in ("Out", "In.Other", "Text.Name"):
         with pytest.raises(LookupError, match=re.escape(f"the model has no {stranger}")):
-            Model({}, known, {stranger: {"max": 1}})
+            ServiceModel({}, known, {stranger: {"max": 1}})

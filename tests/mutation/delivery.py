@@ -46,7 +46,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "ancestors-that-nobody-names", "runtime/starting.py",
-        "Named(shard.parents, named_ancestors(line, known, parked_in))", "Named(shard.parents)",
+        "NamedAncestors(shard.parents, named_ancestors(line, known, parked_in))", "NamedAncestors(shard.parents)",
         "a later change of a parked key overtakes it in the shard's child",
         (SCRIPTED,),
     ),
@@ -135,7 +135,7 @@ DELIVERY: Final = (
         ("unit/mapping/test_parking.py",),
     ),
     Mutant(
-        "change-behind-a-claim-before-what-is-claimed", "deadletters/run/putting_back.py",
+        "change-behind-a-claim-before-what-is-claimed", "deadletters/run/planning.py",
         "            return  # what waits behind a discarded change that is put back goes with it\n", "            pass\n",
         "after a crash a later change is put back before the older one of its item",
         (SHARED,),
@@ -153,7 +153,7 @@ DELIVERY: Final = (
         (REDRIVE,),
     ),
     Mutant(
-        "behind-a-change-that-failed-for-the-request", "deadletters/run/putting_back.py",
+        "behind-a-change-that-failed-for-the-request", "deadletters/run/planning.py",
         "failed.add(key)  # what comes after it would be applied before it", "pass",
         "whoever goes on with a redrive puts a change back before an older one that had failed again",
         ("unit/deadletters/test_redriver.py",),
@@ -178,7 +178,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "claim-that-runs-out-while-the-rate-is-kept", "deadletters/run/putting_back.py",
-        "        failure = first_failure(\n            (yield Beside(", "        yield from self._keep_the_rate(course.request, interval)\n        failure = first_failure(\n            (yield Beside(",
+        "        failure = first_failure(\n            (yield Concurrently(", "        yield from self._keep_the_rate(course.request, interval)\n        failure = first_failure(\n            (yield Concurrently(",
         "two workers that redrive slowly take each other's keys, and changes come twice and beside each other",
         ("unit/deadletters/test_redriver.py",),
     ),

@@ -12,7 +12,7 @@ from tailrace.expressions.nodes import (
     Arithmetic,
     Between,
     Compare,
-    Function,
+    FunctionCall,
     In,
     Node,
     Not,
@@ -35,9 +35,9 @@ parts: st.SearchStrategy[Part] = names | marked | st.integers(0, 99_999)
 paths = st.builds(lambda first, rest: Path((first, *rest)), names | marked, st.lists(parts, max_size=3))
 literals = st.from_regex(r":[A-Za-z0-9_]{1,4}", fullmatch=True).map(Value)
 plain = paths | literals
-operands: st.SearchStrategy[Operand] = plain | plain.map(lambda operand: Function("size", (operand,)))
+operands: st.SearchStrategy[Operand] = plain | plain.map(lambda operand: FunctionCall("size", (operand,)))
 tests = st.builds(
-    lambda name, first, rest: Function(name, (first, *rest)),
+    lambda name, first, rest: FunctionCall(name, (first, *rest)),
     st.sampled_from(
         ["attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains"]
     ),
@@ -70,7 +70,7 @@ conditions: st.SearchStrategy[Node] = st.recursive(
 made: st.SearchStrategy[Operand] = st.recursive(
     plain,
     lambda inner: st.builds(
-        lambda name, one, two: Function(name, (one, two)),
+        lambda name, one, two: FunctionCall(name, (one, two)),
         st.sampled_from(["if_not_exists", "list_append"]),
         inner,
         inner,
@@ -100,7 +100,7 @@ def written(thing: Operand | Node, gap: str, binding: int = 0) -> str:
             return written_path(thing)
         case Value(name):
             return name
-        case Function(name, inner):
+        case FunctionCall(name, inner):
             return f"{name}({gap}" + f"{gap},{gap}".join(written(each, gap) for each in inner) + f"{gap})"
         case Arithmetic(operator, left, right):
             return f"{written(left, gap)}{gap}{operator}{gap}{written(right, gap)}"

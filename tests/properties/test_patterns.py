@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tailrace.errors import PatternError
 from tailrace.patterns.nodes import (
+    Affix,
     AnyCase,
     AnythingBut,
     AnythingButLike,
@@ -23,7 +24,6 @@ from tailrace.patterns.nodes import (
     Exists,
     Numeric,
     Rule,
-    Text,
     Wildcard,
 )  # fmt: skip
 from tailrace.patterns.number import Number
@@ -98,9 +98,9 @@ def leaf_matches(asked: Any, value: Any) -> bool:
             return same_number(number, value)
         case Exact(exact):
             return text == spoken(exact)
-        case Text("prefix", wanted, any_case):
+        case Affix("prefix", wanted, any_case):
             return begins(text, '"' + wanted, any_case)
-        case Text(_, wanted, any_case):
+        case Affix(_, wanted, any_case):
             return begins(text[::-1], '"' + wanted[::-1], any_case)
         case AnyCase(wanted):
             return len(text) == len(wanted) + 2 and begins(text, f'"{wanted}"', True)

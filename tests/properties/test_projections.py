@@ -20,8 +20,8 @@ from tailrace.app.projection import Projection
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import TailraceError
 from tailrace.ports import ProjectionStore
-from tailrace.projections.core.folding import Step
-from tailrace.projections.core.rows import AppliedItem, Group, RowChange
+from tailrace.projections.core.folding import ItemChange
+from tailrace.projections.core.rows import AppliedItem, GroupState, RowChange
 from tailrace.projections.run.applying import apply_steps
 from tailrace.projections.run.state_store import StateProjectionStore
 from tailrace.stores.memory import MemoryStateStore
@@ -73,7 +73,7 @@ class Slow:
     async def bucket(self, number: int) -> list[AppliedItem]:
         return await self.inner.bucket(number)
 
-    async def groups(self, keys: Sequence[str] | None = None) -> list[Group]:
+    async def groups(self, keys: Sequence[str] | None = None) -> list[GroupState]:
         await self._others()
         return await self.inner.groups(keys)
 
@@ -86,12 +86,14 @@ class Slow:
         await self.inner.serve()
 
 
-def steps_of(writes: Sequence[tuple[int, str | None, int]]) -> list[Step]:
+def steps_of(writes: Sequence[tuple[int, str | None, int]]) -> list[ItemChange]:
     found = []
     for sequence, (number, group, amount) in enumerate(writes, start=1):
         name = f"o{number}"
         image = {"id": {"S": name}, "country": {"S": group}, "total": {"N": str(amount)}}
-        found.append(Step(name.encode().hex(), Version(1, sequence), None if group is None else image, 0))
+        found.append(
+            ItemChange(name.encode().hex(), Version(1, sequence), None if group is None else image, 0)
+        )
     return found
 
 
@@ -116,16 +118,16 @@ def test_any_delivery_comes_to_the_fold_over_the_items(
     rows = StateProjectionStore(MemoryStateStore(), "shop", "sales@v1")
     steps = steps_of(writes)
 
-    async def deliver(batches: list[list[Step]]) -> None:
+    async def deliver(batches: list[list[ItemChange]]) -> None:
         """Some batches beside each other; until all of it was applied, as the machine would."""
         for batch in batches:
-            left: Sequence[Step] = batch
+            left: Sequence[ItemChange] = batch
             while left:
                 applied = await apply_steps(Slow(rows, chance), projection, left)
                 keys = {left[index].key for index in applied.failures}
                 left = [step for step in left if step.key in keys]
 
-    def batches() -> list[list[Step]]:
+    def batches() -> list[list[ItemChange]]:
         """All changes in any order, some of them twice, in batches of any size."""
         drawn = [*steps, *(chance.choice(steps) for _ in range(chance.randrange(10)))]
         chance.shuffle(drawn)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tailrace.api.registry import Operation, find_operations
-from tailrace.api.shapes import AnyValue, Flag, Many, Mapped, Shape, Structure, Text, Values, Whole
+from tailrace.api.shapes import AnyValue, AttributeMap, Flag, Many, Shape, String, StringMap, Structure, Whole
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.server.inprocess import InProcess
@@ -71,11 +71,11 @@ expressions = st.lists(st.sampled_from(words), max_size=9).map(" ".join) | texts
 def fitting(shape: Shape) -> st.SearchStrategy[Any]:
     """Values of about the right shape."""
     match shape:
-        case Text(choices=choices) if choices:
+        case String(choices=choices) if choices:
             return st.sampled_from(choices)
-        case Text(is_table=True):
+        case String(is_table=True):
             return st.just("things") | texts
-        case Text():
+        case String():
             return expressions
         case Whole():
             return st.integers(-1, 200)
@@ -83,7 +83,7 @@ def fitting(shape: Shape) -> st.SearchStrategy[Any]:
             return st.booleans()
         case Many(of):
             return st.lists(fitting(of), max_size=3)
-        case Mapped(of, key=key):
+        case StringMap(of, key=key):
             return st.dictionaries(
                 st.sampled_from(["#n", "#a", "b"]) if not key.is_table else fitting(key),
                 fitting(of),
@@ -94,7 +94,7 @@ def fitting(shape: Shape) -> st.SearchStrategy[Any]:
                 {name: fitting(one) for name, one in members.items() if name in required},
                 optional={name: fitting(one) for name, one in members.items() if name not in required},
             )
-        case Values():
+        case AttributeMap():
             return items | st.dictionaries(st.sampled_from([":v", ":w"]), values, max_size=2)
         case AnyValue():
             return values
@@ -110,11 +110,11 @@ keys = st.fixed_dictionaries(
 def barely(shape: Shape) -> st.SearchStrategy[Any]:
     """Nothing but what is required, and that right: for members whose parts must fit each other."""
     match shape:
-        case Text(is_table=True):
+        case String(is_table=True):
             return st.just("things")
         case Many(of):
             return st.lists(barely(of), min_size=1, max_size=2)
-        case Mapped(of, key=key):
+        case StringMap(of, key=key):
             return st.dictionaries(barely(key), barely(of), min_size=1, max_size=1)
         case Structure(members, required, name):
             wanted = required or (st.sampled_from(sorted(members)) if name in ONE_OF else frozenset())
@@ -123,7 +123,7 @@ def barely(shape: Shape) -> st.SearchStrategy[Any]:
                     {one: st.just(ARN) if one == "ResourceArn" else barely(members[one]) for one in wanted}
                 )
             return wanted.flatmap(lambda one: st.fixed_dictionaries({one: barely(members[one])}))
-        case Values():
+        case AttributeMap():
             return keys
         case _:
             return fitting(shape)

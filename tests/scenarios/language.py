@@ -32,13 +32,13 @@ from typing import Any
 from tailrace.deadletters.core.entry import DeadLetter
 from tailrace.deadletters.core.redriving import Claimant, Deliver, Ended, Refusal, put_back_key
 from tailrace.errors import PortError, SourceError, StateConflict, StoreError
-from tailrace.leases.lineage import Known
+from tailrace.leases.lineage import KnownShards
 from tailrace.mapping.batch import RETENTION_MS
 from tailrace.mapping.commands import (
     Command,
     Completion,
     Invoke,
-    LeaseLost,
+    LeaseTaken,
     ParkDone,
     ParkKey,
     Pause,
@@ -69,7 +69,7 @@ from tailrace.streams.record import (
 )
 from tailrace.streams.version import Version
 from tailrace.testing.simulation_plan import MAPPING
-from tailrace.testing.simulation_rows import APP, STREAM, Rows
+from tailrace.testing.simulation_rows import APP, STREAM, SimulatedRows
 from tests.scenarios import windows, worlds
 from tests.scenarios.scripted_sink import FAULTS, Fault, describe
 
@@ -86,7 +86,7 @@ class World:
     log: list[ChangeRecord] = field(default_factory=list)
     closed: bool = False
     trimmed: int = 0
-    rows: Rows = field(default_factory=Rows)
+    rows: SimulatedRows = field(default_factory=SimulatedRows)
     faults: list[Fault] = field(default_factory=list)
     failing: dict[str, int] = field(default_factory=dict)
     held: dict[str, list[Command]] = field(default_factory=dict)
@@ -287,7 +287,7 @@ class World:
                 LEASE.key(APP, STREAM.label, shard.shard_id), "worker", [place]
             )
             row = stamped.get(place.checkpoint_key)
-            begun = yield from enter(place, shard, Known(), lease.epoch, RETENTION_MS, row)
+            begun = yield from enter(place, shard, KnownShards(), lease.epoch, RETENTION_MS, row)
             return Settling(place, begun), (yield from load_start(place, shard, begun))
 
         settling, start = self.rows.perform(begin(), self.now, self.trimmed)
@@ -387,7 +387,7 @@ INSTRUCTIONS: dict[str, Instruction] = {
     "stop": _input(Stop(), "stop"),
     "pause": _input(Pause(), "pause"),
     "resume": _input(Resume(), "resume"),
-    "lose-lease": _input(LeaseLost(), "the lease is lost"),
+    "lose-lease": _input(LeaseTaken(), "the lease is lost"),
     "close": _set("closed", lambda _world, _names, _options: True),
     "trim": _set("trimmed", lambda _world, names, _options: int(names[0])),
     "heal": lambda world, _names, _options: world.faults.clear(),

@@ -16,7 +16,7 @@ from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import Version
 from tailrace.testing.simulation import Run
-from tailrace.testing.simulation_plan import MappingPlan, Plan
+from tailrace.testing.simulation_plan import MappingPlan, SimulationPlan
 from tailrace.testing.simulation_roles import Tenure
 from tailrace.testing.simulation_rows import APP
 from tailrace.testing.simulation_windows import records_of
@@ -55,7 +55,7 @@ CHECKERS = (
 class Checkers:
     """All checkers of one mapping in one run."""
 
-    def __init__(self, plan: Plan, mapping: MappingPlan) -> None:
+    def __init__(self, plan: SimulationPlan, mapping: MappingPlan) -> None:
         self.plan = plan
         self.mapping = mapping
         self.settings = mapping.settings

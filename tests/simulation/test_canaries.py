@@ -15,7 +15,7 @@ from tailrace.deadletters.core import redriving
 from tailrace.deadletters.run import putting_back
 from tailrace.mapping import batch, filters, keys
 from tailrace.mapping.commands import Checkpoint, GivenUp, Start
-from tailrace.mapping.held import HeldKeys, Pending
+from tailrace.mapping.held import HeldKeys, PendingRecords
 from tailrace.mapping.keys import KeyFlow
 from tailrace.mapping.lane import Lane
 from tailrace.mapping.parking import Parking
@@ -66,10 +66,10 @@ def every_second_checkpoint_forgets_the_ranges(patch: pytest.MonkeyPatch) -> Non
 
 
 def a_batch_takes_keys_that_are_held(patch: pytest.MonkeyPatch) -> None:
-    def wrong(self: Pending, held: HeldKeys, settings: MappingSettings, most: int) -> list[Any]:
+    def wrong(self: PendingRecords, held: HeldKeys, settings: MappingSettings, most: int) -> list[Any]:
         return self.take_first(most)
 
-    patch.setattr(Pending, "take_share", wrong)
+    patch.setattr(PendingRecords, "take_share", wrong)
 
 
 def one_attempt_too_many(patch: pytest.MonkeyPatch) -> None:

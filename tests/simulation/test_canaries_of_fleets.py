@@ -10,12 +10,12 @@ import pytest
 from msgspec import structs
 
 from tailrace.deadletters.core import head
-from tailrace.deadletters.core.head import Claims
+from tailrace.deadletters.core.head import HeadClaims
 from tailrace.deadletters.run.putting_back import Holding
 from tailrace.leases.lease import Lease, Sighting
 from tailrace.leases.lease import renew as renewed
 from tailrace.leases.lease import take as taken
-from tailrace.mapping.commands import Completion, LeaseLost
+from tailrace.mapping.commands import Completion, LeaseTaken
 from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import ALWAYS, Check
 from tailrace.runtime import delivering, evacuation, starting
@@ -72,7 +72,7 @@ def a_loser_never_ends(patch: pytest.MonkeyPatch) -> None:
     right = ShardMachine.step
 
     def wrong(self: ShardMachine, completion: Completion, now: Any) -> Any:
-        return [] if isinstance(completion, LeaseLost) else right(self, completion, now)
+        return [] if isinstance(completion, LeaseTaken) else right(self, completion, now)
 
     patch.setattr(ShardMachine, "step", wrong)
 
@@ -110,13 +110,13 @@ def nothing_fences_what_is_saved_from_the_trim(patch: pytest.MonkeyPatch) -> Non
 
 def two_workers_put_one_key_back_at_once(patch: pytest.MonkeyPatch) -> None:
     """Nobody looks whether another one has a key, and nobody notices that he was overtaken."""
-    patch.setattr(Claims, "is_taken", lambda *_: False)
+    patch.setattr(HeadClaims, "is_taken", lambda *_: False)
     patch.setattr(head, "_unchanged", lambda _head: ALWAYS)
 
 
 def a_claim_is_never_taken_over(patch: pytest.MonkeyPatch) -> None:
     """What a worker has claimed that died waits for ever."""
-    patch.setattr(Claims, "is_taken", lambda _self, head, by, _now: head.claimed_by not in ("", by))
+    patch.setattr(HeadClaims, "is_taken", lambda _self, head, by, _now: head.claimed_by not in ("", by))
 
 
 def a_discarded_change_goes_beside_its_item(patch: pytest.MonkeyPatch) -> None:

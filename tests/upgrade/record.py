@@ -24,7 +24,7 @@ from tailrace.api.lambdas.mappings import EventSourceMapping
 from tailrace.api.lambdas.service import LambdaService
 from tailrace.api.lambdas.settings import read_settings
 from tailrace.app.function_settings import NamedFunction
-from tailrace.deadletters.core.requests import Progress, Request
+from tailrace.deadletters.core.requests import Progress, RedriveRequest
 from tailrace.engine import state as engine_state
 from tailrace.ports import Commit, Row
 from tailrace.server.remembered import remember_time
@@ -196,7 +196,7 @@ def play(recorder: Recorder, quiet: str) -> None:
     # A redrive is under way when everything ends.
     NOTES.broken["mail"] -= {"o1", "o2"}
     worker = world._running[0].worker
-    world._run(asked(worker, Request("asked-1", "mail", rate="1/m")))
+    world._run(asked(worker, RedriveRequest("asked-1", "mail", rate="1/m")))
     world.advance("70s")
     world.kill()
     for number in range(12):
@@ -211,7 +211,7 @@ def play(recorder: Recorder, quiet: str) -> None:
     world.advance(0)
 
 
-async def asked(worker: Any, request: Request) -> None:
+async def asked(worker: Any, request: RedriveRequest) -> None:
     """Begin a redrive, as the verb does: noted, then carried out."""
     await (worker.redrives.redriver if hasattr(worker, "redrives") else worker.redriver).note(request)
     worker.redrive(request, Progress())

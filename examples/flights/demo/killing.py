@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tailrace import telemetry
-from tailrace.runtime.watermark import Position
+from tailrace.runtime.watermark import HandlerPosition
 from tailrace.streams.sequence import SequenceNumber
 
 ANY_MOMENT: Final = "any moment"
@@ -131,7 +131,7 @@ class Witness:
             self._made.setdefault(call.handler, set()).add(call.sequence)
         return again
 
-    def unsettled(self, positions: Sequence[Position]) -> frozenset[Call]:
+    def unsettled(self, positions: Sequence[HandlerPosition]) -> frozenset[Call]:
         """Calls made so far that are above their handler's checkpoint and in none of its settled ranges."""
         return frozenset(
             Call(name, sequence)
@@ -141,7 +141,7 @@ class Witness:
         )
 
 
-def _covers(position: Position, sequence: int) -> bool:
+def _covers(position: HandlerPosition, sequence: int) -> bool:
     # One shard follows the other and is begun only after it, so the furthest checkpoint says it for all
     # before.
     return sequence <= position.watermark or any(first <= sequence <= last for first, last in position.ranges)

@@ -21,7 +21,7 @@ from tailrace.cli.durations import format_instant
 from tailrace.compose import EngineOptions, open_engine
 from tailrace.engine.state import state_of
 from tailrace.ports import LogReader, StateStore
-from tailrace.runtime.watermark import Position, positions
+from tailrace.runtime.watermark import HandlerPosition, positions
 from tailrace.server.control_socket import socket_path
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.views.at_once import at_once
@@ -154,7 +154,7 @@ class Node:
             self._control[1].close()
             self._control = None
 
-    def positions(self, wall_ms: int) -> list[Position]:
+    def positions(self, wall_ms: int) -> list[HandlerPosition]:
         """Where each handler stands, read from the store of a process that is dead, at the time that it
         had.
         """
@@ -181,5 +181,5 @@ class Node:
         return "\n".join([line for line in told if "admin: clock.set" not in line][-lines:])
 
 
-async def _positions(state: StateStore, log: LogReader) -> list[Position]:
+async def _positions(state: StateStore, log: LogReader) -> list[HandlerPosition]:
     return [place async for place in positions(state, log, await known_mappings(state, log))]

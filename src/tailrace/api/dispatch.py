@@ -23,7 +23,7 @@ from tailrace.api.protocols import (
     routes_of,
     told,
 )
-from tailrace.api.registry import STS, Answer, Operation, Service, find_operations
+from tailrace.api.registry import STS, Answer, ApiService, Operation, find_operations
 from tailrace.api.taking import Taken, unpacked
 from tailrace.api.wire import (
     Headers,
@@ -188,7 +188,7 @@ class Dispatcher:
         self.count(name, "500")
         return Reply(500, error_body(internal_server_error()))
 
-    def serve(self, service: Service, keeper: object) -> None:
+    def serve(self, service: ApiService, keeper: object) -> None:
         """Answer what asks by path from now on. Shape: `keeper` is what the functions of the service are
         given.
         """

@@ -13,23 +13,23 @@ from tailrace.api.overrides import Patches
 from tailrace.api.shapes import (
     Anything,
     AnyValue,
+    AttributeMap,
     Flag,
     Many,
-    Mapped,
-    Moment,
     Shape,
+    String,
+    StringMap,
     Structure,
-    Text,
-    Values,
+    Timestamp,
     Whole,
 )  # fmt: skip
 
 VALUE: Final = "AttributeValue"
-PLACEHOLDERS: Final = Values(of_expression=True)
+PLACEHOLDERS: Final = AttributeMap(of_expression=True)
 NOTHING: Final[Mapping[str, Any]] = {}
 
 
-class Model:
+class ServiceModel:
     """A service's operations and shapes by their names; a shape is made when it is asked for, and only once.
 
     Shape:   `namespace` is that of answers in XML; `is_strict`: no text stands for a boolean.
@@ -108,7 +108,7 @@ class Model:
             case _ if name == VALUE:
                 return AnyValue()
             case "string":
-                return Text(
+                return String(
                     low, high, given.get("pattern"), tuple(given.get("enum", ())), given.get("arn", False)
                 )
             case "integer" | "long" as kind:
@@ -116,15 +116,15 @@ class Model:
             case "boolean":
                 return self._flag
             case "timestamp":
-                return Moment()
+                return Timestamp()
             case "list":
                 return Many(self.shape(given["member"]), low, high, given.get("whole", False))
             case "map" if given["value"] == VALUE:
-                return PLACEHOLDERS if given.get("placeholders") else Values()
+                return PLACEHOLDERS if given.get("placeholders") else AttributeMap()
             case "map":
                 key = self.shape(given["key"])
-                assert isinstance(key, Text)
-                return Mapped(self.shape(given["value"]), low, high, key)
+                assert isinstance(key, String)
+                return StringMap(self.shape(given["value"]), low, high, key)
             case "structure":
                 return self._structure(name, given)
             case _:

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 import orjson
 from msgspec import Struct, field
 
-from tailrace.api.registry import Operation, Service
+from tailrace.api.registry import ApiService, Operation
 from tailrace.api.shapes import Flag, Many, Shape, Whole
 from tailrace.api.wire import Headers, Payload
 from tailrace.errors import ApiError
@@ -214,7 +214,7 @@ def query_answer(operation: Operation, result: Mapping[str, Any], request_id: st
     return HttpAnswer(200, body.encode())
 
 
-def query_refusal(service: Service, error: ApiError, request_id: str) -> HttpAnswer:
+def query_refusal(service: ApiService, error: ApiError, request_id: str) -> HttpAnswer:
     """An error as XML."""
     code = error.code.removesuffix("Exception") if error.prefix else error.code
     members = {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 from msgspec import Struct
 
 from tailrace.api import overrides
-from tailrace.api.inputs import NOTHING, Model, without
+from tailrace.api.inputs import NOTHING, ServiceModel, without
 from tailrace.api.models import dynamodb, lambdas, streams, sts
 from tailrace.api.shapes import Input, structure
 from tailrace.api.validation import Check, compile_input, read_types
@@ -43,7 +43,7 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 Protocol: TypeAlias = Literal["json-1.0", "json-1.1", "rest-json", "query"]
 
 
-class Service(Struct, frozen=True):
+class ApiService(Struct, frozen=True):
     """One of AWS's APIs.
 
     Shape:   `package` has its operations; `target` is the part of `X-Amz-Target` before an operation's name,
@@ -53,7 +53,7 @@ class Service(Struct, frozen=True):
     target: str
     protocol: Protocol
     package: str
-    model: Model
+    model: ServiceModel
 
     @property
     def has_targets(self) -> bool:
@@ -61,32 +61,34 @@ class Service(Struct, frozen=True):
         return self.protocol in ("json-1.0", "json-1.1")
 
 
-DYNAMODB: Final = Service(
+DYNAMODB: Final = ApiService(
     "DynamoDB_20120810",
     "json-1.0",
     "dynamodb",
-    Model(dynamodb.OPERATIONS, dynamodb.SHAPES, overrides.DYNAMODB),
+    ServiceModel(dynamodb.OPERATIONS, dynamodb.SHAPES, overrides.DYNAMODB),
 )
-STREAMS: Final = Service(
+STREAMS: Final = ApiService(
     "DynamoDBStreams_20120810",
     "json-1.0",
     "streams",
-    Model(streams.OPERATIONS, streams.SHAPES, overrides.STREAMS),
+    ServiceModel(streams.OPERATIONS, streams.SHAPES, overrides.STREAMS),
 )
-LAMBDA: Final = Service(
+LAMBDA: Final = ApiService(
     "Lambda",
     "rest-json",
     "lambdas",
-    Model(lambdas.OPERATIONS, lambdas.SHAPES, overrides.LAMBDA, is_strict=True),
+    ServiceModel(lambdas.OPERATIONS, lambdas.SHAPES, overrides.LAMBDA, is_strict=True),
 )
-STS: Final = Service("STS", "query", "sts", Model(sts.OPERATIONS, sts.SHAPES, NOTHING, sts.NAMESPACE))
+STS: Final = ApiService(
+    "STS", "query", "sts", ServiceModel(sts.OPERATIONS, sts.SHAPES, NOTHING, sts.NAMESPACE)
+)
 SERVICES: Final = (DYNAMODB, STREAMS, LAMBDA, STS)
 
 
 class Operation(Struct, frozen=True):
     """One operation: `check` reads and validates its members, `run` does it."""
 
-    service: Service
+    service: ApiService
     name: str
     input: Input
     check: Check
@@ -118,7 +120,7 @@ _REGISTERED: Final[dict[bytes, Operation]] = {}
 
 
 def operation(
-    service: Service,
+    service: ApiService,
     name: str,
     refused: Mapping[str, object] = NOTHING,
     limited: Mapping[str, object] = NOTHING,
@@ -145,7 +147,7 @@ def operation(
     return register
 
 
-def find_operations(services: Iterable[Service] = (DYNAMODB, STREAMS)) -> dict[bytes, Operation]:
+def find_operations(services: Iterable[ApiService] = (DYNAMODB, STREAMS)) -> dict[bytes, Operation]:
     """The table of every operation of some services: first those that are there, both in the order of their
     targets.
     """
@@ -166,7 +168,7 @@ def _nothing(engine: "Engine", payload: Payload) -> Result:
     return b""
 
 
-def _absent(service: Service, name: str) -> Operation:
+def _absent(service: ApiService, name: str) -> Operation:
     def refuse(payload: Payload) -> Payload:
         raise ApiError(
             "UnknownOperationException",

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct, field
 
 
-class Text(Struct, frozen=True):
+class String(Struct, frozen=True):
     """A string. Units: characters."""
 
     minimum: int = 0
@@ -29,7 +29,7 @@ class Whole(Struct, frozen=True):
     kind: Literal["Integer", "Long"] = "Integer"
 
 
-class Moment(Struct, frozen=True):
+class Timestamp(Struct, frozen=True):
     """A point in time: seconds since the epoch, perhaps with a fraction."""
 
 
@@ -48,13 +48,13 @@ class Many(Struct, frozen=True):
     is_whole: bool = False
 
 
-class Mapped(Struct, frozen=True):
+class StringMap(Struct, frozen=True):
     """A map from strings."""
 
     of: "Shape"
     minimum: int = 0
     maximum: int | None = None
-    key: Text = Text()
+    key: String = String()
 
 
 class Structure(Struct, frozen=True):
@@ -65,7 +65,7 @@ class Structure(Struct, frozen=True):
     name: str = "Structure"
 
 
-class Values(Struct, frozen=True):
+class AttributeMap(Struct, frozen=True):
     """A map from attribute names to attribute values: `values.wire` reads and checks it.
 
     Shape:   `of_expression` where the names are placeholders of expressions: its values stand alone, and are
@@ -83,7 +83,9 @@ class Anything(Struct, frozen=True):
     """A member that is accepted and not looked into."""
 
 
-Shape: TypeAlias = Text | Whole | Moment | Flag | Many | Mapped | Structure | Values | AnyValue | Anything
+Shape: TypeAlias = (
+    String | Whole | Timestamp | Flag | Many | StringMap | Structure | AttributeMap | AnyValue | Anything
+)
 
 
 class Input(Struct, frozen=True):

@@ -17,7 +17,7 @@ import orjson
 
 from tailrace.api.encoding import TooLargeInside, decoded
 from tailrace.api.registry import Operation
-from tailrace.api.shapes import AnyValue, Many, Mapped, Shape, Structure, Values
+from tailrace.api.shapes import AnyValue, AttributeMap, Many, Shape, StringMap, Structure
 from tailrace.api.wire import TOO_LARGE, Headers, Payload, error_body, internal_server_error, read_call
 from tailrace.api.wordings import of_request
 from tailrace.engine.slices import Effort, Slices, at_once
@@ -132,11 +132,11 @@ def _packed(shape: Shape, value: Any, items: list[bytes]) -> Any:
             }
         case Many(of):
             return [_packed(of, one, items) for one in value if one is not None]
-        case Mapped(of):
+        case StringMap(of):
             return {name: _packed(of, one, items) for name, one in value.items() if one is not None}
-        case Values(of_expression=True):
+        case AttributeMap(of_expression=True):
             return {name: _value_out(one, items) for name, one in value.items()}
-        case Values():
+        case AttributeMap():
             item = read_item(value)
             return _taken_out(item, size_bytes(item), items)
         case AnyValue():
@@ -175,11 +175,11 @@ def _filled(shape: Shape, value: Any, items: Sequence[Checked]) -> Any:
             return {name: _filled(members[name], one, items) for name, one in value.items()}
         case Many(of):
             return [_filled(of, one, items) for one in value]
-        case Mapped(of):
+        case StringMap(of):
             return {name: _filled(of, one, items) for name, one in value.items()}
-        case Values(of_expression=True):
+        case AttributeMap(of_expression=True):
             return {name: items[one] for name, one in value.items()}
-        case Values() | AnyValue():
+        case AttributeMap() | AnyValue():
             return items[value]
         case _:
             return value

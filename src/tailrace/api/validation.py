@@ -13,19 +13,19 @@ from typing import Any, Final, TypeAlias, assert_never
 from tailrace.api.shapes import (
     Anything,
     AnyValue,
+    AttributeMap,
     Flag,
     Input,
     Many,
-    Mapped,
-    Moment,
     Shape,
+    String,
+    StringMap,
     Structure,
-    Text,
-    Values,
+    Timestamp,
     Whole,
 )  # fmt: skip
 from tailrace.api.wire import Payload
-from tailrace.api.wordings import Constraint, Entry, Place, Violation, of_request, refusal
+from tailrace.api.wordings import Constraint, MapStep, Place, Violation, of_request, refusal
 from tailrace.errors import CORAL, ApiError, validation_error
 from tailrace.values.wire import read_boolean, read_item, read_value
 
@@ -139,17 +139,17 @@ def predicate(shape: Shape) -> Predicate:
     round.
     """
     match shape:
-        case Text():
+        case String():
             return _text_predicate(shape)
         case Whole(minimum, maximum):
             low = -LARGEST_LONG if minimum is None else minimum
             high = LARGEST_LONG if maximum is None else maximum
             return lambda value: type(value) is int and low <= value <= high
-        case Moment():
+        case Timestamp():
             return lambda value: type(value) in (int, float)
         case Flag():
             return lambda value: type(value) is bool
-        case Values() | AnyValue():
+        case AttributeMap() | AnyValue():
             return lambda value: type(value) is dict
         case Anything():
             return lambda value: value is not None
@@ -158,7 +158,7 @@ def predicate(shape: Shape) -> Predicate:
             return lambda value: (
                 type(value) is list and minimum <= len(value) <= most and all(map(each, value))
             )
-        case Mapped():
+        case StringMap():
             return _map_predicate(shape)
         case Structure():
             return _structure_predicate(shape)
@@ -166,7 +166,7 @@ def predicate(shape: Shape) -> Predicate:
             assert_never(shape)
 
 
-def _text_predicate(shape: Text) -> Predicate:
+def _text_predicate(shape: String) -> Predicate:
     if shape.choices:
         choices = frozenset(shape.choices)
         return lambda value: type(value) is str and value in choices
@@ -177,7 +177,7 @@ def _text_predicate(shape: Text) -> Predicate:
     return lambda value: type(value) is str and low <= len(value) <= high and matches(value) is not None
 
 
-def _map_predicate(shape: Mapped) -> Predicate:
+def _map_predicate(shape: StringMap) -> Predicate:
     each, key = predicate(shape.of), predicate(shape.key)
     low, high = shape.minimum, 10**9 if shape.maximum is None else shape.maximum
 
@@ -216,14 +216,14 @@ def read_types(shape: Shape, value: Any, *, is_element: bool = False) -> Any:
     AWS's reader has other words for a wrong type. Raises: ApiError SerializationException.
     """
     match shape:
-        case Text():
+        case String():
             return _read_text(shape, value)
         case Whole(kind=kind):
             _refuse_collections(value, kind)
             if isinstance(value, bool | str):
                 raise _not_convertible(value, kind)
             return _whole(value)
-        case Moment():
+        case Timestamp():
             _refuse_collections(value, "Date")
             if isinstance(value, bool | str):
                 raise _not_convertible(value, "Date")
@@ -239,14 +239,14 @@ def read_types(shape: Shape, value: Any, *, is_element: bool = False) -> Any:
             if not isinstance(value, list):
                 raise serialization_error(NOT_A_CLASS if is_element else "Unexpected field type")
             return [read_types(of, one, is_element=True) for one in value if one is not None]
-        case Mapped(of):
+        case StringMap(of):
             _require_map(value, of, is_element)
             return {
                 name: read_types(of, one, is_element=True) for name, one in value.items() if one is not None
             }
         case Structure():
             return _read_structure(shape, value, is_element)
-        case Values():
+        case AttributeMap():
             _require_map(value, AnyValue(), is_element)
             return _read_values(value)
         case AnyValue():
@@ -263,7 +263,7 @@ def _whole(value: float) -> int:
     return int(max(-LARGEST_LONG - 1, min(value, LARGEST_LONG)))
 
 
-def _read_text(shape: Text, value: Any) -> str:
+def _read_text(shape: String, value: Any) -> str:
     _refuse_collections(value, "String")
     if not isinstance(value, str):
         raise _not_convertible(value, "String")
@@ -345,9 +345,9 @@ def _java_class(shape: Shape) -> str:
             return f"{PACKAGE}AttributeValue"
         case Many(of):
             return f"java.util.List<{_java_class(of)}>"
-        case Mapped(of):
+        case StringMap(of):
             return _map_class(of)
-        case Values():
+        case AttributeMap():
             return _map_class(AnyValue())
         case _:
             return "java.lang.String"
@@ -383,7 +383,7 @@ def violations(shape: Shape, value: Any, place: Place = ()) -> Iterator[Violatio
                     yield from violations(one, value[name], (*place, name))
                 elif name in shape.required:
                     yield Violation((*place, name), "missing", None, "Member must not be null")
-        case Text():
+        case String():
             yield from (Violation(place, kind, value, text) for kind, text in _text_constraints(shape, value))
         case Whole(minimum, maximum):
             if minimum is not None and value < minimum:
@@ -400,9 +400,9 @@ def violations(shape: Shape, value: Any, place: Place = ()) -> Iterator[Violatio
                 return
             for index, one in enumerate(value, 1):
                 yield from violations(of, one, (*place, index))
-        case Mapped():
+        case StringMap():
             yield from _map_violations(shape, value, place)
-        case Moment() | Flag() | Values() | AnyValue() | Anything():
+        case Timestamp() | Flag() | AttributeMap() | AnyValue() | Anything():
             return
         case _:
             assert_never(shape)
@@ -414,20 +414,20 @@ def _whole_violation(shape: Many, value: list[Any], place: Place) -> Iterator[Vi
         yield Violation(place, "choice", value, f"Member must satisfy constraint: [{', '.join(texts)}]")
 
 
-def _map_violations(shape: Mapped, value: Payload, place: Place) -> Iterator[Violation]:
+def _map_violations(shape: StringMap, value: Payload, place: Place) -> Iterator[Violation]:
     yield from _length_violations(value, shape.minimum, shape.maximum, place)
     if any(any(_text_constraints(shape.key, name)) for name in value):  # said once: all of the map is shown
         texts = ", ".join(_every_constraint(shape.key))
         yield Violation(place, "keys", value, f"Map keys must satisfy constraint: [{texts}]")
     for name, one in value.items():
-        yield from violations(shape.of, one, (*place, Entry(name)))
+        yield from violations(shape.of, one, (*place, MapStep(name)))
 
 
 def _length_violations(value: Sized, minimum: int, maximum: int | None, place: Place) -> Iterator[Violation]:
     return (Violation(place, kind, value, text) for kind, text in _lengths(len(value), minimum, maximum))
 
 
-def _text_constraints(shape: Text, value: str) -> Iterator[tuple[Constraint, str]]:
+def _text_constraints(shape: String, value: str) -> Iterator[tuple[Constraint, str]]:
     if shape.is_table:
         value = table_name(value)
     if shape.choices and value not in shape.choices:
@@ -437,7 +437,7 @@ def _text_constraints(shape: Text, value: str) -> Iterator[tuple[Constraint, str
     yield from _lengths(len(value), shape.minimum, shape.maximum)
 
 
-def _every_constraint(shape: Text) -> Iterator[str]:
+def _every_constraint(shape: String) -> Iterator[str]:
     """What a map says of its keys: all of their constraints, violated or not."""
     if shape.maximum is not None:
         yield f"Member must have length less than or equal to {shape.maximum}"

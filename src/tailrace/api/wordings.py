@@ -57,13 +57,13 @@ def of_request(operation: str, error: ApiError) -> ApiError:
 # ---- violated constraints ----------------------------------------------------------------------------------
 
 
-class Entry(NamedTuple):
+class MapStep(NamedTuple):
     """A step into a map."""
 
     name: str
 
 
-Place: TypeAlias = tuple[str | int | Entry, ...]
+Place: TypeAlias = tuple[str | int | MapStep, ...]
 """Where a value stands: members by name, elements of lists by number from 1, entries of maps."""
 Constraint: TypeAlias = Literal[
     "missing", "choice", "pattern", "shortest", "longest", "least", "most", "keys"
@@ -97,15 +97,15 @@ class Wording(NamedTuple):
 def pointed(place: Place, *, capital: bool = False) -> str:
     """The path to a value as messages have it.
 
-    >>> pointed(("RequestItems", Entry("t"), "Keys")), pointed(("Tags", 1, "Key"), capital=True)
+    >>> pointed(("RequestItems", MapStep("t"), "Keys")), pointed(("Tags", 1, "Key"), capital=True)
     ('requestItems.t.member.keys', 'Tags.1.member.Key')
     """
     return ".".join(_step(one, capital) for one in place)
 
 
-def _step(one: str | int | Entry, capital: bool) -> str:
+def _step(one: str | int | MapStep, capital: bool) -> str:
     match one:
-        case Entry(name):
+        case MapStep(name):
             return f"{name}.member"
         case int():
             return f"{one}.member"

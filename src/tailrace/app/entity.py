@@ -12,7 +12,7 @@ from tailrace.app.codec import MISFITS
 from tailrace.app.field_path import FieldPath
 from tailrace.app.index import key_types
 from tailrace.app.key_part import KeyPart
-from tailrace.app.models import Model, model_of
+from tailrace.app.models import ModelCodec, model_of
 from tailrace.app.plain import to_plain
 from tailrace.app.table import EVENTS, Changes, Table, key_names
 from tailrace.app.templates import Template, overlap, parse_template
@@ -45,7 +45,7 @@ class Entity(Generic[T]):
         self.cls = cls
         self.table = table
         self._names = names
-        self._compiled: Model | None = None
+        self._compiled: ModelCodec | None = None
         self.templates: dict[str, Template] = {}
         for attribute, text in zip(key_names(table), (pk, sk), strict=False):
             self.templates[attribute] = self._template(attribute, text)
@@ -95,7 +95,7 @@ class Entity(Generic[T]):
     # ---- the model -----------------------------------------------------------------------------------------
 
     @property
-    def model(self) -> Model:
+    def model(self) -> ModelCodec:
         """The class compiled. Raises: SettingsError."""
         if self._compiled is None:
             self._compile()
@@ -154,7 +154,7 @@ class Entity(Generic[T]):
         self._write_ttl_in_seconds(model)
         self._compiled = model
 
-    def _check_index_fields(self, model: Model, types: Mapping[str, str]) -> None:
+    def _check_index_fields(self, model: ModelCodec, types: Mapping[str, str]) -> None:
         """Fields that are keys of indexes are of the keys' types; one that lacks keeps its item out of the
         index, NULL would refuse it.
         """
@@ -176,7 +176,7 @@ class Entity(Generic[T]):
                     "takes as a key: let None be its default"
                 )
 
-    def _check_attributes(self, model: Model) -> None:
+    def _check_attributes(self, model: ModelCodec) -> None:
         if len(model.attributes) < len(model.fields):
             raise SettingsError(
                 f"{self}: two fields are kept in one attribute; give one of them another Attribute(…)"
@@ -190,7 +190,7 @@ class Entity(Generic[T]):
                     f"'{{{field.name}}}'"
                 )
 
-    def _write_ttl_in_seconds(self, model: Model) -> None:
+    def _write_ttl_in_seconds(self, model: ModelCodec) -> None:
         field = model.attributes.get(self.table.ttl or "")
         if field is not None and "N" not in field.codec.kinds:
             raise SettingsError(

@@ -42,7 +42,7 @@ class RawField:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ClassFields:
     """A class: its fields, and how an instance is made of values by their arguments' names."""
 
     fields: tuple[RawField, ...]
@@ -51,7 +51,7 @@ class Shape:
     """Whether it has room for unknown attributes itself."""
 
 
-def shape_of(cls: Any, names: Mapping[str, Any] | None = None) -> Shape | None:
+def shape_of(cls: Any, names: Mapping[str, Any] | None = None) -> ClassFields | None:
     """What a class is made of; None when it is none of the four kinds. Raises: NameError, SettingsError."""
     if not isinstance(cls, type):
         return None
@@ -99,7 +99,7 @@ def fresh(value: Any) -> Callable[[], Any]:
     return lambda: value
 
 
-def _item(cls: Any, names: Mapping[str, Any] | None) -> Shape:
+def _item(cls: Any, names: Mapping[str, Any] | None) -> ClassFields:
     defaults: Mapping[str, Any] = cls.__dict__[FIELDS]
     hints = hints_of(cls, names)
     fields = [
@@ -119,10 +119,10 @@ def _item(cls: Any, names: Mapping[str, Any] | None) -> Shape:
         made.__dict__ = values
         return made
 
-    return Shape(tuple(fields), make, is_item=True)
+    return ClassFields(tuple(fields), make, is_item=True)
 
 
-def _dataclass(cls: type, names: Mapping[str, Any] | None) -> Shape:
+def _dataclass(cls: type, names: Mapping[str, Any] | None) -> ClassFields:
     hints = hints_of(cls, names)
     fields = []
     for each in dataclasses.fields(cls):
@@ -135,10 +135,10 @@ def _dataclass(cls: type, names: Mapping[str, Any] | None) -> Shape:
             default = fresh(each.default)
         annotation = hints[each.name]
         fields.append(RawField(each.name, annotation, attribute_name(annotation, each.name), default))
-    return Shape(tuple(fields), lambda values: cls(**values))
+    return ClassFields(tuple(fields), lambda values: cls(**values))
 
 
-def _attrs(cls: Any, names: Mapping[str, Any] | None) -> Shape:
+def _attrs(cls: Any, names: Mapping[str, Any] | None) -> ClassFields:
     hints = hints_of(cls, names)
     fields = []
     for each in cls.__attrs_attrs__:
@@ -155,7 +155,7 @@ def _attrs(cls: Any, names: Mapping[str, Any] | None) -> Shape:
         fields.append(
             RawField(each.name, annotation, attribute_name(annotation, each.name), default, argument)
         )
-    return Shape(tuple(fields), lambda values: cls(**values))
+    return ClassFields(tuple(fields), lambda values: cls(**values))
 
 
 def _needs_self() -> Any:
@@ -163,7 +163,7 @@ def _needs_self() -> Any:
     return MISSING
 
 
-def _pydantic(cls: Any) -> Shape:
+def _pydantic(cls: Any) -> ClassFields:
     fields = []
     for name, info in cls.model_fields.items():
         default: Callable[[], Any] | None = None
@@ -177,7 +177,7 @@ def _pydantic(cls: Any) -> Shape:
         alias = info.validation_alias if isinstance(info.validation_alias, str) else info.alias
         attribute = renamed or info.serialization_alias or alias or name
         fields.append(RawField(name, annotation, attribute, default, alias or name, _by_pydantic(annotation)))
-    return Shape(tuple(fields), cls.model_validate)
+    return ClassFields(tuple(fields), cls.model_validate)
 
 
 def _by_pydantic(annotation: Any) -> Codec:

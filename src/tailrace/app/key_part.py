@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from tailrace.app.codec import MISFITS, Codec
-from tailrace.app.models import Model, nearest
+from tailrace.app.models import ModelCodec, nearest
 from tailrace.app.templates import Slot, Template
 from tailrace.errors import SettingsError
 from tailrace.values.types import AttributeValue
@@ -23,7 +23,7 @@ class KeyPart:
     """One key attribute: its template, and the way from a field's value to its text and back."""
 
     def __init__(
-        self, attribute: str, kind: str, template: Template, model: Model, *, may_lack: bool = False
+        self, attribute: str, kind: str, template: Template, model: ModelCodec, *, may_lack: bool = False
     ) -> None:
         self.attribute = attribute
         self._may_lack = may_lack
@@ -45,7 +45,7 @@ class KeyPart:
         """Whether some text of this form is no key, because a field cannot be read out of it."""
         return bool(self._checks)
 
-    def _codec(self, slot: Slot, model: Model) -> tuple[Codec, str]:
+    def _codec(self, slot: Slot, model: ModelCodec) -> tuple[Codec, str]:
         field = model.fields.get(slot.field)
         if field is None:
             raise SettingsError(

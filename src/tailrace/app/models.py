@@ -13,7 +13,7 @@ from typing import Any, Final
 from weakref import ref
 
 from tailrace.app.codec import MISFITS, NULL, Codec, Member, UnknownAnnotation, codec_of
-from tailrace.app.fields import MISSING, RawField, Shape, fresh, shape_of
+from tailrace.app.fields import MISSING, ClassFields, RawField, fresh, shape_of
 from tailrace.errors import ApiError, ItemError, SettingsError
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import read_item
@@ -64,10 +64,10 @@ class _Extras:
 _EXTRAS: Final = _Extras()
 
 
-class Model:
+class ModelCodec:
     """Both ways of one class. Made by `model_of`."""
 
-    def __init__(self, cls: type, shape: Shape, fields: tuple[ModelField, ...]) -> None:
+    def __init__(self, cls: type, shape: ClassFields, fields: tuple[ModelField, ...]) -> None:
         self.cls = cls
         self.fields: Mapping[str, ModelField] = {field.name: field for field in fields}
         self.attributes: Mapping[str, ModelField] = {field.attribute: field for field in fields}
@@ -193,21 +193,21 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
 
 
-def model_of(cls: Any, names: Mapping[str, Any] | None = None) -> Model | None:
+def model_of(cls: Any, names: Mapping[str, Any] | None = None) -> ModelCodec | None:
     """The model of a class, compiled once; None when it is no class with fields.
 
     Shape:   `names` are known where the class was written (a function's own classes).
     Raises:  SettingsError naming the field; NameError for an annotation that is not defined yet.
     """
     if isinstance(cls, type) and MODEL in cls.__dict__:
-        found: Model = cls.__dict__[MODEL]
+        found: ModelCodec = cls.__dict__[MODEL]
         return found
     shape = shape_of(cls, names)
     if shape is None:
         return None
     _COMPILING.add(cls)
     try:
-        made = Model(cls, shape, tuple(_field(cls, raw) for raw in shape.fields))
+        made = ModelCodec(cls, shape, tuple(_field(cls, raw) for raw in shape.fields))
     finally:
         _COMPILING.discard(cls)
     setattr(cls, MODEL, made)

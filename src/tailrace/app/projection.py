@@ -101,7 +101,7 @@ def mapping_id(id: str, version: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class ProjectionSignature:
     """What the function says: the annotation of its state, the class of the item (None: it says nothing)."""
 
     place: str
@@ -109,7 +109,7 @@ class Declared:
     item: Any
 
 
-def declared_by(name: str, function: Callable[..., Any]) -> Declared:
+def declared_by(name: str, function: Callable[..., Any]) -> ProjectionSignature:
     """Read the signature. Raises: SettingsError."""
     place = f"projection {name!r}{place_of(function)}"
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(inspect.unwrap(function)):
@@ -134,10 +134,10 @@ def declared_by(name: str, function: Callable[..., Any]) -> Declared:
         )
     if sign not in (None, int, Any):
         raise SettingsError(f"{place}: {wanted[2].name!r} is the sign, +1 or −1: {wanted[2].name}: int")
-    return Declared(place, state, _bare(item))
+    return ProjectionSignature(place, state, _bare(item))
 
 
-def check_target(declared: Declared, changes: Changes[Entity[Any]]) -> None:
+def check_target(declared: ProjectionSignature, changes: Changes[Entity[Any]]) -> None:
     """Refuse what a projection cannot be of. Raises: SettingsError."""
     place, item = declared.place, declared.item
     if set(changes.events) != set(EVENTS) or changes.unmatched:
@@ -162,7 +162,7 @@ def check_target(declared: Declared, changes: Changes[Entity[Any]]) -> None:
 
 
 def projection_of(
-    declared: Declared,
+    declared: ProjectionSignature,
     changes: Changes[Entity[Any]],
     function: Callable[..., Any],
     *,

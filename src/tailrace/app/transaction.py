@@ -17,7 +17,7 @@ from tailrace.app.typed import Named, entity_among, key_of, put_of, update_of
 from tailrace.errors import SettingsError
 from tailrace.expressions.composing import NotExact
 from tailrace.ports import ItemWrite
-from tailrace.tables.merging import Written, merged
+from tailrace.tables.merging import TransactWrite, merged
 from tailrace.tables.schema import KeyType, TableSchema
 from tailrace.values.size import size_bytes
 from tailrace.values.types import AttributeValue, Item
@@ -36,7 +36,7 @@ class _Place:
     them.
     """
 
-    written: Written
+    written: TransactWrite
     size: int
     calls: list[str] = field(default_factory=list)
 
@@ -147,7 +147,7 @@ class Transaction:
             "ExpressionAttributeValues": dict(values),
         }
         members = {"TableName": str(table), **parameters, **placeholders}
-        written = Written(action, {name: value for name, value in members.items() if value})
+        written = TransactWrite(action, {name: value for name, value in members.items() if value})
         name = str(table)
         if name not in self._keys:
             self._learn(name, table, parameters.get("Key"))
@@ -181,7 +181,7 @@ class Transaction:
         else:
             old.written, old.size, old.calls = new.written, new.size, new.calls
 
-    def _place_of(self, written: Written) -> _Place | None:
+    def _place_of(self, written: TransactWrite) -> _Place | None:
         key = self._key(written)
         if key is None:
             return None
@@ -191,7 +191,7 @@ class Transaction:
                 return place
         return None
 
-    def _key(self, written: Written) -> Item | None:
+    def _key(self, written: TransactWrite) -> Item | None:
         """What identifies the item; None where that is not known, or is no key: whoever commits it will say
         so.
         """
@@ -200,7 +200,7 @@ class Transaction:
         key = {name: item[name] for name in names if name in item and KEY_TYPES.issuperset(item[name])}
         return key if key and len(key) == len(names) else None
 
-    def _schema(self, written: Written) -> TableSchema:
+    def _schema(self, written: TransactWrite) -> TableSchema:
         table, key = written.parameters["TableName"], self._key(written) or {}
         names = self._keys[table]
         types = [cast(KeyType, next(iter(key[name]))) for name in names]
@@ -225,7 +225,7 @@ def _joined(schema: TableSchema, old: _Place, new: _Place) -> _Place:
     return _Place(written, _size_of(written), [*old.calls, *new.calls])
 
 
-def _size_of(written: Written) -> int:
+def _size_of(written: TransactWrite) -> int:
     """Units: bytes of the item and of the values; names and keys are not worth counting."""
     parameters = written.parameters
     return size_bytes(parameters.get("Item", {})) + size_bytes(
@@ -233,7 +233,7 @@ def _size_of(written: Written) -> int:
     )
 
 
-def _told(written: Written) -> str:
+def _told(written: TransactWrite) -> str:
     text = written.parameters.get("UpdateExpression") or written.parameters.get("ConditionExpression")
     name = {"ConditionCheck": "check"}.get(written.action, written.action.lower())
     return name if text is None else f'{name} "{text[:TOLD]}{"…" if len(text) > TOLD else ""}"'

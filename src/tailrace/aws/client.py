@@ -21,8 +21,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
-from tailrace.aws.errors import AwsError, Meaning, Verdict
-from tailrace.aws.operations import Operation
+from tailrace.aws.errors import AwsError, ErrorMeaning, Meaning
+from tailrace.aws.operations import OperationModel
 from tailrace.aws.places import KNOWN, Access, Endpoint, Keyring, off_the_loop
 from tailrace.aws.protocols import Wire, error_of, members_of, wire_of
 from tailrace.aws.signing import Credentials, payload_hash_of, signed_headers
@@ -63,7 +63,7 @@ PlaceKey: TypeAlias = tuple[str, str | None, str | None, str | None, str]
 """Service, region, endpoint, profile, bucket."""
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """What came back, whole. Shape: `headers` are found by names in lower case."""
 
     status: int
@@ -156,11 +156,11 @@ class AwsClient:
         self,
         access: Access,
         place: Endpoint,
-        what: Operation,
+        what: OperationModel,
         wire: Wire,
         timeout_s: float | None,
         beside: Mapping[str, str] | None,
-    ) -> Answer:
+    ) -> HttpResponse:
         """Sign, send and read. Raises: AwsError."""
         keyring = self._keyrings.get(access.profile)
         if keyring is None:
@@ -202,12 +202,12 @@ class AwsClient:
     async def _send(
         self,
         place: Endpoint,
-        what: Operation,
+        what: OperationModel,
         wire: Wire,
         url: str,
         headers: Mapping[str, str],
         timeout_s: float | None,
-    ) -> Answer:
+    ) -> HttpResponse:
         from aiohttp import ClientError
         from yarl import URL
 
@@ -227,15 +227,15 @@ class AwsClient:
                 timeout=self._timeout if timeout_s is None else _timeout(timeout_s),
             ) as response:
                 found = b"" if wire.method == "HEAD" else await self._read(response, what)
-                return Answer(response.status, response.headers, found, response.reason or "")
+                return HttpResponse(response.status, response.headers, found, response.reason or "")
         except TimeoutError as error:
             words = f"{place.url} did not answer in time"
-            raise AwsError(what.call, Verdict(Meaning.UNAVAILABLE), "", words) from error
+            raise AwsError(what.call, ErrorMeaning(Meaning.UNAVAILABLE), "", words) from error
         except (ClientError, OSError) as error:
             words = f"no answer of {place.url}: {type(error).__name__}: {error}"
-            raise AwsError(what.call, Verdict(Meaning.UNAVAILABLE), "", words) from error
+            raise AwsError(what.call, ErrorMeaning(Meaning.UNAVAILABLE), "", words) from error
 
-    async def _read(self, response: "ClientResponse", what: Operation) -> bytes:
+    async def _read(self, response: "ClientResponse", what: OperationModel) -> bytes:
         """A body, up to the bound. Raises: AwsError for a larger one; what is left of it is not read."""
         length = response.content_length
         if length is not None and length <= self._most_bytes:
@@ -249,7 +249,7 @@ class AwsClient:
             pieces.append(piece)
             size += len(piece)
         words = f"the answer has more than {self._most_bytes:,} bytes"
-        raise AwsError(what.call, Verdict(Meaning.UNAVAILABLE), "", words, status=response.status)
+        raise AwsError(what.call, ErrorMeaning(Meaning.UNAVAILABLE), "", words, status=response.status)
 
     def _open(self) -> "ClientSession":
         if self._is_closed:
@@ -286,7 +286,7 @@ class AwsClient:
             self._stamp = seconds, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
         return self._stamp[1]
 
-    def _corrects_clock(self, place: Endpoint, error: AwsError, answer: Answer) -> bool:
+    def _corrects_clock(self, place: Endpoint, error: AwsError, answer: HttpResponse) -> bool:
         """Whether a signature was refused for its time, and now tells another one."""
         if error.said.meaning is not Meaning.SKEW or "date" not in answer.headers:
             return False
@@ -307,8 +307,8 @@ def _timeout(total_s: float, read_s: float | None = None) -> "ClientTimeout":
 
 
 def _stood_in(
-    place: Endpoint, what: Operation, wire: Wire, url: str, headers: Mapping[str, str]
-) -> Answer | None:
+    place: Endpoint, what: OperationModel, wire: Wire, url: str, headers: Mapping[str, str]
+) -> HttpResponse | None:
     """What answers in place of AWS before anything is sent, as it would before botocore sends; None: nobody
     does.
     """
@@ -319,7 +319,7 @@ def _stood_in(
     for _, said in place.stand_ins.emit(f"before-send.{service}.{what.name}", request=request):
         if said is not None:
             told = {str(name).lower(): str(value) for name, value in said.headers.items()}
-            return Answer(said.status_code, told, said.content, "")
+            return HttpResponse(said.status_code, told, said.content, "")
     return None
 
 

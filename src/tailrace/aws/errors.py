@@ -236,7 +236,7 @@ OUTAGES: Final = frozenset(
 )
 
 
-class Verdict(Struct, frozen=True):
+class ErrorMeaning(Struct, frozen=True):
     """What a code means. Shape: `hint` is what somebody may do about it."""
 
     meaning: Meaning
@@ -258,7 +258,7 @@ class Verdict(Struct, frozen=True):
 
 def verdict(
     code: str, words: str = "", *, status: int = 0, service: str = "", operation: str = ""
-) -> Verdict:
+) -> ErrorMeaning:
     """What AWS's code, or botocore's exception of that name, says about a call. Shape: `operation` in
     Python's spelling.
 
@@ -266,33 +266,33 @@ def verdict(
     'allow the action sqs:SendMessage to whom `aws sts get-caller-identity` names'
     """
     if code in THROTTLING:
-        return Verdict(Meaning.THROTTLED)
+        return ErrorMeaning(Meaning.THROTTLED)
     if code in SKEW or any(text in words for text in SKEW_WORDS):
-        return Verdict(Meaning.SKEW, SET_THE_CLOCK)
+        return ErrorMeaning(Meaning.SKEW, SET_THE_CLOCK)
     if code in CREDENTIALS or status == 401:
-        return Verdict(Meaning.CREDENTIALS, LOG_IN)
+        return ErrorMeaning(Meaning.CREDENTIALS, LOG_IN)
     if code in DENIED or status == 403:
-        return Verdict(Meaning.DENIED, _allow(service, operation))
+        return ErrorMeaning(Meaning.DENIED, _allow(service, operation))
     if code in NOWHERE:
-        return Verdict(Meaning.NOWHERE, CORRECT_THE_NAME)
+        return ErrorMeaning(Meaning.NOWHERE, CORRECT_THE_NAME)
     if code in CONDITION:
-        return Verdict(Meaning.CONDITION)
+        return ErrorMeaning(Meaning.CONDITION)
     if code in CONFLICT:
-        return Verdict(Meaning.CONFLICT)
+        return ErrorMeaning(Meaning.CONFLICT)
     if code in AWAY or status >= 500:
-        return Verdict(Meaning.UNAVAILABLE)
+        return ErrorMeaning(Meaning.UNAVAILABLE)
     if status == 429:
-        return Verdict(Meaning.THROTTLED)
-    return Verdict(Meaning.REFUSED if code in CONTENT else Meaning.UNKNOWN)
+        return ErrorMeaning(Meaning.THROTTLED)
+    return ErrorMeaning(Meaning.REFUSED if code in CONTENT else Meaning.UNKNOWN)
 
 
-def verdict_here(exception_name: str, *, service: str = "", operation: str = "") -> Verdict:
+def verdict_here(exception_name: str, *, service: str = "", operation: str = "") -> ErrorMeaning:
     """What an exception of botocore's says of a call that got no answer: the call is wrong, nobody knows who
     we are, or the service is not there.
     """
     said = verdict(exception_name, service=service, operation=operation)
     # What the table does not have is no connection, a time-out or a broken answer.
-    return Verdict(Meaning.UNAVAILABLE) if said.meaning is Meaning.UNKNOWN else said
+    return ErrorMeaning(Meaning.UNAVAILABLE) if said.meaning is Meaning.UNKNOWN else said
 
 
 def _allow(service: str, operation: str) -> str | None:
@@ -311,9 +311,16 @@ class AwsError(PortError):
     """
 
     def __init__(
-        self, call: str, said: Verdict, code: str, words: str, *, status: int = 0, retry_after_ms: int = 0,
+        self,
+        call: str,
+        said: ErrorMeaning,
+        code: str,
+        words: str,
+        *,
+        status: int = 0,
+        retry_after_ms: int = 0,
         members: Mapping[str, Any] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(
             ": ".join(part for part in (call, code, words) if part),
             hint=said.hint,

@@ -19,7 +19,7 @@ DEEPEST: Final = 12
 PROTOCOLS: Final = ("json", "query", "rest-json", "rest-xml")
 
 
-class Shape(Struct, frozen=True):
+class ShapeModel(Struct, frozen=True):
     """A value on the wire.
 
     Shape:   `kind` is botocore's name ("structure", "list", "map", "string", "blob", …); `name` is the
@@ -32,14 +32,14 @@ class Shape(Struct, frozen=True):
     name: str = ""
     place: str = ""
     is_flat: bool = False
-    members: Mapping[str, "Shape"] = field(default_factory=dict)
-    inner: tuple["Shape", ...] = ()
+    members: Mapping[str, "ShapeModel"] = field(default_factory=dict)
+    inner: tuple["ShapeModel", ...] = ()
 
 
-NOTHING: Final = Shape("structure")
+NOTHING: Final = ShapeModel("structure")
 
 
-class Operation(Struct, frozen=True):
+class OperationModel(Struct, frozen=True):
     """One operation.
 
     Shape:   `call` is how errors name it ("sqs.send_message"); `path` has "{Name}" and "{Name+}"; `query` are
@@ -56,8 +56,8 @@ class Operation(Struct, frozen=True):
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
-    given: Shape = NOTHING
-    answer: Shape = NOTHING
+    given: ShapeModel = NOTHING
+    answer: ShapeModel = NOTHING
     payload: str = ""
     answer_payload: str = ""
     wrapper: str = ""
@@ -68,7 +68,7 @@ class Operation(Struct, frozen=True):
         return f"{self.service}.{self.python_name}"
 
 
-def compiled(service: str, python_name: str, model: Any) -> Operation:
+def compiled(service: str, python_name: str, model: Any) -> OperationModel:
     """An operation of botocore's. Shape: `model` is its OperationModel. Raises: InternalError for a protocol
     that is not spoken here.
     """
@@ -82,7 +82,7 @@ def compiled(service: str, python_name: str, model: Any) -> Operation:
         raise InternalError(f"{service}.{python_name} wants a host of its own, {model.endpoint}")
     version = str(metadata["apiVersion"])
     if protocol == "json":
-        return Operation(
+        return OperationModel(
             service, model.name, python_name, protocol, headers=_json_headers(metadata, model.name)
         )
     is_xml = protocol != "rest-json"
@@ -90,7 +90,7 @@ def compiled(service: str, python_name: str, model: Any) -> Operation:
     answer = _shape(model.output_shape, DEEPEST if is_xml else 1)
     wrapper = model.output_shape.serialization.get("resultWrapper", "") if model.output_shape else ""
     if protocol == "query":
-        return Operation(
+        return OperationModel(
             service,
             model.name,
             python_name,
@@ -105,7 +105,7 @@ def compiled(service: str, python_name: str, model: Any) -> Operation:
     has_body = any(not shape.place for name, shape in given.members.items() if name != payload)
     if protocol == "rest-xml" and (has_body or (payload and given.members[payload].kind == "structure")):
         raise InternalError(f"{service}.{python_name} wants a body of XML, which is not written here")
-    return Operation(
+    return OperationModel(
         service,
         model.name,
         python_name,
@@ -140,13 +140,13 @@ def _arguments(query: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, _, value in pairs)
 
 
-def _shape(model: Any, floors: int) -> Shape:
+def _shape(model: Any, floors: int) -> ShapeModel:
     """A shape of botocore's with so many floors beneath it."""
     if model is None:
         return NOTHING
     said, kind = model.serialization, str(model.type_name)
-    members: dict[str, Shape] = {}
-    inner: tuple[Shape, ...] = ()
+    members: dict[str, ShapeModel] = {}
+    inner: tuple[ShapeModel, ...] = ()
     if floors and kind == "structure":
         members = {name: _shape(member, floors - 1) for name, member in model.members.items()}
     elif floors and kind == "list":
@@ -155,7 +155,7 @@ def _shape(model: Any, floors: int) -> Shape:
         inner = (_shape(model.key, floors - 1), _shape(model.value, floors - 1))
     elif not floors and kind == "structure" and said.get("flattened"):
         raise InternalError(f"{model.name} is deeper than {DEEPEST} floors")
-    return Shape(
+    return ShapeModel(
         kind,
         str(said.get("name", "")),
         str(said.get("location", "")),

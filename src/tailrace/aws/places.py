@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from tailrace.aws.errors import AwsError, Meaning, Verdict, read_answer, verdict, verdict_here
-from tailrace.aws.operations import Operation, compiled
+from tailrace.aws.errors import AwsError, ErrorMeaning, Meaning, read_answer, verdict, verdict_here
+from tailrace.aws.operations import OperationModel, compiled
 from tailrace.aws.signing import Credentials, Scope
 from tailrace.runtime.threads import Threads
 
@@ -69,21 +69,21 @@ class Endpoint(Struct):
     bucket: str
     _model: Any
     _names: Any
-    _operations: dict[str, Operation] = field(default_factory=dict)
+    _operations: dict[str, OperationModel] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
         """Name, and port where it is not that of the scheme."""
         return self.url.partition("://")[2]
 
-    def operation(self, python_name: str) -> Operation:
+    def operation(self, python_name: str) -> OperationModel:
         """An operation of the service, by its Python name. Raises: AwsError for one that it does not have."""
         found = self._operations.get(python_name)
         if found is None:
             name = self._names.get(python_name)
             if name is None:
                 words = f"{self.service} has no operation {python_name!r}"
-                raise AwsError(self.service, Verdict(Meaning.REFUSED), "", words)
+                raise AwsError(self.service, ErrorMeaning(Meaning.REFUSED), "", words)
             found = compiled(self.service, python_name, self._model.operation_model(name))
             if self.bucket:
                 found = replace(found, path=found.path.removeprefix("/{Bucket}") or "/")
@@ -99,7 +99,7 @@ async def off_the_loop(function: Callable[..., T], *arguments: Any) -> T:
 # ---- what botocore knows -----------------------------------------------------------------------------------
 
 
-class Known:
+class SessionCache:
     """Sessions of botocore by profile, for the whole process; each is used by one thread at a time."""
 
     def __init__(self) -> None:
@@ -168,7 +168,7 @@ class Known:
             return self._sessions[profile]
 
 
-KNOWN: Final = Known()
+KNOWN: Final = SessionCache()
 
 
 class botocore_says:  # noqa: N801 - reads as a statement: `with botocore_says(…)`

@@ -21,8 +21,8 @@ import orjson
 from isal.isal_zlib import crc32
 from msgspec import Struct
 
-from tailrace.aws.errors import AwsError, Meaning, Verdict, verdict
-from tailrace.aws.operations import Operation, Shape
+from tailrace.aws.errors import AwsError, ErrorMeaning, Meaning, verdict
+from tailrace.aws.operations import OperationModel, ShapeModel
 from tailrace.aws.signing import UNESCAPED
 
 FORM: Final = "application/x-www-form-urlencoded; charset=utf-8"
@@ -43,7 +43,7 @@ class Wire(Struct, frozen=True):
     body: bytes
 
 
-def wire_of(operation: Operation, parameters: Mapping[str, Any]) -> Wire:
+def wire_of(operation: OperationModel, parameters: Mapping[str, Any]) -> Wire:
     """The request of a call. Raises: AwsError for parameters that the protocol cannot say."""
     try:
         match operation.protocol:
@@ -56,7 +56,9 @@ def wire_of(operation: Operation, parameters: Mapping[str, Any]) -> Wire:
         return _rest(operation, parameters)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         words = f"{type(error).__name__}: {error}"
-        raise AwsError(operation.call, Verdict(Meaning.REFUSED), "ParamValidationError", words) from error
+        raise AwsError(
+            operation.call, ErrorMeaning(Meaning.REFUSED), "ParamValidationError", words
+        ) from error
 
 
 def to_json(value: Any) -> bytes:
@@ -75,7 +77,9 @@ def _wire_value(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not allowed")
 
 
-def members_of(operation: Operation, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+def members_of(
+    operation: OperationModel, status: int, headers: Mapping[str, str], body: bytes
+) -> dict[str, Any]:
     """The members of an answer that says yes. Shape: `headers` are found by names in lower case. Raises:
     AwsError for what is no answer of this protocol.
     """
@@ -93,11 +97,11 @@ def members_of(operation: Operation, status: int, headers: Mapping[str, str], bo
     except (ParseError, ValueError, TypeError, LookupError, AttributeError) as error:
         shown = body[:WORDS].decode(errors="replace")
         words = f"an answer that is none of {operation.protocol} ({status}): {shown!r}"
-        raise AwsError(operation.call, Verdict(Meaning.UNAVAILABLE), "", words, status=status) from error
+        raise AwsError(operation.call, ErrorMeaning(Meaning.UNAVAILABLE), "", words, status=status) from error
 
 
 def error_of(
-    operation: Operation, status: int, headers: Mapping[str, str], body: bytes, reason: str = ""
+    operation: OperationModel, status: int, headers: Mapping[str, str], body: bytes, reason: str = ""
 ) -> AwsError:
     """What an answer that says no means. Shape: `headers` are found by names in lower case."""
     members: dict[str, Any] = {}
@@ -160,12 +164,12 @@ def _retry_after_ms(headers: Mapping[str, str], members: Mapping[str, Any]) -> i
     return 0
 
 
-def _check(operation: Operation, headers: Mapping[str, str], body: bytes) -> None:
+def _check(operation: OperationModel, headers: Mapping[str, str], body: bytes) -> None:
     """DynamoDB sends a checksum of its answers. Raises: AwsError."""
     told = headers.get("x-amz-crc32")
     if told is not None and told.isdecimal() and int(told) != crc32(body):
         words = "the answer is not what was sent: its checksum differs"
-        raise AwsError(operation.call, Verdict(Meaning.UNAVAILABLE), "", words)
+        raise AwsError(operation.call, ErrorMeaning(Meaning.UNAVAILABLE), "", words)
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -178,7 +182,7 @@ def _object(body: bytes) -> dict[str, Any]:
 # ---- query -------------------------------------------------------------------------------------------------
 
 
-def _form(shape: Shape, prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+def _form(shape: ShapeModel, prefix: str, value: Any) -> Iterator[tuple[str, str]]:
     """The arguments of a value, by their dotted names."""
     match shape.kind:
         case "structure":
@@ -211,7 +215,7 @@ def _flat(prefix: str, name: str) -> str:
     return ".".join((*prefix.split(".")[:-1], name)) if name else prefix
 
 
-def _text(shape: Shape, value: Any) -> str:
+def _text(shape: ShapeModel, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, bytes | bytearray | memoryview):
@@ -226,7 +230,7 @@ def _text(shape: Shape, value: Any) -> str:
 # ---- REST --------------------------------------------------------------------------------------------------
 
 
-def _rest(operation: Operation, parameters: Mapping[str, Any]) -> Wire:
+def _rest(operation: OperationModel, parameters: Mapping[str, Any]) -> Wire:
     path, query = operation.path, [*operation.query]
     headers: dict[str, str] = {}
     rest: dict[str, Any] = {}
@@ -263,7 +267,7 @@ def _with_label(path: str, name: str, text: str) -> str:
     )
 
 
-def _arguments(shape: Shape, name: str, value: Any) -> Iterator[tuple[str, str]]:
+def _arguments(shape: ShapeModel, name: str, value: Any) -> Iterator[tuple[str, str]]:
     match value:
         case Mapping():
             pairs = [(str(key), each) for key, each in value.items()]
@@ -275,7 +279,7 @@ def _arguments(shape: Shape, name: str, value: Any) -> Iterator[tuple[str, str]]
         yield quote(key, safe=UNESCAPED), quote(_text(shape, each), safe=UNESCAPED)
 
 
-def _header(shape: Shape, value: Any) -> str:
+def _header(shape: ShapeModel, value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(map(str, value))
     text = _text(shape, value)
@@ -284,7 +288,7 @@ def _header(shape: Shape, value: Any) -> str:
     return text
 
 
-def _payload(shape: Shape, value: Any) -> bytes:
+def _payload(shape: ShapeModel, value: Any) -> bytes:
     match value:
         case bytes() | bytearray() | memoryview():
             return bytes(value)
@@ -296,7 +300,7 @@ def _payload(shape: Shape, value: Any) -> bytes:
 
 
 def _rest_members(
-    operation: Operation, status: int, headers: Mapping[str, str], body: bytes
+    operation: OperationModel, status: int, headers: Mapping[str, str], body: bytes
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
     answer = operation.answer
@@ -342,7 +346,7 @@ def _name(element: Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
-def _from_xml(shape: Shape, element: Element) -> Any:
+def _from_xml(shape: ShapeModel, element: Element) -> Any:
     match shape.kind:
         case "structure":
             return _structure(shape, element)
@@ -355,7 +359,7 @@ def _from_xml(shape: Shape, element: Element) -> Any:
     return _scalar(shape, element.text or "")
 
 
-def _structure(shape: Shape, element: Element) -> dict[str, Any]:
+def _structure(shape: ShapeModel, element: Element) -> dict[str, Any]:
     children: dict[str, list[Element]] = {}
     for child in element:
         children.setdefault(_name(child), []).append(child)
@@ -381,7 +385,7 @@ def _structure(shape: Shape, element: Element) -> dict[str, Any]:
     return found
 
 
-def _map(shape: Shape, entries: list[Element]) -> dict[str, Any]:
+def _map(shape: ShapeModel, entries: list[Element]) -> dict[str, Any]:
     key, value = shape.inner
     found: dict[str, Any] = {}
     for entry in entries:
@@ -391,7 +395,7 @@ def _map(shape: Shape, entries: list[Element]) -> dict[str, Any]:
     return found
 
 
-def _scalar(shape: Shape, text: str) -> Any:
+def _scalar(shape: ShapeModel, text: str) -> Any:
     match shape.kind:
         case "integer" | "long":
             return int(text)

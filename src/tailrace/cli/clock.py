@@ -11,11 +11,11 @@ import click
 from tailrace.cli import options
 from tailrace.cli.connection import ask
 from tailrace.cli.durations import duration, format_duration, format_instant, instant
-from tailrace.cli.group import Group
+from tailrace.cli.group import CommandGroup
 from tailrace.cli.place import Place
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def clock() -> None:
     """Show or bend time, for clients in any language.
 

@@ -62,7 +62,7 @@ def dev(app: str, reload: bool, quiet: bool, **chosen: Any) -> None:
     set_up(serving.log_format, verbose=serving.verbose)
     loaded = load(app)
     node = build_node(serving, loaded)
-    session = Session(node, app, serving)
+    session = DevSession(node, app, serving)
 
     async def beside() -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -136,7 +136,7 @@ class Throttle:
         return False, hidden
 
 
-class Session:
+class DevSession:
     """One run of `dev`: a node, and the app as it is in its files."""
 
     def __init__(self, node: "Node", app: str, serving: Serving) -> None:

@@ -14,7 +14,7 @@ from tailrace.cli import options
 from tailrace.cli.changes import line, printable, shown
 from tailrace.cli.connection import answers, ask
 from tailrace.cli.durations import format_duration, format_instant, instant
-from tailrace.cli.group import Group
+from tailrace.cli.group import CommandGroup
 from tailrace.cli.place import Place
 from tailrace.cli.status import aligned, aligned_pages
 from tailrace.cli.telling import Bar
@@ -41,7 +41,7 @@ def chosen(**given: Any) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in given.items() if value is not None}
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def dlq() -> None:
     """Look at changes that handlers were given up on, put them back, or drop them.
 

@@ -13,7 +13,7 @@ LONGEST: Final = 200
 """Letters of a command's first sentence in a list."""
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """A command with commands of its own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -16,35 +16,39 @@ from tailrace.cli.failures import report
 from tailrace.cli.group import nearest
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """Where a command lives (`module:attribute`) and what the list says about it."""
 
     target: str
     summary: str
 
 
-COMMANDS: Final[dict[str, Entry]] = {
-    "demo": Entry("tailrace.cli.demo:demo", "Watch the main job run on real flights. Start here."),
-    "serve": Entry("tailrace.cli.serve:serve", "Run the engine: any DynamoDB client, any language."),
-    "dev": Entry("tailrace.cli.dev:dev", "Run the engine and an app's handlers, with reload."),
-    "tail": Entry("tailrace.cli.tail:tail", "Watch a table's changes live."),
-    "status": Entry("tailrace.cli.status:status", "See how far every handler is."),
-    "why": Entry("tailrace.cli.why:why", "Read the story of one change."),
-    "gaps": Entry(
+COMMANDS: Final[dict[str, CommandEntry]] = {
+    "demo": CommandEntry("tailrace.cli.demo:demo", "Watch the main job run on real flights. Start here."),
+    "serve": CommandEntry("tailrace.cli.serve:serve", "Run the engine: any DynamoDB client, any language."),
+    "dev": CommandEntry("tailrace.cli.dev:dev", "Run the engine and an app's handlers, with reload."),
+    "tail": CommandEntry("tailrace.cli.tail:tail", "Watch a table's changes live."),
+    "status": CommandEntry("tailrace.cli.status:status", "See how far every handler is."),
+    "why": CommandEntry("tailrace.cli.why:why", "Read the story of one change."),
+    "gaps": CommandEntry(
         "tailrace.cli.gaps:gaps", "List what was trimmed before a handler read it; acknowledge it."
     ),
-    "dlq": Entry("tailrace.cli.dlq:dlq", "Look at what was given up; put it back, or drop it."),
-    "pause": Entry("tailrace.cli.pausing:pause", "Let a handler start nothing new."),
-    "resume": Entry("tailrace.cli.pausing:resume", "Let it go on."),
-    "mapping": Entry("tailrace.cli.mapping:mapping", "List the handlers known here; rename or drop one."),
-    "projection": Entry("tailrace.cli.projection:projection", "Look at projections; compare, rebuild, swap."),
-    "shards": Entry("tailrace.cli.shards:shards", "List the shards of a stream, or split them."),
-    "sql": Entry("tailrace.cli.sql:sql", "Ask the tables that DuckDB sinks keep."),
-    "check": Entry("tailrace.cli.check:check", "See whether everything kept is what was written."),
-    "audit": Entry("tailrace.cli.audit:audit", "Read what people did here, and how it ended."),
-    "explain": Entry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),
-    "coverage": Entry("tailrace.cli.coverage:coverage", "List what of AWS's APIs is there."),
-    "clock": Entry("tailrace.cli.clock:clock", "Show or bend time (`serve --clock manual`)."),
+    "dlq": CommandEntry("tailrace.cli.dlq:dlq", "Look at what was given up; put it back, or drop it."),
+    "pause": CommandEntry("tailrace.cli.pausing:pause", "Let a handler start nothing new."),
+    "resume": CommandEntry("tailrace.cli.pausing:resume", "Let it go on."),
+    "mapping": CommandEntry(
+        "tailrace.cli.mapping:mapping", "List the handlers known here; rename or drop one."
+    ),
+    "projection": CommandEntry(
+        "tailrace.cli.projection:projection", "Look at projections; compare, rebuild, swap."
+    ),
+    "shards": CommandEntry("tailrace.cli.shards:shards", "List the shards of a stream, or split them."),
+    "sql": CommandEntry("tailrace.cli.sql:sql", "Ask the tables that DuckDB sinks keep."),
+    "check": CommandEntry("tailrace.cli.check:check", "See whether everything kept is what was written."),
+    "audit": CommandEntry("tailrace.cli.audit:audit", "Read what people did here, and how it ended."),
+    "explain": CommandEntry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),
+    "coverage": CommandEntry("tailrace.cli.coverage:coverage", "List what of AWS's APIs is there."),
+    "clock": CommandEntry("tailrace.cli.clock:clock", "Show or bend time (`serve --clock manual`)."),
 }
 
 

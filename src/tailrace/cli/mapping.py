@@ -14,12 +14,12 @@ from tailrace.cli import options
 from tailrace.cli.changes import printable
 from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_instant
-from tailrace.cli.group import Group
+from tailrace.cli.group import CommandGroup
 from tailrace.cli.place import Place
 from tailrace.cli.status import aligned
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def mapping() -> None:
     """List the handlers that this directory knows, give one another name, or forget one.
 

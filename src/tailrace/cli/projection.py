@@ -15,7 +15,7 @@ from tailrace.app.plain import to_plain
 from tailrace.cli import options
 from tailrace.cli.changes import printable, shown
 from tailrace.cli.connection import ask
-from tailrace.cli.group import Group
+from tailrace.cli.group import CommandGroup
 from tailrace.cli.place import Place
 from tailrace.cli.status import aligned
 
@@ -25,7 +25,7 @@ DIFFERS = 1
 """The exit code of `verify` when something is not as it should be."""
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def projection() -> None:
     """Look at projections, compare them with their tables, build them anew.
 

@@ -10,12 +10,12 @@ import click
 
 from tailrace.cli import options
 from tailrace.cli.connection import ask
-from tailrace.cli.group import Group
+from tailrace.cli.group import CommandGroup
 from tailrace.cli.place import Place
 from tailrace.cli.status import aligned
 
 
-@click.group(cls=Group)
+@click.group(cls=CommandGroup)
 def shards() -> None:
     """List the shards of a table's stream, or split them as AWS does when a table grows.
 

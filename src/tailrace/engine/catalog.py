@@ -63,7 +63,7 @@ class Namespace:
         return name if self.is_default else self.table_arn(name)
 
 
-class Stream:
+class StreamState:
     """A stream in memory: its document, and its open shards in the order of their hashes.
 
     Shape:   `key` is what rows call its table; housekeeping has nothing to do with it before `due_ms`, 0 when
@@ -129,7 +129,9 @@ class TableState:
         "size_bytes", "stream",
     )  # fmt: skip
 
-    def __init__(self, document: TableDocument, namespace: Namespace, stream: Stream | None = None) -> None:
+    def __init__(
+        self, document: TableDocument, namespace: Namespace, stream: StreamState | None = None
+    ) -> None:
         definition = document.definition
         self.document = document
         self.key = document.key
@@ -183,7 +185,7 @@ class Catalog:
         """Those that have a table or that somebody asks for: requests may name as many regions as they
         like."""
         self.namespaces[settings.region, settings.account] = self.default
-        self.streams: dict[str, Stream] = {}
+        self.streams: dict[str, StreamState] = {}
         self.shards: dict[int, HashedShard] = {}
         self.trimmed: dict[int, int] = {}
         self.places: dict[tuple[str, str], HashedShard] = {}
@@ -255,8 +257,8 @@ class Catalog:
             first = rows[-1][0] + b"\0"
         return found
 
-    def _stream(self, document: StreamDocument) -> Stream:
-        return Stream(document, self.namespace_of(document))
+    def _stream(self, document: StreamDocument) -> StreamState:
+        return StreamState(document, self.namespace_of(document))
 
     def namespace(self, region: str, account: str) -> Namespace:
         """The namespace of a region and account; where there is one alone, it is of all of them."""
@@ -330,12 +332,12 @@ class Catalog:
         self.dropped.discard(number)
         self._committer.put_row(CATALOG, _dropped_key(number), None)
 
-    def save_stream(self, document: StreamDocument) -> Stream:
+    def save_stream(self, document: StreamDocument) -> StreamState:
         """Keep a stream's new document."""
         namespace = self.namespace_of(document)
         stream = self.streams.get(stream_arn(namespace.table_arn(document.table), document.label))
         if stream is None:
-            stream = Stream(document, namespace)
+            stream = StreamState(document, namespace)
             self.streams[stream.arn] = stream
         else:
             self._forget_shards(stream)
@@ -344,7 +346,7 @@ class Catalog:
         self._put(_stream_key(document.label), document)
         return stream
 
-    def remove_stream(self, stream: Stream) -> None:
+    def remove_stream(self, stream: StreamState) -> None:
         """Forget a stream."""
         del self.streams[stream.arn]
         self._committer.put_row(CATALOG, policy_key(stream.arn), None)
@@ -356,7 +358,7 @@ class Catalog:
             self.shards[shard.number] = shard
             self.places[document.label, shard.shard_id] = shard
 
-    def _forget_shards(self, stream: Stream) -> None:
+    def _forget_shards(self, stream: StreamState) -> None:
         for shard in stream.document.shards:
             del self.shards[shard.number]
             del self.places[stream.document.label, shard.shard_id]

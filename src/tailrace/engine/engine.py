@@ -41,11 +41,11 @@ from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.transact import Decided, KeyOf, Place, Transactions, read_all
 from tailrace.errors import SettingsError
 from tailrace.ports import Clock, LogRow, Shard, Store, StreamRef
-from tailrace.streams.iterators import Start
+from tailrace.streams.iterators import IteratorStart
 from tailrace.streams.record import ViewType, change_record, log_row
 from tailrace.streams.shards import published
 from tailrace.tables.definition import TableChange, TableDefinition
-from tailrace.tables.indexes import Index
+from tailrace.tables.indexes import TableIndexSchema
 from tailrace.tables.mutate import (
     Delete,
     Mutation,
@@ -56,7 +56,7 @@ from tailrace.tables.mutate import (
     locate,
     mutate,
 )
-from tailrace.tables.schema import TableSchema, Target
+from tailrace.tables.schema import ItemTarget, TableSchema
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
@@ -321,15 +321,15 @@ class Engine:
 
     # ---- indexes -----------------------------------------------------------------------------------------------
 
-    def index(self, table: str, name: str) -> Index:
+    def index(self, table: str, name: str) -> TableIndexSchema:
         """An index that can be read. Raises: ApiError. Source: semantics §6.6."""
         return readable_index(self._lifecycle.readable(table), name)
 
-    def indexes(self, table: str) -> tuple[Index, ...]:
+    def indexes(self, table: str) -> tuple[TableIndexSchema, ...]:
         """The indexes that writes to a table keep. Raises: ApiError."""
         return tuple(each.index for each in self._lifecycle.readable(table).indexes)
 
-    def check(self, operation: Operation) -> Target:
+    def check(self, operation: Operation) -> ItemTarget:
         """The item a write is about, once all is checked that can be without the stored item. Raises: ApiError."""
         table = self._lifecycle.writable(operation.table)
         target = locate(table.schema, operation)
@@ -408,7 +408,7 @@ class Engine:
         """DescribeStream; `filter` is ShardFilter. Returns: AWS's StreamDescription. Raises: ApiError."""
         return self._streams.describe(arn, limit, start_shard_id, filter)
 
-    def get_shard_iterator(self, arn: str, shard_id: str, start: Start) -> str:
+    def get_shard_iterator(self, arn: str, shard_id: str, start: IteratorStart) -> str:
         """GetShardIterator. Returns: the token. Raises: ApiError."""
         return self._streams.iterator(arn, shard_id, start)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from tailrace.engine.catalog import Catalog, Stream
+from tailrace.engine.catalog import Catalog, StreamState
 from tailrace.engine.committer import Committer
 from tailrace.engine.horizon import Horizon
 from tailrace.engine.index_lifecycle import IndexLifecycle
@@ -59,7 +59,7 @@ class Housekeeping(Struct, frozen=True):
             yield self._remove_items(number)
         yield self._requests.forget_expired(self._rows)
 
-    def _keep(self, stream: Stream) -> Iterator[None]:
+    def _keep(self, stream: StreamState) -> Iterator[None]:
         """One stream; afterwards nobody looks at it again before something of it can be due."""
         self._lineage.roll(stream, self._clock.now().wall_ms)
         if self._committer.is_dirty:
@@ -93,7 +93,7 @@ class Housekeeping(Struct, frozen=True):
             self._catalog.save_trimmed(shard.number, gone[-1].sequence)
             yield
 
-    def _forget(self, stream: Stream) -> None:
+    def _forget(self, stream: StreamState) -> None:
         wall_ms = self._clock.now().wall_ms
         for number in self._lineage.forget_vanished(stream, wall_ms):
             self._reader.forget_shard(number)

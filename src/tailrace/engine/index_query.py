@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from tailrace.engine.committer import Committer
 from tailrace.engine.query import (
     WRONG_START,
+    PagedRows,
     Paging,
     QueryRequest,
     Range,
-    Reading,
     ScanRequest,
     check_filter,
     check_segment,
@@ -23,7 +23,7 @@ from tailrace.engine.query import (
 )
 from tailrace.errors import ApiError, InternalError, validation_error
 from tailrace.expressions.keys import KeyCondition, SortCondition
-from tailrace.tables.indexes import Index, KeyAttribute, partition_bytes
+from tailrace.tables.indexes import KeyAttribute, TableIndexSchema, partition_bytes
 from tailrace.tables.limits import PARTITION_KEY_BYTES, SORT_KEY_BYTES
 from tailrace.tables.schema import (
     EMPTY_KINDS,
@@ -36,25 +36,29 @@ from tailrace.values.order import ordered_bytes, terminated
 from tailrace.values.types import AttributeValue, Item
 
 
-def query_index(committer: Committer, schema: TableSchema, index: Index, request: QueryRequest) -> Paging:
+def query_index(
+    committer: Committer, schema: TableSchema, index: TableIndexSchema, request: QueryRequest
+) -> Paging:
     """One page of one partition of an index. Raises: ApiError."""
     rows = index_range(index, request.condition)
     if request.filter is not None:
         check_filter(index.definition.key_names, request.filter)
     if request.start is not None:
         rows = _after_start(index, request, rows)
-    reading = Reading(committer, index.number, rows, request.limit, reverse=not request.forward)
+    reading = PagedRows(committer, index.number, rows, request.limit, reverse=not request.forward)
     return Paging(index.start_names, reading, request, _fetch(committer, schema, request))
 
 
-def scan_index(committer: Committer, schema: TableSchema, index: Index, request: ScanRequest) -> Paging:
+def scan_index(
+    committer: Committer, schema: TableSchema, index: TableIndexSchema, request: ScanRequest
+) -> Paging:
     """One page of a whole index, or of one segment of it. Raises: ApiError."""
     rows = segment_range(request.segment)
     if request.start is not None:
         start = _start_bytes(index, request.start)
         check_segment(request.segment, rows, start)
         rows = Range(start + b"\0", rows.last)
-    reading = Reading(committer, index.number, rows, request.limit, reverse=False)
+    reading = PagedRows(committer, index.number, rows, request.limit, reverse=False)
     return Paging(index.start_names, reading, request, _fetch(committer, schema, request))
 
 
@@ -81,7 +85,7 @@ class Fetch:
 # ---- ranges ------------------------------------------------------------------------------------------------
 
 
-def index_range(index: Index, condition: KeyCondition) -> Range:
+def index_range(index: TableIndexSchema, condition: KeyCondition) -> Range:
     """The byte range of a key condition. Raises: ApiError when a value does not fit the index's key."""
     definition = index.definition
     hashes = _key_bytes(definition.hash_key, (condition.partition, *condition.further), PARTITION_KEY_BYTES)
@@ -155,7 +159,7 @@ def _key_bytes(
 # ---- starting again ----------------------------------------------------------------------------------------
 
 
-def _start_bytes(index: Index, start: Item) -> bytes:
+def _start_bytes(index: TableIndexSchema, start: Item) -> bytes:
     """Where a Scan's ExclusiveStartKey stands. Raises: ApiError."""
     names = index.start_names
     if len(start) != len(names) or any(name not in start for name in names):
@@ -170,7 +174,7 @@ def _start_bytes(index: Index, start: Item) -> bytes:
     return key
 
 
-def _after_start(index: Index, request: QueryRequest, rows: Range) -> Range:
+def _after_start(index: TableIndexSchema, request: QueryRequest, rows: Range) -> Range:
     assert request.start is not None
     try:
         start = _start_bytes(index, request.start)

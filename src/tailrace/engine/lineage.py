@@ -9,7 +9,7 @@ from collections.abc import Container
 
 import msgspec
 
-from tailrace.engine.catalog import NEVER_MS, Catalog, Stream
+from tailrace.engine.catalog import NEVER_MS, Catalog, StreamState
 from tailrace.engine.committer import Committer
 from tailrace.engine.documents import DELAYS_MS, StreamDocument, TableDocument
 from tailrace.engine.horizon import Horizon
@@ -47,7 +47,9 @@ class Lineage:
 
     # ---- transitions ---------------------------------------------------------------------------------------
 
-    def create(self, document: TableDocument, view_type: ViewType, label_ms: int, wall_ms: int) -> Stream:
+    def create(
+        self, document: TableDocument, view_type: ViewType, label_ms: int, wall_ms: int
+    ) -> StreamState:
         """A new stream with its first shards."""
         label = label_of(label_ms)
         count = self._settings.shards
@@ -69,7 +71,7 @@ class Lineage:
         )
         return self._catalog.save_stream(stream)
 
-    def shard_for(self, stream: Stream, partition: int, wall_ms: int) -> HashedShard:
+    def shard_for(self, stream: StreamState, partition: int, wall_ms: int) -> HashedShard:
         """The shard that takes a record now; one that is due is rolled over first."""
         if wall_ms - stream.rollover_from_ms >= self._settings.rollover_ms:
             self.roll(stream, wall_ms)
@@ -78,7 +80,7 @@ class Lineage:
             return stream.shard_for(partition)
         return shard
 
-    def roll(self, stream: Stream, wall_ms: int) -> None:
+    def roll(self, stream: StreamState, wall_ms: int) -> None:
         """Close every open shard that is due; one child continues each. Source: semantics §1.5."""
         due = {
             shard.number
@@ -88,7 +90,7 @@ class Lineage:
         if due:
             self._continue(stream, due, wall_ms, is_split=False)
 
-    def split(self, stream: Stream, numbers: Container[int], wall_ms: int) -> None:
+    def split(self, stream: StreamState, numbers: Container[int], wall_ms: int) -> None:
         """Close these open shards; two children, each with half of the hashes, continue each of them.
 
         Raises:  SettingsError when the stream would have more open shards than one may have.
@@ -105,7 +107,7 @@ class Lineage:
             )
         self._continue(stream, due, wall_ms, is_split=True)
 
-    def _continue(self, stream: Stream, due: set[int], wall_ms: int, *, is_split: bool) -> None:
+    def _continue(self, stream: StreamState, due: set[int], wall_ms: int, *, is_split: bool) -> None:
         """Close shards and open their children, in one group. Source: semantics §1.5."""
         follow, count = (transitions.split, 2) if is_split else (transitions.rollover, 1)
         shards: list[HashedShard] = []
@@ -121,7 +123,7 @@ class Lineage:
             self._committer.note_closed(shard.number)
         self._catalog.save_stream(msgspec.structs.replace(stream.document, shards=tuple(shards)))
 
-    def _note_load(self, stream: Stream, shard: HashedShard, wall_ms: int) -> bool:
+    def _note_load(self, stream: StreamState, shard: HashedShard, wall_ms: int) -> bool:
         """Count a record; whether its shard was split for it. Only with the setting `split_records`."""
         second, count = self._load.get(shard.number, (0, 0))
         count = count + 1 if second == wall_ms // 1_000 else 1
@@ -133,7 +135,7 @@ class Lineage:
         self.split(stream, (shard.number,), wall_ms)
         return True
 
-    def disable(self, stream: Stream, wall_ms: int) -> None:
+    def disable(self, stream: StreamState, wall_ms: int) -> None:
         """Close a stream for good; it stays readable for 24 hours. Source: semantics §1.2."""
         shards: list[HashedShard] = []
         for shard in stream.document.shards:
@@ -146,7 +148,7 @@ class Lineage:
             msgspec.structs.replace(stream.document, shards=tuple(shards), disabled_ms=wall_ms)
         )
 
-    def next_due_ms(self, stream: Stream) -> int:
+    def next_due_ms(self, stream: StreamState) -> int:
         """Before this moment no shard of the stream is rolled over or vanishes."""
         return min(
             stream.rollover_from_ms + self._settings.rollover_ms if stream.open_shards else NEVER_MS,
@@ -158,7 +160,7 @@ class Lineage:
 
     # ---- what is left --------------------------------------------------------------------------------------
 
-    def is_over(self, stream: Stream, wall_ms: int) -> bool:
+    def is_over(self, stream: StreamState, wall_ms: int) -> bool:
         """Whether a disabled stream has passed its 24 hours."""
         disabled_ms = stream.document.disabled_ms
         return disabled_ms is not None and self._is_old(disabled_ms, wall_ms)
@@ -174,14 +176,14 @@ class Lineage:
             and age_ms >= self._settings.retention_ms + self._horizon.look()
         )
 
-    def readable_shards(self, stream: Stream, wall_ms: int) -> list[HashedShard]:
+    def readable_shards(self, stream: StreamState, wall_ms: int) -> list[HashedShard]:
         """The shards that can still be read, parents before children."""
         shards = _in_order(stream)
         if wall_ms >= stream.vanish_from_ms + self._settings.retention_ms:
             shards = list(transitions.forget(shards, self._gone(stream, wall_ms)))
         return shards
 
-    def _gone(self, stream: Stream, wall_ms: int) -> dict[int, int]:
+    def _gone(self, stream: StreamState, wall_ms: int) -> dict[int, int]:
         """The last records of the shards that have vanished, by number."""
         return {
             shard.number: max(self._reader.last(shard), self._catalog.trimmed.get(shard.number, 0))
@@ -189,7 +191,7 @@ class Lineage:
             if self.is_vanished(shard, wall_ms)
         }
 
-    def forget_vanished(self, stream: Stream, wall_ms: int) -> list[int]:
+    def forget_vanished(self, stream: StreamState, wall_ms: int) -> list[int]:
         """Forget shards whose records are removed, and the stream when nothing of it is left. Returns: their
         numbers.
         """
@@ -243,7 +245,7 @@ class Lineage:
             )
             self._catalog.save_stream(msgspec.structs.replace(later[0].document, shards=told))
 
-    def streams_of(self, table: str, number: int | None = None) -> list[Stream]:
+    def streams_of(self, table: str, number: int | None = None) -> list[StreamState]:
         """The streams of one table, or of all that rows called so, the oldest first."""
         found = [
             stream
@@ -252,7 +254,7 @@ class Lineage:
         ]
         return sorted(found, key=lambda stream: stream.document.created_ms)
 
-    def status(self, stream: Stream) -> str:
+    def status(self, stream: StreamState) -> str:
         """AWS's StreamStatus: while its table waits for the stream, the stream is not there yet, or not gone
         yet.
         """
@@ -271,6 +273,6 @@ class Lineage:
         return "DISABLED" if is_off else "ENABLED"
 
 
-def _in_order(stream: Stream) -> list[HashedShard]:
+def _in_order(stream: StreamState) -> list[HashedShard]:
     """Parents before children."""
     return sorted(stream.document.shards, key=lambda shard: (shard.starting, shard.number))

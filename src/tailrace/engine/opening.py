@@ -12,7 +12,7 @@ from tailrace.engine.index_query import query_index, scan_index
 from tailrace.engine.paging import Paging, QueryRequest, ScanRequest
 from tailrace.engine.query import query, scan
 from tailrace.errors import ApiError, validation_error
-from tailrace.tables.indexes import Index
+from tailrace.tables.indexes import TableIndexSchema
 
 
 class Readable(Protocol):
@@ -51,7 +51,7 @@ def _require_same(tables: Readable, request: QueryRequest | ScanRequest, number:
         readable_index(table, request.index)
 
 
-def readable_index(table: TableState, name: str) -> Index:
+def readable_index(table: TableState, name: str) -> TableIndexSchema:
     """An index that can be read. Raises: ApiError."""
     for each in table.indexes:
         if each.index.name == name:

@@ -19,7 +19,7 @@ from tailrace.engine.slices import BYTES_READ, SLICE_WORK, Slices, at_once
 from tailrace.expressions.condition import Condition
 from tailrace.expressions.judging import BYTES_JUDGED, HEAVY_WORK, OPERATORS_JUDGED, judged, weight_of
 from tailrace.expressions.keys import KeyCondition
-from tailrace.expressions.projection import Projection
+from tailrace.expressions.projection import ProjectionExpression
 from tailrace.tables.limits import PAGE_BYTES
 from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
@@ -42,7 +42,7 @@ class QueryRequest(msgspec.Struct, frozen=True):
     table: str
     condition: KeyCondition
     filter: Condition | None = None
-    projection: Projection | None = None
+    projection: ProjectionExpression | None = None
     limit: int | None = None
     start: Item | None = None
     forward: bool = True
@@ -61,7 +61,7 @@ class ScanRequest(Struct, frozen=True):
 
     table: str
     filter: Condition | None = None
-    projection: Projection | None = None
+    projection: ProjectionExpression | None = None
     limit: int | None = None
     start: Item | None = None
     count_only: bool = False
@@ -103,7 +103,7 @@ class Range(msgspec.Struct, frozen=True):
         return self.first <= key and (self.last is None or key < self.last)
 
 
-class Reading:
+class PagedRows:
     """Rows of a range in pages that grow, so that ten items cost one small read and a megabyte few large
     ones.
     """
@@ -185,7 +185,7 @@ class Paging:
     def __init__(
         self,
         key_names: Sequence[str],
-        reading: Reading,
+        reading: PagedRows,
         request: QueryRequest | ScanRequest,
         fetch: Callable[[Item], bytes] | None = None,
     ) -> None:

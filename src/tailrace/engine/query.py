@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from tailrace.engine.committer import Committer
-from tailrace.engine.paging import ItemPage, Paging, QueryRequest, Range, Reading, ScanRequest
+from tailrace.engine.paging import ItemPage, PagedRows, Paging, QueryRequest, Range, ScanRequest
 from tailrace.errors import ApiError, InternalError, validation_error
 from tailrace.expressions.condition import Condition
 from tailrace.expressions.keys import KeyCondition, SortCondition
 from tailrace.tables.schema import HASH_BYTES, INVALID, TableSchema
 from tailrace.values.types import Item
 
-__all__ = ["ItemPage", "Paging", "QueryRequest", "Range", "Reading", "ScanRequest"]
+__all__ = ["ItemPage", "PagedRows", "Paging", "QueryRequest", "Range", "ScanRequest"]
 
 WRONG_START: Final = "The provided starting key is invalid"
 
@@ -27,7 +27,7 @@ def query(committer: Committer, schema: TableSchema, request: QueryRequest) -> P
         check_filter(schema.key_names, request.filter)
     if request.start is not None:
         rows = _after_start(schema, request, rows)
-    reading = Reading(committer, schema.number, rows, request.limit, reverse=not request.forward)
+    reading = PagedRows(committer, schema.number, rows, request.limit, reverse=not request.forward)
     return Paging(schema.key_names, reading, request)
 
 
@@ -38,7 +38,7 @@ def scan(committer: Committer, schema: TableSchema, request: ScanRequest) -> Pag
         start = _start_bytes(schema, request.start)
         check_segment(request.segment, rows, start)
         rows = Range(start + b"\0", rows.last)
-    reading = Reading(committer, schema.number, rows, request.limit, reverse=False)
+    reading = PagedRows(committer, schema.number, rows, request.limit, reverse=False)
     return Paging(schema.key_names, reading, request)
 
 

@@ -7,7 +7,7 @@ semantics §1.1, §1.5–1.7.
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, assert_never
 
-from tailrace.engine.catalog import Catalog, Namespace, Stream, TableState
+from tailrace.engine.catalog import Catalog, Namespace, StreamState, TableState
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.reading import ShardReader
 from tailrace.engine.sequences import Sequences
@@ -15,7 +15,7 @@ from tailrace.engine.settings import EngineSettings
 from tailrace.errors import ApiError, validation_error
 from tailrace.ports import Clock, StreamRef
 from tailrace.streams.arns import parse_stream_arn, parse_table_arn
-from tailrace.streams.iterators import Iterator, Start, read_token
+from tailrace.streams.iterators import Iterator, IteratorStart, read_token
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.streams.sequence import SequenceNumber, is_older_than_any
 from tailrace.streams.shards import HashedShard, Shard, children, published
@@ -64,7 +64,7 @@ class Streams:
 
     # ---- what there is -------------------------------------------------------------------------------------
 
-    def _stream(self, arn: str) -> Stream:
+    def _stream(self, arn: str) -> StreamState:
         stream = self._catalog.streams.get(arn)
         if stream is None:
             parse_stream_arn(arn)
@@ -75,10 +75,10 @@ class Streams:
             )
         return stream
 
-    def _is_here(self, stream: Stream) -> bool:
+    def _is_here(self, stream: StreamState) -> bool:
         return self._namespace is None or stream.namespace is self._namespace
 
-    def on(self, name: str) -> Stream:
+    def on(self, name: str) -> StreamState:
         """The stream that is on. Raises: ApiError."""
         table = self._tables.get(name)
         if table is None or table.stream is None:
@@ -96,7 +96,7 @@ class Streams:
         """The names of a stream that can be read, on or off. Raises: ApiError."""
         return self._reference(self._stream(arn))
 
-    def _reference(self, stream: Stream) -> StreamRef:
+    def _reference(self, stream: StreamState) -> StreamRef:
         document = stream.document
         table = self._catalog.tables.get(stream.key)
         is_of_deleted = table is None or table.number != document.table_number
@@ -195,14 +195,14 @@ class Streams:
 
     # ---- iterators and pages -------------------------------------------------------------------------------
 
-    def iterator(self, arn: str, shard_id: str, start: Start) -> str:
+    def iterator(self, arn: str, shard_id: str, start: IteratorStart) -> str:
         """GetShardIterator. Raises: ApiError."""
         stream = self._stream(arn)
         now = self._clock.now()
         shard = self._shard(stream, shard_id, now.wall_ms)
         return Iterator(arn, shard_id, self._after(shard, start, now.wall_ms), now.wall_ms).token()
 
-    def _after(self, shard: HashedShard, start: Start, wall_ms: int) -> int:
+    def _after(self, shard: HashedShard, start: IteratorStart, wall_ms: int) -> int:
         match start.kind:
             case "TRIM_HORIZON":
                 return 0
@@ -227,7 +227,7 @@ class Streams:
             case _:
                 assert_never(start.kind)
 
-    def _shard(self, stream: Stream, shard_id: str, wall_ms: int) -> HashedShard:
+    def _shard(self, stream: StreamState, shard_id: str, wall_ms: int) -> HashedShard:
         for shard in self._lineage.readable_shards(stream, wall_ms):
             if shard.shard_id == shard_id:
                 return shard

@@ -6,7 +6,7 @@ Made by `engine.catalog`.
 """
 
 from tailrace.engine.documents import IndexDocument
-from tailrace.tables.indexes import Index, IndexDefinition, make_index
+from tailrace.tables.indexes import IndexDefinition, TableIndexSchema, make_index
 from tailrace.tables.schema import TableSchema
 
 
@@ -23,7 +23,7 @@ class TableIndex:
     def replace(self, document: IndexDocument, schema: TableSchema) -> None:
         """Take a new document."""
         self.document = document
-        self.index: Index = make_index(document.definition, schema, document.number)
+        self.index: TableIndexSchema = make_index(document.definition, schema, document.number)
 
     @property
     def number(self) -> int:

@@ -14,7 +14,7 @@ from tailrace.expressions.nodes import (
     Arithmetic,
     Between,
     Compare,
-    Function,
+    FunctionCall,
     In,
     Leaf,
     Operand,
@@ -78,11 +78,11 @@ def _expected(thing: Leaf | Operand) -> Iterator[tuple[str, Operand, frozenset[s
             yield from (("BETWEEN", each, ORDERED) for each in (operand, low, high))
         case Arithmetic(operator, left, right):
             yield from ((operator, each, NUMBER) for each in (left, right))
-        case Function("begins_with" | "list_append" as name, operands):
+        case FunctionCall("begins_with" | "list_append" as name, operands):
             yield from ((name, each, LIST if name == "list_append" else PREFIXED) for each in operands)
-        case Function("contains" | "size" as name, operands):
+        case FunctionCall("contains" | "size" as name, operands):
             yield name, operands[0], MEASURABLE
-        case Function("attribute_type" as name, operands):
+        case FunctionCall("attribute_type" as name, operands):
             yield name, operands[1], STRING
 
 
@@ -97,7 +97,7 @@ def _type_of(operand: Operand, values: Values | None) -> str | None:
     """The type of an operand that has the same one for every item."""
     if isinstance(operand, Value):
         return None if values is None else kind_of(values[operand.name])
-    return "N" if isinstance(operand, Function) and operand.name == "size" else None
+    return "N" if isinstance(operand, FunctionCall) and operand.name == "size" else None
 
 
 # ---- placeholders ------------------------------------------------------------------------------------------
@@ -122,11 +122,11 @@ def check_leaf(leaf: Leaf, values: Values | None, kind: str) -> None:
     """One condition. Raises: ApiError."""
     things = list(within(leaf))
     for thing in things:
-        if isinstance(thing, Function) and len(thing.operands) != OPERAND_COUNTS.get(thing.name, 2):
+        if isinstance(thing, FunctionCall) and len(thing.operands) != OPERAND_COUNTS.get(thing.name, 2):
             wrong_count(kind, thing)
     _check_distinct(leaf, kind)
     for thing in things:
-        if isinstance(thing, Function) and thing.name.startswith("attribute_"):
+        if isinstance(thing, FunctionCall) and thing.name.startswith("attribute_"):
             _check_attribute_function(thing, values, kind)
         _check_types(thing, values, kind)
     if isinstance(leaf, Between) and values is not None:
@@ -135,7 +135,7 @@ def check_leaf(leaf: Leaf, values: Values | None, kind: str) -> None:
 
 def is_delicate(leaf: Leaf) -> bool:
     """Whether the values of its placeholders matter, beyond their types."""
-    return isinstance(leaf, Between) or (isinstance(leaf, Function) and leaf.name == "attribute_type")
+    return isinstance(leaf, Between) or (isinstance(leaf, FunctionCall) and leaf.name == "attribute_type")
 
 
 def _check_distinct(leaf: Leaf, kind: str) -> None:
@@ -156,11 +156,11 @@ def _operator_of(leaf: Leaf) -> str:
             return "BETWEEN"
         case In():
             return "IN"
-        case Function(name):
+        case FunctionCall(name):
             return name
 
 
-def _check_attribute_function(function: Function, values: Values | None, kind: str) -> None:
+def _check_attribute_function(function: FunctionCall, values: Values | None, kind: str) -> None:
     of_type = function.name == "attribute_type"
     if not isinstance(function.operands[0], Path | Value if of_type else Path):
         needs_path(kind, function)
@@ -206,9 +206,9 @@ def check_action(action: Action, values: Values | None) -> None:
             _check_section(action, values)
     elif action.operand is not None:
         for thing in within(action.operand):
-            if isinstance(thing, Function) and thing.name in UPDATE_FUNCTIONS:
+            if isinstance(thing, FunctionCall) and thing.name in UPDATE_FUNCTIONS:
                 _check_update_function(thing)
-            if not isinstance(thing, Function) or thing.name in UPDATE_FUNCTIONS:
+            if not isinstance(thing, FunctionCall) or thing.name in UPDATE_FUNCTIONS:
                 _check_types(thing, values, UPDATE)
 
 
@@ -232,7 +232,7 @@ def _check_section(action: Action, values: Values) -> None:
         )
 
 
-def _check_update_function(function: Function) -> None:
+def _check_update_function(function: FunctionCall) -> None:
     if len(function.operands) != 2:
         wrong_count(UPDATE, function)
     if function.name == "if_not_exists" and not isinstance(function.operands[0], Path):
@@ -242,7 +242,7 @@ def _check_update_function(function: Function) -> None:
 # ---- texts -------------------------------------------------------------------------------------------------
 
 
-def wrong_count(kind: str, function: Function) -> Never:
+def wrong_count(kind: str, function: FunctionCall) -> Never:
     """Raise the error for a number of operands."""
     raise invalid(
         kind,
@@ -260,7 +260,7 @@ def wrong_operand(kind: str, operator: str, type_name: str) -> Never:
     )
 
 
-def needs_path(kind: str, function: Function) -> Never:
+def needs_path(kind: str, function: FunctionCall) -> Never:
     """Raise the error for a value where only a path has a meaning."""
     raise invalid(
         kind, f"Operator or function requires a document path; operator or function: {function.name}"

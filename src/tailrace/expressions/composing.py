@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias
 
 from tailrace.errors import ApiError
-from tailrace.expressions.nodes import Action, Arithmetic, Function, Operand, Path, Value, paths_of
+from tailrace.expressions.nodes import Action, Arithmetic, FunctionCall, Operand, Path, Value, paths_of
 from tailrace.expressions.operands import kind_of
 from tailrace.values.number import add, subtract
 from tailrace.values.types import AttributeValue, Item
@@ -59,7 +59,7 @@ def composed(first: Sequence[Action], second: Sequence[Action], values: Item) ->
 
 def _is_safe(action: Action) -> bool:
     match action:
-        case Action("REMOVE") | Action("SET", _, Value() | Function("if_not_exists", (Path(), Value()))):
+        case Action("REMOVE") | Action("SET", _, Value() | FunctionCall("if_not_exists", (Path(), Value()))):
             return True
         case _:
             return False
@@ -136,13 +136,13 @@ class _Composing:
                 if put is None:
                     raise NotExact(f"the second reads {_told(operand)}, which the first has removed")
                 return put
-            case Function("if_not_exists", (Path() as path, other)):
+            case FunctionCall("if_not_exists", (Path() as path, other)):
                 put = self._put_at(path)
                 if put is None:
                     return self._known(other)
-                return put if put != path else Function("if_not_exists", (path, self._known(other)))
-            case Function(name, operands):
-                return Function(name, tuple(self._known(each) for each in operands))
+                return put if put != path else FunctionCall("if_not_exists", (path, self._known(other)))
+            case FunctionCall(name, operands):
+                return FunctionCall(name, tuple(self._known(each) for each in operands))
             case Arithmetic(operator, left, right):
                 return Arithmetic(operator, self._known(left), self._known(right))
 
@@ -182,7 +182,7 @@ class _Composing:
             case Action("REMOVE"), Action("REMOVE" | "DELETE"):
                 return first
             case Action("SET" | "ADD"), Action(
-                "SET", _, Function("if_not_exists", (Path() as asked, Value()))
+                "SET", _, FunctionCall("if_not_exists", (Path() as asked, Value()))
             ) if asked == path:
                 return first
             case Action("SET", _, Value(name)), Action("ADD" | "DELETE" as section, _, Value(given)):
@@ -240,7 +240,7 @@ class _Composing:
                 number = self._values[right.name]["N"]
                 number = number if operator == "+" else subtract("0", number)
                 return (left, number) if self._is_base(left, path) else None
-            case Action("SET", path, Function() as base) if self._is_base(base, path):
+            case Action("SET", path, FunctionCall() as base) if self._is_base(base, path):
                 return base, "0"
             case _:
                 return None
@@ -249,7 +249,7 @@ class _Composing:
         match operand:
             case Path():
                 return operand == path
-            case Function("if_not_exists", (Path() as asked, Value(name))):
+            case FunctionCall("if_not_exists", (Path() as asked, Value(name))):
                 return asked == path and "N" in self._values[name]
             case _:
                 return False

@@ -30,7 +30,7 @@ from tailrace.expressions.nodes import (
     And,
     Between,
     Compare,
-    Function,
+    FunctionCall,
     In,
     Node,
     Not,
@@ -52,7 +52,7 @@ RELATIONS: Final = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=":
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedCondition:
     """A condition without its values. Shape: `is_doubtful` says that its checks look at more than types."""
 
     parsed: ParsedCondition
@@ -69,7 +69,7 @@ class Condition(msgspec.Struct, frozen=True, gc=False):
     Shape:   `values` stand behind its placeholders; `member` is the parameter that stated it.
     """
 
-    prepared: Prepared
+    prepared: PreparedCondition
     values: Mapping[str, AttributeValue]
     member: str = "ConditionExpression"
 
@@ -100,7 +100,9 @@ def condition_of(node: Node, values: Mapping[str, AttributeValue], member: str) 
     """A condition that no text stands for. Its operands are checked already."""
     names = frozenset(str(path.parts[0]) for path in paths_of(node))
     return Condition(
-        Prepared(ParsedCondition(node, (), (), (), names), test_of(node), (), False, operators_of(node)),
+        PreparedCondition(
+            ParsedCondition(node, (), (), (), names), test_of(node), (), False, operators_of(node)
+        ),
         values,
         member,
     )
@@ -109,7 +111,7 @@ def condition_of(node: Node, values: Mapping[str, AttributeValue], member: str) 
 # ---- binding placeholders ----------------------------------------------------------------------------------
 
 
-def bind(text: str, placeholders: Placeholders, kind: str) -> Prepared:
+def bind(text: str, placeholders: Placeholders, kind: str) -> PreparedCondition:
     """The condition with real names, checked with these values; its placeholders are noted as used. Raises:
     ApiError.
     """
@@ -127,16 +129,16 @@ def bind(text: str, placeholders: Placeholders, kind: str) -> Prepared:
 
 
 @kept
-def _prepared(text: str, kind: str, names: Names = ()) -> Prepared:
+def _prepared(text: str, kind: str, names: Names = ()) -> PreparedCondition:
     parsed = parse_condition_text(text, kind, names)
     try:
         for leaf in parsed.leaves:
             check_leaf(leaf, None, kind)
     except ApiError:  # it is raised again by `bind`, in its place among what depends on the values
-        return Prepared(parsed, _never, (), True)
+        return PreparedCondition(parsed, _never, (), True)
     found = tuple(literal for leaf in parsed.leaves for literal in literals(leaf))
     is_doubtful = any(map(is_delicate, parsed.leaves))
-    return Prepared(parsed, test_of(parsed.node), found, is_doubtful, operators_of(parsed.node))
+    return PreparedCondition(parsed, test_of(parsed.node), found, is_doubtful, operators_of(parsed.node))
 
 
 def _never(item: Item, values: Values) -> Never:
@@ -183,7 +185,7 @@ def test_of(node: Node) -> Test:
             )
         case In(operand, options):
             return _one_of(reader(operand), tuple(map(reader, options)))
-        case Function(name, operands):
+        case FunctionCall(name, operands):
             return _function(name, tuple(map(reader, operands)))
         case _:
             assert_never(node)

@@ -9,7 +9,7 @@ whole text is read, because DynamoDB reports it in an order of its own. Called b
 from collections.abc import Callable, Mapping
 from typing import Final, NoReturn, TypeVar
 
-from tailrace.expressions.nodes import Function, Operand, Part, Path, Value
+from tailrace.expressions.nodes import FunctionCall, Operand, Part, Path, Value
 from tailrace.expressions.reserved import RESERVED
 from tailrace.expressions.tokens import Token, invalid, syntax_error, tokenize
 
@@ -160,7 +160,7 @@ class Cursor:
         self._calls -= 1
         return found
 
-    def _function(self) -> Function:
+    def _function(self) -> FunctionCall:
         name = self.take("name")
         self._check_function(name)
         self.count_operator()
@@ -171,10 +171,10 @@ class Cursor:
             for operand in operands:
                 self.check_operand(operand)
         elif name == APPENDING and any(
-            isinstance(operand, Function) and operand.name == APPENDING for operand in operands
+            isinstance(operand, FunctionCall) and operand.name == APPENDING for operand in operands
         ):
             self.misuse(APPENDING)
-        return Function(name, operands)
+        return FunctionCall(name, operands)
 
     def _check_function(self, name: str) -> None:
         is_update = self.kind == "UpdateExpression"
@@ -193,7 +193,7 @@ class Cursor:
 
     def check_operand(self, operand: Operand) -> None:
         """In a condition only `size` stands for a value: note any other function."""
-        if isinstance(operand, Function) and operand.name != "size":
+        if isinstance(operand, FunctionCall) and operand.name != "size":
             self.misuse(operand.name)
 
     def misuse(self, name: str) -> None:

@@ -21,7 +21,7 @@ from tailrace.expressions.nodes import (
     Arithmetic,
     Between,
     Compare,
-    Function,
+    FunctionCall,
     In,
     Node,
     Not,
@@ -194,9 +194,9 @@ def _one(node: Node) -> tuple[str, One]:
             _bad_operator("IN")
         case Compare("<>", _, _):
             _bad_operator("<>")
-        case Function(name) if name != "begins_with":
+        case FunctionCall(name) if name != "begins_with":
             _bad_operator(name)
-        case Function(_, operands):
+        case FunctionCall(_, operands):
             _require_path(operands[0], "begins_with")
             return _name(operands), One("begins_with", _value(operands[1]))
         case Between(operand, low, high):
@@ -218,7 +218,7 @@ def _require_path(operand: Operand, operator: str) -> None:
 
 def _name(operands: tuple[Operand, ...]) -> str:
     """The one attribute of a condition. Raises: ApiError."""
-    if any(isinstance(operand, Function | Arithmetic) for operand in operands):
+    if any(isinstance(operand, FunctionCall | Arithmetic) for operand in operands):
         raise validation_error("KeyConditionExpressions cannot contain nested operations")
     paths = [operand for operand in operands if isinstance(operand, Path)]
     if not paths:

@@ -18,7 +18,7 @@ from tailrace.expressions.nodes import (
     And,
     Between,
     Compare,
-    Function,
+    FunctionCall,
     In,
     Node,
     Not,
@@ -27,8 +27,8 @@ from tailrace.expressions.nodes import (
     Value,
 )
 from tailrace.expressions.operands import kind_of
-from tailrace.expressions.projection import Projection
-from tailrace.expressions.update import Update, update_of
+from tailrace.expressions.projection import ProjectionExpression
+from tailrace.expressions.update import BoundUpdate, update_of
 from tailrace.values.order import compare_values
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import check_names, read_value
@@ -121,7 +121,7 @@ def _expected(name: str, told: Mapping[str, Any], values: _Values) -> Node:
     if exists is False:
         if "Value" in told:
             raise _invalid(f"Value cannot be used when Exists is false for Attribute: {name}")
-        return Function("attribute_not_exists", (Path((name,)),))
+        return FunctionCall("attribute_not_exists", (Path((name,)),))
     if "Value" not in told:
         shown = "null" if exists is None else "true"
         raise _invalid(f"Value must be provided when Exists is {shown} for Attribute: {name}")
@@ -183,12 +183,12 @@ def _node(operator: str, path: Path, operands: Sequence[Value]) -> Node:
         case "IN":
             return In(path, tuple(operands))
         case "NOT_CONTAINS":  # what is absent contains nothing, and is not compared either
-            exists = Function("attribute_exists", (path,))
-            return And((exists, Not(Function("contains", (path, *operands)))))
+            exists = FunctionCall("attribute_exists", (path,))
+            return And((exists, Not(FunctionCall("contains", (path, *operands)))))
         case _ if operator in SIGNS:
             return Compare(SIGNS[operator], path, operands[0])
         case _:
-            return Function(FUNCTIONS[operator], (path, *operands))
+            return FunctionCall(FUNCTIONS[operator], (path, *operands))
 
 
 def _invalid(reason: str) -> ApiError:
@@ -223,7 +223,7 @@ def read_key_nodes(conditions: Given) -> tuple[list[Node], Item]:
 # ---- updates -----------------------------------------------------------------------------------------------
 
 
-def read_updates(updates: Given) -> Update | None:
+def read_updates(updates: Given) -> BoundUpdate | None:
     """The update that `AttributeUpdates` states, None if it states nothing. Raises: ApiError.
 
     >>> read_updates({"n": {"Action": "ADD", "Value": {"N": "2"}}}).apply({"n": {"N": "1"}})
@@ -255,20 +255,20 @@ def _action(name: str, told: Mapping[str, Any], values: _Values) -> Action:
     if kind not in ADDABLE:
         raise _invalid(f"ADD action is not supported for the type {kind}")
     if kind == "L":
-        before = Function("if_not_exists", (path, Value(EMPTY)))
-        return Action("SET", path, Function("list_append", (before, operand)))
+        before = FunctionCall("if_not_exists", (path, Value(EMPTY)))
+        return Action("SET", path, FunctionCall("list_append", (before, operand)))
     return Action("ADD", path, operand)
 
 
 # ---- projections -------------------------------------------------------------------------------------------
 
 
-def read_attributes_to_get(names: Sequence[str]) -> Projection:
+def read_attributes_to_get(names: Sequence[str]) -> ProjectionExpression:
     """The projection that `AttributesToGet` states. Raises: ApiError."""
     check_names(names)
     for name in _repeated(names):
         raise _invalid(f"Duplicate value in attribute name: {name}")
-    return Projection(tuple(Path((name,)) for name in names))
+    return ProjectionExpression(tuple(Path((name,)) for name in names))
 
 
 def _repeated(names: Sequence[str]) -> Iterator[str]:

@@ -31,7 +31,7 @@ class Value(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class FunctionCall:
     """A function and its operands."""
 
     name: str
@@ -46,7 +46,7 @@ class Arithmetic(Struct, frozen=True):
     right: "Operand"
 
 
-Operand: TypeAlias = Path | Value | Function | Arithmetic
+Operand: TypeAlias = Path | Value | FunctionCall | Arithmetic
 
 
 class Compare(Struct, frozen=True):
@@ -90,7 +90,7 @@ class Or(Struct, frozen=True):
     conditions: tuple["Node", ...]
 
 
-Leaf: TypeAlias = Compare | Between | In | Function
+Leaf: TypeAlias = Compare | Between | In | FunctionCall
 Node: TypeAlias = Leaf | Not | And | Or
 
 
@@ -140,7 +140,7 @@ def operands_of(leaf: Leaf | Operand) -> tuple[Operand, ...]:
     match leaf:
         case Path() | Value():
             return ()
-        case Function(_, operands):
+        case FunctionCall(_, operands):
             return operands
         case Compare(_, left, right) | Arithmetic(_, left, right):
             return (left, right)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tailrace.errors import validation_error
-from tailrace.expressions.nodes import Arithmetic, Function, Operand, Part, Path, Value
+from tailrace.expressions.nodes import Arithmetic, FunctionCall, Operand, Part, Path, Value
 from tailrace.expressions.paths import value_at
 from tailrace.values.number import add, subtract
 from tailrace.values.types import AttributeValue, Item
@@ -32,11 +32,11 @@ def told_kind(operand: Operand, values: Values) -> str | None:
     match operand:
         case Value(name):
             return kind_of(values[name])
-        case Arithmetic() | Function("size"):
+        case Arithmetic() | FunctionCall("size"):
             return "N"
-        case Function("list_append"):
+        case FunctionCall("list_append"):
             return "L"
-        case Function("if_not_exists", (_, otherwise)):
+        case FunctionCall("if_not_exists", (_, otherwise)):
             return told_kind(otherwise, values)
         case _:
             return None
@@ -51,7 +51,7 @@ def reader(operand: Operand) -> Reader:
             return lambda item, values: item.get(name)
         case Path(parts):
             return lambda item, values: value_at(item, parts)
-        case Function(_, operands):
+        case FunctionCall(_, operands):
             inner = reader(operands[0])
             return lambda item, values: _size(inner(item, values))
         case Arithmetic():
@@ -73,11 +73,11 @@ def maker(operand: Operand) -> Maker:
             return _present(parts)
         case Arithmetic(operator, left, right):
             return _sum(add if operator == "+" else subtract, maker(left), maker(right))
-        case Function("if_not_exists", (Path(parts), otherwise)):
+        case FunctionCall("if_not_exists", (Path(parts), otherwise)):
             return _present_or(parts, maker(otherwise))
-        case Function(_, (left, right)):
+        case FunctionCall(_, (left, right)):
             return _appended(maker(left), maker(right))
-        case Function():
+        case FunctionCall():
             raise AssertionError("the operands were checked")
 
 

@@ -17,7 +17,7 @@ from tailrace.expressions.nodes import (
     Arithmetic,
     Between,
     Compare,
-    Function,
+    FunctionCall,
     In,
     Leaf,
     Node,
@@ -125,7 +125,7 @@ class _ConditionParser(Cursor):
         comparison.
         """
         while self.token.text == ")" and any(operator == "(" for operator, _ in self._pending):
-            if self._pending[-1][0] != "(" or not isinstance(self._found[-1], Path | Value | Function):
+            if self._pending[-1][0] != "(" or not isinstance(self._found[-1], Path | Value | FunctionCall):
                 self._reduce(0)
             _, opening = self._pending.pop()
             self.close(opening)
@@ -136,7 +136,7 @@ class _ConditionParser(Cursor):
         found = self._found[-1]
         if isinstance(found, Path | Value):
             self.fail()
-        if isinstance(found, Function):
+        if isinstance(found, FunctionCall):
             if found.name not in TESTS:
                 self.misuse(found.name)
             if found not in self._leaves[-1:]:
@@ -168,7 +168,7 @@ class _ConditionParser(Cursor):
 
     def _comparison(self, left: Node | Operand) -> Node | Operand:
         """The comparison that begins with this operand, or what was given when none follows."""
-        if not isinstance(left, Path | Value | Function):
+        if not isinstance(left, Path | Value | FunctionCall):
             return left
         if self.token.text in COMPARATORS:
             operator = self.take("sign")

@@ -19,7 +19,7 @@ from tailrace.values.types import Item
 KIND: Final = "ProjectionExpression"
 
 
-class Projection(Struct, frozen=True):
+class ProjectionExpression(Struct, frozen=True):
     """Paths with real names."""
 
     paths: tuple[Path, ...]
@@ -34,13 +34,13 @@ class Projection(Struct, frozen=True):
 
 
 @kept
-def _prepared(text: str, names: Names) -> Projection:
+def _prepared(text: str, names: Names) -> ProjectionExpression:
     paths = parse_projection_text(text, KIND, names).paths
     check_apart(paths, KIND)
-    return Projection(paths)
+    return ProjectionExpression(paths)
 
 
-def parse_projection(text: str, placeholders: Placeholders) -> Projection:
+def parse_projection(text: str, placeholders: Placeholders) -> ProjectionExpression:
     """A projection from its text. Raises: ApiError.
 
     >>> parse_projection("#a.b, c", Placeholders({"#a": "x"})).apply({"c": {"N": "1"}, "d": {"N": "2"}})

@@ -16,7 +16,7 @@ from tailrace.expressions.nodes import (
     Arithmetic,
     Between,
     Compare,
-    Function,
+    FunctionCall,
     In,
     Node,
     Not,
@@ -64,7 +64,7 @@ class Rendering:
                 return f"{self._operand(operand)} BETWEEN {self._operand(low)} AND {self._operand(high)}"
             case In(operand, options):
                 return f"{self._operand(operand)} IN ({', '.join(map(self._operand, options))})"
-            case Function():
+            case FunctionCall():
                 return self._operand(node)
             case _:
                 assert_never(node)
@@ -100,7 +100,7 @@ class Rendering:
                 return "".join(pieces)[1:]
             case Value(name):
                 return self._value(name)
-            case Function(name, operands):
+            case FunctionCall(name, operands):
                 return f"{name}({', '.join(map(self._operand, operands))})"
             case Arithmetic(operator, left, right):
                 return f"{self._operand(left)} {operator} {self._operand(right)}"
@@ -127,8 +127,8 @@ def with_values(operand: Operand, rename: Callable[[str], str]) -> Operand:
             return operand
         case Value(name):
             return Value(rename(name))
-        case Function(name, operands):
-            return Function(name, tuple(with_values(each, rename) for each in operands))
+        case FunctionCall(name, operands):
+            return FunctionCall(name, tuple(with_values(each, rename) for each in operands))
         case Arithmetic(operator, left, right):
             return Arithmetic(operator, with_values(left, rename), with_values(right, rename))
         case _:
@@ -148,7 +148,7 @@ def condition_with_values(node: Node, rename: Callable[[str], str]) -> Node:
             return Between(*(with_values(each, rename) for each in (operand, low, high)))
         case In(operand, options):
             return In(with_values(operand, rename), tuple(with_values(each, rename) for each in options))
-        case Function(name, operands):
-            return Function(name, tuple(with_values(each, rename) for each in operands))
+        case FunctionCall(name, operands):
+            return FunctionCall(name, tuple(with_values(each, rename) for each in operands))
         case _:
             assert_never(node)

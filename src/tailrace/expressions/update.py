@@ -43,7 +43,7 @@ Decision = Callable[[Item, Values], AttributeValue | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedUpdate:
     """An update without its values.
 
     Shape:   `flat` are its decisions by name if all of its paths are names, None if one is not; `is_doubtful`
@@ -59,10 +59,10 @@ class Prepared:
     nested_names: frozenset[str] = frozenset()
 
 
-class Update(msgspec.Struct, frozen=True, gc=False):
+class BoundUpdate(msgspec.Struct, frozen=True, gc=False):
     """An update that is ready to be applied. Shape: `values` stand behind its placeholders."""
 
-    prepared: Prepared
+    prepared: PreparedUpdate
     values: Mapping[str, AttributeValue]
 
     def apply(self, item: Item) -> Item:
@@ -137,7 +137,7 @@ class Update(msgspec.Struct, frozen=True, gc=False):
         return keep(before if which == "OLD" else after, [path for path, _ in self.prepared.decisions])
 
 
-def parse_update(text: str, placeholders: Placeholders) -> Update:
+def parse_update(text: str, placeholders: Placeholders) -> BoundUpdate:
     """An update from its text. Raises: ApiError."""
     prepared = _prepared(text)
     parsed = prepared.parsed
@@ -148,10 +148,10 @@ def parse_update(text: str, placeholders: Placeholders) -> Update:
     values = placeholders.values
     if prepared.is_doubtful or not have_kinds(values, prepared.literals):
         _check(prepared.parsed, values)
-    return Update(prepared, values)
+    return BoundUpdate(prepared, values)
 
 
-def update_of(actions: Sequence[Action], values: Values, mismatch: str) -> Update:
+def update_of(actions: Sequence[Action], values: Values, mismatch: str) -> BoundUpdate:
     """An update that no text stands for, of whole attributes. Its operands are checked already.
 
     Shape:   `mismatch` is what it says of an attribute whose type does not fit, instead of an expression's
@@ -160,7 +160,9 @@ def update_of(actions: Sequence[Action], values: Values, mismatch: str) -> Updat
     decisions = tuple((action.path, _saying(mismatch, _decision(action))) for action in actions)
     flat = tuple((str(path.parts[0]), decide) for path, decide in decisions)
     names = frozenset(name for name, _ in flat)
-    return Update(Prepared(ParsedUpdate(tuple(actions), (), ()), decisions, flat, (), names, False), values)
+    return BoundUpdate(
+        PreparedUpdate(ParsedUpdate(tuple(actions), (), ()), decisions, flat, (), names, False), values
+    )
 
 
 def _saying(mismatch: str, decide: Decision) -> Decision:
@@ -179,20 +181,20 @@ def _saying(mismatch: str, decide: Decision) -> Decision:
 
 
 @kept
-def _prepared(text: str, names: Names = ()) -> Prepared:
+def _prepared(text: str, names: Names = ()) -> PreparedUpdate:
     parsed = parse_update_text(text, KIND, names)
     actions = parsed.actions
     top_level_names = frozenset(str(action.path.parts[0]) for action in actions)
     try:
         _check(parsed, None)
     except ApiError:  # it is raised again by `parse_update`, in its place among what depends on the values
-        return Prepared(parsed, (), None, (), top_level_names, True)
+        return PreparedUpdate(parsed, (), None, (), top_level_names, True)
     literals = tuple(literal for action in actions for literal in action_literals(action))
     decisions = tuple((action.path, _decision(action)) for action in actions)
     is_flat = all(len(path.parts) == 1 for path, _ in decisions)
     flat = tuple((str(path.parts[0]), decide) for path, decide in decisions) if is_flat else None
     paths = [path for action in actions for path in _paths_in(action)]
-    return Prepared(parsed, decisions, flat, literals, top_level_names, False, nested_heads(paths))
+    return PreparedUpdate(parsed, decisions, flat, literals, top_level_names, False, nested_heads(paths))
 
 
 def _paths_in(action: Action) -> Iterator[Path]:

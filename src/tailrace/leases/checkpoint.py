@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from tailrace.leases.lineage import Named
+from tailrace.leases.lineage import NamedAncestors
 from tailrace.rows.kinds import CHECKPOINT, LEDGER, MARK, words_of
 from tailrace.rows.writes import Absent, AbsentOrOlder, Condition, Equals, StateRow, Write, readable
 from tailrace.streams.shards import HASHES, Shard
@@ -122,7 +122,7 @@ class CheckpointRow(Struct, frozen=True):
     window: Window | None = None
     suspended: Reason | None = None
     ledger: Ledger = NOTHING
-    named: Named | None = None
+    named: NamedAncestors | None = None
 
     def fields(self) -> dict[str, Any]:
         """The row. Numbers of records are text, for those of other streams are wider than JSON's."""
@@ -197,9 +197,11 @@ def created_of(fields: Mapping[str, Any]) -> int:
     return int(fields.get("created_ms", 0))
 
 
-def named_of(fields: Mapping[str, Any]) -> Named | None:
+def named_of(fields: Mapping[str, Any]) -> NamedAncestors | None:
     """The shards that a checkpoint's shard continues; None for a row of a version that did not say."""
-    return Named(tuple(fields["parents"]), tuple(fields["ancestors"])) if "parents" in fields else None
+    return (
+        NamedAncestors(tuple(fields["parents"]), tuple(fields["ancestors"])) if "parents" in fields else None
+    )
 
 
 def window_of(fields: Mapping[str, Any]) -> Window | None:

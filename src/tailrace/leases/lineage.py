@@ -21,7 +21,7 @@ from msgspec import Struct, field
 from tailrace.streams.shards import Shard
 
 
-class Named(Struct, frozen=True):
+class NamedAncestors(Struct, frozen=True):
     """What a checkpoint row says of its shard: its parents, and those of its ancestors that had parked keys
     when it began.
     """
@@ -38,13 +38,13 @@ class Named(Struct, frozen=True):
         return not shard_id or stream != shard.stream or shard_id in (shard.shard_id, *self.ancestors)
 
 
-Rows: TypeAlias = Mapping[str, Named | None]
+Rows: TypeAlias = Mapping[str, NamedAncestors | None]
 """What a mapping's checkpoint rows in a stream say, by the ids of their shards; None for a row from before
 they said it.
 """
 
 
-class Known(Struct, frozen=True):
+class KnownShards(Struct, frozen=True):
     """What is known of a stream's shards. Shape: `listed` by the source; `saved` from the trim, and no longer
     listed; `streams` are the labels of all streams of the table that can still be read.
     """
@@ -56,7 +56,7 @@ class Known(Struct, frozen=True):
     @classmethod
     def of(
         cls, listed: Iterable[Shard], saved: Iterable[Shard] = (), streams: Collection[str] = ()
-    ) -> "Known":
+    ) -> "KnownShards":
         """The same from lists of them."""
         there = {shard.shard_id: shard for shard in listed}
         return cls(there, {shard.shard_id: shard for shard in saved if shard.shard_id not in there}, streams)
@@ -74,19 +74,19 @@ class Line(Struct, frozen=True):
     ancestors: frozenset[str]
     is_lost: bool
 
-    def may_have(self, shard_id: str, known: Known) -> bool:
+    def may_have(self, shard_id: str, known: KnownShards) -> bool:
         """Whether a shard can be an ancestor."""
         return shard_id in self.ancestors or (self.is_lost and shard_id not in known.listed)
 
 
-def line_of(shard: Shard, known: Known, rows: Rows) -> Line:
+def line_of(shard: Shard, known: KnownShards, rows: Rows) -> Line:
     """The line of a shard: through those that are listed or saved, and where they end, through a mapping's
     rows.
 
-    >>> rows = {"b": Named(("a",), ("a",))}
-    >>> line_of(Shard("c", 9, ("b",)), Known.of([]), rows) == Line(frozenset({"a", "b"}), is_lost=False)
+    >>> rows = {"b": NamedAncestors(("a",), ("a",))}
+    >>> line_of(Shard("c", 9, ("b",)), KnownShards.of([]), rows) == Line(frozenset({"a", "b"}), is_lost=False)
     True
-    >>> line_of(Shard("d", 12, ("c",)), Known.of([]), rows).is_lost
+    >>> line_of(Shard("d", 12, ("c",)), KnownShards.of([]), rows).is_lost
     True
     """
     ancestors: set[str] = set()
@@ -107,7 +107,7 @@ def line_of(shard: Shard, known: Known, rows: Rows) -> Line:
     return Line(frozenset(ancestors), is_lost)
 
 
-def waits_for(shard: Shard, line: Line, known: Known) -> set[str]:
+def waits_for(shard: Shard, line: Line, known: KnownShards) -> set[str]:
     """The shards that have to be finished before this one begins: its parents; where the lineage is lost,
     also what was saved of any that may be one.
     """
@@ -118,7 +118,7 @@ def waits_for(shard: Shard, line: Line, known: Known) -> set[str]:
     return parents | {saved.shard_id for saved in earlier if saved.may_share(shard)}
 
 
-def named_ancestors(line: Line, known: Known, parked_in: Iterable[str]) -> tuple[str, ...]:
+def named_ancestors(line: Line, known: KnownShards, parked_in: Iterable[str]) -> tuple[str, ...]:
     """What the row of a shard that begins names: those in whose shards keys are parked, `parked_in`, and that
     can be ancestors.
     """
@@ -139,7 +139,7 @@ def readers(
     ([('', 'a')], [('', 'b'), ('', 'c')])
     """
     for shards in streams:
-        known = Known.of(shards)
+        known = KnownShards.of(shards)
         open_now = {name: shard for name, shard in known.listed.items() if shard.place not in finished}
         if shard_id in open_now:
             return {open_now[shard_id].place}
@@ -153,10 +153,10 @@ def readers(
     return set()
 
 
-def latest(shard_ids: Collection[str], rows: Rows, known: Known) -> set[str]:
+def latest(shard_ids: Collection[str], rows: Rows, known: KnownShards) -> set[str]:
     """Those of some shards that no other of them is known to descend from."""
     older: set[str] = set()
     for shard_id in shard_ids:
-        there, named = known.get(shard_id), rows.get(shard_id) or Named()
+        there, named = known.get(shard_id), rows.get(shard_id) or NamedAncestors()
         older.update(named.parents, named.ancestors, () if there is None else there.parents)
     return set(shard_ids) - older

@@ -236,7 +236,7 @@ class Stop(Struct, frozen=True):
     """Drain: start nothing new, let what runs finish, save a last checkpoint, then Stopped."""
 
 
-class LeaseLost(Struct, frozen=True):
+class LeaseTaken(Struct, frozen=True):
     """Another worker has the shard: save nothing more, then Stopped when nothing is in flight."""
 
 
@@ -268,6 +268,6 @@ class Released(Struct, frozen=True):
 
 
 Completion: TypeAlias = (
-    Start | Stop | LeaseLost | Pause | Resume | Redriven | Released
+    Start | Stop | LeaseTaken | Pause | Resume | Redriven | Released
     | ReadDone | ReadFailed | InvokeDone | ParkDone | ParkFailed | CheckpointDone | CheckpointFailed | Woken
 )  # fmt: skip

@@ -149,7 +149,7 @@ taken: it bounds what a batch costs.
 """
 
 
-class Pending:
+class PendingRecords:
     """Records that are in no batch, in reading order. Shape: `shares` says that several batches run at once,
     and keys are counted.
     """

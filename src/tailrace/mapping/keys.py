@@ -21,7 +21,7 @@ from tailrace.mapping.batch import (
     well_formed,
 )
 from tailrace.mapping.commands import GivenUp, Invoke
-from tailrace.mapping.held import HeldKeys, Pending
+from tailrace.mapping.held import HeldKeys, PendingRecords
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome
 from tailrace.mapping.pace import Breaker, Pace
 from tailrace.mapping.parking import Parking
@@ -57,7 +57,7 @@ class KeyFlow:
         self._unparked: list[GivenUp] = []
         self._numbers = Numbers()
         self._window = BatchingWindow(settings)
-        self._pending = Pending(shares=settings.concurrency > 1)
+        self._pending = PendingRecords(shares=settings.concurrency > 1)
         self._held = HeldKeys(settings.max_per_key)
         self._aside: list[tuple[int, int, Work]] = []
         self._continuing: deque[Stack] = deque()

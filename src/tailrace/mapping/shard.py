@@ -24,7 +24,7 @@ from tailrace.mapping.commands import (
     Command,
     Completion,
     InvokeDone,
-    LeaseLost,
+    LeaseTaken,
     ParkDone,
     ParkFailed,
     Pause,
@@ -290,7 +290,7 @@ class ShardMachine:
                 self._start(completion, now)
             case Stop():
                 self._stop()
-            case LeaseLost():
+            case LeaseTaken():
                 self._phase = "lost"
             case Pause():
                 self._paused = True

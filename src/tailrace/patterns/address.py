@@ -19,7 +19,7 @@ MASK: Final = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 BYTE: Final = 256
 
 
-class Network(Struct, frozen=True):
+class CidrBlock(Struct, frozen=True):
     """All addresses of one family whose first bits are these. Shape: `size` 4 or 16 bytes."""
 
     size: int
@@ -64,7 +64,7 @@ def _version_4(text: str) -> tuple[int, int] | None:
     return 4, number * room + last
 
 
-def network(text: str) -> Network:
+def network(text: str) -> CidrBlock:
     """The network behind `address/bits`. Raises: PatternError in the engine's words."""
     slashed = text.rstrip("/").split("/") if text.strip("/") else []
     if len(slashed) != 2:
@@ -82,4 +82,4 @@ def network(text: str) -> Network:
     if bits >= 8 * size:
         raise PatternError(f"IPv{4 if size == 4 else 6} mask bits must be < {8 * size}")
     shift = 8 * size - bits
-    return Network(size, number >> shift, shift)
+    return CidrBlock(size, number >> shift, shift)

@@ -136,14 +136,14 @@ def _matches_exactly(fields: Sequence[Field], event: dict[str, Any]) -> bool:
     reached: list[Membership] = [{}]
     for number, field in enumerate(fields):
         later = {array for found in leaves[number + 1 :] for _, within in found for array in within}
-        choices = Choices(field, leaves[number])
+        choices = FieldLeaves(field, leaves[number])
         chosen = [each for membership in reached for each in choices.after(membership)]
         kept = ({array: index for array, index in each.items() if array in later} for each in chosen)
         reached = list({frozenset(each.items()): each for each in kept}.values())
     return bool(reached)
 
 
-class Choices:
+class FieldLeaves:
     """The leaves of one field, looked up by the elements that they lie in: an item may hold thousands."""
 
     __slots__ = ("_field", "_indexes", "_shapes")

@@ -9,18 +9,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, assert_never
 
 from tailrace.patterns.nodes import (
+    Affix,
     Alternative,
     AnyCase,
     AnythingBut,
     AnythingButLike,
-    Bound,
     Cidr,
     Exact,
     Exists,
     Numeric,
+    RangeEnd,
     Rule,
     Rules,
-    Text,
     Wildcard,
 )  # fmt: skip
 from tailrace.patterns.number import Number
@@ -69,7 +69,7 @@ def _alternative(alternative: Alternative) -> Any:
     match alternative:
         case Exact(value):
             return value
-        case Text(kind, text, any_case):
+        case Affix(kind, text, any_case):
             return {kind: {ANY_CASE: text} if any_case else text}
         case AnyCase(text):
             return {ANY_CASE: text}
@@ -101,5 +101,5 @@ def _numeric(numeric: Numeric) -> list[Any]:
     return [*_bound(">", numeric.bottom), *_bound("<", numeric.top)]
 
 
-def _bound(operator: str, bound: Bound | None) -> list[Any]:
+def _bound(operator: str, bound: RangeEnd | None) -> list[Any]:
     return [] if bound is None else [operator if bound.is_open else f"{operator}=", bound.number]

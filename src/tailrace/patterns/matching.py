@@ -15,16 +15,16 @@ from typing import Any, Final, TypeAlias, assert_never
 from tailrace.errors import InternalError
 from tailrace.patterns.address import network
 from tailrace.patterns.nodes import (
+    Affix,
     Alternative,
     AnyCase,
     AnythingBut,
     AnythingButLike,
-    Bound,
     Cidr,
     Exact,
     Exists,
     Numeric,
-    Text,
+    RangeEnd,
     Wildcard,
 )  # fmt: skip
 from tailrace.patterns.number import Number, comparable
@@ -64,7 +64,7 @@ def _test(alternative: Alternative) -> Test | None:
     match alternative:
         case Exact(value):
             return _number(value) if isinstance(value, Number) else lambda leaf: is_(leaf, value)
-        case Text() | AnyCase() | Wildcard():
+        case Affix() | AnyCase() | Wildcard():
             return _like(alternative)
         case AnythingBut(values):
             return _but(values)
@@ -92,7 +92,7 @@ def _number(number: Number) -> Test:
     return lambda leaf: comparable(leaf) == wanted
 
 
-def _numeric(bottom: Bound | None, top: Bound | None) -> Test:
+def _numeric(bottom: RangeEnd | None, top: RangeEnd | None) -> Test:
     low, high = _end(bottom, -inf), _end(top, inf)
     is_above = gt if bottom and bottom.is_open else ge
     is_below = lt if top and top.is_open else le
@@ -104,7 +104,7 @@ def _numeric(bottom: Bound | None, top: Bound | None) -> Test:
     return test
 
 
-def _end(bound: Bound | None, otherwise: float) -> float:
+def _end(bound: RangeEnd | None, otherwise: float) -> float:
     found = None if bound is None else bound.number.comparable
     return otherwise if found is None else found
 
@@ -120,14 +120,14 @@ def _but(values: tuple[str, ...] | tuple[Number, ...]) -> Test:
 # ---- texts -------------------------------------------------------------------------------------------------
 
 
-def _like(alternative: Text | AnyCase | Wildcard) -> Test:
+def _like(alternative: Affix | AnyCase | Wildcard) -> Test:
     match alternative:
-        case Text("prefix", text, any_case):
+        case Affix("prefix", text, any_case):
             cut = text[:-1] if text.endswith(QUOTE) else None
             if not any_case:
                 return _starts(text, cut)
             return _expression(_any_case(text) + ".*", *([] if cut is None else [_any_case(cut)]))
-        case Text("suffix", text, any_case):
+        case Affix("suffix", text, any_case):
             cut = text[1:] if text.startswith(QUOTE) else None
             if not any_case:
                 return _ends(text, cut)

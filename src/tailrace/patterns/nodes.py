@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from tailrace.patterns.number import Number
 
-Affix: TypeAlias = Literal["prefix", "suffix"]
+AffixEnd: TypeAlias = Literal["prefix", "suffix"]
 Negated: TypeAlias = Literal["prefix", "suffix", "equals-ignore-case", "wildcard"]
 
 
@@ -22,10 +22,10 @@ class Exact(Struct, frozen=True):
     value: str | Number | bool | None
 
 
-class Text(Struct, frozen=True):
+class Affix(Struct, frozen=True):
     """A string that begins or ends so, in any case or not."""
 
-    kind: Affix
+    kind: AffixEnd
     text: str
     any_case: bool = False
 
@@ -53,11 +53,11 @@ class AnythingBut(Struct, frozen=True):
 class AnythingButLike(Struct, frozen=True):
     """Anything that is there and is like none of these."""
 
-    like: tuple["Text | AnyCase | Wildcard", ...]
+    like: tuple["Affix | AnyCase | Wildcard", ...]
     kind: Negated
 
 
-class Bound(Struct, frozen=True):
+class RangeEnd(Struct, frozen=True):
     """One end of a range of numbers."""
 
     number: Number
@@ -67,8 +67,8 @@ class Bound(Struct, frozen=True):
 class Numeric(Struct, frozen=True):
     """A number between two ends; None: no end on that side. Both the same and closed: equal to it."""
 
-    bottom: Bound | None
-    top: Bound | None
+    bottom: RangeEnd | None
+    top: RangeEnd | None
 
     @property
     def is_equality(self) -> bool:
@@ -89,7 +89,7 @@ class Exists(Struct, frozen=True):
 
 
 Alternative: TypeAlias = (
-    Exact | Text | AnyCase | Wildcard | AnythingBut | AnythingButLike | Numeric | Cidr | Exists
+    Exact | Affix | AnyCase | Wildcard | AnythingBut | AnythingButLike | Numeric | Cidr | Exists
 )
 Rule: TypeAlias = Mapping[str, tuple[Alternative, ...]]
 Rules: TypeAlias = tuple[Rule, ...]

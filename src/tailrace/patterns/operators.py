@@ -12,16 +12,16 @@ from tailrace.errors import PatternError
 from tailrace.patterns.address import network
 from tailrace.patterns.document import Members
 from tailrace.patterns.nodes import (
+    Affix,
     Alternative,
     AnyCase,
     AnythingBut,
     AnythingButLike,
-    Bound,
     Cidr,
     Exact,
     Exists,
     Numeric,
-    Text,
+    RangeEnd,
     Wildcard,
 )  # fmt: skip
 from tailrace.patterns.number import Number
@@ -73,13 +73,13 @@ def _exactly(value: object) -> Alternative:
 
 def _affix(kind: Literal["prefix", "suffix"], value: object) -> Alternative:
     if not isinstance(value, Members):
-        return Text(kind, _string(kind, value))
+        return Affix(kind, _string(kind, value))
     if not value:
         refuse(f"{kind.capitalize()} expression name not found")
     name, text = value[0]
     if name != ANY_CASE:
         refuse(f"Unsupported {kind} pattern: {name}")
-    found = Text(kind, _string(ANY_CASE, text), any_case=True)
+    found = Affix(kind, _string(ANY_CASE, text), any_case=True)
     if len(value) > 1:
         refuse(ONE_KEY)
     return found
@@ -150,7 +150,7 @@ def _anything_but_like(members: Members) -> AnythingButLike:
     name, value = members[0]
     match name:
         case "prefix" | "suffix":
-            found = AnythingButLike(tuple(Text(name, text) for text in _affixes(value)), name)
+            found = AnythingButLike(tuple(Affix(name, text) for text in _affixes(value)), name)
         case "equals-ignore-case":
             found = AnythingButLike(tuple(map(AnyCase, _texts(value, NO_TEXT))), name)
         case "wildcard":
@@ -217,7 +217,7 @@ def _numeric(value: object) -> Numeric:
         refuse(f"Invalid member in numeric match: {_words(value, 0)}")
     if operator not in ("=", "<", "<=", ">", ">="):
         refuse(f"Unrecognized numeric range operator: {operator}")
-    first = Bound(_number(value, 1, operator), is_open=operator in ("<", ">"))
+    first = RangeEnd(_number(value, 1, operator), is_open=operator in ("<", ">"))
     if len(value) == 2:
         above, below = operator in (">", ">=", "="), operator in ("<", "<=", "=")
         return Numeric(first if above else None, first if below else None)
@@ -226,13 +226,13 @@ def _numeric(value: object) -> Numeric:
     return _range(value, first)
 
 
-def _range(value: list[Any], bottom: Bound) -> Numeric:
+def _range(value: list[Any], bottom: RangeEnd) -> Numeric:
     operator = value[2]
     if not isinstance(operator, str):
         refuse(f"Bad value in numeric range: {_words(value, 2)}")
     if operator not in ("<", "<="):
         refuse(f"Bad numeric range operator: {operator}")
-    top = Bound(_number(value, 3, operator), is_open=operator == "<")
+    top = RangeEnd(_number(value, 3, operator), is_open=operator == "<")
     if len(value) > 4:
         refuse("Too many terms in numeric range expression")
     low, high = bottom.number.comparable, top.number.comparable

@@ -23,7 +23,7 @@ from tailrace.rows.kinds import MARK
 from tailrace.streams.version import FIRST_GENERATION
 
 
-class Beside(Struct, frozen=True):
+class VersionedRows(Struct, frozen=True):
     """A place with rows of a table's changes. Shape: `name` says to people what it is; it is ready within
     `opened`.
     """
@@ -57,16 +57,16 @@ class Beside(Struct, frozen=True):
         return numbers.with_kept(sources, self.name)
 
 
-Besides = Callable[[str], Sequence[Beside]]
+Besides = Callable[[str], Sequence[VersionedRows]]
 """The places with rows of a table's changes, by the table's name."""
 
 
-def nowhere(_: str) -> Sequence[Beside]:
+def nowhere(_: str) -> Sequence[VersionedRows]:
     """No rows beside which anything is kept."""
     return ()
 
 
-async def adopt(numbers: Generations, places: Sequence[Beside]) -> Generations:
+async def adopt(numbers: Generations, places: Sequence[VersionedRows]) -> Generations:
     """Numbers that begin anew, with everything that is kept beside rows. Raises: what a place raises that
     cannot be asked.
     """
@@ -116,7 +116,7 @@ class SourcesOfMarks:
 class Agreeing:
     """A sink that writes no row before the number of its source is kept beside the rows."""
 
-    def __init__(self, sink: Sink, beside: Beside, state: StateStore, app: str, table: str) -> None:
+    def __init__(self, sink: Sink, beside: VersionedRows, state: StateStore, app: str, table: str) -> None:
         self._sink = sink
         self._beside = beside
         self._state = state

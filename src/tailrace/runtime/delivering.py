@@ -48,7 +48,7 @@ from tailrace.mapping.commands import (
     ReadFailed,
     SaveCheckpoint,
 )
-from tailrace.mapping.commands import LeaseLost as LeaseLostInput
+from tailrace.mapping.commands import LeaseTaken as LeaseLostInput
 from tailrace.mapping.outcomes import Failure, FailureKind, Outcome
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState

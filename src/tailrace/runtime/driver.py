@@ -30,7 +30,7 @@ from tailrace.mapping.commands import (
     Wake,
     Woken,
 )
-from tailrace.mapping.commands import LeaseLost as LeaseLostInput
+from tailrace.mapping.commands import LeaseTaken as LeaseLostInput
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Outcome, RecordBatch, Shard, Sink, StateStore, StreamRef, Written
 from tailrace.runtime.attempting import attempt
@@ -41,13 +41,13 @@ from tailrace.runtime.parts import Parts
 from tailrace.runtime.reading import SharedReads
 from tailrace.runtime.steps import (
     AskTime,
-    Beside,
     Call,
+    Concurrently,
     Get,
-    Horizon,
     Peek,
-    Query,
+    QueryRows,
     ReadShard,
+    ReadTrimHorizon,
     Sleep,
     Steps,
     StreamOf,
@@ -305,11 +305,11 @@ class Performer:
                 return None
             case Get(key):
                 return await self._state.get(key)
-            case Query(prefix, after, limit):
+            case QueryRows(prefix, after, limit):
                 return await self._state.query(prefix, after=after, limit=limit)
             case AskTime():
                 return self._clock.now()
-            case Horizon(shard) if self._horizon is not None:
+            case ReadTrimHorizon(shard) if self._horizon is not None:
                 return await self._horizon(shard)
             case Peek() if self._peek is not None:
                 return await self._peek(call)
@@ -318,13 +318,13 @@ class Performer:
             case Sleep(until_ms):
                 await asyncio.sleep(0)
                 return await self._clock.sleep_until(until_ms)
-            case Beside(steps, beside):
+            case Concurrently(steps, beside):
                 doing = asyncio.ensure_future(self.perform(beside))
                 try:
                     return await self.perform(steps)
                 finally:
                     doing.cancel()
-            case WriteBatch() | ReadShard() | Peek() | Horizon() | StreamOf():
+            case WriteBatch() | ReadShard() | Peek() | ReadTrimHorizon() | StreamOf():
                 raise InternalError(f"nothing is there for {call}")
             case _:
                 assert_never(call)

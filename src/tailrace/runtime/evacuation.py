@@ -30,7 +30,7 @@ from tailrace.rows.kinds import EVACUATION, words_of
 from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.kept import SavedChanges
-from tailrace.runtime.steps import AskTime, Get, Peek, Query, Steps, Transact
+from tailrace.runtime.steps import AskTime, Get, Peek, QueryRows, Steps, Transact
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord, ReadDone
 from tailrace.streams.shards import in_order
@@ -87,7 +87,7 @@ class Evacuator:
         newer than these. Raises: StoreError.
         """
         before = {names: kept.evacuation for names, kept in self._kept.items()}
-        rows: list[StateRow] = yield Query(EVACUATION.prefix(self._app))
+        rows: list[StateRow] = yield QueryRows(EVACUATION.prefix(self._app))
         there: dict[Names, Evacuation] = {}
         for row in rows:
             mapping_id = words_of(row.key)[2]
@@ -214,7 +214,7 @@ class Evacuator:
         watermark, _, is_finished = _read(row)
         last = saved.key_after(watermark)
         while True:
-            rows: list[StateRow] = yield Query(saved.prefix, limit=PAGE)
+            rows: list[StateRow] = yield QueryRows(saved.prefix, limit=PAGE)
             spare = [row.key for row in rows if row.key <= last]
             if spare:
                 yield Transact(tuple(Write(key, None) for key in spare))

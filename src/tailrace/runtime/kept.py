@@ -12,10 +12,10 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from tailrace.deadletters.core.evacuated import Evacuation, Lost, read_evacuated, read_evacuation
+from tailrace.deadletters.core.evacuated import Evacuation, LostChanges, read_evacuated, read_evacuation
 from tailrace.rows.kinds import EVACUATION
 from tailrace.rows.writes import StateRow
-from tailrace.runtime.steps import Get, Query, Steps
+from tailrace.runtime.steps import Get, QueryRows, Steps
 from tailrace.streams.record import ChangeRecord, ReadDone
 
 Words: TypeAlias = tuple[str, str, str, str]
@@ -63,14 +63,14 @@ class SavedChanges:
         if after >= saved.through:
             return ReadDone([], after, closed=saved.closed)
         lost = next((each for each in saved.lost if each.last > after), None)
-        rows: list[StateRow] = yield Query(saved.prefix, saved.key_after(after), limit)
+        rows: list[StateRow] = yield QueryRows(saved.prefix, saved.key_after(after), limit)
         records = _known(saved, rows)
         if lost is None:
             return _page(saved, records, limit)
         before = [record for record in records if record.sequence < lost.first]
         if before:
             return ReadDone(before, before[-1].sequence)
-        rows = yield Query(saved.prefix, saved.key_after(lost.last), limit)
+        rows = yield QueryRows(saved.prefix, saved.key_after(lost.last), limit)
         return _behind(saved, lost, _known(saved, rows), limit)
 
 
@@ -102,7 +102,7 @@ def _page(saved: Evacuation, records: Sequence[ChangeRecord], limit: int) -> Rea
     )
 
 
-def _behind(saved: Evacuation, lost: Lost, records: Sequence[ChangeRecord], limit: int) -> ReadDone:
+def _behind(saved: Evacuation, lost: LostChanges, records: Sequence[ChangeRecord], limit: int) -> ReadDone:
     """What comes after a gap, up to the next one: a read tells one gap, before its first record."""
     following = next((each for each in saved.lost if each.first > lost.last), None)
     if following is not None:

@@ -36,7 +36,7 @@ from tailrace.leases.checkpoint import (
     read_checkpoint,
 )
 from tailrace.leases.lease import Lease, take
-from tailrace.leases.lineage import Known, Line, Named, latest, line_of, named_ancestors
+from tailrace.leases.lineage import KnownShards, Line, NamedAncestors, latest, line_of, named_ancestors
 from tailrace.mapping.commands import Checkpoint, ParkedHead, Start
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
@@ -46,7 +46,7 @@ from tailrace.rows.writes import Absent, StateRow, Write
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.kept import horizon, saved_of
 from tailrace.runtime.pausing import ended_suspensions
-from tailrace.runtime.steps import AskTime, Get, Horizon, Query, Steps, Transact
+from tailrace.runtime.steps import AskTime, Get, QueryRows, ReadTrimHorizon, Steps, Transact
 
 
 def whoever_has_it(fields: Mapping[str, Any]) -> bool:
@@ -115,7 +115,7 @@ def stamp(place: MappingShard, epoch: int) -> Steps[CheckpointRow | None]:
 def enter(
     place: MappingShard,
     shard: Shard,
-    known: Known,
+    known: KnownShards,
     epoch: int,
     retention_ms: int,
     stamped: CheckpointRow | None = None,
@@ -164,7 +164,7 @@ def load_start(
         if shard.may_have(head.partition)
         and (begun.named is None or begun.named.concerns(shard, head.stream, head.shard_id))
     ]
-    watched: list[StateRow] = yield Query(passed_prefix(place.app, place.mapping_id))
+    watched: list[StateRow] = yield QueryRows(passed_prefix(place.app, place.mapping_id))
     checkpoint = checkpoint_of(begun)
     is_outdated = outdated_reason(begun, code_version) is not None
     if is_outdated or (yield from _is_resumed(place, checkpoint.suspended)):
@@ -207,18 +207,18 @@ def outdated_reason(row: CheckpointRow, code_version: str) -> Reason | None:
 
 
 def _heads(place: MappingShard) -> Steps[list[Head]]:
-    rows: list[StateRow] = yield Query(head_prefix(place.app, place.mapping_id))
+    rows: list[StateRow] = yield QueryRows(head_prefix(place.app, place.mapping_id))
     return [read_head(place.app, place.mapping_id, row.fields) for row in rows]
 
 
 # ---- what came before --------------------------------------------------------------------------------------
 
 
-def line_before(place: MappingShard, shard: Shard, known: Known) -> Steps[Line]:
+def line_before(place: MappingShard, shard: Shard, known: KnownShards) -> Steps[Line]:
     """What came before a shard, from what is listed and saved and, where that ends, from the mapping's rows.
     Raises: StoreError.
     """
-    rows: dict[str, Named | None] = {}
+    rows: dict[str, NamedAncestors | None] = {}
     waiting = list(shard.parents)
     while waiting:
         parent = waiting.pop()
@@ -230,15 +230,15 @@ def line_before(place: MappingShard, shard: Shard, known: Known) -> Steps[Line]:
     return line_of(shard, known, rows)
 
 
-def _named(place: MappingShard, shard: Shard, known: Known) -> Steps[Named]:
+def _named(place: MappingShard, shard: Shard, known: KnownShards) -> Steps[NamedAncestors]:
     """The shards that a shard continues: its parents, and those of its ancestors in which keys are parked."""
     line = yield from line_before(place, shard, known)
     heads = yield from _heads(place)
     parked_in = [head.shard_id for head in heads if head.stream == shard.stream]
-    return Named(shard.parents, named_ancestors(line, known, parked_in))
+    return NamedAncestors(shard.parents, named_ancestors(line, known, parked_in))
 
 
-def _beginning(place: MappingShard, shard: Shard, known: Known, retention_ms: int) -> Steps[Checkpoint]:
+def _beginning(place: MappingShard, shard: Shard, known: KnownShards, retention_ms: int) -> Steps[Checkpoint]:
     """Where a mapping begins in a shard that it never was in.
 
     Guarantee: a mapping that is new begins with the oldest record there is; one that has followed the shard's
@@ -248,7 +248,7 @@ def _beginning(place: MappingShard, shard: Shard, known: Known, retention_ms: in
     begun = yield from _begun_before(place, shard, known)
     if begun is not None and begun.watermark:
         return begun
-    forgotten: int = yield Horizon(shard)
+    forgotten: int = yield ReadTrimHorizon(shard)
     gone = horizon(
         forgotten, (yield from saved_of(place.words))
     )  # asked for in this order: what is forgotten was saved before
@@ -258,12 +258,12 @@ def _beginning(place: MappingShard, shard: Shard, known: Known, retention_ms: in
     )
 
 
-def _begun_before(place: MappingShard, shard: Shard, known: Known) -> Steps[Checkpoint | None]:
+def _begun_before(place: MappingShard, shard: Shard, known: KnownShards) -> Steps[Checkpoint | None]:
     """What a mapping insists on that has followed what a shard continues; None: it never was in any of it."""
     whole = Checkpoint(shard.first - 1, created_ms=shard.created_ms)
     if (yield from _has_followed(place, shard.parents)):
         return whole
-    rows: list[StateRow] = yield Query(CHECKPOINT.prefix(place.app, place.mapping_id))
+    rows: list[StateRow] = yield QueryRows(CHECKPOINT.prefix(place.app, place.mapping_id))
     if not rows:
         return None
     if shard.before is not None:
@@ -274,7 +274,7 @@ def _begun_before(place: MappingShard, shard: Shard, known: Known) -> Steps[Chec
     return whole if reached is None or reached.watermark >= whole.watermark else reached
 
 
-def _lost_streams(place: MappingShard, shard: Shard, known: Known) -> Steps[list[Write]]:
+def _lost_streams(place: MappingShard, shard: Shard, known: KnownShards) -> Steps[list[Write]]:
     """Gaps, as a stream begins, of shards of earlier streams that went before the mapping was done with them.
 
     Where all streams have one order of numbers, the shard itself tells that gap; elsewhere nothing says how
@@ -282,7 +282,7 @@ def _lost_streams(place: MappingShard, shard: Shard, known: Known) -> Steps[list
     """
     if shard.parents or shard.before is not None:
         return []
-    rows: list[StateRow] = yield Query(CHECKPOINT.prefix(place.app, place.mapping_id))
+    rows: list[StateRow] = yield QueryRows(CHECKPOINT.prefix(place.app, place.mapping_id))
     writes: list[Write] = []
     for row in rows:
         _, _, _, label, shard_id = words_of(row.key)
@@ -318,7 +318,9 @@ def _reached_by_number(rows: Sequence[StateRow], shard: Shard) -> Checkpoint | N
     return max(before, key=lambda mark: mark.watermark, default=None)
 
 
-def _reached_by_line(rows: Sequence[StateRow], shard: Shard, line: Line, known: Known) -> Checkpoint | None:
+def _reached_by_line(
+    rows: Sequence[StateRow], shard: Shard, line: Line, known: KnownShards
+) -> Checkpoint | None:
     """How far it has come in what went before a shard in its stream, where nothing but lineage says what that
     is; None: nowhere.
 

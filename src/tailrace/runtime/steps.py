@@ -36,7 +36,7 @@ class Get(Struct, frozen=True):
     key: str
 
 
-class Query(Struct, frozen=True):
+class QueryRows(Struct, frozen=True):
     """Answer: the StateRows whose keys begin with the prefix and come after `after`, in key order; at most
     `limit` of them.
     """
@@ -77,7 +77,7 @@ class Peek(Struct, frozen=True):
     patience_ms: int
 
 
-class Horizon(Struct, frozen=True):
+class ReadTrimHorizon(Struct, frozen=True):
     """Answer: the last record of a shard that is gone, 0 for none. It never waits for a record."""
 
     shard: Shard
@@ -107,7 +107,7 @@ class Sleep(Struct, frozen=True):
     until_ms: int
 
 
-class Beside(Struct, frozen=True):
+class Concurrently(Struct, frozen=True):
     """Answer: what `steps` return; until then `beside` are carried out as well, and then left where they
     are.
     """
@@ -117,7 +117,17 @@ class Beside(Struct, frozen=True):
 
 
 Call: TypeAlias = (
-    Get | Query | Transact | ReadShard | Peek | Horizon | WriteBatch | StreamOf | AskTime | Sleep | Beside
+    Get
+    | QueryRows
+    | Transact
+    | ReadShard
+    | Peek
+    | ReadTrimHorizon
+    | WriteBatch
+    | StreamOf
+    | AskTime
+    | Sleep
+    | Concurrently
 )
 Steps: TypeAlias = Generator[Call, Any, T]
 """A generator that yields calls, is sent their answers, and returns a T."""

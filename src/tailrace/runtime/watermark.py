@@ -33,7 +33,7 @@ class MappingName(Struct, frozen=True):
     table: str
 
 
-class Position(Struct, frozen=True):
+class HandlerPosition(Struct, frozen=True):
     """Where a handler stands in one shard of the stream of that label. `oldest` is its first change that is
     not settled, None at the end.
     """
@@ -67,7 +67,7 @@ async def followed(state: StateStore, log: LogReader, mapping: MappingName) -> l
 
 async def positions(
     state: StateStore, log: LogReader, mappings: Iterable[MappingName]
-) -> AsyncIterator[Position]:
+) -> AsyncIterator[HandlerPosition]:
     """Where each handler stands in each shard of its table's streams: those that are off can still be read
     for a day.
     """
@@ -95,12 +95,12 @@ async def position(
     label: str,
     shard: Shard,
     saved: Evacuation | None,
-) -> Position:
+) -> HandlerPosition:
     """Where one handler stands in one shard, of which that much was saved from the trim."""
     row = await state.get(checkpoint_key(mapping.app, mapping.handler, label, shard.shard_id))
     watermark, ranges, finished = read_checkpoint(None if row is None else row.fields)
     oldest = None if finished else await oldest_unsettled(state, log, shard, watermark, ranges, saved)
-    return Position(mapping, shard, watermark, ranges, finished, oldest, label)
+    return HandlerPosition(mapping, shard, watermark, ranges, finished, oldest, label)
 
 
 async def oldest_of(state: StateStore, log: LogReader, mapping: MappingName) -> int | None:

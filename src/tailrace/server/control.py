@@ -28,11 +28,11 @@ from tailrace.views.live import Live
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
-    from tailrace.deadletters.core.requests import Progress, Request
+    from tailrace.deadletters.core.requests import Progress, RedriveRequest
     from tailrace.engine.engine import Engine
     from tailrace.ports import Clock, StateStore
     from tailrace.projections.run.projector import Projector
-    from tailrace.views.reading import Reading
+    from tailrace.views.reading import ViewSources
 
 VERSION: Final = 1
 LINE_LIMIT: Final = 65_536
@@ -43,7 +43,7 @@ _log = logging.getLogger("tailrace.control")
 Arguments: TypeAlias = Mapping[str, Any]
 
 
-class Running(Live, Protocol):
+class ControlledWorker(Live, Protocol):
     """Whatever can say how its handlers fare, and is told what they are to do: the worker."""
 
     app: "App"
@@ -55,7 +55,7 @@ class Running(Live, Protocol):
     async def begun(self) -> None:
         """Return when requests are taken."""
 
-    def redrive(self, request: "Request", progress: "Progress") -> "asyncio.Task[None]":
+    def redrive(self, request: "RedriveRequest", progress: "Progress") -> "asyncio.Task[None]":
         """Carry out a redrive."""
 
 
@@ -66,13 +66,13 @@ class Subject(Struct):
 
     engine: "Engine"
     clock: "Clock"
-    worker: Running | None = None
+    worker: ControlledWorker | None = None
     stop: Callable[[], None] | None = None
     flushed: Callable[[], Awaitable[None]] | None = None
     is_offline: bool = False
     about: Mapping[str, object] = field(default_factory=dict)
 
-    def runs(self, worker: Running | None) -> None:
+    def runs(self, worker: ControlledWorker | None) -> None:
         """From now on this is what runs; None: nothing does."""
         self.worker = worker
 
@@ -82,14 +82,14 @@ class Subject(Struct):
         return EngineStateStore(self.engine, self.settle)
 
     @property
-    def reading(self) -> "Reading":
+    def reading(self) -> "ViewSources":
         """What views are given."""
         # Imported when somebody first asks: the start is measured, and many servers are never asked.
         from tailrace.sources.embedded_log import EmbeddedLog
-        from tailrace.views.reading import Reading
+        from tailrace.views.reading import ViewSources
 
         log, retention_ms = EmbeddedLog(self.engine), self.engine.settings.retention_ms
-        return Reading(self.state, log, self.clock, self.worker, retention_ms)
+        return ViewSources(self.state, log, self.clock, self.worker, retention_ms)
 
     async def settle(self) -> None:
         """Return when everything that was written is durable. Raises: StoreError."""

@@ -18,7 +18,7 @@ from tailrace.deadletters.core.redrive import (
     interval_ms,
     read_choice,
 )
-from tailrace.deadletters.core.requests import Progress, Request
+from tailrace.deadletters.core.requests import Progress, RedriveRequest
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.deadletters.views.letters import (
     behind,
@@ -192,7 +192,7 @@ async def _carry_out(subject: Subject, arguments: Arguments, *, drop: bool) -> A
     mapping, choice = await named(subject, arguments), choice_of(arguments)
     rate = arguments.get("rate")
     interval_ms(rate)
-    request = Request(
+    request = RedriveRequest(
         f"{subject.clock.now().wall_ms}-{await subject.state.count(AUDIT.prefix())}",
         mapping.handler,
         choice,
@@ -229,7 +229,7 @@ async def _carry_out(subject: Subject, arguments: Arguments, *, drop: bool) -> A
         yield {**plan, **value}
 
 
-async def _watch(subject: Subject, request: Request) -> AsyncGenerator[dict[str, Any], None]:
+async def _watch(subject: Subject, request: RedriveRequest) -> AsyncGenerator[dict[str, Any], None]:
     assert subject.worker is not None
     progress = Progress()
     task = subject.worker.redrive(request, progress)

@@ -24,14 +24,14 @@ from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName, positions
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import named
-from tailrace.views.reading import Reading
+from tailrace.views.reading import ViewSources
 
 SLICE: Final = 500
 NAMED: Final = 20
 """So many letters that go are named; the others are counted."""
 
 
-class Pending(Struct, frozen=True):
+class UnhandledRows(Struct, frozen=True):
     """What of a mapping was never handled. Shape: `rows` by what they hold, in the plural. Units: since_ms
     since the epoch, None: no change waits.
     """
@@ -49,7 +49,7 @@ class Pending(Struct, frozen=True):
         return ", ".join([*counted, *(["changes in its streams"] if self.since_ms is not None else [])])
 
 
-async def pending(reading: Reading, mapping: MappingName) -> Pending:
+async def pending(reading: ViewSources, mapping: MappingName) -> UnhandledRows:
     """What would be lost with a mapping."""
     state = reading.state
     counts = Counter([place.kind.holds async for place, _ in rows_of(state, mapping.app, mapping.handler)])
@@ -59,7 +59,7 @@ async def pending(reading: Reading, mapping: MappingName) -> Pending:
         if place.oldest is not None
     ]
     del counts[""]
-    return Pending(dict(counts), min(waiting, default=None))
+    return UnhandledRows(dict(counts), min(waiting, default=None))
 
 
 async def check_owner(state: StateStore, mapping: MappingName) -> None:

@@ -57,7 +57,7 @@ class Beginning(Struct, frozen=True):
     changes: bool
 
 
-class Choices(Struct, frozen=True):
+class NodeOptions(Struct, frozen=True):
     """What a node runs. Shape: `runner` gives what runs a function of Lambda's API."""
 
     open_engine: Callable[[EngineOptions, PointReached], OpenEngine]
@@ -66,12 +66,12 @@ class Choices(Struct, frozen=True):
     runner: Callable[[], Any]
 
 
-class Node:
+class RunningNode:
     """Everything in one process: engine, HTTP server, control socket, housekeeping, and the app's worker."""
 
     def __init__(
         self,
-        choices: Choices,
+        choices: NodeOptions,
         options: EngineOptions,
         http: HttpSettings | None = None,
         app: "App | None" = None,

@@ -17,10 +17,10 @@ from tailrace.deadletters.views.letters import heads
 from tailrace.errors import TailraceError
 from tailrace.ports import ProjectionStore
 from tailrace.projections.core.builds import Build
-from tailrace.projections.core.rows import Group
+from tailrace.projections.core.rows import GroupState
 from tailrace.projections.run.projector import Projector
 from tailrace.projections.run.verifying import verify
-from tailrace.projections.views.projections import Projected, own_keys, projections, state_groups
+from tailrace.projections.views.projections import ProjectionView, own_keys, projections, state_groups
 from tailrace.runtime.pages import rows
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.mapping_verbs import remove
@@ -29,11 +29,11 @@ STATE = "state"
 """Where rows are kept that can be read without the app."""
 
 
-class Named(Struct, frozen=True):
+class DeclaredProjection(Struct, frozen=True):
     """One projection of one app: what its rows say, and the running app that declares it."""
 
     subject: Subject
-    rows: Projected
+    rows: ProjectionView
 
     @property
     def id(self) -> str:
@@ -82,7 +82,7 @@ class Named(Struct, frozen=True):
         projector, projection = self.declared()
         return projector.builds.store(projection, build.name)
 
-    async def groups(self, build: Build, keys: Sequence[str] | None) -> list[Group]:
+    async def groups(self, build: Build, keys: Sequence[str] | None) -> list[GroupState]:
         """The groups with items in them, in the order of their keys' texts. Raises: StoreError, Unavailable,
         TailraceError.
         """
@@ -95,12 +95,12 @@ class Named(Struct, frozen=True):
         return sorted((each for each in found if each.count), key=lambda each: each.key)
 
 
-async def every(subject: Subject) -> list[Named]:
+async def every(subject: Subject) -> list[DeclaredProjection]:
     """Every projection that this directory knows."""
-    return [Named(subject, rows) for rows in await projections(subject.state)]
+    return [DeclaredProjection(subject, rows) for rows in await projections(subject.state)]
 
 
-async def named(subject: Subject, arguments: Arguments) -> Named:
+async def named(subject: Subject, arguments: Arguments) -> DeclaredProjection:
     """The projection that is meant, by its id or as app/id. Raises: TailraceError with those that there
     are.
     """
@@ -119,7 +119,7 @@ async def named(subject: Subject, arguments: Arguments) -> Named:
     )
 
 
-async def build_value(named: Named, build: Build) -> dict[str, Any]:
+async def build_value(named: DeclaredProjection, build: Build) -> dict[str, Any]:
     """One build, for people and programs."""
     mapping, rows = f"{named.id}@v{build.version}", named.rows
     parked = await heads(named.subject.state, rows.app, mapping)

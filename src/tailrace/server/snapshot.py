@@ -18,7 +18,7 @@ from tailrace.server.tables import table_value, tables
 from tailrace.views.gaps import gap_age_ms, open_gaps
 from tailrace.views.live import live_status, sink_of, windows_of
 from tailrace.views.progress import begun, totals
-from tailrace.views.reading import Reading
+from tailrace.views.reading import ViewSources
 
 
 async def observed(
@@ -48,7 +48,7 @@ async def observed(
     )
 
 
-async def shard_progress(reading: Reading, mapping: MappingName) -> list[ShardProgress]:
+async def shard_progress(reading: ViewSources, mapping: MappingName) -> list[ShardProgress]:
     """How a handler that runs here stands in each shard."""
     live = live_status(reading.live, mapping)
     if not live:
@@ -69,7 +69,7 @@ async def shard_progress(reading: Reading, mapping: MappingName) -> list[ShardPr
     return found
 
 
-async def handler_totals(subject: Subject, reading: Reading, mapping: MappingName) -> HandlerTotals:
+async def handler_totals(subject: Subject, reading: ViewSources, mapping: MappingName) -> HandlerTotals:
     """What a handler has come to, running or not."""
     state = reading.state
     there = await kept(state, mapping.app, mapping.handler)

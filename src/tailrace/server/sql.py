@@ -24,7 +24,7 @@ LARGEST: Final = 1 << 53
 """Beyond it a number is text: many readers of JSON would round it."""
 
 
-class Asked(Protocol):
+class SqlQuery(Protocol):
     """One question to a sink."""
 
     def begin(self) -> list[str]:
@@ -44,7 +44,7 @@ class Queryable(Protocol):
     path: Any
     table: str
 
-    def question(self, sql: str) -> Asked:
+    def question(self, sql: str) -> SqlQuery:
         """One question, not begun."""
 
 

@@ -15,7 +15,7 @@ from tailrace.errors import ApiError, TailraceError
 from tailrace.ports import StreamRef
 from tailrace.server.control import Arguments, Subject, verb_of_values
 from tailrace.streams.envelopes import change_value
-from tailrace.streams.iterators import Start, read_token
+from tailrace.streams.iterators import IteratorStart, read_token
 from tailrace.streams.shards import Shard
 
 SLICE: Final = 100
@@ -38,7 +38,7 @@ class Follower:
         if stream is None:
             return
         for shard in self._engine.shards_of(stream.arn):
-            token = self._engine.get_shard_iterator(stream.arn, shard.shard_id, Start("LATEST"))
+            token = self._engine.get_shard_iterator(stream.arn, shard.shard_id, IteratorStart("LATEST"))
             latest = read_token(token, self._engine.clock.now()).after
             self._floor = max(self._floor, latest)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from tailrace.aws import client
 from tailrace.aws.errors import AwsError, sink_error
 from tailrace.aws.places import Access
-from tailrace.sinks.sending import KEEPER, Request, missing_extra
+from tailrace.sinks.sending import KEEPER, ServiceCall, missing_extra
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class AwsAccess(Access):
         Raises:  Throttled, Unavailable, Refused, SinkError with AWS's code and words.
         """
         if (keep := KEEPER.get()) is not None:
-            return keep(Request(service, operation, parameters))
+            return keep(ServiceCall(service, operation, parameters))
         try:
             return await client.call(self, service, operation, parameters)
         except ImportError as error:

@@ -16,7 +16,7 @@ import orjson
 
 from tailrace.app.projection import Projection
 from tailrace.errors import StateConflict
-from tailrace.projections.core.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
+from tailrace.projections.core.rows import AppliedItem, GroupState, ProjectedRow, RowChange, bucket_of
 from tailrace.runtime.threads import in_thread
 from tailrace.streams.version import NOTHING, row_version
 from tailrace.values.types import Item
@@ -68,7 +68,7 @@ class DuckDbProjectionStore:
         """The rows of one bucket."""
         return await self._do(lambda connection: self._items_where(connection, "bucket = ?", number))
 
-    async def groups(self, keys: Sequence[str] | None = None) -> list[Group]:
+    async def groups(self, keys: Sequence[str] | None = None) -> list[GroupState]:
         """The rows of groups."""
         if keys is None:
             return await self._do(lambda connection: self._groups_where(connection, "?", True))
@@ -146,20 +146,20 @@ class DuckDbProjectionStore:
             for key, version, sequence, group, image, at_ms in rows
         ]
 
-    def _groups_where(self, connection: "DuckDBPyConnection", where: str, value: Any) -> list[Group]:
+    def _groups_where(self, connection: "DuckDBPyConnection", where: str, value: Any) -> list[GroupState]:
         rows = connection.execute(
             f"SELECT key, version, count, state, at_ms FROM {self._groups} WHERE build = ? AND {where}",
             [self._name, value],
         ).fetchall()
         return [
-            Group(key, version, count, orjson.loads(state), at_ms)
+            GroupState(key, version, count, orjson.loads(state), at_ms)
             for key, version, count, state, at_ms in rows
         ]
 
     def _commit(self, connection: "DuckDBPyConnection", changes: Sequence[RowChange]) -> None:
         for table, kind, stamp in (
             (self._items, AppliedItem, "coalesce(version, sequence::VARCHAR)"),
-            (self._groups, Group, "version"),
+            (self._groups, GroupState, "version"),
         ):
             mine = [change for change in changes if isinstance(change.row, kind)]
             if not mine:

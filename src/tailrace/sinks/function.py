@@ -115,7 +115,7 @@ class Calls:
             self.failed(index, failure)
 
 
-class Prepared:
+class HandlerParts:
     """What the sinks of handlers have in common: the handler, what it needs, where its effects and values
     go.
     """
@@ -191,7 +191,7 @@ class Prepared:
         return self._effects.returned.has(record)
 
 
-class HandlerSink(Prepared):
+class HandlerSink(HandlerParts):
     """`@app.on`: the handler is called for one change at a time, in order.
 
     Guarantee: changes of one item one after the other, each with its transaction committed before the next
@@ -266,7 +266,7 @@ class HandlerSink(Prepared):
             IN_USERS_CODE.reset(begun)
 
 
-class BatchSink(Prepared):
+class BatchSink(HandlerParts):
     """`@app.batch`: the handler is called with the whole batch, so a failure is the whole batch's."""
 
     async def write(self, batch: RecordBatch) -> Outcome:

@@ -16,7 +16,7 @@ from tailrace.app.app import App, HandlerMapping
 from tailrace.errors import InternalError
 from tailrace.ports import Sink, StateStore, Versioned
 from tailrace.projections.run.builds import Builds
-from tailrace.runtime.agreeing import Agreeing, Beside, SourcesOfMarks
+from tailrace.runtime.agreeing import Agreeing, SourcesOfMarks, VersionedRows
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import OpenedSink, Openings
 from tailrace.runtime.attempts import Tally
@@ -34,7 +34,7 @@ from tailrace.sinks.windowed import WindowSink
 from tailrace.windows.run.changes import WindowChanges
 
 
-class Declared(Struct, frozen=True):
+class AppSinks(Struct, frozen=True):
     """What an app declares, with what this worker lays around it.
 
     Shape:   every sink is opened and closed through `openings`. By mapping: `destinations` of what is given
@@ -83,7 +83,7 @@ class SinkMaker(Struct, frozen=True):
 
     app: App
     parts: Parts
-    outputs: Declared
+    outputs: AppSinks
     needed: Dependencies
     runner_of: Callable[[HandlerMapping], Runner]
     builds: Builds
@@ -98,12 +98,12 @@ class SinkMaker(Struct, frozen=True):
             made = Agreeing(made, beside, self.state, self.app.name, mapping.table.name)
         return made
 
-    def besides(self, table: str) -> list[Beside]:
+    def besides(self, table: str) -> list[VersionedRows]:
         """Every place with rows of a table's changes."""
         mine = [mapping for mapping in self.app.mappings if mapping.table.name == table]
         return [beside for mapping in mine for beside in self._beside(mapping)]
 
-    def _beside(self, mapping: HandlerMapping) -> Iterator[Beside]:
+    def _beside(self, mapping: HandlerMapping) -> Iterator[VersionedRows]:
         """Where rows of a mapping are with their versions; nothing of what is in the state itself, which has
         the numbers.
         """
@@ -111,15 +111,15 @@ class SinkMaker(Struct, frozen=True):
             mapping.projection is not None
             and (place := self.places.versioned(mapping.projection)) is not None
         ):
-            yield Beside(f"the place of projection {mapping.projection.id!r}", place, nullcontext)
+            yield VersionedRows(f"the place of projection {mapping.projection.id!r}", place, nullcontext)
         if mapping.once and self.parts.state is not self.state:
             marks = SourcesOfMarks(
                 self.parts.state, self.app.name, mapping.table.name, mark_name(self.app, mapping)
             )
-            yield Beside(f"the table with the marks of {mapping.id!r}", marks, nullcontext)
+            yield VersionedRows(f"the table with the marks of {mapping.id!r}", marks, nullcontext)
         output = self.outputs.output(mapping)
         if isinstance(output, OpenedSink) and isinstance(output.sink, Versioned):
-            yield Beside(
+            yield VersionedRows(
                 f"the {type(output.sink).__name__} sink of {mapping.id!r}", output.sink, output.asked
             )
 

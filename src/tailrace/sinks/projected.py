@@ -25,7 +25,7 @@ from tailrace.ports import (
     RecordBatch,
     Written,
 )
-from tailrace.projections.core.folding import Step
+from tailrace.projections.core.folding import ItemChange
 from tailrace.projections.core.known import BuildGone
 from tailrace.projections.run.applying import CONTENDED_MS, Applied, Contended, apply_steps
 from tailrace.projections.run.builds import Builds
@@ -76,7 +76,7 @@ class ProjectionSink(AlwaysOpen):
         self._reached("invoke.done")
         return Failed(dict(sorted(failures.items()))) if failures else Written()
 
-    async def _applied(self, store: ProjectionStore, steps: Sequence[Step]) -> Applied:
+    async def _applied(self, store: ProjectionStore, steps: Sequence[ItemChange]) -> Applied:
         applied = await apply_steps(store, self._projection, steps)
         self._tally.suppressed += applied.ignored
         for _ in range(CONTENDED_ROUNDS if applied.is_contended else 0):
@@ -93,8 +93,8 @@ def _failure(error: BaseException) -> Failure:
     return failure_of(error)
 
 
-def step_of(record: ChangeRecord, now_ms: int) -> Step:
+def step_of(record: ChangeRecord, now_ms: int) -> ItemChange:
     """A change as the folding takes it: its old image is of no use. Raises: SettingsError."""
     if record.event_name != "REMOVE" and record.new is None:
         raise SettingsError("a projection needs the new image: the stream's view type has none")
-    return Step(record.key.hex(), record.version, image(record.new), now_ms)
+    return ItemChange(record.key.hex(), record.version, image(record.new), now_ms)

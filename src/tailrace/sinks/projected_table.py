@@ -25,7 +25,7 @@ from tailrace.errors import ApiError, StateConflict, StoreError
 from tailrace.expressions.keys import KeyCondition
 from tailrace.leases.generation import BEFORE, check_kept
 from tailrace.ports import ItemWrite, StateStore
-from tailrace.projections.core.rows import AppliedItem, Group, ProjectedRow, RowChange, bucket_of
+from tailrace.projections.core.rows import AppliedItem, GroupState, ProjectedRow, RowChange, bucket_of
 from tailrace.rows.kinds import PROJECTION_ITEM
 from tailrace.rows.writes import VERSION, readable
 from tailrace.streams.version import FIRST_GENERATION, NOTHING, row_version
@@ -42,7 +42,7 @@ SOURCES: Final = "tailrace_sources"
 REFUSED: Final = "TransactionCanceledException"
 
 
-class Rows(Protocol):
+class ConsistentRows(Protocol):
     """Where the rows of a table are read, consistently."""
 
     async def get(self, table: str, key: Item) -> Item | None:
@@ -125,7 +125,7 @@ class TableProjectionStore:
         projection: str,
         name: str,
         writes: StateStore,
-        rows: Rows,
+        rows: ConsistentRows,
     ) -> None:
         self._table = table
         self._projection = projection
@@ -143,7 +143,7 @@ class TableProjectionStore:
         found = await self._rows.query(self._table.name, self._table.pk, f"{self._name}#{number:02x}")
         return [_item(each) for each in found]
 
-    async def groups(self, keys: Sequence[str] | None = None) -> list[Group]:
+    async def groups(self, keys: Sequence[str] | None = None) -> list[GroupState]:
         """The rows of groups."""
         if keys is None:
             return [
@@ -195,7 +195,7 @@ class TableSources:
     served.
     """
 
-    def __init__(self, table: Table, projection: str, writes: StateStore, rows: Rows) -> None:
+    def __init__(self, table: Table, projection: str, writes: StateStore, rows: ConsistentRows) -> None:
         self._table = table
         self._projection = projection
         self._writes = writes
@@ -293,9 +293,9 @@ def _item(found: Item) -> AppliedItem:
     )
 
 
-def _group(found: Item) -> Group:
+def _group(found: Item) -> GroupState:
     row = _readable(found)
-    return Group(
+    return GroupState(
         row["group"]["S"],
         int(row["version"]["N"]),
         int(row["count"]["N"]),

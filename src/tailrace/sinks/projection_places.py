@@ -14,7 +14,13 @@ from tailrace.ports import ProjectionStore, StateStore, Versioned
 from tailrace.projections.core.known import is_there
 from tailrace.projections.core.rows import build_name
 from tailrace.projections.run.state_store import StateProjectionStore
-from tailrace.sinks.projected_table import EngineRows, RemoteRows, Rows, TableProjectionStore, TableSources
+from tailrace.sinks.projected_table import (
+    ConsistentRows,
+    EngineRows,
+    RemoteRows,
+    TableProjectionStore,
+    TableSources,
+)
 
 ROWS_AT_ONCE = 300
 """One batch of 100 changes, each with an item and two groups, is one transaction."""
@@ -52,6 +58,6 @@ class ProjectionPlaces(Struct, frozen=True):
                 return place
         return None
 
-    def _rows(self) -> Rows:
+    def _rows(self) -> ConsistentRows:
         remote = self.app.remote
         return EngineRows(self.engine) if remote is None else RemoteRows(remote[0])

@@ -14,7 +14,7 @@ from msgspec import Struct
 from tailrace.errors import Unavailable
 
 
-class Request(Struct, frozen=True):
+class ServiceCall(Struct, frozen=True):
     """One call. Shape: `service` and `operation` as boto3 names them ("sqs", "send_message_batch"), or
     "webhook" and "post".
     """
@@ -24,7 +24,7 @@ class Request(Struct, frozen=True):
     parameters: Mapping[str, Any]
 
 
-Keep: TypeAlias = Callable[[Request], Any]
+Keep: TypeAlias = Callable[[ServiceCall], Any]
 """Takes a request and answers for the service."""
 KEEPER: Final[ContextVar[Keep | None]] = ContextVar("tailrace_keeper", default=None)
 """Who keeps what the sinks of this context would send; None: it is sent."""

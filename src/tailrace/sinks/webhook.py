@@ -21,7 +21,7 @@ from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import SettingsError
 from tailrace.ports import Clock, Failure, FailureKind, Outcome, RecordBatch
 from tailrace.sinks.messages import Failures, Message, by_key, sendable
-from tailrace.sinks.sending import KEEPER, Keep, Request, missing_extra
+from tailrace.sinks.sending import KEEPER, Keep, ServiceCall, missing_extra
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -117,7 +117,7 @@ class Webhook(AlwaysOpen):
         failures = Failures()
         for message in sendable(batch, failures, LARGEST_BODY, "a webhook"):
             parameters = {"url": self.url, "headers": self.headers_of(message), "body": message.body}
-            keep(Request("webhook", "post", parameters))
+            keep(ServiceCall("webhook", "post", parameters))
         return failures.outcome
 
     async def _post(self, session: "ClientSession", message: Message) -> Failure | None:

@@ -40,7 +40,7 @@ from tailrace.telemetry import PointReached, pass_by
 from tailrace.windows.core.rows import WindowOwner
 from tailrace.windows.core.shapes import Span
 from tailrace.windows.run.changes import WindowChanges
-from tailrace.windows.run.windowing import Answer, Closing, Windows
+from tailrace.windows.run.windowing import Closing, WindowResult, Windows
 
 SEQUENCE_BITS: Final = 62
 REVISION_BITS: Final = 20
@@ -94,7 +94,7 @@ class WindowTeller:
         self._clock = clock
         self._outputs = Outputs(mapping.id, mapping.sink)
 
-    async def tell(self, closing: Closing) -> Answer:
+    async def tell(self, closing: Closing) -> WindowResult:
         """One attempt: the handler, then its sink."""
         record = record_of(self._mapping.id, closing)
         try:
@@ -106,12 +106,12 @@ class WindowTeller:
             if value is not None and digest != closing.before:
                 failure = await self._write(record, value)
                 if failure is not None:
-                    return Answer(failure=failure)
+                    return WindowResult(failure=failure)
         except RAISED as error:
             if is_ours(error):
                 raise
-            return Answer(failure=failure_of(error))
-        return Answer(digest)
+            return WindowResult(failure=failure_of(error))
+        return WindowResult(digest)
 
     async def _write(self, record: ChangeRecord, value: object) -> Failure | None:
         name = self._plan.table.name

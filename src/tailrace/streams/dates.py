@@ -10,7 +10,7 @@ WEEKDAYS: Final = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")  # the epoch
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-class Moment(NamedTuple):
+class UtcTime(NamedTuple):
     """A moment in UTC. Shape: month and day count from 1; weekday is 0 on the epoch's own, a Thursday."""
 
     year: int
@@ -23,7 +23,7 @@ class Moment(NamedTuple):
     weekday: int
 
 
-def moment(wall_ms: int) -> Moment:
+def moment(wall_ms: int) -> UtcTime:
     """Milliseconds since the epoch, taken apart.
 
     >>> moment(951_782_400_000)[:3]
@@ -42,7 +42,7 @@ def moment(wall_ms: int) -> Moment:
     minutes, second = divmod(seconds, 60)
     hour, minute = divmod(minutes, 60)
     day = day_of_year - (153 * shifted + 2) // 5 + 1
-    return Moment(year, month, day, hour, minute, second, millisecond, days % 7)
+    return UtcTime(year, month, day, hour, minute, second, millisecond, days % 7)
 
 
 def http_date(wall_ms: int) -> str:

@@ -25,7 +25,7 @@ StartKind: TypeAlias = Literal[
 ]
 
 
-class Start(Struct, frozen=True):
+class IteratorStart(Struct, frozen=True):
     """Where in a shard a client wants to begin.
 
     Shape:   `sequence_number`, as it stands on the wire, with AT_ and AFTER_SEQUENCE_NUMBER and only with

@@ -13,7 +13,7 @@ from tailrace.errors import InternalError, validation_error
 from tailrace.expressions.condition import Condition, parse_condition
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.update import parse_update
-from tailrace.tables.mutate import Check, Delete, Operation, Put, Update
+from tailrace.tables.mutate import ConditionCheck, Delete, Operation, Put, Update
 from tailrace.values.wire import check_names, read_item, read_value
 
 
@@ -52,7 +52,7 @@ def read_action(action: str, parameters: Mapping[str, Any], placeholders: Placeh
         case "ConditionCheck":
             if condition is None:
                 raise validation_error("ConditionCheck needs a ConditionExpression")
-            return Check(table, item, condition, return_old)
+            return ConditionCheck(table, item, condition, return_old)
         case other:
             raise InternalError(f"no such action: {other!r}")
 

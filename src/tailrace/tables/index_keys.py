@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tailrace.errors import ApiError, validation_error
-from tailrace.expressions.update import Update as UpdateExpression
-from tailrace.tables.indexes import Index, KeyAttribute, entry_bytes
+from tailrace.expressions.update import BoundUpdate as UpdateExpression
+from tailrace.tables.indexes import KeyAttribute, TableIndexSchema, entry_bytes
 from tailrace.tables.limits import ITEM_BYTES, PARTITION_KEY_BYTES, SORT_KEY_BYTES
 from tailrace.tables.mutate import Delete, Mutation, Operation, Put, Update, check_scalars
 from tailrace.tables.schema import EMPTY_KINDS, INVALID, NOT_VALID
@@ -29,7 +29,7 @@ UNSUPPORTED_TYPE: Final = (
 )
 
 
-def check_operation(indexes: Iterable[Index], operation: Operation) -> None:
+def check_operation(indexes: Iterable[TableIndexSchema], operation: Operation) -> None:
     """What can be refused before the stored item is known: a put's values, an update's as far as they are
     told. Raises: ApiError.
     """
@@ -40,7 +40,7 @@ def check_operation(indexes: Iterable[Index], operation: Operation) -> None:
         _check_update(indexes, operation.update)
 
 
-def _check_update(indexes: Iterable[Index], update: UpdateExpression) -> None:
+def _check_update(indexes: Iterable[TableIndexSchema], update: UpdateExpression) -> None:
     for index in indexes:
         for name, kind in index.definition.key:
             actual = update.kind_at(name)
@@ -49,14 +49,14 @@ def _check_update(indexes: Iterable[Index], update: UpdateExpression) -> None:
         check_scalars(index.definition.key_names, update.nested_names(), "IndexKey")
 
 
-def _mismatch(index: Index, name: str, expected: str, actual: str) -> ApiError:
+def _mismatch(index: TableIndexSchema, name: str, expected: str, actual: str) -> ApiError:
     return validation_error(
         f"{INVALID}Type mismatch for Index Key {name} Expected: {expected} Actual: {actual} "
         f"IndexName: {index.name}"
     )
 
 
-def check_mutation(indexes: Sequence[Index], operation: Operation, mutation: Mutation) -> None:
+def check_mutation(indexes: Sequence[TableIndexSchema], operation: Operation, mutation: Mutation) -> None:
     """What can be refused once the new item is known. Raises: ApiError. Source: semantics §6.3, §6.4."""
     new = mutation.new
     if new is None or isinstance(operation, Delete):
@@ -69,7 +69,7 @@ def check_mutation(indexes: Sequence[Index], operation: Operation, mutation: Mut
         raise validation_error(f"Item size{to_update} has exceeded the maximum allowed size")
 
 
-def _check_item(index: Index, item: Item) -> None:
+def _check_item(index: TableIndexSchema, item: Item) -> None:
     for name, kind in index.definition.key:
         value = item.get(name)
         if value is None:
@@ -84,7 +84,7 @@ def _check_item(index: Index, item: Item) -> None:
     _check_sizes(index, item)
 
 
-def _check_updated(index: Index, old: Item, new: Item) -> None:
+def _check_updated(index: TableIndexSchema, old: Item, new: Item) -> None:
     changed = False
     for name, kind in index.definition.key:
         value = new.get(name)
@@ -99,7 +99,7 @@ def _check_updated(index: Index, old: Item, new: Item) -> None:
         _check_sizes(index, new)
 
 
-def _check_sizes(index: Index, item: Item) -> None:
+def _check_sizes(index: TableIndexSchema, item: Item) -> None:
     definition = index.definition
     if _size(definition.hash_key, item) > PARTITION_KEY_BYTES:
         # AWS's text really has no blank before the number.

@@ -73,7 +73,7 @@ class IndexDefinition(Struct, frozen=True):
         ]
 
 
-class Entry(NamedTuple):
+class IndexEntry(NamedTuple):
     """An item's place in an index, and what is kept there."""
 
     key: bytes
@@ -83,13 +83,13 @@ class Entry(NamedTuple):
 class EntryChange(NamedTuple):
     """What a write does to an index: with equal keys the entry is replaced, else it moves, comes or goes."""
 
-    old: Entry | None
-    new: Entry | None
+    old: IndexEntry | None
+    new: IndexEntry | None
 
     def units(self) -> int:
         """Write units: one size for an entry that comes, goes or is replaced, both for one that moves.
 
-        >>> EntryChange(Entry(b"a", {"a": {"S": "x"}}), Entry(b"b", {"a": {"S": "y"}})).units()
+        >>> EntryChange(IndexEntry(b"a", {"a": {"S": "x"}}), IndexEntry(b"b", {"a": {"S": "y"}})).units()
         2
         """
         sizes = [size_bytes(entry.item) for entry in self if entry is not None]
@@ -98,7 +98,7 @@ class EntryChange(NamedTuple):
         return sum(max(1, -(-size // WRITE_BYTES)) for size in sizes)
 
 
-class Index(msgspec.Struct, frozen=True):
+class TableIndexSchema(msgspec.Struct, frozen=True):
     """An index of one table, ready for work.
 
     Shape:   `number` is where its rows are; `projected` names what an entry holds, keys included, None for
@@ -151,10 +151,10 @@ class Index(msgspec.Struct, frozen=True):
             return None
         return partition_bytes(hashes) + b"".join(map(terminated, ranges)) + table_key
 
-    def entry(self, item: Item, table_key: bytes) -> Entry | None:
+    def entry(self, item: Item, table_key: bytes) -> IndexEntry | None:
         """An item's entry; None: it has none."""
         key = self.key_bytes(item, table_key)
-        return None if key is None else Entry(key, self.project(item))
+        return None if key is None else IndexEntry(key, self.project(item))
 
     def change(self, mutation: Mutation) -> EntryChange | None:
         """What a write does to this index; None: nothing."""
@@ -163,12 +163,12 @@ class Index(msgspec.Struct, frozen=True):
         return None if old == new else EntryChange(old, new)
 
 
-def make_index(definition: IndexDefinition, table: TableSchema, number: int) -> Index:
+def make_index(definition: IndexDefinition, table: TableSchema, number: int) -> TableIndexSchema:
     """An index of a table."""
     projected = None
     if definition.projection != "ALL":
         projected = frozenset((*table.key_names, *definition.key_names, *definition.included))
-    return Index(definition, table, number, projected)
+    return TableIndexSchema(definition, table, number, projected)
 
 
 def values_bytes(attributes: Sequence[KeyAttribute], item: Item, most: int) -> list[bytes] | None:
@@ -198,7 +198,7 @@ def partition_bytes(hashes: Sequence[bytes]) -> bytes:
     return blake2b(hashed, digest_size=HASH_BYTES).digest() + joined
 
 
-def entry_bytes(indexes: Iterable[Index], item: Item, key_bytes: bytes) -> int:
+def entry_bytes(indexes: Iterable[TableIndexSchema], item: Item, key_bytes: bytes) -> int:
     """What an item's entries in local indexes weigh together: they count towards the item's limit. Units:
     bytes.
     """

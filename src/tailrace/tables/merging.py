@@ -15,21 +15,21 @@ from tailrace.expressions.condition import Condition
 from tailrace.expressions.nodes import Action, And, Node
 from tailrace.expressions.rendering import Rendering, condition_with_values, with_values
 from tailrace.tables.actions import read_parameters
-from tailrace.tables.mutate import Check, Delete, Operation, Put, Update, mutate
+from tailrace.tables.mutate import ConditionCheck, Delete, Operation, Put, Update, mutate
 from tailrace.tables.schema import TableSchema
 from tailrace.values.types import Item
 
 ActionName: TypeAlias = Literal["Put", "Update", "Delete", "ConditionCheck"]
 
 
-class Written(NamedTuple):
+class TransactWrite(NamedTuple):
     """A write in the shape of TransactWriteItems: its action and its parameters, all values canonical."""
 
     action: ActionName
     parameters: Mapping[str, Any]
 
 
-def merged(schema: TableSchema, first: Written, second: Written) -> Written:
+def merged(schema: TableSchema, first: TransactWrite, second: TransactWrite) -> TransactWrite:
     """The one write that does what the two do in turn. Raises: NotExact with the reason."""
     try:
         one = _merged(schema, first, second)
@@ -39,18 +39,18 @@ def merged(schema: TableSchema, first: Written, second: Written) -> Written:
     return one
 
 
-def _merged(schema: TableSchema, first: Written, second: Written) -> Written:
+def _merged(schema: TableSchema, first: TransactWrite, second: TransactWrite) -> TransactWrite:
     before, after = read_parameters(*first), read_parameters(*second)
     match before:
         case Put(item=item):
             return _known(schema, first, item, after)
         case Delete():
             return _known(schema, first, None, after)
-        case Update() | Check():
+        case Update() | ConditionCheck():
             return _unknown(schema, before, after)
 
 
-def _known(schema: TableSchema, first: Written, item: Item | None, after: Operation) -> Written:
+def _known(schema: TableSchema, first: TransactWrite, item: Item | None, after: Operation) -> TransactWrite:
     """After a put or a delete the item is known, so the second write is done here and now."""
     try:
         new = mutate(schema, item, after).new
@@ -58,12 +58,12 @@ def _known(schema: TableSchema, first: Written, item: Item | None, after: Operat
         raise NotExact(f"the second would fail on what the first leaves: {error.message}") from None
     kept = {name: value for name, value in first.parameters.items() if name not in ("Item", "Key")}
     if new is not None:
-        return Written("Put", {**kept, "Item": new})
+        return TransactWrite("Put", {**kept, "Item": new})
     key = first.parameters["Key"] if item is None else schema.key_of(item)
-    return Written("Delete", {**kept, "Key": key})
+    return TransactWrite("Delete", {**kept, "Key": key})
 
 
-def _unknown(schema: TableSchema, before: Update | Check, after: Operation) -> Written:
+def _unknown(schema: TableSchema, before: Update | ConditionCheck, after: Operation) -> TransactWrite:
     """After an update only what it wrote is known, after a check nothing but that the condition held."""
     values: Item = {}
     earlier, later = _renaming(values, ":a"), _renaming(values, ":b")
@@ -75,7 +75,7 @@ def _unknown(schema: TableSchema, before: Update | Check, after: Operation) -> W
     match after:
         case Update():
             actions = composed(earlier_actions, _actions(after, later), values)
-        case Check():
+        case ConditionCheck():
             actions = earlier_actions
         case Put() | Delete() if not cannot_fail(earlier_actions):
             raise NotExact("the first may fail, depending on the item, and the second would hide that")
@@ -93,10 +93,10 @@ def _unknown(schema: TableSchema, before: Update | Check, after: Operation) -> W
         parameters["ExpressionAttributeNames"] = rendering.names
     if rendering.values:
         parameters["ExpressionAttributeValues"] = rendering.values
-    return Written(_name(before, after), parameters)
+    return TransactWrite(_name(before, after), parameters)
 
 
-def _name(before: Update | Check, after: Operation) -> ActionName:
+def _name(before: Update | ConditionCheck, after: Operation) -> ActionName:
     match after:
         case Put():
             return "Put"
@@ -104,7 +104,7 @@ def _name(before: Update | Check, after: Operation) -> ActionName:
             return "Delete"
         case Update():
             return "Update"
-        case Check():
+        case ConditionCheck():
             return "Update" if isinstance(before, Update) else "ConditionCheck"
 
 

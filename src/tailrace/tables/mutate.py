@@ -12,9 +12,9 @@ import msgspec
 
 from tailrace.errors import ApiError, validation_error
 from tailrace.expressions.condition import Condition
-from tailrace.expressions.update import Update as UpdateExpression
+from tailrace.expressions.update import BoundUpdate
 from tailrace.tables.limits import ITEM_BYTES
-from tailrace.tables.schema import INVALID, TableSchema, Target
+from tailrace.tables.schema import INVALID, ItemTarget, TableSchema
 from tailrace.values.size import size_bytes, size_shared
 from tailrace.values.types import Item
 
@@ -35,7 +35,7 @@ class Update(msgspec.Struct, frozen=True):
 
     table: str
     key: Item
-    update: UpdateExpression | None = None
+    update: BoundUpdate | None = None
     condition: Condition | None = None
     return_old_on_failure: bool = False
 
@@ -50,7 +50,7 @@ class Delete(msgspec.Struct, frozen=True):
     by_ttl: bool = False
 
 
-class Check(msgspec.Struct, frozen=True):
+class ConditionCheck(msgspec.Struct, frozen=True):
     """Require a condition of an item that is not written (only inside a transaction)."""
 
     table: str
@@ -59,7 +59,7 @@ class Check(msgspec.Struct, frozen=True):
     return_old_on_failure: bool = False
 
 
-Operation: TypeAlias = Put | Update | Delete | Check
+Operation: TypeAlias = Put | Update | Delete | ConditionCheck
 
 
 class Mutation(msgspec.Struct, frozen=True, gc=False):
@@ -83,7 +83,7 @@ def without_condition(operation: Operation) -> Operation:
     return msgspec.structs.replace(operation, condition=None)
 
 
-def locate(schema: TableSchema, operation: Operation) -> Target:
+def locate(schema: TableSchema, operation: Operation) -> ItemTarget:
     """The item an operation is about; asked before the old item can be read. Raises: ApiError. Source:
     semantics §6.5.
     """
@@ -104,7 +104,7 @@ def require_room(item: Item) -> int:
 
 
 def mutate(
-    schema: TableSchema, old: Item | None, operation: Operation, target: Target | None = None
+    schema: TableSchema, old: Item | None, operation: Operation, target: ItemTarget | None = None
 ) -> Mutation:
     """Decide a write.
 
@@ -118,16 +118,16 @@ def mutate(
         case Put(item=new):
             return Mutation(keys, key_bytes, partition, old, new, new != old, require_room(new))
         case Update():
-            return _updated(old, operation, Target(keys, key_bytes, partition))
+            return _updated(old, operation, ItemTarget(keys, key_bytes, partition))
         case Delete():
             return Mutation(keys, key_bytes, partition, old, None, old is not None)
-        case Check():
+        case ConditionCheck():
             return Mutation(keys, key_bytes, partition, old, old, False)
         case _:
             assert_never(operation)
 
 
-def _updated(old: Item | None, operation: Update, target: Target) -> Mutation:
+def _updated(old: Item | None, operation: Update, target: ItemTarget) -> Mutation:
     keys, key_bytes, partition = target
     before = keys if old is None else old
     update = operation.update
@@ -147,7 +147,7 @@ def _updated(old: Item | None, operation: Update, target: Target) -> Mutation:
     return Mutation(keys, key_bytes, partition, old, new, new != old, size)
 
 
-def check_update(schema: TableSchema, update: UpdateExpression) -> None:
+def check_update(schema: TableSchema, update: BoundUpdate) -> None:
     """Refuse an update of a key attribute. Raises: ApiError. Source: semantics §6.4."""
     names = update.top_level_names()
     for name in schema.key_names:

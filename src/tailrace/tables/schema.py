@@ -24,7 +24,7 @@ NOT_VALID: Final = "One or more parameter values are not valid. "
 EMPTY_KINDS: Final = {"S": "string", "B": "binary"}
 
 
-class Target(NamedTuple):
+class ItemTarget(NamedTuple):
     """The item that an operation is about.
 
     Shape:   `keys` are its key attributes, `key_bytes` its place in the table, `partition` the hash of its
@@ -98,7 +98,7 @@ class TableSchema(msgspec.Struct, frozen=True):
         """The hash of the partition key: it chooses the shard and the lane. Units: 64 bits, unsigned."""
         return self.locate_key(key).partition
 
-    def locate_item(self, item: Item) -> Target:
+    def locate_item(self, item: Item) -> ItemTarget:
         """Where a whole item belongs. Raises: ApiError naming the key attribute that is missing or wrong."""
         hash_name, range_name = self.hash_name, self.range_name
         try:
@@ -116,7 +116,7 @@ class TableSchema(msgspec.Struct, frozen=True):
             self._refuse(item, _missing)
         return self._target({hash_name: hash_value, range_name: range_value}, hash_value, range_value)
 
-    def locate_key(self, key: Item) -> Target:
+    def locate_key(self, key: Item) -> ItemTarget:
         """Where a key points. Raises: ApiError `The provided key element does not match the schema`, and
         sizes.
         """
@@ -176,12 +176,14 @@ class TableSchema(msgspec.Struct, frozen=True):
                 )
         return blake2b(ordered, digest_size=HASH_BYTES).digest() + terminated(ordered)
 
-    def _target(self, keys: Item, hash_value: AttributeValue, range_value: AttributeValue | None) -> Target:
+    def _target(
+        self, keys: Item, hash_value: AttributeValue, range_value: AttributeValue | None
+    ) -> ItemTarget:
         data = self._partition_bytes(hash_value)
         partition = int.from_bytes(data[:HASH_BYTES])
         if range_value is not None:
             data += self.sort_bytes(range_value)
-        return Target(keys, data, partition)
+        return ItemTarget(keys, data, partition)
 
 
 def _unfit(name: str, expected: str, value: AttributeValue | None) -> ApiError:

@@ -15,9 +15,9 @@ from traceback import extract_tb
 from typing import Any, Final, Protocol
 
 from tailrace.errors import InternalError, SettingsError
-from tailrace.testing.exploring_loop import Step
+from tailrace.testing.exploring_loop import RanStep
 from tailrace.testing.faults import plan
-from tailrace.testing.schedules import WRITE, Hold, Schedule, Until, read_schedule, shrunk
+from tailrace.testing.schedules import WRITE, HeldStep, Schedule, Until, read_schedule, shrunk
 from tailrace.testing.telling import told
 
 MOST_HOLDS: Final = 4
@@ -63,7 +63,7 @@ class Exploration:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ExploredAction:
     """What is explored: the action, and how to tell whether an order was right."""
 
     action: Callable[[], object]
@@ -79,7 +79,7 @@ class Tried:
     """
 
     error: Exception | None
-    ran: Sequence[Step]
+    ran: Sequence[RanStep]
     order: int
     struck: Sequence[str]
     answer: object = None
@@ -89,14 +89,14 @@ class Play(Protocol):
     """Goes one way from where a world is, and comes back unless told to stay there."""
 
     def __call__(
-        self, schedule: Schedule, asked: Asked, *, tells: bool = False, stays: bool = False
+        self, schedule: Schedule, asked: ExploredAction, *, tells: bool = False, stays: bool = False
     ) -> Tried: ...
 
 
 class Explorer:
     """Explores one action in one world."""
 
-    def __init__(self, go: Play, asked: Asked, seed: int, schedules: int) -> None:
+    def __init__(self, go: Play, asked: ExploredAction, seed: int, schedules: int) -> None:
         self._go = go
         self._asked = asked
         self._seed = seed
@@ -134,7 +134,7 @@ class Explorer:
     # ---- which schedules -----------------------------------------------------------------------------------
 
     def _candidates(self) -> Iterator[Schedule]:
-        tried: set[tuple[Hold, ...]] = set()
+        tried: set[tuple[HeldStep, ...]] = set()
         drawn = 0
         for holds in self._holds():
             if len(tried) + drawn >= self._schedules:
@@ -147,11 +147,11 @@ class Explorer:
             tried.add(holds)
             yield Schedule(holds, self._seed + len(tried) + drawn - 1, None)
 
-    def _holds(self) -> Iterator[tuple[Hold, ...]]:
+    def _holds(self) -> Iterator[tuple[HeldStep, ...]]:
         yield ()
         for until in ("still", "later"):
             for task, step in list(self._pool.theirs + self._pool.writes):
-                yield (Hold(task, step, until),)
+                yield (HeldStep(task, step, until),)
         for number in range(self._schedules + FRUITLESS):
             chance = Random(f"{self._seed}/{number}")
             yield self._pool.draw(chance)
@@ -183,7 +183,7 @@ class Explorer:
         faults, left = shrunk(tried.struck, without_faults, left)
         schedule = replace(schedule, faults=tuple(faults))
 
-        def without_holds(holds: Sequence[Hold]) -> bool:
+        def without_holds(holds: Sequence[HeldStep]) -> bool:
             return fails(replace(schedule, holds=tuple(holds)))
 
         holds, left = shrunk(schedule.holds, without_holds, left)
@@ -226,7 +226,7 @@ class Pool:
         self._by_handler: dict[str, list[tuple[str, int]]] = {}
         self._seen: set[tuple[str, int]] = set()
 
-    def add(self, ran: Sequence[Step]) -> None:
+    def add(self, ran: Sequence[RanStep]) -> None:
         """Steps of a schedule that was played."""
         for step in ran:
             place = (step.track.name, step.number)
@@ -241,7 +241,7 @@ class Pool:
             else:
                 self._others.append(place)
 
-    def draw(self, chance: Random) -> tuple[Hold, ...]:
+    def draw(self, chance: Random) -> tuple[HeldStep, ...]:
         """Some holds, mostly of steps of one handler or two: those that race are as a rule no more."""
         handlers = chance.sample(
             sorted(self._by_handler), min(len(self._by_handler), chance.choice((1, 1, 2)))
@@ -254,7 +254,7 @@ class Pool:
                 place = chance.choice(steps)
                 turns = 1 + int(chance.expovariate(1 / 8))
                 holds[place] = chance.choices(("still", "later", turns), (5, 1, 4))[0]
-        return tuple(Hold(task, step, until) for (task, step), until in sorted(holds.items()))
+        return tuple(HeldStep(task, step, until) for (task, step), until in sorted(holds.items()))
 
 
 def check_asked(schedules: int, faults: Mapping[str, Any]) -> None:

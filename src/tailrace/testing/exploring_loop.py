@@ -41,7 +41,7 @@ class Track:
     children: dict[str, int] = field(default_factory=dict)
 
 
-class Step(NamedTuple):
+class RanStep(NamedTuple):
     """One step that ran: whose, which, where it went on, and until when it was held before."""
 
     track: Track
@@ -63,7 +63,7 @@ class ExploringLoop(SeededLoop):
         self._tracks: WeakKeyDictionary[asyncio.Task[Any], Track] = WeakKeyDictionary()
         self._root = Track("", is_ours=True)
         super().__init__(0, clock)
-        self.ran: list[Step] = []
+        self.ran: list[RanStep] = []
         self.order = 0
         self._tells = tells
         self._holds: Mapping[tuple[str, int], Until] = {
@@ -95,7 +95,7 @@ class ExploringLoop(SeededLoop):
             is_first, track.label = track.label is None, (handler, given)
             self._count(track)
             if self._tells and is_first:
-                self.ran.append(Step(track, 0, track.label, None))
+                self.ran.append(RanStep(track, 0, track.label, None))
 
     def _count(self, track: Track) -> None:
         self.order = crc32(track.name.encode(), self.order)
@@ -146,7 +146,7 @@ class ExploringLoop(SeededLoop):
         if track.label is not None:
             self._count(track)
         place = place_of(task) if self._tells and track.label is not None else None
-        self.ran.append(Step(track, track.steps, track.label, place, until))
+        self.ran.append(RanStep(track, track.steps, track.label, place, until))
         return False
 
     def _hold(self, handle: asyncio.Handle, until: Until) -> None:
@@ -162,7 +162,7 @@ class ExploringLoop(SeededLoop):
         """How far the delivery goes on after the write that was made; None: not at all."""
         self._writes += 1
         until = self._holds.get((WRITE, self._writes))
-        self.ran.append(Step(WRITES, self._writes, None, None, until))
+        self.ran.append(RanStep(WRITES, self._writes, None, None, until))
         return until
 
     async def some_turns(self, count: int) -> None:

@@ -40,7 +40,7 @@ from tailrace.sinks.making import mark_name
 from tailrace.testing.faults import Faults
 from tailrace.testing.journal import Journal, KeysOf
 from tailrace.testing.keeping import KeepingDestination, KeepingSink, KeptWrites
-from tailrace.testing.observing import NOTED, Observer, ObservingSink, accepted_by, noted
+from tailrace.testing.observing import NOTED, ObservingSink, WorldObserver, accepted_by, noted
 
 INJECTED = "injected by world.faults"
 
@@ -60,7 +60,7 @@ class Laid(Around):
     """What a world lays around the parts of a worker."""
 
     def __init__(
-        self, app: App, engine: Engine, faults: Faults, journal: Journal, observer: Observer,
+        self, app: App, engine: Engine, faults: Faults, journal: Journal, observer: WorldObserver,
         kept: KeptWrites | None = None,
     ) -> None:  # fmt: skip
         self._app = app

@@ -47,7 +47,7 @@ MOST_SHARDS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FaultPlan:
     """The faults that somebody asked for. Units: milliseconds; None: none of it."""
 
     duplicates: float = 0
@@ -58,18 +58,18 @@ class Plan:
     slow_ms: int | None = None
 
 
-def plan(asked: Mapping[str, Any]) -> Plan:
+def plan(asked: Mapping[str, Any]) -> FaultPlan:
     """What was asked for, checked. Raises: SettingsError.
 
     >>> plan({"crash": "after-effect", "reshard": "4h"})
-    Plan(duplicates=0, throttle=0, crash=frozenset({'invoke.done'}), reshard_ms=14400000, outage_ms=None,
+    FaultPlan(duplicates=0, throttle=0, crash=frozenset({'invoke.done'}), reshard_ms=14400000, outage_ms=None,
     slow_ms=None)
     """
     for name in asked:
         if name not in KINDS:
             known = "; ".join(f"{kind} ({words})" for kind, words in KINDS.items())
             raise SettingsError(f"faults: {name!r} is not known; there are {known}, and seed")
-    return Plan(
+    return FaultPlan(
         _rate("duplicates", asked.get("duplicates", 0)),
         _rate("throttle", asked.get("throttle", 0)),
         _points(asked.get("crash", ())),
@@ -157,7 +157,7 @@ class Faults:
 
     seed: int = 0
     only: frozenset[str] | None = None
-    plan: Plan = Plan()
+    plan: FaultPlan = FaultPlan()
     waiting: "list[FaultBlock]" = field(default_factory=list)
     """Blocks that were made and not entered."""
     struck: list[str] = field(default_factory=list)
@@ -175,7 +175,7 @@ class Faults:
     @property
     def are_injected(self) -> bool:
         """Whether there are any."""
-        return self.plan != Plan()
+        return self.plan != FaultPlan()
 
     def check_entered(self) -> None:
         """Refuse to go on without the faults that were asked for. Raises: SettingsError."""
@@ -204,12 +204,12 @@ class Faults:
     def end(self) -> None:
         """Inject nothing more."""
         self.blocks[-1].end()
-        self.plan, self.reshard_ms, self._reshard_write = Plan(), None, 0
+        self.plan, self.reshard_ms, self._reshard_write = FaultPlan(), None, 0
 
     @contextmanager
     def calm(self) -> Iterator[None]:
         """Nothing strikes while the block runs."""
-        planned, self.plan = self.plan, Plan()
+        planned, self.plan = self.plan, FaultPlan()
         try:
             yield
         finally:

@@ -43,7 +43,7 @@ class Journal:
         ]
 
 
-class Values:
+class LazyAttributes:
     """An item's attributes, put into words only when they are read."""
 
     def __init__(self, item: Item) -> None:

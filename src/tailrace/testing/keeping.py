@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from tailrace.app.plain import to_plain_item
 from tailrace.ports import Clock, Outcome, RecordBatch, Sink
-from tailrace.sinks.sending import KEEPER, Request
+from tailrace.sinks.sending import KEEPER, ServiceCall
 from tailrace.testing.journal import Journal
 
 
@@ -48,7 +48,7 @@ class KeptWrites:
         """What a handler's sink and its destination were given, in order."""
         return list(self._sent.get(handler, ()))
 
-    def keep(self, handler: str, request: Request) -> Any:
+    def keep(self, handler: str, request: ServiceCall) -> Any:
         """Keep a request. Returns: the answer of a service that accepts it."""
         entries, answer = _taken(request)
         for sent in entries:
@@ -106,7 +106,7 @@ class KeepingDestination:
             KEEPER.reset(token)
 
 
-def _taken(request: Request) -> tuple[list[Sent], Any]:
+def _taken(request: ServiceCall) -> tuple[list[Sent], Any]:
     """The messages of a request, and what the service would have answered."""
     given, called = request.parameters, (request.service, request.operation)
     match called:
@@ -144,14 +144,14 @@ NOWHERE: Final = "tailrace.invalid"
 
 
 def _each(
-    request: Request, to: str, entries: list[Mapping[str, Any]], body: Callable[[Mapping[str, Any]], Any]
+    request: ServiceCall, to: str, entries: list[Mapping[str, Any]], body: Callable[[Mapping[str, Any]], Any]
 ) -> tuple[list[Sent], Any]:
     """Of a call with entries of their own answers: all of them successful."""
     sent = [_sent(request, to, body(entry), entry) for entry in entries]
     return sent, {"Successful": [{"Id": entry["Id"]} for entry in entries], "Failed": []}
 
 
-def _sent(request: Request, to: str, body: str | bytes, entry: Mapping[str, Any]) -> Sent:
+def _sent(request: ServiceCall, to: str, body: str | bytes, entry: Mapping[str, Any]) -> Sent:
     return Sent(to, json.loads(body, parse_float=Decimal), entry, request.service, request.operation)
 
 

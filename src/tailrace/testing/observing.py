@@ -19,7 +19,7 @@ from tailrace.errors import SinkOutage
 from tailrace.leases.checkpoint import mark_key
 from tailrace.ports import Clock, Failed, FailedFrom, Failure, Outcome, RecordBatch, Sink, Written
 from tailrace.runtime.effects import LIVE
-from tailrace.sinks.function import Prepared
+from tailrace.sinks.function import HandlerParts
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import NOTHING, row_version
 from tailrace.testing.journal import Journal, named
@@ -88,7 +88,7 @@ def _reaches(marks: Marks, key: str, record: ChangeRecord) -> bool:
     return row is not None and (row_version(row) or NOTHING) >= record.version
 
 
-class Observer:
+class WorldObserver:
     """Notes of every handler of a world."""
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class ObservingSink:
         if self._mapping.kind == "projection":  # it ignores what it has applied
             applied = {change.record.sequence for change in notes.delivered}
             fresh = [record for record in fresh if record.sequence not in applied]
-        returning = self.sink if isinstance(self.sink, Prepared) else None
+        returning = self.sink if isinstance(self.sink, HandlerParts) else None
         for record in batch.records:
             if returning is None or not returning.has_returned(record):
                 notes.called.pop(record.sequence, None)  # else its call of before is the one that counts

@@ -24,7 +24,7 @@ EVENTS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class WorldFailure:
     """How a test failed in its world. Shape: `place` tells failures apart; `is_small` when there is nothing
     to make smaller.
     """
@@ -38,7 +38,7 @@ class Failed:
     events: tuple[str, ...]
 
 
-FAILED: Final = pytest.StashKey[Failed | None]()
+FAILED: Final = pytest.StashKey[WorldFailure | None]()
 REPLAYED: Final = pytest.StashKey[tuple[int, tuple[str, ...] | None]]()
 """The seed and the faults of a run that is repeated to make a failure smaller."""
 
@@ -117,7 +117,7 @@ def pytest_runtest_makereport(
     if call.when == "call" and report.failed and call.excinfo is not None and hasattr(made, "struck"):
         assert made is not None
         crash = call.excinfo.traceback[-1]
-        item.stash[FAILED] = Failed(
+        item.stash[FAILED] = WorldFailure(
             made.seed,
             tuple(made.struck),
             made.strikes,
@@ -147,7 +147,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
-def _said(item: pytest.Item, nextitem: pytest.Item | None, failed: Failed) -> list[str]:
+def _said(item: pytest.Item, nextitem: pytest.Item | None, failed: WorldFailure) -> list[str]:
     """The section of a report."""
     again = f"pytest {shlex.quote(item.nodeid)} --tailrace-seed {failed.seed}"
     lines = [
@@ -183,7 +183,9 @@ def _said(item: pytest.Item, nextitem: pytest.Item | None, failed: Failed) -> li
 class Reruns:
     """Runs one test again and again, with the seed of its failure and fewer faults."""
 
-    def __init__(self, item: pytest.Item, nextitem: pytest.Item | None, failed: Failed, most: int) -> None:
+    def __init__(
+        self, item: pytest.Item, nextitem: pytest.Item | None, failed: WorldFailure, most: int
+    ) -> None:
         self._item = item
         self._nextitem = nextitem
         self._failed = failed

@@ -19,21 +19,21 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.state import state_of
 from tailrace.errors import SettingsError
 from tailrace.ports import Failure, Sink
-from tailrace.runtime.watermark import MappingName, Position, positions
+from tailrace.runtime.watermark import HandlerPosition, MappingName, positions
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.testing.faults import Faults
 from tailrace.testing.journal import KEPT, Journal
 from tailrace.testing.keeping import KeptWrites, Sent
 from tailrace.testing.looking import Looking, kept_of
-from tailrace.testing.observing import Observer
+from tailrace.testing.observing import WorldObserver
 from tailrace.views.at_once import at_once
 from tailrace.views.gaps import gap_age_ms, open_gaps
-from tailrace.views.reading import Reading
+from tailrace.views.reading import ViewSources
 from tailrace.worker.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class TrimmedRecords:
     """Records that a handler never saw, because they were trimmed before.
 
     Shape:   sequence numbers, inclusive.
@@ -60,7 +60,7 @@ class Discarded:
 
 
 @dataclass(slots=True)
-class Running:
+class QuestionedWorker:
     """An app's worker."""
 
     app: App
@@ -83,8 +83,8 @@ class Questions:
     engine: Engine
     clock: ManualClock
     seed: int
-    _running: list[Running]
-    _observer: Observer
+    _running: list[QuestionedWorker]
+    _observer: WorldObserver
     _kept: KeptWrites | None
     _looking: Looking
     _faults: Faults
@@ -125,7 +125,7 @@ class Questions:
         """
         now_ms = self.clock.now().wall_ms
         waiting = [now_ms - each.oldest.created_ms for each in self._open_positions() if each.oldest]
-        reading = Reading(
+        reading = ViewSources(
             state_of(self.engine),
             EmbeddedLog(self.engine),
             self.clock,
@@ -136,12 +136,14 @@ class Questions:
         lost = [age for each in gaps if (age := gap_age_ms(reading, each)) is not None]
         return max(waiting + lost, default=0)
 
-    def gaps(self) -> list[Lost]:
+    def gaps(self) -> list[TrimmedRecords]:
         """What handlers never saw, because it was trimmed before they came to it; without what was
         acknowledged.
         """
         return [
-            Lost(name.handler, gap.shard_id, gap.first, gap.last, gap.from_ms or None, gap.until_ms or None)
+            TrimmedRecords(
+                name.handler, gap.shard_id, gap.first, gap.last, gap.from_ms or None, gap.until_ms or None
+            )
             for name in self._mappings()
             for gap in at_once(open_gaps(state_of(self.engine), name))
         ]
@@ -246,10 +248,10 @@ class Questions:
             for mapping in running.app.mappings
         ]
 
-    def _open_positions(self) -> list[Position]:
+    def _open_positions(self) -> list[HandlerPosition]:
         return at_once(self._look_for_open_positions())
 
-    async def _look_for_open_positions(self) -> list[Position]:
+    async def _look_for_open_positions(self) -> list[HandlerPosition]:
         state, log = state_of(self.engine), EmbeddedLog(self.engine)
         return [place async for place in positions(state, log, self._mappings()) if place.oldest is not None]
 

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class HeldStep:
     """One step that does not go on at once. Shape: a task's name is eight digits; steps count from 1."""
 
     task: str
@@ -41,7 +41,7 @@ class Schedule:
     all of them.
     """
 
-    holds: tuple[Hold, ...] = ()
+    holds: tuple[HeldStep, ...] = ()
     fault_seed: int = 0
     faults: tuple[str, ...] | None = None
 
@@ -56,7 +56,7 @@ def read_schedule(text: str) -> Schedule:
     """A schedule from its text. Raises: SettingsError.
 
     >>> read_schedule("3fa2c1d0.2s write.1+3 | 7: duplicate.1")
-    Schedule(holds=(Hold(task='3fa2c1d0', step=2, until='still'), Hold(task='write', step=1, until=3)),
+    Schedule(holds=(HeldStep(task='3fa2c1d0', step=2, until='still'), HeldStep(task='write', step=1, until=3)),
     fault_seed=7, faults=('duplicate.1',))
     """
     words, bar, rest = text.partition("|")
@@ -69,12 +69,12 @@ def read_schedule(text: str) -> Schedule:
     return Schedule(holds, int(seed), tuple(faults.split()))
 
 
-def _read_hold(word: str) -> Hold:
+def _read_hold(word: str) -> HeldStep:
     found = HOLD.fullmatch(word)
     if found is None:
         raise SettingsError(f"replay: {word!r} is no step of a schedule; it is copied from a failure")
     task, step, until = found.groups()
-    return Hold(task, int(step), LETTERS[until] if until in LETTERS else int(until))
+    return HeldStep(task, int(step), LETTERS[until] if until in LETTERS else int(until))
 
 
 def shrunk(parts: Iterable[T], fails: Callable[[Sequence[T]], bool], attempts: int) -> tuple[list[T], int]:

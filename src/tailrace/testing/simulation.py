@@ -18,11 +18,11 @@ from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_faults import happen, steal
 from tailrace.testing.simulation_performing import Performing
-from tailrace.testing.simulation_plan import WALL_MS, MappingPlan, Plan, ShardPlan, plan
+from tailrace.testing.simulation_plan import WALL_MS, MappingPlan, ShardPlan, SimulationPlan, plan
 from tailrace.testing.simulation_redrive import ask, begin_redrive, redrive_the_rest
 from tailrace.testing.simulation_retention import Retention
-from tailrace.testing.simulation_roles import Mapped, Observer, Process, Tenure
-from tailrace.testing.simulation_rows import Rows
+from tailrace.testing.simulation_roles import Process, RunObserver, SimulatedMapping, Tenure
+from tailrace.testing.simulation_rows import SimulatedRows
 from tailrace.testing.simulation_sink import SimulatedSink
 from tailrace.testing.simulation_source import SimulatedSource
 from tailrace.testing.simulation_windows import WindowFunction
@@ -45,14 +45,14 @@ COMMON = 15
 class Run:
     """One simulated run."""
 
-    def __init__(self, made: Plan, observer_of: Callable[[MappingPlan], Observer]) -> None:
+    def __init__(self, made: SimulationPlan, observer_of: Callable[[MappingPlan], RunObserver]) -> None:
         self.plan = made
         self.counts = made.counts
         self.passed: Counter[type] = Counter()
         self.random = Random(made.seed ^ 0x5EED)
-        self.rows = Rows()
+        self.rows = SimulatedRows()
         self.mappings = [
-            Mapped(
+            SimulatedMapping(
                 each,
                 SimulatedSink(made, each, self.random),
                 WindowFunction(made, each, self.random),
@@ -119,7 +119,7 @@ class Run:
             mapped.observer.over(self)
         return self
 
-    def mapping(self, mapping_id: str) -> Mapped:
+    def mapping(self, mapping_id: str) -> SimulatedMapping:
         """One of the mappings."""
         return next(mapped for mapped in self.mappings if mapped.id == mapping_id)
 
@@ -144,7 +144,7 @@ class Run:
         rate = self.plan.new_yield_crashes * (2 if len(self.performing.names) > COMMON else 1)
         return self.new_yields_kill and self.random.random() < rate
 
-    def something_failed(self, mapped: Mapped) -> None:
+    def something_failed(self, mapped: SimulatedMapping) -> None:
         """Something is parked or discarded: a person who sees it may ask for a redrive, soon."""
         can_ask = self.time_ms < self.plan.heal_ms and mapped.plan.settings.order != "lane"
         if can_ask and self.random.random() < ASKS:
@@ -182,7 +182,7 @@ class Run:
         """Every machine that runs now."""
         return [tenure for worker in self.workers if worker.is_alive for tenure in worker.tenures.values()]
 
-    def working_on(self, mapped: Mapped, shard: ShardPlan) -> list[Tenure]:
+    def working_on(self, mapped: SimulatedMapping, shard: ShardPlan) -> list[Tenure]:
         """Who reads this shard for a mapping."""
         return [each for each in self.tenures() if each.mapped is mapped and each.shard is shard]
 
@@ -271,7 +271,7 @@ class Run:
             self.after(5_000, self.redrive_what_is_left)
 
 
-def simulate(seed: int, observer: Observer) -> Run:
+def simulate(seed: int, observer: RunObserver) -> Run:
     """Run one seed; one observer is told of every mapping. The same seed gives the same run, whatever
     happened before.
     """

@@ -8,7 +8,7 @@ from tailrace.mapping.commands import Pause, Resume, Stop
 from tailrace.mapping.outcomes import FailureKind
 from tailrace.testing.simulation_plan import ACTS, Fault
 from tailrace.testing.simulation_redrive import begin_redrive
-from tailrace.testing.simulation_roles import Process, Tenure, World
+from tailrace.testing.simulation_roles import Process, SimulationRun, Tenure
 
 ASKS = 4
 """So many times somebody who sees an outage may ask for a redrive while it lasts."""
@@ -16,7 +16,7 @@ LATEST_YIELD = 6
 """A crash strikes at one of the next yields of the act it waits for."""
 
 
-def happen(run: World, fault: Fault) -> None:
+def happen(run: SimulationRun, fault: Fault) -> None:
     """One fault of the plan."""
     run.counts["fault " + fault.kind] += 1
     match fault.kind:
@@ -44,7 +44,7 @@ def happen(run: World, fault: Fault) -> None:
             _strike_tenure(run, fault)
 
 
-def _strike_worker(run: World, fault: Fault) -> None:
+def _strike_worker(run: SimulationRun, fault: Fault) -> None:
     alive = [worker for worker in run.workers if worker.is_alive]
     if not alive:
         return
@@ -61,7 +61,7 @@ def _strike_worker(run: World, fault: Fault) -> None:
             worker.stop()
 
 
-def _strike_tenure(run: World, fault: Fault) -> None:
+def _strike_tenure(run: SimulationRun, fault: Fault) -> None:
     alive = run.tenures()
     if not alive:
         return
@@ -77,12 +77,12 @@ def _strike_tenure(run: World, fault: Fault) -> None:
             run.after(min(fault.length_ms, 10_000), lambda: step(tenure, Resume()))
 
 
-def steal(run: World, tenure: Tenure) -> None:
+def steal(run: SimulationRun, tenure: Tenure) -> None:
     """Another worker takes a shard whose owner lives."""
     _thief(run, tenure).look_at(tenure.shard)
 
 
-def _thief(run: World, tenure: Tenure) -> Process:
+def _thief(run: SimulationRun, tenure: Tenure) -> Process:
     """Another worker, which may take the shard whoever has it; where there is none, one more begins."""
     others = [each for each in run.workers if each.is_alive and each is not tenure.worker]
     thief = run.random.choice(others) if others else run.hire()

@@ -20,20 +20,20 @@ from tailrace.mapping.commands import Invoke, ParkKey, SaveCheckpoint
 from tailrace.ports import Outcome, RecordBatch
 from tailrace.runtime.steps import (
     AskTime,
-    Beside,
     Call,
+    Concurrently,
     Get,
-    Horizon,
     Peek,
-    Query,
+    QueryRows,
     ReadShard,
+    ReadTrimHorizon,
     Sleep,
     Steps,
     StreamOf,
     Transact,
     WriteBatch,
 )  # fmt: skip
-from tailrace.testing.simulation_roles import Act, World
+from tailrace.testing.simulation_roles import Act, SimulationRun
 from tailrace.testing.simulation_rows import STREAM
 from tailrace.testing.simulation_sink import HANG_MS
 
@@ -53,7 +53,7 @@ class Performing:
     could have died.
     """
 
-    def __init__(self, run: World) -> None:
+    def __init__(self, run: SimulationRun) -> None:
         self._run = run
         self.crashed: Counter[Yield] = Counter()
         self.names: dict[Yield, str] = {}
@@ -123,7 +123,7 @@ class Performing:
             return
         run = self._run
         match call:
-            case Get() | Query():
+            case Get() | QueryRows():
                 error = self._failure(act)
                 run.counts["fault evacuated-read"] += act.what == "read"
                 self._answer(act, None if error is not None else run.rows.answer(call, run.now), error)
@@ -140,13 +140,13 @@ class Performing:
             case Peek():
                 fails = SourceError("the source failed") if run.port_fails("peek-failure") else None
                 self._answer(act, run.source.peek(call), fails)
-            case Horizon(shard):
+            case ReadTrimHorizon(shard):
                 self._answer(act, run.source.trimmed[shard.shard_id])
             case StreamOf():
                 self._answer(act, STREAM)
             case Sleep(until_ms):
                 run.after(max(until_ms - run.time_ms, 0), lambda: self._resume(act, None, None))
-            case Beside(steps, beside):
+            case Concurrently(steps, beside):
                 self._both(act, steps, beside)
             case AskTime():
                 raise AssertionError("time is told at once")

@@ -122,7 +122,7 @@ class MappingPlan:
 
 
 @dataclass(slots=True)
-class Plan:
+class SimulationPlan:
     """Everything that a seed decides. Shape: one or two `mappings` read the same shards; from `heal_ms` on no fault happens any more."""
 
     seed: int
@@ -146,7 +146,7 @@ class Plan:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def plan(seed: int) -> Plan:
+def plan(seed: int) -> SimulationPlan:
     """The plan of a seed: the same for ever, on every machine."""
     random = Random(seed)
     span_ms = random.choice((3_000, 30_000, 120_000))
@@ -164,7 +164,7 @@ def plan(seed: int) -> Plan:
     if random.random() < 0.05:
         faults.append(Fault(random.randrange(span_ms), "trim"))
     mapping = MappingPlan(settings, style, troubles, random.choice(TROUBLES))
-    made = Plan(
+    made = SimulationPlan(
         seed, [mapping], shards, sorted(faults, key=lambda fault: fault.at_ms), heal_ms=3 * span_ms,
         latency_ms=random.choice((1, 20, 400)), port_failures=random.choice((0.0, 0.0, 0.05, 0.2)),
     )  # fmt: skip
@@ -186,7 +186,7 @@ def plan(seed: int) -> Plan:
     return made
 
 
-def _shape(random: Random, made: Plan, mapping: MappingPlan) -> None:
+def _shape(random: Random, made: SimulationPlan, mapping: MappingPlan) -> None:
     """Some mappings have windows, a broken handler, or the order of the whole shard."""
     if mapping.settings.order == "lane" and random.random() < 0.3:
         _with_windows(random, mapping)
@@ -207,7 +207,7 @@ def _split(random: Random, shards: list[ShardPlan]) -> None:
         )
 
 
-def _with_a_fleet(random: Random, made: Plan, span_ms: int) -> None:
+def _with_a_fleet(random: Random, made: SimulationPlan, span_ms: int) -> None:
     """Several workers on one state store, several shards at once, and what befalls them."""
     made.workers = random.choice((1, 1, 1, 2, 2, 3, 5, 8))
     if random.random() < (0.5 if made.workers > 1 else 0.15):
@@ -241,7 +241,7 @@ def _several_roots(random: Random, shards: list[ShardPlan]) -> None:
     shards[:0] = roots
 
 
-def _broken(random: Random, made: Plan, mapping: MappingPlan) -> None:
+def _broken(random: Random, made: SimulationPlan, mapping: MappingPlan) -> None:
     """A handler with a bug: every record fails until the faults stop, and few keys may be parked."""
     mapping.troubles = {record.sequence: -1 for shard in made.shards for _, record in shard.writes}
     mapping.trouble_kind = FailureKind.RECORD
@@ -338,7 +338,7 @@ def _troubles(random: Random, records: list[ChangeRecord]) -> dict[int, int]:
     return troubles
 
 
-def _count(made: Plan) -> None:
+def _count(made: SimulationPlan) -> None:
     counts = made.counts
     for mapping in made.mappings:
         for name in BRANCHES:

@@ -10,7 +10,7 @@ from typing import Final
 
 from tailrace.deadletters.core.entry import DeadLetter, deadletter_key
 from tailrace.deadletters.core.redrive import Choice
-from tailrace.deadletters.core.requests import Progress, Request
+from tailrace.deadletters.core.requests import Progress, RedriveRequest
 from tailrace.deadletters.run.putting_back import Holding, PuttingBack, keep
 from tailrace.errors import PortError
 from tailrace.leases.lineage import readers
@@ -19,7 +19,7 @@ from tailrace.ports import Failed, Failure, FailureKind, Outcome, RecordBatch, W
 from tailrace.rows.kinds import REDRIVE
 from tailrace.rows.writes import Write
 from tailrace.streams.record import ChangeRecord
-from tailrace.testing.simulation_roles import Act, Mapped, Process, Tenure, World
+from tailrace.testing.simulation_roles import Act, Process, SimulatedMapping, SimulationRun, Tenure
 from tailrace.testing.simulation_rows import APP, STREAM
 
 PAGE: Final = 3
@@ -34,12 +34,12 @@ MOST_ASKED: Final = 2
 """So many requests wait at most until nobody asks for more."""
 
 
-class Redrives:
+class SimulatedRedrives:
     """The redrives of one worker. Shape: `under_way` are the requests that it carries out; `held` the keys
     that it keeps from each mapping.
     """
 
-    def __init__(self, run: World, worker: Process) -> None:
+    def __init__(self, run: SimulationRun, worker: Process) -> None:
         self._run = run
         self._worker = worker
         self._steps = PuttingBack(APP, self, PAGE)
@@ -47,7 +47,7 @@ class Redrives:
         self._kept_at: dict[bytes, list[Tenure]] = {}
         self.held: dict[str, set[bytes]] = {mapped.id: set() for mapped in run.mappings}
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: RedriveRequest) -> None:
         """Somebody asks this worker: a row first. From now on it is under way here, as for
         `runtime.redrives`: a look that finds the row begins it no second time.
         """
@@ -57,7 +57,7 @@ class Redrives:
             Act("redrive", self._worker, self._steps.note(request), partial(self._noted, request))
         )
 
-    def _noted(self, request: Request, answer: PortError | None) -> None:
+    def _noted(self, request: RedriveRequest, answer: PortError | None) -> None:
         if answer is None:
             self._carry_out(request)
         else:
@@ -68,12 +68,12 @@ class Redrives:
         if self._run.are_redrives_asked_for:
             self._run.performing.begin(Act("redrive", self._worker, self._steps.pending(), self._go_on))
 
-    def _go_on(self, pending: list[Request] | PortError) -> None:
+    def _go_on(self, pending: list[RedriveRequest] | PortError) -> None:
         for request in pending if isinstance(pending, list) else ():
             if request.id not in self.under_way and self._worker.is_alive:
                 self._carry_out(request)
 
-    def _carry_out(self, request: Request) -> None:
+    def _carry_out(self, request: RedriveRequest) -> None:
         run, progress = self._run, Progress()
         others = (
             each.redrives.under_way for each in run.workers if each.is_alive and each is not self._worker
@@ -91,14 +91,14 @@ class Redrives:
             )
         )
 
-    def _ended(self, request: Request, progress: Progress, _: PortError | None) -> None:
+    def _ended(self, request: RedriveRequest, progress: Progress, _: PortError | None) -> None:
         counts = self._run.counts
         counts["fault redrive-overtaken"] += progress.overtaken
         counts["fault redrive-busy"] += progress.busy
         counts["fault redrive-stopped"] += bool(progress.stopped)
         self.under_way.pop(request.id, None)
 
-    def _handle(self, mapped: Mapped, batch: RecordBatch) -> Outcome:
+    def _handle(self, mapped: SimulatedMapping, batch: RecordBatch) -> Outcome:
         """What the handler says to a change that is put back."""
         (record,) = batch.records
         run = self._run
@@ -177,7 +177,7 @@ class Redrives:
             self.held[mapping_id].discard(word.key)
 
 
-def begin_redrive(run: World) -> None:
+def begin_redrive(run: SimulationRun) -> None:
     """Somebody asks for a redrive of each mapping, while all goes on: of a worker, or in the rows when none
     is there.
     """
@@ -186,14 +186,14 @@ def begin_redrive(run: World) -> None:
             ask(run, mapped)
 
 
-def redrive_the_rest(run: World, mapped: Mapped) -> None:
+def redrive_the_rest(run: SimulationRun, mapped: SimulatedMapping) -> None:
     """Somebody asks for everything that is left of a mapping, when nothing is asked for already."""
     is_at_work = any(worker.redrives.under_way for worker in run.workers if worker.is_alive)
     if not is_at_work and next(run.rows.starting_with(REDRIVE.prefix(APP)), None) is None:
-        _note(run, Request(_name(run), mapped.id))
+        _note(run, RedriveRequest(_name(run), mapped.id))
 
 
-def ask(run: World, mapped: Mapped) -> None:
+def ask(run: SimulationRun, mapped: SimulatedMapping) -> None:
     """Somebody asks for a redrive of a mapping: of all of it, or of what is chosen; at once, or at a rate."""
     if len(list(run.rows.starting_with(REDRIVE.prefix(APP)))) >= MOST_ASKED:
         return
@@ -210,14 +210,14 @@ def ask(run: World, mapped: Mapped) -> None:
         changes = sum(len(shard.writes) for shard in run.plan.shards)
         rate = run.random.choice((None, None, "10/s", SLOW if changes <= FEW else None))
         run.counts["fault redrive-slow"] += rate == SLOW
-    _note(run, Request(_name(run), mapped.id, chosen, rate))
+    _note(run, RedriveRequest(_name(run), mapped.id, chosen, rate))
 
 
-def _name(run: World) -> str:
+def _name(run: SimulationRun) -> str:
     return f"redrive-{run.next_name()}"
 
 
-def _note(run: World, request: Request) -> None:
+def _note(run: SimulationRun, request: RedriveRequest) -> None:
     run.are_redrives_asked_for = True
     alive = [worker for worker in run.workers if worker.is_alive]
     if alive:

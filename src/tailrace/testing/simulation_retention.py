@@ -19,7 +19,7 @@ from tailrace.rows.writes import Write
 from tailrace.runtime.evacuation import Evacuator, Unfinished
 from tailrace.streams.moment import Now
 from tailrace.testing.simulation_plan import WALL_MS
-from tailrace.testing.simulation_roles import Act, Mapped, Process, World
+from tailrace.testing.simulation_roles import Act, Process, SimulatedMapping, SimulationRun
 from tailrace.testing.simulation_rows import APP, STREAM
 
 LEAD: Final = 4
@@ -33,7 +33,7 @@ class Retention:
     end for a mapping.
     """
 
-    def __init__(self, run: World) -> None:
+    def __init__(self, run: SimulationRun) -> None:
         self._run = run
         self._retention_ms = run.plan.retention_ms
         self._lead_ms = self._retention_ms // LEAD
@@ -63,7 +63,7 @@ class Retention:
         return bool(self._retention_ms) and any(map(self._is_saved, self._run.mappings))
 
     @staticmethod
-    def _is_saved(mapped: Mapped) -> bool:
+    def _is_saved(mapped: SimulatedMapping) -> bool:
         """Lanes expire, as Lambda has it."""
         return mapped.plan.settings.order != "lane"
 

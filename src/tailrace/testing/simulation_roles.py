@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol
 
-from tailrace.deadletters.core.requests import Progress, Request
+from tailrace.deadletters.core.requests import Progress, RedriveRequest
 from tailrace.errors import PortError
 from tailrace.leases.lease import Lease
 from tailrace.mapping.commands import Checkpoint, Command, Completion, Invoke, ParkKey, SaveCheckpoint, Start
@@ -27,14 +27,14 @@ from tailrace.runtime.steps import Peek, Steps
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord, ReadDone
 from tailrace.streams.shards import Shard
-from tailrace.testing.simulation_plan import MappingPlan, Plan, ShardPlan
-from tailrace.testing.simulation_rows import APP, STREAM, Rows
+from tailrace.testing.simulation_plan import MappingPlan, ShardPlan, SimulationPlan
+from tailrace.testing.simulation_rows import APP, STREAM, SimulatedRows
 from tailrace.testing.simulation_sink import SimulatedSink
 from tailrace.testing.simulation_windows import WindowFunction
 
 
 @dataclass(slots=True, eq=False)
-class Mapped:
+class SimulatedMapping:
     """One mapping of a run, with its handler and whoever judges it. Shape: `finished` are the shards that all
     of is settled of.
     """
@@ -42,7 +42,7 @@ class Mapped:
     plan: MappingPlan
     sink: SimulatedSink
     function: WindowFunction
-    observer: "Observer"
+    observer: "RunObserver"
     finished: set[str] = field(default_factory=set)
 
     @property
@@ -66,7 +66,7 @@ class Tenure:
 
     name: int
     worker: "Process"
-    mapped: Mapped
+    mapped: SimulatedMapping
     shard: ShardPlan
     lease: Lease
     machine: ShardMachine
@@ -118,7 +118,7 @@ class Act:
         return not self.worker.is_alive
 
 
-class Observer(Protocol):
+class RunObserver(Protocol):
     """Who judges one mapping of a run. Every method is told what anybody outside the machine could have
     seen.
     """
@@ -158,7 +158,7 @@ class Observer(Protocol):
     def ended(self, tenure: Tenure, how: str) -> None:
         """A worker has finished with a shard, stopped, crashed, or lost its lease."""
 
-    def over(self, run: "World") -> None:
+    def over(self, run: "SimulationRun") -> None:
         """Nothing more will happen."""
 
 
@@ -172,7 +172,7 @@ class Performs(Protocol):
         """What came of a read that waited."""
 
 
-class Stream(Protocol):
+class SimulatedStream(Protocol):
     """What was written, and what is gone. Shape: `log` the records by shard, `trimmed` the last that is
     gone.
     """
@@ -215,7 +215,7 @@ class Redriving(Protocol):
 
     under_way: dict[str, Progress]
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: RedriveRequest) -> None:
         """Somebody asks this worker."""
 
 
@@ -270,22 +270,22 @@ class Process(Protocol):
     def tenures_of(self, shard_id: str) -> list[Tenure]:
         """Its machines in a shard."""
 
-    def may_save(self, mapped: Mapped, shard: ShardPlan) -> bool:
+    def may_save(self, mapped: SimulatedMapping, shard: ShardPlan) -> bool:
         """Whether something of a shard may have to be saved."""
 
 
-class World(Protocol):
+class SimulationRun(Protocol):
     """A run, as those in it know it.
 
     Shape:   `counts` how often anything occurred, `passed` commands and completions.
     Units:   milliseconds since its beginning.
     """
 
-    plan: Plan
+    plan: SimulationPlan
     counts: Counter[str]
     passed: Counter[type]
     random: Random
-    rows: Rows
+    rows: SimulatedRows
     time_ms: int
     wall_step_ms: int
     steps: int
@@ -296,7 +296,7 @@ class World(Protocol):
         """The present."""
 
     @property
-    def mappings(self) -> Sequence[Mapped]:
+    def mappings(self) -> Sequence[SimulatedMapping]:
         """Every mapping."""
 
     @property
@@ -308,7 +308,7 @@ class World(Protocol):
         """Who carries steps out."""
 
     @property
-    def source(self) -> Stream:
+    def source(self) -> SimulatedStream:
         """The stream."""
 
     @property
@@ -326,13 +326,13 @@ class World(Protocol):
     def after(self, delay_ms: int, what: Callable[[], None]) -> None:
         """Do this later."""
 
-    def mapping(self, mapping_id: str) -> Mapped:
+    def mapping(self, mapping_id: str) -> SimulatedMapping:
         """One of the mappings."""
 
     def dies_at_a_new_yield(self) -> bool:
         """Draw whether a worker dies where nobody has been before in this run."""
 
-    def something_failed(self, mapped: Mapped) -> None:
+    def something_failed(self, mapped: SimulatedMapping) -> None:
         """Something is parked or discarded."""
 
     def is_raced(self, tenure: Tenure, command: Command | None) -> bool:

@@ -18,7 +18,7 @@ from tailrace.errors import InternalError, StateConflict
 from tailrace.leases.checkpoint import Ledger, checkpoint_key, ledger_key, ledger_of
 from tailrace.ports import StreamRef
 from tailrace.rows.writes import StateRow, Write, holds
-from tailrace.runtime.steps import AskTime, Call, Get, Horizon, Query, Steps, Transact
+from tailrace.runtime.steps import AskTime, Call, Get, QueryRows, ReadTrimHorizon, Steps, Transact
 from tailrace.streams.moment import Now
 from tailrace.testing.simulation_plan import WALL_MS
 
@@ -28,7 +28,7 @@ STREAM: Final = StreamRef("arn:simulated", "table", "label", "NEW_AND_OLD_IMAGES
 T = TypeVar("T")
 
 
-class Rows(dict[str, dict[str, Any]]):
+class SimulatedRows(dict[str, dict[str, Any]]):
     """Rows by their keys."""
 
     def __init__(self, rows: Mapping[str, dict[str, Any]] | None = None) -> None:
@@ -131,7 +131,9 @@ class Rows(dict[str, dict[str, Any]]):
                 return result
             answer, conflict = None, None
             try:
-                answer = gone if isinstance(call, Horizon) and gone is not None else self.answer(call, now)
+                answer = (
+                    gone if isinstance(call, ReadTrimHorizon) and gone is not None else self.answer(call, now)
+                )
             except StateConflict as raised:
                 conflict = raised
 
@@ -141,7 +143,7 @@ class Rows(dict[str, dict[str, Any]]):
             case Get(key):
                 fields = self.get(key)
                 return None if fields is None else StateRow(key, fields)
-            case Query(prefix, after, limit):
+            case QueryRows(prefix, after, limit):
                 keys = islice(self.starting_with(prefix, after), limit)
                 return [StateRow(key, self[key]) for key in keys]
             case Transact(writes):

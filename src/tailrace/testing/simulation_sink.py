@@ -11,7 +11,7 @@ from typing import Final
 
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
 from tailrace.streams.record import ChangeRecord
-from tailrace.testing.simulation_plan import MappingPlan, Plan
+from tailrace.testing.simulation_plan import MappingPlan, SimulationPlan
 
 HANG_MS: Final = 15_000
 """After so long a handler that hangs is killed: the time-out of a function in a process."""
@@ -22,7 +22,7 @@ LOST_ANSWER_RATE: Final = 0.004
 class SimulatedSink:
     """The sink of one mapping, for all workers."""
 
-    def __init__(self, made: Plan, mapping: MappingPlan, random: Random) -> None:
+    def __init__(self, made: SimulationPlan, mapping: MappingPlan, random: Random) -> None:
         self._plan = made
         self._mapping = mapping
         self._random = random

@@ -14,7 +14,7 @@ from tailrace.runtime.steps import Peek, ReadShard
 from tailrace.streams.record import ChangeRecord, ReadDone
 from tailrace.streams.shards import Shard
 from tailrace.testing.simulation_plan import WALL_MS, ShardPlan
-from tailrace.testing.simulation_roles import Act, Tenure, World
+from tailrace.testing.simulation_roles import Act, SimulationRun, Tenure
 from tailrace.testing.simulation_rows import STREAM
 
 ITERATOR_MS: Final = 20_000
@@ -28,7 +28,7 @@ class SimulatedSource:
     gone.
     """
 
-    def __init__(self, run: World) -> None:
+    def __init__(self, run: SimulationRun) -> None:
         self._run = run
         self.log: dict[str, list[ChangeRecord]] = {shard.shard_id: [] for shard in run.plan.shards}
         self.trimmed = dict.fromkeys(self.log, 0)

@@ -15,7 +15,7 @@ from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome, Writ
 from tailrace.mapping.window import STATE_BYTES
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.windows import WindowInvoke
-from tailrace.testing.simulation_plan import MappingPlan, Plan
+from tailrace.testing.simulation_plan import MappingPlan, SimulationPlan
 
 REFUSED_FINALS: Final = 0.2
 NO_STATES: Final = 0.01
@@ -26,7 +26,7 @@ PADDING: Final = "x" * STATE_BYTES
 class WindowFunction:
     """The function of one mapping, for all workers."""
 
-    def __init__(self, made: Plan, mapping: MappingPlan, random: Random) -> None:
+    def __init__(self, made: SimulationPlan, mapping: MappingPlan, random: Random) -> None:
         self._plan = made
         self._trouble_kind = mapping.trouble_kind
         self._random = random

@@ -20,12 +20,12 @@ from tailrace.errors import LeaseLost as LeaseIsLost
 from tailrace.errors import PortError
 from tailrace.leases.checkpoint import CheckpointRow, read_checkpoint
 from tailrace.leases.lease import Lease, Sighting, is_free, lease_key, sight
-from tailrace.leases.lineage import Known
+from tailrace.leases.lineage import KnownShards
 from tailrace.mapping.commands import (
     Command,
     Completion,
     Invoke,
-    LeaseLost,
+    LeaseTaken,
     ParkDone,
     ParkKey,
     Read,
@@ -43,8 +43,8 @@ from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.starting import enter, load_start, take_lease
 from tailrace.runtime.steps import Get, Steps
 from tailrace.testing.simulation_plan import ShardPlan
-from tailrace.testing.simulation_redrive import Redrives
-from tailrace.testing.simulation_roles import Act, Mapped, Tenure, World
+from tailrace.testing.simulation_redrive import SimulatedRedrives
+from tailrace.testing.simulation_roles import Act, SimulatedMapping, SimulationRun, Tenure
 from tailrace.testing.simulation_rows import APP, STREAM
 from tailrace.worker.leasing import give_lease_back, renew_lease
 
@@ -79,7 +79,7 @@ class SimulatedWorker:
     `leases` by shard, one for all mappings.
     """
 
-    def __init__(self, run: World, number: int) -> None:
+    def __init__(self, run: SimulationRun, number: int) -> None:
         self._run = run
         self.number = number
         self.owner = f"worker-{number}"
@@ -90,7 +90,7 @@ class SimulatedWorker:
         self.steals: set[str] = set()
         self.evacuator = run.retention.evacuator()
         """What it saves from the trim, and knows to be saved."""
-        self.redrives = Redrives(run, self)
+        self.redrives = SimulatedRedrives(run, self)
         self._beginning: set[str] = set()
         self._stamped: dict[str, CheckpointRow] = {}
         """What was stamped when a lease was taken, by the keys of checkpoints."""
@@ -192,7 +192,7 @@ class SimulatedWorker:
         there = [self.tenures.get((mapped.id, shard_id)) for mapped in self._run.mappings]
         return [tenure for tenure in there if tenure is not None]
 
-    def _may_begin(self, mapped: Mapped, shard: ShardPlan) -> bool:
+    def _may_begin(self, mapped: SimulatedMapping, shard: ShardPlan) -> bool:
         """Whether a mapping has finished the parents, and nobody here is at the shard already."""
         there = (mapped.id, shard.shard_id)
         is_busy = there in self.tenures or shard.shard_id in self._beginning or there in self.finished
@@ -200,7 +200,7 @@ class SimulatedWorker:
             return False
         return all((mapped.id, parent) in self.finished for parent in shard.parents)
 
-    def may_save(self, mapped: Mapped, shard: ShardPlan) -> bool:
+    def may_save(self, mapped: SimulatedMapping, shard: ShardPlan) -> bool:
         """Whether something of a shard may have to be saved: as worker/worker.py, not when it is finished and
         nothing is kept.
         """
@@ -208,10 +208,10 @@ class SimulatedWorker:
         is_finished = there in self.finished and there not in self.tenures
         return not is_finished or self._kept(mapped, shard).evacuation is not None
 
-    def _kept(self, mapped: Mapped, shard: ShardPlan) -> SavedChanges:
+    def _kept(self, mapped: SimulatedMapping, shard: ShardPlan) -> SavedChanges:
         return self.evacuator.of(mapped.id, STREAM.label, shard.shard_id)
 
-    def _take_up(self, shard: ShardPlan, left: Sequence[Mapped]) -> None:
+    def _take_up(self, shard: ShardPlan, left: Sequence[SimulatedMapping]) -> None:
         """Begin a shard for these mappings, one after the other: the first one takes the lease."""
         for number, mapped in enumerate(left, 1):
             if self._may_begin(mapped, shard):
@@ -220,7 +220,7 @@ class SimulatedWorker:
                 self._run.performing.begin(Act("start", self, self._begin(mapped, shard), then))
                 return
 
-    def _begin(self, mapped: Mapped, shard: ShardPlan) -> Steps[Begun | Finished]:
+    def _begin(self, mapped: SimulatedMapping, shard: ShardPlan) -> Steps[Begun | Finished]:
         """As worker/worker.py begins a shard for a mapping, but for whose leases it takes."""
         run, known, place = self._run, self._run.source.known(shard), mapped.place(shard)
         saved: StateRow | None = yield Get(place.checkpoint_key)
@@ -233,7 +233,7 @@ class SimulatedWorker:
             places = [each.place(shard) for each in waiting]
             lease, stamped = yield from take_lease(key, self.owner, places, partial(self._may_take, shard))
             self._hold(shard, lease, stamped)
-        listed = Known.of([run.source.known(each) for each in run.plan.shards])
+        listed = KnownShards.of([run.source.known(each) for each in run.plan.shards])
         row = self._stamped.pop(place.checkpoint_key, None)
         stamped_now = row if row is not None and row.epoch == lease.epoch else None
         begun = yield from enter(place, known, listed, lease.epoch, run.plan.retention_ms, stamped_now)
@@ -262,7 +262,11 @@ class SimulatedWorker:
         self._run.after(RENEWAL_MS, lambda: self._renew(shard, lease.epoch))
 
     def _begun(
-        self, mapped: Mapped, shard: ShardPlan, left: Sequence[Mapped], begun: Begun | Finished | PortError
+        self,
+        mapped: SimulatedMapping,
+        shard: ShardPlan,
+        left: Sequence[SimulatedMapping],
+        begun: Begun | Finished | PortError,
     ) -> None:
         self._beginning.discard(shard.shard_id)
         match begun:
@@ -277,14 +281,14 @@ class SimulatedWorker:
         self._take_up(shard, left)
         self._leave_when_drained()
 
-    def _finish(self, mapped: Mapped, shard: ShardPlan) -> None:
+    def _finish(self, mapped: SimulatedMapping, shard: ShardPlan) -> None:
         self.finished.add((mapped.id, shard.shard_id))
         mapped.finished.add(shard.shard_id)
         if all((each.id, shard.shard_id) in self.finished for each in self._run.mappings):
             self._give_back(shard)
         self.look_at(*(child for child in self._run.plan.shards if shard.shard_id in child.parents))
 
-    def _occupy(self, mapped: Mapped, shard: ShardPlan, begun: Begun) -> None:
+    def _occupy(self, mapped: SimulatedMapping, shard: ShardPlan, begun: Begun) -> None:
         run = self._run
         if self._is_stopping:
             return
@@ -320,7 +324,7 @@ class SimulatedWorker:
         """A lease is another's by now: every machine of the shard is told."""
         self.leases.pop(shard.shard_id, None)
         for tenure in self.tenures_of(shard.shard_id):
-            self.step(tenure, LeaseLost())
+            self.step(tenure, LeaseTaken())
 
     def _give_back(self, shard: ShardPlan) -> None:
         """As much as is possible: who has it by now, or whose store fails, has nothing to give."""
@@ -342,10 +346,10 @@ class SimulatedWorker:
         run = self._run
         run.steps += 1
         run.passed[type(completion)] += 1
-        if isinstance(completion, LeaseLost):
+        if isinstance(completion, LeaseTaken):
             tenure.is_lost = True
             run.counts["fault lease-lost"] += 1
-        if isinstance(completion, Stop | LeaseLost):
+        if isinstance(completion, Stop | LeaseTaken):
             self._cancel_read(tenure)
         for command in tenure.machine.step(completion, run.now):
             run.passed[type(command)] += 1

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Final
 
-from tailrace.deadletters.run import putting_back
+from tailrace.deadletters.run import planning, putting_back
 from tailrace.runtime import delivering, evacuation, kept, starting
 from tailrace.worker import leasing
 
-STEPS: Final[tuple[ModuleType, ...]] = (delivering, evacuation, kept, leasing, putting_back, starting)
+STEPS: Final[tuple[ModuleType, ...]] = (
+    delivering, evacuation, kept, leasing, planning, putting_back, starting,
+)  # fmt: skip
 """The modules whose steps a simulated worker performs."""
 
 

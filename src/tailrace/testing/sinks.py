@@ -1,9 +1,9 @@
 """Sinks that write to memory: what the optional contracts of a sink look like when nothing else is in the
 way.
 
-Theory of operation: a `Target` is the far side and outlives its sinks, as a database does; every call changes
-it in one step of the loop. Rules of this file: the shortest code that keeps the contracts. For tests, and to
-be read by whoever writes such a sink.
+Theory of operation: a `SimulatedTarget` is the far side and outlives its sinks, as a database does; every
+call changes it in one step of the loop. Rules of this file: the shortest code that keeps the contracts. For
+tests, and to be read by whoever writes such a sink.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import LeaseLost, SettingsError
-from tailrace.ports import Failed, Failure, Outcome, Position, RecordBatch, Written
+from tailrace.ports import Failed, Failure, Outcome, RecordBatch, TargetPosition, Written
 from tailrace.streams.version import Version
 
 
 @dataclass(slots=True)
-class Target:
+class SimulatedTarget:
     """What sinks write to. Shape: `rows` by item key; `arrived` the sequence numbers of all that was applied,
     in order; `refused` are not taken.
     """
@@ -25,7 +25,7 @@ class Target:
     rows: dict[bytes, tuple[Version, bytes]] = field(default_factory=dict)
     arrived: list[int] = field(default_factory=list)
     sources: dict[str, int] = field(default_factory=dict)
-    positions: dict[tuple[str, str, str], Position] = field(default_factory=dict)
+    positions: dict[tuple[str, str, str], TargetPosition] = field(default_factory=dict)
 
     def refusal(self, batch: RecordBatch) -> Failed | None:
         """What a target says that does not take all of a batch."""
@@ -40,8 +40,8 @@ class Target:
 class VersionedMemory(AlwaysOpen):
     """The newest image of each item, with its version."""
 
-    def __init__(self, target: Target | None = None) -> None:
-        self.target = target or Target()
+    def __init__(self, target: SimulatedTarget | None = None) -> None:
+        self.target = target or SimulatedTarget()
 
     async def write(self, batch: RecordBatch) -> Outcome:
         """Apply what is newer than its row."""
@@ -78,8 +78,8 @@ class VersionedMemory(AlwaysOpen):
 class TransactionalMemory(AlwaysOpen):
     """A log of what arrived, with the positions of its shards."""
 
-    def __init__(self, target: Target | None = None) -> None:
-        self.target = target or Target()
+    def __init__(self, target: SimulatedTarget | None = None) -> None:
+        self.target = target or SimulatedTarget()
 
     async def write(self, batch: RecordBatch) -> Outcome:
         """Take what belongs to no position: a redriven change."""
@@ -88,22 +88,22 @@ class TransactionalMemory(AlwaysOpen):
         self.target.arrived += [record.sequence for record in batch.records]
         return Written()
 
-    async def positions(self, mapping_id: str) -> Sequence[Position]:
+    async def positions(self, mapping_id: str) -> Sequence[TargetPosition]:
         """What the target has of a mapping."""
         return [
             position for (mapping, _, _), position in self.target.positions.items() if mapping == mapping_id
         ]
 
-    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> Position:
+    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> TargetPosition:
         """Raise the epoch. Raises: LeaseLost."""
         place = (mapping_id, stream, shard_id)
-        there = self.target.positions.get(place, Position(stream, shard_id, 0))
+        there = self.target.positions.get(place, TargetPosition(stream, shard_id, 0))
         if there.epoch > epoch:
             raise LeaseLost(f"{shard_id} was taken under epoch {there.epoch}, this is {epoch}")
-        self.target.positions[place] = stamped = Position(stream, shard_id, epoch, there.watermark)
+        self.target.positions[place] = stamped = TargetPosition(stream, shard_id, epoch, there.watermark)
         return stamped
 
-    async def commit(self, batch: RecordBatch, position: Position) -> Outcome:
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         """Write both or neither. Raises: LeaseLost."""
         place = (batch.mapping_id, position.stream, position.shard_id)
         there = self.target.positions.get(place)

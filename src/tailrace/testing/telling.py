@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tailrace.app.change import Batch, Change
-from tailrace.testing.exploring_loop import Step
+from tailrace.testing.exploring_loop import RanStep
 from tailrace.testing.journal import named
 from tailrace.testing.schedules import WRITE, Until
 
@@ -18,7 +18,7 @@ MOST_LINES: Final = 10
 LONGEST: Final = 60
 
 
-def told(ran: Sequence[Step], struck: Sequence[str], replay: str) -> list[str]:
+def told(ran: Sequence[RanStep], struck: Sequence[str], replay: str) -> list[str]:
     """The lines, the last one says how to replay it."""
     lines, held = _lines(ran)
     last = f'replay: world.explore(…, replay="{replay}")'
@@ -39,7 +39,7 @@ def nearest(count: int, marked: Sequence[int], room: int) -> list[int]:
     return sorted(ranked[:room])
 
 
-def _lines(ran: Sequence[Step]) -> tuple[list[str], list[int]]:
+def _lines(ran: Sequence[RanStep]) -> tuple[list[str], list[int]]:
     lines: list[str] = []
     held: list[int] = []
     waiting: dict[str, Until] = {}
@@ -80,7 +80,7 @@ def _label(label: tuple[str, Any]) -> str:
     return f"{handler.rpartition('.')[2]} ← {named(change.key for change in keys)}"
 
 
-def _place(step: Step) -> str:
+def _place(step: RanStep) -> str:
     if step.number == 0:
         return "begins"
     if step.place is None:

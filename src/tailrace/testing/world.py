@@ -32,25 +32,25 @@ from tailrace.server.inprocess import InProcess
 from tailrace.server.turns import Joined, Turns
 from tailrace.streams.arns import region_of
 from tailrace.telemetry import PointReached, pass_by
-from tailrace.testing.exploring import Asked, Exploration, Explorer, Tried, check_asked
+from tailrace.testing.exploring import Exploration, ExploredAction, Explorer, Tried, check_asked
 from tailrace.testing.exploring_loop import ExploringLoop
 from tailrace.testing.faulting import Crashed, Laid, is_outage
 from tailrace.testing.faults import MOST_SHARDS, FaultBlock, Faults
 from tailrace.testing.items import Items
-from tailrace.testing.journal import Journal, Values
+from tailrace.testing.journal import Journal, LazyAttributes
 from tailrace.testing.keeping import KeptWrites
 from tailrace.testing.looking import Looking
 from tailrace.testing.loop import SeededLoop
 from tailrace.testing.mortal import MortalStore
-from tailrace.testing.observing import Observer
-from tailrace.testing.questions import Discarded, Lost, Running
+from tailrace.testing.observing import WorldObserver
+from tailrace.testing.questions import Discarded, QuestionedWorker, TrimmedRecords
 from tailrace.testing.schedules import Schedule
 from tailrace.testing.sealing import Allowed, Network, NetworkRefused
 from tailrace.testing.verbs import Verbs
 from tailrace.testing.waiting import nothing_waits
 from tailrace.values.types import Item
 
-__all__ = ["Discarded", "Lost", "Unsettled", "World"]
+__all__ = ["Discarded", "TrimmedRecords", "Unsettled", "World"]
 Result = TypeVar("Result")
 CLOSED: Final = "this world is closed: nothing can be written to it or asked of it any more"
 KILLED: Final = "this engine ended with the worker that was killed: world.engine is the one of now"
@@ -105,7 +105,7 @@ class World(Items, Verbs):
         self._settings = (settings or EngineSettings(shards=shards)).in_region(region)
         self._reached = reached
         self._store = MortalStore()
-        self._running: list[Running] = []
+        self._running: list[QuestionedWorker] = []
         self._killed: list[App] = []
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -185,7 +185,7 @@ class World(Items, Verbs):
     def _begin(self) -> None:
         """Notes of what happens from here on."""
         self._journal = Journal(self.clock)
-        self._observer = Observer()
+        self._observer = WorldObserver()
         self._kept = KeptWrites(self._journal) if self._keeps else None
         self._looking = self._looking.again()
 
@@ -208,7 +208,7 @@ class World(Items, Verbs):
         with self._faults.calm():  # a worker that cannot even start is started again, which shows nothing
             await worker.check()
         task = self.loop.create_task(worker.run(), name=f"worker of {app.name}")
-        self._running.append(Running(app, worker, task))
+        self._running.append(QuestionedWorker(app, worker, task))
 
     async def _cancel(self) -> None:
         tasks = [*self._tasks, *(running.task for running in self._running)]
@@ -362,7 +362,7 @@ class World(Items, Verbs):
         Raises:  BrokenOrder, with the smallest schedule that fails, in at most ten lines; SettingsError.
         """
         __tracebackhide__ = True  # pytest: what it found is what matters, not where
-        asked = Asked(action, check, same, dict(faults or {}))
+        asked = ExploredAction(action, check, same, dict(faults or {}))
         check_asked(schedules, asked.faults)
         if self._faults.are_injected:
             raise SettingsError(
@@ -373,7 +373,9 @@ class World(Items, Verbs):
         self._journal.note(str(explored))
         return explored
 
-    def _play(self, schedule: Schedule, asked: Asked, *, tells: bool = False, stays: bool = False) -> Tried:
+    def _play(
+        self, schedule: Schedule, asked: ExploredAction, *, tells: bool = False, stays: bool = False
+    ) -> Tried:
         """Go one way from here, and come back unless told to stay: what `explore` does for each schedule."""
         before = dict(self.__dict__)
         loop = self._leave(schedule, tells=tells)
@@ -469,7 +471,7 @@ class World(Items, Verbs):
         self._journal.note("the worker starts again from its checkpoints")
 
     def _written(self, words: str, content: Item) -> None:
-        self._journal.note("{} {}", words, Values(content))
+        self._journal.note("{} {}", words, LazyAttributes(content))
         self._faults.written(self.clock.now().monotonic_ms)
         self._reshard()
         if isinstance(self.loop, ExploringLoop) and (until := self.loop.after_write()) is not None:

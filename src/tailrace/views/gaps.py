@@ -16,7 +16,7 @@ from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName
 from tailrace.streams.sequence import SequenceNumber
 from tailrace.views.progress import ledgers
-from tailrace.views.reading import Reading
+from tailrace.views.reading import ViewSources
 
 
 async def gaps(state: StateStore, mapping: MappingName) -> list[Gap]:
@@ -43,7 +43,7 @@ async def open_gaps(state: StateStore, mapping: MappingName) -> list[Gap]:
     return [gap for gap in await gaps(state, mapping) if not gap.acknowledged_ms]
 
 
-def gap_age_ms(reading: Reading, open_ones: list[Gap]) -> int | None:
+def gap_age_ms(reading: ViewSources, open_ones: list[Gap]) -> int | None:
     """How old the oldest change that was lost in one of these gaps is at least: it was trimmed. None: there
     is no gap.
     """

@@ -12,7 +12,7 @@ from tailrace.ports import LogReader, StateStore
 from tailrace.rows.kinds import CHECKPOINT, LEDGER, MAPPING, words_of
 from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName
-from tailrace.views.reading import Reading, running
+from tailrace.views.reading import ViewSources, running
 
 OUTCOMES: Final = ("handled", "filtered", "parked", "discarded", "dropped", "trimmed")
 
@@ -28,12 +28,12 @@ async def known_mappings(state: StateStore, log: LogReader) -> list[MappingName]
     return list(known)
 
 
-async def begun(reading: Reading) -> list[MappingName]:
+async def begun(reading: ViewSources) -> list[MappingName]:
     """Every handler that runs or has ever saved a checkpoint."""
     return _sorted([*running(reading.live), *await known_mappings(reading.state, reading.log)])
 
 
-async def declared(reading: Reading) -> list[MappingName]:
+async def declared(reading: ViewSources) -> list[MappingName]:
     """Every handler that runs, was ever declared or has saved a checkpoint."""
     known = await begun(reading)
     async for row in rows(reading.state, MAPPING.prefix()):

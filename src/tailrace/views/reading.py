@@ -17,7 +17,7 @@ from tailrace.views.live import Live
 DAY_MS: Final = 86_400_000
 
 
-class Reading(Struct, frozen=True):
+class ViewSources(Struct, frozen=True):
     """What a view is given. Units: retention_ms is how long a stream keeps a change."""
 
     state: StateStore

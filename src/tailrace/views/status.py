@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tailrace.deadletters.views.letters import kept
 from tailrace.leases.lease import Lease
-from tailrace.runtime.watermark import MappingName, Position, positions
+from tailrace.runtime.watermark import HandlerPosition, MappingName, positions
 from tailrace.streams.envelopes import event_id
 from tailrace.telemetry import AWS_METRICS
 from tailrace.views.gaps import gap_age_ms, open_gaps
@@ -17,7 +17,7 @@ from tailrace.views.leases import leases
 from tailrace.views.live import Live, live_status, sink_of, windows_of
 from tailrace.views.pauses import is_paused, pause_reason
 from tailrace.views.progress import begun, totals
-from tailrace.views.reading import Reading
+from tailrace.views.reading import ViewSources
 
 if TYPE_CHECKING:
     from tailrace.ports import Now
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from tailrace.runtime.threads import Threads
 
 
-async def status(reading: Reading) -> list[dict[str, Any]]:
+async def status(reading: ViewSources) -> list[dict[str, Any]]:
     """Every handler that is running or has ever saved a checkpoint."""
     return [await handler_value(reading, mapping) for mapping in await begun(reading)]
 
 
-async def handler_value(reading: Reading, mapping: MappingName) -> dict[str, Any]:
+async def handler_value(reading: ViewSources, mapping: MappingName) -> dict[str, Any]:
     """One handler."""
     state, live = reading.state, live_status(reading.live, mapping)
     held = await leases(state, mapping.app)
@@ -65,7 +65,9 @@ async def handler_value(reading: Reading, mapping: MappingName) -> dict[str, Any
     }
 
 
-def shard_value(place: Position, seen: "Status | None", lease: Lease | None, now: "Now") -> dict[str, Any]:
+def shard_value(
+    place: HandlerPosition, seen: "Status | None", lease: Lease | None, now: "Now"
+) -> dict[str, Any]:
     """One shard of a handler: how far it is, who reads it, and what only its worker knows."""
     oldest = place.oldest
     return {

@@ -38,7 +38,7 @@ from tailrace.streams.version import Version
 from tailrace.views.gaps import gaps
 from tailrace.views.live import attempts_of
 from tailrace.views.progress import known_mappings
-from tailrace.views.reading import Reading, running
+from tailrace.views.reading import ViewSources, running
 
 SLICE: Final = 500
 MOST_COUNTED: Final = 1_000
@@ -57,7 +57,7 @@ class Found(Struct, frozen=True):
 # ---- finding -----------------------------------------------------------------------------------------------
 
 
-async def find_event(reading: Reading, wanted: str) -> Found:
+async def find_event(reading: ViewSources, wanted: str) -> Found:
     """The change with that event id. Raises: TailraceError when it is not there any more."""
     try:
         _, sequence = locate(wanted)
@@ -83,7 +83,7 @@ async def find_event(reading: Reading, wanted: str) -> Found:
 
 
 async def last_changes(
-    reading: Reading, table: str, key: bytes, partition: int, last: int
+    reading: ViewSources, table: str, key: bytes, partition: int, last: int
 ) -> tuple[list[Found], int]:
     """The last changes of an item that are kept, oldest first, and how many older ones there are."""
     newest: deque[Found] = deque(maxlen=last)
@@ -94,7 +94,7 @@ async def last_changes(
     return list(newest), count - len(newest)
 
 
-async def changes_of(reading: Reading, table: str, key: bytes, partition: int) -> AsyncIterator[Found]:
+async def changes_of(reading: ViewSources, table: str, key: bytes, partition: int) -> AsyncIterator[Found]:
     """Every change of an item that is kept, the oldest first: what the stream has forgotten, where it was
     saved, then the stream.
     """
@@ -197,7 +197,7 @@ async def saved_before(
 # ---- telling -----------------------------------------------------------------------------------------------
 
 
-async def story(reading: Reading, found: Found) -> dict[str, Any]:
+async def story(reading: ViewSources, found: Found) -> dict[str, Any]:
     """A change and what every handler of its table made of it."""
     state, log = reading.state, reading.log
     saved = [mapping async for mapping, _ in all_saved(state, found.table)]
@@ -230,7 +230,7 @@ async def _as_read(state: StateStore, app: str, found: Found) -> ChangeRecord:
     return structs.replace(found.record, generation=known.of(found.label))
 
 
-async def chapter(reading: Reading, mapping: MappingName, found: Found) -> dict[str, Any]:
+async def chapter(reading: ViewSources, mapping: MappingName, found: Found) -> dict[str, Any]:
     """What one handler made of a change."""
     state = reading.state
     where = (mapping.app, mapping.handler, found.label, found.shard.shard_id)
@@ -272,7 +272,7 @@ async def _is_in_a_gap(state: StateStore, mapping: MappingName, record: ChangeRe
     )
 
 
-def _at_this_moment(reading: Reading, mapping: MappingName, found: Found) -> dict[str, Any]:
+def _at_this_moment(reading: ViewSources, mapping: MappingName, found: Found) -> dict[str, Any]:
     """What only a worker knows of a change that is not settled: the handler has it now, or failed and will
     have it again.
     """
@@ -296,7 +296,7 @@ def _at_this_moment(reading: Reading, mapping: MappingName, found: Found) -> dic
 
 
 async def _unsettled_before(
-    reading: Reading, found: Found, watermark: int, ranges: tuple[Range, ...], saved: Evacuation | None
+    reading: ViewSources, found: Found, watermark: int, ranges: tuple[Range, ...], saved: Evacuation | None
 ) -> int:
     sequence, count, after = found.record.sequence, 0, watermark
     if saved is not None and watermark < saved.through:

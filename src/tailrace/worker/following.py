@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from tailrace.app.app import App, HandlerMapping
 from tailrace.errors import SourceError
 from tailrace.leases.checkpoint import EVERY_HASH, behind, checkpoint_key
-from tailrace.leases.lineage import Known, readers
+from tailrace.leases.lineage import KnownShards, readers
 from tailrace.mapping.reader import Budget
 from tailrace.ports import Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
@@ -77,7 +77,7 @@ class FollowedTable(Struct):
         """Whether it was not withdrawn."""
         return any(each is handler for each in self.handlers)
 
-    def before(self, handler: HandlerMapping, shard: Shard, known: Known) -> set[Begun]:
+    def before(self, handler: HandlerMapping, shard: Shard, known: KnownShards) -> set[Begun]:
         """What a mapping must have finished before it begins a shard: its parents, as far as they can still
         be read or it is still reading them.
         """

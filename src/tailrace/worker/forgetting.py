@@ -30,7 +30,7 @@ from tailrace.leases.checkpoint import (
     overlaps,
     unchanged,
 )
-from tailrace.leases.lineage import Named
+from tailrace.leases.lineage import NamedAncestors
 from tailrace.ports import Shard, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT, KINDS, LEDGER, MARK, RowKind, words_of
 from tailrace.rows.writes import Absent, Equals, StateRow, Write, same_version
@@ -73,7 +73,7 @@ def _roots(present: dict[str, Shard]) -> dict[str, Shard]:
 
 
 def _is_needed(
-    row: StateRow, missing: Iterable[Shard], named: Mapping[tuple[str, str], Named | None]
+    row: StateRow, missing: Iterable[Shard], named: Mapping[tuple[str, str], NamedAncestors | None]
 ) -> bool:
     """Whether a shard that the mapping has not begun may ask what this row says: it is a parent's, or of its
     parents nothing is known.

@@ -17,15 +17,15 @@ from tailrace import errors
 from tailrace.app.app import App, HandlerMapping
 from tailrace.app.table import Table
 from tailrace.deadletters.core.entry import DeadLetter
-from tailrace.deadletters.core.requests import Progress, Request
+from tailrace.deadletters.core.requests import Progress, RedriveRequest
 from tailrace.deadletters.run.putting_back import Holding, keep
 from tailrace.deadletters.run.redriver import Redrives
 from tailrace.errors import PortError, SourceError
 from tailrace.leases.checkpoint import read_checkpoint
 from tailrace.leases.lease import Owner
-from tailrace.leases.lineage import Known, waits_for
+from tailrace.leases.lineage import KnownShards, waits_for
 from tailrace.mapping.batch import RETENTION_MS
-from tailrace.mapping.commands import Completion, LeaseLost, Pause, Released
+from tailrace.mapping.commands import Completion, LeaseTaken, Pause, Released
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Shard, Sink, Source, StreamRef
@@ -187,7 +187,7 @@ class Worker:
         """The version of a handler's code that runs here."""
         return self._code_versions.get(mapping_id, "")
 
-    def redrive(self, request: Request, progress: Progress) -> asyncio.Task[None]:
+    def redrive(self, request: RedriveRequest, progress: Progress) -> asyncio.Task[None]:
         """Carry out a request beside all else, once `begun`; the next start goes on after `stop`."""
         return self.redrives.carry_out(request, progress)
 
@@ -358,14 +358,14 @@ class Worker:
             labels = {stream.label for stream, _ in there}
             for stream, shards in there:
                 if not is_waiting and table.follows(handler, stream, shards):
-                    known = Known.of(listed.get(stream.label, ()), shards, labels)
+                    known = KnownShards.of(listed.get(stream.label, ()), shards, labels)
                     await self._discover_stream(table, handler, stream, shards, known, tasks)
                     is_waiting = any((handler.id, *shard.place) not in table.finished for shard in shards)
         table.forget(self._evacuator.added(table.ids, followed))
 
     async def _discover_stream(
         self, table: FollowedTable, handler: HandlerMapping, stream: StreamRef, shards: Sequence[Shard],
-        known: Known,
+        known: KnownShards,
         tasks: asyncio.TaskGroup,
     ) -> None:  # fmt: skip
         """Begin a mapping's shards of one stream, each after its parents: listed ones, and saved ones."""
@@ -419,8 +419,8 @@ class Worker:
         table.begun.discard(begun)
 
     async def _begin(
-        self, table: FollowedTable, handler: HandlerMapping, stream: StreamRef, shard: Shard, known: Known,
-        tasks: asyncio.TaskGroup,
+        self, table: FollowedTable, handler: HandlerMapping, stream: StreamRef, shard: Shard,
+        known: KnownShards, tasks: asyncio.TaskGroup,
     ) -> None:  # fmt: skip
         place, there = table.place(self.app.name, handler, stream, shard), (handler.id, *shard.place)
         kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
@@ -496,4 +496,4 @@ class Worker:
 
     def _lost(self, lost: Held) -> None:
         for driver in (one for (_, *place), (one, _) in self._drivers.items() if tuple(place) == lost):
-            driver.tell(LeaseLost())
+            driver.tell(LeaseTaken())

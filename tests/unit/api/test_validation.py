@@ -4,19 +4,19 @@ from typing import Any
 
 import pytest
 
-from tailrace.api.shapes import Flag, Input, Many, Mapped, Text, Values, Whole, structure
+from tailrace.api.shapes import AttributeMap, Flag, Input, Many, String, StringMap, Whole, structure
 from tailrace.api.validation import NOT_A_CLASS, compile_input, predicate
 from tailrace.api.wordings import rendered
 from tailrace.errors import ApiError
 
-INNER = structure("Inner", "Name", Name=Text(1, 3), Count=Whole(1, 9, "Long"))
+INNER = structure("Inner", "Name", Name=String(1, 3), Count=Whole(1, 9, "Long"))
 CHECK = compile_input(
     Input(
         structure(
             "ThingInput", "TableName",
-            TableName=Text(3, 5, "[a-z]+", is_table=True), Kind=Text(choices=("A", "B")), Limit=Whole(1, 10), On=Flag(),
-            Inner=INNER, List=Many(INNER, 1, 2), Map=Mapped(Many(Text(), 1, 2), 1, 2, Text(2, 3)), Item=Values(),
-            Old=Flag(), Capacity=Text(),
+            TableName=String(3, 5, "[a-z]+", is_table=True), Kind=String(choices=("A", "B")), Limit=Whole(1, 10), On=Flag(),
+            Inner=INNER, List=Many(INNER, 1, 2), Map=StringMap(Many(String(), 1, 2), 1, 2, String(2, 3)), Item=AttributeMap(),
+            Old=Flag(), Capacity=String(),
         ),
         {"Old": None, "Capacity": "NONE"},
     )
@@ -208,6 +208,6 @@ def test_deep_values_are_rendered_without_end() -> None:
 
 @pytest.mark.parametrize("value", [1, "x", None, True, [], {}, 1.5])
 def test_the_quick_test_never_accepts_what_the_slow_one_refuses(value: Any) -> None:
-    for name, shape in {"TableName": Text(3, 5, "[a-z]+"), "Limit": Whole(1, 10), "On": Flag()}.items():
+    for name, shape in {"TableName": String(3, 5, "[a-z]+"), "Limit": Whole(1, 10), "On": Flag()}.items():
         if predicate(shape)(value):
             assert CHECK({"TableName": "abc", name: value})

@@ -8,8 +8,8 @@ from tailrace.aws.errors import (
     LOG_IN,
     SET_THE_CLOCK,
     AwsError,
+    ErrorMeaning,
     Meaning,
-    Verdict,
     api_error,
     is_condition,
     sink_error,
@@ -22,7 +22,7 @@ from tailrace.mapping.outcomes import FailureKind
 
 RECORD, THROTTLED, UNAVAILABLE = FailureKind.RECORD, FailureKind.THROTTLED, FailureKind.UNAVAILABLE
 KNOWS_US, CLOCK, NOT_THERE = (
-    Verdict(Meaning.CREDENTIALS, LOG_IN), Verdict(Meaning.SKEW, SET_THE_CLOCK), Verdict(Meaning.NOWHERE, CORRECT_THE_NAME)
+    ErrorMeaning(Meaning.CREDENTIALS, LOG_IN), ErrorMeaning(Meaning.SKEW, SET_THE_CLOCK), ErrorMeaning(Meaning.NOWHERE, CORRECT_THE_NAME)
 )  # fmt: skip
 
 
@@ -40,21 +40,21 @@ KNOWS_US, CLOCK, NOT_THERE = (
         ("NoCredentialsError", "", 0, KNOWS_US),
         ("UnauthorizedSSOTokenError", "", 0, KNOWS_US),
         ("ResourceNotFoundException", "", 400, NOT_THERE),
-        ("ThrottlingException", "", 400, Verdict(Meaning.THROTTLED)),
-        ("WhoKnows", "", 429, Verdict(Meaning.THROTTLED)),
-        ("SlowDown", "", 503, Verdict(Meaning.THROTTLED)),
-        ("WhoKnows", "", 500, Verdict(Meaning.UNAVAILABLE)),
-        ("RequestTimeout", "", 400, Verdict(Meaning.UNAVAILABLE)),
-        ("InvalidMessageContents", "", 400, Verdict(Meaning.REFUSED)),
-        ("ValidationException", "Item size has exceeded the maximum allowed size", 400, Verdict(Meaning.REFUSED)),
-        ("WhoKnows", "", 400, Verdict(Meaning.UNKNOWN)),
-        ("ConditionalCheckFailedException", "The conditional request failed", 400, Verdict(Meaning.CONDITION)),
-        ("PreconditionFailed", "", 412, Verdict(Meaning.CONDITION)),
-        ("TransactionConflictException", "", 400, Verdict(Meaning.CONFLICT)),
-        ("ConditionalRequestConflict", "", 409, Verdict(Meaning.CONFLICT)),
+        ("ThrottlingException", "", 400, ErrorMeaning(Meaning.THROTTLED)),
+        ("WhoKnows", "", 429, ErrorMeaning(Meaning.THROTTLED)),
+        ("SlowDown", "", 503, ErrorMeaning(Meaning.THROTTLED)),
+        ("WhoKnows", "", 500, ErrorMeaning(Meaning.UNAVAILABLE)),
+        ("RequestTimeout", "", 400, ErrorMeaning(Meaning.UNAVAILABLE)),
+        ("InvalidMessageContents", "", 400, ErrorMeaning(Meaning.REFUSED)),
+        ("ValidationException", "Item size has exceeded the maximum allowed size", 400, ErrorMeaning(Meaning.REFUSED)),
+        ("WhoKnows", "", 400, ErrorMeaning(Meaning.UNKNOWN)),
+        ("ConditionalCheckFailedException", "The conditional request failed", 400, ErrorMeaning(Meaning.CONDITION)),
+        ("PreconditionFailed", "", 412, ErrorMeaning(Meaning.CONDITION)),
+        ("TransactionConflictException", "", 400, ErrorMeaning(Meaning.CONFLICT)),
+        ("ConditionalRequestConflict", "", 409, ErrorMeaning(Meaning.CONFLICT)),
     ],
 )  # fmt: skip
-def test_what_a_code_means(code: str, words: str, status: int, expected: Verdict) -> None:
+def test_what_a_code_means(code: str, words: str, status: int, expected: ErrorMeaning) -> None:
     assert verdict(code, words, status=status) == expected
 
 
@@ -90,8 +90,8 @@ KINDS = {
 
 @pytest.mark.parametrize("meaning", Meaning)
 def test_only_what_is_said_about_a_record_uses_up_its_attempts(meaning: Meaning) -> None:
-    assert Verdict(meaning).kind is KINDS[meaning]
-    assert Verdict(meaning).is_final is (meaning is Meaning.REFUSED)
+    assert ErrorMeaning(meaning).kind is KINDS[meaning]
+    assert ErrorMeaning(meaning).is_final is (meaning is Meaning.REFUSED)
 
 
 def test_an_exception_of_botocores_that_no_table_has_is_a_connection_that_failed() -> None:
@@ -103,7 +103,7 @@ def test_an_exception_of_botocores_that_no_table_has_is_a_connection_that_failed
 def told(meaning: Meaning, hint: str | None = None) -> AwsError:
     members = {"__type": "x#Code", "message": "words", "Item": {"pk": {"S": "a"}}}
     return AwsError(
-        "sqs.publish", Verdict(meaning, hint), "Code", "words", status=409, retry_after_ms=1_500, members=members
+        "sqs.publish", ErrorMeaning(meaning, hint), "Code", "words", status=409, retry_after_ms=1_500, members=members
     )  # fmt: skip
 
 

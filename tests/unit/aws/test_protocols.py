@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.aws.errors import AwsError, Meaning
-from tailrace.aws.operations import Operation, compiled
+from tailrace.aws.operations import OperationModel, compiled
 from tailrace.aws.protocols import error_of, members_of, wire_of
 from tailrace.errors import InternalError
 
@@ -30,7 +30,7 @@ def service_model(service: str) -> Any:
 
 
 @cache
-def operation(service: str, name: str) -> Operation:
+def operation(service: str, name: str) -> OperationModel:
     return compiled(service, xform_name(name), service_model(service).operation_model(name))
 
 

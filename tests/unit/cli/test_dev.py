@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.cli.dev import Session, Throttle, described, load
+from tailrace.cli.dev import DevSession, Throttle, described, load
 from tailrace.cli.running import Serving, build_node
 from tailrace.compose import Node
 from tailrace.runtime.watermark import positions
@@ -89,7 +89,7 @@ def reloaded(directory: Path, text: str, *keys: str) -> tuple[list[dict[str, Any
 
     async def main() -> list[str]:
         node = build_node(serving, load(str(path)))
-        session = Session(node, str(path), serving)
+        session = DevSession(node, str(path), serving)
         session.tell = lambda text, colour, **members: said.append(members)  # type: ignore[method-assign]
         await node.start()
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tailrace.app.app import App
-from tailrace.cli.dev import Session
+from tailrace.cli.dev import DevSession
 from tailrace.cli.main import run
 from tailrace.cli.running import Serving
 from tailrace.compose import EngineOptions, open_engine
@@ -109,7 +109,7 @@ def test_a_tail_without_a_server_says_that_nothing_more_will_come(
 
 
 def test_a_reload_says_what_is_new_and_what_is_gone() -> None:
-    session = Session.__new__(Session)
+    session = DevSession.__new__(DevSession)
     session.handlers, session.name = {"note": "orders", "mail": "orders"}, "shop"
     assert session.different("shop", {"note": "orders", "mail": "orders"}) == ""
     assert (
@@ -126,7 +126,7 @@ def test_an_app_without_handlers_is_told_how_to_have_one(capsys: pytest.CaptureF
     serving = Serving(
         8000, "127.0.0.1", Path("d"), True, "normal", "system", None, 1, False, None, False, "text", False
     )
-    session = Session(Node(), "app.py", serving)  # type: ignore[arg-type]
+    session = DevSession(Node(), "app.py", serving)  # type: ignore[arg-type]
     session.announce(8000, App("shop"))
     out = capsys.readouterr().out
     assert "no handler yet: @app.on(table)" in out

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from tailrace.deadletters.core.entry import DeadLetter
 from tailrace.deadletters.core.head import (
     CLAIM_MS,
-    Claims,
     Head,
+    HeadClaims,
     claimed,
     failed_again,
     parked,
@@ -90,7 +90,7 @@ def test_a_claim_keeps_others_away_until_it_has_stood_still_on_their_own_clock()
     """Whatever the wall clock of who claimed it says: here it is a year ahead."""
     taken, write = claimed(first(5)[0], "r1/one", 31_536_000_000)
     assert write.condition == Equals("stamp", f"{Version(1, 5).text}/7/1")
-    claims = Claims()
+    claims = HeadClaims()
     assert claims.is_taken(taken, "r1/two", 1_000)
     assert claims.is_taken(taken, "r1/two", 1_000 + CLAIM_MS - 1)
     assert not claims.is_taken(taken, "r1/two", 1_000 + CLAIM_MS)
@@ -98,7 +98,7 @@ def test_a_claim_keeps_others_away_until_it_has_stood_still_on_their_own_clock()
 
 def test_a_claim_that_is_renewed_does_not_run_out() -> None:
     taken, _ = claimed(first(5)[0], "r1/one", 1)
-    claims = Claims()
+    claims = HeadClaims()
     for round_ in range(5):
         assert claims.is_taken(taken, "r1/two", round_ * CLAIM_MS)
         taken, _ = claimed(taken, "r1/one", 1)
@@ -108,7 +108,7 @@ def test_claims_of_one_key_in_two_handlers_run_out_each_by_itself() -> None:
     taken, _ = claimed(first(5)[0], "r1/one", 1)
     other = replace(taken, mapping_id="another", parked_ms=9)
     other = replace(other, seen=other.stamp)
-    claims = Claims()
+    claims = HeadClaims()
     for head in (taken, other):
         assert claims.is_taken(head, "r1/two", 0)
     for head in (taken, other):
@@ -118,8 +118,8 @@ def test_claims_of_one_key_in_two_handlers_run_out_each_by_itself() -> None:
 @pytest.mark.parametrize("claimed_by", ["r1/one", "r1"])
 def test_a_claim_of_ones_own_and_one_that_was_left_keep_nobody_away(claimed_by: str) -> None:
     taken, _ = claimed(first(5)[0], claimed_by, 1)
-    assert not Claims().is_taken(taken, "r1/one", 0)
-    assert not Claims().is_taken(released(taken, "r1")[0], "r2/two", 0)
+    assert not HeadClaims().is_taken(taken, "r1/one", 0)
+    assert not HeadClaims().is_taken(released(taken, "r1")[0], "r2/two", 0)
     assert read_head("shop", "mail", released(taken, "r1")[1].fields or {}).tried == "r1"
 
 

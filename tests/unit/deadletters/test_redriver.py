@@ -16,7 +16,7 @@ from tailrace.deadletters.core.entry import (
 from tailrace.deadletters.core.head import claimed_free, head_prefix, parked
 from tailrace.deadletters.core.passed import passed_prefix, passed_write
 from tailrace.deadletters.core.redrive import Choice
-from tailrace.deadletters.core.requests import Progress, Request
+from tailrace.deadletters.core.requests import Progress, RedriveRequest
 from tailrace.deadletters.run.putting_back import Holding
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.mapping.commands import Completion, GivenUp, Redriven, Released
@@ -67,7 +67,7 @@ class Sink(AlwaysOpen):
         return Written() if self.refusal is None else Failed(whole=self.refusal)
 
 
-async def carried_out(redriver: Redriver, request: Request, progress: Progress) -> None:
+async def carried_out(redriver: Redriver, request: RedriveRequest, progress: Progress) -> None:
     """Ask for it, and do it."""
     await redriver.note(request)
     await redriver.carry_out(request, progress)
@@ -82,7 +82,7 @@ def redriven(last: int) -> tuple[Progress, list[int], list[Completion]]:
         fields = deadletter_fields(letter_of(PLACE, given_up, ""))
         await state.transact([Write(deadletter_key("shop", "note", Version(1, 4)), fields)])
         redriver = Redriver("shop", state, ManualClock(), live, {"note": sink})
-        request = Request("r1", "note")
+        request = RedriveRequest("r1", "note")
         await carried_out(redriver, request, progress)
         assert await redriver.pending() == []
         return progress, sink.seen, live.words
@@ -125,9 +125,9 @@ def test_a_change_that_was_put_back_overtakes_an_older_one_of_its_item_and_one_t
     first, second = Progress(), Progress()
 
     async def main() -> None:
-        await carried_out(redriver, Request("r1", "note", Choice(error="no 7"), drop=drop), first)
+        await carried_out(redriver, RedriveRequest("r1", "note", Choice(error="no 7"), drop=drop), first)
         seen = list(sink.seen)
-        await carried_out(redriver, Request("r2", "note"), second)
+        await carried_out(redriver, RedriveRequest("r2", "note"), second)
         assert seen == ([] if drop else [7])
         assert sink.seen == seen + then
 
@@ -148,10 +148,10 @@ def test_a_parked_change_that_was_put_back_overtakes_older_discarded_ones_of_its
     first, second = Progress(), Progress()
 
     async def main() -> None:
-        await carried_out(redriver, Request("r1", "note", Choice(error="no 7"), drop=drop), first)
+        await carried_out(redriver, RedriveRequest("r1", "note", Choice(error="no 7"), drop=drop), first)
         assert sink.seen == ([] if drop else [7])
         sink.seen.clear()
-        await carried_out(redriver, Request("r2", "note"), second)
+        await carried_out(redriver, RedriveRequest("r2", "note"), second)
         assert sink.seen == then
 
     asyncio.run(main())
@@ -164,7 +164,7 @@ def test_a_parked_change_of_an_item_without_discarded_ones_leaves_no_row_behind(
     given_up = GivenUp(record(7, "a"), "RetryAttemptsExhausted", 6, Failure(error="no 7"), 1, 1)
     asyncio.run(state.transact(list(parked("shop", "note", None, [letter_of(PLACE, given_up, "")], 0))))
     redriver = Redriver("shop", state, ManualClock(), Live(NOTHING), {"note": sink})
-    asyncio.run(carried_out(redriver, Request("r1", "note"), Progress()))
+    asyncio.run(carried_out(redriver, RedriveRequest("r1", "note"), Progress()))
     assert sink.seen == [7]
     assert asyncio.run(state.query(passed_prefix("shop", "note"))) == []
 
@@ -181,11 +181,11 @@ def test_who_goes_on_with_a_request_tries_nothing_behind_a_change_that_failed_fo
     even_if_overtaken: bool, then: list[int]
 ) -> None:
     state, sink = discarded(4, 7), Sink(Failure(error="no 4"))
-    request = Request("r1", "note", even_if_overtaken=even_if_overtaken)
+    request = RedriveRequest("r1", "note", even_if_overtaken=even_if_overtaken)
 
     async def main() -> None:
         first, second = redriver_of(state, sink, "one"), redriver_of(state, sink, "two")
-        only_the_first = Request("r1", "note", Choice(error="no 4"))
+        only_the_first = RedriveRequest("r1", "note", Choice(error="no 4"))
         await carried_out(first, only_the_first, Progress())
         sink.seen, sink.refusal = [], None
         await carried_out(second, request, Progress())
@@ -201,9 +201,9 @@ def test_a_change_that_was_overtaken_keeps_no_later_one_of_its_item_back() -> No
 
     async def main() -> None:
         first, second = redriver_of(state, sink, "one", Version(1, 5)), redriver_of(state, sink, "two")
-        only_the_first = Request("r1", "note", Choice(error="no 4"))
+        only_the_first = RedriveRequest("r1", "note", Choice(error="no 4"))
         await carried_out(first, only_the_first, Progress())
-        await carried_out(second, Request("r1", "note"), Progress())
+        await carried_out(second, RedriveRequest("r1", "note"), Progress())
         assert sink.seen == [7]
 
     asyncio.run(main())
@@ -222,7 +222,7 @@ def test_a_redrive_that_stops_is_forgotten_unless_another_worker_is_at_a_change_
         elsewhere = letter_of(PLACE, given_up, "")
         await state.transact([claimed_free(elsewhere, "shop", claimant, 0)[1]])
         progress = Progress()
-        await carried_out(redriver, Request("r1", "note"), progress)
+        await carried_out(redriver, RedriveRequest("r1", "note"), progress)
         assert progress.stopped
         assert bool(await redriver.pending()) is is_left
 
@@ -233,7 +233,7 @@ def test_nothing_is_claimed_for_a_request_that_is_there_no_more() -> None:
     state, sink = discarded(4), Sink()
     redriver = redriver_of(state, sink, "one")
     progress = Progress()
-    asyncio.run(redriver.carry_out(Request("r1", "note"), progress))
+    asyncio.run(redriver.carry_out(RedriveRequest("r1", "note"), progress))
     assert (progress.busy, sink.seen) == (1, [])
     assert asyncio.run(state.query(head_prefix("shop", "note"))) == []
 
@@ -248,7 +248,7 @@ def test_what_was_parked_behind_a_change_that_is_put_back_comes_at_the_rate_too(
         await state.transact([claim])
         waiting = letter_of(PLACE, GivenUp(record(7, "a"), "KeyParked", 0, None, 0, 0), "")
         await state.transact(list(parked("shop", "note", head, [waiting], 0)))
-        request = Request("r1", "note", rate="1/m")
+        request = RedriveRequest("r1", "note", rate="1/m")
         redriving = asyncio.ensure_future(carried_out(redriver, request, Progress()))
         for seen in ([4], [4], [4, 7]):
             for _ in range(100):
@@ -265,7 +265,7 @@ def test_a_claim_does_not_run_out_while_the_rate_of_its_redrive_is_kept() -> Non
     letters = [
         letter_of(PLACE, GivenUp(record(each, "a"), "KeyParked", 0, None, 0, 0), "") for each in (4, 7)
     ]
-    request = Request("r1", "note", rate="1/m")
+    request = RedriveRequest("r1", "note", rate="1/m")
 
     async def rested() -> None:
         for _ in range(100):
@@ -306,13 +306,13 @@ def test_a_slow_redrive_does_not_hold_up_another_one() -> None:
         await state.transact(
             [Write(deadletter_key("shop", "note", Version(1, 9)), deadletter_fields(elsewhere))]
         )
-        slow = Request("r1", "note", Choice(error="no *"), rate="1/h")
+        slow = RedriveRequest("r1", "note", Choice(error="no *"), rate="1/h")
         slowly = asyncio.ensure_future(carried_out(redriver, slow, Progress()))
         await rested()
         assert sink.seen == [4]
         chosen = Choice(event_id=elsewhere.event_id)
         other = asyncio.ensure_future(
-            carried_out(redriver, Request("r2", "note", chosen, rate="10/s"), Progress())
+            carried_out(redriver, RedriveRequest("r2", "note", chosen, rate="10/s"), Progress())
         )
         await rested()
         assert sink.seen == [4, 9]
@@ -334,7 +334,7 @@ def test_a_change_that_was_overtaken_for_good_is_passed_over_wherever_its_shard_
     async def main() -> None:
         await state.transact([passed_write("shop", "note", key, Version(1, 5))])
         before = await state.query("")
-        await carried_out(redriver, Request("r1", "note"), progress)
+        await carried_out(redriver, RedriveRequest("r1", "note"), progress)
         assert await state.query("") == before
 
     asyncio.run(main())

@@ -14,7 +14,7 @@ from tailrace.deadletters.core.redriving import (
     Claimant,
     Deliver,
     Ended,
-    Hold,
+    HoldKey,
     ReadHead,
     ReadLetter,
     ReadOldest,
@@ -77,14 +77,14 @@ def claim(count: int = 0) -> Head:
 
 def test_a_change_whose_item_is_at_the_handler_is_not_delivered_beside_it() -> None:
     asked, ended = steps(None, None)
-    assert (kinds(asked), ended) == ([ReadHead, Hold], Ended("busy"))
+    assert (kinds(asked), ended) == ([ReadHead, HoldKey], Ended("busy"))
 
 
 def test_the_item_is_claimed_under_the_epoch_of_whoever_reads_its_shards_before_anything_is_delivered() -> (
     None
 ):
     asked, ended = steps(None, (FENCE,), True, LETTER, NOTHING, None, True)
-    assert kinds(asked) == [ReadHead, Hold, WriteRows, ReadLetter, ReadPassed, Deliver, WriteRows]
+    assert kinds(asked) == [ReadHead, HoldKey, WriteRows, ReadLetter, ReadPassed, Deliver, WriteRows]
     assert ended == Ended("done", 1, LETTER.record.version, passed=LETTER.record.version)
     assert asked[2] == WriteRows((FENCE, claimed_free(LETTER, "shop", "r1/one", 1_000)[1]))
     last = asked[-1]
@@ -94,7 +94,7 @@ def test_the_item_is_claimed_under_the_epoch_of_whoever_reads_its_shards_before_
 
 def test_a_change_whose_shard_another_worker_has_taken_is_not_delivered() -> None:
     asked, ended = steps(None, (FENCE,), False)
-    assert (kinds(asked), ended) == ([ReadHead, Hold, WriteRows], Ended("taken"))
+    assert (kinds(asked), ended) == ([ReadHead, HoldKey, WriteRows], Ended("taken"))
 
 
 def test_a_change_that_another_living_worker_puts_back_is_left_to_it() -> None:
@@ -120,13 +120,13 @@ def test_a_change_that_others_were_parked_behind_while_it_was_put_back_comes_bef
 
 def test_a_change_that_somebody_else_has_put_back_is_not_delivered_again() -> None:
     asked, ended = steps(None, (), True, None, True)
-    assert (kinds(asked), ended) == ([ReadHead, Hold, WriteRows, ReadLetter, WriteRows], Ended("gone"))
+    assert (kinds(asked), ended) == ([ReadHead, HoldKey, WriteRows, ReadLetter, WriteRows], Ended("gone"))
 
 
 def test_a_change_with_a_later_one_handled_is_delivered_only_when_it_is_asked_for() -> None:
     later = Version(1, LETTER.record.sequence + 1)
     asked, ended = steps(None, (), True, LETTER, later, True)
-    assert kinds(asked) == [ReadHead, Hold, WriteRows, ReadLetter, ReadPassed, WriteRows]
+    assert kinds(asked) == [ReadHead, HoldKey, WriteRows, ReadLetter, ReadPassed, WriteRows]
     assert ended == Ended("overtaken")
     last = asked[-1]
     assert isinstance(last, WriteRows)
@@ -137,7 +137,7 @@ def test_a_change_with_a_later_one_handled_is_delivered_only_when_it_is_asked_fo
 
 def test_a_change_that_fails_again_keeps_its_letter_which_names_the_request() -> None:
     asked, ended = steps(None, (), True, LETTER, NOTHING, Refusal("ValueError: no"), True)
-    assert kinds(asked) == [ReadHead, Hold, WriteRows, ReadLetter, ReadPassed, Deliver, WriteRows]
+    assert kinds(asked) == [ReadHead, HoldKey, WriteRows, ReadLetter, ReadPassed, Deliver, WriteRows]
     assert ended == Ended("failed", error="ValueError: no")
     last = asked[-1]
     assert isinstance(last, WriteRows)

@@ -8,7 +8,7 @@ from tailrace.errors import ApiError
 from tailrace.expressions.condition import Condition, parse_condition
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.update import FEW, MOST_ELEMENTS, parse_update
-from tailrace.tables.mutate import Check, Delete, Mutation, Operation, Put, Update
+from tailrace.tables.mutate import ConditionCheck, Delete, Mutation, Operation, Put, Update
 from tailrace.values import size as sizes
 from tailrace.values.size import size_bytes, size_shared
 from tailrace.values.types import AttributeValue, Item
@@ -144,7 +144,7 @@ def test_what_others_write_while_a_transaction_is_decided_is_judged_again() -> N
     def begun() -> Slices[list[Mutation]]:
         work = engine.transact_slices(
             [
-                Check("orders", {"pk": {"S": "first"}}, absent),
+                ConditionCheck("orders", {"pk": {"S": "first"}}, absent),
                 Update("orders", {"pk": {"S": "counter"}}, add),
                 *(Put("orders", named(str(number))) for number in range(5)),
             ]

@@ -13,7 +13,7 @@ from tailrace.errors import ApiError, SettingsError, StoreError
 from tailrace.ports import ItemWrite
 from tailrace.rows.writes import Write
 from tailrace.stores.memory import MemoryStore
-from tailrace.streams.iterators import Start
+from tailrace.streams.iterators import IteratorStart
 from tailrace.tables.definition import TableDefinition
 from tailrace.tables.mutate import Put
 from tests.unit.engine.building import DAY_MS, START_MS, FailingStore, defined, item, keep_house, opened
@@ -85,7 +85,7 @@ def test_a_stream_of_another_namespace_is_not_found_and_ones_own_is_read() -> No
         "ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found",
     )  # fmt: skip
     shard = there.describe_stream(arn)["Shards"][0]["ShardId"]
-    token = there.get_shard_iterator(arn, shard, Start("TRIM_HORIZON"))
+    token = there.get_shard_iterator(arn, shard, IteratorStart("TRIM_HORIZON"))
     assert [record.keys for record in there.get_records(token).records] == [b'{"id":{"S":"id"}}']
     with pytest.raises(ApiError):
         here.get_records(token)

@@ -5,7 +5,7 @@ import pytest
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import ApiError
-from tailrace.streams.iterators import Start, StartKind
+from tailrace.streams.iterators import IteratorStart, StartKind
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.sequence import SequenceNumber
 from tailrace.tables.mutate import Put
@@ -35,7 +35,9 @@ def only_shard(engine: Engine) -> str:
 
 def iterator(engine: Engine, kind: StartKind, number: int | None = None, shard_id: str | None = None) -> str:
     wire = None if number is None else SequenceNumber(number).wire
-    return engine.get_shard_iterator(arn_of(engine), shard_id or only_shard(engine), Start(kind, wire))
+    return engine.get_shard_iterator(
+        arn_of(engine), shard_id or only_shard(engine), IteratorStart(kind, wire)
+    )
 
 
 def numbers(records: list[ChangeRecord]) -> list[int]:

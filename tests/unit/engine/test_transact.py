@@ -6,7 +6,7 @@ from tailrace.engine.state import read_write
 from tailrace.engine.transact import cancelled
 from tailrace.errors import ApiError
 from tailrace.ports import ItemWrite
-from tailrace.tables.mutate import Check, Delete, Operation, Put, Update
+from tailrace.tables.mutate import ConditionCheck, Delete, Operation, Put, Update
 from tests.unit.engine.building import condition, item, log_of, names_of, put, with_table
 
 KEY = {"pk": {"S": "a"}}
@@ -20,7 +20,7 @@ def test_every_action_leaves_its_record_and_a_check_none() -> None:
     operations: list[Operation] = [
         Put("orders", item("c", 1)),
         Delete("orders", KEY),
-        Check("orders", {"pk": {"S": "b"}}, condition("attribute_exists(pk)")),
+        ConditionCheck("orders", {"pk": {"S": "b"}}, condition("attribute_exists(pk)")),
         Put("orders", item("d", 1)),
     ]
     mutations = engine.transact(operations)

@@ -13,7 +13,7 @@ from tailrace.expressions.legacy import (
     read_key_conditions,
     read_updates,
 )
-from tailrace.expressions.nodes import Action, Function, Path, Value
+from tailrace.expressions.nodes import Action, FunctionCall, Path, Value
 from tailrace.expressions.placeholders import Placeholders
 
 ONE = {"N": "1"}
@@ -47,7 +47,7 @@ def test_a_filter_is_the_node_of_its_expression(condition: dict[str, Any], text:
 def test_a_name_is_taken_as_it_is() -> None:
     legacy = read_expected({"a.b[0]": {"Exists": False}}, None)
     assert legacy is not None
-    assert legacy.prepared.parsed.node == Function("attribute_not_exists", (Path(("a.b[0]",)),))
+    assert legacy.prepared.parsed.node == FunctionCall("attribute_not_exists", (Path(("a.b[0]",)),))
     assert legacy.attribute_names() == {"a.b[0]"}
 
 

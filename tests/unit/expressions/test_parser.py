@@ -10,7 +10,7 @@ from tailrace.expressions.nodes import (
     Arithmetic,
     Between,
     Compare,
-    Function,
+    FunctionCall,
     In,
     Node,
     Not,
@@ -32,7 +32,7 @@ def equal(name: str) -> Compare:
 
 
 A, B, C, D = (equal(name) for name in "abcd")
-EXISTS = Function("attribute_exists", (path("a"),))
+EXISTS = FunctionCall("attribute_exists", (path("a"),))
 
 
 def node(text: str) -> Node:
@@ -79,13 +79,16 @@ def refused_update(text: str) -> str:
         ("a IN (:a)", In(path("a"), (Value(":a"),))),
         (
             "(a) IN (:a, (b), size(c))",
-            In(path("a"), (Value(":a"), path("b"), Function("size", (path("c"),)))),
+            In(path("a"), (Value(":a"), path("b"), FunctionCall("size", (path("c"),)))),
         ),
         ("attribute_exists(a)", EXISTS),
         ("(attribute_exists(a))", EXISTS),
         ("attribute_exists((a))", EXISTS),
-        ("size(a) = size(b)", Compare("=", Function("size", (path("a"),)), Function("size", (path("b"),)))),
-        ("(size(a)) = :a", Compare("=", Function("size", (path("a"),)), Value(":a"))),
+        (
+            "size(a) = size(b)",
+            Compare("=", FunctionCall("size", (path("a"),)), FunctionCall("size", (path("b"),))),
+        ),
+        ("(size(a)) = :a", Compare("=", FunctionCall("size", (path("a"),)), Value(":a"))),
         ("#a.b[0][1].c = :a", Compare("=", path("#a", "b", 0, 1, "c"), Value(":a"))),
     ],
 )
@@ -265,8 +268,8 @@ def test_the_leaves_of_a_condition_are_in_the_order_of_the_text() -> None:
         ("SET a = (b) + (:b)", [("SET", path("a"), Arithmetic("+", path("b"), Value(":b")))]),
         (
             "SET a = list_append(if_not_exists(a, :l), :m)",
-            [("SET", path("a"), Function("list_append",
-                (Function("if_not_exists", (path("a"), Value(":l"))), Value(":m"))))],
+            [("SET", path("a"), FunctionCall("list_append",
+                (FunctionCall("if_not_exists", (path("a"), Value(":l"))), Value(":m"))))],
         ),
         ("REMOVE a, b[1].c", [("REMOVE", path("a"), None), ("REMOVE", path("b", 1, "c"), None)]),
         ("ADD a :a, b.c :b", [("ADD", path("a"), Value(":a")), ("ADD", path("b", "c"), Value(":b"))]),

@@ -3,9 +3,9 @@
 import pytest
 
 from tailrace.leases.lineage import (
-    Known,
+    KnownShards,
     Line,
-    Named,
+    NamedAncestors,
     latest,
     line_of,
     named_ancestors,
@@ -21,44 +21,51 @@ ALL = [ROOT, LOW, HIGH, MERGED]
 
 
 def test_the_line_of_what_is_listed_needs_no_rows() -> None:
-    assert line_of(MERGED, Known.of(ALL), {}) == Line(frozenset({"root", "low", "high"}), is_lost=False)
-    assert line_of(LOW, Known.of(ALL), {}) == Line(frozenset({"root"}), is_lost=False)
-    assert line_of(ROOT, Known.of(ALL), {}) == Line(frozenset(), is_lost=False)
+    assert line_of(MERGED, KnownShards.of(ALL), {}) == Line(frozenset({"root", "low", "high"}), is_lost=False)
+    assert line_of(LOW, KnownShards.of(ALL), {}) == Line(frozenset({"root"}), is_lost=False)
+    assert line_of(ROOT, KnownShards.of(ALL), {}) == Line(frozenset(), is_lost=False)
 
 
 def test_where_the_listing_ends_the_rows_go_on() -> None:
     assert line_of(
-        MERGED, Known.of([MERGED]), {"low": Named(("root",), ("root",)), "high": Named(("root",))}
+        MERGED,
+        KnownShards.of([MERGED]),
+        {"low": NamedAncestors(("root",), ("root",)), "high": NamedAncestors(("root",))},
     ) == Line(frozenset({"root", "low", "high"}), is_lost=False)
 
 
-@pytest.mark.parametrize("rows", [{}, {"low": Named(("root",))}, {"low": Named(), "high": None}])
-def test_a_parent_of_which_nothing_is_known_loses_the_line(rows: dict[str, Named | None]) -> None:
-    assert line_of(MERGED, Known.of([MERGED]), rows).is_lost
+@pytest.mark.parametrize(
+    "rows", [{}, {"low": NamedAncestors(("root",))}, {"low": NamedAncestors(), "high": None}]
+)
+def test_a_parent_of_which_nothing_is_known_loses_the_line(rows: dict[str, NamedAncestors | None]) -> None:
+    assert line_of(MERGED, KnownShards.of([MERGED]), rows).is_lost
 
 
 def test_a_lost_line_may_have_every_shard_but_those_that_are_still_listed() -> None:
-    known = Known.of([MERGED, Shard("other", 15)], saved=[Shard("kept", 2)])
-    line = line_of(MERGED, known, {"low": Named()})
+    known = KnownShards.of([MERGED, Shard("other", 15)], saved=[Shard("kept", 2)])
+    line = line_of(MERGED, known, {"low": NamedAncestors()})
     assert named_ancestors(line, known, ["root", "other", "kept", "low"]) == ("kept", "low", "root")
 
 
 def test_a_whole_line_names_only_its_own_that_still_have_parked_keys() -> None:
-    known = Known.of(ALL)
+    known = KnownShards.of(ALL)
     assert named_ancestors(line_of(LOW, known, {}), known, ["root", "high"]) == ("root",)
     assert named_ancestors(line_of(LOW, known, {}), known, ["high"]) == ()
 
 
 def test_a_shard_waits_for_its_parents_that_can_still_be_read() -> None:
-    for known, waiting in ((Known.of(ALL), {"low", "high"}), (Known.of([HIGH, MERGED]), {"high"})):
-        assert waits_for(MERGED, line_of(MERGED, known, {"low": Named()}), known) == waiting
+    for known, waiting in (
+        (KnownShards.of(ALL), {"low", "high"}),
+        (KnownShards.of([HIGH, MERGED]), {"high"}),
+    ):
+        assert waits_for(MERGED, line_of(MERGED, known, {"low": NamedAncestors()}), known) == waiting
 
 
 def test_a_shard_whose_lineage_is_lost_waits_for_everything_that_was_saved() -> None:
-    known = Known.of([MERGED], saved=[ROOT])
-    lost = line_of(MERGED, known, {"low": Named()})
+    known = KnownShards.of([MERGED], saved=[ROOT])
+    lost = line_of(MERGED, known, {"low": NamedAncestors()})
     assert waits_for(MERGED, lost, known) == {"root"}, "it may be the parent of what came and went"
-    whole = line_of(MERGED, known, {"low": Named(("root",)), "high": Named(("root",))})
+    whole = line_of(MERGED, known, {"low": NamedAncestors(("root",)), "high": NamedAncestors(("root",))})
     assert waits_for(MERGED, whole, known) == set()
 
 
@@ -70,12 +77,12 @@ def test_a_parked_key_concerns_its_shard_its_descendants_and_all_of_later_stream
     stream: str, shard_id: str, concerns: bool
 ) -> None:
     shard = Shard("s", 9, ("a",), stream="now")
-    assert Named(("a",), ("a",)).concerns(shard, stream, shard_id) is concerns
+    assert NamedAncestors(("a",), ("a",)).concerns(shard, stream, shard_id) is concerns
 
 
 def test_the_latest_of_some_shards_are_those_that_none_of_them_continues() -> None:
-    assert latest(["root", "low", "high"], {}, Known.of(ALL)) == {"low", "high"}
-    assert latest(["root", "low"], {"low": Named(("root",))}, Known.of([])) == {"low"}
+    assert latest(["root", "low", "high"], {}, KnownShards.of(ALL)) == {"low", "high"}
+    assert latest(["root", "low"], {"low": NamedAncestors(("root",))}, KnownShards.of([])) == {"low"}
 
 
 EARLIER = [Shard("root", 1, (), 9, (0, 9), stream="before")]

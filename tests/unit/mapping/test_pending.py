@@ -1,19 +1,19 @@
 """What a batch takes out of what waits: whole free keys, its share of them, and never at the cost of order."""
 
-from tailrace.mapping.held import LOOK, HeldKeys, Pending
+from tailrace.mapping.held import LOOK, HeldKeys, PendingRecords
 from tailrace.streams.record import ChangeRecord
 from tests.unit.mapping.records import record, records
 
 MUCH = 6_000_000
 
 
-def pending(waiting: list[ChangeRecord]) -> Pending:
-    found = Pending(shares=True)
+def pending(waiting: list[ChangeRecord]) -> PendingRecords:
+    found = PendingRecords(shares=True)
     found.add(waiting)
     return found
 
 
-def take(found: Pending, held: HeldKeys, *, most: int = 100, most_keys: int = 1) -> list[int]:
+def take(found: PendingRecords, held: HeldKeys, *, most: int = 100, most_keys: int = 1) -> list[int]:
     taken = found.take(held, most=most, most_keys=most_keys, most_bytes=MUCH)
     held.hold(taken)
     return [each.sequence for each in taken]

@@ -13,7 +13,7 @@ from tailrace.mapping.commands import (
     Command,
     Invoke,
     InvokeDone,
-    LeaseLost,
+    LeaseTaken,
     Read,
     ReadFailed,
     Redriven,
@@ -62,8 +62,8 @@ def test_a_finished_checkpoint_ends_at_once() -> None:
     assert machine.step(Woken(), now()) == []
 
 
-@pytest.mark.parametrize("end", [Stop(), LeaseLost()])
-def test_a_machine_that_never_started_stops_at_once(end: Stop | LeaseLost) -> None:
+@pytest.mark.parametrize("end", [Stop(), LeaseTaken()])
+def test_a_machine_that_never_started_stops_at_once(end: Stop | LeaseTaken) -> None:
     assert ShardMachine(MappingSettings("m")).step(end, now()) == [Stopped(finished=False)]
 
 
@@ -101,7 +101,7 @@ def test_a_checkpoint_answered_after_the_lease_is_lost_is_harmless() -> None:
     machine = begun(MappingSettings("m", batch_size=1))
     machine.step(ReadDone(records(1, 2), 2), now())
     assert "SaveCheckpoint" in names(machine.step(InvokeDone(1, Written()), now()))
-    assert machine.step(LeaseLost(), now()) == []
+    assert machine.step(LeaseTaken(), now()) == []
     assert machine.step(CheckpointDone(), now()) == []
     assert machine.step(InvokeDone(2, Written()), now()) == [Stopped(finished=False)]
 

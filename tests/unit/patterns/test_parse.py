@@ -7,14 +7,14 @@ import pytest
 
 from tailrace.errors import PatternError
 from tailrace.patterns.nodes import (
+    Affix,
     AnyCase,
     AnythingBut,
     AnythingButLike,
-    Bound,
     Exact,
     Exists,
     Numeric,
-    Text,
+    RangeEnd,
     Wildcard,
 )  # fmt: skip
 from tailrace.patterns.number import Number
@@ -194,11 +194,11 @@ def test_every_form_is_read() -> None:
         "event-bus",
     )
     assert rule["a"] == (
-        Exact("x"), Exact(Number("3.0e2")), Exact(True), Exact(None), Exact("y"), Text("prefix", "p"),
-        Text("suffix", "s", any_case=True), AnyCase("e"), Wildcard(("a", "*b")), AnythingBut(("n",)),
-        AnythingBut((Number("1"), Number("2"))), AnythingButLike((Text("prefix", "q"),), "prefix"),
-        Numeric(Bound(Number("1"), is_open=True), Bound(Number("2"), is_open=False)),
-        Numeric(Bound(Number("5"), is_open=False), Bound(Number("5"), is_open=False)), Exists(False),
+        Exact("x"), Exact(Number("3.0e2")), Exact(True), Exact(None), Exact("y"), Affix("prefix", "p"),
+        Affix("suffix", "s", any_case=True), AnyCase("e"), Wildcard(("a", "*b")), AnythingBut(("n",)),
+        AnythingBut((Number("1"), Number("2"))), AnythingButLike((Affix("prefix", "q"),), "prefix"),
+        Numeric(RangeEnd(Number("1"), is_open=True), RangeEnd(Number("2"), is_open=False)),
+        Numeric(RangeEnd(Number("5"), is_open=False), RangeEnd(Number("5"), is_open=False)), Exists(False),
     )  # fmt: skip
 
 
@@ -230,9 +230,9 @@ def test_too_many_combinations_are_refused_at_once() -> None:
 
 
 def test_an_older_patterns_field_called_or_stays_a_field() -> None:
-    assert parse('{"$or": ["x", {"prefix": "y"}]}') == ({"$or": (Exact("x"), Text("prefix", "y"))},)
+    assert parse('{"$or": ["x", {"prefix": "y"}]}') == ({"$or": (Exact("x"), Affix("prefix", "y"))},)
     assert parse('{"$or": [{"prefix": "y"}, {"suffix": "z"}]}') == (
-        {"$or": (Text("prefix", "y"), Text("suffix", "z"))},
+        {"$or": (Affix("prefix", "y"), Affix("suffix", "z"))},
     )
 
 

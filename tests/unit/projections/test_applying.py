@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from tailrace.errors import ApiError, StateConflict, StoreError
-from tailrace.projections.core.folding import Step
-from tailrace.projections.core.rows import AppliedItem, Group, RowChange
+from tailrace.projections.core.folding import ItemChange
+from tailrace.projections.core.rows import AppliedItem, GroupState, RowChange
 from tailrace.projections.run.applying import TRIES, Applied, Contended, apply_steps
 from tailrace.projections.run.state_store import StateProjectionStore
 from tailrace.stores.memory import MemoryStateStore
@@ -48,14 +48,14 @@ class Noted(StateProjectionStore):
         await super().commit(changes)
 
     async def counts(self) -> dict[str, int]:
-        return {row.key: row.count for row in await self.groups() if isinstance(row, Group)}
+        return {row.key: row.count for row in await self.groups() if isinstance(row, GroupState)}
 
 
-def step(key: str, sequence: int = 1, group: str = "NL", bad: str = "") -> Step:
-    return Step(key, Version(1, sequence), {"g": {"S": group}, "bad": {"S": bad}}, 0)
+def step(key: str, sequence: int = 1, group: str = "NL", bad: str = "") -> ItemChange:
+    return ItemChange(key, Version(1, sequence), {"g": {"S": group}, "bad": {"S": bad}}, 0)
 
 
-def applied(store: Noted, steps: Sequence[Step]) -> Applied:
+def applied(store: Noted, steps: Sequence[ItemChange]) -> Applied:
     return asyncio.run(apply_steps(store, Count(), steps))
 
 
@@ -141,7 +141,7 @@ def test_a_store_that_fails_fails_all_and_nothing_is_lost_by_doing_it_again() ->
 
 def test_rows_are_read_with_all_that_they_hold() -> None:
     store = Noted()
-    applied(store, [Step("aa", Version(1, 4), {"g": {"S": "NL"}}, 77)])
+    applied(store, [ItemChange("aa", Version(1, 4), {"g": {"S": "NL"}}, 77)])
     assert asyncio.run(store.items(["aa"])) == [
         AppliedItem("aa", Version(1, 4), "NL", {"g": {"S": "NL"}}, 77)
     ]

@@ -15,7 +15,7 @@ from tailrace.projections.core.builds import (
 from tailrace.projections.core.rows import (
     BUCKETS,
     AppliedItem,
-    Group,
+    GroupState,
     RowChange,
     bucket_of,
     group_fields,
@@ -55,13 +55,13 @@ def test_a_page_counts_all_failures_and_names_some() -> None:
 
 def test_rows_come_back_as_they_were() -> None:
     item = AppliedItem("aa", Version(1, 5), '{"S":"NL"}', {"id": {"S": "a"}}, 7)
-    group = Group('{"S":"NL"}', 3, 2, {"N": "1"}, 7)
+    group = GroupState('{"S":"NL"}', 3, 2, {"N": "1"}, 7)
     assert read_item_row(item_fields(item)) == item
     assert read_group_row(group_fields(group)) == group
 
 
 def test_a_row_of_another_format_is_refused() -> None:
-    fields = {**group_fields(Group("a", 1, 1, {"N": "1"})), "v": 2}
+    fields = {**group_fields(GroupState("a", 1, 1, {"N": "1"})), "v": 2}
     with pytest.raises(StoreError, match="This projection has format 2"):
         read_group_row(fields)
 

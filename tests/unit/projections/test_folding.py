@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tailrace.projections.core.folding import Step, Working
-from tailrace.projections.core.rows import AppliedItem, Group, RowChange
+from tailrace.projections.core.folding import ItemChange, Working
+from tailrace.projections.core.rows import AppliedItem, GroupState, RowChange
 from tailrace.streams.version import Version
 from tailrace.values.types import AttributeValue, Item
 
@@ -29,22 +29,22 @@ def image(group: str, n: int) -> Item:
     return {"g": {"S": group}, "n": {"N": str(n)}}
 
 
-def step(sequence: int, group: str | None, n: int = 0, key: str = "aa") -> Step:
+def step(sequence: int, group: str | None, n: int = 0, key: str = "aa") -> ItemChange:
     if group is None:
-        return Step(key, Version(1, sequence), None, 5)
-    return Step(key, Version(1, sequence), image(group, n), 5, group)
+        return ItemChange(key, Version(1, sequence), None, 5)
+    return ItemChange(key, Version(1, sequence), image(group, n), 5, group)
 
 
 def item(sequence: int, group: str, n: int) -> AppliedItem:
     return AppliedItem("aa", Version(1, sequence), group, image(group, n), 1)
 
 
-def group(key: str, version: int, count: int, n: int) -> Group:
-    return Group(key, version, count, {"N": str(n)}, 1)
+def group(key: str, version: int, count: int, n: int) -> GroupState:
+    return GroupState(key, version, count, {"N": str(n)}, 1)
 
 
 def folded(
-    steps: Sequence[Step], items: Sequence[AppliedItem] = (), groups: Sequence[Group] = ()
+    steps: Sequence[ItemChange], items: Sequence[AppliedItem] = (), groups: Sequence[GroupState] = ()
 ) -> dict[str, tuple[int, int, int] | tuple[int, str]]:
     """What changed: (version, count, state) of a group, (sequence, group) of an item."""
     working = Working(Sum())
@@ -96,7 +96,7 @@ NL7, BE2 = group("NL", 3, 2, 7), group("BE", 1, 1, 2)
     ],
 )  # fmt: skip
 def test_a_change_retracts_what_was_applied_and_applies_what_is_new(
-    steps: list[Step], items: list[AppliedItem], groups: list[Group], expected: dict[str, object]
+    steps: list[ItemChange], items: list[AppliedItem], groups: list[GroupState], expected: dict[str, object]
 ) -> None:
     assert folded(steps, items, groups) == expected
 
@@ -125,11 +125,11 @@ def test_every_row_is_written_on_the_condition_that_it_was_read_so() -> None:
 
 def test_a_change_of_a_stream_that_was_switched_off_and_on_is_applied_though_its_number_is_smaller() -> None:
     working = Working(Sum())
-    newer = Step("aa", Version(2, 7), image("NL", 5), 5, "NL")
+    newer = ItemChange("aa", Version(2, 7), image("NL", 5), 5, "NL")
     working.add_items({"aa"}, [item(900, "NL", 3)])
     working.add_groups(working.groups_for([newer]), [group("NL", 1, 1, 3)])
     assert working.apply(newer)
-    assert not working.apply(Step("aa", Version(1, 901), image("NL", 9), 5, "NL"))
+    assert not working.apply(ItemChange("aa", Version(1, 901), image("NL", 9), 5, "NL"))
     assert [change.after for change in working.changes] == [
-        AppliedItem("aa", Version(2, 7), "NL", image("NL", 5), 5), Group("NL", 2, 1, {"N": "5"}, 5),
+        AppliedItem("aa", Version(2, 7), "NL", image("NL", 5), 5), GroupState("NL", 2, 1, {"N": "5"}, 5),
     ]  # fmt: skip

@@ -11,8 +11,8 @@ from tailrace.ports import StateRow
 from tailrace.projections.core.builds import Build, build_key, read_build
 from tailrace.projections.core.known import (
     CLAIM_MS,
-    Claims,
-    Known,
+    BuildClaims,
+    KnownBuilds,
     begun,
     claimed,
     forgotten,
@@ -27,7 +27,7 @@ from tailrace.projections.core.known import (
 from tailrace.rows.writes import Write
 from tailrace.stores.memory import MemoryStateStore
 
-NOTHING = Known("shop", "sales")
+NOTHING = KnownBuilds("shop", "sales")
 
 
 class Rows:
@@ -39,8 +39,8 @@ class Rows:
     def write(self, writes: Sequence[Write]) -> None:
         asyncio.run(self.state.transact(list(writes)))
 
-    def known(self) -> Known:
-        async def read() -> Known:
+    def known(self) -> KnownBuilds:
+        async def read() -> KnownBuilds:
             return read_known(
                 "shop", "sales", await self.state.get(known_key("shop", "sales")), await self.state.get("projection/shop/sales"),
                 await self.state.query("projection-build/shop/sales/"),
@@ -131,12 +131,14 @@ def test_who_has_lost_a_claim_saves_nothing(rows: Rows) -> None:
 
 
 def test_a_name_is_not_given_again_while_rows_of_it_may_be_left() -> None:
-    known = Known("shop", "sales", (Build("sales", "2"),), "2", 7, {"1": "state"})
+    known = KnownBuilds("shop", "sales", (Build("sales", "2"),), "2", 7, {"1": "state"})
     assert (known.next_name(1), known.next_name(2), known.next_name(3)) == ("1.1", "2.1", "3")
 
 
 def test_only_rows_in_the_place_of_the_app_are_to_be_removed() -> None:
-    known = Known("shop", "sales", (Build("sales", "1", "table kept"), Build("sales", "2", "state")), "2", 7)
+    known = KnownBuilds(
+        "shop", "sales", (Build("sales", "1", "table kept"), Build("sales", "2", "state")), "2", 7
+    )
     assert forgotten(known, ["1"], "state")[0].removing == {}
     assert forgotten(known, ["1"], "table kept")[0].removing == {"1": "table kept"}
 
@@ -149,7 +151,7 @@ def test_a_build_is_there_as_long_as_its_row(rows: Rows) -> None:
 
 
 def test_a_claim_runs_out_when_its_row_has_stood_still_for_the_observer() -> None:
-    claims = Claims(Owner("me", lambda name: name == "gone"))
+    claims = BuildClaims(Owner("me", lambda name: name == "gone"))
     build = Build("sales", "1", claimed_by="other", claim=3, beat=1)
     assert claims.is_taken(build, 1_000)
     assert claims.is_taken(build, 999 + CLAIM_MS)
@@ -161,7 +163,7 @@ def test_a_claim_runs_out_when_its_row_has_stood_still_for_the_observer() -> Non
 
 @pytest.mark.parametrize("name", ["", "me", "gone"])
 def test_what_nobody_else_has_is_free_at_once(name: str) -> None:
-    claims = Claims(Owner("me", lambda name: name == "gone"))
+    claims = BuildClaims(Owner("me", lambda name: name == "gone"))
     assert not claims.is_taken(Build("sales", "1", claimed_by=name, claim=3, beat=1), 1_000)
 
 

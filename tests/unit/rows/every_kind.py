@@ -20,15 +20,15 @@ from tailrace.deadletters.core.head import parked
 from tailrace.deadletters.core.lost_window import LostWindow, lost_window_key
 from tailrace.deadletters.core.notice import Notice, outbox_key
 from tailrace.deadletters.core.passed import passed_write
-from tailrace.deadletters.core.requests import Request
+from tailrace.deadletters.core.requests import RedriveRequest
 from tailrace.leases.checkpoint import CheckpointRow, Ledger, checkpoint_key, ledger_key, mark_key, mark_write
 from tailrace.leases.generation import Generations
 from tailrace.leases.lease import lease_key, take
 from tailrace.projections.core.builds import Build, build_fields, build_key, served_fields, served_key
-from tailrace.projections.core.known import Known, known_fields, known_key
+from tailrace.projections.core.known import KnownBuilds, known_fields, known_key
 from tailrace.projections.core.rows import (
     AppliedItem,
-    Group,
+    GroupState,
     group_fields,
     group_key,
     item_fields,
@@ -134,7 +134,7 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "evacuated": lambda app, mapping: written(_evacuation(app, mapping)[1]),
     "evacuation": lambda app, mapping: written(_evacuation(app, mapping)[0]),
     "gap": lambda app, mapping: (Gap(SHARD, 1, 42, 5, 9).key(app, mapping), Gap(SHARD, 1, 42, 5, 9).fields()),
-    "redrive": lambda app, mapping: (REDRIVE.key(app, f"5-{len(mapping)}"), Request(f"5-{len(mapping)}", mapping).fields()),
+    "redrive": lambda app, mapping: (REDRIVE.key(app, f"5-{len(mapping)}"), RedriveRequest(f"5-{len(mapping)}", mapping).fields()),
     "window-item": lambda app, mapping: (
         item_key(WindowOwner(app, mapping), "6f31"), contribution_fields(Contribution("6f31", RECORD.version))
     ),
@@ -160,14 +160,14 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "lease": lambda app, mapping: written(take(lease_key(app, LABEL, SHARD), None, "pid-1")[1]),
     "projection": lambda app, mapping: (served_key(app, "sales"), served_fields("sales", "orders", "1")),
     "projection-builds": lambda app, mapping: (
-        known_key(app, "sales"), known_fields(Known(app, "sales", revision=3))
+        known_key(app, "sales"), known_fields(KnownBuilds(app, "sales", revision=3))
     ),
     "projection-build": _build,
     "projection-item": lambda app, mapping: (
         projection_item_key(app, "sales@v1", "6f31"), item_fields(AppliedItem("6f31", RECORD.version))
     ),
     "projection-group": lambda app, mapping: (
-        group_key(app, "sales@v1", '{"S":"NL"}'), group_fields(Group('{"S":"NL"}', 1, 1, {"N": "1"}))
+        group_key(app, "sales@v1", '{"S":"NL"}'), group_fields(GroupState('{"S":"NL"}', 1, 1, {"N": "1"}))
     ),
     "layout": lambda app, mapping: (LAYOUT.key(), {"v": 1}),
     "audit": lambda app, mapping: (

@@ -10,7 +10,7 @@ from tailrace.deadletters.core.head import head_key, parked, read_head
 from tailrace.errors import LeaseLost, StoreError
 from tailrace.leases.checkpoint import CheckpointRow, read_row
 from tailrace.leases.lease import lease_key
-from tailrace.leases.lineage import Known
+from tailrace.leases.lineage import KnownShards
 from tailrace.mapping.commands import Checkpoint, GivenUp, ParkKey, SaveCheckpoint, Settled
 from tailrace.ports import Action, Failure, Shard
 from tailrace.rows.writes import Check, Equals, Write
@@ -32,7 +32,7 @@ async def settling(state: MemoryStateStore, owner: str = "me") -> Settling:
     """One under a lease that it has just taken."""
     key = lease_key("shop", "label", "shardId-1")
     lease, _ = await performed(state, take_lease(key, owner, [PLACE]))
-    return Settling(PLACE, await performed(state, enter(PLACE, SHARD, Known(), lease.epoch, 0)), "v7")
+    return Settling(PLACE, await performed(state, enter(PLACE, SHARD, KnownShards(), lease.epoch, 0)), "v7")
 
 
 async def durable(state: MemoryStateStore) -> CheckpointRow:
@@ -52,7 +52,7 @@ def test_what_is_saved_is_where_the_next_start_begins() -> None:
         first = await settling(state)
         command = SaveCheckpoint(Checkpoint(9, ((12, 14),), False), (), ())
         await performed(state, first.save(command))
-        begun = await performed(state, enter(PLACE, SHARD, Known(), 9, 0))
+        begun = await performed(state, enter(PLACE, SHARD, KnownShards(), 9, 0))
         assert checkpoint_of(begun) == command.checkpoint
 
     asyncio.run(main())

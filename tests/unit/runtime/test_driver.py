@@ -27,7 +27,7 @@ from tailrace.mapping.commands import (
     SaveCheckpoint,
     Start,
 )
-from tailrace.mapping.commands import LeaseLost as LeaseLostInput
+from tailrace.mapping.commands import LeaseTaken as LeaseLostInput
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from tailrace.deadletters.core.evacuated import Evacuation, Lost, copied
+from tailrace.deadletters.core.evacuated import Evacuation, LostChanges, copied
 from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.mapping.commands import Read
 from tailrace.ports import Shard
@@ -13,14 +13,16 @@ from tailrace.runtime.kept import horizon as horizon_of
 from tailrace.runtime.steps import ReadShard
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ReadDone
-from tailrace.testing.simulation_rows import Rows
+from tailrace.testing.simulation_rows import SimulatedRows
 from tests.unit.sinks.batches import STREAM, record
 
 SHARD = Shard("shardId-1", 1, before=0)
 PLACE = MappingShard("shop", "note", "orders", STREAM.label, SHARD.shard_id)
 
 
-def saved(sequences: tuple[int, ...], lost: tuple[tuple[int, int], ...]) -> tuple[SavedChanges, Rows]:
+def saved(
+    sequences: tuple[int, ...], lost: tuple[tuple[int, int], ...]
+) -> tuple[SavedChanges, SimulatedRows]:
     """What is kept of these records, with these gaps in front of or between them."""
     stream = (STREAM.arn, STREAM.label, STREAM.view_type, STREAM.region)
     nothing = Evacuation("shop", "note", "orders", stream, SHARD)
@@ -29,12 +31,12 @@ def saved(sequences: tuple[int, ...], lost: tuple[tuple[int, int], ...]) -> tupl
     evacuation, writes = copied(
         nothing, 0, records, through=through, closed=False, shard=SHARD, trimmed=False
     )
-    rows = Rows()
+    rows = SimulatedRows()
     rows.transact(writes)
-    return SavedChanges(replace(evacuation, lost=tuple(Lost(*each) for each in lost))), rows
+    return SavedChanges(replace(evacuation, lost=tuple(LostChanges(*each) for each in lost))), rows
 
 
-def told(kept: SavedChanges, rows: Rows, limit: int) -> list[tuple[list[int], int, bool]]:
+def told(kept: SavedChanges, rows: SimulatedRows, limit: int) -> list[tuple[list[int], int, bool]]:
     """Every read, one after the other: its records, where it ends, whether something is gone before them."""
     after, reads = 0, []
     while kept.has_after(after):

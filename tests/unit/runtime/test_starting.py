@@ -19,7 +19,7 @@ from tailrace.errors import LeaseLost, StateConflict, StoreError
 from tailrace.leases import checkpoint
 from tailrace.leases.checkpoint import CheckpointRow, Ledger, raised, read_row
 from tailrace.leases.lease import lease_key
-from tailrace.leases.lineage import Known
+from tailrace.leases.lineage import KnownShards
 from tailrace.mapping.commands import Checkpoint, GivenUp, ParkedHead, ParkKey, SaveCheckpoint, Settled, Start
 from tailrace.ports import Action, Failure, Now, Shard
 from tailrace.rows.writes import Always, Check, Equals, StateRow, Write
@@ -30,7 +30,7 @@ from tailrace.runtime.steps import Call, Get, Steps, Transact
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import change_record
 from tailrace.streams.version import NOTHING, Version
-from tailrace.testing.simulation_rows import Rows
+from tailrace.testing.simulation_rows import SimulatedRows
 from tests.unit.runtime.performed import performed
 from tests.unit.sinks.batches import record
 
@@ -48,7 +48,7 @@ OLD_LEDGER = {"v": 1, "totals": {"handled": 2}, "ranges": [[4, 4, 1, "filtered"]
 def begun_in(
     state: MemoryStateStore, place: MappingShard, shard: Shard, epoch: int = 1, gone: int = 0
 ) -> CheckpointRow:
-    return asyncio.run(performed(state, enter(place, shard, Known(), epoch, 0), gone=gone))
+    return asyncio.run(performed(state, enter(place, shard, KnownShards(), epoch, 0), gone=gone))
 
 
 def test_a_new_mapping_begins_with_the_oldest_record_there_is_and_writes_that_down() -> None:
@@ -142,11 +142,11 @@ def test_the_stamp_takes_an_older_versions_ledger_into_the_row_and_removes_its_o
 def test_a_later_epoch_means_that_the_lease_is_lost() -> None:
     async def main() -> None:
         state = MemoryStateStore()
-        await performed(state, enter(PLACE, SHARD, Known(), 5, 0))
+        await performed(state, enter(PLACE, SHARD, KnownShards(), 5, 0))
         with pytest.raises(LeaseLost):
             await performed(state, stamp(PLACE, 4))
         with pytest.raises(LeaseLost):
-            await performed(state, enter(PLACE, SHARD, Known(), 4, 0))
+            await performed(state, enter(PLACE, SHARD, KnownShards(), 4, 0))
 
     asyncio.run(main())
 
@@ -157,7 +157,7 @@ def test_taking_a_lease_stamps_every_mapping_that_was_here() -> None:
     async def main() -> None:
         state = MemoryStateStore()
         for place in (PLACE, other):
-            await performed(state, enter(place, SHARD, Known(), 1, 0))
+            await performed(state, enter(place, SHARD, KnownShards(), 1, 0))
         lease, stamped = await performed(state, take_lease(LEASE, "me", [PLACE, other, new]))
         assert {key: row.epoch for key, row in stamped.items()} == {
             PLACE.checkpoint_key: lease.epoch, other.checkpoint_key: lease.epoch,
@@ -178,7 +178,7 @@ def test_who_dies_half_stamped_leaves_a_lease_that_the_next_one_stamps_whole() -
 
     async def main() -> None:
         state = Dies()
-        await performed(state, enter(PLACE, SHARD, Known(), 1, 0))
+        await performed(state, enter(PLACE, SHARD, KnownShards(), 1, 0))
         await MemoryStateStore.transact(state, [Write(other.checkpoint_key, CheckpointRow(1, 4, 9).fields())])
         with pytest.raises(StoreError):
             await performed(state, take_lease(LEASE, "first", [PLACE, other]))
@@ -193,7 +193,7 @@ def test_who_dies_half_stamped_leaves_a_lease_that_the_next_one_stamps_whole() -
 def test_a_lease_whose_row_was_forgotten_begins_above_the_epochs_of_its_checkpoints() -> None:
     async def main() -> None:
         state = MemoryStateStore()
-        await performed(state, enter(PLACE, SHARD, Known(), 7, 0))
+        await performed(state, enter(PLACE, SHARD, KnownShards(), 7, 0))
         lease, stamped = await performed(state, take_lease(LEASE, "me", [PLACE]))
         assert (lease.epoch, stamped[PLACE.checkpoint_key].epoch) == (8, 8)
 
@@ -212,7 +212,7 @@ class Owner:
     result: Any = None
     is_over: bool = False
 
-    def go(self, rows: Rows) -> None:
+    def go(self, rows: SimulatedRows) -> None:
         """Carry out one call, and go to the next."""
         try:
             call = self.call or next(self.steps)
@@ -228,12 +228,12 @@ class Owner:
             self.result, self.is_over = error, True
 
 
-def schedules(owners: Callable[[], list[Owner]]) -> Iterator[tuple[Rows, list[Owner]]]:
+def schedules(owners: Callable[[], list[Owner]]) -> Iterator[tuple[SimulatedRows, list[Owner]]]:
     """Every order in which the calls of these owners can come, played to its end; an owner of epoch 1 has come as far as 5."""
     prefixes: list[tuple[int, ...]] = [()]
     while prefixes:
         prefix, playing = prefixes.pop(), owners()
-        rows = Rows({PLACE.checkpoint_key: FIRST.fields()})
+        rows = SimulatedRows({PLACE.checkpoint_key: FIRST.fields()})
         rows[LEASE] = {"v": 1, "owner": "old", "counter": 1, "epoch": 1}
         for number in prefix:
             playing[number].go(rows)
@@ -288,7 +288,7 @@ def wrong_in(way: Way) -> set[str]:
     return wrong
 
 
-def not_known(rows: Rows, start: object) -> Iterator[str]:
+def not_known(rows: SimulatedRows, start: object) -> Iterator[str]:
     """What an owner before has made durable, and the newest does not know."""
     assert isinstance(start, Start)
     durable = read_row(rows[PLACE.checkpoint_key])

@@ -5,9 +5,9 @@ import pytest
 from tailrace.errors import ApiError
 from tailrace.expressions.condition import Condition, parse_condition
 from tailrace.expressions.placeholders import Placeholders
-from tailrace.expressions.update import Update as UpdateExpression
+from tailrace.expressions.update import BoundUpdate as UpdateExpression
 from tailrace.expressions.update import parse_update
-from tailrace.tables.mutate import Check, Delete, Put, Update, mutate
+from tailrace.tables.mutate import ConditionCheck, Delete, Put, Update, mutate
 from tailrace.tables.schema import TableSchema
 from tailrace.values.types import Item
 
@@ -90,7 +90,7 @@ def test_a_failed_condition_gives_the_item_only_when_asked(kind: str, return_old
         "put": Put("t", KEY, wanted, return_old),
         "update": Update("t", KEY, None, wanted, return_old),
         "delete": Delete("t", KEY, wanted, return_old),
-        "check": Check("t", KEY, wanted, return_old),
+        "check": ConditionCheck("t", KEY, wanted, return_old),
     }[kind]
     with pytest.raises(ApiError) as failed:
         mutate(SCHEMA, OLD, operation)

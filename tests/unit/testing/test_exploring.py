@@ -13,7 +13,7 @@ from tailrace import App, Change
 from tailrace.errors import SettingsError
 from tailrace.testing import World
 from tailrace.testing.exploring import BrokenOrder
-from tailrace.testing.schedules import Hold, Schedule, read_schedule, shrunk
+from tailrace.testing.schedules import HeldStep, Schedule, read_schedule, shrunk
 from tests.unit.testing import racing
 
 
@@ -259,8 +259,10 @@ def test_faults_of_a_block_are_not_silently_left_out() -> None:
     "schedule",
     [
         Schedule(),
-        Schedule((Hold("0123abcd", 4, "still"), Hold("write", 1, 12), Hold("deadbeef", 1, "later"))),
-        Schedule((Hold("write", 2, "still"),), 9, ("duplicate.1", "crash-invoke.done.3")),
+        Schedule(
+            (HeldStep("0123abcd", 4, "still"), HeldStep("write", 1, 12), HeldStep("deadbeef", 1, "later"))
+        ),
+        Schedule((HeldStep("write", 2, "still"),), 9, ("duplicate.1", "crash-invoke.done.3")),
         Schedule((), 4, ()),
     ],
 )

@@ -1,15 +1,17 @@
 """A schedule in ten lines: what was held stays, then what is nearest to it."""
 
-from tailrace.testing.exploring_loop import WRITES, Step, Track
+from tailrace.testing.exploring_loop import WRITES, RanStep, Track
 from tailrace.testing.telling import MOST_LINES, nearest, told
 
 LABEL = ("app.move", None)
 
 
-def steps(count: int, held: set[int], track: Track | None = None) -> list[Step]:
+def steps(count: int, held: set[int], track: Track | None = None) -> list[RanStep]:
     """The steps of one handler."""
     track = track or Track("0" * 8, is_ours=False, label=LABEL)
-    return [Step(track, number, LABEL, None, "still" if number in held else None) for number in range(count)]
+    return [
+        RanStep(track, number, LABEL, None, "still" if number in held else None) for number in range(count)
+    ]
 
 
 def test_a_short_schedule_is_told_whole() -> None:
@@ -34,12 +36,16 @@ def test_all_holds_stay_when_they_are_far_apart() -> None:
 
 def test_a_hold_before_the_handler_is_called_stands_at_its_begin() -> None:
     track = Track("1" * 8, is_ours=False, label=LABEL)
-    ran = [Step(track, 1, None, None, "later"), Step(track, 0, LABEL, None), Step(track, 2, LABEL, None)]
+    ran = [
+        RanStep(track, 1, None, None, "later"),
+        RanStep(track, 0, LABEL, None),
+        RanStep(track, 2, LABEL, None),
+    ]
     assert told(ran, (), "")[0] == "  1  move ←   begins  ← held until the next timer"
 
 
 def test_a_delivery_between_two_writes_is_a_line() -> None:
-    ran = [Step(WRITES, 1, None, None), Step(WRITES, 2, None, None, 5), *steps(1, set())]
+    ran = [RanStep(WRITES, 1, None, None), RanStep(WRITES, 2, None, None, 5), *steps(1, set())]
     assert told(ran, (), "")[0] == "  1  delivery goes on for 5 turns after write 2, before the next one"
 
 

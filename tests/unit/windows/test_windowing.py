@@ -16,7 +16,7 @@ from tailrace.runtime.parts import Parts
 from tailrace.streams.record import ChangeRecord, change_record
 from tailrace.windows.core.rows import WindowOwner
 from tailrace.windows.run.changes import WindowChanges
-from tailrace.windows.run.windowing import Answer, Closing, Tell, Windows
+from tailrace.windows.run.windowing import Closing, Tell, WindowResult, Windows
 from tests.unit.server.admin import Ground
 
 BEGUN_MS = 1_700_000_040_000
@@ -84,11 +84,11 @@ def test_a_note_of_what_was_touched_stays_when_something_newer_touched_it() -> N
     def ids(closing: Closing) -> list[str]:
         return [str((each.image or {})["id"]["S"]) for each in closing.members]
 
-    async def tell(closing: Closing) -> Answer:
+    async def tell(closing: Closing) -> WindowResult:
         told.append(ids(closing))
-        return Answer()
+        return WindowResult()
 
-    async def tell_while_another_change_comes(closing: Closing) -> Answer:
+    async def tell_while_another_change_comes(closing: Closing) -> WindowResult:
         # Durable, and the worker dies before it hears of it: only the note in the store says that it is to be told.
         await Worker(ground, plan, tell).changes.apply([order(2)])
         return await tell(closing)

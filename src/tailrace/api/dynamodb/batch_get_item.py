@@ -21,7 +21,7 @@ from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.engine.slices import Effort, Slices
 from tailrace.errors import validation_error
-from tailrace.expressions.projection import Projection
+from tailrace.expressions.projection import ProjectionExpression
 from tailrace.values.types import Item
 from tailrace.values.wire import dump_item, read_item
 
@@ -72,7 +72,7 @@ def batch_get_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     )
 
 
-class Bound:
+class ResponseBudget:
     """What is left of so many bytes. Items are weighed only when their JSON, which is never lighter, would
     not fit; the first one that does not fit closes it, so that what is answered is a beginning of what was
     asked for.
@@ -101,8 +101,8 @@ class Room:
     """What is left of the whole answer and of each partition's share."""
 
     def __init__(self) -> None:
-        self._whole = Bound(MOST_BYTES)
-        self._partitions: dict[tuple[str, int], Bound] = {}
+        self._whole = ResponseBudget(MOST_BYTES)
+        self._partitions: dict[tuple[str, int], ResponseBudget] = {}
 
     def takes(self, partition: tuple[str, int], data: bytes) -> bool:
         """Whether this item of a partition fits too. Units: the partition is a table and the number of a
@@ -110,11 +110,11 @@ class Room:
         """
         bound = self._partitions.get(partition)
         if bound is None:
-            bound = self._partitions[partition] = Bound(PARTITION_BYTES)
+            bound = self._partitions[partition] = ResponseBudget(PARTITION_BYTES)
         return bound.takes(data) and self._whole.takes(data)
 
 
-def _read_request(request: dict[str, Any]) -> tuple[list[Item], Projection | None]:
+def _read_request(request: dict[str, Any]) -> tuple[list[Item], ProjectionExpression | None]:
     placeholders = read_placeholders(request, "ProjectionExpression")
     keys = [read_item(key) for key in request["Keys"]]
     projection = read_projection(request, placeholders)

@@ -12,7 +12,7 @@ import orjson
 from msgspec import Struct, field
 
 from tailrace.api.wire import Payload
-from tailrace.tables.indexes import Index
+from tailrace.tables.indexes import TableIndexSchema
 from tailrace.tables.mutate import Mutation
 from tailrace.values.size import size_bytes
 from tailrace.values.types import Item
@@ -33,12 +33,12 @@ class Cost(Struct):
         """Everything together."""
         return self.table + sum(self.local.values()) + sum(self.others.values())
 
-    def charge(self, index: Index, units: float) -> None:
+    def charge(self, index: TableIndexSchema, units: float) -> None:
         """Add what an index cost."""
         costs = self.local if index.is_local else self.others
         costs[index.name] = costs.get(index.name, 0.0) + units
 
-    def add_write(self, indexes: Iterable[Index], mutation: Mutation, factor: float = 1.0) -> None:
+    def add_write(self, indexes: Iterable[TableIndexSchema], mutation: Mutation, factor: float = 1.0) -> None:
         """Add one write and what it did to the table's indexes; a transaction's `factor` is two."""
         self.table += factor * write_units(mutation.old, mutation.new)
         if mutation.changed:

@@ -8,12 +8,12 @@ from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.errors import validation_error
 from tailrace.expressions.condition import Condition
-from tailrace.expressions.projection import Projection
-from tailrace.tables.indexes import Index
+from tailrace.expressions.projection import ProjectionExpression
+from tailrace.tables.indexes import TableIndexSchema
 from tailrace.tables.schema import INVALID
 
 
-def read_index(engine: Engine, payload: Payload) -> Index | None:
+def read_index(engine: Engine, payload: Payload) -> TableIndexSchema | None:
     """The index that a request reads, None for the table. Raises: ApiError."""
     name = payload.get("IndexName")
     if name is None:
@@ -25,7 +25,10 @@ def read_index(engine: Engine, payload: Payload) -> Index | None:
 
 
 def fetches_items(
-    payload: Payload, index: Index, projection: Projection | None, condition: Condition | None
+    payload: Payload,
+    index: TableIndexSchema,
+    projection: ProjectionExpression | None,
+    condition: Condition | None,
 ) -> bool:
     """Whether a local index must fetch items from its table. Raises: ApiError for what an index does not
     hold.

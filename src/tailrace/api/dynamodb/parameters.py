@@ -25,8 +25,8 @@ from tailrace.expressions.condition import Condition, parse_condition
 from tailrace.expressions.legacy import check_operator, read_attributes_to_get, read_expected
 from tailrace.expressions.legacy import read_filter as read_legacy_filter
 from tailrace.expressions.placeholders import Placeholders
-from tailrace.expressions.projection import Projection, parse_projection
-from tailrace.tables.indexes import Index
+from tailrace.expressions.projection import ProjectionExpression, parse_projection
+from tailrace.tables.indexes import TableIndexSchema
 from tailrace.tables.mutate import Mutation, Operation, require_room
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import check_names, read_item, read_value
@@ -150,7 +150,7 @@ def read_filter(payload: Payload, placeholders: Placeholders, legacy: str) -> Co
     return read_legacy_condition(payload, legacy)
 
 
-def read_projection(payload: Payload, placeholders: Placeholders) -> Projection | None:
+def read_projection(payload: Payload, placeholders: Placeholders) -> ProjectionExpression | None:
     """The ProjectionExpression or AttributesToGet, if there is one. Raises: ApiError."""
     text = payload.get("ProjectionExpression")
     if text is not None:
@@ -160,7 +160,10 @@ def read_projection(payload: Payload, placeholders: Placeholders) -> Projection 
 
 
 def refuse_key_paths(
-    engine: Engine, payload: Payload, projection: Projection | None, condition: Condition | None = None
+    engine: Engine,
+    payload: Payload,
+    projection: ProjectionExpression | None,
+    condition: Condition | None = None,
 ) -> None:
     """Paths into key attributes, which hold nothing. Raises: ApiError. Source: [D]."""
     for each in (projection, condition):
@@ -249,7 +252,7 @@ def counts_only(payload: Payload) -> bool:
 
 
 def page_answer(
-    payload: Payload, paging: Paging, counts: bool, index: Index | None = None
+    payload: Payload, paging: Paging, counts: bool, index: TableIndexSchema | None = None
 ) -> bytes | Slices[bytes]:
     """The answer of Query and Scan; in slices, unless one small read tells it all. Raises: ApiError."""
     page = paging.few()
@@ -258,12 +261,14 @@ def page_answer(
     )
 
 
-def _paged(payload: Payload, paging: Paging, counts: bool, index: Index | None) -> Slices[bytes]:
+def _paged(payload: Payload, paging: Paging, counts: bool, index: TableIndexSchema | None) -> Slices[bytes]:
     page = yield from paging.slices()
     return page_bytes(payload, page, counts, index)
 
 
-def page_bytes(payload: Payload, page: ItemPage, counts: bool, index: Index | None = None) -> bytes:
+def page_bytes(
+    payload: Payload, page: ItemPage, counts: bool, index: TableIndexSchema | None = None
+) -> bytes:
     """The answer of Query and Scan, with the stored bytes spliced in."""
     tail = b'"Count":%d,"ScannedCount":%d' % (page.count, page.scanned_count)
     if page.last_key is not None:

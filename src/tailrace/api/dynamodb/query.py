@@ -29,7 +29,7 @@ from tailrace.expressions.condition import bind
 from tailrace.expressions.keys import KIND, KeyCondition, check_key_condition, parse_key_condition
 from tailrace.expressions.legacy import read_key_conditions, read_key_nodes
 from tailrace.expressions.placeholders import Placeholders
-from tailrace.tables.indexes import Index
+from tailrace.tables.indexes import TableIndexSchema
 from tailrace.tables.schema import TableSchema
 
 
@@ -86,7 +86,7 @@ def _judge_key_condition(payload: Payload, placeholders: Placeholders, *, whole:
 
 
 def read_key_condition(
-    payload: Payload, placeholders: Placeholders, key: TableSchema | Index
+    payload: Payload, placeholders: Placeholders, key: TableSchema | TableIndexSchema
 ) -> KeyCondition:
     """The KeyConditionExpression, or KeyConditions. Raises: ApiError."""
     text = payload.get("KeyConditionExpression")

@@ -27,7 +27,7 @@ from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.engine.slices import Effort, Slices
 from tailrace.engine.transact import weighed
-from tailrace.expressions.projection import Projection
+from tailrace.expressions.projection import ProjectionExpression
 from tailrace.values.types import Item
 from tailrace.values.wire import dump_item, read_item
 
@@ -56,7 +56,7 @@ def transact_get_items(engine: Engine, payload: Payload) -> Slices[bytes]:
     return b'{"Responses":[%b]%b}' % (b",".join(answers), told)
 
 
-def _read_get(get: Payload) -> tuple[Item, Projection | None]:
+def _read_get(get: Payload) -> tuple[Item, ProjectionExpression | None]:
     placeholders = read_placeholders(get, "ProjectionExpression")
     key = read_item(get["Key"])
     projection = read_projection(get, placeholders)
@@ -64,7 +64,7 @@ def _read_get(get: Payload) -> tuple[Item, Projection | None]:
     return key, projection
 
 
-def _answer(data: bytes | None, projection: Projection | None) -> bytes:
+def _answer(data: bytes | None, projection: ProjectionExpression | None) -> bytes:
     if data is None:
         return b"{}"
     if projection is not None:

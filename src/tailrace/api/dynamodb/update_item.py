@@ -21,7 +21,7 @@ from tailrace.api.wordings import enveloped
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError
 from tailrace.expressions.legacy import read_updates
-from tailrace.expressions.update import Update as UpdateExpression
+from tailrace.expressions.update import BoundUpdate as UpdateExpression
 from tailrace.expressions.update import parse_update
 from tailrace.tables.mutate import Mutation, Update
 from tailrace.values.types import Item

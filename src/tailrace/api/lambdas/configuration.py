@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from tailrace.api.lambdas.functions import Function
+from tailrace.api.lambdas.functions import DeployedFunction
 from tailrace.app.function_settings import RESERVED, FunctionSettings
 from tailrace.errors import ApiError, SettingsError, invalid_parameter
 from tailrace.sinks.lambda_function import function_arn
@@ -105,7 +105,7 @@ def code_of(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {"CodeSize": len(data), "CodeSha256": b64encode(hashlib.sha256(data).digest()).decode()}
 
 
-def document(function: Function, region: str, account: str) -> dict[str, Any]:
+def document(function: DeployedFunction, region: str, account: str) -> dict[str, Any]:
     """A function's configuration."""
     kept, code = dict(function.configured.settings), function.code.code
     changed = datetime.fromtimestamp(function.configured.modified_ms / 1_000, UTC)
@@ -123,14 +123,14 @@ def document(function: Function, region: str, account: str) -> dict[str, Any]:
     }
 
 
-def revision(function: Function) -> str:
+def revision(function: DeployedFunction) -> str:
     """What changes with every change of the configuration."""
     kept = orjson.dumps([function.name, function.configured.fields()], option=orjson.OPT_SORT_KEYS)
     digits = hashlib.sha256(kept).hexdigest()
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
 
 
-def check_revision(function: Function, given: object) -> None:
+def check_revision(function: DeployedFunction, given: object) -> None:
     """Raises: ApiError when a caller has seen another configuration."""
     if given is not None and given != revision(function):
         raise ApiError(

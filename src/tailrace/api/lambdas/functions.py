@@ -86,7 +86,7 @@ class Configured(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class DeployedFunction:
     """One function that is there. Shape: `runner` runs direct invocations."""
 
     name: str
@@ -96,7 +96,7 @@ class Function:
     runner: ProcessLike
 
 
-class Functions(Mapping[str, Function]):
+class Functions(Mapping[str, DeployedFunction]):
     """Every function that is there, by its name."""
 
     def __init__(
@@ -105,10 +105,10 @@ class Functions(Mapping[str, Function]):
     ) -> None:  # fmt: skip
         self._registered = registered
         self._runner = runner
-        self._found: dict[str, Function] = {}
+        self._found: dict[str, DeployedFunction] = {}
         self._retired: list[ProcessLike] = []
 
-    def __getitem__(self, name: str) -> Function:
+    def __getitem__(self, name: str) -> DeployedFunction:
         return self._found[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -139,7 +139,7 @@ class Functions(Mapping[str, Function]):
             return
         own, code = configured.own, self._registered[name]
         runner = self._runner(name, code.code, own) if before is None else before.runner
-        self._found[name] = Function(name, code, configured, own, runner)
+        self._found[name] = DeployedFunction(name, code, configured, own, runner)
 
 
 async def read_configured(state: StateStore, name: str) -> Configured:

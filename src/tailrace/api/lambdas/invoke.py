@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from tailrace.api.lambdas.functions import Function
+from tailrace.api.lambdas.functions import DeployedFunction
 from tailrace.api.lambdas.log import log_of
 from tailrace.api.lambdas.names import registered
 from tailrace.api.lambdas.service import LambdaService
@@ -40,7 +40,7 @@ LOG: Final = logging.getLogger("tailrace.handlers")
 class Invocation(NamedTuple):
     """One invocation that is asked for."""
 
-    function: Function
+    function: DeployedFunction
     event: bytes
     request_id: str
     trace: str
@@ -128,7 +128,7 @@ async def _answered(service: LambdaService, asked: Invocation, *, tail: bool = F
     headers = dict(VERSION)
     if said is not None:
         answer = orjson.dumps(said)
-        headers["X-Amz-Function-Error"] = "Unhandled"
+        headers["X-Amz-DeployedFunction-Error"] = "Unhandled"
     if captured is not None:
         memory_size = function.settings.memory_mb
         log = log_of(asked.request_id, captured.printed, took_ms, memory_size, captured.memory_mb, said)
@@ -153,7 +153,7 @@ async def _unattended(service: LambdaService, asked: Invocation) -> None:
     clock = service.engine.clock
     for after_ms in (*RETRY_AFTER_MS, None):
         told = await _answered(service, asked)
-        if "X-Amz-Function-Error" not in told.headers:
+        if "X-Amz-DeployedFunction-Error" not in told.headers:
             return
         words = "given up" if after_ms is None else f"tried again in {after_ms // 1_000} s"
         LOG.error("function %s failed, %s: %s", asked.function.name, words, told.body.decode())

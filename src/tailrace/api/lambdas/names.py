@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tailrace.api.lambdas.configuration import document
-from tailrace.api.lambdas.functions import Function
+from tailrace.api.lambdas.functions import DeployedFunction
 from tailrace.api.lambdas.service import LambdaService
 from tailrace.errors import ApiError
 from tailrace.sinks.lambda_function import function_arn
@@ -29,7 +29,7 @@ def function_name(text: str) -> str:
     return text if found is None else found[1]
 
 
-def registered(service: LambdaService, given: str, qualifier: str | None = None) -> Function:
+def registered(service: LambdaService, given: str, qualifier: str | None = None) -> DeployedFunction:
     """A function by its name or ARN, and by a qualifier that is none but $LATEST. Raises: ApiError."""
     name = function_name(given)
     if name in service.functions and qualifier in (None, "", "$LATEST"):
@@ -39,7 +39,7 @@ def registered(service: LambdaService, given: str, qualifier: str | None = None)
     raise ApiError("ResourceNotFoundException", f"Function not found: {arn}", status=404)
 
 
-def configuration(service: LambdaService, function: Function) -> dict[str, Any]:
+def configuration(service: LambdaService, function: DeployedFunction) -> dict[str, Any]:
     """A function's configuration."""
     return document(function, service.engine.settings.region, service.engine.settings.account)
 

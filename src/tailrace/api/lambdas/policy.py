@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 from msgspec.structs import replace
 
-from tailrace.api.lambdas.functions import Configured, Function
+from tailrace.api.lambdas.functions import Configured, DeployedFunction
 from tailrace.api.lambdas.names import registered
 from tailrace.api.lambdas.service import LambdaService
 from tailrace.errors import ApiError, invalid_parameter
@@ -35,7 +35,7 @@ CONDITIONS: Final = {
 """What members of AddPermission become in a statement."""
 
 
-def permitted(service: LambdaService, payload: Mapping[str, Any]) -> Function:
+def permitted(service: LambdaService, payload: Mapping[str, Any]) -> DeployedFunction:
     """The function that a permission is about. Raises: ApiError, for a qualifier and for a revision that is
     not the last one.
     """

@@ -15,7 +15,7 @@ from tailrace.api.registry import STREAMS, Result, operation
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.errors import validation_error
-from tailrace.streams.iterators import Start
+from tailrace.streams.iterators import IteratorStart
 from tailrace.tables.schema import INVALID
 
 NEEDED: Final = {
@@ -38,7 +38,7 @@ def get_shard_iterator(engine: Engine, payload: Payload) -> Result:
     }
 
 
-def read_start(payload: Payload) -> Start:
+def read_start(payload: Payload) -> IteratorStart:
     """Where to begin: the type, and the member that belongs to it and no other. Raises: ApiError. Source:
     semantics §1.7.
     """
@@ -49,7 +49,9 @@ def read_start(payload: Payload) -> Start:
         if name not in payload and name == NEEDED[kind]:
             raise validation_error(f"{INVALID}ShardIteratorType {kind} requires a {name}")
     seconds = payload.get("Timestamp")
-    return Start(kind, payload.get("SequenceNumber"), None if seconds is None else _milliseconds(seconds))
+    return IteratorStart(
+        kind, payload.get("SequenceNumber"), None if seconds is None else _milliseconds(seconds)
+    )
 
 
 def _milliseconds(seconds: float) -> int:

@@ -33,7 +33,7 @@ SLOWEST: Final = 2
 """Where copying is slow, it begins so many times earlier than it would just be done."""
 
 
-class Lost(Struct, frozen=True):
+class LostChanges(Struct, frozen=True):
     """Changes that were trimmed before they could be copied. Shape: sequence numbers, inclusive."""
 
     first: int
@@ -57,7 +57,7 @@ class Evacuation(Struct, frozen=True):
     begin: int = 0
     through: int = 0
     closed: bool = False
-    lost: tuple[Lost, ...] = ()
+    lost: tuple[LostChanges, ...] = ()
     version: int = 0
     generation: int = FIRST_GENERATION
     """Of the stream."""
@@ -112,7 +112,7 @@ def copied(
     lost = before.lost
     if trimmed:
         last = records[0].sequence - 1 if records else through
-        lost = (*lost, Lost(after + 1, max(after + 1, last)))
+        lost = (*lost, LostChanges(after + 1, max(after + 1, last)))
     saved = replace(
         before,
         through=max(before.through, through),
@@ -147,7 +147,7 @@ def read_evacuation(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Eva
         int(row["begin"]),
         int(row["through"]),
         row["closed"],
-        tuple(Lost(int(first), int(last)) for first, last in row["lost"]),
+        tuple(LostChanges(int(first), int(last)) for first, last in row["lost"]),
         row["version"],
         row.get("generation", FIRST_GENERATION),
     )

@@ -65,7 +65,7 @@ class Head(Struct, frozen=True):
         return head_key(self.app, self.mapping_id, self.key)
 
 
-class Claims:
+class HeadClaims:
     """The claims of others as one redriver sees them: a claim runs out when its head has not moved for
     `CLAIM_MS` of this observer's own clock.
     """

@@ -83,7 +83,7 @@ def fingerprint(letter: DeadLetter) -> str:
     return errors.fingerprint(letter.error, letter.traceback)
 
 
-class Group(Struct):
+class FailureGroup(Struct):
     """Failures that look alike. Shape: `error` as the first of them says it. Units: ms since the epoch."""
 
     error: str
@@ -107,7 +107,7 @@ class Groups:
     def __init__(self, letters: Iterable[DeadLetter] = ()) -> None:
         self.letters = self.waiting = 0
         self._longest: dict[str, int] = {}
-        self._groups: dict[str, Group] = {}
+        self._groups: dict[str, FailureGroup] = {}
         for letter in letters:
             self.add(letter)
 
@@ -117,7 +117,7 @@ class Groups:
         self.waiting += letter.is_waiting
         self._longest[letter.table] = max(self._longest.get(letter.table, 0), len(item_words(letter)))
         if not letter.is_waiting:
-            self._groups.setdefault(fingerprint(letter), Group(letter.error)).add(letter)
+            self._groups.setdefault(fingerprint(letter), FailureGroup(letter.error)).add(letter)
 
     def longest_item(self, table: str) -> int:
         """The length of the longest `table/key` of a letter, so that a list can stand in line before it is
@@ -125,7 +125,7 @@ class Groups:
         """
         return max((len(name or table) + 1 + key for name, key in self._longest.items()), default=0)
 
-    def largest_first(self) -> list[tuple[str, Group]]:
+    def largest_first(self) -> list[tuple[str, FailureGroup]]:
         """Fingerprints and their groups."""
         return sorted(self._groups.items(), key=lambda each: -each[1].count)
 

@@ -78,7 +78,7 @@ class WriteRows(Struct, frozen=True):
     rows: tuple[Write | Check, ...]
 
 
-class Hold(Struct, frozen=True):
+class HoldKey(Struct, frozen=True):
     """Let no change of this item reach the handler until the steps have ended.
 
     Answer: None when one is there now; else what holds as long as nobody else reads the shards where it is
@@ -88,7 +88,7 @@ class Hold(Struct, frozen=True):
     letter: DeadLetter
 
 
-Step: TypeAlias = ReadHead | ReadOldest | ReadLetter | ReadPassed | Deliver | WriteRows | Hold
+Step: TypeAlias = ReadHead | ReadOldest | ReadLetter | ReadPassed | Deliver | WriteRows | HoldKey
 Ending: TypeAlias = Literal["done", "failed", "busy", "gone", "overtaken", "stopped", "taken"]
 
 
@@ -227,7 +227,7 @@ def put_back_letter(
         return ended if (yield WriteRows((*rows, *left_over))) else Ended("taken")
     if head is not None and head.count and not is_behind:
         return Ended("busy")  # it is parked: what waits comes first
-    fences: tuple[Check, ...] | None = yield Hold(letter)
+    fences: tuple[Check, ...] | None = yield HoldKey(letter)
     if fences is None:
         return Ended("busy")
     taken, claim = (

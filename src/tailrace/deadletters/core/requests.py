@@ -17,7 +17,7 @@ from tailrace.streams.version import Version
 EVERYTHING: Final = Choice()
 
 
-class Request(Struct, frozen=True):
+class RedriveRequest(Struct, frozen=True):
     """What somebody asked for. Shape: `rate` as in "10/s"; `drop` forgets the letters instead of delivering
     them.
     """
@@ -44,7 +44,7 @@ class Request(Struct, frozen=True):
         }
 
 
-def for_another_version(handler: str, fingerprint: str, code_version: str) -> Request:
+def for_another_version(handler: str, fingerprint: str, code_version: str) -> RedriveRequest:
     """What another version of the code asks for, once: the changes that the one before it had failed at
     alike.
 
@@ -52,13 +52,13 @@ def for_another_version(handler: str, fingerprint: str, code_version: str) -> Re
              nothing more.
     """
     name = blake2b(f"{handler}/{fingerprint}/{code_version}".encode(), digest_size=8).hexdigest()
-    return Request(f"version-{name}", handler, Choice(fingerprint=fingerprint))
+    return RedriveRequest(f"version-{name}", handler, Choice(fingerprint=fingerprint))
 
 
-def read_request(fields: Mapping[str, Any]) -> Request:
+def read_request(fields: Mapping[str, Any]) -> RedriveRequest:
     """The request behind a row. Raises: StoreError, SettingsError."""
     row = readable(fields, "redrive request")
-    return Request(
+    return RedriveRequest(
         row["id"],
         row["handler"],
         read_choice(row["choice"]),
@@ -69,7 +69,7 @@ def read_request(fields: Mapping[str, Any]) -> Request:
     )
 
 
-class Plan(Struct):
+class RedrivePlan(Struct):
     """What is to be put back.
 
     Shape:   parked keys, which hold `changes` changes; discarded changes of `items` by their versions,

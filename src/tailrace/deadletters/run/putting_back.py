@@ -1,4 +1,4 @@
-"""A redrive in steps: which changes a request means, and putting them back beside the live traffic.
+"""A redrive in steps: putting back, beside the live traffic, what planning.py says that a request means.
 
 Theory of operation: deadletters/core/redriving.py decides what is done with one key or one discarded
 change, and asks questions about rows, the item, and the handler. Here each question becomes calls of
@@ -7,7 +7,7 @@ Rules of this file: steps; what is known of machines is asked at once of `LiveMa
 call; a crash at any yield repeats at most the change that was at the handler.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct, field
@@ -15,18 +15,25 @@ from msgspec import Struct, field
 from tailrace.deadletters.core.entry import (
     DeadLetter,
     deadletter_key,
-    deadletter_prefix,
     parked_prefix,
     read_deadletter,
 )
-from tailrace.deadletters.core.head import CLAIM_MS, Claims, Head, claimed, head_key, head_prefix, read_head
+from tailrace.deadletters.core.head import (
+    CLAIM_MS,
+    Head,
+    HeadClaims,
+    claimed,
+    head_key,
+    head_prefix,
+    read_head,
+)
 from tailrace.deadletters.core.passed import passed_key, read_passed
 from tailrace.deadletters.core.redrive import interval_ms, judge
 from tailrace.deadletters.core.redriving import (
     Claimant,
     Deliver,
     Ended,
-    Hold,
+    HoldKey,
     ReadHead,
     ReadLetter,
     ReadOldest,
@@ -38,7 +45,8 @@ from tailrace.deadletters.core.redriving import (
     put_back_key,
     put_back_letter,
 )  # fmt: skip
-from tailrace.deadletters.core.requests import Plan, Progress, Request, read_request
+from tailrace.deadletters.core.requests import Progress, RedrivePlan, RedriveRequest, read_request
+from tailrace.deadletters.run.planning import RedrivePlanner
 from tailrace.errors import PortError, StateConflict, StoreError
 from tailrace.mapping.commands import Completion, Redriven, Released
 from tailrace.mapping.retry import OUTAGES
@@ -46,7 +54,17 @@ from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Failed, FailedFrom, Failure, Outcome, RecordBatch, StreamRef
 from tailrace.rows.kinds import REDRIVE
 from tailrace.rows.writes import Check, Equals, StateRow, Write
-from tailrace.runtime.steps import AskTime, Beside, Get, Query, Sleep, Steps, StreamOf, Transact, WriteBatch
+from tailrace.runtime.steps import (
+    AskTime,
+    Concurrently,
+    Get,
+    QueryRows,
+    Sleep,
+    Steps,
+    StreamOf,
+    Transact,
+    WriteBatch,
+)
 from tailrace.streams.moment import Now
 from tailrace.streams.version import NOTHING, Version
 
@@ -122,7 +140,7 @@ def keep(key: bytes, here: Sequence[Keeper]) -> Holding | None:
 class Course(Struct):
     """One request on its way. Shape: `now` is when its last step was answered; `held` the items that are kept from the handler."""
 
-    request: Request
+    request: RedriveRequest
     progress: Progress
     interval: float
     now: Now
@@ -144,24 +162,24 @@ class PuttingBack:
     def __init__(self, app: str, live: LiveMachines | None, page: int | None = None) -> None:
         self._app = app
         self._live = live
-        self._page = page or PAGE
         self._next_ms: dict[str, float] = {}
-        self._claims = Claims()
+        self._claims = HeadClaims()
+        self.planner = RedrivePlanner(app, page or PAGE)
 
     # ---- requests --------------------------------------------------------------------------------------------------
 
-    def note(self, request: Request) -> Steps[None]:
+    def note(self, request: RedriveRequest) -> Steps[None]:
         """Make the request durable: whoever runs the handler next carries it out."""
         yield Transact((Write(REDRIVE.key(self._app, request.id), request.fields()),))
 
-    def pending(self) -> Steps[list[Request]]:
+    def pending(self) -> Steps[list[RedriveRequest]]:
         """Requests that are not finished, the oldest first."""
-        rows: list[StateRow] = yield Query(REDRIVE.prefix(self._app))
+        rows: list[StateRow] = yield QueryRows(REDRIVE.prefix(self._app))
         return [read_request(row.fields) for row in rows]
 
-    def carry_out(self, request: Request, progress: Progress) -> Steps[None]:
+    def carry_out(self, request: RedriveRequest, progress: Progress) -> Steps[None]:
         """Do what no other worker is doing, and forget the request when nothing of it is left to anybody. Raises: StoreError."""
-        plan = yield from self.plan(request)
+        plan = yield from self.planner.plan(request)
         progress.total = plan.changes + len(plan.letters)
         course = Course(request, progress, interval_ms(request.rate), (yield AskTime()))
         is_left = False
@@ -178,13 +196,13 @@ class PuttingBack:
             self._next_ms.pop(request.id, None)
             yield Transact((Write(REDRIVE.key(self._app, request.id), None),))
 
-    def _is_claimed_elsewhere(self, request: Request) -> Steps[bool]:
+    def _is_claimed_elsewhere(self, request: RedriveRequest) -> Steps[bool]:
         """Whether other workers put something back for a request: one of them may die, and then somebody has to go on with what it has claimed."""
-        rows: list[StateRow] = yield Query(head_prefix(self._app, request.handler))
+        rows: list[StateRow] = yield QueryRows(head_prefix(self._app, request.handler))
         names = [read_head(self._app, request.handler, row.fields).claimed_by for row in rows]
         return any(name.startswith(f"{request.id}/") and name != self._name(request) for name in names)
 
-    def _letters(self, course: Course, plan: Plan) -> Steps[bool]:
+    def _letters(self, course: Course, plan: RedrivePlan) -> Steps[bool]:
         """Discarded changes, those of one item one after the other while its key is held. Returns: whether any are left to other workers.
 
         A change behind one that failed again is not tried: it would be applied before it. Only where the item's shards are read can it be kept from its
@@ -230,7 +248,7 @@ class PuttingBack:
             self._release(course)
         return is_left
 
-    def _is_overtaken(self, request: Request, letter: DeadLetter) -> Steps[bool]:
+    def _is_overtaken(self, request: RedriveRequest, letter: DeadLetter) -> Steps[bool]:
         """Whether a later change of the item was handled for good, and nothing waits behind this one: so nobody need claim the item to see that.
 
         Two requests would else take it from each other for ever, each to note that it has tried.
@@ -247,71 +265,6 @@ class PuttingBack:
     def _reads(self, handler: str, letter: DeadLetter) -> bool:
         return self._live is None or self._live.reads(handler, letter)
 
-    def plan(self, request: Request) -> Steps[Plan]:
-        """What a request means now. Raises: StoreError."""
-        plan, failed = Plan(), set[bytes]()
-
-        def letter_of(row: StateRow) -> Steps[None]:
-            yield from self._plan_letter(request, plan, failed, read_deadletter(row.fields))
-
-        def key_of(row: StateRow) -> Steps[None]:
-            yield from self._plan_key(request, plan, read_head(self._app, request.handler, row.fields))
-
-        yield from self._rows(deadletter_prefix(self._app, request.handler), letter_of)
-        yield from self._rows(head_prefix(self._app, request.handler), key_of)
-        return plan
-
-    def _rows(self, prefix: str, take: Callable[[StateRow], Steps[None]]) -> Steps[None]:
-        """Take rows a page at a time; between two pages others have their turn."""
-        after = ""
-        while True:
-            rows: list[StateRow] = yield Query(prefix, after, self._page)
-            for row in rows:
-                yield from take(row)
-            if len(rows) < self._page:
-                return
-            after = rows[-1].key
-            yield Sleep(0)
-
-    def _plan_letter(
-        self, request: Request, plan: Plan, failed: set[bytes], letter: DeadLetter
-    ) -> Steps[None]:
-        key, is_tried = letter.record.key, letter.tried == request.id
-        if not is_tried and (key in failed or not request.choice.takes(letter)):
-            return
-        passed: StateRow | None = yield Get(passed_key(self._app, request.handler, key))
-        is_overtaken = read_passed(None if passed is None else passed.fields) > letter.record.version
-        if not is_tried:
-            plan.items.setdefault(key, []).append(letter.record.version)
-            plan.overtaken += is_overtaken
-        elif not (is_overtaken or request.even_if_overtaken):
-            failed.add(key)  # what comes after it would be applied before it
-
-    def _plan_key(self, request: Request, plan: Plan, head: Head) -> Steps[None]:
-        if not request.drop and head.first in plan.items.get(head.key, ()):
-            return  # what waits behind a discarded change that is put back goes with it
-        if head.tried != request.id and (count := (yield from self._meant(request, head))) is not None:
-            plan.keys.append(head.key)
-            plan.changes += count
-
-    def _meant(self, request: Request, head: Head) -> Steps[int | None]:
-        """How many changes of a parked key wait; None: it is not meant."""
-        # What was parked behind a discarded change that this request puts back waits for nothing else.
-        count, is_meant = 0, not request.drop and head.claimed_by.partition("/")[0] == request.id
-        prefix, after = parked_prefix(self._app, request.handler, head.key), ""
-        while True:
-            rows: list[StateRow] = yield Query(prefix, after, self._page)
-            for letter in (read_deadletter(row.fields) for row in rows):
-                if not letter.is_waiting:
-                    is_meant = is_meant or request.choice.takes(letter)
-                elif count == 0:
-                    is_meant = is_meant or request.choice.takes_waiting(letter)
-                count += 1
-            if len(rows) < self._page:
-                break
-            after = rows[-1].key
-        return count if is_meant else None
-
     def _key_steps(self, course: Course, key: bytes) -> Redriving:
         request, claimant = course.request, self._claimant(course)
         if not request.drop or request.with_waiting:
@@ -321,7 +274,7 @@ class PuttingBack:
             drops=True,
         )  # fmt: skip
 
-    def _name(self, request: Request) -> str:
+    def _name(self, request: RedriveRequest) -> str:
         owner = "" if self._live is None else self._live.owner
         return Claimant(request.id, owner, lambda _: False).name
 
@@ -375,7 +328,7 @@ class PuttingBack:
             case ReadHead(key):
                 return (yield from self._head(handler, key))
             case ReadOldest(key):
-                rows: list[StateRow] = yield Query(parked_prefix(self._app, handler, key), limit=1)
+                rows: list[StateRow] = yield QueryRows(parked_prefix(self._app, handler, key), limit=1)
                 return read_deadletter(rows[0].fields) if rows else None
             case ReadLetter(version):
                 row = yield Get(deadletter_key(self._app, handler, version))
@@ -396,7 +349,7 @@ class PuttingBack:
                 return refusal
             case WriteRows(rows_to_write):
                 return (yield from self._written(rows_to_write))
-            case Hold(letter):
+            case HoldKey(letter):
                 yield from self._keep_the_rate(course.request, course.interval)  # not with the item in hand
                 return (yield from self._hold(course, letter))
 
@@ -449,7 +402,7 @@ class PuttingBack:
 
         # A change that descends from a parked one may be parked behind it, and come here: it is counted in its line as any other.
         failure = first_failure(
-            (yield Beside(self._write(course, batch, interval), self._renew(course, letter.record.key)))
+            (yield Concurrently(self._write(course, batch, interval), self._renew(course, letter.record.key)))
         )
         if failure is None:
             return None
@@ -477,7 +430,7 @@ class PuttingBack:
             except PortError:
                 continue  # what else has moved the head is as good
 
-    def _keep_the_rate(self, request: Request, interval: float) -> Steps[None]:
+    def _keep_the_rate(self, request: RedriveRequest, interval: float) -> Steps[None]:
         if not interval:
             return
         next_ms = self._next_ms.get(request.id, 0.0)

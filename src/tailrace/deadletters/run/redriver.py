@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Protocol
 
-from tailrace.deadletters.core.requests import Plan, Progress, Request, for_another_version
+from tailrace.deadletters.core.requests import Progress, RedrivePlan, RedriveRequest, for_another_version
 from tailrace.deadletters.run.putting_back import LiveMachines as LiveMachines
 from tailrace.deadletters.run.putting_back import PuttingBack
 from tailrace.errors import InternalError, PortError
@@ -66,19 +66,19 @@ class Redriver:
         self._guarded = guarded
         self._steps = PuttingBack(app, live)
 
-    async def note(self, request: Request) -> None:
+    async def note(self, request: RedriveRequest) -> None:
         """Make the request durable: whoever runs the handler next carries it out."""
         await self._performer.perform(self._steps.note(request))
 
-    async def pending(self) -> list[Request]:
+    async def pending(self) -> list[RedriveRequest]:
         """Requests that are not finished, the oldest first."""
         return await self._performer.perform(self._steps.pending())
 
-    async def plan(self, request: Request) -> Plan:
+    async def plan(self, request: RedriveRequest) -> RedrivePlan:
         """What a request means now. Raises: StoreError."""
-        return await self._performer.perform(self._steps.plan(request))
+        return await self._performer.perform(self._steps.planner.plan(request))
 
-    async def carry_out(self, request: Request, progress: Progress) -> None:
+    async def carry_out(self, request: RedriveRequest, progress: Progress) -> None:
         """Do what no other worker is doing, and forget the request when nothing of it is left to anybody.
         Raises: StoreError.
         """
@@ -91,7 +91,7 @@ class Redriver:
     def _performer(self) -> Performer:
         return Performer(self._state, self._clock)
 
-    async def _write(self, request: Request, batch: RecordBatch) -> Outcome:
+    async def _write(self, request: RedriveRequest, batch: RecordBatch) -> Outcome:
         sink = self._sinks[request.handler]
         if request.even_if_overtaken and self._again_sink is not None:
             # A mark of a later change would suppress its recorded writes: they are applied under a run of
@@ -110,7 +110,7 @@ class Redrives:
     ) -> None:
         self.redriver = redriver
         self._threads_of = threads_of
-        self._tasks: dict[asyncio.Task[None], Request] = {}
+        self._tasks: dict[asyncio.Task[None], RedriveRequest] = {}
         self._group: asyncio.TaskGroup | None = None
 
     def begin(self, group: asyncio.TaskGroup) -> None:
@@ -118,7 +118,7 @@ class Redrives:
         self._group = group
 
     def carry_out(
-        self, request: Request, progress: Progress, *, is_noted: bool = False
+        self, request: RedriveRequest, progress: Progress, *, is_noted: bool = False
     ) -> asyncio.Task[None]:
         """Do what was asked, beside everything else: a row first. What is under way already is only waited
         for.

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from tailrace.projections.core.rows import NOWHERE, AppliedItem, Group, RowChange
+from tailrace.projections.core.rows import NOWHERE, AppliedItem, GroupState, RowChange
 from tailrace.streams.version import Version
 from tailrace.values.types import AttributeValue, Item
 
@@ -30,7 +30,7 @@ class Fold(Protocol):
         """
 
 
-class Step(Struct, frozen=True):
+class ItemChange(Struct, frozen=True):
     """One item as it is after a change. Shape: `key` hex; `image` None: it is gone. Units: at_ms since the
     epoch.
     """
@@ -47,9 +47,9 @@ class Working(Struct):
 
     fold: Fold
     _items: dict[str, AppliedItem | None] = field(default_factory=dict)
-    _groups: dict[str, Group | None] = field(default_factory=dict)
+    _groups: dict[str, GroupState | None] = field(default_factory=dict)
     _items_before: dict[str, AppliedItem | None] = field(default_factory=dict)
-    _groups_before: dict[str, Group | None] = field(default_factory=dict)
+    _groups_before: dict[str, GroupState | None] = field(default_factory=dict)
 
     def add_items(self, keys: Iterable[str], rows: Iterable[AppliedItem]) -> None:
         """The rows of these items; those that have none are absent."""
@@ -57,13 +57,13 @@ class Working(Struct):
         for key in keys:
             self._items[key] = self._items_before[key] = found.get(key)
 
-    def add_groups(self, keys: Iterable[str], rows: Iterable[Group]) -> None:
+    def add_groups(self, keys: Iterable[str], rows: Iterable[GroupState]) -> None:
         """The rows of these groups; those that have none are absent."""
         found = {row.key: row for row in rows}
         for key in keys:
             self._groups[key] = self._groups_before[key] = found.get(key)
 
-    def groups_for(self, steps: Iterable[Step]) -> set[str]:
+    def groups_for(self, steps: Iterable[ItemChange]) -> set[str]:
         """The groups that these steps may change, of items that were added."""
         found: set[str] = set()
         for step in steps:
@@ -74,12 +74,12 @@ class Working(Struct):
                 found.add(step.group)
         return found
 
-    def is_applied(self, step: Step) -> bool:
+    def is_applied(self, step: ItemChange) -> bool:
         """Whether this change or a later one of its item was applied."""
         row = self._items[step.key]
         return row is not None and step.version <= row.version
 
-    def apply(self, step: Step) -> bool:
+    def apply(self, step: ItemChange) -> bool:
         """Fold one change in. Returns: whether it was new. Raises: what the user's function raises; nothing
         is changed then.
         """
@@ -96,12 +96,12 @@ class Working(Struct):
         self._items[step.key] = AppliedItem(step.key, step.version, step.group, step.image, step.at_ms)
         return True
 
-    def _folded(self, key: str, images: Sequence[tuple[Item, int]], at_ms: int) -> Group:
+    def _folded(self, key: str, images: Sequence[tuple[Item, int]], at_ms: int) -> GroupState:
         group, stored = self._groups[key], self._groups_before[key]
         is_empty = group is None or group.count == 0  # what rounding may have left behind begins anew
         state = self.fold.folded(None if is_empty or group is None else group.state, images)
         count = (0 if group is None else group.count) + sum(sign for _, sign in images)
-        return Group(key, 1 if stored is None else stored.version + 1, count, state, at_ms)
+        return GroupState(key, 1 if stored is None else stored.version + 1, count, state, at_ms)
 
     @property
     def changes(self) -> list[RowChange]:

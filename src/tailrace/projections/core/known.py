@@ -40,7 +40,7 @@ class BuildGone(PortError):
     """A row was to be written of a build that has been removed: nothing was."""
 
 
-class Known(Struct, frozen=True):
+class KnownBuilds(Struct, frozen=True):
     """The builds of one projection, the oldest first, and which one is served.
 
     Shape:   `revision` is 0 before the first change that raised it; `removing` are builds that are gone but
@@ -70,7 +70,7 @@ class Known(Struct, frozen=True):
             version, [*self.builds, *(Build(self.projection, removed) for removed in self.removing)]
         )
 
-    def with_build(self, build: Build) -> "Known":
+    def with_build(self, build: Build) -> "KnownBuilds":
         """With what is known of one build now."""
         return replace(
             self, builds=tuple(build if known.name == build.name else known for known in self.builds)
@@ -79,14 +79,14 @@ class Known(Struct, frozen=True):
 
 def read_known(
     app: str, projection: str, row: StateRow | None, served: StateRow | None, builds: Sequence[StateRow]
-) -> Known:
+) -> KnownBuilds:
     """What these rows say: the one with the revision, the one that says what is served, and those of builds.
     Raises: StoreError.
     """
     found = sorted(
         (read_build(each.fields) for each in builds), key=lambda build: (build.version, build.number)
     )
-    return Known(
+    return KnownBuilds(
         app, projection, tuple(found), read_served(None if served is None else served.fields),
         read_revision(row), {} if row is None else row.fields["removing"],
     )  # fmt: skip
@@ -102,7 +102,7 @@ def read_revision(row: StateRow | None) -> int:
     return 0 if row is None else int(readable(row.fields, "projection's list of builds")["revision"])
 
 
-def known_fields(known: Known) -> dict[str, Any]:
+def known_fields(known: KnownBuilds) -> dict[str, Any]:
     """The fields of that row."""
     return {
         "v": VERSION,
@@ -120,7 +120,7 @@ def is_there(app: str, projection: str, name: str) -> Check:
 # ---- changes -----------------------------------------------------------------------------------------------
 
 
-def begun(known: Known, build: Build, table: str) -> tuple[Known, list[Write]]:
+def begun(known: KnownBuilds, build: Build, table: str) -> tuple[KnownBuilds, list[Write]]:
     """One more build; the first of all is served at once."""
     served = known.served or build.name
     after, write = _raised(known, builds=(*known.builds, build), served=served)
@@ -128,13 +128,13 @@ def begun(known: Known, build: Build, table: str) -> tuple[Known, list[Write]]:
     return after, writes if known.served else [*writes, _served(known, table, served)]
 
 
-def serving(known: Known, name: str, table: str) -> tuple[Known, list[Write]]:
+def serving(known: KnownBuilds, name: str, table: str) -> tuple[KnownBuilds, list[Write]]:
     """Another build is served."""
     after, write = _raised(known, served=name)
     return after, [write, _served(known, table, name)]
 
 
-def forgotten(known: Known, names: Sequence[str], place: str) -> tuple[Known, list[Write]]:
+def forgotten(known: KnownBuilds, names: Sequence[str], place: str) -> tuple[KnownBuilds, list[Write]]:
     """These builds are gone; what rows they have in this place are still to be removed."""
     gone = [build for build in known.builds if build.name in names]
     removing = {**known.removing, **{build.name: build.into for build in gone if build.into == place}}
@@ -143,14 +143,14 @@ def forgotten(known: Known, names: Sequence[str], place: str) -> tuple[Known, li
     return after, [write, *(Write(build_key(known.app, known.projection, each.name), None) for each in gone)]
 
 
-def removed(known: Known, names: Sequence[str]) -> tuple[Known, list[Write]]:
+def removed(known: KnownBuilds, names: Sequence[str]) -> tuple[KnownBuilds, list[Write]]:
     """The rows of these builds are gone, too."""
     left = {name: place for name, place in known.removing.items() if name not in names}
     after, write = _raised(known, removing=left)
     return after, [write]
 
 
-def claimed(known: Known, build: Build, by: str) -> tuple[Known, Build, list[Write]]:
+def claimed(known: KnownBuilds, build: Build, by: str) -> tuple[KnownBuilds, Build, list[Write]]:
     """A worker begins to fill a build. The caller has looked at `Claims.is_taken`; `build` may be begun
     again.
     """
@@ -167,20 +167,20 @@ def saved(app: str, before: Build, after: Build) -> tuple[Build, Write]:
     return build, Write(build_key(app, build.projection, build.name), build_fields(build), before.unchanged)
 
 
-def _raised(known: Known, **changes: Any) -> tuple[Known, Write]:
+def _raised(known: KnownBuilds, **changes: Any) -> tuple[KnownBuilds, Write]:
     after = replace(known, revision=known.revision + 1, **changes)
     condition = Equals("revision", known.revision) if known.revision else Absent()
     return after, Write(known_key(known.app, known.projection), known_fields(after), condition)
 
 
-def _served(known: Known, table: str, name: str) -> Write:
+def _served(known: KnownBuilds, table: str, name: str) -> Write:
     return Write(served_key(known.app, known.projection), served_fields(known.projection, table, name))
 
 
 # ---- claims of others --------------------------------------------------------------------------------------
 
 
-class Claims:
+class BuildClaims:
     """The claims of others as one worker sees them: a claim runs out when its row has not moved for
     `CLAIM_MS` of this observer's own clock.
     """

@@ -59,7 +59,7 @@ class AppliedItem:
         return "sequence" if self.is_of_before else "version"
 
 
-class Group(Struct, frozen=True):
+class GroupState(Struct, frozen=True):
     """The state of one group.
 
     Shape:   `key` is the JSON text of its key as an attribute value, `version` moves with every write,
@@ -89,7 +89,7 @@ class Group(Struct, frozen=True):
         return "version"
 
 
-ProjectedRow: TypeAlias = AppliedItem | Group
+ProjectedRow: TypeAlias = AppliedItem | GroupState
 
 
 class RowChange(Struct, frozen=True):
@@ -157,7 +157,7 @@ def item_fields(row: AppliedItem) -> dict[str, Any]:
     }
 
 
-def group_fields(row: Group) -> dict[str, Any]:
+def group_fields(row: GroupState) -> dict[str, Any]:
     """The fields of a group's row."""
     return {
         "v": VERSION,
@@ -176,7 +176,7 @@ def read_item_row(fields: Mapping[str, Any]) -> AppliedItem:
     return AppliedItem(row["key"], version, row["group"], row["image"], row["at_ms"], "version" not in row)
 
 
-def read_group_row(fields: Mapping[str, Any]) -> Group:
+def read_group_row(fields: Mapping[str, Any]) -> GroupState:
     """A group's row. Raises: StoreError for a format of another version."""
     row = readable(fields, "projection")
-    return Group(row["key"], row["version"], row["count"], row["state"], row["at_ms"])
+    return GroupState(row["key"], row["version"], row["count"], row["state"], row["at_ms"])

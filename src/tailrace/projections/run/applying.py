@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from tailrace.app.fence import FENCE
 from tailrace.errors import ApiError, StateConflict
 from tailrace.ports import ProjectionStore
-from tailrace.projections.core.folding import Fold, Step, Working
+from tailrace.projections.core.folding import Fold, ItemChange, Working
 from tailrace.runtime.threads import in_thread
 
 TRIES: Final = 8
@@ -31,7 +31,7 @@ ignored then.
 ROWS_A_STEP: Final = 3
 """The item, the group that it leaves, the group that it enters."""
 Failures: TypeAlias = dict[int, Exception]
-Numbered: TypeAlias = tuple[int, Step]
+Numbered: TypeAlias = tuple[int, ItemChange]
 
 
 class Contended(Exception):
@@ -51,7 +51,7 @@ class Applied(Struct, frozen=True):
         return any(isinstance(error, Contended) for error in self.failures.values())
 
 
-async def apply_steps(store: ProjectionStore, fold: Fold, steps: Sequence[Step]) -> Applied:
+async def apply_steps(store: ProjectionStore, fold: Fold, steps: Sequence[ItemChange]) -> Applied:
     """Fold these steps in, in order, as many in one transaction as it may hold.
 
     After a failure the later steps of that item are left out: neither failed nor applied.
@@ -77,7 +77,7 @@ class _Applying(Struct):
     applied: int = 0
     ignored: int = 0
 
-    def grouped(self, steps: Sequence[Step]) -> list[Numbered]:
+    def grouped(self, steps: Sequence[ItemChange]) -> list[Numbered]:
         """The steps with the groups of their images."""
         found: list[Numbered] = []
         for index, step in enumerate(steps):
@@ -118,7 +118,7 @@ class _Applying(Struct):
         for each in run:
             await self.run([each])
 
-    async def _read(self, steps: Sequence[Step]) -> Working:
+    async def _read(self, steps: Sequence[ItemChange]) -> Working:
         working = Working(self.fold)
         keys = list(dict.fromkeys(step.key for step in steps))
         working.add_items(keys, await self.store.items(keys))
@@ -126,19 +126,19 @@ class _Applying(Struct):
         working.add_groups(groups, await self.store.groups(groups) if groups else ())
         return working
 
-    def _done(self, run: Sequence[Numbered], found: "Folded") -> None:
+    def _done(self, run: Sequence[Numbered], found: "FoldedRun") -> None:
         self.applied += found.new
         self.ignored += found.old
         for index, step in run:
             if index in found.failures:
                 self._fail(index, step, found.failures[index])
 
-    def _fail(self, index: int, step: Step, error: Exception) -> None:
+    def _fail(self, index: int, step: ItemChange, error: Exception) -> None:
         self.failures[index] = error
         self.failed.add(step.key)
 
 
-class Folded(Struct):
+class FoldedRun(Struct):
     """What came of folding one run."""
 
     new: int = 0
@@ -146,8 +146,8 @@ class Folded(Struct):
     failures: Failures = field(default_factory=dict)
 
 
-def _folded(working: Working, run: Sequence[Numbered]) -> Folded:
-    found = Folded()
+def _folded(working: Working, run: Sequence[Numbered]) -> FoldedRun:
+    found = FoldedRun()
     failed: set[str] = set()
     for index, step in run:
         if step.key in failed:

@@ -23,8 +23,8 @@ from tailrace.ports import Clock, ProjectionStore, StateStore
 from tailrace.projections.core.builds import Build, builds_prefix, read_build, served_key
 from tailrace.projections.core.known import (
     CLAIM_MS,
-    Claims,
-    Known,
+    BuildClaims,
+    KnownBuilds,
     begun,
     claimed,
     forgotten,
@@ -57,8 +57,8 @@ class Builds:
         self._clock = clock
         self._store_of = store_of
         self._owner = owner
-        self._claims = Claims(owner)
-        self._known: dict[str, Known] = {}
+        self._claims = BuildClaims(owner)
+        self._known: dict[str, KnownBuilds] = {}
         self._keys: dict[str, str] = {}
         self._begun: set[str] = set()
         self._stores: dict[str, ProjectionStore] = {}
@@ -87,7 +87,7 @@ class Builds:
 
     # ---- what there is -------------------------------------------------------------------------------------
 
-    async def known(self, projection: Projection) -> Known:
+    async def known(self, projection: Projection) -> KnownBuilds:
         """The builds of a projection as they are now; how far they are may be older. Raises: StoreError.
 
         Of its version there is at least one, unless it was removed while this worker ran, by one that
@@ -113,7 +113,7 @@ class Builds:
         known = await self.known(projection)
         return [(build, self.store(projection, build.name)) for build in known.of_version(projection.version)]
 
-    async def look(self, projection: Projection) -> Known:
+    async def look(self, projection: Projection) -> KnownBuilds:
         """The same with how far they are. Raises: StoreError."""
         key = known_key(self.app, projection.id)
         row = await self._state.get(key)
@@ -127,7 +127,7 @@ class Builds:
         known = self._known[projection.id] = read_known(self.app, projection.id, row, served, rows)
         return known
 
-    def _may_begin(self, projection: Projection, known: Known) -> bool:
+    def _may_begin(self, projection: Projection, known: KnownBuilds) -> bool:
         return projection.mapping_id not in self._begun or all(
             build.version < projection.version for build in known.builds
         )
@@ -153,7 +153,7 @@ class Builds:
             if others:
                 return others[-1]
 
-    async def serve(self, projection: Projection, known: Known, name: str) -> bool:
+    async def serve(self, projection: Projection, known: KnownBuilds, name: str) -> bool:
         """Let a build be what is asked, if the builds are those that are known. Returns: whether they were.
         Raises: StoreError, Unavailable.
         """
@@ -175,7 +175,7 @@ class Builds:
             shown = build.name
             await self.store(projection, shown).serve()
 
-    async def forget(self, projection: Projection, known: Known, names: Sequence[str]) -> bool:
+    async def forget(self, projection: Projection, known: KnownBuilds, names: Sequence[str]) -> bool:
         """There are no such builds any more, if the builds are those that are known; rows are still to be
         removed. Returns: whether they were. Raises: StoreError.
         """
@@ -191,7 +191,7 @@ class Builds:
         for name in names:
             self._stores.pop(build_name(projection.id, name), None)
 
-    async def _changed(self, after: Known, writes: Sequence[Write]) -> bool:
+    async def _changed(self, after: KnownBuilds, writes: Sequence[Write]) -> bool:
         try:
             await self._state.transact(list(writes))
         except StateConflict:  # another worker was faster
@@ -205,7 +205,7 @@ class Builds:
         """Whether another worker that is alive fills this build."""
         return self._claims.is_taken(build, self._clock.now().monotonic_ms)
 
-    async def claim(self, known: Known, build: Build) -> "Claim | None":
+    async def claim(self, known: KnownBuilds, build: Build) -> "Claim | None":
         """Take the filling of a build, which may be begun again; None: another worker has it, or the builds
         are others. Raises: StoreError.
         """

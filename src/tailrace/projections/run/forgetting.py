@@ -18,10 +18,10 @@ from tailrace.deadletters.core.head import head_prefix
 from tailrace.errors import StateConflict
 from tailrace.leases.checkpoint import MARK_AGE_MS
 from tailrace.ports import ProjectionStore, StateStore
-from tailrace.projections.core.rows import BUCKETS, AppliedItem, Group, RowChange
+from tailrace.projections.core.rows import BUCKETS, AppliedItem, GroupState, RowChange
 
 SLICE = 50
-Rows: TypeAlias = Sequence[AppliedItem] | Sequence[Group]
+Rows: TypeAlias = Sequence[AppliedItem] | Sequence[GroupState]
 
 
 async def forget_tombstones(

@@ -34,8 +34,8 @@ from tailrace.leases.generation import read_generations, sources_key
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
 from tailrace.projections.core.builds import Build
-from tailrace.projections.core.folding import Step
-from tailrace.projections.core.known import Known
+from tailrace.projections.core.folding import ItemChange
+from tailrace.projections.core.known import KnownBuilds
 from tailrace.projections.core.rows import BUCKETS
 from tailrace.projections.run.applying import CONTENDED_MS, apply_steps
 from tailrace.projections.run.builds import STATE, Builds, Claim, ClaimLost, place_words
@@ -361,7 +361,7 @@ class Projector:
         page = await self.items.page(projection.table.name, build.after, PAGE)
         now_ms = self._clock.now().wall_ms
         steps = [
-            Step(key, Version(generation, page.position), image, now_ms)
+            ItemChange(key, Version(generation, page.position), image, now_ms)
             for key, keys, image in page.items
             if projection.is_of(keys)
         ]
@@ -398,7 +398,7 @@ class Projector:
             if row.fields["id"] not in current:
                 await forget_mapping(self._state, self._app, str(row.fields["id"]))
 
-    def _others(self, projection: Projection, known: Known, also: Set[int]) -> list[str]:
+    def _others(self, projection: Projection, known: KnownBuilds, also: Set[int]) -> list[str]:
         """The builds that nothing needs: neither the one that is served, nor the newest ones of other versions that are declared, nor one that another worker fills."""
         kept = {known.served}
         for version in also:

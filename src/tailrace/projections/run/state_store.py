@@ -14,7 +14,7 @@ from tailrace.ports import Action, StateStore
 from tailrace.projections.core.known import BuildGone
 from tailrace.projections.core.rows import (
     AppliedItem,
-    Group,
+    GroupState,
     ProjectedRow,
     RowChange,
     group_fields,
@@ -51,7 +51,7 @@ class StateProjectionStore:
         rows = await self._state.query(items_prefix(self._app, self._name, number))
         return [read_item_row(row.fields) for row in rows]
 
-    async def groups(self, keys: Sequence[str] | None = None) -> list[Group]:
+    async def groups(self, keys: Sequence[str] | None = None) -> list[GroupState]:
         """The rows of groups."""
         if keys is None:
             rows = await self._state.query(groups_prefix(self._app, self._name))

@@ -19,7 +19,7 @@ from tailrace.app.fence import FENCE, told
 from tailrace.app.projection import Projection
 from tailrace.app.table import key_names
 from tailrace.ports import Clock, ProjectionStore
-from tailrace.projections.core.rows import BUCKETS, AppliedItem, Group
+from tailrace.projections.core.rows import BUCKETS, AppliedItem, GroupState
 from tailrace.projections.run.projector import PAGE, Projector
 from tailrace.runtime.threads import in_thread
 from tailrace.streams.version import Version
@@ -45,7 +45,7 @@ class Difference(Struct, frozen=True):
     reason: str = ""
 
 
-class Verdict(Struct):
+class ComparedProjection(Struct):
     """What a comparison came to. Shape: `in_flight` are items and groups that kept moving and could not be
     judged.
     """
@@ -73,11 +73,11 @@ class _Suspect(Struct, frozen=True):
 
 async def verify(
     projector: Projector, projection: Projection, store: ProjectionStore, clock: Clock, parked: frozenset[str]
-) -> Verdict:
+) -> ComparedProjection:
     """Compare. Shape: `parked` are the items (hex) that wait to be put back. Raises: StoreError, SourceError,
     Unavailable.
     """
-    verdict = Verdict()
+    verdict = ComparedProjection()
     await _verify_groups(verdict, projection, store)
     suspects, position = await _suspects(verdict, projector, projection, store)
     if not suspects:
@@ -104,7 +104,7 @@ async def verify(
 
 
 async def _suspects(
-    verdict: Verdict, projector: Projector, projection: Projection, store: ProjectionStore
+    verdict: ComparedProjection, projector: Projector, projection: Projection, store: ProjectionStore
 ) -> tuple[dict[str, _Suspect], int]:
     rows = await _seen(store)
     suspects: dict[str, _Suspect] = {}
@@ -158,7 +158,7 @@ async def _settled(projector: Projector, projection: Projection, clock: Clock, p
 # ---- groups ------------------------------------------------------------------------------------------------
 
 
-async def _verify_groups(verdict: Verdict, projection: Projection, store: ProjectionStore) -> None:
+async def _verify_groups(verdict: ComparedProjection, projection: Projection, store: ProjectionStore) -> None:
     judged: set[str] = set()
     for _ in range(ROUNDS):
         before = {row.key: row for row in await store.groups()}
@@ -178,7 +178,11 @@ async def _verify_groups(verdict: Verdict, projection: Projection, store: Projec
 
 
 def _judge_group(
-    verdict: Verdict, projection: Projection, key: str, folded: "_Folded | None", row: Group | None
+    verdict: ComparedProjection,
+    projection: Projection,
+    key: str,
+    folded: "_Folded | None",
+    row: GroupState | None,
 ) -> None:
     if folded is None or not folded.count:
         verdict.groups -= row is None or not row.count

@@ -11,13 +11,13 @@ from msgspec import Struct
 from tailrace.ports import StateStore
 from tailrace.projections.core.builds import Build, builds_prefix, served_key
 from tailrace.projections.core.known import known_key, read_known
-from tailrace.projections.core.rows import Group, build_name, group_key, groups_prefix, read_group_row
+from tailrace.projections.core.rows import GroupState, build_name, group_key, groups_prefix, read_group_row
 from tailrace.rows.kinds import MAPPING, PROJECTION, PROJECTION_GROUP, PROJECTION_ITEM, words_of
 from tailrace.runtime.mapping_rows import rows_of
 from tailrace.runtime.pages import rows
 
 
-class Projected(Struct, frozen=True):
+class ProjectionView(Struct, frozen=True):
     """One projection of one app. Shape: `builds` by version and number; `served` is the name of one of them;
     `removing` are builds of which only rows are left.
     """
@@ -30,15 +30,17 @@ class Projected(Struct, frozen=True):
     removing: tuple[str, ...] = ()
 
 
-async def projections(state: StateStore) -> list[Projected]:
+async def projections(state: StateStore) -> list[ProjectionView]:
     """Every projection that is known."""
-    found: list[Projected] = []
+    found: list[ProjectionView] = []
     async for row in rows(state, PROJECTION.prefix()):
         _, app, name = words_of(row.key)
         builds = [build async for build in rows(state, builds_prefix(app, name))]
         known = read_known(app, name, await state.get(known_key(app, name)), row, builds)
         found.append(
-            Projected(app, name, str(row.fields["table"]), known.served, known.builds, tuple(known.removing))
+            ProjectionView(
+                app, name, str(row.fields["table"]), known.served, known.builds, tuple(known.removing)
+            )
         )
     return found
 
@@ -49,8 +51,8 @@ async def is_projection(state: StateStore, app: str, name: str) -> bool:
 
 
 async def state_groups(
-    state: StateStore, projected: Projected, build: Build, keys: Sequence[str] | None
-) -> list[Group]:
+    state: StateStore, projected: ProjectionView, build: Build, keys: Sequence[str] | None
+) -> list[GroupState]:
     """The groups of a build that lie in the state: these, or all of them; empty ones too."""
     name = build_name(projected.id, build.name)
     if keys is None:
@@ -59,7 +61,7 @@ async def state_groups(
     return [read_group_row(row.fields) for row in known if row is not None]
 
 
-async def own_keys(state: StateStore, projected: Projected) -> AsyncIterator[str]:
+async def own_keys(state: StateStore, projected: ProjectionView) -> AsyncIterator[str]:
     """The keys of a projection's rows in the state: of items and groups, of mappings, and last of what names
     it.
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from tailrace.errors import StateConflict
 from tailrace.ports import ProjectionStore
-from tailrace.projections.core.rows import BUCKETS, AppliedItem, Group, RowChange, bucket_of
+from tailrace.projections.core.rows import BUCKETS, AppliedItem, GroupState, RowChange, bucket_of
 from tailrace.streams.version import Version
 from tailrace.testing.contracts.rules import holds, run_async, same
 
@@ -22,7 +22,7 @@ ITEM: Final = AppliedItem(
     {"pk": {"S": "o1"}, "total": {"N": "12345678901234567890.123456789"}, "b": {"B": "AQI="}},
     1_700_000_000_000,
 )
-GROUP: Final = Group(
+GROUP: Final = GroupState(
     '{"S":"N/L%\\n\\"ü"}', 1, 1, {"M": {"total": {"N": "1.5"}, "names": {"L": [{"S": "a"}]}}}, 7
 )
 
@@ -59,7 +59,7 @@ async def rows_are_kept_as_they_are(store: ProjectionStore) -> None:
 async def everything_can_be_read(store: ProjectionStore) -> None:
     """Every item is in its own bucket and in no other, and all groups are read without naming them."""
     items = [AppliedItem(f"{number:04x}", Version(1, number + 1)) for number in range(300)]
-    groups = [Group(f'{{"N":"{number}"}}', 1, 1, {"N": "1"}) for number in range(120)]
+    groups = [GroupState(f'{{"N":"{number}"}}', 1, 1, {"N": "1"}) for number in range(120)]
     for rows in (items, groups):
         for start in range(0, len(rows), 50):
             await store.commit([RowChange(None, row) for row in rows[start : start + 50]])
@@ -74,7 +74,7 @@ async def everything_can_be_read(store: ProjectionStore) -> None:
 
 async def what_was_written_meanwhile_is_a_conflict(store: ProjectionStore) -> None:
     """A row that is not as it was read is a conflict: it is there already, it is gone, it is another."""
-    second = Group(GROUP.key, 2, 1, {"N": "2"})
+    second = GroupState(GROUP.key, 2, 1, {"N": "2"})
     await store.commit([RowChange(None, ITEM), RowChange(None, GROUP)])
     stale: list[RowChange] = [
         RowChange(None, ITEM),
@@ -83,7 +83,7 @@ async def what_was_written_meanwhile_is_a_conflict(store: ProjectionStore) -> No
         RowChange(second, None),
         RowChange(AppliedItem(ITEM.key, Version(1, 4)), ITEM),
         RowChange(AppliedItem("6f39", Version(1, 4)), None),
-        RowChange(Group('{"S":"BE"}', 1, 1, {"N": "1"}), Group('{"S":"BE"}', 2, 1, {"N": "1"})),
+        RowChange(GroupState('{"S":"BE"}', 1, 1, {"N": "1"}), GroupState('{"S":"BE"}', 2, 1, {"N": "1"})),
     ]
     for change in stale:
         holds(await _conflicts(store, [change]), f"a conflict for {change}")
@@ -96,11 +96,11 @@ async def commits_are_all_or_nothing(store: ProjectionStore) -> None:
     """When one row is not as it was read, nothing is written."""
     other = AppliedItem("6f39", Version(1, 1))
     await store.commit([RowChange(None, ITEM), RowChange(None, GROUP)])
-    second = Group(GROUP.key, 2, 2, {"N": "2"})
+    second = GroupState(GROUP.key, 2, 2, {"N": "2"})
     changes = [
         RowChange(None, other),
         RowChange(ITEM, None),
-        RowChange(Group(GROUP.key, 9, 1, {"N": "1"}), second),
+        RowChange(GroupState(GROUP.key, 9, 1, {"N": "1"}), second),
     ]
     holds(await _conflicts(store, changes), "a conflict")
     holds(await _conflicts(store, changes[::-1]), "a conflict, the other way round")
@@ -116,7 +116,7 @@ async def one_of_many_writers_wins(store: ProjectionStore) -> None:
             store,
             [
                 RowChange(None, AppliedItem(f"{number:02x}", Version(1, 1))),
-                RowChange(GROUP, Group(GROUP.key, 2, number, {"N": "1"})),
+                RowChange(GROUP, GroupState(GROUP.key, 2, number, {"N": "1"})),
             ],
         )
         for number in range(8)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import LeaseLost
-from tailrace.ports import Outcome, Position, RecordBatch, Sink, Transactional, Written
+from tailrace.ports import Outcome, RecordBatch, Sink, TargetPosition, Transactional, Written
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.contracts.rules import ContractBroken, holds, run_async, same
 from tailrace.testing.contracts.sink import STREAM, batch_of
@@ -78,7 +78,7 @@ async def a_new_shard_begins_at_its_beginning(place: Place) -> None:
     """
     same(list(await place.sink.positions(MAPPING)), [], "the positions of an empty target")
     first = await place.sink.stamp(MAPPING, STREAM.label, SHARD, 3)
-    same(first, Position(STREAM.label, SHARD, 3, 0), "what the first stamp answers")
+    same(first, TargetPosition(STREAM.label, SHARD, 3, 0), "what the first stamp answers")
     same(list(await place.other.positions(MAPPING)), [first], "the positions after it")
 
 
@@ -89,10 +89,10 @@ async def rows_and_position_come_together(place: Place) -> None:
     await place.sink.stamp(MAPPING, STREAM.label, SHARD, 1)
     records = batch_of("abca")
     await _commit(place.sink, records[:2], records[1].sequence)
-    await _there(place, records[:2], Position(STREAM.label, SHARD, 1, records[1].sequence))
+    await _there(place, records[:2], TargetPosition(STREAM.label, SHARD, 1, records[1].sequence))
     await _commit(place.other, records[2:3], records[2].sequence)
     await _commit(place.sink, [], records[3].sequence)
-    await _there(place, records[:3], Position(STREAM.label, SHARD, 1, records[3].sequence))
+    await _there(place, records[:3], TargetPosition(STREAM.label, SHARD, 1, records[3].sequence))
 
 
 async def a_refused_batch_leaves_both(place: Place) -> None:
@@ -105,7 +105,9 @@ async def a_refused_batch_leaves_both(place: Place) -> None:
         await sink.open(CLOCK)
         try:
             stamped = await sink.stamp(MAPPING, STREAM.label, SHARD, 1)
-            outcome = await _outcome(sink, records, Position(STREAM.label, SHARD, 1, records[-1].sequence))
+            outcome = await _outcome(
+                sink, records, TargetPosition(STREAM.label, SHARD, 1, records[-1].sequence)
+            )
             holds(not isinstance(outcome, Written), f"{outcome!r}, and a record was refused")
             same(list(place.arrived(sink)), [], "what arrived of a batch that was refused")
             same(list(await sink.positions(MAPPING)), [stamped], "the position after it")
@@ -123,7 +125,7 @@ async def a_repeated_commit_is_written_once(place: Place) -> None:
         await _commit(place.sink, records[:2], records[1].sequence)
     await _commit(place.sink, records[2:], records[2].sequence)
     await _commit(place.sink, records[:1], records[0].sequence)
-    await _there(place, records, Position(STREAM.label, SHARD, 1, records[2].sequence))
+    await _there(place, records, TargetPosition(STREAM.label, SHARD, 1, records[2].sequence))
 
 
 async def a_stamp_keeps_the_watermark(place: Place) -> None:
@@ -133,7 +135,7 @@ async def a_stamp_keeps_the_watermark(place: Place) -> None:
     await place.sink.stamp(MAPPING, STREAM.label, SHARD, 5)
     records = batch_of("ab")
     await _commit(place.sink, records, records[1].sequence, epoch=5)
-    expected = Position(STREAM.label, SHARD, 9, records[1].sequence)
+    expected = TargetPosition(STREAM.label, SHARD, 9, records[1].sequence)
     for _ in range(2):
         same(
             await place.other.stamp(MAPPING, STREAM.label, SHARD, 9), expected, "what the next stamp answers"
@@ -158,7 +160,7 @@ async def nothing_is_committed_under_another_epoch(place: Place) -> None:
         await _lost(commit, f"a commit under epoch {epoch} while 2 is there")
     await _there(place, records[:1], taken)
     await _commit(place.other, records[1:], records[2].sequence, epoch=2)
-    await _there(place, records, Position(STREAM.label, SHARD, 2, records[2].sequence))
+    await _there(place, records, TargetPosition(STREAM.label, SHARD, 2, records[2].sequence))
 
 
 async def a_commit_is_before_a_stamp_or_lost(place: Place) -> None:
@@ -169,7 +171,7 @@ async def a_commit_is_before_a_stamp_or_lost(place: Place) -> None:
         records = batch_of("ab", start=10 * turn)
         epoch = 2 * turn + 1
         before = await place.sink.stamp(MAPPING, STREAM.label, SHARD, epoch)
-        position = Position(STREAM.label, SHARD, epoch, records[-1].sequence)
+        position = TargetPosition(STREAM.label, SHARD, epoch, records[-1].sequence)
         calls: list[Awaitable[object]] = [
             _outcome(place.sink, records, position),
             place.other.stamp(MAPPING, STREAM.label, SHARD, epoch + 1),
@@ -181,7 +183,7 @@ async def a_commit_is_before_a_stamp_or_lost(place: Place) -> None:
         expected = records[-1].sequence if isinstance(committed, Written) else before.watermark
         same(
             stamped,
-            Position(STREAM.label, SHARD, epoch + 1, expected),
+            TargetPosition(STREAM.label, SHARD, epoch + 1, expected),
             f"what the stamp answers beside {committed!r}",
         )
         are_there = {record.sequence for record in records} <= set(place.arrived(place.sink))
@@ -199,12 +201,12 @@ async def places_are_apart(place: Place) -> None:
     for epoch, (mapping, stream, shard) in enumerate(names, 1):
         await place.sink.stamp(mapping, stream, shard, epoch)
     records = batch_of("a")
-    position = Position("2026-01-02", "shard 1", 3, records[0].sequence)
+    position = TargetPosition("2026-01-02", "shard 1", 3, records[0].sequence)
     await place.sink.commit(RecordBatch(records, MAPPING, STREAM, "shard 1"), position)
     for mapping in (MAPPING, "other"):
         found = {(each.stream, each.shard_id): each for each in await place.other.positions(mapping)}
         expected = {
-            (stream, shard): Position(stream, shard, epoch)
+            (stream, shard): TargetPosition(stream, shard, epoch)
             for epoch, (of, stream, shard) in enumerate(names, 1)
             if of == mapping
         }
@@ -220,13 +222,13 @@ async def _commit(
 ) -> None:
     """Commit these. Raises: LeaseLost; ContractBroken when they are not Written."""
     outcome = await sink.commit(
-        RecordBatch(records, MAPPING, STREAM, SHARD), Position(STREAM.label, SHARD, epoch, watermark)
+        RecordBatch(records, MAPPING, STREAM, SHARD), TargetPosition(STREAM.label, SHARD, epoch, watermark)
     )
     holds(isinstance(outcome, Written), f"the outcome is {outcome!r}")
 
 
 async def _outcome(
-    sink: TransactionalSink, records: Sequence[ChangeRecord], position: Position
+    sink: TransactionalSink, records: Sequence[ChangeRecord], position: TargetPosition
 ) -> Outcome | Exception:
     try:
         return await sink.commit(RecordBatch(records, MAPPING, STREAM, SHARD), position)
@@ -242,7 +244,7 @@ async def _lost(call: Callable[[], Awaitable[object]], what: str) -> None:
     raise ContractBroken(f"{what}: LeaseLost was expected, nothing was raised")
 
 
-async def _there(place: Place, records: Sequence[ChangeRecord], position: Position) -> None:
+async def _there(place: Place, records: Sequence[ChangeRecord], position: TargetPosition) -> None:
     """Exactly these records and this position are in the target, whichever sink is asked."""
     for sink in (place.sink, place.other):
         same(sorted(place.arrived(sink)), [record.sequence for record in records], "what the target holds")

@@ -24,7 +24,7 @@ from tailrace.windows.core.rows import (
 from tailrace.windows.core.shapes import Shape, pane_of
 
 
-class Folded(Struct):
+class FoldedChange(Struct):
     """What a change comes to. Shape: `touched` are (pane, group); no writes: it was applied before, or
     overtaken.
     """
@@ -40,11 +40,11 @@ def fold(
     after: Contribution,
     horizon_ms: int,
     now_ms: int,
-) -> Folded:
+) -> FoldedChange:
     """Apply a change. Units: what ended before `horizon_ms` is closed for good; `now_ms` says when the item
     may be forgotten.
     """
-    found = Folded()
+    found = FoldedChange()
     if before is not None and after.version <= before.version:
         return found
     if before is not None and before.image is not None:
@@ -78,14 +78,14 @@ def is_closed_for_good(shape: Shape, at_ms: int, horizon_ms: int) -> bool:
 
 
 def _take_out(
-    found: Folded, owner: WindowOwner, shape: Shape, old: Contribution, stamp: str, horizon_ms: int
+    found: FoldedChange, owner: WindowOwner, shape: Shape, old: Contribution, stamp: str, horizon_ms: int
 ) -> None:
     found.writes.append(Write(member_key(owner, old.group, pane_of(shape, old.at_ms), old.key), None))
     if not is_closed_for_good(shape, old.at_ms, horizon_ms):
         _touch(found, owner, shape, old, stamp)
 
 
-def _touch(found: Folded, owner: WindowOwner, shape: Shape, row: Contribution, stamp: str) -> None:
+def _touch(found: FoldedChange, owner: WindowOwner, shape: Shape, row: Contribution, stamp: str) -> None:
     pane = pane_of(shape, row.at_ms)
     fields = {"v": WITH_VERSION, "pane": pane, "group": row.group, "stamp": stamp}
     found.writes.append(Write(touched_key(owner, row.group, pane), fields))

@@ -65,14 +65,14 @@ class Closing(Struct, frozen=True):
     before: str
 
 
-class Answer(Struct, frozen=True):
+class WindowResult(Struct, frozen=True):
     """What came of telling: the digest of the handler's value, or why it failed."""
 
     value: str = EMPTY
     failure: Failure | None = None
 
 
-Tell = Callable[[Closing], Awaitable[Answer]]
+Tell = Callable[[Closing], Awaitable[WindowResult]]
 GiveUp = Callable[[Closing, Failure, int], Write]
 Touch = tuple[int, str]
 """A pane and a group."""
@@ -348,7 +348,7 @@ class Windows:
         assert noted.attempt is not None
         return Closing(group, span, members, noted.attempt.revision, noted.value)
 
-    def _noted(self, closing: Closing, digest: str, answer: Answer) -> Write:
+    def _noted(self, closing: Closing, digest: str, answer: WindowResult) -> Write:
         span = closing.span
         fields = told_fields(
             WindowInvocation(span.start_ms, span.end_ms, closing.revision, digest, answer.value)

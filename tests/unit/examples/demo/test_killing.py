@@ -17,7 +17,7 @@ from flights_demo.killing import (
 )
 
 from tailrace import telemetry
-from tailrace.runtime.watermark import MappingName, Position
+from tailrace.runtime.watermark import HandlerPosition, MappingName
 from tailrace.streams.sequence import SequenceNumber
 from tailrace.streams.shards import Shard
 
@@ -61,8 +61,10 @@ def test_a_witness_tells_repeated_calls_and_those_that_no_checkpoint_covers(tmp_
     notes.write_text(noted(1, 2, 3, 5))
     assert witness.repeated() == []
     checkpoints = [
-        Position(MappingName("flights", "alerts", "flights"), SHARD, 1, ((3, 4),), False, None, "label"),
-        Position(MappingName("flights", "other", "flights"), SHARD, 9, (), False, None, "label"),
+        HandlerPosition(
+            MappingName("flights", "alerts", "flights"), SHARD, 1, ((3, 4),), False, None, "label"
+        ),
+        HandlerPosition(MappingName("flights", "other", "flights"), SHARD, 9, (), False, None, "label"),
     ]
     assert witness.unsettled(checkpoints) == {Call("alerts", 2), Call("alerts", 5)}
     with notes.open("a") as file:

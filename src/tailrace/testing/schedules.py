@@ -56,8 +56,8 @@ def read_schedule(text: str) -> Schedule:
     """A schedule from its text. Raises: SettingsError.
 
     >>> read_schedule("3fa2c1d0.2s write.1+3 | 7: duplicate.1")
-    Schedule(holds=(HeldStep(task='3fa2c1d0', step=2, until='still'), HeldStep(task='write', step=1, until=3)),
-    fault_seed=7, faults=('duplicate.1',))
+    Schedule(holds=(HeldStep(task='3fa2c1d0', step=2, until='still'), HeldStep(task='write', step=1,
+    until=3)), fault_seed=7, faults=('duplicate.1',))
     """
     words, bar, rest = text.partition("|")
     holds = tuple(_read_hold(word) for word in words.split())

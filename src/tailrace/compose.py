@@ -1,7 +1,7 @@
 """The composition root: the only place that picks implementations and joins the parts.
 
-Rules of this file: no behaviour of its own. `open_engine` for whoever only reads, `Node` for everything that
-`tailrace serve` and `dev` run in one process; an app's worker is joined in compose_worker.py.
+Rules of this file: no behaviour of its own. `open_engine` for a program that only reads, `Node` for all
+that `tailrace serve` and `dev` run in one process; an app's worker is joined in compose_worker.py.
 """
 
 import asyncio
@@ -47,12 +47,9 @@ def incarnation() -> str:
 
 
 def create_tables(app: "App", engine: Engine) -> None:
-    """Make the app's tables where they are not there yet. Raises: SettingsError when one is there and
-    differs.
-    """
-    from tailrace.sources.app_tables import (
-        create_tables as create,
-    )  # with it comes the app, which `serve` needs not
+    """Make the app's tables that are not there yet. Raises: SettingsError when one is there and differs."""
+    # Imported here: with it comes the app, which `serve` does not need.
+    from tailrace.sources.app_tables import create_tables as create
 
     create(app, engine)
 
@@ -94,16 +91,12 @@ def _runner() -> "type[ProcessRunner]":
 
 
 CHOICES: Final = node.NodeOptions(open_engine, create_tables, _worker, _runner)
-"""What nodes run. What only an app or Lambda's API needs is loaded when there is one: the start is
-measured.
-"""
+"""What nodes run. Modules of apps and of Lambda's API are loaded when there is one: the start is measured."""
 
 
 @asynccontextmanager
 async def running_worker(app: "App", options: EngineOptions) -> AsyncIterator[Engine]:
-    """An engine and the app's worker without a server, for benchmarks and tools; drained at the end of the
-    block.
-    """
+    """An engine and the app's worker without a server, for benchmarks and tools; it is drained at the end."""
     from tailrace.compose_worker import WorkerOptions, build_worker
 
     engine = open_engine(options)

@@ -1,7 +1,7 @@
 """How the worker of an app is joined: which source, stores, sinks and services it gets.
 
 Rules of this file: it picks and joins, and has no behaviour; everything that handlers need is imported here,
-so that who only serves loads none of it. Called by `compose` and by the test world.
+so that a node that only serves loads none of it. Called by `compose` and by the test world.
 """
 
 from collections import ChainMap
@@ -109,8 +109,8 @@ def build_worker(
     owner = Owner(options.owner, lambda name: name not in engine.workers)
     builds = Builds(app.name, parts.state, engine.clock, places, owner)
     changes = {
-        name: WindowChanges(each, parts.state, engine.clock, parts.tallies.of(name))
-        for name, each in windows.items()
+        name: WindowChanges(mapping_windows, parts.state, engine.clock, parts.tallies.of(name))
+        for name, mapping_windows in windows.items()
     }
     maker = SinkMaker(app, effects, declared, needed, runners.of, builds, changes, places, parts.state)
 
@@ -159,7 +159,7 @@ def _needed(
 
 
 def _windows_of(ground: Ground) -> dict[str, Windows]:
-    """Who keeps the windows of each mapping that has them, by the mapping's id."""
+    """What keeps the windows of each mapping that has them, by the mapping's id."""
     app, engine, declared = ground.app, ground.engine, ground.declared
     # Of the engine's own state: the test world asks whether windows are over, and looking must not use up the
     # faults that it injects.
@@ -181,7 +181,7 @@ def _windows_of(ground: Ground) -> dict[str, Windows]:
 
 
 def _projector(ground: Ground, builds: Builds, maker: SinkMaker) -> Projector | None:
-    """Who brings up the builds of projections."""
+    """What brings up the builds of projections."""
     app, engine = ground.app, ground.engine
     projections = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
     if not projections:
@@ -192,15 +192,17 @@ def _projector(ground: Ground, builds: Builds, maker: SinkMaker) -> Projector | 
         builds,
         items=EmbeddedItems(engine, ground.flushed),
         parts=ground.parts,
-        oldest=lambda each: oldest_of(
-            state_of(engine), EmbeddedLog(engine), MappingName(app.name, each.mapping_id, each.table.name)
+        oldest=lambda projection: oldest_of(
+            state_of(engine),
+            EmbeddedLog(engine),
+            MappingName(app.name, projection.mapping_id, projection.table.name),
         ),
         besides=maker.besides,
     )
 
 
 def _redriver(ground: Ground, maker: SinkMaker, worker: Worker) -> Redriver:
-    """Who puts dead letters back."""
+    """What puts dead letters back."""
     of = ground.declared.mapping
     return Redriver(
         ground.app.name,
@@ -214,9 +216,7 @@ def _redriver(ground: Ground, maker: SinkMaker, worker: Worker) -> Redriver:
 
 
 def _courier(ground: Ground, worker: Worker, *, changes: bool) -> Courier | None:
-    """Who tells destinations of dead letters; None where nothing is to be told and nothing will be
-    declared.
-    """
+    """What tells destinations of dead letters; None: there is none, and the app does not change."""
     declared = ground.declared
     declared.read()
     if not (declared.destinations or changes):

@@ -1,7 +1,7 @@
 """What a handler is given: a change, or a batch of changes.
 
-Rules of this file: images are decoded when somebody looks, at most once. A change knows its record, the
-entity that it is of, and nothing of how it got here.
+Rules of this file: images are decoded when the handler asks for them, at most once. A change knows its
+record, the entity that it is of, and nothing of how it got here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,9 +31,7 @@ else:
 
 Origin: TypeAlias = Literal["user", "ttl", "replica"]
 REPLICATED_FROM: Final = "aws:rep:updateregion"
-"""What global tables of version 2017.11.29 write into an item: the region of the last write. Later versions
-tell nobody.
-"""
+"""Where global tables of version 2017.11.29 note the region of the last write; later versions do not."""
 
 
 class Change(Generic[T]):
@@ -46,13 +44,9 @@ class Change(Generic[T]):
     """
 
     tables: "Mapping[str, Table]" = NO_TABLES
-    """What the app declares, so that `transaction` knows their keys by name. Set by whoever delivers the
-    change.
-    """
+    """The tables of the app, by which `transaction` knows their keys. Set where the change is delivered."""
     recorded: Transaction | None = None
-    """What `transaction` made, once somebody has asked for it: looked at for every change, so without a
-    call.
-    """
+    """What `transaction` made, None before the handler asks: every change is looked at, so without a call."""
 
     def __init__(
         self, record: ChangeRecord, table: str, entity: "Entity[Any] | None" = None, region: str = ""
@@ -121,9 +115,7 @@ class Change(Generic[T]):
 
     @property
     def key(self) -> Any:
-        """What identifies the item: the field (fields: a tuple) that its entity's key is made of, else the
-        key's value (values).
-        """
+        """The value of the field (fields: a tuple) that its entity's key is made of, else that of the key."""
         if self.entity is not None:
             return self.entity.key_of(self.raw_keys)
         values = tuple(self.keys.values())
@@ -145,9 +137,7 @@ class Change(Generic[T]):
         return to_plain_item(raw) if self.entity is None else self.entity.decode(raw)
 
     def diff(self) -> dict[str, tuple[Any, Any]]:
-        """Attribute, or an entity's field → (before, after), for those that differ; None stands for
-        absent.
-        """
+        """Attribute, or field of an entity → (before, after), for those that differ; absent is None."""
         # Compared in DynamoDB JSON: in Python, True == 1 and an absent attribute looks like NULL.
         raw_old, raw_new = self.raw_old or {}, self.raw_new or {}
         differing = [name for name in {**raw_old, **raw_new} if raw_old.get(name) != raw_new.get(name)]

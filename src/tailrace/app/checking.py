@@ -1,5 +1,4 @@
-"""What is wrong between a handler, what it is declared on, its predicate and its time-out: refused where the
-app is loaded.
+"""What is wrong between a handler, its target, its predicate and its time-out: refused where the app loads.
 
 Rules of this file: it looks at functions and calls none. Refusals, and which functions run on the loop and
 can therefore have a time-out; each names the handler with its line and says how to fix it. Called by app.py.
@@ -43,8 +42,8 @@ def check_given(place: str, kind: str, annotation: Any, changes: Changes[Entity[
     if isinstance(wants, type) and wants is not of and wants is not dict:
         raise SettingsError(
             f"{place}: it is declared on {changes.entity or changes.table.name!r} and wants "
-            f"{wanted.__name__}[{wants.__qualname__}]: "
-            f"write {_shown(wanted, changes)}, or declare it on {wants.__qualname__}"
+            f"{wanted.__name__}[{wants.__qualname__}]: write {_shown(wanted, changes)}, or declare it on "
+            f"{wants.__qualname__}"
         )
 
 
@@ -59,8 +58,8 @@ def check_where(
     if where is None:
         return
     if not isinstance(where, Predicate):
-        given: object = where
-        if not callable(given) or isinstance(given, type):
+        judge: object = where
+        if not callable(judge) or isinstance(judge, type):
             raise SettingsError(
                 f"{place}: where={where!r} is no predicate: write where=new(Order.status) == 'paid', "
                 "or a function of the change"
@@ -70,9 +69,8 @@ def check_where(
         if field._entity is not changes.entity:
             on = repr(changes.entity) if changes.entity is not None else f"table {changes.table.name!r}"
             raise SettingsError(
-                f"{place}: it is declared on {on} and its predicate asks for {field!r}: declare it "
-                f"on {field._entity!r}, or ask for a "
-                "field of its own entity"
+                f"{place}: it is declared on {on} and its predicate asks for {field!r}: declare it on "
+                f"{field._entity!r}, or ask for a field of its own entity"
             )
     if not alternatives(changes, where):
         raise SettingsError(
@@ -102,9 +100,7 @@ def check_timeout(name: str, handler: Callable[..., Any], timeout: Any) -> None:
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether a function runs on the loop; decorators and objects with `async def __call__` are looked
-    through.
-    """
+    """Whether a function runs on the loop, under its decorators; also an object with `async def __call__`."""
     called = inspect.unwrap(function)
     while isinstance(called, partial):
         called = inspect.unwrap(called.func)

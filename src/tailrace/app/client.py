@@ -23,13 +23,11 @@ from tailrace.errors import SettingsError
 T = TypeVar("T")
 Members: TypeAlias = Mapping[str, Any]
 Steps: TypeAlias = Generator[tuple[str, Members], Members, T]
-"""Requests, by the operation's name and its members in DynamoDB JSON; each is answered; the value is what the
-call returns.
-"""
+"""Requests (an operation and its members, in DynamoDB JSON), each answered; then what the call returns."""
 
 
 class Door(Protocol):
-    """Who carries requests out. Raises: ApiError for a refusal, Throttled, Unavailable."""
+    """What carries requests out. Raises: ApiError for a refusal, Throttled, Unavailable."""
 
     def call(self, operation: str, members: Members) -> Members:
         """One request; waits for its answer."""
@@ -60,16 +58,25 @@ class Asking:
         yield "PutItem", {"TableName": str(table), "Item": content, **beside}
 
     def update(
-        self, target: Table | str | Named, key: Members | None, expression: str | None, condition: str | None,
-        names: Mapping[str, str] | None, values: Members | None, attributes: Members,
-    ) -> Steps[None]:  # fmt: skip
+        self,
+        target: Table | str | Named,
+        key: Members | None,
+        expression: str | None,
+        condition: str | None,
+        names: Mapping[str, str] | None,
+        values: Members | None,
+        attributes: Members,
+    ) -> Steps[None]:
         """UpdateItem."""
         asked = update_of(target, key, expression, names, values, attributes, self._of)
         members = {
-            "TableName": str(asked.table), "Key": asked.key, "UpdateExpression": asked.expression,
-            "ConditionExpression": condition, "ExpressionAttributeNames": asked.names,
+            "TableName": str(asked.table),
+            "Key": asked.key,
+            "UpdateExpression": asked.expression,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": asked.names,
             "ExpressionAttributeValues": asked.values,
-        }  # fmt: skip
+        }
         yield "UpdateItem", {name: value for name, value in members.items() if value}
 
     def delete(
@@ -97,22 +104,23 @@ class Asking:
                 f"query: limit={limit} is not allowed; it is at least 1, or left out for everything"
             )
         asked = query_of(target, expression, index, names, values, fields, self._of, reverse=reverse)
-        found: list[Any] = []
+        items: list[Any] = []
         start: Members = {}
         while True:
             page = yield "Query", {**asked.members, **start}
-            found += asked.items(page)
-            if "LastEvaluatedKey" not in page or (limit is not None and len(found) >= limit):
-                return found[:limit]
+            items += asked.items(page)
+            if "LastEvaluatedKey" not in page or (limit is not None and len(items) >= limit):
+                return items[:limit]
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
 
 def condition_of(condition: str | None, names: Mapping[str, str] | None, values: Members | None) -> Members:
     """The members of a condition. Raises: SettingsError."""
     members = {
-        "ConditionExpression": condition, "ExpressionAttributeNames": dict(names or {}),
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": dict(names or {}),
         "ExpressionAttributeValues": to_item(values or {}),
-    }  # fmt: skip
+    }
     return {name: value for name, value in members.items() if value}
 
 
@@ -141,9 +149,14 @@ class Client(_Bound):
         return answered(self._asking.get(target, key, fields), self._door)
 
     def put(
-        self, target: Table | str | object, item: Members | None = None, *, condition: str | None = None,
-        names: Mapping[str, str] | None = None, values: Members | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        target: Table | str | object,
+        item: Members | None = None,
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Members | None = None,
+    ) -> None:
         """Put an item, `db.put(Order(id="o1"))`, if the condition holds."""
         answered(self._asking.put(target, item, condition_of(condition, names, values)), self._door)
 
@@ -158,17 +171,21 @@ class Client(_Bound):
         values: Members | None = None,
         **attributes: Any,
     ) -> None:
-        """Update an item, `db.update(Order, id="o1", status="paid")`, or by an expression, if the condition
-        holds.
-        """
+        """Update an item, `db.update(Order, id="o1", status="paid")` or by an expression, on a condition."""
         answered(
             self._asking.update(target, key, expression, condition, names, values, attributes), self._door
         )
 
     def delete(
-        self, target: Table | str | Named, key: Members | None = None, *, condition: str | None = None,
-        names: Mapping[str, str] | None = None, values: Members | None = None, **fields: Any,
-    ) -> None:  # fmt: skip
+        self,
+        target: Table | str | Named,
+        key: Members | None = None,
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Members | None = None,
+        **fields: Any,
+    ) -> None:
         """Delete an item, `db.delete(Order, id="o1")`, if the condition holds."""
         answered(self._asking.delete(target, key, fields, condition_of(condition, names, values)), self._door)
 
@@ -222,9 +239,7 @@ class Client(_Bound):
 
 
 class AsyncClient(_Bound):
-    """The same for `async def` handlers: each call is awaited. Guarantees and errors are those of
-    `Client`.
-    """
+    """`Client` for `async def` handlers: each call is awaited. Guarantees and errors are the same."""
 
     @overload
     async def get(self, target: Table | str, key: Members) -> dict[str, Any] | None: ...
@@ -237,9 +252,14 @@ class AsyncClient(_Bound):
         return await awaited(self._asking.get(target, key, fields), self._door)
 
     async def put(
-        self, target: Table | str | object, item: Members | None = None, *, condition: str | None = None,
-        names: Mapping[str, str] | None = None, values: Members | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        target: Table | str | object,
+        item: Members | None = None,
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Members | None = None,
+    ) -> None:
         """As `Client.put`."""
         await awaited(self._asking.put(target, item, condition_of(condition, names, values)), self._door)
 
@@ -260,9 +280,15 @@ class AsyncClient(_Bound):
         )
 
     async def delete(
-        self, target: Table | str | Named, key: Members | None = None, *, condition: str | None = None,
-        names: Mapping[str, str] | None = None, values: Members | None = None, **fields: Any,
-    ) -> None:  # fmt: skip
+        self,
+        target: Table | str | Named,
+        key: Members | None = None,
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Members | None = None,
+        **fields: Any,
+    ) -> None:
         """As `Client.delete`."""
         await awaited(
             self._asking.delete(target, key, fields, condition_of(condition, names, values)), self._door
@@ -313,12 +339,13 @@ class AsyncClient(_Bound):
 
 
 def check_client(place: str, dependencies: Mapping[str, Depends], other: Callable[..., Any]) -> None:
-    """Refuse the client of the other kind of handlers: one that waits would hold up the loop. Raises:
-    SettingsError.
+    """Refuse the client of the other kind of handlers: one that waits would block the loop.
+
+    Raises:  SettingsError.
     """
-    for name, each in dependencies.items():
-        if each.provider == other:
-            is_waiting = each.provider.__name__ == "client"
+    for name, dependency in dependencies.items():
+        if dependency.provider == other:
+            is_waiting = dependency.provider.__name__ == "client"
             reason, wanted = (
                 (
                     "Client is for def handlers, and this is a coroutine",
@@ -333,7 +360,7 @@ def check_client(place: str, dependencies: Mapping[str, Depends], other: Callabl
 def unprovided(kind: str, name: str) -> SettingsError:
     """What is raised where no worker provides a client."""
     return SettingsError(
-        f"app.{name}() is called by nobody: a worker provides it",
+        f"app.{name}() is not called: a worker provides it",
         hint=f"db: Annotated[{kind}, Depends(app.{name})] in a handler; world.get, world.put … in a test",
     )
 
@@ -359,7 +386,7 @@ async def awaited(steps: Steps[T], door: Door) -> T:
 
 
 class _Done:
-    """What the steps came to."""
+    """The value that the steps returned."""
 
     def __init__(self, value: Any) -> None:
         self.value = value

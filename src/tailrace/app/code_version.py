@@ -2,7 +2,7 @@
 the repair or after it.
 
 Rules of this file: it is the content of the files in which the handler and its helpers of one declaration
-(transform, enrich) stand, not of what they import; whoever deploys knows better and says so:
+(transform, enrich) stand, not of what they import; a deployment that knows better sets
 `TAILRACE_CODE_VERSION`. It never raises. Called by `compose` when an app starts.
 """
 
@@ -19,7 +19,7 @@ from tailrace.app.fingerprint import fingerprint
 from tailrace.app.function_settings import NamedFunction
 from tailrace.app.mapping import HandlerMapping
 
-SAID: Final = "TAILRACE_CODE_VERSION"
+VARIABLE: Final = "TAILRACE_CODE_VERSION"
 DIGITS: Final = 12
 
 
@@ -27,18 +27,17 @@ def code_version(mapping: HandlerMapping) -> str:
     """What the environment says; else twelve hexadecimal digits that change when a file of the handler does;
     "" when no function is the user's.
     """
-    if said := os.environ.get(SAID):
-        return said
-    every = (mapping.target, mapping.transform, mapping.enrich)
-    functions = tuple(each for each in every if callable(each) and not _is_ours(each))
-    files = sorted({file for each in functions if (file := _file_of(each)) is not None})
+    if version := os.environ.get(VARIABLE):
+        return version
+    parts = (mapping.target, mapping.transform, mapping.enrich)
+    functions = tuple(function for function in parts if callable(function) and not _is_ours(function))
+    files = sorted({file for function in functions if (file := _file_of(function)) is not None})
     if files:
         return sha256("".join(map(_digest_of, files)).encode()).hexdigest()[:DIGITS]
     if not functions:
         return ""
-    return sha256(fingerprint(functions).encode()).hexdigest()[
-        :DIGITS
-    ]  # typed in at a prompt, or made by a program
+    # Typed in at a prompt, or made by a program: no file, so the code itself.
+    return sha256(fingerprint(functions).encode()).hexdigest()[:DIGITS]
 
 
 def _is_ours(function: Callable[..., Any]) -> bool:
@@ -54,9 +53,7 @@ def _file_of(function: Callable[..., Any]) -> Path | None:
             name = _origin(function.code.module)
         else:
             name = inspect.getsourcefile(inspect.unwrap(function))
-    except (
-        Exception
-    ):  # a package that raises while it is looked into, or no function at all: then it has no file
+    except Exception:  # no function at all, or a package that raises while it is looked into: it has no file
         return None
     return _resolved(name) if name and os.path.isfile(name) else None
 
@@ -68,9 +65,7 @@ def _resolved(name: str) -> Path:
 
 
 def _origin(module: str) -> str | None:
-    """The file of a module, which is not imported, nor are its packages: their code is not for this
-    process.
-    """
+    """The file of a module. Neither it nor its packages are imported: their code is for another process."""
     whole, path = "", None
     for part in module.split("."):
         whole = f"{whole}.{part}" if whole else part
@@ -83,8 +78,8 @@ def _origin(module: str) -> str | None:
 
 def _digest_of(path: Path) -> str:
     try:
-        found = path.stat()
-        return _digest(path, found.st_mtime_ns, found.st_size)
+        status = path.stat()
+        return _digest(path, status.st_mtime_ns, status.st_size)
     except OSError:
         return ""
 

@@ -3,8 +3,7 @@
 Theory of operation: `codec_of(annotation)` walks the annotation and makes two functions, one each way; a
 model's codec is made of its fields' (models.py). Decoding reads exactly what encoding writes, so nothing is
 guessed: another kind of value is an error.
-Rules of this file: lossless. Numbers are exact, a datetime keeps its microseconds, bytes are bytes. Called by
-models.py.
+Rules of this file: lossless. Numbers are exact, a datetime keeps its microseconds, bytes are bytes.
 """
 
 import math
@@ -68,21 +67,19 @@ class Member:
 
 
 class Attribute:
-    """`Annotated[datetime, Attribute("modified")]`: the attribute's name in the table, where it is not the
-    field's.
-    """
+    """`Annotated[datetime, Attribute("modified")]`: the attribute's name, where it is not the field's."""
 
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
-        given: object = name
-        if not isinstance(given, str) or not given:
+        text: object = name
+        if not isinstance(text, str) or not text:
             raise SettingsError(f"Attribute({name!r}): an attribute's name is a text that is not empty")
         self.name = name
 
 
 class _Seconds:
-    """The mark of `Epoch`."""
+    """Marks a datetime that is kept as a number of seconds."""
 
 
 Epoch: TypeAlias = Annotated[datetime, _Seconds()]
@@ -247,9 +244,7 @@ SINGLE: Final[Mapping[Any, Codec]] = {
 
 
 def enum_codec(kind: type[Enum]) -> Codec:
-    """An enum by its members' values. Raises: UnknownAnnotation when those are not all texts or all whole
-    numbers.
-    """
+    """An enum by its members' values. Raises: UnknownAnnotation unless all are texts or all whole numbers."""
     return _choice(kind.__name__, {member.value: member for member in kind})
 
 
@@ -287,11 +282,11 @@ def list_codec(inner: Codec, make: Callable[[list[Any]], Any] | None = None, wor
     def encode(value: Any) -> AttributeValue:
         if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
             raise TypeError(f"{value!r} is no {words}")
-        return {"L": [write(each) for each in value]}
+        return {"L": [write(element) for element in value]}
 
     def decode(value: AttributeValue) -> Any:
-        found = [read(each) for each in value["L"]]
-        return found if make is None else make(found)
+        elements = [read(element) for element in value["L"]]
+        return elements if make is None else make(elements)
 
     return Codec(frozenset(("L",)), f"{words} of {inner.words}", encode, decode)
 
@@ -302,12 +297,12 @@ def fixed_codec(inners: Sequence[Codec]) -> Codec:
     def encode(value: Any) -> AttributeValue:
         if not isinstance(value, tuple) or len(value) != len(inners):
             raise TypeError(f"{value!r} is no tuple of {len(inners)}")
-        return {"L": [inner.encode(each) for inner, each in zip(inners, value, strict=True)]}
+        return {"L": [inner.encode(element) for inner, element in zip(inners, value, strict=True)]}
 
     def decode(value: AttributeValue) -> Any:
-        return tuple([inner.decode(each) for inner, each in zip(inners, value["L"], strict=True)])
+        return tuple([inner.decode(element) for inner, element in zip(inners, value["L"], strict=True)])
 
-    return Codec(frozenset(("L",)), f"tuple of {', '.join(each.words for each in inners)}", encode, decode)
+    return Codec(frozenset(("L",)), f"tuple of {', '.join(inner.words for inner in inners)}", encode, decode)
 
 
 def dict_codec(inner: Codec) -> Codec:
@@ -315,32 +310,32 @@ def dict_codec(inner: Codec) -> Codec:
     write, read = inner.encode, inner.decode
 
     def encode(value: Any) -> AttributeValue:
-        return {"M": {_of(str, name): write(each) for name, each in _of(Mapping, value).items()}}
+        return {"M": {_of(str, name): write(element) for name, element in _of(Mapping, value).items()}}
 
     def decode(value: AttributeValue) -> Any:
-        return {name: read(each) for name, each in value["M"].items()}
+        return {name: read(element) for name, element in value["M"].items()}
 
     return Codec(frozenset(("M",)), f"dict of {inner.words}", encode, decode)
 
 
 def set_codec(inner: Codec, make: Callable[[Iterable[Any]], Any]) -> Codec:
-    """A set of texts, numbers or bytes. DynamoDB has no empty one: as a field's value it is left out,
-    elsewhere it is NULL.
-    """
+    """A set of texts, numbers or bytes. An empty one is left out, or NULL inside others."""
     kind = SET_OF.get(next(iter(inner.kinds))) if len(inner.kinds) == 1 else None
     if kind is None:
         raise UnknownAnnotation(
             f"a set of {inner.words}: DynamoDB's sets hold texts, numbers or bytes; a list holds anything"
         )
-    (one,) = inner.kinds
+    (element_kind,) = inner.kinds
     write, read = inner.encode, inner.decode
 
     def encode(value: Any) -> AttributeValue:
         values = _of(Set, value)
-        return {kind: sorted(write(each)[one] for each in values)} if values else NULL
+        return {kind: sorted(write(element)[element_kind] for element in values)} if values else NULL
 
     def decode(value: AttributeValue) -> Any:
-        return make([]) if "NULL" in value else make([read({one: each}) for each in value[kind]])
+        return (
+            make([]) if "NULL" in value else make([read({element_kind: element}) for element in value[kind]])
+        )
 
     return Codec(frozenset((kind, "NULL")), f"set of {inner.words}", encode, decode, leaves_out=_is_empty)
 
@@ -356,9 +351,8 @@ def union_codec(options: Sequence[Codec]) -> Codec:
         for kind in option.kinds:
             if kind in reading and not (kind == "NULL" and NONE in (option, reading[kind])):
                 raise UnknownAnnotation(
-                    f"{option.words} | {reading[kind].words}: both are kept as {kind}, so what is "
-                    "read could be either; "
-                    "keep one of them, or wrap them in models with a field that says which"
+                    f"{option.words} | {reading[kind].words}: both are kept as {kind}, so what is read could "
+                    "be either; keep one of them, or wrap them in models with a field that says which"
                 )
             if kind not in reading or option is NONE:
                 reading[kind] = option
@@ -381,15 +375,19 @@ def union_codec(options: Sequence[Codec]) -> Codec:
             return reading[kind].decode(value)
         raise ValueError("no attribute value")
 
-    leaving = [each.leaves_out for each in options if each.leaves_out is not None]
+    leaving = [option.leaves_out for option in options if option.leaves_out is not None]
     if NONE in options:
         leaving.append(_is_none)
-    known = [each for each in options if each is not NONE]
+    known = [option for option in options if option is not NONE]
     return Codec(
-        frozenset(reading), words, encode, decode, canonical=len(known) == 1 and known[0].canonical,
-        leaves_out=(lambda value: any(each(value) for each in leaving)) if leaving else None,
+        frozenset(reading),
+        words,
+        encode,
+        decode,
+        canonical=len(known) == 1 and known[0].canonical,
+        leaves_out=(lambda value: any(leaves_out(value) for leaves_out in leaving)) if leaving else None,
         members=known[0].members if len(known) == 1 else None,
-    )  # fmt: skip
+    )
 
 
 def optional_codec(inner: Codec) -> Codec:
@@ -425,28 +423,28 @@ ModelCodec: TypeAlias = Callable[[Any], Codec | None]
 
 def codec_of(annotation: Any, model: ModelCodec) -> Codec:
     """The codec of an annotation. Raises: UnknownAnnotation."""
-    if (found := _single(annotation)) is not None:
-        return found
+    if (codec := _single(annotation)) is not None:
+        return codec
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        is_seconds = any(isinstance(each, _Seconds) for each in inside[1:])
+        is_seconds = any(isinstance(mark, _Seconds) for mark in inside[1:])
         return SECONDS if is_seconds else codec_of(inside[0], model)
     if origin is Literal:
         return literal_codec(inside)
     if origin in (Union, types.UnionType):
-        return _union([codec_of(each, model) for each in inside])
+        return _union([codec_of(option, model) for option in inside])
     if isinstance(annotation, type) and (annotation.__module__, annotation.__name__) == ("uuid", "UUID"):
         return _identity_codec(annotation)
-    if (found := _container(origin or annotation, inside, model)) is not None:
-        return found
+    if (codec := _container(origin or annotation, inside, model)) is not None:
+        return codec
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return enum_codec(annotation)
-    if (found := model(annotation)) is not None:
-        return found
+    if (codec := model(annotation)) is not None:
+        return codec
     raise UnknownAnnotation(
         f"{_words(annotation)} has no place in DynamoDB: use str, int, Decimal, float, bool, bytes, "
-        "datetime, date, time, UUID, an "
-        "Enum, a Literal, list, dict[str, …], set, a nested model, `| None`, or Any"
+        "datetime, date, time, UUID, an Enum, a Literal, list, dict[str, …], set, a nested model, `| None`, "
+        "or Any"
     )
 
 
@@ -472,7 +470,7 @@ def _container(origin: Any, inside: tuple[Any, ...], model: ModelCodec) -> Codec
         if len(inside) == 2 and inside[1] is Ellipsis:
             return list_codec(codec_of(inside[0], model), tuple, "tuple")
         return (
-            fixed_codec([codec_of(each, model) for each in inside])
+            fixed_codec([codec_of(annotation, model) for annotation in inside])
             if inside
             else list_codec(ANY, tuple, "tuple")
         )

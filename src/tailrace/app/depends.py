@@ -1,5 +1,4 @@
-"""`Annotated[Mailer, Depends(mailer)]`: what a handler is given beside its change, and how its signature is
-read.
+"""`Annotated[Mailer, Depends(mailer)]`: what a handler gets beside its change; how its signature is read.
 
 Rules of this file: it reads signatures and refuses, naming the handler and its line; providers are called by
 runtime/dependencies.py. Called by app.py.
@@ -16,8 +15,7 @@ GIVEN: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_
 
 
 class Depends:
-    """The provider of a parameter: a function, coroutine function, generator or asynchronous generator, or a
-    class.
+    """The provider of a parameter: a function, a generator (both also asynchronous) or a class.
 
     Guarantee: called once for each worker, before the first change that needs it; what follows the `yield` of
                a generator runs when the worker ends.
@@ -59,7 +57,12 @@ def signature_of(name: str, handler: Callable[..., Any], word: str = "handler") 
         raise SettingsError(f"{where}: its signature cannot be read: {error}") from error
     hints = hints_of(where, handler, parameters)
     first = next(
-        (each for each in parameters if each.kind in (*GIVEN, inspect.Parameter.VAR_POSITIONAL)), None
+        (
+            parameter
+            for parameter in parameters
+            if parameter.kind in (*GIVEN, inspect.Parameter.VAR_POSITIONAL)
+        ),
+        None,
     )
     if first is None or _dependency(where, first, hints) is not None:
         raise SettingsError(
@@ -67,7 +70,8 @@ def signature_of(name: str, handler: Callable[..., Any], word: str = "handler") 
             f"{name}(change: Change[…])"
         )
     return Signature(
-        hints.get(first.name), _dependencies(where, [each for each in parameters if each is not first], hints)
+        hints.get(first.name),
+        _dependencies(where, [parameter for parameter in parameters if parameter is not first], hints),
     )
 
 
@@ -83,50 +87,51 @@ def providers_of(provider: Callable[..., Any]) -> Mapping[str, Depends]:
 
 def check_cycles(name: str, dependencies: Mapping[str, Depends], above: tuple[Any, ...] = ()) -> None:
     """Refuse providers that need each other. Raises: SettingsError."""
-    for each in dependencies.values():
-        if each.provider in above:
-            names = " → ".join(str(getattr(one, "__qualname__", one)) for one in (*above, each.provider))
+    for dependency in dependencies.values():
+        if dependency.provider in above:
+            names = " → ".join(
+                str(getattr(provider, "__qualname__", provider)) for provider in (*above, dependency.provider)
+            )
             raise SettingsError(
                 f"handler {name!r}: these providers need each other: {names}; one of them has to do without"
             )
-        check_cycles(name, providers_of(each.provider), (*above, each.provider))
+        check_cycles(name, providers_of(dependency.provider), (*above, dependency.provider))
 
 
 def _dependencies(
     where: str, parameters: list[inspect.Parameter], hints: Mapping[str, Any]
 ) -> Mapping[str, Depends]:
-    found: dict[str, Depends] = {}
+    dependencies: dict[str, Depends] = {}
     for parameter in parameters:
         dependency = _dependency(where, parameter, hints)
         if dependency is not None:
-            found[parameter.name] = dependency
+            dependencies[parameter.name] = dependency
         elif parameter.default is inspect.Parameter.empty and parameter.kind not in (
-            inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD,
-        ):  # fmt: skip
+            inspect.Parameter.VAR_POSITIONAL,
+            inspect.Parameter.VAR_KEYWORD,
+        ):
             raise SettingsError(
                 f"{where}: nothing provides {parameter.name!r}: write {parameter.name}: Annotated[…, "
-                "Depends(provider)], or give it a "
-                "default"
+                "Depends(provider)], or give it a default"
             )
-    return found
+    return dependencies
 
 
 def _dependency(where: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Depends | None:
     if isinstance(parameter.default, Depends):
         raise SettingsError(
             f"{where}: {parameter.name}={parameter.default!r} stands where the default stands: write "
-            f"{parameter.name}: "
-            f"Annotated[…, {parameter.default!r}], which type checkers understand"
+            f"{parameter.name}: Annotated[…, {parameter.default!r}], which type checkers understand"
         )
     annotation = hints.get(parameter.name)
     if annotation is Depends or isinstance(annotation, Depends):
         raise SettingsError(f"{where}: {parameter.name}: write Annotated[the type, Depends(provider)]")
     if get_origin(annotation) is not Annotated:
         return None
-    marked = [each for each in get_args(annotation)[1:] if isinstance(each, Depends) or each is Depends]
+    marked = [mark for mark in get_args(annotation)[1:] if isinstance(mark, Depends) or mark is Depends]
     if len(marked) > 1 or Depends in marked:
         raise SettingsError(f"{where}: {parameter.name}: one Depends(provider) is needed, with its provider")
-    return next((each for each in marked if isinstance(each, Depends)), None)
+    return next((mark for mark in marked if isinstance(mark, Depends)), None)
 
 
 def hints_of(where: str, function: Callable[..., Any], parameters: list[inspect.Parameter]) -> dict[str, Any]:
@@ -139,7 +144,7 @@ def hints_of(where: str, function: Callable[..., Any], parameters: list[inspect.
     except (NameError, TypeError):
         # A type that exists only for the type checker, or inside a function: what is marked is still seen,
         # one by one.
-        return {each.name: _hint(where, function, each) for each in parameters}
+        return {parameter.name: _hint(where, function, parameter) for parameter in parameters}
 
 
 def _hint(where: str, function: Callable[..., Any], parameter: inspect.Parameter) -> Any:

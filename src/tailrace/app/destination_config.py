@@ -1,4 +1,4 @@
-"""DestinationConfig of an event source mapping: the ARN that hears of the records a function gave up.
+"""DestinationConfig of an event source mapping: the ARN that is told of the records a function gave up.
 
 Rules of this file: it judges the words only; what delivers to the ARN is chosen by `compose`
 (sinks/destinations.py). Called by app.py.
@@ -16,11 +16,10 @@ FORM: Final = "{'OnFailure': {'Destination': ARN}}"
 
 
 def destination_arn(given: Any) -> str | None:
-    """The ARN that is told; None when nobody is.
+    """The ARN that is told; None: there is none.
 
     Shape:   `OnSuccess` is taken and ignored, as AWS does for streams.
-    Raises:  SettingsError for what Lambda refuses too: FIFO queues and topics, other services, more than 350
-             letters.
+    Raises:  SettingsError for what Lambda refuses: FIFO queues and topics, other services, over 350 letters.
 
     >>> destination_arn({"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:000000000000:late"}})
     'arn:aws:sqs:us-east-1:000000000000:late'

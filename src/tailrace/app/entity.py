@@ -1,8 +1,7 @@
 """An entity: a class in a table, told apart from the table's others by its key templates.
 
-Rules of this file: a key is made of fields and read back into them; two entities of a table that one key
-could both fit are refused when the second is declared. Called by item.py (`class Order(Item, table=…)`) and
-by `App.entity`.
+Rules of this file: a key is made of fields and read back into them; of two entities of a table that one
+key could fit the second is refused. Called by item.py (`class Order(Item, table=…)`) and by `App.entity`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -80,10 +79,9 @@ class Entity(Generic[T]):
             if all(key is not None for key in keys.values()):
                 shown = ", ".join(f"{name}={key!r}" for name, key in keys.items())
                 raise SettingsError(
-                    f"{self} and {other} cannot be told apart in table {self.table.name!r}: the key "
-                    f"{shown} fits both "
-                    f"({self.key_words} and {other.key_words}); begin their templates differently, "
-                    f"as in 'ORDER#{{id}}'"
+                    f"{self} and {other} cannot be told apart in table {self.table.name!r}: the key {shown} "
+                    f"fits both ({self.key_words} and {other.key_words}); begin their templates differently, "
+                    "as in 'ORDER#{id}'"
                 )
         self.table.entities.add(self)
 
@@ -109,8 +107,9 @@ class Entity(Generic[T]):
         return self._parts
 
     def try_compile(self) -> None:
-        """Refuse now what is wrong; an annotation that is defined further down waits for the first use.
-        Raises: SettingsError.
+        """Refuse now what is wrong; an annotation that is not defined yet waits for the first use.
+
+        Raises:  SettingsError.
         """
         try:
             model_of(self.cls, self._names)
@@ -155,9 +154,7 @@ class Entity(Generic[T]):
         self._compiled = model
 
     def _check_index_fields(self, model: ModelCodec, types: Mapping[str, str]) -> None:
-        """Fields that are keys of indexes are of the keys' types; one that lacks keeps its item out of the
-        index, NULL would refuse it.
-        """
+        """Refuse a field that is a key of an index and has another type than the key, or may be NULL."""
         for attribute in types.keys() - self.templates.keys():
             field = model.attributes.get(attribute)
             if field is None:
@@ -165,10 +162,9 @@ class Entity(Generic[T]):
             kinds = field.codec.kinds - {"NULL"}
             if kinds != {types[attribute]}:
                 raise SettingsError(
-                    f"{self}.{field.name} is {field.codec.words} ({', '.join(sorted(kinds))}), and "
-                    f"the attribute {attribute!r} is a key of "
-                    f"type {types[attribute]} of an index: give the index that type, as in "
-                    f"Index({attribute!r}, pk_type='N')"
+                    f"{self}.{field.name} is {field.codec.words} ({', '.join(sorted(kinds))}), and the "
+                    f"attribute {attribute!r} is a key of type {types[attribute]} of an index: give the "
+                    f"index that type, as in Index({attribute!r}, pk_type='N')"
                 )
             if "NULL" in field.codec.kinds and field.is_left_out is None:
                 raise SettingsError(
@@ -194,15 +190,15 @@ class Entity(Generic[T]):
         field = model.attributes.get(self.table.ttl or "")
         if field is not None and "N" not in field.codec.kinds:
             raise SettingsError(
-                f"{self}.{field.name} is {field.codec.words}, and the table's TTL attribute holds a "
-                "number of seconds: "
-                f"{field.name}: Epoch (from tailrace import Epoch) is a datetime kept so"
+                f"{self}.{field.name} is {field.codec.words}, and the table's TTL attribute holds a number "
+                f"of seconds: {field.name}: Epoch (from tailrace import Epoch) is a datetime kept so"
             )
 
     @property
     def key_pattern(self) -> bytes | None:
-        """What the JSON of its keys looks like when nothing in it is escaped; None when fields must be read
-        to know. Raises: SettingsError.
+        """A pattern of its keys' JSON without escapes; None when fields must be read to know.
+
+        Raises:  SettingsError.
         """
         if any(part.has_checks for part in self.parts):
             return None
@@ -245,10 +241,8 @@ class Entity(Generic[T]):
     def diff(
         self, old: Any, new: Any, raw_old: Item, raw_new: Item, attributes: Iterable[str]
     ) -> dict[str, tuple[Any, Any]]:
-        """Field → (before, after) of these attributes; what the class does not know as plain values, under
-        its own name.
-        """
-        found: dict[str, tuple[Any, Any]] = {}
+        """Field → (before, after) of these attributes; what the class lacks as plain values."""
+        differences: dict[str, tuple[Any, Any]] = {}
         for attribute in attributes:
             if attribute in self._computed:
                 continue
@@ -257,10 +251,10 @@ class Entity(Generic[T]):
                 before, after = (
                     None if attribute not in raw else to_plain(raw[attribute]) for raw in (raw_old, raw_new)
                 )
-                found[attribute] = (before, after)
+                differences[attribute] = (before, after)
             else:
-                found[field.name] = (getattr(old, field.name, None), getattr(new, field.name, None))
-        return found
+                differences[field.name] = (getattr(old, field.name, None), getattr(new, field.name, None))
+        return differences
 
     def split(self, fields: Mapping[str, Any]) -> tuple[Item, dict[str, AttributeValue | None]]:
         """The key of these fields, and the others as attributes (None: left out). Raises: ItemError."""
@@ -280,8 +274,7 @@ class Entity(Generic[T]):
         if lacking:
             raise ItemError(
                 f"{self}: the key {part.attribute!r} of an index is made of {', '.join(part.codecs)} "
-                f"({part.template.text!r}): give "
-                f"{', '.join(lacking)} too, so that it stays right"
+                f"({part.template.text!r}): give {', '.join(lacking)} too, so that it stays right"
             )
         if any(fields[name] is None for name in part.codecs):
             return None
@@ -319,15 +312,13 @@ class Entity(Generic[T]):
             raise ItemError(f"{self}: key {attribute!r}: {error}") from error
 
     def _part(self, attribute: str) -> KeyPart | None:
-        return next((each for each in (*self.parts, *self.index_parts) if each.attribute == attribute), None)
+        return next((part for part in (*self.parts, *self.index_parts) if part.attribute == attribute), None)
 
     def key_of(self, keys: Item) -> Any:
-        """What identifies the entity: its key's field, several as a tuple, the key itself where it has no
-        field.
-        """
-        found = self.from_key(keys)
+        """The value of its key's field, of several a tuple; the key itself where it is made of no field."""
+        attributes = self.from_key(keys)
         values = tuple(
-            self.model.fields[name].codec.decode(found[attribute])
+            self.model.fields[name].codec.decode(attributes[attribute])
             for name, attribute in zip(self.key_fields, self.key_attributes, strict=True)
         )
         if not values:
@@ -336,11 +327,11 @@ class Entity(Generic[T]):
 
     def from_key(self, item: Item) -> Item:
         """The attributes of the fields that an item's key is made of, as the key says them."""
-        found: Item = {}
+        attributes: Item = {}
         for part in self._parts:
             for name, value in (part.parse(item.get(part.attribute)) or {}).items():
-                found[self.model.fields[name].attribute] = value
-        return found
+                attributes[self.model.fields[name].attribute] = value
+        return attributes
 
     def _key_value(self, part: KeyPart, instance: Any) -> AttributeValue:
         return self._formatted(part, {name: getattr(instance, name) for name in part.codecs})

@@ -23,22 +23,24 @@ TIMES: Final = ("datetime", "datetime in whole seconds", "int", "Decimal", "floa
 
 @dataclass(frozen=True, slots=True)
 class EventTime:
-    """How an item's time is found. Shape: `read` None is the time of the change."""
+    """How an item's time is read. Shape: without `read` it is the time of the change."""
 
     words: str
     read: Callable[[Any], Any] | None = None
 
     def of(self, item: Any, changed_ms: int) -> int:
-        """The time of an item. Units: ms since the epoch. Raises: what the user's function raises,
-        ValueError, TypeError.
+        """The time of an item.
+
+        Units:   ms since the epoch.
+        Raises:  what the user's function raises, ValueError, TypeError.
         """
         value = None if self.read is None else self.read(item)
         if value is None:
             return changed_ms
-        found = _milliseconds(self.words, value)
-        if not 0 <= found < LATEST_MS:
+        time_ms = _milliseconds(self.words, value)
+        if not 0 <= time_ms < LATEST_MS:
             raise ValueError(f"at={self.words}: {value!r} lies before 1970 or too far ahead")
-        return found
+        return time_ms
 
 
 OF_THE_CHANGE: Final = EventTime("the change's time")
@@ -72,9 +74,8 @@ def event_time_of(place: str, at: Any, entity: Entity[Any] | None) -> EventTime:
         case _ if callable(at) and not isinstance(at, type):
             return EventTime(f"{getattr(at, '__qualname__', repr(at))}{place_of(at)}", at)
     raise SettingsError(
-        f"{place}: at={at!r} says no time: write at=Order.placed_at, an attribute's name for a "
-        "table, a function of the item, or leave it "
-        "out for the time of the change"
+        f"{place}: at={at!r} says no time: write at=Order.placed_at, an attribute's name for a table, a "
+        "function of the item, or leave it out for the time of the change"
     )
 
 

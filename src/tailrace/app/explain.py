@@ -1,8 +1,6 @@
-"""`app.explain(handler)`: what reaches a handler, what a pattern can say of it, what is judged in process,
-and why.
+"""`app.explain(handler)`: what reaches a handler, what a pattern says of it, what is judged in process, why.
 
-Rules of this file: it computes and words; recorded traffic is counted by whoever has it (`tailrace explain`).
-Called by app.py and server/explaining.py.
+Rules of this file: it computes and words; recorded traffic is counted by `tailrace explain`, which has it.
 """
 
 import json
@@ -27,9 +25,7 @@ from tailrace.streams.record import ChangeRecord
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Recorded changes of a table: how many there were, how many the patterns let through, how many the
-    handler wants.
-    """
+    """How many recorded changes there were, how many the patterns let through, how many the handler wants."""
 
     records: int = 0
     matched: int = 0
@@ -39,9 +35,9 @@ class Traffic:
         if not self.records:
             return "no recorded traffic to count"
         return (
-            f"of {self.records:,} recorded changes the pattern drops {self.records - self.matched:,} "
-            "before an invocation, the residual "
-            f"{self.matched - self.wanted:,} more; {self.wanted:,} reach the handler"
+            f"of {self.records:,} recorded changes the pattern drops {self.records - self.matched:,} before "
+            f"an invocation, the residual {self.matched - self.wanted:,} more; {self.wanted:,} reach the "
+            "handler"
         )
 
 
@@ -70,7 +66,7 @@ class Explanation:
             "patterns": list(self.patterns),
             "residual": self.residual,
             "order": self.order,
-            "open": [{"part": each.part, "reason": each.reason} for each in self.opened],
+            "open": [{"part": open_part.part, "reason": open_part.reason} for open_part in self.opened],
             "traffic": None if traffic is None else asdict(traffic),
         }
 
@@ -90,8 +86,8 @@ def lines_of(value: dict[str, Any]) -> Iterable[str]:
             "  order     shard: all that it gets of a shard comes in sequence, one batch at a time; a "
             "failure holds what follows"
         )
-    for each in value["open"]:
-        yield f"  why       {each['part']}: {each['reason']}"
+    for open_part in value["open"]:
+        yield f"  why       {open_part['part']}: {open_part['reason']}"
     if value["traffic"] is not None:
         yield f"  traffic   {Traffic(**value['traffic'])}"
 
@@ -157,7 +153,7 @@ def explain(
 ) -> Explanation:
     """Patterns and residual of a handler, without traffic."""
     terms = alternatives(changes, where)
-    opened = tuple(dict.fromkeys(each for term in terms for each in term.opened))
+    opened = tuple(dict.fromkeys(open_part for term in terms for open_part in term.opened))
     patterns = tuple(pattern_of(term) for term in terms)
     words = (
         None
@@ -168,9 +164,9 @@ def explain(
     )
     residual: str | None = None
     if opened:
-        residual = " and ".join(each.part for each in opened) if len(terms) == 1 else str(words)
+        residual = " and ".join(open_part.part for open_part in opened) if len(terms) == 1 else str(words)
     if filters:
-        patterns, asked = tuple(orjson.loads(str(each)) for each in filters), patterns
+        patterns, asked = tuple(orjson.loads(str(pattern)) for pattern in filters), patterns
         if any(asked):
             residual = f"it is of {target_words(changes)}"
             opened = (Open(residual, "the filters are taken as they are written"),)

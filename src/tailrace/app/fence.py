@@ -4,8 +4,7 @@ end of the process or of our task.
 Theory of operation: Python ends a loop, a thread or a task by raising what is no `Exception`, and the user's
 code may raise the same. Inside the fence that becomes `Escaped`, an exception like any other. What really
 came from outside goes through: the cancellation of our own task, an interrupt that the interpreter delivered,
-the closing of a coroutine. Those were raised by no `raise` of the user's code, and that is how they are
-known.
+the closing of a coroutine: no `raise` of the user's code raised them, which is how they are known.
 Rules of this file: no decision about records; what `Escaped` says is its inner exception. Used wherever the
 user's code is called.
 """
@@ -26,8 +25,8 @@ class Death(BaseException):
 
 
 class Escaped(Exception):
-    """The user's code raised what is no Exception, or StopIteration. Shape: `error` is that; its words and
-    its trace are the failure's.
+    """The user's code raised StopIteration or what is no Exception. Shape: `error` is that; its words and its
+    trace are the failure's.
     """
 
     def __init__(self, error: BaseException) -> None:
@@ -47,9 +46,7 @@ def told(error: BaseException) -> str:
 
 
 class Fence:
-    """`with FENCE:` around a call. Raises: Escaped. Shape: `only` are the kinds that it holds; it has no
-    state of its own.
-    """
+    """`with FENCE:` around a call, for exceptions of the kinds `only`. It has no state. Raises: Escaped."""
 
     __slots__ = ("_only",)
 
@@ -67,9 +64,7 @@ class Fence:
 
 
 def escape(error: BaseException) -> None:
-    """What the fence does with what was raised inside, for calls so frequent that a block around each would
-    cost. Raises: Escaped.
-    """
+    """What a fence does with an exception, for calls too frequent for a `with`. Raises: Escaped."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return
     if is_users(error):
@@ -78,12 +73,12 @@ def escape(error: BaseException) -> None:
 
 FENCE: Final = Fence()
 END_FENCE: Final = Fence(ENDING)
-"""Around a task of the user's, which may be cancelled by whoever has it."""
+"""Around a task of the user's, which its owner may cancel."""
 
 
 def is_users(error: BaseException) -> bool:
     """Whether the user's code raised it, rather than the interpreter, the loop or a test's crash."""
-    import asyncio  # not for who only declares an app
+    import asyncio  # here: a program that only declares an app needs none
 
     match error:
         case Death():
@@ -103,7 +98,7 @@ def _is_cancelling() -> bool:
 
     try:
         task = asyncio.current_task()
-    except RuntimeError:  # a thread without a loop: nobody cancels it
+    except RuntimeError:  # a thread without a loop: nothing cancels it
         return False
     return task is not None and task.cancelling() > 0
 
@@ -124,5 +119,5 @@ def _interrupts() -> CodeType | None:
     handler: Any = signal.getsignal(signal.SIGINT)
     for name in ("func", "__func__"):  # a partial of a method, as asyncio's own
         handler = getattr(handler, name, handler)
-    found: CodeType | None = getattr(handler, "__code__", None)
-    return found
+    code: CodeType | None = getattr(handler, "__code__", None)
+    return code

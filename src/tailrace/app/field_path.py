@@ -33,9 +33,14 @@ class FieldPath:
     __slots__ = ("_absent", "_codec", "_entity", "_names", "_outer", "_path")
 
     def __init__(
-        self, entity: Keyed, names: tuple[str, ...], path: tuple[str, ...], codec: Codec,
-        absent: Callable[[], Any] | None, outer: tuple[Callable[[], Any] | None, ...] = (),
-    ) -> None:  # fmt: skip
+        self,
+        entity: Keyed,
+        names: tuple[str, ...],
+        path: tuple[str, ...],
+        codec: Codec,
+        absent: Callable[[], Any] | None,
+        outer: tuple[Callable[[], Any] | None, ...] = (),
+    ) -> None:
         self._entity = entity
         self._names = names
         self._path = path
@@ -53,15 +58,17 @@ class FieldPath:
             raise AttributeError(f"{self!r} has no field {name!r}{known}")
         inner = members[name]
         return FieldPath(
-            self._entity, (*self._names, name), (*self._path, inner.attribute), inner.codec, inner.absent,
+            self._entity,
+            (*self._names, name),
+            (*self._path, inner.attribute),
+            inner.codec,
+            inner.absent,
             (*self._outer, self._absent),
-        )  # fmt: skip
+        )
 
     @property
     def _defaults(self) -> tuple[Callable[[], Any] | None, ...]:
-        """By depth: what stands for the field where the attribute at that depth is not there; None: nothing
-        does.
-        """
+        """By depth: what makes the value where the attribute at that depth is absent, if anything."""
         return tuple(
             None if make is None else _inside(make, self._names[depth + 1 :])
             for depth, make in enumerate((*self._outer, self._absent))

@@ -1,9 +1,8 @@
-"""The fields of a class, whichever way it was written: an Item, a dataclass, an attrs class or a pydantic
-model.
+"""The fields of a class: of an Item, a dataclass, an attrs class or a pydantic model.
 
 Theory of operation: each kind of class says its fields, their defaults and how one is made of values;
-models.py compiles that. A library is recognised by what its classes carry, so that none is imported for
-somebody who does not use it.
+models.py compiles that. A library is recognised by what its classes carry, so that none is imported for a
+program that does not use it.
 Rules of this file: reading classes only. Called by models.py.
 """
 
@@ -27,9 +26,7 @@ FIELDS: Final = "__tailrace_fields__"
 
 @dataclass(frozen=True, slots=True)
 class RawField:
-    """A field before its annotation is read. Shape: `default` makes the value that stands for an absent
-    attribute.
-    """
+    """A field before its annotation is read. Shape: `default` makes the value of an absent attribute."""
 
     name: str
     annotation: Any
@@ -67,8 +64,9 @@ def shape_of(cls: Any, names: Mapping[str, Any] | None = None) -> ClassFields | 
 
 
 def hints_of(cls: type, names: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The annotations of a class and its bases, resolved; the names of where it was written are known too.
-    Raises: NameError.
+    """The annotations of a class and its bases, resolved; `names` are those of where it was written.
+
+    Raises:  NameError.
     """
     return get_type_hints(cls, localns=None if names is None else dict(names), include_extras=True)
 
@@ -85,9 +83,9 @@ def annotated_names(cls: type) -> Iterator[str]:
 def attribute_name(annotation: Any, name: str) -> str:
     """What `Annotated[…, Attribute("…")]` says, else the field's own name."""
     if get_origin(annotation) is Annotated:
-        for each in get_args(annotation)[1:]:
-            if isinstance(each, Attribute):
-                return each.name
+        for mark in get_args(annotation)[1:]:
+            if isinstance(mark, Attribute):
+                return mark.name
     return name
 
 
@@ -125,35 +123,35 @@ def _item(cls: Any, names: Mapping[str, Any] | None) -> ClassFields:
 def _dataclass(cls: type, names: Mapping[str, Any] | None) -> ClassFields:
     hints = hints_of(cls, names)
     fields = []
-    for each in dataclasses.fields(cls):
-        if not each.init:
+    for field in dataclasses.fields(cls):
+        if not field.init:
             continue
         default: Callable[[], Any] | None = None
-        if each.default_factory is not MISSING:
-            default = each.default_factory
-        elif each.default is not MISSING:
-            default = fresh(each.default)
-        annotation = hints[each.name]
-        fields.append(RawField(each.name, annotation, attribute_name(annotation, each.name), default))
+        if field.default_factory is not MISSING:
+            default = field.default_factory
+        elif field.default is not MISSING:
+            default = fresh(field.default)
+        annotation = hints[field.name]
+        fields.append(RawField(field.name, annotation, attribute_name(annotation, field.name), default))
     return ClassFields(tuple(fields), lambda values: cls(**values))
 
 
 def _attrs(cls: Any, names: Mapping[str, Any] | None) -> ClassFields:
     hints = hints_of(cls, names)
     fields = []
-    for each in cls.__attrs_attrs__:
-        if not each.init:
+    for field in cls.__attrs_attrs__:
+        if not field.init:
             continue
-        annotation = hints.get(each.name, Any)
-        made = each.default
+        annotation = hints.get(field.name, Any)
+        made = field.default
         default: Callable[[], Any] | None = None
         if type(made).__name__ == "Factory":
             default = _needs_self if made.takes_self else made.factory
         elif type(made).__name__ != "_Nothing":
             default = fresh(made)
-        argument = each.alias or each.name
+        argument = field.alias or field.name
         fields.append(
-            RawField(each.name, annotation, attribute_name(annotation, each.name), default, argument)
+            RawField(field.name, annotation, attribute_name(annotation, field.name), default, argument)
         )
     return ClassFields(tuple(fields), lambda values: cls(**values))
 
@@ -181,7 +179,7 @@ def _pydantic(cls: Any) -> ClassFields:
 
 
 def _by_pydantic(annotation: Any) -> Codec:
-    """Whatever pydantic knows (an address of the web, a colour …), as it would write it in JSON."""
+    """What pydantic alone knows (an address of the web, a colour …), as it would write it in JSON."""
     pydantic = sys.modules["pydantic"]
     made: list[Any] = []
 
@@ -209,7 +207,6 @@ def check_names(cls: type, taken: Mapping[str, str]) -> None:
             )
         if name in taken:
             raise SettingsError(
-                f"{cls.__name__}.{name}: {cls.__name__}.{name} already means {taken[name]}; call the "
-                "field something else "
-                f"and name its attribute: {name}_: Annotated[…, Attribute({name!r})]"
+                f"{cls.__name__}.{name}: {cls.__name__}.{name} already means {taken[name]}; call the field "
+                f"something else and name its attribute: {name}_: Annotated[…, Attribute({name!r})]"
             )

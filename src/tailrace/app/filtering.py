@@ -1,8 +1,7 @@
 """Which changes reach a handler: the kinds it was declared on, its entity, and the user's own `where`.
 
 Rules of this file: the machine's filter must not raise, but a `where` that is a function is the user's code
-and may. What it raises on is let through and judged again where a failure has a place: in the sink. Made by
-app.py.
+and may. What it raises on is let through and judged again where a failure has a place: in the sink.
 """
 
 from collections.abc import Callable
@@ -20,8 +19,7 @@ MOST_KEPT: Final = 10_000
 
 
 class Filter:
-    """A mapping's filter. Called by the machine for every record; `judge` by the sink for what was let
-    through.
+    """A mapping's filter. The machine calls it for every record, the sink calls `judge` for what passed.
 
     Shape:   `doubtful` holds the sequence numbers of the changes that `where` raised on.
     """
@@ -63,9 +61,7 @@ class Filter:
         try:
             with FENCE:
                 accepted = bool(self._where(change))
-        except (
-            Exception
-        ):  # the machine's filter may not raise; `judge` raises it again, where it counts as a failure
+        except Exception:  # the machine's filter may not raise; `judge` does so again, and that is a failure
             self._doubtful.add(record.sequence)
             return True
         if accepted and len(self._judged) < MOST_KEPT:

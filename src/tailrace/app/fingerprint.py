@@ -1,9 +1,7 @@
-"""Whether a function is still the one it was: a hash of its code, that a comment, a docstring or another line
-does not change.
+"""Whether a function is still the one it was: a hash of its code, without comments, docstring and lines.
 
 Rules of this file: a hint, no proof: what the function calls is not looked into, and another Python compiles
-otherwise, so the version of Python stands in front and nothing is said across versions. Called by
-projection.py.
+otherwise, so the version of Python stands in front and nothing is said across versions.
 """
 
 import inspect

@@ -1,5 +1,4 @@
-"""What a Lambda function is beside its event source mapping: where its code is, how long it may take, what
-its environment holds.
+"""A Lambda function without its event source mapping: its code, its time-out, its memory, its environment.
 
 Rules of this file: AWS's names, ranges and defaults (a time-out of 3 s among them). Read by app.py, carried
 out by functions/ and sinks/lambda_function.py. Source: AWS Lambda API Reference, CreateFunction.
@@ -66,9 +65,7 @@ class CodePlace:
 
 
 class NamedFunction:
-    """A function by its name, whose module is not loaded here: it is loaded where it is called, in its own
-    environment.
-    """
+    """A function by its name. Its module is loaded where it is called, in an environment of its own."""
 
     def __init__(self, module: str, attribute: str) -> None:
         self.code = CodePlace(module, attribute)
@@ -92,16 +89,14 @@ def split_name(text: str) -> tuple[str, str]:
 
 
 def function_named(text: str) -> tuple[Callable[..., Any], CodePlace]:
-    """The function behind a name as `split_name` reads it, and the place that the name says, whatever the
-    function calls itself.
+    """The function behind a name as `split_name` reads it, and where that name says its code is.
 
-    Shape:   a module that fails while it is loaded (it may need the environment of its function) gives a
-             NamedFunction.
+    Shape:   a module that fails to load (it may need the environment of its function) gives a NamedFunction.
     Raises:  SettingsError for what is not there.
     """
     module, attribute = split_name(text)
     try:
-        found = attrgetter(attribute)(import_module(module))
+        function = attrgetter(attribute)(import_module(module))
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingsError(
             f"function {text!r} cannot be loaded: {error}; write 'module:attribute'"
@@ -109,9 +104,9 @@ def function_named(text: str) -> tuple[Callable[..., Any], CodePlace]:
     except Exception:  # the user's module wants what only the function's own process has
         named = NamedFunction(module, attribute)
         return named, named.code
-    if not callable(found):
-        raise SettingsError(f"function {text!r} is no function but {found!r}")
-    return found, CodePlace(module, attribute, _file_of(sys.modules.get(module)))
+    if not callable(function):
+        raise SettingsError(f"function {text!r} is no function but {function!r}")
+    return function, CodePlace(module, attribute, _file_of(sys.modules.get(module)))
 
 
 def place_of_code(function: Callable[..., Any]) -> CodePlace | None:
@@ -125,15 +120,15 @@ def place_of_code(function: Callable[..., Any]) -> CodePlace | None:
     if isinstance(function, NamedFunction):
         return function.code
     own = getattr(function, "__module__", None)
-    said = getattr(function, "__qualname__", "")
+    qualname = getattr(function, "__qualname__", "")
     modules = dict(sys.modules)
     if (
         isinstance(own, str)
-        and isinstance(said, str)
+        and isinstance(qualname, str)
         and own in modules
-        and _is_at(modules[own], said, function)
+        and _is_at(modules[own], qualname, function)
     ):
-        return CodePlace(own, said, _file_of(modules[own]))
+        return CodePlace(own, qualname, _file_of(modules[own]))
     names = sorted(name for name in modules if not name.startswith(_NOT_THEIRS))
     for name in sorted(names, key=lambda name: name != own):
         for attribute, value in list(getattr(modules[name], "__dict__", {}).items()):
@@ -147,10 +142,10 @@ _NOT_THEIRS: Final = ("__main__", "__mp_main__", "tailrace.", "_pytest.")
 
 
 def _is_at(module: Any, attribute: str, function: Callable[..., Any]) -> bool:
-    found = module
+    member = module
     for name in attribute.split("."):
-        found = getattr(found, name, None)
-    return found is function
+        member = getattr(member, name, None)
+    return member is function
 
 
 def _file_of(module: Any) -> str:
@@ -170,13 +165,13 @@ def _variables(value: object) -> dict[str, str]:
     match value:
         case None:
             return {}
-        case {"Variables": dict() as found, **rest} if not rest:
+        case {"Variables": dict() as variables, **rest} if not rest:
             pass
         case _:
             raise SettingsError(
                 f"Environment: {value!r} is not allowed; it is {{'Variables': {{'NAME': 'value'}}}}"
             )
-    for name, text in found.items():
+    for name, text in variables.items():
         if not isinstance(name, str) or not VARIABLE(name) or not isinstance(text, str):
             raise SettingsError(
                 f"Environment: {name!r}: {text!r} is not allowed; names are letters, digits and _, "
@@ -184,4 +179,4 @@ def _variables(value: object) -> dict[str, str]:
             )
         if name in RESERVED:
             raise SettingsError(f"Environment: {name!r} is not allowed; Lambda sets it itself")
-    return dict(found)
+    return dict(variables)

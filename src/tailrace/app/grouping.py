@@ -1,8 +1,7 @@
 """What a projection is kept by: `by=Order.country`, several fields, a function of the item, or nothing.
 
 Rules of this file: a group's key is one attribute value, and its JSON text names the group; None is a key
-like any other, so that no item disappears. What cannot be a key is refused where the app is loaded. Called by
-projection.py.
+like any other, so that no item disappears. What cannot be a key is refused where the app is loaded.
 """
 
 import inspect
@@ -37,10 +36,10 @@ SCALARS: Final = frozenset(("S", "N", "B", "BOOL", "NULL"))
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """How an item's group is found, and how its key is written.
+    """How an item's group is read, and how its key is written.
 
     Shape:   `words` for people; `function` is the user's, when `by` is one; `columns` are the names and the
-             attribute kinds of the key's values, for who keeps it in columns.
+             attribute kinds of the key's values, for targets that keep it in columns.
     """
 
     words: str
@@ -50,9 +49,7 @@ class Grouping:
     function: Callable[[Any], Any] | None = None
 
     def key_of(self, item: Any) -> str:
-        """The key of an item's group. Raises: what the user's function raises, TypeError for what is no
-        key.
-        """
+        """The key of an item's group. Raises: what the user's function raises, TypeError for no key."""
         return self.text_of(self.read(item))
 
     def text_of(self, value: Any) -> str:
@@ -61,8 +58,8 @@ class Grouping:
             attribute = read_value(self.codec.encode(value))
         except MISFITS as error:
             raise TypeError(f"by={self.words}: {value!r} is no key of this projection: {error}") from error
-        for each in attribute.get("L", [attribute]):
-            if not SCALARS.issuperset(each):
+        for element in attribute.get("L", [attribute]):
+            if not SCALARS.issuperset(element):
                 raise TypeError(
                     f"by={self.words}: {value!r} is no key: a key is a text, a number, bytes, a "
                     "truth, None, or a tuple of these"
@@ -87,7 +84,7 @@ def grouping_of(place: str, by: Any, entity: Entity[Any] | None) -> Grouping:
     if isinstance(by, tuple | list):
         if len(by) < 2:
             raise SettingsError(f"{place}: by={by!r}: name several fields, or one without brackets")
-        parts = [_part(place, each, entity) for each in by]
+        parts = [_part(place, field, entity) for field in by]
         words = f"({', '.join(part.words for part in parts)})"
         codec = fixed_codec([part.codec for part in parts])
         columns = tuple(column for part in parts for column in part.columns)
@@ -110,8 +107,7 @@ def _part(place: str, by: Any, entity: Entity[Any] | None) -> Grouping:
             return _function(place, by)
     raise SettingsError(
         f"{place}: by={by!r} is nothing to group by: write by=Order.country, by=(Order.country, "
-        "Order.status), an attribute's name for "
-        "a table, or a function of the item"
+        "Order.status), an attribute's name for a table, or a function of the item"
     )
 
 
@@ -119,17 +115,15 @@ def _field(place: str, field: FieldPath, entity: Entity[Any] | None) -> Grouping
     if entity is None or field._entity is not entity:
         on = "a table" if entity is None else repr(entity)
         raise SettingsError(
-            f"{place}: by={field!r} is a field of {field._entity!r}, and the projection is of {on}: "
-            "name a field of its own, or declare "
-            f"the item's parameter as {field._entity!r}"
+            f"{place}: by={field!r} is a field of {field._entity!r}, and the projection is of {on}: name a "
+            f"field of its own, or declare the item's parameter as {field._entity!r}"
         )
     codec = field._codec
     columns = (("_".join(field._names), codec.kinds),)
     if not codec.kinds <= SCALARS:
         raise SettingsError(
-            f"{place}: by={field!r}: it is {codec.words}, and a group's key is a text, a number, a "
-            "date, an enum, bytes or a truth; "
-            "group by a function that makes one of it"
+            f"{place}: by={field!r}: it is {codec.words}, and a group's key is a text, a number, a date, an "
+            "enum, bytes or a truth; group by a function that makes one of it"
         )
     return Grouping(
         repr(field),
@@ -149,9 +143,9 @@ def _function(place: str, by: Callable[[Any], Any]) -> Grouping:
         raise SettingsError(f"{place}: by={words} is `async def`: a group is computed, nothing is waited for")
     try:
         wanted = [
-            each
-            for each in inspect.signature(by).parameters.values()
-            if each.default is each.empty and each.kind is not each.VAR_KEYWORD
+            parameter
+            for parameter in inspect.signature(by).parameters.values()
+            if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
         ]
     except (TypeError, ValueError):
         wanted = [

@@ -1,9 +1,7 @@
-"""`app.table(…, indexes={"by_country": Index("country", "total")})`: secondary indexes as an application
-declares them.
+"""`app.table(…, indexes={"by_country": Index("country", "total")})`: secondary indexes as they are declared.
 
 Rules of this file: declarations only, checked as a table's key is. An index is made with its table, or added
-to a table that is there, where it runs locally; it is checked, never made, on AWS. Made ready for the engine
-by sources/app_tables.py.
+to a table that is there, where it runs locally; on AWS it is checked, never made.
 """
 
 import re
@@ -84,8 +82,8 @@ def check_indexes(table: Indexed) -> None:
         _check_key(where, table, index)
         _check_projection(where, index)
     for kind, most, count in (
-        ("global", GLOBAL_INDEXES, sum(not each.is_local for each in table.indexes.values())),
-        ("local", LOCAL_INDEXES, sum(each.is_local for each in table.indexes.values())),
+        ("global", GLOBAL_INDEXES, sum(not index.is_local for index in table.indexes.values())),
+        ("local", LOCAL_INDEXES, sum(index.is_local for index in table.indexes.values())),
     ):
         if count > most:
             raise SettingsError(f"table {table.name!r}: {count} {kind} indexes; a table has at most {most}")
@@ -95,9 +93,8 @@ def check_indexes(table: Indexed) -> None:
 def _check_key(where: str, table: Indexed, index: Index) -> None:
     if index.is_local and (index.sk is None or table.sk is None or index.sk == table.sk):
         raise SettingsError(
-            f"{where}: without a partition key it is local, and that takes a sort key of its own and "
-            "a table with one: "
-            "Index('country') is a global one"
+            f"{where}: without a partition key it is local, and that takes a sort key of its own and a table "
+            "with one: Index('country') is a global one"
         )
     if index.is_local and index.pk_type is not None:
         raise SettingsError(
@@ -119,7 +116,11 @@ def _check_projection(where: str, index: Index) -> None:
     named = index.projection
     if named in ("ALL", "KEYS_ONLY"):
         return
-    if not isinstance(named, tuple | list) or not named or not all(isinstance(each, str) for each in named):
+    if (
+        not isinstance(named, tuple | list)
+        or not named
+        or not all(isinstance(attribute, str) for attribute in named)
+    ):
         raise SettingsError(
             f"{where}: projection={named!r} is not allowed; it is 'ALL', 'KEYS_ONLY' or the names of "
             "attributes, ('total', 'status')"
@@ -129,9 +130,7 @@ def _check_projection(where: str, index: Index) -> None:
 
 
 def key_types(table: Indexed) -> dict[str, KeyType]:
-    """The types of the key attributes of a table and of its indexes. Raises: SettingsError when an attribute
-    is given two.
-    """
+    """The types of the key attributes of a table and its indexes. Raises: SettingsError when one has two."""
     types: dict[str, KeyType] = {table.pk: table.pk_type}
     if table.sk is not None:
         types[table.sk] = table.sk_type
@@ -158,7 +157,11 @@ def index_keys(table: Indexed, name: str) -> tuple[str, ...]:
     if index is None:
         known = ", ".join(table.indexes) or "none: app.table(…, indexes={'by_country': Index('country')})"
         raise SettingsError(f"table {table.name!r} declares no index {name!r}; there are {known}")
-    return tuple(each for each in (table.pk if index.pk is None else index.pk, index.sk) if each is not None)
+    return tuple(
+        attribute
+        for attribute in (table.pk if index.pk is None else index.pk, index.sk)
+        if attribute is not None
+    )
 
 
 def definitions(table: Indexed) -> tuple[IndexDefinition, ...]:
@@ -166,13 +169,13 @@ def definitions(table: Indexed) -> tuple[IndexDefinition, ...]:
     types = key_types(table)
 
     def definition(name: str, index: Index) -> IndexDefinition:
-        keys = [KeyAttribute(each, types[each]) for each in index_keys(table, name)]
+        keys = [KeyAttribute(attribute, types[attribute]) for attribute in index_keys(table, name)]
         named = index.projection if index.projection in ("ALL", "KEYS_ONLY") else "INCLUDE"
         included = tuple(index.projection) if named == "INCLUDE" else ()
         return IndexDefinition(
             name, "LOCAL" if index.is_local else "GLOBAL", tuple(keys[:1]), tuple(keys[1:]), named, included
-        )  # fmt: skip
+        )
 
     declared: Mapping[str, Index] = table.indexes
     made = [definition(name, index) for name, index in declared.items()]
-    return tuple(sorted(made, key=lambda each: each.kind != "LOCAL"))
+    return tuple(sorted(made, key=lambda index: index.kind != "LOCAL"))

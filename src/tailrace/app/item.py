@@ -54,8 +54,9 @@ class _ItemClass(type):
 
 @dataclass_transform(kw_only_default=True)
 class Item(metaclass=_ItemClass):
-    """A class of items. Shape: fields by keyword, `Order(id="o1")`; equal when class, fields and unknown
-    attributes are.
+    """A class of items.
+
+    Shape:   fields by keyword, `Order(id="o1")`; equal when class, fields and unknown attributes are.
 
     >>> class Address(Item):
     ...     city: str
@@ -67,9 +68,13 @@ class Item(metaclass=_ItemClass):
     __hash__ = None  # type: ignore[assignment]
 
     def __init_subclass__(
-        cls, *, table: Table | None = None, pk: str | None = None, sk: str | None = None,
+        cls,
+        *,
+        table: Table | None = None,
+        pk: str | None = None,
+        sk: str | None = None,
         keys: Mapping[str, str] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init_subclass__()
         _collect(cls)
         if table is None:
@@ -105,9 +110,7 @@ class Item(metaclass=_ItemClass):
 
 
 def _collect(cls: type) -> None:
-    """The fields of a class and its bases, in order; the defaults leave the class, so that its attributes are
-    the fields.
-    """
+    """Note the fields of a class and its bases, in order; their defaults leave the class."""
     check_names(cls, TAKEN)
     fields: dict[str, Any] = {}
     for base in reversed(cls.__mro__[1:]):
@@ -120,10 +123,14 @@ def _collect(cls: type) -> None:
 
 
 def declare(
-    cls: type[Any], table: Table, pk: str | None, sk: str | None, names: Mapping[str, Any] | None = None,
+    cls: type[Any],
+    table: Table,
+    pk: str | None,
+    sk: str | None,
+    names: Mapping[str, Any] | None = None,
     keys: Mapping[str, str] | None = None,
-) -> Entity[Any]:  # fmt: skip
-    """Enter a class into a table. Raises: SettingsError, for whatever can be known now."""
+) -> Entity[Any]:
+    """Enter a class into a table. Raises: SettingsError, for what is known to be wrong now."""
     entity: Entity[Any] = Entity(cls, table, pk, sk, names, keys)
     try:
         entity.try_compile()
@@ -135,10 +142,10 @@ def declare(
 
 def entity_of(cls: type) -> Entity[Any]:
     """The entity of an Item class. Raises: SettingsError when it has no table."""
-    found: Entity[Any] | None = cls.__dict__.get(ENTITY)
-    if found is None:
+    entity: Entity[Any] | None = cls.__dict__.get(ENTITY)
+    if entity is None:
         raise SettingsError(
             f"{cls.__name__} is in no table: class {cls.__name__}(Item, table=shop, "
             f"pk='{cls.__name__.upper()}#{{id}}')"
         )
-    return found
+    return entity

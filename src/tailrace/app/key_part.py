@@ -1,8 +1,6 @@
-"""One key attribute of an entity, of its table or of an index: the fields that it is made of, and the way to
-its text and back.
+"""One key attribute of an entity, of its table or of an index: out of its fields, and back.
 
-Rules of this file: attribute values in and out, one key attribute at a time; what belongs together is
-entity.py's.
+Rules of this file: attribute values in and out, one key attribute at a time; whole keys are entity.py's.
 """
 
 import re
@@ -56,9 +54,8 @@ class KeyPart:
         can_lack = "NULL" in field.codec.kinds
         if len(kinds) != 1 or not kinds <= {"S", "N", "B"} or (can_lack and not self._may_lack):
             raise SettingsError(
-                f"template {self.template.text!r}: {slot.field} is {field.codec.words}, and a key is "
-                "made of a text, a number, a "
-                "date or an enum that is always there"
+                f"template {self.template.text!r}: {slot.field} is {field.codec.words}, and a key is made of "
+                "a text, a number, a date or an enum that is always there"
             )
         (kind,) = kinds
         if slot.width and field.codec.words.removesuffix(" | None") != "int":
@@ -78,9 +75,8 @@ class KeyPart:
         kinds = [kind for _, kind in self.codecs.values()]
         if kinds != [self.kind] or len(self.template.parts) != 1:
             raise SettingsError(
-                f"template {self.template.text!r}: the key {self.attribute!r} is of type "
-                f"{self.kind}, so its template is one field of "
-                f"that type alone, as in '{{number}}'"
+                f"template {self.template.text!r}: the key {self.attribute!r} is of type {self.kind}, so its "
+                "template is one field of that type alone, as in '{number}'"
             )
 
     def format(self, values: Mapping[str, Any]) -> AttributeValue:
@@ -94,16 +90,16 @@ class KeyPart:
         return {"S": self.template.format(texts)}
 
     def prefix(self, values: Mapping[str, Any]) -> str:
-        """How a text key of the fields that are given begins; nothing for other keys. Raises: ItemError,
-        MISFITS.
-        """
+        """How a text key of the fields in `values` begins; "" for other keys. Raises: ItemError, MISFITS."""
         if self.kind != "S":
             return ""
-        given = {name: each for name, each in self.codecs.items() if name in values}
-        return self.template.prefix({
-            name: read_item({name: codec.encode(values[name])})[name][kind]
-            for name, (codec, kind) in given.items()
-        })  # fmt: skip
+        pairs = {name: pair for name, pair in self.codecs.items() if name in values}
+        return self.template.prefix(
+            {
+                name: read_item({name: codec.encode(values[name])})[name][kind]
+                for name, (codec, kind) in pairs.items()
+            }
+        )
 
     @property
     def json_pattern(self) -> bytes:
@@ -120,9 +116,9 @@ class KeyPart:
             return True
         if not self.codecs:
             return bool(text == self.template.lead)
-        found = self.template.match(text)
-        return found is not None and (
-            not self._checks or all(_reads(found[index], codec, kind) for index, codec, kind in self._checks)
+        texts = self.template.match(text)
+        return texts is not None and (
+            not self._checks or all(_reads(texts[index], codec, kind) for index, codec, kind in self._checks)
         )
 
     def parse(self, attribute: AttributeValue | None) -> dict[str, AttributeValue] | None:
@@ -134,7 +130,7 @@ class KeyPart:
         texts = self.template.parse(attribute["S"])
         if texts is None:
             return None
-        found: dict[str, AttributeValue] = {}
+        fields: dict[str, AttributeValue] = {}
         for name, text in texts.items():
             codec, kind = self.codecs[name]
             value = {kind: text if kind == "S" else _number(text)}
@@ -142,8 +138,8 @@ class KeyPart:
                 codec.decode(value)
             except MISFITS:
                 return None
-            found[name] = value
-        return found
+            fields[name] = value
+        return fields
 
 
 def _reads(text: str, codec: Codec, kind: str) -> bool:

@@ -15,9 +15,7 @@ THERE: Final = {"exists": True}
 NOT_THERE: Final = {"exists": False}
 DIGITS: Final = "123456789"
 PLAIN_DIGITS: Final = 20
-"""Up to here, and from a millionth on, nobody writes a number with an exponent: only then is its text
-certain.
-"""
+"""Up to here, and from a millionth on, no writer uses an exponent: only then is a number's text certain."""
 
 
 def matches(alternative: Alternative, value: object) -> bool:
@@ -34,15 +32,15 @@ def matches(alternative: Alternative, value: object) -> bool:
 
 def both(left: Alternatives, right: Alternatives) -> tuple[Alternatives, bool]:
     """What fits both questions, and whether that is exact. Empty: nothing does."""
-    found: list[Alternative] = []
+    alternatives: list[Alternative] = []
     is_exact = True
     for one in left:
         for other in right:
             met, exactly = _meet(one, other)
             is_exact &= exactly
-            if met is not None and met not in found:
-                found.append(met)
-    return tuple(found), is_exact
+            if met is not None and met not in alternatives:
+                alternatives.append(met)
+    return tuple(alternatives), is_exact
 
 
 def _meet(left: Alternative, right: Alternative) -> tuple[Alternative | None, bool]:
@@ -66,11 +64,11 @@ def _meet_texts(left: dict[str, Any], right: dict[str, Any]) -> tuple[Alternativ
                 return left, True
             return (right if other.startswith(one) else None), True
         case {"anything-but": one}, {"anything-but": other}:
-            return {"anything-but": one + [each for each in other if each not in one]}, True
+            return {"anything-but": one + [text for text in other if text not in one]}, True
         case {"prefix": prefix}, {"anything-but": excluded}:
-            return left, not any(str(each).startswith(prefix) for each in excluded)
+            return left, not any(str(text).startswith(prefix) for text in excluded)
         case {"anything-but": excluded}, {"prefix": prefix}:
-            return right, not any(str(each).startswith(prefix) for each in excluded)
+            return right, not any(str(text).startswith(prefix) for text in excluded)
     return left, False
 
 

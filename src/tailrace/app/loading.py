@@ -1,7 +1,6 @@
 """Loading an application: from a file, or by its module's name.
 
-Rules of this file: a module is whole or not there, so that a reload never takes half of one for it. Called by
-`cli`.
+Rules of this file: a module is whole or not there, so that a reload never takes half of one for it.
 """
 
 import importlib
@@ -17,18 +16,19 @@ from tailrace.errors import SettingsError
 
 
 def load_app(text: str) -> App:
-    """The app in a file (`app.py`) or under a name (`package.module:app`). Raises: SettingsError; what its
-    code raises.
+    """The app in a file (`app.py`) or under a name (`package.module:app`).
+
+    Raises:  SettingsError; what its code raises.
     """
     module_name, _, attribute = text.partition(":")
     module = _load_file(Path(text)) if text.endswith(".py") else _load_module(module_name)
     if attribute and not text.endswith(".py"):
-        found = getattr(module, attribute, None)
-        if not isinstance(found, App):
+        named = getattr(module, attribute, None)
+        if not isinstance(named, App):
             there = [name for name, value in vars(module).items() if isinstance(value, App)]
             meant = f"tailrace dev {module_name}:{there[0]}" if there else "app = App('name') makes one"
             raise SettingsError(f"{text}: {attribute!r} is no App", hint=meant)
-        return found
+        return named
     names = {id(value): name for name, value in vars(module).items() if isinstance(value, App)}
     if not names:
         raise SettingsError(
@@ -45,9 +45,7 @@ def load_app(text: str) -> App:
 
 
 class _FromSource(SourceFileLoader):
-    """Reads the file itself and no compiled one: Python knows that by second and size, and would run the save
-    before.
-    """
+    """Reads the file, never a compiled one: within the same second it may be an older save."""
 
     def get_code(self, fullname: str) -> CodeType:
         """What the file says now."""
@@ -85,9 +83,9 @@ def _load_file(path: Path) -> Any:
 
 def _load_module(name: str) -> Any:
     if Path(name).is_dir() or not all(part.isidentifier() for part in name.split(".")):
-        what = "a directory" if Path(name).is_dir() else "no name of a module"
+        kind = "a directory" if Path(name).is_dir() else "no name of a module"
         raise SettingsError(
-            f"{name} is {what}: an app is a file or package.module:name", hint="tailrace dev path/to/app.py"
+            f"{name} is {kind}: an app is a file or package.module:name", hint="tailrace dev path/to/app.py"
         )
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

@@ -1,7 +1,7 @@
 """A mapping as an application declares it: one handler, sink, function or projection on one table.
 
-Rules of this file: values only; what is wrong with them was refused before they are made. Made by app.py,
-read by whoever runs it.
+Rules of this file: values only; what is wrong with them was refused before. Made by declaring.py, read by
+the worker.
 """
 
 from collections.abc import Callable, Collection
@@ -64,9 +64,13 @@ def projection_named(
     app: str, mappings: Collection[HandlerMapping], projection: Callable[..., Any] | str
 ) -> Projection:
     """The projection of that function or id, in its highest version. Raises: SettingsError."""
-    every = [mapping.projection for mapping in mappings if mapping.projection is not None]
-    found = [each for each in every if projection in (each.function, each.id, each.mapping_id)]
-    if not found:
-        ids = ", ".join(dict.fromkeys(each.id for each in every)) or "none"
+    declared = [mapping.projection for mapping in mappings if mapping.projection is not None]
+    matches = [
+        candidate
+        for candidate in declared
+        if projection in (candidate.function, candidate.id, candidate.mapping_id)
+    ]
+    if not matches:
+        ids = ", ".join(dict.fromkeys(candidate.id for candidate in declared)) or "none"
         raise SettingsError(f"{projection!r} is no projection of app {app!r}; declared so far: {ids}")
-    return max(found, key=lambda each: each.version)
+    return max(matches, key=lambda candidate: candidate.version)

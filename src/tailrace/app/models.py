@@ -3,8 +3,7 @@
 Theory of operation: `model_of(cls)` reads the class once (fields.py), makes a codec of each field (codec.py)
 and lays both ways out as flat loops over them: that is what every change pays. Attributes that the class does
 not know are kept beside the instance, so that writing it back loses nothing.
-Rules of this file: an item that does not fit is an ItemError that names class, field and value. Called by
-entity.py.
+Rules of this file: an item that does not fit is an ItemError that names class, field and value.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,9 +27,7 @@ NO_EXTRA: Final[Mapping[str, AttributeValue]] = {}
 
 @dataclass(frozen=True, slots=True)
 class ModelField:
-    """A field, ready. Shape: `absent` makes the value that stands for an absent attribute, None where it must
-    be there.
-    """
+    """A field, ready. Shape: `absent` makes the value of an absent attribute, None where it must be there."""
 
     name: str
     attribute: str
@@ -38,9 +35,7 @@ class ModelField:
     codec: Codec
     absent: Callable[[], Any] | None
     is_left_out: Callable[[Any], bool] | None
-    """Which values are written as no attribute: None or an empty set, where an absent attribute reads as the
-    same.
-    """
+    """Which values are left out: None or an empty set, where an absent attribute reads as the same."""
 
 
 class _Extras:
@@ -57,8 +52,8 @@ class _Extras:
             return  # a slotted class without __weakref__: docs/items.md says that it keeps none
 
     def of(self, instance: Any) -> Mapping[str, AttributeValue]:
-        found = self._kept.get(id(instance))
-        return NO_EXTRA if found is None or found[0]() is not instance else found[1]
+        entry = self._kept.get(id(instance))
+        return NO_EXTRA if entry is None or entry[0]() is not instance else entry[1]
 
 
 _EXTRAS: Final = _Extras()
@@ -86,17 +81,19 @@ class ModelCodec:
         ]
 
     def decode(self, item: Item, computed: frozenset[str] = frozenset()) -> Any:
-        """An instance of the class. Shape: `computed` are key attributes that are made of fields. Raises:
-        ItemError.
+        """An instance of the class.
+
+        Shape:   `computed` are key attributes that are made of fields.
+        Raises:  ItemError.
         """
         values: dict[str, Any] = {}
         known = 0
         attribute = ""
         try:
             for attribute, argument, read, absent in self._reading:
-                found = item.get(attribute)
-                if found is not None:
-                    values[argument] = read(found)
+                value = item.get(attribute)
+                if value is not None:
+                    values[argument] = read(value)
                     known += 1
                 elif absent is None:
                     raise KeyError(attribute)
@@ -117,8 +114,7 @@ class ModelCodec:
 
     def _made(self, values: dict[str, Any], item: Item, extra: dict[str, AttributeValue] | None) -> Any:
         for attribute, argument, is_left_out in self._nullable:
-            # Written as NULL by somebody, where this class would write nothing: kept, so that it stays what
-            # it is.
+            # Stored as NULL, where this class would write nothing: kept, so that it stays what it is.
             if attribute in item and is_left_out(values[argument]):
                 extra = {**(extra or {}), attribute: item[attribute]}
         if self._is_item:
@@ -161,8 +157,8 @@ class ModelCodec:
     def extra_of(self, instance: Any) -> Mapping[str, AttributeValue]:
         """The attributes that the class does not know, as they were read."""
         if self._is_item:
-            found: Mapping[str, AttributeValue] = instance.__dict__.get(EXTRA, NO_EXTRA)
-            return found
+            extra: Mapping[str, AttributeValue] = instance.__dict__.get(EXTRA, NO_EXTRA)
+            return extra
         return _EXTRAS.of(instance)
 
     def attribute_value(self, name: str, value: Any) -> AttributeValue | None:
@@ -179,10 +175,10 @@ class ModelCodec:
 
     def field(self, name: str) -> ModelField:
         """A field by its name. Raises: ItemError with the nearest one."""
-        found = self.fields.get(name)
-        if found is None:
+        field = self.fields.get(name)
+        if field is None:
             raise ItemError(f"{self.cls.__name__} has no field {name!r}; {nearest(name, self.fields)}")
-        return found
+        return field
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -200,8 +196,8 @@ def model_of(cls: Any, names: Mapping[str, Any] | None = None) -> ModelCodec | N
     Raises:  SettingsError naming the field; NameError for an annotation that is not defined yet.
     """
     if isinstance(cls, type) and MODEL in cls.__dict__:
-        found: ModelCodec = cls.__dict__[MODEL]
-        return found
+        model: ModelCodec = cls.__dict__[MODEL]
+        return model
     shape = shape_of(cls, names)
     if shape is None:
         return None
@@ -253,6 +249,9 @@ def model_codec(cls: Any) -> Codec | None:
         name: Member(field.attribute, field.codec, field.absent) for name, field in model.fields.items()
     }
     return Codec(
-        frozenset(("M",)), cls.__name__,
-        lambda value: {"M": model.encode(value)}, lambda value: model.decode(value["M"]), members=members,
-    )  # fmt: skip
+        frozenset(("M",)),
+        cls.__name__,
+        lambda value: {"M": model.encode(value)},
+        lambda value: model.decode(value["M"]),
+        members=members,
+    )

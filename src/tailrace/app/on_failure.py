@@ -1,5 +1,4 @@
-"""What becomes of a change after its last attempt: `on_failure=Park.key`, `Park.shard`, `Discard(to=…)`,
-`Drop`.
+"""`on_failure=Park.key`, `Park.shard`, `Discard(to=…)`, `Drop`: a change after its last attempt.
 
 Rules of this file: declarations only; the machine's words for them are in mapping/settings.py. Nothing is
 dropped unless it is spelled out. Used by app.py, `explain` and compose.
@@ -15,9 +14,7 @@ from tailrace.mapping.settings import BOUNDS, OnFailure
 
 @dataclass(frozen=True, slots=True)
 class ParkShard:
-    """The shard waits: from the first failure on nothing new starts, and the change is retried without
-    end.
-    """
+    """The shard waits: after a failure nothing new starts, and the change is retried without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +50,10 @@ Park.key = Park()
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """The change is kept as a dead letter, and its key goes on without it; `to` is told, as Lambda's
-    on-failure destination.
+    """The change is kept as a dead letter, and its key goes on; `to` is told, as an on-failure destination.
 
-    Shape:   `to` is a destination of `tailrace.sinks` (Sqs, Sns, S3, Directory), the ARN of a queue, topic or
-             bucket, or None.
+    Shape:   `to` is a destination of `tailrace.sinks` (Sqs, Sns, S3, Directory), the ARN of a queue, a topic
+             or a bucket, or None.
     """
 
     to: Any = None
@@ -70,9 +66,8 @@ class Discard:
                 check_arn("Discard: to", arn)
             case other if not callable(getattr(other, "deliver", None)):
                 raise SettingsError(
-                    f"Discard: to: {other!r} is not allowed; it is a destination of tailrace.sinks "
-                    "(Sqs, Sns, S3, Directory), an ARN, or "
-                    "anything with `async def deliver(self, failure)`"
+                    f"Discard: to: {other!r} is not allowed; it is a destination of tailrace.sinks (Sqs, "
+                    "Sns, S3, Directory), an ARN, or anything with `async def deliver(self, failure)`"
                 )
 
 
@@ -105,8 +100,7 @@ def settings_of(policy: object) -> dict[str, Any]:
             word = "drop"
         case _:
             raise SettingsError(
-                f"on_failure: {policy!r} is not allowed; it is Park.key, Park(max_keys=…, "
-                "max_per_key=…), Park.shard, "
-                "Discard(to=…) or Drop"
+                f"on_failure: {policy!r} is not allowed; it is Park.key, Park(max_keys=…, max_per_key=…), "
+                "Park.shard, Discard(to=…) or Drop"
             )
     return {"on_failure": word}

@@ -1,8 +1,7 @@
 """What a person may ask of a running app, from Python: its dead letters.
 
-Rules of this file: it builds requests and asks; who answers (a world, a server's socket, a directory) is
-bound from outside. The verbs, their arguments and answers are those of the command line. Reached through
-`app.dlq`.
+Rules of this file: it builds requests and asks; what answers (a world, a server's socket, a directory) is
+bound from outside. The verbs, their arguments and answers are those of the command line.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,9 +15,7 @@ Moment: TypeAlias = datetime | str
 
 
 class DeadLetters:
-    """The dead letters and parked changes of one handler, or some of them. Shape: each is what
-    `dlq ls --json` shows.
-    """
+    """The dead letters and parked changes of a handler, or some of them, each as `dlq ls --json` shows it."""
 
     def __init__(self, ask: Ask, handler: str, chosen: Mapping[str, Any] | None = None) -> None:
         self._ask = ask
@@ -29,17 +26,28 @@ class DeadLetters:
         return f"<DeadLetters of {self._handler} {self._chosen or 'all'}>"
 
     def where(
-        self, *, error: str | None = None, key: str | None = None, since: Moment | None = None,
-        until: Moment | None = None, fingerprint: str | None = None, event_id: str | None = None,
-    ) -> "DeadLetters":  # fmt: skip
-        """Those of them that fit: `error` and `key` are shell patterns, times those of the last failure.
-        Raises: SettingsError.
+        self,
+        *,
+        error: str | None = None,
+        key: str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        fingerprint: str | None = None,
+        event_id: str | None = None,
+    ) -> "DeadLetters":
+        """Those that fit: `error` and `key` are shell patterns, times those of the last failure.
+
+        Raises:  SettingsError.
         """
-        given = {
-            "error": error, "key": key, "since_ms": _ms("since", since), "until_ms": _ms("until", until),
-            "fingerprint": fingerprint, "event_id": event_id,
-        }  # fmt: skip
-        more = {name: value for name, value in given.items() if value is not None}
+        asked = {
+            "error": error,
+            "key": key,
+            "since_ms": _ms("since", since),
+            "until_ms": _ms("until", until),
+            "fingerprint": fingerprint,
+            "event_id": event_id,
+        }
+        more = {name: value for name, value in asked.items() if value is not None}
         return DeadLetters(self._ask, self._handler, {**self._chosen, **more})
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
@@ -51,14 +59,12 @@ class DeadLetters:
 
     def groups(self) -> list[Mapping[str, Any]]:
         """Failures that look alike, the largest group first."""
-        found: list[Mapping[str, Any]] = next(self._listed())["groups"]
-        return found
+        groups: list[Mapping[str, Any]] = next(self._listed())["groups"]
+        return groups
 
     def windows(self) -> list[Mapping[str, Any]]:
-        """Tumbling windows that a function was given up on in their final invoke, each with the state that it
-        would have been given.
-        """
-        return [each for part in self._listed() for each in part.get("windows", ())]
+        """Tumbling windows whose final invoke failed for good, each with the state that it would have got."""
+        return [window for part in self._listed() for window in part.get("windows", ())]
 
     def show(self, event_id: str) -> Mapping[str, Any]:
         """One of them whole, with what waits behind it. Raises: TailraceError."""
@@ -71,8 +77,7 @@ class DeadLetters:
     def redrive(
         self, *, rate: str | None = None, even_if_overtaken: bool = False, dry_run: bool = False
     ) -> Mapping[str, Any]:
-        """Put them back to the handler, of each item in order; what was overtaken stays unless told
-        otherwise.
+        """Put them back to the handler, in the order of each item; an overtaken one only when told so.
 
         Shape:   `rate` as "10/s". Returns: the counts that `dlq redrive --json` shows. Raises: TailraceError.
         """
@@ -102,7 +107,7 @@ def _ms(name: str, moment: Moment | None) -> int | None:
     if moment is None:
         return None
     try:
-        found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        instant = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     except ValueError as error:
         raise SettingsError(f"{name}: {moment!r} is not allowed; it is a datetime or ISO 8601") from error
-    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000)
+    return round((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1_000)

@@ -74,9 +74,8 @@ def to_attribute(value: Any) -> AttributeValue:
                 f"{value!r} is a float, and DynamoDB's numbers are exact: write Decimal('{value!r}')"
             )
     raise SettingsError(
-        f"{value!r} ({type(value).__name__}) has no DynamoDB type: use str, int, Decimal, bytes, "
-        "bool, None, list, "
-        "dict or a set that is not empty"
+        f"{value!r} ({type(value).__name__}) has no DynamoDB type: use str, int, Decimal, bytes, bool, None, "
+        "list, dict or a set that is not empty"
     )
 
 

@@ -5,8 +5,7 @@ what the default of the model around it holds, or what the item's key says. Wher
 one of an insertion), no attribute and no default, a value of another type, or nothing to look into (a model
 that is None), there is no value: every comparison with it is false, so `!=` is true. `changed` compares what
 is stored, before and after, and an insertion changes whatever it brings.
-Rules of this file: the words and what they mean; they never raise on a record. judging is `compiled`;
-patterns are widening.py.
+Rules of this file: the words and what they mean; they never raise on a record. Patterns are widening.py.
 """
 
 import operator
@@ -48,9 +47,7 @@ ABSENT: Final = _Absent()
 
 
 class Predicate:
-    """Says of a change whether a handler wants it. Made by `changed`, `new`, `old`, `by_ttl` and `&`, `|`,
-    `~`.
-    """
+    """Says whether a handler wants a change. Made by `changed`, `new`, `old`, `by_ttl`, `&`, `|` and `~`."""
 
     __slots__ = ()
 
@@ -71,9 +68,8 @@ class Predicate:
 
     def __bool__(self) -> NoReturn:
         raise SettingsError(
-            f"{self!r} has no truth of its own, only for a change: write & for and, | for or, ~ for "
-            "not, with every comparison in "
-            "brackets: (new(Order.total) > 100) & (new(Order.status) == 'paid')"
+            f"{self!r} has no truth of its own, only for a change: write & for and, | for or, ~ for not, "
+            "with every comparison in brackets: (new(Order.total) > 100) & (new(Order.status) == 'paid')"
         )
 
 
@@ -222,8 +218,8 @@ class Operand(Generic[V]):
                 f"{self!r}.startswith({prefix!r}): {self.field!r} is {self.field._codec.words}, and "
                 "only a str begins with something"
             )
-        given: object = prefix
-        if not isinstance(given, str) or not given:
+        text: object = prefix
+        if not isinstance(text, str) or not text:
             raise SettingsError(f"{self!r}.startswith({prefix!r}): write a text that is not empty")
         return StartsWith(self, prefix)
 
@@ -266,9 +262,7 @@ def _kinds(field: FieldPath) -> frozenset[str]:
 
 
 def constant(field: FieldPath, value: Any) -> Any:
-    """A constant as the field would give it back. Raises: SettingsError when it is none of the field's
-    values.
-    """
+    """A constant as the field would decode it. Raises: SettingsError when it is no value of the field."""
     if isinstance(value, Operand | Predicate | FieldPath):
         raise SettingsError(f"{field!r}: {value!r} is no constant")
     try:
@@ -307,8 +301,9 @@ def _field(word: str, field: object) -> FieldPath:
 
 
 def changed(field: object) -> Predicate:
-    """Whether the field is stored differently after the change, an insertion and a removal included. Raises:
-    SettingsError.
+    """Whether the field is stored differently afterwards; so it is by an insertion and a removal.
+
+    Raises:  SettingsError.
     """
     return Changed(_field("changed", field))
 
@@ -324,7 +319,7 @@ def old(field: V) -> Operand[V]:
 
 
 def by_ttl() -> Predicate:
-    """Whether the item expired, rather than being deleted by somebody."""
+    """Whether the item expired, rather than being deleted by a request."""
     return ByTtl()
 
 
@@ -332,9 +327,7 @@ def by_ttl() -> Predicate:
 
 
 def compiled(predicate: Predicate) -> Judge:
-    """The predicate as a function of a change. It never raises. Raises: SettingsError for what is no
-    predicate.
-    """
+    """The predicate as a function of a change, which never raises. Raises: SettingsError for no predicate."""
     match predicate:
         case And(parts):
             judges = [compiled(part) for part in parts]
@@ -380,34 +373,32 @@ def _existence(left: Operand[Any]) -> Judge:
     find, image, kinds = _finder(left.field), _image(left.side), _kinds(left.field)
 
     def judge(change: Change[Any]) -> bool:
-        found = find(image(change))
-        return found is not None and not kinds.isdisjoint(found)
+        attribute = find(image(change))
+        return attribute is not None and not kinds.isdisjoint(attribute)
 
     return judge
 
 
 def reader(operand: Operand[Any]) -> Reader:
-    """The value of an operand in a change, ABSENT where there is none: as the decoded object has it, were the
-    rest of it sound.
-    """
+    """The value of an operand in a change, as the decoded object would have it; ABSENT: there is none."""
     field, image = operand.field, _image(operand.side)
     decode, steps = field._codec.decode, tuple(zip(field._path, field._defaults, strict=True))
     from_key = field._entity.from_key if field._is_of_key else None
 
     def read(change: Change[Any]) -> Any:
         place = image(change)
-        found: AttributeValue | None = None
+        attribute: AttributeValue | None = None
         try:
             for name, default in steps:
                 if place is None:  # no image; or a model on the way is NULL, or no map at all
                     return ABSENT
-                found = place.get(name)
-                if found is None and from_key is not None:
-                    found = from_key(place).get(name)
-                if found is None:
+                attribute = place.get(name)
+                if attribute is None and from_key is not None:
+                    attribute = from_key(place).get(name)
+                if attribute is None:
                     return ABSENT if default is None or (value := default()) is MISSING else value
-                place = found.get("M")
-            return ABSENT if found is None else decode(found)
+                place = attribute.get("M")
+            return ABSENT if attribute is None else decode(attribute)
         except MISFITS:
             return ABSENT
 
@@ -426,11 +417,11 @@ def _finder_of(path: tuple[str, ...]) -> Callable[[Item | None], AttributeValue 
     first, *others = path
 
     def find(item: Item | None) -> AttributeValue | None:
-        found = None if item is None else item.get(first)
+        attribute = None if item is None else item.get(first)
         for name in others:
-            inside = None if found is None else found.get("M")
-            found = None if inside is None else inside.get(name)
-        return found
+            inside = None if attribute is None else attribute.get("M")
+            attribute = None if inside is None else inside.get(name)
+        return attribute
 
     return find
 

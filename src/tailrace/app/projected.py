@@ -1,7 +1,7 @@
 """What a projection says: its groups as a read-only mapping, keys and states in Python's own types.
 
-Rules of this file: every question is asked anew of whoever was bound to the app (a world, a server's socket,
-a directory): what is served can be another build the next time. Reached through `app.projected`.
+Rules of this file: every question is asked anew of what is bound to the app (a world, a server's socket, a
+directory): the next time another build can be served.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,10 +26,10 @@ class Projected(Mapping[Any, Any]):
         return f"<Projected {self._projection.id}>"
 
     def __getitem__(self, key: Any) -> Any:
-        found = self._groups([self._projection.by.text_of(key)])
-        if not found:
+        groups = self._groups([self._projection.by.text_of(key)])
+        if not groups:
             raise KeyError(key)
-        return self._projection.state.decode(found[0]["state"])
+        return self._projection.state.decode(groups[0]["state"])
 
     def __iter__(self) -> Iterator[Any]:
         return iter(dict(self._decoded()))
@@ -47,7 +47,7 @@ class Projected(Mapping[Any, Any]):
 
     def count(self, key: Any) -> int:
         """How many items are in a group."""
-        return sum(each["count"] for each in self._groups([self._projection.by.text_of(key)]))
+        return sum(group["count"] for group in self._groups([self._projection.by.text_of(key)]))
 
     @property
     def build(self) -> str:
@@ -56,13 +56,13 @@ class Projected(Mapping[Any, Any]):
 
     def _decoded(self) -> Iterator[tuple[Any, Any]]:
         by, state = self._projection.by, self._projection.state
-        return ((by.value_of(each["key"]), state.decode(each["state"])) for each in self._groups(None))
+        return ((by.value_of(group["key"]), state.decode(group["state"])) for group in self._groups(None))
 
     def _groups(self, keys: list[str] | None) -> list[Mapping[str, Any]]:
         groups: list[Mapping[str, Any]] = self._answer(keys)["groups"]
         return groups
 
     def _answer(self, keys: list[str] | None) -> Mapping[str, Any]:
+        answer: Mapping[str, Any]
         (answer,) = self._ask("projection.read", {"projection": self._name, "keys": keys})
-        found: Mapping[str, Any] = answer
-        return found
+        return answer

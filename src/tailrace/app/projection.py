@@ -1,5 +1,4 @@
-"""A projection as it is declared: a function that adds one item to a state or takes it out again, by its
-sign.
+"""A projection as it is declared: a function that adds an item to a state or takes it out, by its sign.
 
     @app.projection(by=Order.country, version=2)
     def sales(total: Decimal, order: Order, sign: int) -> Decimal:
@@ -120,14 +119,18 @@ def declared_by(name: str, function: Callable[..., Any]) -> ProjectionSignature:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError) as error:
         raise SettingsError(f"{place}: its signature cannot be read: {error}") from error
-    wanted = [each for each in parameters if each.default is each.empty]
-    if len(wanted) != 3 or any(each.kind not in GIVEN for each in wanted) or wanted != parameters[:3]:
+    wanted = [parameter for parameter in parameters if parameter.default is parameter.empty]
+    if (
+        len(wanted) != 3
+        or any(parameter.kind not in GIVEN for parameter in wanted)
+        or wanted != parameters[:3]
+    ):
         raise SettingsError(
             f"{place}: it is called with the state, the item and the sign (+1 or −1), and takes "
             f"({', '.join(map(str, parameters))}): {SHAPE}"
         )
     hints = hints_of(place, function, parameters)
-    state, item, sign = (hints.get(each.name) for each in wanted)
+    state, item, sign = (hints.get(parameter.name) for parameter in wanted)
     if state is None:
         raise SettingsError(
             f"{place}: say what {wanted[0].name!r} is, as in {wanted[0].name}: Decimal: it is kept as that"
@@ -142,22 +145,19 @@ def check_target(declared: ProjectionSignature, changes: Changes[Entity[Any]]) -
     place, item = declared.place, declared.item
     if set(changes.events) != set(EVENTS) or changes.unmatched:
         raise SettingsError(
-            f"{place}: it follows every change of its items, because each may move one: declare it "
-            f"on {changes.entity or 'the table'}, "
-            "not on some kinds of changes"
+            f"{place}: it follows every change of its items, because each may move one: declare it on "
+            f"{changes.entity or 'the table'}, not on some kinds of changes"
         )
     if changes.table.stream in ("KEYS_ONLY", "OLD_IMAGE"):
         raise SettingsError(
-            f"{place}: table {changes.table.name!r} has stream={changes.table.stream!r}, and a "
-            "projection needs the new image: "
-            "stream='NEW_AND_OLD_IMAGES' or 'NEW_IMAGE'"
+            f"{place}: table {changes.table.name!r} has stream={changes.table.stream!r}, and a projection "
+            "needs the new image: stream='NEW_AND_OLD_IMAGES' or 'NEW_IMAGE'"
         )
     of = dict if changes.entity is None else changes.entity.cls
     if isinstance(item, type) and item is not Any and not issubclass(of, item):
         raise SettingsError(
             f"{place}: it is declared on {changes.entity or changes.table.name!r}, whose items are "
-            f"{of.__qualname__}, and wants "
-            f"{item.__qualname__}: let both name the same"
+            f"{of.__qualname__}, and wants {item.__qualname__}: let both name the same"
         )
 
 
@@ -188,9 +188,17 @@ def projection_of(
     _check_into(place, into, changes)
     codec = _state_codec(place, declared.state)
     return Projection(
-        id, version, changes.table, changes.entity, function, grouping_of(place, by, changes.entity), codec,
-        _initial(place, declared.state, codec, initial), into, swap,
-    )  # fmt: skip
+        id,
+        version,
+        changes.table,
+        changes.entity,
+        function,
+        grouping_of(place, by, changes.entity),
+        codec,
+        _initial(place, declared.state, codec, initial),
+        into,
+        swap,
+    )
 
 
 def _state_codec(place: str, annotation: Any) -> Codec:

@@ -1,9 +1,8 @@
-"""`db.query(Order, index="by_country", country="NL")`: a Query out of an entity's fields, or of a table and
-an expression.
+"""`db.query(Order, index="by_country", country="NL")`: a Query by an entity's fields, or by an expression.
 
 Theory of operation: the fields that the partition key is made of are all given. Of the sort key's as many are
-as there are: all of them ask for one value, the first ones for what begins so. What is of other entities of
-the table is left out of the answer.
+as there are: all of them ask for one value, the first ones for what begins so. Items of other entities are
+left out of the answer.
 Rules of this file: arguments in, DynamoDB's parameters out; nothing is read.
 """
 
@@ -20,25 +19,30 @@ from tailrace.values.types import AttributeValue, Item
 
 
 class Query(NamedTuple):
-    """A query. Shape: `members` as Query takes them; `entity` is what the answer's items are, None: plain
-    values.
-    """
+    """A query. Shape: `members` as Query takes them; items are of `entity`, None: plain values."""
 
     members: dict[str, Any]
     entity: Entity[Any] | None
 
     def items(self, answer: Mapping[str, Any]) -> list[Any]:
         """What one page's answer holds. Raises: ItemError."""
-        found: list[Item] = answer.get("Items", [])
+        items: list[Item] = answer.get("Items", [])
         if self.entity is None:
-            return [to_plain_item(item) for item in found]
-        return [self.entity.decode(item) for item in found if self.entity.fits(item)]
+            return [to_plain_item(item) for item in items]
+        return [self.entity.decode(item) for item in items if self.entity.fits(item)]
 
 
 def query_of(
-    target: Table | str | Named, expression: str | None, index: str | None, names: Mapping[str, str] | None,
-    values: Mapping[str, Any] | None, fields: Mapping[str, Any], of: EntityOf, *, reverse: bool,
-) -> Query:  # fmt: skip
+    target: Table | str | Named,
+    expression: str | None,
+    index: str | None,
+    names: Mapping[str, str] | None,
+    values: Mapping[str, Any] | None,
+    fields: Mapping[str, Any],
+    of: EntityOf,
+    *,
+    reverse: bool,
+) -> Query:
     """A query. Raises: SettingsError, ItemError."""
     condition = _Condition(
         dict(names or {}), {name: to_attribute(value) for name, value in (values or {}).items()}
@@ -61,10 +65,14 @@ def query_of(
         condition.parts.append(expression)
     is_global = index is not None and not (isinstance(table, Table) and table.indexes[index].is_local)
     members: dict[str, Any] = {
-        "TableName": str(table), "IndexName": index, "KeyConditionExpression": " AND ".join(condition.parts),
-        "ExpressionAttributeNames": condition.names, "ExpressionAttributeValues": condition.values,
-        "ScanIndexForward": None if not reverse else False, "ConsistentRead": None if is_global else True,
-    }  # fmt: skip
+        "TableName": str(table),
+        "IndexName": index,
+        "KeyConditionExpression": " AND ".join(condition.parts),
+        "ExpressionAttributeNames": condition.names,
+        "ExpressionAttributeValues": condition.values,
+        "ScanIndexForward": None if not reverse else False,
+        "ConsistentRead": None if is_global else True,
+    }
     return Query({name: value for name, value in members.items() if value not in (None, {})}, entity)
 
 
@@ -103,9 +111,8 @@ def _ask_fields(
         )
     if not partition and not entity.has_key(keys[0]):
         raise SettingsError(
-            f"query: {entity} has nothing in {keys[0]!r}, the partition key of index {index!r}: a "
-            "field of that name, or "
-            f"keys={{{keys[0]!r}: …}} on the class, puts it there"
+            f"query: {entity} has nothing in {keys[0]!r}, the partition key of index {index!r}: a field of "
+            f"that name, or keys={{{keys[0]!r}: …}} on the class, puts it there"
         )
     condition.add("{0} = {1}", keys[0], entity.key_value(keys[0], fields))
     sort = keys[1] if len(keys) > 1 and entity.has_key(keys[1]) else None

@@ -20,10 +20,10 @@ def milliseconds(text: str) -> int:
     >>> milliseconds("1.5s")
     1500
     """
-    found = DURATION.fullmatch(text)
-    if found is None:
+    match = DURATION.fullmatch(text)
+    if match is None:
         raise SettingsError(f"{text!r} is no duration: write 200ms, 1s, 5m or 1h")
-    return int(float(found[1]) * UNITS_MS[found[2]])
+    return int(float(match[1]) * UNITS_MS[match[2]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class Retry:
                 f"backoff: {self.backoff!r} is not allowed; write the first wait and the longest, as "
                 "in 1s..5m"
             )
-        found = Backoff(milliseconds(first), self.factor, milliseconds(longest))
-        if found.base_ms > found.cap_ms:
+        backoff = Backoff(milliseconds(first), self.factor, milliseconds(longest))
+        if backoff.base_ms > backoff.cap_ms:
             raise SettingsError(
                 f"backoff: {self.backoff!r} is not allowed; the first wait is longer than the longest"
             )
-        return found
+        return backoff
 
 
 def check_retry(given: object) -> None:

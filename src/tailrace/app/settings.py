@@ -1,9 +1,7 @@
-"""What may be set by keyword beside what has a word of its own: for type checkers, for completion, and for
-the refusal of anything else.
+"""Settings by keyword, beside those with a parameter of their own: for type checkers and for refusals.
 
 Rules of this file: names and types only (PEP 692, `**settings: Unpack[…]`); bounds, defaults and meanings are
-those of mapping/settings.py and function_settings.py, and docs/reference/settings.md says them. A test
-compares the names.
+those of mapping/settings.py and function_settings.py, and docs/reference/settings.md says them.
 """
 
 import difflib
@@ -47,9 +45,7 @@ class SinkSettings(BatchSettings, total=False):
 
 
 class LambdaSettings(SinkSettings, total=False):
-    """What a Lambda function may set: AWS's names with AWS's defaults, of its mapping and of itself; our
-    names where AWS has none.
-    """
+    """What a Lambda function may set: AWS's names and defaults, of its mapping and its owelse ours."""
 
     BatchSize: int
     MaximumBatchingWindowInSeconds: int

@@ -1,8 +1,6 @@
-"""What may be given to `app.sink`: what it refuses, how half a sink becomes a whole one, and what a sink of a
-table is called.
+"""What `app.sink` takes and refuses, how half a sink becomes a whole one, and the id of a table's sink.
 
-Rules of this file: checks and words; the only place that knows of objects with `write` and no more. Called by
-app.py and wherever a mapping's sink is written to.
+Rules of this file: checks and words; the only place that knows of objects with `write` and no more.
 """
 
 from collections.abc import Awaitable, Generator, Mapping
@@ -25,16 +23,14 @@ class Writes(Protocol):
 
 @runtime_checkable
 class Closes(Protocol):
-    """What a user may close: a whole sink, or an object that only writes and has a `close` of its own, of
-    whatever kind.
-    """
+    """What a user may close: a whole sink, or an object that only writes and has a `close` of any kind."""
 
     def close(self) -> object:
         """Give everything back."""
 
 
 class _Nothing:
-    """What there is to await where nothing is left to do."""
+    """An awaitable that is done already."""
 
     def __await__(self) -> Generator[None, None, None]:
         yield from ()
@@ -49,17 +45,15 @@ class AlwaysOpen:
     __slots__ = ()
 
     async def open(self, clock: Clock) -> None:
-        """There is nothing to make ready."""
+        """Nothing is made ready."""
 
     def close(self) -> Awaitable[None]:
-        """There is nothing to give back."""
+        """Nothing is given back."""
         return DONE
 
 
 class OnlyWrites(AlwaysOpen):
-    """A user's object with `write`, as a sink. Shape: its own `close`, if it has one, is the user's to call:
-    it may be written to after it.
-    """
+    """A user's object with `write`, as a sink. The user calls its `close`: writes may follow it."""
 
     __slots__ = ("sink",)
 
@@ -83,9 +77,7 @@ def check_sink_shape(sink: object) -> None:
 
 
 def with_width(sink: object, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a sink's mapping: how many items of a batch it works on at once is the sink's to
-    say.
-    """
+    """The settings of a sink's mapping: the sink says how many items of a batch it works on at once."""
     width: int = getattr(sink, "keys_at_once", 1)
     return {"keys_at_once": width, **settings}
 
@@ -94,9 +86,8 @@ def check_snapshot(snapshot: bool) -> None:
     """Refuse a back-fill, which does not exist yet. Raises: SettingsError."""
     if snapshot:
         raise SettingsError(
-            "sink: snapshot=True does not work yet: a sink gets what the stream still holds (24 "
-            "hours), not the items of before; "
-            "leave it out, and copy the older items to where the sink writes yourself"
+            "sink: snapshot=True does not work yet: a sink gets what the stream still holds (24 hours), not "
+            "the items of before; leave it out, and copy the older items to where the sink writes yourself"
         )
 
 
@@ -108,17 +99,16 @@ def check_takes_sink(id: str, kind: str, sink: object, *, has_sink: bool, once: 
         )
     if once and not getattr(sink, "tells_repeats", False):
         raise SettingsError(
-            f"sink: {id!r} has once=True, and {type(sink).__name__} could not tell a repeated "
-            "output, which a crash makes: that takes a FIFO "
-            "queue or topic, EventBridge, a webhook, DynamoDB or DuckDB, or a sink of yours that "
-            "says `tells_repeats = True`; or leave once= out"
+            f"sink: {id!r} has once=True, and {type(sink).__name__} could not tell a repeated output, which "
+            "a crash makes: that takes a FIFO queue or topic, EventBridge, a webhook, DynamoDB or DuckDB, "
+            "or a sink of yours that says `tells_repeats = True`; or leave once= out"
         )
     if has_sink:
         raise SettingsError(f"sink: {id!r} has a sink already; a second one is a second handler")
 
 
 def sink_id(changes: Changes[Entity[Any]], sink: object) -> str:
-    """The id of a sink's mapping, as long as nobody gives it another: the same at every start.
+    """The id of a sink's mapping, unless the app gives it another: the same at every start.
 
     >>> from tailrace.app.table import Table
     >>> sink_id(Changes(Table("orders", "id"), ("REMOVE",)), {})

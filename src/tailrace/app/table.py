@@ -1,7 +1,6 @@
 """Tables as an application declares them.
 
-Rules of this file: declarations only. A table is created where it runs locally and checked, never created, on
-AWS.
+Rules of this file: declarations only. Locally a table is created; on AWS it is checked, never created.
 """
 
 import re
@@ -65,27 +64,27 @@ class Entities(list[E]):
             return self._found[keys]
         except KeyError:
             item = orjson.loads(keys)
-            found = next((each for each in self if each.parts and each.fits(item)), None)
+            entity = next((entity for entity in self if entity.parts and entity.fits(item)), None)
             if len(self._found) >= MOST_KEPT:
                 self._found = {}
-            self._found[keys] = found
-            return found
+            self._found[keys] = entity
+            return entity
 
     def _compiled(self) -> re.Pattern[bytes]:
-        patterns = [(each, each.key_pattern) for each in self]
-        self._plain = [each for each, pattern in patterns if pattern is not None]
+        patterns = [(entity, entity.key_pattern) for entity in self]
+        self._plain = [entity for entity, pattern in patterns if pattern is not None]
         self._pattern = re.compile(
             b"|".join(b"(%b)" % pattern for _, pattern in patterns if pattern), re.DOTALL
         )
         return self._pattern
 
     def add(self, entity: E) -> None:
-        """One more."""
+        """Enter an entity; the pattern of all is made anew at the next record."""
         self._forget()
         self.append(entity)
 
     def discard(self, entity: E) -> None:
-        """One less."""
+        """Take an entity out."""
         self._forget()
         self.remove(entity)
 
@@ -96,8 +95,7 @@ class Entities(list[E]):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table: its name, its key, the view type of its stream (None: it has none), and its secondary indexes
-    by name.
+    """A table: its name, its key, its secondary indexes, the view type of its stream (None: it has none).
 
     Shape:   `name` is the ARN of a table outside the app's region and the default account.
     """
@@ -110,9 +108,7 @@ class Table:
     ttl: str | None = None
     stream: ViewType | None = "NEW_AND_OLD_IMAGES"
     only_stream: str = ""
-    """The ARN of the one stream that its mappings follow, as those of Lambda's API do; empty: whatever stream
-    a table of that name has.
-    """
+    """The ARN of the only stream that its mappings follow, as in Lambda's API; "": any of the table."""
     indexes: Mapping[str, Index] = field(default_factory=dict, hash=False)
     entities: Entities[Any] = field(default_factory=Entities, init=False, compare=False, repr=False)
 
@@ -178,16 +174,17 @@ class Changes(Generic[E]):
 
 
 def name_in(name: str, region: str, account: str, here: str) -> str:
-    """What the app and its rows call a table of a region and an account; `here` is the app's region. Raises:
-    SettingsError."""
+    """What the app and its rows call a table of a region and an account; `here` is the app's region.
+
+    Raises:  SettingsError.
+    """
     if (region, account) == (here, ACCOUNT):
         return name
     arn = table_arn(region, account, name)
     if not PLACE.fullmatch(f"{region}/{account}"):
         raise SettingsError(
-            f"table {name!r}: region={region!r}, account={account!r} is not allowed; a region has "
-            "small letters, "
-            "digits and hyphens, an account 12 digits"
+            f"table {name!r}: region={region!r}, account={account!r} is not allowed; a region has small "
+            "letters, digits and hyphens, an account 12 digits"
         )
     return arn
 

@@ -24,9 +24,7 @@ WIDTH: Final = re.compile(r"0(\d+)d?")
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A field's place in a template. Shape: `width` pads a whole number with zeros, so that keys sort as
-    numbers do.
-    """
+    """A field's place in a template. Shape: `width` pads a number with zeros, so that keys sort so."""
 
     field: str
     width: int = 0
@@ -50,7 +48,7 @@ class Template:
     @cached_property
     def excluded(self) -> str:
         """What none of its fields may contain."""
-        return "".join(each for each in SEPARATORS if each in self.text)
+        return "".join(separator for separator in SEPARATORS if separator in self.text)
 
     @cached_property
     def lead(self) -> str:
@@ -65,9 +63,7 @@ class Template:
 
     @cached_property
     def json_pattern(self) -> bytes:
-        """A pattern of the texts of this form inside JSON, as long as nothing in them is escaped; it makes no
-        group.
-        """
+        """A pattern of such texts in JSON, unless something in them is escaped; it makes no group."""
         one = f'[^{re.escape(self.excluded)}"\\\\]'.encode()
         made = [
             re.escape(orjson.dumps(part)[1:-1]) if isinstance(part, str) else b"(?:" + one + b"+?)"
@@ -81,13 +77,13 @@ class Template:
         >>> parse_template("ORDER#{id}").parse("ORDER#o1")
         {'id': 'o1'}
         """
-        found = self.match(key)
-        return None if found is None else dict(zip(self.fields, found, strict=True))
+        texts = self.match(key)
+        return None if texts is None else dict(zip(self.fields, texts, strict=True))
 
     def match(self, key: str) -> tuple[str, ...] | None:
         """The fields' texts alone, in order."""
-        found = self._pattern.fullmatch(key)
-        return None if found is None else found.groups()
+        matched = self._pattern.fullmatch(key)
+        return None if matched is None else matched.groups()
 
     def prefix(self, values: Mapping[str, str]) -> str:
         """How the keys of these fields begin, as far as they are given in order.
@@ -111,8 +107,8 @@ class Template:
         key = "".join(
             part if isinstance(part, str) else _fill(part, values[part.field]) for part in self.parts
         )
-        found = self.parse(key)
-        if found is None or any(_plain(found[name]) != _plain(values[name]) for name in self.fields):
+        fields = self.parse(key)
+        if fields is None or any(_plain(fields[name]) != _plain(values[name]) for name in self.fields):
             raise ItemError(self._why(values))
         return key
 
@@ -120,11 +116,10 @@ class Template:
         for name in self.fields:
             if not values[name]:
                 return f"{name}: '' cannot stand in a key: the template {self.text!r} needs a text"
-            if found := [each for each in self.excluded if each in values[name]]:
+            if separators := [separator for separator in self.excluded if separator in values[name]]:
                 return (
-                    f"{name}: {values[name]!r} contains {found[0]!r}, which separates the parts of "
-                    f"the key {self.text!r}: "
-                    f"leave it out of {name}"
+                    f"{name}: {values[name]!r} contains {separators[0]!r}, which separates the parts of the "
+                    f"key {self.text!r}: leave it out of {name}"
                 )
         given = ", ".join(f"{name}={values[name]!r}" for name in self.fields)
         return (
@@ -191,9 +186,8 @@ def _check(text: str, parts: list[Part]) -> None:
     for before, after in pairwise(parts):
         if isinstance(before, Slot) and isinstance(after, Slot):
             raise SettingsError(
-                f"template {text!r}: nothing stands between {{{before.field}}} and "
-                f"{{{after.field}}}, so a key of it could be "
-                "read in many ways: separate them with '#'"
+                f"template {text!r}: nothing stands between {{{before.field}}} and {{{after.field}}}, so a "
+                "key of it could be read in many ways: separate them with '#'"
             )
 
 

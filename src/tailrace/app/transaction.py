@@ -1,5 +1,4 @@
-"""`change.transaction`: writes that are recorded now and committed, with a mark, after the handler has
-returned.
+"""`change.transaction`: writes that are recorded now and committed with a mark when the handler has returned.
 
 Rules of this file: nothing is written here, so nothing is written when the handler fails. The limits are
 those of TransactWriteItems less one action for the mark, and one action an item: writes of one item are
@@ -26,15 +25,13 @@ ACTIONS: Final = 99
 BYTES: Final = 4_000_000
 NO_TABLES: Final[Mapping[str, Table]] = MappingProxyType({})
 KEY_TYPES: Final = frozenset({"S", "N", "B"})
-TOLD: Final = 60
+SHOWN: Final = 60
 """How much of an expression a refusal shows."""
 
 
 @dataclass(slots=True)
 class _Place:
-    """What is recorded of one item. Shape: `calls` are the calls that it was made of, as a refusal tells
-    them.
-    """
+    """What is recorded of one item. Shape: `calls` made it, as a refusal tells them."""
 
     written: TransactWrite
     size: int
@@ -42,8 +39,7 @@ class _Place:
 
 
 class Transaction:
-    """Recorded writes. Instances and fields of entities, or tables with plain Python values; expressions are
-    DynamoDB's.
+    """Recorded writes: of instances and fields of entities, or of tables and plain Python values.
 
     Guarantee: writes of one item are as if they were made one after the other, all or none.
     """
@@ -71,8 +67,9 @@ class Transaction:
         names: Mapping[str, str] | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> None:
-        """Put an item, if the condition holds: `put(Order(id="o1"))`, or `put(orders, {"id": "o1"})`. Raises:
-        SettingsError, ItemError.
+        """Put an item, if the condition holds: `put(Order(id="o1"))`, or `put(orders, {"id": "o1"})`.
+
+        Raises:  SettingsError, ItemError.
         """
         table, content = put_of(target, item, self._entity_of)
         parameters = {"Item": content, "ConditionExpression": condition}
@@ -89,17 +86,18 @@ class Transaction:
         values: Mapping[str, Any] | None = None,
         **attributes: Any,
     ) -> None:
-        """Update an item, making it where it is absent, if the condition holds: by an expression,
-        `update(orders, {"id": "o1"}, "ADD n :n", …)`, or by what to set,
-        `update(Order, id="o1", status="paid")`; an entity's field set to None is removed where it is left
-        out.
+        """Update an item, making it where it is absent, if the condition holds.
 
+        Shape:   by an expression, `update(orders, {"id": "o1"}, "ADD n :n", …)`, or by what to set,
+                 `update(Order, id="o1", status="paid")`; a field set to None is removed where it is left out.
         Raises:  SettingsError, ItemError.
         """
         asked = update_of(target, key, expression, names, values, attributes, self._entity_of)
         parameters = {
-            "Key": asked.key, "UpdateExpression": asked.expression, "ConditionExpression": condition,
-        }  # fmt: skip
+            "Key": asked.key,
+            "UpdateExpression": asked.expression,
+            "ConditionExpression": condition,
+        }
         self._record("Update", asked.table, parameters, asked.names, asked.values)
 
     def delete(
@@ -112,8 +110,9 @@ class Transaction:
         values: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> None:
-        """Delete an item, `delete(Order, id="o1")`, if the condition holds. Raises: SettingsError,
-        ItemError.
+        """Delete an item, `delete(Order, id="o1")`, if the condition holds.
+
+        Raises:  SettingsError, ItemError.
         """
         table, content = key_of(target, key, fields, self._entity_of)
         parameters = {"Key": content, "ConditionExpression": condition}
@@ -129,8 +128,9 @@ class Transaction:
         values: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> None:
-        """Require a condition of an item that is not written, `check(Order, condition="…", id="o1")`. Raises:
-        SettingsError, ItemError.
+        """Require a condition of an item that is not written, `check(Order, condition="…", id="o1")`.
+
+        Raises:  SettingsError, ItemError.
         """
         if condition is None:
             raise SettingsError("check: condition= is missing: an expression, as in 'attribute_exists(id)'")
@@ -139,9 +139,13 @@ class Transaction:
         self._record("ConditionCheck", table, parameters, names, to_item(values or {}))
 
     def _record(
-        self, action: Any, table: Table | str, parameters: dict[str, Any],
-        names: Mapping[str, str] | None, values: Mapping[str, AttributeValue],
-    ) -> None:  # fmt: skip
+        self,
+        action: Any,
+        table: Table | str,
+        parameters: dict[str, Any],
+        names: Mapping[str, str] | None,
+        values: Mapping[str, AttributeValue],
+    ) -> None:
         placeholders = {
             "ExpressionAttributeNames": dict(names or {}),
             "ExpressionAttributeValues": dict(values),
@@ -151,12 +155,10 @@ class Transaction:
         name = str(table)
         if name not in self._keys:
             self._learn(name, table, parameters.get("Key"))
-        self._add(_Place(written, _size_of(written), [_told(written)]))
+        self._add(_Place(written, _size_of(written), [_call_words(written)]))
 
     def _learn(self, name: str, table: Table | str, key: Item | None) -> None:
-        """Note the key of a table as soon as somebody tells it; until then puts into it stand side by
-        side.
-        """
+        """Note the key of a table as soon as it is known; until then puts into it stand side by side."""
         declared = table if isinstance(table, Table) else self._tables.get(name)
         if declared is not None:
             self._keys[name] = tuple(key_names(declared))
@@ -192,9 +194,7 @@ class Transaction:
         return None
 
     def _key(self, written: TransactWrite) -> Item | None:
-        """What identifies the item; None where that is not known, or is no key: whoever commits it will say
-        so.
-        """
+        """The item's key; None where it is not known, or is no key: then the commit is refused."""
         names = self._keys.get(written.parameters["TableName"], ())
         item: Item = written.parameters["Item" if written.action == "Put" else "Key"]
         key = {name: item[name] for name in names if name in item and KEY_TYPES.issuperset(item[name])}
@@ -233,7 +233,7 @@ def _size_of(written: TransactWrite) -> int:
     )
 
 
-def _told(written: TransactWrite) -> str:
+def _call_words(written: TransactWrite) -> str:
     text = written.parameters.get("UpdateExpression") or written.parameters.get("ConditionExpression")
     name = {"ConditionCheck": "check"}.get(written.action, written.action.lower())
-    return name if text is None else f'{name} "{text[:TOLD]}{"…" if len(text) > TOLD else ""}"'
+    return name if text is None else f'{name} "{text[:SHOWN]}{"…" if len(text) > SHOWN else ""}"'

@@ -33,17 +33,18 @@ class Updating(NamedTuple):
 
 
 def entity_among(tables: Mapping[str, Table]) -> EntityOf:
-    """Who knows the entities of these tables, and of Item classes anywhere; what it answers raises
-    SettingsError for others.
+    """A function that finds the entity of a class, among these tables and of Item classes anywhere.
+
+    Raises:  the function: SettingsError for other classes.
     """
 
-    def found(cls: type[Any]) -> Entity[Any]:
+    def known_entity(cls: type[Any]) -> Entity[Any]:
         if isinstance(own := cls.__dict__.get(ENTITY), Entity):
             return own
-        known = [each for table in tables.values() for each in table.entities if each.cls is cls]
+        known = [entity for table in tables.values() for entity in table.entities if entity.cls is cls]
         return known[0] if len(known) == 1 else entity_of(cls)
 
-    return found
+    return known_entity
 
 
 def entity_named(target: object, of: EntityOf) -> Entity[Any]:
@@ -60,8 +61,9 @@ def entity_named(target: object, of: EntityOf) -> Entity[Any]:
 def put_of(
     target: Table | str | object, item: Mapping[str, Any] | None, of: EntityOf
 ) -> tuple[Table | str, Item]:
-    """The table and the item of a put: an instance alone, or a table and plain values. Raises: SettingsError,
-    ItemError.
+    """The table and the item of a put: of an instance, or of a table and plain values.
+
+    Raises:  SettingsError, ItemError.
     """
     if isinstance(target, Table | str):
         return target, to_item(item or {})
@@ -94,8 +96,9 @@ def update_of(
     attributes: Mapping[str, Any],
     of: EntityOf,
 ) -> Updating:
-    """An update by an expression, or by attributes (of an entity: fields) to set. Raises: SettingsError,
-    ItemError.
+    """An update by an expression, or by attributes (of an entity: fields) to set.
+
+    Raises:  SettingsError, ItemError.
     """
     given = {name: to_attribute(value) for name, value in (values or {}).items()}
     if isinstance(target, Table | str):

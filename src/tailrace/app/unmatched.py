@@ -39,9 +39,8 @@ class Unmatched:
         self._logged.add(kind)
         entities = "; ".join(f"{entity}: {entity.key_words}" for entity in self._table.entities)
         LOG.warning(
-            "%s %s/%s fits no entity of the table (%s), so no typed handler sees it: declare its "
-            "entity, or take it with "
-            "@app.unmatched(%s); `tailrace status` counts all of them",
+            "%s %s/%s fits no entity of the table (%s), so no typed handler sees it: declare its entity, or "
+            "take it with @app.unmatched(%s); `tailrace status` counts all of them",
             change.event_name,
             self._table.name,
             change.key,

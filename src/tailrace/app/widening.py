@@ -5,8 +5,7 @@ several leaves of the record at once (AND). What a pattern cannot ask is left op
 reason; what is open is the residual, judged in process. Negations are pushed to the leaves first, where each
 has a wider form of its own.
 Rules of this file: sound before narrow: when in doubt a term asks less. Source: semantics §2.11 (strings, no
-`numeric` for items, `exists` on leaves only, no nested `anything-but` in event source mappings). Called by
-explain.py and app.py.
+`numeric` for items, `exists` on leaves only, no nested `anything-but` in event source mappings).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +31,7 @@ from tailrace.app.predicates import (
     Predicate,
     StartsWith,
     attribute_of,
-)  # fmt: skip
+)
 from tailrace.app.table import EVENTS
 from tailrace.errors import ApiError
 
@@ -49,9 +48,7 @@ Leaves: TypeAlias = Mapping[Path, Alternatives]
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A part of a predicate that the pattern leaves open, and why. Shape: `field` is that of a `changed`, by
-    its path.
-    """
+    """A part of a predicate that the pattern leaves open, and why. Shape: `field` is a `changed` path."""
 
     part: str
     reason: str
@@ -75,10 +72,10 @@ def terms_of(predicate: Predicate, negated: bool = False) -> list[Term]:
         case Not(inner):
             return terms_of(inner, not negated)
         case And(parts) | Or(parts):
-            found = [terms_of(part, negated) for part in parts]
+            alternatives = [terms_of(part, negated) for part in parts]
             if isinstance(predicate, And) is negated:
-                return [term for terms in found for term in terms]
-            return _all_of(found, repr(predicate))
+                return [term for terms in alternatives for term in terms]
+            return _all_of(alternatives, repr(predicate))
         case Changed(field):
             return [_changed(field, negated)]
         case ByTtl():
@@ -98,13 +95,13 @@ def terms_of(predicate: Predicate, negated: bool = False) -> list[Term]:
     raise AssertionError(f"{predicate!r} is no predicate")
 
 
-def _all_of(found: Sequence[list[Term]], words: str) -> list[Term]:
+def _all_of(alternatives: Sequence[list[Term]], words: str) -> list[Term]:
     size = 1
-    for terms in found:
+    for terms in alternatives:
         size *= max(1, len(terms))
     if size > MOST_TERMS:
         return [Term(opened=(Open(words, f"it has {size} alternatives"),))]
-    met = [meet(chosen) for chosen in product(*found)]
+    met = [meet(chosen) for chosen in product(*alternatives)]
     return [term for term in met if term is not None]
 
 
@@ -115,7 +112,7 @@ def meet(terms: Sequence[Term]) -> Term | None:
     events = frozenset(EVENTS)
     for term in terms:
         events &= term.events
-        opened += [each for each in term.opened if each not in opened]
+        opened += [open_part for open_part in term.opened if open_part not in opened]
         for path, asked in term.leaves.items():
             if path not in leaves:
                 leaves[path] = asked
@@ -145,7 +142,7 @@ def _leaf(operand: Operand[Any], kind: str) -> Path:
 
 def _inside(path: Path) -> Path:
     first, *others = path
-    return (first, *(each for name in others for each in ("M", name)))
+    return (first, *(step for name in others for step in ("M", name)))
 
 
 def _kinds(field: FieldPath) -> frozenset[str]:
@@ -234,7 +231,7 @@ def _texts(field: FieldPath, values: Sequence[Any]) -> Alternatives | None:
     """The values as a pattern has them; None when one of them has no certain text."""
     if not field._codec.canonical:
         return None
-    found: list[Any] = []
+    texts: list[Any] = []
     for value in values:
         try:
             ((kind, text),) = attribute_of(field, value).items()
@@ -242,8 +239,8 @@ def _texts(field: FieldPath, values: Sequence[Any]) -> Alternatives | None:
             return None
         if kind == "N" and not is_certain(text):
             return None
-        found.append(text)
-    return tuple(found)
+        texts.append(text)
+    return tuple(texts)
 
 
 def _all_but(texts: Alternatives, kind: str) -> Alternatives:
@@ -323,9 +320,7 @@ def _exists(predicate: Predicate, left: Operand[Any], negated: bool) -> list[Ter
 
 
 def sharpened(term: Term) -> Term | None:
-    """The term with what `changed` implies: paid now and changed means not paid before. None when nothing can
-    answer it.
-    """
+    """The term with what `changed` implies: paid now and changed means not paid before. None: never."""
     for path in sorted(term.changed | term.unchanged):
         for image, other in (("NewImage", "OldImage"), ("OldImage", "NewImage")):
             exact = _exact(term, image, path)
@@ -335,7 +330,7 @@ def sharpened(term: Term) -> Term | None:
             mirrored = ("dynamodb", other, *leaf[2:])
             asked = (value,) if path in term.unchanged else _all_but((value,), leaf[-1])
             events = frozenset(("MODIFY",)) if path in term.unchanged else frozenset(EVENTS)
-            settled = tuple(each for each in term.opened if each.field != path)
+            settled = tuple(open_part for open_part in term.opened if open_part.field != path)
             met = meet([replace(term, opened=settled), Term(events, {mirrored: asked})])
             if met is None:
                 return None
@@ -355,31 +350,31 @@ def _exact(term: Term, image: str, path: Path) -> tuple[Path, Any] | None:
 
 def pattern_of(term: Term) -> dict[str, Any]:
     """A term in AWS's own form."""
-    found: dict[str, Any] = {}
+    pattern: dict[str, Any] = {}
     if len(term.events) < len(EVENTS):
-        found["eventName"] = [event for event in EVENTS if event in term.events]
+        pattern["eventName"] = [event for event in EVENTS if event in term.events]
     for path, asked in sorted(term.leaves.items()):
-        place = found
+        place = pattern
         for name in path[:-1]:
             place = place.setdefault(name, {})
         place[path[-1]] = list(asked)
-    return found
+    return pattern
 
 
 def closed(terms: Sequence[Term]) -> list[Term]:
     """Terms that are asked at once: sharpened, none twice, and no more than a mapping may have."""
-    found: list[Term] = []
+    distinct: list[Term] = []
     for term in terms:
         sharp = sharpened(term)
-        if sharp is not None and not any(pattern_of(sharp) == pattern_of(other) for other in found):
-            found.append(sharp)
-    if len(found) <= MOST_PATTERNS:
-        return found
-    events = frozenset[str]().union(*(term.events for term in found))
+        if sharp is not None and not any(pattern_of(sharp) == pattern_of(other) for other in distinct):
+            distinct.append(sharp)
+    if len(distinct) <= MOST_PATTERNS:
+        return distinct
+    events = frozenset[str]().union(*(term.events for term in distinct))
     return [
         _wide(
             "the whole predicate",
-            f"it has {len(found)} alternatives, and a mapping takes {MOST_PATTERNS}",
+            f"it has {len(distinct)} alternatives, and a mapping takes {MOST_PATTERNS}",
             events,
         )
     ]

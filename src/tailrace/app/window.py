@@ -68,8 +68,9 @@ class Window(Sequence[T], Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class WindowPlan:
-    """The windows of one handler. Units: lateness_ms after its end a window is told first, keep_ms after that
-    it is closed for good.
+    """The windows of one handler.
+
+    Units:   a window is told first lateness_ms after its end, and closed for good keep_ms after that.
     """
 
     table: Table
@@ -86,8 +87,9 @@ class WindowPlan:
         return self.lateness_ms + self.keep_ms
 
     def place_of(self, image: Item, changed_ms: int) -> tuple[str, int]:
-        """The group and the time of an image. Raises: what the user's code raises, ItemError, ValueError,
-        TypeError.
+        """The group and the time of an image.
+
+        Raises:  what the user's code raises, ItemError, ValueError, TypeError.
         """
         item = self.instance(image)
         return self.by.key_of(item), self.at.of(item, changed_ms)
@@ -129,15 +131,13 @@ def window_plan(
 def _check_changes(place: str, changes: Changes[Entity[Any]]) -> None:
     if set(changes.events) != set(EVENTS) or changes.unmatched:
         raise SettingsError(
-            f"{place}: a window follows every change of its items, because each may take one out "
-            "again: declare it on "
-            f"{changes.entity or 'the table'}, not on some kinds of changes"
+            f"{place}: a window follows every change of its items, because each may take one out again: "
+            f"declare it on {changes.entity or 'the table'}, not on some kinds of changes"
         )
     if changes.table.stream in ("KEYS_ONLY", "OLD_IMAGE"):
         raise SettingsError(
-            f"{place}: table {changes.table.name!r} has stream={changes.table.stream!r}, and a "
-            "window needs the new image: "
-            "stream='NEW_AND_OLD_IMAGES' or 'NEW_IMAGE'"
+            f"{place}: table {changes.table.name!r} has stream={changes.table.stream!r}, and a window needs "
+            "the new image: stream='NEW_AND_OLD_IMAGES' or 'NEW_IMAGE'"
         )
 
 
@@ -161,14 +161,14 @@ def _shape(place: str, every: str | None, length: str | None, gap: str | None) -
 
 def _duration(place: str, name: str, text: object, *, zero: bool = False) -> int:
     try:
-        found = milliseconds(text) if isinstance(text, str) else -1
+        duration_ms = milliseconds(text) if isinstance(text, str) else -1
     except SettingsError:
-        found = -1
-    if not (0 if zero else 1) <= found <= LONGEST_MS:
+        duration_ms = -1
+    if not (0 if zero else 1) <= duration_ms <= LONGEST_MS:
         raise SettingsError(
             f"{place}: {name}={text!r} is not allowed; it is a duration such as '30s', '5m' or '1h'"
         )
-    return found
+    return duration_ms
 
 
 def check_window(place: str, annotation: Any, changes: Changes[Entity[Any]]) -> None:

@@ -27,7 +27,7 @@ class Covered(TypedDict):
 def coverage() -> list[Covered]:
     """Every operation of every service; those that are there first."""
     entries = [_covered(entry) for entry in find_operations(SERVICES).values()]
-    return sorted(entries, key=lambda one: (one["state"] == "no", one["service"], one["operation"]))
+    return sorted(entries, key=lambda row: (row["state"] == "no", row["service"], row["operation"]))
 
 
 def _covered(entry: Operation) -> Covered:
@@ -50,5 +50,5 @@ def _covered(entry: Operation) -> Covered:
 def _note(entry: Operation) -> str:
     """The `Not emulated` paragraph of the operation's own file."""
     header = inspect.getdoc(sys.modules[(entry.ask or entry.run).__module__]) or ""
-    found = re.search(r"^Not emulated:\s*(.*?)(?=^\S|\Z)", header, re.MULTILINE | re.DOTALL)
-    return " ".join(found[1].split()) if found else ""
+    paragraph = re.search(r"^Not emulated:\s*(.*?)(?=^\S|\Z)", header, re.MULTILINE | re.DOTALL)
+    return " ".join(paragraph[1].split()) if paragraph else ""

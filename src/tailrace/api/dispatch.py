@@ -1,7 +1,7 @@
 """One request, from bytes to bytes: read, check, do, and put every failure into AWS's words.
 
-Rules of this file: no I/O of its own and no commit: whoever calls it flushes the engine's group before an
-answer leaves. What is not an `ApiError` is logged here, once, and answered 500. Called by `server.connection`
+Rules of this file: no I/O of its own and no commit: the caller flushes the engine's group before an answer
+leaves. What is not an `ApiError` is logged here, once, and answered 500. Called by `server.connection`
 and `server.inprocess`.
 """
 
@@ -19,9 +19,9 @@ from tailrace.api.protocols import (
     query_refusal,
     read_query,
     read_rest,
+    rest_answer,
     rest_refusal,
     routes_of,
-    told,
 )
 from tailrace.api.registry import STS, Answer, ApiService, Operation, find_operations
 from tailrace.api.taking import Taken, unpacked
@@ -47,7 +47,7 @@ _log = logging.getLogger("tailrace.server")
 
 
 OK: Final = 200
-NOBODY: Final = b"\0"
+NO_CREDENTIAL: Final = b"\0"
 MOST_ENGINES: Final = 1_000
 """How many credentials are remembered at once, and how many tables that are elsewhere are told of."""
 
@@ -68,7 +68,7 @@ class Dispatcher:
     def __init__(self, engine: "Engine", reached: PointReached = pass_by) -> None:
         self.requests: dict[tuple[str, str], int] = {}
         self._engine = engine
-        self._usual = NOBODY
+        self._usual = NO_CREDENTIAL
         """What the last Authorization header said before its signature, and whose engine that is: nearly
         always that of the next one, which then needs no look at its parts.
         """
@@ -79,7 +79,7 @@ class Dispatcher:
         self._operations = find_operations()
         self._keepers: dict[str, object] = {}
         self._routes: list[Route] = []
-        self._forms = {one.name: one for one in find_operations((STS,)).values()}
+        self._forms = {operation.name: operation for operation in find_operations((STS,)).values()}
 
     def execute(self, headers: Headers, query: bytes, body: bytes) -> Reply | Slices[Reply]:
         """Do what a POST asks for. Never raises; what it wrote is in the engine's pending group.
@@ -103,7 +103,7 @@ class Dispatcher:
                     with engine.caused_by(ancestry_of(trace)):
                         result = operation.run(engine, operation.check(payload))
             except ApiError as error:
-                raise operation.told(error, payload) from None
+                raise operation.worded(error, payload) from None
             if type(result) is bytes:  # asked first: it is the usual answer, and the other question is dear
                 answer = result
             elif isinstance(result, GeneratorType):
@@ -179,7 +179,7 @@ class Dispatcher:
                     self.count(name, "200")
                     return Reply(200, answer)
                 except ApiError as error:
-                    raise operation.told(error, payload) from None
+                    raise operation.worded(error, payload) from None
                 yield
         except Exception as error:  # as in `execute`
             return self._refused(name, error)
@@ -209,9 +209,11 @@ class Dispatcher:
             name = operation.name
             payload = operation.check(members)
             assert operation.ask is not None
-            answer = told(operation, await operation.ask(self._keepers[operation.service.target], payload))
+            answer = rest_answer(
+                operation, await operation.ask(self._keepers[operation.service.target], payload)
+            )
         except Exception as error:  # as in `execute`
-            answer = rest_refusal(self._said(name, error))
+            answer = rest_refusal(self._api_error(name, error))
         self.count(name, str(answer.status))
         return answer
 
@@ -227,35 +229,35 @@ class Dispatcher:
             assert isinstance(result, Mapping)
             answer = query_answer(operation, result, request_id)
         except Exception as error:  # as in `execute`
-            answer = query_refusal(STS, self._said(name, error), request_id)
+            answer = query_refusal(STS, self._api_error(name, error), request_id)
         self.count(name, str(answer.status))
         return answer
 
     def _refused(self, name: str, error: Exception) -> Reply:
         """An error in JSON."""
-        said = self._said(name, error)
-        self.count(name, str(said.status))
-        return Reply(said.status, error_body(said))
+        api_error = self._api_error(name, error)
+        self.count(name, str(api_error.status))
+        return Reply(api_error.status, error_body(api_error))
 
-    def _said(self, name: str, error: Exception) -> ApiError:
+    def _api_error(self, name: str, error: Exception) -> ApiError:
         """An error in AWS's words; what is no error of AWS is logged."""
         match error:
             case ApiError():
-                said = error
+                api_error = error
                 if error.note and error.note not in self._told and len(self._told) < MOST_ENGINES:
                     self._told.add(error.note)  # once: a client that waits for its table asks again and again
                     _log.warning("%s answered %s: %s", name, error.code, error.note)
             case RecursionError():
                 # Only input can nest this deep: the walks over it are the only recursion there is.
-                said = ApiError("SerializationException", None, prefix=CORAL)
+                api_error = ApiError("SerializationException", None, prefix=CORAL)
             case StoreError():
                 # A fault of the disk, told in one line: our own trace would say nothing about it.
                 _log.error("%s failed: %s", name, error.args[0], extra={"hint": error.hint})
-                said = internal_server_error()
+                api_error = internal_server_error()
             case _:
                 _log.error("%s failed", name, exc_info=error)
-                said = internal_server_error()
-        return said
+                api_error = internal_server_error()
+        return api_error
 
     def count(self, name: str, status: str) -> None:
         """One more answer."""

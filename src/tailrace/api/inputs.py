@@ -22,7 +22,7 @@ from tailrace.api.shapes import (
     Structure,
     Timestamp,
     Whole,
-)  # fmt: skip
+)
 
 VALUE: Final = "AttributeValue"
 PLACEHOLDERS: Final = AttributeMap(of_expression=True)
@@ -102,40 +102,42 @@ class ServiceModel:
             return self.shape(of)
         return self._make(of, {**self._given(of), **patch})
 
-    def _make(self, name: str, given: Mapping[str, Any]) -> Shape:
-        low, high = given.get("min", 0), given.get("max")
-        match given["type"]:
+    def _make(self, name: str, model: Mapping[str, Any]) -> Shape:
+        low, high = model.get("min", 0), model.get("max")
+        match model["type"]:
             case _ if name == VALUE:
                 return AnyValue()
             case "string":
                 return String(
-                    low, high, given.get("pattern"), tuple(given.get("enum", ())), given.get("arn", False)
+                    low, high, model.get("pattern"), tuple(model.get("enum", ())), model.get("arn", False)
                 )
             case "integer" | "long" as kind:
-                return Whole(given.get("min"), high, "Long" if kind == "long" else "Integer")
+                return Whole(model.get("min"), high, "Long" if kind == "long" else "Integer")
             case "boolean":
                 return self._flag
             case "timestamp":
                 return Timestamp()
             case "list":
-                return Many(self.shape(given["member"]), low, high, given.get("whole", False))
-            case "map" if given["value"] == VALUE:
-                return PLACEHOLDERS if given.get("placeholders") else AttributeMap()
+                return Many(self.shape(model["member"]), low, high, model.get("whole", False))
+            case "map" if model["value"] == VALUE:
+                return PLACEHOLDERS if model.get("placeholders") else AttributeMap()
             case "map":
-                key = self.shape(given["key"])
+                key = self.shape(model["key"])
                 assert isinstance(key, String)
-                return StringMap(self.shape(given["value"]), low, high, key)
+                return StringMap(self.shape(model["value"]), low, high, key)
             case "structure":
-                return self._structure(name, given)
+                return self._structure(name, model)
             case _:
                 return Anything()
 
-    def _structure(self, name: str, given: Mapping[str, Any]) -> Structure:
-        members: Mapping[str, str] = {**given["members"], **given.get("also", NOTHING)}
-        last = given.get("last", ())
-        names = dict.fromkeys((*given.get("order", ()), *(one for one in members if one not in last), *last))
-        made = {one: self._member(name, one, members[one]) for one in names}
-        return Structure(made, frozenset(given.get("required", ())), name)
+    def _structure(self, name: str, model: Mapping[str, Any]) -> Structure:
+        members: Mapping[str, str] = {**model["members"], **model.get("also", NOTHING)}
+        last = model.get("last", ())
+        names = dict.fromkeys(
+            (*model.get("order", ()), *(member for member in members if member not in last), *last)
+        )
+        made = {member: self._member(name, member, members[member]) for member in names}
+        return Structure(made, frozenset(model.get("required", ())), name)
 
 
 def without(known: Structure, refused: Collection[str]) -> Structure:

@@ -55,12 +55,14 @@ class Route(NamedTuple):
 def routes_of(operations: Iterable[Operation]) -> list[Route]:
     """Where the model has them; those that need a parameter before those that do not."""
     routes = []
-    for one in operations:
-        place = one.service.model.operations[one.name]
+    for operation in operations:
+        place = operation.service.model.operations[operation.name]
         path, _, query = place["path"].partition("?")
         pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path))
         routes.append(
-            Route(one, place["method"].encode(), re.compile(f"{pattern}/?"), frozenset(parse_qsl(query)))
+            Route(
+                operation, place["method"].encode(), re.compile(f"{pattern}/?"), frozenset(parse_qsl(query))
+            )
         )
     return sorted(routes, key=lambda route: not route.query)
 
@@ -72,11 +74,15 @@ def read_rest(
     JSON.
     """
     path, _, query = url.partition(b"?")
-    text, given = path.decode("latin-1"), parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    text, parameters = path.decode("latin-1"), parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     for route in routes:
-        if route.method == method and (found := route.path.fullmatch(text)) and route.query.issubset(given):
-            names = {name: unquote(part) for name, part in found.groupdict().items()}
-            return route.operation, _members(route.operation, names, given, headers, body)
+        if (
+            route.method == method
+            and (match := route.path.fullmatch(text))
+            and route.query.issubset(parameters)
+        ):
+            names = {name: unquote(part) for name, part in match.groupdict().items()}
+            return route.operation, _members(route.operation, names, parameters, headers, body)
     raise ApiError(
         "UnknownOperationException",
         "Tailrace does not emulate this operation of Lambda. `tailrace coverage` lists what it does.",
@@ -87,7 +93,7 @@ def read_rest(
 def _members(
     operation: Operation,
     names: Mapping[str, str],
-    given: Sequence[tuple[str, str]],
+    parameters: Sequence[tuple[str, str]],
     headers: Headers,
     body: bytes,
 ) -> Payload:
@@ -101,10 +107,10 @@ def _members(
             case "uri":
                 members[name] = names[called]
             case "querystring" if isinstance(shapes.get(name), Many):
-                if values := [value for key, value in given if key == called]:
+                if values := [value for key, value in parameters if key == called]:
                     members[name] = values
             case "querystring":
-                if (value := dict(given).get(called)) not in (None, ""):
+                if (value := dict(parameters).get(called)) not in (None, ""):
                     members[name] = _read(shapes.get(name), str(value))
             case _:
                 if (header := headers.get(called.lower().encode())) is not None:
@@ -125,14 +131,14 @@ def _read(shape: Shape | None, text: str) -> object:
 
 def _json(body: bytes) -> Payload:
     try:
-        found = orjson.loads(body or b"{}")
+        payload = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:
         raise unparsable(str(error)) from error
-    if not isinstance(found, dict):
+    if not isinstance(payload, dict):
         raise unparsable("it is no object")
-    if is_deeper(found, DEEPEST):
+    if is_deeper(payload, DEEPEST):
         raise unparsable(f"more than {DEEPEST} levels")
-    return found
+    return payload
 
 
 def unparsable(why: str) -> ApiError:
@@ -149,7 +155,9 @@ def is_deeper(value: object, levels: int) -> bool:
     layer: list[Any] = [value]
     for _ in range(levels):
         containers = (
-            one.values() if isinstance(one, dict) else one for one in layer if isinstance(one, dict | list)
+            value.values() if isinstance(value, dict) else value
+            for value in layer
+            if isinstance(value, dict | list)
         )
         layer = [inside for container in containers for inside in container]
         if not layer:
@@ -157,7 +165,7 @@ def is_deeper(value: object, levels: int) -> bool:
     return True
 
 
-def told(operation: Operation, result: Any) -> HttpAnswer:
+def rest_answer(operation: Operation, result: Any) -> HttpAnswer:
     """An answer as the model has it: its status, and members as JSON."""
     if isinstance(result, HttpAnswer):
         return result
@@ -177,13 +185,13 @@ def rest_refusal(error: ApiError) -> HttpAnswer:
 
 def read_query(operations: Mapping[str, Operation], body: bytes) -> tuple[Operation, Payload]:
     """What a form asks for. Raises: ApiError for an action that is none."""
-    given = dict(parse_qsl(body.decode("latin-1"), keep_blank_values=True))
-    action, version = given.pop("Action", ""), given.pop("Version", "")
+    parameters = dict(parse_qsl(body.decode("latin-1"), keep_blank_values=True))
+    action, version = parameters.pop("Action", ""), parameters.pop("Version", "")
     operation = operations.get(action)
     if operation is None:
         raise ApiError("InvalidAction", f"Could not find operation {action} for version {version}")
     tree: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in parameters.items():
         *parents, last = name.split(".")[:DEEPEST]
         inner = tree
         for part in parents:
@@ -198,9 +206,9 @@ def _unfolded(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if value.keys() == {"member"} and isinstance(value["member"], dict):
-        elements = sorted(value["member"].items(), key=lambda one: (len(one[0]), one[0]))
-        return [_unfolded(one) for _, one in elements]
-    return {name: _unfolded(one) for name, one in value.items()}
+        elements = sorted(value["member"].items(), key=lambda numbered: (len(numbered[0]), numbered[0]))
+        return [_unfolded(element) for _, element in elements]
+    return {name: _unfolded(inner) for name, inner in value.items()}
 
 
 def query_answer(operation: Operation, result: Mapping[str, Any], request_id: str) -> HttpAnswer:

@@ -97,7 +97,7 @@ class Operation(Struct, frozen=True):
     ask: Asked | None = None
     """What does it where it has to wait: then `run` does nothing."""
 
-    def told(self, error: ApiError, payload: Payload | None = None) -> ApiError:
+    def worded(self, error: ApiError, payload: Payload | None = None) -> ApiError:
         """What a client is told of an error: a wrong type anywhere before any wrong value, and that in this
         operation's words.
 
@@ -156,7 +156,9 @@ def find_operations(services: Iterable[ApiService] = (DYNAMODB, STREAMS)) -> dic
         package = import_module(f"tailrace.api.{service.package}")
         for module in pkgutil.iter_modules(package.__path__):
             import_module(f"{package.__name__}.{module.name}")
-    table = {target: one for target, one in sorted(_REGISTERED.items()) if one.service in wanted}
+    table = {
+        target: operation for target, operation in sorted(_REGISTERED.items()) if operation.service in wanted
+    }
     for service in wanted:
         for name in service.model.operations:
             absent = _absent(service, name)

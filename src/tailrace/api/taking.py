@@ -107,7 +107,7 @@ def _read(operation: Operation, payload: Payload) -> Payload:
             pass
         return checked
     except ApiError as error:
-        raise operation.told(error, payload) from None
+        raise operation.worded(error, payload) from None
 
 
 def _packing(operation: Operation, payload: Payload, items: list[bytes]) -> Any:
@@ -115,7 +115,7 @@ def _packing(operation: Operation, payload: Payload, items: list[bytes]) -> Any:
     try:
         return _packed(operation.input.structure, payload, items)
     except ApiError as error:
-        raise of_request(operation.name, operation.told(error)) from None
+        raise of_request(operation.name, operation.worded(error)) from None
 
 
 # ---- packing -----------------------------------------------------------------------------------------------
@@ -126,16 +126,16 @@ def _packed(shape: Shape, value: Any, items: list[bytes]) -> Any:
     match shape:
         case Structure(members=members):
             return {
-                name: _packed(members[name], one, items)
-                for name, one in value.items()
-                if one is not None and name in members
+                name: _packed(members[name], inner, items)
+                for name, inner in value.items()
+                if inner is not None and name in members
             }
         case Many(of):
-            return [_packed(of, one, items) for one in value if one is not None]
+            return [_packed(of, element, items) for element in value if element is not None]
         case StringMap(of):
-            return {name: _packed(of, one, items) for name, one in value.items() if one is not None}
+            return {name: _packed(of, inner, items) for name, inner in value.items() if inner is not None}
         case AttributeMap(of_expression=True):
-            return {name: _value_out(one, items) for name, one in value.items()}
+            return {name: _value_out(inner, items) for name, inner in value.items()}
         case AttributeMap():
             item = read_item(value)
             return _taken_out(item, size_bytes(item), items)
@@ -172,13 +172,13 @@ def unpacked(operation: Operation, taken: Taken) -> Slices[Payload]:
 def _filled(shape: Shape, value: Any, items: Sequence[Checked]) -> Any:
     match shape:
         case Structure(members=members):
-            return {name: _filled(members[name], one, items) for name, one in value.items()}
+            return {name: _filled(members[name], inner, items) for name, inner in value.items()}
         case Many(of):
-            return [_filled(of, one, items) for one in value]
+            return [_filled(of, element, items) for element in value]
         case StringMap(of):
-            return {name: _filled(of, one, items) for name, one in value.items()}
+            return {name: _filled(of, inner, items) for name, inner in value.items()}
         case AttributeMap(of_expression=True):
-            return {name: items[one] for name, one in value.items()}
+            return {name: items[index] for name, index in value.items()}
         case AttributeMap() | AnyValue():
             return items[value]
         case _:

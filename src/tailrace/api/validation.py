@@ -23,7 +23,7 @@ from tailrace.api.shapes import (
     Structure,
     Timestamp,
     Whole,
-)  # fmt: skip
+)
 from tailrace.api.wire import Payload
 from tailrace.api.wordings import Constraint, MapStep, Place, Violation, of_request, refusal
 from tailrace.errors import CORAL, ApiError, validation_error
@@ -65,16 +65,18 @@ NOT_A_CLASS: Final = (
 """What AWS's reader says of a scalar where a collection stands in a collection. Source: [D]."""
 
 
-def compile_input(given: Input) -> Check:
+def compile_input(operation_input: Input) -> Check:
     """The check of one operation's members: it returns the payload, without nulls.
 
     Raises (the check): ApiError SerializationException, or ValidationException with every violated
     constraint.
     """
-    members = {name: predicate(shape) for name, shape in given.structure.members.items()}
-    required = tuple(name for name in given.structure.members if name in given.structure.required)
-    legacy = frozenset(LEGACY).intersection(given.structure.members)
-    refused = legacy.union(given.refused)
+    members = {name: predicate(shape) for name, shape in operation_input.structure.members.items()}
+    required = tuple(
+        name for name in operation_input.structure.members if name in operation_input.structure.required
+    )
+    legacy = frozenset(LEGACY).intersection(operation_input.structure.members)
+    refused = legacy.union(operation_input.refused)
 
     def check(payload: Payload) -> Payload:
         for name, value in payload.items():
@@ -89,23 +91,23 @@ def compile_input(given: Input) -> Check:
                     break
             else:
                 return payload
-        return check_slowly(given, payload)
+        return check_slowly(operation_input, payload)
 
     return check
 
 
-def check_slowly(given: Input, payload: Payload) -> Payload:
+def check_slowly(operation_input: Input, payload: Payload) -> Payload:
     """The same with words. Raises: ApiError."""
-    cleaned: Payload = read_types(given.structure, payload)
-    operation = given.structure.name.removesuffix("Input")
-    violated = list(islice(violations(given.structure, cleaned), MOST_VIOLATIONS))
+    cleaned: Payload = read_types(operation_input.structure, payload)
+    operation = operation_input.structure.name.removesuffix("Input")
+    violated = list(islice(violations(operation_input.structure, cleaned), MOST_VIOLATIONS))
     if violated:
         raise refusal(operation, violated, cleaned)
     try:
-        refuse_mixture(given.structure, cleaned)
+        refuse_mixture(operation_input.structure, cleaned)
     except ApiError as error:
         raise of_request(operation, error) from None
-    for name, harmless in given.refused.items():
+    for name, harmless in operation_input.refused.items():
         value = cleaned.get(name)
         if value is not None and (harmless is None or value != harmless):
             raise not_emulated(name if harmless is None else f"{name}={value}")
@@ -126,9 +128,11 @@ def refuse_mixture(structure: Structure, payload: Payload) -> None:
         )
 
 
-def not_emulated(what: str) -> ApiError:
+def not_emulated(parameter: str) -> ApiError:
     """What Tailrace says of a parameter that it knows and does not have."""
-    return validation_error(f"Tailrace does not emulate {what} yet. `tailrace coverage` lists what it does.")
+    return validation_error(
+        f"Tailrace does not emulate {parameter} yet. `tailrace coverage` lists what it does."
+    )
 
 
 # ---- the usual request: predicates -------------------------------------------------------------------------
@@ -154,9 +158,9 @@ def predicate(shape: Shape) -> Predicate:
         case Anything():
             return lambda value: value is not None
         case Many(of, minimum, maximum):
-            each, most = predicate(of), 10**9 if maximum is None else maximum
+            element_fits, most = predicate(of), 10**9 if maximum is None else maximum
             return lambda value: (
-                type(value) is list and minimum <= len(value) <= most and all(map(each, value))
+                type(value) is list and minimum <= len(value) <= most and all(map(element_fits, value))
             )
         case StringMap():
             return _map_predicate(shape)
@@ -178,14 +182,14 @@ def _text_predicate(shape: String) -> Predicate:
 
 
 def _map_predicate(shape: StringMap) -> Predicate:
-    each, key = predicate(shape.of), predicate(shape.key)
+    value_fits, key = predicate(shape.of), predicate(shape.key)
     low, high = shape.minimum, 10**9 if shape.maximum is None else shape.maximum
 
     def fits(value: Any) -> bool:
         return (
             type(value) is dict
             and low <= len(value) <= high
-            and all(map(each, value.values()))
+            and all(map(value_fits, value.values()))
             and all(map(key, value))
         )
 
@@ -193,15 +197,18 @@ def _map_predicate(shape: StringMap) -> Predicate:
 
 
 def _structure_predicate(shape: Structure) -> Predicate:
-    members = {name: predicate(one) for name, one in shape.members.items()}
+    members = {name: predicate(member) for name, member in shape.members.items()}
     required = shape.required
 
     def fits(value: Any) -> bool:
         if type(value) is not dict or not required <= value.keys():
             return False
-        for name, one in value.items():  # what the shapes do not know goes the slow way, which leaves it out
+        for (
+            name,
+            member,
+        ) in value.items():  # what the shapes do not know goes the slow way, which leaves it out
             fit = members.get(name)
-            if fit is None or not fit(one):
+            if fit is None or not fit(member):
                 return False
         return True
 
@@ -238,11 +245,13 @@ def read_types(shape: Shape, value: Any, *, is_element: bool = False) -> Any:
                 raise serialization_error("Start of structure or map found where not expected")
             if not isinstance(value, list):
                 raise serialization_error(NOT_A_CLASS if is_element else "Unexpected field type")
-            return [read_types(of, one, is_element=True) for one in value if one is not None]
+            return [read_types(of, element, is_element=True) for element in value if element is not None]
         case StringMap(of):
             _require_map(value, of, is_element)
             return {
-                name: read_types(of, one, is_element=True) for name, one in value.items() if one is not None
+                name: read_types(of, inner, is_element=True)
+                for name, inner in value.items()
+                if inner is not None
             }
         case Structure():
             return _read_structure(shape, value, is_element)
@@ -270,23 +279,23 @@ def _read_text(shape: String, value: Any) -> str:
     return value
 
 
-def table_name(given: str) -> str:
+def table_name(name_or_arn: str) -> str:
     """The name of a table that was named, perhaps by its ARN, as constraints see it. Whose ARN it is the
     engine judges.
 
     >>> table_name("arn:aws:dynamodb:eu-west-1:000000000000:table/orders")
     'orders'
     """
-    arn = TABLE_ARN.fullmatch(given)
-    return given if arn is None else arn[1]
+    arn = TABLE_ARN.fullmatch(name_or_arn)
+    return name_or_arn if arn is None else arn[1]
 
 
 def _read_structure(shape: Structure, value: Any, is_element: bool) -> Payload:
     _require_structure(value, shape.name, is_element)
     return {
-        name: read_types(shape.members[name], one)
-        for name, one in value.items()
-        if one is not None and name in shape.members
+        name: read_types(shape.members[name], member)
+        for name, member in value.items()
+        if member is not None and name in shape.members
     }
 
 
@@ -378,9 +387,9 @@ def violations(shape: Shape, value: Any, place: Place = ()) -> Iterator[Violatio
     """Every violated constraint of a value of the right type, in the order of the members."""
     match shape:
         case Structure():
-            for name, one in shape.members.items():
+            for name, member in shape.members.items():
                 if name in value:
-                    yield from violations(one, value[name], (*place, name))
+                    yield from violations(member, value[name], (*place, name))
                 elif name in shape.required:
                     yield Violation((*place, name), "missing", None, "Member must not be null")
         case String():
@@ -398,8 +407,8 @@ def violations(shape: Shape, value: Any, place: Place = ()) -> Iterator[Violatio
             if shape.is_whole:
                 yield from _whole_violation(shape, value, place)
                 return
-            for index, one in enumerate(value, 1):
-                yield from violations(of, one, (*place, index))
+            for index, element in enumerate(value, 1):
+                yield from violations(of, element, (*place, index))
         case StringMap():
             yield from _map_violations(shape, value, place)
         case Timestamp() | Flag() | AttributeMap() | AnyValue() | Anything():
@@ -410,7 +419,9 @@ def violations(shape: Shape, value: Any, place: Place = ()) -> Iterator[Violatio
 
 def _whole_violation(shape: Many, value: list[Any], place: Place) -> Iterator[Violation]:
     """What is wrong with elements of a list, told of the list. Source: semantics §2.2."""
-    if texts := dict.fromkeys(one.text for element in value for one in violations(shape.of, element)):
+    if texts := dict.fromkeys(
+        violation.text for element in value for violation in violations(shape.of, element)
+    ):
         yield Violation(place, "choice", value, f"Member must satisfy constraint: [{', '.join(texts)}]")
 
 
@@ -419,8 +430,8 @@ def _map_violations(shape: StringMap, value: Payload, place: Place) -> Iterator[
     if any(any(_text_constraints(shape.key, name)) for name in value):  # said once: all of the map is shown
         texts = ", ".join(_every_constraint(shape.key))
         yield Violation(place, "keys", value, f"Map keys must satisfy constraint: [{texts}]")
-    for name, one in value.items():
-        yield from violations(shape.of, one, (*place, MapStep(name)))
+    for name, inner in value.items():
+        yield from violations(shape.of, inner, (*place, MapStep(name)))
 
 
 def _length_violations(value: Sized, minimum: int, maximum: int | None, place: Place) -> Iterator[Violation]:

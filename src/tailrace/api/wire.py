@@ -137,11 +137,11 @@ def check_authentication(headers: Headers, query: bytes) -> None:
         raise ApiError(
             "MissingAuthenticationTokenException", "Request is missing Authentication Token", prefix=CORAL
         )
-    given = _named(authorization.replace(b",", b" ").split()[1:])
+    parameters = _named(authorization.replace(b",", b" ").split()[1:])
     missing = [
         f"Authorization header requires '{name}' parameter. "
         for name in ("Credential", "Signature", "SignedHeaders")
-        if not given.get(name.encode())
+        if not parameters.get(name.encode())
     ]
     if b"x-amz-date" not in headers and b"date" not in headers:
         missing.append(
@@ -193,8 +193,8 @@ def namespace_of(signed: bytes) -> tuple[str, str]:
 
     Shape:   `AccessKey/date/region/service/aws4_request`; an account is an access key of twelve digits.
     """
-    given = END_OF_CREDENTIAL.split(signed.partition(CREDENTIAL)[2], maxsplit=1)[0]
-    parts = unquote_to_bytes(given).split(b"/")
+    credential = END_OF_CREDENTIAL.split(signed.partition(CREDENTIAL)[2], maxsplit=1)[0]
+    parts = unquote_to_bytes(credential).split(b"/")
     if len(parts) < SCOPE_PARTS:
         return "", ""
     key, region = b"/".join(parts[:-4]), parts[-3]

@@ -100,22 +100,22 @@ def pointed(place: Place, *, capital: bool = False) -> str:
     >>> pointed(("RequestItems", MapStep("t"), "Keys")), pointed(("Tags", 1, "Key"), capital=True)
     ('requestItems.t.member.keys', 'Tags.1.member.Key')
     """
-    return ".".join(_step(one, capital) for one in place)
+    return ".".join(_step(step, capital) for step in place)
 
 
-def _step(one: str | int | MapStep, capital: bool) -> str:
-    match one:
+def _step(step: str | int | MapStep, capital: bool) -> str:
+    match step:
         case MapStep(name):
             return f"{name}.member"
         case int():
-            return f"{one}.member"
+            return f"{step}.member"
         case _:
-            return one if capital else one[0].lower() + one[1:]
+            return step if capital else step[0].lower() + step[1:]
 
 
 def _member(place: Place) -> str:
     """The path as the tables have it: `RequestItems.*.Keys`."""
-    return ".".join(one if isinstance(one, str) else "*" for one in place)
+    return ".".join(step if isinstance(step, str) else "*" for step in place)
 
 
 def echoing(violation: Violation, payload: Payload) -> str:
@@ -201,16 +201,21 @@ ONE_CHARACTER: Final = "Member must have length greater than or equal to 1"
 
 def refusal(operation: str, violations: Sequence[Violation], payload: Payload) -> ApiError:
     """What is told of violated constraints. Shape: at least one of them, in the order of the members."""
-    violations = [told for one in violations if (told := _as_counted(operation, one)) is not None]
+    violations = [
+        counted for violation in violations if (counted := _as_counted(operation, violation)) is not None
+    ]
     is_old = any(
-        one.constraint == "missing" and one.place == (OLD_WITHOUT.get(operation),) for one in violations
+        violation.constraint == "missing" and violation.place == (OLD_WITHOUT.get(operation),)
+        for violation in violations
     )
-    worded = [(USUAL if is_old else _wording(operation, one, payload), one) for one in violations]
+    worded = [
+        (USUAL if is_old else _wording(operation, violation, payload), violation) for violation in violations
+    ]
     stage = min(wording.stage for wording, _ in worded)
-    worded = [(wording, one) for wording, one in worded if wording.stage == stage]
+    worded = [(wording, violation) for wording, violation in worded if wording.stage == stage]
     if not worded[0][0].joined:
         del worded[1:]
-    texts = [wording.words(one, payload) for wording, one in worded[:MOST_ERRORS]]
+    texts = [wording.words(violation, payload) for wording, violation in worded[:MOST_ERRORS]]
     if not worded[0][0].enveloped:
         return validation_error(texts[0])
     plural = "s" if len(texts) > 1 else ""
@@ -237,8 +242,8 @@ def rendered(value: object, depth: int = 0) -> str:
         case bool():
             return "true" if value else "false"
         case list():
-            return f"[{', '.join(rendered(one, depth + 1) for one in value)}]"
+            return f"[{', '.join(rendered(element, depth + 1) for element in value)}]"
         case dict():
-            return f"{{{', '.join(f'{name}={rendered(one, depth + 1)}' for name, one in value.items())}}}"
+            return f"{{{', '.join(f'{name}={rendered(inner, depth + 1)}' for name, inner in value.items())}}}"
         case _:
             return str(value)

@@ -32,8 +32,8 @@ clock a hundred thousand times, and would push out everything else.
 async def audited(
     state: StateStore, clock: Clock, name: str, arguments: Mapping[str, Any], *, changes: bool
 ) -> AsyncIterator[None]:
-    """Write down that somebody asks for this, and how it ended; what it raises goes on. Without an end nobody
-    knows it: the server or its client went meanwhile.
+    """Write down that a client asks for this, and how it ended; what it raises goes on. Without an end it is
+    unknown: the server or its client went meanwhile.
     """
     is_noted = changes and not arguments.get("dry_run") and name not in UNRECORDED
     key = await _begin(state, clock, name, arguments) if is_noted else None

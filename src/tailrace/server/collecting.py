@@ -12,7 +12,7 @@ MOST_S: Final = 10.0
 
 
 class Collecting:
-    """Puts the collector off while somebody asks for it. Units: `now` in seconds, of one clock."""
+    """Puts the collector off while a request needs it. Units: `now` in seconds, of one clock."""
 
     def __init__(self) -> None:
         self._asking = 0

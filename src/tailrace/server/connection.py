@@ -1,8 +1,8 @@
 """One client's connection: HTTP/1.1 on httptools, with keep-alive, pipelining, limits and time-outs.
 
-Rules of this file: every byte a client may send ends in AWS's error or in a clean close. Answers leave in the order of the
-requests, only through `server.turns`. Memory is bounded: headers, body, answers that wait for a slow reader. Time is the
-server's `tick`, looked at by its sweep. Made by `server.http`.
+Rules of this file: every byte a client may send ends in AWS's error or in a clean close. Answers leave
+in the order of the requests, only through `server.turns`. Memory is bounded: headers, body, answers that wait
+for a slow reader. Time is the server's `tick`, looked at by its sweep. Made by `server.http`.
 """
 
 import asyncio
@@ -14,14 +14,7 @@ from typing import Any, Final, cast
 import httptools
 
 from tailrace.api.dispatch import Reply
-from tailrace.api.encoding import (
-    BYTES_WRITTEN,
-    TooLargeInside,
-    chosen,
-    decoded,
-    encoded,
-    encoding,
-)
+from tailrace.api.encoding import BYTES_WRITTEN, TooLargeInside, chosen, decoded, encoded, encoding
 from tailrace.api.taking import LARGE
 from tailrace.api.wire import (
     CONTENT_TYPES,
@@ -66,8 +59,8 @@ class Connection(Guest):
     def __init__(self, server: HttpServer) -> None:
         self._server = server
         self._received: dict[bytes, bytes] = {}
-        # The parser calls this once a header: a method of C, where one of ours would be a seventh of a GetItem.
-        # The first of several lines of one name counts.
+        # The parser calls this once a header; the first of several lines of one name counts. C's method:
+        # one of ours would be a seventh of a GetItem.
         self.on_header = self._received.setdefault
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._headers: dict[bytes, bytes] = {}
@@ -92,7 +85,7 @@ class Connection(Guest):
         self._is_last = False  # nothing more is taken from the wire
         self._is_refused = False  # what still arrives is thrown away
 
-    # ---- the transport's side ----------------------------------------------------------------------------------
+    # ---- the transport's side ------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -100,7 +93,7 @@ class Connection(Guest):
         self._server.remember(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End; answers that still wait go nowhere. Everything is given back at once: parser and connection hold each other."""
+        """End. All is given back at once, because parser and connection hold each other."""
         self._is_last = True
         self._backlog.clear()
         self._parts = []
@@ -127,7 +120,7 @@ class Connection(Guest):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse(400)
             return
-        # A header without an end never reaches a callback, so headers that are not complete are judged by what came.
+        # A header without an end never reaches a callback, so incomplete headers are judged by what came.
         # Requests before this one in the same piece count too, hence the allowance of a piece.
         if self._in_headers:
             if self._unfinished > self._server.settings.header_bytes + self._piece:
@@ -137,7 +130,7 @@ class Connection(Guest):
             self._judge_body()
 
     def _judge_body(self) -> None:
-        """A body is not complete: what it holds counts against all bodies, what grows beside it (trailers) as headers do."""
+        """An incomplete body counts against all bodies; what grows beside it (trailers) as headers do."""
         self._beside += self._piece
         if self._beside > self._server.settings.header_bytes + self._piece:
             self._refuse(400)
@@ -145,7 +138,7 @@ class Connection(Guest):
             self._refuse(503)
 
     def _hold(self, size: int) -> bool:
-        """Have so much of the server's room for bodies, in place of what was held. Returns: whether there is so much."""
+        """Take this much of the server's room for bodies, not what was held. Returns: whether it is there."""
         server = self._server
         server.held += size - self._held
         self._held = size
@@ -173,7 +166,7 @@ class Connection(Guest):
         self._is_paused = False
         self._work_backlog()
 
-    # ---- the parser's side -------------------------------------------------------------------------------------
+    # ---- the parser's side ---------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -259,7 +252,7 @@ class Connection(Guest):
         size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in headers.items())
         return size > self._server.settings.header_bytes
 
-    # ---- one request -------------------------------------------------------------------------------------------
+    # ---- one request ---------------------------------------------------------------------------------------
 
     def _handle(self, request: Request) -> None:
         server = self._server
@@ -277,8 +270,8 @@ class Connection(Guest):
             else:
                 self._queue(other_answer(server, request, path, extra))
             return
-        given = headers.get(b"content-type", b"")
-        kind = given if given in CONTENT_TYPES else content_type(headers)
+        declared = headers.get(b"content-type", b"")
+        kind = declared if declared in CONTENT_TYPES else content_type(headers)
         if kind is None:
             if body:
                 self._queue(foreign_answer(server, request, query, extra))
@@ -290,45 +283,44 @@ class Connection(Guest):
         if b"content-encoding" in headers or headers.get(b"accept-encoding", IDENTITY) != IDENTITY:
             self._handle_encoded(request, query, kind, extra)
             return
-        found = server.dispatcher.execute(headers, query, body)
-        if type(found) is not Reply:
-            self._answering = self._begin(self._answer_slowly(request, kind, extra, found))
+        executed = server.dispatcher.execute(headers, query, body)
+        if type(executed) is not Reply:
+            self._answering = self._begin(self._answer_slowly(request, kind, extra, executed))
             return
-        status, answer = found
-        if status == 200 and keep and kind is given and given == JSON_1_0 and not extra:
+        status, answer = executed
+        if status == 200 and keep and kind is declared and declared == JSON_1_0 and not extra:
             self._queue(success_bytes(server.stamp, server.ids.next(), answer))
             return
-        self._reply(request, kind, extra, found)
+        self._reply(request, kind, extra, executed)
 
     def _handle_encoded(self, request: Request, query: bytes, kind: bytes, extra: bytes) -> None:
         """A request whose body is compressed, or that takes a compressed answer."""
         server, headers = self._server, request.headers
-        found: Reply | Slices[Reply]
+        executed: Reply | Slices[Reply]
         try:
             body = decoded(request.body, headers.get(b"content-encoding", IDENTITY), LARGE)
         except TooLargeInside:
             self._answering = self._begin(self._answer_large(request, query, kind, extra))
             return
         except ApiError as error:
-            found = Reply(error.status, error_body(error))
+            executed = Reply(error.status, error_body(error))
         else:
-            found = server.dispatcher.execute(headers, query, body)
-        if isinstance(found, Reply) and len(found.body) <= BYTES_WRITTEN:
-            name = chosen(headers, len(found.body))
+            executed = server.dispatcher.execute(headers, query, body)
+        if isinstance(executed, Reply) and len(executed.body) <= BYTES_WRITTEN:
+            name = chosen(headers, len(executed.body))
             if name is not None:
-                found = Reply(found.status, encoded(found.body, name))
+                executed = Reply(executed.status, encoded(executed.body, name))
                 extra += b"Content-Encoding: %b\r\n" % name
-            self._reply(request, kind, extra, found)
+            self._reply(request, kind, extra, executed)
         else:
-            self._answering = self._begin(self._answer_slowly(request, kind, extra, found))
+            self._answering = self._begin(self._answer_slowly(request, kind, extra, executed))
 
     def _reply(self, request: Request, kind: bytes, extra: bytes, reply: Reply) -> None:
+        stamp, request_id, closing = self._server.stamp, self._server.ids.next(), not request.keep
+        status, body = reply
         self._queue(
-            answer_bytes(
-                self._server.stamp, reply.status, reply.body, request_id=self._server.ids.next(), kind=kind,
-                extra=extra, closing=not request.keep,
-            )
-        )  # fmt: skip
+            answer_bytes(stamp, status, body, request_id=request_id, kind=kind, extra=extra, closing=closing)
+        )
 
     async def _answer_large(self, request: Request, query: bytes, kind: bytes, extra: bytes) -> None:
         """Answer a request that another process takes apart."""
@@ -341,18 +333,18 @@ class Connection(Guest):
             return
         server.collecting.put_off(server.loop.time())
         try:
-            found = server.dispatcher.execute_taken(request.headers, taken, query)
+            executed = server.dispatcher.execute_taken(request.headers, taken, query)
             server.turns.flush_soon()
-            await self._answer_slowly(request, kind, extra, found)
+            await self._answer_slowly(request, kind, extra, executed)
         finally:
             server.collecting.go_on()
 
     async def _answer_slowly(
-        self, request: Request, kind: bytes, extra: bytes, found: Reply | Slices[Reply]
+        self, request: Request, kind: bytes, extra: bytes, executed: Reply | Slices[Reply]
     ) -> None:
         """Answer in slices: the rest of the work, then the compression of what it comes to."""
         slicing = self._server.slicing
-        reply = found if isinstance(found, Reply) else await slicing.run(found)
+        reply = executed if isinstance(executed, Reply) else await slicing.run(executed)
         name = chosen(request.headers, len(reply.body))
         if name is not None:
             reply = Reply(reply.status, await slicing.run(encoding(reply.body, name)))
@@ -360,13 +352,13 @@ class Connection(Guest):
         self._reply(request, kind, extra, reply)
 
     def _begin(self, answering: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Let a coroutine answer; what this client sends meanwhile waits, so that answers keep their order."""
+        """Let a coroutine answer; later requests of this client wait, so that answers keep their order."""
         self._is_asking = True
         self._pause_reading()
         self._server.turns.flush_soon()
         task = self._server.loop.create_task(self._answer_beside(answering))
-        self._server.asked.add(task)
-        task.add_done_callback(self._server.asked.discard)
+        self._server.answering.add(task)
+        task.add_done_callback(self._server.answering.discard)
         return task
 
     async def _answer_beside(self, answering: Coroutine[Any, Any, None]) -> None:
@@ -400,7 +392,7 @@ class Connection(Guest):
         else:
             self._queue(answer)
 
-    # ---- answers -----------------------------------------------------------------------------------------------
+    # ---- answers -------------------------------------------------------------------------------------------
 
     def _queue(self, answer: bytes) -> None:
         answers = self._answers
@@ -424,7 +416,7 @@ class Connection(Guest):
         if transport.is_closing():
             return
         if failed:
-            answers = [CONTINUE if one is CONTINUE else self._void(one) for one in answers]
+            answers = [CONTINUE if answer is CONTINUE else self._void(answer) for answer in answers]
         transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
         if self._backlog:
             self._work_backlog()
@@ -440,7 +432,7 @@ class Connection(Guest):
         return answer_bytes(server.stamp, 500, INTERNAL_ERROR, request_id=server.ids.next(), closing=closing)
 
     def _end(self) -> None:
-        """Close after the last answer; a refused client gets time to read it while its bytes are thrown away."""
+        """Close after the last answer; a refused client gets time to read it, and its bytes are ignored."""
         if self._is_refused and self._transport.can_write_eof():
             self._transport.write_eof()
         else:
@@ -465,7 +457,7 @@ class Connection(Guest):
     def _is_busy(self) -> bool:
         return self._is_busy_with_answers() or bool(self._backlog) or self._in_headers or self._in_body
 
-    # ---- time --------------------------------------------------------------------------------------------------
+    # ---- time ----------------------------------------------------------------------------------------------
 
     def sweep(self) -> None:
         """Close what has stood still for too long. Called now and then, after the tick has moved."""

@@ -6,7 +6,7 @@ Rules of this file: it knows lines, sockets and the registry of verbs, never wha
 the last line is `{"v":1,"done":true}` or `{"v":1,"error":{"message":…,"hint":…}}`. Whatever arrives, the
 answer is a line and the server lives on. A verb that changes something leaves a line in the log and a row in
 the audit. `compose.Node` runs the server; `cli.connection` is its client, and runs the same verbs itself when
-nobody has the directory.
+no server has the directory.
 """
 
 import asyncio
@@ -84,7 +84,7 @@ class Subject(Struct):
     @property
     def reading(self) -> "ViewSources":
         """What views are given."""
-        # Imported when somebody first asks: the start is measured, and many servers are never asked.
+        # Imported at the first request: the start is measured, and many servers are never asked.
         from tailrace.sources.embedded_log import EmbeddedLog
         from tailrace.views.reading import ViewSources
 
@@ -237,7 +237,7 @@ class ControlServer:
             while await self._serve_one(reader, writer):
                 pass
         except (ConnectionError, asyncio.CancelledError):
-            pass  # the client or the server is going: there is nobody to tell
+            pass  # the client or the server is going: no answer is read
         finally:
             self._connections.discard(task)
             writer.close()
@@ -253,15 +253,15 @@ class ControlServer:
         if not line:
             return False
         try:
-            asked, arguments = read_request(line, self._verbs)
+            chosen, arguments = read_request(line, self._verbs)
         except RequestError as error:
             writer.write(error_line(error))
             await writer.drain()
             return True
-        if not asked.streams:
-            await self._answer(asked, arguments, writer)
+        if not chosen.streams:
+            await self._answer(chosen, arguments, writer)
             return True
-        await self._until_gone(reader, self._answer(asked, arguments, writer))
+        await self._until_gone(reader, self._answer(chosen, arguments, writer))
         return False
 
     async def _until_gone(self, reader: asyncio.StreamReader, answer: Any) -> None:
@@ -274,14 +274,14 @@ class ControlServer:
                 task.cancel()
             await asyncio.gather(gone, answering, return_exceptions=True)
 
-    async def _answer(self, asked: Verb, arguments: Arguments, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, chosen: Verb, arguments: Arguments, writer: asyncio.StreamWriter) -> None:
         subject = self._subject
-        if asked.changes:
-            _log.info("admin: %s %s", asked.name, orjson.dumps(dict(arguments)).decode())
+        if chosen.changes:
+            _log.info("admin: %s %s", chosen.name, orjson.dumps(dict(arguments)).decode())
         try:
             async with (
-                audited(subject.state, subject.clock, asked.name, arguments, changes=asked.changes),
-                contextlib.aclosing(asked.run(subject, arguments)) as values,
+                audited(subject.state, subject.clock, chosen.name, arguments, changes=chosen.changes),
+                contextlib.aclosing(chosen.run(subject, arguments)) as values,
             ):
                 async for value in values:
                     writer.write(_line({"value": value}))
@@ -292,7 +292,7 @@ class ControlServer:
         except ConnectionError:
             raise
         except Exception:  # a fault of one verb must not end the server that others write to
-            _log.exception("admin: %s failed", asked.name)
+            _log.exception("admin: %s failed", chosen.name)
             writer.write(error_line(TailraceError("The server failed at this; its log says how.")))
         await writer.drain()
 

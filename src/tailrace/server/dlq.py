@@ -64,25 +64,27 @@ async def dlq_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[objec
     chooses among changes.
     """
     choice, state = choice_of(arguments), subject.state
-    mappings = await _asked(subject, arguments)
+    mappings = await _named_mappings(subject, arguments)
     groups: list[dict[str, Any]] = []
     count = waiting = longest = 0
     for mapping in mappings:
-        found = await _grouped(state, mapping, choice)
+        grouped = await _grouped(state, mapping, choice)
         groups += [
             {"handler": mapping.handler, "fingerprint": words, **structs.asdict(group)}
-            for words, group in found.largest_first()
+            for words, group in grouped.largest_first()
         ]
-        count += found.letters
-        waiting += found.waiting
-        longest = max(longest, found.longest_item(mapping.table))
+        count += grouped.letters
+        waiting += grouped.waiting
+        longest = max(longest, grouped.longest_item(mapping.table))
     windowed = [] if arguments.get("where") else mappings
     yield {
         "groups": groups,
         "count": count,
         "waiting": waiting,
         "longest_item": longest,
-        "lost_windows": sum([await lost_window_count(state, each.app, each.handler) for each in windowed]),
+        "lost_windows": sum(
+            [await lost_window_count(state, mapping.app, mapping.handler) for mapping in windowed]
+        ),
     }
     for mapping in mappings:
         async for page in letter_pages(state, mapping.app, mapping.handler):
@@ -94,7 +96,7 @@ async def dlq_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[objec
             yield {"windows": [structs.asdict(window)]}
 
 
-async def _asked(subject: Subject, arguments: Arguments) -> list[MappingName]:
+async def _named_mappings(subject: Subject, arguments: Arguments) -> list[MappingName]:
     if arguments.get("handler") is None:
         return await declared(subject.reading)
     return [await named(subject, arguments)]
@@ -152,21 +154,21 @@ async def dlq_diff(subject: Subject, arguments: Arguments) -> object:
 async def find(subject: Subject, arguments: Arguments) -> tuple[MappingName, DeadLetter]:
     """The letter that is meant. Raises: TailraceError."""
     wanted = arguments.get("event_id")
-    found = [
+    matches = [
         (mapping, letter)
-        for mapping in await _asked(subject, arguments)
+        for mapping in await _named_mappings(subject, arguments)
         async for letter in letters(subject.state, mapping.app, mapping.handler)
         if letter.event_id == wanted
     ]
-    if not found:
+    if not matches:
         raise TailraceError(f"No dead letter has the event id {wanted!r}.", hint="tailrace dlq ls")
-    if len(found) > 1:
-        names = ", ".join(mapping.handler for mapping, _ in found)
+    if len(matches) > 1:
+        names = ", ".join(mapping.handler for mapping, _ in matches)
         raise TailraceError(
             f"Several handlers have given up this change: {names}.",
-            hint=f"add --handler {found[0][0].handler}",
+            hint=f"add --handler {matches[0][0].handler}",
         )
-    return found[0]
+    return matches[0]
 
 
 # ---- what changes something --------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ async def explained(log: LogReader, app: App, handler: str) -> dict[str, Any]:
         explanation = app.explain(handler)
     except SettingsError as error:
         raise TailraceError(str(error.args[0]), hint="tailrace status   (lists the handlers)") from error
-    mapping = next(each for each in app.mappings if each.id == explanation.handler)
+    mapping = next(mapping for mapping in app.mappings if mapping.id == explanation.handler)
     passes = lets_through(explanation.patterns)
     accepts, is_filtered = mapping.settings.accepts, bool(mapping.settings.filters)
     seen = passed = wanted = 0

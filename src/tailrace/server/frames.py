@@ -46,19 +46,19 @@ def lengths_of(data: bytes) -> tuple[int, ...]:
     return tuple(length for (length,) in LENGTH.iter_unpack(data))
 
 
-def asked(headers: Headers, query: bytes, limit: int, body: bytes) -> list[bytes]:
+def question_parts(headers: Headers, query: bytes, limit: int, body: bytes) -> list[bytes]:
     """The question: take this request apart."""
     present = [(name, headers[name]) for name in TOLD if name in headers]
     return [LENGTH.pack(limit), query, body, *(part for pair in present for part in pair)]
 
 
-def asked_of(parts: Sequence[bytes]) -> tuple[Headers, bytes, int, bytes]:
+def question_of(parts: Sequence[bytes]) -> tuple[Headers, bytes, int, bytes]:
     """Headers, query, limit and body of a question."""
-    limit, query, body, *told = parts
-    return dict(zip(told[::2], told[1::2], strict=True)), query, LENGTH.unpack(limit)[0], body
+    limit, query, body, *pairs = parts
+    return dict(zip(pairs[::2], pairs[1::2], strict=True)), query, LENGTH.unpack(limit)[0], body
 
 
-def told(taken: Taken) -> list[bytes]:
+def answer_parts(taken: Taken) -> list[bytes]:
     """The answer."""
     return [b"%d" % taken.status, taken.target, taken.beside, *taken.items]
 

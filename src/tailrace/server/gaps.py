@@ -1,4 +1,4 @@
-"""The `gaps` verbs: what handlers never saw, and that somebody knows it.
+"""The `gaps` verbs: what handlers never saw, and that an operator knows it.
 
 Rules of this file: gaps are a view (views/gaps.py); to acknowledge one is a row. Registered by `verbs`.
 Stands alone as every family of verbs does.
@@ -20,7 +20,7 @@ async def gaps_of(subject: Subject, arguments: Arguments) -> object:
     """
     return [
         gap_value(mapping, gap)
-        for mapping in await _asked(subject, arguments)
+        for mapping in await _named_mappings(subject, arguments)
         for gap in await gaps(subject.state, mapping)
     ]
 
@@ -29,18 +29,20 @@ async def gaps_of(subject: Subject, arguments: Arguments) -> object:
 async def acknowledge(subject: Subject, arguments: Arguments) -> object:
     """Arguments: handler, or none for all; dry_run. Answers the gaps that were open."""
     now_ms = subject.clock.now().wall_ms
-    found: list[tuple[MappingName, Gap]] = []
-    for mapping in await _asked(subject, arguments):
-        found += [(mapping, gap) for gap in await open_gaps(subject.state, mapping)]
-    if found and not arguments.get("dry_run"):
-        await subject.state.transact([
-            Write(gap.key(mapping.app, mapping.handler), gap.acknowledged(now_ms).fields())
-            for mapping, gap in found
-        ])  # fmt: skip
-    return [gap_value(mapping, gap) for mapping, gap in found]
+    gaps: list[tuple[MappingName, Gap]] = []
+    for mapping in await _named_mappings(subject, arguments):
+        gaps += [(mapping, gap) for gap in await open_gaps(subject.state, mapping)]
+    if gaps and not arguments.get("dry_run"):
+        await subject.state.transact(
+            [
+                Write(gap.key(mapping.app, mapping.handler), gap.acknowledged(now_ms).fields())
+                for mapping, gap in gaps
+            ]
+        )
+    return [gap_value(mapping, gap) for mapping, gap in gaps]
 
 
-async def _asked(subject: Subject, arguments: Arguments) -> list[MappingName]:
+async def _named_mappings(subject: Subject, arguments: Arguments) -> list[MappingName]:
     if arguments.get("handler") is None:
         return await declared(subject.reading)
     return [await named(subject, arguments)]

@@ -1,5 +1,4 @@
-"""The embedded engine as a handler's client asks it: requests without a socket, the commit of a turn with
-everybody else's.
+"""The embedded engine as a handler's client asks it: requests without a socket, in the commit of a turn.
 
 Theory of operation: the engine belongs to the event loop. A coroutine asks it there and awaits the commit of
 its turn; a thread hands its request to the loop and waits. In a test world `def` handlers run on the loop
@@ -72,7 +71,7 @@ class EngineDoor:
                     next(slices)
             except StopIteration as end:
                 return end.value
-            await asyncio.sleep(0)  # nobody else waits for this one
+            await asyncio.sleep(0)  # no other client waits for this one
             if committer.failures != failures:  # what earlier slices wrote went with it
                 raise StoreError("the commit failed")
 

@@ -23,11 +23,11 @@ async def named(subject: Subject, arguments: Arguments) -> MappingName:
     """The handler that is meant, by its id or as app/id. Raises: TailraceError with those that there are."""
     name = arguments.get("handler")
     known = await declared(subject.reading)
-    found = [mapping for mapping in known if name in (mapping.handler, f"{mapping.app}/{mapping.handler}")]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        words = ", ".join(f"{mapping.app}/{mapping.handler}" for mapping in found)
+    matches = [mapping for mapping in known if name in (mapping.handler, f"{mapping.app}/{mapping.handler}")]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        words = ", ".join(f"{mapping.app}/{mapping.handler}" for mapping in matches)
         raise TailraceError(f"Several handlers are called {name!r}: {words}.", hint="name one as app/handler")
     words = ", ".join(mapping.handler for mapping in known) or "none"
     raise TailraceError(f"There is no handler {name!r}. There are: {words}.", hint="tailrace mapping ls")

@@ -25,16 +25,16 @@ async def housekeep(
 ) -> None:
     """Trim, roll over and remove, now and then, in slices; until it is cancelled."""
     clock = engine.clock
-    told = ""
+    logged = ""
     while True:
         words = await _go_through(engine, engine.housekeeping(), flushed)
-        if words and words != told:
+        if words and words != logged:
             _log.error(
                 "housekeeping could not read everything, and tries again every %d s: %s",
                 every_ms // 1_000,
                 words,
             )
-        told = words
+        logged = words
         await clock.sleep_until(clock.now().monotonic_ms + every_ms)
 
 

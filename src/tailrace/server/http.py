@@ -124,7 +124,7 @@ class HttpServer:
         self._guest = guest
         self.tick = 0.0
         self.held = 0
-        self.asked: set[asyncio.Task[None]] = set()
+        self.answering: set[asyncio.Task[None]] = set()
         self.collecting = Collecting()
         self._engine = engine
         self._reached = reached
@@ -176,7 +176,7 @@ class HttpServer:
         await self.turns.settle()
 
     async def close(self) -> None:
-        """End everything; whoever still waits for an answer gets none. Repeatable."""
+        """End everything; clients that still wait get no answer. Repeatable."""
         if self._server is not None:
             self._server.close()
             self._server = None

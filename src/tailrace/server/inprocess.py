@@ -23,7 +23,7 @@ from tailrace.api.wire import (
     content_type,
     error_body,
     internal_server_error,
-)  # fmt: skip
+)
 from tailrace.engine.slices import at_once
 from tailrace.errors import StoreError
 from tailrace.runtime.causing import CAUSE, NO_REQUEST
@@ -60,21 +60,21 @@ class InProcess:
 
     def call(self, headers: Mapping[str, str | bytes], body: bytes, query: str = "") -> Answer:
         """One POST. Never raises for what a client did."""
-        given = {name.lower().encode("latin-1"): _as_bytes(value) for name, value in headers.items()}
+        lowered = {name.lower().encode("latin-1"): _as_bytes(value) for name, value in headers.items()}
         if cause := CAUSE.get():  # a handler's client: its writes descend from what the handler is called for
-            given.setdefault(TRACE_HEADER, trace_id(cause, 0, NO_REQUEST).encode())
-        kind = content_type(given)
-        if kind is None and given.get(b"content-type", b"").startswith(FORM):
+            lowered.setdefault(TRACE_HEADER, trace_id(cause, 0, NO_REQUEST).encode())
+        kind = content_type(lowered)
+        if kind is None and lowered.get(b"content-type", b"").startswith(FORM):
             request_id = self._ids.next().decode()
-            told = self._dispatcher.execute_form(given, query.encode("latin-1"), body, request_id)
-            return self._answer(told.status, told.body, XML)
+            answer = self._dispatcher.execute_form(lowered, query.encode("latin-1"), body, request_id)
+            return self._answer(answer.status, answer.body, XML)
         if kind is None and body:
             return self._answer(404, NOT_FOUND_BODY)
         if len(body) > BODY_LIMIT:
             reply = Reply(TOO_LARGE.status, error_body(TOO_LARGE))
         else:
-            found = self._dispatcher.execute(given, query.encode("latin-1"), body)
-            reply = self._flushed(found if isinstance(found, Reply) else at_once(found))
+            executed = self._dispatcher.execute(lowered, query.encode("latin-1"), body)
+            reply = self._flushed(executed if isinstance(executed, Reply) else at_once(executed))
         self._reached("answer.sent")
         return self._answer(reply.status, reply.body, kind or JSON_PLAIN)
 

@@ -1,6 +1,6 @@
 """Giving a handler another name, and forgetting it: everything that is kept of it moves, or goes.
 
-Rules of this file: what runs neither moves nor goes, and what was never handled goes only when somebody said
+Rules of this file: what runs neither moves nor goes, and what was never handled goes only when the user says
 so (`yes`); the row that names the mapping goes last, so that a drop that was cut off can be repeated.
 Registered by `verbs`; `tailrace dev` forgets by itself what has nothing pending.
 """
@@ -45,7 +45,7 @@ class UnhandledRows(Struct, frozen=True):
     @property
     def words(self) -> str:
         """All of it in words; empty: nothing."""
-        counted = [f"{count} {what}" for what, count in self.rows.items()]
+        counted = [f"{count} {kind}" for kind, count in self.rows.items()]
         return ", ".join([*counted, *(["changes in its streams"] if self.since_ms is not None else [])])
 
 
@@ -63,9 +63,7 @@ async def pending(reading: ViewSources, mapping: MappingName) -> UnhandledRows:
 
 
 async def check_owner(state: StateStore, mapping: MappingName) -> None:
-    """Raises: TailraceError for a mapping whose name is somebody else's: an event source mapping's, a
-    projection's.
-    """
+    """Raises: TailraceError for a name that an event source mapping or a projection has."""
     name = mapping.handler
     if await state.get(EVENT_SOURCE_MAPPING.key(name)) is not None:
         raise TailraceError(
@@ -86,7 +84,7 @@ def check_stopped(subject: Subject, app: str, *handlers: str, why: str, hint: st
     live = (
         []
         if worker is None or worker.app.name != app
-        else [each for each in handlers if each in worker.sinks]
+        else [handler for handler in handlers if handler in worker.sinks]
     )
     if live:
         raise TailraceError(f"{live[0]!r} runs now: {why}.", hint=hint)
@@ -102,9 +100,13 @@ async def mapping_rename(subject: Subject, arguments: Arguments) -> object:
         raise TailraceError("A handler needs a new id.", hint="tailrace mapping rename OLD NEW")
     await check_owner(state, mapping)
     check_stopped(
-        subject, mapping.app, mapping.handler, to, why="what it saves would go to the wrong name",
+        subject,
+        mapping.app,
+        mapping.handler,
+        to,
+        why="what it saves would go to the wrong name",
         hint="stop `tailrace dev`, rename, start it with the renamed handler",
-    )  # fmt: skip
+    )
     async for _ in rows_of(state, mapping.app, to):
         raise TailraceError(
             f"There is a handler {to!r} already, with checkpoints of its own.", hint="tailrace mapping ls"
@@ -127,9 +129,12 @@ async def mapping_drop(subject: Subject, arguments: Arguments) -> object:
     mapping, state = await named(subject, arguments), subject.state
     await check_owner(state, mapping)
     check_stopped(
-        subject, mapping.app, mapping.handler, why="it would go on as one that is new",
+        subject,
+        mapping.app,
+        mapping.handler,
+        why="it would go on as one that is new",
         hint="remove it from the app, stop `tailrace dev`, then drop it",
-    )  # fmt: skip
+    )
     lost, is_dry = await pending(subject.reading, mapping), bool(arguments.get("dry_run"))
     if lost and not is_dry and not arguments.get("yes"):
         raise TailraceError(
@@ -137,9 +142,14 @@ async def mapping_drop(subject: Subject, arguments: Arguments) -> object:
             hint=f"tailrace dlq ls {mapping.handler}; tailrace mapping drop {mapping.handler} --yes loses it",
         )
     answer = {
-        "handler": mapping.handler, "app": mapping.app, "table": mapping.table, "dry_run": is_dry,
-        "lost": lost.rows, "waiting_since_ms": lost.since_ms, "letters": await _letters(state, mapping),
-    }  # fmt: skip
+        "handler": mapping.handler,
+        "app": mapping.app,
+        "table": mapping.table,
+        "dry_run": is_dry,
+        "lost": lost.rows,
+        "waiting_since_ms": lost.since_ms,
+        "letters": await _letters(state, mapping),
+    }
     kinds = Counter([place.kind.name async for place, _ in rows_of(state, mapping.app, mapping.handler)])
     if not is_dry:
         await drop(state, mapping)
@@ -153,15 +163,17 @@ async def _letters(state: StateStore, mapping: MappingName) -> list[dict[str, An
             break
         named.append(
             {
-                "event_id": letter.event_id, "key": item_words(letter), "condition": letter.condition,
+                "event_id": letter.event_id,
+                "key": item_words(letter),
+                "condition": letter.condition,
                 "error": letter.error.partition("\n")[0],
             }
-        )  # fmt: skip
+        )
     return named
 
 
 async def drop(state: StateStore, mapping: MappingName) -> None:
-    """Remove every row of a mapping that nobody runs, and the leases of its app when it was the last one."""
+    """Remove every row of a mapping that no worker runs, and the leases of its app after the last."""
     await remove(state, (row.key async for _, row in rows_of(state, mapping.app, mapping.handler)))
     if not await state.count(MAPPING.prefix(mapping.app)):
         await remove(state, (row.key async for row in rows(state, LEASE.prefix(mapping.app))))

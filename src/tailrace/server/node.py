@@ -3,8 +3,7 @@
 Theory of operation: engine, HTTP server, control socket and housekeeping begin together; a worker begins when
 there is an app, or with the first event source mapping that is made through Lambda's API, and may be followed
 by another one of a newer version of the app. Whatever fails on the way, what is open is given back.
-Rules of this file: it knows of no implementation: what it runs is chosen by whoever makes it
-(`compose.Node`).
+Rules of this file: it knows of no implementation: what it runs is chosen by its maker (`compose.Node`).
 """
 
 import asyncio
@@ -109,9 +108,12 @@ class RunningNode:
                 await recall_time(state_of(self.engine), self.engine.clock)
             await remember_time(state_of(self.engine), self.engine.clock)
             self.http = HttpServer(
-                self.engine, self._http_settings or HttpSettings(),
-                routes(self._observed), self.reached, guest=Connection,
-            )  # fmt: skip
+                self.engine,
+                self._http_settings or HttpSettings(),
+                routes(self._observed),
+                self.reached,
+                guest=Connection,
+            )
             port = await self.http.start()
             loop = asyncio.get_running_loop()
             self.engine.listens_at(f"localhost:{port}")
@@ -168,7 +170,7 @@ class RunningNode:
             await self._start_worker(app, checked=False)
 
     async def _observed(self) -> "Observed":
-        # Imported when somebody first asks: the start is measured, and many servers are never scraped.
+        # Imported at the first request: the start is measured, and many servers are never scraped.
         from tailrace.server.snapshot import observed
 
         return await observed(

@@ -41,9 +41,7 @@ def _places() -> Iterator[str]:
 
 
 def is_private(directory: Path) -> bool:
-    """Whether it is a directory of this user that nobody else may open: what another user laid there is not
-    believed.
-    """
+    """Whether it is a directory that this user alone may open: what others laid there is not believed."""
     try:
         about = directory.lstat()
     except OSError:
@@ -123,7 +121,7 @@ def running() -> list[int]:
 
 
 def is_answering(directory: Path) -> bool:
-    """Whether somebody listens on the socket of a directory; one that is too busy to take another does."""
+    """Whether a server listens on the socket of a directory; one that is too busy to take another does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.setblocking(False)
         try:

@@ -1,5 +1,4 @@
-"""What can be seen of a running node from outside: `/metrics` for Prometheus, `/ready` for whoever restarts
-it.
+"""What can be seen of a running node from outside: `/metrics` for Prometheus, `/ready` for its supervisor.
 
 Rules of this file: both are views of one `Observed` snapshot; the decision of readiness is pure. A name that
 is not in `telemetry.METRICS` is not exposed, and each of those is. Called by `scrape`, with what `snapshot`
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 Labels: TypeAlias = tuple[str, ...]
 Response: TypeAlias = tuple[int, str, bytes]
 """Status, kind and body."""
-COUNTED: Final = {each.metric: each for each in AWS_METRICS}
+COUNTED: Final = {metric.metric: metric for metric in AWS_METRICS}
 
 STUCK_AGE_MS: Final = 60_000
 STUCK_STILLNESS_MS: Final = 60_000
@@ -118,19 +117,23 @@ def reasons_against(observed: Observed, limits: Limits = LIMITS) -> list[dict[st
                     "hint": f"tailrace gaps {lost.handler}, then tailrace gaps acknowledge {lost.handler}",
                 }
             )
-    for each in observed.progress:
-        age = each.oldest_unsettled_ms
-        if age is None or age <= limits.age_ms or each.still_ms <= limits.still_ms:
+    for progress in observed.progress:
+        age = progress.oldest_unsettled_ms
+        if age is None or age <= limits.age_ms or progress.still_ms <= limits.still_ms:
             continue
         reasons.append(
             {
-                "reason": "stuck", "handler": each.handler, "table": each.table, "shard": each.shard,
-                "oldest_unsettled_seconds": age / 1_000, "still_seconds": each.still_ms / 1_000,
-                "message": f"{each.handler} has not moved for {each.still_ms / 1_000:g} s in {each.shard}, "
-                f"and its oldest change waits for {age / 1_000:g} s",
+                "reason": "stuck",
+                "handler": progress.handler,
+                "table": progress.table,
+                "shard": progress.shard,
+                "oldest_unsettled_seconds": age / 1_000,
+                "still_seconds": progress.still_ms / 1_000,
+                "message": f"{progress.handler} has not moved for {progress.still_ms / 1_000:g} s "
+                f"in {progress.shard}, and its oldest change waits for {age / 1_000:g} s",
                 "hint": "tailrace status",
             }
-        )  # fmt: skip
+        )
     return reasons
 
 
@@ -173,8 +176,8 @@ def families(observed: Observed) -> Iterator["Family"]:
     for metric in METRICS:
         if metric.kind == "histogram":
             histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-            for each in observed.handlers:
-                histogram.add_metric([each.handler], each.durations.buckets, each.durations.seconds)
+            for totals in observed.handlers:
+                histogram.add_metric([totals.handler], totals.durations.buckets, totals.durations.seconds)
             for name, tally in observed.functions.items():
                 histogram.add_metric([name], tally.buckets(), tally.total_ms / 1_000)
             yield histogram
@@ -198,24 +201,24 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
             for key, age in worst_ages(observed).items():
                 yield key, max(0, observed.retention_ms - (age or 0)) / 1_000
         case "tailrace_changes_total":
-            for each in observed.handlers:
-                yield from (((each.handler, outcome), count) for outcome, count in each.settled.items())
+            for totals in observed.handlers:
+                yield from (((totals.handler, outcome), count) for outcome, count in totals.settled.items())
         case "tailrace_duplicates_suppressed_total":
-            yield from (((each.handler,), each.duplicates) for each in observed.handlers)
+            yield from (((totals.handler,), totals.duplicates) for totals in observed.handlers)
         case "tailrace_own_changes_total":
-            yield from (((each.handler,), each.own_changes) for each in observed.handlers)
+            yield from (((totals.handler,), totals.own_changes) for totals in observed.handlers)
         case "tailrace_open_windows":
-            yield from (((each.handler,), each.open_windows) for each in observed.handlers)
+            yield from (((totals.handler,), totals.open_windows) for totals in observed.handlers)
         case "tailrace_late_changes_total":
-            yield from (((each.handler,), each.late_changes) for each in observed.handlers)
+            yield from (((totals.handler,), totals.late_changes) for totals in observed.handlers)
         case "tailrace_open_gaps":
-            yield from (((each.handler,), each.open_gaps) for each in observed.handlers)
+            yield from (((totals.handler,), totals.open_gaps) for totals in observed.handlers)
         case "tailrace_parked_keys":
-            yield from (((each.handler,), each.parked_keys) for each in observed.handlers)
+            yield from (((totals.handler,), totals.parked_keys) for totals in observed.handlers)
         case "tailrace_parked_oldest_seconds":
-            yield from (((each.handler,), each.parked_oldest_ms / 1_000) for each in observed.handlers)
+            yield from (((totals.handler,), totals.parked_oldest_ms / 1_000) for totals in observed.handlers)
         case "tailrace_dead_letters":
-            yield from (((each.handler,), each.dead_letters) for each in observed.handlers)
+            yield from (((totals.handler,), totals.dead_letters) for totals in observed.handlers)
         case "tailrace_requests_total":
             yield from observed.requests.items()
         case "tailrace_commits_total":
@@ -233,8 +236,8 @@ def counted(metric: AwsMetric, observed: Observed) -> Iterator[tuple[Labels, flo
     function.
     """
     unit = 1_000 if metric.unit == "Milliseconds" else 1
-    for each in observed.handlers:
-        yield (each.handler,), getattr(each.tally, metric.member) / unit
+    for totals in observed.handlers:
+        yield (totals.handler,), getattr(totals.tally, metric.member) / unit
     if metric.dimension == "FunctionName":
         for name, tally in observed.functions.items():
             yield (name,), getattr(tally, metric.member) / unit
@@ -245,8 +248,8 @@ def worst_ages(observed: Observed) -> dict[tuple[str, str], int | None]:
     gap. None: all is settled.
     """
     worst: dict[tuple[str, str], int | None] = {}
-    for each in observed.progress:
-        key, age = (each.table, each.handler), each.oldest_unsettled_ms
+    for progress in observed.progress:
+        key, age = (progress.table, progress.handler), progress.oldest_unsettled_ms
         known = worst.get(key)
         worst[key] = known if age is None else age if known is None else max(known, age)
     for lost in observed.handlers:
@@ -262,10 +265,10 @@ def worst_stillness(observed: Observed) -> dict[tuple[str, str], int]:
     """By table and handler: the longest stillness of a shard with work left, else the shortest of all."""
     busy: dict[tuple[str, str], int] = {}
     idle: dict[tuple[str, str], int] = {}
-    for each in observed.progress:
-        key = (each.table, each.handler)
-        if each.oldest_unsettled_ms is None:
-            idle[key] = min(each.still_ms, idle.get(key, each.still_ms))
+    for progress in observed.progress:
+        key = (progress.table, progress.handler)
+        if progress.oldest_unsettled_ms is None:
+            idle[key] = min(progress.still_ms, idle.get(key, progress.still_ms))
         else:
-            busy[key] = max(each.still_ms, busy.get(key, 0))
+            busy[key] = max(progress.still_ms, busy.get(key, 0))
     return {**idle, **busy}

@@ -43,8 +43,8 @@ RETRY: Final = b"Retry-After: 1\r\n"
 
 def refusal(server: "HttpServer", status: int) -> bytes:
     """The last answer of a connection that is taken nothing more from."""
-    told = REFUSALS.get(status)
-    body = b"" if told is None else error_body(told)
+    known = REFUSALS.get(status)
+    body = b"" if known is None else error_body(known)
     server.dispatcher.count("-", str(status))
     return answer_bytes(
         server.stamp,
@@ -97,11 +97,9 @@ async def routed_answer(
 
 
 async def rest_answer(server: "HttpServer", request: Request, extra: bytes) -> bytes:
-    """What the service of a path answers. Once asked, it does what it was asked for, whoever still
-    listens.
-    """
-    told = await server.dispatcher.ask(request.method, request.url, request.headers, request.body)
-    return _told(server, request, told, server.ids.next(), JSON_PLAIN, extra)
+    """What the service of a path answers. It does what was asked even if the client has gone."""
+    answer = await server.dispatcher.ask(request.method, request.url, request.headers, request.body)
+    return _answer_bytes(server, request, answer, server.ids.next(), JSON_PLAIN, extra)
 
 
 def foreign_answer(server: "HttpServer", request: Request, query: bytes, extra: bytes) -> bytes:
@@ -109,22 +107,33 @@ def foreign_answer(server: "HttpServer", request: Request, query: bytes, extra: 
     if not request.headers.get(b"content-type", b"").startswith(FORM):
         return not_found(server, extra, closing=not request.keep)
     request_id = server.ids.next()
-    told = server.dispatcher.execute_form(request.headers, query, request.body, request_id.decode())
-    return _told(server, request, told, request_id, XML, extra)
+    answer = server.dispatcher.execute_form(request.headers, query, request.body, request_id.decode())
+    return _answer_bytes(server, request, answer, request_id, XML, extra)
 
 
-def _told(
-    server: "HttpServer", request: Request, told: HttpAnswer, request_id: bytes, kind: bytes, extra: bytes
+def _answer_bytes(
+    server: "HttpServer", request: Request, answer: HttpAnswer, request_id: bytes, kind: bytes, extra: bytes
 ) -> bytes:
     return answer_bytes(
-        server.stamp, told.status, told.body, request_id=request_id, kind=kind, extra=extra + told.lines(),
+        server.stamp,
+        answer.status,
+        answer.body,
+        request_id=request_id,
+        kind=kind,
+        extra=extra + answer.lines(),
         closing=not request.keep,
-    )  # fmt: skip
+    )
 
 
 def not_found(server: "HttpServer", extra: bytes, *, closing: bool, without_body: bool = False) -> bytes:
     """AWS's answer to what is no operation at all."""
     return answer_bytes(
-        server.stamp, 404, NOT_FOUND_BODY, request_id=server.ids.next(), kind=b"", extra=extra,
-        closing=closing, without_body=without_body,
-    )  # fmt: skip
+        server.stamp,
+        404,
+        NOT_FOUND_BODY,
+        request_id=server.ids.next(),
+        kind=b"",
+        extra=extra,
+        closing=closing,
+        without_body=without_body,
+    )

@@ -44,8 +44,8 @@ class DeclaredProjection(Struct, frozen=True):
     def projector(self) -> Projector | None:
         """Of the running app, when it is this one's."""
         worker = self.subject.worker
-        found = None if worker is None or worker.app.name != self.rows.app else worker.projector
-        return found if found is not None and self.declared_in(found) else None
+        projector = None if worker is None or worker.app.name != self.rows.app else worker.projector
+        return projector if projector is not None and self.declared_in(projector) else None
 
     def declared(self) -> tuple[Projector, Projection]:
         """The running app's projector, and the projection as it is declared, in its highest version. Raises:
@@ -57,26 +57,24 @@ class DeclaredProjection(Struct, frozen=True):
                 f"This needs the function of {self.id!r}, and no app that declares it runs here.",
                 hint="tailrace dev app.py",
             )
-        return projector, max(self.declared_in(projector), key=lambda each: each.version)
+        return projector, max(self.declared_in(projector), key=lambda projection: projection.version)
 
     def declared_in(self, projector: Projector) -> list[Projection]:
         """Its versions that an app declares."""
-        return [each for each in projector.projections if each.id == self.id]
+        return [projection for projection in projector.projections if projection.id == self.id]
 
     def build(self, name: str | None) -> Build:
         """A build by its name. Raises: TailraceError with those that there are."""
-        for each in self.rows.builds:
-            if each.name == name:
-                return each
-        words = ", ".join(each.name for each in self.rows.builds)
+        for build in self.rows.builds:
+            if build.name == name:
+                return build
+        words = ", ".join(build.name for build in self.rows.builds)
         raise TailraceError(
             f"{self.id!r} has no build {name!r}. There are: {words}.", hint="tailrace projection ls"
         )
 
     def store(self, build: Build) -> ProjectionStore | None:
-        """The rows of a build that are not in the state. Raises: TailraceError when nobody here can read
-        them.
-        """
+        """The rows of a build outside the state. Raises: TailraceError when no app here can read them."""
         if build.into == STATE:
             return None
         projector, projection = self.declared()
@@ -87,12 +85,12 @@ class DeclaredProjection(Struct, frozen=True):
         TailraceError.
         """
         store = self.store(build)
-        found = (
+        groups = (
             await state_groups(self.subject.state, self.rows, build, keys)
             if store is None
             else await store.groups(keys)
         )
-        return sorted((each for each in found if each.count), key=lambda each: each.key)
+        return sorted((group for group in groups if group.count), key=lambda group: group.key)
 
 
 async def every(subject: Subject) -> list[DeclaredProjection]:
@@ -105,15 +103,19 @@ async def named(subject: Subject, arguments: Arguments) -> DeclaredProjection:
     are.
     """
     name, known = arguments.get("projection"), await every(subject)
-    found = [each for each in known if name in (each.id, f"{each.rows.app}/{each.id}")]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        words = ", ".join(f"{each.rows.app}/{each.id}" for each in found)
+    matches = [
+        projection
+        for projection in known
+        if name in (projection.id, f"{projection.rows.app}/{projection.id}")
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        words = ", ".join(f"{projection.rows.app}/{projection.id}" for projection in matches)
         raise TailraceError(
             f"Several projections are called {name!r}: {words}.", hint="name one as app/projection"
         )
-    words = ", ".join(each.id for each in known) or "none"
+    words = ", ".join(projection.id for projection in known) or "none"
     raise TailraceError(
         f"There is no projection {name!r}. There are: {words}.", hint="tailrace projection ls"
     )
@@ -127,7 +129,9 @@ async def build_value(named: DeclaredProjection, build: Build) -> dict[str, Any]
     declared = (
         []
         if projector is None
-        else [one for one in named.declared_in(projector) if one.version == build.version]
+        else [
+            projection for projection in named.declared_in(projector) if projection.version == build.version
+        ]
     )
     return {
         "projection": rows.id,
@@ -140,16 +144,20 @@ async def build_value(named: DeclaredProjection, build: Build) -> dict[str, Any]
         "items": build.filled,
         "into": build.into,
         "failures": build.failures,
-        "failed": [list(one) for one in build.failed],
+        "failed": [list(failure) for failure in build.failed],
         "parked_keys": len(parked),
-        "changed": any(is_changed(build.code, one.fingerprint) for one in declared),
+        "changed": any(is_changed(build.code, projection.fingerprint) for projection in declared),
     }
 
 
 @verb("projection.ls")
 async def projection_ls(subject: Subject, arguments: Arguments) -> object:
     """Every build of every projection."""
-    return [await build_value(each, build) for each in await every(subject) for build in each.rows.builds]
+    return [
+        await build_value(projection, build)
+        for projection in await every(subject)
+        for build in projection.rows.builds
+    ]
 
 
 @verb("projection.read")
@@ -157,33 +165,35 @@ async def projection_read(subject: Subject, arguments: Arguments) -> object:
     """Arguments: projection, keys (texts of attribute values; None: all), build (the one that is served
     unless told).
     """
-    found = await named(subject, arguments)
-    build = found.build(arguments.get("build") or found.rows.served)
-    groups = await found.groups(build, arguments.get("keys"))
+    chosen = await named(subject, arguments)
+    build = chosen.build(arguments.get("build") or chosen.rows.served)
+    groups = await chosen.groups(build, arguments.get("keys"))
     return {
-        "projection": found.id, "build": build.name, "filled": build.is_filled,
-        "groups": [{"key": each.key, "count": each.count, "state": each.state} for each in groups],
-    }  # fmt: skip
+        "projection": chosen.id,
+        "build": build.name,
+        "filled": build.is_filled,
+        "groups": [{"key": group.key, "count": group.count, "state": group.state} for group in groups],
+    }
 
 
 @verb("projection.verify")
 async def projection_verify(subject: Subject, arguments: Arguments) -> object:
     """Arguments: projection. Compares the build that is served with the table's items as they are."""
-    found = await named(subject, arguments)
-    projector, projection = found.declared()
-    build = found.build(arguments.get("build") or found.rows.served)
+    chosen = await named(subject, arguments)
+    projector, projection = chosen.declared()
+    build = chosen.build(arguments.get("build") or chosen.rows.served)
     if build.version != projection.version:
         raise TailraceError(
-            f"{found.id!r}: build {build.name} is served, and the app declares version "
+            f"{chosen.id!r}: build {build.name} is served, and the app declares version "
             f"{projection.version}: what it was built with is not here.",
             hint="tailrace projection ls",
         )
-    heads_of = rows(subject.state, head_prefix(found.rows.app, projection.mapping_id))
+    heads_of = rows(subject.state, head_prefix(chosen.rows.app, projection.mapping_id))
     parked = frozenset([str(row.fields["key"]) async for row in heads_of])
     store = projector.builds.store(projection, build.name)
     verdict = await verify(projector, projection, store, subject.clock, parked)
     return {
-        "projection": found.id,
+        "projection": chosen.id,
         "build": build.name,
         "items": verdict.items,
         "groups": verdict.groups,
@@ -191,13 +201,13 @@ async def projection_verify(subject: Subject, arguments: Arguments) -> object:
         "differing": verdict.count,
         "differences": [
             {
-                "kind": each.kind,
-                "key": each.key,
-                "expected": each.expected,
-                "found": each.found,
-                "reason": each.reason,
+                "kind": difference.kind,
+                "key": difference.key,
+                "expected": difference.expected,
+                "found": difference.found,
+                "reason": difference.reason,
             }
-            for each in verdict.differences
+            for difference in verdict.differences
         ],
     }
 
@@ -207,18 +217,18 @@ async def projection_rebuild(subject: Subject, arguments: Arguments) -> object:
     """Arguments: projection, dry_run. Begins another build of the declared version, from the table's
     items.
     """
-    found = await named(subject, arguments)
-    projector, projection = found.declared()
+    chosen = await named(subject, arguments)
+    projector, projection = chosen.declared()
     answer = {
-        "projection": found.id,
-        "served": found.rows.served,
+        "projection": chosen.id,
+        "served": chosen.rows.served,
         "swap": projection.swap,
         "dry_run": bool(arguments.get("dry_run")),
         "items": subject.engine.describe_table(projection.table.name).get("ItemCount", 0),
     }
     if projector.is_bringing_up(projection) or await projector.is_being_filled(projection):
         raise TailraceError(
-            f"{found.id!r} is being built already.", hint="tailrace projection ls says how far it is"
+            f"{chosen.id!r} is being built already.", hint="tailrace projection ls says how far it is"
         )
     build = None if arguments.get("dry_run") else await projector.rebuild(projection)
     return {**answer, "build": None if build is None else build.name}
@@ -229,26 +239,26 @@ async def projection_swap(subject: Subject, arguments: Arguments) -> object:
     """Arguments: projection, dry_run, force (also when it has not caught up). Serves the newest build of the
     declared version.
     """
-    found = await named(subject, arguments)
-    projector, projection = found.declared()
-    build = [each for each in found.rows.builds if each.version == projection.version][-1]
+    chosen = await named(subject, arguments)
+    projector, projection = chosen.declared()
+    build = [build for build in chosen.rows.builds if build.version == projection.version][-1]
     answer = {
-        "projection": found.id,
+        "projection": chosen.id,
         "build": build.name,
-        "before": found.rows.served,
+        "before": chosen.rows.served,
         "dry_run": bool(arguments.get("dry_run")),
-        "removes": [each.name for each in found.rows.builds if each.name != build.name],
+        "removes": [other.name for other in chosen.rows.builds if other.name != build.name],
     }
-    if build.name == found.rows.served:
+    if build.name == chosen.rows.served:
         raise TailraceError(
-            f"{found.id!r}: its newest build, {build.name}, is served already.",
-            hint=f"tailrace projection rebuild {found.id}",
+            f"{chosen.id!r}: its newest build, {build.name}, is served already.",
+            hint=f"tailrace projection rebuild {chosen.id}",
         )
     why = await projector.why_not_yet(projection, build)
     if why is not None and not arguments.get("force"):
         raise TailraceError(
-            f"{found.id!r}: build {build.name} is not ready: {why}.",
-            hint=f"tailrace projection swap {found.id} --force serves it all the same",
+            f"{chosen.id!r}: build {build.name} is not ready: {why}.",
+            hint=f"tailrace projection swap {chosen.id} --force serves it all the same",
         )
     if not answer["dry_run"]:
         await projector.swap(projection, build.name)
@@ -260,14 +270,16 @@ async def projection_drop(subject: Subject, arguments: Arguments) -> object:
     """Arguments: projection, dry_run. Forgets a projection that no app here declares any more, with its
     mappings; in slices.
     """
-    found = await named(subject, arguments)
-    if found.projector is not None:
+    chosen = await named(subject, arguments)
+    if chosen.projector is not None:
         raise TailraceError(
-            f"{found.id!r} is declared by the app that runs here.",
+            f"{chosen.id!r} is declared by the app that runs here.",
             hint="remove it from the app, then drop it",
         )
-    is_dry, keys = bool(arguments.get("dry_run")), own_keys(subject.state, found.rows)
+    is_dry, keys = bool(arguments.get("dry_run")), own_keys(subject.state, chosen.rows)
     return {
-        "projection": found.id, "rows": await remove(subject.state, keys, dry_run=is_dry), "dry_run": is_dry,
-        "left": sorted({each.into for each in found.rows.builds if each.into != STATE}),
-    }  # fmt: skip
+        "projection": chosen.id,
+        "rows": await remove(subject.state, keys, dry_run=is_dry),
+        "dry_run": is_dry,
+        "left": sorted({build.into for build in chosen.rows.builds if build.into != STATE}),
+    }

@@ -1,5 +1,5 @@
-"""Slices on the loop: one every few turns, whoever else waits is answered in between, and all that are under
-way take turns.
+"""Slices on the loop: one every few turns, other clients are answered in between, and all that are under way
+take turns.
 
 Rules of this file: no clock: where a slice ends is counted where the work is done. Owned by `server.http`.
 Stands alone because it knows the loop and nothing of HTTP.
@@ -59,8 +59,8 @@ class Slicing:
             self._rest(RESTS)
 
     def _rest(self, turns: int) -> None:
-        """Let whoever came during the slice be read in one turn and answered in the next: a step that is due
-        comes before both.
+        """Let requests that came during the slice be read in one turn and answered in the next: a step that
+        is due comes before both.
         """
         if turns:
             self._loop.call_soon(self._rest, turns - 1)

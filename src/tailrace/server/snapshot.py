@@ -1,7 +1,7 @@
 """One look at a running node: what `/metrics` and `/ready` are views of.
 
 Rules of this file: it gathers, `observe` decides and words. Progress counts for handlers that run here: one
-that does not run cannot be stuck. Between two handlers the loop is given back: somebody asks for this every
+that does not run cannot be stuck. Between two handlers the loop is given back, because scrapes come every
 few seconds. Called by `compose.Node` for each scrape.
 """
 
@@ -54,10 +54,10 @@ async def shard_progress(reading: ViewSources, mapping: MappingName) -> list[Sha
     if not live:
         return []
     now = reading.clock.now()
-    found: list[ShardProgress] = []
+    progress: list[ShardProgress] = []
     async for place in positions(reading.state, reading.log, [mapping]):
         seen, oldest = live.get(place.shard.shard_id), place.oldest
-        found.append(
+        progress.append(
             ShardProgress(
                 handler=mapping.handler,
                 table=mapping.table,
@@ -66,13 +66,13 @@ async def shard_progress(reading: ViewSources, mapping: MappingName) -> list[Sha
                 still_ms=0 if seen is None else max(0, now.monotonic_ms - seen.last_progress_ms),
             )
         )
-    return found
+    return progress
 
 
 async def handler_totals(subject: Subject, reading: ViewSources, mapping: MappingName) -> HandlerTotals:
     """What a handler has come to, running or not."""
     state = reading.state
-    there = await kept(state, mapping.app, mapping.handler)
+    letters = await kept(state, mapping.app, mapping.handler)
     lost = await open_gaps(state, mapping)
     now_ms = reading.clock.now().wall_ms
     sink, windows = sink_of(reading.live, mapping.handler), windows_of(reading.live, mapping.handler)
@@ -83,14 +83,14 @@ async def handler_totals(subject: Subject, reading: ViewSources, mapping: Mappin
         table=mapping.table,
         settled=await totals(state, mapping),
         duplicates=tally.suppressed,
-        dead_letters=there.discarded + there.parked,
-        parked_keys=there.parked_keys,
+        dead_letters=letters.discarded + letters.parked,
+        parked_keys=letters.parked_keys,
         own_changes=0 if guards is None else guards.own.get(mapping.handler, 0),
         open_windows=0 if windows is None else windows.open,
         late_changes=0 if windows is None else windows.late,
         open_gaps=len(lost),
         gap_age_ms=gap_age_ms(reading, lost),
-        parked_oldest_ms=0 if there.oldest_parked_ms is None else max(0, now_ms - there.oldest_parked_ms),
+        parked_oldest_ms=0 if letters.oldest_parked_ms is None else max(0, now_ms - letters.oldest_parked_ms),
         durations=Durations(tally.buckets(), tally.total_ms / 1_000),
         tally=tally,
     )

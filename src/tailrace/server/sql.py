@@ -1,8 +1,8 @@
 """The `sql` verb: a question to a DuckDB table that a sink or a projection of the running app keeps.
 
 Rules of this file: it only reads; the process that writes a DuckDB file is the only one that can open it, so
-it answers. In threads of its own, a page at a time: a long question holds nobody, and it ends with its time,
-or with whoever asked. Registered by `verbs`.
+it answers. In threads of its own, a page at a time: a long question holds up no other one, and ends with its
+time or its client. Registered by `verbs`.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ async def sql(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, 
         while rows := await _within(due, most_s, question.page):
             yield {"columns": columns, "rows": [[plain(cell) for cell in row] for row in rows]}
     finally:
-        SHARED.submit(question.close)  # it interrupts what another thread is doing, and nobody waits for that
+        SHARED.submit(question.close)  # it interrupts another thread, and no caller waits for that
 
 
 async def _within(due: float, most_s: float, step: Callable[[], T]) -> T:
@@ -105,28 +105,28 @@ def plain(value: Any) -> Any:
         case date() | time():
             return value.isoformat()
         case dict():
-            return {str(name): plain(each) for name, each in value.items()}
+            return {str(name): plain(member) for name, member in value.items()}
         case list() | tuple():
-            return [plain(each) for each in value]
+            return [plain(element) for element in value]
     return str(value)
 
 
 def _chosen(mappings: Any, table: object) -> Queryable:
     places = [mapping.sink for mapping in mappings]
     places += [mapping.projection.into for mapping in mappings if mapping.projection is not None]
-    found = {(str(each.path), each.table): each for each in places if isinstance(each, Queryable)}
-    if not found:
+    tables = {(str(place.path), place.table): place for place in places if isinstance(place, Queryable)}
+    if not tables:
         raise TailraceError(
             "No sink of this app keeps a table that can be asked.",
             hint="app.sink(orders, sinks.DuckDB('shop.duckdb', 'orders'))",
         )
     if table is not None:
-        found = {place: sink for place, sink in found.items() if place[1] == table}
-    files = {place[0] for place in found}
+        tables = {place: sink for place, sink in tables.items() if place[1] == table}
+    files = {place[0] for place in tables}
     if len(files) != 1:
-        words = ", ".join(sorted({place[1] for place in found})) or "none"
+        words = ", ".join(sorted({place[1] for place in tables})) or "none"
         raise TailraceError(
-            f"{'Several files keep tables' if found else f'There is no table {table!r}'}: {words}.",
+            f"{'Several files keep tables' if tables else f'There is no table {table!r}'}: {words}.",
             hint='tailrace sql --table NAME "select …"',
         )
-    return next(iter(found.values()))
+    return next(iter(tables.values()))

@@ -24,10 +24,10 @@ async def why(subject: Subject, arguments: Arguments) -> object:
     target = read_target(what, [replace(engine.schema(table), name=table) for table in tables(engine)])
     match target:
         case EventTarget(wanted):
-            found, older = [await find_event(reading, wanted)], 0
+            changes, older = [await find_event(reading, wanted)], 0
         case KeyTarget():
-            found, older = await find_key(subject, target, last)
-    return {"changes": [await story(reading, change) for change in found], "older": older}
+            changes, older = await find_key(subject, target, last)
+    return {"changes": [await story(reading, change) for change in changes], "older": older}
 
 
 async def find_key(subject: Subject, target: KeyTarget, last: int) -> tuple[list[Found], int]:

@@ -1,7 +1,7 @@
 """The processes that take large requests apart: started when the first one comes, few, ended when there is
 nothing to do.
 
-Rules of this file: whoever asks waits for a free process in the order of asking. One that dies is replaced,
+Rules of this file: requests wait for a free process in the order of arrival. One that dies is replaced,
 and its request asked once more. What a request weighs here is counted where its connection is. Owned by
 `server.http`.
 """
@@ -17,7 +17,7 @@ from typing import Final
 from tailrace.api.taking import Taken
 from tailrace.api.wire import Request
 from tailrace.errors import InternalError
-from tailrace.server.frames import LENGTH, asked, framed, lengths_of, taken_of
+from tailrace.server.frames import LENGTH, framed, lengths_of, question_parts, taken_of
 
 _log = logging.getLogger("tailrace.server")
 
@@ -47,14 +47,15 @@ class Takers:
             for _ in range(TRIES):
                 process = await self._process()
                 try:
-                    taken = await _exchanged(process, asked(request.headers, query, limit, request.body))
+                    taken = await _exchanged(
+                        process, question_parts(request.headers, query, limit, request.body)
+                    )
                 except (OSError, EOFError):
                     code = await self._end(process)
                     _log.warning("a process that takes requests apart has died", extra={"status": code})
                     continue
-                except (
-                    BaseException
-                ):  # whoever asked is gone: what it answers would be taken for another's answer
+                except BaseException:
+                    # The client has gone: the process's answer would be taken for another request's.
                     self._kill(process)
                     raise
                 self._idle.append((asyncio.get_running_loop().time(), process))
@@ -87,9 +88,15 @@ class Takers:
             self.running.discard(process)
         paths = os.pathsep.join(entry or os.getcwd() for entry in sys.path if not entry.endswith(".zip"))
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tailrace.server.taking_process", stdin=PIPE, stdout=PIPE,
-            limit=READ_BYTES, env={**os.environ, "PYTHONPATH": paths}, start_new_session=True,
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "tailrace.server.taking_process",
+            stdin=PIPE,
+            stdout=PIPE,
+            limit=READ_BYTES,
+            env={**os.environ, "PYTHONPATH": paths},
+            start_new_session=True,
+        )
         self.started += 1
         self.running.add(process)
         return process

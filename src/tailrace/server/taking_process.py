@@ -11,10 +11,10 @@ from typing import BinaryIO, Final
 
 from tailrace.api.registry import find_operations
 from tailrace.api.taking import take
-from tailrace.server.frames import asked_of, read_frame, told, write_frame
+from tailrace.server.frames import answer_parts, question_of, read_frame, write_frame
 
 NICER: Final = 5
-"""Whoever sends little goes first, where both share a processor."""
+"""Small requests go first where both processes share a processor."""
 
 
 def main(questions: BinaryIO, answers: BinaryIO) -> int:
@@ -24,8 +24,8 @@ def main(questions: BinaryIO, answers: BinaryIO) -> int:
         os.nice(NICER)
     gc.disable()  # what JSON becomes has no cycles
     while (parts := read_frame(questions)) is not None:
-        headers, query, limit, body = asked_of(parts)
-        write_frame(answers, told(take(headers, query, body, limit, operations)))
+        headers, query, limit, body = question_of(parts)
+        write_frame(answers, answer_parts(take(headers, query, body, limit, operations)))
     return 0
 
 

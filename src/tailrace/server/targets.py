@@ -1,4 +1,4 @@
-"""Which change somebody means: an event id, `table/pk[/sk]`, or a key as JSON.
+"""Which change a user means: an event id, `table/pk[/sk]`, or a key as JSON.
 
 Rules of this file: text and schemas in, values out; it reads nothing. Called by `story`.
 """

@@ -2,7 +2,7 @@
 
 Rules of this file: nothing leaves before what it tells is durable, reads included; a commit that fails turns
 every answer of its group into InternalServerError. With a writer thread (`sync full`, and for a group so
-heavy that writing it would hold up the loop) the next group collects while one is in flight. Whoever writes
+heavy that writing it would hold up the loop) the next group collects while one is in flight. A writer
 beside the HTTP server joins a group as one more connection, which has nothing to send. A store whose log
 grows faster than it can be moved has its commits held back, never the loop. Driven by `server.connection`,
 owned by `server.http`.
@@ -58,7 +58,7 @@ class Turns:
         self._writer: ThreadPoolExecutor | None = None
         self._waiting: list[Answering] = []
         self._failures = 0
-        self._is_asked = False  # a commit is asked for that nobody's answer waits for
+        self._is_asked = False  # a commit is asked for that no answer waits for
         self._held_since: float | None = None
         self._told_at = -TELL_EVERY_S
         self._untold = 0
@@ -73,7 +73,7 @@ class Turns:
         self._waiting.append(connection)
 
     def flush_soon(self) -> None:
-        """Commit at the end of the turn what was written, although nobody waits for an answer yet."""
+        """Commit at the end of the turn what was written, although no client waits for an answer yet."""
         if self._committer.is_dirty and not self._waiting and not self._is_asked:
             self._is_asked = True
             if self._flight is None:
@@ -159,9 +159,7 @@ class Turns:
             _log.info("commits succeed again")
 
     def _note_failure(self, error: StoreError) -> None:
-        """Tell of the first failure and then now and then: whoever retries would fill the log with one
-        line.
-        """
+        """Log the first failure and then now and then: clients that retry would fill the log with it."""
         self.commit_error = str(error.args[0])
         now = self._loop.time()
         if now - self._told_at < TELL_EVERY_S:
@@ -172,7 +170,7 @@ class Turns:
         _log.error("the commit failed%s", more, extra={"error": self.commit_error, "hint": error.hint})
 
     def _send(self, group: list[tuple[Answering, list[bytes]]], before: int) -> None:
-        # Somebody else in this process may have flushed the group, and failed: then too its answers are void.
+        # Another writer of this process may have failed to flush the group: then too its answers are void.
         failed = self._committer.failures != before
         for connection, answers in group:
             connection.send(answers, failed=failed)

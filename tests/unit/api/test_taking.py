@@ -15,7 +15,7 @@ from tailrace.api.taking import LARGE, take
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.engine.slices import at_once
-from tailrace.server.frames import asked, asked_of, taken_of, told
+from tailrace.server.frames import answer_parts, question_of, question_parts, taken_of
 from tailrace.stores.memory import MemoryStore
 from tailrace.tables.definition import TableDefinition
 from tests.serving import START_MS, Client, Served, chunked, request, serving
@@ -107,8 +107,8 @@ def test_a_large_request_is_done_in_the_region_that_it_names_by_header_or_by_que
     )
     for given, asked_by, key in ((by_header, b"", "h"), (by_query, query, "q")):
         body = json.dumps({"TableName": "things", "Item": {"pk": {"S": key}}}).encode()
-        told_headers, query_again, limit, again = asked_of(asked(given, asked_by, LIMIT, body))
-        taken = taken_of(told(take(told_headers, query_again, again, limit, operations)))
+        told_headers, query_again, limit, again = question_of(question_parts(given, asked_by, LIMIT, body))
+        taken = taken_of(answer_parts(take(told_headers, query_again, again, limit, operations)))
         assert whole(dispatcher.execute_taken(given, taken, asked_by)).status == 200
         assert there.get("things", {"pk": {"S": key}}) is not None
 
@@ -122,8 +122,8 @@ def test_a_large_request_is_answered_and_done_as_a_small_one_is() -> None:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         given = headers(operation)
         expected = whole(small.execute(given, b"", body))
-        told_headers, query, limit, again = asked_of(asked(given, b"", LIMIT, body))
-        taken = taken_of(told(take(told_headers, query, again, limit, operations)))
+        told_headers, query, limit, again = question_of(question_parts(given, b"", LIMIT, body))
+        taken = taken_of(answer_parts(take(told_headers, query, again, limit, operations)))
         reply = whole(large.execute_taken(given, taken))
         assert (reply.status, reply.body) == (expected.status, expected.body), (operation, payload)
         statuses.add(reply.status)

@@ -147,7 +147,7 @@ def test_a_client_that_goes_takes_its_work_with_it(served: Served, client: Clien
         going.send(LONG * 3)
     while served.call(lambda: len(served.server.connections)) > before:
         pass
-    while served.call(lambda: len(served.server.asked)):
+    while served.call(lambda: len(served.server.answering)):
         pass
     assert client.ask(LIST)[0] == 200
 

@@ -39,7 +39,7 @@ def batch_get_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     """Read many items. Raises: ApiError."""
     requests: dict[str, dict[str, Any]] = payload["RequestItems"]
     refuse_mixture(KEYS_AND_ATTRIBUTES, {name: None for request in requests.values() for name in request})
-    wanted = {table: _read_request(one) for table, one in requests.items()}
+    wanted = {table: _read_request(request) for table, request in requests.items()}
     if sum(len(keys) for keys, _ in wanted.values()) > MOST_KEYS:
         raise validation_error("Too many items requested for the BatchGetItem call")
     measures = is_wanted(payload)
@@ -48,7 +48,7 @@ def batch_get_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     unprocessed: dict[str, dict[str, Any]] = {}
     costs: dict[str, Cost] = {}
     for table, (keys, projection) in wanted.items():
-        found: list[bytes] = []
+        items: list[bytes] = []
         left: list[Item] = []
         for key in keys:
             data = engine.get_bytes(table, key)
@@ -59,12 +59,12 @@ def batch_get_item(engine: Engine, payload: Payload) -> Slices[bytes]:
                 costs.setdefault(table, Cost()).table += read_units(data_bytes(data), requests[table])
             if data is None:
                 continue
-            found.append(data if projection is None else dump_item(projection.apply(orjson.loads(data))))
+            items.append(data if projection is None else dump_item(projection.apply(orjson.loads(data))))
             if effort.takes(len(data)):
                 yield
         if left:
             unprocessed[table] = {**requests[table], "Keys": left}
-        responses.append(orjson.dumps(table) + b":[" + b",".join(found) + b"]")
+        responses.append(orjson.dumps(table) + b":[" + b",".join(items) + b"]")
     return b'{"Responses":{%b},"UnprocessedKeys":%b%b}' % (
         b",".join(responses),
         orjson.dumps(unprocessed),

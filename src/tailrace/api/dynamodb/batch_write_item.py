@@ -34,15 +34,15 @@ def batch_write_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     operations: list[Put | Delete] = []
     for table, writes in requests.items():
         for write in writes:
-            one, size = _read_write(table, write)
-            operations.append(one)
+            operation, size = _read_write(table, write)
+            operations.append(operation)
             if effort.takes(size):
                 yield
     if len(operations) > MOST_REQUESTS:
         raise validation_error("Too many items requested for the BatchWriteItem call")
     seen: set[tuple[str, bytes]] = set()
-    for one in operations:
-        place = (one.table, _place(engine, one))
+    for operation in operations:
+        place = (operation.table, _place(engine, operation))
         if place in seen:
             raise validation_error("Provided list of item keys contains duplicates")
         seen.add(place)
@@ -53,13 +53,13 @@ def batch_write_item(engine: Engine, payload: Payload) -> Slices[bytes]:
     written: list[tuple[str, Item]] = []
     operations.reverse()
     while operations:
-        one = operations.pop()
-        mutation = engine.put(one) if isinstance(one, Put) else engine.delete(one)
-        written.append((one.table, mutation.keys))
+        operation = operations.pop()
+        mutation = engine.put(operation) if isinstance(operation, Put) else engine.delete(operation)
+        written.append((operation.table, mutation.keys))
         if measures:
-            costs.setdefault(one.table, Cost()).add_write(engine.indexes(one.table), mutation)
+            costs.setdefault(operation.table, Cost()).add_write(engine.indexes(operation.table), mutation)
         if effort.takes(mutation.size):
-            del one, mutation
+            del operation, mutation
             yield
     return b'{"UnprocessedItems":{}%b%b}' % (
         collection_metrics_each(engine, payload, written),

@@ -87,13 +87,13 @@ def consumed(payload: Payload, table: str, cost: Cost, kind: Kind | None = None)
     def units(count: float) -> dict[str, float]:
         return {"CapacityUnits": count} if kind is None else {"CapacityUnits": count, kind: count}
 
-    told: dict[str, Any] = {"TableName": table, **units(cost.total)}
+    document: dict[str, Any] = {"TableName": table, **units(cost.total)}
     if payload["ReturnConsumedCapacity"] == "INDEXES":
-        told["Table"] = units(cost.table)
+        document["Table"] = units(cost.table)
         for member, costs in (("LocalSecondaryIndexes", cost.local), ("GlobalSecondaryIndexes", cost.others)):
             if costs:
-                told[member] = {name: units(count) for name, count in costs.items()}
-    return told
+                document[member] = {name: units(count) for name, count in costs.items()}
+    return document
 
 
 TRANSACTION: Final = 2.0

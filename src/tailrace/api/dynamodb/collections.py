@@ -24,7 +24,7 @@ def wants_metrics(payload: Payload) -> bool:
 
 
 def collection_metrics(engine: Engine, payload: Payload, table: str, keys: Item) -> Metrics | None:
-    """AWS's ItemCollectionMetrics of one write; None where there are none or nobody asked."""
+    """AWS's ItemCollectionMetrics of one write; None where there are none or the client did not ask."""
     if not wants_metrics(payload):
         return None
     size = engine.collection_bytes(table, keys)
@@ -42,12 +42,12 @@ def metrics_by_table(
     engine: Engine, payload: Payload, written: Iterable[tuple[str, Item]]
 ) -> dict[str, list[Metrics]]:
     """The same for many writes: one entry an item collection, by table."""
-    found: dict[str, list[Metrics]] = {}
+    by_table: dict[str, list[Metrics]] = {}
     for table, keys in written:
         metrics = collection_metrics(engine, payload, table, keys)
-        if metrics is not None and metrics not in found.setdefault(table, []):
-            found[table].append(metrics)
-    return found
+        if metrics is not None and metrics not in by_table.setdefault(table, []):
+            by_table[table].append(metrics)
+    return by_table
 
 
 def collection_metrics_each(engine: Engine, payload: Payload, written: Iterable[tuple[str, Item]]) -> bytes:

@@ -14,5 +14,5 @@ from tailrace.engine.engine import Engine
 @operation(DYNAMODB, "GetResourcePolicy")
 def get_resource_policy(engine: Engine, payload: Payload) -> Result:
     """Tell a policy. Raises: ApiError."""
-    found = engine.resources.policy(payload["ResourceArn"])
-    return {"Policy": found.policy, "RevisionId": found.revision}
+    policy = engine.resources.policy(payload["ResourceArn"])
+    return {"Policy": policy.policy, "RevisionId": policy.revision}

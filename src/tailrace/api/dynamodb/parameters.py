@@ -119,14 +119,14 @@ def read_legacy_condition(payload: Payload, member: str) -> Condition | None:
     Shape:   `member` is Expected, QueryFilter or ScanFilter.
     """
     operator = payload.get("ConditionalOperator")
-    given = payload.get(member)
-    if given is None:
+    conditions = payload.get(member)
+    if conditions is None:
         check_operator(operator, 0)
         return None
     return (
-        read_expected(given, operator)
+        read_expected(conditions, operator)
         if member == "Expected"
-        else read_legacy_filter(given, operator, member)
+        else read_legacy_filter(conditions, operator, member)
     )
 
 
@@ -166,8 +166,8 @@ def refuse_key_paths(
     condition: Condition | None = None,
 ) -> None:
     """Paths into key attributes, which hold nothing. Raises: ApiError. Source: [D]."""
-    for each in (projection, condition):
-        if each is not None and (nested := each.nested_names()):
+    for expression in (projection, condition):
+        if expression is not None and (nested := expression.nested_names()):
             engine.check_paths(payload["TableName"], nested)
 
 

@@ -19,7 +19,7 @@ from tailrace.api.dynamodb.parameters import (
     read_projection,
     read_start_key,
     refuse_key_paths,
-)  # fmt: skip
+)
 from tailrace.api.registry import DYNAMODB, Result, operation
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
@@ -63,11 +63,19 @@ def query(engine: Engine, payload: Payload) -> Result:
     fetches = index is not None and fetches_items(payload, index, projection, condition)
     paging = engine.open(
         QueryRequest(
-            payload["TableName"], key_condition, condition, projection, payload.get("Limit"), start_key,
-            payload.get("ScanIndexForward", True), counts, is_wanted(payload),
-            None if index is None else index.name, fetches,
+            payload["TableName"],
+            key_condition,
+            condition,
+            projection,
+            payload.get("Limit"),
+            start_key,
+            payload.get("ScanIndexForward", True),
+            counts,
+            is_wanted(payload),
+            None if index is None else index.name,
+            fetches,
         )
-    )  # fmt: skip
+    )
     return page_answer(payload, paging, counts, index)
 
 

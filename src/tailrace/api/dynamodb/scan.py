@@ -18,7 +18,7 @@ from tailrace.api.dynamodb.parameters import (
     read_projection,
     read_start_key,
     refuse_key_paths,
-)  # fmt: skip
+)
 from tailrace.api.registry import DYNAMODB, Result, operation
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine

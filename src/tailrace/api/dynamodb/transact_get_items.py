@@ -37,23 +37,23 @@ CONSISTENT: Final = {"ConsistentRead": True}
 @operation(DYNAMODB, "TransactGetItems")
 def transact_get_items(engine: Engine, payload: Payload) -> Slices[bytes]:
     """Read several items at once. Raises: ApiError."""
-    gets = [each["Get"] for each in payload["TransactItems"]]
+    gets = [transact_item["Get"] for transact_item in payload["TransactItems"]]
     wanted = [_read_get(get) for get in gets]
-    found = engine.transact_get([(get["TableName"], key) for get, (key, _) in zip(gets, wanted, strict=True)])
-    yield from weighed(found)
+    items = engine.transact_get([(get["TableName"], key) for get, (key, _) in zip(gets, wanted, strict=True)])
+    yield from weighed(items)
     effort = Effort()
     answers: list[bytes] = []
-    for data, (_, projection) in zip(found, wanted, strict=True):
+    for data, (_, projection) in zip(items, wanted, strict=True):
         answers.append(_answer(data, projection))
         if data is not None and effort.takes(len(data)):
             yield
-    told = b""
+    consumed = b""
     if is_wanted(payload):
-        costs = _costs(gets, found)
-        told = b',"ConsumedCapacity":' + orjson.dumps(
+        costs = _costs(gets, items)
+        consumed = b',"ConsumedCapacity":' + orjson.dumps(
             consumed_by_transaction(payload, costs, "ReadCapacityUnits")
         )
-    return b'{"Responses":[%b]%b}' % (b",".join(answers), told)
+    return b'{"Responses":[%b]%b}' % (b",".join(answers), consumed)
 
 
 def _read_get(get: Payload) -> tuple[Item, ProjectionExpression | None]:
@@ -75,9 +75,9 @@ def _answer(data: bytes | None, projection: ProjectionExpression | None) -> byte
     return b'{"Item":%b}' % data
 
 
-def _costs(gets: list[dict[str, Any]], found: list[bytes | None]) -> Mapping[str, Cost]:
+def _costs(gets: list[dict[str, Any]], items: list[bytes | None]) -> Mapping[str, Cost]:
     costs: dict[str, Cost] = {}
-    for get, data in zip(gets, found, strict=True):
+    for get, data in zip(gets, items, strict=True):
         table = get["TableName"]
         costs.setdefault(table, Cost()).table += TRANSACTION * read_units(data_bytes(data), CONSISTENT)
     return costs

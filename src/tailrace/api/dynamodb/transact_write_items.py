@@ -45,7 +45,7 @@ DIGEST_BYTES: Final = 32
 @operation(DYNAMODB, "TransactWriteItems")
 def transact_write_items(engine: Engine, payload: Payload) -> Slices[Answer]:
     """Write several items, all or none, and once for a token. Raises: ApiError."""
-    operations = [_read_one(each) for each in payload["TransactItems"]]
+    operations = [_read_one(transact_item) for transact_item in payload["TransactItems"]]
     token = payload.get("ClientRequestToken")
     if token is None:
         mutations = yield from engine.transact_slices(operations)
@@ -74,8 +74,10 @@ def _done_once(engine: Engine, payload: Payload, operations: list[Operation], to
     done = engine.requests.done(token, digest)
     if done is not None:
         costs = {table: Cost(units) for table, units in done.items()}
-        told = consumed_by_transaction(payload, costs, "ReadCapacityUnits") if is_wanted(payload) else None
-        return {} if told is None else {"ConsumedCapacity": told}
+        consumed = (
+            consumed_by_transaction(payload, costs, "ReadCapacityUnits") if is_wanted(payload) else None
+        )
+        return {} if consumed is None else {"ConsumedCapacity": consumed}
     try:
         mutations = yield from engine.transact_slices(operations)
     except ApiError as error:
@@ -86,12 +88,12 @@ def _done_once(engine: Engine, payload: Payload, operations: list[Operation], to
     return (yield from _answered(engine, payload, operations, mutations))
 
 
-def _read_one(each: Payload) -> Operation:
-    names = [name for name in ACTIONS if name in each]
+def _read_one(transact_item: Payload) -> Operation:
+    names = [name for name in ACTIONS if name in transact_item]
     if len(names) != 1:
         raise validation_error(ONE_OF)
     name = names[0]
-    action = each[name]
+    action = transact_item[name]
     expressions = (*(("UpdateExpression",) if name == "Update" else ()), "ConditionExpression")
     placeholders = read_placeholders(action, *expressions, any_depth=True)
     if placeholders.values:
@@ -111,22 +113,22 @@ def request_digest(payload: Payload) -> str:
     >>> request_digest(one) == request_digest({**other, "ReturnConsumedCapacity": "NONE"})
     True
     """
-    said = {
+    canonical = {
         name: value for name, value in payload.items() if value != "NONE" and name != "ClientRequestToken"
     }
-    said["TransactItems"] = [
-        {name: {member: one for member, one in action.items() if one != "NONE"}}
-        for each in payload["TransactItems"]
-        for name, action in each.items()
+    canonical["TransactItems"] = [
+        {name: {member: value for member, value in action.items() if value != "NONE"}}
+        for transact_item in payload["TransactItems"]
+        for name, action in transact_item.items()
     ]
-    return blake2b(orjson.dumps(said, option=orjson.OPT_SORT_KEYS), digest_size=DIGEST_BYTES).hexdigest()
+    return blake2b(orjson.dumps(canonical, option=orjson.OPT_SORT_KEYS), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def _answer(
     engine: Engine, payload: Payload, operations: Sequence[Operation], mutations: Sequence[Mutation]
 ) -> Answer:
     answer: dict[str, Any] = {}
-    done = [(one.table, mutation) for one, mutation in zip(operations, mutations, strict=True)]
+    done = [(write.table, mutation) for write, mutation in zip(operations, mutations, strict=True)]
     if is_wanted(payload):
         costs: dict[str, Cost] = {}
         for table, mutation in done:
@@ -142,7 +144,7 @@ def _read_units(operations: Sequence[Operation], mutations: Sequence[Mutation]) 
     """What the same request costs when it is repeated: reading the larger of each item before and after."""
     consistent: Any = {"ConsistentRead": True}
     units: dict[str, float] = {}
-    for one, mutation in zip(operations, mutations, strict=True):
+    for write, mutation in zip(operations, mutations, strict=True):
         size = max(0 if item is None else size_bytes(item) for item in (mutation.old, mutation.new))
-        units[one.table] = units.get(one.table, 0.0) + TRANSACTION * read_units(size, consistent)
+        units[write.table] = units.get(write.table, 0.0) + TRANSACTION * read_units(size, consistent)
     return units

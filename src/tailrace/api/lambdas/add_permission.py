@@ -1,7 +1,7 @@
-"""AddPermission: let somebody invoke a function.
+"""AddPermission: let a principal invoke a function.
 
-Behaviour:     the statement is kept with the function, told by GetPolicy, and asked by nobody: every caller
-               may invoke.
+Behaviour:     the statement is kept with the function, told by GetPolicy, and never checked: every caller may
+               invoke.
 Limits:        20 KB for the whole policy.
 Not emulated:  versions and aliases, the check that a principal exists.
 Source:        AWS API Reference, AddPermission.
@@ -22,7 +22,7 @@ async def add_permission(service: LambdaService, payload: Payload) -> Members:
     """Add a statement. Raises: ApiError."""
     function = permitted(service, payload)
     before, settings = function.configured.statements, service.engine.settings
-    if any(one["Sid"] == payload["StatementId"] for one in before):
+    if any(statement["Sid"] == payload["StatementId"] for statement in before):
         raise ApiError(
             "ResourceConflictException",
             f"The statement id ({payload['StatementId']}) provided already exists. Please provide a "

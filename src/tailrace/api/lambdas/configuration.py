@@ -60,17 +60,17 @@ def read_configuration(payload: Mapping[str, Any], before: Mapping[str, Any]) ->
     for name in NOT_EMULATED:
         if payload.get(name) not in (None, {}, [], "", False):
             raise invalid_parameter(f"Tailrace does not emulate {name} of functions.")
-    given = {name: payload[name] for name in KEPT if name in payload}
-    settings = {**before, **given}
-    if "Environment" in given:
+    changes = {name: payload[name] for name in KEPT if name in payload}
+    settings = {**before, **changes}
+    if "Environment" in changes:
         del settings["Environment"]
-        if variables := _variables(given["Environment"]):
+        if variables := _variables(changes["Environment"]):
             settings["Environment"] = {"Variables": variables}
     return settings
 
 
-def _variables(given: Mapping[str, Any]) -> dict[str, str]:
-    variables: dict[str, str] = given.get("Variables", {})
+def _variables(environment: Mapping[str, Any]) -> dict[str, str]:
+    variables: dict[str, str] = environment.get("Variables", {})
     reserved = sorted(RESERVED.intersection(variables))
     unable = (
         "Lambda was unable to configure your environment variables because the environment variables you "
@@ -107,12 +107,12 @@ def code_of(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 def document(function: DeployedFunction, region: str, account: str) -> dict[str, Any]:
     """A function's configuration."""
-    kept, code = dict(function.configured.settings), function.code.code
+    settings, code = dict(function.configured.settings), function.code.code
     changed = datetime.fromtimestamp(function.configured.modified_ms / 1_000, UTC)
     return {
         "Handler": f"{code.module}.{code.attribute}",
         "CodeSize": 0,
-        **kept,
+        **settings,
         "FunctionName": function.name,
         "FunctionArn": function_arn(region, account, function.name),
         "LastModified": changed.isoformat(timespec="milliseconds").replace("+00:00", "+0000"),
@@ -125,14 +125,14 @@ def document(function: DeployedFunction, region: str, account: str) -> dict[str,
 
 def revision(function: DeployedFunction) -> str:
     """What changes with every change of the configuration."""
-    kept = orjson.dumps([function.name, function.configured.fields()], option=orjson.OPT_SORT_KEYS)
-    digits = hashlib.sha256(kept).hexdigest()
+    configuration = orjson.dumps([function.name, function.configured.fields()], option=orjson.OPT_SORT_KEYS)
+    digits = hashlib.sha256(configuration).hexdigest()
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
 
 
-def check_revision(function: DeployedFunction, given: object) -> None:
+def check_revision(function: DeployedFunction, revision_id: object) -> None:
     """Raises: ApiError when a caller has seen another configuration."""
-    if given is not None and given != revision(function):
+    if revision_id is not None and revision_id != revision(function):
         raise ApiError(
             "PreconditionFailedException",
             "The Revision Id provided does not match the latest Revision Id. Call the "

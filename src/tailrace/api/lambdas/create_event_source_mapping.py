@@ -49,9 +49,16 @@ async def create_event_source_mapping(service: LambdaService, payload: Payload) 
     stream = _stream(service, arn)
     await service.check_unmapped(arn, name)
     made = EventSourceMapping(
-        service.new_uuid(f"{arn}/{name}"), name, arn, stream.table, position, enabled, settings,
-        service.engine.clock.now().wall_ms, tags=checked_tags(payload.get("Tags", {})),
-    )  # fmt: skip
+        service.new_uuid(f"{arn}/{name}"),
+        name,
+        arn,
+        stream.table,
+        position,
+        enabled,
+        settings,
+        service.engine.clock.now().wall_ms,
+        tags=checked_tags(payload.get("Tags", {})),
+    )
     return await service.save(made, "Creating", *service.beginning(made, stream))
 
 
@@ -71,9 +78,9 @@ def _position(payload: Mapping[str, Any], arn: str) -> str:
 
 def _stream(service: LambdaService, arn: str) -> StreamRef:
     try:
-        found = service.engine.stream_of(parse_stream_arn(arn).table)
+        stream = service.engine.stream_of(parse_stream_arn(arn).table)
     except ApiError:
-        found = None
-    if found is None or found.arn != arn:
+        stream = None
+    if stream is None or stream.arn != arn:
         raise invalid_parameter(f"Stream not found: {arn}")
-    return found
+    return stream

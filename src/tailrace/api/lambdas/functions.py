@@ -29,9 +29,16 @@ class ProcessLike(Runner, Protocol):
     """What runs a function and is ended with the server."""
 
     async def invoke(
-        self, event: bytes, request_id: str, arn: str, trace: str = "", captured: Captured | None = None,
-        client: Mapping[str, Any] | None = None, *, exact: bool = True,
-    ) -> bytes:  # fmt: skip
+        self,
+        event: bytes,
+        request_id: str,
+        arn: str,
+        trace: str = "",
+        captured: Captured | None = None,
+        client: Mapping[str, Any] | None = None,
+        *,
+        exact: bool = True,
+    ) -> bytes:
         """The function's answer; what it prints goes into `captured`, `client` is its client context. Raises:
         whatever says that it failed.
         """
@@ -44,9 +51,7 @@ class ProcessLike(Runner, Protocol):
 
 
 class Configured(Struct, frozen=True):
-    """What is kept of one function. Shape: `settings` by AWS's names; not `created`: nobody has called
-    CreateFunction.
-    """
+    """What is kept of one function. Shape: `settings` by AWS's names; `created` by CreateFunction."""
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=lambda: dict(DEFAULTS))
@@ -71,18 +76,18 @@ class Configured(Struct, frozen=True):
             "created": self.created,
             "deleted": self.deleted,
             "tags": dict(self.tags),
-            **({"statements": [dict(one) for one in self.statements]} if self.statements else {}),
+            **({"statements": [dict(statement) for statement in self.statements]} if self.statements else {}),
         }
 
     @property
-    def given(self) -> dict[str, Any]:
+    def app_settings(self) -> dict[str, Any]:
         """Those of its settings that `app.function` takes."""
         return {name: self.settings[name] for name in NAMES if name in self.settings}
 
     @property
     def own(self) -> FunctionSettings:
         """What its processes need to know."""
-        return FunctionSettings.read(self.given)
+        return FunctionSettings.read(self.app_settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +105,10 @@ class Functions(Mapping[str, DeployedFunction]):
     """Every function that is there, by its name."""
 
     def __init__(
-        self, registered: Mapping[str, NamedFunction],
+        self,
+        registered: Mapping[str, NamedFunction],
         runner: Callable[[str, CodePlace, FunctionSettings], ProcessLike],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._registered = registered
         self._runner = runner
         self._found: dict[str, DeployedFunction] = {}

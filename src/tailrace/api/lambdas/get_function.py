@@ -19,10 +19,10 @@ from tailrace.api.wire import Payload
 async def get_function(service: LambdaService, payload: Payload) -> Members:
     """Describe a function. Raises: ApiError."""
     function = registered(service, payload["FunctionName"], payload.get("Qualifier"))
-    found: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "Configuration": configuration(service, function),
         "Code": {"RepositoryType": "local"},
     }
     if function.configured.tags:
-        found["Tags"] = dict(function.configured.tags)
-    return found
+        answer["Tags"] = dict(function.configured.tags)
+    return answer

@@ -1,6 +1,6 @@
 """GetFunctionCodeSigningConfig: which signatures a function's code must have.
 
-Behaviour:     none, as for every function on AWS that nobody attached a configuration to.
+Behaviour:     none, as for every function on AWS without a configuration attached.
 Limits:        none.
 Not emulated:  code signing.
 Source:        AWS API Reference, GetFunctionCodeSigningConfig.

@@ -2,7 +2,7 @@
 
 Behaviour:     the statements in the order in which they were added; a function without any has no policy.
 Limits:        none.
-Not emulated:  versions and aliases; nobody is refused for want of a permission.
+Not emulated:  versions and aliases; no caller is refused for want of a permission.
 Source:        AWS API Reference, GetPolicy.
 """
 

@@ -55,12 +55,12 @@ async def invoke(service: LambdaService, payload: Payload) -> HttpAnswer:
     event = _event(payload["Payload"] or b"{}", kind)
     request = service.new_uuid(function.name)
     trace = payload.get("TraceId", "")
-    asked = Invocation(function, event, request, trace, _client(payload.get("ClientContext")))
+    invocation = Invocation(function, event, request, trace, _client(payload.get("ClientContext")))
     match kind:
         case "RequestResponse":
-            return await _answered(service, asked, tail=logs == "Tail")
+            return await _answered(service, invocation, tail=logs == "Tail")
         case "Event":
-            service.begin(_unattended(service, asked))
+            service.begin(_unattended(service, invocation))
             return HttpAnswer(202, b"")
         case _:
             return HttpAnswer(204, b"")
@@ -91,34 +91,34 @@ def _client(header: str | None) -> Mapping[str, Any] | None:
     if header is None:
         return None
     try:
-        found = orjson.loads(b64decode(header, validate=True))
+        context = orjson.loads(b64decode(header, validate=True))
     except ValueError:
-        found = None
-    if not isinstance(found, dict) or is_deeper(found, DEEPEST):
+        context = None
+    if not isinstance(context, dict) or is_deeper(context, DEEPEST):
         raise ApiError(
             "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."
         )
-    return found
+    return context
 
 
-async def _answered(service: LambdaService, asked: Invocation, *, tail: bool = False) -> HttpAnswer:
-    function, clock = asked.function, service.engine.clock
+async def _answered(service: LambdaService, invocation: Invocation, *, tail: bool = False) -> HttpAnswer:
+    function, clock = invocation.function, service.engine.clock
     settings = service.engine.settings
     arn = function_arn(settings.region, settings.account, function.name)
     captured = Captured() if tail else None
     started_ms = clock.now().monotonic_ms
     tally = service.invoked.of(function.name)
     tally.concurrent += 1
-    said: dict[str, Any] | None = None
+    failure: dict[str, Any] | None = None
     answer = b""
     try:
         answer = await function.runner.invoke(
-            asked.event, asked.request_id, arn, asked.trace, captured, asked.client
+            invocation.event, invocation.request_id, arn, invocation.trace, captured, invocation.client
         )
     except asyncio.CancelledError:
         raise
     except Exception as error:  # whatever says that the function failed: its words are the answer
-        said = error_of(error)
+        failure = error_of(error)
         tally.errors += 1
     finally:
         took_ms = clock.now().monotonic_ms - started_ms
@@ -126,12 +126,14 @@ async def _answered(service: LambdaService, asked: Invocation, *, tail: bool = F
         tally.invocations += 1
         tally.took(took_ms)
     headers = dict(VERSION)
-    if said is not None:
-        answer = orjson.dumps(said)
+    if failure is not None:
+        answer = orjson.dumps(failure)
         headers["X-Amz-DeployedFunction-Error"] = "Unhandled"
     if captured is not None:
         memory_size = function.settings.memory_mb
-        log = log_of(asked.request_id, captured.printed, took_ms, memory_size, captured.memory_mb, said)
+        log = log_of(
+            invocation.request_id, captured.printed, took_ms, memory_size, captured.memory_mb, failure
+        )
         headers["X-Amz-Log-Result"] = b64encode(log).decode()
     return HttpAnswer(200, answer, headers)
 
@@ -140,22 +142,22 @@ def error_of(error: Exception) -> dict[str, Any]:
     """A failed invocation as Lambda answers it."""
     if isinstance(error, TimedOut):
         return {"errorType": "Sandbox.Timedout", "errorMessage": str(error.args[0])}
-    said: dict[str, Any] = {
+    failure: dict[str, Any] = {
         "errorType": getattr(error, "error_type", type(error).__name__),
         "errorMessage": getattr(error, "message", str(error)),
     }
     if trace := getattr(error, "trace", ()):
-        said["stackTrace"] = list(trace)
-    return said
+        failure["stackTrace"] = list(trace)
+    return failure
 
 
-async def _unattended(service: LambdaService, asked: Invocation) -> None:
+async def _unattended(service: LambdaService, invocation: Invocation) -> None:
     clock = service.engine.clock
     for after_ms in (*RETRY_AFTER_MS, None):
-        told = await _answered(service, asked)
-        if "X-Amz-DeployedFunction-Error" not in told.headers:
+        answer = await _answered(service, invocation)
+        if "X-Amz-DeployedFunction-Error" not in answer.headers:
             return
         words = "given up" if after_ms is None else f"tried again in {after_ms // 1_000} s"
-        LOG.error("function %s failed, %s: %s", asked.function.name, words, told.body.decode())
+        LOG.error("function %s failed, %s: %s", invocation.function.name, words, answer.body.decode())
         if after_ms is not None:
             await clock.sleep_until(clock.now().monotonic_ms + after_ms)

@@ -18,15 +18,17 @@ from tailrace.api.wire import Payload
 async def list_event_source_mappings(service: LambdaService, payload: Payload) -> Members:
     """List mappings. Raises: ApiError."""
     arn, name, after = payload.get("EventSourceArn"), payload.get("FunctionName"), payload.get("Marker", "")
-    found = [
-        each
-        for each in await service.mappings()
-        if each.uuid > after
-        and (arn is None or each.stream_arn == arn)
-        and (name is None or each.function == function_name(name))
+    mappings = [
+        mapping
+        for mapping in await service.mappings()
+        if mapping.uuid > after
+        and (arn is None or mapping.stream_arn == arn)
+        and (name is None or mapping.function == function_name(name))
     ]
     size = page_size(payload, 100)
-    answer: dict[str, Any] = {"EventSourceMappings": [await service.document(each) for each in found[:size]]}
-    if len(found) > size:
-        answer["NextMarker"] = found[size - 1].uuid
+    answer: dict[str, Any] = {
+        "EventSourceMappings": [await service.document(mapping) for mapping in mappings[:size]]
+    }
+    if len(mappings) > size:
+        answer["NextMarker"] = mappings[size - 1].uuid
     return answer

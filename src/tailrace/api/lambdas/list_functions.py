@@ -18,9 +18,11 @@ from tailrace.api.wire import Payload
 async def list_functions(service: LambdaService, payload: Payload) -> Members:
     """List functions. Raises: ApiError."""
     after = payload.get("Marker", "")
-    found = [service.functions[name] for name in sorted(service.functions) if name > after]
+    functions = [service.functions[name] for name in sorted(service.functions) if name > after]
     size = page_size(payload, 50)
-    answer: dict[str, Any] = {"Functions": [configuration(service, each) for each in found[:size]]}
-    if len(found) > size:
-        answer["NextMarker"] = found[size - 1].name
+    answer: dict[str, Any] = {
+        "Functions": [configuration(service, function) for function in functions[:size]]
+    }
+    if len(functions) > size:
+        answer["NextMarker"] = functions[size - 1].name
     return answer

@@ -21,12 +21,14 @@ KEPT: Final = 4_096
 
 
 def log_of(
-    request_id: str, printed: bytes, took_ms: int, memory_size_mb: int, memory_mb: int,
+    request_id: str,
+    printed: bytes,
+    took_ms: int,
+    memory_size_mb: int,
+    memory_mb: int,
     error: Mapping[str, Any] | None = None,
-) -> bytes:  # fmt: skip
-    """The end of the log. Shape: `error` is the function's error as it is answered; memory_mb 0 when nobody
-    knows.
-    """
+) -> bytes:
+    """The end of the log. Shape: `error` is the function's error as it is answered; memory_mb 0: unknown."""
     report = [
         f"REPORT RequestId: {request_id}",
         f"Duration: {took_ms:.2f} ms",

@@ -25,13 +25,15 @@ def function_name(text: str) -> str:
     >>> function_name("arn:aws:lambda:us-east-1:000000000000:function:tally")
     'tally'
     """
-    found = NAME.fullmatch(text)
-    return text if found is None else found[1]
+    match = NAME.fullmatch(text)
+    return text if match is None else match[1]
 
 
-def registered(service: LambdaService, given: str, qualifier: str | None = None) -> DeployedFunction:
+def registered(
+    service: LambdaService, function_name_or_arn: str, qualifier: str | None = None
+) -> DeployedFunction:
     """A function by its name or ARN, and by a qualifier that is none but $LATEST. Raises: ApiError."""
-    name = function_name(given)
+    name = function_name(function_name_or_arn)
     if name in service.functions and qualifier in (None, "", "$LATEST"):
         return service.functions[name]
     settings = service.engine.settings

@@ -1,8 +1,6 @@
-"""The resource policy of a function: who may invoke it, as Lambda keeps and tells it; nobody is asked for it
-here.
+"""The resource policy of a function: who may invoke it, as Lambda keeps and tells it. No call is checked.
 
-Rules of this file: values in, values out; a function's row keeps the statements. Called by the operations of
-permissions.
+Rules of this file: values in, values out; a function's row keeps the statements. Called by its operations.
 Source: AWS Lambda API Reference, AddPermission, GetPolicy, RemovePermission; Lambda Developer Guide,
         "resource-based policies".
 """
@@ -42,8 +40,8 @@ def permitted(service: LambdaService, payload: Mapping[str, Any]) -> DeployedFun
     function = registered(service, payload["FunctionName"], payload.get("Qualifier"))
     if payload.get("Qualifier"):
         raise invalid_parameter("We currently do not support adding policies for $LATEST.")
-    given = payload.get("RevisionId")
-    if given is not None and given != revision(function.configured.statements):
+    revision_id = payload.get("RevisionId")
+    if revision_id is not None and revision_id != revision(function.configured.statements):
         raise ApiError(
             "PreconditionFailedException",
             "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API "
@@ -64,19 +62,22 @@ def statement_of(payload: Mapping[str, Any], arn: str) -> dict[str, Any]:
                 str(value).lower() if isinstance(value, bool) else value
             )
     statement = {
-        "Sid": payload["StatementId"], "Effect": "Allow", "Principal": _principal(payload["Principal"]),
-        "Action": payload["Action"], "Resource": arn,
-    }  # fmt: skip
+        "Sid": payload["StatementId"],
+        "Effect": "Allow",
+        "Principal": _principal(payload["Principal"]),
+        "Action": payload["Action"],
+        "Resource": arn,
+    }
     return {**statement, "Condition": conditions} if conditions else statement
 
 
-def _principal(given: str) -> str | dict[str, str]:
+def _principal(principal: str) -> str | dict[str, str]:
     """A principal as policies write it: a service, an account's root user, or what an ARN names."""
-    if given == ALL:
-        return given
-    if ACCOUNT.fullmatch(given):
-        return {"AWS": f"arn:aws:iam::{given}:root"}
-    return {"AWS" if given.startswith("arn:") else "Service": given}
+    if principal == ALL:
+        return principal
+    if ACCOUNT.fullmatch(principal):
+        return {"AWS": f"arn:aws:iam::{principal}:root"}
+    return {"AWS" if principal.startswith("arn:") else "Service": principal}
 
 
 def policy_of(statements: Sequence[Mapping[str, Any]]) -> str:

@@ -22,7 +22,7 @@ async def remove_permission(service: LambdaService, payload: Payload) -> None:
         raise ApiError(
             "ResourceNotFoundException", "No policy is associated with the given resource.", status=404
         )
-    after = [one for one in before if one["Sid"] != name]
+    after = [statement for statement in before if statement["Sid"] != name]
     if len(after) == len(before):
         raise ApiError(
             "ResourceNotFoundException", f"Statement {name} is not found in resource policy.", status=404

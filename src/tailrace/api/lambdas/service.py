@@ -1,9 +1,9 @@
 """Lambda's API of a server: the functions it was started with, the mappings people make, and the worker that
 runs them.
 
-Theory of operation: a mapping is a row; whoever changes one lets the worker drain it and begin it again at
-its checkpoint, and the others go on untouched. Until that has happened the mapping's state says so (Creating,
-Updating, Disabling, …). A change that a crash interrupts is carried out by the next start.
+Theory of operation: a mapping is a row; an operation that changes one lets the worker drain it and begin it
+again at its checkpoint, and the others go on untouched. Until then the mapping's state is Creating, Updating,
+Disabling, …. A change that a crash interrupts is carried out by the next start.
 Rules of this file: rows are durable before an answer leaves; hand-overs follow one another. Made by
 `server.node`, kept by `api.dispatch`.
 """
@@ -55,10 +55,14 @@ class LambdaService:
     """Shape: `use` hands over to a worker of this app, `worker` is the one that runs now."""
 
     def __init__(
-        self, engine: Engine, state: StateStore, functions: Mapping[str, NamedFunction],
+        self,
+        engine: Engine,
+        state: StateStore,
+        functions: Mapping[str, NamedFunction],
         runner: Callable[[str, CodePlace, FunctionSettings], ProcessLike],
-        use: Callable[[App], Awaitable[None]], worker: Callable[[], Worker | None],
-    ) -> None:  # fmt: skip
+        use: Callable[[App], Awaitable[None]],
+        worker: Callable[[], Worker | None],
+    ) -> None:
         self.engine = engine
         self.functions = Functions(functions, runner)
         self.invoked = Tallies()
@@ -118,20 +122,20 @@ class LambdaService:
 
     async def check_unmapped(self, stream_arn: str, function: str) -> None:
         """Raises: ApiError when there is a mapping of this stream to this function."""
-        for each in await self.mappings():
-            if (each.stream_arn, each.function) == (stream_arn, function):
+        for mapping in await self.mappings():
+            if (mapping.stream_arn, mapping.function) == (stream_arn, function):
                 raise ApiError(
                     "ResourceConflictException",
                     f'The event source arn (" {stream_arn} ") and function (" {function} ") provided '
                     "mapping already exists. "
-                    f"Please update or delete the existing mapping with UUID {each.uuid}",
+                    f"Please update or delete the existing mapping with UUID {mapping.uuid}",
                     status=409,
                 )
 
-    def new_uuid(self, what: str) -> str:
+    def new_uuid(self, seed: str) -> str:
         """An identity that no mapping has."""
         self._count += 1
-        return request_id(f"{what}/{self.engine.clock.now().wall_ms}/{self._count}")
+        return request_id(f"{seed}/{self.engine.clock.now().wall_ms}/{self._count}")
 
     async def save(self, mapping: EventSourceMapping, state: str, *more: Write) -> dict[str, Any]:
         """Keep a change and begin to carry it out. Returns: the configuration, with the state on the way."""
@@ -144,22 +148,22 @@ class LambdaService:
             if before is not None:
                 self._under_way[mapping.uuid] = before
             raise
-        said = await self.document(mapping)
+        configuration = await self.document(mapping)
         self._start_task(self._carry_out(), self._handing_over)
-        return said
+        return configuration
 
     async def configure(self, configured: Configured) -> None:
         """Keep a function's configuration; its mappings go on with it."""
         await self.keep(configured)
         self._start_task(self._carry_out(), self._handing_over)
 
-    async def keep(self, found: EventSourceMapping | Configured) -> None:
+    async def keep(self, resource: EventSourceMapping | Configured) -> None:
         """Make durable what is kept of a function or a mapping; a mapping goes on untouched. Raises:
         StoreError.
         """
-        if isinstance(found, Configured):
-            self.functions.put(found)
-        await self.state.transact([Write(found.key, found.fields())])
+        if isinstance(resource, Configured):
+            self.functions.put(resource)
+        await self.state.transact([Write(resource.key, resource.fields())])
 
     def beginning(self, mapping: EventSourceMapping, stream: StreamRef) -> list[Write]:
         """Checkpoints behind what a new mapping does not read: with LATEST, what its stream holds. Source:
@@ -194,9 +198,7 @@ class LambdaService:
         task.add_done_callback(tasks.discard)
 
     async def close(self) -> None:
-        """Wait for hand-overs, end invocations that nobody waits for, end the processes of direct
-        invocations.
-        """
+        """Wait for hand-overs; end asynchronous invocations and the processes of direct ones."""
         for task in tuple(self._invoking):
             task.cancel()
         # A hand-over is never cut off: the old worker would lose its drain.
@@ -205,17 +207,19 @@ class LambdaService:
 
     async def _carry_out(self) -> None:
         async with self._turn:
-            told = dict(self._under_way)
+            under_way = dict(self._under_way)
             mappings = await self.mappings()
             try:
-                self._declare([each for each in mappings if not each.deleting])
+                self._declare([mapping for mapping in mappings if not mapping.deleting])
                 await self._use(self._app)
             except TailraceError:
                 LOG.exception("the event source mappings could not be started")
-            gone = [write for each in mappings if each.deleting for write in await self._rows_of(each)]
+            gone = [
+                write for mapping in mappings if mapping.deleting for write in await self._rows_of(mapping)
+            ]
             if gone:
                 await self.state.transact(gone)
-            for uuid, state in told.items():
+            for uuid, state in under_way.items():
                 if self._under_way.get(uuid) == state:
                     del self._under_way[uuid]
 
@@ -238,26 +242,26 @@ class LambdaService:
         and goes on untouched.
         """
         wanted: dict[str, tuple[EventSourceMapping, bytes]] = {}
-        for each in mappings:
-            known = self._known(each)
+        for mapping in mappings:
+            known = self._known(mapping)
             if known is not None:
-                wanted[each.uuid] = (each, known)
+                wanted[mapping.uuid] = (mapping, known)
         for uuid in [
             uuid for uuid, known in self._declared.items() if uuid not in wanted or wanted[uuid][1] != known
         ]:
             self._app.withdraw(uuid)
             del self._declared[uuid]
-        for uuid, (each, known) in wanted.items():
+        for uuid, (mapping, known) in wanted.items():
             if uuid not in self._declared:
-                function = self.functions[each.function]
+                function = self.functions[mapping.function]
                 self._app.function(
                     function.code,
-                    self._table(each),
+                    self._table(mapping),
                     id=uuid,
-                    name=each.function,
-                    **for_machine(each.settings),
-                    **function.configured.given,
-                    DestinationConfig=each.settings["DestinationConfig"],
+                    name=mapping.function,
+                    **for_machine(mapping.settings),
+                    **function.configured.app_settings,
+                    DestinationConfig=mapping.settings["DestinationConfig"],
                 )
                 self._declared[uuid] = known
 
@@ -272,19 +276,23 @@ class LambdaService:
             self.engine.stream_named(mapping.stream_arn)
         except ApiError:
             return None
-        return orjson.dumps([mapping.function, function.configured.given, dict(mapping.settings)])
+        return orjson.dumps([mapping.function, function.configured.app_settings, dict(mapping.settings)])
 
     def _table(self, mapping: EventSourceMapping) -> Table:
         """The table as the mapping's stream knows it: it may be gone, or another one of that name may be
         there.
         """
         stream = self.engine.describe_stream(mapping.stream_arn, 1)
-        names: dict[str, str] = {each["KeyType"]: each["AttributeName"] for each in stream["KeySchema"]}
+        names: dict[str, str] = {
+            element["KeyType"]: element["AttributeName"] for element in stream["KeySchema"]
+        }
         table = Table(
-            self.engine.stream_named(mapping.stream_arn).table, names["HASH"], names.get("RANGE"),
+            self.engine.stream_named(mapping.stream_arn).table,
+            names["HASH"],
+            names.get("RANGE"),
             stream=stream["StreamViewType"],
             only_stream=mapping.stream_arn,
-        )  # fmt: skip
+        )
         self._app.tables[table.name] = (
             table  # the others of that name are declared by now, and go on with theirs
         )

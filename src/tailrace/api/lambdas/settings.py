@@ -2,7 +2,7 @@
 refused.
 
 Rules of this file: values in, values out; a setting that AWS has for other sources is refused as AWS refuses
-it, one that nobody has is refused too, so that no setting is ignored in silence. Called by
+it, an unknown one is refused too, so that no setting is ignored in silence. Called by
 lambdas/mappings.py. Source: semantics §2.1, §2.2.
 """
 
@@ -58,13 +58,13 @@ def read_settings(payload: Mapping[str, Any], before: Mapping[str, Any] = DEFAUL
 
     Raises:  ApiError, in AWS's words where they are known.
     """
-    given = {name: payload[name] for name in SETTINGS if payload.get(name) is not None}
+    changes = {name: payload[name] for name in SETTINGS if payload.get(name) is not None}
     for name in OTHER_SOURCES:
         if payload.get(name) is not None:
             raise invalid_parameter(f"Unsupported {name} parameter for given event source mapping type.")
-    settings = {**before, **given}
-    if "DestinationConfig" in given:
-        settings["DestinationConfig"] = {"OnFailure": _destination(given["DestinationConfig"])}
+    settings = {**before, **changes}
+    if "DestinationConfig" in changes:
+        settings["DestinationConfig"] = {"OnFailure": _destination(changes["DestinationConfig"])}
     for name, is_empty in (
         ("FilterCriteria", not settings.get("FilterCriteria", {}).get("Filters")),
         ("MetricsConfig", not settings.get("MetricsConfig", {}).get("Metrics")),
@@ -84,7 +84,7 @@ def _destination(config: Mapping[str, Any]) -> Mapping[str, Any]:
 def _check_whole(settings: Mapping[str, Any]) -> None:
     """What is refused of settings that are each allowed by themselves."""
     if refused := [
-        each for each in settings.get("MetricsConfig", {}).get("Metrics", ()) if each != "EventCount"
+        metric for metric in settings.get("MetricsConfig", {}).get("Metrics", ()) if metric != "EventCount"
     ]:
         raise invalid_parameter(
             f"MetricsConfig: {refused[0]} is not allowed; of a DynamoDB stream there is EventCount"
@@ -93,8 +93,8 @@ def _check_whole(settings: Mapping[str, Any]) -> None:
         destination_arn(settings["DestinationConfig"])
         MappingSettings.for_lambda("checked", **for_machine(settings))
     except SettingsError as error:
-        said = str(error.args[0])
-        raise invalid_parameter(INVALID if INVALID in said else said) from error
+        problem = str(error.args[0])
+        raise invalid_parameter(INVALID if INVALID in problem else problem) from error
 
 
 def for_machine(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,5 +15,5 @@ from tailrace.api.wire import Payload
 @operation(LAMBDA, "TagResource")
 async def tag_resource(service: LambdaService, payload: Payload) -> None:
     """Add tags. Raises: ApiError."""
-    found = await tagged(service, payload["Resource"])
-    await keep_tags(service, found, checked_tags(payload["Tags"], found.tags))
+    resource = await tagged(service, payload["Resource"])
+    await keep_tags(service, resource, checked_tags(payload["Tags"], resource.tags))

@@ -39,15 +39,15 @@ async def tagged(service: LambdaService, arn: str) -> EventSourceMapping | Confi
 
 
 async def keep_tags(
-    service: LambdaService, found: EventSourceMapping | Configured, tags: Mapping[str, str]
+    service: LambdaService, resource: EventSourceMapping | Configured, tags: Mapping[str, str]
 ) -> None:
     """Make them durable; what is tagged goes on untouched."""
-    await service.keep(replace(found, tags=tags))
+    await service.keep(replace(resource, tags=tags))
 
 
-def checked_tags(given: Mapping[str, str], before: Mapping[str, str] | None = None) -> dict[str, str]:
+def checked_tags(added: Mapping[str, str], before: Mapping[str, str] | None = None) -> dict[str, str]:
     """Tags, those of before with these. Raises: ApiError."""
-    for key, value in given.items():
+    for key, value in added.items():
         if not 1 <= len(key) <= LONGEST_TAG_KEY or len(value) > LONGEST_TAG_VALUE:
             raise invalid_parameter(
                 f"Tags: {key!r} is not allowed; a key has 1 to {LONGEST_TAG_KEY} characters, a value "
@@ -57,7 +57,7 @@ def checked_tags(given: Mapping[str, str], before: Mapping[str, str] | None = No
             raise invalid_parameter(
                 f"Tags: {key!r} is not allowed; AWS keeps keys that begin with aws: for itself"
             )
-    found = {**(before or {}), **given}
-    if len(found) > MOST_TAGS:
-        raise invalid_parameter(f"Tags: {len(found)} tags are too many; at most {MOST_TAGS} are allowed")
-    return found
+    tags = {**(before or {}), **added}
+    if len(tags) > MOST_TAGS:
+        raise invalid_parameter(f"Tags: {len(tags)} tags are too many; at most {MOST_TAGS} are allowed")
+    return tags

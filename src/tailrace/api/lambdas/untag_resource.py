@@ -16,5 +16,7 @@ from tailrace.api.wire import Payload
 async def untag_resource(service: LambdaService, payload: Payload) -> None:
     """Remove tags. Raises: ApiError."""
     keys = payload["TagKeys"]
-    found = await tagged(service, payload["Resource"])
-    await keep_tags(service, found, {key: value for key, value in found.tags.items() if key not in keys})
+    resource = await tagged(service, payload["Resource"])
+    await keep_tags(
+        service, resource, {key: value for key, value in resource.tags.items() if key not in keys}
+    )

@@ -20,7 +20,7 @@ from tailrace.api.wire import Payload
 @operation(
     LAMBDA,
     "UpdateFunctionConfiguration",
-    limited={name: one for name, one in NOT_EMULATED.items() if name not in CREATED_WITH},
+    limited={name: value for name, value in NOT_EMULATED.items() if name not in CREATED_WITH},
 )
 async def update_function_configuration(service: LambdaService, payload: Payload) -> Members:
     """Change a function. Raises: ApiError."""

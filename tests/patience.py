@@ -1,7 +1,8 @@
 """How long tests wait for what must happen, before they say that it hangs.
 
-Rules of this file: the only bound on waiting in all tests. It guards against hangs and judges no speed, hence it is far above whatever the slowest
-machine needs; `tests/architecture/patience.py` finds tests that state one of their own.
+Rules of this file: the only bound on waiting in all tests. It guards against hangs and judges no speed, hence
+it is far above whatever the slowest machine needs; `tests/architecture/patience.py` finds tests that state
+one of their own.
 """
 
 import time
@@ -16,7 +17,9 @@ BETWEEN_LOOKS_S: Final = 0.02
 
 
 def eventually(look: Callable[[], Fact], told: Callable[[], str] = lambda: "it did not happen") -> Fact:
-    """The first true value of a look. Raises: AssertionError, with what is told then, when there is none for `PATIENCE_S`."""
+    """The first true value of a look. Raises: AssertionError, with what is told then, when there is none for
+    `PATIENCE_S`.
+    """
     begun = time.monotonic()
     while not (seen := look()):
         assert time.monotonic() - begun < PATIENCE_S, f"{told()} in {PATIENCE_S} s"
@@ -25,7 +28,9 @@ def eventually(look: Callable[[], Fact], told: Callable[[], str] = lambda: "it d
 
 
 def at_rest(look: Callable[[], Fact], is_enough: Callable[[Fact], bool]) -> Fact:
-    """What is seen when it is enough, or has been the same for `PATIENCE_S`: the caller says what is missing."""
+    """What is seen when it is enough, or has been the same for `PATIENCE_S`: the caller says what is
+    missing.
+    """
     last, since = look(), time.monotonic()
     while not is_enough(last) and time.monotonic() - since < PATIENCE_S:
         time.sleep(BETWEEN_LOOKS_S)

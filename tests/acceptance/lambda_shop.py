@@ -85,10 +85,12 @@ class Shop:
         self.node.start()
         self.node.wait_until_answering()
         given: dict[str, Any] = {
-            "endpoint_url": f"http://127.0.0.1:{self.node.port}", "region_name": "us-east-1",
-            "aws_access_key_id": "any", "aws_secret_access_key": "any",
+            "endpoint_url": f"http://127.0.0.1:{self.node.port}",
+            "region_name": "us-east-1",
+            "aws_access_key_id": "any",
+            "aws_secret_access_key": "any",
             "config": Config(retries={"total_max_attempts": 1}, parameter_validation=False),
-        }  # fmt: skip
+        }
         self.client = boto3.client("lambda", **given)
         self.tables = boto3.client("dynamodb", **given)
 

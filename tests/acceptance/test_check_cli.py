@@ -1,6 +1,8 @@
-"""`tailrace check`: a damaged directory is told by table and key, a whole one is whole, a running one is refused.
+"""`tailrace check`: a damaged directory is told by table and key, a whole one is whole, a running one is
+refused.
 
-Rules of this file: directories are written through the API, damaged by another hand with SQLite alone, and asked with the command line.
+Rules of this file: directories are written through the API, damaged by another hand with SQLite alone, and
+asked with the command line.
 """
 
 import asyncio
@@ -31,24 +33,34 @@ def opened(directory: Path) -> Engine:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """A table `things` with a stream, an index and three items, a table `numbers` with a number for its sort key, and a row of state."""
+    """A table `things` with a stream, an index and three items, a table `numbers` with a number for its sort
+    key, and a row of state.
+    """
     engine = opened(tmp_path)
     api = Conformance(engine)
     api.dynamodb.create_table(
-        TableName="things", BillingMode="PAY_PER_REQUEST",
+        TableName="things",
+        BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "kind")],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-        GlobalSecondaryIndexes=[{
-            "IndexName": "by-kind", "KeySchema": [{"AttributeName": "kind", "KeyType": "HASH"}],
-            "Projection": {"ProjectionType": "ALL"},
-        }],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by-kind",
+                "KeySchema": [{"AttributeName": "kind", "KeyType": "HASH"}],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    )  # fmt: skip
+    )
     api.dynamodb.create_table(
-        TableName="numbers", BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "B"}, {"AttributeName": "n", "AttributeType": "N"}],
+        TableName="numbers",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "B"},
+            {"AttributeName": "n", "AttributeType": "N"},
+        ],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "n", "KeyType": "RANGE"}],
-    )  # fmt: skip
+    )
     for name in ("one", "two", "three"):
         api.dynamodb.put_item(
             TableName="things", Item={"pk": {"S": name}, "kind": {"S": "k"}, "word": {"S": f"word {name}"}}
@@ -109,9 +121,14 @@ def test_a_whole_directory_is_whole_and_not_touched(
     ],
 )
 def test_what_is_damaged_is_named_by_table_and_key(
-    directory: Path, capsys: pytest.CaptureFixture[str], table: str, column: str, holding: str, kind: str,
+    directory: Path,
+    capsys: pytest.CaptureFixture[str],
+    table: str,
+    column: str,
+    holding: str,
+    kind: str,
     place: tuple[str, str | None],
-) -> None:  # fmt: skip
+) -> None:
     damage(directory, table, column, holding)
     (each,) = answered(directory, capsys, 1)["damaged"]
     assert (each["kind"], each["table"]) == (kind, place[0])
@@ -127,7 +144,8 @@ def test_an_entry_of_an_index_is_named_by_its_index(
 ) -> None:
     with closing(sqlite3.connect(directory / "tailrace.db")) as file, file:
         file.execute(
-            "UPDATE items SET value=x'7b7d' WHERE rowid=(SELECT max(rowid) FROM items WHERE substr(key,1,4)=x'00000011')"
+            "UPDATE items SET value=x'7b7d' WHERE rowid=(SELECT max(rowid) FROM items WHERE "
+            "substr(key,1,4)=x'00000011')"
         )
         assert file.total_changes == 1
     (each,) = answered(directory, capsys, 1)["damaged"]
@@ -172,7 +190,7 @@ def test_a_file_that_is_garbage_is_damage_and_no_trace(
     assert "not a database" in each["said"]
 
 
-# ---- while it is served --------------------------------------------------------------------------------------------------
+# ---- while it is served ------------------------------------------------------------------------------------
 
 
 def raw(api: Conformance, operation: str, payload: dict[str, Any]) -> tuple[int, dict[str, Any]]:

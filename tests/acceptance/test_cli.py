@@ -90,8 +90,12 @@ def tailrace(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPr
     """One command that ends by itself."""
     return subprocess.run(
         [sys.executable, "-m", "tailrace", *arguments],
-        capture_output=True, text=True, timeout=PATIENCE_S, cwd=cwd, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        cwd=cwd,
+        check=False,
+    )
 
 
 Start = Callable[..., Running]
@@ -105,8 +109,10 @@ def start() -> Iterator[Start]:
     def begin(*arguments: str) -> Running:
         process = subprocess.Popen(
             [sys.executable, "-m", "tailrace", *arguments, "--port", "0", "--json"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         started.append(process)
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -136,14 +142,16 @@ def status(data: Path) -> Any:
     return json.loads(answer.stdout)
 
 
-# ---- serve -------------------------------------------------------------------------------------------------------
+# ---- serve -------------------------------------------------------------------------------------------------
 
 
 def test_serve_answers_at_once_and_says_how_to_use_it(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tailrace", "serve", "--port", "0", "--data", str(tmp_path / "data")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert process.stdout is not None
         said = process.stdout.readline()
@@ -276,7 +284,7 @@ def test_logs_are_json_lines_when_asked_for(start: Start, tmp_path: Path) -> Non
     assert any("clock.advance" in line["message"] for line in lines)
 
 
-# ---- beside a server and without one -------------------------------------------------------------------------------
+# ---- beside a server and without one -----------------------------------------------------------------------
 
 
 def test_tail_shows_changes_as_they_happen(start: Start, tmp_path: Path) -> None:
@@ -286,8 +294,10 @@ def test_tail_shows_changes_as_they_happen(start: Start, tmp_path: Path) -> None
     running.put("shop", "before")
     process = subprocess.Popen(
         [sys.executable, "-m", "tailrace", "tail", "shop", "--diff", "--from-start", "--data", str(data)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert process.stdout is not None
         assert "INSERT  shop/before" in process.stdout.readline()
@@ -317,8 +327,10 @@ def test_tail_ends_with_a_message_when_its_server_goes(start: Start, tmp_path: P
     running.put("shop", "o1")
     process = subprocess.Popen(
         [sys.executable, "-m", "tailrace", "tail", "shop", "--from-start", "--data", str(tmp_path / "data")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert process.stdout is not None
         process.stdout.readline()
@@ -410,7 +422,7 @@ def test_coverage_needs_nothing() -> None:
     assert "PutItem" in tailrace("coverage").stdout
 
 
-# ---- dev ---------------------------------------------------------------------------------------------------------
+# ---- dev ---------------------------------------------------------------------------------------------------
 
 
 def test_dev_runs_handlers_and_tells_their_story(start: Start, tmp_path: Path) -> None:
@@ -471,7 +483,8 @@ def test_an_app_that_keeps_a_duckdb_file_ends_without_a_word(start: Start, tmp_p
     file = tmp_path / "shop.duckdb"
     app.write_text(
         "import duckdb\nfrom tailrace import App, sinks\n"
-        f"app = App('shop')\norders = app.table('orders', pk='id')\nmirror = sinks.DuckDB({str(file)!r}, 'orders')\napp.sink(orders, mirror)\n"
+        f"app = App('shop')\norders = app.table('orders', pk='id')\nmirror = "
+        f"sinks.DuckDB({str(file)!r}, 'orders')\napp.sink(orders, mirror)\n"
     )
     server = start("dev", str(app), "--no-reload", "--data", str(tmp_path / "data"))
     server.put("orders", "o1")
@@ -509,8 +522,11 @@ def test_a_node_in_memory_is_asked_by_its_url(start: Start, tmp_path: Path) -> N
     assert "open" in tailrace("shards", "ls", "orders", "--url", url, cwd=tmp_path).stdout
     watching = subprocess.Popen(
         [sys.executable, "-m", "tailrace", "tail", "orders", "--from-start", "--json"],
-        stdout=subprocess.PIPE, text=True, cwd=tmp_path, env={**os.environ, "TAILRACE_URL": url},
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "TAILRACE_URL": url},
+    )
     try:
         assert watching.stdout is not None
         assert json.loads(watching.stdout.readline())["keys"] == {"id": {"S": "o1"}}

@@ -1,7 +1,8 @@
-"""`tailrace demo` as a subprocess, on real flights: it agrees, it disagrees when it must, and kills change nothing.
+"""`tailrace demo` as a subprocess, on real flights: it agrees, it disagrees when it must, and kills change
+nothing.
 
-Rules of this file: the sample is cut out of the week so that it has every outcome; nothing is read but what the command
-prints and its exit code.
+Rules of this file: the sample is cut out of the week so that it has every outcome; nothing is read but what
+the command prints and its exit code.
 """
 
 import csv
@@ -55,8 +56,12 @@ def demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     """Run the command as a user would."""
     return subprocess.run(
         [sys.executable, "-m", "tailrace", "demo", *arguments],
-        capture_output=True, text=True, check=False, timeout=PATIENCE_S, env={**os.environ, **environment},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+        env={**os.environ, **environment},
+    )
 
 
 def test_the_handlers_agree_with_the_data(sample: Path) -> None:
@@ -91,8 +96,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built, place = tmp_path_factory.mktemp("built"), tmp_path_factory.mktemp("installed")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)],
-        cwd=ROOT, check=True, capture_output=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as file:
         file.extractall(place)
@@ -103,8 +110,12 @@ def test_the_demo_runs_from_the_wheel(sample: Path, installed: Path, tmp_path: P
     where = {"PYTHONPATH": str(installed), "TAILRACE_TRACEBACK": "1"}
     found = subprocess.run(
         [sys.executable, "-c", "from tailrace.cli.demo import loaded; print(loaded('showing').__file__)"],
-        capture_output=True, text=True, check=True, cwd=tmp_path, env={**os.environ, **where},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, **where},
+    )
     assert Path(found.stdout.strip()) == installed / "tailrace/examples/flights/demo/showing.py"
     run = demo("--sample", str(sample), **where)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -146,9 +157,12 @@ def short_path() -> Iterator[Path]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_demo_that_is_ended_leaves_neither_node_nor_data(number: signal.Signals, short_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tailrace", "demo"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        [sys.executable, "-m", "tailrace", "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
         env={**os.environ, "TMPDIR": str(short_path)},
-    )  # fmt: skip
+    )
     assert process.stdout is not None
     with process.stdout:
         while "writes/s" not in process.stdout.readline():

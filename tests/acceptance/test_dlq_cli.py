@@ -32,8 +32,11 @@ def NAME(change: Change) -> None:
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tailrace", *arguments, "--data", str(directory / "data")],
-        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
 
 
 def asked(directory: Path, *arguments: str) -> Any:
@@ -90,8 +93,13 @@ def test_a_parked_item_is_seen_redriven_and_gone(directory: Path) -> None:
         (directory / "mended").touch()
         assert asked(directory, "dlq", "redrive", "note", "--rate", "100/s")["done"] == 1
         assert asked(directory, "dlq", "ls") == {
-            "groups": [], "count": 0, "waiting": 0, "lost_windows": 0, "letters": [], "windows": [],
-        }  # fmt: skip
+            "groups": [],
+            "count": 0,
+            "waiting": 0,
+            "lost_windows": 0,
+            "letters": [],
+            "windows": [],
+        }
         assert asked(directory, "pause", "note")["paused"] is True
         assert asked(directory, "mapping", "ls")[0]["paused"] is True
         assert asked(directory, "resume", "note")["was_paused"] is True

@@ -143,7 +143,8 @@ def ask(change: Change[Order], db: Annotated[Client, Depends(app.client)]) -> No
 app.sink(Order, sinks.Sqs("orders"), batching_window_ms=5, concurency=2)  # SLIP
 app.function("legacy:handler", shop, BatchSise=10)  # SLIP
 app.function("legacy:handler", shop, BatchSize=10, StartingPosition="NEWEST")  # SLIP
-app.function("legacy:handler", shop, BatchSize=10, StartingPosition="LATEST", FunctionResponseTypes=["ReportBatchItemFailures"])
+app.function("legacy:handler", shop, BatchSize=10, StartingPosition="LATEST",
+             FunctionResponseTypes=["ReportBatchItemFailures"])
 """
 PYRIGHT = ROOT / "tests" / "pyright" / "node_modules" / ".bin" / "pyright"
 

@@ -1,4 +1,6 @@
-"""Lambda functions behind `tailrace dev`: real processes, and handlers written with AWS Lambda Powertools, as they are."""
+"""Lambda functions behind `tailrace dev`: real processes, and handlers written with AWS Lambda Powertools, as
+they are.
+"""
 
 import json
 import time
@@ -16,8 +18,8 @@ from tailrace import App
 
 app = App("shop")
 orders = app.table("orders", pk="id")
-app.function("orders_function:lambda_handler", orders, Timeout=2, MaximumRetryAttempts=1, Environment={"Variables": SETTINGS},
-             FunctionResponseTypes=["ReportBatchItemFailures"])
+app.function("orders_function:lambda_handler", orders, Timeout=2, MaximumRetryAttempts=1,
+             Environment={"Variables": SETTINGS}, FunctionResponseTypes=["ReportBatchItemFailures"])
 """
 PLAIN = """
 import os, json, threading
@@ -41,7 +43,9 @@ from aws_lambda_powertools.utilities.idempotency import (
 from botocore.config import Config
 
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
-store = DynamoDBPersistenceLayer(table_name="idempotency", boto_config=Config(retries={"total_max_attempts": 1}))
+store = DynamoDBPersistenceLayer(
+    table_name="idempotency", boto_config=Config(retries={"total_max_attempts": 1})
+)
 config = IdempotencyConfig(event_key_jmespath="id")
 
 
@@ -145,11 +149,12 @@ def test_handlers_of_powertools_run_as_they_are(shops: list[Shop], tmp_path: Pat
     shop.node.call(
         "CreateTable",
         {
-            "TableName": "idempotency", "BillingMode": "PAY_PER_REQUEST",
+            "TableName": "idempotency",
+            "BillingMode": "PAY_PER_REQUEST",
             "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
             "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
         },
-    )  # fmt: skip
+    )
     shop.put("o1", "bad", "o2", "o1/again")
     assert shop.lines(2) == [["o1", "7"], ["o2", "7"]]
     time.sleep(1)

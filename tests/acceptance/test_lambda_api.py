@@ -45,12 +45,15 @@ def test_a_mapping_lives_through_create_disable_restart_enable_and_delete(shop: 
     arn = f'(" {stream} ") and function (" tally ")'
     assert refused(
         shop.client.create_event_source_mapping,
-        EventSourceArn=stream, FunctionName=made["FunctionArn"], StartingPosition="LATEST",
+        EventSourceArn=stream,
+        FunctionName=made["FunctionArn"],
+        StartingPosition="LATEST",
     ) == (
         "ResourceConflictException",
-        f"The event source arn {arn} provided mapping already exists. Please update or delete the existing mapping with UUID {uuid}",
+        f"The event source arn {arn} provided mapping already exists. Please update or delete the "
+        f"existing mapping with UUID {uuid}",
         409,
-    )  # fmt: skip
+    )
     changed = shop.client.update_event_source_mapping(UUID=uuid, Enabled=False, BatchSize=7)
     assert (changed["State"], changed["BatchSize"]) == ("Disabling", 7)
     until(lambda: shop.state(uuid), "Disabled")
@@ -137,15 +140,18 @@ NO_ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/nothing/stream/2026-01-0
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
-        ({"FilterCriteria": {"Filters": [{"Pattern": "{"}]}}, "InvalidParameterValueException", "Invalid filter pattern definition."),
+        ({"FilterCriteria": {"Filters": [{"Pattern": "{"}]}}, "InvalidParameterValueException",
+         "Invalid filter pattern definition."),
         ({"EventSourceArn": NO_ARN}, "InvalidParameterValueException", f"Stream not found: {NO_ARN}"),
-        ({"EventSourceArn": "arn:aws:s3:::bucket-of-things"}, "InvalidParameterValueException", "Unrecognized event source."),
+        ({"EventSourceArn": "arn:aws:s3:::bucket-of-things"}, "InvalidParameterValueException",
+         "Unrecognized event source."),
         ({"FunctionName": "nothing"}, "InvalidParameterValueException", "Function does not exist"),
         ({"StartingPosition": "MIDDLE"}, "ValidationException",
          "1 validation error detected: Value 'MIDDLE' at 'startingPosition' failed to satisfy constraint: "
          "Member must satisfy enum value set: [LATEST, AT_TIMESTAMP, TRIM_HORIZON]"),
         ({"StartingPosition": None}, "InvalidParameterValueException",
-         "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member must not be null."),
+         "1 validation error detected: Value null at 'startingPosition' failed to satisfy "
+         "constraint: Member must not be null."),
         ({"BatchSize": 10_001}, "ValidationException",
          "1 validation error detected: Value '10001' at 'batchSize' failed to satisfy constraint: "
          "Member must have value less than or equal to 10000"),
@@ -170,8 +176,10 @@ def test_unknown_mappings_and_functions_are_not_found(shop: Shop) -> None:
     assert refused(shop.client.delete_event_source_mapping, UUID=uuid) == gone
     arn = "arn:aws:lambda:us-east-1:000000000000:function:nothing"
     assert refused(shop.client.get_function, FunctionName="nothing") == (
-        "ResourceNotFoundException", f"Function not found: {arn}", 404,
-    )  # fmt: skip
+        "ResourceNotFoundException",
+        f"Function not found: {arn}",
+        404,
+    )
 
 
 def test_functions_are_described_and_invoked(shop: Shop) -> None:
@@ -185,8 +193,10 @@ def test_functions_are_described_and_invoked(shop: Shop) -> None:
     failed = shop.client.invoke(FunctionName="fail", Payload=b"{}")
     said = json.loads(failed["Payload"].read())
     assert (failed["FunctionError"], said["errorType"], said["errorMessage"]) == (
-        "Unhandled", "LookupError", "no such country",
-    )  # fmt: skip
+        "Unhandled",
+        "LookupError",
+        "no such country",
+    )
     with urlopen(f"http://127.0.0.1:{shop.node.port}/metrics") as scraped:
         metrics = scraped.read().decode()
     assert 'tailrace_invocations_total{handler="fail"} 1.0' in metrics

@@ -1,4 +1,6 @@
-"""Functions of Lambda's API: created, configured, invoked with their log, deleted; through boto3's `lambda` client and a real process."""
+"""Functions of Lambda's API: created, configured, invoked with their log, deleted; through boto3's `lambda`
+client and a real process.
+"""
 
 import base64
 import hashlib
@@ -16,8 +18,12 @@ INVALID, VALIDATION = "InvalidParameterValueException", "ValidationException"
 ROLE = "arn:aws:iam::000000000000:role/lambda"
 ZIP = b"no zip at all"
 GIVEN: dict[str, Any] = {
-    "FunctionName": "talk", "Role": ROLE, "Runtime": "python3.12", "Handler": "functions.talk", "Code": {"ZipFile": ZIP},
-}  # fmt: skip
+    "FunctionName": "talk",
+    "Role": ROLE,
+    "Runtime": "python3.12",
+    "Handler": "functions.talk",
+    "Code": {"ZipFile": ZIP},
+}
 MISSING = "failed to satisfy constraint: Member must not be null"
 
 
@@ -67,11 +73,15 @@ def test_a_function_is_created_described_and_runs_with_its_configuration(
 ) -> None:
     assert talk["ResponseMetadata"]["HTTPStatusCode"] == 201
     expected = {
-        "FunctionName": "talk", "FunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:talk", "Runtime": "python3.12",
-        "Role": ROLE, "Handler": "functions.talk", "Timeout": 7, "MemorySize": 256, "Description": "talks", "Version": "$LATEST",
-        "CodeSize": len(ZIP), "CodeSha256": base64.b64encode(hashlib.sha256(ZIP).digest()).decode(), "PackageType": "Zip",
+        "FunctionName": "talk", "FunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:talk",
+        "Runtime": "python3.12",
+        "Role": ROLE, "Handler": "functions.talk", "Timeout": 7, "MemorySize": 256, "Description": "talks",
+        "Version": "$LATEST",
+        "CodeSize": len(ZIP), "CodeSha256": base64.b64encode(hashlib.sha256(ZIP).digest()).decode(),
+        "PackageType": "Zip",
         "Environment": {"Variables": {"PLACE": "here"}}, "State": "Active", "LastUpdateStatus": "Successful",
-        "Architectures": ["x86_64"], "TracingConfig": {"Mode": "PassThrough"}, "EphemeralStorage": {"Size": 512},
+        "Architectures": ["x86_64"], "TracingConfig": {"Mode": "PassThrough"},
+        "EphemeralStorage": {"Size": 512},
     }  # fmt: skip
     assert {name: talk[name] for name in expected} == expected
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000", talk["LastModified"])
@@ -105,18 +115,25 @@ def test_a_function_that_the_command_line_does_not_name_is_refused_with_the_opti
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
-        ({"FunctionName": None}, VALIDATION, f"1 validation error detected: Value null at 'functionName' {MISSING}"),
-        ({"FunctionName": "a b"}, VALIDATION, "1 validation error detected: Value 'a b' at 'functionName' failed to satisfy constraint"),
-        ({"FunctionName": "a" * 141}, VALIDATION, f"1 validation error detected: Value '{'a' * 141}' at 'functionName'"),
+        ({"FunctionName": None}, VALIDATION,
+         f"1 validation error detected: Value null at 'functionName' {MISSING}"),
+        ({"FunctionName": "a b"}, VALIDATION,
+         "1 validation error detected: Value 'a b' at 'functionName' failed to satisfy constraint"),
+        ({"FunctionName": "a" * 141}, VALIDATION,
+         f"1 validation error detected: Value '{'a' * 141}' at 'functionName'"),
         ({"Role": None}, VALIDATION, f"1 validation error detected: Value null at 'role' {MISSING}"),
-        ({"Role": None, "Code": None}, VALIDATION, f"2 validation errors detected: Value null at 'role' {MISSING}; Value null at 'code' {MISSING}"),
-        ({"Role": "lambda"}, VALIDATION, "1 validation error detected: Value 'lambda' at 'role' failed to satisfy constraint: Member must satisfy"),
-        ({"Runtime": None}, INVALID, "Runtime and Handler are mandatory parameters for functions created with deployment packages."),
-        ({"Handler": None}, INVALID, "Runtime and Handler are mandatory parameters for functions created with deployment packages."),
-        ({"Timeout": 0}, VALIDATION, "1 validation error detected: Value '0' at 'timeout' failed to satisfy constraint: "
-         "Member must have value greater than or equal to 1"),
-        ({"Timeout": 901}, VALIDATION, "1 validation error detected: Value '901' at 'timeout' failed to satisfy constraint: "
-         "Member must have value less than or equal to 900"),
+        ({"Role": None, "Code": None}, VALIDATION,
+         f"2 validation errors detected: Value null at 'role' {MISSING}; Value null at 'code' {MISSING}"),
+        ({"Role": "lambda"}, VALIDATION, "1 validation error detected: Value 'lambda' at 'role' failed to "
+         "satisfy constraint: Member must satisfy"),
+        ({"Runtime": None}, INVALID,
+         "Runtime and Handler are mandatory parameters for functions created with deployment packages."),
+        ({"Handler": None}, INVALID,
+         "Runtime and Handler are mandatory parameters for functions created with deployment packages."),
+        ({"Timeout": 0}, VALIDATION, "1 validation error detected: Value '0' at 'timeout' failed to "
+         "satisfy constraint: Member must have value greater than or equal to 1"),
+        ({"Timeout": 901}, VALIDATION, "1 validation error detected: Value '901' at 'timeout' failed to "
+         "satisfy constraint: Member must have value less than or equal to 900"),
         ({"MemorySize": 127}, VALIDATION, "1 validation error detected: Value '127' at 'memorySize'"),
         ({"MemorySize": 10_241}, VALIDATION, "1 validation error detected: Value '10241' at 'memorySize'"),
         ({"Description": "d" * 257}, VALIDATION, "1 validation error detected: Value"),
@@ -124,11 +141,12 @@ def test_a_function_that_the_command_line_does_not_name_is_refused_with_the_opti
         ({"Layers": ["arn"]}, INVALID, "Tailrace does not emulate Layers of functions."),
         ({"Publish": True}, INVALID, "Tailrace does not emulate Publish of functions."),
         ({"Environment": {"Variables": {"AWS_REGION": "x"}}}, INVALID,
-         "Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that "
-         "are currently not supported for modification. Reserved keys used in this request: AWS_REGION"),
+         "Lambda was unable to configure your environment variables because the environment "
+         "variables you have provided contains reserved keys that are currently not supported for "
+         "modification. Reserved keys used in this request: AWS_REGION"),
         ({"Environment": {"Variables": {"LONG": "x" * 4_087}}}, INVALID,
-         "Lambda was unable to configure your environment variables because the environment variables you have provided exceeded the 4KB limit. "
-         "String measured: {\"LONG\":"),
+         "Lambda was unable to configure your environment variables because the environment "
+         "variables you have provided exceeded the 4KB limit. String measured: {\"LONG\":"),
     ],
 )  # fmt: skip
 def test_a_configuration_is_refused_past_its_bounds(
@@ -142,7 +160,8 @@ def test_a_configuration_is_refused_past_its_bounds(
 
 @pytest.mark.parametrize(
     "settings",
-    [{"Timeout": 1}, {"Timeout": 900}, {"MemorySize": 128}, {"MemorySize": 10_240}, {"Description": "d" * 256},
+    [{"Timeout": 1}, {"Timeout": 900}, {"MemorySize": 128}, {"MemorySize": 10_240},
+     {"Description": "d" * 256},
      {"Environment": {"Variables": {"LONG": "x" * 4_085}}}, {"Publish": False}, {"VpcConfig": {}}],
 )  # fmt: skip
 def test_a_configuration_is_taken_at_its_bounds(shop: Shop, settings: dict[str, Any]) -> None:
@@ -216,7 +235,7 @@ def test_tags_of_a_function_are_kept_added_and_removed(shop: Shop, talk: dict[st
     )
 
 
-# ---- invoke --------------------------------------------------------------------------------------------------------------
+# ---- invoke ------------------------------------------------------------------------------------------------
 
 
 def test_the_log_of_an_invocation_is_what_lambda_writes(shop: Shop, plain: None) -> None:
@@ -227,7 +246,10 @@ def test_the_log_of_an_invocation_is_what_lambda_writes(shop: Shop, plain: None)
     assert (empty, rest) == ("", [""])
     request = start.split()[2]
     assert end == f"END RequestId: {request}"
-    shape = r"REPORT RequestId: (\S+)\tDuration: \d+\.\d\d ms\tBilled Duration: \d+ ms\tMemory Size: 128 MB\tMax Memory Used: \d+ MB"
+    shape = (
+        r"REPORT RequestId: (\S+)\tDuration: \d+\.\d\d ms\tBilled Duration: \d+ ms\tMemory Size: 128 "
+        r"MB\tMax Memory Used: \d+ MB"
+    )
     assert re.fullmatch(shape, report)
     assert "LogResult" not in shop.client.invoke(FunctionName="talk")
     assert "LogResult" not in shop.client.invoke(FunctionName="talk", LogType="None")
@@ -268,8 +290,10 @@ def test_a_client_context_reaches_the_function(shop: Shop, plain: None) -> None:
     context = base64.b64encode(json.dumps({"custom": {"user": "u1"}}).encode()).decode()
     assert answer(shop.client.invoke(FunctionName="talk", ClientContext=context))["custom"] == {"user": "u1"}
     assert refused(shop.client.invoke, FunctionName="talk", ClientContext="e30") == (
-        "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object.", 400,
-    )  # fmt: skip
+        "InvalidRequestContentException",
+        "Client context must be a valid Base64-encoded JSON object.",
+        400,
+    )
 
 
 def padded(size: int) -> bytes:
@@ -281,23 +305,30 @@ def test_payloads_are_taken_at_their_limits_and_refused_past_them(shop: Shop, pl
     invoke = shop.client.invoke
     assert invoke(FunctionName="talk", Payload=padded(6 << 20))["StatusCode"] == 200
     assert refused(invoke, FunctionName="talk", Payload=padded((6 << 20) + 1)) == (
-        "RequestTooLargeException", "Request must be smaller than 6291456 bytes for the InvokeFunction operation", 413,
-    )  # fmt: skip
+        "RequestTooLargeException",
+        "Request must be smaller than 6291456 bytes for the InvokeFunction operation",
+        413,
+    )
     assert invoke(FunctionName="talk", InvocationType="Event", Payload=padded(1 << 20))["StatusCode"] == 202
     assert refused(invoke, FunctionName="talk", InvocationType="Event", Payload=padded((1 << 20) + 1)) == (
-        "RequestTooLargeException", "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)", 413,
-    )  # fmt: skip
+        "RequestTooLargeException",
+        "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)",
+        413,
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "code", "words"),
     [
-        ({"InvocationType": "Later"}, VALIDATION, "1 validation error detected: Value 'Later' at 'invocationType' failed to satisfy constraint: "
-         "Member must satisfy enum value set: [Event, RequestResponse, DryRun]"),
-        ({"LogType": "All"}, VALIDATION, "1 validation error detected: Value 'All' at 'logType' failed to satisfy constraint: "
-         "Member must satisfy enum value set: [None, Tail]"),
-        ({"Qualifier": "prod"}, "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:talk:prod"),
-        ({"FunctionName": "talk:prod"}, "ResourceNotFoundException", "Function not found: arn:aws:lambda:us-east-1:000000000000:function:talk:prod"),
+        ({"InvocationType": "Later"}, VALIDATION, "1 validation error detected: Value 'Later' at "
+         "'invocationType' failed to satisfy constraint: Member must satisfy enum value set: [Event, "
+         "RequestResponse, DryRun]"),
+        ({"LogType": "All"}, VALIDATION, "1 validation error detected: Value 'All' at 'logType' failed to "
+         "satisfy constraint: Member must satisfy enum value set: [None, Tail]"),
+        ({"Qualifier": "prod"}, "ResourceNotFoundException",
+         "Function not found: arn:aws:lambda:us-east-1:000000000000:function:talk:prod"),
+        ({"FunctionName": "talk:prod"}, "ResourceNotFoundException",
+         "Function not found: arn:aws:lambda:us-east-1:000000000000:function:talk:prod"),
         ({"Payload": b"{"}, "InvalidRequestContentException", "Could not parse request body into json: "),
     ],
 )  # fmt: skip

@@ -1,4 +1,6 @@
-"""A mapping of Lambda's API is of one stream: through the deletion of its table, the next table of that name, off and on, restarts, and the stream's end."""
+"""A mapping of Lambda's API is of one stream: through the deletion of its table, the next table of that name,
+off and on, restarts, and the stream's end.
+"""
 
 import subprocess
 import sys

@@ -13,17 +13,25 @@ import pytest
 from tests.acceptance.lambda_shop import Shop, opened, refused
 
 FROM_S3 = {
-    "FunctionName": "echo", "StatementId": "from-s3", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com",
-    "SourceArn": "arn:aws:s3:::pictures", "SourceAccount": "123456789012",
-}  # fmt: skip
+    "FunctionName": "echo",
+    "StatementId": "from-s3",
+    "Action": "lambda:InvokeFunction",
+    "Principal": "s3.amazonaws.com",
+    "SourceArn": "arn:aws:s3:::pictures",
+    "SourceAccount": "123456789012",
+}
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:echo"
 STATEMENT = {
-    "Sid": "from-s3", "Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "lambda:InvokeFunction",
+    "Sid": "from-s3",
+    "Effect": "Allow",
+    "Principal": {"Service": "s3.amazonaws.com"},
+    "Action": "lambda:InvokeFunction",
     "Resource": ARN,
     "Condition": {
-        "ArnLike": {"AWS:SourceArn": "arn:aws:s3:::pictures"}, "StringEquals": {"AWS:SourceAccount": "123456789012"},
+        "ArnLike": {"AWS:SourceArn": "arn:aws:s3:::pictures"},
+        "StringEquals": {"AWS:SourceAccount": "123456789012"},
     },
-}  # fmt: skip
+}
 NOT_FOUND = "ResourceNotFoundException"
 
 
@@ -66,8 +74,10 @@ def test_terraform_reads_a_function(shop: Shop) -> None:
 def test_a_permission_is_added_told_and_removed(shop: Shop) -> None:
     client = shop.client
     assert refused(client.get_policy, FunctionName="echo") == (
-        NOT_FOUND, "The resource you requested does not exist.", 404,
-    )  # fmt: skip
+        NOT_FOUND,
+        "The resource you requested does not exist.",
+        404,
+    )
     assert json.loads(client.add_permission(**FROM_S3)["Statement"]) == STATEMENT
     assert statements(shop) == [STATEMENT]
     client.remove_permission(FunctionName="echo", StatementId="from-s3")
@@ -117,14 +127,17 @@ def test_a_revision_that_is_not_the_last_one_is_refused(shop: Shop) -> None:
     ("changes", "code", "words", "status"),
     [
         ({}, "ResourceConflictException",
-         "The statement id (from-s3) provided already exists. Please provide a new statement id, or remove the existing statement.", 409),
-        ({"FunctionName": "nobody"}, NOT_FOUND, "Function not found: arn:aws:lambda:us-east-1:000000000000:function:nobody", 404),
+         "The statement id (from-s3) provided already exists. Please provide a new statement id, or "
+         "remove the existing statement.", 409),
+        ({"FunctionName": "nobody"}, NOT_FOUND,
+         "Function not found: arn:aws:lambda:us-east-1:000000000000:function:nobody", 404),
         ({"StatementId": "two", "Qualifier": "$LATEST"}, "InvalidParameterValueException",
          "We currently do not support adding policies for $LATEST.", 400),
         ({"StatementId": "a b"}, "ValidationException",
-         "1 validation error detected: Value 'a b' at 'statementId' failed to satisfy constraint: Member must satisfy regular expression "
-         "pattern: ([a-zA-Z0-9-_]+)", 400),
-        ({"StatementId": "two", "SourceArn": "arn:aws:s3:::" + "x" * 9_900, "Principal": "s"}, "PolicyLengthExceededException", "", 400),
+         "1 validation error detected: Value 'a b' at 'statementId' failed to satisfy constraint: "
+         "Member must satisfy regular expression pattern: ([a-zA-Z0-9-_]+)", 400),
+        ({"StatementId": "two", "SourceArn": "arn:aws:s3:::" + "x" * 9_900, "Principal": "s"},
+         "PolicyLengthExceededException", "", 400),
     ],
 )  # fmt: skip
 def test_a_permission_is_refused(

@@ -1,4 +1,6 @@
-"""Semantics §2.1 and §2.2, a row for a fact: each bound and one past it, through boto3's `lambda` client and a real process."""
+"""Semantics §2.1 and §2.2, a row for a fact: each bound and one past it, through boto3's `lambda` client and
+a real process.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -30,8 +32,12 @@ def stream(shop: Shop) -> str:
 def made(shop: Shop, stream: str, **changes: Any) -> dict[str, Any]:
     """A mapping's configuration; it is deleted at once."""
     given = {
-        "EventSourceArn": stream, "FunctionName": "tally", "StartingPosition": "TRIM_HORIZON", "Enabled": False, **changes,
-    }  # fmt: skip
+        "EventSourceArn": stream,
+        "FunctionName": "tally",
+        "StartingPosition": "TRIM_HORIZON",
+        "Enabled": False,
+        **changes,
+    }
     found: dict[str, Any] = shop.client.create_event_source_mapping(**given)
     shop.client.delete_event_source_mapping(UUID=found["UUID"])
     until(lambda: shop.state(found["UUID"]), "gone")
@@ -45,13 +51,23 @@ def test_what_a_new_mapping_answers_is_what_awss_answers(shop: Shop, stream: str
     assert status == 202
     assert modified.year >= 2025
     assert found == {
-        "BatchSize": 100, "BisectBatchOnFunctionError": False, "DestinationConfig": {"OnFailure": {}},
-        "EventSourceArn": stream, "EventSourceMappingArn": f"arn:aws:lambda:us-east-1:000000000000:event-source-mapping:{uuid}",
-        "FunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:tally", "FunctionResponseTypes": [],
-        "LastProcessingResult": "No records processed", "MaximumBatchingWindowInSeconds": 0, "MaximumRecordAgeInSeconds": -1,
-        "MaximumRetryAttempts": -1, "ParallelizationFactor": 1, "StartingPosition": "TRIM_HORIZON", "State": "Creating",
-        "StateTransitionReason": "User action", "TumblingWindowInSeconds": 0,
-    }  # fmt: skip
+        "BatchSize": 100,
+        "BisectBatchOnFunctionError": False,
+        "DestinationConfig": {"OnFailure": {}},
+        "EventSourceArn": stream,
+        "EventSourceMappingArn": f"arn:aws:lambda:us-east-1:000000000000:event-source-mapping:{uuid}",
+        "FunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:tally",
+        "FunctionResponseTypes": [],
+        "LastProcessingResult": "No records processed",
+        "MaximumBatchingWindowInSeconds": 0,
+        "MaximumRecordAgeInSeconds": -1,
+        "MaximumRetryAttempts": -1,
+        "ParallelizationFactor": 1,
+        "StartingPosition": "TRIM_HORIZON",
+        "State": "Creating",
+        "StateTransitionReason": "User action",
+        "TumblingWindowInSeconds": 0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -59,9 +75,11 @@ def test_what_a_new_mapping_answers_is_what_awss_answers(shop: Shop, stream: str
     [
         ("BatchSize", 1), ("BatchSize", 10_000), ("BatchSize", 101), ("MaximumBatchingWindowInSeconds", 0),
         ("MaximumBatchingWindowInSeconds", 300), ("ParallelizationFactor", 1), ("ParallelizationFactor", 10),
-        ("MaximumRecordAgeInSeconds", -1), ("MaximumRecordAgeInSeconds", 60), ("MaximumRecordAgeInSeconds", 604_800),
+        ("MaximumRecordAgeInSeconds", -1), ("MaximumRecordAgeInSeconds", 60),
+        ("MaximumRecordAgeInSeconds", 604_800),
         ("MaximumRetryAttempts", -1), ("MaximumRetryAttempts", 0), ("MaximumRetryAttempts", 10_000),
-        ("BisectBatchOnFunctionError", True), ("FunctionResponseTypes", ["ReportBatchItemFailures"]), ("FunctionResponseTypes", []),
+        ("BisectBatchOnFunctionError", True), ("FunctionResponseTypes", ["ReportBatchItemFailures"]),
+        ("FunctionResponseTypes", []),
         ("TumblingWindowInSeconds", 0), ("KMSKeyArn", KEY), ("MetricsConfig", {"Metrics": ["EventCount"]}),
         ("DestinationConfig", {"OnFailure": {"Destination": QUEUE}}),
         ("DestinationConfig", {"OnFailure": {"Destination": "arn:aws:sns:us-east-1:000000000000:late"}}),
@@ -79,7 +97,8 @@ def test_a_setting_is_taken_at_its_bound(shop: Shop, stream: str, name: str, val
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("FilterCriteria", {}), ("FilterCriteria", {"Filters": []}), ("KMSKeyArn", ""), ("MetricsConfig", {"Metrics": []}),
+        ("FilterCriteria", {}), ("FilterCriteria", {"Filters": []}), ("KMSKeyArn", ""),
+        ("MetricsConfig", {"Metrics": []}),
     ],
 )  # fmt: skip
 def test_an_empty_setting_is_left_out(shop: Shop, stream: str, name: str, value: Any) -> None:
@@ -93,7 +112,10 @@ def test_a_destination_of_success_is_ignored(shop: Shop, stream: str) -> None:
 
 def outside(value: object, path: str, bound: str) -> str:
     """AWS's words for a number out of its range."""
-    return f"1 validation error detected: Value '{value}' at '{path}' failed to satisfy constraint: Member must have value {bound}"
+    return (
+        f"1 validation error detected: Value '{value}' at '{path}' failed to satisfy constraint: Member "
+        f"must have value {bound}"
+    )
 
 
 FIRST = "1 validation error detected: Value "
@@ -105,70 +127,94 @@ FIRST = "1 validation error detected: Value "
         ({"BatchSize": 0}, VALIDATION, outside(0, "batchSize", "greater than or equal to 1")),
         ({"BatchSize": 10_001}, VALIDATION, outside(10_001, "batchSize", "less than or equal to 10000")),
         ({"BatchSize": True}, "SerializationException", "TRUE_VALUE cannot be converted to Integer"),
-        ({"MaximumBatchingWindowInSeconds": -1}, VALIDATION, outside(-1, "maximumBatchingWindowInSeconds", "greater than or equal to 0")),
-        ({"MaximumBatchingWindowInSeconds": 301}, VALIDATION, outside(301, "maximumBatchingWindowInSeconds", "less than or equal to 300")),
-        ({"ParallelizationFactor": 0}, VALIDATION, outside(0, "parallelizationFactor", "greater than or equal to 1")),
-        ({"ParallelizationFactor": 11}, VALIDATION, outside(11, "parallelizationFactor", "less than or equal to 10")),
-        ({"MaximumRecordAgeInSeconds": -2}, VALIDATION, outside(-2, "maximumRecordAgeInSeconds", "greater than or equal to -1")),
-        ({"MaximumRecordAgeInSeconds": 604_801}, VALIDATION, outside(604_801, "maximumRecordAgeInSeconds", "less than or equal to 604800")),
-        ({"MaximumRecordAgeInSeconds": 0}, INVALID, "MaximumRecordAgeInSeconds: 0 is not allowed; it is -1, or a whole number from 60 to 604800"),
-        ({"MaximumRecordAgeInSeconds": 59}, INVALID, "MaximumRecordAgeInSeconds: 59 is not allowed; it is -1, or a whole number from 60 to 604800"),
-        ({"MaximumRetryAttempts": -2}, VALIDATION, outside(-2, "maximumRetryAttempts", "greater than or equal to -1")),
-        ({"MaximumRetryAttempts": 10_001}, VALIDATION, outside(10_001, "maximumRetryAttempts", "less than or equal to 10000")),
-        ({"TumblingWindowInSeconds": -1}, VALIDATION, outside(-1, "tumblingWindowInSeconds", "greater than or equal to 0")),
-        ({"TumblingWindowInSeconds": 901}, VALIDATION, outside(901, "tumblingWindowInSeconds", "less than or equal to 900")),
+        ({"MaximumBatchingWindowInSeconds": -1}, VALIDATION,
+         outside(-1, "maximumBatchingWindowInSeconds", "greater than or equal to 0")),
+        ({"MaximumBatchingWindowInSeconds": 301}, VALIDATION,
+         outside(301, "maximumBatchingWindowInSeconds", "less than or equal to 300")),
+        ({"ParallelizationFactor": 0}, VALIDATION,
+         outside(0, "parallelizationFactor", "greater than or equal to 1")),
+        ({"ParallelizationFactor": 11}, VALIDATION,
+         outside(11, "parallelizationFactor", "less than or equal to 10")),
+        ({"MaximumRecordAgeInSeconds": -2}, VALIDATION,
+         outside(-2, "maximumRecordAgeInSeconds", "greater than or equal to -1")),
+        ({"MaximumRecordAgeInSeconds": 604_801}, VALIDATION,
+         outside(604_801, "maximumRecordAgeInSeconds", "less than or equal to 604800")),
+        ({"MaximumRecordAgeInSeconds": 0}, INVALID,
+         "MaximumRecordAgeInSeconds: 0 is not allowed; it is -1, or a whole number from 60 to 604800"),
+        ({"MaximumRecordAgeInSeconds": 59}, INVALID,
+         "MaximumRecordAgeInSeconds: 59 is not allowed; it is -1, or a whole number from 60 to 604800"),
+        ({"MaximumRetryAttempts": -2}, VALIDATION,
+         outside(-2, "maximumRetryAttempts", "greater than or equal to -1")),
+        ({"MaximumRetryAttempts": 10_001}, VALIDATION,
+         outside(10_001, "maximumRetryAttempts", "less than or equal to 10000")),
+        ({"TumblingWindowInSeconds": -1}, VALIDATION,
+         outside(-1, "tumblingWindowInSeconds", "greater than or equal to 0")),
+        ({"TumblingWindowInSeconds": 901}, VALIDATION,
+         outside(901, "tumblingWindowInSeconds", "less than or equal to 900")),
         ({"TumblingWindowInSeconds": 900, "ParallelizationFactor": 2}, INVALID,
-         "TumblingWindowInSeconds: 900 is not allowed with ParallelizationFactor 2; a tumbling window needs ParallelizationFactor 1"),
+         "TumblingWindowInSeconds: 900 is not allowed with ParallelizationFactor 2; a tumbling "
+         "window needs ParallelizationFactor 1"),
         ({"TumblingWindowInSeconds": 1, "FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, INVALID,
-         "TumblingWindowInSeconds: 1 is not allowed with FilterCriteria; a tumbling window takes every record"),
+         "TumblingWindowInSeconds: 1 is not allowed with FilterCriteria; a tumbling "
+         "window takes every record"),
         ({"BatchSize": 0, "ParallelizationFactor": 11}, VALIDATION,
-         "2 validation errors detected: Value '0' at 'batchSize' failed to satisfy constraint: Member must have value greater than or equal "
-         "to 1; Value '11' at 'parallelizationFactor' failed to satisfy constraint: Member must have value less than or equal to 10"),
+         "2 validation errors detected: Value '0' at 'batchSize' failed to satisfy constraint: "
+         "Member must have value greater than or equal to 1; Value '11' at 'parallelizationFactor' "
+         "failed to satisfy constraint: Member must have value less than or equal to 10"),
         ({"FunctionResponseTypes": ["Other"]}, VALIDATION,
-         f"{FIRST}'[Other]' at 'functionResponseTypes' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum "
-         "value set: [ReportBatchItemFailures]]"),
+         f"{FIRST}'[Other]' at 'functionResponseTypes' failed to satisfy constraint: Member must "
+         f"satisfy constraint: [Member must satisfy enum value set: [ReportBatchItemFailures]]"),
         ({"FunctionResponseTypes": ["ReportBatchItemFailures"] * 2}, VALIDATION,
-         f"{FIRST}'[ReportBatchItemFailures, ReportBatchItemFailures]' at 'functionResponseTypes' failed to satisfy constraint: "
-         "Member must have length less than or equal to 1"),
+         f"{FIRST}'[ReportBatchItemFailures, ReportBatchItemFailures]' at 'functionResponseTypes' "
+         f"failed to satisfy constraint: Member must have length less than or equal to 1"),
         ({"DestinationConfig": {"OnFailure": {"Destination": LONG_QUEUE + "x"}}}, VALIDATION,
          f"{FIRST}'{LONG_QUEUE}x' at 'destinationConfig.onFailure.destination' failed to satisfy constraint: "
          "Member must have length less than or equal to 350"),
         ({"MetricsConfig": {"Metrics": ["Other"]}}, VALIDATION,
-         f"{FIRST}'[Other]' at 'metricsConfig.metrics' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum "
-         "value set: [EventCount, ErrorCount, KafkaMetrics]]"),
+         f"{FIRST}'[Other]' at 'metricsConfig.metrics' failed to satisfy constraint: Member must "
+         f"satisfy constraint: [Member must satisfy enum value set: [EventCount, ErrorCount, "
+         f"KafkaMetrics]]"),
         ({"MetricsConfig": {"Metrics": ["ErrorCount"]}}, INVALID,
          "MetricsConfig: ErrorCount is not allowed; of a DynamoDB stream there is EventCount"),
         ({"KMSKeyArn": "key"}, VALIDATION,
-         f"{FIRST}'key' at 'kMSKeyArn' failed to satisfy constraint: Member must satisfy regular expression pattern: "
-         "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()"),
+         f"{FIRST}'key' at 'kMSKeyArn' failed to satisfy constraint: Member must satisfy regular "
+         f"expression pattern: (arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()"),
         ({"FilterCriteria": {"Filters": [{"Pattern": "{"}]}}, INVALID, "Invalid filter pattern definition."),
-        ({"FilterCriteria": {"Filters": [{"Pattern": '{"a": []}'}]}}, INVALID, "Invalid filter pattern definition."),
-        ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}] * 6}}, INVALID, "FilterCriteria: 6 filters are too many; at most 5 are allowed"),
+        ({"FilterCriteria": {"Filters": [{"Pattern": '{"a": []}'}]}}, INVALID,
+         "Invalid filter pattern definition."),
+        ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}] * 6}}, INVALID,
+         "FilterCriteria: 6 filters are too many; at most 5 are allowed"),
         ({"FilterCriteria": {"Filters": [{"Pattern": "{}".ljust(4_097)}]}}, VALIDATION,
-         f"{FIRST}'{'{}'.ljust(4_097)}' at 'filterCriteria.filters.1.member.pattern' failed to satisfy constraint: "
-         "Member must have length less than or equal to 4096"),
+         f"{FIRST}'{'{}'.ljust(4_097)}' at 'filterCriteria.filters.1.member.pattern' failed to "
+         f"satisfy constraint: Member must have length less than or equal to 4096"),
         ({"Enabled": "yes"}, "SerializationException", "STRING_VALUE cannot be converted to Boolean"),
         ({"StartingPosition": None}, INVALID,
          f"{FIRST}null at 'startingPosition' failed to satisfy constraint: Member must not be null."),
         ({"StartingPosition": "MIDDLE"}, VALIDATION,
-         f"{FIRST}'MIDDLE' at 'startingPosition' failed to satisfy constraint: Member must satisfy enum value set: "
-         "[LATEST, AT_TIMESTAMP, TRIM_HORIZON]"),
-        ({"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": 0}, INVALID, "Unsupported starting position for arn type: {stream}"),
+         f"{FIRST}'MIDDLE' at 'startingPosition' failed to satisfy constraint: Member must satisfy "
+         f"enum value set: [LATEST, AT_TIMESTAMP, TRIM_HORIZON]"),
+        ({"StartingPosition": "AT_TIMESTAMP", "StartingPositionTimestamp": 0}, INVALID,
+         "Unsupported starting position for arn type: {stream}"),
         ({"StartingPosition": "LATEST", "StartingPositionTimestamp": 0}, INVALID,
          "StartingPositionTimestamp is not allowed with StartingPosition LATEST, only with AT_TIMESTAMP."),
-        ({"FunctionName": None}, VALIDATION, f"{FIRST}null at 'functionName' failed to satisfy constraint: Member must not be null"),
+        ({"FunctionName": None}, VALIDATION,
+         f"{FIRST}null at 'functionName' failed to satisfy constraint: Member must not be null"),
         ({"FunctionName": "nobody"}, INVALID, "Function does not exist"),
         ({"FunctionName": "tally:prod"}, INVALID, "Function does not exist"),
         ({"EventSourceArn": "arn:aws:s3:::bucket-of-things"}, INVALID, "Unrecognized event source."),
         ({"EventSourceArn": None}, INVALID, "Unrecognized event source."),
-        ({"EventSourceArn": "arn:aws:dynamodb:us-east-1:000000000000:table/orders"}, INVALID, "Unrecognized event source."),
-        ({"ScalingConfig": {"MaximumConcurrency": 2}}, INVALID, "Unsupported ScalingConfig parameter for given event source mapping type."),
+        ({"EventSourceArn": "arn:aws:dynamodb:us-east-1:000000000000:table/orders"}, INVALID,
+         "Unrecognized event source."),
+        ({"ScalingConfig": {"MaximumConcurrency": 2}}, INVALID,
+         "Unsupported ScalingConfig parameter for given event source mapping type."),
         ({"Queues": ["late"]}, INVALID, "Unsupported Queues parameter for given event source mapping type."),
         ({"Topics": ["late"]}, INVALID, "Unsupported Topics parameter for given event source mapping type."),
         ({"ProvisionedPollerConfig": {"MinimumPollers": 1}}, INVALID,
          "Unsupported ProvisionedPollerConfig parameter for given event source mapping type."),
-        ({"Tags": {"aws:team": "a"}}, INVALID, "Tags: 'aws:team' is not allowed; AWS keeps keys that begin with aws: for itself"),
-        ({"Tags": {str(each): "a" for each in range(51)}}, INVALID, "Tags: 51 tags are too many; at most 50 are allowed"),
+        ({"Tags": {"aws:team": "a"}}, INVALID,
+         "Tags: 'aws:team' is not allowed; AWS keeps keys that begin with aws: for itself"),
+        ({"Tags": {str(each): "a" for each in range(51)}}, INVALID,
+         "Tags: 51 tags are too many; at most 50 are allowed"),
     ],
 )  # fmt: skip
 def test_a_setting_is_refused_past_its_bound(
@@ -195,24 +241,34 @@ def test_a_destination_that_streams_cannot_have_is_refused(shop: Shop, stream: s
     config = {"OnFailure": {"Destination": f"arn:aws:{suffix}"}}
     code, words, status = refused(
         shop.client.create_event_source_mapping,
-        EventSourceArn=stream, FunctionName="tally", StartingPosition="LATEST", DestinationConfig=config,
-    )  # fmt: skip
+        EventSourceArn=stream,
+        FunctionName="tally",
+        StartingPosition="LATEST",
+        DestinationConfig=config,
+    )
     assert (code, status) == (INVALID, 400)
     assert words.startswith(f"DestinationConfig: 'arn:aws:{suffix}' is not allowed;")
 
 
-# ---- update, tags, list ------------------------------------------------------------------------------------------------
+# ---- update, tags, list ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def uuid(shop: Shop, stream: str) -> Iterator[str]:
     """A disabled mapping with everything set that an update can take away."""
     found = shop.client.create_event_source_mapping(
-        EventSourceArn=stream, FunctionName="tally", StartingPosition="TRIM_HORIZON", Enabled=False, KMSKeyArn=KEY,
-        MetricsConfig={"Metrics": ["EventCount"]}, FilterCriteria={"Filters": [{"Pattern": '{"eventName": ["INSERT"]}'}]},
-        DestinationConfig={"OnFailure": {"Destination": QUEUE}}, FunctionResponseTypes=["ReportBatchItemFailures"], BatchSize=7,
+        EventSourceArn=stream,
+        FunctionName="tally",
+        StartingPosition="TRIM_HORIZON",
+        Enabled=False,
+        KMSKeyArn=KEY,
+        MetricsConfig={"Metrics": ["EventCount"]},
+        FilterCriteria={"Filters": [{"Pattern": '{"eventName": ["INSERT"]}'}]},
+        DestinationConfig={"OnFailure": {"Destination": QUEUE}},
+        FunctionResponseTypes=["ReportBatchItemFailures"],
+        BatchSize=7,
         Tags={"team": "orders"},
-    )["UUID"]  # fmt: skip
+    )["UUID"]
     until(lambda: shop.state(found), "Disabled")
     yield found
     shop.client.delete_event_source_mapping(UUID=found)
@@ -232,7 +288,8 @@ def test_an_update_leaves_what_it_does_not_name(shop: Shop, uuid: str) -> None:
         ("FilterCriteria", {}, None), ("FilterCriteria", {"Filters": []}, None), ("KMSKeyArn", "", None),
         ("MetricsConfig", {"Metrics": []}, None), ("FunctionResponseTypes", [], []),
         ("DestinationConfig", {"OnFailure": {}}, {"OnFailure": {}}), ("BatchSize", 10_000, 10_000),
-        ("MaximumBatchingWindowInSeconds", 300, 300), ("ParallelizationFactor", 10, 10), ("MaximumRecordAgeInSeconds", 60, 60),
+        ("MaximumBatchingWindowInSeconds", 300, 300), ("ParallelizationFactor", 10, 10),
+        ("MaximumRecordAgeInSeconds", 60, 60),
         ("BisectBatchOnFunctionError", True, True),
     ],
 )  # fmt: skip
@@ -246,7 +303,8 @@ def test_an_update_changes_a_setting_and_takes_it_away(
 def test_an_update_is_refused_past_a_bound_and_changes_nothing(shop: Shop, uuid: str) -> None:
     before = shop.client.get_event_source_mapping(UUID=uuid)
     for changes, code in (
-        ({"BatchSize": 10_001}, VALIDATION), ({"BatchSize": 9, "FilterCriteria": {"Filters": [{"Pattern": "{"}]}}, INVALID),
+        ({"BatchSize": 10_001}, VALIDATION),
+        ({"BatchSize": 9, "FilterCriteria": {"Filters": [{"Pattern": "{"}]}}, INVALID),
         ({"FunctionName": "nobody"}, INVALID), ({"FunctionName": "a b"}, VALIDATION),
     ):  # fmt: skip
         assert refused(shop.client.update_event_source_mapping, UUID=uuid, **changes)[0] == code
@@ -290,8 +348,10 @@ def test_tags_are_kept_added_and_removed(shop: Shop, uuid: str) -> None:
     assert shop.client.list_tags(Resource=arn)["Tags"] == {"team": "billing"}
     gone = arn[:-12] + "0" * 12
     assert refused(shop.client.list_tags, Resource=gone) == (
-        "ResourceNotFoundException", "The resource you requested does not exist.", 404,
-    )  # fmt: skip
+        "ResourceNotFoundException",
+        "The resource you requested does not exist.",
+        404,
+    )
     assert refused(shop.client.list_tags, Resource="arn:aws:s3:::late")[0] == VALIDATION
 
 

@@ -27,9 +27,22 @@ def resident_kib(process: subprocess.Popen[str]) -> int:
 
 def test_memory_comes_back_after_aborted_uploads(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tailrace", "serve", "--port", "0", "--json", "--data", str(tmp_path / "data")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "tailrace",
+            "serve",
+            "--port",
+            "0",
+            "--json",
+            "--data",
+            str(tmp_path / "data"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
     try:
         assert process.stdout is not None
         port = int(orjson.loads(process.stdout.readline())["port"])

@@ -1,4 +1,6 @@
-"""The commands about projections, beside a running server and without one: real processes, killed and started again."""
+"""The commands about projections, beside a running server and without one: real processes, killed and started
+again.
+"""
 
 import json
 import runpy
@@ -31,8 +33,11 @@ def sales(total: Decimal, order: dict[str, Any], sign: int) -> Decimal:
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tailrace", "projection", *arguments, "--data", str(directory / "data")],
-        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
 
 
 def asked(directory: Path, *arguments: str) -> Any:
@@ -76,8 +81,9 @@ def test_a_projection_lives_through_a_kill_a_version_and_a_person(tmp_path: Path
         until_groups(tmp_path, {"BE": 18, "NL": 16 + 17 + 19, "FR": 5})
         verdict = run(tmp_path, "verify", "sales")
         assert (verdict.returncode, verdict.stdout) == (
-            0, "sales, build 1: 5 items, 3 groups: as the table has them\n"
-        )  # fmt: skip
+            0,
+            "sales, build 1: 5 items, 3 groups: as the table has them\n",
+        )
         assert run(tmp_path, "swap", "sales").returncode == 1
         assert (
             "beside build 1; the new build is served when"

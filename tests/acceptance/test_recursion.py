@@ -1,4 +1,6 @@
-"""Handlers that call themselves through real clients and real processes: stopped, told about, and put on again."""
+"""Handlers that call themselves through real clients and real processes: stopped, told about, and put on
+again.
+"""
 
 import json
 import subprocess
@@ -38,7 +40,9 @@ def lambda_handler(event, context):
         again("notes", record["dynamodb"]["NewImage"])
 
 
-app.function(lambda_handler, notes, id="in_process", BatchSize=10, MaximumRetryAttempts=3, MaximumRecordAgeInSeconds=60)
+app.function(
+    lambda_handler, notes, id="in_process", BatchSize=10, MaximumRetryAttempts=3, MaximumRecordAgeInSeconds=60
+)
 """
 
 
@@ -48,7 +52,8 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
     (tmp_path / "looping.py").write_text(APP)
     port = free_port()
     for name, value in (
-        ("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}"), ("AWS_ACCESS_KEY_ID", "any"), ("AWS_SECRET_ACCESS_KEY", "any"),
+        ("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}"), ("AWS_ACCESS_KEY_ID", "any"),
+        ("AWS_SECRET_ACCESS_KEY", "any"),
         ("AWS_DEFAULT_REGION", "us-east-1"),
     ):  # fmt: skip
         monkeypatch.setenv(name, value)

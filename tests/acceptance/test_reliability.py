@@ -1,6 +1,7 @@
 """What goes wrong with a disk, on real processes: a clear error that names what to do, and no further damage.
 
-Rules of this file: a full disk is a limit that the kernel puts on the size of the server's files; what was acknowledged before is counted after it.
+Rules of this file: a full disk is a limit that the kernel puts on the size of the server's files; what was
+acknowledged before is counted after it.
 """
 
 import json
@@ -17,7 +18,8 @@ from tests.crash.node import Node, free_port
 from tests.patience import PATIENCE_S
 
 TABLE = {
-    "TableName": "things", "BillingMode": "PAY_PER_REQUEST", "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+    "TableName": "things", "BillingMode": "PAY_PER_REQUEST",
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
     "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
     "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
 }  # fmt: skip
@@ -95,9 +97,21 @@ def filled(tmp_path: Path) -> Path:
 def served(directory: Path) -> subprocess.CompletedProcess[str]:
     """A server that cannot start."""
     return subprocess.run(
-        [sys.executable, "-m", "tailrace", "serve", "--data", str(directory / "data"), "--port", str(free_port())],
-        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "tailrace",
+            "serve",
+            "--data",
+            str(directory / "data"),
+            "--port",
+            str(free_port()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
 
 
 def test_a_directory_that_is_served_is_not_served_twice(filled: Path) -> None:
@@ -124,9 +138,14 @@ def test_a_damaged_file_is_refused_with_what_to_do_and_left_as_it_is(filled: Pat
         case "another program's":
             database.unlink()
             subprocess.run(
-                [sys.executable, "-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('create table t(x)')", str(database)],
+                [
+                    sys.executable,
+                    "-c",
+                    "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('create table t(x)')",
+                    str(database),
+                ],
                 check=True,
-            )  # fmt: skip
+            )
         case "a later format":
             (filled / "data" / "format").write_text("99\n")
     before = database.read_bytes()
@@ -173,8 +192,11 @@ def test_the_error_of_a_refused_start_is_json_when_it_is_asked_for(filled: Path)
     (filled / "data" / "format").write_text("99\n")
     ran = subprocess.run(
         [sys.executable, "-m", "tailrace", "status", "--json", "--data", str(filled / "data")],
-        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
     assert ran.returncode == 1
     told = json.loads(ran.stdout or ran.stderr)
     assert "99" in told["error"]["message"]

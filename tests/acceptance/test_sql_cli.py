@@ -26,8 +26,11 @@ app.sink(orders, sinks.DuckDB(Path(__file__).with_name("shop.duckdb"), "orders")
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tailrace", "sql", *arguments, "--data", str(directory / "data")],
-        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
 
 
 @pytest.fixture
@@ -149,9 +152,20 @@ def test_a_node_that_is_asked_something_long_ends_all_the_same(node: Node, tmp_p
     node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o1"}, "total": {"N": "1"}}})
     count(tmp_path, 1)
     asking = subprocess.Popen(
-        [sys.executable, "-m", "tailrace", "sql", ENDLESS, "--timeout", "1h", "--data", str(tmp_path / "data")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "tailrace",
+            "sql",
+            ENDLESS,
+            "--timeout",
+            "1h",
+            "--data",
+            str(tmp_path / "data"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     eventually(lambda: asked(node) == 1)
     assert node.stop() == 0, node.tail()
     _, told = asking.communicate(timeout=PATIENCE_S)

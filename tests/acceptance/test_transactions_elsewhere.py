@@ -1,4 +1,6 @@
-"""`app.transactions`: what handlers record is committed in another DynamoDB, with its marks, exactly once; the stream is the embedded engine's."""
+"""`app.transactions`: what handlers record is committed in another DynamoDB, with its marks, exactly once;
+the stream is the embedded engine's.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -44,9 +46,13 @@ def far() -> Iterator[Away]:
     """The other DynamoDB, which no clock of a world moves."""
     with serving() as served:
         client: Any = boto3.client(
-            "dynamodb", endpoint_url=f"http://127.0.0.1:{served.port}", region_name="us-east-1",
-            aws_access_key_id="any", aws_secret_access_key="any", config=Config(retries={"total_max_attempts": 1}),
-        )  # fmt: skip
+            "dynamodb",
+            endpoint_url=f"http://127.0.0.1:{served.port}",
+            region_name="us-east-1",
+            aws_access_key_id="any",
+            aws_secret_access_key="any",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
         DynamoDbStateStore(client, "marks").create()
         yield Away(client)
 
@@ -54,9 +60,11 @@ def far() -> Iterator[Away]:
 def counting(far: Away, table: str, access: sinks.AwsAccess | None = None) -> tuple[App, Any]:
     """An app that adds up orders in a table of the other DynamoDB."""
     far.create_table(
-        TableName=table, BillingMode="PAY_PER_REQUEST", AttributeDefinitions=KEYS,
+        TableName=table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=KEYS,
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-    )  # fmt: skip
+    )
     app = App(f"shop-{table}")
     orders = app.table("orders", pk="id")
     app.transactions(far if access is None else access, "marks")
@@ -65,9 +73,11 @@ def counting(far: Away, table: str, access: sinks.AwsAccess | None = None) -> tu
     def count(change: Change) -> None:
         assert change.new is not None
         change.transaction.update(
-            table, {"id": "all"}, "ADD orders :one, cents :cents",
+            table,
+            {"id": "all"},
+            "ADD orders :one, cents :cents",
             values={":one": 1, ":cents": change.new["cents"]},
-        )  # fmt: skip
+        )
         if change.new.get("is_wrong"):
             change.transaction.update(
                 table, {"id": "other"}, "SET orders = orders + nothing"

@@ -1,4 +1,6 @@
-"""Tumbling windows of Lambda functions end to end: in a test world, and through Lambda's API of a real server."""
+"""Tumbling windows of Lambda functions end to end: in a test world, and through Lambda's API of a real
+server.
+"""
 
 import json
 from pathlib import Path
@@ -14,7 +16,9 @@ from tests.patience import until
 
 
 class Counting:
-    """A function that counts the changes of each window, and notes its events. `refuses`: how many final invokes fail first."""
+    """A function that counts the changes of each window, and notes its events. `refuses`: how many final
+    invokes fail first.
+    """
 
     def __init__(self, refuses: int = 0) -> None:
         self.events: list[dict[str, Any]] = []
@@ -62,8 +66,14 @@ def test_a_function_is_told_its_window_and_its_state_is_carried_on() -> None:
     assert [each["isFinalInvokeForWindow"] for each in counting.events].count(True) == 1
     for event in counting.events:
         assert set(event) == {
-            "Records", "window", "state", "shardId", "eventSourceARN", "isFinalInvokeForWindow", "isWindowTerminatedEarly",
-        }  # fmt: skip
+            "Records",
+            "window",
+            "state",
+            "shardId",
+            "eventSourceARN",
+            "isFinalInvokeForWindow",
+            "isWindowTerminatedEarly",
+        }
         assert event["window"]["start"].endswith(":00Z")
         assert event["window"] == counting.events[0]["window"]
         assert event["shardId"].startswith("shardId-")
@@ -148,17 +158,21 @@ def test_a_change_put_back_has_a_window_of_its_own() -> None:
         assert [each["state"] for each in seen] == [{}], "the window of which nothing succeeded"
         assert app.dlq("count").redrive()["done"] == 1
     assert [(len(each["Records"]), each["state"], each["isFinalInvokeForWindow"]) for each in seen[1:]] == [
-        (1, {}, False), (0, {"count": 1}, True),
-    ]  # fmt: skip
+        (1, {}, False),
+        (0, {"count": 1}, True),
+    ]
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"TumblingWindowInSeconds": 901}, "TumblingWindowInSeconds: 901 is not allowed; it is a whole number from 0 to 900"),
+        ({"TumblingWindowInSeconds": 901},
+         "TumblingWindowInSeconds: 901 is not allowed; it is a whole number from 0 to 900"),
         ({"TumblingWindowInSeconds": -1}, "TumblingWindowInSeconds: -1 is not allowed"),
-        ({"TumblingWindowInSeconds": 1, "ParallelizationFactor": 2}, "a tumbling window needs ParallelizationFactor 1"),
-        ({"TumblingWindowInSeconds": 1, "FilterCriteria": {"Filters": [{"Pattern": '{"eventName":["INSERT"]}'}]}},
+        ({"TumblingWindowInSeconds": 1, "ParallelizationFactor": 2},
+         "a tumbling window needs ParallelizationFactor 1"),
+        ({"TumblingWindowInSeconds": 1,
+          "FilterCriteria": {"Filters": [{"Pattern": '{"eventName":["INSERT"]}'}]}},
          "a tumbling window takes every record"),
         ({"TumblingWindowInSeconds": 1, "order": "key"}, "windows belong to functions"),
     ],
@@ -176,8 +190,11 @@ def test_a_mapping_made_through_lambdas_api_has_windows_and_keeps_its_state_over
     shop = Shop(tmp_path, ("windows",))
     try:
         made = shop.client.create_event_source_mapping(
-            EventSourceArn=shop.stream(), FunctionName="windows", StartingPosition="TRIM_HORIZON", TumblingWindowInSeconds=3
-        )  # fmt: skip
+            EventSourceArn=shop.stream(),
+            FunctionName="windows",
+            StartingPosition="TRIM_HORIZON",
+            TumblingWindowInSeconds=3,
+        )
         assert made["TumblingWindowInSeconds"] == 3
         until(lambda: shop.state(made["UUID"]), "Enabled")
         shop.put("one")

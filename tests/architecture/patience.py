@@ -1,6 +1,8 @@
-"""What makes a test depend on the day or on the machine: one function a rule, each finding says what to do instead.
+"""What makes a test depend on the day or on the machine: one function a rule, each finding says what to do
+instead.
 
-Rules of this file: a rule takes sources (path below the repository → text) and yields findings, as those of `tidy` do. Called by `test_patience`.
+Rules of this file: a rule takes sources (path below the repository → text) and yields findings, as those of
+`tidy` do. Called by `test_patience`.
 """
 
 import ast
@@ -11,16 +13,20 @@ from tests.architecture.tidy import Sources
 from tests.patience import PATIENCE_S
 
 PRESENT: Final = {
-    "time.time", "time.time_ns", "time.localtime", "time.gmtime", "time.ctime", "datetime.now", "datetime.utcnow",
-    "datetime.today", "date.today", "datetime.datetime.now", "datetime.datetime.utcnow", "datetime.datetime.today",
+    "time.time", "time.time_ns", "time.localtime", "time.gmtime", "time.ctime", "datetime.now",
+    "datetime.utcnow",
+    "datetime.today", "date.today", "datetime.datetime.now", "datetime.datetime.utcnow",
+    "datetime.datetime.today",
     "datetime.date.today", "SystemClock",
 }  # fmt: skip
 MAY_ASK_FOR_THE_PRESENT: Final = {
     "tests/evidence.py": "it dates what it writes",
     "tests/unit/clocks/test_system.py": "the clock of the system is what it tests",
     "tests/contracts/test_clock.py": "the clock of the system is what it tests",
-    "tests/unit/server/test_remembered.py": "what a clock of the system leaves behind is what it tests, not its time",
-    "tests/unit/functions/test_naming.py": "processes of functions run in real time, and their clock dates nothing",
+    "tests/unit/server/test_remembered.py": "what a clock of the system leaves behind is what "
+    "it tests, not its time",
+    "tests/unit/functions/test_naming.py": "processes of functions run in real time, and their "
+    "clock dates nothing",
     "tests/unit/functions/test_runtime_client.py": "AWS's own client reads the clock of the system",
 }
 STOPWATCHES: Final = {
@@ -34,10 +40,24 @@ MAY_MEASURE: Final = {
     "tests/simulation/campaign.py": "it prints how fast it was",
 }
 BOUNDED: Final = {
-    "run": None, "Popen": None, "check_call": None, "check_output": None, "communicate": 1, "wait": 0, "join": 0, "result": 0,
-    "acquire": None, "get": None, "HTTPConnection": None, "create_connection": 1, "urlopen": None, "wait_for": 1, "timeout": 0,
-    "settimeout": 0, "Timer": 0,
-}  # fmt: skip
+    "run": None,
+    "Popen": None,
+    "check_call": None,
+    "check_output": None,
+    "communicate": 1,
+    "wait": 0,
+    "join": 0,
+    "result": 0,
+    "acquire": None,
+    "get": None,
+    "HTTPConnection": None,
+    "create_connection": 1,
+    "urlopen": None,
+    "wait_for": 1,
+    "timeout": 0,
+    "settimeout": 0,
+    "Timer": 0,
+}
 """Calls that give up after a time, and which argument says so; None: only the keyword `timeout`."""
 
 
@@ -62,7 +82,10 @@ def own_patience(sources: Sources) -> Iterator[str]:
             continue
         for node in ast.walk(ast.parse(text)):
             if (bound := _bound(node)) is not None:
-                yield f"{path}:{bound.lineno} gives up after {ast.unparse(bound)} s: take PATIENCE_S of tests/patience.py"
+                yield (
+                    f"{path}:{bound.lineno} gives up after {ast.unparse(bound)} s: take PATIENCE_S of "
+                    f"tests/patience.py"
+                )
 
 
 def hurried_properties(sources: Sources) -> Iterator[str]:
@@ -74,10 +97,14 @@ def hurried_properties(sources: Sources) -> Iterator[str]:
             shown = ast.unparse(node.value)
             hurried = node.arg == "deadline" and shown != "None" and "settings" in text
             complains = node.arg == "suppress_health_check" and not {"too_slow", "list(HealthCheck)"} & {
-                shown, *(each.attr for each in ast.walk(node.value) if isinstance(each, ast.Attribute)),
-            }  # fmt: skip
+                shown,
+                *(each.attr for each in ast.walk(node.value) if isinstance(each, ast.Attribute)),
+            }
             if hurried or complains:
-                yield f"{path}:{node.value.lineno} says {node.arg}={shown}: leave it out, tests/conftest.py has it right"
+                yield (
+                    f"{path}:{node.value.lineno} says {node.arg}={shown}: leave it out, "
+                    f"tests/conftest.py has it right"
+                )
 
 
 RULES: Final = {rule.__name__: rule for rule in (present, stopwatches, own_patience, hurried_properties)}

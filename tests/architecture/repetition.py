@@ -1,8 +1,9 @@
 """Repeated code: where lines of one place stand again in another, names and values aside.
 
-Theory of operation: a line's shape is its tokens with every name and every value replaced; six lines in a row of the same shapes in both places are a
-repetition. Lines that say nothing (imports, docstrings, brackets alone, a name with its type) are passed over. Rules of this file: pure, sources in (path → text) and findings out, so that a canary can plant what must be found. Called by
-`test_repetition`.
+Theory of operation: a line's shape is its tokens with every name and every value replaced; six lines in a row
+of the same shapes in both places are a repetition. Lines that say nothing (imports, docstrings, brackets
+alone, a name with its type) are passed over. Rules of this file: pure, sources in (path → text) and findings
+out, so that a canary can plant what must be found. Called by `test_repetition`.
 """
 
 import ast
@@ -26,8 +27,10 @@ SKIPPED = {
     tokenize.ENDMARKER,
 }
 SAYS = {
-    "def", "=", "if", "elif", "else", "for", "while", "return", "yield", "await", "raise", "with", "async", "try", "except",
-    "match", "case", "del", "not", "and", "or", "in", "is", "assert", "lambda", "+", "-", "+=", "<", ">", "<=", ">=", "==",
+    "def", "=", "if", "elif", "else", "for", "while", "return", "yield", "await", "raise", "with", "async",
+    "try", "except",
+    "match", "case", "del", "not", "and", "or", "in", "is", "assert", "lambda", "+", "-", "+=", "<", ">",
+    "<=", ">=", "==",
     "!=", "|",
 }  # fmt: skip
 """What makes a line say something, beside a call."""
@@ -106,9 +109,11 @@ def repetitions(ones: Sources, others: Sources) -> Iterator[Repetition]:
                 if length >= LINES:
                     covered[other] = start + length
                     yield Repetition(
-                        path, (lines[path][start][0], lines[path][start + length - 1][0]),
-                        other, (lines[other][place][0], lines[other][place + length - 1][0]),
-                    )  # fmt: skip
+                        path,
+                        (lines[path][start][0], lines[path][start + length - 1][0]),
+                        other,
+                        (lines[other][place][0], lines[other][place + length - 1][0]),
+                    )
 
 
 def _window(lines: list[Line], start: int) -> tuple[Shape, ...]:

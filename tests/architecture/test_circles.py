@@ -27,7 +27,8 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         "from tailrace.engine.engine import Engine\n",
         "from tailrace.engine import engine\n",
         "import tailrace.engine.engine\n",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from tailrace.engine.engine import Engine\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from "
+        "tailrace.engine.engine import Engine\n",
         "def late():\n    from tailrace.engine.engine import Engine\n",
     ],
 )

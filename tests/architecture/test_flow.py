@@ -1,8 +1,9 @@
-"""One PutItem goes through exactly the modules of architecture §3, in their order, and past the points in theirs.
+"""One PutItem goes through exactly the modules of architecture §3, in their order, and past the points in
+theirs.
 
-Rules of this file: a real node with a handler, on loopback and on disk; `sys.setprofile` sees every call between the
-request's first byte and the saved checkpoint. What else is entered on the way is listed here with its reason, so that a new
-module on the path is a decision and not an accident.
+Rules of this file: a real node with a handler, on loopback and on disk; `sys.setprofile` sees every call
+between the request's first byte and the saved checkpoint. What else is entered on the way is listed here with
+its reason, so that a new module on the path is a decision and not an accident.
 """
 
 import asyncio
@@ -43,7 +44,9 @@ STEPS = [
     ("engine/committer.py", "flush"),
     ("stores/sqlite.py", "commit"),
 ]
-"""The twelve steps of the picture. `server/http.py` is connection, dispatch and turns: listening, framing, group commit."""
+"""The twelve steps of the picture. `server/http.py` is connection, dispatch and turns: listening, framing,
+group commit.
+"""
 
 PATH = {file for file, _ in STEPS}
 BESIDE = {
@@ -119,7 +122,9 @@ def strangers(calls: list[tuple[str, str]]) -> set[str]:
 
 
 ENTERED = 28
-"""So many modules a change enters from the log to its checkpoint: at most 30 were the aim. It may only sink."""
+"""So many modules a change enters from the log to its checkpoint: at most 30 were the aim. It may only
+sink.
+"""
 WRITERS = {"server/connection.py", "server/http.py"}
 """They end the writer's connection meanwhile, and see nothing of the change any more."""
 
@@ -148,10 +153,11 @@ async def put(port: int, item: dict[str, Any]) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = json.dumps({"TableName": "items", "Item": item}).encode()
     writer.write(
-        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/x-amz-json-1.0\r\n"
-        b"X-Amz-Target: DynamoDB_20120810.PutItem\r\nX-Amz-Date: 20260101T000000Z\r\n"
-        b"Authorization: AWS4-HMAC-SHA256 Credential=flow/20260101/us-east-1/dynamodb/aws4_request, "
-        b"SignedHeaders=host;x-amz-date, Signature=0\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: "
+        b"application/x-amz-json-1.0\r\nX-Amz-Target: DynamoDB_20120810.PutItem\r\nX-Amz-Date: "
+        b"20260101T000000Z\r\nAuthorization: AWS4-HMAC-SHA256 "
+        b"Credential=flow/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host;x-amz-date, "
+        b"Signature=0\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     )
     answer = await reader.read()
     writer.close()
@@ -195,7 +201,9 @@ async def settle(trace: Trace) -> None:
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trace, list[str], bytes]:
-    """The way of one change. Nobody else finds the node: whoever lists nodes asks each by its control socket, which would be on the way."""
+    """The way of one change. Nobody else finds the node: whoever lists nodes asks each by its control socket,
+    which would be on the way.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
         return asyncio.run(trace_one(tmp_path_factory.mktemp("flow") / "data"))

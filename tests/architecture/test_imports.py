@@ -19,7 +19,8 @@ ROOT = PACKAGE.parents[1]
 LINT = Path(sys.executable).with_name("lint-imports")
 
 PURE = (
-    "errors.py", "telemetry.py", "values", "expressions", "streams", "tables", "rows", "mapping", "leases", "deadletters/core", "projections/core", "windows/core",
+    "errors.py", "telemetry.py", "values", "expressions", "streams", "tables", "rows", "mapping", "leases",
+    "deadletters/core", "projections/core", "windows/core",
     "api/wire.py", "aws/errors.py", "aws/operations.py", "aws/protocols.py", "aws/signing.py",
 )  # fmt: skip
 WORLD = {
@@ -39,11 +40,16 @@ PLANTED = {
     "what a room decides lies below the ports": (LAYERS, "deadletters/core/entry.py", "ports"),
     "what a room runs knows nothing of the worker": (LAYERS, "deadletters/run/redriver.py", "worker.worker"),
     "a room has floors and nothing beside them": (FLOORS, "deadletters/beside.py", "errors"),
-    "the core of a room imports nothing that it runs": (FLOORS, "deadletters/core/entry.py", "deadletters.run.courier"),
-    "views of a room import nothing that it runs": (FLOORS, "deadletters/views/letters.py", "deadletters.run.courier"),
-    "rooms know of one another what their cores say": (LAYERS, "projections/run/projector.py", "deadletters.run.courier"),
-    "views of one room know nothing that another runs": (LAYERS, "projections/views/projections.py", "deadletters.run.courier"),
-    "what one room runs knows nothing that another runs": (LAYERS, "windows/run/windowing.py", "projections.run.projector"),
+    "the core of a room imports nothing that it runs": (FLOORS, "deadletters/core/entry.py",
+        "deadletters.run.courier"),
+    "views of a room import nothing that it runs": (FLOORS, "deadletters/views/letters.py",
+        "deadletters.run.courier"),
+    "rooms know of one another what their cores say": (LAYERS, "projections/run/projector.py",
+        "deadletters.run.courier"),
+    "views of one room know nothing that another runs": (LAYERS, "projections/views/projections.py",
+        "deadletters.run.courier"),
+    "what one room runs knows nothing that another runs": (LAYERS, "windows/run/windowing.py",
+        "projections.run.projector"),
     "ports know of a room what its core says": (LAYERS, "ports.py", "projections.run.projector"),
     "siblings make no circle": (SIBLINGS, "streams/version.py", "streams.record"),
 }  # fmt: skip
@@ -54,8 +60,13 @@ def lint(config: Path, sources: Path | None = None) -> subprocess.CompletedProce
     """Run the import contracts of one file, over a copy of the package in `sources` where there is one."""
     elsewhere = {} if sources is None else {"PYTHONPATH": str(sources)}
     return subprocess.run(
-        [LINT, "--no-cache", "--config", config], capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, **elsewhere},
-    )  # fmt: skip
+        [LINT, "--no-cache", "--config", config],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **elsewhere},
+    )
 
 
 def test_every_import_contract_is_kept() -> None:
@@ -123,9 +134,9 @@ def test_an_impure_import_is_found_wherever_it_hides() -> None:
 def test_importing_the_package_loads_neither_server_nor_boto3() -> None:
     program = (
         "import sys, tailrace\n"
-        "heavy = {name for name in sys.modules if name.startswith(('tailrace.server', 'tailrace.cli', 'boto3', 'aiohttp',"
-        " 'tailrace.stores', 'rich', 'click'))}\n"
-        "assert not heavy, heavy\n"
+        "heavy = {name for name in sys.modules if name.startswith(('tailrace.server', "
+        "'tailrace.cli', 'boto3', 'aiohttp', 'tailrace.stores', 'rich', 'click'))}\nassert not "
+        "heavy, heavy\n"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

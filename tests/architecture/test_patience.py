@@ -19,8 +19,10 @@ SOURCES = {
 }
 CANARIES = {
     "present": [
-        "import time\nnow = time.time()\n", "from time import time_ns\n", "import time\nday = time.strftime('%Y')\n",
-        "from datetime import datetime, UTC\nnow = datetime.now(UTC)\n", "import datetime\nx = datetime.date.today()\n",
+        "import time\nnow = time.time()\n", "from time import time_ns\n",
+        "import time\nday = time.strftime('%Y')\n",
+        "from datetime import datetime, UTC\nnow = datetime.now(UTC)\n",
+        "import datetime\nx = datetime.date.today()\n",
         "from tailrace.clocks.system import SystemClock\nclock = SystemClock()\n",
     ],
     "stopwatches": [
@@ -28,13 +30,16 @@ CANARIES = {
         "import time\nassert time.perf_counter() < 1\n",
     ],
     "own_patience": [
-        "import subprocess\nsubprocess.run(['x'], timeout=60)\n", "process.communicate(timeout=5)\n", "process.wait(30)\n",
-        "thread.join(5)\n", "future.result(10)\n", "event.wait(timeout=.5)\n", "await_ = asyncio.timeout(20)\n",
+        "import subprocess\nsubprocess.run(['x'], timeout=60)\n", "process.communicate(timeout=5)\n",
+        "process.wait(30)\n",
+        "thread.join(5)\n", "future.result(10)\n", "event.wait(timeout=.5)\n",
+        "await_ = asyncio.timeout(20)\n",
         "asyncio.wait_for(x, 5)\n", "http.client.HTTPConnection('h', 1, timeout=10)\n", "PATIENCE_S = 20.0\n",
         "DEADLINE_S: float = 3\n", "socket.create_connection(('h', 1), 2)\n",
     ],
     "hurried_properties": [
-        "@settings(deadline=200)\ndef test(): ...\n", "settings(suppress_health_check=[HealthCheck.filter_too_much])\n",
+        "@settings(deadline=200)\ndef test(): ...\n",
+        "settings(suppress_health_check=[HealthCheck.filter_too_much])\n",
     ],
 }  # fmt: skip
 

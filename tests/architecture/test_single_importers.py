@@ -1,8 +1,8 @@
 """A small module that one other module imports is part of that module's idea, unless its head says why it
 stands alone.
 
-Rules of this file: there is no list of exceptions. A reason is a sentence of the module's docstring with the words
-"stands alone". Packages' own `__init__` and what nothing imports (operations that are found by name,
+Rules of this file: there is no list of exceptions. A reason is a sentence of the module's docstring with the
+words "stands alone". Packages' own `__init__` and what nothing imports (operations that are found by name,
 programs) are no such modules.
 """
 
@@ -37,7 +37,8 @@ def without_reason(sources: Sources) -> Iterator[str]:
 
 def test_a_small_module_with_one_importer_says_why_it_stands_alone() -> None:
     assert list(without_reason(SOURCES)) == [], (
-        "fold it into the module that imports it, or say in its head why it stands alone: 'Stands alone because …'"
+        "fold it into the module that imports it, or say in its head why it stands alone: 'Stands "
+        "alone because …'"
     )
 
 

@@ -11,7 +11,9 @@ from typing import Final
 
 SOURCES: Final = Path(__file__).parents[2] / "src" / "tailrace"
 TWICE: Final = frozenset({"And", "Exists", "Not", "Or"})
-"""One notion at two layers: a condition of AWS's expression language, and the Python predicate that becomes one."""
+"""One notion at two layers: a condition of AWS's expression language, and the Python predicate that becomes
+one.
+"""
 
 
 def classes(sources: Mapping[str, str]) -> dict[str, list[str]]:

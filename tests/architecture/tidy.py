@@ -1,7 +1,7 @@
 """Taste as an executable: one function a rule, each finding says what to do instead.
 
-Rules of this file: a rule takes sources (path below the package → text) and yields findings; it knows nothing of the
-disk, so that its canary can hand it a source that must be found. Called by `test_tidy`.
+Rules of this file: a rule takes sources (path below the package → text) and yields findings; it knows nothing
+of the disk, so that its canary can hand it a source that must be found. Called by `test_tidy`.
 """
 
 import ast
@@ -31,7 +31,9 @@ TRACES: Final = {"__traceback__", "__cause__", "__context__"}
 """Of an exception that is passed on: Python has no other way."""
 VAGUE_NAMES: Final = {"utils", "helpers", "common", "base", "manager"}
 MAY_ASK_THE_WORLD: Final = ("clocks/", "compose.py", "cli/", "testing/", "aws/client.py")
-"""The client of AWS signs the machine's own time: a signature is judged by AWS's clock, never by an engine's."""
+"""The client of AWS signs the machine's own time: a signature is judged by AWS's clock, never by an
+engine's.
+"""
 WALL_CLOCKS: Final = {
     "time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.sleep",
     "time.localtime", "time.gmtime", "datetime.now", "datetime.utcnow", "datetime.today", "date.today",
@@ -83,13 +85,17 @@ def constructor_sizes(sources: Sources) -> Iterator[str]:
                     given = node.args
                     count = len(given.posonlyargs) + len(given.args) + len(given.kwonlyargs) - 1
                     if count > MOST_ARGUMENTS:
-                        yield f"{path}:{made.name} takes {count} arguments: name what belongs together (at most {MOST_ARGUMENTS})"
+                        yield (
+                            f"{path}:{made.name} takes {count} arguments: name what belongs together (at "
+                            f"most {MOST_ARGUMENTS})"
+                        )
 
 
 def outside_assignments(sources: Sources) -> Iterator[str]:
     """What an object needs it is given when it is made: nothing is set on it afterwards by somebody else.
 
-    Where workers are joined nothing is set on anything. In the runtime a mutable struct or dataclass is a value that whoever has it may change.
+    Where workers are joined nothing is set on anything. In the runtime a mutable struct or dataclass is a
+    value that whoever has it may change.
     """
     values = {
         name
@@ -106,7 +112,10 @@ def outside_assignments(sources: Sources) -> Iterator[str]:
                 owner = target.value
                 is_own = isinstance(owner, ast.Name) and owner.id in ("self", "cls")
                 if not is_own and target.attr not in allowed:
-                    yield f"{path}:{node.lineno} sets {ast.unparse(target)}: give it to the constructor, or call a method"
+                    yield (
+                        f"{path}:{node.lineno} sets {ast.unparse(target)}: give it to the constructor, "
+                        f"or call a method"
+                    )
 
 
 def _assigned(node: ast.AST) -> Iterator[ast.Attribute]:
@@ -138,9 +147,10 @@ def _mutable_fields(text: str) -> Iterator[str]:
                 marks.append(" ".join(ast.unparse(keyword) for keyword in made.keywords))
             if any("frozen" not in mark for mark in marks):
                 yield from (
-                    field.target.id for field in made.body
+                    field.target.id
+                    for field in made.body
                     if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-                )  # fmt: skip
+                )
 
 
 def vague_names(sources: Sources) -> Iterator[str]:
@@ -181,13 +191,18 @@ CLOCK_OF_NUMBERS: Final = "streams/sequence.py"
 
 
 def times_in_numbers(sources: Sources) -> Iterator[str]:
-    """After a restart sequence numbers run up to an hour ahead of the clock: a record carries `created_us`."""
+    """After a restart sequence numbers run up to an hour ahead of the clock: a record carries
+    `created_us`.
+    """
     for path, text in sources.items():
         if path == CLOCK_OF_NUMBERS:
             continue
         for node in ast.walk(ast.parse(text)):
             if _reads_a_time(node):
-                yield f"{path}:{getattr(node, 'lineno', 0)} reads a time out of a sequence number: use created_us of its record"
+                yield (
+                    f"{path}:{getattr(node, 'lineno', 0)} reads a time out of a sequence number: use "
+                    f"created_us of its record"
+                )
 
 
 def _reads_a_time(node: ast.AST) -> bool:
@@ -232,7 +247,9 @@ def prints(sources: Sources) -> Iterator[str]:
 
 
 def broad_excepts(sources: Sources) -> Iterator[str]:
-    """Whoever catches everything says why, beside it or on the line before, or only tidies up and raises it again."""
+    """Whoever catches everything says why, beside it or on the line before, or only tidies up and raises it
+    again.
+    """
     for path, text in sources.items():
         lines = text.splitlines()
         for node in ast.walk(ast.parse(text)):
@@ -255,7 +272,8 @@ def _is_broad(caught: ast.expr | None) -> bool:
 
 
 def dead_modules(sources: Sources, also_named: str = "") -> Iterator[str]:
-    """A module that nobody imports is not there. `also_named`: texts that name modules as data (pyproject.toml).
+    """A module that nobody imports is not there. `also_named`: texts that name modules as data
+    (pyproject.toml).
 
     Operations are imported by their names, and `testing` is what users import.
     """
@@ -337,7 +355,9 @@ def _is_overload(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) ->
 
 
 def state_keys(sources: Sources) -> Iterator[str]:
-    """The key of a row is made by its kind, or `mapping rename` and everything else that goes over kinds would not know the row."""
+    """The key of a row is made by its kind, or `mapping rename` and everything else that goes over kinds
+    would not know the row.
+    """
     begins = re.compile(rf"(?:{'|'.join(map(re.escape, KINDS))})/")
     for path, text in sources.items():
         if path.startswith(MAY_NAME_ROWS):
@@ -345,28 +365,40 @@ def state_keys(sources: Sources) -> Iterator[str]:
         for node in ast.walk(ast.parse(text)):
             match node:
                 case ast.Constant(value=str(words)) if begins.match(words):
-                    yield f"{path}:{node.lineno} makes a key by hand, {words!r}: use its kind of tailrace.rows.kinds"
+                    yield (
+                        f"{path}:{node.lineno} makes a key by hand, {words!r}: use its kind of "
+                        f"tailrace.rows.kinds"
+                    )
                 case ast.Call(args=[ast.Constant(value=str()) | ast.JoinedStr(), *_]) if _takes_key(
                     node.func
                 ):
-                    yield f"{path}:{node.lineno} makes a key by hand: register its kind in tailrace.rows.kinds"
+                    yield (
+                        f"{path}:{node.lineno} makes a key by hand: register its kind in tailrace.rows.kinds"
+                    )
                 case ast.Call(func=ast.Name(id="RowKind")):
                     yield f"{path}:{node.lineno} makes a kind of its own: register it in tailrace.rows.kinds"
                 case ast.ImportFrom(module="tailrace.rows.kinds", names=names):
                     if any(alias.name in MAKE_KINDS for alias in names) and path not in MAY_JOIN:
-                        yield f"{path}:{node.lineno} makes a key of its own: use a kind of tailrace.rows.kinds"
+                        yield (
+                            f"{path}:{node.lineno} makes a key of its own: use a kind of tailrace.rows.kinds"
+                        )
                 case _:
                     pass
 
 
 def engine_state_reads(sources: Sources) -> Iterator[str]:
-    """State is read and written through the StateStore port, or a second worker on another store would be seen by nobody."""
+    """State is read and written through the StateStore port, or a second worker on another store would be
+    seen by nobody.
+    """
     for path, text in sources.items():
         if path.startswith(MAY_TOUCH_ENGINE_STATE):
             continue
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Attribute) and ENGINES_STATE.search(ast.unparse(node)):
-                yield f"{path}:{node.lineno} reads or writes the engine's own state: use a StateStore, or a view of tailrace.views"
+                yield (
+                    f"{path}:{node.lineno} reads or writes the engine's own state: use a StateStore, or "
+                    f"a view of tailrace.views"
+                )
 
 
 def _takes_key(function: ast.expr) -> bool:
@@ -377,7 +409,19 @@ def _takes_key(function: ast.expr) -> bool:
 RULES: Final = {
     rule.__name__: rule
     for rule in (
-        module_sizes, function_sizes, constructor_sizes, outside_assignments, vague_names, world_questions, times_in_numbers, prints, broad_excepts,
-        operation_headers, module_docstrings, public_docstrings, state_keys, engine_state_reads,
+        module_sizes,
+        function_sizes,
+        constructor_sizes,
+        outside_assignments,
+        vague_names,
+        world_questions,
+        times_in_numbers,
+        prints,
+        broad_excepts,
+        operation_headers,
+        module_docstrings,
+        public_docstrings,
+        state_keys,
+        engine_state_reads,
     )
-}  # fmt: skip
+}

@@ -10,9 +10,14 @@ from typing import Any
 from tests.patience import PATIENCE_S
 
 ENVIRONMENT = {
-    "AWS_ACCESS_KEY_ID": "who", "AWS_SECRET_ACCESS_KEY": "ever", "AWS_DEFAULT_REGION": "sa-east-1", "AWS_PAGER": "",
-    "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}  # fmt: skip
+    "AWS_ACCESS_KEY_ID": "who",
+    "AWS_SECRET_ACCESS_KEY": "ever",
+    "AWS_DEFAULT_REGION": "sa-east-1",
+    "AWS_PAGER": "",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
 
 
 def aws(endpoint: str, service: str, *words: str) -> Any:
@@ -41,26 +46,50 @@ def aws(endpoint: str, service: str, *words: str) -> Any:
 
 def test_a_table_is_made_written_read_and_followed(endpoint: str, table: str) -> None:
     made = aws(
-        endpoint, "dynamodb", "create-table", "--table-name", table, "--billing-mode", "PAY_PER_REQUEST",
-        "--attribute-definitions", "AttributeName=pk,AttributeType=S", "--key-schema", "AttributeName=pk,KeyType=HASH",
-        "--stream-specification", "StreamEnabled=true,StreamViewType=NEW_IMAGE",
-    )  # fmt: skip
+        endpoint,
+        "dynamodb",
+        "create-table",
+        "--table-name",
+        table,
+        "--billing-mode",
+        "PAY_PER_REQUEST",
+        "--attribute-definitions",
+        "AttributeName=pk,AttributeType=S",
+        "--key-schema",
+        "AttributeName=pk,KeyType=HASH",
+        "--stream-specification",
+        "StreamEnabled=true,StreamViewType=NEW_IMAGE",
+    )
     arn = made["TableDescription"]["LatestStreamArn"]
     item = {"pk": {"S": "a"}, "n": {"N": "1"}}
     assert aws(endpoint, "dynamodb", "put-item", "--table-name", table, "--item", json.dumps(item)) == {}
     found = aws(endpoint, "dynamodb", "scan", "--table-name", table)
     assert (found["Count"], found["Items"]) == (1, [item])
     refused = aws(
-        endpoint, "dynamodb", "put-item", "--table-name", table, "--item", json.dumps(item),
-        "--condition-expression", "attribute_not_exists(pk)",
-    )  # fmt: skip
+        endpoint,
+        "dynamodb",
+        "put-item",
+        "--table-name",
+        table,
+        "--item",
+        json.dumps(item),
+        "--condition-expression",
+        "attribute_not_exists(pk)",
+    )
     assert "(ConditionalCheckFailedException)" in refused
     assert "The conditional request failed" in refused
     described = aws(endpoint, "dynamodbstreams", "describe-stream", "--stream-arn", arn)["StreamDescription"]
     shard = described["Shards"][0]["ShardId"]
     token = aws(
-        endpoint, "dynamodbstreams", "get-shard-iterator", "--stream-arn", arn, "--shard-id", shard,
-        "--shard-iterator-type", "TRIM_HORIZON",
-    )["ShardIterator"]  # fmt: skip
+        endpoint,
+        "dynamodbstreams",
+        "get-shard-iterator",
+        "--stream-arn",
+        arn,
+        "--shard-id",
+        shard,
+        "--shard-iterator-type",
+        "TRIM_HORIZON",
+    )["ShardIterator"]
     records = aws(endpoint, "dynamodbstreams", "get-records", "--shard-iterator", token)["Records"]
     assert [record["dynamodb"]["NewImage"] for record in records] == [item]

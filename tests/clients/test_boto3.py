@@ -47,8 +47,11 @@ def test_a_table_lives_its_life(resource: Any, table: str) -> None:
         ExpressionAttributeValues={":more": Decimal("0.10"), ":one": 1},
     )
     assert made.get_item(Key={"pk": "p1", "at": 10})["Item"] == {
-        "pk": "p1", "at": 10, "price": Decimal("10"), "n": Decimal("1"),
-    }  # fmt: skip
+        "pk": "p1",
+        "at": 10,
+        "price": Decimal("10"),
+        "n": Decimal("1"),
+    }
     with pytest.raises(ClientError) as failure:
         made.put_item(Item={"pk": "p1", "at": 10}, ConditionExpression=Attr("pk").not_exists())
     assert failure.value.response["Error"]["Code"] == "ConditionalCheckFailedException"
@@ -77,9 +80,11 @@ def test_many_threads_count_without_losing_one(endpoint: str, table: str) -> Non
 
     def add(_: int) -> None:
         client.update_item(
-            TableName=table, Key={"pk": {"S": "p"}, "at": {"N": "0"}}, UpdateExpression="ADD n :one",
+            TableName=table,
+            Key={"pk": {"S": "p"}, "at": {"N": "0"}},
+            UpdateExpression="ADD n :one",
             ExpressionAttributeValues={":one": {"N": "1"}},
-        )  # fmt: skip
+        )
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(add, range(200)))

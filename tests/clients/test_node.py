@@ -42,13 +42,18 @@ def admin(endpoint: str) -> Iterator[str]:
     """dynamodb-admin on a free port of this machine."""
     port = free_port()
     environment = {
-        **os.environ, "DYNAMO_ENDPOINT": endpoint, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "any",
+        **os.environ,
+        "DYNAMO_ENDPOINT": endpoint,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "any",
         "AWS_SECRET_ACCESS_KEY": "any",
-    }  # fmt: skip
+    }
     process = subprocess.Popen(
         [str(MODULES / ".bin" / "dynamodb-admin"), "--host", "127.0.0.1", "--port", str(port)],
-        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         eventually(lambda: answers(url))
@@ -78,13 +83,20 @@ def asked(url: str, method: str = "GET", body: object = None) -> str:
 
 def test_dynamodb_admin_makes_a_table_and_keeps_items_in_it(admin: str, endpoint: str, table: str) -> None:
     definition = {
-        "TableName": table, "HashAttributeName": "id", "HashAttributeType": "S", "ReadCapacityUnits": 3,
+        "TableName": table,
+        "HashAttributeName": "id",
+        "HashAttributeType": "S",
+        "ReadCapacityUnits": 3,
         "WriteCapacityUnits": 3,
-    }  # fmt: skip
+    }
     index = {
-        "IndexName": "by-total", "IndexType": "global", "HashAttributeName": "total", "HashAttributeType": "N",
-        "ReadCapacityUnits": 3, "WriteCapacityUnits": 3,
-    }  # fmt: skip
+        "IndexName": "by-total",
+        "IndexType": "global",
+        "HashAttributeName": "total",
+        "HashAttributeType": "N",
+        "ReadCapacityUnits": 3,
+        "WriteCapacityUnits": 3,
+    }
     asked(f"{admin}/create-table", "POST", {"TableDefinition": definition, "SecondaryIndexes": [index]})
     assert table in asked(admin)
     place = f"{admin}/tables/{table}"
@@ -94,10 +106,13 @@ def test_dynamodb_admin_makes_a_table_and_keeps_items_in_it(admin: str, endpoint
     asked(f"{place}/items/o2", "DELETE")
     found = json.loads(asked(f"{place}/items"))["Items"]
     assert sorted((item["id"], item["total"]) for item in found) == [("o0", 0), ("o1", 12)]
-    queried = urlencode({
-        "operationType": "query", "queryableSelection": "by-total",
-        "filters": json.dumps({"total": {"type": "N", "operator": "=", "value": "12"}}),
-    })  # fmt: skip
+    queried = urlencode(
+        {
+            "operationType": "query",
+            "queryableSelection": "by-total",
+            "filters": json.dumps({"total": {"type": "N", "operator": "=", "value": "12"}}),
+        }
+    )
     assert [item["id"] for item in json.loads(asked(f"{place}/items?{queried}"))["Items"]] == ["o1"]
     assert "o1" in asked(f"{place}/items/o1")
     assert "by-total" in asked(f"{place}/meta")

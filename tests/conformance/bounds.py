@@ -1,7 +1,7 @@
 """How to ask for something of exactly so much: the requests behind the rows of test_limits.py.
 
-Rules of this file: a function makes a request of a size, or asks for one and says what comes of it: nothing where it is
-accepted, else the text of the refusal.
+Rules of this file: a function makes a request of a size, or asks for one and says what comes of it: nothing
+where it is accepted, else the text of the refusal.
 """
 
 import json
@@ -22,9 +22,15 @@ Request = dict[str, Any]
 Asked = Callable[[Conformance, int], str]
 """What comes of a request of this size: nothing where it is accepted, else the text of the refusal."""
 E = "1 validation error detected: "
-TOO_DEEP = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
+TOO_DEEP = (
+    "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels "
+    "beyond supported limit"
+)
 INVALID = "One or more parameter values were invalid: "
-EMPTY_KEY = "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty {} value. Key: {}"
+EMPTY_KEY = (
+    "One or more parameter values are not valid. The AttributeValue for a key attribute cannot "
+    "contain an empty {} value. Key: {}"
+)
 ONE = "1 validation error detected: Value {} at '{}' failed to satisfy constraint: {}"
 LESS = "Member must have length less than or equal to {}"
 MORE = "Member must have length greater than or equal to {}"
@@ -35,7 +41,9 @@ MEGABYTE = 1_048_576
 
 @dataclass(frozen=True)
 class Limit:
-    """One bound of the list. Shape: `part` says which when an entry has several; `last` is accepted, `past` is not."""
+    """One bound of the list. Shape: `part` says which when an entry has several; `last` is accepted, `past`
+    is not.
+    """
 
     entry: str
     part: str
@@ -101,9 +109,12 @@ def with_local_index(api: Conformance, size: int) -> str:
     local = [{"IndexName": "byAlt", "KeySchema": keys[1], "Projection": {"ProjectionType": "ALL"}}]
     if "indexed" not in api.dynamodb.list_tables()["TableNames"]:
         api.dynamodb.create_table(
-            TableName="indexed", BillingMode="PAY_PER_REQUEST", AttributeDefinitions=types, KeySchema=keys[0],
+            TableName="indexed",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=types,
+            KeySchema=keys[0],
             LocalSecondaryIndexes=local,
-        )  # fmt: skip
+        )
     item = {**key("p"), "alt": {"S": "a"}, "big": {"S": "x" * (size - 13)}}
     return told(api.raw("PutItem", {"TableName": "indexed", "Item": item}))
 
@@ -135,10 +146,16 @@ def typed(kind: str, sort: bool) -> Asked:
         types = {"hash": "S" if sort else kind, "range": kind if sort else "S"}
         if "typed" not in api.dynamodb.list_tables()["TableNames"]:
             api.dynamodb.create_table(
-                TableName="typed", BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": name, "AttributeType": one} for name, one in types.items()],
-                KeySchema=[{"AttributeName": "hash", "KeyType": "HASH"}, {"AttributeName": "range", "KeyType": "RANGE"}],
-            )  # fmt: skip
+                TableName="typed",
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[
+                    {"AttributeName": name, "AttributeType": one} for name, one in types.items()
+                ],
+                KeySchema=[
+                    {"AttributeName": "hash", "KeyType": "HASH"},
+                    {"AttributeName": "range", "KeyType": "RANGE"},
+                ],
+            )
         content: Any = b"x" * size if kind == "B" else "é" * (size // 2) + "x" * (size % 2)
         item = {"hash": {"S": "a"}, "range": {"S": "a"}, "range" if sort else "hash": {kind: content}}
         try:
@@ -213,7 +230,11 @@ def placeholders(size: int) -> Request:
 
 
 def path(parts: int) -> Request:
-    return {"TableName": "things", "Key": key("p"), "ProjectionExpression": ".".join("abcdefgh"[index % 8] * (1 + index // 8) for index in range(parts))}  # fmt: skip
+    return {
+        "TableName": "things",
+        "Key": key("p"),
+        "ProjectionExpression": ".".join("abcdefgh"[index % 8] * (1 + index // 8) for index in range(parts)),
+    }
 
 
 INVALID_CONDITION = "Invalid ConditionExpression: "
@@ -347,7 +368,9 @@ def batch_read(api: Conformance, size: int, tables: int = 17) -> str:
 
 
 def collection(api: Conformance, size: int) -> str:
-    """Two items of one partition weigh so much in a table with a local index; its limit is set to 400 bytes here."""
+    """Two items of one partition weigh so much in a table with a local index; its limit is set to 400 bytes
+    here.
+    """
     assert with_local_index(api, 100) == ""
     assert limits.COLLECTION_BYTES == 10 * 1024**3
     with pytest.MonkeyPatch.context() as patch:
@@ -359,8 +382,8 @@ def collection(api: Conformance, size: int) -> str:
 TOO_MANY = "Too many items requested for the Batch{}Item call"
 AGGREGATE = "Collection of items in the transaction exceeds the aggregated size limit of 4 MB"
 REUSED = (
-    "The request uses the same client token as a previous, but non-identical request. Do not reuse a client token with "
-    "different requests, unless the requests are identical"
+    "The request uses the same client token as a previous, but non-identical request. Do not reuse a "
+    "client token with different requests, unless the requests are identical"
 )
 
 
@@ -376,9 +399,12 @@ def schema(*names: str) -> list[Request]:
 
 def table(name: str = "made", hash_name: str = "h", sorts: tuple[str, ...] = ("r",), **more: Any) -> Request:
     return {
-        "TableName": name, "BillingMode": "PAY_PER_REQUEST", "KeySchema": schema(hash_name, "r"),
-        "AttributeDefinitions": [attribute(one) for one in (hash_name, *sorts)], **more,
-    }  # fmt: skip
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": schema(hash_name, "r"),
+        "AttributeDefinitions": [attribute(one) for one in (hash_name, *sorts)],
+        **more,
+    }
 
 
 def index(name: str, *names: str, projected: list[str] | None = None) -> Request:

@@ -1,7 +1,7 @@
 """boto3 on the in-process server: real clients, real bytes, no sockets.
 
-Rules of this file: botocore builds, signs and parses as always; only the sending is ours. Parameter validation of botocore
-is off, so that what a client must not send reaches the server too.
+Rules of this file: botocore builds, signs and parses as always; only the sending is ours. Parameter
+validation of botocore is off, so that what a client must not send reaches the server too.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Tables with indexes, for the tests of indexes.
 
-Rules of this file: shapes only. The table `songs` has the key artist (S), song (S), the local index `byYear` (year, N) and
-global indexes of every projection.
+Rules of this file: shapes only. The table `songs` has the key artist (S), song (S), the local index `byYear`
+(year, N) and global indexes of every projection.
 """
 
 from typing import Any
@@ -76,11 +76,15 @@ def put(api: Conformance, artist: str, title: str, **more: Any) -> dict[str, Any
 def of_index(api: Conformance, name: str, **condition: Any) -> list[dict[str, Any]]:
     """Every item of an index whose hash attributes equal these, page by page of two."""
     return pages(
-        api, "query", IndexName=name,
+        api,
+        "query",
+        IndexName=name,
         KeyConditionExpression=" AND ".join(f"#{each} = :{each}" for each in condition),
         ExpressionAttributeNames={f"#{each}": each for each in condition},
-        ExpressionAttributeValues={f":{each}": song("", "", x=value)["x"] for each, value in condition.items()},
-    )  # fmt: skip
+        ExpressionAttributeValues={
+            f":{each}": song("", "", x=value)["x"] for each, value in condition.items()
+        },
+    )
 
 
 def pages(

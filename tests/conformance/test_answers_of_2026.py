@@ -1,8 +1,8 @@
-"""What AWS answers since 2026 to requests that the single-item and batch operations refuse: one case a text, and
-which of several mistakes is told. Source: AWS's answers as captured in October 2026 (ADR 0043).
+"""What AWS answers since 2026 to requests that the single-item and batch operations refuse: one case a text,
+and which of several mistakes is told. Source: AWS's answers as captured in October 2026 (ADR 0043).
 
-Rules of this file: a case is a sentence, a request with everything that it needs, and the whole text. Values are
-told in test_values.py, the order of what comes after the constraints in test_order_of_checks.py.
+Rules of this file: a case is a sentence, a request with everything that it needs, and the whole text. Values
+are told in test_values.py, the order of what comes after the constraints in test_order_of_checks.py.
 """
 
 from typing import Any, NamedTuple
@@ -33,11 +33,17 @@ PUT = {"TableName": "things", "Item": key("p")}
 KEYED = {"TableName": "things", "Key": key("p")}
 WRITES: dict[str, dict[str, Any]] = {"PutItem": PUT, "UpdateItem": KEYED, "DeleteItem": KEYED}
 SAID = {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "p"}]}
-CAPACITY = f"Value 'x' at 'returnConsumedCapacity' {UNFIT} Member must satisfy enum value set: [INDEXES, TOTAL, NONE]"
+CAPACITY = (
+    f"Value 'x' at 'returnConsumedCapacity' {UNFIT} Member must satisfy enum value "
+    f"set: [INDEXES, TOTAL, NONE]"
+)
 METRICS = (
     f"Value 'x' at 'returnItemCollectionMetrics' {UNFIT} Member must satisfy enum value set: [SIZE, NONE]"
 )
-RETURNS = f"Value 'x' at 'returnValues' {UNFIT} Member must satisfy enum value set: [ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]"
+RETURNS = (
+    f"Value 'x' at 'returnValues' {UNFIT} Member must satisfy enum value set: [ALL_NEW, UPDATED_OLD, "
+    f"ALL_OLD, NONE, UPDATED_NEW]"
+)
 OPERATOR = f"Value 'x' at 'conditionalOperator' {UNFIT} Member must satisfy enum value set: [OR, AND]"
 NO_KEY = f"Value null at 'key' {UNFIT} Member must not be null"
 NAMELESS = f"{E}Value at 'TableName' {UNFIT} {SHORT} 1"
@@ -62,15 +68,22 @@ ENVELOPED = [
                f"{E}ExpressionAttributeValues can only be specified when using expressions"),
     *of_writes("names without an expression", {"ExpressionAttributeNames": {"#a": "a"}},
                f"{E}ExpressionAttributeNames can only be specified when using expressions"),
-    *of_writes("no values", {CONDITION: "a = b", "ExpressionAttributeValues": {}}, f"{E}ExpressionAttributeValues must not be empty"),
-    *of_writes("no names", {CONDITION: "a = b", "ExpressionAttributeNames": {}}, f"{E}ExpressionAttributeNames must not be empty"),
-    *of_writes("an empty condition", {CONDITION: ""}, f"{E}Invalid ConditionExpression: The expression can not be empty;"),
+    *of_writes("no values", {CONDITION: "a = b", "ExpressionAttributeValues": {}},
+               f"{E}ExpressionAttributeValues must not be empty"),
+    *of_writes("no names", {CONDITION: "a = b", "ExpressionAttributeNames": {}},
+               f"{E}ExpressionAttributeNames must not be empty"),
+    *of_writes("an empty condition", {CONDITION: ""},
+               f"{E}Invalid ConditionExpression: The expression can not be empty;"),
     *of_writes("an undefined value", {CONDITION: "a = :v"},
-               f"{E}Invalid ConditionExpression: An expression attribute value used in expression is not defined; attribute value: :v"),
-    *of_writes("a condition that is no condition", {CONDITION: "a ="}, f'{E}Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "="'),
-    *of_writes("a value that no expression uses", {CONDITION: "a = b", "ExpressionAttributeValues": {":v": {"S": "a"}}},
+               f"{E}Invalid ConditionExpression: An expression attribute value used in expression is "
+               f"not defined; attribute value: :v"),
+    *of_writes("a condition that is no condition", {CONDITION: "a ="},
+               f'{E}Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "="'),
+    *of_writes("a value that no expression uses",
+               {CONDITION: "a = b", "ExpressionAttributeValues": {":v": {"S": "a"}}},
                f"{E}Value provided in ExpressionAttributeValues unused in expressions: keys: {{:v}}"),
-    *(case for case in of_writes("old values that are not to be had", {"ReturnValues": "ALL_NEW"}, f"{E}ReturnValues can only be ALL_OLD or NONE")
+    *(case for case in of_writes("old values that are not to be had", {"ReturnValues": "ALL_NEW"},
+        f"{E}ReturnValues can only be ALL_OLD or NONE")
       if case.operation != "UpdateItem"),
     *of_writes("no value of what is to exist", expected(Exists=True),
                f"{E}{INVALID}Value must be provided when Exists is true for Attribute: a"),
@@ -79,7 +92,8 @@ ENVELOPED = [
     *of_writes("two kinds of values", expected(Value={"S": "a"}, AttributeValueList=[{"S": "a"}]),
                f"{E}{INVALID}Value and AttributeValueList cannot be used together for Attribute: a"),
     *of_writes("nothing to compare with", expected(ComparisonOperator="EQ"),
-               f"{E}{INVALID}Value or AttributeValueList must be used with ComparisonOperator: EQ for Attribute: a"),
+               f"{E}{INVALID}Value or AttributeValueList must be used with ComparisonOperator: EQ "
+               f"for Attribute: a"),
     *of_writes("one end of a range", expected(ComparisonOperator="BETWEEN", AttributeValueList=[{"S": "a"}]),
                f"{E}{INVALID}Invalid number of argument(s) for the BETWEEN ComparisonOperator"),
     Case("an update that is none", "UpdateItem", {**KEYED, "UpdateExpression": "SET"},
@@ -91,35 +105,54 @@ BARE = [
     Case("an update of the key", "UpdateItem", {**KEYED, "UpdateExpression": "REMOVE pk"},
          f"{INVALID}Cannot update attribute pk. This attribute is part of the key"),
     Case("an empty key", "PutItem", {**PUT, "Item": key("")},
-         "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: pk"),
+         "One or more parameter values are not valid. The AttributeValue for a key attribute cannot "
+         "contain an empty string value. Key: pk"),
     Case("an empty key to update", "UpdateItem", {**KEYED, "Key": key("")},
-         "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: pk"),
-    Case("a key of half", "DeleteItem", {**KEYED, "Key": {"pk": {"S": "p"}}}, "The provided key element does not match the schema"),
-    *(Case("a wrong choice of ALL and OR", operation, {**base, "Expected": TWO_EXPECTED, "ConditionalOperator": "x"}, COMBINED)
+         "One or more parameter values are not valid. The AttributeValue for a key attribute cannot "
+         "contain an empty string value. Key: pk"),
+    Case("a key of half", "DeleteItem", {**KEYED, "Key": {"pk": {"S": "p"}}},
+         "The provided key element does not match the schema"),
+    *(Case("a wrong choice of ALL and OR", operation,
+           {**base, "Expected": TWO_EXPECTED, "ConditionalOperator": "x"}, COMBINED)
       for operation, base in WRITES.items()),
     Case("a wrong choice of ALL and OR, and of what to select", "Query",
-         {"TableName": "things", "KeyConditions": {"pk": SAID}, "QueryFilter": {"a": SAID, "b": SAID}, "ConditionalOperator": "x", "Select": "x"},
+         {"TableName": "things", "KeyConditions": {"pk": SAID}, "QueryFilter": {"a": SAID, "b": SAID},
+          "ConditionalOperator": "x", "Select": "x"},
          COMBINED),
 ]  # fmt: skip
 NAMES = [
-    *(Case("an empty name", operation, {**WRITES[operation], "TableName": "", "ReturnValues": "x", "ReturnConsumedCapacity": "x"}, NAMELESS)
+    *(Case("an empty name", operation,
+           {**WRITES[operation], "TableName": "", "ReturnValues": "x", "ReturnConsumedCapacity": "x"},
+           NAMELESS)
       for operation in ("PutItem", "UpdateItem")),
-    *of_writes("no name", {"TableName": None}, f"{E}Value null at 'tableName' {UNFIT} Member must not be null"),
-    *of_writes("a name of 256 characters", {"TableName": "a" * 256}, f"{E}Value '{'a' * 256}' at 'tableName' {UNFIT} {LONG} 255"),
-    *of_writes("a long name is echoed whole", {"TableName": "a" * 50_000}, f"{E}Value '{'a' * 50_000}' at 'tableName' {UNFIT} {LONG} 255"),
+    *of_writes("no name", {"TableName": None},
+               f"{E}Value null at 'tableName' {UNFIT} Member must not be null"),
+    *of_writes("a name of 256 characters", {"TableName": "a" * 256},
+               f"{E}Value '{'a' * 256}' at 'tableName' {UNFIT} {LONG} 255"),
+    *of_writes("a long name is echoed whole", {"TableName": "a" * 50_000},
+               f"{E}Value '{'a' * 50_000}' at 'tableName' {UNFIT} {LONG} 255"),
     *of_writes("a name of wrong characters", {"TableName": "bad!"},
-               f"{E}Value 'bad!' at 'tableName' {UNFIT} Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"),
+               f"{E}Value 'bad!' at 'tableName' {UNFIT} Member must satisfy regular expression "
+               f"pattern: [a-zA-Z0-9_.-]+"),
 ]  # fmt: skip
 JOINED = [
-    Case("only the first of two choices", "UpdateItem", {**KEYED, "ReturnValues": "x", "ReturnConsumedCapacity": "x"},
-         f"{E}Failed to satisfy constraint: Member must satisfy enum value set: [ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]"),
-    Case("an empty name and no key", "UpdateItem", {"TableName": ""}, f"{TWO}Value '' at 'tableName' {UNFIT} {SHORT} 1; {NO_KEY}"),
-    Case("no key and every choice", "UpdateItem", {"TableName": "a" * 256, "ReturnValues": "x", "ReturnConsumedCapacity": "x"},
-         f"4 validation errors detected: {CAPACITY}; Value '{'a' * 256}' at 'tableName' {UNFIT} {LONG} 255; {RETURNS}; {NO_KEY}"),
-    Case("no key and no metrics", "UpdateItem", {"TableName": "things", "ReturnItemCollectionMetrics": "x"}, f"{TWO}{METRICS}; {NO_KEY}"),
-    Case("no key and no operator", "UpdateItem", {"TableName": "things", "Expected": TWO_EXPECTED, "ConditionalOperator": "x"},
+    Case("only the first of two choices", "UpdateItem",
+         {**KEYED, "ReturnValues": "x", "ReturnConsumedCapacity": "x"},
+         f"{E}Failed to satisfy constraint: Member must satisfy enum value set: [ALL_OLD, "
+         f"UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]"),
+    Case("an empty name and no key", "UpdateItem", {"TableName": ""},
+         f"{TWO}Value '' at 'tableName' {UNFIT} {SHORT} 1; {NO_KEY}"),
+    Case("no key and every choice", "UpdateItem",
+         {"TableName": "a" * 256, "ReturnValues": "x", "ReturnConsumedCapacity": "x"},
+         f"4 validation errors detected: {CAPACITY}; Value '{'a' * 256}' at 'tableName' {UNFIT} "
+         f"{LONG} 255; {RETURNS}; {NO_KEY}"),
+    Case("no key and no metrics", "UpdateItem", {"TableName": "things", "ReturnItemCollectionMetrics": "x"},
+         f"{TWO}{METRICS}; {NO_KEY}"),
+    Case("no key and no operator", "UpdateItem",
+         {"TableName": "things", "Expected": TWO_EXPECTED, "ConditionalOperator": "x"},
          f"{TWO}{OPERATOR}; {NO_KEY}"),
-    Case("an operator with one condition", "PutItem", {**PUT, "Expected": {"a": {"Exists": False}}, "ConditionalOperator": "x"}, f"{E}{OPERATOR}"),
+    Case("an operator with one condition", "PutItem",
+         {**PUT, "Expected": {"a": {"Exists": False}}, "ConditionalOperator": "x"}, f"{E}{OPERATOR}"),
 ]  # fmt: skip
 
 
@@ -133,8 +166,9 @@ def writing(count: int, table: str = "things", **more: Any) -> dict[str, Any]:
 
 
 KEYS_OF_MAP = (
-    "Map keys must satisfy constraint: [Member must have length less than or equal to 255, Member must have length greater "
-    "than or equal to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]"
+    "Map keys must satisfy constraint: [Member must have length less than or equal to 255, Member "
+    "must have length greater than or equal to 3, Member must satisfy regular expression pattern: "
+    "[a-zA-Z0-9_.-]+]"
 )
 BAD_READ = {"RequestItems": {"bad!name": {"Keys": [{"pk": {"S": "a"}}]}}}
 BAD_READ_TEXT = (
@@ -145,33 +179,53 @@ BAD_WRITE_TEXT = (
 )
 CHOICES = {"ReturnConsumedCapacity": "x", "ReturnItemCollectionMetrics": "x"}
 TWICE = [{"PutRequest": {"Item": key("a")}}, {"DeleteRequest": {"Key": key("a")}}]
-OVERLAP = "Two document paths overlap with each other; must remove or rewrite one of these paths; path one: {}, path two: {}"
+OVERLAP = (
+    "Two document paths overlap with each other; must remove or rewrite one of these paths; path "
+    "one: {}, path two: {}"
+)
 BATCHES = [
-    *(Case("no tables", f"Batch{verb}Item", {"RequestItems": {}}, f"{E}Value at 'RequestItems' {UNFIT} {SHORT} 1") for verb in ("Get", "Write")),
-    Case("101 keys", "BatchGetItem", reading(101), f"{E}Value at 'RequestItems.things.member.Keys' {UNFIT} {LONG} 100"),
-    Case("no keys", "BatchGetItem", reading(0), f"{E}Value at 'RequestItems.things.member.Keys' {UNFIT} {SHORT} 1"),
-    Case("26 writes", "BatchWriteItem", writing(26), f"{E}Value at 'RequestItems.things.member' {UNFIT} {LONG} 25"),
+    *(Case("no tables", f"Batch{verb}Item", {"RequestItems": {}},
+           f"{E}Value at 'RequestItems' {UNFIT} {SHORT} 1") for verb in ("Get", "Write")),
+    Case("101 keys", "BatchGetItem", reading(101),
+         f"{E}Value at 'RequestItems.things.member.Keys' {UNFIT} {LONG} 100"),
+    Case("no keys", "BatchGetItem", reading(0),
+         f"{E}Value at 'RequestItems.things.member.Keys' {UNFIT} {SHORT} 1"),
+    Case("26 writes", "BatchWriteItem", writing(26),
+         f"{E}Value at 'RequestItems.things.member' {UNFIT} {LONG} 25"),
     Case("no writes", "BatchWriteItem", writing(0),
-         f"{E}Value '{{things=[]}}' at 'requestItems' {UNFIT} Map value must satisfy constraint: [{LONG} 25, {SHORT} 1]"),
+         f"{E}Value '{{things=[]}}' at 'requestItems' {UNFIT} Map value must satisfy constraint: "
+         f"[{LONG} 25, {SHORT} 1]"),
     Case("a bad name", "BatchGetItem", BAD_READ, f"{E}{BAD_READ_TEXT}"),
-    Case("a bad name and a wrong choice", "BatchGetItem", {**BAD_READ, "ReturnConsumedCapacity": "x"}, f"{TWO}{CAPACITY}; {BAD_READ_TEXT}"),
+    Case("a bad name and a wrong choice", "BatchGetItem", {**BAD_READ, "ReturnConsumedCapacity": "x"},
+         f"{TWO}{CAPACITY}; {BAD_READ_TEXT}"),
     Case("a bad name", "BatchWriteItem", writing(1, "bad!name"), f"{E}{BAD_WRITE_TEXT}"),
-    Case("a bad name and a wrong choice", "BatchWriteItem", writing(1, "bad!name", ReturnConsumedCapacity="x"), f"{E}{CAPACITY}"),
-    Case("both choices before a bad name", "BatchWriteItem", writing(1, "bad!name", **CHOICES), f"{TWO}{CAPACITY}; {METRICS}"),
-    Case("both choices before a missing table", "BatchWriteItem", writing(1, "absent", **CHOICES), f"{TWO}{CAPACITY}; {METRICS}"),
-    Case("both choices before a key that does not fit", "BatchWriteItem", writing(1, **CHOICES), f"{TWO}{CAPACITY}; {METRICS}"),
-    Case("both choices before duplicates", "BatchWriteItem", {"RequestItems": {"things": TWICE}, **CHOICES}, f"{TWO}{CAPACITY}; {METRICS}"),
+    Case("a bad name and a wrong choice", "BatchWriteItem",
+         writing(1, "bad!name", ReturnConsumedCapacity="x"), f"{E}{CAPACITY}"),
+    Case("both choices before a bad name", "BatchWriteItem", writing(1, "bad!name", **CHOICES),
+         f"{TWO}{CAPACITY}; {METRICS}"),
+    Case("both choices before a missing table", "BatchWriteItem", writing(1, "absent", **CHOICES),
+         f"{TWO}{CAPACITY}; {METRICS}"),
+    Case("both choices before a key that does not fit", "BatchWriteItem", writing(1, **CHOICES),
+         f"{TWO}{CAPACITY}; {METRICS}"),
+    Case("both choices before duplicates", "BatchWriteItem", {"RequestItems": {"things": TWICE}, **CHOICES},
+         f"{TWO}{CAPACITY}; {METRICS}"),
     Case("a wrong choice before duplicates", "BatchGetItem",
-         {"RequestItems": {"absent": {"Keys": [key("a"), key("a")]}}, "ReturnConsumedCapacity": "x"}, f"{E}{CAPACITY}"),
+         {"RequestItems": {"absent": {"Keys": [key("a"), key("a")]}}, "ReturnConsumedCapacity": "x"},
+         f"{E}{CAPACITY}"),
     Case("a projection of one table and attributes to get of another", "BatchGetItem",
-         {"RequestItems": {"things": {"Keys": [key("a")], "ProjectionExpression": "a"}, "others": {"Keys": [key("a")], "AttributesToGet": ["a"]}}},
+         {"RequestItems": {"things": {"Keys": [key("a")], "ProjectionExpression": "a"},
+                           "others": {"Keys": [key("a")], "AttributesToGet": ["a"]}}},
          BOTH),
     Case("a projection and attributes to get of one table", "BatchGetItem",
-         {"RequestItems": {"things": {"Keys": [key("a")], "ProjectionExpression": "a", "AttributesToGet": ["a"]}}}, BOTH),
-    Case("paths that overlap", "BatchGetItem", {"RequestItems": {"things": {"Keys": [key("a")], "ProjectionExpression": "a.b, a"}}},
+         {"RequestItems": {"things": {"Keys": [key("a")], "ProjectionExpression": "a",
+             "AttributesToGet": ["a"]}}}, BOTH),
+    Case("paths that overlap", "BatchGetItem",
+         {"RequestItems": {"things": {"Keys": [key("a")], "ProjectionExpression": "a.b, a"}}},
          f"Invalid ProjectionExpression: {OVERLAP.format('[a, b]', '[a]')}"),
-    Case("paths that overlap", "GetItem", {**KEYED, "ProjectionExpression": "a, a"}, f"Invalid ProjectionExpression: {OVERLAP.format('[a]', '[a]')}"),
-    Case("a value that nests too deep", "BatchWriteItem", {"RequestItems": {"things": [{"PutRequest": {"Item": {**key("p"), "a": wrapped(32)}}}]}},
+    Case("paths that overlap", "GetItem", {**KEYED, "ProjectionExpression": "a, a"},
+         f"Invalid ProjectionExpression: {OVERLAP.format('[a]', '[a]')}"),
+    Case("a value that nests too deep", "BatchWriteItem",
+         {"RequestItems": {"things": [{"PutRequest": {"Item": {**key("p"), "a": wrapped(32)}}}]}},
          DEEP),
 ]  # fmt: skip
 OTHERS = [
@@ -222,10 +276,14 @@ def test_a_value_may_stand_in_31_lists_and_maps(things: Conformance, operation: 
     item = {**key("p"), "a": wrapped(times)}
     request: dict[str, Any] = {
         "PutItem": {**PUT, "Item": item},
-        "UpdateItem": {**KEYED, "UpdateExpression": "SET a = :v", "ExpressionAttributeValues": {":v": wrapped(times)}},
+        "UpdateItem": {
+            **KEYED,
+            "UpdateExpression": "SET a = :v",
+            "ExpressionAttributeValues": {":v": wrapped(times)},
+        },
         "BatchWriteItem": {"RequestItems": {"things": [{"PutRequest": {"Item": item}}]}},
         "TransactWriteItems": {"TransactItems": [{"Put": {"TableName": "things", "Item": item}}]},
-    }[operation]  # fmt: skip
+    }[operation]
     status, answer = things.raw(operation, request)
     text = f"{E}{DEEP}" if operation in WRITES else DEEP
     assert (status, answer.get("message")) == ((200, None) if times == 31 else (400, text))
@@ -234,8 +292,10 @@ def test_a_value_may_stand_in_31_lists_and_maps(things: Conformance, operation: 
 def transacting(times: int, **action: Any) -> dict[str, Any]:
     values = {":v": wrapped(times)}
     return {
-        "TransactItems": [{name: {**KEYED, **more, "ExpressionAttributeValues": values} for name, more in action.items()}]
-    }  # fmt: skip
+        "TransactItems": [
+            {name: {**KEYED, **more, "ExpressionAttributeValues": values} for name, more in action.items()}
+        ]
+    }
 
 
 def test_the_depth_of_a_transactions_values_is_not_looked_at(things: Conformance) -> None:

@@ -83,13 +83,13 @@ def test_each_partition_has_a_megabyte_of_its_own(things: Conformance) -> None:
         ),
         (
             {"things": {"Keys": [key("a")], "AttributesToGet": ["a"], "ProjectionExpression": "a"}},
-            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
-            "{AttributesToGet} Expression parameters: {ProjectionExpression}",
+            "Can not use both expression and non-expression parameters in the same request: "
+            "Non-expression parameters: {AttributesToGet} Expression parameters: {ProjectionExpression}",
         ),
         (
             {"things": {}},
-            "1 validation error detected: Value null at 'requestItems.things.member.keys' failed to satisfy constraint: "
-            "Member must not be null",
+            "1 validation error detected: Value null at 'requestItems.things.member.keys' failed to "
+            "satisfy constraint: Member must not be null",
         ),
     ],
 )

@@ -31,11 +31,13 @@ def test_puts_and_deletes_of_several_tables(things: Conformance) -> None:
         ({"things": puts("a", "a")}, "Provided list of item keys contains duplicates"),
         (
             {"things": [{"PutRequest": {"Item": key("a")}, "DeleteRequest": {"Key": key("a")}}]},
-            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes",
+            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of "
+            "the supported datatypes",
         ),
         (
             {"things": [{}]},
-            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes",
+            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of "
+            "the supported datatypes",
         ),
         (
             {"things": puts(*map(str, range(13))), "others": puts(*map(str, range(13)))},
@@ -51,14 +53,14 @@ def test_puts_and_deletes_of_several_tables(things: Conformance) -> None:
         ),
         (
             {},
-            "1 validation error detected: Value at 'RequestItems' failed to satisfy constraint: Member must have length "
-            "greater than or equal to 1",
+            "1 validation error detected: Value at 'RequestItems' failed to satisfy constraint: "
+            "Member must have length greater than or equal to 1",
         ),
         (
             {"things": []},
-            "1 validation error detected: Value '{things=[]}' at 'requestItems' failed to satisfy constraint: Map value must "
-            "satisfy constraint: [Member must have length less than or equal to 25, Member must have length greater than or "
-            "equal to 1]",
+            "1 validation error detected: Value '{things=[]}' at 'requestItems' failed to satisfy "
+            "constraint: Map value must satisfy constraint: [Member must have length less than or "
+            "equal to 25, Member must have length greater than or equal to 1]",
         ),
     ],
 )
@@ -71,8 +73,8 @@ def test_it_is_refused_in_awss_words(things: Conformance, requests: dict[str, An
 def test_more_than_25_writes_violate_a_constraint(things: Conformance) -> None:
     message = things.invalid("BatchWriteItem", RequestItems={"things": puts(*map(str, range(26)))})
     assert message == (
-        "1 validation error detected: Value at 'RequestItems.things.member' failed to satisfy constraint: Member must have "
-        "length less than or equal to 25"
+        "1 validation error detected: Value at 'RequestItems.things.member' failed to satisfy "
+        "constraint: Member must have length less than or equal to 25"
     )
 
 

@@ -26,8 +26,10 @@ def test_nothing_is_told_unless_asked_for(things: Conformance) -> None:
 def test_indexes_tell_the_table_apart(things: Conformance) -> None:
     answer = things.dynamodb.put_item(TableName="things", Item=key("p"), ReturnConsumedCapacity="INDEXES")
     assert answer["ConsumedCapacity"] == {
-        "TableName": "things", "CapacityUnits": 1.0, "Table": {"CapacityUnits": 1.0},
-    }  # fmt: skip
+        "TableName": "things",
+        "CapacityUnits": 1.0,
+        "Table": {"CapacityUnits": 1.0},
+    }
 
 
 def test_a_write_costs_the_larger_of_both_items(things: Conformance) -> None:
@@ -93,7 +95,9 @@ def test_a_page_of_an_index_costs_its_table_zero_units_written_as_a_double(
         "ConsumedCapacity"
     ]
     assert told == {
-        "TableName": "songs", "CapacityUnits": 0.5, "Table": {"CapacityUnits": 0.0},
+        "TableName": "songs",
+        "CapacityUnits": 0.5,
+        "Table": {"CapacityUnits": 0.0},
         f"{member}SecondaryIndexes": {index: {"CapacityUnits": 0.5}},
-    }  # fmt: skip
+    }
     assert type(told["Table"]["CapacityUnits"]) is float

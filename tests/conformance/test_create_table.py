@@ -13,11 +13,12 @@ NOT_EMULATED = "Tailrace does not emulate {} yet. `tailrace coverage` lists what
 
 def definition(**changes: Any) -> dict[str, Any]:
     whole = {
-        "TableName": "things", "BillingMode": "PAY_PER_REQUEST",
+        "TableName": "things",
+        "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
         **changes,
-    }  # fmt: skip
+    }
     return {name: value for name, value in whole.items() if value is not ...}
 
 
@@ -104,8 +105,8 @@ def named(name: str, **projection: Any) -> dict[str, Any]:
         ),
         (
             {"StreamSpecification": {}},
-            "1 validation error detected: Value null at 'streamSpecification.streamEnabled' failed to satisfy constraint: "
-            "Member must not be null",
+            "1 validation error detected: Value null at 'streamSpecification.streamEnabled' failed "
+            "to satisfy constraint: Member must not be null",
         ),
         (
             {"KeySchema": [element("pk", "RANGE")]},
@@ -121,16 +122,16 @@ def named(name: str, **projection: Any) -> dict[str, Any]:
         ),
         (
             {"KeySchema": [element("pk", "HASH"), element("sk", "RANGE"), element("x", "RANGE")]},
-            "1 validation error detected: Value '[{AttributeName=pk, KeyType=HASH}, {AttributeName=sk, KeyType=RANGE}, "
-            "{AttributeName=x, KeyType=RANGE}]' at 'keySchema' failed to satisfy constraint: Member must have length less "
-            "than or equal to 2",
+            "1 validation error detected: Value '[{AttributeName=pk, KeyType=HASH}, "
+            "{AttributeName=sk, KeyType=RANGE}, {AttributeName=x, KeyType=RANGE}]' at 'keySchema' "
+            "failed to satisfy constraint: Member must have length less than or equal to 2",
         ),
         (
             {"LocalSecondaryIndexes": [named("l1")], "GlobalSecondaryIndexes": [named("g1")]},
-            "2 validation errors detected: Value 'g1' at 'globalSecondaryIndexes.1.member.indexName' failed to satisfy "
-            "constraint: Member must have length greater than or equal to 3; Value 'l1' at "
-            "'localSecondaryIndexes.1.member.indexName' failed to satisfy constraint: Member must have length greater than "
-            "or equal to 3",
+            "2 validation errors detected: Value 'g1' at 'globalSecondaryIndexes.1.member.indexName' "
+            "failed to satisfy constraint: Member must have length greater than or equal to 3; Value "
+            "'l1' at 'localSecondaryIndexes.1.member.indexName' failed to satisfy constraint: Member must "
+            "have length greater than or equal to 3",
         ),
         (
             {
@@ -146,30 +147,33 @@ def named(name: str, **projection: Any) -> dict[str, Any]:
         ),
         (
             {"AttributeDefinitions": [attribute("pk"), attribute("x")]},
-            f"{INVALID}Number of attributes in KeySchema does not exactly match number of attributes defined in "
-            "AttributeDefinitions",
+            f"{INVALID}Number of attributes in KeySchema does not exactly match number of attributes "
+            f"defined in AttributeDefinitions",
         ),
         (
             {"BillingMode": ...},
-            f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED",
+            f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when "
+            f"BillingMode is PROVISIONED",
         ),
         (
             {"ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}},
-            f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
+            f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when "
+            f"BillingMode is PAY_PER_REQUEST",
         ),
         ({"GlobalSecondaryIndexes": []}, f"{INVALID}List of GlobalSecondaryIndexes is empty"),
         (
             {"KeySchema": [element("pk", "H")], "AttributeDefinitions": [attribute("", "X")]},
-            "3 validation errors detected: Value '' at 'attributeDefinitions.1.member.attributeName' failed to satisfy "
-            "constraint: Member must have length greater than or equal to 1; Value 'X' at "
-            "'attributeDefinitions.1.member.attributeType' failed to satisfy constraint: Member must satisfy enum value set: "
-            "[S, N, B]; Value 'H' at 'keySchema.1.member.keyType' failed to satisfy constraint: Member must satisfy enum "
-            "value set: [HASH, RANGE]",
+            "3 validation errors detected: Value '' at 'attributeDefinitions.1.member.attributeName' "
+            "failed to satisfy constraint: Member must have length greater than or equal to 1; Value "
+            "'X' at 'attributeDefinitions.1.member.attributeType' failed to "
+            "satisfy constraint: Member must "
+            "satisfy enum value set: [S, N, B]; Value 'H' at 'keySchema.1.member.keyType' failed to "
+            "satisfy constraint: Member must satisfy enum value set: [HASH, RANGE]",
         ),
         (
             {"TableName": "a b"},
-            "1 validation error detected: Value 'a b' at 'tableName' failed to satisfy constraint: Member must satisfy "
-            "regular expression pattern: [a-zA-Z0-9_.-]+",
+            "1 validation error detected: Value 'a b' at 'tableName' failed to satisfy constraint: "
+            "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+",
         ),
         ({"GlobalTableSourceArn": "arn"}, NOT_EMULATED.format("GlobalTableSourceArn")),
     ],

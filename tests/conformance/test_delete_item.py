@@ -22,8 +22,10 @@ def test_deleting_an_absent_item_succeeds(things: Conformance) -> None:
 def test_a_condition_is_judged_on_the_stored_item(things: Conformance) -> None:
     things.put("p", n={"N": "1"})
     call: dict[str, Any] = {
-        "TableName": "things", "Key": key("p"), "ConditionExpression": "n = :n",
-    }  # fmt: skip
+        "TableName": "things",
+        "Key": key("p"),
+        "ConditionExpression": "n = :n",
+    }
     assert things.refusal("DeleteItem", ExpressionAttributeValues={":n": {"N": "2"}}, **call) == (
         "ConditionalCheckFailedException",
         "The conditional request failed",
@@ -46,12 +48,13 @@ def test_a_condition_is_judged_on_the_stored_item(things: Conformance) -> None:
         ),
         (
             {"ConditionExpression": "a = :x"},
-            "1 validation error detected: Invalid ConditionExpression: An expression attribute value used in expression is not defined; "
-            "attribute value: :x",
+            "1 validation error detected: Invalid ConditionExpression: An expression attribute value "
+            "used in expression is not defined; attribute value: :x",
         ),
         (
             {"ConditionExpression": "((a = b))"},
-            "1 validation error detected: Invalid ConditionExpression: The expression has redundant parentheses;",
+            "1 validation error detected: Invalid ConditionExpression: The expression "
+            "has redundant parentheses;",
         ),
     ],
 )

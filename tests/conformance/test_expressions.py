@@ -1,7 +1,9 @@
-"""Expressions at the wire: every text of semantics §6.4 and every reserved word; the limits are in test_limits.py.
+"""Expressions at the wire: every text of semantics §6.4 and every reserved word; the limits are in
+test_limits.py.
 
-Each case says where its text comes from: SPEC is semantics.md, TODAY is what AWS answers since 2026 (aws-texts, faults §3), MEMORY is
-AWS's words as we remember them (dynalite, Alternator's tests, the field), for what the others leave open.
+Each case says where its text comes from: SPEC is semantics.md, TODAY is what AWS answers since 2026
+(aws-texts, faults §3), MEMORY is AWS's words as we remember them (dynalite, Alternator's tests, the field),
+for what the others leave open.
 """
 
 from typing import Any
@@ -13,8 +15,10 @@ from tests.conformance.client import Conformance, key
 
 SPEC, TODAY, MEMORY = "spec", "today", "memory"
 VALUES: dict[str, Any] = {
-    ":s": {"S": "a"}, ":n": {"N": "1"}, ":m": {"N": "2"}, ":b": {"B": "AAE="}, ":t": {"BOOL": True}, ":null": {"NULL": True},
-    ":l": {"L": []}, ":map": {"M": {}}, ":ss": {"SS": ["a"]}, ":ns": {"NS": ["1"]}, ":bs": {"BS": ["AA=="]}, ":x": {"S": "x"},
+    ":s": {"S": "a"}, ":n": {"N": "1"}, ":m": {"N": "2"}, ":b": {"B": "AAE="}, ":t": {"BOOL": True},
+    ":null": {"NULL": True},
+    ":l": {"L": []}, ":map": {"M": {}}, ":ss": {"SS": ["a"]}, ":ns": {"NS": ["1"]}, ":bs": {"BS": ["AA=="]},
+    ":x": {"S": "x"},
 }  # fmt: skip
 ITEM = {"n": {"N": "1"}, "s": {"S": "text"}, "l": {"L": [{"N": "0"}]}, "m": {"M": {"k": {"S": "v"}}}}
 
@@ -38,7 +42,9 @@ def _occurs(name: str, text: str) -> bool:
 
 
 def refused(things: Conformance, operation: str, member: str, text: str) -> str:
-    """What a request with this expression is refused with, without the name of the member and what writes put before it."""
+    """What a request with this expression is refused with, without the name of the member and what writes put
+    before it.
+    """
     request = {"TableName": "things", "Key": key("p"), member: text, **used(text)}
     status, answer = things.raw(operation, request)
     assert (status, answer["__type"]) == (400, "com.amazon.coral.validate#ValidationException"), answer
@@ -70,16 +76,22 @@ COUNT = (
 )
 PATH = "Operator or function requires a document path; operator or function: {}"
 DISTINCT = (
-    "The first operand must be distinct from the remaining operands for this operator or function; operator: {}, "
-    "first operand: [{}]"
+    "The first operand must be distinct from the remaining operands for this operator or function; "
+    "operator: {}, first operand: [{}]"
 )
 MISUSED = "The function is not allowed to be used this way in an expression; function: {}"
 INDEX = "List index is not within the allowable range; index: [{}]"
 RESERVED_WORD = "Attribute name is a reserved keyword; reserved keyword: {}"
 NAME = "An expression attribute name used in the document path is not defined; attribute name: {}"
 VALUE = "An expression attribute value used in expression is not defined; attribute value: {}"
-OVERLAP = "Two document paths overlap with each other; must remove or rewrite one of these paths; path one: {}, path two: {}"
-CONFLICT = "Two document paths conflict with each other; must remove or rewrite one of these paths; path one: {}, path two: {}"
+OVERLAP = (
+    "Two document paths overlap with each other; must remove or rewrite one of these paths; path "
+    "one: {}, path two: {}"
+)
+CONFLICT = (
+    "Two document paths conflict with each other; must remove or rewrite one of these paths; path "
+    "one: {}, path two: {}"
+)
 BOUNDS = "lower bound operand: AttributeValue: {{{}}}, upper bound operand: AttributeValue: {{{}}}"
 
 CONDITIONS = [
@@ -99,34 +111,42 @@ CONDITIONS = [
     (SPEC, "begins_with(a, :s, :x)", COUNT.format("begins_with", 3)),
     (SPEC, "size(a, b) = :n", COUNT.format("size", 2)),
     (SPEC, "attribute_type(a)", COUNT.format("attribute_type", 1)),
-    *((SPEC, f"begins_with(a, {name})", WRONG.format("begins_with", kind)) for name, kind in ((":n", "N"), (":ss", "SS"), (":l", "L"), (":t", "BOOL"))),
-    *((SPEC, f"size({name}) = :n", WRONG.format("size", kind)) for name, kind in ((":m", "N"), (":t", "BOOL"), (":null", "NULL"))),
-    *((SPEC, f"a {sign} {name}", WRONG.format(sign, kind)) for sign in ("<", "<=", ">", ">=") for name, kind in ((":t", "BOOL"), (":map", "M"), (":l", "L"), (":ns", "NS"), (":null", "NULL"))),
+    *((SPEC, f"begins_with(a, {name})", WRONG.format("begins_with", kind))
+      for name, kind in ((":n", "N"), (":ss", "SS"), (":l", "L"), (":t", "BOOL"))),
+    *((SPEC, f"size({name}) = :n", WRONG.format("size", kind))
+      for name, kind in ((":m", "N"), (":t", "BOOL"), (":null", "NULL"))),
+    *((SPEC, f"a {sign} {name}", WRONG.format(sign, kind)) for sign in ("<", "<=", ">", ">=")
+      for name, kind in ((":t", "BOOL"), (":map", "M"), (":l", "L"), (":ns", "NS"), (":null", "NULL"))),
     (SPEC, "a BETWEEN :l AND :n", WRONG.format("BETWEEN", "L")),
     (SPEC, "attribute_type(a, :n)", WRONG.format("attribute_type", "N")),
     (MEMORY, "contains(:n, a)", WRONG.format("contains", "N")),
     (SPEC, "attribute_exists(:s)", PATH.format("attribute_exists")),
     (SPEC, "attribute_not_exists(:s)", PATH.format("attribute_not_exists")),
-    (TODAY, "attribute_type(:s, :x)", "Invalid attribute type name found; type: x, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}"),
+    (TODAY, "attribute_type(:s, :x)",
+     "Invalid attribute type name found; type: x, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}"),
     (MEMORY, "attribute_type(size(a), :s)", PATH.format("attribute_type")),
     (TODAY, "a[99999999999999] = :n", INDEX.format(99999999999999)),
     (TODAY, f"a[{2**31}] = :n", INDEX.format(2**31)),
     (TODAY, "a = !!", 'Syntax error; token: "!", near: "= !!"'),
     (TODAY, "a" * 4_109, "Expression size has exceeded the maximum allowed size; expression size: 4109"),
     (TODAY, "é" * 2_049, "Expression size has exceeded the maximum allowed size; expression size: 4098"),
-    (SPEC, "attribute_type(a, :x)", "Invalid attribute type name found; type: x, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}"),
+    (SPEC, "attribute_type(a, :x)",
+     "Invalid attribute type name found; type: x, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}"),
     (SPEC, "attribute_exists(a) = :n", MISUSED.format("attribute_exists")),
     (SPEC, "size(a)", MISUSED.format("size")),
     (SPEC, "contains(a, contains(b, :s))", MISUSED.format("contains")),
-    (MEMORY, "if_not_exists(a, :n)", "The function is not allowed in a condition expression; function: if_not_exists"),
+    (MEMORY, "if_not_exists(a, :n)",
+     "The function is not allowed in a condition expression; function: if_not_exists"),
     (SPEC, "((a = :n))", "The expression has redundant parentheses;"),
     (SPEC, "a = :n AND ((b = :n))", "The expression has redundant parentheses;"),
     *((SPEC, f"a {sign} a", DISTINCT.format(sign, "a")) for sign in ("=", "<>", "<", "<=", ">", ">=")),
     (SPEC, "a.b[0] IN (:n, a.b[0])", DISTINCT.format("IN", "a, b, [0]")),
     (SPEC, "contains(a, a)", DISTINCT.format("contains", "a")),
     (SPEC, "a BETWEEN a AND :n", DISTINCT.format("BETWEEN", "a")),
-    (SPEC, "a BETWEEN :n AND :s", f"The BETWEEN operator requires same data type for lower and upper bounds; {BOUNDS.format('N:1', 'S:a')}"),
-    (SPEC, "a BETWEEN :m AND :n", f"The BETWEEN operator requires upper bound to be greater than or equal to lower bound; {BOUNDS.format('N:2', 'N:1')}"),
+    (SPEC, "a BETWEEN :n AND :s", f"The BETWEEN operator requires same data type for lower and upper "
+     f"bounds; {BOUNDS.format('N:1', 'S:a')}"),
+    (SPEC, "a BETWEEN :m AND :n", f"The BETWEEN operator requires upper bound to be greater than or equal "
+     f"to lower bound; {BOUNDS.format('N:2', 'N:1')}"),
 ]  # fmt: skip
 
 
@@ -147,7 +167,8 @@ UPDATES = [
     (SPEC, "SET #gone = :n", NAME.format("#gone")),
     (SPEC, "SET a = :gone", VALUE.format(":gone")),
     (SPEC, "SET a = foo(b)", "Invalid function name; function: foo"),
-    (MEMORY, "SET a = contains(b, :s)", "The function is not allowed in an update expression; function: contains"),
+    (MEMORY, "SET a = contains(b, :s)",
+     "The function is not allowed in an update expression; function: contains"),
     (SPEC, "SET a = :n SET b = :n", 'The "SET" section can only be used once in an update expression;'),
     (SPEC, "REMOVE a REMOVE b", 'The "REMOVE" section can only be used once in an update expression;'),
     (SPEC, "SET a = :n REMOVE a", OVERLAP.format("[a]", "[a]")),
@@ -165,10 +186,14 @@ UPDATES = [
     (TODAY, "a" * 4_109, "Expression size has exceeded the maximum allowed size;"),
     (SPEC, "SET a = :s + :n", WRONG.format("+", "S")),
     (SPEC, "SET a = a - :ss", WRONG.format("-", "SS")),
-    *((SPEC, f"ADD a {name}", f"Incorrect operand type for operator or function; operator: ADD, operand type: {kind}")
-      for name, kind in ((":s", "STRING"), (":b", "BINARY"), (":t", "BOOLEAN"), (":null", "NULL"), (":l", "LIST"), (":map", "MAP"))),
-    *((SPEC, f"DELETE a {name}", f"Incorrect operand type for operator or function; operator: DELETE, operand type: {kind}")
-      for name, kind in ((":s", "STRING"), (":n", "NUMBER"), (":b", "BINARY"), (":t", "BOOLEAN"), (":null", "NULL"), (":l", "LIST"), (":map", "MAP"))),
+    *((SPEC, f"ADD a {name}",
+       f"Incorrect operand type for operator or function; operator: ADD, operand type: {kind}")
+      for name, kind in ((":s", "STRING"), (":b", "BINARY"), (":t", "BOOLEAN"), (":null", "NULL"),
+                         (":l", "LIST"), (":map", "MAP"))),
+    *((SPEC, f"DELETE a {name}",
+       f"Incorrect operand type for operator or function; operator: DELETE, operand type: {kind}")
+      for name, kind in ((":s", "STRING"), (":n", "NUMBER"), (":b", "BINARY"), (":t", "BOOLEAN"),
+                         (":null", "NULL"), (":l", "LIST"), (":map", "MAP"))),
     (SPEC, "SET m.x.y = :n", "The document path provided in the update expression is invalid for update"),
     (SPEC, "SET s.x = :n", "The document path provided in the update expression is invalid for update"),
     (SPEC, "SET m[0] = :n", "The document path provided in the update expression is invalid for update"),
@@ -177,10 +202,14 @@ UPDATES = [
     (SPEC, "SET a = list_append(s, :l)", "An operand in the update expression has an incorrect data type"),
     (SPEC, "ADD s :n", "An operand in the update expression has an incorrect data type"),
     (SPEC, "DELETE s :ss", "An operand in the update expression has an incorrect data type"),
-    (SPEC, "SET a = absent", "The provided expression refers to an attribute that does not exist in the item"),
-    (SPEC, "SET a = absent + :n", "The provided expression refers to an attribute that does not exist in the item"),
-    (SPEC, "SET pk = :s", "One or more parameter values were invalid: Cannot update attribute pk. This attribute is part of the key"),
-    (SPEC, "REMOVE sk", "One or more parameter values were invalid: Cannot update attribute sk. This attribute is part of the key"),
+    (SPEC, "SET a = absent",
+     "The provided expression refers to an attribute that does not exist in the item"),
+    (SPEC, "SET a = absent + :n",
+     "The provided expression refers to an attribute that does not exist in the item"),
+    (SPEC, "SET pk = :s", "One or more parameter values were invalid: Cannot update attribute pk. This "
+     "attribute is part of the key"),
+    (SPEC, "REMOVE sk", "One or more parameter values were invalid: Cannot update attribute sk. This "
+     "attribute is part of the key"),
 ]  # fmt: skip
 
 
@@ -219,7 +248,7 @@ def test_every_reserved_word_is_refused_in_any_case(table: Conformance) -> None:
                 assert condition(table, f"{written} = :n") == RESERVED_WORD.format(written)
 
 
-# ---- what is accepted ----------------------------------------------------------------------------------------------
+# ---- what is accepted --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["REMOVE x.y", "REMOVE x[0]", "REMOVE x.y, z"])

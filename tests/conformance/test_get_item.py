@@ -44,14 +44,14 @@ def test_a_projection_shows_parts(things: Conformance) -> None:
         ),
         (
             {"Key": {"pk": {"S": ""}, "sk": {"S": "a"}}},
-            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty "
-            "string value. Key: pk",
+            "One or more parameter values are not valid. The AttributeValue for a key attribute "
+            "cannot contain an empty string value. Key: pk",
         ),
         ({"ProjectionExpression": ""}, "Invalid ProjectionExpression: The expression can not be empty;"),
         (
             {"ProjectionExpression": "a, a.b"},
-            "Invalid ProjectionExpression: Two document paths overlap with each other; must remove or rewrite one of these "
-            "paths; path one: [a], path two: [a, b]",
+            "Invalid ProjectionExpression: Two document paths overlap with each other; must remove "
+            "or rewrite one of these paths; path one: [a], path two: [a, b]",
         ),
         (
             {"ProjectionExpression": "name"},
@@ -59,8 +59,8 @@ def test_a_projection_shows_parts(things: Conformance) -> None:
         ),
         (
             {"ProjectionExpression": "#x"},
-            "Invalid ProjectionExpression: An expression attribute name used in the document path is not defined; "
-            "attribute name: #x",
+            "Invalid ProjectionExpression: An expression attribute name used in the document path is "
+            "not defined; attribute name: #x",
         ),
         (
             {"ExpressionAttributeNames": {"#x": "x"}},
@@ -72,12 +72,13 @@ def test_a_projection_shows_parts(things: Conformance) -> None:
         ),
         (
             {"AttributesToGet": ["a"], "ProjectionExpression": "a"},
-            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
-            "{AttributesToGet} Expression parameters: {ProjectionExpression}",
+            "Can not use both expression and non-expression parameters in the same request: "
+            "Non-expression parameters: {AttributesToGet} Expression parameters: {ProjectionExpression}",
         ),
         (
             {"Key": None},
-            "1 validation error detected: Value null at 'key' failed to satisfy constraint: Member must not be null",
+            "1 validation error detected: Value null at 'key' failed to satisfy constraint: Member "
+            "must not be null",
         ),
     ],
 )

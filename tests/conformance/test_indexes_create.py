@@ -17,17 +17,29 @@ def test_a_table_describes_its_indexes(api: Conformance) -> None:
     assert table["AttributeDefinitions"] == attributes("artist", "song", "year", "genre", "plays")
     assert table["LocalSecondaryIndexes"] == [
         {
-            "IndexName": "byYear", "KeySchema": BY_YEAR["KeySchema"], "Projection": {"ProjectionType": "KEYS_ONLY"},
-            "IndexSizeBytes": 0, "ItemCount": 0, "IndexArn": f"{table['TableArn']}/index/byYear",
+            "IndexName": "byYear",
+            "KeySchema": BY_YEAR["KeySchema"],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+            "IndexSizeBytes": 0,
+            "ItemCount": 0,
+            "IndexArn": f"{table['TableArn']}/index/byYear",
         }
-    ]  # fmt: skip
+    ]
     assert table["GlobalSecondaryIndexes"][2] == {
-        "IndexName": "byGenreAndYear", "KeySchema": [element("genre", "HASH"), element("year", "RANGE")],
-        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["label"]}, "IndexStatus": "ACTIVE",
-        "ProvisionedThroughput": {"NumberOfDecreasesToday": 0, "ReadCapacityUnits": 0, "WriteCapacityUnits": 0},
-        "IndexSizeBytes": 0, "ItemCount": 0, "IndexArn": f"{table['TableArn']}/index/byGenreAndYear",
+        "IndexName": "byGenreAndYear",
+        "KeySchema": [element("genre", "HASH"), element("year", "RANGE")],
+        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["label"]},
+        "IndexStatus": "ACTIVE",
+        "ProvisionedThroughput": {
+            "NumberOfDecreasesToday": 0,
+            "ReadCapacityUnits": 0,
+            "WriteCapacityUnits": 0,
+        },
+        "IndexSizeBytes": 0,
+        "ItemCount": 0,
+        "IndexArn": f"{table['TableArn']}/index/byGenreAndYear",
         "WarmThroughput": {"ReadUnitsPerSecond": 12000, "WriteUnitsPerSecond": 4000, "Status": "ACTIVE"},
-    }  # fmt: skip
+    }
 
 
 def of(api: Conformance, name: str = "songs") -> dict[str, Any]:
@@ -38,7 +50,13 @@ def of(api: Conformance, name: str = "songs") -> dict[str, Any]:
 
 def test_the_warm_throughput_of_an_index_is_kept_and_told(api: Conformance) -> None:
     warm = {"ReadUnitsPerSecond": 13_000, "WriteUnitsPerSecond": 5_000}
-    api.dynamodb.create_table(**songs(GlobalSecondaryIndexes=[{**BY_GENRE, "WarmThroughput": warm}], LocalSecondaryIndexes=None, AttributeDefinitions=attributes("artist", "song", "genre", "plays")))  # fmt: skip
+    api.dynamodb.create_table(
+        **songs(
+            GlobalSecondaryIndexes=[{**BY_GENRE, "WarmThroughput": warm}],
+            LocalSecondaryIndexes=None,
+            AttributeDefinitions=attributes("artist", "song", "genre", "plays"),
+        )
+    )
     assert of(api)["WarmThroughput"] == {**warm, "Status": "ACTIVE"}
     change = {"IndexName": "byGenre", "WarmThroughput": {"ReadUnitsPerSecond": 14_000}}
     api.dynamodb.update_table(TableName="songs", GlobalSecondaryIndexUpdates=[{"Update": change}])
@@ -53,11 +71,23 @@ def test_the_warm_throughput_of_an_index_is_kept_and_told(api: Conformance) -> N
     assert told["WarmThroughput"]["WriteUnitsPerSecond"] == 9_000
 
 
-@pytest.mark.parametrize("given", [{"ReadUnitsPerSecond": 11_999}, {"WriteUnitsPerSecond": 3_999}, {"ReadUnitsPerSecond": 0}, {"ReadUnitsPerSecond": -1}])  # fmt: skip
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"ReadUnitsPerSecond": 11_999},
+        {"WriteUnitsPerSecond": 3_999},
+        {"ReadUnitsPerSecond": 0},
+        {"ReadUnitsPerSecond": -1},
+    ],
+)
 def test_a_warm_throughput_below_what_an_index_has_anyway_is_refused(
     api: Conformance, given: dict[str, int]
 ) -> None:
-    request = songs(GlobalSecondaryIndexes=[{**BY_GENRE, "WarmThroughput": given}], LocalSecondaryIndexes=None, AttributeDefinitions=attributes("artist", "song", "genre", "plays"))  # fmt: skip
+    request = songs(
+        GlobalSecondaryIndexes=[{**BY_GENRE, "WarmThroughput": given}],
+        LocalSecondaryIndexes=None,
+        AttributeDefinitions=attributes("artist", "song", "genre", "plays"),
+    )
     (name,) = given
     assert api.invalid("CreateTable", **request).startswith(
         f"{INVALID}Requested {name} for WarmThroughput for index byGenre is lower than the current {name}"
@@ -66,7 +96,11 @@ def test_a_warm_throughput_below_what_an_index_has_anyway_is_refused(
 
 
 def test_the_limits_on_demand_of_an_index_are_judged_as_those_of_a_table(api: Conformance) -> None:
-    plain = songs(GlobalSecondaryIndexes=[BY_GENRE], LocalSecondaryIndexes=None, AttributeDefinitions=attributes("artist", "song", "genre", "plays"))  # fmt: skip
+    plain = songs(
+        GlobalSecondaryIndexes=[BY_GENRE],
+        LocalSecondaryIndexes=None,
+        AttributeDefinitions=attributes("artist", "song", "genre", "plays"),
+    )
     none = {"OnDemandThroughput": {"MaxReadRequestUnits": 0}}
     wrong = {**plain, "GlobalSecondaryIndexes": [{**BY_GENRE, **none}]}
     assert "MaxReadRequestUnits must be" in api.invalid("CreateTable", **wrong)
@@ -81,11 +115,13 @@ def test_units_and_maxima_of_an_index_are_kept(api: Conformance) -> None:
     units = {"ReadCapacityUnits": 3, "WriteCapacityUnits": 4}
     api.dynamodb.create_table(
         **songs(
-            BillingMode="PROVISIONED", ProvisionedThroughput=units, LocalSecondaryIndexes=None,
+            BillingMode="PROVISIONED",
+            ProvisionedThroughput=units,
+            LocalSecondaryIndexes=None,
             GlobalSecondaryIndexes=[index("byGenre", "genre", ProvisionedThroughput=units)],
             AttributeDefinitions=attributes("artist", "song", "genre"),
         )
-    )  # fmt: skip
+    )
     found = api.dynamodb.describe_table(TableName="songs")["Table"]["GlobalSecondaryIndexes"][0]
     assert found["ProvisionedThroughput"] == {"NumberOfDecreasesToday": 0, **units}
     assert found["WarmThroughput"] == {"ReadUnitsPerSecond": 3, "WriteUnitsPerSecond": 4, "Status": "ACTIVE"}
@@ -112,12 +148,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         only(
             **NAMED, KeySchema=[element("artist", "HASH")], AttributeDefinitions=attributes("artist", "year")
         ),
-        f"{INVALID}Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex",
+        f"{INVALID}Table KeySchema does not have a range key, which is required when specifying a "
+        f"LocalSecondaryIndex",
     ),
     (
         only(LocalSecondaryIndexes=[index("other", "song", ranges=("year",))]),
-        f"{INVALID}Index KeySchema does not have the same leading hash key as table KeySchema for index: other. "
-        "index hash key: song, table hash key: artist",
+        f"{INVALID}Index KeySchema does not have the same leading hash key as table KeySchema for "
+        f"index: other. index hash key: song, table hash key: artist",
     ),
     (
         only(
@@ -133,8 +170,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         only(**NAMED, AttributeDefinitions=attributes("artist", "song", "year", "genre")),
-        f"{INVALID}Some AttributeDefinitions are not used. AttributeDefinitions: [artist, song, year, genre], "
-        "keys used: [artist, song, year]",
+        f"{INVALID}Some AttributeDefinitions are not used. AttributeDefinitions: [artist, song, "
+        f"year, genre], keys used: [artist, song, year]",
     ),
     (only(LocalSecondaryIndexes=[BY_YEAR, BY_YEAR]), f"{INVALID}Duplicate index name: byYear"),
     (
@@ -167,11 +204,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         only(GlobalSecondaryIndexes=[index("byYear", "year", ProvisionedThroughput=UNITS)]),
-        f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
+        f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when "
+        f"BillingMode is PAY_PER_REQUEST",
     ),
     (
         only(BillingMode=None, ProvisionedThroughput=UNITS, GlobalSecondaryIndexes=[index("byYear", "year")]),
-        f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED",
+        f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode "
+        f"is PROVISIONED",
     ),
 ]
 

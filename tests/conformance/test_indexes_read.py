@@ -1,4 +1,6 @@
-"""Query and Scan of indexes: what comes, in which order, in pages, and what is refused. Source: semantics §6.6."""
+"""Query and Scan of indexes: what comes, in which order, in pages, and what is refused. Source: semantics
+§6.6.
+"""
 
 from typing import Any
 
@@ -57,9 +59,11 @@ def test_an_entry_holds_what_the_index_projects(stocked: Conformance, name: str,
 @pytest.mark.parametrize("forward", [True, False])
 def test_pages_of_an_index_go_on_where_they_ended(stocked: Conformance, limit: int, forward: bool) -> None:
     request: dict[str, Any] = {
-        "IndexName": "byGenre", "KeyConditionExpression": "genre = :g", "ExpressionAttributeValues": ROCK,
+        "IndexName": "byGenre",
+        "KeyConditionExpression": "genre = :g",
+        "ExpressionAttributeValues": ROCK,
         "ScanIndexForward": forward,
-    }  # fmt: skip
+    }
     whole = stocked.dynamodb.query(TableName="songs", **request)["Items"]
     assert pages(stocked, "query", limit=limit, **request) == whole
     back = stocked.dynamodb.query(TableName="songs", **{**request, "ScanIndexForward": not forward})["Items"]
@@ -68,9 +72,11 @@ def test_pages_of_an_index_go_on_where_they_ended(stocked: Conformance, limit: i
 
 def test_a_page_ends_with_the_keys_of_index_and_table(stocked: Conformance) -> None:
     request: dict[str, Any] = {
-        "TableName": "songs", "IndexName": "byGenre", "KeyConditionExpression": "genre = :g",
+        "TableName": "songs",
+        "IndexName": "byGenre",
+        "KeyConditionExpression": "genre = :g",
         "ExpressionAttributeValues": ROCK,
-    }  # fmt: skip
+    }
     page = stocked.dynamodb.query(**request, Limit=4)
     assert page["LastEvaluatedKey"].keys() == {"genre", "plays", "artist", "song"}
     rest = stocked.dynamodb.query(**request, ExclusiveStartKey=page["LastEvaluatedKey"])
@@ -83,7 +89,8 @@ def test_a_page_ends_with_the_keys_of_index_and_table(stocked: Conformance) -> N
     ("condition", "values", "plays"),
     [
         ("plays = :a", [1], [1, 1]), ("plays < :a", [1], [0]), ("plays <= :a", [1], [0, 1, 1]),
-        ("plays > :a", [1], [2]), ("plays >= :a", [1], [1, 1, 2]), ("plays BETWEEN :a AND :b", [0, 1], [0, 1, 1]),
+        ("plays > :a", [1], [2]), ("plays >= :a", [1], [1, 1, 2]),
+        ("plays BETWEEN :a AND :b", [0, 1], [0, 1, 1]),
         ("plays > :a", [2], []), ("plays < :a", [0], []),
     ],
 )  # fmt: skip
@@ -92,9 +99,12 @@ def test_a_range_key_may_be_restricted(
 ) -> None:
     given = {f":{name}": {"N": str(value)} for name, value in zip("ab", values, strict=False)}
     found = pages(
-        stocked, "query", IndexName="byGenre", KeyConditionExpression=f"genre = :g AND {condition}",
+        stocked,
+        "query",
+        IndexName="byGenre",
+        KeyConditionExpression=f"genre = :g AND {condition}",
         ExpressionAttributeValues={**ROCK, **given},
-    )  # fmt: skip
+    )
     assert [int(item["plays"]["N"]) for item in found] == plays
 
 
@@ -102,16 +112,20 @@ def test_a_range_key_may_be_restricted(
 def test_a_prefix_of_a_range_key_may_hold_zeros(api: Conformance, prefix: str, count: int) -> None:
     api.dynamodb.create_table(
         **songs(
-            LocalSecondaryIndexes=[index("byLabel", "artist", ranges=("label",))], GlobalSecondaryIndexes=None,
+            LocalSecondaryIndexes=[index("byLabel", "artist", ranges=("label",))],
+            GlobalSecondaryIndexes=None,
             AttributeDefinitions=attributes("artist", "song", "label"),
         )
-    )  # fmt: skip
+    )
     for label in ("a", "a\0", "a\0\0", "A"):
         put(api, "x", label.replace("\0", "0"), label=label)
     found = pages(
-        api, "query", IndexName="byLabel", KeyConditionExpression="artist = :a AND begins_with(label, :l)",
+        api,
+        "query",
+        IndexName="byLabel",
+        KeyConditionExpression="artist = :a AND begins_with(label, :l)",
         ExpressionAttributeValues={":a": {"S": "x"}, ":l": {"S": prefix}},
-    )  # fmt: skip
+    )
     assert len(found) == count
 
 
@@ -125,9 +139,11 @@ def test_a_scan_of_an_index_finds_every_entry_once(stocked: Conformance) -> None
 
 def test_a_filter_may_name_the_tables_key_but_not_the_indexs(stocked: Conformance) -> None:
     request: dict[str, Any] = {
-        "TableName": "songs", "IndexName": "byGenre", "KeyConditionExpression": "genre = :g",
+        "TableName": "songs",
+        "IndexName": "byGenre",
+        "KeyConditionExpression": "genre = :g",
         "ExpressionAttributeValues": {**ROCK, ":x": {"S": "song05"}},
-    }  # fmt: skip
+    }
     page = stocked.dynamodb.query(**request, FilterExpression="song > :x")
     assert (page["Count"], page["ScannedCount"]) == (2, 4)
     message = stocked.invalid("Query", **request, FilterExpression="plays > :x")
@@ -139,9 +155,12 @@ def test_a_filter_may_name_the_tables_key_but_not_the_indexs(stocked: Conformanc
 
 def test_a_local_index_fetches_what_it_does_not_hold(stocked: Conformance) -> None:
     request: dict[str, Any] = {
-        "TableName": "songs", "IndexName": "byYear", "KeyConditionExpression": "artist = :a",
-        "ExpressionAttributeValues": {":a": {"S": "artist1"}}, "ConsistentRead": True,
-    }  # fmt: skip
+        "TableName": "songs",
+        "IndexName": "byYear",
+        "KeyConditionExpression": "artist = :a",
+        "ExpressionAttributeValues": {":a": {"S": "artist1"}},
+        "ConsistentRead": True,
+    }
     assert stocked.dynamodb.query(**request)["Items"][0].keys() == {"artist", "song", "year"}
     for more in ({"Select": "ALL_ATTRIBUTES"}, {"ProjectionExpression": "artist, note"}):
         items = stocked.dynamodb.query(**request, **more)["Items"]
@@ -157,9 +176,12 @@ def test_a_local_index_fetches_what_it_does_not_hold(stocked: Conformance) -> No
 @pytest.mark.parametrize("select", [None, "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"])
 def test_select_says_which_attributes_come(stocked: Conformance, select: str | None) -> None:
     request: dict[str, Any] = {
-        "TableName": "songs", "IndexName": "byGenreAndYear", "KeyConditionExpression": "genre = :g",
-        "ExpressionAttributeValues": ROCK, **({} if select is None else {"Select": select}),
-    }  # fmt: skip
+        "TableName": "songs",
+        "IndexName": "byGenreAndYear",
+        "KeyConditionExpression": "genre = :g",
+        "ExpressionAttributeValues": ROCK,
+        **({} if select is None else {"Select": select}),
+    }
     if select == "SPECIFIC_ATTRIBUTES":
         request["ProjectionExpression"] = "label"
     page = stocked.dynamodb.query(**request)
@@ -183,8 +205,8 @@ WRONG_START = "The provided starting key is invalid: The provided key element do
         ({"ConsistentRead": True}, "Consistent reads are not supported on global secondary indexes"),
         (
             {"IndexName": "byGenreAndYear", "Select": "ALL_ATTRIBUTES"},
-            f"{INVALID}Select type ALL_ATTRIBUTES is not supported for global secondary index byGenreAndYear because its "
-            "projection type is not ALL",
+            f"{INVALID}Select type ALL_ATTRIBUTES is not supported for global secondary index "
+            f"byGenreAndYear because its projection type is not ALL",
         ),
         (
             {"IndexName": "byGenreAndYear", "ProjectionExpression": "label, note, plays"},
@@ -196,16 +218,19 @@ WRONG_START = "The provided starting key is invalid: The provided key element do
         ),
         (
             {"Select": "SPECIFIC_ATTRIBUTES"},
-            "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES",
+            "Must specify the AttributesToGet or ProjectionExpression when choosing to get "
+            "SPECIFIC_ATTRIBUTES",
         ),
         (
             {"Select": "ALL_PROJECTED_ATTRIBUTES", "ProjectionExpression": "label"},
             "Cannot specify the ProjectionExpression when choosing to get ALL_PROJECTED_ATTRIBUTES",
         ),
         ({"KeyConditionExpression": "plays = :g"}, "Query condition missed key schema element: genre"),
-        ({"KeyConditionExpression": "genre = :g AND song = :g"}, "Query condition missed key schema element: plays"),
+        ({"KeyConditionExpression": "genre = :g AND song = :g"},
+         "Query condition missed key schema element: plays"),
         ({"KeyConditionExpression": "genre > :g"}, "Query key condition not supported"),
-        ({"KeyConditionExpression": "genre = :g AND plays = :g"}, f"{INVALID}Condition parameter type does not match schema type"),
+        ({"KeyConditionExpression": "genre = :g AND plays = :g"},
+         f"{INVALID}Condition parameter type does not match schema type"),
         ({"ExclusiveStartKey": {"genre": {"S": "rock"}}}, "The provided starting key is invalid"),
         ({"ExclusiveStartKey": {**START, "label": {"S": "x"}}}, "The provided starting key is invalid"),
         ({"ExclusiveStartKey": {**START, "plays": {"S": "x"}}}, "The provided starting key is invalid"),
@@ -234,8 +259,8 @@ def test_it_is_refused_in_awss_words(stocked: Conformance, parameters: dict[str,
         ({"ExclusiveStartKey": {"genre": {"S": "rock"}}}, WRONG_START),
         (
             {"IndexName": "byPlays", "Select": "ALL_ATTRIBUTES"},
-            f"{INVALID}Select type ALL_ATTRIBUTES is not supported for global secondary index byPlays because its "
-            "projection type is not ALL",
+            f"{INVALID}Select type ALL_ATTRIBUTES is not supported for global secondary index "
+            f"byPlays because its projection type is not ALL",
         ),
     ],
 )
@@ -258,11 +283,12 @@ def test_a_page_of_an_index_ends_after_one_megabyte(api: Conformance) -> None:
 @pytest.mark.parametrize("operation", ["query", "scan"])
 def test_a_page_counts_items_without_the_overhead_of_an_index_entry(api: Conformance, operation: str) -> None:
     api.dynamodb.create_table(
-        TableName="small", BillingMode="PAY_PER_REQUEST",
+        TableName="small",
+        BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("id", "g")],
         GlobalSecondaryIndexes=[index("byG", "g")],
-    )  # fmt: skip
+    )
     size, fixed = 2_000, len("id") + len("0000") + len("g") + len("g") + len("t")
     most = (
         1_048_576 // size
@@ -276,7 +302,7 @@ def test_a_page_counts_items_without_the_overhead_of_an_index_entry(api: Conform
     assert getattr(api.dynamodb, operation)(**asked)["Count"] == most + 1
 
 
-# ---- keys of several attributes ------------------------------------------------------------------------------------
+# ---- keys of several attributes ----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -284,13 +310,15 @@ def wide(api: Conformance) -> Conformance:
     """An index with two hash and three range attributes."""
     keys = ("country", "city"), ("weekday", "slot", "seat")
     api.dynamodb.create_table(
-        TableName="seats", BillingMode="PAY_PER_REQUEST",
+        TableName="seats",
+        BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         AttributeDefinitions=[
-            {"AttributeName": name, "AttributeType": "N" if name in ("weekday", "slot") else "S"} for name in ("id", *keys[0], *keys[1])
+            {"AttributeName": name, "AttributeType": "N" if name in ("weekday", "slot") else "S"}
+            for name in ("id", *keys[0], *keys[1])
         ],
         GlobalSecondaryIndexes=[index("byPlace", *keys[0], ranges=keys[1])],
-    )  # fmt: skip
+    )
     for number in range(24):
         item = {
             "country": "no" if number % 2 else "se",
@@ -319,8 +347,8 @@ VALUES = {
     ":t": {"S": "s07"},
 }
 GAP = (
-    "RANGE key attributes {} must have equality conditions specified in the query because a condition is present on key "
-    "attribute {}"
+    "RANGE key attributes {} must have equality conditions specified in the query because a "
+    "condition is present on key attribute {}"
 )
 PLACE = "country = :no AND city = :x"
 
@@ -328,18 +356,27 @@ PLACE = "country = :no AND city = :x"
 def seats(api: Conformance, condition: str, **more: Any) -> list[str]:
     given = {name: value for name, value in VALUES.items() if name in condition}
     found = pages(
-        api, "query", "seats", IndexName="byPlace", KeyConditionExpression=condition, ExpressionAttributeValues=given, **more
-    )  # fmt: skip
+        api,
+        "query",
+        "seats",
+        IndexName="byPlace",
+        KeyConditionExpression=condition,
+        ExpressionAttributeValues=given,
+        **more,
+    )
     return [item["seat"]["S"] for item in found]
 
 
 @pytest.mark.parametrize(
     ("condition", "count"),
     [
-        (PLACE, 12), (f"{PLACE} AND weekday = :d", 4), (f"{PLACE} AND weekday < :d", 4), (f"{PLACE} AND weekday >= :d", 8),
+        (PLACE, 12), (f"{PLACE} AND weekday = :d", 4), (f"{PLACE} AND weekday < :d", 4),
+        (f"{PLACE} AND weekday >= :d", 8),
         (f"{PLACE} AND weekday = :d AND slot = :h", 2), (f"{PLACE} AND weekday = :d AND slot > :h", 2),
-        (f"{PLACE} AND weekday = :d AND slot = :h AND seat = :t", 1), (f"{PLACE} AND weekday = :d AND slot = :h AND begins_with(seat, :s)", 2),
-        (f"{PLACE} AND weekday = :d AND slot = :h AND seat BETWEEN :s AND :t", 2), (f"weekday > :d AND {PLACE}", 4),
+        (f"{PLACE} AND weekday = :d AND slot = :h AND seat = :t", 1),
+        (f"{PLACE} AND weekday = :d AND slot = :h AND begins_with(seat, :s)", 2),
+        (f"{PLACE} AND weekday = :d AND slot = :h AND seat BETWEEN :s AND :t", 2),
+        (f"weekday > :d AND {PLACE}", 4),
     ],
 )  # fmt: skip
 def test_range_attributes_are_given_from_the_left(wide: Conformance, condition: str, count: int) -> None:
@@ -391,7 +428,7 @@ def test_other_conditions_of_a_wide_key_are_refused(wide: Conformance, condition
     assert wide.invalid("Query", TableName="seats", IndexName="byPlace", **request) == message
 
 
-# ---- parallel scan -------------------------------------------------------------------------------------------------
+# ---- parallel scan -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("total", [1, 2, 3, 7, 1_000_000])
@@ -425,7 +462,8 @@ def test_a_starting_key_belongs_to_its_segment(stocked: Conformance) -> None:
             "Scan", **request, Segment=wrong[0], TotalSegments=64, ExclusiveStartKey=whole
         )
         assert message == (
-            "The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct "
+            "The provided starting key is invalid: Invalid ExclusiveStartKey. Please use "
+            "ExclusiveStartKey with correct "
             f"Segment. TotalSegments: 64 Segment: {wrong[0]}"
         )
 

@@ -1,4 +1,6 @@
-"""UpdateTable with global indexes: created and filled, changed, deleted, and what is refused. Source: semantics §6.11."""
+"""UpdateTable with global indexes: created and filled, changed, deleted, and what is refused. Source:
+semantics §6.11.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -104,8 +106,11 @@ def test_items_of_a_wrong_type_are_passed_over(small: Conformance) -> None:
     assert described(small)["GlobalSecondaryIndexes"][0]["ItemCount"] == 25
     # What is there may be touched elsewhere, as long as the index key stays as it is.
     small.dynamodb.update_item(
-        TableName="songs", Key=song("odd", "s"), UpdateExpression="SET label = :l", ExpressionAttributeValues={":l": {"S": "x"}}
-    )  # fmt: skip
+        TableName="songs",
+        Key=song("odd", "s"),
+        UpdateExpression="SET label = :l",
+        ExpressionAttributeValues={":l": {"S": "x"}},
+    )
 
 
 def test_one_index_at_a_time_is_created_or_deleted(small: Conformance) -> None:
@@ -205,7 +210,8 @@ def test_wrong_updates_are_refused_in_awss_words(api: Conformance) -> None:
     assert update(
         api, {"Create": {**unknown, "ProvisionedThroughput": UNITS}}, AttributeDefinitions=attributes("label")
     ) == (
-        f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
+        f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when "
+        f"BillingMode is PAY_PER_REQUEST"
     )
     assert "is already defined as S" in update(
         api,
@@ -279,10 +285,12 @@ def test_a_twenty_first_index_is_refused(api: Conformance) -> None:
 def test_units_of_an_index_change(api: Conformance) -> None:
     api.dynamodb.create_table(
         **songs(
-            **{**PLAIN, "AttributeDefinitions": attributes("artist", "song", "genre")}, BillingMode="PROVISIONED",
+            **{**PLAIN, "AttributeDefinitions": attributes("artist", "song", "genre")},
+            BillingMode="PROVISIONED",
             ProvisionedThroughput=UNITS,
-        ) | {"GlobalSecondaryIndexes": [index("byGenre", "genre", ProvisionedThroughput=UNITS)]}
-    )  # fmt: skip
+        )
+        | {"GlobalSecondaryIndexes": [index("byGenre", "genre", ProvisionedThroughput=UNITS)]}
+    )
     same = update(api, {"Update": {"IndexName": "byGenre", "ProvisionedThroughput": UNITS}})
     assert same.startswith(
         "The provisioned throughput for the index byGenre will not change. The requested value equals"

@@ -13,8 +13,8 @@ from tests.conformance.indexed import BY_LABEL, BY_YEAR, attributes, index, of_i
 
 INVALID = "One or more parameter values were invalid: "
 NOT_SUPPORTED = (
-    "One or more parameter values are not valid. A value specified for a secondary index key is not supported. "
-    "The AttributeValue for a key attribute cannot contain an empty string value. "
+    "One or more parameter values are not valid. A value specified for a secondary index key is not "
+    "supported. The AttributeValue for a key attribute cannot contain an empty string value. "
 )
 SCALARS = "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: {}"
 KILOBYTE = "x" * 1_024
@@ -28,11 +28,15 @@ def made(api: Conformance) -> Conformance:
 
 
 WRONG_PUTS: list[tuple[dict[str, Any], str]] = [
-    ({"genre": {"N": "1"}}, f"{INVALID}Type mismatch for Index Key genre Expected: S Actual: N IndexName: byGenre"),
-    ({"plays": {"S": "x"}}, f"{INVALID}Type mismatch for Index Key plays Expected: N Actual: S IndexName: byGenre"),
-    ({"year": {"NULL": True}}, f"{INVALID}Type mismatch for Index Key year Expected: N Actual: NULL IndexName: byYear"),
+    ({"genre": {"N": "1"}},
+     f"{INVALID}Type mismatch for Index Key genre Expected: S Actual: N IndexName: byGenre"),
+    ({"plays": {"S": "x"}},
+     f"{INVALID}Type mismatch for Index Key plays Expected: N Actual: S IndexName: byGenre"),
+    ({"year": {"NULL": True}},
+     f"{INVALID}Type mismatch for Index Key year Expected: N Actual: NULL IndexName: byYear"),
     ({"genre": {"S": ""}}, f"{NOT_SUPPORTED}IndexName: byGenre, IndexKey: genre"),
-    ({"genre": {"S": "x" * 2_049}}, f"{INVALID}Size of hashkey has exceeded the maximum size limit of2048 bytes"),
+    ({"genre": {"S": "x" * 2_049}},
+     f"{INVALID}Size of hashkey has exceeded the maximum size limit of2048 bytes"),
 ]  # fmt: skip
 
 
@@ -63,10 +67,11 @@ def test_an_index_key_may_be_just_as_long_as_a_tables(made: Conformance) -> None
 def test_a_range_key_of_an_index_has_1024_bytes(api: Conformance) -> None:
     api.dynamodb.create_table(
         **songs(
-            GlobalSecondaryIndexes=[index("byLabel", "genre", ranges=("label", "note"))], LocalSecondaryIndexes=None,
+            GlobalSecondaryIndexes=[index("byLabel", "genre", ranges=("label", "note"))],
+            LocalSecondaryIndexes=None,
             AttributeDefinitions=attributes("artist", "song", "genre", "label", "note"),
         )
-    )  # fmt: skip
+    )
     put(api, "a", "s", genre="g", label="x" * 1_000, note="y" * 24)
     message = api.invalid(
         "PutItem", TableName="songs", Item=song("a", "t", genre="g", label="x" * 1_000, note="y" * 25)
@@ -81,8 +86,9 @@ def test_a_range_key_of_an_index_has_1024_bytes(api: Conformance) -> None:
         ({"N": "1"}, f"{INVALID}Type mismatch for Index Key genre Expected: S Actual: N IndexName: byGenre"),
         (
             {"S": ""},
-            "One or more parameter values are not valid. The update expression attempted to update a secondary index key to "
-            "a value that is not supported. The AttributeValue for a key attribute cannot contain an empty string value.",
+            "One or more parameter values are not valid. The update expression attempted to update a "
+            "secondary index key to a value that is not supported. The AttributeValue for a key "
+            "attribute cannot contain an empty string value.",
         ),
         ({"S": "x" * 2_049}, f"{INVALID}Size of hashkey has exceeded the maximum size limit of2048 bytes"),
     ],
@@ -101,9 +107,12 @@ def test_an_update_to_a_wrong_kind_is_refused(made: Conformance, value: dict[str
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("SET genre = plays + plays", f"{INVALID}Type mismatch for Index Key genre Expected: S Actual: N IndexName: byGenre"),
-        ("SET genre = list_append(l, l)", f"{INVALID}Type mismatch for Index Key genre Expected: S Actual: L IndexName: byGenre"),
-        ("SET genre = plays", "The update expression attempted to update the secondary index key to unsupported type"),
+        ("SET genre = plays + plays",
+         f"{INVALID}Type mismatch for Index Key genre Expected: S Actual: N IndexName: byGenre"),
+        ("SET genre = list_append(l, l)",
+         f"{INVALID}Type mismatch for Index Key genre Expected: S Actual: L IndexName: byGenre"),
+        ("SET genre = plays",
+         "The update expression attempted to update the secondary index key to unsupported type"),
         ("SET x = genre.a", SCALARS.format("IndexKey: genre")),
         ("SET x = artist.a", SCALARS.format("Key: artist")),
         ("REMOVE artist[0]", f"{INVALID}Cannot update attribute artist. This attribute is part of the key"),
@@ -158,7 +167,7 @@ def test_entries_follow_their_items(made: Conformance) -> None:
     ] == [0] * 4
 
 
-# ---- what it costs -------------------------------------------------------------------------------------------------
+# ---- what it costs -----------------------------------------------------------------------------------------
 
 
 def cost(answer: dict[str, Any]) -> dict[str, Any]:
@@ -263,7 +272,7 @@ def test_reading_an_index_costs_what_its_entries_weigh(made: Conformance) -> Non
     assert cost(made.dynamodb.scan(IndexName="byGenre", Select="COUNT", **ALL)) == {"table": 0, "byGenre": 2}
 
 
-# ---- item collections ----------------------------------------------------------------------------------------------
+# ---- item collections --------------------------------------------------------------------------------------
 
 SIZE = {"ReturnItemCollectionMetrics": "SIZE"}
 OF_A = {"ItemCollectionKey": {"artist": {"S": "a"}}, "SizeEstimateRangeGB": [0.0, 1.0]}

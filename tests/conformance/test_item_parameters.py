@@ -1,4 +1,6 @@
-"""The item operations against the service model that botocore ships, and what they share: failed conditions, tables by ARN."""
+"""The item operations against the service model that botocore ships, and what they share: failed conditions,
+tables by ARN.
+"""
 
 from typing import Any
 
@@ -30,9 +32,14 @@ FAILED = {
     "message": "The conditional request failed",
 }
 KINDS: dict[str, type | tuple[type, ...]] = {
-    "string": String, "boolean": Flag, "integer": Whole, "long": Whole, "list": Many, "map": (StringMap, AttributeMap),
+    "string": String,
+    "boolean": Flag,
+    "integer": Whole,
+    "long": Whole,
+    "list": Many,
+    "map": (StringMap, AttributeMap),
     "structure": (Structure, AnyValue),
-}  # fmt: skip
+}
 
 
 def differences(model: Any, ours: Shape, path: str) -> list[str]:
@@ -106,7 +113,7 @@ def test_the_comparison_notices_a_difference() -> None:
     assert ".ReturnConsumedCapacity: missing" in wrong
 
 
-# ---- ReturnValuesOnConditionCheckFailure ---------------------------------------------------------------------------
+# ---- ReturnValuesOnConditionCheckFailure -------------------------------------------------------------------
 
 WRITES: dict[str, dict[str, Any]] = {
     "PutItem": {"Item": key("a")},
@@ -152,12 +159,12 @@ def test_the_old_item_has_two_possible_places_only(things: Conformance, operatio
         operation, TableName="things", **WRITES[operation], ReturnValuesOnConditionCheckFailure="ALL_NEW"
     )
     assert message == (
-        "1 validation error detected: Value 'ALL_NEW' at 'returnValuesOnConditionCheckFailure' failed to satisfy "
-        "constraint: Member must satisfy enum value set: [ALL_OLD, NONE]"
+        "1 validation error detected: Value 'ALL_NEW' at 'returnValuesOnConditionCheckFailure' "
+        "failed to satisfy constraint: Member must satisfy enum value set: [ALL_OLD, NONE]"
     )
 
 
-# ---- batches --------------------------------------------------------------------------------------------------------
+# ---- batches -----------------------------------------------------------------------------------------------
 
 
 def test_a_batch_may_name_its_tables_by_arn(things: Conformance) -> None:
@@ -173,7 +180,8 @@ def test_a_write_request_that_says_nothing_is_refused(things: Conformance, write
     assert status == 400
     assert (
         answer["message"]
-        == "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+        == "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the "
+        "supported datatypes"
     )
 
 

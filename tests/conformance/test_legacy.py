@@ -1,4 +1,5 @@
-"""The legacy parameters through boto3 and at the wire: Expected, AttributeUpdates, KeyConditions, filters, AttributesToGet.
+"""The legacy parameters through boto3 and at the wire: Expected, AttributeUpdates, KeyConditions, filters,
+AttributesToGet.
 
 Texts marked `memory` are not in semantics.md: they are AWS's as far as we remember them.
 """
@@ -31,7 +32,7 @@ def three(things: Conformance) -> Conformance:
     return things
 
 
-# ---- every comparison, as a filter ---------------------------------------------------------------------------------
+# ---- every comparison, as a filter -------------------------------------------------------------------------
 
 COMPARISONS = [
     ("n", said("EQ", {"N": "1.0"}), "1"),
@@ -102,7 +103,7 @@ def test_a_dot_in_a_name_is_no_path(things: Conformance) -> None:
     assert answer["Item"] == {"m.x": A}
 
 
-# ---- Expected ------------------------------------------------------------------------------------------------------
+# ---- Expected ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -137,22 +138,27 @@ def test_either_of_two_expectations_may_hold(three: Conformance) -> None:
     three.dynamodb.delete_item(**call, ConditionalOperator="OR")
 
 
-# ---- AttributeUpdates ----------------------------------------------------------------------------------------------
+# ---- AttributeUpdates --------------------------------------------------------------------------------------
 
 UPDATES = [
     ("put is the default", {"a": {"Value": A}}, {"a": ONE}, {"a": A}),
     ("put", {"a": {"Value": A, "Action": "PUT"}}, {}, {"a": A}),
     ("delete", {"a": {"Action": "DELETE"}}, {"a": A}, {}),
     ("delete what is absent", {"a": {"Action": "DELETE"}}, {}, {}),
-    ("delete members", {"a": {"Action": "DELETE", "Value": {"SS": ["x", "z"]}}}, {"a": {"SS": ["x", "y"]}}, {"a": {"SS": ["y"]}}),
+    ("delete members", {"a": {"Action": "DELETE", "Value": {"SS": ["x", "z"]}}}, {"a": {"SS": ["x", "y"]}},
+     {"a": {"SS": ["y"]}}),
     ("delete the last member", {"a": {"Action": "DELETE", "Value": {"NS": ["1"]}}}, {"a": {"NS": ["1"]}}, {}),
     ("add a number", {"a": {"Action": "ADD", "Value": {"N": "-0.5"}}}, {"a": ONE}, {"a": {"N": "0.5"}}),
     ("add to nothing", {"a": {"Action": "ADD", "Value": ONE}}, {}, {"a": ONE}),
-    ("add members", {"a": {"Action": "ADD", "Value": {"NS": ["2", "1"]}}}, {"a": {"NS": ["1", "3"]}}, {"a": {"NS": ["1", "2", "3"]}}),
-    ("add members of binaries", {"a": {"Action": "ADD", "Value": {"BS": [b"b"]}}}, {"a": {"BS": [b"a"]}}, {"a": {"BS": [b"a", b"b"]}}),
-    ("append to a list", {"a": {"Action": "ADD", "Value": {"L": [ONE]}}}, {"a": {"L": [A]}}, {"a": {"L": [A, ONE]}}),
+    ("add members", {"a": {"Action": "ADD", "Value": {"NS": ["2", "1"]}}}, {"a": {"NS": ["1", "3"]}},
+     {"a": {"NS": ["1", "2", "3"]}}),
+    ("add members of binaries", {"a": {"Action": "ADD", "Value": {"BS": [b"b"]}}}, {"a": {"BS": [b"a"]}},
+     {"a": {"BS": [b"a", b"b"]}}),
+    ("append to a list", {"a": {"Action": "ADD", "Value": {"L": [ONE]}}}, {"a": {"L": [A]}},
+     {"a": {"L": [A, ONE]}}),
     ("begin a list", {"a": {"Action": "ADD", "Value": {"L": [ONE]}}}, {}, {"a": {"L": [ONE]}}),
-    ("several at once", {"a": {"Value": A}, "b": {"Action": "DELETE"}, "c": {"Action": "ADD", "Value": ONE}}, {"b": A}, {"a": A, "c": ONE}),
+    ("several at once", {"a": {"Value": A}, "b": {"Action": "DELETE"}, "c": {"Action": "ADD", "Value": ONE}},
+     {"b": A}, {"a": A, "c": ONE}),
 ]  # fmt: skip
 
 
@@ -193,7 +199,7 @@ def test_touched_attributes_are_returned(things: Conformance, returns: str, told
     assert answer["Attributes"] == told
 
 
-# ---- KeyConditions and AttributesToGet -----------------------------------------------------------------------------
+# ---- KeyConditions and AttributesToGet ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -219,9 +225,12 @@ def test_key_conditions_choose_a_range(
 
 def test_key_conditions_may_stand_beside_expressions_of_other_things(three: Conformance) -> None:
     answer = three.dynamodb.query(
-        TableName="things", KeyConditions={"pk": said("EQ", {"S": "p"})}, FilterExpression="n > :one",
-        ProjectionExpression="n", ExpressionAttributeValues={":one": ONE},
-    )  # fmt: skip
+        TableName="things",
+        KeyConditions={"pk": said("EQ", {"S": "p"})},
+        FilterExpression="n > :one",
+        ProjectionExpression="n",
+        ExpressionAttributeValues={":one": ONE},
+    )
     assert answer["Items"] == [{"n": {"N": "2"}}, {"n": {"N": "3"}}]
 
 
@@ -239,7 +248,7 @@ def test_attributes_to_get_project_every_read(three: Conformance) -> None:
     assert three.dynamodb.scan(TableName="things", AttributesToGet=wanted, Limit=1)["Items"] == [one]
 
 
-# ---- refusals ------------------------------------------------------------------------------------------------------
+# ---- refusals ----------------------------------------------------------------------------------------------
 
 WRITE = {"TableName": "things", "Key": key("p")}
 VALUE = {"Value": A}
@@ -249,16 +258,24 @@ EXPECTED_REFUSALS = [
     # spec: semantics §6.4, the text; the rest of this table: memory (dynalite's comparison tests with AWS).
     ({"a": {"Exists": True}}, f"{E}{INVALID}Value must be provided when Exists is true for Attribute: a"),
     ({"a": {}}, f"{E}{INVALID}Value must be provided when Exists is null for Attribute: a"),
-    ({"a": {"Exists": False, **VALUE}}, f"{E}{INVALID}Value cannot be used when Exists is false for Attribute: a"),
-    ({"a": {**VALUE, "AttributeValueList": [A]}}, f"{E}{INVALID}Value and AttributeValueList cannot be used together for Attribute: a"),
-    ({"a": {"Exists": True, "ComparisonOperator": "EQ"}}, f"{E}{INVALID}Exists and ComparisonOperator cannot be used together for Attribute: a"),
-    ({"a": {"ComparisonOperator": "EQ"}}, f"{E}{INVALID}Value or AttributeValueList must be used with ComparisonOperator: EQ for Attribute: a"),
-    ({"a": {"AttributeValueList": [A]}}, f"{E}{INVALID}AttributeValueList can only be used with a ComparisonOperator for Attribute: a"),
-    ({"a": {**VALUE, "ComparisonOperator": "NULL"}}, f"{E}{INVALID}Invalid number of argument(s) for the NULL ComparisonOperator"),
-    ({"a": {"Value": {}}}, f"{E}Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
+    ({"a": {"Exists": False, **VALUE}},
+     f"{E}{INVALID}Value cannot be used when Exists is false for Attribute: a"),
+    ({"a": {**VALUE, "AttributeValueList": [A]}},
+     f"{E}{INVALID}Value and AttributeValueList cannot be used together for Attribute: a"),
+    ({"a": {"Exists": True, "ComparisonOperator": "EQ"}},
+     f"{E}{INVALID}Exists and ComparisonOperator cannot be used together for Attribute: a"),
+    ({"a": {"ComparisonOperator": "EQ"}},
+     f"{E}{INVALID}Value or AttributeValueList must be used with ComparisonOperator: EQ for Attribute: a"),
+    ({"a": {"AttributeValueList": [A]}},
+     f"{E}{INVALID}AttributeValueList can only be used with a ComparisonOperator for Attribute: a"),
+    ({"a": {**VALUE, "ComparisonOperator": "NULL"}},
+     f"{E}{INVALID}Invalid number of argument(s) for the NULL ComparisonOperator"),
+    ({"a": {"Value": {}}},
+     f"{E}Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
     (
         {"a": {"ComparisonOperator": "XX"}},
-        "1 validation error detected: Value 'XX' at 'expected.a.member.comparisonOperator' failed to satisfy constraint: "
+        "1 validation error detected: Value 'XX' at 'expected.a.member.comparisonOperator' failed to "
+        "satisfy constraint: "
         f"Member must satisfy enum value set: [{OPERATORS}]",
     ),
 ]  # fmt: skip
@@ -272,7 +289,8 @@ def test_expected_is_refused_in_awss_words(
 
 
 COUNTS = [
-    *((operator, 1) for operator in ("EQ", "NE", "LE", "LT", "GE", "GT", "CONTAINS", "NOT_CONTAINS", "BEGINS_WITH")),
+    *((operator, 1) for operator in ("EQ", "NE", "LE", "LT", "GE", "GT", "CONTAINS", "NOT_CONTAINS",
+        "BEGINS_WITH")),
     ("BETWEEN", 2), ("NULL", 0), ("NOT_NULL", 0),
 ]  # fmt: skip
 
@@ -315,10 +333,11 @@ def test_a_type_that_an_operator_does_not_take_is_refused(
         (said("BETWEEN", A, ONE), f"{INVALID}AttributeValues inside AttributeValueList must be of same type"),
         (
             said("BETWEEN", {"N": "2"}, ONE),
-            "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound",
+            "The BETWEEN condition was provided a range where the lower bound is greater "
+            "than the upper bound",
         ),
-        ({"AttributeValueList": [A]}, "1 validation error detected: Value null at 'scanFilter.a.member.comparisonOperator' "
-         "failed to satisfy constraint: Member must not be null"),
+        ({"AttributeValueList": [A]}, "1 validation error detected: Value null at "
+         "'scanFilter.a.member.comparisonOperator' failed to satisfy constraint: Member must not be null"),
     ],
 )  # fmt: skip
 def test_a_filter_is_refused_in_awss_words(
@@ -331,18 +350,22 @@ def test_a_filter_is_refused_in_awss_words(
     ("updates", "message"),
     [
         ({"a": {}}, f"{E}{INVALID}Only DELETE action is allowed when no attribute value is specified"),
-        ({"a": {"Action": "ADD"}}, f"{E}{INVALID}Only DELETE action is allowed when no attribute value is specified"),
-        ({"a": {"Action": "DELETE", "Value": A}}, f"{E}{INVALID}DELETE action with value is not supported for the type S"),
-        ({"a": {"Action": "DELETE", "Value": ONE}}, f"{E}{INVALID}DELETE action with value is not supported for the type N"),
+        ({"a": {"Action": "ADD"}},
+         f"{E}{INVALID}Only DELETE action is allowed when no attribute value is specified"),
+        ({"a": {"Action": "DELETE", "Value": A}},
+         f"{E}{INVALID}DELETE action with value is not supported for the type S"),
+        ({"a": {"Action": "DELETE", "Value": ONE}},
+         f"{E}{INVALID}DELETE action with value is not supported for the type N"),
         ({"a": {"Action": "ADD", "Value": A}}, f"{E}{INVALID}ADD action is not supported for the type S"),
-        ({"a": {"Action": "ADD", "Value": {"M": {}}}}, f"{E}{INVALID}ADD action is not supported for the type M"),
+        ({"a": {"Action": "ADD", "Value": {"M": {}}}},
+         f"{E}{INVALID}ADD action is not supported for the type M"),
         ({"text": {"Action": "ADD", "Value": ONE}}, "Type mismatch for attribute to update"),
         ({"text": {"Action": "ADD", "Value": {"L": [ONE]}}}, "Type mismatch for attribute to update"),
         ({"text": {"Action": "DELETE", "Value": {"SS": ["x"]}}}, "Type mismatch for attribute to update"),
         ({"pk": {"Value": A}}, f"{INVALID}Cannot update attribute pk. This attribute is part of the key"),
         ({"a": {"Action": "SET", "Value": A}}, "1 validation error detected: Value 'SET' at "
-         "'attributeUpdates.a.member.action' failed to satisfy constraint: Member must satisfy enum value set: "
-         "[ADD, PUT, DELETE]"),
+         "'attributeUpdates.a.member.action' failed to satisfy constraint: Member must satisfy enum "
+         "value set: [ADD, PUT, DELETE]"),
         ({"a": {"Value": {"N": "x"}}}, f"{E}The parameter cannot be converted to a numeric value: x"),
     ],
 )  # fmt: skip
@@ -360,22 +383,32 @@ HASH = said("EQ", {"S": "p"})
     ("parameters", "message"),
     [
         # spec: semantics §6.6
-        ({}, "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."),
+        ({}, "Either the KeyConditions or KeyConditionExpression parameter must be specified in "
+         "the request."),
         ({"KeyConditions": {}}, "Conditions can be of length 1 or 2 only"),
         ({"KeyConditions": {"pk": HASH, "sk": HASH, "a": HASH}}, "Conditions can be of length 1 or 2 only"),
         ({"KeyConditions": {"sk": HASH}}, "Query condition missed key schema element: pk"),
         ({"KeyConditions": {"pk": HASH, "a": HASH}}, "Query condition missed key schema element: sk"),
         ({"KeyConditions": {"pk": said("LT", {"S": "p"})}}, "Query key condition not supported"),
-        ({"KeyConditions": {"pk": said("EQ", ONE)}}, f"{INVALID}Condition parameter type does not match schema type"),
+        ({"KeyConditions": {"pk": said("EQ", ONE)}},
+         f"{INVALID}Condition parameter type does not match schema type"),
         # memory
-        *(({"KeyConditions": {"pk": HASH, "sk": said(operator, *values)}}, "Attempted conditional constraint is not an indexable operation")
-          for operator, values in (("NE", [A]), ("IN", [A]), ("NULL", []), ("NOT_NULL", []), ("CONTAINS", [A]), ("NOT_CONTAINS", [A]))),
-        ({"KeyConditions": {"pk": HASH}, "QueryFilter": {"sk": HASH}}, "QueryFilter can only contain non-primary key attributes: Primary key attribute: sk"),
-        ({"KeyConditions": {"pk": HASH}, "AttributesToGet": ["a", "b", "a"]}, f"{INVALID}Duplicate value in attribute name: a"),
-        ({"KeyConditions": {"pk": HASH}, "AttributesToGet": ["a"], "Select": "COUNT"}, "Cannot specify the AttributesToGet when choosing to get only the Count"),
-        ({"KeyConditions": {"pk": HASH}, "AttributesToGet": ["a"], "Select": "ALL_ATTRIBUTES"}, "Cannot specify the AttributesToGet when choosing to get ALL_ATTRIBUTES"),
-        ({"KeyConditions": {"pk": HASH}, "ConditionalOperator": "OR"}, "ConditionalOperator cannot be used without Filter or Expected"),
-        ({"KeyConditions": {"pk": HASH}, "QueryFilter": {"a": HASH}, "ConditionalOperator": "OR"}, "ConditionalOperator can only be used when Filter or Expected has two or more elements"),
+        *(({"KeyConditions": {"pk": HASH, "sk": said(operator, *values)}},
+           "Attempted conditional constraint is not an indexable operation")
+          for operator, values in (("NE", [A]), ("IN", [A]), ("NULL", []), ("NOT_NULL", []),
+              ("CONTAINS", [A]), ("NOT_CONTAINS", [A]))),
+        ({"KeyConditions": {"pk": HASH}, "QueryFilter": {"sk": HASH}},
+         "QueryFilter can only contain non-primary key attributes: Primary key attribute: sk"),
+        ({"KeyConditions": {"pk": HASH}, "AttributesToGet": ["a", "b", "a"]},
+         f"{INVALID}Duplicate value in attribute name: a"),
+        ({"KeyConditions": {"pk": HASH}, "AttributesToGet": ["a"], "Select": "COUNT"},
+         "Cannot specify the AttributesToGet when choosing to get only the Count"),
+        ({"KeyConditions": {"pk": HASH}, "AttributesToGet": ["a"], "Select": "ALL_ATTRIBUTES"},
+         "Cannot specify the AttributesToGet when choosing to get ALL_ATTRIBUTES"),
+        ({"KeyConditions": {"pk": HASH}, "ConditionalOperator": "OR"},
+         "ConditionalOperator cannot be used without Filter or Expected"),
+        ({"KeyConditions": {"pk": HASH}, "QueryFilter": {"a": HASH}, "ConditionalOperator": "OR"},
+         "ConditionalOperator can only be used when Filter or Expected has two or more elements"),
     ],
 )  # fmt: skip
 def test_a_query_is_refused_in_awss_words(
@@ -387,16 +420,26 @@ def test_a_query_is_refused_in_awss_words(
 @pytest.mark.parametrize(
     ("operation", "parameters", "legacy", "expressions"),
     [
-        ("PutItem", {"Item": key("p"), "Expected": {}, "ConditionExpression": "a"}, "Expected", "ConditionExpression"),
-        ("DeleteItem", {"Key": key("p"), "Expected": {}, "ConditionExpression": "a"}, "Expected", "ConditionExpression"),
-        ("UpdateItem", {"Key": key("p"), "AttributeUpdates": {}, "Expected": {}, "UpdateExpression": "a", "ConditionExpression": "a"},
+        ("PutItem", {"Item": key("p"), "Expected": {}, "ConditionExpression": "a"}, "Expected",
+         "ConditionExpression"),
+        ("DeleteItem", {"Key": key("p"), "Expected": {}, "ConditionExpression": "a"}, "Expected",
+         "ConditionExpression"),
+        ("UpdateItem",
+         {"Key": key("p"), "AttributeUpdates": {}, "Expected": {}, "UpdateExpression": "a",
+          "ConditionExpression": "a"},
          "AttributeUpdates, Expected", "UpdateExpression, ConditionExpression"),
-        ("UpdateItem", {"Key": key("p"), "AttributeUpdates": {}, "ConditionExpression": "a"}, "AttributeUpdates", "ConditionExpression"),
-        ("GetItem", {"Key": key("p"), "AttributesToGet": ["a"], "ProjectionExpression": "a"}, "AttributesToGet", "ProjectionExpression"),
-        ("Query", {"KeyConditions": {"pk": HASH}, "KeyConditionExpression": "a"}, "KeyConditions", "KeyConditionExpression"),
-        ("Query", {"QueryFilter": {}, "KeyConditionExpression": "a"}, "QueryFilter", "KeyConditionExpression"),
-        ("Query", {"KeyConditions": {"pk": HASH}, "QueryFilter": {}, "FilterExpression": "a"}, "QueryFilter", "FilterExpression"),
-        ("Query", {"KeyConditionExpression": "a", "ConditionalOperator": "OR"}, "ConditionalOperator", "KeyConditionExpression"),
+        ("UpdateItem", {"Key": key("p"), "AttributeUpdates": {}, "ConditionExpression": "a"},
+         "AttributeUpdates", "ConditionExpression"),
+        ("GetItem", {"Key": key("p"), "AttributesToGet": ["a"], "ProjectionExpression": "a"},
+         "AttributesToGet", "ProjectionExpression"),
+        ("Query", {"KeyConditions": {"pk": HASH}, "KeyConditionExpression": "a"}, "KeyConditions",
+         "KeyConditionExpression"),
+        ("Query", {"QueryFilter": {}, "KeyConditionExpression": "a"}, "QueryFilter",
+         "KeyConditionExpression"),
+        ("Query", {"KeyConditions": {"pk": HASH}, "QueryFilter": {}, "FilterExpression": "a"}, "QueryFilter",
+         "FilterExpression"),
+        ("Query", {"KeyConditionExpression": "a", "ConditionalOperator": "OR"}, "ConditionalOperator",
+         "KeyConditionExpression"),
         ("Scan", {"ScanFilter": {}, "FilterExpression": "a"}, "ScanFilter", "FilterExpression"),
         ("Scan", {"AttributesToGet": ["a"], "FilterExpression": "a"}, "AttributesToGet", "FilterExpression"),
     ],

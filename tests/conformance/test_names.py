@@ -1,4 +1,6 @@
-"""Attribute names: one border, whatever a request says them in. Source: aws-texts of 2026, §4; semantics §6.3."""
+"""Attribute names: one border, whatever a request says them in. Source: aws-texts of 2026, §4; semantics
+§6.3.
+"""
 
 from typing import Any
 
@@ -71,7 +73,8 @@ def test_an_empty_attribute_name_is_refused_in_batches_and_transactions(things: 
     get = {"TableName": "things", "Key": key("p"), "ProjectionExpression": "#n", **NAMED}
     for operation, payload in (
         ("TransactWriteItems", {"TransactItems": [{"Update": update}]}),
-        ("TransactWriteItems", {"TransactItems": [{"Put": {"TableName": "things", "Item": {**key("p"), "": A}}}]}),
+        ("TransactWriteItems",
+         {"TransactItems": [{"Put": {"TableName": "things", "Item": {**key("p"), "": A}}}]}),
         ("TransactGetItems", {"TransactItems": [{"Get": get}]}),
         ("BatchGetItem", {"RequestItems": {"things": {"Keys": [key("p")], "AttributesToGet": [""]}}}),
         ("BatchWriteItem", {"RequestItems": {"things": [{"PutRequest": {"Item": {**key("p"), "": A}}}]}}),

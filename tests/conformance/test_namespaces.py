@@ -26,10 +26,12 @@ def refused(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
 
 def make(dynamodb: Any, key: str, name: str = "things") -> None:
     dynamodb.create_table(
-        TableName=name, KeySchema=[{"AttributeName": key, "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST",
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
-    )  # fmt: skip
+    )
 
 
 def ask(dispatcher: Dispatcher, signed: bytes, query: bytes = b"", operation: bytes = b"ListTables") -> Any:
@@ -57,8 +59,9 @@ def test_clients_of_two_regions_have_a_table_of_one_name_each(api: Conformance) 
     with pytest.raises(ClientError) as error:
         api.dynamodb.get_item(TableName=arn, Key={"id": {"S": "b"}})
     assert refused(error) == (
-        "ValidationException", f"Invalid TableArn: Invalid ResourceArn provided as input {arn}",
-    )  # fmt: skip
+        "ValidationException",
+        f"Invalid TableArn: Invalid ResourceArn provided as input {arn}",
+    )
     there.delete_table(TableName="things")
     assert there.list_tables()["TableNames"] == []
     assert api.dynamodb.list_tables()["TableNames"] == ["things"]
@@ -141,7 +144,8 @@ def test_one_token_in_two_regions_is_two_requests(api: Conformance) -> None:
         (SCOPE % (b"any", b"eu-west-1", b"00"), ("eu-west-1", "")),
         (SCOPE % (ACCOUNT.encode(), b"eu-west-1", b"00"), ("eu-west-1", ACCOUNT)),
         (SCOPE % (b"a/b", b"eu-west-1", b"00"), ("eu-west-1", "")),
-        (b"AWS4-HMAC-SHA256 Signature=0, Credential=1/2/local/4/aws4_request, SignedHeaders=a", ("local", "")),
+        (b"AWS4-HMAC-SHA256 Signature=0, Credential=1/2/local/4/aws4_request, SignedHeaders=a",
+         ("local", "")),
         (b"X-Amz-Date=1&X-Amz-Credential=123456789012%2F2%2Feu-west-1%2Fdynamodb%2Faws4_request&a=b/c",
          ("eu-west-1", ACCOUNT)),
         (b"AWS4-HMAC-SHA256 Credential=any/thing, SignedHeaders=host, Signature=0", ("", "")),

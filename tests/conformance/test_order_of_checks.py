@@ -1,7 +1,8 @@
-"""Of several things that are wrong, AWS tells one: which, by the order of its checks. Source: semantics §6.1, §6.5; [D].
+"""Of several things that are wrong, AWS tells one: which, by the order of its checks. Source: semantics §6.1,
+§6.5; [D].
 
-Each operation has a ladder: requests with ever fewer faults, from the top. A rung's request has its own fault and every
-fault below it, so a rung passes only where its fault is told before all of those.
+Each operation has a ladder: requests with ever fewer faults, from the top. A rung's request has its own fault
+and every fault below it, so a rung passes only where its fault is told before all of those.
 """
 
 from typing import Any
@@ -22,11 +23,12 @@ BIG = {"S": "x" * 409_600}
 
 PUT: list[Rung] = [
     ({"ReturnValues": 1}, "NUMBER_VALUE cannot be converted to String"),
-    ({"Item": {**key("p"), "a": {"S": 1}}, "ReturnValues": "x"}, "NUMBER_VALUE cannot be converted to String"),
+    ({"Item": {**key("p"), "a": {"S": 1}}, "ReturnValues": "x"},
+     "NUMBER_VALUE cannot be converted to String"),
     (
         {"ReturnValues": "x"},
-        "1 validation error detected: Value 'x' at 'returnValues' failed to satisfy constraint: Member must satisfy enum value "
-        "set: [ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]",
+        "1 validation error detected: Value 'x' at 'returnValues' failed to satisfy constraint: "
+        "Member must satisfy enum value set: [ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]",
     ),
     (
         {"Expected": {}, "ExpressionAttributeNames": {}},
@@ -35,7 +37,8 @@ PUT: list[Rung] = [
     ({"Item": {**key("p"), "big": BIG, "a": {"NULL": False}}}, E + INVALID + NULLS),
     ({"ReturnValues": "ALL_NEW"}, f"{E}ReturnValues can only be ALL_OLD or NONE"),
     ({"Item": {**key("p"), "big": BIG}}, f"{E}Item size has exceeded the maximum allowed size"),
-    ({"ExpressionAttributeNames": {}, "ExpressionAttributeValues": {}}, f"{E}ExpressionAttributeNames must not be empty"),
+    ({"ExpressionAttributeNames": {}, "ExpressionAttributeValues": {}},
+     f"{E}ExpressionAttributeNames must not be empty"),
     (
         {"ExpressionAttributeNames": {"a": "b"}, "ExpressionAttributeValues": {}},
         f'{E}ExpressionAttributeNames contains invalid key: Syntax error; key: "a"',
@@ -63,7 +66,8 @@ PUT: list[Rung] = [
     ),
     ({"TableName": "nothing", "Item": {"pk": {"N": "1"}}}, NOT_FOUND),
     ({"Item": {"pk": {"N": "1"}}}, f"{INVALID}Type mismatch for key pk expected: S actual: N"),
-    ({"Item": {"pk": {"S": "x" * 2_049}}}, f"{INVALID}Size of hashkey has exceeded the maximum size limit of2048 bytes"),
+    ({"Item": {"pk": {"S": "x" * 2_049}}},
+     f"{INVALID}Size of hashkey has exceeded the maximum size limit of2048 bytes"),
     ({"Item": {"pk": {"S": "x"}}}, f"{INVALID}Missing the key sk in the item"),
     ({}, "The conditional request failed"),
 ]  # fmt: skip
@@ -72,23 +76,28 @@ PUT_BASE = {"TableName": "things", "Item": key("p"), **FAILS}
 UPDATE: list[Rung] = [
     (
         {"AttributeUpdates": {}, "ExpressionAttributeNames": {}},
-        f"{E}{BOTH}Non-expression parameters: {{AttributeUpdates}} Expression parameters: {{UpdateExpression, ConditionExpression}}",
+        f"{E}{BOTH}Non-expression parameters: {{AttributeUpdates}} Expression parameters: "
+        f"{{UpdateExpression, ConditionExpression}}",
     ),
     ({"Key": {"pk": {"NULL": False}}, "ExpressionAttributeNames": {}}, E + INVALID + NULLS),
     ({"ExpressionAttributeNames": {}}, f"{E}ExpressionAttributeNames must not be empty"),
-    ({"UpdateExpression": "SET", "ConditionExpression": "a ="}, f'{E}Invalid UpdateExpression: Syntax error; token: "<EOF>", near: "SET"'),
-    ({"ConditionExpression": "a ="}, f'{E}Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "="'),
+    ({"UpdateExpression": "SET", "ConditionExpression": "a ="},
+     f'{E}Invalid UpdateExpression: Syntax error; token: "<EOF>", near: "SET"'),
+    ({"ConditionExpression": "a ="},
+     f'{E}Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "="'),
     (
         {"ExpressionAttributeNames": {"#a": "a"}, "TableName": "nothing"},
         f"{E}Value provided in ExpressionAttributeNames unused in expressions: keys: {{#a}}",
     ),
     ({"TableName": "nothing", "Key": {"pk": {"S": "a"}}}, NOT_FOUND),
-    ({"Key": {"pk": {"S": "a"}}, "UpdateExpression": "REMOVE pk"}, "The provided key element does not match the schema"),
+    ({"Key": {"pk": {"S": "a"}}, "UpdateExpression": "REMOVE pk"},
+     "The provided key element does not match the schema"),
     (
         {"Key": {"pk": {"S": "x" * 2_049}, "sk": {"N": "1"}}},
         f"{INVALID}Size of hashkey has exceeded the maximum size limit of2048 bytes",
     ),
-    ({"UpdateExpression": "REMOVE pk.a"}, f"{INVALID}Cannot update attribute pk. This attribute is part of the key"),
+    ({"UpdateExpression": "REMOVE pk.a"},
+     f"{INVALID}Cannot update attribute pk. This attribute is part of the key"),
     (
         {"UpdateExpression": "SET a = pk.a"},
         "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: Key: pk",
@@ -104,11 +113,14 @@ UPDATE_BASE = {"TableName": "things", "Key": key("p"), "UpdateExpression": "REMO
 GET: list[Rung] = [
     (
         {"AttributesToGet": ["a"], "ExpressionAttributeNames": {}},
-        f"{BOTH}Non-expression parameters: {{AttributesToGet}} Expression parameters: {{ProjectionExpression}}",
+        f"{BOTH}Non-expression parameters: {{AttributesToGet}} Expression parameters: "
+        f"{{ProjectionExpression}}",
     ),
     ({"Key": {"pk": {"NULL": False}}, "ExpressionAttributeNames": {}}, INVALID + NULLS),
-    ({"ExpressionAttributeNames": {}, "ProjectionExpression": "a,"}, "ExpressionAttributeNames must not be empty"),
-    ({"ProjectionExpression": "a,", "TableName": "nothing"}, 'Invalid ProjectionExpression: Syntax error; token: "<EOF>", near: ","'),
+    ({"ExpressionAttributeNames": {}, "ProjectionExpression": "a,"},
+     "ExpressionAttributeNames must not be empty"),
+    ({"ProjectionExpression": "a,", "TableName": "nothing"},
+     'Invalid ProjectionExpression: Syntax error; token: "<EOF>", near: ","'),
     (
         {"ExpressionAttributeNames": {"#a": "a"}, "TableName": "nothing"},
         "Value provided in ExpressionAttributeNames unused in expressions: keys: {#a}",
@@ -124,9 +136,12 @@ DELETE: list[Rung] = [
         f"{E}{BOTH}Non-expression parameters: {{Expected}} Expression parameters: {{ConditionExpression}}",
     ),
     ({"Key": {"pk": {"NULL": False}}, "ReturnValues": "ALL_NEW"}, E + INVALID + NULLS),
-    ({"ReturnValues": "ALL_NEW", "ExpressionAttributeValues": {}}, f"{E}ReturnValues can only be ALL_OLD or NONE"),
-    ({"ExpressionAttributeValues": {}, "ConditionExpression": ""}, f"{E}ExpressionAttributeValues must not be empty"),
-    ({"ConditionExpression": "", "TableName": "nothing"}, f"{E}Invalid ConditionExpression: The expression can not be empty;"),
+    ({"ReturnValues": "ALL_NEW", "ExpressionAttributeValues": {}},
+     f"{E}ReturnValues can only be ALL_OLD or NONE"),
+    ({"ExpressionAttributeValues": {}, "ConditionExpression": ""},
+     f"{E}ExpressionAttributeValues must not be empty"),
+    ({"ConditionExpression": "", "TableName": "nothing"},
+     f"{E}Invalid ConditionExpression: The expression can not be empty;"),
     ({"TableName": "nothing", "Key": {}}, NOT_FOUND),
     ({"Key": {}}, "The provided key element does not match the schema"),
     ({}, "The conditional request failed"),
@@ -134,13 +149,17 @@ DELETE: list[Rung] = [
 DELETE_BASE = {"TableName": "things", "Key": key("p"), **FAILS}
 
 SCAN: list[Rung] = [
-    ({"ExclusiveStartKey": {"pk": {"NULL": False}}, "Segment": 1}, f"The provided starting key is invalid: {INVALID}{NULLS}"),
-    ({"ExclusiveStartKey": {"pk": {"N": "x"}}, "Segment": 1}, "The parameter cannot be converted to a numeric value: x"),
+    ({"ExclusiveStartKey": {"pk": {"NULL": False}}, "Segment": 1},
+     f"The provided starting key is invalid: {INVALID}{NULLS}"),
+    ({"ExclusiveStartKey": {"pk": {"N": "x"}}, "Segment": 1},
+     "The parameter cannot be converted to a numeric value: x"),
     (
         {"Segment": 1, "FilterExpression": "a ="},
-        "The TotalSegments parameter is required but was not present in the request when Segment parameter is present",
+        "The TotalSegments parameter is required but was not present in the request when Segment "
+        "parameter is present",
     ),
-    ({"FilterExpression": "a =", "TableName": "nothing"}, 'Invalid FilterExpression: Syntax error; token: "<EOF>", near: "="'),
+    ({"FilterExpression": "a =", "TableName": "nothing"},
+     'Invalid FilterExpression: Syntax error; token: "<EOF>", near: "="'),
     ({"TableName": "nothing", "IndexName": "nothing"}, NOT_FOUND),
     ({"IndexName": "nothing"}, "The table does not have the specified index: nothing"),
 ]  # fmt: skip
@@ -149,26 +168,37 @@ SCAN_BASE = {"TableName": "things"}
 QUERY: list[Rung] = [
     (
         {"AttributesToGet": ["a"], "ExclusiveStartKey": {"pk": {"NULL": False}}},
-        f"{BOTH}Non-expression parameters: {{AttributesToGet}} Expression parameters: {{ProjectionExpression, FilterExpression, KeyConditionExpression}}",
+        f"{BOTH}Non-expression parameters: {{AttributesToGet}} Expression parameters: "
+        f"{{ProjectionExpression, FilterExpression, KeyConditionExpression}}",
     ),
-    ({"ExclusiveStartKey": {"pk": {"NULL": False}}, "ExpressionAttributeNames": {}}, f"The provided starting key is invalid: {INVALID}{NULLS}"),
-    ({"ExpressionAttributeNames": {}, "KeyConditionExpression": "a ="}, "ExpressionAttributeNames must not be empty"),
-    ({"KeyConditionExpression": "a =", "FilterExpression": "a <"}, 'Invalid KeyConditionExpression: Syntax error; token: "<EOF>", near: "="'),
-    ({"FilterExpression": "a <", "ProjectionExpression": "a,"}, 'Invalid FilterExpression: Syntax error; token: "<EOF>", near: "<"'),
+    ({"ExclusiveStartKey": {"pk": {"NULL": False}}, "ExpressionAttributeNames": {}},
+     f"The provided starting key is invalid: {INVALID}{NULLS}"),
+    ({"ExpressionAttributeNames": {}, "KeyConditionExpression": "a ="},
+     "ExpressionAttributeNames must not be empty"),
+    ({"KeyConditionExpression": "a =", "FilterExpression": "a <"},
+     'Invalid KeyConditionExpression: Syntax error; token: "<EOF>", near: "="'),
+    ({"FilterExpression": "a <", "ProjectionExpression": "a,"},
+     'Invalid FilterExpression: Syntax error; token: "<EOF>", near: "<"'),
     ({"ProjectionExpression": "a,"}, 'Invalid ProjectionExpression: Syntax error; token: "<EOF>", near: ","'),
     (
-        {"KeyConditionExpression": "pk <> :p", "ExpressionAttributeNames": {"#a": "a"}, "TableName": "nothing"},
+        {"KeyConditionExpression": "pk <> :p", "ExpressionAttributeNames": {"#a": "a"},
+         "TableName": "nothing"},
         "Value provided in ExpressionAttributeNames unused in expressions: keys: {#a}",
     ),
-    ({"KeyConditionExpression": "pk <> :p", "TableName": "nothing"}, "Invalid operator used in KeyConditionExpression: <>"),
+    ({"KeyConditionExpression": "pk <> :p", "TableName": "nothing"},
+     "Invalid operator used in KeyConditionExpression: <>"),
     ({"TableName": "nothing", "KeyConditionExpression": "sk = :p"}, NOT_FOUND),
-    ({"IndexName": "nothing", "KeyConditionExpression": "sk = :p"}, "The table does not have the specified index: nothing"),
+    ({"IndexName": "nothing", "KeyConditionExpression": "sk = :p"},
+     "The table does not have the specified index: nothing"),
     ({"KeyConditionExpression": "sk = :p"}, "Query condition missed key schema element: pk"),
 ]  # fmt: skip
 QUERY_BASE = {
-    "TableName": "things", "KeyConditionExpression": "pk = :p", "FilterExpression": "a > b", "ProjectionExpression": "a",
+    "TableName": "things",
+    "KeyConditionExpression": "pk = :p",
+    "FilterExpression": "a > b",
+    "ProjectionExpression": "a",
     "ExpressionAttributeValues": {":p": {"S": "p"}},
-}  # fmt: skip
+}
 
 LADDERS = {
     "Query": (QUERY_BASE, QUERY),
@@ -199,8 +229,11 @@ def test_a_wrong_type_anywhere_is_told_before_a_wrong_value(things: Conformance)
     status, answer = things.raw("PutItem", request)
     assert (status, answer) == (
         400,
-        {"__type": "com.amazon.coral.service#SerializationException", "Message": "NUMBER_VALUE cannot be converted to String"},
-    )  # fmt: skip
+        {
+            "__type": "com.amazon.coral.service#SerializationException",
+            "Message": "NUMBER_VALUE cannot be converted to String",
+        },
+    )
 
 
 def test_duplicates_of_a_batch_are_told_before_its_table_is_looked_for(things: Conformance) -> None:

@@ -15,10 +15,18 @@ UNFIT = f"{E}Value "
 def test_an_item_of_every_type_comes_back_as_it_was(things: Conformance) -> None:
     item = things.put(
         "p",
-        s={"S": "text ✓"}, n={"N": "-12.5"}, b={"B": b"\0\xff"}, yes={"BOOL": True}, nil={"NULL": True},
-        ss={"SS": ["a", "b"]}, ns={"NS": ["1", "2"]}, bs={"BS": [b"a", b"b"]}, empty={"S": ""},
-        l={"L": [{"S": "x"}, {"N": "1"}, {"L": []}]}, m={"M": {"inner": {"M": {}}}},
-    )  # fmt: skip
+        s={"S": "text ✓"},
+        n={"N": "-12.5"},
+        b={"B": b"\0\xff"},
+        yes={"BOOL": True},
+        nil={"NULL": True},
+        ss={"SS": ["a", "b"]},
+        ns={"NS": ["1", "2"]},
+        bs={"BS": [b"a", b"b"]},
+        empty={"S": ""},
+        l={"L": [{"S": "x"}, {"N": "1"}, {"L": []}]},
+        m={"M": {"inner": {"M": {}}}},
+    )
     assert things.get("p") == item
 
 
@@ -75,8 +83,8 @@ def test_a_failed_condition_shows_the_item_when_asked_for(
         ({"pk": {"N": "1"}, "sk": {"S": "a"}}, f"{INVALID}Type mismatch for key pk expected: S actual: N"),
         (
             {"pk": {"S": ""}, "sk": {"S": "a"}},
-            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty "
-            "string value. Key: pk",
+            "One or more parameter values are not valid. The AttributeValue for a key attribute "
+            "cannot contain an empty string value. Key: pk",
         ),
         (
             {"pk": {"S": "x" * 2049}, "sk": {"S": "a"}},
@@ -96,7 +104,8 @@ def test_a_failed_condition_shows_the_item_when_asked_for(
         ),
         (
             {**key("p"), "a": {"S": "x", "N": "1"}},
-            f"{E}Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes",
+            f"{E}Supplied AttributeValue has more than one datatypes set, must contain exactly one "
+            f"of the supported datatypes",
         ),
         ({**key("p"), "a": {"N": "abc"}}, f"{E}The parameter cannot be converted to a numeric value: abc"),
         ({**key("p"), "a": {"N": ""}}, f"{E}The parameter cannot be converted to a numeric value: "),
@@ -137,12 +146,13 @@ def test_an_item_is_refused_in_awss_words(things: Conformance, item: dict[str, A
         ({"ReturnValues": "UPDATED_OLD"}, f"{E}ReturnValues can only be ALL_OLD or NONE"),
         (
             {"ReturnValues": "ALL"},
-            f"{UNFIT}'ALL' at 'returnValues' failed to satisfy constraint: Member must satisfy enum value set: "
-            "[ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]",
+            f"{UNFIT}'ALL' at 'returnValues' failed to satisfy constraint: Member must satisfy enum "
+            f"value set: [ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]",
         ),
         (
             {"TableName": "ab"},
-            f"{UNFIT}'ab' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 3",
+            f"{UNFIT}'ab' at 'tableName' failed to satisfy constraint: Member must have length "
+            f"greater than or equal to 3",
         ),
         (
             {"TableName": "x" * 256},
@@ -151,10 +161,13 @@ def test_an_item_is_refused_in_awss_words(things: Conformance, item: dict[str, A
         ),
         (
             {"TableName": "a;", "ReturnValues": "x"},
-            "3 validation errors detected: Value 'a;' at 'tableName' failed to satisfy constraint: Member must satisfy "
-            "regular expression pattern: [a-zA-Z0-9_.-]+; Value 'a;' at 'tableName' failed to satisfy constraint: Member "
-            "must have length greater than or equal to 3; Value 'x' at 'returnValues' failed to satisfy constraint: "
-            "Member must satisfy enum value set: [ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]",
+            "3 validation errors detected: Value 'a;' at 'tableName' failed to satisfy constraint: "
+            "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+; Value 'a;' at "
+            "'tableName' failed to "
+            "satisfy constraint: Member must have length greater than or equal to 3; Value 'x' at "
+            "'returnValues' failed to "
+            "satisfy constraint: Member must satisfy enum value set: [ALL_NEW, UPDATED_OLD, ALL_OLD, "
+            "NONE, UPDATED_NEW]",
         ),
         (
             {"ExpressionAttributeNames": {"#a": "b"}},
@@ -195,7 +208,8 @@ def test_an_item_is_refused_in_awss_words(things: Conformance, item: dict[str, A
         ({"ConditionExpression": ""}, f"{E}Invalid ConditionExpression: The expression can not be empty;"),
         (
             {"Expected": {"a": {"Exists": False}}, "ConditionExpression": "a = b"},
-            f"{E}Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
+            f"{E}Can not use both expression and non-expression parameters in the same request: "
+            f"Non-expression parameters: "
             "{Expected} Expression parameters: {ConditionExpression}",
         ),
     ],
@@ -208,8 +222,9 @@ def test_parameters_are_refused_in_awss_words(
 
 def test_what_is_missing_is_named(things: Conformance) -> None:
     assert things.invalid("PutItem") == (
-        "2 validation errors detected: Value null at 'tableName' failed to satisfy constraint: Member must not be null; "
-        "Value null at 'item' failed to satisfy constraint: Member must not be null"
+        "2 validation errors detected: Value null at 'tableName' failed to satisfy constraint: "
+        "Member must not be null; Value null at 'item' failed to satisfy constraint: Member "
+        "must not be null"
     )
 
 

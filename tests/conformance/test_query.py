@@ -77,9 +77,12 @@ def test_a_limit_that_ends_exactly_still_answers_a_key(orders: Conformance) -> N
 
 def test_the_filter_comes_after_the_limit(orders: Conformance) -> None:
     answer = orders.dynamodb.query(
-        TableName="things", KeyConditionExpression="pk = :p", FilterExpression="n > :n", Limit=5,
+        TableName="things",
+        KeyConditionExpression="pk = :p",
+        FilterExpression="n > :n",
+        Limit=5,
         ExpressionAttributeValues={":p": {"S": "p"}, ":n": {"N": "2"}},
-    )  # fmt: skip
+    )
     assert (sorts(answer), answer["Count"], answer["ScannedCount"]) == ("34", 2, 5)
 
 
@@ -89,10 +92,12 @@ def test_a_count_has_no_items(orders: Conformance) -> None:
     _, raw = orders.raw(
         "Query",
         {
-            "TableName": "things", "KeyConditionExpression": "pk = :p", "Select": "COUNT",
+            "TableName": "things",
+            "KeyConditionExpression": "pk = :p",
+            "Select": "COUNT",
             "ExpressionAttributeValues": {":p": {"S": "p"}},
         },
-    )  # fmt: skip
+    )
     assert raw == {"Count": 10, "ScannedCount": 10}
 
 
@@ -122,11 +127,15 @@ WRONG_START = "The provided starting key is invalid"
             "pk = :p",
             {},
             {"pk": {}, "sk": {"S": "a"}},
-            f"{WRONG_START}: Supplied AttributeValue is empty, must contain exactly one of the supported datatypes",
+            f"{WRONG_START}: Supplied AttributeValue is empty, must contain exactly one of the "
+            f"supported datatypes",
         ),
-        ("pk = :p", {}, key("q", "s1"), "The provided starting key is outside query boundaries based on provided conditions"),
-        ("pk = :p AND sk > :a", {":a": "s5"}, key("p", "s2"), "The provided starting key does not match the range key predicate"),
-        ("pk = :p AND sk = :a", {":a": "s5"}, key("p", "s5"), "The query can return at most one row and cannot be restarted"),
+        ("pk = :p", {}, key("q", "s1"),
+         "The provided starting key is outside query boundaries based on provided conditions"),
+        ("pk = :p AND sk > :a", {":a": "s5"}, key("p", "s2"),
+         "The provided starting key does not match the range key predicate"),
+        ("pk = :p AND sk = :a", {":a": "s5"}, key("p", "s5"),
+         "The query can return at most one row and cannot be restarted"),
     ],
 )  # fmt: skip
 def test_a_wrong_start_is_refused(
@@ -135,8 +144,11 @@ def test_a_wrong_start_is_refused(
     given = {name: {"S": text} for name, text in {":p": "p", **values}.items()}
     refused = orders.invalid(
         "Query",
-        TableName="things", KeyConditionExpression=condition, ExpressionAttributeValues=given, ExclusiveStartKey=start,
-    )  # fmt: skip
+        TableName="things",
+        KeyConditionExpression=condition,
+        ExpressionAttributeValues=given,
+        ExclusiveStartKey=start,
+    )
     assert refused == message
 
 
@@ -147,25 +159,35 @@ VALUES = {":p": {"S": "p"}, ":a": {"S": "a"}}
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({}, "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."),
+        ({}, "Either the KeyConditions or KeyConditionExpression parameter must be specified in "
+         "the request."),
         ({"KeyConditionExpression": "sk = :p"}, "Query condition missed key schema element: pk"),
         ({"KeyConditionExpression": "pk > :p"}, "Query key condition not supported"),
         ({"KeyConditionExpression": "pk = :p AND x = :a"}, "Query condition missed key schema element: sk"),
-        ({"KeyConditionExpression": "pk = :p OR sk = :a"}, "Invalid operator used in KeyConditionExpression: OR"),
-        ({"KeyConditionExpression": "pk = :p AND NOT sk = :a"}, "Invalid operator used in KeyConditionExpression: NOT"),
-        ({"KeyConditionExpression": "pk = :p AND sk <> :a"}, "Invalid operator used in KeyConditionExpression: <>"),
-        ({"KeyConditionExpression": "pk = :p AND sk IN (:a)"}, "Invalid operator used in KeyConditionExpression: IN"),
-        ({"KeyConditionExpression": "pk = :p AND contains(sk, :a)"}, "Invalid operator used in KeyConditionExpression: contains"),
-        ({"KeyConditionExpression": "pk = :p AND pk = :a"}, f"{KEYS}KeyConditionExpressions must only contain one condition per key"),
-        ({"KeyConditionExpression": "pk = :p AND sk > :a AND sk < :a"}, f"{KEYS}KeyConditionExpressions must only contain one condition per key"),
+        ({"KeyConditionExpression": "pk = :p OR sk = :a"},
+         "Invalid operator used in KeyConditionExpression: OR"),
+        ({"KeyConditionExpression": "pk = :p AND NOT sk = :a"},
+         "Invalid operator used in KeyConditionExpression: NOT"),
+        ({"KeyConditionExpression": "pk = :p AND sk <> :a"},
+         "Invalid operator used in KeyConditionExpression: <>"),
+        ({"KeyConditionExpression": "pk = :p AND sk IN (:a)"},
+         "Invalid operator used in KeyConditionExpression: IN"),
+        ({"KeyConditionExpression": "pk = :p AND contains(sk, :a)"},
+         "Invalid operator used in KeyConditionExpression: contains"),
+        ({"KeyConditionExpression": "pk = :p AND pk = :a"},
+         f"{KEYS}KeyConditionExpressions must only contain one condition per key"),
+        ({"KeyConditionExpression": "pk = :p AND sk > :a AND sk < :a"},
+         f"{KEYS}KeyConditionExpressions must only contain one condition per key"),
         (
             {"KeyConditionExpression": "pk = :p AND sk = :a AND x = :a"},
-            "The number of query conditions (3) exceeds the number of key attributes defined in the schema (2)",
+            "The number of query conditions (3) exceeds the number of key attributes defined "
+            "in the schema (2)",
         ),
         ({"KeyConditionExpression": ""}, f"{KEYS}The expression can not be empty;"),
         (
             {
-                "KeyConditionExpression": "pk = :p", "FilterExpression": "sk = :a", "ExpressionAttributeValues": VALUES,
+                "KeyConditionExpression": "pk = :p", "FilterExpression": "sk = :a",
+                "ExpressionAttributeValues": VALUES,
             },
             "Filter Expression can only contain non-primary key attributes: Primary key attribute: sk",
         ),
@@ -179,7 +201,8 @@ VALUES = {":p": {"S": "p"}, ":a": {"S": "a"}}
         ),
         (
             {"KeyConditionExpression": "pk = :p", "Select": "SPECIFIC_ATTRIBUTES"},
-            "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES",
+            "Must specify the AttributesToGet or ProjectionExpression when choosing to get "
+            "SPECIFIC_ATTRIBUTES",
         ),
         (
             {"KeyConditionExpression": "pk = :p", "Select": "COUNT", "ProjectionExpression": "a"},
@@ -187,8 +210,8 @@ VALUES = {":p": {"S": "p"}, ":a": {"S": "a"}}
         ),
         (
             {"KeyConditionExpression": "pk = :p", "Limit": 0},
-            "1 validation error detected: Value at 'Limit' failed to satisfy constraint: Member must have value greater "
-            "than or equal to 1",
+            "1 validation error detected: Value at 'Limit' failed to satisfy constraint: Member must "
+            "have value greater than or equal to 1",
         ),
         (
             {"KeyConditionExpression": "pk = :p", "IndexName": "byName"},
@@ -215,7 +238,7 @@ def test_an_unknown_table_is_not_found(orders: Conformance) -> None:
     ) == ("ResourceNotFoundException", "Requested resource not found")
 
 
-# ---- before the table is looked up ---------------------------------------------------------------------------------
+# ---- before the table is looked up -------------------------------------------------------------------------
 
 WRONG = (
     f"{KEYS}Incorrect operand type for operator or function; operator or function: {{}}, operand type: {{}}"

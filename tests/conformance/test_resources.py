@@ -25,7 +25,7 @@ def tags(*names: str) -> list[dict[str, str]]:
     return [{"Key": name, "Value": name.upper()} for name in names]
 
 
-# ---- tags --------------------------------------------------------------------------------------------------------
+# ---- tags --------------------------------------------------------------------------------------------------
 
 
 def test_tags_come_with_the_table_change_and_go(api: Conformance) -> None:
@@ -55,13 +55,18 @@ def test_fifty_tags_fit_and_one_more_does_not(things: Conformance) -> None:
     [
         ("TagResource", {"Tags": []}, "Atleast one Tag needs to be provided as Input."),
         ("UntagResource", {"TagKeys": []}, "Atleast one Tag Key needs to be provided as Input."),
-        ("ListTagsOfResource", {"ResourceArn": "x"}, "Invalid TableArn: Invalid ResourceArn provided as input x"),
+        ("ListTagsOfResource", {"ResourceArn": "x"},
+         "Invalid TableArn: Invalid ResourceArn provided as input x"),
         ("ListTagsOfResource", {"NextToken": "x"}, "Invalid NextToken"),
-        ("TagResource", {"ResourceArn": "", "Tags": tags("a")}, "1 validation error detected: Value '' at 'resourceArn'"),
+        ("TagResource", {"ResourceArn": "", "Tags": tags("a")},
+         "1 validation error detected: Value '' at 'resourceArn'"),
         ("TagResource", {"Tags": tags("k" * 129)}, "1 validation error detected: Value"),
-        *(("TagResource", {"Tags": [{"Key": f"a{letter}", "Value": ""}]}, f"{TAG_CHARACTER.format('key')}a{letter}") for letter in "!#,;<>&*\t\u0301"),
-        *(("TagResource", {"Tags": [{"Key": "a", "Value": f"a{letter}"}]}, f"{TAG_CHARACTER.format('value')}a{letter}") for letter in "!#,;<>&*\t\u0301"),
-        ("TagResource", {"Tags": tags("aws:x")}, "One or more parameter values were invalid: Tag key prefix aws:"),
+        *(("TagResource", {"Tags": [{"Key": f"a{letter}", "Value": ""}]},
+           f"{TAG_CHARACTER.format('key')}a{letter}") for letter in "!#,;<>&*\t\u0301"),
+        *(("TagResource", {"Tags": [{"Key": "a", "Value": f"a{letter}"}]},
+           f"{TAG_CHARACTER.format('value')}a{letter}") for letter in "!#,;<>&*\t\u0301"),
+        ("TagResource", {"Tags": tags("aws:x")},
+         "One or more parameter values were invalid: Tag key prefix aws:"),
     ],
 )  # fmt: skip
 def test_tags_are_refused(
@@ -104,7 +109,7 @@ def test_the_answers_of_tagging_have_no_body(things: Conformance) -> None:
     assert (answer.status, answer.body) == (200, b"")
 
 
-# ---- policies ----------------------------------------------------------------------------------------------------
+# ---- policies ----------------------------------------------------------------------------------------------
 
 
 def test_a_policy_is_kept_as_it_was_put_until_it_goes(things: Conformance) -> None:
@@ -137,12 +142,14 @@ def test_a_revision_may_be_insisted_on(things: Conformance) -> None:
     wrong = {**put, "Policy": "{}"}
     stale = (
         "PolicyNotFoundException",
-        "Resource-based policy not found for the provided ResourceArn: Requested update for policy with revision id 1, but "
+        "Resource-based policy not found for the provided ResourceArn: Requested update for policy "
+        "with revision id 1, but "
         f"the policy associated to target table things has revision id {revision}.",
     )
     assert things.refusal("PutResourcePolicy", **wrong, ExpectedRevisionId="NO_POLICY") == (
         "PolicyNotFoundException",
-        "Resource-based policy not found for the provided ResourceArn: Requested policy update expecting none to be present "
+        "Resource-based policy not found for the provided ResourceArn: Requested policy update "
+        "expecting none to be present "
         f"for table things, but a policy exists with revision id {revision}.",
     )
     assert things.refusal("PutResourcePolicy", **wrong, ExpectedRevisionId="1") == stale
@@ -183,7 +190,7 @@ def test_a_policy_comes_with_the_table_and_goes_with_it(api: Conformance) -> Non
     assert api.dynamodb.list_tables()["TableNames"] == []
 
 
-# ---- the rest ----------------------------------------------------------------------------------------------------
+# ---- the rest ----------------------------------------------------------------------------------------------
 
 
 def test_recovery_is_off_until_it_is_switched_on(things: Conformance) -> None:

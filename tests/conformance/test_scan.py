@@ -53,16 +53,20 @@ def test_a_count_has_no_items(many: Conformance) -> None:
     ("parameters", "message"),
     [
         ({"IndexName": "byName"}, "The table does not have the specified index: byName"),
-        ({"Segment": 0}, "The TotalSegments parameter is required but was not present in the request when Segment parameter is present"),
-        ({"TotalSegments": 4}, "The Segment parameter is required but was not present in the request when parameter TotalSegments is present"),
+        ({"Segment": 0}, "The TotalSegments parameter is required but was not present in the request when "
+         "Segment parameter is present"),
+        ({"TotalSegments": 4}, "The Segment parameter is required but was not present in the request when "
+         "parameter TotalSegments is present"),
         (
             {"TotalSegments": 4, "Segment": 4},
-            "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: 4 is not less than "
-            "TotalSegments: 4",
+            "The Segment parameter is zero-based and must be less than parameter TotalSegments: "
+            "Segment: 4 is not less than TotalSegments: 4",
         ),
-        ({"ExclusiveStartKey": {"pk": {"S": "a"}}}, "The provided starting key is invalid: The provided key element does not match the schema"),
+        ({"ExclusiveStartKey": {"pk": {"S": "a"}}},
+         "The provided starting key is invalid: The provided key element does not match the schema"),
         ({"FilterExpression": "a ="}, 'Invalid FilterExpression: Syntax error; token: "<EOF>", near: "="'),
-        ({"Select": "ALL_PROJECTED_ATTRIBUTES"}, "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"),
+        ({"Select": "ALL_PROJECTED_ATTRIBUTES"},
+         "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"),
     ],
 )  # fmt: skip
 def test_it_is_refused_in_awss_words(many: Conformance, parameters: dict[str, Any], message: str) -> None:

@@ -1,4 +1,6 @@
-"""A stream from its switching on to its end: StreamSpecification, states, lists, descriptions. Source: semantics §1.1, §1.2, trap 3."""
+"""A stream from its switching on to its end: StreamSpecification, states, lists, descriptions. Source:
+semantics §1.1, §1.2, trap 3.
+"""
 
 from typing import Any
 
@@ -36,7 +38,7 @@ def stream(api: Conformance, found: str, **more: Any) -> dict[str, Any]:
     return described
 
 
-# ---- switching -------------------------------------------------------------------------------------------------------
+# ---- switching ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -54,10 +56,12 @@ def test_a_table_may_get_its_stream_later(api: Conformance, view: str) -> None:
 
 def test_a_stream_that_is_declared_off_is_as_none(api: Conformance) -> None:
     parameters = {
-        "TableName": "things", "BillingMode": "PAY_PER_REQUEST",
+        "TableName": "things",
+        "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
-        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}], "StreamSpecification": OFF,
-    }  # fmt: skip
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "StreamSpecification": OFF,
+    }
     answer = api.dynamodb.create_table(**parameters)["TableDescription"]
     assert not {"StreamSpecification", "LatestStreamArn", "LatestStreamLabel"} & set(answer)
     assert api.streams.list_streams()["Streams"] == []
@@ -91,12 +95,13 @@ def test_a_view_type_is_changed_by_off_and_on(api: Conformance, clock: ManualClo
     [
         (
             {"StreamEnabled": True, "StreamViewType": "Fisk"},
-            f"1 validation error detected: Value 'Fisk' at 'streamSpecification.streamViewType' failed to satisfy constraint: {ENUM}",
+            f"1 validation error detected: Value 'Fisk' at 'streamSpecification.streamViewType' "
+            f"failed to satisfy constraint: {ENUM}",
         ),
         (
             {"StreamViewType": "KEYS_ONLY"},
-            "1 validation error detected: Value null at 'streamSpecification.streamEnabled' failed to satisfy constraint: "
-            "Member must not be null",
+            "1 validation error detected: Value null at 'streamSpecification.streamEnabled' failed "
+            "to satisfy constraint: Member must not be null",
         ),
         ([], "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.StreamSpecification"),
     ],
@@ -106,10 +111,11 @@ def test_a_specification_that_makes_no_sense_is_refused(
 ) -> None:
     api.table()
     created = {
-        "TableName": "others", "BillingMode": "PAY_PER_REQUEST",
+        "TableName": "others",
+        "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
-    }  # fmt: skip
+    }
     usual = created if operation == "CreateTable" else {"TableName": "things"}
     status, answer = api.raw(operation, {**usual, "StreamSpecification": specification})
     assert (status, answer.get("message") or answer["Message"]) == (400, message)
@@ -138,7 +144,7 @@ def test_off_and_on_within_a_millisecond_make_streams_of_other_names(api: Confor
     assert listed == seen
 
 
-# ---- AWS's waiting ---------------------------------------------------------------------------------------------------
+# ---- AWS's waiting -----------------------------------------------------------------------------------------
 
 
 def test_a_table_that_is_busy_cannot_be_changed(clock: ManualClock) -> None:
@@ -170,7 +176,7 @@ def test_a_table_that_is_busy_cannot_be_changed(clock: ManualClock) -> None:
     assert (describe(api)["TableStatus"], stream(api, arn(api))["StreamStatus"]) == ("ACTIVE", "DISABLED")
 
 
-# ---- lists -----------------------------------------------------------------------------------------------------------
+# ---- lists -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6, 100])
@@ -220,17 +226,24 @@ def test_a_table_that_has_gone_in_the_middle_of_paging_does_no_harm(
     assert [each["TableName"] for each in rest["Streams"]] == ["ccc"]
 
 
-# ---- descriptions ----------------------------------------------------------------------------------------------------
+# ---- descriptions ------------------------------------------------------------------------------------------
 
 
 def test_a_description_has_these_members_on_the_wire(things: Conformance) -> None:
     found = things.raw("DescribeStream", {"StreamArn": arn(things)}, STREAMS)[1]["StreamDescription"]
     (shard,) = found.pop("Shards")
     assert found == {
-        "StreamArn": arn(things), "StreamLabel": arn(things).rpartition("/")[2], "StreamStatus": "ENABLED",
-        "StreamViewType": "NEW_AND_OLD_IMAGES", "CreationRequestDateTime": START_MS / 1_000, "TableName": "things",
-        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-    }  # fmt: skip
+        "StreamArn": arn(things),
+        "StreamLabel": arn(things).rpartition("/")[2],
+        "StreamStatus": "ENABLED",
+        "StreamViewType": "NEW_AND_OLD_IMAGES",
+        "CreationRequestDateTime": START_MS / 1_000,
+        "TableName": "things",
+        "KeySchema": [
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+    }
     assert set(shard) == {"ShardId", "SequenceNumberRange"}
     assert set(shard["SequenceNumberRange"]) == {"StartingSequenceNumber"}
     head, created, tail = shard["ShardId"].split("-")
@@ -280,7 +293,7 @@ def test_children_are_paged_too(clock: ManualClock) -> None:
         assert stream(api, arn(api), ShardFilter=none)["Shards"] == []
 
 
-# ---- the end of a stream ---------------------------------------------------------------------------------------------
+# ---- the end of a stream -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("is_deleted", [False, True])

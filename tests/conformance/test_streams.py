@@ -35,7 +35,7 @@ def records(api: Conformance, **more: Any) -> list[dict[str, Any]]:
     return found
 
 
-# ---- what there is -----------------------------------------------------------------------------------------------
+# ---- what there is -----------------------------------------------------------------------------------------
 
 
 def test_streams_are_listed_in_pages(api: Conformance) -> None:
@@ -111,7 +111,7 @@ def test_a_shard_filter_needs_both_members(things: Conformance, chosen: dict[str
     assert things.invalid("DescribeStream", StreamArn=arn(things), ShardFilter=chosen)
 
 
-# ---- records -----------------------------------------------------------------------------------------------------
+# ---- records -----------------------------------------------------------------------------------------------
 
 
 def test_every_kind_of_change_is_a_record(things: Conformance) -> None:
@@ -199,7 +199,7 @@ def test_a_page_ends_at_a_megabyte(things: Conformance) -> None:
     assert 1 <= len(records(things)) < 5
 
 
-# ---- refusals ----------------------------------------------------------------------------------------------------
+# ---- refusals ----------------------------------------------------------------------------------------------
 
 
 def test_an_iterator_expires_after_fifteen_minutes(things: Conformance, clock: ManualClock) -> None:
@@ -219,11 +219,14 @@ def test_trimmed_data_is_said_to_be_gone(things: Conformance, clock: ManualClock
     shard = shards(things)[0]["ShardId"]
     assert things.refusal(
         "GetShardIterator",
-        StreamArn=arn(things), ShardId=shard, ShardIteratorType="AT_SEQUENCE_NUMBER", SequenceNumber=number,
+        StreamArn=arn(things),
+        ShardId=shard,
+        ShardIteratorType="AT_SEQUENCE_NUMBER",
+        SequenceNumber=number,
     ) == (
         "TrimmedDataAccessException",
         "The operation attempted to read past the oldest stream record in a shard.",
-    )  # fmt: skip
+    )
     assert [one["dynamodb"]["Keys"]["pk"]["S"] for one in records(things)] == ["q"]
 
 
@@ -251,7 +254,8 @@ def test_get_records_has_limits(things: Conformance, limit: int) -> None:
 @pytest.mark.parametrize(
     ("kind", "number"),
     [
-        ("AT_SEQUENCE_NUMBER", None), ("AFTER_SEQUENCE_NUMBER", None), ("TRIM_HORIZON", "1" * 22), ("LATEST", "1" * 22),
+        ("AT_SEQUENCE_NUMBER", None), ("AFTER_SEQUENCE_NUMBER", None), ("TRIM_HORIZON", "1" * 22),
+        ("LATEST", "1" * 22),
         ("AT_TIMESTAMP", None), ("AT_SEQUENCE_NUMBER", "x" * 22), ("AT_SEQUENCE_NUMBER", "1"),
     ],
 )  # fmt: skip
@@ -275,7 +279,14 @@ def test_unknown_streams_and_shards_are_not_found(things: Conformance) -> None:
     assert code == "ResourceNotFoundException"
 
 
-@pytest.mark.parametrize("text", ["x" * 40, "arn:aws:s3:::bucket/with/a/long/name/in/it", "arn:aws:dynamodb:us-east-1:000000000000:table/t"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 40,
+        "arn:aws:s3:::bucket/with/a/long/name/in/it",
+        "arn:aws:dynamodb:us-east-1:000000000000:table/t",
+    ],
+)
 def test_a_malformed_arn_is_invalid(things: Conformance, text: str) -> None:
     assert things.invalid("DescribeStream", StreamArn=text)
 

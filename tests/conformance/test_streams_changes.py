@@ -1,4 +1,6 @@
-"""Which writes make which records, write by write and view by view. Source: semantics §1.3, §1.4, §1.8, trap 1."""
+"""Which writes make which records, write by write and view by view. Source: semantics §1.3, §1.4, §1.8, trap
+1.
+"""
 
 from typing import Any
 
@@ -9,9 +11,11 @@ from tests.conformance.test_streams import records
 
 VIEWS = ("KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES")
 STORED = {
-    **key("p"), "n": {"N": "1"}, "z": {"N": "0"}, "s": {"S": "x"}, "b": {"B": b"x"}, "t": {"BOOL": True}, "e": {"S": ""},
+    **key("p"), "n": {"N": "1"}, "z": {"N": "0"}, "s": {"S": "x"}, "b": {"B": b"x"}, "t": {"BOOL": True},
+    "e": {"S": ""},
     "ss": {"SS": ["a", "b"]}, "ns": {"NS": ["1", "2"]}, "bs": {"BS": [b"1", b"2"]},
-    "l": {"L": [{"N": "1"}, {"S": "x"}]}, "m": {"M": {"a": {"N": "1"}, "b": {"M": {}}}}, "nil": {"NULL": True},
+    "l": {"L": [{"N": "1"}, {"S": "x"}]}, "m": {"M": {"a": {"N": "1"}, "b": {"M": {}}}},
+    "nil": {"NULL": True},
 }  # fmt: skip
 SAME: dict[str, dict[str, Any]] = {
     "the same item": {},
@@ -131,7 +135,7 @@ def test_an_update_of_an_absent_item_creates_it_unless_it_only_takes_away(
     assert (things.get("p"), names(things)) == (found, events)
 
 
-# ---- what a record shows ---------------------------------------------------------------------------------------------
+# ---- what a record shows -----------------------------------------------------------------------------------
 
 
 NAME = {"name": {"S": "Fred"}}
@@ -169,8 +173,13 @@ def test_a_record_has_these_members_and_no_other(things: Conformance) -> None:
     (record,) = records(things)
     assert set(record) == {"eventID", "eventName", "eventVersion", "eventSource", "awsRegion", "dynamodb"}
     assert set(record["dynamodb"]) == {
-        "ApproximateCreationDateTime", "Keys", "NewImage", "SequenceNumber", "SizeBytes", "StreamViewType",
-    }  # fmt: skip
+        "ApproximateCreationDateTime",
+        "Keys",
+        "NewImage",
+        "SequenceNumber",
+        "SizeBytes",
+        "StreamViewType",
+    }
     assert set(record["eventID"]) <= set("0123456789abcdef")
     assert record["awsRegion"] == "us-east-1"
     number = record["dynamodb"]["SequenceNumber"]
@@ -191,11 +200,12 @@ def test_images_carry_every_type_as_it_is_stored(things: Conformance) -> None:
 )
 def test_keys_of_every_type_are_normalised(api: Conformance, kind: str, given: str, shown: str) -> None:
     api.dynamodb.create_table(
-        TableName="things", BillingMode="PAY_PER_REQUEST",
+        TableName="things",
+        BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": kind}],
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"},
-    )  # fmt: skip
+    )
     api.raw("PutItem", {"TableName": "things", "Item": {"id": {kind: given}, "a": {"S": "b"}}})
     stream = api.dynamodb.describe_table(TableName="things")["Table"]["LatestStreamArn"]
     target = "DynamoDBStreams_20120810"
@@ -208,16 +218,21 @@ def test_keys_of_every_type_are_normalised(api: Conformance, kind: str, given: s
     assert record["dynamodb"]["Keys"] == {"id": {kind: shown}}
 
 
-# ---- what leaves none, and what leaves several ------------------------------------------------------------------------
+# ---- what leaves none, and what leaves several -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("operation", "parameters", "code"),
     [
-        ("PutItem", {"Item": {**key("p"), "n": {"N": "2"}}, "ConditionExpression": "attribute_not_exists(pk)"}, "ConditionalCheckFailedException"),
-        ("UpdateItem", {"Key": key("q"), "UpdateExpression": "SET n = pk", "ConditionExpression": "attribute_exists(pk)"}, "ConditionalCheckFailedException"),
+        ("PutItem",
+         {"Item": {**key("p"), "n": {"N": "2"}}, "ConditionExpression": "attribute_not_exists(pk)"},
+         "ConditionalCheckFailedException"),
+        ("UpdateItem",
+         {"Key": key("q"), "UpdateExpression": "SET n = pk", "ConditionExpression": "attribute_exists(pk)"},
+         "ConditionalCheckFailedException"),
         ("UpdateItem", {"Key": key("p"), "UpdateExpression": "SET nothing.a = pk"}, "ValidationException"),
-        ("DeleteItem", {"Key": key("p"), "ConditionExpression": "attribute_exists(nothing)"}, "ConditionalCheckFailedException"),
+        ("DeleteItem", {"Key": key("p"), "ConditionExpression": "attribute_exists(nothing)"},
+         "ConditionalCheckFailedException"),
         ("PutItem", {"Item": {**key("p"), "big": {"S": "x" * 409_600}}}, "ValidationException"),
     ],
 )  # fmt: skip
@@ -247,8 +262,11 @@ def test_a_cancelled_transaction_and_a_check_leave_no_record(things: Conformance
 
 def test_a_repeated_transaction_token_leaves_no_second_record(things: Conformance) -> None:
     update = {
-        "TableName": "things", "Key": key("p"), "UpdateExpression": "ADD n :v", "ExpressionAttributeValues": {":v": {"N": "1"}},
-    }  # fmt: skip
+        "TableName": "things",
+        "Key": key("p"),
+        "UpdateExpression": "ADD n :v",
+        "ExpressionAttributeValues": {":v": {"N": "1"}},
+    }
     for _ in range(3):
         things.dynamodb.transact_write_items(TransactItems=[{"Update": update}], ClientRequestToken="once")
     assert (names(things), things.get("p")) == (["INSERT"], {**key("p"), "n": {"N": "1"}})
@@ -258,11 +276,17 @@ def test_a_batch_leaves_a_record_for_each_item_that_changed(things: Conformance)
     things.put("same")
     things.put("old")
     things.put("gone")
-    things.dynamodb.batch_write_item(RequestItems={"things": [
-        {"PutRequest": {"Item": key("same")}}, {"PutRequest": {"Item": key("new")}},
-        {"PutRequest": {"Item": {**key("old"), "n": {"N": "1"}}}},
-        {"DeleteRequest": {"Key": key("gone")}}, {"DeleteRequest": {"Key": key("absent")}},
-    ]})  # fmt: skip
+    things.dynamodb.batch_write_item(
+        RequestItems={
+            "things": [
+                {"PutRequest": {"Item": key("same")}},
+                {"PutRequest": {"Item": key("new")}},
+                {"PutRequest": {"Item": {**key("old"), "n": {"N": "1"}}}},
+                {"DeleteRequest": {"Key": key("gone")}},
+                {"DeleteRequest": {"Key": key("absent")}},
+            ]
+        }
+    )
     found = {(one["dynamodb"]["Keys"]["pk"]["S"], one["eventName"]) for one in records(things)[3:]}
     assert found == {("new", "INSERT"), ("old", "MODIFY"), ("gone", "REMOVE")}
     assert len(records(things)) == 6

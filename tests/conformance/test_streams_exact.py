@@ -1,4 +1,6 @@
-"""Streams line by line: paging, old streams, bounds of iterators and pages, sizes. Source: semantics §1.1–1.8."""
+"""Streams line by line: paging, old streams, bounds of iterators and pages, sizes. Source: semantics
+§1.1–1.8.
+"""
 
 from typing import Any
 
@@ -29,16 +31,18 @@ def at(
     api: Conformance, kind: str, number: str, stream: str | None = None, shard: str | None = None
 ) -> dict[str, str]:
     return {
-        "StreamArn": stream or arn(api), "ShardId": shard or shards(api, stream)[0]["ShardId"],
-        "ShardIteratorType": kind, "SequenceNumber": number,
-    }  # fmt: skip
+        "StreamArn": stream or arn(api),
+        "ShardId": shard or shards(api, stream)[0]["ShardId"],
+        "ShardIteratorType": kind,
+        "SequenceNumber": number,
+    }
 
 
 def names(answer: dict[str, Any]) -> list[str]:
     return [one["dynamodb"]["Keys"]["pk"]["S"] for one in answer["Records"]]
 
 
-# ---- what there is -----------------------------------------------------------------------------------------------
+# ---- what there is -----------------------------------------------------------------------------------------
 
 
 def test_shards_are_paged_by_a_hundred() -> None:
@@ -135,9 +139,15 @@ def test_a_child_may_name_a_parent_that_has_gone(things: Conformance, clock: Man
     ids = {each["ShardId"] for each in shards(things)}
     assert parent["ShardId"] not in ids
     assert parent["ShardId"] in {each.get("ParentShardId") for each in shards(things)}
-    assert things.refusal(
-        "GetShardIterator", StreamArn=arn(things), ShardId=parent["ShardId"], ShardIteratorType="TRIM_HORIZON"
-    )[0] == "ResourceNotFoundException"  # fmt: skip
+    assert (
+        things.refusal(
+            "GetShardIterator",
+            StreamArn=arn(things),
+            ShardId=parent["ShardId"],
+            ShardIteratorType="TRIM_HORIZON",
+        )[0]
+        == "ResourceNotFoundException"
+    )
 
 
 def test_an_idle_shard_rolls_over_at_four_hours(things: Conformance, clock: ManualClock) -> None:
@@ -149,7 +159,7 @@ def test_an_idle_shard_rolls_over_at_four_hours(things: Conformance, clock: Manu
     assert ending < int(child["SequenceNumberRange"]["StartingSequenceNumber"])
 
 
-# ---- iterators and pages -----------------------------------------------------------------------------------------
+# ---- iterators and pages -----------------------------------------------------------------------------------
 
 
 def test_an_iterator_lives_fifteen_minutes_and_not_a_millisecond_longer(
@@ -200,9 +210,14 @@ def test_an_iterator_that_the_trim_overtook_is_refused(clock: ManualClock, is_re
 
 def test_a_page_holds_a_thousand_records(things: Conformance) -> None:
     for start in range(0, 1_001, 25):
-        things.dynamodb.batch_write_item(RequestItems={"things": [
-            {"PutRequest": {"Item": key(f"p{number}")}} for number in range(start, min(start + 25, 1_001))
-        ]})  # fmt: skip
+        things.dynamodb.batch_write_item(
+            RequestItems={
+                "things": [
+                    {"PutRequest": {"Item": key(f"p{number}")}}
+                    for number in range(start, min(start + 25, 1_001))
+                ]
+            }
+        )
     answer = things.streams.get_records(ShardIterator=iterator(things), Limit=1_000)
     assert len(answer["Records"]) == 1_000
     rest = things.streams.get_records(ShardIterator=answer["NextShardIterator"])
@@ -225,7 +240,7 @@ def test_latest_in_a_closed_shard_is_its_end(things: Conformance) -> None:
     assert (answer["Records"], "NextShardIterator" in answer) == ([], False)
 
 
-# ---- records -----------------------------------------------------------------------------------------------------
+# ---- records -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -241,11 +256,12 @@ def test_the_size_is_of_keys_and_the_images_that_are_shown(
     api: Conformance, view: str, sizes: list[int]
 ) -> None:
     api.dynamodb.create_table(
-        TableName="things", BillingMode="PAY_PER_REQUEST",
+        TableName="things",
+        BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": "Username", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "Username", "KeyType": "HASH"}],
         StreamSpecification={"StreamEnabled": True, "StreamViewType": view},
-    )  # fmt: skip
+    )
     item = {"Username": {"S": "Fred"}}
     api.dynamodb.put_item(TableName="things", Item=item)
     api.dynamodb.put_item(TableName="things", Item={**item, "name": {"S": "abc"}})
@@ -272,9 +288,11 @@ def test_what_is_written_while_the_stream_is_off_never_appears(things: Conforman
 
 def test_a_transaction_makes_a_record_for_each_change_and_none_for_what_stays(things: Conformance) -> None:
     things.put("same")
-    things.dynamodb.transact_write_items(TransactItems=[
-        {"Put": {"TableName": "things", "Item": key("same")}},
-        {"Put": {"TableName": "things", "Item": key("new")}},
-        {"Delete": {"TableName": "things", "Key": key("absent")}},
-    ])  # fmt: skip
+    things.dynamodb.transact_write_items(
+        TransactItems=[
+            {"Put": {"TableName": "things", "Item": key("same")}},
+            {"Put": {"TableName": "things", "Item": key("new")}},
+            {"Delete": {"TableName": "things", "Key": key("absent")}},
+        ]
+    )
     assert names({"Records": records(things)}) == ["same", "new"]

@@ -1,4 +1,6 @@
-"""Where an iterator begins: every type, its members, its bounds, and reading on from there. Source: semantics §1.1, §1.6, §1.7."""
+"""Where an iterator begins: every type, its members, its bounds, and reading on from there. Source: semantics
+§1.1, §1.6, §1.7.
+"""
 
 from typing import Any
 
@@ -41,7 +43,8 @@ def three(api: Conformance, clock: ManualClock) -> Conformance:
 @pytest.mark.parametrize(
     ("offset", "found"),
     [
-        (-10 * DAY_MS, ["p0", "p1", "p2"]), (0, ["p0", "p1", "p2"]), (250, ["p0", "p1", "p2"]), (251, ["p1", "p2"]),
+        (-10 * DAY_MS, ["p0", "p1", "p2"]), (0, ["p0", "p1", "p2"]), (250, ["p0", "p1", "p2"]),
+        (251, ["p1", "p2"]),
         (1_250, ["p1", "p2"]), (1_251, ["p2"]), (2_250, ["p2"]), (2_251, []), (3_250, []),
     ],
 )  # fmt: skip
@@ -92,11 +95,15 @@ def test_a_timestamp_is_a_number(three: Conformance, wrong: object, token: str) 
 @pytest.mark.parametrize(
     ("kind", "members"),
     [
-        ("AT_TIMESTAMP", {}), ("AT_TIMESTAMP", {"SequenceNumber": SOME_NUMBER}), ("AT_TIMESTAMP", {"Timestamp": 1.0, "SequenceNumber": SOME_NUMBER}),
+        ("AT_TIMESTAMP", {}), ("AT_TIMESTAMP", {"SequenceNumber": SOME_NUMBER}),
+        ("AT_TIMESTAMP", {"Timestamp": 1.0, "SequenceNumber": SOME_NUMBER}),
         ("AT_SEQUENCE_NUMBER", {}), ("AFTER_SEQUENCE_NUMBER", {}), ("AT_SEQUENCE_NUMBER", {"Timestamp": 1.0}),
-        ("TRIM_HORIZON", {"SequenceNumber": SOME_NUMBER}), ("LATEST", {"SequenceNumber": SOME_NUMBER}), ("LATEST", {"Timestamp": 1.0}),
-        ("AT_SEQUENCE_NUMBER", {"SequenceNumber": "1" * 20}), ("AT_SEQUENCE_NUMBER", {"SequenceNumber": "1" * 41}),
-        ("AT_SEQUENCE_NUMBER", {"SequenceNumber": "x" * 21}), ("AT_SEQUENCE_NUMBER", {"SequenceNumber": "9" * 40}),
+        ("TRIM_HORIZON", {"SequenceNumber": SOME_NUMBER}), ("LATEST", {"SequenceNumber": SOME_NUMBER}),
+        ("LATEST", {"Timestamp": 1.0}),
+        ("AT_SEQUENCE_NUMBER", {"SequenceNumber": "1" * 20}),
+        ("AT_SEQUENCE_NUMBER", {"SequenceNumber": "1" * 41}),
+        ("AT_SEQUENCE_NUMBER", {"SequenceNumber": "x" * 21}),
+        ("AT_SEQUENCE_NUMBER", {"SequenceNumber": "9" * 40}),
         ("latest", {}), ("AT_POINT", {}), ("", {}),
     ],
 )  # fmt: skip
@@ -157,34 +164,45 @@ def test_a_page_that_empties_a_closed_shard_has_no_next_iterator(three: Conforma
 @pytest.mark.parametrize(
     ("operation", "members", "code", "text"),
     [
-        ("GetShardIterator", {"ShardId": "shardId-0"}, "ValidationException", "Value 'shardId-0' at 'shardId'"),
+        ("GetShardIterator", {"ShardId": "shardId-0"}, "ValidationException",
+         "Value 'shardId-0' at 'shardId'"),
         ("GetShardIterator", {"ShardId": "x" * 66}, "ValidationException", "less than or equal to 65"),
-        ("GetShardIterator", {"ShardId": "x" * 28}, "ResourceNotFoundException", "Requested resource not found: Shard: xxxx"),
-        ("GetShardIterator", {"ShardId": "x" * 65}, "ResourceNotFoundException", "Requested resource not found: Shard: xxxx"),
-        ("GetShardIterator", {"ShardId": SHARD_ID}, "ResourceNotFoundException", f"Requested resource not found: Shard: {SHARD_ID}"),
+        ("GetShardIterator", {"ShardId": "x" * 28}, "ResourceNotFoundException",
+         "Requested resource not found: Shard: xxxx"),
+        ("GetShardIterator", {"ShardId": "x" * 65}, "ResourceNotFoundException",
+         "Requested resource not found: Shard: xxxx"),
+        ("GetShardIterator", {"ShardId": SHARD_ID}, "ResourceNotFoundException",
+         f"Requested resource not found: Shard: {SHARD_ID}"),
         ("GetShardIterator", {"StreamArn": "x" * 36}, "ValidationException", "greater than or equal to 37"),
         ("GetShardIterator", {"StreamArn": "x" * 1_025}, "ValidationException", "less than or equal to 1024"),
         ("GetShardIterator", {"StreamArn": "x" * 1_024}, "ValidationException", "Invalid StreamArn"),
         ("GetShardIterator", {"StreamArn": None}, "ValidationException", "Value null at 'streamArn'"),
-        ("GetShardIterator", {"ShardIteratorType": None}, "ValidationException", "Value null at 'shardIteratorType'"),
+        ("GetShardIterator", {"ShardIteratorType": None}, "ValidationException",
+         "Value null at 'shardIteratorType'"),
         ("GetRecords", {"ShardIterator": None}, "ValidationException", "Value null at 'shardIterator'"),
         ("GetRecords", {"ShardIterator": ""}, "ValidationException", "greater than or equal to 1"),
         ("GetRecords", {"ShardIterator": "x" * 2_049}, "ValidationException", "less than or equal to 2048"),
         ("GetRecords", {"ShardIterator": "x" * 2_048}, "ValidationException", "Invalid ShardIterator"),
-        ("GetRecords", {"Limit": "1"}, "SerializationException", "STRING_VALUE cannot be converted to Integer"),
+        ("GetRecords", {"Limit": "1"}, "SerializationException",
+         "STRING_VALUE cannot be converted to Integer"),
         ("DescribeStream", {"StreamArn": None}, "ValidationException", "Value null at 'streamArn'"),
-        ("DescribeStream", {"ExclusiveStartShardId": "x" * 27}, "ValidationException", "greater than or equal to 28"),
-        ("DescribeStream", {"ShardFilter": {"Type": "CHILD_SHARDS", "ShardId": "x" * 66}}, "ValidationException", "'shardFilter.shardId'"),
+        ("DescribeStream", {"ExclusiveStartShardId": "x" * 27}, "ValidationException",
+         "greater than or equal to 28"),
+        ("DescribeStream", {"ShardFilter": {"Type": "CHILD_SHARDS", "ShardId": "x" * 66}},
+         "ValidationException", "'shardFilter.shardId'"),
         ("ListStreams", {"TableName": "ab"}, "ValidationException", "greater than or equal to 3"),
-        ("ListStreams", {"ExclusiveStartStreamArn": "x" * 36}, "ValidationException", "greater than or equal to 37"),
+        ("ListStreams", {"ExclusiveStartStreamArn": "x" * 36}, "ValidationException",
+         "greater than or equal to 37"),
     ],
 )  # fmt: skip
 def test_every_bound_of_the_service_model_is_kept(
     three: Conformance, operation: str, members: dict[str, Any], code: str, text: str
 ) -> None:
     usual: dict[str, dict[str, Any]] = {
-        "GetShardIterator": {"StreamArn": arn(three), "ShardId": shards(three)[0]["ShardId"], "ShardIteratorType": "LATEST"},
-        "GetRecords": {"ShardIterator": iterator(three)}, "DescribeStream": {"StreamArn": arn(three)}, "ListStreams": {},
+        "GetShardIterator": {"StreamArn": arn(three), "ShardId": shards(three)[0]["ShardId"],
+                             "ShardIteratorType": "LATEST"},
+        "GetRecords": {"ShardIterator": iterator(three)}, "DescribeStream": {"StreamArn": arn(three)},
+        "ListStreams": {},
     }  # fmt: skip
     assert three.raw(operation, usual[operation], STREAMS)[0] == 200
     status, answer = three.raw(operation, {**usual[operation], **members}, STREAMS)

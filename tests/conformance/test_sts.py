@@ -1,4 +1,6 @@
-"""AWS's Security Token Service: who a client's credentials are, as Terraform, CDK and the SDKs ask before anything else."""
+"""AWS's Security Token Service: who a client's credentials are, as Terraform, CDK and the SDKs ask before
+anything else.
+"""
 
 from typing import Any
 
@@ -21,9 +23,13 @@ SIGNED = {
 def client(api: Conformance, key: str) -> Any:
     """A client of sts with an access key."""
     made = boto3.session.Session().client(
-        "sts", region_name="eu-west-1", endpoint_url="http://localhost:1", aws_access_key_id=key,
-        aws_secret_access_key="thing", config=Config(retries={"total_max_attempts": 1}),
-    )  # fmt: skip
+        "sts",
+        region_name="eu-west-1",
+        endpoint_url="http://localhost:1",
+        aws_access_key_id=key,
+        aws_secret_access_key="thing",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
 
     def send(request: Any, **_: Any) -> AWSResponse:
         body = request.body if isinstance(request.body, bytes) else request.body.encode()
@@ -43,8 +49,10 @@ def test_the_account_is_an_access_key_of_twelve_digits_else_the_default_one(
 ) -> None:
     answer = client(api, key).get_caller_identity()
     assert {name: answer[name] for name in ("Account", "Arn", "UserId")} == {
-        "Account": account, "Arn": f"arn:aws:iam::{account}:root", "UserId": account,
-    }  # fmt: skip
+        "Account": account,
+        "Arn": f"arn:aws:iam::{account}:root",
+        "UserId": account,
+    }
     assert answer["ResponseMetadata"]["RequestId"]
 
 
@@ -59,7 +67,8 @@ def test_an_answer_is_xml_of_the_service_s_namespace(api: Conformance) -> None:
     status, text = raw(api, b"Action=GetCallerIdentity&Version=2011-06-15")
     assert status == 200
     assert text.startswith(
-        '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+        "<GetCallerIdentityResponse "
+        'xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
         "<Arn>arn:aws:iam::000000000000:root</Arn>"
     )
     assert "<ResponseMetadata><RequestId>" in text

@@ -1,4 +1,6 @@
-"""Tables at their bounds: what may be declared, one change at a time, and every member a description has. Source: semantics §6.3, §6.11."""
+"""Tables at their bounds: what may be declared, one change at a time, and every member a description has.
+Source: semantics §6.3, §6.11.
+"""
 
 from typing import Any
 
@@ -26,17 +28,21 @@ def provisioned(**changes: Any) -> dict[str, Any]:
 WITH_INDEX: dict[str, Any] = {"AttributeDefinitions": [attribute("pk"), attribute("x")]}
 
 
-# ---- CreateTable -----------------------------------------------------------------------------------------------------
+# ---- CreateTable -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "parameters",
     [
-        definition(TableName="a-_"), definition(TableName="A.9" * 85), definition(TableClass="STANDARD_INFREQUENT_ACCESS"),
+        definition(TableName="a-_"), definition(TableName="A.9" * 85),
+        definition(TableClass="STANDARD_INFREQUENT_ACCESS"),
         definition(KeySchema=[element("p" * 255, "HASH")], AttributeDefinitions=[attribute("p" * 255, "B")]),
         provisioned(ProvisionedThroughput={"ReadCapacityUnits": MOST, "WriteCapacityUnits": MOST}),
-        provisioned(**WITH_INDEX, GlobalSecondaryIndexes=[index("byX", "x", ProvisionedThroughput={**UNITS, "ReadCapacityUnits": MOST})]),
-        definition(Tags=[{"Key": "k" * 128, "Value": "v" * 256}]), definition(Tags=[]), definition(DeletionProtectionEnabled=True),
+        provisioned(**WITH_INDEX,
+                    GlobalSecondaryIndexes=[index("byX", "x",
+                        ProvisionedThroughput={**UNITS, "ReadCapacityUnits": MOST})]),
+        definition(Tags=[{"Key": "k" * 128, "Value": "v" * 256}]), definition(Tags=[]),
+        definition(DeletionProtectionEnabled=True),
         definition(**WITH_INDEX, GlobalSecondaryIndexes=[index("byX", "x", "pk")]),
         definition(**WITH_INDEX, GlobalSecondaryIndexes=[index("a" * 255, "x")]),
     ],
@@ -55,29 +61,55 @@ TOO_MUCH = {"ReadCapacityUnits": MOST + 1, "WriteCapacityUnits": 1}
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        (definition(TableName="ab"), CONSTRAINT.format("'ab' at 'tableName'", "have length greater than or equal to 3")),
-        (definition(TableName="a" * 256), CONSTRAINT.format(f"'{'a' * 256}' at 'tableName'", "have length less than or equal to 255")),
+        (definition(TableName="ab"),
+         CONSTRAINT.format("'ab' at 'tableName'", "have length greater than or equal to 3")),
+        (definition(TableName="a" * 256),
+         CONSTRAINT.format(f"'{'a' * 256}' at 'tableName'", "have length less than or equal to 255")),
         (definition(TableName=...), CONSTRAINT.format("null at 'tableName'", "not be null")),
         (definition(KeySchema=...), CONSTRAINT.format("null at 'keySchema'", "not be null")),
-        (definition(AttributeDefinitions=...), CONSTRAINT.format("null at 'attributeDefinitions'", "not be null")),
-        (definition(KeySchema=[]), CONSTRAINT.format("'[]' at 'keySchema'", "have length greater than or equal to 1")),
-        (definition(AttributeDefinitions=[]), f"{INVALID}Some index key attributes are not defined in AttributeDefinitions. Keys: [pk], AttributeDefinitions: []"),
-        (definition(AttributeDefinitions=[attribute("pk", "SS")]), CONSTRAINT.format("'SS' at 'attributeDefinitions.1.member.attributeType'", "satisfy enum value set: [S, N, B]")),
-        (definition(BillingMode="FREE"), CONSTRAINT.format("'FREE' at 'billingMode'", "satisfy enum value set: [PROVISIONED, PAY_PER_REQUEST]")),
-        (definition(TableClass="GLACIER"), CONSTRAINT.format("'GLACIER' at 'tableClass'", "satisfy enum value set: [STANDARD, STANDARD_INFREQUENT_ACCESS]")),
-        (provisioned(ProvisionedThroughput=...), f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"),
-        (provisioned(ProvisionedThroughput={**UNITS, "ReadCapacityUnits": 0}), CONSTRAINT.format("'0' at 'provisionedThroughput.readCapacityUnits'", "have value greater than or equal to 1")),
-        (provisioned(ProvisionedThroughput={"ReadCapacityUnits": 1}), CONSTRAINT.format("null at 'provisionedThroughput.writeCapacityUnits'", "not be null")),
+        (definition(AttributeDefinitions=...),
+         CONSTRAINT.format("null at 'attributeDefinitions'", "not be null")),
+        (definition(KeySchema=[]),
+         CONSTRAINT.format("'[]' at 'keySchema'", "have length greater than or equal to 1")),
+        (definition(AttributeDefinitions=[]), f"{INVALID}Some index key attributes are not defined in "
+         f"AttributeDefinitions. Keys: [pk], AttributeDefinitions: []"),
+        (definition(AttributeDefinitions=[attribute("pk", "SS")]),
+         CONSTRAINT.format("'SS' at 'attributeDefinitions.1.member.attributeType'",
+                           "satisfy enum value set: [S, N, B]")),
+        (definition(BillingMode="FREE"),
+         CONSTRAINT.format("'FREE' at 'billingMode'",
+                           "satisfy enum value set: [PROVISIONED, PAY_PER_REQUEST]")),
+        (definition(TableClass="GLACIER"),
+         CONSTRAINT.format("'GLACIER' at 'tableClass'",
+                           "satisfy enum value set: [STANDARD, STANDARD_INFREQUENT_ACCESS]")),
+        (provisioned(ProvisionedThroughput=...), f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must "
+         f"both be specified when BillingMode is PROVISIONED"),
+        (provisioned(ProvisionedThroughput={**UNITS, "ReadCapacityUnits": 0}),
+         CONSTRAINT.format("'0' at 'provisionedThroughput.readCapacityUnits'",
+                           "have value greater than or equal to 1")),
+        (provisioned(ProvisionedThroughput={"ReadCapacityUnits": 1}),
+         CONSTRAINT.format("null at 'provisionedThroughput.writeCapacityUnits'", "not be null")),
         (provisioned(ProvisionedThroughput=TOO_MUCH), OUT_OF_BOUNDS.format("ReadCapacityUnits")),
-        (provisioned(ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": MOST + 1}), OUT_OF_BOUNDS.format("WriteCapacityUnits")),
-        (provisioned(**WITH_INDEX, GlobalSecondaryIndexes=[index("byX", "x", ProvisionedThroughput=TOO_MUCH)]), OUT_OF_BOUNDS.format("ReadCapacityUnits") + " for index byX"),
-        (definition(**WITH_INDEX, GlobalSecondaryIndexes=[index("byX", "x", Projection=None)]), CONSTRAINT.format("null at 'globalSecondaryIndexes.1.member.projection'", "not be null")),
-        (definition(**WITH_INDEX, GlobalSecondaryIndexes=[index("byX")]), CONSTRAINT.format("'[]' at 'globalSecondaryIndexes.1.member.keySchema'", "have length greater than or equal to 1")),
-        (definition(**WITH_INDEX, GlobalSecondaryIndexes=[index("byX", "x", Projection={"ProjectionType": "INCLUDE", "NonKeyAttributes": []})]),
-         CONSTRAINT.format("'[]' at 'globalSecondaryIndexes.1.member.projection.nonKeyAttributes'", "have length greater than or equal to 1")),
+        (provisioned(ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": MOST + 1}),
+         OUT_OF_BOUNDS.format("WriteCapacityUnits")),
+        (provisioned(**WITH_INDEX,
+                     GlobalSecondaryIndexes=[index("byX", "x", ProvisionedThroughput=TOO_MUCH)]),
+                     OUT_OF_BOUNDS.format("ReadCapacityUnits") + " for index byX"),
+        (definition(**WITH_INDEX, GlobalSecondaryIndexes=[index("byX", "x", Projection=None)]),
+         CONSTRAINT.format("null at 'globalSecondaryIndexes.1.member.projection'", "not be null")),
+        (definition(**WITH_INDEX, GlobalSecondaryIndexes=[index("byX")]),
+         CONSTRAINT.format("'[]' at 'globalSecondaryIndexes.1.member.keySchema'",
+                           "have length greater than or equal to 1")),
+        (definition(**WITH_INDEX,
+                    GlobalSecondaryIndexes=[index("byX", "x",
+                        Projection={"ProjectionType": "INCLUDE", "NonKeyAttributes": []})]),
+         CONSTRAINT.format("'[]' at 'globalSecondaryIndexes.1.member.projection.nonKeyAttributes'",
+                           "have length greater than or equal to 1")),
         (definition(Tags=[{"Key": "a"}]), CONSTRAINT.format("null at 'tags.1.member.value'", "not be null")),
-        (definition(Tags=[{"Key": "k" * 129, "Value": ""}]), CONSTRAINT.format(f"'{'k' * 129}' at 'tags.1.member.key'", "have length less than or equal to 128")),
-        (definition(Tags=[{"Key": f"k{number}", "Value": ""} for number in range(51)]), "Number of Tags exceed the current limit for the provided ResourceArn"),
+        (definition(Tags=[{"Key": "k" * 129, "Value": ""}]),
+         CONSTRAINT.format(f"'{'k' * 129}' at 'tags.1.member.key'", "have length less than or equal to 128")),
+        (definition(Tags=[{"Key": f"k{number}", "Value": ""} for number in range(51)]),
+         "Number of Tags exceed the current limit for the provided ResourceArn"),
     ],
 )  # fmt: skip
 def test_a_declaration_past_its_bounds_is_refused(
@@ -88,7 +120,7 @@ def test_a_declaration_past_its_bounds_is_refused(
     assert api.dynamodb.list_tables()["TableNames"] == []
 
 
-# ---- descriptions ----------------------------------------------------------------------------------------------------
+# ---- descriptions ------------------------------------------------------------------------------------------
 
 
 def test_a_description_on_demand_has_these_members_and_no_other(api: Conformance) -> None:
@@ -96,14 +128,25 @@ def test_a_description_on_demand_has_these_members_and_no_other(api: Conformance
     described = api.raw("DescribeTable", {"TableName": "things"})[1]["Table"]
     since = {"LastUpdateToPayPerRequestDateTime": START_MS / 1_000}
     assert described == {
-        "TableName": "things", "TableArn": ARN, "TableId": described["TableId"], "TableStatus": "ACTIVE",
-        "KeySchema": [element("pk", "HASH")], "AttributeDefinitions": [attribute("pk")], "CreationDateTime": START_MS / 1_000,
-        "ItemCount": 0, "TableSizeBytes": 0, "DeletionProtectionEnabled": False,
-        "ProvisionedThroughput": {"NumberOfDecreasesToday": 0, "ReadCapacityUnits": 0, "WriteCapacityUnits": 0},
+        "TableName": "things",
+        "TableArn": ARN,
+        "TableId": described["TableId"],
+        "TableStatus": "ACTIVE",
+        "KeySchema": [element("pk", "HASH")],
+        "AttributeDefinitions": [attribute("pk")],
+        "CreationDateTime": START_MS / 1_000,
+        "ItemCount": 0,
+        "TableSizeBytes": 0,
+        "DeletionProtectionEnabled": False,
+        "ProvisionedThroughput": {
+            "NumberOfDecreasesToday": 0,
+            "ReadCapacityUnits": 0,
+            "WriteCapacityUnits": 0,
+        },
         "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST", **since},
         "TableThroughputModeSummary": {"TableThroughputMode": "PAY_PER_REQUEST", **since},
         "WarmThroughput": {"ReadUnitsPerSecond": 12_000, "WriteUnitsPerSecond": 4_000, "Status": "ACTIVE"},
-    }  # fmt: skip
+    }
 
 
 def test_a_provisioned_description_has_these_members_and_no_other(api: Conformance) -> None:
@@ -120,20 +163,38 @@ def test_a_provisioned_description_has_these_members_and_no_other(api: Conforman
     described = api.raw("DescribeTable", {"TableName": "things"})[1]["Table"]
     shared = {"Projection": {"ProjectionType": "ALL"}, "IndexSizeBytes": 0, "ItemCount": 0}
     assert described == {
-        "TableName": "things", "TableArn": ARN, "TableId": described["TableId"], "TableStatus": "ACTIVE",
+        "TableName": "things",
+        "TableArn": ARN,
+        "TableId": described["TableId"],
+        "TableStatus": "ACTIVE",
         "KeySchema": [element("pk", "HASH"), element("sk", "RANGE")],
         "AttributeDefinitions": [attribute("pk"), attribute("sk"), attribute("x", "N")],
-        "CreationDateTime": START_MS / 1_000, "ItemCount": 0, "TableSizeBytes": 0, "DeletionProtectionEnabled": False,
-        "ProvisionedThroughput": units, "WarmThroughput": warm,
-        "GlobalSecondaryIndexes": [{
-            "IndexName": "byX", "IndexArn": f"{ARN}/index/byX", "KeySchema": [element("x", "HASH")], "IndexStatus": "ACTIVE",
-            "ProvisionedThroughput": units, "WarmThroughput": warm, **shared,
-        }],
-        "LocalSecondaryIndexes": [{
-            "IndexName": "within", "IndexArn": f"{ARN}/index/within",
-            "KeySchema": [element("pk", "HASH"), element("x", "RANGE")], **shared,
-        }],
-    }  # fmt: skip
+        "CreationDateTime": START_MS / 1_000,
+        "ItemCount": 0,
+        "TableSizeBytes": 0,
+        "DeletionProtectionEnabled": False,
+        "ProvisionedThroughput": units,
+        "WarmThroughput": warm,
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": "byX",
+                "IndexArn": f"{ARN}/index/byX",
+                "KeySchema": [element("x", "HASH")],
+                "IndexStatus": "ACTIVE",
+                "ProvisionedThroughput": units,
+                "WarmThroughput": warm,
+                **shared,
+            }
+        ],
+        "LocalSecondaryIndexes": [
+            {
+                "IndexName": "within",
+                "IndexArn": f"{ARN}/index/within",
+                "KeySchema": [element("pk", "HASH"), element("x", "RANGE")],
+                **shared,
+            }
+        ],
+    }
 
 
 def test_a_deleted_table_tells_its_name_and_sizes_and_no_keys(api: Conformance) -> None:
@@ -145,12 +206,19 @@ def test_a_deleted_table_tells_its_name_and_sizes_and_no_keys(api: Conformance) 
     told = api.raw("DeleteTable", {"TableName": "things"})[1]["TableDescription"]
     assert (told["TableStatus"], told["TableName"], told["ItemCount"]) == ("DELETING", "things", 1)
     assert set(told) == {
-        "TableName", "TableStatus", "ProvisionedThroughput", "TableSizeBytes", "ItemCount", "TableArn", "TableId",
-        "DeletionProtectionEnabled", "BillingModeSummary",
-    }  # fmt: skip
+        "TableName",
+        "TableStatus",
+        "ProvisionedThroughput",
+        "TableSizeBytes",
+        "ItemCount",
+        "TableArn",
+        "TableId",
+        "DeletionProtectionEnabled",
+        "BillingModeSummary",
+    }
 
 
-# ---- UpdateTable -----------------------------------------------------------------------------------------------------
+# ---- UpdateTable -------------------------------------------------------------------------------------------
 
 
 def create(name: str, *keys: str, **members: Any) -> dict[str, Any]:
@@ -164,26 +232,49 @@ SAME = "The provisioned throughput for the {} will not change. The requested val
 @pytest.mark.parametrize(
     ("parameters", "code", "message"),
     [
-        ({"AttributeDefinitions": [attribute("pk")]}, "ValidationException", "At least one of ProvisionedThroughput, "),
-        ({"GlobalSecondaryIndexUpdates": []}, "ValidationException", "At least one of ProvisionedThroughput, "),
-        ({"GlobalSecondaryIndexUpdates": [{}]}, "ValidationException", f"{INVALID}One of GlobalSecondaryIndexUpdate.Update, "),
-        (create("byY", "y", ProvisionedThroughput=UNITS), "ValidationException", f"{INVALID}Some index key attributes are not defined in AttributeDefinitions. Keys: [y]"),
-        (create("byX", "x", ProvisionedThroughput=UNITS), "ValidationException", "Attempting to create an index which already exists"),
-        ({**create("byP", "pk"), **PK}, "ValidationException", f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified"),
-        ({**create("byP", "pk", ProvisionedThroughput=TOO_MUCH), **PK}, "ValidationException", OUT_OF_BOUNDS.format("ReadCapacityUnits") + " for index byP"),
-        ({"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "byZ"}}]}, "ResourceNotFoundException", "Requested resource not found: Index: byZ not found"),
-        ({"GlobalSecondaryIndexUpdates": [{"Update": {"IndexName": "byX", "ProvisionedThroughput": UNITS}}]}, "ValidationException", SAME.format("index byX")),
-        ({"GlobalSecondaryIndexUpdates": [{"Update": {"IndexName": "byX", "ProvisionedThroughput": TOO_MUCH}}]}, "ValidationException", OUT_OF_BOUNDS.format("ReadCapacityUnits") + " for index byX"),
-        ({"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "byX"}}, {"Update": {"IndexName": "byX", "ProvisionedThroughput": UNITS}}]},
-         "ValidationException", f"{INVALID}Only one global secondary index update per index is allowed simultaneously. Index: byX"),
-        ({"AttributeDefinitions": [attribute("pk")], "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "byX"}}, *create("byP", "pk", ProvisionedThroughput=UNITS)["GlobalSecondaryIndexUpdates"]]},
-         "LimitExceededException", "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"),
+        ({"AttributeDefinitions": [attribute("pk")]}, "ValidationException",
+         "At least one of ProvisionedThroughput, "),
+        ({"GlobalSecondaryIndexUpdates": []}, "ValidationException",
+         "At least one of ProvisionedThroughput, "),
+        ({"GlobalSecondaryIndexUpdates": [{}]}, "ValidationException",
+         f"{INVALID}One of GlobalSecondaryIndexUpdate.Update, "),
+        (create("byY", "y", ProvisionedThroughput=UNITS), "ValidationException",
+         f"{INVALID}Some index key attributes are not defined in AttributeDefinitions. Keys: [y]"),
+        (create("byX", "x", ProvisionedThroughput=UNITS), "ValidationException",
+         "Attempting to create an index which already exists"),
+        ({**create("byP", "pk"), **PK}, "ValidationException",
+         f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified"),
+        ({**create("byP", "pk", ProvisionedThroughput=TOO_MUCH), **PK}, "ValidationException",
+         OUT_OF_BOUNDS.format("ReadCapacityUnits") + " for index byP"),
+        ({"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "byZ"}}]}, "ResourceNotFoundException",
+         "Requested resource not found: Index: byZ not found"),
+        ({"GlobalSecondaryIndexUpdates": [{"Update": {"IndexName": "byX", "ProvisionedThroughput": UNITS}}]},
+         "ValidationException", SAME.format("index byX")),
+        ({"GlobalSecondaryIndexUpdates": [{"Update": {"IndexName": "byX",
+            "ProvisionedThroughput": TOO_MUCH}}]}, "ValidationException",
+            OUT_OF_BOUNDS.format("ReadCapacityUnits") + " for index byX"),
+        ({"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "byX"}},
+            {"Update": {"IndexName": "byX", "ProvisionedThroughput": UNITS}}]},
+         "ValidationException",
+         f"{INVALID}Only one global secondary index update per index is allowed "
+         f"simultaneously. Index: byX"),
+        ({"AttributeDefinitions": [attribute("pk")],
+          "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "byX"}},
+              *create("byP", "pk", ProvisionedThroughput=UNITS)["GlobalSecondaryIndexUpdates"]]},
+         "LimitExceededException",
+         "Subscriber limit exceeded: Only 1 online index can be created or "
+         "deleted simultaneously per table"),
         ({"ProvisionedThroughput": UNITS}, "ValidationException", SAME.format("table")),
-        ({"ProvisionedThroughput": TOO_MUCH}, "ValidationException", OUT_OF_BOUNDS.format("ReadCapacityUnits")),
-        ({"BillingMode": "PAY_PER_REQUEST", "ProvisionedThroughput": UNITS}, "ValidationException", f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits"),
-        ({"TableClass": "STANDARD", "SSESpecification": {"Enabled": True}}, "ValidationException", f"{INVALID}SSE modification must be the only operation in the request"),
-        ({"TableClass": "STANDARD", "BillingMode": "PAY_PER_REQUEST"}, "ValidationException", f"{INVALID}TableClass modification must be the only operation in the request"),
-        ({"DeletionProtectionEnabled": False, "BillingMode": "PAY_PER_REQUEST"}, "ValidationException", f"{INVALID}DeletionProtection modification must be the only operation in the request"),
+        ({"ProvisionedThroughput": TOO_MUCH}, "ValidationException",
+         OUT_OF_BOUNDS.format("ReadCapacityUnits")),
+        ({"BillingMode": "PAY_PER_REQUEST", "ProvisionedThroughput": UNITS}, "ValidationException",
+         f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits"),
+        ({"TableClass": "STANDARD", "SSESpecification": {"Enabled": True}}, "ValidationException",
+         f"{INVALID}SSE modification must be the only operation in the request"),
+        ({"TableClass": "STANDARD", "BillingMode": "PAY_PER_REQUEST"}, "ValidationException",
+         f"{INVALID}TableClass modification must be the only operation in the request"),
+        ({"DeletionProtectionEnabled": False, "BillingMode": "PAY_PER_REQUEST"}, "ValidationException",
+         f"{INVALID}DeletionProtection modification must be the only operation in the request"),
     ],
 )  # fmt: skip
 def test_a_change_that_does_not_go_leaves_the_table_as_it_was(
@@ -197,7 +288,7 @@ def test_a_change_that_does_not_go_leaves_the_table_as_it_was(
     assert api.dynamodb.describe_table(TableName="things")["Table"] == before
 
 
-# ---- ListTables ------------------------------------------------------------------------------------------------------
+# ---- ListTables --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("limit", [1, 2, 4, 5, 100])

@@ -60,7 +60,8 @@ def test_a_deleted_table_is_gone_with_its_items(things: Conformance) -> None:
 def test_a_protected_table_stays(things: Conformance) -> None:
     things.dynamodb.update_table(TableName="things", DeletionProtectionEnabled=True)
     assert things.invalid("DeleteTable", TableName="things") == (
-        "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first."
+        "Resource cannot be deleted as it is currently protected against deletion. Disable deletion "
+        "protection first."
     )
     things.dynamodb.update_table(TableName="things", DeletionProtectionEnabled=False)
     things.dynamodb.delete_table(TableName="things")
@@ -83,7 +84,8 @@ def test_a_stream_that_is_switched_on_again_is_a_new_one(api: Conformance) -> No
     ("enabled", "parameters", "message"),
     [
         (True, {"StreamSpecification": ON}, "Table already has an enabled stream: TableName: things"),
-        (False, {"StreamSpecification": {"StreamEnabled": False}}, "Table has no stream to disable: TableName: things"),
+        (False, {"StreamSpecification": {"StreamEnabled": False}},
+         "Table has no stream to disable: TableName: things"),
         (
             False,
             {"StreamSpecification": {"StreamEnabled": True}},
@@ -96,7 +98,8 @@ def test_a_stream_that_is_switched_on_again_is_a_new_one(api: Conformance) -> No
         ),
         (
             False,
-            {"StreamSpecification": ON, "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}},
+            {"StreamSpecification": ON,
+             "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}},
             f"{INVALID}You cannot modify stream status while updating table IOPS",
         ),
         (
@@ -107,8 +110,8 @@ def test_a_stream_that_is_switched_on_again_is_a_new_one(api: Conformance) -> No
         (
             False,
             {"StreamSpecification": {}},
-            "1 validation error detected: Value null at 'streamSpecification.streamEnabled' failed to satisfy constraint: "
-            "Member must not be null",
+            "1 validation error detected: Value null at 'streamSpecification.streamEnabled' failed "
+            "to satisfy constraint: Member must not be null",
         ),
         (
             False,

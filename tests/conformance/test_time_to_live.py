@@ -161,9 +161,12 @@ def test_an_item_is_saved_by_changing_its_time(things: Conformance, clock: Manua
     values = {":later": {"N": str(NOW + 3_600)}} if ":later" in update else None
     more: dict[str, Any] = {"ExpressionAttributeValues": values} if values else {}
     things.dynamodb.update_item(
-        TableName="things", Key=key("p"), UpdateExpression=update,
-        ExpressionAttributeNames={"#t": "ttl"}, **more,
-    )  # fmt: skip
+        TableName="things",
+        Key=key("p"),
+        UpdateExpression=update,
+        ExpressionAttributeNames={"#t": "ttl"},
+        **more,
+    )
     expire(things)
     assert things.get("p") is not None
     assert removed(things) == []
@@ -171,10 +174,11 @@ def test_an_item_is_saved_by_changing_its_time(things: Conformance, clock: Manua
 
 def test_a_key_may_be_the_attribute(api: Conformance, clock: ManualClock) -> None:
     api.dynamodb.create_table(
-        TableName="things", BillingMode="PAY_PER_REQUEST",
+        TableName="things",
+        BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "N"}],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-    )  # fmt: skip
+    )
     switch(api, attribute="pk")
     api.dynamodb.put_item(TableName="things", Item={"pk": {"N": str(NOW)}})
     clock.advance(1_000)
@@ -185,14 +189,18 @@ def test_a_key_may_be_the_attribute(api: Conformance, clock: ManualClock) -> Non
 def test_entries_of_an_index_expire_too(api: Conformance, clock: ManualClock) -> None:
     names = ("pk", "sk", "colour")
     api.dynamodb.create_table(
-        TableName="things", BillingMode="PAY_PER_REQUEST",
+        TableName="things",
+        BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in names],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        GlobalSecondaryIndexes=[{
-            "IndexName": "byColour", "Projection": {"ProjectionType": "ALL"},
-            "KeySchema": [{"AttributeName": "colour", "KeyType": "HASH"}],
-        }],
-    )  # fmt: skip
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "byColour",
+                "Projection": {"ProjectionType": "ALL"},
+                "KeySchema": [{"AttributeName": "colour", "KeyType": "HASH"}],
+            }
+        ],
+    )
     switch(api)
     api.put("p", colour={"S": "red"}, ttl={"N": str(NOW)})
     clock.advance(1_000)

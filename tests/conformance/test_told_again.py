@@ -1,6 +1,8 @@
-"""What a table is told, it tells again: every member of AWS's model that changes a table is echoed, refused, or named here.
+"""What a table is told, it tells again: every member of AWS's model that changes a table is echoed, refused,
+or named here.
 
-Rules of this file: botocore's model is the list; a member that AWS adds fails the test until it is one of the three.
+Rules of this file: botocore's model is the list; a member that AWS adds fails the test until it is one of the
+three.
 """
 
 from collections.abc import Iterator
@@ -38,19 +40,33 @@ ON_DEMAND: Request = {
     "KeySchema": [element("pk"), element("n", "RANGE")],
     "GlobalSecondaryIndexes": [index("byOther", element("o"), OnDemandThroughput=MOST, WarmThroughput=WARM)],
     "LocalSecondaryIndexes": [index("local", element("pk"), element("o", "RANGE"))],
-    "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "OLD_IMAGE"}, "TableClass": "STANDARD_INFREQUENT_ACCESS",
-    "SSESpecification": {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "1234"}, "Tags": [{"Key": "team", "Value": "blue"}],
-    "DeletionProtectionEnabled": True, "WarmThroughput": WARM, "OnDemandThroughput": MOST, "ResourcePolicy": POLICY,
+    "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "OLD_IMAGE"},
+    "TableClass": "STANDARD_INFREQUENT_ACCESS",
+    "SSESpecification": {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "1234"},
+    "Tags": [{"Key": "team", "Value": "blue"}],
+    "DeletionProtectionEnabled": True, "WarmThroughput": WARM, "OnDemandThroughput": MOST,
+    "ResourcePolicy": POLICY,
 }  # fmt: skip
 PROVISIONED: Request = {
-    "TableName": "told", "BillingMode": "PROVISIONED", "ProvisionedThroughput": UNITS, "AttributeDefinitions": defined("pk", "o"),
-    "KeySchema": [element("pk")], "GlobalSecondaryIndexes": [index("byOther", element("o"), ProvisionedThroughput=UNITS)],
+    "TableName": "told", "BillingMode": "PROVISIONED", "ProvisionedThroughput": UNITS,
+    "AttributeDefinitions": defined("pk", "o"),
+    "KeySchema": [element("pk")],
+    "GlobalSecondaryIndexes": [index("byOther", element("o"), ProvisionedThroughput=UNITS)],
 }  # fmt: skip
 FREE: Request = {**PLAIN, "BillingMode": "PAY_PER_REQUEST"}
 FREE_INDEXED: Request = {
-    **FREE, "AttributeDefinitions": defined("pk", "o"), "GlobalSecondaryIndexes": [index("byOther", element("o"))]
-}  # fmt: skip
-PAID: Request = {**PROVISIONED, "GlobalSecondaryIndexes": [index("byOther", element("o"), ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1})]}  # fmt: skip
+    **FREE,
+    "AttributeDefinitions": defined("pk", "o"),
+    "GlobalSecondaryIndexes": [index("byOther", element("o"))],
+}
+PAID: Request = {
+    **PROVISIONED,
+    "GlobalSecondaryIndexes": [
+        index(
+            "byOther", element("o"), ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}
+        )
+    ],
+}
 
 
 def updated(**members: Any) -> Request:
@@ -72,10 +88,17 @@ UPDATED: list[tuple[Request, Request]] = [
     (FREE, updated(SSESpecification=ON_DEMAND["SSESpecification"])),
     (FREE, updated(TableClass="STANDARD_INFREQUENT_ACCESS")),
     (FREE, updated(DeletionProtectionEnabled=True)),
-    (FREE_INDEXED, updated(GlobalSecondaryIndexUpdates=[{"Update": {"IndexName": "byOther", "OnDemandThroughput": MOST, "WarmThroughput": WARM}}])),
-    (PAID, updated(GlobalSecondaryIndexUpdates=[{"Update": {"IndexName": "byOther", "ProvisionedThroughput": UNITS}}])),
-    (FREE, of_index("Create", {**index("byOther", element("o")), "OnDemandThroughput": MOST, "WarmThroughput": WARM})),
-    ({**PLAIN, "ProvisionedThroughput": UNITS}, of_index("Create", {**index("byOther", element("o")), "ProvisionedThroughput": UNITS})),
+    (FREE_INDEXED,
+     updated(GlobalSecondaryIndexUpdates=[{"Update": {"IndexName": "byOther", "OnDemandThroughput": MOST,
+         "WarmThroughput": WARM}}])),
+    (PAID,
+     updated(GlobalSecondaryIndexUpdates=[{"Update": {"IndexName": "byOther",
+         "ProvisionedThroughput": UNITS}}])),
+    (FREE,
+     of_index("Create",
+              {**index("byOther", element("o")), "OnDemandThroughput": MOST, "WarmThroughput": WARM})),
+    ({**PLAIN, "ProvisionedThroughput": UNITS},
+     of_index("Create", {**index("byOther", element("o")), "ProvisionedThroughput": UNITS})),
 ]  # fmt: skip
 PLACES = {
     "BillingMode": "BillingModeSummary.BillingMode",
@@ -89,9 +112,10 @@ OTHERWISE = {
     "GlobalSecondaryIndexUpdates[].Delete.IndexName": "the index is gone: tests of indexes",
     "SSESpecification.Enabled": "told as SSEDescription's Status",
     "SSESpecification.KMSMasterKeyId": "told as an ARN that ends in it",
-    "Tags[].Key": "ListTagsOfResource tells them", "Tags[].Value": "ListTagsOfResource tells them",
+    "Tags[].Key": "ListTagsOfResource tells them",
+    "Tags[].Value": "ListTagsOfResource tells them",
     "ResourcePolicy": "GetResourcePolicy tells it",
-}  # fmt: skip
+}
 """What Describe does not tell in the same words; the tests below look at it."""
 
 
@@ -201,9 +225,11 @@ def test_what_is_refused_is_refused_by_its_name(api: Conformance, operation: str
     api.dynamodb.create_table(**FREE)
     entry = find_operations()[f"DynamoDB_20120810.{operation}".encode()]
     values: dict[str, Any] = {
-        "MultiRegionConsistency": "STRONG", "DisassociationProtectionEnabled": True, "GlobalTableSettingsReplicationMode": "ENABLED",
+        "MultiRegionConsistency": "STRONG",
+        "DisassociationProtectionEnabled": True,
+        "GlobalTableSettingsReplicationMode": "ENABLED",
         "GlobalTableSourceArn": "arn:aws:dynamodb:eu-west-1:000000000000:table/x",
-    }  # fmt: skip
+    }
     for member in entry.input.refused:
         given = {
             **(FREE if operation == "CreateTable" else updated()),

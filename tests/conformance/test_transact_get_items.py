@@ -62,7 +62,8 @@ def test_a_key_that_does_not_fit_cancels_with_reasons(things: Conformance) -> No
     assert status == 400
     assert answer == {
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons [None, ValidationError]",
+        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons [None, "
+        "ValidationError]",
         "CancellationReasons": [
             {"Code": "None"},
             {"Code": "ValidationError", "Message": "The provided key element does not match the schema"},
@@ -79,8 +80,8 @@ def test_a_key_that_does_not_fit_cancels_with_reasons(things: Conformance) -> No
         ),
         (
             [get("a", ProjectionExpression="#n")],
-            "Invalid ProjectionExpression: An expression attribute name used in the document path is not defined; "
-            "attribute name: #n",
+            "Invalid ProjectionExpression: An expression attribute name used in the document path is "
+            "not defined; attribute name: #n",
         ),
         (
             [get("a", ProjectionExpression="n", ExpressionAttributeNames={"#n": "n"})],
@@ -92,8 +93,8 @@ def test_a_key_that_does_not_fit_cancels_with_reasons(things: Conformance) -> No
         ),
         (
             [{}],
-            "1 validation error detected: Value null at 'transactItems.1.member.get' failed to satisfy constraint: "
-            "Member must not be null",
+            "1 validation error detected: Value null at 'transactItems.1.member.get' failed to "
+            "satisfy constraint: Member must not be null",
         ),
         (
             [],

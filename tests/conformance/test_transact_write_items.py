@@ -15,8 +15,8 @@ NONE = {"Code": "None"}
 TEN_MINUTES_MS = 600_000
 MISMATCH = "IdempotentParameterMismatchException"
 EMPTY_KEY = (
-    "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty {} value. "
-    "Key: pk"
+    "One or more parameter values are not valid. The AttributeValue for a key attribute cannot "
+    "contain an empty {} value. Key: pk"
 )
 KILOBYTE = "x" * 1_024
 UNFIT = "The provided key element does not match the schema"
@@ -94,7 +94,7 @@ def events(api: Conformance) -> list[tuple[str, str]]:
     return found
 
 
-# ---- what it does --------------------------------------------------------------------------------------------------
+# ---- what it does ------------------------------------------------------------------------------------------
 
 
 def test_every_action_takes_effect_and_leaves_its_own_record(things: Conformance) -> None:
@@ -129,7 +129,7 @@ def test_a_table_may_be_named_by_its_arn(things: Conformance) -> None:
     assert things.get("a") == item("a")
 
 
-# ---- cancelled -----------------------------------------------------------------------------------------------------
+# ---- cancelled ---------------------------------------------------------------------------------------------
 
 
 def test_all_failing_conditions_are_told_and_nothing_is_written(things: Conformance) -> None:
@@ -159,7 +159,8 @@ def test_the_wire_says_message_with_a_capital(things: Conformance) -> None:
     assert status == 400
     assert answer == {
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons [ConditionalCheckFailed]",
+        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons "
+        "[ConditionalCheckFailed]",
         "CancellationReasons": [FAILED],
     }
 
@@ -188,7 +189,8 @@ def test_the_wire_says_message_with_a_capital(things: Conformance) -> None:
         ),
         (
             update("a", "SET pk = :one"),
-            "One or more parameter values were invalid: Cannot update attribute pk. This attribute is part of the key",
+            "One or more parameter values were invalid: Cannot update attribute pk. This attribute "
+            "is part of the key",
         ),
         (update("there", "ADD a :one"), "An operand in the update expression has an incorrect data type"),
         (
@@ -216,7 +218,7 @@ def test_of_several_validation_errors_the_first_is_told(things: Conformance) -> 
     assert [reason["Code"] for reason in reasons] == ["None", "ValidationError", "None"]
 
 
-# ---- refused as a whole --------------------------------------------------------------------------------------------
+# ---- refused as a whole ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -224,8 +226,8 @@ def test_of_several_validation_errors_the_first_is_told(things: Conformance) -> 
     [
         (
             put_of(item("")),
-            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
-            "empty string value. Key: pk",
+            "One or more parameter values are not valid. The AttributeValue for a key attribute "
+            "cannot contain an empty string value. Key: pk",
         ),
         (
             delete(""),
@@ -240,12 +242,13 @@ def test_of_several_validation_errors_the_first_is_told(things: Conformance) -> 
         ),
         (
             delete("a", ConditionExpression="a" * 4_109),
-            "Invalid ConditionExpression: Expression size has exceeded the maximum allowed size; expression size: 4109",
+            "Invalid ConditionExpression: Expression size has exceeded the maximum allowed size; "
+            "expression size: 4109",
         ),
         (
             update("", "SET a = :one"),
-            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
-            "empty string value. Key: pk",
+            "One or more parameter values are not valid. The AttributeValue for a key attribute "
+            "cannot contain an empty string value. Key: pk",
         ),
         ({}, "TransactItems can only contain one of Check, Put, Update or Delete"),
         ({"Nothing": {}}, "TransactItems can only contain one of Check, Put, Update or Delete"),
@@ -273,7 +276,8 @@ def test_of_several_validation_errors_the_first_is_told(things: Conformance) -> 
         ),
         (
             put("a", ExpressionAttributeValues={":a": {"N": "1"}}),
-            "ExpressionAttributeValues can only be specified when using expressions: ConditionExpression is null",
+            "ExpressionAttributeValues can only be specified when using expressions: "
+            "ConditionExpression is null",
         ),
         (
             put("a", ReturnValuesOnConditionCheckFailure="ALL_NEW"),
@@ -283,8 +287,9 @@ def test_of_several_validation_errors_the_first_is_told(things: Conformance) -> 
         ),
         (
             {"ConditionCheck": {"TableName": "things", "Key": key("a")}},
-            "1 validation error detected: Value null at 'transactItems.1.member.conditionCheck.conditionExpression' "
-            "failed to satisfy constraint: Member must not be null",
+            "1 validation error detected: Value null at "
+            "'transactItems.1.member.conditionCheck.conditionExpression' failed to satisfy "
+            "constraint: Member must not be null",
         ),
         (
             {"Update": {"TableName": "things", "Key": key("a")}},
@@ -311,7 +316,7 @@ def test_an_unknown_table_refuses_the_request(things: Conformance) -> None:
     assert refused == ("ResourceNotFoundException", "Requested resource not found")
 
 
-# ---- which mistake is told first -----------------------------------------------------------------------------------
+# ---- which mistake is told first ---------------------------------------------------------------------------
 
 EMPTY_NAME = "Empty attribute name"
 SYNTAX = 'Invalid ConditionExpression: Syntax error; token: "<EOF>", near: "="'
@@ -394,9 +399,10 @@ def test_enums_are_told_before_an_unknown_table_and_duplicates(things: Conforman
         things, missing, put("b"), put("b"), ReturnConsumedCapacity="X", ReturnItemCollectionMetrics="Y"
     )
     assert told == (
-        "2 validation errors detected: Value 'X' at 'returnConsumedCapacity' failed to satisfy constraint: Member must "
-        "satisfy enum value set: [INDEXES, TOTAL, NONE]; Value 'Y' at 'returnItemCollectionMetrics' failed to satisfy "
-        "constraint: Member must satisfy enum value set: [SIZE, NONE]"
+        "2 validation errors detected: Value 'X' at 'returnConsumedCapacity' failed to satisfy "
+        "constraint: Member must satisfy enum value set: [INDEXES, TOTAL, NONE]; Value 'Y' at "
+        "'returnItemCollectionMetrics' "
+        "failed to satisfy constraint: Member must satisfy enum value set: [SIZE, NONE]"
     )
 
 
@@ -418,7 +424,7 @@ def test_an_empty_binary_key_refuses_the_request_whole(api: Conformance) -> None
     assert invalid(api, empty) == EMPTY_KEY.format("binary")
 
 
-# ---- capacity ------------------------------------------------------------------------------------------------------
+# ---- capacity ----------------------------------------------------------------------------------------------
 
 
 def test_writes_and_checks_cost_twice(things: Conformance) -> None:
@@ -448,7 +454,7 @@ def test_indexes_tell_the_table_apart(things: Conformance) -> None:
     assert answer["ConsumedCapacity"] == [{"TableName": "things", **told, "Table": told}]
 
 
-# ---- tokens --------------------------------------------------------------------------------------------------------
+# ---- tokens ------------------------------------------------------------------------------------------------
 
 
 def test_the_same_token_and_request_write_once_and_then_cost_reads(things: Conformance) -> None:

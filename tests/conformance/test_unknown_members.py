@@ -1,4 +1,6 @@
-"""Members that AWS's model does not know: ignored at any depth, in any operation, and never met by the code behind."""
+"""Members that AWS's model does not know: ignored at any depth, in any operation, and never met by the code
+behind.
+"""
 
 from typing import Any
 
@@ -12,8 +14,10 @@ ONE_UPDATE = (
     "GlobalSecondaryIndexUpdate.Delete must not be null"
 )
 INDEX = {
-    "IndexName": "byOther", "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"},
-}  # fmt: skip
+    "IndexName": "byOther",
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    "Projection": {"ProjectionType": "ALL"},
+}
 PUT = {"Put": {"TableName": "things", "Item": key("p")}}
 
 

@@ -89,9 +89,12 @@ def test_a_failed_condition_shows_the_item_when_asked_for(things: Conformance) -
     item = things.put("p", n={"N": "1"})
     with pytest.raises(ClientError) as failure:
         update(
-            things, "SET n = :v", {":v": {"N": "2"}}, ConditionExpression="n = :v",
+            things,
+            "SET n = :v",
+            {":v": {"N": "2"}},
+            ConditionExpression="n = :v",
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
-        )  # fmt: skip
+        )
     assert failure.value.response["Error"]["Code"] == "ConditionalCheckFailedException"
     assert failure.value.response["Item"] == item
 
@@ -100,17 +103,23 @@ def test_a_failed_condition_shows_the_item_when_asked_for(things: Conformance) -
     ("parameters", "message"),
     [
         ({"UpdateExpression": ""}, f"{UPDATE}The expression can not be empty;"),
-        ({"UpdateExpression": "SET a = :x"}, f"{UPDATE}An expression attribute value used in expression is not defined; attribute value: :x"),
-        ({"UpdateExpression": "SET #a = b"}, f"{UPDATE}An expression attribute name used in the document path is not defined; attribute name: #a"),
-        ({"UpdateExpression": "SET a = b SET c = d"}, f'{UPDATE}The "SET" section can only be used once in an update expression;'),
-        ({"UpdateExpression": "SET name = b"}, f"{UPDATE}Attribute name is a reserved keyword; reserved keyword: name"),
+        ({"UpdateExpression": "SET a = :x"},
+         f"{UPDATE}An expression attribute value used in expression is not defined; attribute value: :x"),
+        ({"UpdateExpression": "SET #a = b"}, f"{UPDATE}An expression attribute name used in the document "
+         f"path is not defined; attribute name: #a"),
+        ({"UpdateExpression": "SET a = b SET c = d"},
+         f'{UPDATE}The "SET" section can only be used once in an update expression;'),
+        ({"UpdateExpression": "SET name = b"},
+         f"{UPDATE}Attribute name is a reserved keyword; reserved keyword: name"),
         (
             {"UpdateExpression": "SET a = b, a.c = d"},
-            f"{UPDATE}Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [a], path two: [a, c]",
+            f"{UPDATE}Two document paths overlap with each other; must remove or rewrite one of "
+            f"these paths; path one: [a], path two: [a, c]",
         ),
         (
             {"UpdateExpression": "SET pk = a"},
-            "One or more parameter values were invalid: Cannot update attribute pk. This attribute is part of the key",
+            "One or more parameter values were invalid: Cannot update attribute pk. This attribute "
+            "is part of the key",
         ),
         (
             {"UpdateExpression": "SET a = b"},
@@ -134,7 +143,8 @@ def test_a_failed_condition_shows_the_item_when_asked_for(things: Conformance) -
         ),
         (
             {"ExpressionAttributeValues": {":v": {"S": "x"}}},
-            "1 validation error detected: ExpressionAttributeValues can only be specified when using expressions",
+            "1 validation error detected: ExpressionAttributeValues can only be specified "
+            "when using expressions",
         ),
         ({"Key": {"pk": {"S": "p"}}}, "The provided key element does not match the schema"),
     ],

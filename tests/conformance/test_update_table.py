@@ -43,9 +43,9 @@ def test_the_fifth_decrease_of_a_day_waits_an_hour(api: Conformance, clock: Manu
     code, message = api.refusal("UpdateTable", TableName="things", ProvisionedThroughput=units(1, 1))
     assert code == "LimitExceededException"
     assert message.startswith(
-        "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the first 4 "
-        "decreases, each subsequent decrease in the same UTC day can be performed at most once every 3600 seconds. Number "
-        "of decreases today: 4. Last decrease at "
+        "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC "
+        "day. After the first 4 decreases, each subsequent decrease in the same UTC day can be "
+        "performed at most once every 3600 seconds. Number of decreases today: 4. Last decrease at "
     )
     update(api, ProvisionedThroughput=units(200, 200))
     clock.advance(3_600_000)
@@ -61,10 +61,11 @@ def test_the_fifth_decrease_of_a_day_waits_an_hour(api: Conformance, clock: Manu
 def test_the_same_throughput_is_refused(api: Conformance) -> None:
     provisioned(api, 5, 6)
     assert api.invalid("UpdateTable", TableName="things", ProvisionedThroughput=units(5, 6)) == (
-        "The provisioned throughput for the table will not change. The requested value equals the current value. "
-        "Current ReadCapacityUnits provisioned for the table: 5. Requested ReadCapacityUnits: 5. "
-        "Current WriteCapacityUnits provisioned for the table: 6. Requested WriteCapacityUnits: 6. "
-        "Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
+        "The provisioned throughput for the table will not change. The requested value equals the "
+        "current value. Current ReadCapacityUnits provisioned for the table: 5. Requested "
+        "ReadCapacityUnits: 5. Current WriteCapacityUnits provisioned for the table: 6. Requested "
+        "WriteCapacityUnits: 6. Refer to the Amazon DynamoDB Developer Guide for current limits and "
+        "how to request higher limits."
     )
 
 
@@ -84,17 +85,21 @@ def test_billing_changes_both_ways_and_remembers(api: Conformance) -> None:
     ("mode", "parameters", "message"),
     [
         ("PAY_PER_REQUEST", {"ProvisionedThroughput": units(1, 1)},
-         "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"),
+         "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is "
+         "PAY_PER_REQUEST"),
         ("PAY_PER_REQUEST", {"BillingMode": "PROVISIONED"},
          "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"),
         ("PAY_PER_REQUEST", {"TableClass": "STANDARD", "DeletionProtectionEnabled": True},
          "DeletionProtection modification must be the only operation in the request"),
         ("PAY_PER_REQUEST", {"SSESpecification": {"Enabled": True}, "BillingMode": "PAY_PER_REQUEST"},
          "SSE modification must be the only operation in the request"),
-        ("PAY_PER_REQUEST", {"SSESpecification": {"Enabled": False}}, "Table is already encrypted by default"),
-        ("PAY_PER_REQUEST", {"WarmThroughput": {"ReadUnitsPerSecond": 11_999}}, "Requested ReadUnitsPerSecond for"),
+        ("PAY_PER_REQUEST", {"SSESpecification": {"Enabled": False}},
+         "Table is already encrypted by default"),
+        ("PAY_PER_REQUEST", {"WarmThroughput": {"ReadUnitsPerSecond": 11_999}},
+         "Requested ReadUnitsPerSecond for"),
         ("PAY_PER_REQUEST", {"WarmThroughput": {}}, "One of ReadUnitsPerSecond or"),
-        ("PAY_PER_REQUEST", {"OnDemandThroughput": {"MaxReadRequestUnits": 0}}, "MaxReadRequestUnits must be"),
+        ("PAY_PER_REQUEST", {"OnDemandThroughput": {"MaxReadRequestUnits": 0}},
+         "MaxReadRequestUnits must be"),
         ("PROVISIONED", {"OnDemandThroughput": {"MaxReadRequestUnits": 5}}, "OnDemandThroughput can not be"),
     ],
 )  # fmt: skip

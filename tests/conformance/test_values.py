@@ -14,12 +14,18 @@ Value = dict[str, Any]
 INVALID = "One or more parameter values were invalid: "
 E = "1 validation error detected: "
 EMPTY = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
-SEVERAL = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+SEVERAL = (
+    "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the "
+    "supported datatypes"
+)
 NOT_NUMERIC = "The parameter cannot be converted to a numeric value"
 DIGITS = "Attempting to store more than 38 significant digits in a Number"
 OVERFLOW = "Number overflow. Attempting to store a number with magnitude larger than supported range"
 UNDERFLOW = "Number underflow. Attempting to store a number with magnitude smaller than supported range"
-DEEP = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
+DEEP = (
+    "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond "
+    "supported limit"
+)
 TWICE = f"{INVALID}Input collection"
 
 
@@ -38,7 +44,8 @@ WRONG: list[tuple[Value, str, str]] = [
           for text in ("abc", "1,5", " 1", "1 ", "0x10", "1e", "NaN", "Infinity", "1.2.3")),
         ({"NS": ["1", "x"]}, f"{NOT_NUMERIC}: x"),
         ({"N": "1" * 39}, DIGITS), ({"N": "1" * 40}, DIGITS), ({"NS": ["1" * 39]}, DIGITS),
-        ({"N": "1E126"}, OVERFLOW), ({"N": "-1e126"}, OVERFLOW), ({"N": "1e99999999999"}, OVERFLOW), ({"N": "1E-131"}, UNDERFLOW),
+        ({"N": "1E126"}, OVERFLOW), ({"N": "-1e126"}, OVERFLOW), ({"N": "1e99999999999"}, OVERFLOW),
+        ({"N": "1E-131"}, UNDERFLOW),
         ({"NULL": False}, f"{INVALID}Null attribute value types must have the value of true"),
         ({"SS": []}, f"{INVALID}An string set  may not be empty"),
         ({"NS": []}, f"{INVALID}An number set  may not be empty"),
@@ -46,7 +53,8 @@ WRONG: list[tuple[Value, str, str]] = [
     )),
     ({"N": ""}, f"{NOT_NUMERIC}: ", NOT_NUMERIC),
     ({"N": "1e2147483647"}, OVERFLOW, UNDERFLOW),
-    ({"SS": ["b", "a", "b"]}, f'{TWICE} ["a", "b", "b"] contains duplicates.', f"{TWICE} [b, a, b] contains duplicates."),
+    ({"SS": ["b", "a", "b"]}, f'{TWICE} ["a", "b", "b"] contains duplicates.',
+     f"{TWICE} [b, a, b] contains duplicates."),
     ({"NS": ["1", "2", "1.0"]}, f"{TWICE} contains duplicates.", "Input collection contains duplicates"),
     (
         {"BS": ["AA==", "/w==", "AA=="]},
@@ -99,20 +107,29 @@ T = {"TableName": "things"}
 SETTING = {**T, "Key": key("p"), "UpdateExpression": "SET a = :v"}
 PLACES: dict[str, tuple[str, Build, Callable[[str, str], str]]] = {
     "an item": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": value}}, of_write),
-    "a list": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": {"L": [{"S": "x"}, value]}}}, of_write),
-    "a map": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": {"M": {"x": {"S": "x"}, "y": value}}}}, of_write),
+    "a list": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": {"L": [{"S": "x"}, value]}}},
+               of_write),
+    "a map": ("PutItem", lambda value: {**T, "Item": {**key("p"), "a": {"M": {"x": {"S": "x"}, "y": value}}}},
+              of_write),
     "a key to get": ("GetItem", lambda value: {**T, "Key": {**key("p"), "sk": value}}, of_read),
     "a key to delete": ("DeleteItem", lambda value: {**T, "Key": {**key("p"), "sk": value}}, of_write),
     "a key to update": ("UpdateItem", lambda value: {**T, "Key": {**key("p"), "sk": value}}, of_write),
-    "an update": ("UpdateItem", lambda value: {**SETTING, "ExpressionAttributeValues": {":v": value}}, of_write),
+    "an update": ("UpdateItem", lambda value: {**SETTING, "ExpressionAttributeValues": {":v": value}},
+                  of_write),
     "a condition": (
         "PutItem",
-        lambda value: {**T, "Item": key("p"), "ConditionExpression": "a = :v", "ExpressionAttributeValues": {":v": value}},
+        lambda value: {**T, "Item": key("p"), "ConditionExpression": "a = :v",
+                       "ExpressionAttributeValues": {":v": value}},
         of_write,
     ),
-    "a filter": ("Scan", lambda value: {**T, "FilterExpression": "a = :v", "ExpressionAttributeValues": {":v": value}}, before_as_value),
-    "a key condition": ("Query", lambda value: {**T, "KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": value}}, of_read),
-    "a starting key": ("Scan", lambda value: {**T, "ExclusiveStartKey": {**key("p"), "sk": value}}, start_of_scan),
+    "a filter": ("Scan",
+                 lambda value: {**T, "FilterExpression": "a = :v",
+                                "ExpressionAttributeValues": {":v": value}}, before_as_value),
+    "a key condition": ("Query",
+                        lambda value: {**T, "KeyConditionExpression": "pk = :v",
+                                       "ExpressionAttributeValues": {":v": value}}, of_read),
+    "a starting key": ("Scan", lambda value: {**T, "ExclusiveStartKey": {**key("p"), "sk": value}},
+                       start_of_scan),
     "a query's starting key": (
         "Query",
         lambda value: {
@@ -121,27 +138,52 @@ PLACES: dict[str, tuple[str, Build, Callable[[str, str], str]]] = {
         },
         start_of_query,
     ),
-    "a batch's put": ("BatchWriteItem", lambda value: {"RequestItems": {"things": [{"PutRequest": {"Item": {**key("p"), "a": value}}}]}}, before),
-    "a batch's delete": ("BatchWriteItem", lambda value: {"RequestItems": {"things": [{"DeleteRequest": {"Key": {**key("p"), "sk": value}}}]}}, before),
-    "a batch's key": ("BatchGetItem", lambda value: {"RequestItems": {"things": {"Keys": [{**key("p"), "sk": value}]}}}, of_read),
-    "a transaction's put": ("TransactWriteItems", lambda value: {"TransactItems": [{"Put": {**T, "Item": {**key("p"), "a": value}}}]}, before),
-    "a transaction's update": ("TransactWriteItems", lambda value: {"TransactItems": [{"Update": {**SETTING, "ExpressionAttributeValues": {":v": value}}}]}, before_as_value),
-    "a transaction's key": ("TransactGetItems", lambda value: {"TransactItems": [{"Get": {**T, "Key": {**key("p"), "sk": value}}}]}, before),
-    "a legacy update": ("UpdateItem", lambda value: {**T, "Key": key("p"), "AttributeUpdates": {"a": {"Value": value, "Action": "PUT"}}}, of_write),
-    "a legacy condition": ("PutItem", lambda value: {**T, "Item": key("p"), "Expected": {"a": {"Value": value}}}, of_write),
+    "a batch's put": ("BatchWriteItem",
+                      lambda value: {"RequestItems": {"things": [{"PutRequest": {"Item": {**key("p"),
+                          "a": value}}}]}}, before),
+    "a batch's delete": ("BatchWriteItem",
+                         lambda value: {"RequestItems": {"things": [{"DeleteRequest": {"Key": {**key("p"),
+                             "sk": value}}}]}}, before),
+    "a batch's key": ("BatchGetItem",
+                      lambda value: {"RequestItems": {"things": {"Keys": [{**key("p"), "sk": value}]}}},
+                      of_read),
+    "a transaction's put": ("TransactWriteItems",
+                            lambda value: {"TransactItems": [{"Put": {**T,
+                                "Item": {**key("p"), "a": value}}}]}, before),
+    "a transaction's update": ("TransactWriteItems",
+        lambda value: {"TransactItems": [{"Update": {**SETTING,
+            "ExpressionAttributeValues": {":v": value}}}]}, before_as_value),
+    "a transaction's key": ("TransactGetItems",
+                            lambda value: {"TransactItems": [{"Get": {**T,
+                                "Key": {**key("p"), "sk": value}}}]}, before),
+    "a legacy update": ("UpdateItem",
+                        lambda value: {**T, "Key": key("p"),
+                                       "AttributeUpdates": {"a": {"Value": value, "Action": "PUT"}}},
+                                       of_write),
+    "a legacy condition": ("PutItem",
+                           lambda value: {**T, "Item": key("p"), "Expected": {"a": {"Value": value}}},
+                           of_write),
     "a legacy condition's list": (
         "DeleteItem",
-        lambda value: {**T, "Key": key("p"), "Expected": {"a": {"ComparisonOperator": "EQ", "AttributeValueList": [value]}}},
+        lambda value: {**T, "Key": key("p"),
+                       "Expected": {"a": {"ComparisonOperator": "EQ", "AttributeValueList": [value]}}},
         of_write,
     ),
     "a transaction's check": (
         "TransactWriteItems",
         lambda value: {"TransactItems": [{"ConditionCheck": {
-            **T, "Key": key("p"), "ConditionExpression": "a = :v", "ExpressionAttributeValues": {":v": value}}}]},
+            **T, "Key": key("p"), "ConditionExpression": "a = :v",
+            "ExpressionAttributeValues": {":v": value}}}]},
         before_as_value,
     ),
-    "a legacy filter": ("Scan", lambda value: {**T, "ScanFilter": {"a": {"ComparisonOperator": "EQ", "AttributeValueList": [value]}}}, before),
-    "a legacy key condition": ("Query", lambda value: {**T, "KeyConditions": {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [value]}}}, of_read),
+    "a legacy filter": ("Scan",
+                        lambda value: {**T,
+                                       "ScanFilter": {"a": {"ComparisonOperator": "EQ",
+                                                            "AttributeValueList": [value]}}}, before),
+    "a legacy key condition": ("Query",
+        lambda value: {**T,
+                       "KeyConditions": {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [value]}}},
+                       of_read),
 }  # fmt: skip
 
 
@@ -185,8 +227,10 @@ def test_a_wrong_json_type_is_refused_wherever_it_stands(things: Conformance, pl
 @pytest.mark.parametrize(
     ("sent", "stored"),
     [
-        ({"N": "1.0"}, {"N": "1"}), ({"N": "1E2"}, {"N": "100"}), ({"N": "-0"}, {"N": "0"}), ({"N": "+007.50"}, {"N": "7.5"}),
-        ({"N": "1e-5"}, {"N": "0.00001"}), ({"N": "1E39"}, {"N": "1" + "0" * 39}), ({"N": ".5"}, {"N": "0.5"}),
+        ({"N": "1.0"}, {"N": "1"}), ({"N": "1E2"}, {"N": "100"}), ({"N": "-0"}, {"N": "0"}),
+        ({"N": "+007.50"}, {"N": "7.5"}),
+        ({"N": "1e-5"}, {"N": "0.00001"}), ({"N": "1E39"}, {"N": "1" + "0" * 39}),
+        ({"N": ".5"}, {"N": "0.5"}),
         ({"NS": ["2", "1.0", "-3"]}, {"NS": ["-3", "1", "2"]}), ({"SS": ["b", "a"]}, {"SS": ["a", "b"]}),
         ({"L": [{"N": "1.0"}]}, {"L": [{"N": "1"}]}), ({"M": {"a": {"N": "01"}}}, {"M": {"a": {"N": "1"}}}),
         ({"S": "a", "N": None}, {"S": "a"}),
@@ -211,9 +255,11 @@ def test_a_value_comes_back_in_its_one_form(things: Conformance, sent: Value, st
 @pytest.mark.parametrize(("stored", "asked"), [("1", "1.0"), ("100", "1E2"), ("0", "-0.00"), ("0.5", ".50")])
 def test_a_number_is_found_however_it_is_written(api: Conformance, stored: str, asked: str) -> None:
     api.dynamodb.create_table(
-        TableName="numbers", BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "n", "AttributeType": "N"}], KeySchema=[{"AttributeName": "n", "KeyType": "HASH"}],
-    )  # fmt: skip
+        TableName="numbers",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "n", "AttributeType": "N"}],
+        KeySchema=[{"AttributeName": "n", "KeyType": "HASH"}],
+    )
     api.raw("PutItem", {"TableName": "numbers", "Item": {"n": {"N": asked}}})
     assert api.raw("GetItem", {"TableName": "numbers", "Key": {"n": {"N": stored}}})[1] == {
         "Item": {"n": {"N": stored}}

@@ -1,7 +1,8 @@
-"""The wire, sentence by sentence of semantics §6.1, below any client: headers, checksums, prefixes, the order of checks.
+"""The wire, sentence by sentence of semantics §6.1, below any client: headers, checksums, prefixes, the order
+of checks.
 
-What needs a socket (keep-alive, pipelining, chunks, 100-continue, encodings, the limits of a connection) is in
-tests/unit/server/test_http.py and test_encoding.py.
+What needs a socket (keep-alive, pipelining, chunks, 100-continue, encodings, the limits of a connection) is
+in tests/unit/server/test_http.py and test_encoding.py.
 """
 
 import json
@@ -46,25 +47,35 @@ LADDER: list[tuple[bytes, str, dict[str, str | None], str, str | None]] = [
     (b"{}", "X-Amz-Algorithm=a", {"X_Amz_Target": "No"}, f"{CORAL}UnknownOperationException", None),
     (b"{}", "X-Amz-Algorithm=a", {}, f"{CORAL}InvalidSignatureException",
      "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."),
-    (b"{}", "", {"Authorization": None, "X_Amz_Date": None}, f"{CORAL}MissingAuthenticationTokenException", "Request is missing Authentication Token"),
-    (b"{}", "", {"Authorization": "Basic abc", "X_Amz_Date": None}, f"{CORAL}MissingAuthenticationTokenException", "Request is missing Authentication Token"),
-    (b"{}", "", {"Authorization": "AWS4-HMAC-SHA256", "X_Amz_Date": None}, f"{CORAL}IncompleteSignatureException",
-     "Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. Authorization header requires "
-     "'SignedHeaders' parameter. Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. Authorization=AWS4-HMAC-SHA256"),
+    (b"{}", "", {"Authorization": None, "X_Amz_Date": None}, f"{CORAL}MissingAuthenticationTokenException",
+     "Request is missing Authentication Token"),
+    (b"{}", "", {"Authorization": "Basic abc", "X_Amz_Date": None},
+     f"{CORAL}MissingAuthenticationTokenException", "Request is missing Authentication Token"),
+    (b"{}", "", {"Authorization": "AWS4-HMAC-SHA256", "X_Amz_Date": None},
+     f"{CORAL}IncompleteSignatureException",
+     "Authorization header requires 'Credential' parameter. Authorization header requires "
+     "'Signature' parameter. Authorization header requires 'SignedHeaders' parameter. Authorization "
+     "header requires existence of either a 'X-Amz-Date' or "
+     "a 'Date' header. Authorization=AWS4-HMAC-SHA256"),
     (b"{}", "", {"Authorization": BAD_HEADER}, f"{CORAL}IncompleteSignatureException",
      f"Authorization header requires 'Signature' parameter. Authorization={BAD_HEADER}"),
     (b"{}", "X-Amz-Algorithm&X-Amz-Date=1", {"Authorization": None}, f"{CORAL}IncompleteSignatureException",
-     "".join(f"AWS query-string parameters must include 'X-Amz-{name}'. " for name in ("Algorithm", "Credential", "Signature", "SignedHeaders"))
+     "".join(f"AWS query-string parameters must include 'X-Amz-{name}'. " for name in ("Algorithm",
+         "Credential", "Signature", "SignedHeaders"))
      + "Re-examine the query-string parameters."),
     (b"", "", {}, f"{CORAL}SerializationException", None),
-    (b'{"TableName":1}', "", {}, f"{CORAL}SerializationException", "NUMBER_VALUE cannot be converted to String"),
+    (b'{"TableName":1}', "", {}, f"{CORAL}SerializationException",
+     "NUMBER_VALUE cannot be converted to String"),
     (b'{"ExpressionAttributeNames":{}}', "", {}, f"{VALIDATE}ValidationException",
-     "2 validation errors detected: Value null at 'tableName' failed to satisfy constraint: Member must not be null; "
-     "Value null at 'item' failed to satisfy constraint: Member must not be null"),
-    (b'{"TableName":"nothing","Item":{},"ExpressionAttributeNames":{}}', "", {}, f"{VALIDATE}ValidationException",
+     "2 validation errors detected: Value null at 'tableName' failed to satisfy constraint: Member "
+     "must not be null; Value null at 'item' failed to satisfy constraint: Member must not be null"),
+    (b'{"TableName":"nothing","Item":{},"ExpressionAttributeNames":{}}', "", {},
+     f"{VALIDATE}ValidationException",
      "1 validation error detected: ExpressionAttributeNames can only be specified when using expressions"),
-    (b'{"TableName":"nothing","Item":{}}', "", {}, f"{SERVICE}ResourceNotFoundException", "Requested resource not found"),
-    (b'{"TableName":"things","Item":{}}', "", {}, f"{VALIDATE}ValidationException", "One or more parameter values were invalid: Missing the key pk in the item"),
+    (b'{"TableName":"nothing","Item":{}}', "", {}, f"{SERVICE}ResourceNotFoundException",
+     "Requested resource not found"),
+    (b'{"TableName":"things","Item":{}}', "", {}, f"{VALIDATE}ValidationException",
+     "One or more parameter values were invalid: Missing the key pk in the item"),
 ]  # fmt: skip
 
 
@@ -115,7 +126,7 @@ def test_the_answer_has_the_content_type_of_the_request(things: Conformance, kin
         assert post(things, body, Content_Type=kind).headers["Content-Type"] == kind.partition(";")[0]
 
 
-# ---- prefixes --------------------------------------------------------------------------------------------------------
+# ---- prefixes ----------------------------------------------------------------------------------------------
 
 CREATE = {
     "TableName": "things",
@@ -128,25 +139,39 @@ TWO_INDEXES = {
     "TableName": "things",
     "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
     "GlobalSecondaryIndexUpdates": [
-        {"Create": {"IndexName": name, "KeySchema": CREATE["KeySchema"], "Projection": {"ProjectionType": "ALL"}}}
+        {
+            "Create": {
+                "IndexName": name,
+                "KeySchema": CREATE["KeySchema"],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        }
         for name in ("one", "two")
     ],
-}  # fmt: skip
+}
 ITERATOR = {"ShardIterator": "x" * 40}
 STREAMS = "DynamoDBStreams_20120810"
 PREFIXES: list[tuple[str, str, dict[str, Any], str]] = [
     ("DynamoDB_20120810", "GetItem", {"TableName": "things", "Key": {}}, f"{VALIDATE}ValidationException"),
     ("DynamoDB_20120810", "GetItem", {"TableName": 1}, f"{CORAL}SerializationException"),
-    ("DynamoDB_20120810", "GetItem", {"TableName": "nothing", "Key": key("a")}, f"{SERVICE}ResourceNotFoundException"),
+    ("DynamoDB_20120810", "GetItem", {"TableName": "nothing", "Key": key("a")},
+     f"{SERVICE}ResourceNotFoundException"),
     ("DynamoDB_20120810", "DescribeTable", {"TableName": "nothing"}, f"{SERVICE}ResourceNotFoundException"),
     ("DynamoDB_20120810", "CreateTable", CREATE, f"{SERVICE}ResourceInUseException"),
     ("DynamoDB_20120810", "UpdateTable", TWO_INDEXES, f"{SERVICE}LimitExceededException"),
-    ("DynamoDB_20120810", "DeleteItem", {"TableName": "things", "Key": key("a"), "ConditionExpression": "attribute_exists(a)"}, f"{SERVICE}ConditionalCheckFailedException"),
-    ("DynamoDB_20120810", "TransactWriteItems", {"TransactItems": [FAILING]}, f"{SERVICE}TransactionCanceledException"),
-    ("DynamoDB_20120810", "GetResourcePolicy", {"ResourceArn": "arn:aws:dynamodb:us-east-1:000000000000:table/things"}, f"{SERVICE}PolicyNotFoundException"),
+    ("DynamoDB_20120810", "DeleteItem",
+     {"TableName": "things", "Key": key("a"), "ConditionExpression": "attribute_exists(a)"},
+     f"{SERVICE}ConditionalCheckFailedException"),
+    ("DynamoDB_20120810", "TransactWriteItems", {"TransactItems": [FAILING]},
+     f"{SERVICE}TransactionCanceledException"),
+    ("DynamoDB_20120810", "GetResourcePolicy",
+     {"ResourceArn": "arn:aws:dynamodb:us-east-1:000000000000:table/things"},
+     f"{SERVICE}PolicyNotFoundException"),
     ("DynamoDB_20120810", "Nothing", {}, f"{CORAL}UnknownOperationException"),
     (STREAMS, "GetRecords", ITERATOR, f"{VALIDATE}ValidationException"),
-    (STREAMS, "DescribeStream", {"StreamArn": "arn:aws:dynamodb:us-east-1:000000000000:table/nothing/stream/2026-01-01T00:00:00.000"}, f"{SERVICE}ResourceNotFoundException"),
+    (STREAMS, "DescribeStream",
+     {"StreamArn": "arn:aws:dynamodb:us-east-1:000000000000:table/nothing/stream/2026-01-01T00:00:00.000"},
+     f"{SERVICE}ResourceNotFoundException"),
     (STREAMS, "Nothing", {}, f"{CORAL}UnknownOperationException"),
 ]  # fmt: skip
 
@@ -174,7 +199,10 @@ def test_of_many_violations_ten_are_told(things: Conformance) -> None:
 def test_credentials_are_not_looked_into(things: Conformance) -> None:
     header = "AWS4-HMAC-SHA256 Credential=a/b/us-east-1/d/e, SignedHeaders=x, Signature=y"
     assert post(things, json.dumps(GOOD).encode(), Authorization=header).status == 200
-    query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=c&X-Amz-Signature=s&X-Amz-SignedHeaders=h&X-Amz-Date=d"
+    query = (
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=c&X-Amz-Signature=s&X-Amz-SignedHeaders=h"
+        "&X-Amz-Date=d"
+    )
     assert post(things, json.dumps(GOOD).encode(), query, Authorization=None, X_Amz_Date=None).status == 200
     assert post(things, json.dumps(GOOD).encode(), X_Amz_Date=None, Date="today").status == 200
 

@@ -1,4 +1,5 @@
-"""The real worker over scripted sources and a state store in memory, one process or several; nothing of the engine is there.
+"""The real worker over scripted sources and a state store in memory, one process or several; nothing of the
+engine is there.
 
 Rules of this file: what a test sees is what the handler was given and what the rows say.
 """
@@ -103,9 +104,12 @@ class Process:
     def __init__(self, delivery: "Delivery", owner: str, state: StateStore) -> None:
         app, clock = delivery.app, delivery.clock
         self.worker = Worker(
-            app, Parts(state, clock), Doors(lambda _: delivery.source, lambda _: delivery.noted), Habits(Owner(owner), DISCOVERY_MS, 3_000, delivery.retention_ms),
+            app,
+            Parts(state, clock),
+            Doors(lambda _: delivery.source, lambda _: delivery.noted),
+            Habits(Owner(owner), DISCOVERY_MS, 3_000, delivery.retention_ms),
             lambda worker: Crew(redriver=Redriver(app.name, state, clock, worker, worker.sinks)),
-        )  # fmt: skip
+        )
         self.task = asyncio.ensure_future(self.worker.run())
         delivery.processes.append(self)
 

@@ -1,8 +1,11 @@
-"""Several workers that fill, serve, remove and apply changes to the builds of one projection, over one state store and one table.
+"""Several workers that fill, serve, remove and apply changes to the builds of one projection, over one state
+store and one table.
 
-Theory of operation: builds, projector and sink are the real ones; the table and its stream are a dictionary and a list. Each worker sees the state store
-through a view of its own, every call of which lets the others go first, and at any call of which a test may stop, stall or kill that worker.
-Rules of this file: what is judged are the rows, after faults have stopped: they are the fold over the table's items.
+Theory of operation: builds, projector and sink are the real ones; the table and its stream are a dictionary
+and a list. Each worker sees the state store through a view of its own, every call of which lets the others go
+first, and at any call of which a test may stop, stall or kill that worker.
+Rules of this file: what is judged are the rows, after faults have stopped: they are the fold over the table's
+items.
 """
 
 import asyncio
@@ -83,7 +86,9 @@ def projected(into: Any = None, version: int = 1) -> Projection:
 
 
 class Orders:
-    """The table: its items, the number of its last change, and the changes that nobody has applied yet, by shard."""
+    """The table: its items, the number of its last change, and the changes that nobody has applied yet, by
+    shard.
+    """
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
@@ -108,9 +113,17 @@ class Orders:
         shard = ord(key[-1]) % 2
         self.unsettled[shard].append(
             change_record(
-                sequence=self.last, shard=shard, created_ms=1, partition=1, key=key.encode(), keys=keys, old=b"{}", new=data, size_bytes=9,
+                sequence=self.last,
+                shard=shard,
+                created_ms=1,
+                partition=1,
+                key=key.encode(),
+                keys=keys,
+                old=b"{}",
+                new=data,
+                size_bytes=9,
             )
-        )  # fmt: skip
+        )
 
     async def page(self, table: str, after: Mapping[str, Any] | None, limit: int) -> ItemsPage:
         """The next items."""
@@ -139,7 +152,9 @@ class Orders:
 
 
 class View:
-    """A store as one worker sees it. Shape: before call `at` the worker does what `then` says; `calls` counts them, those `of` another view with it."""
+    """A store as one worker sees it. Shape: before call `at` the worker does what `then` says; `calls` counts
+    them, those `of` another view with it.
+    """
 
     def __init__(self, state: StateStore, of: "View | None" = None) -> None:
         self._state = state
@@ -280,7 +295,7 @@ class Workshop:
                 worker.deliver(shard)
             await self.rest(2)
 
-    # ---- what the rows say ---------------------------------------------------------------------------------------------
+    # ---- what the rows say ---------------------------------------------------------------------------------
 
     async def known(self) -> KnownBuilds:
         """Builds, what is served, and the revision."""
@@ -329,7 +344,9 @@ class Workshop:
         return {bytes.fromhex(item.key).decode() for item in items if item.image is not None}
 
     async def check(self, rows: StateStore | None = None, *, is_swept: bool = True) -> None:
-        """The build that is served is what the table says; there is no other, and nothing is left of those that went, where that `is_swept`."""
+        """The build that is served is what the table says; there is no other, and nothing is left of those
+        that went, where that `is_swept`.
+        """
         known = await self.known()
         assert known.served is not None
         assert [build.name for build in known.builds] == [known.served], "one build is left, and is served"

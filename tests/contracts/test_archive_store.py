@@ -35,7 +35,7 @@ def test_an_archive_in_a_directory_keeps_the_contract(tmp_path: Path) -> None:
     check_archive_store(make, again=lambda store: DirectoryArchive(places[id(store)]))
 
 
-# ---- canaries --------------------------------------------------------------------------------------------------------
+# ---- canaries ----------------------------------------------------------------------------------------------
 
 
 class CutsAtAZero(MemoryArchive):

@@ -1,4 +1,5 @@
-"""Several workers and the builds of one projection: versions, what the stream has lost, and whatever chance brings.
+"""Several workers and the builds of one projection: versions, what the stream has lost, and whatever chance
+brings.
 
 Rules of this file: as in test_several_builders.py.
 """

@@ -29,7 +29,7 @@ def test_the_manual_clock_keeps_the_contract() -> None:
     check_clock(ManualClock, elapse=advance)
 
 
-# ---- canaries --------------------------------------------------------------------------------------------------------
+# ---- canaries ----------------------------------------------------------------------------------------------
 
 
 class TellsSeconds(ManualClock):

@@ -1,4 +1,6 @@
-"""State in a DynamoDB table keeps the contract, through boto3's client and ours, against the engine's own server."""
+"""State in a DynamoDB table keeps the contract, through boto3's client and ours, against the engine's own
+server.
+"""
 
 import asyncio
 import itertools
@@ -36,8 +38,11 @@ def client(request: pytest.FixtureRequest) -> Iterator[Any]:
             yield AwsAccess("us-east-1", url)
         else:
             yield boto3.client(
-                "dynamodb", endpoint_url=url, region_name="us-east-1", config=Config(retries={"total_max_attempts": 1})
-            )  # fmt: skip
+                "dynamodb",
+                endpoint_url=url,
+                region_name="us-east-1",
+                config=Config(retries={"total_max_attempts": 1}),
+            )
     KNOWN.forget(None)
 
 
@@ -81,7 +86,8 @@ def test_a_mark_and_a_users_item_are_one_transaction(client: Any) -> None:
     ("codes", "kind"),
     [
         (["ConditionalCheckFailed", "None"], StateConflict), (["None", "ConditionalCheckFailed"], ApiError),
-        (["TransactionConflict", "ConditionalCheckFailed"], StoreError), (["None", "ValidationError"], ApiError),
+        (["TransactionConflict", "ConditionalCheckFailed"], StoreError),
+        (["None", "ValidationError"], ApiError),
     ],
 )  # fmt: skip
 def test_a_cancelled_transaction_says_whose_condition_it_was(codes: list[str], kind: type) -> None:
@@ -95,8 +101,12 @@ def test_a_cancelled_transaction_says_whose_condition_it_was(codes: list[str], k
 
 def test_an_endpoint_that_is_not_there_is_a_store_error() -> None:
     nowhere = boto3.client(
-        "dynamodb", endpoint_url="http://127.0.0.1:9", region_name="us-east-1", aws_access_key_id="any",
-        aws_secret_access_key="any", config=Config(retries={"total_max_attempts": 1}),
-    )  # fmt: skip
+        "dynamodb",
+        endpoint_url="http://127.0.0.1:9",
+        region_name="us-east-1",
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
     with pytest.raises(StoreError):
         asyncio.run(DynamoDbStateStore(nowhere, "state").get("mark/a"))

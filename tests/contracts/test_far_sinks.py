@@ -1,7 +1,8 @@
-"""Sinks that write elsewhere keep the contract of Sink: SQS, SNS, EventBridge, DynamoDB, a webhook, DuckDB, a function.
+"""Sinks that write elsewhere keep the contract of Sink: SQS, SNS, EventBridge, DynamoDB, a webhook, DuckDB, a
+function.
 
-Rules of this file: AWS is moto's server, the webhook's far side an HTTP server; what they cannot refuse by themselves is refused on the way,
-in the words of the service.
+Rules of this file: AWS is moto's server, the webhook's far side an HTTP server; what they cannot refuse by
+themselves is refused on the way, in the words of the service.
 """
 
 import asyncio
@@ -53,8 +54,11 @@ class Refusing(AwsAccess):
             told = iter(answer.get("Entries", ()))
             answer["Entries"] = [{"ErrorCode": "InvalidArgument"} if is_bad else next(told) for is_bad in bad]
             return {**answer, "FailedEntryCount": sum(bad)}
-        failed = [{"Id": entry["Id"], "SenderFault": True, "Code": "InvalidMessageContents"}
-                  for entry, is_bad in zip(entries, bad, strict=True) if is_bad]  # fmt: skip
+        failed = [
+            {"Id": entry["Id"], "SenderFault": True, "Code": "InvalidMessageContents"}
+            for entry, is_bad in zip(entries, bad, strict=True)
+            if is_bad
+        ]
         return {**answer, "Failed": failed}
 
     async def _call_one(self, service: str, operation: str, parameters: dict[str, Any]) -> Any:
@@ -118,9 +122,10 @@ def test_a_queue_keeps_the_contract(aws: AwsAccess, suffix: str, by_entry: bool)
     name = f"contract{suffix}"
     url = client("sqs", aws).create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     check_sink(
-        lambda refused: sinks.Sqs(url, refusing(aws, refused)), arrived_at,
+        lambda refused: sinks.Sqs(url, refusing(aws, refused)),
+        arrived_at,
         throttled=lambda: sinks.Sqs(url, throttling(by_entry=by_entry)),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("suffix", "by_entry"), [("", True), (".fifo", False)])
@@ -128,9 +133,10 @@ def test_a_topic_keeps_the_contract(aws: AwsAccess, suffix: str, by_entry: bool)
     attributes = {"FifoTopic": "true"} if suffix else {}
     topic = client("sns", aws).create_topic(Name=f"contract{suffix}", Attributes=attributes)["TopicArn"]
     check_sink(
-        lambda refused: sinks.Sns(topic, refusing(aws, refused)), arrived_at,
+        lambda refused: sinks.Sns(topic, refusing(aws, refused)),
+        arrived_at,
         throttled=lambda: sinks.Sns(topic, throttling(by_entry=by_entry)),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("by_entry", [False, True])
@@ -138,9 +144,10 @@ def test_a_bus_keeps_the_contract(aws: AwsAccess, by_entry: bool) -> None:
     bus = f"contract-{by_entry}"
     client("events", aws).create_event_bus(Name=bus)
     check_sink(
-        lambda refused: sinks.EventBridge(bus, access=refusing(aws, refused)), arrived_at,
+        lambda refused: sinks.EventBridge(bus, access=refusing(aws, refused)),
+        arrived_at,
         throttled=lambda: sinks.EventBridge(bus, access=throttling(by_entry=by_entry)),
-    )  # fmt: skip
+    )
 
 
 def test_a_table_keeps_the_contract(aws: AwsAccess) -> None:
@@ -149,9 +156,11 @@ def test_a_table_keeps_the_contract(aws: AwsAccess) -> None:
     def make(refused: frozenset[int]) -> Sink:
         name = f"contract-{next(NUMBER)}"
         dynamodb.create_table(
-            TableName=name, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        )  # fmt: skip
+        )
         return sinks.DynamoDB(name, refusing(aws, refused))
 
     check_sink(make, arrived_at, throttled=lambda: sinks.DynamoDB("away", throttling(by_entry=False)))
@@ -163,9 +172,11 @@ def test_a_table_keeps_the_versions_and_the_sources(aws: AwsAccess) -> None:
     def make() -> sinks.DynamoDB:
         name = f"contract-{next(NUMBER)}"
         dynamodb.create_table(
-            TableName=name, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        )  # fmt: skip
+        )
         return sinks.DynamoDB(name, aws)
 
     def versions(sink: sinks.DynamoDB) -> dict[str, Version]:
@@ -185,12 +196,13 @@ def test_a_file_keeps_the_versions_and_the_sources(tmp_path: Path) -> None:
         return {key: Version.from_text(text) for key, text in rows}
 
     check_versioned_sink(
-        lambda: sinks.DuckDB(tmp_path / f"{next(NUMBER)}.duckdb", "orders"), versions,
+        lambda: sinks.DuckDB(tmp_path / f"{next(NUMBER)}.duckdb", "orders"),
+        versions,
         again=lambda sink: sinks.DuckDB(sink.path, sink.table),
-    )  # fmt: skip
+    )
 
 
-# ---- a webhook ----------------------------------------------------------------------------------------------------------
+# ---- a webhook ---------------------------------------------------------------------------------------------
 
 
 class Endpoint:
@@ -303,7 +315,7 @@ def test_nobody_at_the_address_is_an_outage() -> None:
     assert {each.kind for each in outcome.failures.values()} == {FailureKind.UNAVAILABLE}
 
 
-# ---- DuckDB and a function ----------------------------------------------------------------------------------------------
+# ---- DuckDB and a function ---------------------------------------------------------------------------------
 
 
 class Picky(sinks.DuckDB):
@@ -408,7 +420,8 @@ def test_messages_of_one_record_have_ids_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("there", "generation", "sequence", "is_written"),
     [
-        ({"S": Version(1, 900).text}, 2, 7, True), ({"S": Version(2, 7).text}, 2, 7, False), ({"S": Version(2, 1).text}, 1, 900, False),
+        ({"S": Version(1, 900).text}, 2, 7, True), ({"S": Version(2, 7).text}, 2, 7, False),
+        ({"S": Version(2, 1).text}, 1, 900, False),
         ({"N": "900"}, 1, 901, True), ({"N": "900"}, 1, 900, False), ({"N": "900"}, 2, 1, True),
     ],
 )  # fmt: skip
@@ -417,14 +430,23 @@ def test_an_item_in_either_form_is_written_over_by_what_is_newer_and_by_nothing_
 ) -> None:
     dynamodb, name = client("dynamodb", aws), f"contract-{next(NUMBER)}"
     dynamodb.create_table(
-        TableName=name, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-    )  # fmt: skip
+    )
     dynamodb.put_item(TableName=name, Item={"pk": {"S": "a"}, "tailrace_sequence": there})
     record = change_record(
-        sequence=sequence, shard=1, created_ms=0, partition=1, key=b"a", keys={"pk": {"S": "a"}}, old=None,
-        new=b'{"pk":{"S":"a"}}', size_bytes=1,
-    )  # fmt: skip
+        sequence=sequence,
+        shard=1,
+        created_ms=0,
+        partition=1,
+        key=b"a",
+        keys={"pk": {"S": "a"}},
+        old=None,
+        new=b'{"pk":{"S":"a"}}',
+        size_bytes=1,
+    )
     batch = _batch([structs.replace(record, generation=generation)])
     assert asyncio.run(sinks.DynamoDB(name, aws).write(batch)) == Written()
     item = dynamodb.get_item(TableName=name, Key={"pk": {"S": "a"}})["Item"]

@@ -1,7 +1,9 @@
-"""Nothing that remembers what it applied last refuses what is newer, when numbers begin anew: end to end, through the whole worker.
+"""Nothing that remembers what it applied last refuses what is newer, when numbers begin anew: end to end,
+through the whole worker.
 
-Rules of this file: the source is scripted, so that the later numbers are smaller; the far DynamoDB is an engine of its own, and outlives the app's. What is lost
-with the app's engine is the state; sinks, projections and marks stay. One canary at least for each: without asking or without keeping, newer changes are refused.
+Rules of this file: the source is scripted, so that the later numbers are smaller; the far DynamoDB is an
+engine of its own, and outlives the app's. What is lost with the app's engine is the state; sinks, projections
+and marks stay. One canary at least for each: without asking or without keeping, newer changes are refused.
 """
 
 import asyncio
@@ -97,9 +99,12 @@ class Story:
             sinks.DynamoDB("mirror", Far(tables=GivenTables(self.client))),
         )
         answer: dict[str, Callable[[], Any]] = {
-            "duckdb": lambda: _asked(file, "SELECT n FROM orders"), "dynamodb": self._mirrored, "marks": lambda: self.handled[-1],
-            "in a file": lambda: _asked(rows, "SELECT state FROM sales"), "in a table": lambda: self._projected(app),
-        }  # fmt: skip
+            "duckdb": lambda: _asked(file, "SELECT n FROM orders"),
+            "dynamodb": self._mirrored,
+            "marks": lambda: self.handled[-1],
+            "in a file": lambda: _asked(rows, "SELECT state FROM sales"),
+            "in a table": lambda: self._projected(app),
+        }
         if "duckdb" in places:
             app.sink(orders, file, id="file")
         if "dynamodb" in places:
@@ -261,7 +266,7 @@ def test_rows_of_another_history_are_not_written_to_and_the_mapping_says_why(
     told(run, tmp_path)
 
 
-# ---- canaries: what goes wrong without the numbers beside the rows -------------------------------------------------------
+# ---- canaries: what goes wrong without the numbers beside the rows -----------------------------------------
 
 
 async def _lost(story: Story, place: str) -> None:

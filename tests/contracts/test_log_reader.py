@@ -62,7 +62,7 @@ def test_the_log_of_an_engine_keeps_the_contract(make: Callable[[], LogReader]) 
     check_log_reader(make, write, switch, table="orders")
 
 
-# ---- canaries --------------------------------------------------------------------------------------------------------
+# ---- canaries ----------------------------------------------------------------------------------------------
 
 
 class Waits(Fed):

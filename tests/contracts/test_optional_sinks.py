@@ -1,4 +1,5 @@
-"""The optional contracts of sinks: what keeps versions, and what owns the checkpoint. The checks catch those that do not.
+"""The optional contracts of sinks: what keeps versions, and what owns the checkpoint. The checks catch those
+that do not.
 
 Rules of this file: one canary a rule at least; a canary changes one thing about the sink in memory.
 """
@@ -159,7 +160,7 @@ def test_a_broken_versioned_sink_is_caught(make: type[VersionedMemory], rule: Ca
     breaks(rule, lambda: check_versioned_sink(make, versions, again=over_the_same))
 
 
-# ---- what owns the checkpoint ------------------------------------------------------------------------------------------
+# ---- what owns the checkpoint ------------------------------------------------------------------------------
 
 
 def refusing(make: type[TransactionalMemory]) -> Callable[[frozenset[int]], TransactionalMemory]:

@@ -1,4 +1,5 @@
-"""Every place that keeps projections keeps the contract of ProjectionStore, and the check catches one that does not.
+"""Every place that keeps projections keeps the contract of ProjectionStore, and the check catches one that
+does not.
 
 Rules of this file: one canary a rule.
 """
@@ -110,7 +111,7 @@ def sales() -> Projection:
     return found
 
 
-# ---- canaries --------------------------------------------------------------------------------------------------------
+# ---- canaries ----------------------------------------------------------------------------------------------
 
 
 class ForgetsImages(InMemory):

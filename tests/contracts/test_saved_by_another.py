@@ -1,6 +1,8 @@
-"""What one process has saved from the trim is the beginning of the shard for every process: no gap, and nothing out of its order.
+"""What one process has saved from the trim is the beginning of the shard for every process: no gap, and
+nothing out of its order.
 
-Rules of this file: the retention is so short that all is due at each round of the saving; the stream forgets when a test says so.
+Rules of this file: the retention is so short that all is due at each round of the saving; the stream forgets
+when a test says so.
 """
 
 import asyncio
@@ -20,7 +22,9 @@ SMALL: dict[str, Any] = {"buffer_records": 10, "batch_size": 1}
 
 
 class Failing:
-    """How a process sees the state store: what it writes of the saving fails, before it is written or after it."""
+    """How a process sees the state store: what it writes of the saving fails, before it is written or after
+    it.
+    """
 
     def __init__(self, state: StateStore, *, is_written: bool) -> None:
         self.state, self.is_written = state, is_written

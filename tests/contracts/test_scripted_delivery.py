@@ -1,4 +1,5 @@
-"""Delivery of streams that are not ours: wide numbers, splits and merges, no hash ranges, a stream that ends and another that begins.
+"""Delivery of streams that are not ours: wide numbers, splits and merges, no hash ranges, a stream that ends
+and another that begins.
 
 Rules of this file: the worker is the real one; what is told of shards is what `ScriptedSource` tells.
 """

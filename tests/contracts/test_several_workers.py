@@ -1,7 +1,9 @@
-"""Several workers of one app on one state store: they rob nobody who lives, no two save under one epoch, and nothing is stranded once faults stop.
+"""Several workers of one app on one state store: they rob nobody who lives, no two save under one epoch, and
+nothing is stranded once faults stop.
 
-Theory of operation: real workers over a scripted source and one state store in memory; each sees the store through a view that can be cut off and that
-notes what it saved. Rules of this file: faults are chosen by a seed; what is judged are the rows, and what the handler was given.
+Theory of operation: real workers over a scripted source and one state store in memory; each sees the store
+through a view that can be cut off and that notes what it saved. Rules of this file: faults are chosen by a
+seed; what is judged are the rows, and what the handler was given.
 """
 
 from collections.abc import Callable, Iterator, Sequence

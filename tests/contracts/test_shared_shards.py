@@ -1,6 +1,8 @@
-"""Two real workers that share the shards of a mapping: what was discarded is put back wherever its shard is read, by one worker at a time and in order.
+"""Two real workers that share the shards of a mapping: what was discarded is put back wherever its shard is
+read, by one worker at a time and in order.
 
-Rules of this file: each worker is kept from the leases of the other one's shards; what is judged is what the handler was given, and when.
+Rules of this file: each worker is kept from the leases of the other one's shards; what is judged is what the
+handler was given, and when.
 """
 
 import asyncio
@@ -135,7 +137,9 @@ def test_a_worker_puts_nothing_back_whose_shard_another_one_reads() -> None:
 
 
 async def at_the_handler(shared: Shared) -> tuple[asyncio.Event, dict[str, int]]:
-    """A discarded change of the first shard is put back by the first worker, whose call takes until the event is set; so does every other of it."""
+    """A discarded change of the first shard is put back by the first worker, whose call takes until the event
+    is set; so does every other of it.
+    """
     delivery, gate = shared.delivery, asyncio.Event()
     numbers = await shared.discarded(shared.first)
 
@@ -179,7 +183,9 @@ def test_what_a_worker_died_with_is_put_back_by_the_next_one_before_anything_new
 
 
 async def died_at(delivery: Delivery, calls: int) -> tuple[list[int], list[int], bool]:
-    """An item with two discarded changes, whose worker died after so many calls: its changes, what the handler saw of it, and whether it did die."""
+    """An item with two discarded changes, whose worker died after so many calls: its changes, what the
+    handler saw of it, and whether it did die.
+    """
     shared = await Shared.of(delivery)
     numbers = [(await shared.discarded(shared.first))[shared.first]]
     delivery.noted.failing = {shared.first}

@@ -1,6 +1,7 @@
 """The sinks keep the contract of Sink, and the check catches a sink that does not.
 
-Rules of this file: one canary a rule. The far side of the package's own sinks is a handler that refuses some records.
+Rules of this file: one canary a rule. The far side of the package's own sinks is a handler that refuses some
+records.
 """
 
 import asyncio
@@ -137,7 +138,7 @@ def test_the_sink_keeps_the_contract(make: Callable[[frozenset[int]], Sink]) -> 
     check_sink(make, arrived)
 
 
-# ---- canaries --------------------------------------------------------------------------------------------------------
+# ---- canaries ----------------------------------------------------------------------------------------------
 
 
 class MemorySink:
@@ -409,11 +410,13 @@ class Away(MemorySink):
 
 AWAY: list[Outcome | Exception] = [
     Throttled("slower"), Unavailable("away"), Failed(whole=Failure(FailureKind.THROTTLED)),
-    Failed({0: Failure(FailureKind.UNAVAILABLE), 1: Failure(FailureKind.THROTTLED), 2: Failure(FailureKind.UNAVAILABLE)}),
+    Failed({0: Failure(FailureKind.UNAVAILABLE), 1: Failure(FailureKind.THROTTLED),
+            2: Failure(FailureKind.UNAVAILABLE)}),
     FailedFrom(0, Failure(FailureKind.UNAVAILABLE)),
 ]  # fmt: skip
 WRONG: list[Outcome | Exception] = [
-    Written(), Failed(whole=Failure()), FailedFrom(0), FailedFrom(1, Failure(FailureKind.THROTTLED)), ConnectionError("away"),
+    Written(), Failed(whole=Failure()), FailedFrom(0), FailedFrom(1, Failure(FailureKind.THROTTLED)),
+    ConnectionError("away"),
 ]  # fmt: skip
 
 

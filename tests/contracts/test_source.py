@@ -61,7 +61,7 @@ def test_the_embedded_source_keeps_the_contract(make: Callable[[], Source]) -> N
     check_source(make, write, roll=roll, idle_ms=3)
 
 
-# ---- canaries --------------------------------------------------------------------------------------------------------
+# ---- canaries ----------------------------------------------------------------------------------------------
 
 
 class ChangesItsName(Fed):

@@ -39,7 +39,7 @@ def test_the_state_rows_of_an_engine_keep_the_contract(make: Callable[[], Any]) 
     check_state_store(over_an_engine, has_tables=True)
 
 
-# ---- canaries --------------------------------------------------------------------------------------------------------
+# ---- canaries ----------------------------------------------------------------------------------------------
 
 
 class MergesFields(MemoryStateStore):

@@ -76,7 +76,7 @@ def test_a_store_without_checksums_breaks_the_contract_of_those_that_have_them(t
         check_store(files.open, damage=files.damage)
 
 
-# ---- canaries --------------------------------------------------------------------------------------------------------
+# ---- canaries ----------------------------------------------------------------------------------------------
 
 
 class ForgetsEmptyValues(MemoryStore):

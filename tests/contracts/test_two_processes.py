@@ -1,6 +1,8 @@
-"""Two real workers of one app on one state store: what is wanted of a mapping is a row, so it holds in every process.
+"""Two real workers of one app on one state store: what is wanted of a mapping is a row, so it holds in every
+process.
 
-Rules of this file: the first worker keeps all shards, so whatever the second one says must reach the first through rows alone.
+Rules of this file: the first worker keeps all shards, so whatever the second one says must reach the first
+through rows alone.
 """
 
 import asyncio

@@ -1,4 +1,6 @@
-"""`python -m tests.crash --kills N [--seed S]`: a campaign of kills, with progress and a dated summary. Resumable."""
+"""`python -m tests.crash --kills N [--seed S]`: a campaign of kills, with progress and a dated summary.
+Resumable.
+"""
 
 import argparse
 import sys
@@ -51,10 +53,17 @@ def main() -> int:
     for point in missing:
         print(f"NEVER KILLED AT {point}")
     if arguments.kills >= 100:
-        write_evidence("crash", {
-            "seed": report.seed, "kills": dict(report.kills), "acknowledged_writes": report.writes_acknowledged,
-            "records": report.records, "acknowledged_transactions": outcome.acknowledged, "violations": report.violations,
-        })  # fmt: skip
+        write_evidence(
+            "crash",
+            {
+                "seed": report.seed,
+                "kills": dict(report.kills),
+                "acknowledged_writes": report.writes_acknowledged,
+                "records": report.records,
+                "acknowledged_transactions": outcome.acknowledged,
+                "violations": report.violations,
+            },
+        )
     print("crash: holds" if not report.violations and not missing else "crash: DOES NOT HOLD")
     return 1 if report.violations or missing else 0
 
@@ -68,15 +77,23 @@ def run_transfers(seed: int, kills: int) -> int:
         print(f"VIOLATION {text}")
     print(f"  {outcome.transfers} transfers, {outcome.kills.total()} kills")
     if kills >= 100:
-        write_evidence("transfers", {
-            "seed": seed, "kills": dict(outcome.kills), "transfers": outcome.transfers, "violations": outcome.violations,
-        })  # fmt: skip
+        write_evidence(
+            "transfers",
+            {
+                "seed": seed,
+                "kills": dict(outcome.kills),
+                "transfers": outcome.transfers,
+                "violations": outcome.violations,
+            },
+        )
     print("transfers: balances agree to the cent" if not outcome.violations else "transfers: DOES NOT HOLD")
     return 1 if outcome.violations else 0
 
 
 def run_places(seed: int, kills: int) -> int:
-    """Ends of `dev` and `serve` where they do more than to write and deliver; 1 when anything does not hold, or a kind never happened."""
+    """Ends of `dev` and `serve` where they do more than to write and deliver; 1 when anything does not hold,
+    or a kind never happened.
+    """
     print(f"places: {kills} kills, seed {seed}", flush=True)
     outcome = places.run(seed, kills, tell, place_of("places", seed, kills))
     print()
@@ -90,10 +107,16 @@ def run_places(seed: int, kills: int) -> int:
     ]:
         print(text)
     if kills >= 100:
-        write_evidence("places", {
-            "seed": seed, "kills": dict(outcome.kills), "acknowledged_writes": outcome.acknowledged, "records": outcome.records,
-            "violations": outcome.violations,
-        })  # fmt: skip
+        write_evidence(
+            "places",
+            {
+                "seed": seed,
+                "kills": dict(outcome.kills),
+                "acknowledged_writes": outcome.acknowledged,
+                "records": outcome.records,
+                "violations": outcome.violations,
+            },
+        )
     holds = not outcome.violations and not missing
     print("places: holds" if holds else "places: DOES NOT HOLD")
     return 0 if holds else 1

@@ -1,7 +1,7 @@
 """The application that is killed: every change of a counter is written down once, in order.
 
-Rules of this file: the effect goes through `change.transaction` alone, and it is not idempotent on purpose: an effect
-applied twice, lost or out of order shows in `seen`.
+Rules of this file: the effect goes through `change.transaction` alone, and it is not idempotent on purpose:
+an effect applied twice, lost or out of order shows in `seen`.
 """
 
 from tailrace import App, Change, Park, Retry
@@ -26,7 +26,9 @@ def note(change: Change) -> None:
 
 @app.on(counters, retry=Retry(0), on_failure=Park(max_per_key=1_000_000))
 def refuse(change: Change) -> None:
-    """Accept two values of each counter and fail at the third: its key is parked, every later value waits behind it."""
+    """Accept two values of each counter and fail at the third: its key is parked, every later value waits
+    behind it.
+    """
     assert change.new is not None
     if change.new["n"] > 2:
         raise ValueError("a third value")

@@ -1,7 +1,7 @@
 """What must hold after any number of kills.
 
-Rules of this file: it is fed only by what was observed: the notes of the writer, the items, the stream and the effects as any
-client reads them. Each check returns sentences; none means that it holds.
+Rules of this file: it is fed only by what was observed: the notes of the writer, the items, the stream and
+the effects as any client reads them. Each check returns sentences; none means that it holds.
 """
 
 from collections import Counter
@@ -53,7 +53,9 @@ def every_record_has_one_effect(seen: Observed) -> list[str]:
 
 
 def what_fails_is_parked_with_what_follows(seen: Observed) -> list[str]:
-    """The handler that fails at each third value has accepted two, once, and every later one waits: none is lost or doubled."""
+    """The handler that fails at each third value has accepted two, once, and every later one waits: none is
+    lost or doubled.
+    """
     first_two = {counter: min(value, 2) for counter, value in seen.items.items()}
     waiting = sum(seen.items.values()) - sum(first_two.values())
     wrong = _each_once_in_order("what was accepted", first_two, seen.accepted)
@@ -82,7 +84,10 @@ def _describe(values: Sequence[int], last: int) -> str:
     missing = sorted(set(range(1, last + 1)) - set(values))
     repeated = sorted(value for value, times in Counter(values).items() if times > 1)
     beyond = sorted(value for value in set(values) if value > last)
-    return f"missing {missing[:5]}, repeated {repeated[:5]}, beyond {beyond[:5]}, in order: {list(values) == sorted(values)}"
+    return (
+        f"missing {missing[:5]}, repeated {repeated[:5]}, beyond {beyond[:5]}, in order: "
+        f"{list(values) == sorted(values)}"
+    )
 
 
 CHECKS = (

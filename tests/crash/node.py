@@ -1,7 +1,7 @@
 """The process that is killed, and what any client can read of it.
 
-Rules of this file: speaks HTTP and the command line only; imports nothing of tailrace. Servers listen on loopback and
-are stopped by process id.
+Rules of this file: speaks HTTP and the command line only; imports nothing of tailrace. Servers listen on
+loopback and are stopped by process id.
 """
 
 import http.client
@@ -61,10 +61,21 @@ class Node:
             del environment["TAILRACE_CRASH_AT"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tailrace", *self.command,
-                 "--data", str(self.directory / "data"), "--port", str(self.port)],
-                env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+                [
+                    sys.executable,
+                    "-m",
+                    "tailrace",
+                    *self.command,
+                    "--data",
+                    str(self.directory / "data"),
+                    "--port",
+                    str(self.port),
+                ],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
 
     def wait_for_death(self, seconds: float) -> bool:
         """Whether the process killed itself in time; ends it by id when it did not."""
@@ -177,8 +188,10 @@ class Node:
         """What `tailrace status --json` says beside the running node."""
         answer = subprocess.run(
             [sys.executable, "-m", "tailrace", "status", "--json", "--data", str(self.directory / "data")],
-            capture_output=True, check=False, timeout=PATIENCE_S,
-        )  # fmt: skip
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
         if answer.returncode:
             raise AssertionError(f"tailrace status failed: {answer.stderr.decode()}")
         return json.loads(answer.stdout)

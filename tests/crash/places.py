@@ -1,9 +1,12 @@
-"""Kills where a process does more than to write and deliver: start-up, shut-down, trim, split, back-fill, redrive.
+"""Kills where a process does more than to write and deliver: start-up, shut-down, trim, split, back-fill,
+redrive.
 
-Theory of operation: one data directory is served by `tailrace dev` and `tailrace serve` in turn, each life under a manual clock that the client moves. A
-life goes to a place (it begins to trim, to split, …) and is ended there by SIGKILL or SIGTERM, at a moment of the seed. A kill counts only when the
-process was alive for it. At the end of a round everything is redriven, settled and read back. Rules of this file: the client is a thread of this
-process; an unanswered write is sent again, unchanged, so counters only ever move from n to n + 1.
+Theory of operation: one data directory is served by `tailrace dev` and `tailrace serve` in turn, each life
+under a manual clock that the client moves. A life goes to a place (it begins to trim, to split, …) and is
+ended there by SIGKILL or SIGTERM, at a moment of the seed. A kill counts only when the process was alive for
+it. At the end of a round everything is redriven, settled and read back. Rules of this file: the client is a
+thread of this process; an unanswered write is sent again, unchanged, so counters only ever move from n to n +
+1.
 """
 
 import http.client
@@ -28,8 +31,9 @@ from tests.patience import BETWEEN_LOOKS_S, at_rest, eventually
 
 APP = Path(__file__).with_name("places_app.py")
 COMMANDS = {
-    "dev": ("dev", str(APP), "--no-reload", "--quiet", "--clock", "manual"), "serve": ("serve", "--clock", "manual"),
-}  # fmt: skip
+    "dev": ("dev", str(APP), "--no-reload", "--quiet", "--clock", "manual"),
+    "serve": ("serve", "--clock", "manual"),
+}
 SIGNALS = ("SIGKILL", "SIGTERM")
 PLACES = ("start-up", "shut-down", "trim", "split", "back-fill", "redrive")
 KINDS = tuple(" ".join(kind) for kind in itertools.product(COMMANDS, SIGNALS, PLACES))
@@ -41,7 +45,9 @@ BALLAST = 3_000
 LONGEST_S = {"start-up": 0.4, "shut-down": 0.05, "trim": 0.1, "split": 0.1, "back-fill": 0.1, "redrive": 0.2}
 """A kill falls at most so long after the place was reached; sooner when the process was through by then."""
 ENDS = {0, 3, 130, -signal.SIGTERM, -signal.SIGKILL}
-"""Drained; drained but for what was left; ended at once by a second signal; ended before it listened to signals; killed."""
+"""Drained; drained but for what was left; ended at once by a second signal; ended before it listened to
+signals; killed.
+"""
 INDEX = {
     "IndexName": "byN",
     "KeySchema": [{"AttributeName": "n", "KeyType": "HASH"}, {"AttributeName": "id", "KeyType": "RANGE"}],
@@ -64,7 +70,9 @@ class Outcome:
 
 
 class Client(threading.Thread):
-    """Counts up its counters and moves the clock, as long as there is a server; quiet while `may_write` is not set."""
+    """Counts up its counters and moves the clock, as long as there is a server; quiet while `may_write` is
+    not set.
+    """
 
     def __init__(self, node: Node) -> None:
         super().__init__(daemon=True)
@@ -88,7 +96,12 @@ class Client(threading.Thread):
 
     def _count(self, counter: str) -> None:
         value = {":n": {"N": str(self.acknowledged[counter] + 1)}}
-        payload = {"TableName": "counters", "Key": {"id": {"S": counter}}, "UpdateExpression": "SET n = :n", "ExpressionAttributeValues": value}  # fmt: skip
+        payload = {
+            "TableName": "counters",
+            "Key": {"id": {"S": counter}},
+            "UpdateExpression": "SET n = :n",
+            "ExpressionAttributeValues": value,
+        }
         while not self.ends.is_set():
             try:
                 self._node.call("UpdateItem", payload)
@@ -131,13 +144,15 @@ def begin(node: Node, verb: str, **arguments: object) -> socket.socket:
 
 
 def run(seed: int, kills: int, tell: Callable[[str], None], resume: Path | None = None) -> Outcome:
-    """Every kind of kill in turn, in a new order each time around. `resume` names a file that keeps what is done."""
+    """Every kind of kill in turn, in a new order each time around. `resume` names a file that keeps what is
+    done.
+    """
     outcome, progress = Outcome(), Progress(resume)
     progress.into(outcome)
     chance = random.Random(seed)
-    planned = [
-        kind for _ in range(-(-kills // len(KINDS))) for kind in chance.sample(KINDS, len(KINDS))
-    ][:kills]  # fmt: skip
+    planned = [kind for _ in range(-(-kills // len(KINDS))) for kind in chance.sample(KINDS, len(KINDS))][
+        :kills
+    ]
     for start in range(outcome.kills.total(), kills, KILLS_A_ROUND):
         with tempfile.TemporaryDirectory(prefix="tailrace-places-") as directory:
             Round(Path(directory), random.Random(f"{seed}/{start}"), outcome, tell).run(
@@ -185,11 +200,12 @@ class Round:
         self._node.call(
             "CreateTable",
             {
-                "TableName": "ballast", "BillingMode": "PAY_PER_REQUEST",
+                "TableName": "ballast",
+                "BillingMode": "PAY_PER_REQUEST",
                 "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
                 "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
             },
-        )  # fmt: skip
+        )
         for start in range(0, BALLAST, 25):
             writes = [
                 {"PutRequest": {"Item": {"id": {"S": f"{number:04}"}, "n": {"N": str(number)}}}}
@@ -210,7 +226,9 @@ class Round:
             return False
 
     def _kill(self, kind: str) -> None:
-        """Until one has struck: a process that was quicker has ended, and the next moment is an earlier one."""
+        """Until one has struck: a process that was quicker has ended, and the next moment is an earlier
+        one.
+        """
         command, name, place = kind.split(" ", 2)
         longest = LONGEST_S[place]
         while True:
@@ -261,11 +279,14 @@ class Round:
         change: dict[str, Any] = {"TableName": "ballast"}
         if self._indexes():
             eventually(lambda: self._indexes() == ["ACTIVE"])
-            self._node.call("UpdateTable", {**change, "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "byN"}}]})  # fmt: skip
+            self._node.call(
+                "UpdateTable", {**change, "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "byN"}}]}
+            )
             eventually(lambda: not self._indexes())
         change["AttributeDefinitions"] = [
-            {"AttributeName": "id", "AttributeType": "S"}, {"AttributeName": "n", "AttributeType": "N"},
-        ]  # fmt: skip
+            {"AttributeName": "id", "AttributeType": "S"},
+            {"AttributeName": "n", "AttributeType": "N"},
+        ]
         self._node.call("UpdateTable", {**change, "GlobalSecondaryIndexUpdates": [{"Create": INDEX}]})
 
     def _indexes(self) -> list[str]:

@@ -1,4 +1,5 @@
-"""The application of tests/crash/places.py: one handler that never fails, and one that fails until somebody mends it.
+"""The application of tests/crash/places.py: one handler that never fails, and one that fails until somebody
+mends it.
 
 Rules of this file: effects go through `change.transaction` alone and are not idempotent, as in app.py.
 """
@@ -34,7 +35,9 @@ def note(change: Change) -> None:
 
 @app.on(counters, retry=Retry(0), on_failure=Park(max_per_key=1_000_000))
 def picky(change: Change) -> None:
-    """Write down every value, but fail at each fifth unless it is mended: the key is parked, what follows waits behind it."""
+    """Write down every value, but fail at each fifth unless it is mended: the key is parked, what follows
+    waits behind it.
+    """
     assert change.new is not None
     if change.new["n"] % 5 == 0 and not MENDED.exists():
         raise ValueError("a fifth value")

@@ -1,7 +1,7 @@
 """A node that is killed in the middle of a back-fill goes on with it: the index ends as the table implies.
 
-Rules of this file: a real process, killed at moments between slices while a client writes; what was acknowledged is noted
-here, outside of the node.
+Rules of this file: a real process, killed at moments between slices while a client writes; what was
+acknowledged is noted here, outside of the node.
 """
 
 from pathlib import Path
@@ -11,7 +11,9 @@ from tests.crash.node import Node, free_port
 
 ITEMS = 1_500
 KILL_AT_COMMITS = (2, 4, 3)
-"""At which commit of a life the process kills itself: with 200 rows a slice, each time with some slices left."""
+"""At which commit of a life the process kills itself: with 200 rows a slice, each time with some slices
+left.
+"""
 INDEX = {
     "IndexName": "byKind",
     "KeySchema": [{"AttributeName": "kind", "KeyType": "HASH"}, {"AttributeName": "n", "KeyType": "RANGE"}],
@@ -61,11 +63,12 @@ def create_and_load(node: Node, kinds: dict[int, str]) -> None:
     node.call(
         "CreateTable",
         {
-            "TableName": "things", "BillingMode": "PAY_PER_REQUEST",
+            "TableName": "things",
+            "BillingMode": "PAY_PER_REQUEST",
             "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
             "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
         },
-    )  # fmt: skip
+    )
     for start in range(0, ITEMS, 25):
         writes = [{"PutRequest": {"Item": item(each, kinds[each])}} for each in range(start, start + 25)]
         node.call("BatchWriteItem", {"RequestItems": {"things": writes}})
@@ -75,12 +78,14 @@ def begin(node: Node) -> bool:
     node.call(
         "UpdateTable",
         {
-            "TableName": "things", "GlobalSecondaryIndexUpdates": [{"Create": INDEX}],
+            "TableName": "things",
+            "GlobalSecondaryIndexUpdates": [{"Create": INDEX}],
             "AttributeDefinitions": [
-                {"AttributeName": "kind", "AttributeType": "S"}, {"AttributeName": "n", "AttributeType": "N"},
+                {"AttributeName": "kind", "AttributeType": "S"},
+                {"AttributeName": "n", "AttributeType": "N"},
             ],
         },
-    )  # fmt: skip
+    )
     return True
 
 

@@ -1,8 +1,8 @@
 """Transactions on a node that is killed: each takes effect whole and once, or is repeated until it does.
 
-Rules of this file: the client is this process, the node another one. Every transaction adds one to the same items of two
-tables under a token of its own; one that got no answer is sent again, unchanged, after the node is back. So every item and
-every item's records must count the same.
+Rules of this file: the client is this process, the node another one. Every transaction adds one to the same
+items of two tables under a token of its own; one that got no answer is sent again, unchanged, after the node
+is back. So every item and every item's records must count the same.
 """
 
 import http.client

@@ -1,7 +1,8 @@
 """`examples/transfers/app.py` under kills: balances agree to the cent, each transfer is applied once.
 
-Rules of this file: the client is this process, the node another one, the app is the example as it stands. A transfer that got no
-answer is sent again, unchanged; what the accounts must hold is computed here from what was acknowledged.
+Rules of this file: the client is this process, the node another one, the app is the example as it stands. A
+transfer that got no answer is sent again, unchanged; what the accounts must hold is computed here from what
+was acknowledged.
 """
 
 import http.client
@@ -23,7 +24,8 @@ APP = Path(tailrace.__file__).parents[2] / "examples" / "transfers" / "app.py"
 OPENING = Decimal("1000.00")
 ACCOUNTS = 10
 POINTS = (
-    "write.received", "write.mutated", "commit.begun", "commit.written", "commit.done", "answer.sent", "lease.taken",
+    "write.received", "write.mutated", "commit.begun", "commit.written", "commit.done", "answer.sent",
+    "lease.taken",
     "read.done", "invoke.begun", "invoke.done", "transaction.done", "checkpoint.begun", "checkpoint.done",
 )  # fmt: skip
 KILLS_A_ROUND = 13
@@ -56,7 +58,8 @@ class Bank:
             self.number += 1
             self.open = {
                 "id": {"S": f"t{self.number}"}, "source": {"S": f"account-{source}"},
-                "target": {"S": f"account-{target}"}, "amount": {"N": str(Decimal(self.chance.randrange(1, 9_999)) / 100)},
+                "target": {"S": f"account-{target}"},
+                "amount": {"N": str(Decimal(self.chance.randrange(1, 9_999)) / 100)},
             }  # fmt: skip
         return self.open
 
@@ -73,7 +76,8 @@ class Bank:
 def run(seed: int, kills: int, tell: Callable[[str], None], resume: Path | None = None) -> Outcome:
     """Kill nodes in rounds, each with a directory of its own; every round is read back to the cent.
 
-    Shape:   `resume` names a file that keeps the rounds of an interrupted campaign; a round is decided by the seed and its place.
+    Shape:   `resume` names a file that keeps the rounds of an interrupted campaign; a round is decided by the
+             seed and its place.
     """
     outcome, progress = Outcome(), Progress(resume)
     progress.into(outcome)

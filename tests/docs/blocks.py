@@ -1,13 +1,16 @@
 """Blocks of code in Markdown, and how each kind runs.
 
-Rules of this file: a block says by its info string what it is; what has none of these is not run, so a new kind must be
-added here or in NOT_RUN. All blocks of one page share a directory and, if they are `python`, a namespace.
+Rules of this file: a block says by its info string what it is; what has none of these is not run, so a new
+kind must be added here or in NOT_RUN. All blocks of one page share a directory and, if they are `python`, a
+namespace.
 
     python                    runs; a following `text output` block is what it prints
     python title="app.py"     is saved under that name
-    console                   lines with `$ ` run in a shell, one after the other; other lines are what they print,
-                              where `…` stands for anything; a command that ends in `&` runs until the page ends, or until `kill %N`:
-                              jobs are numbered as shells do, and one that has ended gives its number back
+    console                   lines with `$ ` run in a shell, one after the other; other lines are what they
+    print,
+                              where `…` stands for anything; a command that ends in `&` runs until the page
+                              ends, or until `kill %N`: jobs are numbered as shells do, and one that has ended
+                              gives its number back
 """
 
 import contextlib
@@ -114,7 +117,8 @@ class Page:
 
     def _shell(self, command: str, expected: str, where: str) -> None:
         environment = {
-            **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join([".", *filter(None, [os.environ.get("PYTHONPATH")])]),
+            **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join([".", *filter(None, [os.environ.get("PYTHONPATH")])]),
             "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1",
             "COLUMNS": "140", "NO_COLOR": "1",
         }  # fmt: skip
@@ -127,9 +131,16 @@ class Page:
             self._start(command.removesuffix("&").strip(), environment, expected, where)
             return
         run = subprocess.run(
-            command, shell=True, cwd=self.directory, env=environment, text=True, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE_S,
-        )  # fmt: skip
+            command,
+            shell=True,
+            cwd=self.directory,
+            env=environment,
+            text=True,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE_S,
+        )
         assert run.returncode == 0, f"{where}: `{command}` failed:\n{run.stdout}"
         assert _fits(expected, run.stdout), (
             f"{where}: `{command}` prints\n{run.stdout}\ninstead of\n{expected}"
@@ -187,7 +198,9 @@ def commands_of(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _fits(expected: str, printed: str) -> bool:
-    """Whether what is printed begins with what is expected; `…` stands for anything on its line, or for lines."""
+    """Whether what is printed begins with what is expected; `…` stands for anything on its line, or for
+    lines.
+    """
     pattern = re.escape(expected.strip()).replace("…", ".*?")
     return re.match(pattern, _plain(printed).strip(), re.DOTALL) is not None
 

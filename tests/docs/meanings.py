@@ -11,8 +11,11 @@ NAMES: Final = {
 }
 """Public names that have no docstring of their own."""
 MAPPING: Final = {
-    "id": "The mapping's stable name; the handler's qualified name by default. Checkpoints are kept under it.",
-    "order": "`key`: a failing item leaves the flow and every other one goes on. `lane`: Lambda's order, a failing batch blocks its lane. `shard`: everything of a shard in sequence, one call at a time, and a checkpoint without ranges; no handler or sink asks for it yet.",
+    "id": "The mapping's stable name; the handler's qualified name by default. Checkpoints "
+    "are kept under it.",
+    "order": "`key`: a failing item leaves the flow and every other one goes on. `lane`: Lambda's order, a "
+    "failing batch blocks its lane. `shard`: everything of a shard in sequence, one call at a time, "
+    "and a checkpoint without ranges; no handler or sink asks for it yet.",
     "batch_size": "How many records one call gets at most (1 to 10,000).",
     "batching_window_ms": "How long a batch may wait to be filled; 0 calls at once.",
     "parallelization_factor": "Lanes of a shard, by partition key (1 to 10).",
@@ -22,32 +25,46 @@ MAPPING: Final = {
     "report_batch_item_failures": "The handler may answer which records failed, as on Lambda.",
     "batch_bytes": "How large one call's records may be.",
     "concurrency": "How many calls of a shard run beside each other, of different items.",
-    "keys_at_once": "How many items of one call the sink works on at the same time; a sink says so itself. A call takes no fewer to leave some to other calls.",
-    "on_failure": "After the last attempt: `park` (the item waits), `block` (the shard waits), `discard` (a dead letter is kept), `drop`. With `order='shard'` it is `discard` (only the refused change is left out) or `block` (nothing is).",
-    "max_keys": "How many failing items may stand aside at once, and how many be parked; at the bound the shard waits.",
-    "max_per_key": "How many later changes of one failing item may wait behind it; at the bound the shard waits.",
+    "keys_at_once": "How many items of one call the sink works on at the same time; a sink says so itself. "
+    "A call takes no fewer to leave some to other calls.",
+    "on_failure": "After the last attempt: `park` (the item waits), `block` (the shard waits), `discard` "
+    "(a dead letter is kept), `drop`. With `order='shard'` it is `discard` (only the refused change "
+    "is left out) or `block` (nothing is).",
+    "max_keys": "How many failing items may stand aside at once, and how many be parked; at the "
+    "bound the shard waits.",
+    "max_per_key": "How many later changes of one failing item may wait behind it; at the bound "
+    "the shard waits.",
     "buffer_records": "How many records are held in memory for a shard.",
     "buffer_bytes": "What those records may weigh; one page more may be read.",
     "checkpoint_interval_ms": "How long a checkpoint may be put off; 0 saves as soon as one can be saved.",
     "backoff": "How long to wait between attempts: `base_ms` times `factor` for each, up to `cap_ms`.",
-    "breaker": "How a sink that throttles or is not there is probed: the mapping waits, and attempts are not used up. A code error is never an outage.",
+    "breaker": "How a sink that throttles or is not there is probed: the mapping waits, and attempts are "
+    "not used up. A code error is never an outage.",
     "accepts": "The filter; what it refuses is settled as filtered.",
-    "filters": "event patterns (`FilterCriteria` as `read_filter_criteria` reads them): a record passes when one matches, or when there are none",
-    "max_ranges": "How many settled ranges one checkpoint keeps above its watermark; at the bound reading waits.",
+    "filters": "event patterns (`FilterCriteria` as `read_filter_criteria` reads them): a record passes "
+    "when one matches, or when there are none",
+    "max_ranges": "How many settled ranges one checkpoint keeps above its watermark; at the "
+    "bound reading waits.",
     "tumbling_window_ms": "Length of a function's tumbling windows (1 to 900 seconds); 0: none.",
-    "tumbling_idle_ms": "How long after its end, and after the last answer of the source, the window of a shard without news is closed.",
-    "starts_at_end": '`StartingPosition="LATEST"` of a function: a new mapping begins behind what the stream holds.',
-    "max_generations": "How many changes of its own, one caused by the other, a handler is called for before it is paused as a loop.",
+    "tumbling_idle_ms": "How long after its end, and after the last answer of the source, the window of a "
+    "shard without news is closed.",
+    "starts_at_end": '`StartingPosition="LATEST"` of a function: a new mapping begins behind '
+    "what the stream holds.",
+    "max_generations": "How many changes of its own, one caused by the other, a handler is called for "
+    "before it is paused as a loop.",
 }
 ENGINE: Final = {
-    "region": "The region of the default namespace: tables of it are named by name alone. A data directory keeps its first.",
+    "region": "The region of the default namespace: tables of it are named by name alone. A data directory "
+    "keeps its first.",
     "account": "The account of the default namespace.",
     "shards": "How many shards a new stream begins with.",
     "aws_delays": "Tables stay CREATING for a while, as on AWS.",
     "rollover_ms": "When an open shard closes and one child continues it.",
     "retention_ms": "How long a stream keeps a record.",
-    "split_records": "A shard that takes more records in a second is split; 0: never. Order holds for every item.",
-    "one_namespace": "All regions and accounts that clients name are the default one. A data directory keeps its first.",
+    "split_records": "A shard that takes more records in a second is split; 0: never. Order "
+    "holds for every item.",
+    "one_namespace": "All regions and accounts that clients name are the default one. A data directory "
+    "keeps its first.",
     "slice_rows": "How much housekeeping is done at once, between requests.",
 }
 CRASH_POINTS: Final = {
@@ -69,8 +86,10 @@ CRASH_POINTS: Final = {
     "checkpoint.done": "the checkpoint is durable",
 }
 ENVIRONMENT: Final = {
-    "TAILRACE_CRASH_AT": "`point:count`: the process kills itself when it passes a point for the count-th time; for tests.",
+    "TAILRACE_CRASH_AT": "`point:count`: the process kills itself when it passes a point for the count-th "
+    "time; for tests.",
     "TAILRACE_DATA": "The data directory of every command that has `--data` and is given none.",
-    "TAILRACE_CODE_VERSION": "The version of the code, as dead letters tell it; without it a hash of the handler's file.",
+    "TAILRACE_CODE_VERSION": "The version of the code, as dead letters tell it; without it a hash of the "
+    "handler's file.",
     "TAILRACE_TRACEBACK": "`1` shows the trace of an unexpected error instead of writing it to a file.",
 }

@@ -1,7 +1,7 @@
 """The reference pages, made out of the code: `python -m tests.docs.reference` rewrites docs/reference/.
 
-Rules of this file: one function a page; whatever the code has is on the page, so that nothing can go unwritten. The
-words that the code does not have are in `meanings`. `test_reference` compares.
+Rules of this file: one function a page; whatever the code has is on the page, so that nothing can go
+unwritten. The words that the code does not have are in `meanings`. `test_reference` compares.
 """
 
 import ast
@@ -69,18 +69,23 @@ def _meaning(option: click.Option) -> str:
 
 def _prose(text: str | None) -> str:
     paragraphs = inspect.cleandoc(text or "").split("\n\n")
-    return "\n\n".join(
-        "```text\n" + part.removeprefix("\b\n") + "\n```" if part.startswith("\b") else part for part in paragraphs
-    ) + "\n"  # fmt: skip
+    return (
+        "\n\n".join(
+            "```text\n" + part.removeprefix("\b\n") + "\n```" if part.startswith("\b") else part
+            for part in paragraphs
+        )
+        + "\n"
+    )
 
 
 def settings() -> str:
     """Every setting of a mapping and of the engine, and what the environment may say."""
     return (
         "# Settings\n\n## A mapping\n\n"
-        "Python names have the safe defaults below. `app.function` takes AWS's names and has AWS's defaults.\n\n"
-        f"{_fields(MappingSettings, meanings.MAPPING)}\n## The engine\n\n{_fields(EngineSettings, meanings.ENGINE)}\n"
-        "## The environment\n\n"
+        "Python names have the safe defaults below. `app.function` takes AWS's names and "
+        "has AWS's defaults.\n\n"
+        f"{_fields(MappingSettings, meanings.MAPPING)}\n## The "
+        f"engine\n\n{_fields(EngineSettings, meanings.ENGINE)}\n## The environment\n\n"
         + table(("variable", "meaning"), [(f"`{name}`", text) for name, text in meanings.ENVIRONMENT.items()])
     )
 
@@ -106,8 +111,8 @@ def error_page() -> str:
         if inspect.isclass(kind) and issubclass(kind, errors.TailraceError)
     ]
     return (
-        "# Errors\n\nAn error says what is wrong and, as `.hint`, the next command. Whose fault it is shows in the class.\n\n"
-        + table(("error", "is a", "trying again may help", "meaning"), rows)
+        "# Errors\n\nAn error says what is wrong and, as `.hint`, the next command. Whose fault it "
+        "is shows in the class.\n\n" + table(("error", "is a", "trying again may help", "meaning"), rows)
     )
 
 
@@ -123,9 +128,10 @@ def metrics() -> str:
     return (
         "# Metrics, logs, points\n\n`/metrics` answers these in the form of Prometheus.\n\n"
         + table(("metric", "kind", "labels", "meaning"), rows)
-        + "\n## AWS's metrics by their own names\n\nCounted since the process started; `tailrace status --json` tells them under `aws_metrics` in AWS's "
-        "units. In Prometheus times are in seconds. DeadLetterErrors and DeletedEventCount are not there: there is no dead-letter queue of asynchronous "
-        "invocations, and no SQS source.\n\n"
+        + "\n## AWS's metrics by their own names\n\nCounted since the process started; `tailrace "
+        "status --json` tells them under `aws_metrics` in AWS's units. In Prometheus times are in "
+        "seconds. DeadLetterErrors and DeletedEventCount are not "
+        "there: there is no dead-letter queue of asynchronous invocations, and no SQS source.\n\n"
         + table(("AWS/Lambda", "unit", "by", "metric"), aws)
         + f"\n## Fields of a log line\n\n{fields}.\n\n## Points\n\n"
         "The places of a change's way at which a test, or `tailrace demo --kill`, kills the process.\n\n"
@@ -138,7 +144,8 @@ def operations() -> str:
     import tailrace.api as package
 
     parts = [
-        "# Operations\n\nWhat the engine answers, for any client. `tailrace coverage` prints the same in short.\n"
+        "# Operations\n\nWhat the engine answers, for any client. `tailrace coverage` prints the "
+        "same in short.\n"
     ]
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if module.ispkg or module.name.count(".") != 3:
@@ -165,7 +172,8 @@ def testing() -> str:
     plugin.pytest_addoption(parser)
     options = parser.getgroup("tailrace").options
     parts = [
-        "# Testing\n\nThe pytest plugin and the world; [testing.md](../testing.md) shows them.\n\n## Options of pytest\n",
+        "# Testing\n\nThe pytest plugin and the world; [testing.md](../testing.md) shows them.\n\n## "
+        "Options of pytest\n",
         table(("option", "meaning"), [(f"`{one.names()[0]}`", str(one.attrs()["help"])) for one in options]),
         "\n## Faults\n\n`with world.faults(…, seed=7):`\n",
         table(("fault", "value"), [(f"`{name}`", words) for name, words in KINDS.items()]),
@@ -173,14 +181,16 @@ def testing() -> str:
         table(
             ("point", "word", "when"),
             [
-                (f"`{point}`", ", ".join(f"`{word}`" for word, name in CRASH_NAMES.items() if name == point), meanings.CRASH_POINTS[point])
+                (f"`{point}`", ", ".join(f"`{word}`" for word, name in CRASH_NAMES.items() if name == point),
+                 meanings.CRASH_POINTS[point])
                 for point in WORKER_POINTS
             ],
         ),
         "\n## The world\n",
         table(
             ("name", "meaning"),
-            [(f"`world.{name}`", _first_line(value)) for name, value in inspect.getmembers(World) if _is_shown(name, value)],
+            [(f"`world.{name}`",
+              _first_line(value)) for name, value in inspect.getmembers(World) if _is_shown(name, value)],
         ),
     ]  # fmt: skip
     return "\n".join(parts)
@@ -196,9 +206,14 @@ def _first_line(value: Any) -> str:
 
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
-    "commands.md": commands, "settings.md": settings, "errors.md": error_page, "metrics.md": metrics,
-    "operations.md": operations, "names.md": names, "testing.md": testing,
-}  # fmt: skip
+    "commands.md": commands,
+    "settings.md": settings,
+    "errors.md": error_page,
+    "metrics.md": metrics,
+    "operations.md": operations,
+    "names.md": names,
+    "testing.md": testing,
+}
 
 
 def page(name: str) -> str:

@@ -1,7 +1,9 @@
-"""The picture and the table of the rooms, drawn from the import contracts and the first sentences of packages.
+"""The picture and the table of the rooms, drawn from the import contracts and the first sentences of
+packages.
 
-Rules of this file: nothing about a room is said here; what a layer may import, the contract says, and what a room is, its own docstring. `python -m tests.docs.rooms`
-rewrites docs/rooms.svg and the table in docs/architecture.md; test_rooms.py compares them.
+Rules of this file: nothing about a room is said here; what a layer may import, the contract says, and what a
+room is, its own docstring. `python -m tests.docs.rooms` rewrites docs/rooms.svg and the table in
+docs/architecture.md; test_rooms.py compares them.
 """
 
 import ast
@@ -26,7 +28,9 @@ PURE, EDGE = "#dcefe2", "#e3e9f4"
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """One package or module of the layers. Shape: `name` below `tailrace`; `is_pure` when the contract says that nothing in it touches the world."""
+    """One package or module of the layers. Shape: `name` below `tailrace`; `is_pure` when the contract says
+    that nothing in it touches the world.
+    """
 
     name: str
     says: str
@@ -61,15 +65,18 @@ def picture(rows: Sequence[Sequence[Room]]) -> str:
     """One box a room, one row a layer: a room may import what stands in the rows below its own."""
     height = 2 * MARGIN + len(rows) * (ROW + GAP) - GAP
     boxes = [box for number, row in enumerate(rows) for box in _row(row, MARGIN + number * (ROW + GAP))]
-    return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        'font-family="ui-sans-serif, system-ui, sans-serif" font-size="15" role="img">',
-        "<title>The rooms of Tailrace: each imports only what stands below it</title>",
-        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-        *boxes,
-        "</svg>",
-        "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+            f'height="{height}" font-family="ui-sans-serif, system-ui, '
+            f'sans-serif" font-size="15" role="img">',
+            "<title>The rooms of Tailrace: each imports only what stands below it</title>",
+            f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
+            *boxes,
+            "</svg>",
+            "",
+        ]
+    )
 
 
 def _row(row: Sequence[Room], top: int) -> list[str]:
@@ -78,9 +85,11 @@ def _row(row: Sequence[Room], top: int) -> list[str]:
     for number, room in enumerate(row):
         left = MARGIN + number * (width + GAP)
         drawn += [
-            f'<g><title>{escape(room.says)}</title><rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{ROW}" rx="5" '
-            f'fill="{PURE if room.is_pure else EDGE}" stroke="#9aa5b8"/>',
-            f'<text x="{left + width / 2:.1f}" y="{top + ROW / 2 + 5:.1f}" text-anchor="middle" fill="#1b2430">'
+            f'<g><title>{escape(room.says)}</title><rect x="{left:.1f}" y="{top}" '
+            f'width="{width:.1f}" height="{ROW}" rx="5" fill="{PURE if room.is_pure else EDGE}" '
+            f'stroke="#9aa5b8"/>',
+            f'<text x="{left + width / 2:.1f}" y="{top + ROW / 2 + 5:.1f}" text-anchor="middle" '
+            f'fill="#1b2430">'
             f"{escape(room.name)}{' ◆' if room.is_pure else ''}</text></g>",
         ]
     return drawn

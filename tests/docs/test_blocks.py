@@ -60,7 +60,9 @@ def test_a_command_goes_on_after_a_backslash() -> None:
 
 
 def typed(text: str) -> None:
-    """Type a block at a prompt, as that of Python 3.12 and before takes it: an empty line ends what is indented. Raises: SyntaxError."""
+    """Type a block at a prompt, as that of Python 3.12 and before takes it: an empty line ends what is
+    indented. Raises: SyntaxError.
+    """
     lines: list[str] = []
     for line in (*text.splitlines(), ""):
         lines.append(line)

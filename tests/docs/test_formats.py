@@ -1,6 +1,7 @@
 """The pages of docs/formats tell the format that each kind of row is written in.
 
-Rules of this file: the registry is what is true (rows/kinds.py); a kind without a number in its section is of format 1, or has the layout of another one.
+Rules of this file: the registry is what is true (rows/kinds.py); a kind without a number in its section is of
+format 1, or has the layout of another one.
 """
 
 import re

@@ -30,5 +30,6 @@ def test_a_page_calls_only_what_is_there(page: object) -> None:
 
 def test_a_name_that_is_not_there_is_found() -> None:
     assert missing("put it into `sinks.sqs(...)`, or `app.handler(x)`, or `sinks.Sqs(url)`") == [
-        "sinks.sqs", "app.handler",
-    ]  # fmt: skip
+        "sinks.sqs",
+        "app.handler",
+    ]

@@ -1,6 +1,8 @@
-"""`python -m tests.fuzz --requests N [--seed S]`: mutated requests, with progress and a dated summary. Resumable.
+"""`python -m tests.fuzz --requests N [--seed S]`: mutated requests, with progress and a dated summary.
+Resumable.
 
-A quarter is sent to a process of its own, before and after which memory is measured; what has been done is kept in a file, and the same call goes on.
+A quarter is sent to a process of its own, before and after which memory is measured; what has been done is
+kept in a file, and the same call goes on.
 """
 
 import argparse
@@ -47,11 +49,19 @@ def main() -> int:
     print()
     print("\n".join([*report.lines(), memory]))
     if given.requests >= LONG:
-        write_evidence("fuzz", {
-            "seed": seed, "requests": report.sent, "to_a_process": served, "answers": dict(sorted(report.statuses.items())),
-            "operations": len(report.operations), "accepted": sum(report.accepted.values()), "memory": memory,
-            "findings": sorted(report.findings),
-        })  # fmt: skip
+        write_evidence(
+            "fuzz",
+            {
+                "seed": seed,
+                "requests": report.sent,
+                "to_a_process": served,
+                "answers": dict(sorted(report.statuses.items())),
+                "operations": len(report.operations),
+                "accepted": sum(report.accepted.values()),
+                "memory": memory,
+                "findings": sorted(report.findings),
+            },
+        )
     print("fuzz: DOES NOT HOLD" if report.findings else "fuzz: holds")
     return 1 if report.findings else 0
 

@@ -1,9 +1,12 @@
-"""A campaign: mutated requests to a server in this process, then to a real one; what it answers 500, where it hangs, what it keeps.
+"""A campaign: mutated requests to a server in this process, then to a real one; what it answers 500, where it
+hangs, what it keeps.
 
-Theory of operation: requests come in blocks of `BLOCK`, each on a fresh world, so that a finding is replayed by its seed and number within
-one block. A block is sent either in this process, where the trace of a fault is at hand, or over HTTP to `tailrace serve` with a data
-directory, where Lambda's API, headers and the memory of a process are tried as well.
-Rules of this file: a finding is a 500 that AWS does not answer, an answer that is none, or a request that uses more processor time than `HANG_S`.
+Theory of operation: requests come in blocks of `BLOCK`, each on a fresh world, so that a finding is replayed
+by its seed and number within one block. A block is sent either in this process, where the trace of a fault is
+at hand, or over HTTP to `tailrace serve` with a data directory, where Lambda's API, headers and the memory of
+a process are tried as well.
+Rules of this file: a finding is a 500 that AWS does not answer, an answer that is none, or a request that
+uses more processor time than `HANG_S`.
 """
 
 import contextlib
@@ -48,9 +51,12 @@ class Finding:
         said = self.request.body[:SHOWN].decode("utf-8", "backslashreplace")
         done = "; ".join(self.request.done)
         return [
-            f"{self.count} × {self.place}", f"    first: number {self.number}, {self.request.method} {self.request.url} {self.request.operation} ({done})",
-            f"    {said}", f"    {self.told[:SHOWN]}",
-        ]  # fmt: skip
+            f"{self.count} × {self.place}",
+            f"    first: number {self.number}, {self.request.method} {self.request.url} "
+            f"{self.request.operation} ({done})",
+            f"    {said}",
+            f"    {self.told[:SHOWN]}",
+        ]
 
 
 @dataclass
@@ -81,7 +87,8 @@ class Report:
         statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.statuses.items()))
         shown = [line for one in self.findings.values() for line in one.lines()]
         return [
-            f"fuzz: seed {self.seed}, {self.sent:,} requests of {len(self.operations)} operations; answers {statuses}",
+            f"fuzz: seed {self.seed}, {self.sent:,} requests of {len(self.operations)} operations; "
+            f"answers {statuses}",
             *shown,
         ]
 
@@ -102,7 +109,10 @@ class Faults(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             last = traceback.extract_tb(error.__traceback__)[-1]
-            self.trace = f"{type(error).__name__}: {str(error)[:100]} in {last.name} ({last.filename.rsplit('/', 1)[-1]})"
+            self.trace = (
+                f"{type(error).__name__}: {str(error)[:100]} in {last.name} "
+                f"({last.filename.rsplit('/', 1)[-1]})"
+            )
 
     def take(self) -> str:
         """The trace, once."""
@@ -121,7 +131,7 @@ def judge(request: Request, status: int, body: bytes) -> tuple[str, Any]:
         return ("" if is_xml else f"{request.operation} answers what is no JSON"), None
 
 
-# ---- in this process -------------------------------------------------------------------------------------------------
+# ---- in this process ---------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager

@@ -45,7 +45,9 @@ def members_of(service: str, operation: str, random: Random) -> dict[str, Any]:
 
 
 def completed(members: Any, random: Random) -> Any:
-    """The same with what its expressions name behind placeholders, and nothing else, wherever there are expressions."""
+    """The same with what its expressions name behind placeholders, and nothing else, wherever there are
+    expressions.
+    """
     if isinstance(members, dict):
         texts = [str(value) for name, value in members.items() if name.endswith("Expression")]
         members = {name: completed(value, random) for name, value in members.items()}
@@ -154,17 +156,22 @@ def _text(shape: Any, name: str, random: Random) -> str:
 
 
 WORDS = {
-    "ClientRequestToken": ("token-1", "token-2", "token-3"), "FunctionName": ("echo", "echo", "fail", "made", "echo:1"),
+    "ClientRequestToken": ("token-1", "token-2", "token-3"),
+    "FunctionName": ("echo", "echo", "fail", "made", "echo:1"),
     "ShardId": ("shardId-00000001780000000000-00000001", "shardId-00000000000000000000-00000000"),
     "UUID": ("8f2b4b1e-1111-4222-8333-444455556666",), "Policy": ('{"Version":"2012-10-17","Statement":[]}',),
-    "Role": ("arn:aws:iam::000000000000:role/any",), "Handler": ("functions.echo",), "EventSourceArn": ARNS["StreamArn"],
+    "Role": ("arn:aws:iam::000000000000:role/any",), "Handler": ("functions.echo",),
+    "EventSourceArn": ARNS["StreamArn"],
     "Payload": ('{"a":1}',), "Resource": ("arn:aws:lambda:us-east-1:000000000000:function:echo",),
-    "Pattern": ('{"dynamodb":{"Keys":{"pk":{"S":["a"]}}}}', '{"eventName":["INSERT"]}'), "Key": ("team", "a"), "Value": ("x", ""),
-    "ShardIterator": ("arn:aws:dynamodb:us-east-1:000000000000:table/things/stream/2026-05-28T20:26:40.000|1|AAAA",),
+    "Pattern": ('{"dynamodb":{"Keys":{"pk":{"S":["a"]}}}}', '{"eventName":["INSERT"]}'), "Key": ("team", "a"),
+    "Value": ("x", ""),
+    "ShardIterator": (
+        "arn:aws:dynamodb:us-east-1:000000000000:table/things/stream/2026-05-28T20:26:40.000|1|AAAA",
+    ),
 }  # fmt: skip
 
 
-# ---- Lambda's paths --------------------------------------------------------------------------------------------------
+# ---- Lambda's paths ----------------------------------------------------------------------------------------
 
 
 def rest(operation: str, members: dict[str, Any]) -> tuple[str, str, dict[str, str], Any]:

@@ -1,6 +1,7 @@
 """What is done to a good request: to its members at any depth, to its bytes, to its headers.
 
-Rules of this file: pure; the same random numbers do the same. A mutation says what it did, so that a report can be read.
+Rules of this file: pure; the same random numbers do the same. A mutation says what it did, so that a report
+can be read.
 """
 
 import gzip
@@ -18,14 +19,27 @@ SIGNED = {
     "SignedHeaders=host;x-amz-date, Signature=0",
 }
 STRANGE_HEADERS = (
-    ("Content-Type", "text/plain"), ("Content-Type", ""), ("Content-Type", "application/x-amz-json-1.0; charset=x"), ("Content-Type", "application/json"),
-    ("Authorization", ""), ("Authorization", "AWS4-"), ("Authorization", "Basic AAAA"), ("Authorization", "AWS4-HMAC-SHA256 Credential=,Signature,=="),
-    ("X-Amz-Date", "yesterday"), ("X-Amzn-Trace-Id", "Root=1-x;Parent=y"), ("X-Amzn-Trace-Id", "Root=;;;=;Self"), ("X-Amzn-Trace-Id", "\xff" * 300),
-    ("X-Amz-Target", ""), ("X-Amz-Target", "DynamoDB_20120810."), ("X-Amz-Target", "DynamoDB_20111205.GetItem"), ("X-Amz-Target", "\xe9"),
-    ("X-Amz-Security-Token", "x" * 5_000), ("X-Amz-Invocation-Type", "Perhaps"), ("X-Amz-Client-Context", "e30"), ("X-Amz-Client-Context", "!!!"),
+    ("Content-Type", "text/plain"), ("Content-Type", ""),
+    ("Content-Type", "application/x-amz-json-1.0; charset=x"), ("Content-Type", "application/json"),
+    ("Authorization", ""), ("Authorization", "AWS4-"), ("Authorization", "Basic AAAA"),
+    ("Authorization", "AWS4-HMAC-SHA256 Credential=,Signature,=="),
+    ("X-Amz-Date", "yesterday"), ("X-Amzn-Trace-Id", "Root=1-x;Parent=y"),
+    ("X-Amzn-Trace-Id", "Root=;;;=;Self"), ("X-Amzn-Trace-Id", "\xff" * 300),
+    ("X-Amz-Target", ""), ("X-Amz-Target", "DynamoDB_20120810."),
+    ("X-Amz-Target", "DynamoDB_20111205.GetItem"), ("X-Amz-Target", "\xe9"),
+    ("X-Amz-Security-Token", "x" * 5_000), ("X-Amz-Invocation-Type", "Perhaps"),
+    ("X-Amz-Client-Context", "e30"), ("X-Amz-Client-Context", "!!!"),
     ("Accept-Encoding", "gzip;q=,*"), ("Expect", "200-ok"), ("Range", "bytes=9-1"),
 )  # fmt: skip
-STRANGE_QUERIES = ("X-Amz-Algorithm=AWS4-HMAC-SHA256", "a=b&a=c&=&&", "%zz=%ff", "X-Amz-Signature", "MaxItems=x&Marker=%00", "MaxItems=-1", "Qualifier=" + "x" * 3_000)  # fmt: skip
+STRANGE_QUERIES = (
+    "X-Amz-Algorithm=AWS4-HMAC-SHA256",
+    "a=b&a=c&=&&",
+    "%zz=%ff",
+    "X-Amz-Signature",
+    "MaxItems=x&Marker=%00",
+    "MaxItems=-1",
+    "Qualifier=" + "x" * 3_000,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +55,7 @@ class Request:
     may_fail: bool = False
 
 
-# ---- members ---------------------------------------------------------------------------------------------------------
+# ---- members -----------------------------------------------------------------------------------------------
 
 
 DEEPEST = 40
@@ -112,7 +126,7 @@ def mutate(members: dict[str, Any], random: Random) -> tuple[Any, str]:
             return members, f"{place} is hostile"
 
 
-# ---- bytes and headers -----------------------------------------------------------------------------------------------
+# ---- bytes and headers -------------------------------------------------------------------------------------
 
 
 def mutate_bytes(body: bytes, random: Random) -> tuple[bytes, str]:

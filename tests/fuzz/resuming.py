@@ -1,4 +1,5 @@
-"""A campaign in this process that can be cut off: what has been done is kept after each block, and the same call goes on.
+"""A campaign in this process that can be cut off: what has been done is kept after each block, and the same
+call goes on.
 
 Rules of this file: progress made with other code is not resumed.
 """
@@ -29,7 +30,9 @@ def version() -> str:
 
 
 def here(seed: int, first: int, count: int, kept: Path, show: Show, block: int = BLOCK) -> Report:
-    """`count` requests from `first` on, block by block; `kept` is the file of what has been done, removed at the end."""
+    """`count` requests from `first` on, block by block; `kept` is the file of what has been done, removed at
+    the end.
+    """
     report, done = _resumed(seed, kept)
     while done < count:
         some = min(block, count - done)

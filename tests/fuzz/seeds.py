@@ -1,6 +1,7 @@
 """Good requests, and the mutated request of a number: the same one for a seed and number, on any machine.
 
-Rules of this file: pure. What the model makes is complemented by requests that go deep into the engine, written by hand.
+Rules of this file: pure. What the model makes is complemented by requests that go deep into the engine,
+written by hand.
 """
 
 import json
@@ -16,14 +17,17 @@ from tests.fuzz.words import ARNS, expression
 
 KEY = {"pk": {"S": "a"}, "sk": {"S": "a"}}
 WHOLE = {
-    **KEY, "n": {"N": "1"}, "a": {"S": "abc"}, "b": {"B": "AQID"}, "tags": {"SS": ["x", "y"]}, "numbers": {"NS": ["1", "2"]},
-    "elems": {"L": [{"S": "a"}, {"M": {"a": {"N": "1"}}}]}, "doc": {"M": {"n": {"S": "x"}, "a": {"M": {"b": {"N": "1"}}}}}, "oth": {"S": "o"},
+    **KEY, "n": {"N": "1"}, "a": {"S": "abc"}, "b": {"B": "AQID"}, "tags": {"SS": ["x", "y"]},
+    "numbers": {"NS": ["1", "2"]},
+    "elems": {"L": [{"S": "a"}, {"M": {"a": {"N": "1"}}}]},
+    "doc": {"M": {"n": {"S": "x"}, "a": {"M": {"b": {"N": "1"}}}}}, "oth": {"S": "o"},
 }  # fmt: skip
 UNITS = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}
 INDEX = {
-    "IndexName": "byOther", "KeySchema": [{"AttributeName": "oth", "KeyType": "HASH"}, {"AttributeName": "n", "KeyType": "RANGE"}],
+    "IndexName": "byOther",
+    "KeySchema": [{"AttributeName": "oth", "KeyType": "HASH"}, {"AttributeName": "n", "KeyType": "RANGE"}],
     "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["a", "tags"]},
-}  # fmt: skip
+}
 TYPES = [
     {"AttributeName": name, "AttributeType": kind}
     for name, kind in (("pk", "S"), ("sk", "S"), ("oth", "S"), ("n", "N"))
@@ -36,12 +40,15 @@ LOCAL = {
 }
 SAID = {"ComparisonOperator": "BETWEEN", "AttributeValueList": [{"N": "0"}, {"N": "9"}]}
 WORLD: tuple[dict[str, Any], ...] = (
-    {"TableName": "things", "BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": TYPES[:2], "KeySchema": SCHEMA,
+    {"TableName": "things", "BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": TYPES[:2],
+     "KeySchema": SCHEMA,
      "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}},
-    {"TableName": "indexed", "BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": TYPES, "KeySchema": SCHEMA,
+    {"TableName": "indexed", "BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": TYPES,
+     "KeySchema": SCHEMA,
      "GlobalSecondaryIndexes": [INDEX], "LocalSecondaryIndexes": [LOCAL]},
     {"TableName": "numbers", "BillingMode": "PROVISIONED", "ProvisionedThroughput": UNITS,
-     "AttributeDefinitions": [{"AttributeName": "n", "AttributeType": "N"}, {"AttributeName": "b", "AttributeType": "B"}],
+     "AttributeDefinitions": [{"AttributeName": "n", "AttributeType": "N"},
+         {"AttributeName": "b", "AttributeType": "B"}],
      "KeySchema": [{"AttributeName": "n", "KeyType": "HASH"}, {"AttributeName": "b", "KeyType": "RANGE"}],
      "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}},
 )  # fmt: skip
@@ -87,31 +94,100 @@ def good(random: Random) -> tuple[str, dict[str, Any]]:
     )
     chosen: list[tuple[str, dict[str, Any]]] = [
         ("PutItem", {"TableName": table, "Item": item, "ReturnValues": "ALL_OLD", **condition, **asked}),
-        ("PutItem", {"TableName": "numbers", "Item": {"n": {"N": random.choice(("1", "-1.5", "1E+3"))}, "b": {"B": "AA=="}, "ttl": {"N": "1"}}}),
-        ("PutItem", {"TableName": table, "Item": item, "Expected": {"a": {"ComparisonOperator": "CONTAINS", "AttributeValueList": [{"S": "b"}]}, "n": {"Exists": False}}, "ConditionalOperator": "OR"}),
-        ("UpdateItem", {**update, "ReturnValues": random.choice(("ALL_NEW", "UPDATED_OLD", "UPDATED_NEW", "ALL_OLD")), "ReturnValuesOnConditionCheckFailure": "ALL_OLD", **asked}),
-        ("UpdateItem", {"TableName": table, "Key": key, "AttributeUpdates": {"n": {"Action": "ADD", "Value": {"N": "1"}}, "tags": {"Action": "DELETE", "Value": {"SS": ["x"]}}, "a": {"Action": "DELETE"}}}),
+        ("PutItem",
+         {"TableName": "numbers",
+          "Item": {"n": {"N": random.choice(("1", "-1.5", "1E+3"))}, "b": {"B": "AA=="}, "ttl": {"N": "1"}}}),
+        ("PutItem",
+         {"TableName": table, "Item": item,
+          "Expected": {"a": {"ComparisonOperator": "CONTAINS", "AttributeValueList": [{"S": "b"}]},
+                       "n": {"Exists": False}}, "ConditionalOperator": "OR"}),
+        ("UpdateItem",
+         {**update, "ReturnValues": random.choice(("ALL_NEW", "UPDATED_OLD", "UPDATED_NEW", "ALL_OLD")),
+          "ReturnValuesOnConditionCheckFailure": "ALL_OLD", **asked}),
+        ("UpdateItem",
+         {"TableName": table, "Key": key,
+          "AttributeUpdates": {"n": {"Action": "ADD", "Value": {"N": "1"}},
+                               "tags": {"Action": "DELETE", "Value": {"SS": ["x"]}},
+                               "a": {"Action": "DELETE"}}}),
         ("DeleteItem", {"TableName": table, "Key": key, "ReturnValues": "ALL_OLD", **condition, **asked}),
-        ("GetItem", {"TableName": table, "Key": key, "ProjectionExpression": expression("ProjectionExpression", random), "ConsistentRead": True}),
+        ("GetItem",
+         {"TableName": table, "Key": key, "ProjectionExpression": expression("ProjectionExpression", random),
+          "ConsistentRead": True}),
         ("GetItem", {"TableName": table, "Key": key, "AttributesToGet": ["a", "n"]}),
-        ("Query", {**read, "KeyConditionExpression": expression("KeyConditionExpression", random), "FilterExpression": expression("FilterExpression", random), "ScanIndexForward": False, **paged}),
-        ("Query", {**read, "KeyConditions": {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]}, "n": SAID}, "QueryFilter": {"a": {"ComparisonOperator": "NOT_NULL"}}, **paged}),
-        ("Scan", {**read, "FilterExpression": expression("FilterExpression", random), "ProjectionExpression": expression("ProjectionExpression", random), **paged}),
-        ("Scan", {**read, "ScanFilter": {"n": SAID, "tags": {"ComparisonOperator": "NOT_CONTAINS", "AttributeValueList": [{"S": "x"}]}}, "ConditionalOperator": "AND", "Segment": 0, "TotalSegments": 3, "Select": "COUNT"}),
-        ("BatchGetItem", {"RequestItems": {table: {"Keys": [key, {**key, "pk": {"S": "z"}}], "ProjectionExpression": expression("ProjectionExpression", random)}}, "ReturnConsumedCapacity": "INDEXES"}),
-        ("BatchWriteItem", {"RequestItems": {table: [{"PutRequest": {"Item": item}}, {"DeleteRequest": {"Key": {**key, "pk": {"S": "q"}}}}]}, "ReturnItemCollectionMetrics": "SIZE", "ReturnConsumedCapacity": "TOTAL"}),
-        ("TransactWriteItems", {"TransactItems": [{"Update": update}, {"Put": {"TableName": "things", "Item": {**item, "pk": {"S": "t"}}}}, {"Delete": {"TableName": "things", "Key": {**key, "pk": {"S": "u"}}}}, {"ConditionCheck": {"TableName": "things", "Key": {**key, "pk": {"S": "v"}}, "ConditionExpression": "attribute_not_exists(pk)"}}], **({"ClientRequestToken": random.choice(("t1", "t2", "t3"))} if random.random() < 0.5 else {}), **asked}),
-        ("TransactGetItems", {"TransactItems": [{"Get": {"TableName": table, "Key": key, "ProjectionExpression": expression("ProjectionExpression", random)}}], "ReturnConsumedCapacity": "TOTAL"}),
-        ("CreateTable", {**random.choice(WORLD), "TableName": random.choice(("made-1", "made-2")), "Tags": [{"Key": "team", "Value": "x"}], "SSESpecification": {"Enabled": True, "SSEType": "KMS"}, "DeletionProtectionEnabled": False, "TableClass": "STANDARD"}),
-        ("CreateTable", {"TableName": "made-1", "BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": TYPES, "KeySchema": SCHEMA, "GlobalSecondaryIndexes": [{**INDEX, "OnDemandThroughput": {"MaxReadRequestUnits": 5}, "WarmThroughput": {"ReadUnitsPerSecond": 20_000, "WriteUnitsPerSecond": 8_000}}], "LocalSecondaryIndexes": [LOCAL], "OnDemandThroughput": {"MaxReadRequestUnits": 5, "MaxWriteRequestUnits": 5}}),
-        ("UpdateTable", {"TableName": random.choice(("made-1", "indexed")), "AttributeDefinitions": TYPES, "GlobalSecondaryIndexUpdates": [random.choice(({"Create": {**INDEX, "IndexName": "more"}}, {"Delete": {"IndexName": "more"}}, {"Update": {"IndexName": "byOther", "OnDemandThroughput": {"MaxReadRequestUnits": 5}, "WarmThroughput": {"ReadUnitsPerSecond": 30_000}}}))]}),
-        ("UpdateTable", {"TableName": random.choice(("made-1", "made-2", "numbers")), **random.choice(({"ProvisionedThroughput": UNITS, "BillingMode": "PROVISIONED"}, {"BillingMode": "PAY_PER_REQUEST"}, {"OnDemandThroughput": {"MaxReadRequestUnits": 7}}, {"WarmThroughput": {"ReadUnitsPerSecond": 20_000}}, {"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}}, {"StreamSpecification": {"StreamEnabled": False}}, {"SSESpecification": {"Enabled": True}}, {"TableClass": "STANDARD"}))}),
+        ("Query",
+         {**read, "KeyConditionExpression": expression("KeyConditionExpression", random),
+          "FilterExpression": expression("FilterExpression", random), "ScanIndexForward": False, **paged}),
+        ("Query",
+         {**read,
+          "KeyConditions": {"pk": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]},
+                            "n": SAID}, "QueryFilter": {"a": {"ComparisonOperator": "NOT_NULL"}}, **paged}),
+        ("Scan",
+         {**read, "FilterExpression": expression("FilterExpression", random),
+          "ProjectionExpression": expression("ProjectionExpression", random), **paged}),
+        ("Scan",
+         {**read,
+          "ScanFilter": {"n": SAID,
+                         "tags": {"ComparisonOperator": "NOT_CONTAINS", "AttributeValueList": [{"S": "x"}]}},
+                         "ConditionalOperator": "AND", "Segment": 0, "TotalSegments": 3, "Select": "COUNT"}),
+        ("BatchGetItem",
+         {"RequestItems": {table: {"Keys": [key, {**key, "pk": {"S": "z"}}],
+             "ProjectionExpression": expression("ProjectionExpression", random)}},
+             "ReturnConsumedCapacity": "INDEXES"}),
+        ("BatchWriteItem",
+         {"RequestItems": {table: [{"PutRequest": {"Item": item}},
+             {"DeleteRequest": {"Key": {**key, "pk": {"S": "q"}}}}]}, "ReturnItemCollectionMetrics": "SIZE",
+             "ReturnConsumedCapacity": "TOTAL"}),
+        ("TransactWriteItems",
+         {"TransactItems": [{"Update": update},
+                            {"Put": {"TableName": "things", "Item": {**item, "pk": {"S": "t"}}}},
+                            {"Delete": {"TableName": "things", "Key": {**key, "pk": {"S": "u"}}}},
+                            {"ConditionCheck": {"TableName": "things", "Key": {**key, "pk": {"S": "v"}},
+                                                "ConditionExpression": "attribute_not_exists(pk)"}}],
+                                                **({"ClientRequestToken": random.choice(("t1", "t2",
+                                                    "t3"))} if random.random() < 0.5 else {}), **asked}),
+        ("TransactGetItems",
+         {"TransactItems": [{"Get": {"TableName": table, "Key": key,
+             "ProjectionExpression": expression("ProjectionExpression", random)}}],
+             "ReturnConsumedCapacity": "TOTAL"}),
+        ("CreateTable",
+         {**random.choice(WORLD), "TableName": random.choice(("made-1", "made-2")),
+          "Tags": [{"Key": "team", "Value": "x"}], "SSESpecification": {"Enabled": True, "SSEType": "KMS"},
+          "DeletionProtectionEnabled": False, "TableClass": "STANDARD"}),
+        ("CreateTable",
+         {"TableName": "made-1", "BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": TYPES,
+          "KeySchema": SCHEMA,
+          "GlobalSecondaryIndexes": [{**INDEX, "OnDemandThroughput": {"MaxReadRequestUnits": 5},
+              "WarmThroughput": {"ReadUnitsPerSecond": 20_000, "WriteUnitsPerSecond": 8_000}}],
+              "LocalSecondaryIndexes": [LOCAL],
+              "OnDemandThroughput": {"MaxReadRequestUnits": 5, "MaxWriteRequestUnits": 5}}),
+        ("UpdateTable",
+         {"TableName": random.choice(("made-1", "indexed")), "AttributeDefinitions": TYPES,
+          "GlobalSecondaryIndexUpdates": [random.choice(({"Create": {**INDEX, "IndexName": "more"}},
+              {"Delete": {"IndexName": "more"}},
+              {"Update": {"IndexName": "byOther", "OnDemandThroughput": {"MaxReadRequestUnits": 5},
+                          "WarmThroughput": {"ReadUnitsPerSecond": 30_000}}}))]}),
+        ("UpdateTable",
+         {"TableName": random.choice(("made-1", "made-2", "numbers")),
+          **random.choice(({"ProvisionedThroughput": UNITS, "BillingMode": "PROVISIONED"},
+                           {"BillingMode": "PAY_PER_REQUEST"},
+                           {"OnDemandThroughput": {"MaxReadRequestUnits": 7}},
+                           {"WarmThroughput": {"ReadUnitsPerSecond": 20_000}},
+                           {"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}},
+                           {"StreamSpecification": {"StreamEnabled": False}},
+                           {"SSESpecification": {"Enabled": True}}, {"TableClass": "STANDARD"}))}),
         ("DeleteTable", {"TableName": random.choice(("made-1", "made-2"))}),
         ("DescribeTable", {"TableName": table}),
-        ("UpdateTimeToLive", {"TableName": "numbers", "TimeToLiveSpecification": {"Enabled": random.random() < 0.5, "AttributeName": "ttl"}}),
-        ("UpdateContinuousBackups", {"TableName": table, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 7}}),
+        ("UpdateTimeToLive",
+         {"TableName": "numbers",
+          "TimeToLiveSpecification": {"Enabled": random.random() < 0.5, "AttributeName": "ttl"}}),
+        ("UpdateContinuousBackups",
+         {"TableName": table,
+          "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True,
+              "RecoveryPeriodInDays": 7}}),
         ("TagResource", {"ResourceArn": ARNS["ResourceArn"][0], "Tags": [{"Key": "team", "Value": "x"}]}),
-        ("PutResourcePolicy", {"ResourceArn": ARNS["ResourceArn"][0], "Policy": '{"Version":"2012-10-17","Statement":[]}', "ExpectedRevisionId": "NO_POLICY"}),
+        ("PutResourcePolicy",
+         {"ResourceArn": ARNS["ResourceArn"][0], "Policy": '{"Version":"2012-10-17","Statement":[]}',
+          "ExpectedRevisionId": "NO_POLICY"}),
     ]  # fmt: skip
     name, members = random.choice(chosen)
     made: dict[str, Any] = completed(json.loads(json.dumps(members)), random)
@@ -120,23 +196,49 @@ def good(random: Random) -> tuple[str, dict[str, Any]]:
 
 STREAMS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("ListStreams", {"TableName": "things", "Limit": 5}),
-    ("DescribeStream", {"StreamArn": "@StreamArn", "Limit": 5, "ShardFilter": {"Type": "CHILD_SHARDS", "ShardId": "@ShardId"}}),
-    ("GetShardIterator", {"StreamArn": "@StreamArn", "ShardId": "@ShardId", "ShardIteratorType": "TRIM_HORIZON"}),
-    ("GetShardIterator", {"StreamArn": "@StreamArn", "ShardId": "@ShardId", "ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": "@SequenceNumber"}),
+    ("DescribeStream",
+     {"StreamArn": "@StreamArn", "Limit": 5, "ShardFilter": {"Type": "CHILD_SHARDS", "ShardId": "@ShardId"}}),
+    ("GetShardIterator",
+     {"StreamArn": "@StreamArn", "ShardId": "@ShardId", "ShardIteratorType": "TRIM_HORIZON"}),
+    ("GetShardIterator",
+     {"StreamArn": "@StreamArn", "ShardId": "@ShardId", "ShardIteratorType": "AFTER_SEQUENCE_NUMBER",
+      "SequenceNumber": "@SequenceNumber"}),
     ("GetRecords", {"ShardIterator": "@ShardIterator", "Limit": 10}),
 )  # fmt: skip
 LAMBDA: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("CreateEventSourceMapping", {"EventSourceArn": "@StreamArn", "FunctionName": "echo", "StartingPosition": "TRIM_HORIZON", "BatchSize": 10, "Enabled": False, "MaximumRetryAttempts": 2, "FilterCriteria": {"Filters": [{"Pattern": '{"eventName":["INSERT"]}'}]}, "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:000000000000:q"}}, "FunctionResponseTypes": ["ReportBatchItemFailures"]}),
-    ("CreateEventSourceMapping", {"EventSourceArn": "@StreamArn", "FunctionName": "fail", "StartingPosition": "LATEST", "TumblingWindowInSeconds": 10, "MaximumRecordAgeInSeconds": 60, "Enabled": True, "Tags": {"a": "b"}}),
-    ("UpdateEventSourceMapping", {"UUID": "@UUID", "BatchSize": 7, "ParallelizationFactor": 2, "BisectBatchOnFunctionError": True}),
+    ("CreateEventSourceMapping",
+     {"EventSourceArn": "@StreamArn", "FunctionName": "echo", "StartingPosition": "TRIM_HORIZON",
+      "BatchSize": 10, "Enabled": False, "MaximumRetryAttempts": 2,
+      "FilterCriteria": {"Filters": [{"Pattern": '{"eventName":["INSERT"]}'}]},
+      "DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sqs:us-east-1:000000000000:q"}},
+      "FunctionResponseTypes": ["ReportBatchItemFailures"]}),
+    ("CreateEventSourceMapping",
+     {"EventSourceArn": "@StreamArn", "FunctionName": "fail", "StartingPosition": "LATEST",
+      "TumblingWindowInSeconds": 10, "MaximumRecordAgeInSeconds": 60, "Enabled": True, "Tags": {"a": "b"}}),
+    ("UpdateEventSourceMapping",
+     {"UUID": "@UUID", "BatchSize": 7, "ParallelizationFactor": 2, "BisectBatchOnFunctionError": True}),
     ("DeleteEventSourceMapping", {"UUID": "@UUID"}),
     ("ListEventSourceMappings", {"EventSourceArn": "@StreamArn", "MaxItems": 5}),
-    ("Invoke", {"FunctionName": "echo", "InvocationType": "RequestResponse", "Payload": {"a": 1}, "LogType": "Tail"}),
+    ("Invoke",
+     {"FunctionName": "echo", "InvocationType": "RequestResponse", "Payload": {"a": 1}, "LogType": "Tail"}),
     ("Invoke", {"FunctionName": "fail", "InvocationType": "Event", "Payload": {"a": 1}}),
-    ("UpdateFunctionConfiguration", {"FunctionName": "echo", "Timeout": 5, "MemorySize": 256, "Environment": {"Variables": {"PLACE": "b"}}, "Description": "d"}),
+    ("UpdateFunctionConfiguration",
+     {"FunctionName": "echo", "Timeout": 5, "MemorySize": 256, "Environment": {"Variables": {"PLACE": "b"}},
+      "Description": "d"}),
     ("TagResource", {"Resource": "arn:aws:lambda:us-east-1:000000000000:function:echo", "Tags": {"a": "b"}}),
 )  # fmt: skip
-HARVESTED = ("ShardIterator", "NextShardIterator", "StreamArn", "LatestStreamArn", "ShardId", "SequenceNumber", "UUID", "RevisionId", "LastEvaluatedTableName", "NextMarker")  # fmt: skip
+HARVESTED = (
+    "ShardIterator",
+    "NextShardIterator",
+    "StreamArn",
+    "LatestStreamArn",
+    "ShardId",
+    "SequenceNumber",
+    "UUID",
+    "RevisionId",
+    "LastEvaluatedTableName",
+    "NextMarker",
+)
 STANDS_FOR = {
     "NextShardIterator": "ShardIterator",
     "LatestStreamArn": "StreamArn",
@@ -165,7 +267,9 @@ def harvest(answer: Any, known: dict[str, list[str]]) -> None:
 
 
 Call = Callable[[str, str, dict[str, Any]], Any]
-"""Makes a request that nobody has changed: target's service, operation, members. Returns: the answer, None for a refusal."""
+"""Makes a request that nobody has changed: target's service, operation, members. Returns: the answer, None
+for a refusal.
+"""
 
 
 def furnish(call: Call, known: dict[str, list[str]]) -> None:
@@ -204,7 +308,14 @@ def request_of(seed: int, number: int, known: dict[str, list[str]], services: tu
     random = Random(f"{seed}/{number}")
     service = random.choice(services)
     if service == "http":
-        return Request("http", random.choice(("GET", "HEAD", "PUT", "OPTIONS", "DELETE", "POST")), random.choice(PLACES), dict(SIGNED), random.choice((b"", b"{}", b"x")), may_fail=False)  # fmt: skip
+        return Request(
+            "http",
+            random.choice(("GET", "HEAD", "PUT", "OPTIONS", "DELETE", "POST")),
+            random.choice(PLACES),
+            dict(SIGNED),
+            random.choice((b"", b"{}", b"x")),
+            may_fail=False,
+        )
     if random.random() < 0.65 and service != "lambda":
         name, members = good(random) if service == "dynamodb" else random.choice(STREAMS)
     elif random.random() < 0.5 and service == "lambda":

@@ -1,6 +1,8 @@
-"""The same against `tailrace serve` in a process of its own: over sockets, with Lambda's API, and with an eye on its memory.
+"""The same against `tailrace serve` in a process of its own: over sockets, with Lambda's API, and with an eye
+on its memory.
 
-Rules of this file: the process is ended by its id; memory is what the kernel says of it (Linux only, else 0: not judged).
+Rules of this file: the process is ended by its id; memory is what the kernel says of it (Linux only, else 0:
+not judged).
 """
 
 import gzip
@@ -20,7 +22,10 @@ from tests.patience import PATIENCE_S
 
 SERVICES = ("dynamodb", "dynamodb", "dynamodb", "dynamodbstreams", "lambda", "lambda", "http")
 FUNCTIONS = ("echo", "fail")
-CODE = "def echo(event, context):\n    return event\n\ndef fail(event, context):\n    raise LookupError('no such country')\n"
+CODE = (
+    "def echo(event, context):\n    return event\n\ndef fail(event, context):\n    raise "
+    "LookupError('no such country')\n"
+)
 DELETED = 204
 SETTLE_S = 0.5
 LOOKS = 6
@@ -113,7 +118,9 @@ class ServedWorld:
         return True
 
     def memory(self) -> int:
-        """What the server's own process occupies when it has come to rest; functions have theirs. Units: bytes."""
+        """What the server's own process occupies when it has come to rest; functions have theirs. Units:
+        bytes.
+        """
         self.renew()
         seen: list[int] = []
         for _ in range(LOOKS):
@@ -129,7 +136,13 @@ class ServedWorld:
 
 
 def _creating(name: str) -> Request:
-    members = {"FunctionName": name, "Role": "arn:aws:iam::000000000000:role/any", "Code": {"ZipFile": "AAAA"}, "Runtime": "python3.11", "Handler": f"functions.{name}"}  # fmt: skip
+    members = {
+        "FunctionName": name,
+        "Role": "arn:aws:iam::000000000000:role/any",
+        "Code": {"ZipFile": "AAAA"},
+        "Runtime": "python3.11",
+        "Handler": f"functions.{name}",
+    }
     return Request("", "POST", "/2015-03-31/functions", SIGNED, json.dumps(members).encode())
 
 
@@ -144,7 +157,10 @@ def told(before: int, after: int) -> str:
     """What became of the memory."""
     if not before:
         return "memory is not known here"
-    return f"memory {before / 2**20:.1f} MiB before, {after / 2**20:.1f} MiB after ({(after - before) / before:+.1%})"
+    return (
+        f"memory {before / 2**20:.1f} MiB before, {after / 2**20:.1f} MiB after "
+        f"({(after - before) / before:+.1%})"
+    )
 
 
 def has_grown(before: int, after: int) -> bool:

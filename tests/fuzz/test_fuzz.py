@@ -1,4 +1,6 @@
-"""A few thousand mutated requests of every operation, and proof that a planted bug is found. The long run is `make fuzz`."""
+"""A few thousand mutated requests of every operation, and proof that a planted bug is found. The long run is
+`make fuzz`.
+"""
 
 import json
 from collections.abc import Iterator
@@ -40,7 +42,11 @@ def test_no_mutated_request_is_a_fault_of_the_server() -> None:
 
 
 def test_every_operation_is_among_the_requests() -> None:
-    met = {request_of(SEED, number, {}, (service,)).operation.partition(".")[2] for service in ("dynamodb", "dynamodbstreams", "lambda") for number in range(HERE)}  # fmt: skip
+    met = {
+        request_of(SEED, number, {}, (service,)).operation.partition(".")[2]
+        for service in ("dynamodb", "dynamodbstreams", "lambda")
+        for number in range(HERE)
+    }
     wanted = {name for service in ("dynamodb", "dynamodbstreams", "lambda") for name in operations(service)}
     assert wanted <= met
 
@@ -98,7 +104,7 @@ def test_a_campaign_that_was_cut_off_goes_on_and_comes_to_the_same_report(
     assert not (tmp_path / "cut").exists()
 
 
-# ---- canaries --------------------------------------------------------------------------------------------------------
+# ---- canaries ----------------------------------------------------------------------------------------------
 
 
 def planted(server: InProcess, name: str, **changes: Any) -> None:
@@ -125,6 +131,8 @@ def test_a_request_that_never_ends_is_found() -> None:
     assert any(place == "hang: DynamoDB_20120810.PutItem" for place in report.findings)
 
 
-@pytest.mark.parametrize(("before", "after", "grown"), [(100, 120, False), (100, 121, True), (100, 80, False), (0, 9, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("before", "after", "grown"), [(100, 120, False), (100, 121, True), (100, 80, False), (0, 9, False)]
+)
 def test_memory_of_a_fifth_more_is_told(before: int, after: int, grown: bool) -> None:
     assert has_grown(before, after) is grown

@@ -1,7 +1,9 @@
-"""`src/tailrace/api/models/`, made out of botocore's service models: `python -m tests.generated.shapes` rewrites it.
+"""`src/tailrace/api/models/`, made out of botocore's service models: `python -m tests.generated.shapes`
+rewrites it.
 
-Rules of this file: what a model says is written as it stands, without its prose; only what a request can hold is kept. What
-AWS's front end does otherwise is no business of this script: `api.overrides` has it. `test_shapes` compares.
+Rules of this file: what a model says is written as it stands, without its prose; only what a request can hold
+is kept. What AWS's front end does otherwise is no business of this script: `api.overrides` has it.
+`test_shapes` compares.
 """
 
 import json
@@ -20,9 +22,11 @@ MODELS: Final = {"dynamodb": "dynamodb", "streams": "dynamodbstreams", "lambdas"
 """The module of every service, and botocore's name for it."""
 WIDTH: Final = 104
 KEPT: Final = ("min", "max", "pattern", "enum", "required")
-HEAD: Final = '''"""{name} as botocore {version} knows it: {operations} operations, {shapes} shapes of their requests.
+HEAD: Final = '''"""{name} as botocore {version} knows it: {operations} operations, \
+{shapes} shapes of their requests.
 
-Rules of this file: data, made by `python -m tests.generated.shapes`; a test compares it with the model. Read by
+Rules of this file: data, made by `python -m tests.generated.shapes`; a test compares it with \
+the model. Read by
 `api.inputs`, which lays `api.overrides` over it. Stands alone as the model of every service does.
 """
 
@@ -43,26 +47,31 @@ def module(name: str) -> str:
         operations=len(operations),
         shapes=len(shapes),
     )
-    return "".join((
-        head,
-        "from tailrace.api.models import Operations, Shapes\n\n# fmt: off\n",
-        f"API_VERSION = {literal(model['metadata']['apiVersion'])}\n",
-        f"NAMESPACE = {literal(model['metadata'].get('xmlNamespace', ''))}\n",
-        "OPERATIONS: Operations = {\n",
-        *(entry(key, one) for key, one in operations.items()),
-        "}\n",
-        "SHAPES: Shapes = {\n",
-        *(entry(key, shapes[key]) for key in sorted(shapes)),
-        "}\n",
-    ))  # fmt: skip
+    return "".join(
+        (
+            head,
+            "from tailrace.api.models import Operations, Shapes\n\n# fmt: off\n",
+            f"API_VERSION = {literal(model['metadata']['apiVersion'])}\n",
+            f"NAMESPACE = {literal(model['metadata'].get('xmlNamespace', ''))}\n",
+            "OPERATIONS: Operations = {\n",
+            *(entry(key, one) for key, one in operations.items()),
+            "}\n",
+            "SHAPES: Shapes = {\n",
+            *(entry(key, shapes[key]) for key in sorted(shapes)),
+            "}\n",
+        )
+    )
 
 
 def entry(name: str, value: object) -> str:
     """A line or more of a table."""
     lines = textwrap.wrap(
-        f"{literal(name)}: {literal(value)},", WIDTH, subsequent_indent="    ",
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+        f"{literal(name)}: {literal(value)},",
+        WIDTH,
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     return "".join(f"    {line}\n" for line in lines)
 
 

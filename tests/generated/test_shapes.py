@@ -1,6 +1,7 @@
 """The committed models are what botocore's models give, and every member of them is served or refused.
 
-Rules of this file: what it says of the code's sources is asked of their texts; a canary shows that each check can fail.
+Rules of this file: what it says of the code's sources is asked of their texts; a canary shows that each check
+can fail.
 """
 
 import re
@@ -21,7 +22,8 @@ CODE = "code does not come over the wire: what runs is what --function names"
 ONE_VERSION = "there is one version of a function, in its own region"
 WITHOUT_EFFECT = {
     "ConfirmRemoveSelfResourceAccess": "no policy is enforced, so none can lock its owner out",
-    "S3Bucket": CODE, "S3Key": CODE, "S3ObjectStorageMode": CODE, "S3ObjectVersion": CODE, "SourceKMSKeyArn": CODE,
+    "S3Bucket": CODE, "S3Key": CODE, "S3ObjectStorageMode": CODE, "S3ObjectVersion": CODE,
+    "SourceKMSKeyArn": CODE,
     "ImageUri": CODE, "FunctionVersion": ONE_VERSION, "MasterRegion": ONE_VERSION,
 }  # fmt: skip
 """Members that are taken and change nothing on AWS either, as long as what they speak of is not there."""

@@ -1,7 +1,7 @@
 """Every exhibit of the museum, so that none is forgotten; docs/museum.md is made from their docstrings.
 
-Rules of this file: an exhibit is a module of this package whose docstring says what went wrong in the wild and why it does not here, or a
-reason why there is none. `python -m tests.museum` writes the page.
+Rules of this file: an exhibit is a module of this package whose docstring says what went wrong in the wild
+and why it does not here, or a reason why there is none. `python -m tests.museum` writes the page.
 """
 
 from importlib import import_module
@@ -12,8 +12,8 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "museum.md"
 NOT_DELIVERY: Final = {
     12: (
         "A snapshot takes longer than the stream keeps (spiceai #10582)",
-        "This is about bringing a table's present items to a consumer, not about delivering changes. Nothing here does that for a sink "
-        "yet: `snapshot=True` is refused when the sink is declared.",
+        "This is about bringing a table's present items to a consumer, not about delivering changes. "
+        "Nothing here does that for a sink yet: `snapshot=True` is refused when the sink is declared.",
     ),
 }
 """Number → what it is called, and why it is no exhibit."""
@@ -50,16 +50,23 @@ EXHIBITS: Final = {
 }
 HEAD: Final = """# The museum
 
-Readers of DynamoDB's streams have made the same mistakes for ten years. Here they are, one by one: what went wrong in the wild, and what
-is different here. Each is a test: a small model of the faulty reader, in our own words, plays the scenario against the real stream service
-of this package and fails; our delivery runs beside it on the same stream and does not. Where the mistake is one of reading, a plain reader
-without it plays the scenario too, so that nothing else in the model is to blame. The models are of what was *reported*; the readers named
-may have been mended since. The tests are in `tests/museum`; this page is made from them (`python -m tests.museum`).
+Readers of DynamoDB's streams have made the same mistakes for ten years. Here they are, one by one: what \
+went wrong in the wild, and what
+is different here. Each is a test: a small model of the faulty reader, in our own words, plays the scenario \
+against the real stream service
+of this package and fails; our delivery runs beside it on the same stream and does not. Where the mistake is \
+one of reading, a plain reader
+without it plays the scenario too, so that nothing else in the model is to blame. The models are of what was \
+*reported*; the readers named
+may have been mended since. The tests are in `tests/museum`; this page is made from them (`python -m \
+tests.museum`).
 """
 
 
 def parts_of(module: str) -> list[str]:
-    """The paragraphs of an exhibit's docstring: its name, what went wrong, what is different, each on one line."""
+    """The paragraphs of an exhibit's docstring: its name, what went wrong, what is different, each on one
+    line.
+    """
     text = import_module(f"tests.museum.{module}").__doc__ or ""
     return [" ".join(part.split()) for part in text.strip().split("\n\n")]
 
@@ -75,6 +82,7 @@ def page() -> str:
         name, wild, here = parts_of(EXHIBITS[number])
         wild, here = wild.removeprefix("In the wild: "), here.removeprefix("Here: ")
         lines.append(
-            f"## {number}. {name.removesuffix('.')}\n\n**In the wild:** {wild}\n\n**Here:** {here}\n\n`tests/museum/{EXHIBITS[number]}.py`\n"
+            f"## {number}. {name.removesuffix('.')}\n\n**In the wild:** {wild}\n\n**Here:** "
+            f"{here}\n\n`tests/museum/{EXHIBITS[number]}.py`\n"
         )
     return "\n".join(lines)

@@ -1,8 +1,9 @@
-"""A plain reader of a stream, as every connector has one: list the shards, hold an iterator for each, remember positions.
+"""A plain reader of a stream, as every connector has one: list the shards, hold an iterator for each,
+remember positions.
 
-Rules of this file: as small as a reader can be that makes none of the mistakes. An exhibit replaces one method of it by the mistake of a
-peer; that the rest is not to blame is shown by this reader itself, which passes the scenarios of its exhibits. It gives no guarantee
-under crashes but at-least-once.
+Rules of this file: as small as a reader can be that makes none of the mistakes. An exhibit replaces one
+method of it by the mistake of a peer; that the rest is not to blame is shown by this reader itself, which
+passes the scenarios of its exhibits. It gives no guarantee under crashes but at-least-once.
 """
 
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Reader:
         for place in self.places.values():
             place.iterator = None
 
-    # ---- shards ----------------------------------------------------------------------------------------------------
+    # ---- shards --------------------------------------------------------------------------------------------
 
     @property
     def arn(self) -> str:
@@ -81,7 +82,7 @@ class Reader:
         parent = shard.get("ParentShardId")
         return parent not in listed or (parent in self.places and self.places[parent].is_finished)
 
-    # ---- records ---------------------------------------------------------------------------------------------------
+    # ---- records -------------------------------------------------------------------------------------------
 
     def read(self, shard_id: str, place: Place) -> None:
         """Read a shard until nothing comes."""
@@ -108,7 +109,9 @@ class Reader:
         return found
 
     def failed(self, shard_id: str, place: Place, code: str) -> None:
-        """An expired iterator is replaced; what is trimmed is passed over; a shard that is gone is finished."""
+        """An expired iterator is replaced; what is trimmed is passed over; a shard that is gone is
+        finished.
+        """
         place.iterator = None
         match code:
             case "ResourceNotFoundException":

@@ -1,7 +1,9 @@
-"""The stage of every exhibit: one world, its real streams API for the model of a peer, and one handler of ours beside it.
+"""The stage of every exhibit: one world, its real streams API for the model of a peer, and one handler of
+ours beside it.
 
-Rules of this file: both read the same stream at the same time, so what one of them loses the other had before it. Changes are named by
-their item and its count: "a2" is the second change of item a. Time is virtual; nothing sleeps.
+Rules of this file: both read the same stream at the same time, so what one of them loses the other had before
+it. Changes are named by their item and its count: "a2" is the second change of item a. Time is virtual;
+nothing sleeps.
 """
 
 import asyncio
@@ -84,7 +86,7 @@ class Stage:
     ) -> None:
         self.world.close()
 
-    # ---- what happens ----------------------------------------------------------------------------------------------
+    # ---- what happens --------------------------------------------------------------------------------------
 
     def put(self, *items: str) -> None:
         """Change each item once."""
@@ -108,7 +110,7 @@ class Stage:
         self.world.advance("10m")
         self.world.kill()
 
-    # ---- what came of it -------------------------------------------------------------------------------------------
+    # ---- what came of it -----------------------------------------------------------------------------------
 
     def judge(self, delivered: list[str]) -> Verdict:
         """What is wrong with what a reader delivered."""

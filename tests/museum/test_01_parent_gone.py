@@ -1,10 +1,10 @@
 """A child waits for a parent that is gone (data-prepper #3614).
 
-In the wild: a child was begun when its parent was marked as finished. A parent whose shard had expired could not be read to its end any
-more, so it was never marked, and nothing that came after it was ever read.
+In the wild: a child was begun when its parent was marked as finished. A parent whose shard had expired could
+not be read to its end any more, so it was never marked, and nothing that came after it was ever read.
 
-Here: a child waits only for a parent that is still listed, or that is being read. What went with a parent is named as a gap; here nothing
-did, and nothing is missing.
+Here: a child waits only for a parent that is still listed, or that is being read. What went with a parent is
+named as a gap; here nothing did, and nothing is missing.
 """
 
 from tests.museum.reader import Place, Reader, Shard
@@ -12,7 +12,9 @@ from tests.museum.stage import RIGHT, Stage
 
 
 class WaitsForever(Reader):
-    """The mistake: only a shard that was read to its end makes way for its children; one that is gone is dropped."""
+    """The mistake: only a shard that was read to its end makes way for its children; one that is gone is
+    dropped.
+    """
 
     def may_begin(self, shard: Shard, listed: set[str]) -> bool:
         parent = shard.get("ParentShardId")

@@ -1,9 +1,10 @@
 """The tail of a closed shard is left unread (estuary #3418).
 
-In the wild: a shard that was listed as closed was marked as finished after one read of it, although a read is only a page: what stood on
-the following pages was skipped, and the children were begun.
+In the wild: a shard that was listed as closed was marked as finished after one read of it, although a read is
+only a page: what stood on the following pages was skipped, and the children were begun.
 
-Here: a shard is finished when its source says that nothing will ever follow *and* every record of it is settled, in one checkpoint.
+Here: a shard is finished when its source says that nothing will ever follow *and* every record of it is
+settled, in one checkpoint.
 """
 
 from tests.museum.reader import PAGE, Place, Reader

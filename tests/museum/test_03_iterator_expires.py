@@ -1,9 +1,10 @@
 """An iterator expires while the sink is slow (redpanda connect #4545).
 
-In the wild: while the pipeline behind it pushed back, a reader held its iterator for longer than the quarter of an hour that it lives.
-The refusal ended that shard's reader; the connector went on to call itself running.
+In the wild: while the pipeline behind it pushed back, a reader held its iterator for longer than the quarter
+of an hour that it lives. The refusal ended that shard's reader; the connector went on to call itself running.
 
-Here: a position is a sequence number, no iterator is held between two reads, and how slow a handler is does not matter to the source.
+Here: a position is a sequence number, no iterator is held between two reads, and how slow a handler is does
+not matter to the source.
 """
 
 from typing import Any

@@ -1,7 +1,8 @@
 """Discovery of 684 shards cannot finish in its budget (redpanda connect #4737).
 
-In the wild: a look at the stream was given a number of calls. A stream with more pages of shards than that was never seen to its end: each
-look began again at the first page, the same shards were found again, and the newest ones, where the writes went, were never read.
+In the wild: a look at the stream was given a number of calls. A stream with more pages of shards than that
+was never seen to its end: each look began again at the first page, the same shards were found again, and the
+newest ones, where the writes went, were never read.
 
 Here: a look at a stream is over when the listing is. The embedded source lists all shards at once.
 """
@@ -14,7 +15,9 @@ SHARDS, GENERATIONS, BUDGET = 114, 6, 3
 
 
 class BeginsAnew(Reader):
-    """The mistake: a look that has used up its calls is broken off, and the next one starts at the first page."""
+    """The mistake: a look that has used up its calls is broken off, and the next one starts at the first
+    page.
+    """
 
     def listing(self) -> list[Shard]:
         shards: list[Shard] = []

@@ -1,10 +1,10 @@
 """A shutdown marks shards as finished that were not (data-prepper #3676).
 
-In the wild: an orderly shutdown ended the readers of the shards, and a reader that had ended counted as one that had finished its shard.
-After the next start nobody read the rest.
+In the wild: an orderly shutdown ended the readers of the shards, and a reader that had ended counted as one
+that had finished its shard. After the next start nobody read the rest.
 
-Here: a machine that is told to stop drains and saves what is settled; `finished` is in the checkpoint only when the source has said that
-the shard is closed and nothing of it is open.
+Here: a machine that is told to stop drains and saves what is settled; `finished` is in the checkpoint only
+when the source has said that the shard is closed and nothing of it is open.
 """
 
 from typing import Any

@@ -1,10 +1,10 @@
 """A buffer that keeps duplicates away overflows (a limit that redpanda connect documents).
 
-In the wild: what had been seen was remembered in a buffer of a fixed size. When it was full the duplicates were simply let through, at
-the very moment when there was most to repeat.
+In the wild: what had been seen was remembered in a buffer of a fixed size. When it was full the duplicates
+were simply let through, at the very moment when there was most to repeat.
 
-Here: `once=True` marks the last change of each *item*, durably, and one number is enough, because the changes of an item come in order.
-There is nothing to overflow.
+Here: `once=True` marks the last change of each *item*, durably, and one number is enough, because the changes
+of an item come in order. There is nothing to overflow.
 """
 
 from typing import Any

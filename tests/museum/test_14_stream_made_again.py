@@ -1,9 +1,11 @@
 """A stream is made again, and the old cursor points past everything in it (floci #2076).
 
-In the wild: an emulator counted the records of every stream from 1, and kept a mapping's cursor by the name of the table. After the table
-had been made again the old cursor was higher than any record of the new stream: nothing was delivered until the count had caught up.
+In the wild: an emulator counted the records of every stream from 1, and kept a mapping's cursor by the name
+of the table. After the table had been made again the old cursor was higher than any record of the new stream:
+nothing was delivered until the count had caught up.
 
-Here: sequence numbers never repeat and never begin again, and a position belongs to a shard of a stream, which has a label of its own.
+Here: sequence numbers never repeat and never begin again, and a position belongs to a shard of a stream,
+which has a label of its own.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +17,9 @@ STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 @dataclass
 class Emulator:
-    """Streams that count from 1, and a mapping on each. The mistake: its cursor is kept by the table's name."""
+    """Streams that count from 1, and a mapping on each. The mistake: its cursor is kept by the table's
+    name.
+    """
 
     streams: dict[str, list[str]] = field(default_factory=dict)
     cursors: dict[str, int] = field(default_factory=dict)
@@ -53,10 +57,12 @@ def test_ours_delivers_everything() -> None:
         stage.world.settle()
         client.delete_table(TableName="orders")
         client.create_table(
-            TableName="orders", BillingMode="PAY_PER_REQUEST", StreamSpecification=STREAM,
+            TableName="orders",
+            BillingMode="PAY_PER_REQUEST",
+            StreamSpecification=STREAM,
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        )  # fmt: skip
+        )
         stage.world.advance("20m")
         stage.put("a", "b")
         assert stage.judge_ours() == RIGHT

@@ -1,10 +1,11 @@
 """The graph of shards is put together from a part of it (flink-connector-aws #151).
 
-In the wild: a listing of the shards comes in pages, and need not be of one moment. A child whose parent was not in the same part of the
-listing was taken for the beginning of a stream and read at once: later changes of an item came before earlier ones.
+In the wild: a listing of the shards comes in pages, and need not be of one moment. A child whose parent was
+not in the same part of the listing was taken for the beginning of a stream and read at once: later changes of
+an item came before earlier ones.
 
-Here: whether a shard has a parent to wait for is asked of the whole listing, and of every shard that this worker has begun; our own service
-lists parents before children, from one state.
+Here: whether a shard has a parent to wait for is asked of the whole listing, and of every shard that this
+worker has begun; our own service lists parents before children, from one state.
 """
 
 from tests.museum.reader import PAGE, Place, Reader

@@ -1,11 +1,11 @@
 """After a reshard some shards are never read (amazon-kinesis-client #339).
 
-In the wild: a stream went from 340 shards to 435, and five of the new ones never got a lease. The report tells the symptom; the model has
-one mechanism that leads to it: the ends of shards ask for a synchronisation, and one that runs already swallows the request, although it
-works with a listing from before.
+In the wild: a stream went from 340 shards to 435, and five of the new ones never got a lease. The report
+tells the symptom; the model has one mechanism that leads to it: the ends of shards ask for a synchronisation,
+and one that runs already swallows the request, although it works with a listing from before.
 
-Here: there is no synchronisation to be missed. Every look at the stream asks of *every* listed shard whether it may be begun, and the end
-of a shard makes the worker look again after the look that is under way.
+Here: there is no synchronisation to be missed. Every look at the stream asks of *every* listed shard whether
+it may be begun, and the end of a shard makes the worker look again after the look that is under way.
 """
 
 from tests.museum.reader import Place, Reader

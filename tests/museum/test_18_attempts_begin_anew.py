@@ -1,10 +1,11 @@
 """A partial answer sets the count of attempts back (floci #3428).
 
-In the wild: an emulator's mapping counted its attempts of a batch, and set the count back at every partial answer. A function that named the
-first record of what was left, again and again, was called for ever: `MaximumRetryAttempts` was never reached.
+In the wild: an emulator's mapping counted its attempts of a batch, and set the count back at every partial
+answer. A function that named the first record of what was left, again and again, was called for ever:
+`MaximumRetryAttempts` was never reached.
 
-Here: a batch that became shorter is a new one, with attempts of its own; one whose *first* record is named has failed, and that counts. With
-two retries such a record is tried three times and is then a dead letter.
+Here: a batch that became shorter is a new one, with attempts of its own; one whose *first* record is named
+has failed, and that counts. With two retries such a record is tried three times and is then a dead letter.
 """
 
 from typing import Any

@@ -1,7 +1,8 @@
 """Records that a filter drops are read again and again (ministack #1034).
 
-In the wild: an emulator moved a mapping's cursor when a batch had been delivered. When nothing of a page passed the filter there was no
-batch, the cursor stayed, and the next poll read the same page; what came after it was never seen.
+In the wild: an emulator moved a mapping's cursor when a batch had been delivered. When nothing of a page
+passed the filter there was no batch, the cursor stayed, and the next poll read the same page; what came after
+it was never seen.
 
 Here: to be filtered out is one way of being settled. The checkpoint passes such records like any other.
 """

@@ -1,10 +1,10 @@
 """A filter that asks for an absent attribute matches nothing (localstack #10325).
 
-In the wild: a pattern with `{"exists": false}` was tested attribute by attribute, and the test whether the attribute is there at all came
-first. What the pattern asks for was the reason to refuse it.
+In the wild: a pattern with `{"exists": false}` was tested attribute by attribute, and the test whether the
+attribute is there at all came first. What the pattern asks for was the reason to refuse it.
 
-Here: patterns are compiled, and what an absent field means is each test's own answer. They are checked case by case in
-tests/unit/patterns.
+Here: patterns are compiled, and what an absent field means is each test's own answer. They are checked case
+by case in tests/unit/patterns.
 """
 
 from typing import Any

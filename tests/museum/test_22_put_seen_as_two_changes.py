@@ -1,9 +1,10 @@
 """A replaced item is seen as removed and then modified (scylladb #6930).
 
-In the wild: a put was carried out as a deletion of the whole item and a write of its attributes, and the stream showed both. Handlers saw an
-item vanish that never was away.
+In the wild: a put was carried out as a deletion of the whole item and a write of its attributes, and the
+stream showed both. Handlers saw an item vanish that never was away.
 
-Here: the record is made from the item before and the item after, in the transaction that writes the item: one write, one record.
+Here: the record is made from the item before and the item after, in the transaction that writes the item: one
+write, one record.
 """
 
 from typing import Any

@@ -1,9 +1,11 @@
 """The expiry of an item is handled once in every region (aws-lambda-stream #426).
 
-In the wild: handlers in each region of a global table skipped what came from another region by looking at the new image. A deletion has
-none. The expiry of an item, which reaches the other regions as a plain deletion, took effect in all of them.
+In the wild: handlers in each region of a global table skipped what came from another region by looking at the
+new image. A deletion has none. The expiry of an item, which reaches the other regions as a plain deletion,
+took effect in all of them.
 
-Here: `change.origin` says "ttl" where the item expired, and "replica" elsewhere: for a deletion it asks the image of before.
+Here: `change.origin` says "ttl" where the item expired, and "replica" elsewhere: for a deletion it asks the
+image of before.
 """
 
 from typing import Any
@@ -22,7 +24,9 @@ def origin(record: dict[str, Any]) -> str:
 
 
 def play() -> tuple[list[str], list[str]]:
-    """An item of the other region arrives here and is deleted. Returns: what the model and what ours takes for made here."""
+    """An item of the other region arrives here and is deleted. Returns: what the model and what ours takes
+    for made here.
+    """
     app = App("museum")
     orders = app.table("orders", pk="id")
     model: list[str] = []

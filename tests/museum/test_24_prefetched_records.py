@@ -1,10 +1,11 @@
 """A rebalance skips records that were fetched ahead (faust #216, #221, #502).
 
-In the wild: records are fetched ahead into a buffer. When the shard went to another worker, the position that was handed over was that of
-the fetching, so that whatever stood in the buffer was skipped; where the buffer was kept, its records came twice.
+In the wild: records are fetched ahead into a buffer. When the shard went to another worker, the position that
+was handed over was that of the fetching, so that whatever stood in the buffer was skipped; where the buffer
+was kept, its records came twice.
 
-Here: the position of reading and the watermark of what is settled are two numbers; only the second one is saved. What was read ahead belongs
-to one life of a machine and ends with it.
+Here: the position of reading and the watermark of what is settled are two numbers; only the second one is
+saved. What was read ahead belongs to one life of a machine and ends with it.
 """
 
 from typing import Any

@@ -1,9 +1,10 @@
 """Two people share a table of checkpoints (redpanda connect #4319).
 
-In the wild: checkpoints were kept by table and shard. Two pipelines over the same table, say those of two developers, used one default
-name for the table of checkpoints, and each went on where the *other* one was.
+In the wild: checkpoints were kept by table and shard. Two pipelines over the same table, say those of two
+developers, used one default name for the table of checkpoints, and each went on where the *other* one was.
 
-Here: every row of state begins with the app, and a checkpoint is of one mapping. Two apps, or two handlers of one, each get everything.
+Here: every row of state begins with the app, and a checkpoint is of one mapping. Two apps, or two handlers of
+one, each get everything.
 """
 
 from tailrace import App, Change

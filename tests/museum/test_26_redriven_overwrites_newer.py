@@ -1,10 +1,11 @@
 """A redriven change overwrites a newer one (told at mymemowall, 2023).
 
-In the wild: the first change of an item failed and went to a dead-letter queue; the third one succeeded. When the queue was put back, the
-first change was applied last, and the target kept what was long out of date.
+In the wild: the first change of an item failed and went to a dead-letter queue; the third one succeeded. When
+the queue was put back, the first change was applied last, and the target kept what was long out of date.
 
-Here: two answers. By default the item is parked: its later changes wait behind the failing one and are put back in order. Where a change is
-discarded and the later ones go on, a redrive leaves out what was overtaken, and says so.
+Here: two answers. By default the item is parked: its later changes wait behind the failing one and are put
+back in order. Where a change is discarded and the later ones go on, a redrive leaves out what was overtaken,
+and says so.
 """
 
 from tailrace import Discard, Retry

@@ -1,9 +1,10 @@
 """Two changes in the same second are a tie (documented by data-prepper).
 
-In the wild: the version of a document was the time of its change, which a stream gives in whole seconds. The second change of an item in one
-second was not newer than the first, and was refused.
+In the wild: the version of a document was the time of its change, which a stream gives in whole seconds. The
+second change of an item in one second was not newer than the first, and was refused.
 
-Here: the order of an item's changes is that of their sequence numbers, which never tie; they are what marks, checkpoints and sinks compare.
+Here: the order of an item's changes is that of their sequence numbers, which never tie; they are what marks,
+checkpoints and sinks compare.
 """
 
 from typing import Any

@@ -1,10 +1,10 @@
 """A handler that writes to its own table, and settles, is taken for a loop (yulin #1346).
 
-In the wild: an emulator refused the first write of a handler to the table that had called it. Handlers that fill in an attribute, see their own
-change and leave it alone are common and come to rest by themselves.
+In the wild: an emulator refused the first write of a handler to the table that had called it. Handlers that
+fill in an attribute, see their own change and leave it alone are common and come to rest by themselves.
 
-Here: such writes are delivered like any other; that a handler writes to its own table is said and counted, and only what does not come to
-rest is stopped.
+Here: such writes are delivered like any other; that a handler writes to its own table is said and counted,
+and only what does not come to rest is stopped.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,9 @@ Put = Callable[[dict[str, int | str]], None]
 
 
 class Refusing:
-    """The model: a table that calls a handler for every put. The mistake: a put from inside of it is a loop."""
+    """The model: a table that calls a handler for every put. The mistake: a put from inside of it is a
+    loop.
+    """
 
     def __init__(self, handler: Callable[[dict[str, int | str], Put], None]) -> None:
         self.handler, self.is_calling = handler, False

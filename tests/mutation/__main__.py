@@ -22,7 +22,8 @@ def main() -> int:
     options = parser.parse_args()
     chosen = [each for each in MUTANTS if options.only in each.name or options.only in each.file]
     print(
-        f"· {len(chosen)} mutants and a canary, {options.jobs} at a time; each is a wrong change of one line in a copy of the tree"
+        f"· {len(chosen)} mutants and a canary, {options.jobs} at a time; each is a wrong change of "
+        f"one line in a copy of the tree"
     )
     begun, told = time.monotonic(), 0
 

@@ -1,6 +1,7 @@
 """Mutants of the builds of projections that several workers keep.
 
-Rules of this file: as in mutants.py; one for each condition, so that none stands there without a test that misses it.
+Rules of this file: as in mutants.py; one for each condition, so that none stands there without a test that
+misses it.
 """
 
 from typing import Final
@@ -14,7 +15,8 @@ KNOWN: Final = "unit/projections/test_known.py"
 BUILDS: Final = (
     Mutant(
         "builds-without-one-line", "projections/core/known.py",
-        'condition = Equals("revision", known.revision) if known.revision else Absent()', 'condition = Equals("v", VERSION) if known.revision else Absent()',
+        'condition = Equals("revision", known.revision) if known.revision else Absent()',
+        'condition = Equals("v", VERSION) if known.revision else Absent()',
         "two workers that begin, serve or remove builds at once undo each other's",
         (KNOWN, SEVERAL),
     ),
@@ -27,7 +29,8 @@ BUILDS: Final = (
     Mutant(
         "page-saved-without-the-claim", "projections/core/known.py",
         "build_fields(build), before.unchanged)", "build_fields(build))",
-        "a worker that has lost its claim sets back the filling of the one that goes on, or brings back a build that is gone",
+        "a worker that has lost its claim sets back the filling of the one that goes on, or brings "
+        "back a build that is gone",
         (KNOWN, SEVERAL),
     ),
     Mutant(
@@ -44,7 +47,8 @@ BUILDS: Final = (
     ),
     Mutant(
         "claims-that-nobody-renews", "projections/run/projector.py",
-        "renewing = asyncio.ensure_future(claim.renew())", "renewing = asyncio.ensure_future(asyncio.sleep(0))",
+        "renewing = asyncio.ensure_future(claim.renew())",
+        "renewing = asyncio.ensure_future(asyncio.sleep(0))",
         "a page that takes longer than a claim lasts is lost to another worker, each time",
         (SEVERAL,),
     ),
@@ -74,7 +78,8 @@ BUILDS: Final = (
     ),
     Mutant(
         "place-that-is-told-once", "projections/run/builds.py",
-        "            await self.store(projection, shown).serve()\n", "            await self.store(projection, shown).serve()\n            return\n",
+        "            await self.store(projection, shown).serve()\n",
+        "            await self.store(projection, shown).serve()\n            return\n",
         "a slow worker lets a view show a build that is gone",
         (SEVERAL,),
     ),
@@ -104,8 +109,10 @@ BUILDS: Final = (
     ),
     Mutant(
         "served-and-not-shown", "projections/run/projector.py",
-        "        await self.builds.show(projection)\n        await self._remove_others", "        await self._remove_others",
-        "a view shows a build that is gone, because the worker that let another be served died between the two",
+        "        await self.builds.show(projection)\n        await self._remove_others",
+        "        await self._remove_others",
+        "a view shows a build that is gone, because the worker that let another be served died "
+        "between the two",
         (CHANCE,),
     ),
     Mutant(

@@ -1,8 +1,9 @@
 """Runs mutants: each in a copy of the tree, its tests until the first that fails.
 
-Rules of this file: the working tree is never changed, and nothing of it is imported by what runs. Compiled files are told apart by the hash of their
-source, so that a change of the same second is seen. A test that fails on the copy as it is proves nothing: all of them are run on it first. A mutant that cannot
-be imported, or does not come to an end, was not caught by anybody.
+Rules of this file: the working tree is never changed, and nothing of it is imported by what runs. Compiled
+files are told apart by the hash of their source, so that a change of the same second is seen. A test that
+fails on the copy as it is proves nothing: all of them are run on it first. A mutant that cannot be imported,
+or does not come to an end, was not caught by anybody.
 """
 
 import os
@@ -49,7 +50,9 @@ class Unsound(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a mutant. Shape: `caught_by` is a test as pytest names it, without tests/; without one `said` is how it ended."""
+    """What became of a mutant. Shape: `caught_by` is a test as pytest names it, without tests/; without one
+    `said` is how it ended.
+    """
 
     mutant: Mutant
     caught_by: str
@@ -63,15 +66,25 @@ class Copy:
         self.root = root
 
     def run(self, paths: Sequence[str]) -> tuple[int, str]:
-        """pytest on these paths until the first failure. Returns: exit status and output. Raises: subprocess.TimeoutExpired."""
+        """pytest on these paths until the first failure. Returns: exit status and output. Raises:
+        subprocess.TimeoutExpired.
+        """
         environment = {
-            **os.environ, "PYTHONPATH": str(self.root / "src"), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1",
+            **os.environ,
+            "PYTHONPATH": str(self.root / "src"),
+            "PYTHONHASHSEED": "0",
+            "PYTHONDONTWRITEBYTECODE": "1",
             "HYPOTHESIS_PROFILE": "same",
-        }  # fmt: skip
+        }
         ran = subprocess.run(
             [sys.executable, "-m", "pytest", "-x", "-q", "--tb=line", "-rfE", *paths],
-            cwd=self.root, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-        )  # fmt: skip
+            cwd=self.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
         return ran.returncode, ran.stdout + ran.stderr
 
     def judge(self, mutant: Mutant) -> Verdict:
@@ -114,7 +127,8 @@ def copies(count: int) -> Iterator[list[Copy]]:
 def judge_all(
     mutants: Sequence[Mutant], jobs: int, tell: Callable[[Verdict], None], *, is_sound: bool = False
 ) -> list[Verdict]:
-    """Judge all of them, `jobs` at a time. `tell` hears each verdict as it comes; `is_sound`: their tests are known to pass.
+    """Judge all of them, `jobs` at a time. `tell` hears each verdict as it comes; `is_sound`: their tests are
+    known to pass.
 
     Raises:  Rotten, Unsound.
     """

@@ -15,27 +15,31 @@ QUERY: Final = "unit/engine/test_query.py"
 DATA: Final = (
     Mutant(
         "group-outlives-a-failed-commit", "engine/committer.py",
-        "            self._group = _Group()\n            self.failures += 1", "            self.failures += 1",
+        "            self._group = _Group()\n            self.failures += 1",
+        "            self.failures += 1",
         "what was decided over writes that are gone is committed all the same",
         (COMMITTER,),
     ),
     Mutant(
         "page-misses-rows-behind-removed-ones", "engine/committer.py",
-        "self.store.query(table, first, last, limit + removed, reverse=reverse)", "self.store.query(table, first, last, limit, reverse=reverse)",
+        "self.store.query(table, first, last, limit + removed, reverse=reverse)",
+        "self.store.query(table, first, last, limit, reverse=reverse)",
         "a Query ends early where rows were just deleted",
         (COMMITTER, "unit/engine/test_paging.py", "properties/test_engine.py"),
     ),
     Mutant(
         "older-group-over-the-newer", "engine/committer.py",
-        "        rows = self._group.rows.get(table)\n        if rows is not None and key in rows:\n            return rows[key]\n        if self._flying",
-        "        if self._flying is None and (rows := self._group.rows.get(table)) is not None and key in rows:\n            return rows[key]\n"
-        "        if self._flying",
+        "        rows = self._group.rows.get(table)\n        if rows is not None and key in rows:\n  "
+        "          return rows[key]\n        if self._flying",
+        "        if self._flying is None and (rows := self._group.rows.get(table)) is not None and "
+        "key in rows:\n            return rows[key]\n        if self._flying",
         "a read while a commit is under way does not see what was written since",
         (COMMITTER,),
     ),
     Mutant(
         "shard-ends-before-its-last-commit", "engine/reading.py",
-        "may_end = shard.ending is not None and not self._committer.is_pending(shard.number)", "may_end = shard.ending is not None",
+        "may_end = shard.ending is not None and not self._committer.is_pending(shard.number)",
+        "may_end = shard.ending is not None",
         "a reader takes a shard for finished while its last records are being committed: they are lost",
         (STREAMS,),
     ),
@@ -77,19 +81,22 @@ DATA: Final = (
     ),
     Mutant(
         "transaction-decided-on-what-was-there-before", "engine/transact.py",
-        "outcomes = [one if self._is_fresh(one) else self._outcome(one.operation) for one in outcomes]", "pass",
+        "outcomes = [one if self._is_fresh(one) else self._outcome(one.operation) for one in outcomes]",
+        "pass",
         "a write between two slices of a transaction is undone by it",
         ("unit/engine/test_transact.py", "unit/server/test_slicing.py", "unit/engine/test_judgement.py"),
     ),
     Mutant(
         "half-a-transaction", "engine/transact.py",
-        "    if len(found) < len(given):\n        raise cancelled(reasons)\n", "    if not found:\n        raise cancelled(reasons)\n",
+        "    if len(found) < len(given):\n        raise cancelled(reasons)\n",
+        "    if not found:\n        raise cancelled(reasons)\n",
         "a transaction writes what it can of itself",
         ("unit/engine/test_transact.py",),
     ),
     Mutant(
         "between-without-its-end", "engine/query.py",
-        'return Range(low, prefix + schema.sort_bytes(sort.high) + b"\\0")', "return Range(low, prefix + schema.sort_bytes(sort.high))",
+        'return Range(low, prefix + schema.sort_bytes(sort.high) + b"\\0")',
+        "return Range(low, prefix + schema.sort_bytes(sort.high))",
         "a Query with BETWEEN leaves out the item at its upper bound",
         (QUERY, "properties/test_engine.py"),
     ),
@@ -125,7 +132,8 @@ DATA: Final = (
     ),
     Mutant(
         "first-write-of-a-row-wins", "stores/sqlite.py",
-        "{(row.table, row.key): row.value for row in commit.rows}", "{(row.table, row.key): row.value for row in reversed(commit.rows)}",
+        "{(row.table, row.key): row.value for row in commit.rows}",
+        "{(row.table, row.key): row.value for row in reversed(commit.rows)}",
         "of two writes of one row in a commit the older one stays",
         ("contracts/test_store.py",),
     ),
@@ -162,7 +170,8 @@ DATA: Final = (
     ),
     Mutant(
         "unequal-needs-a-value", "expressions/condition.py",
-        "return found is None or found != right(item, values)", "return found is not None and found != right(item, values)",
+        "return found is None or found != right(item, values)",
+        "return found is not None and found != right(item, values)",
         "`<>` fails for an attribute that is not there",
         ("unit/expressions/test_condition.py",),
     ),
@@ -174,13 +183,15 @@ DATA: Final = (
     ),
     Mutant(
         "sum-of-28-digits", "values/number.py",
-        "return normalise(str(EXACT.add(Decimal(a), Decimal(b))))", "return normalise(str(Decimal(a) + Decimal(b)))",
+        "return normalise(str(EXACT.add(Decimal(a), Decimal(b))))",
+        "return normalise(str(Decimal(a) + Decimal(b)))",
         "ADD loses the last digits of a long number",
         ("unit/values/test_number.py",),
     ),
     Mutant(
         "negative-numbers-without-an-end", "values/order.py",
-        'return b"\\x7f" + magnitude.translate(INVERTED) + b"\\xff" if negative', 'return b"\\x7f" + magnitude.translate(INVERTED) if negative',
+        'return b"\\x7f" + magnitude.translate(INVERTED) + b"\\xff" if negative',
+        'return b"\\x7f" + magnitude.translate(INVERTED) if negative',
         "a Query answers negative numbers in the wrong order",
         ("unit/values/test_order.py",),
     ),
@@ -204,7 +215,8 @@ DATA: Final = (
     ),
     Mutant(
         "scalars-are-elements-of-their-arrays", "patterns/fields.py",
-        "inside = {**within, way: index} if isinstance(element, dict | list) else within", "inside = {**within, way: index}",
+        "inside = {**within, way: index} if isinstance(element, dict | list) else within",
+        "inside = {**within, way: index}",
         "an event bus filter on a scalar and on an object in one array never matches",
         ("unit/patterns/test_pattern.py", "properties/test_patterns.py"),
     ),

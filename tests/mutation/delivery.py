@@ -34,19 +34,22 @@ DELIVERY: Final = (
     ),
     Mutant(
         "older-ancestor-is-forgotten", "runtime/starting.py",
-        "return None if reached is None else reached if reached.watermark < shard.before else whole", "return whole",
+        "return None if reached is None else reached if reached.watermark < shard.before else whole",
+        "return whole",
         "what was trimmed between an older ancestor and a shard is lost in silence",
         (DELIVERING, "unit/testing/test_world_gaps.py"),
     ),
     Mutant(
         "lineage-of-everybody", "leases/lineage.py",
-        "return not shard_id or stream != shard.stream or shard_id in (shard.shard_id, *self.ancestors)", "return True",
+        "return not shard_id or stream != shard.stream or shard_id in (shard.shard_id, *self.ancestors)",
+        "return True",
         "every shard keeps the parked keys of all shards",
         (LINEAGE, SCRIPTED),
     ),
     Mutant(
         "ancestors-that-nobody-names", "runtime/starting.py",
-        "NamedAncestors(shard.parents, named_ancestors(line, known, parked_in))", "NamedAncestors(shard.parents)",
+        "NamedAncestors(shard.parents, named_ancestors(line, known, parked_in))",
+        "NamedAncestors(shard.parents)",
         "a later change of a parked key overtakes it in the shard's child",
         (SCRIPTED,),
     ),
@@ -58,13 +61,15 @@ DELIVERY: Final = (
     ),
     Mutant(
         "gap-that-no-source-knows", "runtime/delivering.py",
-        "return ReadDone([], self.shard.first - 1, trimmed=True)", "return ReadDone([], self.shard.first - 1)",
+        "return ReadDone([], self.shard.first - 1, trimmed=True)",
+        "return ReadDone([], self.shard.first - 1)",
         "what came and went while nobody read is lost in silence where the source has forgotten it",
         (SCRIPTED,),
     ),
     Mutant(
         "lost-lineage-does-not-wait", "leases/lineage.py",
-        "    if not line.is_lost:\n        return parents\n", "    if shard.parents:\n        return parents\n",
+        "    if not line.is_lost:\n        return parents\n",
+        "    if shard.parents:\n        return parents\n",
         "what was saved from the trim is overtaken by a shard whose parents are gone",
         (LINEAGE, EVACUATION),
     ),
@@ -89,19 +94,22 @@ DELIVERY: Final = (
     Mutant(
         "discarded-changes-beside-their-owner", "worker/following.py",
         "return {(mapping_id, *place) for place in places}", "return set()",
-        "a worker without the shard puts an older change back while a later one of its item is at the handler elsewhere",
+        "a worker without the shard puts an older change back while a later one of its item is at "
+        "the handler elsewhere",
         (TWO, SHARED),
     ),
     Mutant(
         "discarded-changes-beside-those-of-other-shards", "leases/lineage.py",
-        "            return {open_now[shard_id].place}\n", "            return {shard.place for shard in open_now.values()}\n",
+        "            return {open_now[shard_id].place}\n",
+        "            return {shard.place for shard in open_now.values()}\n",
         "where two workers share the shards of a mapping nobody puts its discarded changes back",
         (SHARED,),
     ),
     Mutant(
         "item-is-read-where-an-old-listing-says", "worker/following.py",
         "        self.fresh.discard(begun[0])\n", "",
-        "a discarded change is put back while a later one of its item is at the handler in a shard that is not listed yet",
+        "a discarded change is put back while a later one of its item is at the handler in a shard "
+        "that is not listed yet",
         ("unit/worker/test_following.py",),
     ),
     Mutant(
@@ -124,7 +132,8 @@ DELIVERY: Final = (
     ),
     Mutant(
         "shard-finishes-while-its-key-is-kept", "mapping/shard.py",
-        "return is_settled and not self._owes_final and not self._kept", "return is_settled and not self._owes_final",
+        "return is_settled and not self._owes_final and not self._kept",
+        "return is_settled and not self._owes_final",
         "a later change in the next shard is delivered beside an older one that is put back",
         (SHARED, "simulation/test_simulation.py"),
     ),
@@ -136,7 +145,8 @@ DELIVERY: Final = (
     ),
     Mutant(
         "change-behind-a-claim-before-what-is-claimed", "deadletters/run/planning.py",
-        "            return  # what waits behind a discarded change that is put back goes with it\n", "            pass\n",
+        "            return  # what waits behind a discarded change that is put back goes with it\n",
+        "            pass\n",
         "after a crash a later change is put back before the older one of its item",
         (SHARED,),
     ),
@@ -178,8 +188,11 @@ DELIVERY: Final = (
     ),
     Mutant(
         "claim-that-runs-out-while-the-rate-is-kept", "deadletters/run/putting_back.py",
-        "        failure = first_failure(\n            (yield Concurrently(", "        yield from self._keep_the_rate(course.request, interval)\n        failure = first_failure(\n            (yield Concurrently(",
-        "two workers that redrive slowly take each other's keys, and changes come twice and beside each other",
+        "        failure = first_failure(\n            (yield Concurrently(",
+        "        yield from self._keep_the_rate(course.request, interval)\n        failure = "
+        "first_failure(\n            (yield Concurrently(",
+        "two workers that redrive slowly take each other's keys, and changes come twice "
+        "and beside each other",
         ("unit/deadletters/test_redriver.py",),
     ),
     Mutant(
@@ -238,7 +251,8 @@ DELIVERY: Final = (
     ),
     Mutant(
         "children-before-their-parent", "worker/worker.py",
-        "is_waiting = not table.finished.issuperset(table.before(handler, shard, known))", "is_waiting = False",
+        "is_waiting = not table.finished.issuperset(table.before(handler, shard, known))",
+        "is_waiting = False",
         "changes of a key after a split are delivered before those from before it",
         (WORKER,),
     ),
@@ -250,13 +264,15 @@ DELIVERY: Final = (
     ),
     Mutant(
         "overtaken-change-is-put-back", "deadletters/core/redriving.py",
-        'if judge(letter, last_passed, even_if_overtaken=even_if_overtaken) == "overtaken":', "if last_passed < last_passed:",
+        'if judge(letter, last_passed, even_if_overtaken=even_if_overtaken) == "overtaken":',
+        "if last_passed < last_passed:",
         "an older change is put over a later one",
         ("unit/deadletters/test_redriver.py", REDRIVING),
     ),
     Mutant(
         "parked-change-overtakes-nothing", "deadletters/core/redriving.py",
-        "return () if passed is None or passed >= version else", "return () if passed is None or passed < version else",
+        "return () if passed is None or passed >= version else",
+        "return () if passed is None or passed < version else",
         "an older discarded change is put over a later one that was parked and put back",
         ("unit/deadletters/test_redriver.py",),
     ),
@@ -268,7 +284,8 @@ DELIVERY: Final = (
     ),
     Mutant(
         "change-behind-one-that-failed-again", "deadletters/run/putting_back.py",
-        "if key in failed and not request.even_if_overtaken:", "if key in failed and request.even_if_overtaken:",
+        "if key in failed and not request.even_if_overtaken:",
+        "if key in failed and request.even_if_overtaken:",
         "a redrive applies a change before the earlier one of its item, which failed again",
         (REDRIVING,),
     ),
@@ -287,13 +304,15 @@ DELIVERY: Final = (
     ),
     Mutant(
         "unparked-whatever-was-appended", "deadletters/core/head.py",
-        "return None, [Write(head.row_key, None, _unchanged(head)), entry]", "return None, [Write(head.row_key, None), entry]",
+        "return None, [Write(head.row_key, None, _unchanged(head)), entry]",
+        "return None, [Write(head.row_key, None), entry]",
         "a change that was parked while the last one was put back is never delivered",
         ("unit/deadletters/test_head.py",),
     ),
     Mutant(
         "epoch-does-not-rise", "leases/lease.py",
-        'lease = Lease(key, owner, seen["counter"] + 1, seen["epoch"] + 1)', 'lease = Lease(key, owner, seen["counter"] + 1, seen["epoch"])',
+        'lease = Lease(key, owner, seen["counter"] + 1, seen["epoch"] + 1)',
+        'lease = Lease(key, owner, seen["counter"] + 1, seen["epoch"])',
         "the fence of the old owner still holds: two workers save",
         ("unit/leases/test_lease.py",),
     ),
@@ -317,13 +336,15 @@ DELIVERY: Final = (
     ),
     Mutant(
         "transactions-after-one-that-failed", "runtime/effects.py",
-        "                return {index: failure}\n        return {}", "                continue\n        return {}",
+        "                return {index: failure}\n        return {}",
+        "                continue\n        return {}",
         "a failed transaction counts as applied, and later ones of the item are applied without it",
         (ONCE,),
     ),
     Mutant(
         "saved-from-the-trim-through-too-far", "runtime/evacuation.py",
-        "through=old[-1].sequence if old and not is_end else max(after, page.next_after)", "through=max(after, page.next_after)",
+        "through=old[-1].sequence if old and not is_end else max(after, page.next_after)",
+        "through=max(after, page.next_after)",
         "changes of a page that are not old enough to be copied are taken for copied and never read",
         (KEPT, EVACUATION),
     ),

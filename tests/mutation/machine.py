@@ -20,7 +20,8 @@ MACHINE: Final = (
     ),
     Mutant(
         "watermark-over-what-is-open", "mapping/settlement.py",
-        "        if not self._sequences:\n            self.value", "        if not self._starts:\n            self.value",
+        "        if not self._sequences:\n            self.value",
+        "        if not self._starts:\n            self.value",
         "the checkpoint passes changes that nobody has handled: a crash loses them",
         ("unit/mapping/test_watermark.py", SHARD),
     ),
@@ -44,13 +45,15 @@ MACHINE: Final = (
     ),
     Mutant(
         "letters-on-their-way-are-saved", "mapping/settlement.py",
-        "return bool(self._given_up) or (self._saving is not None and bool(self._saving.given_up))", "return bool(self._given_up)",
+        "return bool(self._given_up) or (self._saving is not None and bool(self._saving.given_up))",
+        "return bool(self._given_up)",
         "as parked-before-its-letters-are-saved, while the checkpoint is on its way",
         ("unit/mapping/test_parking.py",),
     ),
     Mutant(
         "passed-forgets-that-it-was-handled", "mapping/settlement.py",
-        "self.watched[record.key] = self._passed[record.key] = record.version", "self.watched[record.key] = record.version",
+        "self.watched[record.key] = self._passed[record.key] = record.version",
+        "self.watched[record.key] = record.version",
         "a redrive does not see that a later change was handled, and puts an older one over it",
         ("unit/mapping/test_settlement.py", SCENARIOS),
     ),
@@ -80,7 +83,8 @@ MACHINE: Final = (
     ),
     Mutant(
         "later-change-of-a-failing-key-is-accepted", "mapping/keys.py",
-        "            if record.key in heads:\n", "            if record.key in heads and index in failures:\n",
+        "            if record.key in heads:\n",
+        "            if record.key in heads and index in failures:\n",
         "a change counts as handled before the earlier one of its key that failed",
         (SHARD, SCENARIOS),
     ),
@@ -105,15 +109,18 @@ MACHINE: Final = (
     ),
     Mutant(
         "key-is-kept-in-a-machine-that-is-to-start", "mapping/shard.py",
-        "self._phase != \"new\" and not self.is_finished and self._flow.hold(key)", "not self.is_finished and self._flow.hold(key)",
-        "the flow in which it was kept is replaced: a later change of the key starts, and the worker ends when that is answered",
+        "self._phase != \"new\" and not self.is_finished and self._flow.hold(key)",
+        "not self.is_finished and self._flow.hold(key)",
+        "the flow in which it was kept is replaced: a later change of the key starts, and the worker "
+        "ends when that is answered",
         ("unit/mapping/test_parking.py",),
     ),
     Mutant(
         "released-where-it-was-not-kept", "mapping/shard.py",
         "                    self._kept.remove(key)\n                    self._flow.release(key)\n",
         "                    self._kept.remove(key)\n                self._flow.release(key)\n",
-        "a machine that did not keep a key lets go of what a batch of its own has: the worker ends when that is answered",
+        "a machine that did not keep a key lets go of what a batch of its own has: the worker ends "
+        "when that is answered",
         ("unit/mapping/test_parking.py",),
     ),
     Mutant(
@@ -125,7 +132,8 @@ MACHINE: Final = (
     ),
     Mutant(
         "new-change-before-a-parked-one", "mapping/keys.py",
-        "self._pending.add(self._parking.divert(records) if self._parking.keys else records)", "self._pending.add(records)",
+        "self._pending.add(self._parking.divert(records) if self._parking.keys else records)",
+        "self._pending.add(records)",
         "new changes of a parked key are delivered before it",
         (SCENARIOS,),
     ),
@@ -140,7 +148,8 @@ MACHINE: Final = (
     ),
     Mutant(
         "rest-begins-behind-the-failed-one", "mapping/lane.py",
-        "self._send_rest(work.records[index:], failure, now)", "self._send_rest(work.records[index + 1 :], failure, now)",
+        "self._send_rest(work.records[index:], failure, now)",
+        "self._send_rest(work.records[index + 1 :], failure, now)",
         "the change that a partial answer named is never sent again",
         (SHARD, SCENARIOS),
     ),
@@ -158,7 +167,8 @@ MACHINE: Final = (
     ),
     Mutant(
         "throttles-use-up-attempts", "mapping/retry.py",
-        "return RetryAfter(delay_ms(settings.backoff, max(outages, 1), failure.retry_after_ms), counts=False)",
+        "return RetryAfter(delay_ms(settings.backoff, max(outages, "
+        "1), failure.retry_after_ms), counts=False)",
         "return RetryAfter(delay_ms(settings.backoff, max(outages, 1), failure.retry_after_ms), counts=True)",
         "changes are given up because the sink was out",
         ("unit/mapping/test_retry.py", SCENARIOS),
@@ -177,13 +187,15 @@ MACHINE: Final = (
     ),
     Mutant(
         "different-failures-are-alike", "mapping/suspension.py",
-        "            self.failing.clear()\n            self._fingerprint = found\n", "            self._fingerprint = found\n",
+        "            self.failing.clear()\n            self._fingerprint = found\n",
+        "            self._fingerprint = found\n",
         "a mapping pauses by itself although its changes fail for different reasons",
         ("unit/mapping/test_suspension.py", SCENARIOS),
     ),
     Mutant(
         "success-does-not-count-against-pausing", "mapping/suspension.py",
-        "        self.failing.clear()\n        if self.now is not None:\n", "        if self.now is not None:\n",
+        "        self.failing.clear()\n        if self.now is not None:\n",
+        "        if self.now is not None:\n",
         "a mapping pauses by itself although its handler accepts changes",
         ("unit/mapping/test_suspension.py", SCENARIOS),
     ),
@@ -195,7 +207,8 @@ MACHINE: Final = (
     ),
     Mutant(
         "rest-of-a-shard-goes-first", "mapping/contiguous.py",
-        "for part in (work.records[size:], work.records[:size]):", "for part in (work.records[:size], work.records[size:]):",
+        "for part in (work.records[size:], work.records[:size]):",
+        "for part in (work.records[:size], work.records[size:]):",
         "the second half of a batch overtakes the first in a whole shard",
         (WHOLE, SCENARIOS),
     ),
@@ -219,13 +232,15 @@ MACHINE: Final = (
     ),
     Mutant(
         "ranges-of-another-order-stay", "mapping/shard.py",
-        'return replace(checkpoint, ranges=()) if self._settings.order == "shard" else checkpoint', "return checkpoint",
+        'return replace(checkpoint, ranges=()) if self._settings.order == "shard" else checkpoint',
+        "return checkpoint",
         "the checkpoint of a whole shard has ranges from before",
         (WHOLE,),
     ),
     Mutant(
         "parked-before-is-overtaken", "mapping/contiguous.py",
-        'if allowance == "nothing" or self._at_sink is not None or self._parking.keys:', 'if allowance == "nothing" or self._at_sink is not None:',
+        'if allowance == "nothing" or self._at_sink is not None or self._parking.keys:',
+        'if allowance == "nothing" or self._at_sink is not None:',
         "a mapping that changes its order overtakes the keys that it had parked",
         (WHOLE,),
     ),

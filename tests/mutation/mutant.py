@@ -1,6 +1,7 @@
 """A mutant: one wrong change of a line of the source, and the tests that must notice it.
 
-Rules of this file: a text stands exactly once in its file, or the mutant is no longer about what it says: that fails in words.
+Rules of this file: a text stands exactly once in its file, or the mutant is no longer about what it says:
+that fails in words.
 """
 
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ class Rotten(Exception):
 class Mutant:
     """A wrong change.
 
-    Shape:   `file` below src/tailrace; `original` stands there exactly once and becomes `changed`; `harm` says what a user would lose; `tests` are
-             paths below tests/, the fast ones first, perhaps with `::name`. `moved` is a second text and its change, where a line goes to another place.
+    Shape:   `file` below src/tailrace; `original` stands there exactly once and becomes `changed`; `harm`
+             says what a user would lose; `tests` are paths below tests/, the fast ones first, perhaps with
+             `::name`. `moved` is a second text and its change, where a line goes to another place.
     """
 
     name: str
@@ -43,8 +45,9 @@ class Mutant:
             count = text.count(original)
             if count != 1 or original == changed:
                 raise Rotten(
-                    f"{self.name}: its text is in {PACKAGE / self.file} {count} times and must be there once: {original.strip()!r}; "
-                    "write the mutant in tests/mutation anew for the line as it is now"
+                    f"{self.name}: its text is in {PACKAGE / self.file} {count} times and must be "
+                    f"there once: {original.strip()!r}; write the mutant in tests/mutation anew for "
+                    f"the line as it is now"
                 )
             text = text.replace(original, changed)
         return text

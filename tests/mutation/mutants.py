@@ -1,7 +1,8 @@
 """All mutants of `make mutate`.
 
-Rules of this file: a name once. A mutant changes what is lost, repeated, reordered or answered wrongly, not how fast or in which words; one that no test can
-tell from the original is no mutant. Where a new one survives, the test is written that it lacks.
+Rules of this file: a name once. A mutant changes what is lost, repeated, reordered or answered wrongly, not
+how fast or in which words; one that no test can tell from the original is no mutant. Where a new one
+survives, the test is written that it lacks.
 """
 
 from typing import Final

@@ -1,6 +1,7 @@
 """The eight mutants that survived all tests in November 2026, when they were first tried.
 
-Rules of this file: as in mutants.py. Each has been caught since by a test that is named after what goes wrong.
+Rules of this file: as in mutants.py. Each has been caught since by a test that is named after what goes
+wrong.
 """
 
 from typing import Final
@@ -11,7 +12,8 @@ SURVIVORS: Final = (
     Mutant(
         "parked-before-its-letters-are-saved", "mapping/parking.py",
         "if not self._ready or self._settlement.has_unsaved_letters:", "if not self._ready:",
-        "a change given up by age is lost when its key is parked and the process is killed before the checkpoint",
+        "a change given up by age is lost when its key is parked and the process is killed before "
+        "the checkpoint",
         ("unit/mapping/test_parking.py",),
     ),
     Mutant(
@@ -23,7 +25,8 @@ SURVIVORS: Final = (
     Mutant(
         "notice-deleted-before-it-is-delivered", "deadletters/run/courier.py",
         "        tally = self._tallies.of(notice.handler)\n        try:\n",
-        "        tally = self._tallies.of(notice.handler)\n        await self._state.transact([Write(key, None)])\n        try:\n",
+        "        tally = self._tallies.of(notice.handler)\n        await "
+        "self._state.transact([Write(key, None)])\n        try:\n",
         "a destination never hears of what was given up when the process is killed meanwhile",
         ("unit/deadletters/test_courier.py",),
     ),

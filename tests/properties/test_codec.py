@@ -1,4 +1,6 @@
-"""The codec loses nothing: an instance reads back as it was, an item with unknown attributes too, a key as its fields."""
+"""The codec loses nothing: an instance reads back as it was, an item with unknown attributes too, a key as
+its fields.
+"""
 
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -56,12 +58,25 @@ REAL = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e100, max_va
     lambda value: value == 0 or abs(value) > 1e-100
 )
 WHOLE = st.builds(
-    Whole, id=KEY_TEXT, day=st.dates(), number=st.integers(0, 10**9), text=TEXT, exact=EXACT, real=REAL, truth=st.booleans(),
-    raw=st.binary(max_size=8), at=st.none() | st.datetimes(datetime(1970, 1, 2), datetime(9990, 1, 1), timezones=ZONES), clock=st.none() | st.times(),
-    colour=st.sampled_from(Colour), names=st.sets(TEXT, max_size=3), numbers=st.frozensets(EXACT, max_size=3),
-    parts=st.lists(PART, max_size=3), table=st.dictionaries(TEXT.filter(bool), st.none() | PART, max_size=3), maybe=st.none() | TEXT,
+    Whole,
+    id=KEY_TEXT,
+    day=st.dates(),
+    number=st.integers(0, 10**9),
+    text=TEXT,
+    exact=EXACT,
+    real=REAL,
+    truth=st.booleans(),
+    raw=st.binary(max_size=8),
+    at=st.none() | st.datetimes(datetime(1970, 1, 2), datetime(9990, 1, 1), timezones=ZONES),
+    clock=st.none() | st.times(),
+    colour=st.sampled_from(Colour),
+    names=st.sets(TEXT, max_size=3),
+    numbers=st.frozensets(EXACT, max_size=3),
+    parts=st.lists(PART, max_size=3),
+    table=st.dictionaries(TEXT.filter(bool), st.none() | PART, max_size=3),
+    maybe=st.none() | TEXT,
     mixed=st.none() | TEXT | st.integers(-9, 9),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -76,13 +91,19 @@ def test_an_instance_reads_back_as_it_was(whole: Whole) -> None:
 
 VALUES = st.recursive(
     st.one_of(
-        TEXT.map(lambda text: {"S": text}), EXACT.map(lambda number: {"N": f"{number:f}"}), st.just({"NULL": True}),
-        st.booleans().map(lambda truth: {"BOOL": truth}), st.just({"B": "AA=="}), st.sets(TEXT, min_size=1, max_size=3).map(lambda texts: {"SS": sorted(texts)}),
+        TEXT.map(lambda text: {"S": text}),
+        EXACT.map(lambda number: {"N": f"{number:f}"}),
+        st.just({"NULL": True}),
+        st.booleans().map(lambda truth: {"BOOL": truth}),
+        st.just({"B": "AA=="}),
+        st.sets(TEXT, min_size=1, max_size=3).map(lambda texts: {"SS": sorted(texts)}),
     ),
-    lambda inner: st.lists(inner, max_size=3).map(lambda found: {"L": found})
-    | st.dictionaries(TEXT.filter(bool), inner, max_size=3).map(lambda found: {"M": found}),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda found: {"L": found})
+        | st.dictionaries(TEXT.filter(bool), inner, max_size=3).map(lambda found: {"M": found})
+    ),
     max_leaves=4,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=100, deadline=None)

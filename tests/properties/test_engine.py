@@ -1,7 +1,8 @@
-"""The engine against a plain dict: items, records, order, views, rollovers, the passing of time, failed commits.
+"""The engine against a plain dict: items, records, order, views, rollovers, the passing of time, failed
+commits.
 
-Rules of this file: the model knows nothing of bytes, overlays or shards: a dict of items, what was durable of it, and a
-list of changes. After every step the engine must agree with it.
+Rules of this file: the model knows nothing of bytes, overlays or shards: a dict of items, what was durable of
+it, and a list of changes. After every step the engine must agree with it.
 """
 
 from typing import Any
@@ -67,7 +68,7 @@ class EngineAgainstDict(RuleBasedStateMachine):
         self.flying: tuple[Commit, dict[Key, Item], list[Change]] | None = None
         self.pending: list[Change] = []
 
-    # ---- writes ------------------------------------------------------------------------------------------------
+    # ---- writes --------------------------------------------------------------------------------------------
 
     def changed(self, key: Key, new: Item | None) -> None:
         """What the model does with a write."""
@@ -108,7 +109,7 @@ class EngineAgainstDict(RuleBasedStateMachine):
         assert mutation.changed == ((partition, sort) in self.items)
         self.changed((partition, sort), None)
 
-    # ---- the group ---------------------------------------------------------------------------------------------
+    # ---- the group -----------------------------------------------------------------------------------------
 
     @rule()
     def flush(self) -> None:
@@ -173,7 +174,7 @@ class EngineAgainstDict(RuleBasedStateMachine):
         self.engine = Engine(self.store, self.clock, self.settings)
         self.lose()
 
-    # ---- time --------------------------------------------------------------------------------------------------
+    # ---- time ----------------------------------------------------------------------------------------------
 
     @rule(hours=st.integers(0, 30))
     def advance(self, hours: int) -> None:
@@ -187,7 +188,7 @@ class EngineAgainstDict(RuleBasedStateMachine):
         self.flush()
         keep_house(self.engine)
 
-    # ---- reads -------------------------------------------------------------------------------------------------
+    # ---- reads ---------------------------------------------------------------------------------------------
 
     @rule(partition=partitions, forward=st.booleans(), limit=st.integers(1, 4), low=sorts)
     def query(self, partition: str, forward: bool, limit: int, low: str) -> None:

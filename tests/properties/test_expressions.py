@@ -1,6 +1,8 @@
-"""Properties of expressions: no text breaks a parser, what is built means what it says, updates never change their input.
+"""Properties of expressions: no text breaks a parser, what is built means what it says, updates never change
+their input.
 
-Rules of this file: a condition's meaning is judged by a tree built beside its text, an update's by plain dictionaries.
+Rules of this file: a condition's meaning is judged by a tree built beside its text, an update's by plain
+dictionaries.
 """
 
 import operator
@@ -24,23 +26,29 @@ relaxed = settings(deadline=None, max_examples=200)
 """Examples may take long on a busy machine; that is not what is tested."""
 NAMES = {"#a": "a", "#b": "b", "#c": "c"}
 VALUES: Item = {
-    ":one": {"N": "1"}, ":two": {"N": "2"}, ":text": {"S": "a"}, ":type": {"S": "N"}, ":list": {"L": [{"N": "1"}]},
-    ":strings": {"SS": ["a", "b"]}, ":map": {"M": {"a": {"N": "1"}}}, ":flag": {"BOOL": True}, ":binary": {"B": "AA=="},
+    ":one": {"N": "1"}, ":two": {"N": "2"}, ":text": {"S": "a"}, ":type": {"S": "N"},
+    ":list": {"L": [{"N": "1"}]},
+    ":strings": {"SS": ["a", "b"]}, ":map": {"M": {"a": {"N": "1"}}}, ":flag": {"BOOL": True},
+    ":binary": {"B": "AA=="},
 }  # fmt: skip
 WORDS = [
-    "a", "b", "a.b", "a[0]", "b[1].c", "#a", "#b", "#x", *VALUES, ":gone", "=", "<>", "<", "<=", ">", ">=", "+", "-", ",", "(", ")",
-    ".", "[", "]", "0", "99999999999999999999", "SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT", "BETWEEN", "IN", "size",
-    "size(", "contains(", "begins_with(", "attribute_exists(", "attribute_not_exists(", "attribute_type(", "if_not_exists(",
+    "a", "b", "a.b", "a[0]", "b[1].c", "#a", "#b", "#x", *VALUES, ":gone", "=", "<>", "<", "<=", ">", ">=",
+    "+", "-", ",", "(", ")",
+    ".", "[", "]", "0", "99999999999999999999", "SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT",
+    "BETWEEN", "IN", "size",
+    "size(", "contains(", "begins_with(", "attribute_exists(", "attribute_not_exists(", "attribute_type(",
+    "if_not_exists(",
     "list_append(", "foo(", "name", "pk", "sk", "é", "_", "'", "#", ":", "((", "))", "\x00",
 ]  # fmt: skip
 texts = st.one_of(
     st.text(max_size=20),
     st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join),
     st.lists(st.sampled_from(WORDS), max_size=6).map("".join),
-    st.tuples(st.sampled_from(["(", "NOT ", "size(", "list_append(", "a = :one AND (", "SET a = ("]), st.integers(0, 3_000)).map(
-        lambda pair: pair[0] * pair[1]
-    ),
-)  # fmt: skip
+    st.tuples(
+        st.sampled_from(["(", "NOT ", "size(", "list_append(", "a = :one AND (", "SET a = ("]),
+        st.integers(0, 3_000),
+    ).map(lambda pair: pair[0] * pair[1]),
+)
 
 scalars = st.sampled_from(list(VALUES.values())) | st.integers(-3, 3).map(lambda number: {"N": str(number)})
 documents: st.SearchStrategy[Any] = st.recursive(
@@ -65,7 +73,7 @@ def check_own(error: ApiError, part: str = "") -> None:
     assert part in error.message
 
 
-# ---- no text breaks a parser ---------------------------------------------------------------------------------------------
+# ---- no text breaks a parser -------------------------------------------------------------------------------
 
 PARSERS: list[Callable[[str], Any]] = [
     lambda text: parse_condition(text, placeholders()).matches,
@@ -95,11 +103,16 @@ def test_no_text_makes_a_parser_raise_anything_but_its_own_error(text: str, item
         assert item == before
 
 
-# ---- conditions mean what they say -----------------------------------------------------------------------------------------
+# ---- conditions mean what they say -------------------------------------------------------------------------
 
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq, "<>": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
+    "=": operator.eq,
+    "<>": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 Meaning = Callable[[dict[str, int]], bool]
 Built = tuple[str, Meaning, int]
 """A condition's text, its meaning, and how tightly it binds: 3 comparison, 2 NOT, 1 AND, 0 OR."""
@@ -146,7 +159,7 @@ def test_a_condition_means_what_the_tree_beside_it_means(built: Built, item: dic
     assert condition.matches(stored) is built[1](item)
 
 
-# ---- updates -----------------------------------------------------------------------------------------------------------------
+# ---- updates -----------------------------------------------------------------------------------------------
 
 ACTIONS: dict[str, Callable[[dict[str, Any], dict[str, Any], str, int], None]] = {
     "SET {name} = {name} + {value}": lambda before, after, name, n: after.update({name: before[name] + n}),
@@ -187,7 +200,9 @@ PATHS = ["a", "a.b", "a.b.c", "a[0]", "a[1].b", "b", "b[2]", "b.c[0]", "c"]
 RIGHT = ["a", "b.c", "a[0]", ":map", ":list", "if_not_exists(b, :one)", "list_append(a, :list)", "b + :one"]
 updates = st.lists(
     st.one_of(
-        st.tuples(st.just("SET"), st.sampled_from(PATHS), st.sampled_from(RIGHT)).map(lambda t: (t[0], f"{t[1]} = {t[2]}")),
+        st.tuples(st.just("SET"), st.sampled_from(PATHS), st.sampled_from(RIGHT)).map(
+            lambda t: (t[0], f"{t[1]} = {t[2]}")
+        ),
         st.sampled_from(PATHS).map(lambda path: ("REMOVE", path)),
         st.sampled_from(PATHS).map(lambda path: ("ADD", f"{path} :one")),
         st.sampled_from(PATHS).map(lambda path: ("ADD", f"{path} :strings")),
@@ -195,7 +210,7 @@ updates = st.lists(
     ),
     min_size=1,
     max_size=4,
-)  # fmt: skip
+)
 
 
 @settings(relaxed, max_examples=400)

@@ -1,7 +1,9 @@
-"""Single bits flipped in real database files: none in a value is ever served, and each that changes anything is found by the check.
+"""Single bits flipped in real database files: none in a value is ever served, and each that changes anything
+is found by the check.
 
-Rules of this file: a whole data directory is written through the API; each flip is made in a copy of its bytes, at places drawn from a seed that a
-failure names. What counts as a change is judged by reading the file with SQLite alone, without any code of ours.
+Rules of this file: a whole data directory is written through the API; each flip is made in a copy of its
+bytes, at places drawn from a seed that a failure names. What counts as a change is judged by reading the file
+with SQLite alone, without any code of ours.
 """
 
 import json
@@ -39,16 +41,20 @@ def options(directory: Path, *, checksums: bool = True) -> EngineOptions:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A store with items, an index, changes, removals, free pages and state rows, as it is when it was closed."""
+    """A store with items, an index, changes, removals, free pages and state rows, as it is when it was
+    closed.
+    """
     directory = tmp_path_factory.mktemp("written")
     engine = open_engine(options(directory))
     api = Conformance(engine)
     api.dynamodb.create_table(
-        TableName="things", BillingMode="PAY_PER_REQUEST", GlobalSecondaryIndexes=[INDEX],
+        TableName="things",
+        BillingMode="PAY_PER_REQUEST",
+        GlobalSecondaryIndexes=[INDEX],
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "kind")],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    )  # fmt: skip
+    )
     for number in range(ITEMS):
         text = f"text of {number} " * (400 if number % 10 == 0 else 5)
         api.dynamodb.put_item(TableName="things", Item=item(number, text))
@@ -62,11 +68,18 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def item(number: int, text: str) -> dict[str, Any]:
-    return {"pk": {"S": f"item {number}"}, "kind": {"S": f"kind {number % 5}"}, "text": {"S": text}, "n": {"N": str(number)}}  # fmt: skip
+    return {
+        "pk": {"S": f"item {number}"},
+        "kind": {"S": f"kind {number % 5}"},
+        "text": {"S": text},
+        "n": {"N": str(number)},
+    }
 
 
 def content(path: Path) -> object:
-    """Everything in the file that means something, as SQLite alone reads it: by the tables, and by the indexes."""
+    """Everything in the file that means something, as SQLite alone reads it: by the tables, and by the
+    indexes.
+    """
     with closing(sqlite3.connect(path)) as file:
         file.text_factory = lambda data: ("text", data)
         try:
@@ -83,7 +96,7 @@ def content(path: Path) -> object:
             }
             return file.execute("SELECT * FROM sqlite_master ORDER BY name").fetchall(), tables, keys
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            return str(error)  # fmt: skip
+            return str(error)
 
 
 def answers(directory: Path, *, checksums: bool = True) -> Iterator[tuple[str, Any]]:
@@ -101,11 +114,18 @@ def answers(directory: Path, *, checksums: bool = True) -> Iterator[tuple[str, A
         ]
         asked.append(("scan", "Scan", {"TableName": "things"}))
         asked += [
-            (f"query {kind}", "Query", {
-                "TableName": "things", "IndexName": "by-kind", "KeyConditionExpression": "kind=:k",
-                "ExpressionAttributeValues": {":k": {"S": f"kind {kind}"}},
-            }) for kind in range(5)
-        ]  # fmt: skip
+            (
+                f"query {kind}",
+                "Query",
+                {
+                    "TableName": "things",
+                    "IndexName": "by-kind",
+                    "KeyConditionExpression": "kind=:k",
+                    "ExpressionAttributeValues": {":k": {"S": f"kind {kind}"}},
+                },
+            )
+            for kind in range(5)
+        ]
         for name, operation, parameters in asked:
             status, body = api.raw(operation, parameters)
             yield name, body if status == 200 else None

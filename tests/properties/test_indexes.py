@@ -1,7 +1,9 @@
-"""Indexes against a plain dict: entries, order, pages, sizes, back-fills while written, failed commits, restarts.
+"""Indexes against a plain dict: entries, order, pages, sizes, back-fills while written, failed commits,
+restarts.
 
-Rules of this file: the model knows nothing of bytes, entries or positions: a dict of items, what was durable of it, and the
-declarations of the indexes. After every step each index that can be read must show exactly what the dict implies.
+Rules of this file: the model knows nothing of bytes, entries or positions: a dict of items, what was durable
+of it, and the declarations of the indexes. After every step each index that can be read must show exactly
+what the dict implies.
 """
 
 from typing import Any
@@ -39,17 +41,21 @@ keys = st.tuples(st.sampled_from(["x", "y", "x\0"]), st.sampled_from(["1", "2", 
 items = st.fixed_dictionaries(
     {},
     optional={
-        "genre": st.builds(lambda text: {"S": text}, texts), "label": st.builds(lambda text: {"S": text}, texts),
-        "plays": st.builds(lambda text: {"N": text}, numbers), "year": st.builds(lambda text: {"N": text}, numbers),
+        "genre": st.builds(lambda text: {"S": text}, texts),
+        "label": st.builds(lambda text: {"S": text}, texts),
+        "plays": st.builds(lambda text: {"N": text}, numbers),
+        "year": st.builds(lambda text: {"N": text}, numbers),
         "note": st.builds(lambda text: {"S": text}, texts),
     },
-)  # fmt: skip
+)
 whole = st.fixed_dictionaries(
     {
-        "genre": st.sampled_from([{"S": "b"}, {"S": "bb"}]), "label": st.sampled_from([{"S": "b"}, {"S": "bb"}]),
-        "plays": st.just({"N": "1"}), "year": st.builds(lambda text: {"N": text}, numbers),
+        "genre": st.sampled_from([{"S": "b"}, {"S": "bb"}]),
+        "label": st.sampled_from([{"S": "b"}, {"S": "bb"}]),
+        "plays": st.just({"N": "1"}),
+        "year": st.builds(lambda text: {"N": text}, numbers),
     }
-)  # fmt: skip
+)
 
 
 def key_of(key: Key) -> Item:
@@ -86,7 +92,7 @@ class IndexesAgainstDict(RuleBasedStateMachine):
         names = [one["AttributeName"] for each in (LOCAL, *indexes) for one in each["KeySchema"]]
         return attributes(*dict.fromkeys(["artist", "song", *names]))
 
-    # ---- writes ------------------------------------------------------------------------------------------------
+    # ---- writes --------------------------------------------------------------------------------------------
 
     @rule(key=keys, item=items)
     def put(self, key: Key, item: Item) -> None:
@@ -135,7 +141,7 @@ class IndexesAgainstDict(RuleBasedStateMachine):
         self.items = dict(self.durable)
         self.declared = set(self.declared_durably)
 
-    # ---- indexes -----------------------------------------------------------------------------------------------
+    # ---- indexes -------------------------------------------------------------------------------------------
 
     def statuses(self) -> dict[str, str]:
         """Status by name, without pushing a back-fill on."""
@@ -187,7 +193,7 @@ class IndexesAgainstDict(RuleBasedStateMachine):
             self.engine.committer.flush()
         self.engine.committer.flush()
 
-    # ---- what must hold ------------------------------------------------------------------------------------------
+    # ---- what must hold ------------------------------------------------------------------------------------
 
     def expected(self, declared: dict[str, Any]) -> list[Item]:
         """The items that have every key attribute, as the index projects them."""

@@ -1,6 +1,7 @@
 """Properties of the legacy parameters: each means what its expression means, on every item.
 
-Rules of this file: the expression is written out by hand beside the parameter; nothing of the conversion is used to judge it.
+Rules of this file: the expression is written out by hand beside the parameter; nothing of the conversion is
+used to judge it.
 """
 
 from typing import Any, Final
@@ -21,11 +22,20 @@ relaxed = settings(deadline=None, max_examples=150)
 """Examples may take long on a busy machine; that is not what is tested."""
 NAMES: Final = ("a", "b.c", "size")
 TEXTS: Final = {
-    "EQ": "{a} = {0}", "NE": "{a} <> {0}", "LE": "{a} <= {0}", "LT": "{a} < {0}", "GE": "{a} >= {0}", "GT": "{a} > {0}",
-    "NULL": "attribute_not_exists({a})", "NOT_NULL": "attribute_exists({a})", "CONTAINS": "contains({a}, {0})",
-    "NOT_CONTAINS": "attribute_exists({a}) AND NOT contains({a}, {0})", "BEGINS_WITH": "begins_with({a}, {0})", "BETWEEN": "{a} BETWEEN {0} AND {1}",
+    "EQ": "{a} = {0}",
+    "NE": "{a} <> {0}",
+    "LE": "{a} <= {0}",
+    "LT": "{a} < {0}",
+    "GE": "{a} >= {0}",
+    "GT": "{a} > {0}",
+    "NULL": "attribute_not_exists({a})",
+    "NOT_NULL": "attribute_exists({a})",
+    "CONTAINS": "contains({a}, {0})",
+    "NOT_CONTAINS": "attribute_exists({a}) AND NOT contains({a}, {0})",
+    "BEGINS_WITH": "begins_with({a}, {0})",
+    "BETWEEN": "{a} BETWEEN {0} AND {1}",
     "IN": "{a} IN ({0}, {1})",
-}  # fmt: skip
+}
 numbers: st.SearchStrategy[AttributeValue] = st.integers(-3, 3).map(lambda number: {"N": str(number)})
 strings: st.SearchStrategy[AttributeValue] = st.sampled_from(["", "a", "ab", "b"]).map(
     lambda text: {"S": text}
@@ -95,8 +105,11 @@ def test_a_legacy_condition_equals_its_expression(
 
 
 UPDATES: Final = {
-    "PUT": "SET #{0} = :{0}", "REMOVE": "REMOVE #{0}", "DELETE": "DELETE #{0} :{0}", "ADD": "ADD #{0} :{0}",
-}  # fmt: skip
+    "PUT": "SET #{0} = :{0}",
+    "REMOVE": "REMOVE #{0}",
+    "DELETE": "DELETE #{0} :{0}",
+    "ADD": "ADD #{0} :{0}",
+}
 
 
 @relaxed

@@ -1,7 +1,9 @@
-"""`change.transaction`: several writes of one item, merged, against the same writes made one after the other on the engine.
+"""`change.transaction`: several writes of one item, merged, against the same writes made one after the other
+on the engine.
 
-Rules of this file: the judge is the engine; the merged write must leave the item that the single writes leave, or fail where one of
-them fails. A refusal is always allowed here: what must be merged stands in tests/unit/app/test_transaction.py.
+Rules of this file: the judge is the engine; the merged write must leave the item that the single writes
+leave, or fail where one of them fails. A refusal is always allowed here: what must be merged stands in
+tests/unit/app/test_transaction.py.
 """
 
 from typing import Any
@@ -55,11 +57,18 @@ conditions = st.one_of(
     st.none(),
     st.sampled_from(
         [
-            "attribute_exists(pk)", "attribute_not_exists(pk)", "a = :c", "a < :c OR b = :c", "NOT (a = :c OR b = :c)",
-            "attribute_not_exists(c)", "c IN (:c) AND NOT b BETWEEN :c AND :c", "size(m) = :c", "attribute_exists(m.x)",
+            "attribute_exists(pk)",
+            "attribute_not_exists(pk)",
+            "a = :c",
+            "a < :c OR b = :c",
+            "NOT (a = :c OR b = :c)",
+            "attribute_not_exists(c)",
+            "c IN (:c) AND NOT b BETWEEN :c AND :c",
+            "size(m) = :c",
+            "attribute_exists(m.x)",
         ]
     ),
-)  # fmt: skip
+)
 
 
 @st.composite

@@ -21,7 +21,7 @@ from tailrace.expressions.nodes import (
     Part,
     Path,
     Value,
-)  # fmt: skip
+)
 from tailrace.expressions.parser import parse_condition_text, parse_projection_text, parse_update_text
 from tailrace.expressions.reserved import RESERVED
 
@@ -85,7 +85,7 @@ actions = st.one_of(
 blanks = st.sampled_from(["", " ", "\n\t "])
 
 
-# ---- nodes → text --------------------------------------------------------------------------------------------------------
+# ---- nodes → text ------------------------------------------------------------------------------------------
 
 
 def written_path(path: Path) -> str:
@@ -130,7 +130,7 @@ def written_update(given: list[Action], gap: str) -> str:
     return " ".join(f"{section} {','.join(texts)}" for section, texts in sections.items())
 
 
-# ---- and back ------------------------------------------------------------------------------------------------------------
+# ---- and back ----------------------------------------------------------------------------------------------
 
 
 @relaxed

@@ -1,7 +1,9 @@
-"""Properties of patterns: the compiled form against a slow model of AWS's engine, texts, and any input at all.
+"""Properties of patterns: the compiled form against a slow model of AWS's engine, texts, and any input at
+all.
 
-The model is the engine's own way: an event becomes a sorted list of leaves as text with the array elements they lie in, a rule walks over
-it from name to name. Rules of this file: the model shares nothing with the compiled form but the nodes of a parsed pattern.
+The model is the engine's own way: an event becomes a sorted list of leaves as text with the array elements
+they lie in, a rule walks over it from name to name. Rules of this file: the model shares nothing with the
+compiled form but the nodes of a parsed pattern.
 """
 
 import json
@@ -25,7 +27,7 @@ from tailrace.patterns.nodes import (
     Numeric,
     Rule,
     Wildcard,
-)  # fmt: skip
+)
 from tailrace.patterns.number import Number
 from tailrace.patterns.parse import parse
 from tailrace.patterns.pattern import Pattern, compile_pattern
@@ -36,7 +38,7 @@ relaxed = settings(deadline=None, max_examples=120)
 Leaf = tuple[str, Any, dict[int, int]]
 
 
-# ---- the model ---------------------------------------------------------------------------------------------------------
+# ---- the model ---------------------------------------------------------------------------------------------
 
 
 def flattened(event: dict[str, Any]) -> list[Leaf]:
@@ -163,7 +165,7 @@ def found_after(pieces: list[str], value: str) -> bool:
     return found(tuple(pieces), value)
 
 
-# ---- inputs --------------------------------------------------------------------------------------------------------------
+# ---- inputs ------------------------------------------------------------------------------------------------
 
 NAMES = st.sampled_from(["a", "b", "c", "a.b", "b.c", "$or", "prefix"])
 TEXTS = st.text('aAbBkß"*\\.', max_size=4)
@@ -235,11 +237,13 @@ FEW_ALTERNATIVES = st.lists(
     max_size=2,
 )
 NESTED_PATTERNS = st.fixed_dictionaries(
-    {"a": st.dictionaries(
-        st.sampled_from(["b", "c", "d", "b.c", "b.b", "d.b"]), FEW_ALTERNATIVES, min_size=2, max_size=4
-    )},
+    {
+        "a": st.dictionaries(
+            st.sampled_from(["b", "c", "d", "b.c", "b.b", "d.b"]), FEW_ALTERNATIVES, min_size=2, max_size=4
+        )
+    },
     optional={"b": FEW_ALTERNATIVES},
-)  # fmt: skip
+)
 JUNK = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
     lambda inner: st.one_of(
@@ -256,7 +260,7 @@ JUNK = st.recursive(
 )
 
 
-# ---- properties ----------------------------------------------------------------------------------------------------------
+# ---- properties --------------------------------------------------------------------------------------------
 
 
 @relaxed

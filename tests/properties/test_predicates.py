@@ -1,7 +1,8 @@
-"""The pattern of a predicate is sound: it drops no record that the predicate accepts; and it says as much as it claims.
+"""The pattern of a predicate is sound: it drops no record that the predicate accepts; and it says as much as
+it claims.
 
-Rules of this file: predicates and records are drawn from few values, so that they meet; a generator whose records nearly all match, or
-hardly ever do, tests nothing and fails.
+Rules of this file: predicates and records are drawn from few values, so that they meet; a generator whose
+records nearly all match, or hardly ever do, tests nothing and fails.
 """
 
 from collections import Counter
@@ -97,9 +98,17 @@ def record_of(old_image: Any, new_image: Any, by_ttl: bool, entity: bool) -> Cha
     keys: dict[str, Any] = {"pk": {"S": "T#1" if entity else "X#1"}, "sk": {"S": "META"}}
     data = [None if each is None else orjson.dumps(keys | each) for each in (old_image, new_image)]
     return change_record(
-        sequence=1, shard=0, created_ms=0, partition=0, key=b"k", keys=keys, old=data[0], new=data[1], size_bytes=1,
+        sequence=1,
+        shard=0,
+        created_ms=0,
+        partition=0,
+        key=b"k",
+        keys=keys,
+        old=data[0],
+        new=data[1],
+        size_bytes=1,
         by_ttl=by_ttl and new_image is None,
-    )  # fmt: skip
+    )
 
 
 @st.composite
@@ -116,7 +125,8 @@ SIDES = st.sampled_from([old, new])
 BOUNDS = st.sampled_from([-1, 0, 1, 2, 10, 100, Decimal("0.5"), Decimal("-1.5")])
 WHOLE = st.sampled_from([-1, 0, 1, 2, 10])
 FIELDS = [
-    Thing.status, Thing.need, Thing.note, Thing.count, Thing.total, Thing.grade, Thing.flag, Thing.day, Thing.mixed, Thing.place,
+    Thing.status, Thing.need, Thing.note, Thing.count, Thing.total, Thing.grade, Thing.flag, Thing.day,
+    Thing.mixed, Thing.place,
     Thing.tags, Thing.place.city, Thing.home.city, Thing.home.floor, Thing.must.floor, Thing.id,  # type: ignore[union-attr]
 ]  # fmt: skip
 
@@ -132,16 +142,23 @@ LEAVES: st.SearchStrategy[Predicate] = st.one_of(
     st.just(by_ttl()),
     st.builds(lambda side, field: side(field).exists(), SIDES, st.sampled_from(FIELDS)),
     st.builds(
-        lambda side, field, text: side(field) == text, SIDES,
-        st.sampled_from([Thing.status, Thing.need, Thing.note, Thing.place.city, Thing.home.city, Thing.id]), TEXTS,  # type: ignore[union-attr]
+        lambda side, field, text: side(field) == text,
+        SIDES,
+        st.sampled_from([Thing.status, Thing.need, Thing.note, Thing.place.city, Thing.home.city, Thing.id]),
+        TEXTS,  # type: ignore[union-attr]
     ),
     st.builds(
-        lambda side, field, bound, sign: ordered(side(field), bound, sign), SIDES,
-        st.sampled_from([Thing.home.floor, Thing.must.floor, Thing.place.floor]), WHOLE, SIGNS,  # type: ignore[union-attr]
+        lambda side, field, bound, sign: ordered(side(field), bound, sign),
+        SIDES,
+        st.sampled_from([Thing.home.floor, Thing.must.floor, Thing.place.floor]),
+        WHOLE,
+        SIGNS,  # type: ignore[union-attr]
     ),
     st.builds(
-        lambda side, field, text: side(field).startswith(text), SIDES,
-        st.sampled_from([Thing.home.city, Thing.must.city, Thing.place.city, Thing.id]), TEXTS,  # type: ignore[union-attr]
+        lambda side, field, text: side(field).startswith(text),
+        SIDES,
+        st.sampled_from([Thing.home.city, Thing.must.city, Thing.place.city, Thing.id]),
+        TEXTS,  # type: ignore[union-attr]
     ),
     st.just(new(Thing.home.floor) > old(Thing.must.floor)),
     st.builds(lambda side, text: side(Thing.need) != text, SIDES, TEXTS),
@@ -159,7 +176,7 @@ LEAVES: st.SearchStrategy[Predicate] = st.one_of(
     st.just(new(Thing.total) > old(Thing.total)),
     st.just(new(Thing.note) == old(Thing.note)),
     st.just(new(Thing.need) == old(Thing.need)),
-)  # fmt: skip
+)
 PREDICATES = st.recursive(
     LEAVES,
     lambda inner: st.one_of(

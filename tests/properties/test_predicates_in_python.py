@@ -1,7 +1,8 @@
 """A predicate says what plain Python says of the decoded object.
 
-Rules of this file: the judge decodes the image with the entity and looks with `getattr`; where a value on the way is None or of another type
-there is no value, and no comparison holds. Predicates are of fields at every depth, with defaults, without, and of models that may be None.
+Rules of this file: the judge decodes the image with the entity and looks with `getattr`; where a value on the
+way is None or of another type there is no value, and no comparison holds. Predicates are of fields at every
+depth, with defaults, without, and of models that may be None.
 """
 
 import operator
@@ -52,26 +53,25 @@ NAMES = [
 ]  # fmt: skip
 NULL = {"NULL": True}
 numbers = st.sampled_from([{"N": "0"}, {"N": "1"}, {"N": "7"}, NULL, {"S": "0"}, {"N": "1.5"}])
-deeps = (
-    st.fixed_dictionaries({}, optional={"zip": numbers, "code": st.sampled_from([{"S": "a"}, NULL, {"N": "1"}])}).map(
-        lambda inside: {"M": inside}
-    )
-    | st.sampled_from([NULL, {"S": "a"}, {"L": []}])
-)  # fmt: skip
-addrs = (
-    st.fixed_dictionaries({}, optional={"zip": numbers, "must": numbers, "deep": deeps, "maybe": deeps}).map(
-        lambda inside: {"M": inside}
-    )
-    | st.sampled_from([NULL, {"S": "a"}, {"M": {}}])
-)  # fmt: skip
+deeps = st.fixed_dictionaries(
+    {}, optional={"zip": numbers, "code": st.sampled_from([{"S": "a"}, NULL, {"N": "1"}])}
+).map(lambda inside: {"M": inside}) | st.sampled_from([NULL, {"S": "a"}, {"L": []}])
+addrs = st.fixed_dictionaries(
+    {}, optional={"zip": numbers, "must": numbers, "deep": deeps, "maybe": deeps}
+).map(lambda inside: {"M": inside}) | st.sampled_from([NULL, {"S": "a"}, {"M": {}}])
 images = st.fixed_dictionaries(
     {}, optional={"addr": addrs, "home": addrs, "base": addrs, "zip": numbers, "id": st.just({"S": "1"})}
 )
 KEY = {"pk": {"S": "D#1"}}
 SOUND: dict[str, Any] = {"addr": {"M": {"must": {"N": "1"}}}}
 COMPARE: dict[str, Any] = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 NOTHING = object()
 
 
@@ -111,8 +111,16 @@ def holds_in_python(sign: str, left: Any, right: Any) -> bool:
 
 def change_of(image: dict[str, Any]) -> Change[Any]:
     record: ChangeRecord = change_record(
-        sequence=1, shard=0, created_ms=0, partition=0, key=b"k", keys=KEY, old=None, new=orjson.dumps(KEY | image), size_bytes=1,
-    )  # fmt: skip
+        sequence=1,
+        shard=0,
+        created_ms=0,
+        partition=0,
+        key=b"k",
+        keys=KEY,
+        old=None,
+        new=orjson.dumps(KEY | image),
+        size_bytes=1,
+    )
     return Change(record, "docs", entity_of(Doc))
 
 
@@ -160,9 +168,16 @@ def test_a_default_that_cannot_be_made_is_no_value(default: Exception) -> None:
     shop = App("odd")
     odd = shop.entity(Odd, shop.table("odd", pk="pk"), pk="O#{id}")
     record = change_record(
-        sequence=1, shard=0, created_ms=0, partition=0, key=b"k", keys={"pk": {"S": "O#1"}}, old=None,
-        new=b'{"pk":{"S":"O#1"}}', size_bytes=1,
-    )  # fmt: skip
+        sequence=1,
+        shard=0,
+        created_ms=0,
+        partition=0,
+        key=b"k",
+        keys={"pk": {"S": "O#1"}},
+        old=None,
+        new=b'{"pk":{"S":"O#1"}}',
+        size_bytes=1,
+    )
     change: Change[Any] = Change(record, "odd", odd)
     assert not compiled(new(odd["n"]) == 0)(change)
     assert compiled(new(odd["n"]) != 0)(change)

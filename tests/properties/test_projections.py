@@ -1,7 +1,8 @@
-"""Properties of projections: whatever is written, repeated, overtaken, cut off or done at the same time, they are the fold over the items.
+"""Properties of projections: whatever is written, repeated, overtaken, cut off or done at the same time, they
+are the fold over the items.
 
-Rules of this file: the expected answer is a plain loop over the table's items. First over the store alone, where every interleaving can be had;
-then in the world, with the engine's own stream, restarts and faults.
+Rules of this file: the expected answer is a plain loop over the table's items. First over the store alone,
+where every interleaving can be had; then in the world, with the engine's own stream, restarts and faults.
 """
 
 import asyncio
@@ -158,10 +159,15 @@ OPERATIONS = st.lists(
         st.tuples(st.just("put"), st.integers(0, 4), st.sampled_from(GROUPS), st.integers(0, 9)),
         st.tuples(st.just("update"), st.integers(0, 4), st.sampled_from(GROUPS), st.integers(0, 9)),
         st.tuples(st.just("delete"), st.integers(0, 4), st.just(""), st.just(0)),
-        st.tuples(st.sampled_from(("settle", "restart", "kill", "split", "6h", "30h", "rebuild")), st.just(0), st.just(""), st.just(0)),
+        st.tuples(
+            st.sampled_from(("settle", "restart", "kill", "split", "6h", "30h", "rebuild")),
+            st.just(0),
+            st.just(""),
+            st.just(0),
+        ),
     ),
     max_size=25,
-)  # fmt: skip
+)
 
 
 @settings(deadline=None, max_examples=25)

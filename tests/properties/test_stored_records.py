@@ -1,7 +1,8 @@
 """Records come out as they went in, of every store in which one is kept.
 
-Rules of this file: what goes in is a record of the engine's, made by real writes (all kinds of values, TTL deletes, writes by handlers);
-what comes out is compared whole, and so is the event that a function is given of it, under every view type.
+Rules of this file: what goes in is a record of the engine's, made by real writes (all kinds of values, TTL
+deletes, writes by handlers); what comes out is compared whole, and so is the event that a function is given
+of it, under every view type.
 """
 
 import json
@@ -59,9 +60,15 @@ def changes(draw: st.DrawFn) -> ChangeRecord:
 
 def letter_of(record: ChangeRecord) -> DeadLetter:
     return DeadLetter(
-        record=record, event_id=event_id(record), shard_id="shard-1", handler="note", condition="RetryAttemptsExhausted",
-        attempts=3, error="ValueError: no", table="orders",
-    )  # fmt: skip
+        record=record,
+        event_id=event_id(record),
+        shard_id="shard-1",
+        handler="note",
+        condition="RetryAttemptsExhausted",
+        attempts=3,
+        error="ValueError: no",
+        table="orders",
+    )
 
 
 def kept_by_the_log(record: ChangeRecord) -> ChangeRecord:
@@ -90,7 +97,9 @@ def kept_behind_a_parked_head(record: ChangeRecord) -> ChangeRecord:
 
 
 def told_by_the_log(record: ChangeRecord) -> ChangeRecord:
-    """What the engine's own log keeps of a record: its clock counts milliseconds, and the generation is for who reads it to say."""
+    """What the engine's own log keeps of a record: its clock counts milliseconds, and the generation is for
+    who reads it to say.
+    """
     whole_us = record.created_us - record.created_us % MILLISECOND
     return msgspec.structs.replace(record, created_us=whole_us, generation=1, precision_us=MILLISECOND)
 
@@ -126,14 +135,19 @@ def test_a_failure_document_holds_the_event_that_the_function_was_given(record: 
 @given(changes(), st.data())
 def test_no_field_of_a_record_is_forgotten(record: ChangeRecord, data: st.DataObject) -> None:
     other = {
-        "sequence": 7, "shard": 9, "event_name": "REMOVE", "created_us": 5_003, "size_bytes": 99, "partition": 2**64 - 1, "key": b"\xff",
-        "keys": b'{"pk":{"S":"\xc3\xa4"}}', "old": b'{"a":{"N":"1"}}', "new": None, "by_ttl": True, "keys_size": 11, "new_size": 12,
+        "sequence": 7, "shard": 9, "event_name": "REMOVE", "created_us": 5_003, "size_bytes": 99,
+        "partition": 2**64 - 1, "key": b"\xff",
+        "keys": b'{"pk":{"S":"\xc3\xa4"}}', "old": b'{"a":{"N":"1"}}', "new": None, "by_ttl": True,
+        "keys_size": 11, "new_size": 12,
         "ancestry": "shop/other", "generation": 2, "precision_us": 1,
     }  # fmt: skip
     assert set(other) == set(ChangeRecord.__struct_fields__)
-    changed = msgspec.structs.replace(record, **data.draw(st.fixed_dictionaries({}, optional={
-        name: st.just(value) for name, value in other.items()
-    })))  # fmt: skip
+    changed = msgspec.structs.replace(
+        record,
+        **data.draw(
+            st.fixed_dictionaries({}, optional={name: st.just(value) for name, value in other.items()})
+        ),
+    )
     for store in STORES:
         assert store(changed) == (told_by_the_log(changed) if store is kept_by_the_log else changed), (
             store.__name__

@@ -1,6 +1,7 @@
 """Properties of stores: whatever is committed, every store answers as a dictionary and plain loops would.
 
-Rules of this file: the model is too simple to be wrong: rows in a dictionary, records in another, sorted when asked.
+Rules of this file: the model is too simple to be wrong: rows in a dictionary, records in another, sorted when
+asked.
 """
 
 import tempfile
@@ -46,7 +47,7 @@ class AnyStore(RuleBasedStateMachine):
             store.close()
         self.directory.cleanup()
 
-    # ---- what happens ----------------------------------------------------------------------------------------------
+    # ---- what happens --------------------------------------------------------------------------------------
 
     @rule(
         written=st.lists(rows, max_size=4),
@@ -78,7 +79,7 @@ class AnyStore(RuleBasedStateMachine):
         self.stores[1].close()
         self.stores[1] = SqliteStore(self.path, sync=self.sync)
 
-    # ---- what is seen ----------------------------------------------------------------------------------------------
+    # ---- what is seen --------------------------------------------------------------------------------------
 
     @rule(table=TABLES, key=KEYS)
     def get(self, table: int, key: bytes) -> None:

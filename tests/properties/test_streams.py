@@ -39,7 +39,7 @@ HASH = st.integers(0, HASHES - 1)
 TIMES = st.integers(0, 250_000_000_000_000)
 
 
-# ---- the lineage -------------------------------------------------------------------------------------------------------
+# ---- the lineage -------------------------------------------------------------------------------------------
 
 
 class Lineage(RuleBasedStateMachine):
@@ -131,7 +131,7 @@ def test_every_hash_has_the_shard_that_a_search_of_all_finds(partition: int, cou
     assert [shard_for(shards, partition)] == [one for one in shards if one.first <= partition <= one.last]
 
 
-# ---- records -----------------------------------------------------------------------------------------------------------
+# ---- records -----------------------------------------------------------------------------------------------
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -152,11 +152,20 @@ def records(draw: st.DrawFn) -> ChangeRecord:
     if new is None:
         new_size = 0
     return ChangeRecord(
-        draw(NUMBERS), draw(NUMBERS), "INSERT" if old is None else "REMOVE" if new is None else "MODIFY", draw(TIMES) * 1_000,
-        keys_size + old_size + new_size, draw(HASH), draw(st.binary(max_size=6_000)), orjson.dumps(draw(IMAGES)),
-        None if old is None else orjson.dumps(old), None if new is None else orjson.dumps(new), draw(st.booleans()),
-        keys_size, new_size,
-    )  # fmt: skip
+        draw(NUMBERS),
+        draw(NUMBERS),
+        "INSERT" if old is None else "REMOVE" if new is None else "MODIFY",
+        draw(TIMES) * 1_000,
+        keys_size + old_size + new_size,
+        draw(HASH),
+        draw(st.binary(max_size=6_000)),
+        orjson.dumps(draw(IMAGES)),
+        None if old is None else orjson.dumps(old),
+        None if new is None else orjson.dumps(new),
+        draw(st.booleans()),
+        keys_size,
+        new_size,
+    )
 
 
 @relaxed
@@ -192,7 +201,7 @@ def test_what_is_shown_is_json_and_true(record: ChangeRecord) -> None:
 def test_sizes_of_the_view_types_add_up(record: ChangeRecord) -> None:
     keys, new, old, both = (
         view_size(record, view) for view in ("KEYS_ONLY", "NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES")
-    )  # fmt: skip
+    )
     assert keys <= min(new, old) <= max(new, old) <= both
     assert new + old == both + keys
 
@@ -227,7 +236,7 @@ def refused(read: Callable[[], object]) -> bool:
     return False
 
 
-# ---- tokens and numbers --------------------------------------------------------------------------------------------------
+# ---- tokens and numbers ------------------------------------------------------------------------------------
 
 
 @relaxed
@@ -276,7 +285,7 @@ def test_numbers_rise_whatever_the_clock_does(times: list[int]) -> None:
         last = following(last, wall_ms)
 
 
-# ---- dates and names -----------------------------------------------------------------------------------------------------
+# ---- dates and names ---------------------------------------------------------------------------------------
 
 
 @relaxed

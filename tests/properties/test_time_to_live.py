@@ -1,4 +1,6 @@
-"""Time to live against a dictionary: whatever is written, switched, restarted and let pass, only what is due goes."""
+"""Time to live against a dictionary: whatever is written, switched, restarted and let pass, only what is due
+goes.
+"""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

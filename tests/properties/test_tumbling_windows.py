@@ -1,7 +1,9 @@
-"""The state of tumbling windows, whatever fails: every checkpoint's states hold exactly what it settles, each record once.
+"""The state of tumbling windows, whatever fails: every checkpoint's states hold exactly what it settles, each
+record once.
 
-Rules of this file: the machine is the real one, the world around it that of the scenarios; the function's state lists what it accepted. A final
-invoke counts when the checkpoint behind it is durable; what a crash took back counts for nothing.
+Rules of this file: the machine is the real one, the world around it that of the scenarios; the function's
+state lists what it accepted. A final invoke counts when the checkpoint behind it is durable; what a crash
+took back counts for nothing.
 """
 
 import json
@@ -58,7 +60,9 @@ class Watched(World):
                 self.carry_out(command)
 
     def outcome(self, command: Invoke) -> Outcome:
-        """As there; what the function was told of its window is judged, and noted for when the machine hears what it made of it."""
+        """As there; what the function was told of its window is judged, and noted for when the machine hears
+        what it made of it.
+        """
         window = command.window
         assert window is not None
         assert window.is_early == (window.is_final and len(window.state) > STATE_BYTES), (
@@ -110,9 +114,18 @@ class Watched(World):
 numbers = st.integers(1, RECORDS // 3)
 times = st.integers(1, 3)
 FAULTS = st.one_of(
-    st.builds("{0} {1} times={2}".format, st.sampled_from(["fail", "partial", "timeout", "stateless", "grow"]), numbers, times),
-    st.builds("{0} times={1}".format, st.sampled_from(["throttle", "fail-final", "fail-reads", "fail-checkpoints"]), times),
-)  # fmt: skip
+    st.builds(
+        "{0} {1} times={2}".format,
+        st.sampled_from(["fail", "partial", "timeout", "stateless", "grow"]),
+        numbers,
+        times,
+    ),
+    st.builds(
+        "{0} times={1}".format,
+        st.sampled_from(["throttle", "fail-final", "fail-reads", "fail-checkpoints"]),
+        times,
+    ),
+)
 STEPS = st.one_of(
     FAULTS,
     FAULTS,
@@ -122,10 +135,14 @@ STEPS = st.one_of(
     st.sampled_from(["crash", "crash", "hold invokes", "pause", "resume"]),
 )
 SETTINGS = st.builds(
-    "settings lambda TumblingWindowInSeconds=10 BatchSize={} MaximumRetryAttempts={} BisectBatchOnFunctionError={} "
-    "MaximumRecordAgeInSeconds={} FunctionResponseTypes=ReportBatchItemFailures backoff=500,2,4000".format,
-    st.integers(1, 4), st.integers(0, 2), st.sampled_from(["true", "false"]), st.sampled_from(["-1", "60"]),
-)  # fmt: skip
+    "settings lambda TumblingWindowInSeconds=10 BatchSize={} MaximumRetryAttempts={} "
+    "BisectBatchOnFunctionError={} MaximumRecordAgeInSeconds={} "
+    "FunctionResponseTypes=ReportBatchItemFailures backoff=500,2,4000".format,
+    st.integers(1, 4),
+    st.integers(0, 2),
+    st.sampled_from(["true", "false"]),
+    st.sampled_from(["-1", "60"]),
+)
 
 
 def played(chosen: str, steps: list[str]) -> Watched:

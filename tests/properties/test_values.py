@@ -1,6 +1,8 @@
-"""Properties of values: numbers agree with `decimal`, bytes keep DynamoDB's order, the border lets nothing strange in.
+"""Properties of values: numbers agree with `decimal`, bytes keep DynamoDB's order, the border lets nothing
+strange in.
 
-Rules of this file: expected answers come from the standard library's decimal and json, never from the code under test.
+Rules of this file: expected answers come from the standard library's decimal and json, never from the code
+under test.
 """
 
 import json
@@ -45,12 +47,15 @@ binaries = st.binary(max_size=12).map(lambda data: b64encode(data).decode())
 strings = st.text(max_size=12)
 names = st.text(min_size=1, max_size=12)
 scalars = st.one_of(
-    strings.map(lambda text: {"S": text}), numbers.map(lambda text: {"N": text}), binaries.map(lambda text: {"B": text}),
-    st.booleans().map(lambda flag: {"BOOL": flag}), st.just({"NULL": True}),
+    strings.map(lambda text: {"S": text}),
+    numbers.map(lambda text: {"N": text}),
+    binaries.map(lambda text: {"B": text}),
+    st.booleans().map(lambda flag: {"BOOL": flag}),
+    st.just({"NULL": True}),
     st.lists(strings, min_size=1, max_size=4, unique=True).map(lambda each: {"SS": each}),
     st.lists(numbers, min_size=1, max_size=4, unique=True).map(lambda each: {"NS": each}),
     st.lists(binaries, min_size=1, max_size=4, unique=True).map(lambda each: {"BS": each}),
-)  # fmt: skip
+)
 values: st.SearchStrategy[Any] = st.recursive(
     scalars,
     lambda inner: (
@@ -82,7 +87,7 @@ def check_own(error: ApiError, *others: str) -> None:
     assert error.message
 
 
-# ---- numbers -----------------------------------------------------------------------------------------------------------
+# ---- numbers -----------------------------------------------------------------------------------------------
 
 
 @relaxed
@@ -134,7 +139,7 @@ def test_sums_are_those_of_decimal_or_refused(a: str, b: str) -> None:
                 found(a, b)
 
 
-# ---- order ---------------------------------------------------------------------------------------------------------------
+# ---- order -------------------------------------------------------------------------------------------------
 
 
 @relaxed
@@ -175,7 +180,7 @@ def test_terminated_bytes_compare_as_pairs(a: bytes, b: bytes, rest_a: bytes, re
     assert (one == two) == ((a, rest_a) == (b, rest_b))
 
 
-# ---- the border -----------------------------------------------------------------------------------------------------------
+# ---- the border --------------------------------------------------------------------------------------------
 
 
 @relaxed

@@ -1,7 +1,8 @@
-"""Whatever the interleaving, the repetitions and the deaths: the last word on every window is what the changes say.
+"""Whatever the interleaving, the repetitions and the deaths: the last word on every window is what the
+changes say.
 
-Rules of this file: the oracle is a few lines of plain Python over the final history; events are often at the bounds of windows. Worlds are small,
-because there are many.
+Rules of this file: the oracle is a few lines of plain Python over the final history; events are often at the
+bounds of windows. Worlds are small, because there are many.
 """
 
 from collections import defaultdict
@@ -24,9 +25,14 @@ from tailrace.windows.run.windowing import Closing, Windows
 
 SECONDS = st.one_of(st.sampled_from([0, 9, 10, 11, 19, 20, 29, 30]), st.integers(0, 60))
 CHANGES = st.lists(
-    st.tuples(st.sampled_from("abcd"), st.sampled_from(["put", "put", "put", "delete"]), st.sampled_from("xy"), SECONDS),
+    st.tuples(
+        st.sampled_from("abcd"),
+        st.sampled_from(["put", "put", "put", "delete"]),
+        st.sampled_from("xy"),
+        SECONDS,
+    ),
     max_size=14,
-)  # fmt: skip
+)
 SHAPES: dict[str, dict[str, str]] = {
     "tumbling": {"every": "10s"},
     "sliding": {"every": "10s", "length": "30s"},
@@ -56,12 +62,23 @@ def expected(shape: str, items: dict[str, tuple[str, int]]) -> dict[tuple[str, i
 
 @settings(max_examples=25, deadline=None)
 @given(
-    shape=st.sampled_from(sorted(SHAPES)), changes=CHANGES, seed=st.integers(0, 1_000), pauses=st.lists(st.integers(0, 25), max_size=14),
-    lateness=st.sampled_from(["0s", "5s", "2m"]), batch=st.sampled_from([1, 3, 100]), shards=st.sampled_from([1, 3]),
-)  # fmt: skip
+    shape=st.sampled_from(sorted(SHAPES)),
+    changes=CHANGES,
+    seed=st.integers(0, 1_000),
+    pauses=st.lists(st.integers(0, 25), max_size=14),
+    lateness=st.sampled_from(["0s", "5s", "2m"]),
+    batch=st.sampled_from([1, 3, 100]),
+    shards=st.sampled_from([1, 3]),
+)
 def test_the_last_word_on_every_window_depends_on_the_changes_alone(
-    shape: str, changes: list[tuple[str, str, str, int]], seed: int, pauses: list[int], lateness: str, batch: int, shards: int
-) -> None:  # fmt: skip
+    shape: str,
+    changes: list[tuple[str, str, str, int]],
+    seed: int,
+    pauses: list[int],
+    lateness: str,
+    batch: int,
+    shards: int,
+) -> None:
     app = App("windows")
     events = app.table("events", pk="id")
 
@@ -102,7 +119,9 @@ def test_the_last_word_on_every_window_depends_on_the_changes_alone(
 
 
 class Rows:
-    """A sink as tables are: an event id counts once, the row of a key is that with the highest number. Often its answer is lost."""
+    """A sink as tables are: an event id counts once, the row of a key is that with the highest number. Often
+    its answer is lost.
+    """
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -127,7 +146,9 @@ class Rows:
 
 
 def told_in_a_storm(seed: int) -> tuple[Rows, list[object]]:
-    """Readings of two minutes that come, are corrected, moved and taken back when the minutes are over; and what the rows should be."""
+    """Readings of two minutes that come, are corrected, moved and taken back when the minutes are over; and
+    what the rows should be.
+    """
     app = App("windows")
     readings = app.table("readings", pk="id")
 

@@ -1,6 +1,7 @@
 """Whatever arrives, the answer is AWS's error or a clean close: never a fault, a hang or a leaked connection.
 
-`in-process` properties look at every operation with arbitrary members; `socket` properties at bytes, pieces and closing.
+`in-process` properties look at every operation with arbitrary members; `socket` properties at bytes, pieces
+and closing.
 """
 
 import contextlib
@@ -46,7 +47,7 @@ SILENT = ("DynamoDB_20120810.TagResource", "DynamoDB_20120810.UntagResource")
 ONE_OF = ("WriteRequest", "TransactWriteItem")
 """Structures without a required member, which need exactly one all the same."""
 
-# ---- in process --------------------------------------------------------------------------------------------------
+# ---- in process --------------------------------------------------------------------------------------------
 
 texts = st.text(max_size=8) | st.sampled_from(
     ["things", "pk", "sk", "a", ":v", "#n", "S", "ALL_OLD", "1e999", "-0", "AA=="]
@@ -63,8 +64,9 @@ items = st.dictionaries(texts, values, max_size=4) | st.fixed_dictionaries(
     {"pk": st.fixed_dictionaries({"S": texts}), "sk": st.fixed_dictionaries({"S": texts})},
     optional={"a": values},
 )
-words = ["pk", "sk", "a", ":v", "#n", "=", "<", "AND", "OR", "NOT", "(", ")", ",", ".", "[0]", "SET", "REMOVE", "ADD", "+",
-         "size", "contains", "begins_with", "BETWEEN", "IN", "attribute_exists", "if_not_exists", "list_append"]  # fmt: skip
+words = ["pk", "sk", "a", ":v", "#n", "=", "<", "AND", "OR", "NOT", "(", ")", ",", ".", "[0]", "SET",
+         "REMOVE", "ADD", "+", "size", "contains", "begins_with", "BETWEEN", "IN", "attribute_exists",
+         "if_not_exists", "list_append"]  # fmt: skip
 expressions = st.lists(st.sampled_from(words), max_size=9).map(" ".join) | texts
 
 
@@ -139,7 +141,8 @@ def payloads(entry: Operation) -> st.SearchStrategy[Any]:
         condition = {"KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": {"S": "pk"}}}
         bare = bare.map(lambda payload: {**payload, **condition})
     mixed = st.builds(lambda good, bad: {**good, **bad}, right, wrong)
-    # Bare ones half of the time: with one in four, the rarest right request came about once in a run, or not at all.
+    # Bare ones half of the time: with one in four, the rarest right request came about once in a run, or not
+    # at all.
     return st.integers(0, 5).flatmap(lambda which: (bare, bare, bare, right, mixed, anything)[which])
 
 
@@ -231,7 +234,7 @@ def test_no_depth_is_too_deep_for_an_answer(server: InProcess, opening: bytes, d
     assert "__type" in judged(server, "DynamoDB_20120810.Scan", body)
 
 
-# ---- sockets -----------------------------------------------------------------------------------------------------
+# ---- sockets -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +245,9 @@ def served() -> Iterator[Served]:
 
 
 def answers(served: Served, pieces: list[bytes]) -> list[int]:
-    """The status of each answer to these pieces until the server closes; the client closes its side after sending."""
+    """The status of each answer to these pieces until the server closes; the client closes its side after
+    sending.
+    """
     found = []
     with served.connect() as client:
         for piece in pieces:

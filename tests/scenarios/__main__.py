@@ -1,7 +1,8 @@
-"""All scenarios as one page for a person who has never seen the code: `make scenarios`, or `python -m tests.scenarios [WORD]`.
+"""All scenarios as one page for a person who has never seen the code: `make scenarios`, or
+`python -m tests.scenarios [WORD]`.
 
-Rules of this file: it prints what the files hold, and plays nothing; test_scenarios.py says that it is true. A scenario is printed at the first
-row that it plays; where another row needs it, its name is said.
+Rules of this file: it prints what the files hold, and plays nothing; test_scenarios.py says that it is true.
+A scenario is printed at the first row that it plays; where another row needs it, its name is said.
 """
 
 import sys
@@ -15,30 +16,42 @@ from tests.scenarios.rows import CHAPTERS, NOT_PLAYED
 LINE = "----\n"
 WIDTH = 110
 HOW_TO_READ = """\
-What happens to a change on its way to a handler or a Lambda function: scenes, as the tests play them and compare them to the letter.
+What happens to a change on its way to a handler or a Lambda function: scenes, as the tests play them and
+compare them to the letter.
 
-A scene has three parts. What it shows, in words; what is done to the world, line by line; and, with the time in seconds, what came of it.
+A scene has three parts. What it shows, in words; what is done to the world, line by line; and, with the time
+in seconds, what came of it.
 Changes are numbered in the order in which they were written, so [1 2 3] is a batch of the first three.
 
 What is done:
 
-  settings, function, handler         what reads the changes, with its settings: those of AWS in AWS's words, `backoff=first,factor,longest` in ms
-  records 1 2 3 key=a ago=5s          changes are written, of one item or each of its own, now or some time ago
-  fail 2 times=3, raise with=2        a call with change 2 fails, three times or always; timeout, partial, throttle, unavailable likewise
+  settings, function, handler         what reads the changes, with its settings: those of AWS in AWS's words,
+                                      `backoff=first,factor,longest` in ms
+  records 1 2 3 key=a ago=5s          changes are written, of one item or each of its own, now or some time
+                                      ago
+  fail 2 times=3, raise with=2        a call with change 2 fails, three times or always; timeout, partial,
+                                      throttle, unavailable likewise
   start, stop, pause, resume, crash   of the process that reads; `hold` and `release` make answers wait
   heal, redrive a, advance 5s         the handler is mended; what was given up is put back; time passes
 
 What came of it:
 
-  invoke [1 2] request 4 attempt 1    the handler or function is called with these changes. An unchanged batch keeps its request
-  fails, raises, times out, …         what the handler did, below its invoke; when nothing is said, it accepted the batch
+  invoke [1 2] request 4 attempt 1    the handler or function is called with these changes. An unchanged batch
+                                      keeps its request
+  fails, raises, times out, …         what the handler did, below its invoke; when nothing is said, it
+                                      accepted the batch
   waits until 3.000                   nothing more can be done before that time
-  checkpoint 4 and 7-8                durable: all changes up to 4, and those from 7 to 8, are done with, and never come again
-  discarded, dropped, parked 2-2 (1)  how changes below a checkpoint ended, when they were not handled; in brackets how many they are
+  checkpoint 4 and 7-8                durable: all changes up to 4, and those from 7 to 8, are done with, and
+                                      never come again
+  discarded, dropped, parked 2-2 (1)  how changes below a checkpoint ended, when they were not handled; in
+                                      brackets how many they are
   dead letter 2: …                    a change that was given up; it is kept whole and can be put back
-  park [2 5]                          an item steps aside: its failing change and the later ones are kept, in order
-  status: 2 unsettled; not blocked    how many changes are not done with, and why, if so, the shard is read no further
-  window 0-60s state (1 2)            of a tumbling window: its span, and what the function knew; `final` closes it
+  park [2 5]                          an item steps aside: its failing change and the later ones are kept, in
+                                      order
+  status: 2 unsettled; not blocked    how many changes are not done with, and why, if so, the shard is read no
+                                      further
+  window 0-60s state (1 2)            of a tumbling window: its span, and what the function knew; `final`
+                                      closes it
 """
 
 
@@ -97,7 +110,8 @@ def _row(text: str, above: Sequence[str]) -> str:
 def _scene(found: Scenario) -> str:
     title = f"--- {found.name} "
     parts = [
-        f"\n{title}{'-' * (WIDTH - len(title))}", _wrapped(found.about), "", textwrap.indent(found.script, "    ").rstrip(), "",
+        f"\n{title}{'-' * (WIDTH - len(title))}", _wrapped(found.about), "",
+        textwrap.indent(found.script, "    ").rstrip(), "",
         found.trace.rstrip(),
     ]  # fmt: skip
     return "\n".join(parts)

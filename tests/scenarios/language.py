@@ -1,27 +1,29 @@
-"""The language of the scenario files: one instruction a line, played against the real machine with a scripted sink.
+"""The language of the scenario files: one instruction a line, played against the real machine with a scripted
+sink.
 
     settings [lambda] NAME=VALUE ...   the mapping's settings; `lambda`: AWS's defaults, AWS's names allowed
-    records 1 2 3 [key=a] [partition=0] [ago=3s]   written now (or that long ago); a record's key is its own unless given
-    start · stop · pause · resume · lose-lease · close   unasked inputs; close: the shard gets no further record
-    trim 7                             records up to 7 are gone from the stream
-    crash [hold=invokes]               forget the machine, start a new one from the last saved checkpoint
-    fail 2 [times=3]                   a batch with record 2 raises        | timeout 2: it times out
-    partial 2 [times=3]                ReportBatchItemFailures names 2     | refuse 2 4: exactly these are refused
-    refuse-for-good 2 [times=3]        exactly these are refused, and would be whenever they came
-    throttle | unavailable [times=3] [after=500]   the sink refuses every batch; `after`: it asks for that many ms
-    fail-final [times=1]               the final invoke of a tumbling window raises
-    stateless 2 [times=1]              a batch with record 2 is answered without a state  | grow 2: with a state of more than 1 MB
-    heal                               forget all failures of the sink
-    fail-reads times=2 · fail-checkpoints times=2 · fail-parks times=2
-    hold invokes|checkpoints|parks · release [invokes|checkpoints|parks] [3]   answers wait · only that of the batch with record 3
-    redrive a [untold]                 put the parked changes of key `a` back, oldest first; `untold`: the machine does not hear of it
-    late-redriven a 1                  it hears now that `a` was unparked at record 1
-    advance 5s | 300ms                 time passes; the machine is woken when it asked for it
-    status                             what a person would see
+    records 1 2 3 [key=a] [partition=0] [ago=3s]   written now (or that long ago); a record's key is its own
+    unless given start · stop · pause · resume · lose-lease · close   unasked inputs; close: the shard gets no
+    further record trim 7                             records up to 7 are gone from the stream crash
+    [hold=invokes]               forget the machine, start a new one from the last saved checkpoint fail 2
+    [times=3]                   a batch with record 2 raises        | timeout 2: it times out partial 2
+    [times=3]                ReportBatchItemFailures names 2     | refuse 2 4: exactly these are refused
+    refuse-for-good 2 [times=3]        exactly these are refused, and would be whenever they came throttle |
+    unavailable [times=3] [after=500]   the sink refuses every batch; `after`: it asks for that many ms
+    fail-final [times=1]               the final invoke of a tumbling window raises stateless 2 [times=1]
+    a batch with record 2 is answered without a state  | grow 2: with a state of more than 1 MB heal
+    forget all failures of the sink fail-reads times=2 · fail-checkpoints times=2 · fail-parks times=2 hold
+    invokes|checkpoints|parks · release [invokes|checkpoints|parks] [3]   answers wait · only that of the
+    batch with record 3 redrive a [untold]                 put the parked changes of key `a` back, oldest
+    first; `untold`: the machine does not hear of it late-redriven a 1                  it hears now that `a`
+    was unparked at record 1 advance 5s | 300ms                 time passes; the machine is woken when it
+    asked for it status                             what a person would see
 
-What is done with a command of the machine is the runtime's: its steps are performed here at once, over rows. Rules of this file: the trace shows effects only (invokes, answers, checkpoints, waiting), each with its time in seconds. In a tumbling window
-the scripted function keeps the records it accepted as its state (windows.py). A script that begins with `function` or `handler` is of the other
-language (worlds.py), which plays a whole app.
+What is done with a command of the machine is the runtime's: its steps are performed here at once, over rows.
+Rules of this file: the trace shows effects only (invokes, answers, checkpoints, waiting), each with its time
+in seconds. In a tumbling window the scripted function keeps the records it accepted as its state
+(windows.py). A script that begins with `function` or `handler` is of the other language (worlds.py), which
+plays a whole app.
 """
 
 from collections import deque
@@ -65,7 +67,7 @@ from tailrace.streams.moment import Now
 from tailrace.streams.record import (
     MILLISECOND,
     ChangeRecord,
-    ReadDone,  # fmt: skip
+    ReadDone,
 )
 from tailrace.streams.version import Version
 from tailrace.testing.simulation_plan import MAPPING
@@ -222,7 +224,8 @@ class World:
             lane = f" lane {command.lane}" if self.settings.parallelization_factor > 1 else ""
             inside = "" if command.window is None else windows.told(command.window, WALL_MS)
             self.say(
-                f"invoke {numbers(command.records)}{lane}{inside} request {command.request} attempt {command.attempt}"
+                f"invoke {numbers(command.records)}{lane}{inside} request {command.request} attempt "
+                f"{command.attempt}"
             )
             return
         at = command.checkpoint
@@ -239,7 +242,8 @@ class World:
 
         for lost in command.windows:
             self.say(
-                f"    given up{windows.told(lost.window, WALL_MS)}: {lost.condition} after {lost.attempts} attempts"
+                f"    given up{windows.told(lost.window, WALL_MS)}: {lost.condition} after "
+                f"{lost.attempts} attempts"
             )
 
     def outcome(self, command: Invoke) -> Outcome:
@@ -262,7 +266,7 @@ class World:
         assert self.delivery is not None
         self.perform(self.delivery.steps(command), None, command)
 
-    # ---- instructions ------------------------------------------------------------------------------------------
+    # ---- instructions --------------------------------------------------------------------------------------
 
     def write(self, names: list[str], options: dict[str, str]) -> None:
         for name in names:
@@ -272,10 +276,17 @@ class World:
             created_ms = self.now.wall_ms - milliseconds(options.get("ago", "0ms"))
             self.log.append(
                 ChangeRecord(
-                    sequence=number, shard=1, event_name="MODIFY", created_us=created_ms * MILLISECOND, size_bytes=100,
-                    partition=partition, key=key.encode(), keys=b"{}", new=b"x" * int(options.get("bytes", 10)),
+                    sequence=number,
+                    shard=1,
+                    event_name="MODIFY",
+                    created_us=created_ms * MILLISECOND,
+                    size_bytes=100,
+                    partition=partition,
+                    key=key.encode(),
+                    keys=b"{}",
+                    new=b"x" * int(options.get("bytes", 10)),
                 )
-            )  # fmt: skip
+            )
         self.log.sort(key=lambda record: record.sequence)
 
     def start(self, _names: list[str], _options: dict[str, str]) -> None:
@@ -406,7 +417,9 @@ INSTRUCTIONS: dict[str, Instruction] = {
 
 
 def settings(names: list[str], options: dict[str, str]) -> MappingSettings:
-    """Settings as a file writes them: numbers, true/false, backoff=BASE,FACTOR,CAP, breaker=none, accepts=not:1,2."""
+    """Settings as a file writes them: numbers, true/false, backoff=BASE,FACTOR,CAP, breaker=none,
+    accepts=not:1,2.
+    """
     values = dict(_values(options))
     return (
         MappingSettings.for_lambda("scenario", **values) if names else MappingSettings("scenario", **values)

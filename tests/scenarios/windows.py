@@ -1,7 +1,7 @@
 """Tumbling windows in scenarios: the scripted function, and how a trace shows a window.
 
-Rules of this file: the function's state holds the sequence numbers of what it accepted, so that a trace shows what every invocation knew.
-Used by language.py.
+Rules of this file: the function's state holds the sequence numbers of what it accepted, so that a trace shows
+what every invocation knew. Used by language.py.
 """
 
 import json

@@ -1,17 +1,20 @@
-"""Scenarios of a whole app: real events, real answers, real failure documents, on the virtual clock of a test world.
+"""Scenarios of a whole app: real events, real answers, real failure documents, on the virtual clock of a test
+world.
 
-    function NAME=value ... [to=sqs|sns|s3]   a Lambda function behind a table, with AWS's settings, and its on-failure destination
-    handler policy=park-key [retries=1]       a handler of single changes; park-shard, discard, drop: what happens after its last attempt
-    answer [with=2] [times=1] JSON     what it returns (to a batch with record 2); <2> stands for the SequenceNumber of record 2
-    returns-nothing · returns-no-json · raise · time-out · throttle   [with=2] [times=1]   the first line that concerns a batch counts
-    refuse-destination times=1         AWS refuses what is sent to the destination
-    records 1 2 3 [key=a] [bytes=10]   items are written; each change is a record; a record has an item of its own unless given
-    advance 5s · kill                  time passes; the process is killed, and begins again
-    heal · redrive                     what fails is mended; the dead letters are put back
-    metrics                            what AWS's metrics would say of the destination
+    function NAME=value ... [to=sqs|sns|s3]   a Lambda function behind a table, with AWS's settings, and its
+    on-failure destination handler policy=park-key [retries=1]       a handler of single changes; park-shard,
+    discard, drop: what happens after its last attempt answer [with=2] [times=1] JSON     what it returns (to
+    a batch with record 2); <2> stands for the SequenceNumber of record 2 returns-nothing · returns-no-json ·
+    raise · time-out · throttle   [with=2] [times=1]   the first line that concerns a batch counts
+    refuse-destination times=1         AWS refuses what is sent to the destination records 1 2 3 [key=a]
+    [bytes=10]   items are written; each change is a record; a record has an item of its own unless given
+    advance 5s · kill                  time passes; the process is killed, and begins again heal · redrive
+    what fails is mended; the dead letters are put back metrics                            what AWS's metrics
+    would say of the destination
 
-Rules of this file: a script of these instructions begins with `function` or `handler`; the trace shows what that was told and said, every
-call of AWS whole, and at the end what became of each record. Used by language.py.
+Rules of this file: a script of these instructions begins with `function` or `handler`; the trace shows what
+that was told and said, every call of AWS whole, and at the end what became of each record. Used by
+language.py.
 """
 
 import json
@@ -28,9 +31,10 @@ from tailrace.sinks.calling import TimedOut
 from tailrace.testing import World
 
 DESTINATIONS = {
-    "sqs": "arn:aws:sqs:us-east-1:000000000000:failures", "sns": "arn:aws:sns:us-east-1:000000000000:failures",
+    "sqs": "arn:aws:sqs:us-east-1:000000000000:failures",
+    "sns": "arn:aws:sns:us-east-1:000000000000:failures",
     "s3": "arn:aws:s3:::failures",
-}  # fmt: skip
+}
 POLICIES = {"park-key": Park.key, "park-shard": Park.shard, "discard": Discard(), "drop": Drop}
 SAYS = ("answer", "returns-nothing", "returns-no-json", "raise", "time-out", "throttle", "unavailable")
 LISTS = ("FunctionResponseTypes",)
@@ -86,7 +90,7 @@ class Stage:
             return
         INSTRUCTIONS[verb](self, words.split(), options)
 
-    # ---- the handler and the function ------------------------------------------------------------------------------------------------
+    # ---- the handler and the function ----------------------------------------------------------------------
 
     def invoked(self, event: dict[str, Any], context: Any) -> Any:
         """The function itself."""
@@ -109,7 +113,9 @@ class Stage:
         self.accepted.append(number)
 
     def answer(self, batch: list[int]) -> Any:
-        """What is answered to a batch, as the script says; without a word of it, nothing, which is success."""
+        """What is answered to a batch, as the script says; without a word of it, nothing, which is
+        success.
+        """
         said = next((each for each in self.script if each.concerns(batch)), Said("accept", "", None, None))
         match said.verb:
             case "raise":
@@ -141,7 +147,7 @@ class Stage:
         self.wires[number] = change["SequenceNumber"]
         return number
 
-    # ---- AWS ---------------------------------------------------------------------------------------------------------
+    # ---- AWS -----------------------------------------------------------------------------------------------
 
     async def call(self, _access: object, service: str, operation: str, parameters: dict[str, Any]) -> Any:
         """In place of our client: shows each call."""
@@ -181,7 +187,7 @@ class Stage:
         lines = json.dumps(document, indent=2, ensure_ascii=False).splitlines()
         self.trace += [f"              {line}" for line in lines]
 
-    # ---- instructions ------------------------------------------------------------------------------------------------
+    # ---- instructions --------------------------------------------------------------------------------------
 
     def declare(self, _words: list[str], options: dict[str, str]) -> None:
         """The function and its table."""
@@ -221,7 +227,8 @@ class Stage:
         self.say("redrive")
         answer = self.app.dlq("legacy").redrive()
         self.say(
-            f"    put back {answer.get('done', 0)}, overtaken {answer.get('overtaken', 0)}, failed {answer.get('failed', 0)}"
+            f"    put back {answer.get('done', 0)}, overtaken {answer.get('overtaken', 0)}, failed "
+            f"{answer.get('failed', 0)}"
         )
 
     def metrics(self, _words: list[str], _options: dict[str, str]) -> None:
@@ -234,7 +241,10 @@ class Stage:
         letters = self.world.dead_letters("legacy")
         kept: dict[str, list[int]] = {}
         for letter in letters:
-            words = f"{letter.condition} after {letter.attempts} {'attempt' if letter.attempts == 1 else 'attempts'}"
+            words = (
+                f"{letter.condition} after {letter.attempts} "
+                f"{'attempt' if letter.attempts == 1 else 'attempts'}"
+            )
             kept.setdefault(words, []).append(int(letter.change.new["n"]))
         self.say("in the end" + ("" if self.is_function else f": handled {shown(self.accepted)}"))
         self.trace += [

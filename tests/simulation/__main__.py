@@ -1,4 +1,6 @@
-"""`python -m tests.simulation --seeds N [--first S]`: a campaign of seeds, with progress and a dated summary. Resumable."""
+"""`python -m tests.simulation --seeds N [--first S]`: a campaign of seeds, with progress and a dated summary.
+Resumable.
+"""
 
 import argparse
 import sys
@@ -9,7 +11,9 @@ from tests.evidence import write_evidence
 from tests.simulation.campaign import Report, campaign, version
 
 ENOUGH = 1_000
-"""So many seeds meet even the rarest fault and die at every yield: a key that is free again meanwhile, a redrive that stops beside the claims of others."""
+"""So many seeds meet even the rarest fault and die at every yield: a key that is free again meanwhile, a
+redrive that stops beside the claims of others.
+"""
 
 
 def main() -> int:
@@ -29,11 +33,18 @@ def main() -> int:
     print()
     print("\n".join(report.lines()))
     if arguments.seeds >= 1_000:
-        write_evidence("simulation", {
-            "first_seed": report.first, "seeds": report.done, "machine_steps": report.steps,
-            "steps_per_second": round(report.steps / report.seconds), "counts": dict(sorted(report.counts.items())),
-            "violations": report.violations, "never_occurred": report.zeros,
-        })  # fmt: skip
+        write_evidence(
+            "simulation",
+            {
+                "first_seed": report.first,
+                "seeds": report.done,
+                "machine_steps": report.steps,
+                "steps_per_second": round(report.steps / report.seconds),
+                "counts": dict(sorted(report.counts.items())),
+                "violations": report.violations,
+                "never_occurred": report.zeros,
+            },
+        )
     few = arguments.seeds < ENOUGH  # a handful of seeds cannot try everything
     holds = not report.violations if few else report.holds
     print("simulation: holds" if holds else "simulation: DOES NOT HOLD")

@@ -1,6 +1,7 @@
 """What a shard's books must say when a run is over: its ledger, and the gaps that have rows of their own.
 
-Rules of this file: read from rows, and compared with what was written; nothing judges here. Called by checkers.py.
+Rules of this file: read from rows, and compared with what was written; nothing judges here. Called by
+checkers.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +29,11 @@ def wrong_in_gaps(gaps: Sequence[Gap]) -> Iterator[str]:
 def wrong_in_ledger(
     ledger: Ledger, records: Mapping[int, bool], gaps: Sequence[Gap], dead: int, put_back: int
 ) -> Iterator[str]:
-    """What is wrong with the totals: every record is counted once, by its outcome; of one in a gap nobody knows, unless it was settled before the gap was found.
+    """What is wrong with the totals: every record is counted once, by its outcome; of one in a gap nobody
+    knows, unless it was settled before the gap was found.
 
-    Shape:   `records` tells of each number whether it was wanted; so many are `dead` letters now, and so many letters were `put_back`.
+    Shape:   `records` tells of each number whether it was wanted; so many are `dead` letters now, and so many
+             letters were `put_back`.
     """
     totals = ledger.totals
     told = [number for number in records if not any(gap.first <= number <= gap.last for gap in gaps)]
@@ -39,4 +42,7 @@ def wrong_in_ledger(
     is_whole = len(told) <= sum(totals.values()) <= len(records)
     is_filtered = least_refused <= totals.get("filtered", 0) <= refused
     if not (is_whole and is_filtered and totals.get("discarded", 0) - put_back == dead):
-        yield f"{totals}, but {least_refused} to {refused} filtered, {dead} dead of {len(told)} to {len(records)}"
+        yield (
+            f"{totals}, but {least_refused} to {refused} filtered, {dead} dead of {len(told)} to "
+            f"{len(records)}"
+        )

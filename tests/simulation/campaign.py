@@ -1,6 +1,7 @@
 """A campaign: many seeds, their violations, and what was never tried.
 
-Rules of this file: it may be stopped and resumed; a seed is judged by checkers.py alone. Called by __main__.py and the tests.
+Rules of this file: it may be stopped and resumed; a seed is judged by checkers.py alone. Called by
+__main__.py and the tests.
 """
 
 import hashlib
@@ -69,7 +70,10 @@ class Report:
         """The report, for people."""
         for name in (*EXPECTED, *YIELDS):
             yield f"  {name:<45} {self.counts[name]:>10,}"
-        yield f"  {self.done:,} seeds, {self.steps:,} machine steps, {self.steps / max(self.seconds, 1e-9):,.0f} steps/s"
+        yield (
+            f"  {self.done:,} seeds, {self.steps:,} machine steps, "
+            f"{self.steps / max(self.seconds, 1e-9):,.0f} steps/s"
+        )
         yield from (f"VIOLATION seed {seed}: {checker}: {text}" for seed, checker, text in self.violations)
         yield from (f"NEVER OCCURRED {name}" for name in self.zeros)
 
@@ -137,11 +141,18 @@ def version() -> str:
 
 def _keep(file: Path, report: Report) -> None:
     file.write_text(
-        json.dumps({
-            "version": version(), "first": report.first, "done": report.done, "steps": report.steps, "seconds": report.seconds,
-            "counts": report.counts, "violations": report.violations,
-        })
-    )  # fmt: skip
+        json.dumps(
+            {
+                "version": version(),
+                "first": report.first,
+                "done": report.done,
+                "steps": report.steps,
+                "seconds": report.seconds,
+                "counts": report.counts,
+                "violations": report.violations,
+            }
+        )
+    )
 
 
 def _resumed(file: Path, first: int) -> Report | None:

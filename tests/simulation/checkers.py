@@ -1,7 +1,7 @@
 """What must hold in every simulated run, judged from what could be observed outside the machine.
 
-Rules of this file: fed only with what reached the sink and what became durable, never with the machine's own state; each checker is named,
-so that its canary can ask whether *it* noticed. Called by tests/simulation.
+Rules of this file: fed only with what reached the sink and what became durable, never with the machine's own
+state; each checker is named, so that its canary can ask whether *it* noticed. Called by tests/simulation.
 """
 
 from bisect import bisect_left, bisect_right
@@ -67,7 +67,9 @@ class Checkers:
         self.parked_ever: set[int] = set()
         self.dropped: set[int] = set()
         self.claimed: set[bytes] = set()
-        """The keys of which a discarded change was claimed when somebody began: what comes of them is parked, whether there is room or not."""
+        """The keys of which a discarded change was claimed when somebody began: what comes of them is parked,
+        whether there is room or not.
+        """
         self.letters_back: set[int] = set()
         self.lines: dict[bytes, list[int]] = defaultdict(list)
         self.violations: list[tuple[str, str]] = []
@@ -95,7 +97,9 @@ class Checkers:
         self.newest_epoch: dict[str, int] = {}
         """The highest epoch under which anybody has begun with a shard."""
         self.before_it: dict[str, set[int]] = {}
-        """What was trimmed before the mapping was attached to a shard: it begins with the oldest record there is."""
+        """What was trimmed before the mapping was attached to a shard: it begins with the oldest record there
+        is.
+        """
         self.latest_wall_ms = 0
         self.horizon: dict[str, int] = {}
         self.saved_ever: set[int] = set()
@@ -110,7 +114,7 @@ class Checkers:
         """Whether the mapping's filter lets it through."""
         return self.mapping.is_wanted(record)
 
-    # ---- what happened ---------------------------------------------------------------------------------------------
+    # ---- what happened -------------------------------------------------------------------------------------
 
     def started(self, tenure: Tenure, checkpoint: Checkpoint) -> None:
         heads = (
@@ -191,7 +195,9 @@ class Checkers:
             )
 
     def _is_refused(self, seen: Seen, sequence: int) -> bool:
-        """Whether it failed often enough to be left out; that its letter is saved is seen when a checkpoint passes it."""
+        """Whether it failed often enough to be left out; that its letter is saved is seen when a checkpoint
+        passes it.
+        """
         if self.policy == "block":
             return False
         if self.mapping.are_final:
@@ -238,7 +244,8 @@ class Checkers:
         lease = self.run.rows.get(tenure.lease.key, {})
         for record in invoke.records:
             head = self.run.rows.get(head_key(APP, self.mapping.id, record.key))
-            # Behind a head of which nothing waits a discarded change was put back: whoever kept the item away may have let it go.
+            # Behind a head of which nothing waits a discarded change was put back: whoever kept the item away
+            # may have let it go.
             is_parked = head is not None and head["count"] > 0
             if head is not None and is_parked and lease.get("epoch") == tenure.lease.epoch:
                 self.wrong(
@@ -257,7 +264,9 @@ class Checkers:
         )
 
     def _is_done_with(self, tenure: Tenure, sequence: int) -> bool:
-        """Whether somebody who has the shard by now has saved that it is handled: then what was kept of it is removed, whoever else reads on."""
+        """Whether somebody who has the shard by now has saved that it is handled: then what was kept of it is
+        removed, whoever else reads on.
+        """
         shard_id = tenure.shard.shard_id
         is_lost = tenure.lease.epoch < self.newest_epoch.get(shard_id, 0)
         return is_lost and sequence in self.saved_ever and sequence in self.durable_cover[shard_id]
@@ -304,7 +313,9 @@ class Checkers:
             self.wrong("parking is bounded", f"{len(heads)} keys, {most} changes of one")
 
     def put_back(self, record: ChangeRecord, *, accepted: bool) -> None:
-        """Every earlier change of the item was accepted, or is gone for good, and none of it is at the handler where its shard is read."""
+        """Every earlier change of the item was accepted, or is gone for good, and none of it is at the
+        handler where its shard is read.
+        """
         assert self.run is not None
         for tenure in self.run.tenures():
             seen = self.seen.get(tenure.name)
@@ -328,7 +339,8 @@ class Checkers:
                 self.wrong("what is put back comes in its order", f"{record.sequence} before {sequence}")
         if record.sequence not in self.parked_ever:
             covered: set[int] = set().union(*self.durable_cover.values())
-            # One that was accepted just before a crash, and then given up, parked behind a claim, or trimmed before it was read again: nobody knows that it was handled.
+            # One that was accepted just before a crash, and then given up, parked behind a claim, or trimmed
+            # before it was read again: nobody knows that it was handled.
             later = [
                 each
                 for each in self.lines[record.key]
@@ -382,7 +394,8 @@ class Checkers:
         for sequence in seen.cover - seen.accepted - seen.proven:
             record = self.records[tenure.shard.shard_id][sequence]
             is_before_parked = sequence in self.accepted and self._is_before_parked(record)
-            # What another worker has taken over is settled when that one's checkpoint says so, whatever this one thinks of it.
+            # What another worker has taken over is settled when that one's checkpoint says so, whatever this
+            # one thinks of it.
             is_saved = sequence in self.durable_cover[tenure.shard.shard_id]
             is_proven = is_saved or is_before_parked or not self.is_wanted(record)
             if is_proven or self._is_settled(tenure, seen, sequence):
@@ -394,7 +407,9 @@ class Checkers:
             self._window_has(tenure, seen, save)
 
     def _window_has(self, tenure: Tenure, seen: Seen, save: SaveCheckpoint) -> None:
-        """What a checkpoint covers is in its window, or in one that was closed; and its window has nothing else."""
+        """What a checkpoint covers is in its window, or in one that was closed; and its window has nothing
+        else.
+        """
         shard_id = tenure.shard.shard_id
         seen.note_closed(save)
         given_up = {entry.record.sequence for entry in save.given_up}
@@ -531,7 +546,8 @@ class Checkers:
                 elif not is_there and not any(gap.first <= sequence <= gap.last for gap in gaps):
                     self.wrong("what is trimmed unread is named", f"record {sequence}, but {gaps}")
             counted = {sequence: self.is_wanted(records[sequence]) for sequence in records.keys() - before_it}
-            # A redriver that dies between a delivery and the removal of its letter leaves the letter where it was.
+            # A redriver that dies between a delivery and the removal of its letter leaves the letter where it
+            # was.
             back = (self.letters_back & records.keys()) - dead
             for text in wrong_in_ledger(
                 run.rows.ledger(self.mapping.id, shard_id), counted, gaps, len(dead), len(back)

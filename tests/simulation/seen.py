@@ -35,7 +35,9 @@ class Seen:
     """How many of the shard's wanted records are known to be settled without a hole."""
     cover: set[int] = field(default_factory=set)
     heads: dict[bytes, int] = field(default_factory=dict)
-    """The first parked change of each key when it began: every earlier one of the key was settled before that was parked."""
+    """The first parked change of each key when it began: every earlier one of the key was settled before that
+    was parked.
+    """
     closed: set[int] = field(default_factory=set)
     """What was in the windows whose final invoke it heard the end of, or gave up."""
     saving_closed: set[int] = field(default_factory=set)
@@ -49,7 +51,9 @@ class Seen:
 
 
 def counted_twice(invoke: Invoke, window: WindowInvoke) -> Iterator[str]:
-    """What is wrong with a state: a record twice, one of those that it is handed with, or one of a later window."""
+    """What is wrong with a state: a record twice, one of those that it is handed with, or one of a later
+    window.
+    """
     told = [*records_of(window.state), *(record.sequence for record in invoke.records)]
     if len(set(told)) != len(told):
         yield f"{sorted(told)}"
@@ -59,7 +63,9 @@ def counted_twice(invoke: Invoke, window: WindowInvoke) -> Iterator[str]:
 
 
 def wrong_in_window(save: SaveCheckpoint, expected: set[int], cover: set[int]) -> Iterator[str]:
-    """What is wrong with the window of a checkpoint: records that it lacks, or has although the checkpoint does not cover them."""
+    """What is wrong with the window of a checkpoint: records that it lacks, or has although the checkpoint
+    does not cover them.
+    """
     window = save.checkpoint.window
     state = set() if window is None or window.state is None else set(records_of(window.state))
     if lost := expected - state:

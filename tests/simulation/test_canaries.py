@@ -1,4 +1,5 @@
-"""A planted bug for every checker: the *production* code is patched, and exactly that checker must notice within a few seeds.
+"""A planted bug for every checker: the *production* code is patched, and exactly that checker must notice
+within a few seeds.
 
 A checker that nobody has seen fail is no checker.
 """

@@ -1,4 +1,5 @@
-"""Planted bugs that only several workers on one state store bring to light, and the checker that notices each.
+"""Planted bugs that only several workers on one state store bring to light, and the checker that notices
+each.
 
 Rules of this file: as in test_canaries.py, the production code is patched.
 """
@@ -54,7 +55,9 @@ def two_take_a_lease_at_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_renewal_takes_the_lease_back(patch: pytest.MonkeyPatch) -> None:
-    """A renewal that comes late puts its older epoch back: the next one who takes the lease has an epoch that there was."""
+    """A renewal that comes late puts its older epoch back: the next one who takes the lease has an epoch that
+    there was.
+    """
 
     def wrong(lease: Lease) -> Any:
         after, write = renewed(lease)
@@ -68,7 +71,9 @@ def no_lease_ever_expires(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_loser_never_ends(patch: pytest.MonkeyPatch) -> None:
-    """A machine that does not hear that its lease is lost stays for ever, and its worker never takes the shard again."""
+    """A machine that does not hear that its lease is lost stays for ever, and its worker never takes the
+    shard again.
+    """
     right = ShardMachine.step
 
     def wrong(self: ShardMachine, completion: Completion, now: Any) -> Any:

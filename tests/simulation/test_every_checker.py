@@ -1,4 +1,6 @@
-"""A checker that nobody has seen fail is no checker: each has a planted bug in one of the files of canaries."""
+"""A checker that nobody has seen fail is no checker: each has a planted bug in one of the files of
+canaries.
+"""
 
 from tests.simulation import test_canaries, test_canaries_of_fleets, test_canaries_of_orders
 from tests.simulation.checkers import CHECKERS

@@ -23,8 +23,11 @@ def test_a_thousand_seeds_hold_and_try_everything() -> None:
 def test_a_seed_gives_the_same_run_every_time() -> None:
     first, second = run_seed(11)[0], run_seed(11)[0]
     assert (first.steps, first.time_ms, first.counts, first.rows) == (
-        second.steps, second.time_ms, second.counts, second.rows,
-    )  # fmt: skip
+        second.steps,
+        second.time_ms,
+        second.counts,
+        second.rows,
+    )
 
 
 REPLAY = """
@@ -38,11 +41,15 @@ for seed in (3, 11, 42, 56):
 def test_a_seed_gives_the_same_run_in_any_process() -> None:
     told_by = [
         subprocess.run(
-            [sys.executable, "-c", REPLAY], cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True,
-            check=True, text=True,
+            [sys.executable, "-c", REPLAY],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            text=True,
         ).stdout
         for seed in ("0", "1", "4711")
-    ]  # fmt: skip
+    ]
     assert told_by[0].count("\n") == 4
     assert told_by[0] == told_by[1] == told_by[2]
 

@@ -1,7 +1,9 @@
-"""Whole worlds under faults: handlers of every kind with drawn settings, one poison item, and everything that `world.faults` can do.
+"""Whole worlds under faults: handlers of every kind with drawn settings, one poison item, and everything that
+`world.faults` can do.
 
-Rules of this file: a seed draws the app and the faults; what is checked is what a user was promised. Beside the simulation of the machine
-this runs the engine, the worker, the sinks and the marks. More seeds: `python -m tests.simulation.test_worlds 1000`.
+Rules of this file: a seed draws the app and the faults; what is checked is what a user was promised. Beside
+the simulation of the machine this runs the engine, the worker, the sinks and the marks. More seeds:
+`python -m tests.simulation.test_worlds 1000`.
 """
 
 import asyncio
@@ -30,7 +32,9 @@ KEYS = [f"o{number}" for number in range(12)]
 
 @dataclass
 class FlakyDestination:
-    """Fails at about every second document. Shape: `told` has the event ids of the records it has heard of."""
+    """Fails at about every second document. Shape: `told` has the event ids of the records it has heard
+    of.
+    """
 
     random: Random
     told: set[str] = field(default_factory=set)
@@ -49,7 +53,9 @@ class FlakyDestination:
 
 @dataclass
 class Drawn:
-    """An app of one seed. Shape: `first` has the sequence numbers by handler and item, in the order of their first calls."""
+    """An app of one seed. Shape: `first` has the sequence numbers by handler and item, in the order of their
+    first calls.
+    """
 
     seed: int
     app: App = field(default_factory=lambda: App("drawn"))
@@ -126,10 +132,14 @@ class Drawn:
             return {"batchItemFailures": [{"itemIdentifier": number} for number in failed[:1]]}
 
         app.function(
-            function, orders, BatchSize=random.choice((1, 10, 100)), MaximumRetryAttempts=random.choice((0, 2)),
-            BisectBatchOnFunctionError=random.random() < 0.5, FunctionResponseTypes=["ReportBatchItemFailures"],
+            function,
+            orders,
+            BatchSize=random.choice((1, 10, 100)),
+            MaximumRetryAttempts=random.choice((0, 2)),
+            BisectBatchOnFunctionError=random.random() < 0.5,
+            FunctionResponseTypes=["ReportBatchItemFailures"],
             ParallelizationFactor=random.choice((1, 3)),
-        )  # fmt: skip
+        )
         self.handlers = [once, counted, batched, discards, function]
 
     def faults(self) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def test_an_engine_that_cannot_be_opened_gives_the_directory_back(tmp_path: Path
         assert "in use" not in str(caught.value)
 
 
-# ---- crash points --------------------------------------------------------------------------------------------------------
+# ---- crash points ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("plan", ["nowhere:1", "commit.done", "commit.done:0", "commit.done:x", ":1"])
@@ -89,13 +89,16 @@ def test_the_process_is_killed_at_that_passing_of_that_point() -> None:
         "    reached('invoke.done'); print(number, flush=True); reached('commit.done')\n"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
         env={"TAILRACE_CRASH_AT": "commit.done:3", "PATH": ""},
-    )  # fmt: skip
+    )
     assert (ran.returncode, ran.stdout.split()) == (-signal.SIGKILL, ["0", "1", "2"])
 
 
-# ---- applications --------------------------------------------------------------------------------------------------------
+# ---- applications ------------------------------------------------------------------------------------------
 
 
 def test_tables_are_made_once_also_beside_more_than_a_page_of_others() -> None:
@@ -108,7 +111,7 @@ def test_tables_are_made_once_also_beside_more_than_a_page_of_others() -> None:
     engine.close()
 
 
-# ---- processes -----------------------------------------------------------------------------------------------------------
+# ---- processes ---------------------------------------------------------------------------------------------
 
 
 def counting_app(seen: list[str]) -> App:

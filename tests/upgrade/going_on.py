@@ -1,8 +1,11 @@
-"""A recorded data directory is opened with this version, its app goes on, and what came of every change is counted.
+"""A recorded data directory is opened with this version, its app goes on, and what came of every change is
+counted.
 
-Theory of operation: the recording is a crash of an old version; `Shop` is the same app in a test world of this version on a copy of its rows, from the
-recorded time on or later. `go_on` mends what was broken, puts back what was parked, resumes what was paused; `complaints` then says which change of the
-recording has not exactly one end, or the wrong one. Rules of this file: answers come from handlers, verbs and items, never from the layout of rows.
+Theory of operation: the recording is a crash of an old version; `Shop` is the same app in a test world of
+this version on a copy of its rows, from the recorded time on or later. `go_on` mends what was broken, puts
+back what was parked, resumes what was paused; `complaints` then says which change of the recording has not
+exactly one end, or the wrong one. Rules of this file: answers come from handlers, verbs and items, never from
+the layout of rows.
 """
 
 import gzip
@@ -28,12 +31,16 @@ from tests.upgrade.shop import FUNCTION, NOTES, Notes, shop
 RECORDED: Final = Path(__file__).with_name("recorded")
 HOUR_S: Final = 3_600
 IN_ORDER: Final = ("charge", "late", "stuck", "brand", "ship", "tumble", "lambda")
-"""Handlers that get the changes of an item in order, whatever was put back: what `mail` and `lane` gave up on, they passed."""
+"""Handlers that get the changes of an item in order, whatever was put back: what `mail` and `lane` gave up
+on, they passed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What an old version left behind, and what is known of it beside. Shape: `changes` are those of every stream there was, in order."""
+    """What an old version left behind, and what is known of it beside. Shape: `changes` are those of every
+    stream there was, in order.
+    """
 
     name: str
     known: dict[str, Any]
@@ -50,13 +57,17 @@ class Recording:
         return int(self.known["wall_ms"])
 
     def is_in(self, change: dict[str, Any], shard: str) -> bool:
-        """Whether a shard has, or would have had, a change: a gap of one that is gone is told where its descendants begin."""
+        """Whether a shard has, or would have had, a change: a gap of one that is gone is told where its
+        descendants begin.
+        """
         first, last = self.known["hashes"].get(shard, (0, -1))
         return bool(first <= change["partition"] <= last)
 
     @property
     def unsaved(self) -> set[str]:
-        """The changes that were under way at the crash: they may have been handled without a checkpoint that says so."""
+        """The changes that were under way at the crash: they may have been handled without a checkpoint that
+        says so.
+        """
         return {change["event_id"] for change in self.changes if change["created_ms"] == self.wall_ms}
 
     def lay(self, directory: Path) -> Path:
@@ -128,9 +139,13 @@ class Shop:
 
         functions = {"tally": NamedFunction(*FUNCTION.split(":"))}
         service = LambdaService(
-            self.world.engine, EngineStateStore(self.world.engine, self.world._joined), functions, lambda *_: None, use,
+            self.world.engine,
+            EngineStateStore(self.world.engine, self.world._joined),
+            functions,
+            lambda *_: None,
+            use,
             lambda: workers[0] if workers else None,
-        )  # fmt: skip
+        )
         self.world._run(service.load())
         self.world._run(service.start())
 
@@ -183,11 +198,13 @@ def noted(recorded: Recording) -> Notes:
     known = recorded.known
     return Notes(
         {handler: list(events) for handler, events in known["handled"].items()},
-        {handler: set(keys) for handler, keys in known["broken"].items()}, dict(known["windows"]), list(known["tumbled"]),
-    )  # fmt: skip
+        {handler: set(keys) for handler, keys in known["broken"].items()},
+        dict(known["windows"]),
+        list(known["tumbled"]),
+    )
 
 
-# ---- what came of it ------------------------------------------------------------------------------------------------
+# ---- what came of it ---------------------------------------------------------------------------------------
 
 
 def complaints(recorded: Recording, here: Shop, unsaved: Collection[str] = ()) -> list[str]:
@@ -209,7 +226,9 @@ def complaints(recorded: Recording, here: Shop, unsaved: Collection[str] = ()) -
 
 
 def gaps(recorded: Recording, here: Shop) -> dict[str, set[str]]:
-    """The changes of each handler that are told as lost; of a gap that has forgotten its shard, those that were not handled."""
+    """The changes of each handler that are told as lost; of a gap that has forgotten its shard, those that
+    were not handled.
+    """
     lost: dict[str, set[str]] = {}
     for gap in here.ask("gaps")[0]:
         handler = handler_of(gap["handler"])
@@ -287,7 +306,9 @@ def effects(recorded: Recording, here: Shop) -> Iterator[str]:
 
 
 def windows(recorded: Recording, gone: dict[str, set[str]]) -> Iterator[str]:
-    """Windows that were told without a change of theirs, or with one of another, and changes that no tumbling window counted."""
+    """Windows that were told without a change of theirs, or with one of another, and changes that no tumbling
+    window counted.
+    """
     newest: dict[str, dict[str, Any]] = {}
     for change in recorded.changes:
         if change["event_id"] not in gone.get("hourly", ()):
@@ -351,7 +372,7 @@ def answers(recorded: Recording, here: Shop) -> Iterator[str]:
     yield from projected(here)
 
 
-# ---- planted mistakes ------------------------------------------------------------------------------------------------
+# ---- planted mistakes --------------------------------------------------------------------------------------
 
 
 def without(prefix: str) -> Callable[[MemoryStore], None]:

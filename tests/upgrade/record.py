@@ -1,10 +1,12 @@
-"""Records a data directory with the version whose interpreter runs this: by hand, with the old version's environment.
+"""Records a data directory with the version whose interpreter runs this: by hand, with the old version's
+environment.
 
     OLD/.venv/bin/python tests/upgrade/record.py before-ground
 
-Theory of operation: the old version's test world plays some days of a shop; the last thing that happens is a crash between a recorded write and its
-checkpoint, in the middle of a build. What was durable then is written into a store of files. Rules of this file: it runs under each recorded version; it
-looks that everything which the upgrade must carry is really there, and fails otherwise. The same version records the same content.
+Theory of operation: the old version's test world plays some days of a shop; the last thing that happens is a
+crash between a recorded write and its checkpoint, in the middle of a build. What was durable then is written
+into a store of files. Rules of this file: it runs under each recorded version; it looks that everything which
+the upgrade must carry is really there, and fails otherwise. The same version records the same content.
 """
 
 import copy
@@ -44,7 +46,9 @@ BULK = 260
 
 
 class Recorder:
-    """A world of the old version, every change that it wrote, and the copy of what was durable at the crash."""
+    """A world of the old version, every change that it wrote, and the copy of what was durable at the
+    crash.
+    """
 
     def __init__(self) -> None:
         self.crash_at = 0
@@ -68,9 +72,13 @@ class Recorder:
         self.workers: list[Any] = []
         functions = {"tally": NamedFunction(*FUNCTION.split(":"))}
         self.service = LambdaService(
-            self.world.engine, engine_state.EngineStateStore(self.world.engine, self.world._joined), functions, lambda *_: None, self._use,
+            self.world.engine,
+            engine_state.EngineStateStore(self.world.engine, self.world._joined),
+            functions,
+            lambda *_: None,
+            self._use,
             lambda: self.workers[0] if self.workers else None,
-        )  # fmt: skip
+        )
         if version == 1:  # when it is version 2 the process crashes before that
             self.world._run(self.service.load())
             self.world._run(self.service.start())
@@ -122,7 +130,8 @@ class Recorder:
                 label = places[number]
                 item = orjson.loads(record.new)
                 self.changes[event_id(record)] = {
-                    "event_id": event_id(record), "number": record.sequence_number.wire, "label": label, "partition": record.partition,
+                    "event_id": event_id(record), "number": record.sequence_number.wire, "label": label,
+                    "partition": record.partition,
                     "key": item["id"]["S"], "country": item["country"]["S"], "total": int(item["total"]["N"]),
                     "placed": int(item["placed"]["N"]), "created_ms": record.created_ms,
                 }  # fmt: skip
@@ -272,9 +281,12 @@ def write(recorder: Recorder, name: str) -> None:
         database = Path(directory.database).read_bytes()
         directory.close()
     known = {
-        "format": layout, "wall_ms": recorder.now_ms, "hashes": recorder.hashes, "changes": sorted(recorder.changes.values(), key=lambda change: change["number"]),
-        "handled": recorder.notes.handled, "broken": {handler: sorted(keys) for handler, keys in recorder.notes.broken.items()},
-        "windows": recorder.notes.windows, "tumbled": recorder.notes.tumbled, "told": len(recorder.notes.told),
+        "format": layout, "wall_ms": recorder.now_ms, "hashes": recorder.hashes,
+        "changes": sorted(recorder.changes.values(), key=lambda change: change["number"]),
+        "handled": recorder.notes.handled,
+        "broken": {handler: sorted(keys) for handler, keys in recorder.notes.broken.items()},
+        "windows": recorder.notes.windows, "tumbled": recorder.notes.tumbled,
+        "told": len(recorder.notes.told),
     }  # fmt: skip
     for file, content in (("db", database), ("json", json.dumps(known, indent=1).encode())):
         packed = gzip.compress(content, mtime=0)

@@ -1,7 +1,8 @@
-"""The app of the recorded data directories: it ran with the old version when they were recorded, and goes on with this one.
+"""The app of the recorded data directories: it ran with the old version when they were recorded, and goes on
+with this one.
 
-Rules of this file: only what the oldest recorded version has; nothing in it changes, or the recordings no longer fit it. What a handler did is noted
-by event id, in order. Used by record.py and by test_recorded.py.
+Rules of this file: only what the oldest recorded version has; nothing in it changes, or the recordings no
+longer fit it. What a handler did is noted by event id, in order. Used by record.py and by test_recorded.py.
 """
 
 from collections.abc import Callable
@@ -24,8 +25,9 @@ class Broken(Exception):
 class Notes:
     """What handlers did, and at which keys they fail.
 
-    Shape:   `handled` by handler: event ids in the order in which they were handled; `broken` by handler: keys; `windows` by key and start: the
-             keys in it, the newest revision; `tumbled` what the function of tumbling windows was given.
+    Shape:   `handled` by handler: event ids in the order in which they were handled; `broken` by handler:
+             keys; `windows` by key and start: the keys in it, the newest revision; `tumbled` what the
+             function of tumbling windows was given.
     """
 
     handled: dict[str, list[str]] = field(default_factory=dict)
@@ -113,8 +115,13 @@ def shop(notes: Notes, *, version: int) -> App:
         notes.windows[f"{window.key}/{window.start:%dT%H}"] = sorted(item["id"] for item in window)
 
     app.function(
-        lane, orders, id="lane", BatchSize=10, MaximumRetryAttempts=1, BisectBatchOnFunctionError=True,
+        lane,
+        orders,
+        id="lane",
+        BatchSize=10,
+        MaximumRetryAttempts=1,
+        BisectBatchOnFunctionError=True,
         DestinationConfig={"OnFailure": {"Destination": QUEUE}},
-    )  # fmt: skip
+    )
     app.function(tumble, orders, id="tumble", BatchSize=10, TumblingWindowInSeconds=900)
     return app

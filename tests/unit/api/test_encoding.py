@@ -1,4 +1,6 @@
-"""Compressed bodies through real sockets: both directions, both encodings, checksums of what is sent, and what is refused."""
+"""Compressed bodies through real sockets: both directions, both encodings, checksums of what is sent, and
+what is refused.
+"""
 
 import gzip
 import json
@@ -22,9 +24,11 @@ from tailrace.errors import ApiError
 from tests.serving import Client, Served, request, serving
 
 CREATE = {
-    "TableName": "things", "BillingMode": "PAY_PER_REQUEST", "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    "TableName": "things",
+    "BillingMode": "PAY_PER_REQUEST",
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
     "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
-}  # fmt: skip
+}
 ITEM = {"pk": {"S": "a"}, "text": {"S": "word " * 1_000}}
 
 
@@ -81,7 +85,8 @@ def test_nobody_else_gets_a_compressed_answer(served: Served, line: bytes) -> No
 @pytest.mark.parametrize(
     ("name", "write"),
     [
-        ("gzip", gzip.compress), ("x-gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes), ("GZIP", gzip.compress),
+        ("gzip", gzip.compress), ("x-gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes),
+        ("GZIP", gzip.compress),
         ("deflate", lambda body: zlib.compressobj(wbits=-15).compress(body) or zlib.compress(body)[2:-4]),
     ],
 )  # fmt: skip

@@ -6,7 +6,8 @@ from tailrace.api.lambdas.mappings import EventSourceMapping, document, read_map
 from tailrace.api.lambdas.settings import DEFAULTS
 
 ROW = {
-    "v": 1, "function": "tally", "stream_arn": "arn", "table": "orders", "position": "LATEST", "enabled": True,
+    "v": 1, "function": "tally", "stream_arn": "arn", "table": "orders", "position": "LATEST",
+    "enabled": True,
     "settings": dict(DEFAULTS), "modified_ms": 1_500, "deleting": False,
 }  # fmt: skip
 

@@ -32,12 +32,19 @@ def test_a_path_that_is_none_is_unknown(url: bytes) -> None:
 
 def test_members_stand_in_path_query_header_and_body() -> None:
     _, members = read_rest(
-        ROUTES, b"POST", b"/2015-03-31/functions/echo/invocations?Qualifier=one",
-        {b"x-amz-invocation-type": b"Event", b"x-amzn-trace-id": b"Root=1"}, b"[1]",
-    )  # fmt: skip
+        ROUTES,
+        b"POST",
+        b"/2015-03-31/functions/echo/invocations?Qualifier=one",
+        {b"x-amz-invocation-type": b"Event", b"x-amzn-trace-id": b"Root=1"},
+        b"[1]",
+    )
     assert members == {
-        "FunctionName": "echo", "Qualifier": "one", "InvocationType": "Event", "TraceId": "Root=1", "Payload": b"[1]",
-    }  # fmt: skip
+        "FunctionName": "echo",
+        "Qualifier": "one",
+        "InvocationType": "Event",
+        "TraceId": "Root=1",
+        "Payload": b"[1]",
+    }
     _, members = read_rest(ROUTES, b"DELETE", b"/2017-03-31/tags/arn?tagKeys=a&tagKeys=b", {}, b"")
     assert members == {"Resource": "arn", "TagKeys": ["a", "b"]}
 
@@ -82,5 +89,6 @@ def test_an_error_is_told_as_its_protocol_tells_it() -> None:
     assert (told.status, told.body.decode()) == (
         403,
         '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>'
-        "<Code>MissingAuthenticationToken</Code><Message>a &lt; b</Message></Error><RequestId>r-1</RequestId></ErrorResponse>",
+        "<Code>MissingAuthenticationToken</Code><Message>a &lt; "
+        "b</Message></Error><RequestId>r-1</RequestId></ErrorResponse>",
     )

@@ -1,4 +1,6 @@
-"""Large requests taken apart: elsewhere, with the very answers of small ones, and nothing of it done on the loop."""
+"""Large requests taken apart: elsewhere, with the very answers of small ones, and nothing of it done on the
+loop.
+"""
 
 import gzip
 import json
@@ -29,7 +31,8 @@ CREATE = {
     "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
 }  # fmt: skip
 ITEM = {
-    **KEY, "n": {"N": "1.0"}, "l": {"L": [{"M": {"z": {"NULL": True}, "a": {"N": "1e2"}}}]}, "s": {"SS": ["b", "a"]},
+    **KEY, "n": {"N": "1.0"}, "l": {"L": [{"M": {"z": {"NULL": True}, "a": {"N": "1e2"}}}]},
+    "s": {"SS": ["b", "a"]},
 }  # fmt: skip
 VALUES = {":n": {"N": "01"}, ":s": {"SS": ["d", "c"]}, ":nothing": None}
 REQUESTS: list[tuple[str, Any]] = [
@@ -50,10 +53,15 @@ REQUESTS: list[tuple[str, Any]] = [
     ("PutItem", b"{"), ("PutItem", b"[]"), ("Nothing", {}),
     ("UpdateItem", {"TableName": "things", "Key": KEY, "UpdateExpression": "SET n = n + :n ADD s :s",
                     "ExpressionAttributeValues": VALUES, "ReturnValues": "ALL_NEW"}),
-    ("UpdateItem", {"TableName": "things", "Key": KEY, "UpdateExpression": "SET n = :m", "ExpressionAttributeValues": VALUES}),
-    ("UpdateItem", {"TableName": "things", "Key": KEY, "AttributeUpdates": {"b": {"Value": {"B": "AAAA"}, "Action": "PUT"}}}),
+    ("UpdateItem",
+     {"TableName": "things", "Key": KEY, "UpdateExpression": "SET n = :m",
+      "ExpressionAttributeValues": VALUES}),
+    ("UpdateItem",
+     {"TableName": "things", "Key": KEY,
+      "AttributeUpdates": {"b": {"Value": {"B": "AAAA"}, "Action": "PUT"}}}),
     ("BatchWriteItem", {"RequestItems": {"things": [
-        {"PutRequest": {"Item": {"pk": {"S": "b"}, "n": {"N": "1.00"}}}}, {"DeleteRequest": {"Key": {"pk": {"S": "c"}}}}]}}),
+        {"PutRequest": {"Item": {"pk": {"S": "b"}, "n": {"N": "1.00"}}}},
+        {"DeleteRequest": {"Key": {"pk": {"S": "c"}}}}]}}),
     ("BatchWriteItem", {"RequestItems": {"things": [{"PutRequest": {"Item": ITEM}}] * 2}}),
     ("BatchWriteItem", {"RequestItems": {"things": [{}]}}),
     ("TransactWriteItems", {"ClientRequestToken": "one", "TransactItems": [
@@ -64,14 +72,18 @@ REQUESTS: list[tuple[str, Any]] = [
         {"Put": {"TableName": "things", "Item": {"n": {"N": "1"}, "pk": {"S": "t"}}}},
         {"Update": {"TableName": "things", "Key": KEY, "UpdateExpression": "SET m = :n",
                     "ExpressionAttributeValues": {":n": {"N": "1.5"}}}}]}),
-    ("TransactWriteItems", {"TransactItems": [{"Put": {"TableName": "things", "Item": ITEM, "ConditionExpression": "n = :n",
+    ("TransactWriteItems",
+     {"TransactItems": [{"Put": {"TableName": "things", "Item": ITEM, "ConditionExpression": "n = :n",
                                                        "ExpressionAttributeValues": {":n": {"N": "77"}}}}]}),
     ("BatchGetItem", {"RequestItems": {"things": {"Keys": [KEY, {"pk": {"S": "b"}}]}}}),
     ("TransactGetItems", {"TransactItems": [{"Get": {"TableName": "things", "Key": KEY}}]}),
-    ("Query", {"TableName": "things", "KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "a"}}}),
+    ("Query",
+     {"TableName": "things", "KeyConditionExpression": "pk = :p",
+      "ExpressionAttributeValues": {":p": {"S": "a"}}}),
     ("Query", {"TableName": "things", "KeyConditions": {
         "pk": {"ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}]}}}),
-    ("Scan", {"TableName": "things", "FilterExpression": "#n IN (:a)", "ExpressionAttributeNames": {"#n": "n"},
+    ("Scan",
+     {"TableName": "things", "FilterExpression": "#n IN (:a)", "ExpressionAttributeNames": {"#n": "n"},
               "ExpressionAttributeValues": {":a": {"N": "1.0"}}, "ExclusiveStartKey": {"pk": {"S": "zz"}}}),
     ("DeleteItem", {"TableName": "things", "Key": KEY, "ReturnValues": "ALL_OLD"}),
     ("DescribeTable", {"TableName": "things"}), ("ListTables", {}), ("DescribeEndpoints", {}),
@@ -80,9 +92,10 @@ REQUESTS: list[tuple[str, Any]] = [
 
 def headers(operation: str) -> dict[bytes, bytes]:
     return {
-        b"x-amz-target": f"DynamoDB_20120810.{operation}".encode(), b"x-amz-date": b"20260101T000000Z",
+        b"x-amz-target": f"DynamoDB_20120810.{operation}".encode(),
+        b"x-amz-date": b"20260101T000000Z",
         b"authorization": b"AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature=0",
-    }  # fmt: skip
+    }
 
 
 def whole(found: Any) -> Reply:
@@ -162,7 +175,7 @@ def test_what_stands_beside_the_items_is_bounded() -> None:
     assert (taken.status, b"exceeded the maximum allowed size" in taken.beside) == (400, True)
 
 
-# ---- in other processes ------------------------------------------------------------------------------------------
+# ---- in other processes ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,22 @@ INNER = structure("Inner", "Name", Name=String(1, 3), Count=Whole(1, 9, "Long"))
 CHECK = compile_input(
     Input(
         structure(
-            "ThingInput", "TableName",
-            TableName=String(3, 5, "[a-z]+", is_table=True), Kind=String(choices=("A", "B")), Limit=Whole(1, 10), On=Flag(),
-            Inner=INNER, List=Many(INNER, 1, 2), Map=StringMap(Many(String(), 1, 2), 1, 2, String(2, 3)), Item=AttributeMap(),
-            Old=Flag(), Capacity=String(),
+            "ThingInput",
+            "TableName",
+            TableName=String(3, 5, "[a-z]+", is_table=True),
+            Kind=String(choices=("A", "B")),
+            Limit=Whole(1, 10),
+            On=Flag(),
+            Inner=INNER,
+            List=Many(INNER, 1, 2),
+            Map=StringMap(Many(String(), 1, 2), 1, 2, String(2, 3)),
+            Item=AttributeMap(),
+            Old=Flag(),
+            Capacity=String(),
         ),
         {"Old": None, "Capacity": "NONE"},
     )
-)  # fmt: skip
+)
 SERIALIZATION = "SerializationException"
 ONE = "1 validation error detected: "
 UNFIT = "failed to satisfy constraint: "
@@ -119,7 +127,8 @@ def test_words_stand_for_booleans(word: str, value: bool) -> None:
         (
             "Item",
             [],
-            "Unrecognized collection type java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>",
+            "Unrecognized collection type java.util.Map<java.lang.String, "
+            "com.amazonaws.dynamodb.v20120810.AttributeValue>",
         ),
         ("Inner", {"Name": "x", "Count": "1"}, "STRING_VALUE cannot be converted to Long"),
         ("List", "x", "Unexpected field type"),
@@ -141,14 +150,18 @@ def test_types_come_before_constraints() -> None:
     ("payload", "message"),
     [
         ({}, f"{ONE}Value null at 'tableName' {UNFIT}Member must not be null"),
-        ({"TableName": "ab"}, f"{ONE}Value 'ab' at 'tableName' {UNFIT}Member must have length greater than or equal to 3"),
+        ({"TableName": "ab"},
+         f"{ONE}Value 'ab' at 'tableName' {UNFIT}Member must have length greater than or equal to 3"),
         (
             {"TableName": "ABC"},
             f"{ONE}Value 'ABC' at 'tableName' {UNFIT}Member must satisfy regular expression pattern: [a-z]+",
         ),
-        ({"TableName": "abc", "Limit": 0}, f"{ONE}Value '0' at 'limit' {UNFIT}Member must have value greater than or equal to 1"),
-        ({"TableName": "abc", "Limit": 11}, f"{ONE}Value '11' at 'limit' {UNFIT}Member must have value less than or equal to 10"),
-        ({"TableName": "abc", "Kind": "C"}, f"{ONE}Value 'C' at 'kind' {UNFIT}Member must satisfy enum value set: [A, B]"),
+        ({"TableName": "abc", "Limit": 0},
+         f"{ONE}Value '0' at 'limit' {UNFIT}Member must have value greater than or equal to 1"),
+        ({"TableName": "abc", "Limit": 11},
+         f"{ONE}Value '11' at 'limit' {UNFIT}Member must have value less than or equal to 10"),
+        ({"TableName": "abc", "Kind": "C"},
+         f"{ONE}Value 'C' at 'kind' {UNFIT}Member must satisfy enum value set: [A, B]"),
         (
             {"TableName": "abc", "Inner": {"Count": 0}},
             f"2 validation errors detected: Value null at 'inner.name' {UNFIT}Member must not be null; "
@@ -156,17 +169,21 @@ def test_types_come_before_constraints() -> None:
         ),
         (
             {"TableName": "abc", "List": [{"Name": "a"}, {"Name": ""}]},
-            f"{ONE}Value '' at 'list.2.member.name' {UNFIT}Member must have length greater than or equal to 1",
+            f"{ONE}Value '' at 'list.2.member.name' {UNFIT}Member must have length greater "
+            f"than or equal to 1",
         ),
-        ({"TableName": "abc", "List": []}, f"{ONE}Value '[]' at 'list' {UNFIT}Member must have length greater than or equal to 1"),
+        ({"TableName": "abc", "List": []},
+         f"{ONE}Value '[]' at 'list' {UNFIT}Member must have length greater than or equal to 1"),
         (
             {"TableName": "abc", "Map": {"ab": ["a", "b", "c"]}},
-            f"{ONE}Value '[a, b, c]' at 'map.ab.member' {UNFIT}Member must have length less than or equal to 2",
+            f"{ONE}Value '[a, b, c]' at 'map.ab.member' {UNFIT}Member must have length less "
+            f"than or equal to 2",
         ),
         (
             {"TableName": "abc", "Map": {"a": ["b"]}},
             f"{ONE}Value '{{a=[b]}}' at 'map' {UNFIT}Map keys must satisfy constraint: "
-            "[Member must have length less than or equal to 3, Member must have length greater than or equal to 2]",
+            "[Member must have length less than or equal to 3, Member must have length greater than "
+            "or equal to 2]",
         ),
         (
             {"TableName": "abc", "Old": True},

@@ -71,8 +71,8 @@ def test_json_is_judged_before_the_target_and_the_target_before_the_signature() 
             {**GOOD, b"authorization": b"AWS4-HMAC-SHA256 Credential=a"},
             b"",
             "IncompleteSignatureException",
-            "Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter. "
-            "Authorization=AWS4-HMAC-SHA256 Credential=a",
+            "Authorization header requires 'Signature' parameter. Authorization header requires "
+            "'SignedHeaders' parameter. Authorization=AWS4-HMAC-SHA256 Credential=a",
         ),
         (
             without(b"x-amz-date"),
@@ -85,7 +85,8 @@ def test_json_is_judged_before_the_target_and_the_target_before_the_signature() 
             without(b"authorization"),
             b"X-Amz-Algorithm=x&X-Amz-Credential=c&X-Amz-Signature=s&X-Amz-Date=d",
             "IncompleteSignatureException",
-            "AWS query-string parameters must include 'X-Amz-SignedHeaders'. Re-examine the query-string parameters.",
+            "AWS query-string parameters must include 'X-Amz-SignedHeaders'. Re-examine the "
+            "query-string parameters.",
         ),
     ],
 )

@@ -52,10 +52,13 @@ def test_a_batch_handler_bisects() -> None:
 def test_a_function_has_awss_names_and_defaults() -> None:
     mapping = declared(
         lambda app, orders: app.function(
-            lambda_handler, orders, BatchSize=10, MaximumBatchingWindowInSeconds=5,
+            lambda_handler,
+            orders,
+            BatchSize=10,
+            MaximumBatchingWindowInSeconds=5,
             FunctionResponseTypes=["ReportBatchItemFailures"],
         )
-    )  # fmt: skip
+    )
     settings = mapping.settings
     assert (mapping.id, mapping.function_name, settings.order) == ("lambda_handler", "lambda_handler", "lane")
     assert (settings.batch_size, settings.batching_window_ms, settings.report_batch_item_failures) == (
@@ -87,29 +90,40 @@ def test_retries_are_written_in_words() -> None:
 
 
 REFUSED: list[tuple[str, Callable[[App, Any], object], str]] = [
-    ("an id twice", lambda app, orders: [app.on(orders, id="a")(handler), app.on(orders, id="a")(handler)], "id 'a'"),
+    ("an id twice", lambda app, orders: [app.on(orders, id="a")(handler), app.on(orders, id="a")(handler)],
+     "id 'a'"),
     ("a table twice", lambda app, orders: app.table("orders", pk="id"), "declared twice"),
-    ("a batch of nothing", lambda app, orders: app.on(orders, batch_size=0)(handler), "batch_size: 0 .* 1 to 10000"),
+    ("a batch of nothing", lambda app, orders: app.on(orders, batch_size=0)(handler),
+     "batch_size: 0 .* 1 to 10000"),
     ("a setting that is none", lambda app, orders: app.on(orders, size=3)(handler), "size: no such setting"),
-    ("a setting of AWS in Python", lambda app, orders: app.on(orders, BatchSize=3)(handler), "BatchSize: no such setting"),
-    ("a park of its own", lambda app, orders: app.on(orders, on_failure="x")(handler), "on_failure: 'x' is not allowed"),
+    ("a setting of AWS in Python", lambda app, orders: app.on(orders, BatchSize=3)(handler),
+     "BatchSize: no such setting"),
+    ("a park of its own", lambda app, orders: app.on(orders, on_failure="x")(handler),
+     "on_failure: 'x' is not allowed"),
     ("an order", lambda app, orders: app.on(orders, order="lane")(handler), "order: no such setting"),
-    ("AWS's setting out of range", lambda app, orders: app.function(lambda_handler, orders, BatchSize=10_001), "BatchSize: 10001"),
-    ("an unknown setting of AWS", lambda app, orders: app.function(lambda_handler, orders, Batch=1), "Batch: no such setting"),
+    ("AWS's setting out of range", lambda app, orders: app.function(lambda_handler, orders, BatchSize=10_001),
+     "BatchSize: 10001"),
+    ("an unknown setting of AWS", lambda app, orders: app.function(lambda_handler, orders, Batch=1),
+     "Batch: no such setting"),
     ("a function that is not there", lambda app, orders: app.function("nowhere:f", orders), "nowhere:f"),
     ("an attribute that is not there", lambda app, orders: app.function("json:f", orders), "json:f"),
-    ("an attribute that is no function", lambda app, orders: app.function("json:__name__", orders), "no function"),
+    ("an attribute that is no function", lambda app, orders: app.function("json:__name__", orders),
+     "no function"),
     ("no module at all", lambda app, orders: app.function("f", orders), "'f'"),
-    ("a typed entity", lambda app, orders: app.on(dict)(handler), "dict is in no table of app 'shop': class dict.Item, table=shop"),
+    ("a typed entity", lambda app, orders: app.on(dict)(handler),
+     "dict is in no table of app 'shop': class dict.Item, table=shop"),
     ("no table", lambda app, orders: app.on("orders")(handler), "is no table"),
-    ("a table of another app", lambda app, orders: app.on(App("other").table("orders", pk="id"))(handler), "another app"),
-    ("a table without a stream", lambda app, orders: app.on(app.table("dry", pk="id", stream=None))(handler), "no stream"),
+    ("a table of another app", lambda app, orders: app.on(App("other").table("orders", pk="id"))(handler),
+     "another app"),
+    ("a table without a stream", lambda app, orders: app.on(app.table("dry", pk="id", stream=None))(handler),
+     "no stream"),
     ("a handler without an argument", lambda app, orders: app.on(orders)(lambda: None), "one argument"),
     ("a handler with two", lambda app, orders: app.on(orders)(lambda a, b: None), "nothing provides .b."),
     ("a time-out of a thread", lambda app, orders: app.on(orders, timeout=3)(handler), "async def"),
     ("a time-out that is none", lambda app, orders: app.on(orders, timeout="3s")(handler), "timeout: '3s'"),
     ("a time-out of zero", lambda app, orders: app.on(orders, timeout=0)(handler), "timeout: 0"),
-    ("a view type that is none", lambda app, orders: app.table("other", pk="id", stream="NEW"), "stream: 'NEW'"),
+    ("a view type that is none", lambda app, orders: app.table("other", pk="id", stream="NEW"),
+     "stream: 'NEW'"),
     ("a key type that is none", lambda app, orders: app.table("other", pk="id", pk_type="X"), "pk_type: 'X'"),
     ("an empty key", lambda app, orders: app.table("other", pk=""), "the key ''"),
     ("one key twice", lambda app, orders: app.table("other", pk="id", sk="id"), "both 'id'"),
@@ -119,12 +133,18 @@ REFUSED: list[tuple[str, Callable[[App, Any], object], str]] = [
     ("a back-off that is none", lambda app, orders: Retry(backoff="1s"), "1s..5m"),
     ("a duration that is none", lambda app, orders: Retry(backoff="1..2"), "no duration"),
     ("fewer retries than none", lambda app, orders: Retry(-2), "retries: -2"),
-    ("a number for a retry", lambda app, orders: app.on(orders, retry=5)(handler), "retry: 5 is not allowed; write Retry"),  # type: ignore[arg-type]
-    ("a first wait beyond the longest", lambda app, orders: Retry(backoff="5m..1s"), "the first wait is longer than the longest"),
-    ("a destination that is none", lambda app, orders: Discard(to="late"), "Discard: to: 'late' is not allowed; it is the ARN of"),
-    ("a FIFO queue for a destination", lambda app, orders: Discard(to="arn:aws:sqs:us-east-1:1:q.fifo"), "FIFO"),
+    ("a number for a retry", lambda app, orders: app.on(orders, retry=5)(handler),
+     "retry: 5 is not allowed; write Retry"),  # type: ignore[arg-type]
+    ("a first wait beyond the longest", lambda app, orders: Retry(backoff="5m..1s"),
+     "the first wait is longer than the longest"),
+    ("a destination that is none", lambda app, orders: Discard(to="late"),
+     "Discard: to: 'late' is not allowed; it is the ARN of"),
+    ("a FIFO queue for a destination", lambda app, orders: Discard(to="arn:aws:sqs:us-east-1:1:q.fifo"),
+     "FIFO"),
     ("a destination that cannot deliver", lambda app, orders: Discard(to=5), "async def deliver"),
-    ("a position of Kinesis", lambda app, orders: app.function(lambda_handler, orders, StartingPosition="AT_TIMESTAMP"), "StartingPosition"),
+    ("a position of Kinesis",
+     lambda app, orders: app.function(lambda_handler, orders, StartingPosition="AT_TIMESTAMP"),
+     "StartingPosition"),
     ("half a retry", lambda app, orders: Retry(1.5), "retries: 1.5"),  # type: ignore[arg-type]
 ]  # fmt: skip
 

@@ -17,9 +17,17 @@ def record(old: dict[str, Any] | None, new: dict[str, Any] | None, **more: Any) 
     image = old or new or {}
     keys = {name: image[name] for name in ("pk", "sk") if name in image}
     return change_record(
-        sequence=5, shard=3, created_ms=1_700_000_000_123, partition=0, key=b"a", keys=keys,
-        old=None if old is None else orjson.dumps(old), new=None if new is None else orjson.dumps(new), size_bytes=9, **more,
-    )  # fmt: skip
+        sequence=5,
+        shard=3,
+        created_ms=1_700_000_000_123,
+        partition=0,
+        key=b"a",
+        keys=keys,
+        old=None if old is None else orjson.dumps(old),
+        new=None if new is None else orjson.dumps(new),
+        size_bytes=9,
+        **more,
+    )
 
 
 A = {"pk": {"S": "a"}, "n": {"N": "1"}, "gone": {"BOOL": True}}
@@ -51,8 +59,10 @@ def test_the_key_is_a_value_or_a_pair() -> None:
 
 def test_a_difference_names_what_came_went_and_changed() -> None:
     assert Change(record(A, B), "t").diff() == {
-        "n": (Decimal(1), Decimal("2.5")), "gone": (True, None), "came": (None, {"x"}),
-    }  # fmt: skip
+        "n": (Decimal(1), Decimal("2.5")),
+        "gone": (True, None),
+        "came": (None, {"x"}),
+    }
     assert Change(record(A, A), "t").diff() == {}
     assert Change(record(None, A), "t").diff()["pk"] == (None, "a")
 

@@ -20,7 +20,9 @@ def on_failure(arn: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "arn", [QUEUE, "arn:aws:sns:us-east-1:000000000000:late", "arn:aws:s3:::late", QUEUE + "x" * (LONGEST - len(QUEUE))]
+    "arn",
+    [QUEUE, "arn:aws:sns:us-east-1:000000000000:late", "arn:aws:s3:::late",
+     QUEUE + "x" * (LONGEST - len(QUEUE))]
 )  # fmt: skip
 def test_queues_topics_and_buckets_are_taken(arn: str) -> None:
     app = App("shop")
@@ -39,9 +41,12 @@ def test_nobody_is_told_without_an_arn(given: Any) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        on_failure(QUEUE + "x" * (LONGEST - len(QUEUE) + 1)), on_failure(QUEUE + ".fifo"), on_failure("late"), on_failure(""),
-        on_failure("arn:aws:sns:us-east-1:000000000000:late.fifo"), on_failure("arn:aws:lambda:us-east-1:1:function:f"),
-        {"OnFailure": {"Destination": 7}}, {"OnFailure": QUEUE}, {"OnFailure": {"Destination": QUEUE, "More": 1}}, QUEUE,
+        on_failure(QUEUE + "x" * (LONGEST - len(QUEUE) + 1)), on_failure(QUEUE + ".fifo"), on_failure("late"),
+        on_failure(""),
+        on_failure("arn:aws:sns:us-east-1:000000000000:late.fifo"),
+        on_failure("arn:aws:lambda:us-east-1:1:function:f"),
+        {"OnFailure": {"Destination": 7}}, {"OnFailure": QUEUE},
+        {"OnFailure": {"Destination": QUEUE, "More": 1}}, QUEUE,
         {"Failure": {}},
     ],
 )  # fmt: skip

@@ -40,7 +40,8 @@ def test_the_bounds_are_taken(timeout: int, memory: int) -> None:
         ({"Environment": {"COLOUR": "blue"}}, "Environment: {'COLOUR': 'blue'} is not allowed"),
         ({"Environment": {"Variables": {"1x": "y"}}}, "Environment: '1x'"),
         ({"Environment": {"Variables": {"x1": 2}}}, "Environment: 'x1': 2 is not allowed"),
-        ({"Environment": {"Variables": {"AWS_REGION": "x"}}}, "Environment: 'AWS_REGION' is not allowed; Lambda sets it itself"),
+        ({"Environment": {"Variables": {"AWS_REGION": "x"}}},
+         "Environment: 'AWS_REGION' is not allowed; Lambda sets it itself"),
     ],
 )  # fmt: skip
 def test_one_past_a_bound_is_refused(settings: dict[str, Any], words: str) -> None:

@@ -1,4 +1,6 @@
-"""Handlers in a world: what they depend on, what they return, what fits no entity, and predicates of transitions."""
+"""Handlers in a world: what they depend on, what they return, what fits no entity, and predicates of
+transitions.
+"""
 
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -34,7 +36,7 @@ def shop() -> Shop:
     return Shop()
 
 
-# ---- predicates -----------------------------------------------------------------------------------------------------------
+# ---- predicates --------------------------------------------------------------------------------------------
 
 
 def test_a_predicate_chooses_the_changes_of_a_handler(shop: Shop) -> None:
@@ -83,7 +85,7 @@ def test_a_batch_handler_is_given_typed_changes(shop: Shop) -> None:
     assert shop.seen == [["a", "c"]]
 
 
-# ---- what fits no entity ------------------------------------------------------------------------------------------------
+# ---- what fits no entity -----------------------------------------------------------------------------------
 
 
 def test_what_fits_no_entity_is_counted_and_logged_once_for_each_kind(
@@ -138,7 +140,7 @@ def test_an_item_that_does_not_fit_its_class_is_a_dead_letter_that_says_why(shop
     assert shop.seen == [0]
 
 
-# ---- dependencies ---------------------------------------------------------------------------------------------------------
+# ---- dependencies ------------------------------------------------------------------------------------------
 
 
 def test_dependencies_are_made_once_for_each_worker_and_cleaned_up(shop: Shop) -> None:
@@ -217,7 +219,7 @@ def test_a_provider_that_fails_is_an_outage_and_no_changes_fault(shop: Shop) -> 
     assert shop.seen == [("o1", "post")]
 
 
-# ---- outputs ----------------------------------------------------------------------------------------------------------------
+# ---- outputs -----------------------------------------------------------------------------------------------
 
 
 class Recorder:

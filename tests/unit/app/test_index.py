@@ -1,4 +1,6 @@
-"""Secondary indexes as an app declares them: checked as keys are, made with their table or added to it, never changed in silence."""
+"""Secondary indexes as an app declares them: checked as keys are, made with their table or added to it, never
+changed in silence.
+"""
 
 import logging
 from collections.abc import Callable
@@ -51,19 +53,27 @@ def test_a_key_of_the_table_has_its_type_in_an_index_too() -> None:
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [
-    ("no index", {"indexes": {"by_country": ("country", "total")}}, "is no index: from tailrace import Index"),
+    ("no index", {"indexes": {"by_country": ("country", "total")}},
+     "is no index: from tailrace import Index"),
     ("a name that is too short", {"indexes": {"by": Index("country")}}, "3 to 255"),
-    ("a local one of a table without a sort key", {"indexes": {"by_total": Index(sk="total")}}, "a table with one"),
+    ("a local one of a table without a sort key", {"indexes": {"by_total": Index(sk="total")}},
+     "a table with one"),
     ("nothing", {"indexes": {"by_total": Index()}}, "sort key of its own"),
-    ("the table's own key again", {"sk": "at", "indexes": {"by_time": Index(sk="at")}}, "sort key of its own"),
-    ("a type for the table's partition key", {"sk": "at", "indexes": {"by_x": Index(sk="x", pk_type="N")}}, "has the table's partition key"),
+    ("the table's own key again", {"sk": "at", "indexes": {"by_time": Index(sk="at")}},
+     "sort key of its own"),
+    ("a type for the table's partition key", {"sk": "at", "indexes": {"by_x": Index(sk="x", pk_type="N")}},
+     "has the table's partition key"),
     ("a type of nothing", {"indexes": {"by_x": Index("x", sk_type="N")}}, "it has no sort key"),
     ("one attribute twice", {"indexes": {"by_x": Index("x", "x")}}, "both 'x'"),
     ("no attribute", {"indexes": {"by_x": Index("")}}, "1 to 255 bytes"),
     ("an unknown type", {"indexes": {"by_x": Index("x", pk_type="SS")}}, "'S', 'N' or 'B'"),  # type: ignore[arg-type]
-    ("two types", {"indexes": {"by_x": Index("id", "x"), "by_y": Index("x", pk_type="N"), "by_z": Index("x", pk_type="S")}}, "of type S, and of type N"),
-    ("another type than the table's", {"indexes": {"by_id": Index("x", "id", sk_type="N")}}, "in another key"),
-    ("an unknown projection", {"indexes": {"by_x": Index("x", projection="NOTHING")}}, "projection='NOTHING'"),  # type: ignore[arg-type]
+    ("two types",
+     {"indexes": {"by_x": Index("id", "x"), "by_y": Index("x", pk_type="N"),
+                  "by_z": Index("x", pk_type="S")}}, "of type S, and of type N"),
+    ("another type than the table's", {"indexes": {"by_id": Index("x", "id", sk_type="N")}},
+     "in another key"),
+    ("an unknown projection", {"indexes": {"by_x": Index("x", projection="NOTHING")}},
+     "projection='NOTHING'"),  # type: ignore[arg-type]
     ("an empty projection", {"indexes": {"by_x": Index("x", projection=())}}, "names of attributes"),
     ("a name twice", {"indexes": {"by_x": Index("x", projection=("a", "a"))}}, "different names"),
     ("too many", {"indexes": {f"by_{number}": Index("x") for number in range(21)}}, "at most 20"),
@@ -94,9 +104,11 @@ def test_a_table_that_is_there_gets_its_new_indexes_and_they_are_filled(
         client = world.client("dynamodb")
         for index, name in (("by_country", "country"), ("by_day", "weekday")):
             found = client.query(
-                TableName="orders", IndexName=index, KeyConditionExpression=f"{name} = :v",
+                TableName="orders",
+                IndexName=index,
+                KeyConditionExpression=f"{name} = :v",
                 ExpressionAttributeValues={":v": {"S": "NL" if name == "country" else "1"}},
-            )  # fmt: skip
+            )
             assert found["Count"] == 20
     assert "index by_country is added" in caplog.text
 
@@ -116,11 +128,15 @@ def test_one_index_is_added_at_a_time_and_the_others_are_told(caplog: pytest.Log
 
 
 OTHERS: list[tuple[str, dict[str, Index], str]] = [
-    ("another key", {"by_country": Index("country")}, "another index 'by_country': global, country (S), total (N), projection ALL instead of global, country (S)"),
-    ("another type", {"by_country": Index("country", "total")}, "total (N), projection ALL instead of global, country (S), total (S)"),
-    ("another projection", {"by_country": Index("country", "total", sk_type="N", projection=("x",))}, "projection INCLUDE x"),
+    ("another key", {"by_country": Index("country")}, "another index 'by_country': global, country (S), "
+     "total (N), projection ALL instead of global, country (S)"),
+    ("another type", {"by_country": Index("country", "total")},
+     "total (N), projection ALL instead of global, country (S), total (S)"),
+    ("another projection", {"by_country": Index("country", "total", sk_type="N", projection=("x",))},
+     "projection INCLUDE x"),
     ("a local one", {"by_country": Index(sk="country")}, "instead of local, id (S), country (S)"),
-    ("a new local one", {**BY_COUNTRY, "by_status": Index(sk="status")}, "without the local index 'by_status'"),
+    ("a new local one", {**BY_COUNTRY, "by_status": Index(sk="status")},
+     "without the local index 'by_status'"),
 ]  # fmt: skip
 
 
@@ -150,7 +166,7 @@ def test_an_attribute_of_another_type_cannot_become_a_key_of_an_index() -> None:
         engine.close()
 
 
-# ---- classes -------------------------------------------------------------------------------------------------------------
+# ---- classes -----------------------------------------------------------------------------------------------
 
 
 SHOP = {"gsi1": Index("gsi1pk", "gsi1sk"), "by_total": Index("kind", "total", sk_type="N")}

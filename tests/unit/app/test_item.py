@@ -218,7 +218,8 @@ def test_a_value_of_another_type_is_refused_with_its_field(annotation: Any, valu
 
 @pytest.mark.parametrize(
     ("annotation", "attribute"),
-    [(str, {"N": "1"}), (int, {"N": "1.5"}), (Status, {"S": "sent"}), (datetime, {"S": "noon"}), (Address, {"M": {}}), (set[str], {"S": "a"})],
+    [(str, {"N": "1"}), (int, {"N": "1.5"}), (Status, {"S": "sent"}), (datetime, {"S": "noon"}),
+     (Address, {"M": {}}), (set[str], {"S": "a"})],
     ids=str,
 )  # fmt: skip
 def test_an_attribute_of_another_type_is_refused_with_its_field(annotation: Any, attribute: Any) -> None:

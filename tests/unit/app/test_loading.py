@@ -1,4 +1,6 @@
-"""Applications are loaded from files and by name; what is no application is refused, and what its code raises comes through."""
+"""Applications are loaded from files and by name; what is no application is refused, and what its code raises
+comes through.
+"""
 
 import os
 import sys

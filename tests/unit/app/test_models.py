@@ -55,10 +55,12 @@ MODELS: list[tuple[Any, Any, dict[str, Any]]] = [
         FrozenOrder("o1", Size(2), Decimal("1.5"), {"a"}, "hi"),
         {"tags": {"SS": ["a"]}, "remark": {"S": "hi"}},
     ),
-    (AttrsOrder, AttrsOrder("o1", Size(2), Decimal("1.5"), {"a"}), {"_tags": {"SS": ["a"]}, "first": {"S": "o"}}),
+    (AttrsOrder, AttrsOrder("o1", Size(2), Decimal("1.5"), {"a"}),
+     {"_tags": {"SS": ["a"]}, "first": {"S": "o"}}),
     (
         PydanticOrder,
-        PydanticOrder(id="o1", size=Size(2), total=Decimal("1.5"), createdBy="you", page="https://example.com/a"),  # type: ignore[arg-type]
+        PydanticOrder(id="o1", size=Size(2), total=Decimal("1.5"), createdBy="you",
+                      page="https://example.com/a"),  # type: ignore[arg-type]
         {"createdBy": {"S": "you"}, "page": {"S": "https://example.com/a"}},
     ),
 ]  # fmt: skip
@@ -75,9 +77,13 @@ def test_a_class_is_written_and_read_as_it_is(cls: Any, instance: Any, own: dict
     _, entity = entity_of(cls)
     item = entity.encode(instance)
     assert item == {
-        "pk": {"S": "ORDER#o1"}, "sk": {"S": "META"}, "id": {"S": "o1"}, "total": {"N": "1.5"},
-        "size": {"M": {"width": {"N": "2"}, "height": {"N": "1"}}}, **own,
-    }  # fmt: skip
+        "pk": {"S": "ORDER#o1"},
+        "sk": {"S": "META"},
+        "id": {"S": "o1"},
+        "total": {"N": "1.5"},
+        "size": {"M": {"width": {"N": "2"}, "height": {"N": "1"}}},
+        **own,
+    }
     assert entity.decode(item) == instance
     item["campaign"] = {"S": "xmas"}
     assert entity.encode(entity.decode(item)) == item
@@ -157,10 +163,10 @@ def test_no_library_is_imported_for_somebody_who_does_not_use_it() -> None:
         "t = app.table('shop', pk='id')\n"
         "class Order(Item, table=t):\n    id: str\n"
         "app.on(Order, where=changed(Order.id))(lambda change: None)\n"
-        "heavy = {name for name in sys.modules if name.split('.')[0] in ('pydantic', 'attr', 'attrs', 'boto3', 'botocore',"
-        " 'aiohttp', 'asyncio', 'rich', 'click', 'socket', 'sqlite3') or name.startswith(('tailrace.server',"
-        " 'tailrace.engine', 'tailrace.runtime', 'tailrace.stores', 'tailrace.cli', 'tailrace.testing'))}\n"
-        "assert not heavy, heavy\n"
+        "heavy = {name for name in sys.modules if name.split('.')[0] in ('pydantic', 'attr', "
+        "'attrs', 'boto3', 'botocore', 'aiohttp', 'asyncio', 'rich', 'click', 'socket', 'sqlite3') "
+        "or name.startswith(('tailrace.server', 'tailrace.engine', 'tailrace.runtime', "
+        "'tailrace.stores', 'tailrace.cli', 'tailrace.testing'))}\nassert not heavy, heavy\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr

@@ -130,7 +130,7 @@ def test_an_initial_state_may_be_given_as_a_value_or_made() -> None:
     assert declared(lowest, initial=lambda: Decimal(7)).initial == {"N": "7"}
 
 
-# ---- refusals --------------------------------------------------------------------------------------------------------
+# ---- refusals ----------------------------------------------------------------------------------------------
 
 
 async def waits(total: Decimal, order: Order, sign: int) -> Decimal:
@@ -179,18 +179,22 @@ def of_a_line(total: Decimal, line: Line, sign: int) -> Decimal:
 
 REFUSED: list[tuple[Callable[..., Any], Any, dict[str, Any], str]] = [
     (waits, None, {}, "waits for nothing: def sales.total: Decimal"),
-    (too_few, None, {}, "is called with the state, the item and the sign .* takes .total: .*Decimal, order: .*Order.: def"),
+    (too_few, None, {},
+     "is called with the state, the item and the sign .* takes .total: .*Decimal, order: .*Order.: def"),
     (too_many, None, {}, "is called with the state, the item and the sign"),
     (by_keyword, None, {}, "is called with the state, the item and the sign"),
     (untyped, None, {}, "say what 'total' is, as in total: Decimal"),
-    (of_nothing, None, {}, "say of what: @app.projection.orders, …., or an entity as its second parameter, order: Order"),
+    (of_nothing, None, {},
+     "say of what: @app.projection.orders, …., or an entity as its second parameter, order: Order"),
     (wrong_sign, None, {}, "'sign' is the sign, .1 or −1: sign: int"),
-    (unkeepable, None, {}, "its state cannot be kept: complex has no place in DynamoDB: use str, int, .* a dataclass"),
+    (unkeepable, None, {},
+     "its state cannot be kept: complex has no place in DynamoDB: use str, int, .* a dataclass"),
     (with_numbers_as_keys, None, {}, "its state cannot be kept: a dict of int"),
     (no_beginning, None, {}, "makes no state to begin with .* give initial=…"),
     (sales, None, {"initial": "nought"}, "initial='nought' is not Decimal"),
     (sales, Line, {}, "declared on Line, whose items are Line, and wants Order: let both name the same"),
-    (sales, Order.removed, {}, "follows every change of its items.* declare it on Order, not on some kinds of changes"),
+    (sales, Order.removed, {},
+     "follows every change of its items.* declare it on Order, not on some kinds of changes"),
     (sales, None, {"by": "contry"}, "by='contry': .* did you mean 'country'"),
     (sales, None, {"by": Line.order}, "by=Line.order is a field of Line, and the projection is of Order"),
     (sales, None, {"by": Order.tags}, "by=Order.tags: it is list of str . None, and a group's key is a text"),

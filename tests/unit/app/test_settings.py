@@ -1,4 +1,6 @@
-"""The settings that type checkers and completion show are those that there are: not one more, not one less."""
+"""The settings that type checkers and completion show are those that there are: not one more, not one
+less.
+"""
 
 import inspect
 from typing import Any, Unpack, get_args, get_origin, get_type_hints
@@ -11,7 +13,8 @@ from tailrace.app.settings import NAMES, BatchSettings, HandlerSettings, LambdaS
 from tailrace.mapping.settings import AWS_NAMES, OTHERS, MappingSettings
 
 WORDS_OF_THEIR_OWN = {
-    "id", "order", "accepts", "maximum_retry_attempts", "backoff", "report_batch_item_failures", "parallelization_factor",
+    "id", "order", "accepts", "maximum_retry_attempts", "backoff", "report_batch_item_failures",
+    "parallelization_factor",
     "on_failure", "max_keys", "max_per_key", "starts_at_end",
 }  # fmt: skip
 """What is said by `id=`, `where=`, `retry=`, `on_failure=`, or is of functions only."""
@@ -33,7 +36,8 @@ def test_every_setting_of_a_function_is_shown() -> None:
 @pytest.mark.parametrize(
     ("verb", "settings"),
     [
-        ("on", HandlerSettings), ("batch", BatchSettings), ("sink", SinkSettings), ("projection", HandlerSettings),
+        ("on", HandlerSettings), ("batch", BatchSettings), ("sink", SinkSettings),
+        ("projection", HandlerSettings),
         ("window", BatchSettings), ("function", LambdaSettings),
     ],
 )  # fmt: skip

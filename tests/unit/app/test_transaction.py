@@ -19,14 +19,35 @@ def test_writes_are_recorded_in_the_shape_of_transact_write_items() -> None:
     transaction.delete(ORDERS, {"id": "c"})
     transaction.check(ORDERS, {"id": "d"}, "n > :n", values={":n": 3})
     assert [(write.action, dict(write.parameters)) for write in transaction.writes] == [
-        ("Put", {"TableName": "orders", "Item": {"id": {"S": "a"}, "n": {"N": "1"}},
-                 "ConditionExpression": "attribute_not_exists(id)"}),
-        ("Update", {"TableName": "orders", "Key": {"id": {"S": "b"}}, "UpdateExpression": "SET #s = :s",
-                    "ExpressionAttributeNames": {"#s": "status"}, "ExpressionAttributeValues": {":s": {"S": "paid"}}}),
+        (
+            "Put",
+            {
+                "TableName": "orders",
+                "Item": {"id": {"S": "a"}, "n": {"N": "1"}},
+                "ConditionExpression": "attribute_not_exists(id)",
+            },
+        ),
+        (
+            "Update",
+            {
+                "TableName": "orders",
+                "Key": {"id": {"S": "b"}},
+                "UpdateExpression": "SET #s = :s",
+                "ExpressionAttributeNames": {"#s": "status"},
+                "ExpressionAttributeValues": {":s": {"S": "paid"}},
+            },
+        ),
         ("Delete", {"TableName": "orders", "Key": {"id": {"S": "c"}}}),
-        ("ConditionCheck", {"TableName": "orders", "Key": {"id": {"S": "d"}}, "ConditionExpression": "n > :n",
-                            "ExpressionAttributeValues": {":n": {"N": "3"}}}),
-    ]  # fmt: skip
+        (
+            "ConditionCheck",
+            {
+                "TableName": "orders",
+                "Key": {"id": {"S": "d"}},
+                "ConditionExpression": "n > :n",
+                "ExpressionAttributeValues": {":n": {"N": "3"}},
+            },
+        ),
+    ]
 
 
 def test_one_action_is_left_for_the_mark() -> None:
@@ -61,7 +82,7 @@ def test_a_value_without_a_dynamodb_type_is_refused_where_it_is_written() -> Non
         Transaction().put(ORDERS, {"id": "a", "n": 0.5})
 
 
-# ---- writes of one item ------------------------------------------------------------------------------------------------
+# ---- writes of one item ------------------------------------------------------------------------------------
 
 KEY = {"id": "a"}
 
@@ -75,15 +96,21 @@ def test_two_additions_to_one_item_are_one_addition() -> None:
     transaction = Transaction()
     for sign, total in ((-1, 10), (1, 12)):
         transaction.update(
-            "countries", {"country": "NL"}, "ADD orders :one, turnover :total",
+            "countries",
+            {"country": "NL"},
+            "ADD orders :one, turnover :total",
             values={":one": sign, ":total": sign * total},
-        )  # fmt: skip
+        )
     assert only(transaction) == (
         "Update",
-        {"TableName": "countries", "Key": {"country": {"S": "NL"}}, "UpdateExpression": "ADD #n0 :v0, #n1 :v1",
-         "ExpressionAttributeNames": {"#n0": "orders", "#n1": "turnover"},
-         "ExpressionAttributeValues": {":v0": {"N": "0"}, ":v1": {"N": "2"}}},
-    )  # fmt: skip
+        {
+            "TableName": "countries",
+            "Key": {"country": {"S": "NL"}},
+            "UpdateExpression": "ADD #n0 :v0, #n1 :v1",
+            "ExpressionAttributeNames": {"#n0": "orders", "#n1": "turnover"},
+            "ExpressionAttributeValues": {":v0": {"N": "0"}, ":v1": {"N": "2"}},
+        },
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,9 +148,12 @@ def test_after_a_put_the_item_is_known_and_later_writes_are_made_on_it() -> None
     transaction.check("orders", KEY, "n = :n", values={":n": 3})
     assert only(transaction) == (
         "Put",
-        {"TableName": "orders", "Item": {"id": {"S": "a"}, "n": {"N": "3"}},
-         "ConditionExpression": "attribute_not_exists(id)"},
-    )  # fmt: skip
+        {
+            "TableName": "orders",
+            "Item": {"id": {"S": "a"}, "n": {"N": "3"}},
+            "ConditionExpression": "attribute_not_exists(id)",
+        },
+    )
     transaction.delete(ORDERS, KEY)
     assert only(transaction) == (
         "Delete",

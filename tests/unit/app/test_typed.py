@@ -1,4 +1,6 @@
-"""Typed writes: instances and fields on `change.transaction` as in `world.put`, beside tables with plain values."""
+"""Typed writes: instances and fields on `change.transaction` as in `world.put`, beside tables with plain
+values.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,23 +52,30 @@ def recorded(*records: Record) -> list[dict[str, Any]]:
 def test_an_instance_is_put_with_its_key_and_its_types() -> None:
     assert recorded(lambda transaction: transaction.put(Order(id="o1", total=Decimal(3)))) == [
         {
-            "action": "Put", "TableName": "shop",
+            "action": "Put",
+            "TableName": "shop",
             "Item": {
-                "id": {"S": "o1"}, "status": {"S": "new"}, "total": {"N": "3"}, "pk": {"S": "ORDER#o1"}, "sk": {"S": "META"},
+                "id": {"S": "o1"},
+                "status": {"S": "new"},
+                "total": {"N": "3"},
+                "pk": {"S": "ORDER#o1"},
+                "sk": {"S": "META"},
             },
         }
-    ]  # fmt: skip
+    ]
 
 
 def test_fields_name_the_key_and_what_is_set_and_none_is_removed() -> None:
     assert recorded(lambda transaction: transaction.update(Order, id="o1", status="paid", note=None)) == [
         {
-            "action": "Update", "TableName": "shop", "Key": {"pk": {"S": "ORDER#o1"}, "sk": {"S": "META"}},
+            "action": "Update",
+            "TableName": "shop",
+            "Key": {"pk": {"S": "ORDER#o1"}, "sk": {"S": "META"}},
             "UpdateExpression": "SET #set0 = :set0 REMOVE #set1",
             "ExpressionAttributeNames": {"#set0": "status", "#set1": "note"},
             "ExpressionAttributeValues": {":set0": {"S": "paid"}},
         }
-    ]  # fmt: skip
+    ]
 
 
 def test_typed_writes_take_conditions_and_expressions_beside_the_fields_of_the_key() -> None:
@@ -106,16 +115,24 @@ def test_a_typed_and_a_plain_write_of_one_item_are_made_one() -> None:
 
 WRONG: list[tuple[str, Record, type[Exception], str]] = [
     ("a class", lambda transaction: transaction.put(Order), SettingsError, "put an instance"),
-    ("an instance and an item", lambda transaction: transaction.put(Order(id="o1"), {"id": "o1"}), SettingsError, "put an instance"),
-    ("no field of it", lambda transaction: transaction.update(Order, id="o1", statsu="paid"), ItemError, "status"),
+    ("an instance and an item", lambda transaction: transaction.put(Order(id="o1"), {"id": "o1"}),
+     SettingsError, "put an instance"),
+    ("no field of it", lambda transaction: transaction.update(Order, id="o1", statsu="paid"), ItemError,
+     "status"),
     ("no key", lambda transaction: transaction.update(Order, status="paid"), ItemError, "id= is missing"),
     ("no key to delete", lambda transaction: transaction.delete(Order), ItemError, "id= is missing"),
-    ("nothing to set", lambda transaction: transaction.update(Order, id="o1"), SettingsError, "give an expression"),
-    ("both", lambda transaction: transaction.update(Order, {"id": "o1"}, "SET a = :a", status="paid"), SettingsError, "one of them"),
-    ("fields of a table", lambda transaction: transaction.delete(shop, id="o1"), SettingsError, "a table's key is a mapping"),
-    ("an instance to update", lambda transaction: transaction.update(Order(id="o1"), status="paid"), SettingsError, "name its class"),
-    ("a class of no table", lambda transaction: transaction.delete(dict, id="o1"), SettingsError, "dict is in no table"),
-    ("a value of another type", lambda transaction: transaction.update(Order, id="o1", total="much"), ItemError, "total"),
+    ("nothing to set", lambda transaction: transaction.update(Order, id="o1"), SettingsError,
+     "give an expression"),
+    ("both", lambda transaction: transaction.update(Order, {"id": "o1"}, "SET a = :a", status="paid"),
+     SettingsError, "one of them"),
+    ("fields of a table", lambda transaction: transaction.delete(shop, id="o1"), SettingsError,
+     "a table's key is a mapping"),
+    ("an instance to update", lambda transaction: transaction.update(Order(id="o1"), status="paid"),
+     SettingsError, "name its class"),
+    ("a class of no table", lambda transaction: transaction.delete(dict, id="o1"), SettingsError,
+     "dict is in no table"),
+    ("a value of another type", lambda transaction: transaction.update(Order, id="o1", total="much"),
+     ItemError, "total"),
     ("no condition", lambda transaction: transaction.check(Order, id="o1"), SettingsError, "condition="),
 ]  # fmt: skip
 

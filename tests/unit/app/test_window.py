@@ -69,7 +69,8 @@ def test_a_window_is_told_when_it_is_over_and_corrected_for_a_day_unless_somethi
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 IMAGE = {
-    "pk": {"S": "ORDER#o1"}, "sk": {"S": "META"}, "id": {"S": "o1"}, "country": {"S": "BE"}, "total": {"N": "1.5"},
+    "pk": {"S": "ORDER#o1"}, "sk": {"S": "META"}, "id": {"S": "o1"}, "country": {"S": "BE"},
+    "total": {"N": "1.5"},
     "placed": {"S": NOON.isoformat()}, "seen": {"N": str(int(NOON.timestamp()))},
 }  # fmt: skip
 NOON_MS = int(NOON.timestamp() * 1_000)
@@ -131,19 +132,24 @@ def of_nothing() -> None: ...
 
 
 REFUSALS: list[tuple[Callable[..., Any], Any, dict[str, Any], str]] = [
-    (count, Order, {}, 'say which windows: every="1m" (tumbling), every="1m", length="5m" (sliding) or gap="30m" (session)'),
+    (count, Order, {},
+     'say which windows: every="1m" (tumbling), every="1m", length="5m" (sliding) or gap="30m" (session)'),
     (count, Order, {"every": "1m", "gap": "1m"}, "say which windows"),
-    (count, Order, {"gap": "1m", "length": "2m"}, "a session has no length=: it ends when gap='1m' has passed"),
-    (count, Order, {"every": "a minute"}, "every='a minute' is not allowed; it is a duration such as '30s', '5m' or '1h'"),
+    (count, Order, {"gap": "1m", "length": "2m"},
+     "a session has no length=: it ends when gap='1m' has passed"),
+    (count, Order, {"every": "a minute"},
+     "every='a minute' is not allowed; it is a duration such as '30s', '5m' or '1h'"),
     (count, Order, {"every": "0s"}, "every='0s' is not allowed"),
     (count, Order, {"every": 60}, "every=60 is not allowed"),
     (count, Order, {"every": "9000h"}, "every='9000h' is not allowed"),
     (count, Order, {"gap": "-1m"}, "gap='-1m' is not allowed"),
-    (count, Order, {"every": "1m", "length": "90s"}, "length='90s' is not allowed with every='1m': it is a multiple of it, at most 1000 times"),
+    (count, Order, {"every": "1m", "length": "90s"},
+     "length='90s' is not allowed with every='1m': it is a multiple of it, at most 1000 times"),
     (count, Order, {"every": "1s", "length": "1001s"}, "length='1001s' is not allowed with every='1s'"),
     (count, Order, {"every": "1m", "lateness": "-5s"}, "lateness='-5s' is not allowed"),
     (count, Order, {"every": "1m", "keep": "for ever"}, "keep='for ever' is not allowed"),
-    (count, Order, {"every": "1m", "at": Order.country}, "and a time is a datetime, an Epoch or a number of seconds"),
+    (count, Order, {"every": "1m", "at": Order.country},
+     "and a time is a datetime, an Epoch or a number of seconds"),
     (count, Order, {"every": "1m", "at": Line.at}, "is a field of Line, and the window is of Order"),
     (count, Order, {"every": "1m", "at": "place"}, "at='place': "),
     (count, Order, {"every": "1m", "at": 5}, "at=5 says no time: write at=Order.placed_at"),

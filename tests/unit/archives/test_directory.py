@@ -22,7 +22,9 @@ MOST_CALLS: Final = 60
 
 
 def ended_at(number: int, act: Callable[[], Any]) -> bool:
-    """Carry it out in a process of its own that ends before its call `number` to the kernel. Returns: whether it came so far."""
+    """Carry it out in a process of its own that ends before its call `number` to the kernel. Returns: whether
+    it came so far.
+    """
     child = os.fork()
     if child == 0:
         made = 0

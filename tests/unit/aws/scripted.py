@@ -1,6 +1,8 @@
-"""A server that says exactly what a test tells it, byte by byte, and keeps what it was asked. On loopback, in threads of the test.
+"""A server that says exactly what a test tells it, byte by byte, and keeps what it was asked. On loopback, in
+threads of the test.
 
-Rules of this file: an answer is bytes, HANGS, or a function of the request; after one that does not say how long it is the connection is closed.
+Rules of this file: an answer is bytes, HANGS, or a function of the request; after one that does not say how
+long it is the connection is closed.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Calls over real sockets: against a server that says whatever a test wants, and against the engine's own.
 
-Rules of this file: time is the test's own (`now`); nothing waits for a time-out longer than it must; credentials are those of the environment.
+Rules of this file: time is the test's own (`now`); nothing waits for a time-out longer than it must;
+credentials are those of the environment.
 """
 
 import asyncio
@@ -28,7 +29,10 @@ from tests.serving import serving
 from tests.unit.aws.scripted import HANGS, Asked, Scripted, answer, scripted
 
 NOW_S = 1_780_000_000.0
-EXPIRED = {"__type": "com.amazon.coral.service#InvalidSignatureException", "message": "Signature expired: 1 is now earlier than 2"}  # fmt: skip
+EXPIRED = {
+    "__type": "com.amazon.coral.service#InvalidSignatureException",
+    "message": "Signature expired: 1 is now earlier than 2",
+}
 THROTTLED = {"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException", "message": "Rate exceeded"}
 
 
@@ -235,10 +239,13 @@ class Verifier:
 
 SIGNED: list[tuple[str, str, dict[str, Any]]] = [
     GET,
-    ("s3", "put_object", {"Bucket": "b", "Key": "ü b//c/../d+e%", "Body": b"x", "ContentType": "a  b", "Metadata": {"n": "v  w"}}),
+    ("s3", "put_object",
+     {"Bucket": "b", "Key": "ü b//c/../d+e%", "Body": b"x", "ContentType": "a  b",
+      "Metadata": {"n": "v  w"}}),
     ("s3", "list_objects_v2", {"Bucket": "b", "Prefix": "a b/+&ü", "StartAfter": "", "MaxKeys": 5}),
     ("s3", "delete_object", {"Bucket": "b", "Key": "k", "VersionId": "x&y=z"}),
-    ("lambda", "invoke", {"FunctionName": "arn:aws:lambda:eu-west-1:1:function:f", "Qualifier": "a b", "Payload": b"{}"}),
+    ("lambda", "invoke",
+     {"FunctionName": "arn:aws:lambda:eu-west-1:1:function:f", "Qualifier": "a b", "Payload": b"{}"}),
     ("sns", "publish", {"TopicArn": "arn", "Message": "ü & ="}),
     ("events", "put_events", {"Entries": []}),
 ]  # fmt: skip
@@ -307,11 +314,17 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext,
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
     names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(datetime(2999, 1, 1, tzinfo=UTC))
-        .add_extension(names, critical=False).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2999, 1, 1, tzinfo=UTC))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
-    )  # fmt: skip
+    )
     folder = tmp_path_factory.mktemp("tls")
     bundle, private = folder / "bundle.pem", folder / "key.pem"
     bundle.write_bytes(made.public_bytes(serialization.Encoding.PEM))
@@ -345,12 +358,16 @@ def test_a_process_that_has_waited_for_a_call_ends_without_a_word(script: Script
         f"call_here(Access('us-east-1', {script.url!r}), 'dynamodb', 'list_tables', {{}})\n"
     )
     run = subprocess.run(
-        [sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, check=False, timeout=PATIENCE_S
-    )  # fmt: skip
+        [sys.executable, "-X", "dev", "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
     assert (run.returncode, run.stderr) == (0, "")
 
 
-# ---- clocks ------------------------------------------------------------------------------------------------------------
+# ---- clocks ------------------------------------------------------------------------------------------------
 
 
 def test_a_wrong_clock_is_corrected_by_the_services_date_once(script: Scripted) -> None:
@@ -395,7 +412,7 @@ def test_another_refusal_is_not_sent_again_though_the_clocks_differ(script: Scri
     assert len(script.asked) == 1
 
 
-# ---- who we are --------------------------------------------------------------------------------------------------------
+# ---- who we are --------------------------------------------------------------------------------------------
 
 
 def test_a_log_in_is_noticed_without_a_restart(script: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,7 +455,7 @@ def test_an_operation_that_a_service_does_not_have_is_refused(script: Scripted) 
     assert "drop_everything" in str(error)
 
 
-# ---- S3, SNS, Lambda ----------------------------------------------------------------------------------------------------
+# ---- S3, SNS, Lambda ---------------------------------------------------------------------------------------
 
 
 def test_an_object_is_put_got_listed_and_deleted(script: Scripted) -> None:
@@ -467,9 +484,12 @@ def test_an_object_is_put_got_listed_and_deleted(script: Scripted) -> None:
     assert found[3] == {}
     assert found[4]["ETag"] == "x"
     assert [(each.method, each.target) for each in script.asked] == [
-        ("PUT", "/buck/a/b%20c"), ("GET", "/buck/a/b%20c"), ("GET", "/buck?list-type=2&prefix=a%2F"), ("DELETE", "/buck/a/b%20c"),
+        ("PUT", "/buck/a/b%20c"),
+        ("GET", "/buck/a/b%20c"),
+        ("GET", "/buck?list-type=2&prefix=a%2F"),
+        ("DELETE", "/buck/a/b%20c"),
         ("HEAD", "/buck/a/b%20c"),
-    ]  # fmt: skip
+    ]
     assert script.asked[0].headers["if-none-match"] == "*"
     assert len(script.asked[0].headers["x-amz-content-sha256"]) == 64
 
@@ -537,7 +557,7 @@ def test_a_topic_is_asked_by_a_form_and_a_function_by_its_path(script: Scripted)
     )
 
 
-# ---- whose loop, whose thread ------------------------------------------------------------------------------------------
+# ---- whose loop, whose thread ------------------------------------------------------------------------------
 
 
 def test_the_ancestry_of_a_write_goes_with_it(script: Scripted) -> None:
@@ -594,16 +614,25 @@ def test_the_engines_own_server_takes_what_is_sent() -> None:
 
         async def use() -> Any:
             await call(
-                here, "dynamodb", "create_table",
-                {"TableName": "things", "BillingMode": "PAY_PER_REQUEST", "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
-                 "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}]},
-            )  # fmt: skip
+                here,
+                "dynamodb",
+                "create_table",
+                {
+                    "TableName": "things",
+                    "BillingMode": "PAY_PER_REQUEST",
+                    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+                    "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+                },
+            )
             item = {"pk": {"S": "ü"}, "b": {"B": b"\x00\xff"}, "n": {"N": "1"}}
             await call(here, "dynamodb", "put_item", {"TableName": "things", "Item": item})
             with pytest.raises(AwsError) as condition:
                 await call(
-                    here, "dynamodb", "put_item", {"TableName": "things", "Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
-                )  # fmt: skip
+                    here,
+                    "dynamodb",
+                    "put_item",
+                    {"TableName": "things", "Item": item, "ConditionExpression": "attribute_not_exists(pk)"},
+                )
             assert condition.value.said.meaning is Meaning.CONDITION
             return await call(
                 here, "dynamodb", "get_item", {"TableName": "things", "Key": {"pk": {"S": "ü"}}}

@@ -22,7 +22,8 @@ from tailrace.mapping.outcomes import FailureKind
 
 RECORD, THROTTLED, UNAVAILABLE = FailureKind.RECORD, FailureKind.THROTTLED, FailureKind.UNAVAILABLE
 KNOWS_US, CLOCK, NOT_THERE = (
-    ErrorMeaning(Meaning.CREDENTIALS, LOG_IN), ErrorMeaning(Meaning.SKEW, SET_THE_CLOCK), ErrorMeaning(Meaning.NOWHERE, CORRECT_THE_NAME)
+    ErrorMeaning(Meaning.CREDENTIALS, LOG_IN), ErrorMeaning(Meaning.SKEW, SET_THE_CLOCK),
+    ErrorMeaning(Meaning.NOWHERE, CORRECT_THE_NAME)
 )  # fmt: skip
 
 
@@ -46,9 +47,11 @@ KNOWS_US, CLOCK, NOT_THERE = (
         ("WhoKnows", "", 500, ErrorMeaning(Meaning.UNAVAILABLE)),
         ("RequestTimeout", "", 400, ErrorMeaning(Meaning.UNAVAILABLE)),
         ("InvalidMessageContents", "", 400, ErrorMeaning(Meaning.REFUSED)),
-        ("ValidationException", "Item size has exceeded the maximum allowed size", 400, ErrorMeaning(Meaning.REFUSED)),
+        ("ValidationException", "Item size has exceeded the maximum allowed size", 400,
+         ErrorMeaning(Meaning.REFUSED)),
         ("WhoKnows", "", 400, ErrorMeaning(Meaning.UNKNOWN)),
-        ("ConditionalCheckFailedException", "The conditional request failed", 400, ErrorMeaning(Meaning.CONDITION)),
+        ("ConditionalCheckFailedException", "The conditional request failed", 400,
+         ErrorMeaning(Meaning.CONDITION)),
         ("PreconditionFailed", "", 412, ErrorMeaning(Meaning.CONDITION)),
         ("TransactionConflictException", "", 400, ErrorMeaning(Meaning.CONFLICT)),
         ("ConditionalRequestConflict", "", 409, ErrorMeaning(Meaning.CONFLICT)),
@@ -82,8 +85,10 @@ def test_no_code_stands_in_two_tables() -> None:
 
 
 KINDS = {
-    Meaning.THROTTLED: THROTTLED, Meaning.CONFLICT: THROTTLED, Meaning.UNAVAILABLE: UNAVAILABLE, Meaning.CREDENTIALS: UNAVAILABLE,
-    Meaning.DENIED: UNAVAILABLE, Meaning.SKEW: UNAVAILABLE, Meaning.NOWHERE: UNAVAILABLE, Meaning.CONDITION: RECORD,
+    Meaning.THROTTLED: THROTTLED, Meaning.CONFLICT: THROTTLED, Meaning.UNAVAILABLE: UNAVAILABLE,
+    Meaning.CREDENTIALS: UNAVAILABLE,
+    Meaning.DENIED: UNAVAILABLE, Meaning.SKEW: UNAVAILABLE, Meaning.NOWHERE: UNAVAILABLE,
+    Meaning.CONDITION: RECORD,
     Meaning.REFUSED: RECORD, Meaning.UNKNOWN: RECORD,
 }  # fmt: skip
 
@@ -103,14 +108,21 @@ def test_an_exception_of_botocores_that_no_table_has_is_a_connection_that_failed
 def told(meaning: Meaning, hint: str | None = None) -> AwsError:
     members = {"__type": "x#Code", "message": "words", "Item": {"pk": {"S": "a"}}}
     return AwsError(
-        "sqs.publish", ErrorMeaning(meaning, hint), "Code", "words", status=409, retry_after_ms=1_500, members=members
-    )  # fmt: skip
+        "sqs.publish",
+        ErrorMeaning(meaning, hint),
+        "Code",
+        "words",
+        status=409,
+        retry_after_ms=1_500,
+        members=members,
+    )
 
 
 @pytest.mark.parametrize(
     ("meaning", "kind"),
     [
-        (Meaning.THROTTLED, Throttled), (Meaning.CONFLICT, Throttled), (Meaning.UNAVAILABLE, Unavailable), (Meaning.CREDENTIALS, Unavailable),
+        (Meaning.THROTTLED, Throttled), (Meaning.CONFLICT, Throttled), (Meaning.UNAVAILABLE, Unavailable),
+        (Meaning.CREDENTIALS, Unavailable),
         (Meaning.REFUSED, Refused), (Meaning.CONDITION, SinkError), (Meaning.UNKNOWN, SinkError),
     ],
 )  # fmt: skip

@@ -1,4 +1,5 @@
-"""Endpoints and credentials, as botocore finds them: profiles, containers, web identity; renewed in time, once at a time.
+"""Endpoints and credentials, as botocore finds them: profiles, containers, web identity; renewed in time,
+once at a time.
 
 Rules of this file: metadata services are a server of the test; time is what the test says.
 """
@@ -58,7 +59,7 @@ def key_of(asked: Any) -> str:
     return str(asked.headers["authorization"].partition("Credential=")[2].partition("/")[0])
 
 
-# ---- where -------------------------------------------------------------------------------------------------------------
+# ---- where -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_a_proxy_of_the_environment_is_asked(script: Scripted, monkeypatch: pyte
     assert script.asked[0].headers["host"] == "dynamodb.invalid"
 
 
-# ---- as whom -----------------------------------------------------------------------------------------------------------
+# ---- as whom -----------------------------------------------------------------------------------------------
 
 
 def told(name: str) -> bytes:
@@ -146,7 +147,8 @@ def test_a_web_identity_is_exchanged_for_a_role(
     (tmp_path / "token").write_text("a token")
     role = (
         "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey>"
-        f"<SessionToken>of ROLE</SessionToken><Expiration>{LATER}</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+        f"<SessionToken>of "
+        f"ROLE</SessionToken><Expiration>{LATER}</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
     )
     with scripted() as sts:
         monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
@@ -157,7 +159,10 @@ def test_a_web_identity_is_exchanged_for_a_role(
         sts.otherwise = answer(200, role.encode(), content_type="text/xml")
         asyncio.run(call(Access("us-east-1", script.url), *GET))
         KNOWN.forget(None)
-        denied = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>"
+        denied = (
+            b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>not "
+            b"you</Message></Error></ErrorResponse>"
+        )
         sts.otherwise = answer(403, denied, content_type="text/xml")
         with pytest.raises(AwsError, match="AccessDenied: not you") as error:
             asyncio.run(call(Access("us-east-1", script.url), *GET))

@@ -1,6 +1,7 @@
 """Requests and answers of AWS's protocols: botocore's serializers and parsers are the oracles.
 
-Rules of this file: what differs on purpose is said beside it: a time in XML stays a text, a blob in JSON stays base64.
+Rules of this file: what differs on purpose is said beside it: a time in XML stays a text, a blob in JSON
+stays base64.
 """
 
 import json
@@ -52,21 +53,34 @@ ENTRIES = [
 WHEN = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("dynamodb", "GetItem", {"TableName": "t", "Key": {"pk": {"S": "ü"}}, "ConsistentRead": True}),
-    ("dynamodb", "PutItem", {"TableName": "t", "Item": {"b": {"B": b"\x01\x02"}, "l": {"L": [{"BS": [b"\x01"]}, {"NULL": True}]}}}),
-    ("dynamodbstreams", "GetShardIterator", {"StreamArn": "arn", "ShardId": "s", "ShardIteratorType": "LATEST"}),
+    ("dynamodb", "PutItem",
+     {"TableName": "t", "Item": {"b": {"B": b"\x01\x02"}, "l": {"L": [{"BS": [b"\x01"]}, {"NULL": True}]}}}),
+    ("dynamodbstreams", "GetShardIterator",
+     {"StreamArn": "arn", "ShardId": "s", "ShardIteratorType": "LATEST"}),
     ("kinesis", "PutRecord", {"StreamName": "s", "PartitionKey": "k", "Data": b"abc"}),
-    ("kinesis", "GetShardIterator", {"StreamName": "s", "ShardId": "s", "ShardIteratorType": "AT_TIMESTAMP", "Timestamp": WHEN}),
-    ("events", "PutEvents", {"Entries": [{"Source": "a", "DetailType": "b", "Detail": "{}", "Time": WHEN, "Resources": ["x"]}]}),
-    ("sqs", "SendMessageBatch", {"QueueUrl": "u", "Entries": [{"Id": "0", "MessageBody": "b", "MessageAttributes": {"a": {"DataType": "String", "StringValue": "v"}}}]}),
+    ("kinesis", "GetShardIterator",
+     {"StreamName": "s", "ShardId": "s", "ShardIteratorType": "AT_TIMESTAMP", "Timestamp": WHEN}),
+    ("events", "PutEvents",
+     {"Entries": [{"Source": "a", "DetailType": "b", "Detail": "{}", "Time": WHEN, "Resources": ["x"]}]}),
+    ("sqs", "SendMessageBatch",
+     {"QueueUrl": "u",
+      "Entries": [{"Id": "0", "MessageBody": "b",
+                   "MessageAttributes": {"a": {"DataType": "String", "StringValue": "v"}}}]}),
     ("secretsmanager", "GetSecretValue", {"SecretId": "s"}),
     ("sns", "Publish", {"TopicArn": "arn", "Message": "m"}),
     ("sns", "PublishBatch", {"TopicArn": "arn", "PublishBatchRequestEntries": ENTRIES}),
     ("sns", "PublishBatch", {"TopicArn": "arn", "PublishBatchRequestEntries": []}),
-    ("sts", "AssumeRole", {"RoleArn": "arn", "RoleSessionName": "me", "DurationSeconds": 900, "Tags": [{"Key": "a", "Value": "b"}]}),
-    ("lambda", "Invoke", {"FunctionName": "arn:aws:lambda:eu-west-1:1:function:f", "Payload": b'{"a":1}', "InvocationType": "Event", "Qualifier": "live"}),
+    ("sts", "AssumeRole",
+     {"RoleArn": "arn", "RoleSessionName": "me", "DurationSeconds": 900,
+      "Tags": [{"Key": "a", "Value": "b"}]}),
+    ("lambda", "Invoke",
+     {"FunctionName": "arn:aws:lambda:eu-west-1:1:function:f", "Payload": b'{"a":1}',
+      "InvocationType": "Event", "Qualifier": "live"}),
     ("lambda", "UpdateEventSourceMapping", {"UUID": "u-1", "BatchSize": 10, "Enabled": True}),
     ("lambda", "ListEventSourceMappings", {"MaxItems": 10, "FunctionName": "f"}),
-    ("s3", "PutObject", {"Bucket": "b", "Key": "a/b c/ü~.json", "Body": b"x", "ContentType": "text/plain", "IfNoneMatch": "*", "Metadata": {"a": "b"}}),
+    ("s3", "PutObject",
+     {"Bucket": "b", "Key": "a/b c/ü~.json", "Body": b"x", "ContentType": "text/plain", "IfNoneMatch": "*",
+      "Metadata": {"a": "b"}}),
     ("s3", "GetObject", {"Bucket": "b", "Key": "a", "IfMatch": '"etag"', "Range": "bytes=0-9"}),
     ("s3", "GetObject", {"Bucket": "b", "Key": "a", "IfModifiedSince": WHEN}),
     ("s3", "DeleteObject", {"Bucket": "b", "Key": "a", "VersionId": "v&1"}),
@@ -104,13 +118,17 @@ def test_a_request_is_what_botocore_would_send(service: str, name: str, paramete
             optional={
                 "Subject": st.text(max_size=3),
                 "MessageAttributes": st.dictionaries(
-                    st.text(max_size=3), st.fixed_dictionaries({"DataType": st.just("Binary"), "BinaryValue": st.binary(max_size=4)}), max_size=3
+                    st.text(max_size=3),
+                    st.fixed_dictionaries(
+                        {"DataType": st.just("Binary"), "BinaryValue": st.binary(max_size=4)}
+                    ),
+                    max_size=3,
                 ),
             },
         ),
         max_size=3,
     )
-)  # fmt: skip
+)
 def test_any_form_is_what_botocore_would_send(entries: list[dict[str, Any]]) -> None:
     parameters = {"TopicArn": "arn", "PublishBatchRequestEntries": entries}
     ours = parse_qsl(
@@ -154,13 +172,15 @@ TOPIC = b"""<GetTopicAttributesResponse xmlns="http://sns.amazonaws.com/doc/2010
 <entry><key>FifoTopic</key><value>true</value></entry></Attributes></GetTopicAttributesResult></GetTopicAttributesResponse>"""
 ANSWERS: list[tuple[str, str, int, dict[str, str], bytes]] = [
     ("dynamodb", "GetItem", 200, {}, b'{"Item":{"pk":{"S":"a"}}}'),
-    ("sqs", "SendMessageBatch", 200, {}, b'{"Successful":[{"Id":"0","MessageId":"m","MD5OfMessageBody":"x"}]}'),
+    ("sqs", "SendMessageBatch", 200, {},
+     b'{"Successful":[{"Id":"0","MessageId":"m","MD5OfMessageBody":"x"}]}'),
     ("events", "PutEvents", 200, {}, b'{"FailedEntryCount":0,"Entries":[{"EventId":"e"}]}'),
     ("sns", "PublishBatch", 200, {}, SNS),
     ("sns", "GetTopicAttributes", 200, {}, TOPIC),
     ("s3", "ListObjectsV2", 200, {}, LIST),
     ("s3", "PutObject", 200, {"etag": '"e"', "x-amz-version-id": "v"}, b""),
-    ("s3", "HeadObject", 200, {"etag": '"e"', "content-length": "12", "x-amz-meta-a": "b", "x-amz-delete-marker": "true"}, b""),
+    ("s3", "HeadObject", 200,
+     {"etag": '"e"', "content-length": "12", "x-amz-meta-a": "b", "x-amz-delete-marker": "true"}, b""),
     ("lambda", "ListEventSourceMappings", 200, {}, b'{"EventSourceMappings":[{"UUID":"u"}]}'),
     ("secretsmanager", "PutSecretValue", 200, {}, b"{}"),
 ]  # fmt: skip
@@ -197,8 +217,10 @@ ENTITIES = b'<!DOCTYPE a [<!ENTITY b "c">]><ListBucketResult><Name>&b;</Name></L
 @pytest.mark.parametrize(
     ("service", "name", "body"),
     [
-        ("dynamodb", "GetItem", b"<html>"), ("dynamodb", "GetItem", b"[]"), ("dynamodb", "GetItem", b'{"Item":'), ("sns", "Publish", b"{}"),
-        ("sns", "Publish", b""), ("s3", "ListObjectsV2", b"nothing"), ("s3", "ListObjectsV2", ENTITIES), ("lambda", "ListEventSourceMappings", b"x"),
+        ("dynamodb", "GetItem", b"<html>"), ("dynamodb", "GetItem", b"[]"),
+        ("dynamodb", "GetItem", b'{"Item":'), ("sns", "Publish", b"{}"),
+        ("sns", "Publish", b""), ("s3", "ListObjectsV2", b"nothing"), ("s3", "ListObjectsV2", ENTITIES),
+        ("lambda", "ListEventSourceMappings", b"x"),
         ("s3", "ListObjectsV2", b"<ListBucketResult><MaxKeys>many</MaxKeys></ListBucketResult>"),
     ],
 )  # fmt: skip
@@ -228,14 +250,20 @@ OBJECTS = b"<Error><Code>PreconditionFailed</Code><Message>At least one</Message
 QUEUE = b'{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"The specified queue does not exist."}'
 ERRORS: list[tuple[str, str, int, dict[str, str], bytes, tuple[str, str, Meaning, int]]] = [
     ("dynamodb", "GetItem", 400, {}, JSON, ("ThrottlingException", "Rate exceeded", Meaning.THROTTLED, 0)),
-    ("dynamodb", "GetItem", 400, {"retry-after": "2"}, JSON, ("ThrottlingException", "Rate exceeded", Meaning.THROTTLED, 2_000)),
-    ("dynamodb", "GetItem", 400, {"x-amz-retry-after": "150"}, JSON, ("ThrottlingException", "Rate exceeded", Meaning.THROTTLED, 150)),
-    ("dynamodb", "GetItem", 400, {}, b'{"__type":"a#ConditionalCheckFailedException","Message":"no"}', ("ConditionalCheckFailedException", "no", Meaning.CONDITION, 0)),
-    ("dynamodb", "GetItem", 503, {"retry-after": "3"}, b"<html>busy</html>", ("503", "<html>busy</html>", Meaning.UNAVAILABLE, 3_000)),
+    ("dynamodb", "GetItem", 400, {"retry-after": "2"}, JSON,
+     ("ThrottlingException", "Rate exceeded", Meaning.THROTTLED, 2_000)),
+    ("dynamodb", "GetItem", 400, {"x-amz-retry-after": "150"}, JSON,
+     ("ThrottlingException", "Rate exceeded", Meaning.THROTTLED, 150)),
+    ("dynamodb", "GetItem", 400, {}, b'{"__type":"a#ConditionalCheckFailedException","Message":"no"}',
+     ("ConditionalCheckFailedException", "no", Meaning.CONDITION, 0)),
+    ("dynamodb", "GetItem", 503, {"retry-after": "3"}, b"<html>busy</html>",
+     ("503", "<html>busy</html>", Meaning.UNAVAILABLE, 3_000)),
     ("dynamodb", "GetItem", 500, {}, b"", ("500", "Server Error", Meaning.UNAVAILABLE, 0)),
-    ("sqs", "SendMessage", 400, {"x-amzn-query-error": "AWS.SimpleQueueService.NonExistentQueue;Sender"}, QUEUE,
+    ("sqs", "SendMessage", 400, {"x-amzn-query-error": "AWS.SimpleQueueService.NonExistentQueue;Sender"},
+     QUEUE,
      ("AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.", Meaning.NOWHERE, 0)),
-    ("sqs", "SendMessage", 400, {}, QUEUE, ("QueueDoesNotExist", "The specified queue does not exist.", Meaning.NOWHERE, 0)),
+    ("sqs", "SendMessage", 400, {}, QUEUE,
+     ("QueueDoesNotExist", "The specified queue does not exist.", Meaning.NOWHERE, 0)),
     ("sns", "Publish", 403, {}, QUERY, ("AuthorizationError", "no", Meaning.DENIED, 0)),
     ("sts", "AssumeRole", 400, {}, OLD_QUERY, ("Throttling", "slow", Meaning.THROTTLED, 0)),
     ("sns", "Publish", 502, {}, b"Bad gateway", ("502", "Bad gateway", Meaning.UNAVAILABLE, 0)),
@@ -243,16 +271,24 @@ ERRORS: list[tuple[str, str, int, dict[str, str], bytes, tuple[str, str, Meaning
     ("s3", "HeadObject", 404, {}, b"", ("404", "Server Error", Meaning.NOWHERE, 0)),
     ("s3", "HeadObject", 412, {}, b"", ("412", "Server Error", Meaning.CONDITION, 0)),
     ("lambda", "Invoke", 429, {"x-amzn-errortype": "TooManyRequestsException:http://x", "retry-after": "1"},
-     b'{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","message":"Rate Exceeded."}', ("TooManyRequestsException", "Rate Exceeded.", Meaning.THROTTLED, 1_000)),
-    ("lambda", "Invoke", 429, {}, b'{"retryAfterSeconds":"4","Message":"x"}', ("429", "x", Meaning.THROTTLED, 4_000)),
-    ("lambda", "Invoke", 413, {"x-amzn-errortype": "RequestTooLargeException"}, b'{"message":"large"}', ("RequestTooLargeException", "large", Meaning.REFUSED, 0)),
+     b'{"Reason":"ReservedFunctionConcurrentInvocationLimitExceeded","message":"Rate Exceeded."}',
+     ("TooManyRequestsException", "Rate Exceeded.", Meaning.THROTTLED, 1_000)),
+    ("lambda", "Invoke", 429, {}, b'{"retryAfterSeconds":"4","Message":"x"}',
+     ("429", "x", Meaning.THROTTLED, 4_000)),
+    ("lambda", "Invoke", 413, {"x-amzn-errortype": "RequestTooLargeException"}, b'{"message":"large"}',
+     ("RequestTooLargeException", "large", Meaning.REFUSED, 0)),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("service", "name", "status", "headers", "body", "expected"), ERRORS)
 def test_what_an_error_says_in_each_protocol(
-    service: str, name: str, status: int, headers: dict[str, str], body: bytes, expected: tuple[str, str, Meaning, int]
-) -> None:  # fmt: skip
+    service: str,
+    name: str,
+    status: int,
+    headers: dict[str, str],
+    body: bytes,
+    expected: tuple[str, str, Meaning, int],
+) -> None:
     error = error_of(operation(service, name), status, headers, body, "Server Error")
     assert (error.code, error.words, error.said.meaning, error.retry_after_ms) == expected
     assert error.status == status

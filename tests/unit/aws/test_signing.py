@@ -22,7 +22,12 @@ from tailrace.aws.signing import (
 )
 
 SUITE = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
-TOKEN = "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeoIYRqTflfKD8YUuwthAx7mSEI/qkPpKPi/kMcGdQrmGdeehM4IC1NtBmUpp2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5VSXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVXAkiY9q6d+xo0rKwT38xVqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlzm8FDrypNC9Yjc8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLxBA=="
+TOKEN = (
+    "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeo"
+    "IYRqTflfKD8YUuwthAx7mSEI/qkPpKPi/kMcGdQrmGdeehM4IC1NtBmUpp2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5V"
+    "SXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVXAkiY9q6d+xo0rKwT38xVqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlzm8FDrypNC9Yj"
+    "c8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLxBA=="
+)
 WITH_TOKEN = Credentials(SUITE.access_key, SUITE.secret_key, TOKEN)
 OBJECTS = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 FORM = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
@@ -31,37 +36,47 @@ DATE = {"date": "Fri, 24 May 2013 00:00:00 GMT", "x-amz-storage-class": "REDUCED
 
 # AWS's Signature Version 4 test suite ("service", 30 August 2015), and the examples of the IAM User Guide.
 PUBLISHED: dict[str, tuple[Credentials, str, str, str, list[tuple[str, str]], dict[str, str], bytes, str]] = {
-    "get-vanilla": (SUITE, "service", "GET", "/", [], {}, b"", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
+    "get-vanilla": (SUITE, "service", "GET", "/", [], {}, b"",
+                    "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
     "get-vanilla-query-order-key-case": (
         SUITE, "service", "GET", "/", [("Param2", "value2"), ("Param1", "value1")], {}, b"",
         "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
     ),
     "get-unreserved": (
-        SUITE, "service", "GET", "/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", [], {}, b"",
+        SUITE, "service", "GET", "/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", [],
+        {}, b"",
         "07ef7494c76fa4850883e2b006601f940f8a34d404d0cfa977f52a65bbf5f24f",
     ),
     "get-header-value-trim": (
         SUITE, "service", "GET", "/", [], {"my-header1": " value1", "my-header2": ' "a   b   c"'}, b"",
         "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736",
     ),
-    "post-vanilla": (SUITE, "service", "POST", "/", [], {}, b"", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
+    "post-vanilla": (SUITE, "service", "POST", "/", [], {}, b"",
+                     "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
     "post-sts-header-before": (
-        WITH_TOKEN, "service", "POST", "/", [], {}, b"", "85d96828115b5dc0cfc3bd16ad9e210dd772bbebba041836c64533a82be05ead",
+        WITH_TOKEN, "service", "POST", "/", [], {}, b"",
+        "85d96828115b5dc0cfc3bd16ad9e210dd772bbebba041836c64533a82be05ead",
     ),
     "post-x-www-form-urlencoded": (
-        SUITE, "service", "POST", "/", [], PLAIN_FORM, b"Param1=value1", "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a",
+        SUITE, "service", "POST", "/", [], PLAIN_FORM, b"Param1=value1",
+        "ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a",
     ),
     "ListUsers": (
-        SUITE, "iam", "GET", "/", [("Action", "ListUsers"), ("Version", "2010-05-08")], {**FORM, "host": "iam.amazonaws.com"}, b"",
+        SUITE, "iam", "GET", "/", [("Action", "ListUsers"), ("Version", "2010-05-08")],
+        {**FORM, "host": "iam.amazonaws.com"}, b"",
         "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7",
     ),
 }  # fmt: skip
 # S3 API Reference, "Signature Calculations for the Authorization Header", the examples.
 OF_S3: dict[str, tuple[str, str, list[tuple[str, str]], dict[str, str], bytes, str]] = {
-    "GET object": ("GET", "/test.txt", [], {"range": "bytes=0-9"}, b"", "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"),
-    "PUT object": ("PUT", "/test%24file.text", [], DATE, b"Welcome to Amazon S3.", "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"),
-    "GET lifecycle": ("GET", "/", [("lifecycle", "")], {}, b"", "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"),
-    "GET bucket": ("GET", "/", [("max-keys", "2"), ("prefix", "J")], {}, b"", "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
+    "GET object": ("GET", "/test.txt", [], {"range": "bytes=0-9"}, b"",
+                   "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"),
+    "PUT object": ("PUT", "/test%24file.text", [], DATE, b"Welcome to Amazon S3.",
+                   "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"),
+    "GET lifecycle": ("GET", "/", [("lifecycle", "")], {}, b"",
+                      "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"),
+    "GET bucket": ("GET", "/", [("max-keys", "2"), ("prefix", "J")], {}, b"",
+                   "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
 }  # fmt: skip
 
 
@@ -93,14 +108,17 @@ def test_a_request_of_s3s_reference_is_signed_as_published(name: str) -> None:
 def test_another_secret_day_region_service_path_header_or_body_is_another_signature() -> None:
     def made(**changed: Any) -> str:
         given = {
-            "credentials": SUITE, "scope": Scope("us-east-1", "service"), "stamp": "20150830T123600Z", "method": "GET", "path": "/a",
+            "credentials": SUITE, "scope": Scope("us-east-1", "service"), "stamp": "20150830T123600Z",
+            "method": "GET", "path": "/a",
             "query": [("b", "1")], "headers": {"host": "h"}, "payload_hash": EMPTY_HASH, **changed,
         }  # fmt: skip
         return signature_in(signed_headers(**given))
 
     others = [
-        made(credentials=Credentials("AKIDEXAMPLE", "x")), made(scope=Scope("eu-west-1", "service")), made(scope=Scope("us-east-1", "sqs")),
-        made(stamp="20150831T123600Z"), made(stamp="20150830T123601Z"), made(method="PUT"), made(path="/b"), made(query=[("b", "2")]),
+        made(credentials=Credentials("AKIDEXAMPLE", "x")), made(scope=Scope("eu-west-1", "service")),
+        made(scope=Scope("us-east-1", "sqs")),
+        made(stamp="20150831T123600Z"), made(stamp="20150830T123601Z"), made(method="PUT"), made(path="/b"),
+        made(query=[("b", "2")]),
         made(headers={"host": "g"}), made(payload_hash=UNSIGNED_PAYLOAD), made(credentials=WITH_TOKEN),
     ]  # fmt: skip
     assert len({made(), *others}) == len(others) + 1
@@ -124,21 +142,39 @@ VALUES = st.text("abc \t;,=/\"'019", max_size=12).map(str.strip)
 
 
 @given(
-    path=PATH, query=QUERY, headers=st.dictionaries(NAMES, VALUES, max_size=4), body=st.binary(max_size=20),
-    token=st.none() | st.just("a token"), service=st.sampled_from(["dynamodb", "lambda", "s3"]), method=st.sampled_from(["GET", "POST", "PUT"]),
-)  # fmt: skip
+    path=PATH,
+    query=QUERY,
+    headers=st.dictionaries(NAMES, VALUES, max_size=4),
+    body=st.binary(max_size=20),
+    token=st.none() | st.just("a token"),
+    service=st.sampled_from(["dynamodb", "lambda", "s3"]),
+    method=st.sampled_from(["GET", "POST", "PUT"]),
+)
 @example(path=["a", "..", ""], query=[], headers={}, body=b"", token=None, service="lambda", method="GET")
 @example(path=["a", "b", ".."], query=[], headers={}, body=b"", token=None, service="lambda", method="GET")
 @example(path=["", "", "a"], query=[], headers={}, body=b"", token=None, service="lambda", method="GET")
 def test_any_request_is_signed_as_botocore_signs_it(
-    path: list[str], query: list[tuple[str, str]], headers: dict[str, str], body: bytes, token: str | None, service: str, method: str,
-) -> None:  # fmt: skip
+    path: list[str],
+    query: list[tuple[str, str]],
+    headers: dict[str, str],
+    body: bytes,
+    token: str | None,
+    service: str,
+    method: str,
+) -> None:
     where = "/" + "/".join(quote(part, safe="-._~") for part in path)
     escaped = [(quote(name, safe="-._~"), quote(value, safe="-._~")) for name, value in query]
     credentials, scope = Credentials("AKID", "secret", token), Scope("eu-west-1", service)
     ours = signed_headers(
-        credentials, scope, "20260131T235959Z", method, where, escaped, {"host": "example.test", **headers}, payload_hash_of(body)
-    )  # fmt: skip
+        credentials,
+        scope,
+        "20260131T235959Z",
+        method,
+        where,
+        escaped,
+        {"host": "example.test", **headers},
+        payload_hash_of(body),
+    )
     url = f"https://example.test{where}" + (f"?{'&'.join(f'{n}={v}' for n, v in escaped)}" if escaped else "")
     request = AWSRequest(method=method, url=url, data=body, headers=headers)
     request.context["payload_signing_enabled"] = True

@@ -1,6 +1,7 @@
 """Questions beside a start: whoever has the directory for a moment is waited for, and who has it is said.
 
-Rules of this file: the other owner is a lock of this process (the kernel gives it to the open file), which goes when the test says so.
+Rules of this file: the other owner is a lock of this process (the kernel gives it to the open file), which
+goes when the test says so.
 """
 
 import asyncio

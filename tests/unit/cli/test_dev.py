@@ -19,8 +19,12 @@ def test_a_full_second_hides_lines_and_the_next_one_tells_how_many() -> None:
     now = [0.0]
     throttle = Throttle(2, lambda: now[0])
     assert [throttle.admit() for _ in range(5)] == [
-        (True, 0), (True, 0), (False, 0), (False, 0), (False, 0),
-    ]  # fmt: skip
+        (True, 0),
+        (True, 0),
+        (False, 0),
+        (False, 0),
+        (False, 0),
+    ]
     now[0] = 1.0
     assert [throttle.admit(), throttle.admit(), throttle.admit()] == [(True, 3), (True, 0), (False, 0)]
     now[0] = 9.0
@@ -56,7 +60,7 @@ def test_the_kind_and_the_words_of_an_error_are_kept(tmp_path: Path, text: str) 
     assert "not_there_at_all" in said or "ValueError: no" in said
 
 
-# ---- handlers that are deleted while it runs ------------------------------------------------------------------------------
+# ---- handlers that are deleted while it runs ---------------------------------------------------------------
 
 TWO = """
 from tailrace import App, Change
@@ -78,13 +82,26 @@ ONE = TWO.partition("@app.on")[0] + "@app.on" + TWO.rpartition("@app.on")[2]
 
 
 def reloaded(directory: Path, text: str, *keys: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """What `dev` says when the app is saved as `text` after these items were written and handled or parked; and the handlers then."""
+    """What `dev` says when the app is saved as `text` after these items were written and handled or parked;
+    and the handlers then.
+    """
     path = directory / "app.py"
     path.write_text(TWO)
     serving = Serving(
-        port=0, host="127.0.0.1", directory=directory / "data", memory=True, sync="normal", clock="system",
-        clock_start=None, shards=1, aws_delays=False, cors=None, allow_unsigned=False, log_format="text", as_json=True,
-    )  # fmt: skip
+        port=0,
+        host="127.0.0.1",
+        directory=directory / "data",
+        memory=True,
+        sync="normal",
+        clock="system",
+        clock_start=None,
+        shards=1,
+        aws_delays=False,
+        cors=None,
+        allow_unsigned=False,
+        log_format="text",
+        as_json=True,
+    )
     said: list[dict[str, Any]] = []
 
     async def main() -> list[str]:

@@ -9,17 +9,33 @@ import pytest
 from tailrace.cli.dlq import json_listed, listed
 
 LETTER = {
-    "handler": "count", "table": "orders", "key": "a", "event_name": "INSERT", "state": "discarded", "overtaken_by": None,
-    "attempts": 2, "event_id": "4f0c", "error": "ValueError: no",
-}  # fmt: skip
+    "handler": "count",
+    "table": "orders",
+    "key": "a",
+    "event_name": "INSERT",
+    "state": "discarded",
+    "overtaken_by": None,
+    "attempts": 2,
+    "event_id": "4f0c",
+    "error": "ValueError: no",
+}
 WINDOW = {
-    "handler": "count", "shard_id": "shardId-1", "start_ms": 1_767_225_600_000, "end_ms": 1_767_225_660_000, "state": '{"count":3}',
-    "attempts": 2, "condition": "RetryAttemptsExhausted", "error": "ValueError: not now\nmore",
-}  # fmt: skip
+    "handler": "count",
+    "shard_id": "shardId-1",
+    "start_ms": 1_767_225_600_000,
+    "end_ms": 1_767_225_660_000,
+    "state": '{"count":3}',
+    "attempts": 2,
+    "condition": "RetryAttemptsExhausted",
+    "error": "ValueError: not now\nmore",
+}
 GROUP = {
-    "count": 1, "fingerprint": "ValueError: no", "handler": "count", "first_failure_ms": 1_767_225_600_000,
+    "count": 1,
+    "fingerprint": "ValueError: no",
+    "handler": "count",
+    "first_failure_ms": 1_767_225_600_000,
     "last_failure_ms": 1_767_225_600_000,
-}  # fmt: skip
+}
 
 
 def parts(letters: int, windows: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -53,8 +69,12 @@ def test_columns_stand_in_line_over_all_pages_and_the_counts_come_last() -> None
     long = {**LETTER, "key": "a-key-that-is-longer", "handler": "a-longer-handler", "overtaken_by": "17"}
     groups = [{**GROUP, "count": 2}, {**GROUP, "handler": "a-longer-handler", "fingerprint": "OSError: away"}]
     first = {
-        "groups": groups, "count": 5, "waiting": 2, "lost_windows": 0, "longest_item": len("orders/a-key-that-is-longer"),
-    }  # fmt: skip
+        "groups": groups,
+        "count": 5,
+        "waiting": 2,
+        "lost_windows": 0,
+        "longest_item": len("orders/a-key-that-is-longer"),
+    }
     text = [click.unstyle(each) for each in listed(first, [{"letters": [LETTER]}, {"letters": [long]}])]
     heading, one, two = text[:3]
     for column, values in (("ITEM", ("orders/a", "orders/a-key")), ("EVENT ID", ("4f0c", "4f0c"))):

@@ -37,8 +37,11 @@ def logged(form: Literal["text", "json"]) -> str:
 def test_json_is_one_object_a_line_with_the_listed_fields() -> None:
     first, second = map(json.loads, logged("json").splitlines())
     assert (first["level"], first["message"], first["handler"], first["attempt"]) == (
-        "info", "handled 3", "mail", 2,
-    )  # fmt: skip
+        "info",
+        "handled 3",
+        "mail",
+        2,
+    )
     assert set(first) | set(second) <= set(LOG_FIELDS)
     assert "ValueError: wrong\nvalue" in second["trace"]
     assert first["time"].endswith("Z")

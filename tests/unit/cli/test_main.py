@@ -103,11 +103,16 @@ def test_the_trace_is_shown_when_asked_for(
 
 def test_the_list_of_commands_imports_none_of_them() -> None:
     seen = subprocess.run(
-        [sys.executable, "-c",
-         "import sys; from tailrace.cli.main import run; run(['--help'])\n"
-         "print([m for m in sys.modules if m in ('asyncio', 'rich', 'orjson', 'prometheus_client')])"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import sys; from tailrace.cli.main import run; run(['--help'])\n"
+            "print([m for m in sys.modules if m in ('asyncio', 'rich', 'orjson', 'prometheus_client')])",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert seen.stdout.endswith("[]\n")
 
 

@@ -14,13 +14,18 @@ GROUP = {"key": '{"L":[{"S":"NL"},{"N":"3"}]}', "count": 2, "state": {"N": "8"}}
 ANSWERS: dict[str, Any] = {
     "projection.read": {"projection": "sales", "build": "1", "filled": True, "groups": [GROUP]},
     "projection.verify": {
-        "projection": "sales", "build": "1", "items": 2, "groups": 1, "in_flight": 0, "differing": 2,
+        "projection": "sales",
+        "build": "1",
+        "items": 2,
+        "groups": 1,
+        "in_flight": 0,
+        "differing": 2,
         "differences": [
             {"kind": "item", "key": '{"id":{"S":"o3"}}', "expected": None, "found": {"N": "1"}, "reason": ""},
             {"kind": "item", "key": "0a0b", "expected": None, "found": {"N": "1"}, "reason": ""},
         ],
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)

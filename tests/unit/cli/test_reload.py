@@ -29,8 +29,9 @@ def test_only_the_apps_own_modules_are_watched(tmp_path: Path) -> None:
         "builtin": module("builtin", None),
     }
     assert module_files(tmp_path, modules) == {
-        "app": tmp_path / "app.py", "shop.mail": tmp_path / "shop" / "mail.py",
-    }  # fmt: skip
+        "app": tmp_path / "app.py",
+        "shop.mail": tmp_path / "shop" / "mail.py",
+    }
 
 
 def test_a_saved_file_is_told_once(tmp_path: Path) -> None:

@@ -14,10 +14,21 @@ def test_a_node_is_begun_in_the_region_of_its_environment_and_with_the_namespace
 ) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     serving = Serving(
-        port=0, host="127.0.0.1", directory=tmp_path / "data", memory=True, sync="normal", clock="system",
-        clock_start=None, shards=1, aws_delays=False, cors=None, allow_unsigned=False, log_format="text", as_json=True,
+        port=0,
+        host="127.0.0.1",
+        directory=tmp_path / "data",
+        memory=True,
+        sync="normal",
+        clock="system",
+        clock_start=None,
+        shards=1,
+        aws_delays=False,
+        cors=None,
+        allow_unsigned=False,
+        log_format="text",
+        as_json=True,
         one_namespace=is_one,
-    )  # fmt: skip
+    )
 
     async def main() -> tuple[str, bool]:
         node = build_node(serving)

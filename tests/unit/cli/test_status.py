@@ -8,7 +8,8 @@ from tailrace.cli import coverage, status, why
 
 HANDLER: dict[str, Any] = {
     "handler": "mail", "table": "shop", "lag_ms": 61_000, "last_progress_ms": 4_000, "dead_letters": 2,
-    "shards": [{"shard": "shardId-1", "blocked": None}, {"shard": "shardId-2", "blocked": "the sink is failing"}],
+    "shards": [{"shard": "shardId-1", "blocked": None},
+               {"shard": "shardId-2", "blocked": "the sink is failing"}],
     "threads": {"busy": 3, "of": 32, "waiting": 0},
     "settled": {"handled": 7, "filtered": 3, "parked": 0, "discarded": 2, "trimmed": 0},
 }  # fmt: skip
@@ -18,7 +19,8 @@ TABLES = [
 ]
 CHANGE: dict[str, Any] = {
     "event_name": "INSERT", "table": "shop", "at": "2026-10-31T23:59:01.250Z", "sequence_number": "1007",
-    "shard": "shardId-1", "event_id": "ab", "keys": {"pk": {"S": "o1"}}, "old": None, "new": {"pk": {"S": "o1"}},
+    "shard": "shardId-1", "event_id": "ab", "keys": {"pk": {"S": "o1"}}, "old": None,
+    "new": {"pk": {"S": "o1"}},
     "handlers": [],
 }  # fmt: skip
 
@@ -82,9 +84,14 @@ def test_a_story_names_every_end() -> None:
 
 def test_a_change_that_waits_behind_a_parked_one_names_no_failure_of_its_own() -> None:
     waits = {
-        "handler": "mail", "state": "parked", "condition": "KeyParked", "attempts": 0, "error": "", "traceback": "",
+        "handler": "mail",
+        "state": "parked",
+        "condition": "KeyParked",
+        "attempts": 0,
+        "error": "",
+        "traceback": "",
         "last_failure_ms": 0,
-    }  # fmt: skip
+    }
     text = shown(why.lines({"changes": [{**CHANGE, "handlers": [waits]}], "older": 0}))
     assert text[-1].endswith("mail: it waits behind an earlier change of its item, which failed")
 
@@ -92,7 +99,8 @@ def test_a_change_that_waits_behind_a_parked_one_names_no_failure_of_its_own() -
 def test_what_runs_and_what_is_tried_again_is_told_with_its_times() -> None:
     handlers = [
         {"handler": "a", "state": "running", "running_ms": 3_000, "before_it": 0, "waiting_ms": 9_000},
-        {"handler": "b", "state": "retrying", "attempts": 2, "first_failure_ms": 1_000, "last_failure_ms": 2_000,
+        {"handler": "b", "state": "retrying", "attempts": 2, "first_failure_ms": 1_000,
+         "last_failure_ms": 2_000,
          "before_it": 0, "waiting_ms": 9_000, "error": "OSError: away", "traceback": "line 17\n"},
     ]  # fmt: skip
     text = shown(why.lines({"changes": [{**CHANGE, "handlers": handlers}], "older": 0}))

@@ -16,8 +16,10 @@ def begun() -> Belief:
 def test_a_clock_that_goes_on_is_believed() -> None:
     belief = begun()
     assert [belief.believed(NOON_MS + passed, passed) for passed in (0, 1, 90_000)] == [
-        NOON_MS, NOON_MS + 1, NOON_MS + 90_000,
-    ]  # fmt: skip
+        NOON_MS,
+        NOON_MS + 1,
+        NOON_MS + 90_000,
+    ]
     assert belief.news == []
 
 

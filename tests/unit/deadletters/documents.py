@@ -1,7 +1,8 @@
-"""Every failure document of semantics §2.8, byte for byte: each condition and each cause, as a queue or topic and as a bucket gets it.
+"""Every failure document of semantics §2.8, byte for byte: each condition and each cause, as a queue or topic
+and as a bucket gets it.
 
-Rules of this file: the bytes are written out, nothing of them is made by the code that they judge. Used by test_document.py and by
-tests/unit/sinks/test_destinations.py.
+Rules of this file: the bytes are written out, nothing of them is made by the code that they judge. Used by
+test_document.py and by tests/unit/sinks/test_destinations.py.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from tailrace.streams.windows import WindowInvoke
 
 EVENT: Final = rb'{"Records":[{"eventName":"INSERT","dynamodb":{"Keys":{"id":{"S":"caf\u00e9 \"1\""}}}}]}'
 """What the function was given: with quotes and an escape, which the payload must escape once more."""
-PAYLOAD: Final = r'"{\"Records\":[{\"eventName\":\"INSERT\",\"dynamodb\":{\"Keys\":{\"id\":{\"S\":\"caf\\u00e9 \\\"1\\\"\"}}}}]}"'
+PAYLOAD: Final = (
+    r'"{\"Records\":[{\"eventName\":\"INSERT\",'
+    r'\"dynamodb\":{\"Keys\":{\"id\":{\"S\":\"caf\\u00e9 \\\"1\\\"\"}}}}]}"'
+)
 STREAM: Final = "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-01-01T00:00:00.000"
 FUNCTION: Final = "arn:aws:lambda:us-east-1:000000000000:function:tally"
 REQUEST: Final = "0a1b2c3d-0000-4000-8000-00000000000f"
@@ -32,9 +36,16 @@ NAME: Final = (
 def record(sequence: int, created_ms: int) -> ChangeRecord:
     """An INSERT. Its image is in no document: the event is given as it is."""
     return change_record(
-        sequence=sequence, shard=3, created_ms=created_ms, partition=0, key=b"k", keys={"id": {"S": "1"}}, old=None, new=b"{}",
+        sequence=sequence,
+        shard=3,
+        created_ms=created_ms,
+        partition=0,
+        key=b"k",
+        keys={"id": {"S": "1"}},
+        old=None,
+        new=b"{}",
         size_bytes=5,
-    )  # fmt: skip
+    )
 
 
 ONE: Final = (record(1, 1_767_323_040_999),)
@@ -43,7 +54,9 @@ TWO: Final = (record(1, 1_767_323_040_000), record(12, 1_767_323_041_001))
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One document. Shape: `message` are the bytes of SQS and SNS; in S3 the payload follows the last member."""
+    """One document. Shape: `message` are the bytes of SQS and SNS; in S3 the payload follows the last
+    member.
+    """
 
     why: str
     told: InvocationFailure

@@ -16,8 +16,16 @@ from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.windows import WindowInvoke
 
 NOTICE = Notice(
-    "note", "shard-1", (), "RetryAttemptsExhausted", 2, 7, 0, run="r", window=WindowInvoke(0, 60_000, is_final=True)
-)  # fmt: skip
+    "note",
+    "shard-1",
+    (),
+    "RetryAttemptsExhausted",
+    2,
+    7,
+    0,
+    run="r",
+    window=WindowInvoke(0, 60_000, is_final=True),
+)
 
 
 class Throttled(MemoryStateStore):

@@ -13,20 +13,40 @@ from tailrace.deadletters.core.entry import (
     deadletter_key,
     deadletter_prefix,
     read_deadletter,
-)  # fmt: skip
+)
 from tailrace.errors import StoreError
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import MOST_SEQUENCE, Version
 
 RECORD = ChangeRecord(
-    sequence=42, shard=3, event_name="MODIFY", created_us=1_000_000, size_bytes=77, partition=2**64 - 1, key=b"\x01\xff",
-    keys=b'{"pk":{"S":"\xc3\xa4"}}', old=b'{"pk":{"S":"a"}}', new=b'{"pk":{"S":"a"},"n":{"N":"12"}}', by_ttl=True,
-    keys_size=4, new_size=6,
-)  # fmt: skip
+    sequence=42,
+    shard=3,
+    event_name="MODIFY",
+    created_us=1_000_000,
+    size_bytes=77,
+    partition=2**64 - 1,
+    key=b"\x01\xff",
+    keys=b'{"pk":{"S":"\xc3\xa4"}}',
+    old=b'{"pk":{"S":"a"}}',
+    new=b'{"pk":{"S":"a"},"n":{"N":"12"}}',
+    by_ttl=True,
+    keys_size=4,
+    new_size=6,
+)
 LETTER = DeadLetter(
-    record=RECORD, event_id="e", shard_id="shard-3", handler="app.mail", condition="RetryAttemptsExhausted", attempts=6,
-    error="ValueError: no", traceback="Traceback", first_failure_ms=5, last_failure_ms=9, code_version="abc", trace="t",
-)  # fmt: skip
+    record=RECORD,
+    event_id="e",
+    shard_id="shard-3",
+    handler="app.mail",
+    condition="RetryAttemptsExhausted",
+    attempts=6,
+    error="ValueError: no",
+    traceback="Traceback",
+    first_failure_ms=5,
+    last_failure_ms=9,
+    code_version="abc",
+    trace="t",
+)
 
 
 def test_a_dead_letter_is_read_back_whole() -> None:
@@ -50,9 +70,14 @@ def test_keys_sort_by_version_under_their_mappings_prefix() -> None:
 
 def test_an_endless_traceback_keeps_its_end() -> None:
     letter = DeadLetter(
-        record=RECORD, event_id="e", shard_id="s", handler="h", condition="RetryAttemptsExhausted", attempts=1,
+        record=RECORD,
+        event_id="e",
+        shard_id="s",
+        handler="h",
+        condition="RetryAttemptsExhausted",
+        attempts=1,
         traceback="x" * MAX_TEXT + "the last line",
-    )  # fmt: skip
+    )
     kept = deadletter_fields(letter)["traceback"]
     assert len(kept) == MAX_TEXT
     assert kept.endswith("the last line")

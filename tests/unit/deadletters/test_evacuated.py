@@ -1,4 +1,6 @@
-"""Rows of what was saved from the trim keep the shard as any source may tell of it, and the old layout is read."""
+"""Rows of what was saved from the trim keep the shard as any source may tell of it, and the old layout is
+read.
+"""
 
 from tailrace.deadletters.core.evacuated import Evacuation, copied, read_evacuation
 from tailrace.streams.shards import HASHES, Shard
@@ -16,9 +18,11 @@ def test_a_merged_shard_without_hashes_is_read_as_it_was_written() -> None:
 
 def test_the_layout_before_lineage_is_read() -> None:
     old = {
-        "v": 1, "table": "orders", "stream": list(STREAM), "begin": 4, "through": 9, "closed": False, "lost": [], "version": 2, "stamp": "4/2",
+        "v": 1, "table": "orders", "stream": list(STREAM), "begin": 4, "through": 9, "closed": False,
+        "lost": [], "version": 2, "stamp": "4/2",
         "shard": {
-            "id": "s-2", "number": 7, "first": f"{0:016x}", "last": f"{HASHES - 1:016x}", "starting": 5, "created_ms": 1, "parent": "s-1",
+            "id": "s-2", "number": 7, "first": f"{0:016x}", "last": f"{HASHES - 1:016x}", "starting": 5,
+            "created_ms": 1, "parent": "s-1",
             "ending": None, "closed_ms": None, "before": 3,
         },
     }  # fmt: skip

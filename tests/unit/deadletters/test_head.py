@@ -137,7 +137,9 @@ def test_a_head_of_an_unknown_format_is_refused() -> None:
 
 
 def test_who_knows_a_head_that_is_gone_cannot_write_the_next_head_of_its_key() -> None:
-    """A key that was put back and is parked anew begins with version 1 again: the old head came back over the new one, and nothing unparked it."""
+    """A key that was put back and is parked anew begins with version 1 again: the old head came back over the
+    new one, and nothing unparked it.
+    """
     old, _ = first(30, 31)
     new, writes = first(182, 183)
     assert old.version == new.version

@@ -18,17 +18,30 @@ from tailrace.errors import SettingsError
 from tailrace.streams.version import Version
 from tests.unit.mapping.records import record
 
-TRACE = 'Traceback (most recent call last):\n  File "/srv/app/mail.py", line 17, in send\n    raise\nSMTPError: x\n'
+TRACE = (
+    'Traceback (most recent call last):\n  File "/srv/app/mail.py", line 17, in send\n    '
+    "raise\nSMTPError: x\n"
+)
 
 
 def letter(
-    error: str = "SMTPError: 550 no", trace: str = "", condition: str = "RetryAttemptsExhausted",
+    error: str = "SMTPError: 550 no",
+    trace: str = "",
+    condition: str = "RetryAttemptsExhausted",
     generation: int = 1,
-) -> DeadLetter:  # fmt: skip
+) -> DeadLetter:
     return DeadLetter(
-        record=structs.replace(record(5), generation=generation), event_id="e", shard_id="s", handler="mail", condition=condition, attempts=6, error=error,
-        traceback=trace, first_failure_ms=100, last_failure_ms=200,
-    )  # fmt: skip
+        record=structs.replace(record(5), generation=generation),
+        event_id="e",
+        shard_id="s",
+        handler="mail",
+        condition=condition,
+        attempts=6,
+        error=error,
+        traceback=trace,
+        first_failure_ms=100,
+        last_failure_ms=200,
+    )
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,9 @@ def discarded(*sequences: int) -> MemoryStateStore:
 def test_a_change_that_was_put_back_overtakes_an_older_one_of_its_item_and_one_that_was_dropped_does_not(
     drop: bool, then: list[int]
 ) -> None:
-    """Somebody puts the later one back first, by its error; the older one would be applied over it (simulation, seed 5734)."""
+    """Somebody puts the later one back first, by its error; the older one would be applied over it
+    (simulation, seed 5734).
+    """
     state, sink = discarded(4, 7), Sink()
     redriver = Redriver("shop", state, ManualClock(), Live(NOTHING), {"note": sink})
     first, second = Progress(), Progress()
@@ -325,7 +327,9 @@ def test_a_slow_redrive_does_not_hold_up_another_one() -> None:
 
 
 def test_a_change_that_was_overtaken_for_good_is_passed_over_wherever_its_shard_is_read() -> None:
-    """No claim is needed to see it: two requests took the item from each other for ever, each to note that it had tried (simulation, seed 3781)."""
+    """No claim is needed to see it: two requests took the item from each other for ever, each to note that it
+    had tried (simulation, seed 3781).
+    """
     state, live, progress = discarded(4), Live(NOTHING), Progress()
     live.is_whole = False
     key = record(4, "a").key

@@ -70,7 +70,9 @@ def kinds(asked: list[Step]) -> list[type[Step]]:
 
 
 def claim(count: int = 0) -> Head:
-    """The item's head while r1 puts the change back at the worker "one", with so many changes parked behind it."""
+    """The item's head while r1 puts the change back at the worker "one", with so many changes parked behind
+    it.
+    """
     head, _ = claimed_free(LETTER, "shop", "r1/one", 1_000)
     return replace(head, count=count, tail=Version(1, LETTER.record.sequence + count))
 

@@ -1,7 +1,7 @@
 """Engines, tables and writes for the tests of the engine, and a store that fails when told.
 
-Rules of this file: real stores and clocks of the package; the failing store wraps one and refuses commits, as a full
-disk would.
+Rules of this file: real stores and clocks of the package; the failing store wraps one and refuses commits, as
+a full disk would.
 """
 
 from tailrace.clocks.manual import ManualClock

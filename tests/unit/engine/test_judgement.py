@@ -1,4 +1,6 @@
-"""Writes in slices: conditions that take long, large transactions, updates that repeat a value; others write in between."""
+"""Writes in slices: conditions that take long, large transactions, updates that repeat a value; others write
+in between.
+"""
 
 import pytest
 
@@ -108,7 +110,7 @@ def test_a_small_item_or_few_operators_are_judged_at_once() -> None:
     assert not holding(LARGE).takes_long(Delete("orders", KEY, condition("contains(l, :x)")))
 
 
-# ---- transactions --------------------------------------------------------------------------------------------------
+# ---- transactions ------------------------------------------------------------------------------------------
 
 
 def named(name: str, text: str = "y", size: int = 100_000) -> Item:
@@ -178,7 +180,7 @@ def test_a_table_that_goes_while_a_transaction_is_decided_fails_it() -> None:
     assert told.value.code == "ResourceNotFoundException"
 
 
-# ---- updates that repeat a large value ------------------------------------------------------------------------------
+# ---- updates that repeat a large value ---------------------------------------------------------------------
 
 
 def clauses(text: str, count: int) -> str:

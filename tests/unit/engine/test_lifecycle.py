@@ -58,7 +58,8 @@ def test_a_new_table_is_creating_in_the_answer_and_active_when_described() -> No
         "TableThroughputModeSummary": {"TableThroughputMode": "PAY_PER_REQUEST"},
         "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
         "LatestStreamLabel": "2023-11-14T22:13:20.000",
-        "LatestStreamArn": "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2023-11-14T22:13:20.000",
+        "LatestStreamArn": "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/"
+        "2023-11-14T22:13:20.000",
     }
     described = engine.describe_table("orders")
     assert described["TableStatus"] == "ACTIVE"
@@ -112,7 +113,7 @@ def test_labels_are_unique_even_in_one_millisecond() -> None:
         assert described["LatestStreamLabel"].endswith(f".{milliseconds:03d}")
 
 
-# ---- streams on and off ------------------------------------------------------------------------------------------
+# ---- streams on and off ------------------------------------------------------------------------------------
 
 
 def test_switching_a_stream_off_closes_its_shards_and_keeps_its_label() -> None:
@@ -162,7 +163,7 @@ def test_a_stream_that_is_off_cannot_be_switched_off() -> None:
     assert refusal(refused) == ("ValidationException", "Table has no stream to disable: TableName: orders")
 
 
-# ---- other changes -----------------------------------------------------------------------------------------------
+# ---- other changes -----------------------------------------------------------------------------------------
 
 
 def test_throughput_and_billing_can_change_but_not_to_the_same() -> None:
@@ -188,7 +189,7 @@ def test_a_protected_table_cannot_be_deleted_until_it_is_not() -> None:
     assert engine.list_tables() == {"TableNames": []}
 
 
-# ---- going -------------------------------------------------------------------------------------------------------
+# ---- going -------------------------------------------------------------------------------------------------
 
 
 def test_a_deleted_table_is_gone_and_its_stream_stays_a_day() -> None:
@@ -221,7 +222,7 @@ def test_a_table_made_again_under_the_same_name_begins_empty() -> None:
     assert store.query(16, b"", None, 10) == []
 
 
-# ---- AWS's waiting -----------------------------------------------------------------------------------------------
+# ---- AWS's waiting -----------------------------------------------------------------------------------------
 
 
 def waiting() -> tuple[Engine, ManualClock]:

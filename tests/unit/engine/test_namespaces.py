@@ -52,9 +52,10 @@ def test_tables_of_one_name_are_apart_by_region_and_account() -> None:
     assert [keys_of(view) for view in (here, there, others)] == [["pk"], ["id"], ["number"]]
     described = [view.describe_table("orders") for view in (here, there, others)]
     assert [one["TableArn"] for one in described] == [
-        "arn:aws:dynamodb:us-east-1:000000000000:table/orders", ARN_THERE,
+        "arn:aws:dynamodb:us-east-1:000000000000:table/orders",
+        ARN_THERE,
         "arn:aws:dynamodb:us-east-1:111111111111:table/orders",
-    ]  # fmt: skip
+    ]
     assert [one["LatestStreamArn"].rpartition("/stream/")[0] for one in described] == [
         one["TableArn"] for one in described
     ]
@@ -82,8 +83,9 @@ def test_a_stream_of_another_namespace_is_not_found_and_ones_own_is_read() -> No
     with pytest.raises(ApiError) as refused:
         here.describe_stream(arn)
     assert refusal(refused) == (
-        "ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found",
-    )  # fmt: skip
+        "ResourceNotFoundException",
+        f"Requested resource not found: Stream: {arn} not found",
+    )
     shard = there.describe_stream(arn)["Shards"][0]["ShardId"]
     token = there.get_shard_iterator(arn, shard, IteratorStart("TRIM_HORIZON"))
     assert [record.keys for record in there.get_records(token).records] == [b'{"id":{"S":"id"}}']
@@ -97,8 +99,9 @@ def test_what_is_refused_of_an_arn_is_what_aws_refuses() -> None:
     with pytest.raises(ApiError) as refused:
         here.get(ARN_THERE, {"id": {"S": "id"}})
     assert refusal(refused) == (
-        "ValidationException", f"Invalid TableArn: Invalid ResourceArn provided as input {ARN_THERE}",
-    )  # fmt: skip
+        "ValidationException",
+        f"Invalid TableArn: Invalid ResourceArn provided as input {ARN_THERE}",
+    )
     with pytest.raises(ApiError) as refused:
         here.describe_table("arn:aws:dynamodb:us-east-1:111111111111:table/orders")
     assert refused.value.code == "AccessDeniedException"
@@ -113,8 +116,10 @@ def test_the_whole_engine_calls_tables_of_others_by_arn() -> None:
     engine = opened()
     of_three(engine)
     assert engine.list_tables()["TableNames"] == [
-        ARN_THERE, "arn:aws:dynamodb:us-east-1:111111111111:table/orders", "orders",
-    ]  # fmt: skip
+        ARN_THERE,
+        "arn:aws:dynamodb:us-east-1:111111111111:table/orders",
+        "orders",
+    ]
     assert engine.get(ARN_THERE, {"id": {"S": "id"}}) == {"id": {"S": "id"}}
     assert engine.get("arn:aws:dynamodb:us-east-1:000000000000:table/orders", {"pk": {"S": "pk"}}) is not None
     stream = engine.stream_of(ARN_THERE)
@@ -125,10 +130,12 @@ def test_the_whole_engine_calls_tables_of_others_by_arn() -> None:
 def test_what_a_handler_records_is_written_where_the_table_is() -> None:
     engine = opened()
     here, there, _ = of_three(engine)
-    engine.state.transact([
-        Write("marks/1", {"v": 1}),
-        ItemWrite("Put", {"TableName": ARN_THERE, "Item": {"id": {"S": "more"}}}),
-    ])  # fmt: skip
+    engine.state.transact(
+        [
+            Write("marks/1", {"v": 1}),
+            ItemWrite("Put", {"TableName": ARN_THERE, "Item": {"id": {"S": "more"}}}),
+        ]
+    )
     assert there.get("orders", {"id": {"S": "more"}}) is not None
     assert here.get("orders", {"pk": {"S": "more"}}) is None
 
@@ -263,9 +270,7 @@ def test_a_directory_of_before_namespaces_keeps_one() -> None:
     assert opened(store).settings.one_namespace
 
 
-def test_documents_of_the_default_namespace_are_as_before_and_others_are_refused_by_a_tailrace_of_before() -> (
-    None
-):
+def test_documents_of_the_default_namespace_are_as_before_and_older_versions_refuse_others() -> None:
     store = MemoryStore()
     engine = opened(store)
     of_three(engine)

@@ -164,7 +164,8 @@ def test_a_heavy_item_is_judged_one_operator_at_a_time(monkeypatch: pytest.Monke
     "item",
     [
         {}, {"a": {"N": "1"}}, {"a": {"N": "1"}, "b": {"N": "2"}}, {"b": {"N": "3"}, "c": {"S": "text"}},
-        {"a": {"N": "1"}, "b": {"N": "1"}, "c": {"N": "2"}, "d": {"S": ""}}, {"c": {"S": "a text"}, "a": {"S": "1"}},
+        {"a": {"N": "1"}, "b": {"N": "1"}, "c": {"N": "2"}, "d": {"S": ""}},
+        {"c": {"S": "a text"}, "a": {"S": "1"}},
     ],
 )  # fmt: skip
 def test_a_condition_in_steps_says_what_it_says_at_once(text: str, item: Item) -> None:

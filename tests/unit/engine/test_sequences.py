@@ -33,9 +33,7 @@ def test_the_first_use_of_a_block_is_synced_and_the_rest_of_it_is_not() -> None:
     assert [commit.sync for commit in store.commits] == [True, False, True]
 
 
-def test_a_start_never_issues_a_number_of_the_block_before_even_if_all_its_commits_but_the_first_are_lost() -> (
-    None
-):
+def test_a_start_never_issues_a_number_of_the_block_before_even_if_only_its_first_commit_is_kept() -> None:
     store = FailingStore()
     sequences, committer = started(store)
     sequences.next(START_MS)

@@ -51,7 +51,7 @@ def written(count: int) -> tuple[Engine, ManualClock]:
     return engine, clock
 
 
-# ---- iterators -----------------------------------------------------------------------------------------------------
+# ---- iterators ---------------------------------------------------------------------------------------------
 
 
 def test_the_horizon_starts_at_the_oldest_and_latest_after_the_newest() -> None:
@@ -171,7 +171,7 @@ def test_the_limit_of_records_is_checked(limit: int) -> None:
     assert refused.value.code == "ValidationException"
 
 
-# ---- lists ---------------------------------------------------------------------------------------------------------
+# ---- lists -------------------------------------------------------------------------------------------------
 
 
 def test_streams_are_listed_in_pages_that_outlive_a_stream() -> None:
@@ -226,7 +226,7 @@ def test_items_keep_their_shard_and_every_shard_gets_some() -> None:
     assert len({shard for seen in shards.values() for shard in seen}) == 3
 
 
-# ---- rollover ------------------------------------------------------------------------------------------------------
+# ---- rollover ----------------------------------------------------------------------------------------------
 
 
 def test_after_four_hours_a_shard_closes_and_one_child_goes_on() -> None:
@@ -275,7 +275,7 @@ def test_listeners_hear_of_a_closing() -> None:
     assert heard == [frozenset({engine.log.number_of(parent), engine.log.number_of(child)})]
 
 
-# ---- the horizon ---------------------------------------------------------------------------------------------------
+# ---- the horizon -------------------------------------------------------------------------------------------
 
 
 def aged() -> tuple[Engine, ManualClock, list[ChangeRecord]]:

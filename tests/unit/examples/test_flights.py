@@ -132,8 +132,10 @@ def test_the_control_program_loads_no_module_of_tailrace() -> None:
     source = f"import runpy, sys\npath = sys.argv.pop(1)\nrunpy.run_path(path, run_name='__main__')\n{loaded}"
     run = subprocess.run(
         [sys.executable, "-I", "-c", source, FILES / "control.py", FILES / "week.csv.gz"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == CONTROL.count(WEEK)
 

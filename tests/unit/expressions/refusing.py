@@ -10,8 +10,10 @@ from tailrace.expressions.placeholders import Placeholders
 from tailrace.values.types import AttributeValue
 
 VALUES: dict[str, AttributeValue] = {
-    ":s": {"S": "a"}, ":t": {"S": "b"}, ":n": {"N": "1"}, ":m": {"N": "2"}, ":b": {"B": "AAE="}, ":bool": {"BOOL": True},
-    ":null": {"NULL": True}, ":l": {"L": [{"S": "x"}]}, ":map": {"M": {"k": {"N": "1"}}}, ":ss": {"SS": ["a", "b"]},
+    ":s": {"S": "a"}, ":t": {"S": "b"}, ":n": {"N": "1"}, ":m": {"N": "2"}, ":b": {"B": "AAE="},
+    ":bool": {"BOOL": True},
+    ":null": {"NULL": True}, ":l": {"L": [{"S": "x"}]}, ":map": {"M": {"k": {"N": "1"}}},
+    ":ss": {"SS": ["a", "b"]},
     ":ns": {"NS": ["1", "2"]}, ":bs": {"BS": ["AA=="]}, ":type": {"S": "N"},
 }  # fmt: skip
 NAMES = {"#a": "a", "#name": "name", "#dots": "a.b"}

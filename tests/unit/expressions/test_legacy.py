@@ -55,7 +55,24 @@ HOLD_WHEN_ABSENT = {"NE", "NULL"}
 """What holds for an attribute that is not there. Everything else is false of it. Source: AWS, as captured."""
 
 
-@pytest.mark.parametrize("operator", ["EQ", "LE", "LT", "GE", "GT", "NE", "NULL", "NOT_NULL", "CONTAINS", "NOT_CONTAINS", "BEGINS_WITH", "IN", "BETWEEN"])  # fmt: skip
+@pytest.mark.parametrize(
+    "operator",
+    [
+        "EQ",
+        "LE",
+        "LT",
+        "GE",
+        "GT",
+        "NE",
+        "NULL",
+        "NOT_NULL",
+        "CONTAINS",
+        "NOT_CONTAINS",
+        "BEGINS_WITH",
+        "IN",
+        "BETWEEN",
+    ],
+)
 def test_a_legacy_comparison_with_an_absent_attribute_is_false_but_for_ne_and_null(operator: str) -> None:
     text = {"S": "x"}
     operands = {"NULL": [], "NOT_NULL": [], "BETWEEN": [text, text]}.get(operator, [text])

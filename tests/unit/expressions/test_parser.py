@@ -18,7 +18,7 @@ from tailrace.expressions.nodes import (
     Or,
     Path,
     Value,
-)  # fmt: skip
+)
 from tailrace.expressions.parser import parse_condition_text, parse_projection_text, parse_update_text
 from tests.unit.expressions.refusing import refusal
 
@@ -51,7 +51,7 @@ def refused_update(text: str) -> str:
     return refusal(lambda: actions(text)).removeprefix("Invalid UpdateExpression: ")
 
 
-# ---- conditions --------------------------------------------------------------------------------------------------------
+# ---- conditions --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -190,8 +190,11 @@ def test_faults_are_said_in_their_order_and_not_in_the_order_of_the_text(text: s
     assert refused(text) == reason
 
 
-@pytest.mark.parametrize("text", ["(a = :a) AND (b = :b)", "((a = :a) AND b = :b)", "(a = :a AND (b = :b))", "a IN ((b))",
-                                  "attribute_exists((a))", "((a) = :a)", "(NOT (a = :a))"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    ["(a = :a) AND (b = :b)", "((a = :a) AND b = :b)", "(a = :a AND (b = :b))", "a IN ((b))",
+     "attribute_exists((a))", "((a) = :a)", "(NOT (a = :a))"],
+)  # fmt: skip
 def test_parentheses_around_different_things_are_not_redundant(text: str) -> None:
     node(text)
 
@@ -254,7 +257,7 @@ def test_the_leaves_of_a_condition_are_in_the_order_of_the_text() -> None:
     assert parsed.leaves == (A, EXISTS, B)
 
 
-# ---- updates -----------------------------------------------------------------------------------------------------------
+# ---- updates -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -347,7 +350,7 @@ def test_300_operators_are_the_limit_of_an_update() -> None:
     assert len(actions("SET " + ",".join(f"{name}=:v" for name in names))) == 301
 
 
-# ---- projections -------------------------------------------------------------------------------------------------------
+# ---- projections -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,10 @@ ITEM: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
-        (("s",), {"S": "text"}), (("a", 0), {"S": "x"}), (("a", 1, "c"), {"N": "2"}), (("m", "b", 1), {"S": "q"}),
-        (("a", 3), None), (("a", "b"), None), (("m", 0), None), (("s", "x"), None), (("gone",), None), (("gone", "x", 0), None),
+        (("s",), {"S": "text"}), (("a", 0), {"S": "x"}), (("a", 1, "c"), {"N": "2"}),
+        (("m", "b", 1), {"S": "q"}),
+        (("a", 3), None), (("a", "b"), None), (("m", 0), None), (("s", "x"), None), (("gone",), None),
+        (("gone", "x", 0), None),
     ],
 )  # fmt: skip
 def test_a_path_leads_to_a_value_or_to_none(
@@ -98,8 +100,8 @@ def test_clashes_are_those_of_every_two_paths() -> None:
 def test_an_overlap_is_said_before_a_conflict() -> None:
     paths = [Path(("a", "b")), Path(("a", 1)), Path(("c",)), Path(("c", "d"))]
     assert refusal(lambda: check_apart(paths, "ProjectionExpression")) == (
-        "Invalid ProjectionExpression: Two document paths overlap with each other; must remove or rewrite one of these "
-        "paths; path one: [c], path two: [c, d]"
+        "Invalid ProjectionExpression: Two document paths overlap with each other; must remove or "
+        "rewrite one of these paths; path one: [c], path two: [c, d]"
     )
 
 

@@ -11,7 +11,10 @@ from tailrace.expressions.update import parse_update
 from tailrace.values.wire import depth_of
 from tests.unit.expressions.refusing import given, refusal
 
-DEEP = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
+DEEP = (
+    "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond "
+    "supported limit"
+)
 
 
 def strings(*texts: str) -> dict[str, Any]:

@@ -30,12 +30,21 @@ def tell(event: Any, context: Any) -> dict[str, Any]:
     return {
         "remaining": context.get_remaining_time_in_millis(),
         "context": [
-            context.function_name, context.function_version, context.aws_request_id, context.invoked_function_arn,
-            context.memory_limit_in_mb, context.log_group_name, context.log_stream_name, context.client_context, context.tenant_id,
-            context.identity.cognito_identity_id, context.identity.cognito_identity_pool_id, context.of_mine,
+            context.function_name,
+            context.function_version,
+            context.aws_request_id,
+            context.invoked_function_arn,
+            context.memory_limit_in_mb,
+            context.log_group_name,
+            context.log_stream_name,
+            context.client_context,
+            context.tenant_id,
+            context.identity.cognito_identity_id,
+            context.identity.cognito_identity_pool_id,
+            context.of_mine,
         ],
         "environment": {name: os.environ.get(name) for name in names},
-    }  # fmt: skip
+    }
 
 
 def prints(event: Any, context: Any) -> str:

@@ -1,7 +1,7 @@
 """A small Lambda Runtime API, for the real runtime client: one event, and what the client says of it.
 
-Rules of this file: loopback only; it knows the five paths that a runtime calls. Source: AWS Lambda Developer Guide, "Using the Lambda
-runtime API".
+Rules of this file: loopback only; it knows the five paths that a runtime calls. Source: AWS Lambda Developer
+Guide, "Using the Lambda runtime API".
 """
 
 import json
@@ -100,8 +100,10 @@ def by_the_runtime_client(
         process = subprocess.Popen(
             [sys.executable, "-m", "awslambdaric", handler],
             env={**os.environ, **environment, "AWS_LAMBDA_RUNTIME_API": address, "_HANDLER": handler},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
         try:
             if not api.has_said.wait(PATIENCE_S):
                 process.kill()

@@ -17,9 +17,12 @@ from tests.unit.sinks.moto_server import client, moto
 def test_the_queue_of_a_function_gets_the_failure_document(monkeypatch: pytest.MonkeyPatch) -> None:
     with moto() as access:
         given = {
-            "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": str(access.endpoint_url),
-        }  # fmt: skip
+            "AWS_ACCESS_KEY_ID": "any",
+            "AWS_SECRET_ACCESS_KEY": "any",
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": str(access.endpoint_url),
+        }
         for name, value in given.items():
             monkeypatch.setenv(name, value)
         sqs = client("sqs", access)
@@ -37,8 +40,10 @@ def test_the_queue_of_a_function_gets_the_failure_document(monkeypatch: pytest.M
     assert document["requestContext"]["condition"] == "RetryAttemptsExhausted"
     assert document["requestContext"]["functionArn"].endswith(":function:fails")
     assert document["responseContext"] == {
-        "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled",
-    }  # fmt: skip
+        "statusCode": 200,
+        "executedVersion": "$LATEST",
+        "functionError": "Unhandled",
+    }
     assert document["DDBStreamBatchInfo"]["batchSize"] == 1
 
 

@@ -108,7 +108,8 @@ from tailrace.app.code_version import code_version
 app = App("shop")
 app.function(function, app.table("orders", pk="id"))
 versions = [code_version(each) for each in app.mappings]
-print(json.dumps([[name for name in sys.modules if name.startswith("shop")], logging.getLogger("tailrace").filters, versions]))
+modules = [name for name in sys.modules if name.startswith("shop")]
+print(json.dumps([modules, logging.getLogger("tailrace").filters, versions]))
 """
 
 
@@ -129,7 +130,8 @@ def test_a_server_imports_no_module_of_its_functions(tmp_path: Path, more: str) 
 
 @pytest.mark.parametrize(
     ("place", "words"),
-    [("no_such_module:f", "No module named 'no_such_module'"), ("json:f", "has no attribute 'f'"), ("json:__name__", "no function")],
+    [("no_such_module:f", "No module named 'no_such_module'"), ("json:f", "has no attribute 'f'"),
+     ("json:__name__", "no function")],
 )  # fmt: skip
 def test_a_function_that_is_not_there_is_refused_at_the_start(place: str, words: str) -> None:
     with pytest.raises(CommandFailure, match=words):

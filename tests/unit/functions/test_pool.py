@@ -1,4 +1,6 @@
-"""Functions in processes of their own: answers, errors in Lambda's words, time-outs, deaths, and nothing left behind."""
+"""Functions in processes of their own: answers, errors in Lambda's words, time-outs, deaths, and nothing left
+behind.
+"""
 
 import asyncio
 import json
@@ -98,13 +100,24 @@ def test_context_and_environment_are_lambdas() -> None:
     told = invoked(handlers.tell, settings=FunctionSettings(10, 512, {"COLOUR": "blue"}))
     assert 0 < told["remaining"] <= 10_000
     assert told["context"] == [
-        "f", "$LATEST", "request-1", ARN, "512", "/aws/lambda/f", "local", *[None] * 4,
+        "f",
+        "$LATEST",
+        "request-1",
+        ARN,
+        "512",
+        "/aws/lambda/f",
+        "local",
+        *[None] * 4,
         "whoever wraps a handler may hang things on it",
-    ]  # fmt: skip
+    ]
     assert told["environment"] == {
-        "AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512", "AWS_REGION": "us-east-1",
-        "_HANDLER": "tests.unit.functions.handlers.tell", "COLOUR": "blue", "TZ": ":UTC",
-    }  # fmt: skip
+        "AWS_LAMBDA_FUNCTION_NAME": "f",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+        "AWS_REGION": "us-east-1",
+        "_HANDLER": "tests.unit.functions.handlers.tell",
+        "COLOUR": "blue",
+        "TZ": ":UTC",
+    }
 
 
 def test_what_a_function_prints_is_no_answer(capfd: pytest.CaptureFixture[str]) -> None:
@@ -117,10 +130,14 @@ def test_what_a_function_prints_is_no_answer(capfd: pytest.CaptureFixture[str]) 
     [
         (handlers.fails, "LookupError", "no such country"),
         (handlers.fails_without_utf8, "LookupError", "no such city: \ud800"),
-        (handlers.answers_a_set, "Runtime.MarshalError", "Unable to marshal response: Object of type set is not JSON serializable"),
-        (handlers.leaves, "Runtime.ExitError", "RequestId: request-1 Error: Runtime exited with error: exit status 3"),
-        (handlers.exits, "Runtime.ExitError", "RequestId: request-1 Error: Runtime exited with error: exit status 4"),
-        (handlers.dies, "Runtime.ExitError", "RequestId: request-1 Error: Runtime exited with error: signal: 9"),
+        (handlers.answers_a_set, "Runtime.MarshalError",
+         "Unable to marshal response: Object of type set is not JSON serializable"),
+        (handlers.leaves, "Runtime.ExitError",
+         "RequestId: request-1 Error: Runtime exited with error: exit status 3"),
+        (handlers.exits, "Runtime.ExitError",
+         "RequestId: request-1 Error: Runtime exited with error: exit status 4"),
+        (handlers.dies, "Runtime.ExitError",
+         "RequestId: request-1 Error: Runtime exited with error: signal: 9"),
         (CodePlace("tests.unit.functions.handlers", "nothing"), "Runtime.HandlerNotFound",
          "Handler 'nothing' missing on module 'tests.unit.functions.handlers'"),
         (CodePlace("no_such_module", "f"), "Runtime.ImportModuleError",
@@ -185,10 +202,9 @@ def test_a_process_ends_with_whoever_started_it() -> None:
         "from tailrace.functions.pool import ProcessRunner\n"
         "from tailrace.app.function_settings import CodePlace, FunctionSettings\n"
         "async def main():\n"
-        "    runner = ProcessRunner('f', CodePlace('tests.unit.functions.handlers', 'tally'), FunctionSettings())\n"
-        "    print(json.loads(await runner.invoke(b'{}', 'r', 'arn'))['pid'], flush=True)\n"
-        "    os.kill(os.getpid(), 9)\n"
-        "asyncio.run(main())\n"
+        "    runner = ProcessRunner('f', CodePlace('tests.unit.functions.handlers', 'tally'), "
+        "FunctionSettings())\n    print(json.loads(await runner.invoke(b'{}', 'r', 'arn'))['pid'], "
+        "flush=True)\n    os.kill(os.getpid(), 9)\nasyncio.run(main())\n"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=PATIENCE_S

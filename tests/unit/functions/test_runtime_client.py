@@ -1,4 +1,6 @@
-"""The contract of a function's process, checked against AWS's own runtime client (awslambdaric): the same function, event and environment say the same."""
+"""The contract of a function's process, checked against AWS's own runtime client (awslambdaric): the same
+function, event and environment say the same.
+"""
 
 import asyncio
 import json

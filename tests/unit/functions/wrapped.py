@@ -1,4 +1,6 @@
-"""Functions under names that they do not say of themselves: behind decorators with and without `wraps`, and as an object."""
+"""Functions under names that they do not say of themselves: behind decorators with and without `wraps`, and
+as an object.
+"""
 
 from collections.abc import Callable
 from functools import wraps

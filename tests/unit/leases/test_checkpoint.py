@@ -36,13 +36,22 @@ from tailrace.streams.version import Version
 WIDE = 49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_588_898
 """A number as Kinesis gives them: 56 digits."""
 WHOLE = CheckpointRow(
-    3, 7, WIDE, ((WIDE + 2, WIDE + 4), (WIDE + 9, WIDE + 9)), True, (0, 255), 1_700, (0, 60_000, '{"count":3}'), ("f", "e", 9, "v1"),
+    3,
+    7,
+    WIDE,
+    ((WIDE + 2, WIDE + 4), (WIDE + 9, WIDE + 9)),
+    True,
+    (0, 255),
+    1_700,
+    (0, 60_000, '{"count":3}'),
+    ("f", "e", 9, "v1"),
     Ledger({"handled": 4, "trimmed": 0}, ((WIDE - 5, WIDE - 4, 0, "trimmed"),), 5, {WIDE - 5: (1, 2)}),
-)  # fmt: skip
+)
 
 OLD: dict[str, Any] = {"v": 1, "epoch": 3, "watermark": 40, "ranges": [[50, 60]], "finished": False}
 OLD_LEDGER: dict[str, Any] = {
-    "v": 1, "totals": {"handled": 6, "filtered": 1}, "ranges": [[5, 5, 1, "filtered"]], "detail_from": 2, "times": {"5": [1, 2]},
+    "v": 1, "totals": {"handled": 6, "filtered": 1}, "ranges": [[5, 5, 1, "filtered"]], "detail_from": 2,
+    "times": {"5": [1, 2]},
 }  # fmt: skip
 
 
@@ -80,7 +89,9 @@ def test_a_row_that_is_stamped_says_what_it_said_under_another_epoch() -> None:
 
 
 def test_a_stamp_holds_only_where_nothing_was_written_since_it_was_read() -> None:
-    """The epoch alone would not tell: the owner before saves under the one that was read, and what it saved would be undone."""
+    """The epoch alone would not tell: the owner before saves under the one that was read, and what it saved
+    would be undone.
+    """
     _, write = raised(StateRow("k", WHOLE.fields()), 8, None)
     assert holds(write.condition, WHOLE.fields())
     saved_since = CheckpointRow(3, 8, WIDE + 4)
@@ -207,5 +218,7 @@ def test_all_ledgers_of_a_mapping_are_found_by_stream_and_shard() -> None:
     ]
     found = ledgers_of(checkpoints, olders)
     assert {place: ledger.totals["handled"] for place, ledger in found.items()} == {
-        ("label", "s1"): 9, ("label", "s2"): 9, (EARLIER, EARLIER): 2,
-    }  # fmt: skip
+        ("label", "s1"): 9,
+        ("label", "s2"): 9,
+        (EARLIER, EARLIER): 2,
+    }

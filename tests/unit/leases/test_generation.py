@@ -1,4 +1,6 @@
-"""Streams are numbered in the order of their labels, once, and a late one is refused instead of counted as newer."""
+"""Streams are numbered in the order of their labels, once, and a late one is refused instead of counted as
+newer.
+"""
 
 import pytest
 
@@ -56,8 +58,10 @@ KEPT = {"orders/2026-11-01": 4, "orders/2026-11-02": 5, "users/2026-11-01": 9}
 def test_an_empty_row_goes_on_behind_what_is_kept_beside_rows_of_its_table() -> None:
     adopted = NONE.with_kept(KEPT, "the sink")
     assert adopted.with_labels(["2026-11-03"]).numbers == {
-        "2026-11-01": 4, "2026-11-02": 5, "2026-11-03": 6,
-    }  # fmt: skip
+        "2026-11-01": 4,
+        "2026-11-02": 5,
+        "2026-11-03": 6,
+    }
     assert adopted.kept == {"orders/2026-11-01": 4, "orders/2026-11-02": 5}
 
 

@@ -11,9 +11,16 @@ def record(
 ) -> ChangeRecord:
     """A change with this sequence number; its key is its own unless given."""
     return ChangeRecord(
-        sequence=sequence, shard=1, event_name="MODIFY", created_us=created_ms * MILLISECOND, size_bytes=100, partition=partition,
-        key=(key or str(sequence)).encode(), keys=b"{}", new=b"x" * size,
-    )  # fmt: skip
+        sequence=sequence,
+        shard=1,
+        event_name="MODIFY",
+        created_us=created_ms * MILLISECOND,
+        size_bytes=100,
+        partition=partition,
+        key=(key or str(sequence)).encode(),
+        keys=b"{}",
+        new=b"x" * size,
+    )
 
 
 def records(*sequences: int, key: str = "") -> list[ChangeRecord]:

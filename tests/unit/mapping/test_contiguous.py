@@ -1,4 +1,6 @@
-"""Order of the whole shard: one batch in flight, in sequence, a prefix without holes, and what a refused record comes to."""
+"""Order of the whole shard: one batch in flight, in sequence, a prefix without holes, and what a refused
+record comes to.
+"""
 
 from typing import Any
 
@@ -26,7 +28,7 @@ from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, 
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.mapping.suspension import Suspended
-from tailrace.streams.record import ReadDone  # fmt: skip
+from tailrace.streams.record import ReadDone
 from tailrace.streams.version import Version
 from tests.unit.mapping.records import now, record, records
 
@@ -37,7 +39,9 @@ ARCHIVE = replace(SINK, on_failure="block")
 
 
 class Played:
-    """A machine, its checkpoints answered at once. Shape: `invokes` and `saves` in their order; `wake_ms` of the last Wake."""
+    """A machine, its checkpoints answered at once. Shape: `invokes` and `saves` in their order; `wake_ms` of
+    the last Wake.
+    """
 
     def __init__(self, settings: MappingSettings, start: Start | None = None) -> None:
         self.machine = ShardMachine(settings)
@@ -215,8 +219,8 @@ def test_an_archive_stops_in_words_at_what_is_refused() -> None:
     played.later(100)
     played.answer(Failed({0: Failure(error="too wide\nfor a column")}))
     assert played.machine.blocked == (
-        "record 2 is refused (too wide), and nothing of the shard may be left out (order='shard', on_failure='block'): "
-        "it is tried again until it is accepted"
+        "record 2 is refused (too wide), and nothing of the shard may be left out (order='shard', "
+        "on_failure='block'): it is tried again until it is accepted"
     )
     played.later(999)
     assert len(played.invokes) == 2

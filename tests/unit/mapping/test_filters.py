@@ -1,4 +1,6 @@
-"""Filter criteria: what is read, what is refused, and that a record is judged as its Lambda event would be."""
+"""Filter criteria: what is read, what is refused, and that a record is judged as its Lambda event would
+be.
+"""
 
 from typing import Any
 
@@ -14,21 +16,42 @@ from tailrace.streams.record import ChangeRecord, ViewType
 
 ARN = "arn:aws:dynamodb:eu-west-1:000000000000:table/orders/stream/2026-01-01T00:00:00.000"
 RECORD = ChangeRecord(
-    77, 1, "MODIFY", 1_700_000_123_456_000, 250, 0, b"k", b'{"pk":{"S":"o1"}}',
+    77,
+    1,
+    "MODIFY",
+    1_700_000_123_456_000,
+    250,
+    0,
+    b"k",
+    b'{"pk":{"S":"o1"}}',
     old=b'{"pk":{"S":"o1"},"status":{"S":"new"},"total":{"N":"10"}}',
     new=b'{"pk":{"S":"o1"},"status":{"S":"paid"},"total":{"N":"12"},"a.b":{"S":"dotted"},"tags":{"L":[{"S":"x"}]}}',
-    by_ttl=False, keys_size=4, new_size=120,
-)  # fmt: skip
+    by_ttl=False,
+    keys_size=4,
+    new_size=120,
+)
 EXPIRED = ChangeRecord(
-    78, 1, "REMOVE", 1_700_000_200_000_000, 99, 0, b"k", b'{"pk":{"S":"o1"}}', old=RECORD.old, new=None,
-    by_ttl=True, keys_size=4, new_size=0,
-)  # fmt: skip
+    78,
+    1,
+    "REMOVE",
+    1_700_000_200_000_000,
+    99,
+    0,
+    b"k",
+    b'{"pk":{"S":"o1"}}',
+    old=RECORD.old,
+    new=None,
+    by_ttl=True,
+    keys_size=4,
+    new_size=0,
+)
 VIEWS: list[ViewType] = ["NEW_AND_OLD_IMAGES", "NEW_IMAGE", "OLD_IMAGE", "KEYS_ONLY"]
 PATTERNS: list[dict[str, Any]] = [
     {},
     {"eventName": ["MODIFY"]},
     {"eventName": [{"anything-but": "MODIFY"}]},
-    {"eventName": ["REMOVE"], "userIdentity": {"type": ["Service"], "principalId": ["dynamodb.amazonaws.com"]}},
+    {"eventName": ["REMOVE"],
+     "userIdentity": {"type": ["Service"], "principalId": ["dynamodb.amazonaws.com"]}},
     {"userIdentity": {"type": [{"exists": False}]}},
     {"userIdentity": [{"exists": False}]},
     {"awsRegion": ["eu-west-1"], "eventSource": ["aws:dynamodb"], "eventVersion": ["1.1"]},
@@ -76,12 +99,14 @@ def test_the_patterns_of_this_table_let_some_pass_and_stop_others() -> None:
 
 def test_filters_are_joined_by_or_and_an_image_is_not_decoded_without_need() -> None:
     broken = ChangeRecord(1, 1, "INSERT", 0, 1, 0, b"k", b"no json", old=None, new=b"no json")
-    patterns = read_filter_criteria({
-        "Filters": [
-            {"Pattern": '{"eventName": ["REMOVE"], "dynamodb": {"OldImage": {"a": {"S": ["x"]}}}}'},
-            {"Pattern": '{"eventName": ["INSERT"]}'},
-        ]
-    })  # fmt: skip
+    patterns = read_filter_criteria(
+        {
+            "Filters": [
+                {"Pattern": '{"eventName": ["REMOVE"], "dynamodb": {"OldImage": {"a": {"S": ["x"]}}}}'},
+                {"Pattern": '{"eventName": ["INSERT"]}'},
+            ]
+        }
+    )
     assert RecordFilter(patterns, ARN, "NEW_AND_OLD_IMAGES", "eu-west-1")(broken)
 
 
@@ -97,7 +122,8 @@ def test_no_filters_are_no_filters(criteria: object) -> None:
         ({"Filter": []}, "FilterCriteria: {'Filter': []} is not allowed"),
         ({"Filters": [{"Patern": "{}"}]}, "FilterCriteria.Filters[0]: {'Patern': '{}'} is not allowed"),
         ({"Filters": [{"Pattern": 3}]}, "FilterCriteria.Filters[0]: {'Pattern': 3} is not allowed"),
-        ({"Filters": [{"Pattern": "{}"}] * 6}, "FilterCriteria: 6 filters are too many; at most 5 are allowed"),
+        ({"Filters": [{"Pattern": "{}"}] * 6},
+         "FilterCriteria: 6 filters are too many; at most 5 are allowed"),
         ({"Filters": [{"Pattern": '{"a": ["' + "x" * 4_086 + '"]}'}]},
          "FilterCriteria.Filters[0]: a pattern has at most 4,096 characters, this one 4,097"),
         ({"Filters": [{"Pattern": "{}"}, {"Pattern": '{"a": "b"}'}]},
@@ -132,9 +158,10 @@ def test_operators_of_event_buses_are_an_opt_in() -> None:
 
 def test_filters_and_accepts_must_both_say_yes() -> None:
     insert_only = MappingSettings.for_lambda(
-        "m", accepts=lambda record: record.event_name == "MODIFY",
+        "m",
+        accepts=lambda record: record.event_name == "MODIFY",
         FilterCriteria={"Filters": [{"Pattern": '{"dynamodb": {"Keys": {"pk": {"S": ["o1"]}}}}'}]},
-    )  # fmt: skip
+    )
     accepts = insert_only.reading(ARN, "KEYS_ONLY", "eu-west-1").accepts
     assert accepts is not None
     assert (accepts(RECORD), accepts(EXPIRED)) == (True, False)

@@ -1,6 +1,8 @@
-"""Partial outages: what a sink bears gets through, in whole batches, and a whole outage still pauses and probes.
+"""Partial outages: what a sink bears gets through, in whole batches, and a whole outage still pauses and
+probes.
 
-Rules of this file: the real machine in virtual time, before a service of calls of ten messages that takes 5 ms for each call.
+Rules of this file: the real machine in virtual time, before a service of calls of ten messages that takes 5
+ms for each call.
 """
 
 import heapq
@@ -38,7 +40,9 @@ Call = Callable[[int, float], "FailureKind | None"]
 
 @dataclass
 class Service:
-    """Messages go in calls of ten. Shape: `call` refuses whole calls, `bad_entries` is the share of entries that are refused by themselves."""
+    """Messages go in calls of ten. Shape: `call` refuses whole calls, `bad_entries` is the share of entries
+    that are refused by themselves.
+    """
 
     call: Call
     bad_entries: float = 0.0
@@ -82,7 +86,9 @@ class Writing:
 def play(
     service: Service, count: int, until_s: float = 1e9, **settings: int
 ) -> tuple[float, int, ShardMachine]:
-    """Deliver so many messages, each of its own item. Returns: the virtual seconds, how many were accepted, and the machine."""
+    """Deliver so many messages, each of its own item. Returns: the virtual seconds, how many were accepted,
+    and the machine.
+    """
     chosen = MappingSettings(
         "m", keys_at_once=ENTRIES, maximum_retry_attempts=0, buffer_records=count, **settings
     )  # type: ignore[arg-type]
@@ -132,7 +138,9 @@ def throttling(share: float, unavailable: float = 0.0, seed: int = 1) -> Call:
 
 
 def test_a_partly_failing_queue_gets_whole_calls_and_is_done_in_seconds() -> None:
-    """Fault 2.9: 10 % throttled calls, 5 % 500, 15 % failed entries, 300 messages took 90 s, at most 4 entries a call."""
+    """Fault 2.9: 10 % throttled calls, 5 % 500, 15 % failed entries, 300 messages took 90 s, at most 4
+    entries a call.
+    """
     service = Service(throttling(0.1, 0.05), bad_entries=0.15)
     seconds, accepted, _ = play(service, 300)
     assert accepted == 300

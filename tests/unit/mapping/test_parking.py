@@ -24,7 +24,7 @@ from tailrace.mapping.settlement import Settlement
 from tailrace.mapping.shard import ShardMachine
 from tailrace.streams.record import (
     ChangeRecord,
-    ReadDone,  # fmt: skip
+    ReadDone,
 )
 from tailrace.streams.version import Version
 from tests.unit.mapping.records import now, record, records
@@ -78,7 +78,9 @@ def test_a_key_is_not_parked_before_its_earlier_dead_letter_is_saved_or_a_crash_
 
 
 def test_after_a_crash_what_lies_before_the_first_parked_change_of_a_key_counts_as_handled() -> None:
-    """Why the test above matters: killed between parking and checkpoint, nobody else tells of the change that was given up."""
+    """Why the test above matters: killed between parking and checkpoint, nobody else tells of the change that
+    was given up.
+    """
     settlement = Settlement(Checkpoint())
     parking = Parking(MappingSettings("m"), settlement, [ParkedHead(b"k", Version(1, 2), Version(1, 2), 1)])
     assert parking.divert(settlement.read(records(1, 2, key="k"), 2)) == []

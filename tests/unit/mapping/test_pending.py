@@ -1,4 +1,6 @@
-"""What a batch takes out of what waits: whole free keys, its share of them, and never at the cost of order."""
+"""What a batch takes out of what waits: whole free keys, its share of them, and never at the cost of
+order.
+"""
 
 from tailrace.mapping.held import LOOK, HeldKeys, PendingRecords
 from tailrace.streams.record import ChangeRecord

@@ -1,6 +1,7 @@
 """One read for many mappings: what is kept, who reads, what is let go.
 
-Rules of this file: the shard is a list of records; a reader of it is played by a loop that does what runtime/reading.py does.
+Rules of this file: the shard is a list of records; a reader of it is played by a loop that does what
+runtime/reading.py does.
 """
 
 from bisect import bisect_right
@@ -17,7 +18,9 @@ PLENTY = 1_000_000
 
 
 class Played:
-    """A shard of records with these sequence numbers, read through a ShardReader; `reads` are those made of the shard itself."""
+    """A shard of records with these sequence numbers, read through a ShardReader; `reads` are those made of
+    the shard itself.
+    """
 
     def __init__(self, *sequences: int, budget: int = PLENTY, closed: bool = False) -> None:
         self.records = records(*sequences)

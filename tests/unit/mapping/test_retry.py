@@ -83,7 +83,8 @@ def test_a_function_is_tried_again_whatever_it_raises() -> None:
 
 
 WHOLE = MappingSettings("m", order="shard", on_failure="discard", maximum_retry_attempts=1, backoff=BACKOFF)
-#   kind, records, attempts used up, failures that used up none in a row, final → decision in the order of the whole shard
+#   kind, records, attempts used up, failures that used up none in a row, final → decision in the order of the
+# whole shard
 WHOLE_TABLE: list[tuple[FailureKind, int, int, int, bool, Decision]] = [
     (RECORD, 4, 1, 1, False, Split(2)),
     (RECORD, 1, 1, 1, False, RetryAfter(100, counts=True)),

@@ -14,25 +14,39 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"batch_size": 10_001}, "batch_size: 10001 is not allowed; it is a whole number from 1 to 10000"),
     ({"batch_size": True}, "batch_size: True is not allowed; it is a whole number from 1 to 10000"),
     ({"batch_size": 1.5}, "batch_size: 1.5 is not allowed; it is a whole number from 1 to 10000"),
-    ({"batching_window_ms": 300_001}, "batching_window_ms: 300001 is not allowed; it is a whole number from 0 to 300000"),
-    ({"parallelization_factor": 11}, "parallelization_factor: 11 is not allowed; it is a whole number from 1 to 10"),
-    ({"maximum_retry_attempts": -2}, "maximum_retry_attempts: -2 is not allowed; it is a whole number from -1 to 10000"),
-    ({"maximum_record_age_ms": 59_999}, "maximum_record_age_ms: 59999 is not allowed; it is -1, or a whole number from 60000 to 604800000"),
+    ({"batching_window_ms": 300_001},
+     "batching_window_ms: 300001 is not allowed; it is a whole number from 0 to 300000"),
+    ({"parallelization_factor": 11},
+     "parallelization_factor: 11 is not allowed; it is a whole number from 1 to 10"),
+    ({"maximum_retry_attempts": -2},
+     "maximum_retry_attempts: -2 is not allowed; it is a whole number from -1 to 10000"),
+    ({"maximum_record_age_ms": 59_999},
+     "maximum_record_age_ms: 59999 is not allowed; it is -1, or a whole number from 60000 to 604800000"),
     ({"concurrency": 0}, "concurrency: 0 is not allowed; it is a whole number from 1 to 1000"),
     ({"max_keys": 0}, "max_keys: 0 is not allowed; it is a whole number from 1 to 1000000"),
     ({"max_per_key": 0}, "max_per_key: 0 is not allowed; it is a whole number from 1 to 1000000"),
     ({"buffer_records": 0}, "buffer_records: 0 is not allowed; it is a whole number from 1 to 1000000"),
     ({"buffer_bytes": 0}, "buffer_bytes: 0 is not allowed; it is a whole number from 1 to 1099511627776"),
     ({"order": "random"}, "order: 'random' is not allowed; it is 'key', 'lane' or 'shard'"),
-    ({"order": "shard"}, "on_failure: 'park' is not allowed with order='shard'; it is 'discard' (a refused record becomes a dead letter) or 'block' (the shard stops at it)"),
-    ({**WHOLE, "on_failure": "drop"}, "on_failure: 'drop' is not allowed with order='shard'; it is 'discard' (a refused record becomes a dead letter) or 'block' (the shard stops at it)"),
-    ({**WHOLE, "concurrency": 2}, "concurrency: 2 is not allowed with order='shard'; one batch of a shard is in flight at a time"),
-    ({**WHOLE, "parallelization_factor": 2}, "parallelization_factor: 2 is not allowed with order='shard'; one batch of a shard is in flight at a time"),
-    ({**WHOLE, "maximum_record_age_ms": 60_000}, "maximum_record_age_ms: 60000 is not allowed with order='shard'; no record is too old to be in sequence"),
-    ({**WHOLE, "bisect_batch_on_function_error": False}, "bisect_batch_on_function_error: False is not allowed with order='shard'; a refused record is found by halves"),
-    ({**WHOLE, "on_failure": "block", "accepts": bool}, "a filter is not allowed with order='shard'; with on_failure='block' nothing of the shard is left out"),
-    ({**WHOLE, "on_failure": "block", "filters": (compile_pattern({}),)}, "a filter is not allowed with order='shard'; with on_failure='block' nothing of the shard is left out"),
-    ({**WHOLE, "tumbling_window_ms": 1_000}, "TumblingWindowInSeconds: 1 is not allowed with order='shard'; windows belong to functions"),
+    ({"order": "shard"}, "on_failure: 'park' is not allowed with order='shard'; it is 'discard' (a refused "
+     "record becomes a dead letter) or 'block' (the shard stops at it)"),
+    ({**WHOLE, "on_failure": "drop"}, "on_failure: 'drop' is not allowed with order='shard'; it is "
+     "'discard' (a refused record becomes a dead letter) or 'block' (the shard stops at it)"),
+    ({**WHOLE, "concurrency": 2},
+     "concurrency: 2 is not allowed with order='shard'; one batch of a shard is in flight at a time"),
+    ({**WHOLE, "parallelization_factor": 2}, "parallelization_factor: 2 is not allowed with order='shard'; "
+     "one batch of a shard is in flight at a time"),
+    ({**WHOLE, "maximum_record_age_ms": 60_000}, "maximum_record_age_ms: 60000 is not allowed with "
+     "order='shard'; no record is too old to be in sequence"),
+    ({**WHOLE, "bisect_batch_on_function_error": False}, "bisect_batch_on_function_error: False is not "
+     "allowed with order='shard'; a refused record is found by halves"),
+    ({**WHOLE, "on_failure": "block", "accepts": bool}, "a filter is not allowed with order='shard'; with "
+     "on_failure='block' nothing of the shard is left out"),
+    ({**WHOLE, "on_failure": "block", "filters": (compile_pattern({}),)},
+     "a filter is not allowed with order='shard'; with on_failure='block' nothing of the "
+     "shard is left out"),
+    ({**WHOLE, "tumbling_window_ms": 1_000},
+     "TumblingWindowInSeconds: 1 is not allowed with order='shard'; windows belong to functions"),
 ]  # fmt: skip
 
 
@@ -76,9 +90,15 @@ def test_lambda_has_the_defaults_of_aws() -> None:
 
 def test_the_names_of_aws_are_read_in_their_units() -> None:
     settings = MappingSettings.for_lambda(
-        "m", BatchSize=7, MaximumBatchingWindowInSeconds=5, ParallelizationFactor=3, MaximumRetryAttempts=2,
-        MaximumRecordAgeInSeconds=60, BisectBatchOnFunctionError=True, FunctionResponseTypes=["ReportBatchItemFailures"],
-    )  # fmt: skip
+        "m",
+        BatchSize=7,
+        MaximumBatchingWindowInSeconds=5,
+        ParallelizationFactor=3,
+        MaximumRetryAttempts=2,
+        MaximumRecordAgeInSeconds=60,
+        BisectBatchOnFunctionError=True,
+        FunctionResponseTypes=["ReportBatchItemFailures"],
+    )
     assert (settings.batch_size, settings.batching_window_ms, settings.parallelization_factor) == (
         7,
         5_000,
@@ -94,12 +114,17 @@ def test_the_names_of_aws_are_read_in_their_units() -> None:
     ("values", "text"),
     [
         ({"BatchSize": 0}, "BatchSize: 0 is not allowed; it is a whole number from 1 to 10000"),
-        ({"MaximumBatchingWindowInSeconds": 301}, "MaximumBatchingWindowInSeconds: 301 is not allowed; it is a whole number from 0 to 300"),
-        ({"MaximumRecordAgeInSeconds": 59}, "MaximumRecordAgeInSeconds: 59 is not allowed; it is -1, or a whole number from 60 to 604800"),
+        ({"MaximumBatchingWindowInSeconds": 301},
+         "MaximumBatchingWindowInSeconds: 301 is not allowed; it is a whole number from 0 to 300"),
+        ({"MaximumRecordAgeInSeconds": 59},
+         "MaximumRecordAgeInSeconds: 59 is not allowed; it is -1, or a whole number from 60 to 604800"),
         ({"FunctionResponseTypes": ["Other"]}, "FunctionResponseTypes: ['Other'] is not allowed"),
-        ({"BisectBatchOnFunctionError": "yes"}, "BisectBatchOnFunctionError: 'yes' is not allowed; it is true or false"),
-        ({"StartingPosition": "AT_TIMESTAMP"}, "StartingPosition: 'AT_TIMESTAMP' is not allowed; of a DynamoDB stream it is 'TRIM_HORIZON' or 'LATEST'"),
-        ({"BatchSizes": 3}, "BatchSizes: no such setting; there are BatchSize, BisectBatchOnFunctionError, DestinationConfig, Environment, "),
+        ({"BisectBatchOnFunctionError": "yes"},
+         "BisectBatchOnFunctionError: 'yes' is not allowed; it is true or false"),
+        ({"StartingPosition": "AT_TIMESTAMP"}, "StartingPosition: 'AT_TIMESTAMP' is not allowed; of a "
+         "DynamoDB stream it is 'TRIM_HORIZON' or 'LATEST'"),
+        ({"BatchSizes": 3}, "BatchSizes: no such setting; there are BatchSize, BisectBatchOnFunctionError, "
+         "DestinationConfig, Environment, "),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_in_the_name_of_aws(values: dict[str, Any], text: str) -> None:

@@ -62,8 +62,13 @@ def test_the_totals_balance() -> None:
     settlement.settle(records(2), "filtered")
     settlement.give_up([too_old(record) for record in records(3)])
     assert settlement.totals == {
-        "handled": 1, "filtered": 1, "parked": 0, "discarded": 1, "dropped": 0, "trimmed": 0,
-    }  # fmt: skip
+        "handled": 1,
+        "filtered": 1,
+        "parked": 0,
+        "discarded": 1,
+        "dropped": 0,
+        "trimmed": 0,
+    }
     assert settlement.watermark.unsettled == 0
 
 

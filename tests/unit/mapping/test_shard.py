@@ -29,7 +29,7 @@ from tailrace.mapping.commands import (
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
 from tailrace.mapping.settings import Backoff, MappingSettings
 from tailrace.mapping.shard import ShardMachine
-from tailrace.streams.record import ReadDone  # fmt: skip
+from tailrace.streams.record import ReadDone
 from tailrace.streams.version import NOTHING, Version
 from tests.unit.mapping.records import now, record, records
 

@@ -1,4 +1,6 @@
-"""Tumbling windows of one shard: membership, the state's limit, the end. Facts of semantics §2.9, each at its bound and one past it."""
+"""Tumbling windows of one shard: membership, the state's limit, the end. Facts of semantics §2.9, each at its
+bound and one past it.
+"""
 
 import pytest
 
@@ -23,14 +25,18 @@ def opened(state: bytes | None = None) -> TumblingWindow:
 
 @pytest.mark.parametrize(
     ("created_ms", "start_ms"),
-    [(START_MS, START_MS), (START_MS + 9_999, START_MS), (START_MS + 10_000, START_MS + 10_000), (START_MS - 1, START_MS - 10_000)],
+    [(START_MS, START_MS), (START_MS + 9_999, START_MS), (START_MS + 10_000, START_MS + 10_000),
+     (START_MS - 1, START_MS - 10_000)],
 )  # fmt: skip
 def test_windows_begin_at_multiples_of_their_length_since_the_epoch(created_ms: int, start_ms: int) -> None:
     told = TumblingWindow(LENGTH_MS, IDLE_MS, None).told([record(1, created_ms=created_ms)])
     assert (told.start_ms, told.end_ms, told.state) == (start_ms, start_ms + LENGTH_MS, b"{}")
 
 
-@pytest.mark.parametrize(("created_ms", "is_over"), [(START_MS + 9_999, False), (START_MS + 10_000, True), (START_MS - 50_000, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("created_ms", "is_over"),
+    [(START_MS + 9_999, False), (START_MS + 10_000, True), (START_MS - 50_000, False)],
+)
 def test_the_first_record_of_a_later_window_ends_it(created_ms: int, is_over: bool) -> None:
     assert opened(b"{}").is_over([record(2, created_ms=created_ms)], now(50_000), is_last=False) is is_over
 
@@ -85,7 +91,8 @@ def test_a_closed_window_opens_again_with_an_empty_state_for_a_late_record() -> 
 @pytest.mark.parametrize(
     ("outcome", "is_failure"),
     [
-        (Written(), True), (Written(state=b"{}"), False), (FailedFrom(1), True), (FailedFrom(1, state=b"{}"), False),
+        (Written(), True), (Written(state=b"{}"), False), (FailedFrom(1), True),
+        (FailedFrom(1, state=b"{}"), False),
         (FailedFrom(0), False),
     ],
 )  # fmt: skip

@@ -16,7 +16,7 @@ from tailrace.patterns.nodes import (
     Numeric,
     RangeEnd,
     Wildcard,
-)  # fmt: skip
+)
 from tailrace.patterns.number import Number
 from tailrace.patterns.parse import parse
 from tailrace.patterns.pattern import compile_pattern
@@ -188,18 +188,30 @@ def test_what_only_event_buses_have_is_refused_in_mappings(word: str, expression
 
 def test_every_form_is_read() -> None:
     (rule,) = parse(
-        '{"a": ["x", 3.0e2, true, null, {"exactly": "y"}, {"prefix": "p"}, {"suffix": {"equals-ignore-case": "s"}},'
-        ' {"equals-ignore-case": "e"}, {"wildcard": "a*\\\\*b"}, {"anything-but": "n"}, {"anything-but": [1, 2]},'
-        ' {"anything-but": {"prefix": "q"}}, {"numeric": [">", 1, "<=", 2]}, {"numeric": ["=", 5]}, {"exists": false}]}',
+        '{"a": ["x", 3.0e2, true, null, {"exactly": "y"}, {"prefix": "p"}, {"suffix": '
+        '{"equals-ignore-case": "s"}}, {"equals-ignore-case": "e"}, {"wildcard": "a*\\\\*b"}, '
+        '{"anything-but": "n"}, '
+        '{"anything-but": [1, 2]}, {"anything-but": {"prefix": "q"}}, {"numeric": [">", 1, "<=", '
+        '2]}, {"numeric": ["=", 5]}, {"exists": false}]}',
         "event-bus",
     )
     assert rule["a"] == (
-        Exact("x"), Exact(Number("3.0e2")), Exact(True), Exact(None), Exact("y"), Affix("prefix", "p"),
-        Affix("suffix", "s", any_case=True), AnyCase("e"), Wildcard(("a", "*b")), AnythingBut(("n",)),
-        AnythingBut((Number("1"), Number("2"))), AnythingButLike((Affix("prefix", "q"),), "prefix"),
+        Exact("x"),
+        Exact(Number("3.0e2")),
+        Exact(True),
+        Exact(None),
+        Exact("y"),
+        Affix("prefix", "p"),
+        Affix("suffix", "s", any_case=True),
+        AnyCase("e"),
+        Wildcard(("a", "*b")),
+        AnythingBut(("n",)),
+        AnythingBut((Number("1"), Number("2"))),
+        AnythingButLike((Affix("prefix", "q"),), "prefix"),
         Numeric(RangeEnd(Number("1"), is_open=True), RangeEnd(Number("2"), is_open=False)),
-        Numeric(RangeEnd(Number("5"), is_open=False), RangeEnd(Number("5"), is_open=False)), Exists(False),
-    )  # fmt: skip
+        Numeric(RangeEnd(Number("5"), is_open=False), RangeEnd(Number("5"), is_open=False)),
+        Exists(False),
+    )
 
 
 def test_an_empty_pattern_lets_everything_pass_in_mappings_only() -> None:
@@ -219,8 +231,11 @@ def test_or_multiplies_the_rules() -> None:
         '{"s": ["x"], "$or": [{"a": ["1"]}, {"b": ["2"]}], "d": {"$or": [{"c": ["3"]}, {"e": ["4"]}]}}'
     )
     assert [set(rule) for rule in rules] == [
-        {"s", "a", "d.c"}, {"s", "b", "d.c"}, {"s", "a", "d.e"}, {"s", "b", "d.e"},
-    ]  # fmt: skip
+        {"s", "a", "d.c"},
+        {"s", "b", "d.c"},
+        {"s", "a", "d.e"},
+        {"s", "b", "d.e"},
+    ]
 
 
 def test_too_many_combinations_are_refused_at_once() -> None:

@@ -1,4 +1,6 @@
-"""The fold of one change: what is retracted, what is applied, what is ignored, and what a transaction holds."""
+"""The fold of one change: what is retracted, what is applied, what is ignored, and what a transaction
+holds.
+"""
 
 from collections.abc import Sequence
 
@@ -75,7 +77,8 @@ NL7, BE2 = group("NL", 3, 2, 7), group("BE", 1, 1, 2)
         ([step(5, "NL", 4)], [], [NL7], {"aa": (5, "NL"), "NL": (4, 3, 11)}),
         # updated in its group, and moved to another, there or not
         ([step(5, "NL", 4)], [item(3, "NL", 5)], [NL7], {"aa": (5, "NL"), "NL": (4, 2, 6)}),
-        ([step(5, "BE", 4)], [item(3, "NL", 5)], [NL7, BE2], {"aa": (5, "BE"), "NL": (4, 1, 2), "BE": (2, 2, 6)}),
+        ([step(5, "BE", 4)], [item(3, "NL", 5)], [NL7, BE2],
+         {"aa": (5, "BE"), "NL": (4, 1, 2), "BE": (2, 2, 6)}),
         ([step(5, "FR", 4)], [item(3, "NL", 5)], [NL7], {"aa": (5, "FR"), "NL": (4, 1, 2), "FR": (1, 1, 4)}),
         # removed: a tombstone; of what was never seen too
         ([step(5, None)], [item(3, "NL", 5)], [NL7], {"aa": (5, ""), "NL": (4, 1, 2)}),
@@ -90,8 +93,10 @@ NL7, BE2 = group("NL", 3, 2, 7), group("BE", 1, 1, 2)
         # an empty group begins anew, with its next version
         ([step(6, "NL", 9)], [], [group("NL", 8, 0, 99)], {"aa": (6, "NL"), "NL": (9, 1, 9)}),
         # several of one item, and of several items of a group, are one step of its version
-        ([step(5, "NL", 1), step(6, "BE", 2), step(7, None)], [], [], {"aa": (7, ""), "NL": (1, 0, 0), "BE": (1, 0, 0)}),
-        ([step(5, "NL", 1), step(6, "NL", 2, "bb")], [], [NL7], {"aa": (5, "NL"), "bb": (6, "NL"), "NL": (4, 4, 10)}),
+        ([step(5, "NL", 1), step(6, "BE", 2), step(7, None)], [], [],
+         {"aa": (7, ""), "NL": (1, 0, 0), "BE": (1, 0, 0)}),
+        ([step(5, "NL", 1), step(6, "NL", 2, "bb")], [], [NL7],
+         {"aa": (5, "NL"), "bb": (6, "NL"), "NL": (4, 4, 10)}),
         ([step(5, "NL", 1), step(5, "NL", 1), step(4, "BE", 1)], [], [], {"aa": (5, "NL"), "NL": (1, 1, 1)}),
     ],
 )  # fmt: skip
@@ -131,5 +136,6 @@ def test_a_change_of_a_stream_that_was_switched_off_and_on_is_applied_though_its
     assert working.apply(newer)
     assert not working.apply(ItemChange("aa", Version(1, 901), image("NL", 9), 5, "NL"))
     assert [change.after for change in working.changes] == [
-        AppliedItem("aa", Version(2, 7), "NL", image("NL", 5), 5), GroupState("NL", 2, 1, {"N": "5"}, 5),
-    ]  # fmt: skip
+        AppliedItem("aa", Version(2, 7), "NL", image("NL", 5), 5),
+        GroupState("NL", 2, 1, {"N": "5"}, 5),
+    ]

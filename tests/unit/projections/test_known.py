@@ -1,4 +1,6 @@
-"""Which builds there are stands in one line of changes, and a filling is its claimant's until it falls silent."""
+"""Which builds there are stands in one line of changes, and a filling is its claimant's until it falls
+silent.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -42,9 +44,12 @@ class Rows:
     def known(self) -> KnownBuilds:
         async def read() -> KnownBuilds:
             return read_known(
-                "shop", "sales", await self.state.get(known_key("shop", "sales")), await self.state.get("projection/shop/sales"),
+                "shop",
+                "sales",
+                await self.state.get(known_key("shop", "sales")),
+                await self.state.get("projection/shop/sales"),
                 await self.state.query("projection-build/shop/sales/"),
-            )  # fmt: skip
+            )
 
         return asyncio.run(read())
 
@@ -77,7 +82,8 @@ def test_of_two_changes_from_one_look_the_second_fails(rows: Rows) -> None:
     known = rows.known()
     second = Build("sales", "1.1", "state")
     changes = [
-        begun(known, second, "orders")[1], claimed(known, known.builds[0], "me")[2], serving(known, "1", "orders")[1],
+        begun(known, second, "orders")[1], claimed(known, known.builds[0], "me")[2],
+        serving(known, "1", "orders")[1],
         forgotten(known, ["1"], "state")[1], removed(known, ["1"])[1],
     ]  # fmt: skip
     for first in changes:
@@ -94,7 +100,8 @@ def test_of_two_changes_from_one_look_the_second_fails(rows: Rows) -> None:
 def test_rows_of_before_there_were_claims_are_known_and_claimed() -> None:
     rows = Rows()
     old = {
-        "v": 1, "projection": "sales", "name": "1", "into": "state", "is_filled": False, "position": 0, "after": None, "filled": 0,
+        "v": 1, "projection": "sales", "name": "1", "into": "state", "is_filled": False, "position": 0,
+        "after": None, "filled": 0,
         "failures": 0, "failed": [], "begun_ms": 1, "since": 0, "code": "",
     }  # fmt: skip
     served = {"v": 1, "id": "sales", "table": "orders", "served": "1"}

@@ -1,4 +1,5 @@
-"""A projection whose stream was trimmed before it was read is built anew from the table: at the next look, once, and only then.
+"""A projection whose stream was trimmed before it was read is built anew from the table: at the next look,
+once, and only then.
 
 Rules of this file: days pass on the virtual clock; the expected answer is what the table has.
 """

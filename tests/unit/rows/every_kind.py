@@ -1,6 +1,7 @@
 """A row of every kind, made by whoever lays such rows out, for a mapping, its app and the directory.
 
-Rules of this file: one entry a kind of the registry; `test_every_kind` fails for a kind that has none, and for one that the registry lacks.
+Rules of this file: one entry a kind of the registry; `test_every_kind` fails for a kind that has none, and
+for one that the registry lacks.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,16 +58,29 @@ Made: TypeAlias = tuple[str, Mapping[str, Any] | None]
 LABEL: Final = "2026-11-01T00:00:00.000"
 SHARD: Final = "shardId-00000000000000000001"
 RECORD: Final = ChangeRecord(
-    sequence=42, shard=1, event_name="INSERT", created_us=1_000_000, size_bytes=9, partition=7, key=b"o1",
-    keys=b'{"id":{"S":"o1"}}', new=b'{"id":{"S":"o1"}}',
-)  # fmt: skip
+    sequence=42,
+    shard=1,
+    event_name="INSERT",
+    created_us=1_000_000,
+    size_bytes=9,
+    partition=7,
+    key=b"o1",
+    keys=b'{"id":{"S":"o1"}}',
+    new=b'{"id":{"S":"o1"}}',
+)
 
 
 def letter(mapping: str, condition: str = "RetryAttemptsExhausted") -> DeadLetter:
     return DeadLetter(
-        record=RECORD, event_id="e1", shard_id=SHARD, handler=mapping, condition=condition, attempts=3,
-        trace=f"{mapping}/e1", table="orders",
-    )  # fmt: skip
+        record=RECORD,
+        event_id="e1",
+        shard_id=SHARD,
+        handler=mapping,
+        condition=condition,
+        attempts=3,
+        trace=f"{mapping}/e1",
+        table="orders",
+    )
 
 
 def written(write: Write) -> Made:
@@ -75,10 +89,20 @@ def written(write: Write) -> Made:
 
 def _lost(app: str, mapping: str) -> Made:
     window = LostWindow(
-        shard_id=SHARD, handler=mapping, start_ms=0, end_ms=60_000, state="{}", is_early=False,
-        condition="RetryAttemptsExhausted", attempts=2, error="", traceback="", first_failure_ms=1,
-        last_failure_ms=2, code_version="",
-    )  # fmt: skip
+        shard_id=SHARD,
+        handler=mapping,
+        start_ms=0,
+        end_ms=60_000,
+        state="{}",
+        is_early=False,
+        condition="RetryAttemptsExhausted",
+        attempts=2,
+        error="",
+        traceback="",
+        first_failure_ms=1,
+        last_failure_ms=2,
+        code_version="",
+    )
     return lost_window_key(app, window), window.fields()
 
 
@@ -127,20 +151,23 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "parked": lambda app, mapping: (
         parked_key(app, mapping, b"o1", RECORD.version), deadletter_fields(letter(mapping, "KeyParked"))
     ),
-    "deadletter": lambda app, mapping: (deadletter_key(app, mapping, RECORD.version), deadletter_fields(letter(mapping))),
+    "deadletter": lambda app, mapping: (deadletter_key(app, mapping, RECORD.version),
+        deadletter_fields(letter(mapping))),
     "passed": lambda app, mapping: written(passed_write(app, mapping, b"o1", RECORD.version)),
     "lost-window": _lost,
     "outbox": _notice,
     "evacuated": lambda app, mapping: written(_evacuation(app, mapping)[1]),
     "evacuation": lambda app, mapping: written(_evacuation(app, mapping)[0]),
     "gap": lambda app, mapping: (Gap(SHARD, 1, 42, 5, 9).key(app, mapping), Gap(SHARD, 1, 42, 5, 9).fields()),
-    "redrive": lambda app, mapping: (REDRIVE.key(app, f"5-{len(mapping)}"), RedriveRequest(f"5-{len(mapping)}", mapping).fields()),
+    "redrive": lambda app, mapping: (REDRIVE.key(app, f"5-{len(mapping)}"),
+        RedriveRequest(f"5-{len(mapping)}", mapping).fields()),
     "window-item": lambda app, mapping: (
         item_key(WindowOwner(app, mapping), "6f31"), contribution_fields(Contribution("6f31", RECORD.version))
     ),
     "window-member": _member,
     "window-touched": lambda app, mapping: (
-        touched_key(WindowOwner(app, mapping), '{"S":"NL"}', 0), {"v": 1, "pane": 0, "group": '{"S":"NL"}', "stamp": RECORD.version.text}
+        touched_key(WindowOwner(app, mapping), '{"S":"NL"}', 0),
+        {"v": 1, "pane": 0, "group": '{"S":"NL"}', "stamp": RECORD.version.text}
     ),
     "window-told": lambda app, mapping: (
         told_key(WindowOwner(app, mapping), '{"S":"NL"}', 0), told_fields(WindowInvocation(0, 60_000, 1, "d"))
@@ -154,7 +181,8 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     ),
     "resumed": lambda app, mapping: (RESUMED.key(app, mapping), resumed_row(mapping, [(LABEL, SHARD, 5)])),
     "pause": lambda app, mapping: (PAUSE.key(app, mapping), pause_row(mapping, 5)),
-    "generations": lambda app, mapping: (generations_key(app, mapping), {"v": 1, "id": mapping, "allowed": 20}),
+    "generations": lambda app, mapping: (generations_key(app, mapping),
+        {"v": 1, "id": mapping, "allowed": 20}),
     "mapping": lambda app, mapping: (MAPPING.key(app, mapping), {"v": 1, "id": mapping, "table": "orders"}),
     "sources": lambda app, mapping: written(Generations(app, "orders").with_labels([LABEL]).write()),
     "lease": lambda app, mapping: written(take(lease_key(app, LABEL, SHARD), None, "pid-1")[1]),
@@ -171,7 +199,9 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     ),
     "layout": lambda app, mapping: (LAYOUT.key(), {"v": 1}),
     "audit": lambda app, mapping: (
-        AUDIT.key("000000000001"), {"v": 2, "number": 1, "at_ms": 5, "verb": "pause", "arguments": {}, "by": "", "outcome": "ok", "reason": ""}
+        AUDIT.key("000000000001"),
+        {"v": 2, "number": 1, "at_ms": 5, "verb": "pause", "arguments": {}, "by": "", "outcome": "ok",
+         "reason": ""}
     ),
     "clock": lambda app, mapping: (CLOCK.key(), {"v": 1, "wall_ms": 5}),
     "esm": _esm,

@@ -1,4 +1,5 @@
-"""What really runs keeps only rows of registered kinds, and a mapping that was renamed while it had work goes on with it.
+"""What really runs keeps only rows of registered kinds, and a mapping that was renamed while it had work goes
+on with it.
 
 Rules of this file: worlds of many features; every row that they leave is looked at.
 """
@@ -78,8 +79,13 @@ def rich() -> App:
         return {"state": {}}
 
     app.function(
-        tumbling, orders, id="tumbling", TumblingWindowInSeconds=30, MaximumRetryAttempts=1, batch_size=10,
-    )  # fmt: skip
+        tumbling,
+        orders,
+        id="tumbling",
+        TumblingWindowInSeconds=30,
+        MaximumRetryAttempts=1,
+        batch_size=10,
+    )
 
     @app.projection(Order, by=Order.country, id="sales")
     def sales(count: int, order: Order, sign: int) -> int:

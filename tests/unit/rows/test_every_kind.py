@@ -1,4 +1,6 @@
-"""A store with a row of every kind: a rename moves each of a mapping's whole and touches no other; and the docs name every kind."""
+"""A store with a row of every kind: a rename moves each of a mapping's whole and touches no other; and the
+docs name every kind.
+"""
 
 import asyncio
 import re

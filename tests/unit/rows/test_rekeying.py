@@ -17,7 +17,8 @@ NEW = Version(1, int(OLD)).text
     [
         ("deadletter", f"deadletter/shop/mail/{OLD}", f"deadletter/shop/mail/{NEW}"),
         ("parked", f"parked/my%2Fshop/mail/6f31/{OLD}", f"parked/my%2Fshop/mail/6f31/{NEW}"),
-        ("evacuated", f"evacuated/shop/mail/2026-11-01/shard-1/{OLD}", f"evacuated/shop/mail/2026-11-01/shard-1/{NEW}"),
+        ("evacuated", f"evacuated/shop/mail/2026-11-01/shard-1/{OLD}",
+         f"evacuated/shop/mail/2026-11-01/shard-1/{NEW}"),
         ("gap", f"gap/shop/mail/{OLD}", f"gap/shop/mail/{NEW}"),
         ("gap", f"gap/shop/mail/{OLD}/shard-1", f"gap/shop/mail/{NEW}/shard-1"),
         ("outbox", f"outbox/shop/mail/{OLD}", f"outbox/shop/mail/{NEW}"),

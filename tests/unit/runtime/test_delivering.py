@@ -145,7 +145,7 @@ def test_who_lost_the_lease_saves_nothing_of_it() -> None:
     asyncio.run(main())
 
 
-# ---- parking -------------------------------------------------------------------------------------------------------
+# ---- parking -----------------------------------------------------------------------------------------------
 
 
 async def parked_by(state: MemoryStateStore, fence: Check, *entries: GivenUp) -> bool:

@@ -151,9 +151,12 @@ class Ground:
         chosen = MappingSettings("note", backoff=Backoff(1_000, 2.0, 60_000), **settings)
         self.delivery = Noted(SavedChanges())
         self.driver = Driver(
-            ShardMachine(chosen), self.delivery, SharedReads(source, Budget(0), 1), sink,
+            ShardMachine(chosen),
+            self.delivery,
+            SharedReads(source, Budget(0), 1),
+            sink,
             Parts(self.state, self.clock, self.points.append),
-        )  # fmt: skip
+        )
 
     @property
     def saved(self) -> list[SaveCheckpoint]:

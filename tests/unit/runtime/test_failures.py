@@ -32,8 +32,14 @@ def test_the_first_failure_of_a_change_is_told_with_its_trace(caplog: pytest.Log
     FailureLog("note", "orders", "shardId-1", ManualClock()).failed(batch(), Failed({1: failure}))
     (line,) = caplog.records
     assert (line.levelno, line.getMessage()) == (logging.WARNING, "note failed at k2: ValueError: 17")
-    fields = {"handler": "note", "table": "orders", "key": "k2", "attempt": 1, "event_id": event_id(RECORDS[1]),
-              "trace": "line 1\nline 2"}  # fmt: skip
+    fields = {
+        "handler": "note",
+        "table": "orders",
+        "key": "k2",
+        "attempt": 1,
+        "event_id": event_id(RECORDS[1]),
+        "trace": "line 1\nline 2",
+    }
     assert {name: getattr(line, name) for name in fields} == fields
 
 
@@ -106,8 +112,8 @@ def test_a_newcomer_reads_that_a_change_failed_and_that_its_item_waits(
         world.settle()
     assert told(caplog) == [
         "note failed at bad: ValueError: no such country: 17",
-        "note: bad is parked after 2 attempts: ValueError: no such country: 17; its item waits, with its later changes; every other "
-        "item goes on",
+        "note: bad is parked after 2 attempts: ValueError: no such country: 17; its item waits, with "
+        "its later changes; every other item goes on",
     ]
     assert "no such country" in vars(caplog.records[0])["trace"]
     assert vars(caplog.records[1])["hint"].startswith("tailrace dlq show ")

@@ -1,4 +1,6 @@
-"""What was saved from the trim is read as the beginning of its shard: every gap in it is told, and where reading begins at all."""
+"""What was saved from the trim is read as the beginning of its shard: every gap in it is told, and where
+reading begins at all.
+"""
 
 import pytest
 from msgspec.structs import replace
@@ -88,7 +90,9 @@ def test_without_anything_saved_all_that_is_forgotten_is_gone() -> None:
 
 
 def test_what_is_saved_while_the_stream_is_asked_and_forgotten_before_it_answers_is_no_gap() -> None:
-    """Simulation, seed 5943: the answer said that the records were gone, and they were settled as trimmed while they lay saved."""
+    """Simulation, seed 5943: the answer said that the records were gone, and they were settled as trimmed
+    while they lay saved.
+    """
     kept, rows = saved((1, 2), ())
     evacuation, kept.evacuation = kept.evacuation, None
     settling = Settling(PLACE, CheckpointRow(1))

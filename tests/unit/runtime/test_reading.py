@@ -22,7 +22,9 @@ SHARD = Shard("shardId-1", 1, before=0)
 
 
 class Slow(Source):
-    """A shard that answers when it is told to; `reads` is how many of its reads run, and how many ran at once at most."""
+    """A shard that answers when it is told to; `reads` is how many of its reads run, and how many ran at once
+    at most.
+    """
 
     def __init__(self) -> None:
         self.reads: list[int] = []
@@ -200,7 +202,7 @@ def test_a_shared_read_keeps_the_contract_of_the_source(make: Callable[[], Sourc
     check_source(make, write, roll=roll, idle_ms=3)
 
 
-# ---- in a world ------------------------------------------------------------------------------------------------------
+# ---- in a world --------------------------------------------------------------------------------------------
 
 
 def test_a_slow_handler_does_not_hold_the_others_and_is_read_again_for(

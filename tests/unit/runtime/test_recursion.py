@@ -1,4 +1,6 @@
-"""A handler that calls itself: what it writes is told from what others write, it is stopped at the bound, and nothing is lost."""
+"""A handler that calls itself: what it writes is told from what others write, it is stopped at the bound, and
+nothing is lost.
+"""
 
 from typing import Any
 

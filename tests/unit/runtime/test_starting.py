@@ -1,8 +1,10 @@
-"""Stamp, then load: what a worker that comes to a shard knows, in every order in which its steps and those of the owner before can meet.
+"""Stamp, then load: what a worker that comes to a shard knows, in every order in which its steps and those of
+the owner before can meet.
 
-Theory of operation: the steps of two or three owners are played over one store in memory, one call at a time. A schedule says whose call is next; all schedules
-are tried. Afterwards everything that an owner before has made durable must be known to the newest one. The planted orders at the end are what these tests
-are there for: each must be noticed. Rules of this file: the steps are the production code's, but for the planted ones.
+Theory of operation: the steps of two or three owners are played over one store in memory, one call at a time.
+A schedule says whose call is next; all schedules are tried. Afterwards everything that an owner before has
+made durable must be known to the newest one. The planted orders at the end are what these tests are there
+for: each must be noticed. Rules of this file: the steps are the production code's, but for the planted ones.
 """
 
 import asyncio
@@ -42,7 +44,7 @@ OLD_ROW = {"v": 1, "epoch": 3, "watermark": 8, "ranges": [[12, 13]], "finished":
 OLD_LEDGER = {"v": 1, "totals": {"handled": 2}, "ranges": [[4, 4, 1, "filtered"]], "detail_from": 0}
 
 
-# ---- where it begins -------------------------------------------------------------------------------------------------
+# ---- where it begins ---------------------------------------------------------------------------------------
 
 
 def begun_in(
@@ -92,9 +94,16 @@ def test_a_start_knows_the_parked_keys_of_its_own_hashes_and_no_others() -> None
         state = MemoryStateStore()
         for number, partition in enumerate((9, 10, 19, 20), 1):
             change = change_record(
-                sequence=number, shard=3, created_ms=1, partition=partition, key=b"%d" % partition, keys={"id": {"S": "a"}},
-                old=None, new=b"{}", size_bytes=2,
-            )  # fmt: skip
+                sequence=number,
+                shard=3,
+                created_ms=1,
+                partition=partition,
+                key=b"%d" % partition,
+                keys={"id": {"S": "a"}},
+                old=None,
+                new=b"{}",
+                size_bytes=2,
+            )
             letter = letter_of(PLACE, GivenUp(change, "RetryAttemptsExhausted", 1, Failure(), 0, 0), "")
             await state.transact(list(parked("shop", "note", None, [letter], 0)))
         start = await performed(state, load_start(PLACE, shard, CheckpointRow(1)))
@@ -120,7 +129,7 @@ def test_a_pause_binds_only_the_version_of_the_code_that_paused() -> None:
     asyncio.run(main())
 
 
-# ---- the stamp -------------------------------------------------------------------------------------------------------
+# ---- the stamp ---------------------------------------------------------------------------------------------
 
 
 def test_the_stamp_takes_an_older_versions_ledger_into_the_row_and_removes_its_own() -> None:
@@ -160,8 +169,9 @@ def test_taking_a_lease_stamps_every_mapping_that_was_here() -> None:
             await performed(state, enter(place, SHARD, KnownShards(), 1, 0))
         lease, stamped = await performed(state, take_lease(LEASE, "me", [PLACE, other, new]))
         assert {key: row.epoch for key, row in stamped.items()} == {
-            PLACE.checkpoint_key: lease.epoch, other.checkpoint_key: lease.epoch,
-        }  # fmt: skip
+            PLACE.checkpoint_key: lease.epoch,
+            other.checkpoint_key: lease.epoch,
+        }
         assert await state.get(new.checkpoint_key) is None, "it begins only after its parents"
 
     asyncio.run(main())
@@ -200,12 +210,14 @@ def test_a_lease_whose_row_was_forgotten_begins_above_the_epochs_of_its_checkpoi
     asyncio.run(main())
 
 
-# ---- owners that meet ------------------------------------------------------------------------------------------------
+# ---- owners that meet --------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class Owner:
-    """One worker's steps, one call at a time. Shape: `result` is what they came to, also when another worker was faster."""
+    """One worker's steps, one call at a time. Shape: `result` is what they came to, also when another worker
+    was faster.
+    """
 
     steps: Steps[Any]
     call: Call | None = None
@@ -229,7 +241,9 @@ class Owner:
 
 
 def schedules(owners: Callable[[], list[Owner]]) -> Iterator[tuple[SimulatedRows, list[Owner]]]:
-    """Every order in which the calls of these owners can come, played to its end; an owner of epoch 1 has come as far as 5."""
+    """Every order in which the calls of these owners can come, played to its end; an owner of epoch 1 has
+    come as far as 5.
+    """
     prefixes: list[tuple[int, ...]] = [()]
     while prefixes:
         prefix, playing = prefixes.pop(), owners()
@@ -276,7 +290,9 @@ RIGHT = Way(come, save, park_one)
 
 
 def wrong_in(way: Way) -> set[str]:
-    """What goes wrong in any order, when a worker comes while the owner before saves or parks, and when two come at once."""
+    """What goes wrong in any order, when a worker comes while the owner before saves or parks, and when two
+    come at once.
+    """
     wrong: set[str] = set()
     for rows, (_, new) in schedules(lambda: [Owner(way.save(FIRST)), Owner(way.come("new"))]):
         wrong |= set(not_known(rows, new.result))
@@ -320,7 +336,7 @@ def test_there_are_orders_in_which_the_owner_before_is_faster_and_in_which_it_is
     assert set(ends) == {(type(None), 9), (LeaseLost, 5)}
 
 
-# ---- planted orders, each of which must be noticed ---------------------------------------------------------------------
+# ---- planted orders, each of which must be noticed ---------------------------------------------------------
 
 
 def loads_before_it_stamps(owner: str) -> Steps[Start]:

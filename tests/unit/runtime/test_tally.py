@@ -1,4 +1,6 @@
-"""AWS's metrics at the events that they count. Source: semantics §2.12; the invocations of each case are those of §2.5."""
+"""AWS's metrics at the events that they count. Source: semantics §2.12; the invocations of each case are
+those of §2.5.
+"""
 
 from typing import Any
 
@@ -47,10 +49,12 @@ def poisoned(reports: bool = False, poison: str = "2", **settings: Any) -> tuple
     [
         # [1,2,3,4] [1,2] [1] [2] [2] [3,4]
         ({"BisectBatchOnFunctionError": True, "MaximumRetryAttempts": 1},
-         {"Invocations": 6, "Errors": 4, "InvokedEventCount": 11, "FailedInvokeEventCount": 8, "DroppedEventCount": 1}),
+         {"Invocations": 6, "Errors": 4, "InvokedEventCount": 11, "FailedInvokeEventCount": 8,
+          "DroppedEventCount": 1}),
         # [1,2,3,4] ×3
         ({"MaximumRetryAttempts": 2},
-         {"Invocations": 3, "Errors": 3, "InvokedEventCount": 12, "FailedInvokeEventCount": 12, "DroppedEventCount": 4}),
+         {"Invocations": 3, "Errors": 3, "InvokedEventCount": 12, "FailedInvokeEventCount": 12,
+          "DroppedEventCount": 4}),
         # [1,2,3,4] [2,3,4] [2,3,4]: answers that report failures are no errors
         ({"reports": True, "MaximumRetryAttempts": 1},
          {"Invocations": 3, "InvokedEventCount": 10, "FailedInvokeEventCount": 9, "DroppedEventCount": 3}),
@@ -60,7 +64,8 @@ def poisoned(reports: bool = False, poison: str = "2", **settings: Any) -> tuple
         # [1,2,3,4]
         ({"poison": "none"}, {"Invocations": 1, "InvokedEventCount": 4}),
         # [1,3,4]: a filter keeps one away
-        ({"FilterCriteria": {"Filters": [{"Pattern": '{"dynamodb": {"Keys": {"id": {"S": [{"anything-but": "2"}]}}}}'}]}},
+        ({"FilterCriteria": {"Filters": [{"Pattern": '{"dynamodb": {"Keys": {"id": '
+            '{"S": [{"anything-but": "2"}]}}}}'}]}},
          {"Invocations": 1, "InvokedEventCount": 3, "FilteredOutEventCount": 1}),
     ],
 )  # fmt: skip
@@ -157,7 +162,17 @@ def test_every_metric_of_awss_that_applies_is_a_metric_of_ours_and_a_number_of_t
     assert {each.metric for each in AWS_METRICS} <= {each.name for each in METRICS}
     assert {each.member for each in AWS_METRICS} <= set(Tally.__struct_fields__)
     assert set(ZERO) == {
-        "Invocations", "Errors", "Throttles", "Duration", "ConcurrentExecutions", "IteratorAge", "DestinationDeliveryFailures",
-        "PolledEventCount", "FilteredOutEventCount", "InvokedEventCount", "FailedInvokeEventCount", "DroppedEventCount",
+        "Invocations",
+        "Errors",
+        "Throttles",
+        "Duration",
+        "ConcurrentExecutions",
+        "IteratorAge",
+        "DestinationDeliveryFailures",
+        "PolledEventCount",
+        "FilteredOutEventCount",
+        "InvokedEventCount",
+        "FailedInvokeEventCount",
+        "DroppedEventCount",
         "OnFailureDestinationDeliveredEventCount",
-    }  # fmt: skip
+    }

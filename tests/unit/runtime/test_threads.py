@@ -135,6 +135,11 @@ def test_a_process_ends_although_a_thread_hangs() -> None:
         "Threads('mail').submit(hang); begun.wait(); print('over')"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", script], cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=LONG_S, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=LONG_S,
+        check=True,
+    )
     assert ran.stdout == "over\n"

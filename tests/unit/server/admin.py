@@ -28,8 +28,19 @@ def live(ground: "Ground", in_flight: int = 0, shard: int = 0, attempts: Attempt
     """What a worker says of the handler `mail`, which moved now."""
     moved = ground.clock.now().monotonic_ms
     return Status(
-        "app", "mail", "shop", ground.shards()[shard].shard_id, 0, in_flight, 0, 0, {}, moved, None, attempts=attempts
-    )  # fmt: skip
+        "app",
+        "mail",
+        "shop",
+        ground.shards()[shard].shard_id,
+        0,
+        in_flight,
+        0,
+        0,
+        {},
+        moved,
+        None,
+        attempts=attempts,
+    )
 
 
 class FixedWorker:
@@ -91,10 +102,17 @@ class Ground:
     def give_up(self, handler: str, record: ChangeRecord) -> None:
         """Write a dead letter."""
         letter = DeadLetter(
-            record=record, event_id=event_id(record), shard_id=self.shards()[0].shard_id, handler=handler,
-            condition="RetryAttemptsExhausted", attempts=6, error="SMTPError: no", traceback="Traceback…",
-            first_failure_ms=START_MS, last_failure_ms=START_MS + 5_000,
-        )  # fmt: skip
+            record=record,
+            event_id=event_id(record),
+            shard_id=self.shards()[0].shard_id,
+            handler=handler,
+            condition="RetryAttemptsExhausted",
+            attempts=6,
+            error="SMTPError: no",
+            traceback="Traceback…",
+            first_failure_ms=START_MS,
+            last_failure_ms=START_MS + 5_000,
+        )
         key = deadletter_key("app", handler, record.version)
         self.engine.state.transact([Write(key, deadletter_fields(letter))])
         self.engine.committer.flush()

@@ -94,15 +94,22 @@ def request(verb: object, v: object = 1, **arguments: object) -> bytes:
 
 def test_a_request_is_answered_by_its_values_and_a_last_line(tmp_path: Path) -> None:
     assert exchange(tmp_path, request("count", to=2)) == [
-        {"v": 1, "value": 0}, {"v": 1, "value": 1}, {"v": 1, "done": True},
-    ]  # fmt: skip
+        {"v": 1, "value": 0},
+        {"v": 1, "value": 1},
+        {"v": 1, "done": True},
+    ]
 
 
 def test_a_connection_carries_several_requests_and_survives_errors_between_them(tmp_path: Path) -> None:
     answers = exchange(tmp_path, request("echo", a=1), b"garbage\n", request("refuse"), request("echo", b=2))
     assert [next(iter(set(answer) - {"v"})) for answer in answers] == [
-        "value", "done", "error", "error", "value", "done",
-    ]  # fmt: skip
+        "value",
+        "done",
+        "error",
+        "error",
+        "value",
+        "done",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -136,8 +143,9 @@ def test_a_line_without_end_is_refused_and_the_connection_closed(tmp_path: Path)
 
 def test_a_failing_verb_answers_its_message_and_hint(tmp_path: Path) -> None:
     assert exchange(tmp_path, request("refuse"))[0]["error"] == {
-        "message": "No such table.", "hint": "tailrace status",
-    }  # fmt: skip
+        "message": "No such table.",
+        "hint": "tailrace status",
+    }
 
 
 def test_a_fault_of_a_verb_is_logged_and_told_without_its_trace(

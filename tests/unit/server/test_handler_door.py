@@ -1,4 +1,6 @@
-"""A handler's client: typed reads and writes of the attached engine or of another DynamoDB, the same wherever the handler runs."""
+"""A handler's client: typed reads and writes of the attached engine or of another DynamoDB, the same wherever
+the handler runs.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -26,9 +28,11 @@ class Shop:
     def __init__(self) -> None:
         self.app = App("shop")
         self.shop = self.app.table(
-            "shop", pk="pk", sk="sk",
+            "shop",
+            pk="pk",
+            sk="sk",
             indexes={"by_country": Index("country", "amount", sk_type="N"), "by_place": Index(sk="place")},
-        )  # fmt: skip
+        )
         self.plain = self.app.table("plain", pk="id", sk="n", sk_type="N", stream=None)
 
         class Order(Item, table=self.shop, pk="ORDER#{id}", sk="META"):
@@ -141,15 +145,24 @@ def test_a_query_reads_page_after_page(db: Client, shop: Shop) -> None:
 Ask = Callable[[Client, Shop], object]
 WRONG: list[tuple[str, Ask, type[Exception], str]] = [
     ("no partition key", lambda db, shop: db.query(shop.line, part="a"), SettingsError, "order= is missing"),
-    ("a field of no key", lambda db, shop: db.query(shop.order, id="o1", amount=1), SettingsError, "amount= is no part of the key"),
-    ("a field that comes later", lambda db, shop: db.query(shop.line, order="o1", number=1), SettingsError, "number= is no part"),
+    ("a field of no key", lambda db, shop: db.query(shop.order, id="o1", amount=1), SettingsError,
+     "amount= is no part of the key"),
+    ("a field that comes later", lambda db, shop: db.query(shop.line, order="o1", number=1), SettingsError,
+     "number= is no part"),
     ("no field at all", lambda db, shop: db.query(shop.line, ordr="o1"), ItemError, "did you mean 'order'"),
-    ("an index that is not declared", lambda db, shop: db.query(shop.order, index="by_city", id="o1"), SettingsError, "no index 'by_city'"),
-    ("an index that the class is not in", lambda db, shop: db.query(shop.line, index="by_country", order="o1"), SettingsError, "has nothing in 'country'"),
-    ("fields and an expression", lambda db, shop: db.query(shop.line, "sk > :s", order="o1", part="a", values={":s": "x"}), SettingsError, "both ask the sort key"),
-    ("a table without an expression", lambda db, shop: db.query(shop.plain), SettingsError, "asked by an expression"),
+    ("an index that is not declared", lambda db, shop: db.query(shop.order, index="by_city", id="o1"),
+     SettingsError, "no index 'by_city'"),
+    ("an index that the class is not in",
+     lambda db, shop: db.query(shop.line, index="by_country", order="o1"), SettingsError,
+     "has nothing in 'country'"),
+    ("fields and an expression",
+     lambda db, shop: db.query(shop.line, "sk > :s", order="o1", part="a", values={":s": "x"}), SettingsError,
+     "both ask the sort key"),
+    ("a table without an expression", lambda db, shop: db.query(shop.plain), SettingsError,
+     "asked by an expression"),
     ("no limit", lambda db, shop: db.query(shop.order, id="o1", limit=0), SettingsError, "limit=0"),
-    ("a table that is not there", lambda db, shop: db.get("nothing", {"id": "a"}), ApiError, "resource not found"),
+    ("a table that is not there", lambda db, shop: db.get("nothing", {"id": "a"}), ApiError,
+     "resource not found"),
     ("a key of another type", lambda db, shop: db.get("plain", {"id": 1, "n": 1}), ApiError, "key element"),
 ]  # fmt: skip
 
@@ -164,7 +177,7 @@ def test_what_cannot_be_asked_is_refused_in_words(
         ask(Client(DoorAtOnce(world.engine), entity_among(shop.app.tables)), shop)
 
 
-# ---- handlers ------------------------------------------------------------------------------------------------------------
+# ---- handlers ----------------------------------------------------------------------------------------------
 
 
 def counting(kind: str) -> tuple[App, Any, Any]:

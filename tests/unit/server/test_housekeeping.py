@@ -48,9 +48,10 @@ class Ground:
 
     def index(self) -> None:
         by_city = {
-            "IndexName": "by-city", "KeySchema": [{"AttributeName": "city", "KeyType": "HASH"}],
+            "IndexName": "by-city",
+            "KeySchema": [{"AttributeName": "city", "KeyType": "HASH"}],
             "Projection": {"ProjectionType": "ALL"},
-        }  # fmt: skip
+        }
         with self.unreadable():
             for name in ("bad", "good"):
                 change = IndexUpdates(create=by_city, types={"pk": "S", "city": "S"})

@@ -26,11 +26,12 @@ LIST = request("ListTables", {})
 CREATE = request(
     "CreateTable",
     {
-        "TableName": "things", "BillingMode": "PAY_PER_REQUEST",
+        "TableName": "things",
+        "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
     },
-)  # fmt: skip
+)
 QUICK = HttpSettings(
     header_seconds=0.1,
     read_seconds=0.1,
@@ -237,7 +238,13 @@ def test_a_body_that_grows_too_large_is_refused(client: Client) -> None:
     assert client.receive()[0] == 413
 
 
-@pytest.mark.parametrize("data", [b"CONNECT x HTTP/1.1\r\nHost: localhost\r\n\r\n", LIST.replace(b"Host", b"Upgrade: h2c\r\nConnection: upgrade\r\nHost")])  # fmt: skip
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"CONNECT x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        LIST.replace(b"Host", b"Upgrade: h2c\r\nConnection: upgrade\r\nHost"),
+    ],
+)
 def test_nothing_is_upgraded(client: Client, data: bytes) -> None:
     client.send(data)
     assert client.receive()[0] in (200, 400, 404)
@@ -310,7 +317,7 @@ def test_no_connection_leaks(served: Served) -> None:
         assert served.call(lambda: len(served.server.connections)) <= 2
 
 
-# ---- memory and work -------------------------------------------------------------------------------------------
+# ---- memory and work ---------------------------------------------------------------------------------------
 
 
 def test_header_bytes_count_for_one_request_however_many_are_pipelined(client: Client) -> None:
@@ -398,7 +405,7 @@ def test_a_connection_is_given_back_when_it_ends_without_a_collection_of_garbage
             gc.enable()
 
 
-# ---- time --------------------------------------------------------------------------------------------------------
+# ---- time --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("data", [b"", LIST, LIST[:25], LIST[:-1]])
@@ -429,7 +436,7 @@ def test_a_refused_client_that_goes_on_sending_is_let_go() -> None:
             client.send(b"x" * 1_000)
 
 
-# ---- group commit ------------------------------------------------------------------------------------------------
+# ---- group commit ------------------------------------------------------------------------------------------
 
 
 class FailingStore(MemoryStore):
@@ -557,7 +564,7 @@ def test_answers_are_void_when_somebody_else_fails_the_group() -> None:
         assert client.ask(put("p"))[0] == 500
 
 
-# ---- end ---------------------------------------------------------------------------------------------------------
+# ---- end ---------------------------------------------------------------------------------------------------
 
 
 def test_a_drain_answers_what_is_under_way_and_closes() -> None:
@@ -585,7 +592,7 @@ def test_a_drain_ends_although_a_client_never_finishes() -> None:
         assert client.is_closed()
 
 
-# ---- CORS --------------------------------------------------------------------------------------------------------
+# ---- CORS --------------------------------------------------------------------------------------------------
 
 
 def test_pages_of_other_origins_are_told_nothing(client: Client) -> None:

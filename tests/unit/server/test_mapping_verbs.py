@@ -1,4 +1,6 @@
-"""Forgetting a handler: all of it goes, nothing of others does, and what was never handled only when somebody says so."""
+"""Forgetting a handler: all of it goes, nothing of others does, and what was never handled only when somebody
+says so.
+"""
 
 import asyncio
 from typing import Any
@@ -74,9 +76,7 @@ def test_changes_that_wait_in_the_stream_are_never_handled_too() -> None:
     assert planned["waiting_since_ms"] == ground.records()[0].created_ms
 
 
-def test_a_mapping_with_nothing_pending_needs_no_word_and_takes_the_leases_of_its_app_when_it_was_the_last() -> (
-    None
-):
+def test_a_mapping_with_nothing_pending_needs_no_word_and_the_last_takes_its_apps_leases() -> None:
     ground = ground_with("lease")
     assert ask(ground, "mapping.drop", handler="mail")["lost"] == {}
     assert rows(ground) == {}
@@ -112,7 +112,7 @@ def test_a_mapping_that_belongs_to_something_else_is_refused_with_the_command_th
     assert word in (caught.value.hint or "")
 
 
-# ---- what dev forgets by itself --------------------------------------------------------------------------------------------
+# ---- what dev forgets by itself ----------------------------------------------------------------------------
 
 
 def test_a_handler_that_is_gone_with_nothing_pending_is_forgotten() -> None:

@@ -43,8 +43,14 @@ def test_every_build_is_listed(world: World, orders: Orders) -> None:
         name: build[name] for name in ("projection", "build", "table", "handler", "served", "filled", "into")
     }
     assert shown == {
-        "projection": "sales", "build": "1", "table": "orders", "handler": "sales@v1", "served": True, "filled": True, "into": "state",
-    }  # fmt: skip
+        "projection": "sales",
+        "build": "1",
+        "table": "orders",
+        "handler": "sales@v1",
+        "served": True,
+        "filled": True,
+        "into": "state",
+    }
 
 
 def test_groups_are_read_by_their_keys(world: World, orders: Orders) -> None:

@@ -1,4 +1,6 @@
-"""Slices on the loop: others go in between, answers keep their order, and what nobody waits for is not continued."""
+"""Slices on the loop: others go in between, answers keep their order, and what nobody waits for is not
+continued.
+"""
 
 import asyncio
 import gzip
@@ -20,18 +22,20 @@ from tests.serving import START_MS, Client, Served, request, serving
 
 AUTHORIZATION = b"AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host, Signature=0"
 CREATE = {
-    "TableName": "things", "BillingMode": "PAY_PER_REQUEST",
+    "TableName": "things",
+    "BillingMode": "PAY_PER_REQUEST",
     "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
-}  # fmt: skip
+}
 VALUES = {f":v{number}": {"S": f"no {number}"} for number in range(100)}
 LONG = request(
     "Scan",
     {
-        "TableName": "things", "FilterExpression": f"s IN ({', '.join(VALUES)})",
+        "TableName": "things",
+        "FilterExpression": f"s IN ({', '.join(VALUES)})",
         "ExpressionAttributeValues": VALUES,
     },
-)  # fmt: skip
+)
 LIST = request("ListTables", {})
 
 
@@ -169,8 +173,12 @@ def test_the_same_token_twice_at_once_is_done_once() -> None:
     headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
     given = {**headers, b"x-amz-target": b"DynamoDB_20120810.CreateTable", b"authorization": AUTHORIZATION}
     assert dispatcher.execute(given, b"", body).status == 200  # type: ignore[union-attr]
-    add = {"TableName": "things", "Key": {"pk": {"S": "counter"}}, "UpdateExpression": "ADD n :one",
-           "ExpressionAttributeValues": {":one": {"N": "1"}}}  # fmt: skip
+    add = {
+        "TableName": "things",
+        "Key": {"pk": {"S": "counter"}},
+        "UpdateExpression": "ADD n :one",
+        "ExpressionAttributeValues": {":one": {"N": "1"}},
+    }
     puts = [
         {"Put": {"TableName": "things", "Item": {"pk": {"S": str(number)}, "a": {"S": "x" * 30_000}}}}
         for number in range(5)

@@ -34,8 +34,9 @@ def chapters(ground: Ground, what: str) -> dict[str, dict[str, Any]]:
 def test_a_key_tells_its_last_changes_in_order(ground: Ground) -> None:
     story = ground.ask("why", what="shop/o1", last=2)
     assert [(change["event_name"], change["new"]["status"]["S"]) for change in story["changes"]] == [
-        ("MODIFY", "paid"), ("MODIFY", "sent"),
-    ]  # fmt: skip
+        ("MODIFY", "paid"),
+        ("MODIFY", "sent"),
+    ]
     assert story["older"] == 1
 
 
@@ -72,9 +73,12 @@ def test_each_handler_has_its_own_end(ground: Ground) -> None:
     ground.settle("waits ahead", sequence, ranges=[(last, last)])
     told = chapters(ground, "shop/o1")
     assert {name: chapter["state"] for name, chapter in told.items()} == {
-        "handles": "handled", "filters": "filtered", "discards": "discarded", "waits": "waiting",
+        "handles": "handled",
+        "filters": "filtered",
+        "discards": "discarded",
+        "waits": "waiting",
         "waits ahead": "handled",
-    }  # fmt: skip
+    }
     assert told["discards"]["attempts"] == 6
     assert told["discards"]["error"] == "SMTPError: no"
     assert told["waits"]["before_it"] == 3

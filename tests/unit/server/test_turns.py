@@ -1,4 +1,6 @@
-"""A group too heavy to be written on the loop is written beside it: the loop goes on, and answers wait for what they tell."""
+"""A group too heavy to be written on the loop is written beside it: the loop goes on, and answers wait for
+what they tell.
+"""
 
 import asyncio
 import threading

@@ -57,8 +57,13 @@ def test_totals_add_up_over_checkpoints() -> None:
     ground.settle("mail", sequence, [(sequence, sequence, 2, "handled"), (sequence, sequence, 5, "filtered")])
     (handler,) = ground.ask("status")["handlers"]
     assert handler["settled"] == {
-        "handled": 5, "filtered": 5, "parked": 0, "discarded": 1, "dropped": 0, "trimmed": 0,
-    }  # fmt: skip
+        "handled": 5,
+        "filtered": 5,
+        "parked": 0,
+        "discarded": 1,
+        "dropped": 0,
+        "trimmed": 0,
+    }
     assert handler["dead_letters"] == 0  # counted by what is kept, and nothing is
 
 

@@ -8,9 +8,11 @@ from tailrace.ports import RecordBatch, StreamRef
 from tailrace.streams.record import ChangeRecord, change_record
 
 STREAM = StreamRef(
-    "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-01-01T00:00:00.000", "orders",
-    "2026-01-01T00:00:00.000", "NEW_AND_OLD_IMAGES",
-)  # fmt: skip
+    "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2026-01-01T00:00:00.000",
+    "orders",
+    "2026-01-01T00:00:00.000",
+    "NEW_AND_OLD_IMAGES",
+)
 
 
 def record(sequence: int, key: str) -> ChangeRecord:
@@ -18,9 +20,16 @@ def record(sequence: int, key: str) -> ChangeRecord:
     keys = {"id": {"S": key}}
     new = orjson.dumps({**keys, "n": {"N": str(sequence)}})
     return change_record(
-        sequence=sequence, shard=3, created_ms=1_700_000_000_000 + sequence, partition=hash(key) % 1000, key=key.encode(),
-        keys=keys, old=None, new=new, size_bytes=len(new),
-    )  # fmt: skip
+        sequence=sequence,
+        shard=3,
+        created_ms=1_700_000_000_000 + sequence,
+        partition=hash(key) % 1000,
+        key=key.encode(),
+        keys=keys,
+        old=None,
+        new=new,
+        size_bytes=len(new),
+    )
 
 
 def batch(keys: Sequence[str], mapping_id: str = "note", attempt: int = 1) -> RecordBatch:

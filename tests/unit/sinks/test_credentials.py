@@ -1,6 +1,8 @@
-"""Fault 2.5: who we are, what we may and what time it is are no fault of a message: an outage, with a hint what to do.
+"""Fault 2.5: who we are, what we may and what time it is are no fault of a message: an outage, with a hint
+what to do.
 
-Rules of this file: real AWS clients against an HTTP server that refuses every call in the words and the form of the service.
+Rules of this file: real AWS clients against an HTTP server that refuses every call in the words and the form
+of the service.
 """
 
 import asyncio
@@ -22,7 +24,10 @@ from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.testing.contracts.sink import _batch, batch_of
 from tests.unit.sinks.test_destinations import Document
 
-XML = "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{words}</Message></Error></ErrorResponse>"
+XML = (
+    "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{words}</Message></Error>"
+    "</ErrorResponse>"
+)
 S3_XML = "<Error><Code>{code}</Code><Message>{words}</Message></Error>"
 JSON = '{{"__type":"com.amazonaws#{code}","message":"{words}"}}'
 FORMS = {"sqs": JSON, "sns": XML, "events": JSON, "s3": S3_XML, "dynamodb": JSON}
@@ -94,7 +99,8 @@ CODES = [
     ("InvalidClientTokenId", "The security token included in the request is invalid.", LOG_IN),
     ("UnrecognizedClientException", "The security token included in the request is invalid.", LOG_IN),
     ("AccessDenied", "User is not authorized to perform: this", "aws sts get-caller-identity"),
-    ("InvalidSignatureException", "Signature expired: 20200101T000000Z is now earlier than that", SET_THE_CLOCK),
+    ("InvalidSignatureException", "Signature expired: 20200101T000000Z is now earlier than that",
+     SET_THE_CLOCK),
     ("RequestTimeTooSkewed", "The difference between the times is too large.", SET_THE_CLOCK),
 ]  # fmt: skip
 

@@ -69,7 +69,9 @@ def test_a_bucket_gets_the_object_with_the_event(access: AwsAccess) -> None:
 
 
 def test_aws_gets_every_failure_document_byte_for_byte(access: AwsAccess) -> None:
-    """The table of documents.py: each through a queue, a topic (heard by a queue) and a bucket of a real AWS client."""
+    """The table of documents.py: each through a queue, a topic (heard by a queue) and a bucket of a real AWS
+    client.
+    """
     sqs, sns, s3 = client("sqs", access), client("sns", access), client("s3", access)
     urls = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("every", "heard")]
     arns = [
@@ -122,8 +124,10 @@ def test_a_service_that_is_not_there_is_an_outage() -> None:
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [
-        ("ThrottlingException", 400, Throttled), ("SlowDown", 503, Throttled), ("InternalError", 500, Unavailable),
-        ("ServiceUnavailable", 503, Unavailable), ("AccessDenied", 403, Unavailable), ("ExpiredToken", 400, Unavailable),
+        ("ThrottlingException", 400, Throttled), ("SlowDown", 503, Throttled),
+        ("InternalError", 500, Unavailable),
+        ("ServiceUnavailable", 503, Unavailable), ("AccessDenied", 403, Unavailable),
+        ("ExpiredToken", 400, Unavailable),
         ("EntityTooLarge", 400, Refused), ("SomethingNew", 400, SinkError),
     ],
 )  # fmt: skip
@@ -158,7 +162,7 @@ def test_another_arn_is_refused() -> None:
         destination_of("arn:aws:lambda:eu-west-1:1:function:f")
 
 
-# ---- the courier ---------------------------------------------------------------------------------------------------
+# ---- the courier -------------------------------------------------------------------------------------------
 
 
 class Flaky:
@@ -219,7 +223,8 @@ def test_a_destination_that_fails_loses_nothing_and_is_told_later(caplog: pytest
         assert len(app.dlq("note")) == 1  # told is not forgotten
     lines = [each.getMessage() for each in caplog.records if "destination" in each.getMessage()]
     assert lines == [
-        "the on-failure destination of note fails: SinkError: access denied; it is asked again, and the dead letters stay",
+        "the on-failure destination of note fails: SinkError: access denied; it is asked again, and "
+        "the dead letters stay",
         "the on-failure destination of note accepts again",
     ]
 

@@ -70,13 +70,17 @@ def shown(
     ("function", "by", "columns", "rows"),
     [
         (total, None, ["state", "items"], [(Decimal("3.5"), 2)]),
-        (total, Order.country, ["country", "state", "items"], [("NL", Decimal("1.5"), 1), (None, Decimal(2), 1)]),
-        (total, Order.is_paid, ["is_paid", "state", "items"], [(False, Decimal(2), 1), (True, Decimal("1.5"), 1)]),
+        (total, Order.country, ["country", "state", "items"],
+         [("NL", Decimal("1.5"), 1), (None, Decimal(2), 1)]),
+        (total, Order.is_paid, ["is_paid", "state", "items"],
+         [(False, Decimal(2), 1), (True, Decimal("1.5"), 1)]),
         (
             several, (Order.day, Order.is_paid), ["day", "is_paid", "orders", "total", "by_name", "items"],
-            [("2026-11-23", True, 1, Decimal("1.5"), '{"M":{"it\'s":{"N":"1"}}}', 1), (None, False, 1, Decimal(2), '{"M":{"it\'s":{"N":"1"}}}', 1)],
+            [("2026-11-23", True, 1, Decimal("1.5"), '{"M":{"it\'s":{"N":"1"}}}', 1),
+             (None, False, 1, Decimal(2), '{"M":{"it\'s":{"N":"1"}}}', 1)],
         ),
-        (total, lambda order: order.total * 2, ["key", "state", "items"], [("3", Decimal("1.5"), 1), ("4", Decimal(2), 1)]),
+        (total, lambda order: order.total * 2, ["key", "state", "items"],
+         [("3", Decimal("1.5"), 1), ("4", Decimal(2), 1)]),
         (names, None, ["state", "items"], [('{"SS":["o1","o2"]}', 2)]),
     ],
 )  # fmt: skip

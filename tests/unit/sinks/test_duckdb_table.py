@@ -1,4 +1,6 @@
-"""A DuckDB table follows its items: values, types, new attributes, removals, repetitions, and what may be asked."""
+"""A DuckDB table follows its items: values, types, new attributes, removals, repetitions, and what may be
+asked.
+"""
 
 import asyncio
 import threading
@@ -34,9 +36,18 @@ def change(sequence: int, id: str, new: Mapping[str, Any] | None) -> ChangeRecor
     """A change of an order."""
     image = None if new is None else orjson.dumps(to_item({"id": id, **new}))
     return change_record(
-        sequence=sequence, shard=1, created_ms=0, partition=1, key=id.encode(), keys={"id": {"S": id}}, old=b"{}",
-        new=image, size_bytes=1, keys_size=1, new_size=1,
-    )  # fmt: skip
+        sequence=sequence,
+        shard=1,
+        created_ms=0,
+        partition=1,
+        key=id.encode(),
+        keys={"id": {"S": id}},
+        old=b"{}",
+        new=image,
+        size_bytes=1,
+        keys_size=1,
+        new_size=1,
+    )
 
 
 def write(table: sinks.DuckDB, *records: ChangeRecord, values: list[object] | None = None) -> Outcome:
@@ -148,20 +159,23 @@ def test_nothing_but_the_files_own_tables_can_be_reached(table: sinks.DuckDB, sq
         table.query("SET enable_external_access = true")
     settings = dict(
         table.query(
-            "SELECT name, value FROM duckdb_settings() WHERE name IN ('enable_external_access', 'lock_configuration', "
-            "'autoinstall_known_extensions', 'autoload_known_extensions')"
+            "SELECT name, value FROM duckdb_settings() WHERE name IN ('enable_external_access', "
+            "'lock_configuration', 'autoinstall_known_extensions', 'autoload_known_extensions')"
         )[1]
     )
     assert settings == {
-        "enable_external_access": "false", "lock_configuration": "true",
-        "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
-    }  # fmt: skip
+        "enable_external_access": "false",
+        "lock_configuration": "true",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
 
 
 def test_times_with_a_zone_are_asked_without_any_other_package(table: sinks.DuckDB) -> None:
     write(table, change(1, "a", {"n": 1}))
     columns, ((now, nested, n),) = table.query(
-        "WITH x AS (SELECT timestamptz '2026-11-27 21:00:00+00' AS t) SELECT t, [{'at': t}] AS nested, n FROM x, orders"
+        "WITH x AS (SELECT timestamptz '2026-11-27 21:00:00+00' AS t) SELECT t, [{'at': t}] AS "
+        "nested, n FROM x, orders"
     )
     assert columns == ["t", "nested", "n"]
     assert (now[:19], nested[0]["at"][:19], n) == ("2026-11-27 21:00:00", "2026-11-27 21:00:00", 1)
@@ -309,15 +323,16 @@ def test_a_change_of_a_stream_that_was_switched_off_and_on_is_written_though_its
 
 @pytest.mark.parametrize(
     ("later", "total"),
-    [(change(899, "a", {"total": 2}), 1), (change(901, "a", {"total": 2}), 2), (of_generation(2, change(1, "a", {"total": 2})), 2)],
+    [(change(899, "a", {"total": 2}), 1), (change(901, "a", {"total": 2}), 2),
+     (of_generation(2, change(1, "a", {"total": 2})), 2)],
 )  # fmt: skip
 def test_a_table_of_before_versions_goes_on_and_its_numbers_are_of_the_first_generation(
     table: sinks.DuckDB, later: ChangeRecord, total: int
 ) -> None:
     table.transact(
         lambda connection: connection.execute(
-            "CREATE TABLE orders (tailrace_sequence HUGEINT, id VARCHAR, total DECIMAL(38,9), PRIMARY KEY (id));"
-            "INSERT INTO orders VALUES (900, 'a', 1)"
+            "CREATE TABLE orders (tailrace_sequence HUGEINT, id VARCHAR, total DECIMAL(38,9), "
+            "PRIMARY KEY (id));INSERT INTO orders VALUES (900, 'a', 1)"
         )
     )
     write(table, later)

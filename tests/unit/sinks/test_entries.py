@@ -1,4 +1,6 @@
-"""Calls of several messages: cut by number and by what they weigh, and one bad message or one bad call says nothing of the others."""
+"""Calls of several messages: cut by number and by what they weigh, and one bad message or one bad call says
+nothing of the others.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +17,9 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class Service:
-    """Takes calls of several messages. Shape: `bad` are the bodies that it refuses with the whole call; `answers` come first."""
+    """Takes calls of several messages. Shape: `bad` are the bodies that it refuses with the whole call;
+    `answers` come first.
+    """
 
     def __init__(self, *answers: SinkError | None, bad: frozenset[bytes] = frozenset()) -> None:
         self.answers = list(answers)

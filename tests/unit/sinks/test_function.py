@@ -213,7 +213,7 @@ def test_a_batch_handler_that_raises_fails_as_a_whole() -> None:
     assert (outcome.whole.kind, outcome.whole.retry_after_ms) == (FailureKind.UNAVAILABLE, 1_000)
 
 
-# ---- transactions ----------------------------------------------------------------------------------------------------
+# ---- transactions ------------------------------------------------------------------------------------------
 
 
 class Ground:
@@ -253,9 +253,11 @@ class Ground:
 def append(change: Change) -> None:
     """An effect that shows order and repetition."""
     change.transaction.update(
-        "effects", {"id": change.key}, "SET seen = list_append(if_not_exists(seen, :none), :n)",
+        "effects",
+        {"id": change.key},
+        "SET seen = list_append(if_not_exists(seen, :none), :n)",
         values={":none": [], ":n": [change.record.sequence]},
-    )  # fmt: skip
+    )
 
 
 def numbers(*values: int) -> dict[str, Any]:

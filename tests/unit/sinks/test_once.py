@@ -1,4 +1,6 @@
-"""§5: `once=True` with a sink: the output goes before the mark, with a key by which whoever gets it knows a repetition."""
+"""§5: `once=True` with a sink: the output goes before the mark, with a key by which whoever gets it knows a
+repetition.
+"""
 
 import pytest
 
@@ -10,7 +12,9 @@ from tailrace.testing import World
 
 
 class Inbox:
-    """A far side that knows what it has by the message's id. Shape: `answers` come before it takes anything."""
+    """A far side that knows what it has by the message's id. Shape: `answers` come before it takes
+    anything.
+    """
 
     tells_repeats = True
 
@@ -50,7 +54,8 @@ def shop(inbox: Inbox) -> tuple[App, list[str]]:
 @pytest.mark.parametrize(
     "answer",
     [
-        Throttled("slower"), Unavailable("away", retry_after=30), Failed(whole=Failure(FailureKind.THROTTLED)),
+        Throttled("slower"), Unavailable("away", retry_after=30),
+        Failed(whole=Failure(FailureKind.THROTTLED)),
         Failed({0: Failure(FailureKind.RECORD, "not now")}),
     ],
 )  # fmt: skip
@@ -98,7 +103,8 @@ def test_a_sink_that_cannot_tell_repetitions_is_refused_in_words(sink: object) -
 @pytest.mark.parametrize(
     "sink",
     [
-        sinks.Sqs("https://sqs/1/q.fifo"), sinks.Sns("arn:aws:sns:us-east-1:1:t.fifo"), sinks.EventBridge("bus"),
+        sinks.Sqs("https://sqs/1/q.fifo"), sinks.Sns("arn:aws:sns:us-east-1:1:t.fifo"),
+        sinks.EventBridge("bus"),
         sinks.Webhook("https://example.com"), sinks.DynamoDB("orders"),
     ],
 )  # fmt: skip

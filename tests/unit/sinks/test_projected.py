@@ -299,7 +299,7 @@ def test_a_batch_whose_groups_others_write_waits_in_silence_and_uses_no_attempt(
     assert not any("attempt" in each.getMessage() for each in caplog.records)
 
 
-# ---- where the rows are kept -----------------------------------------------------------------------------------------
+# ---- where the rows are kept -------------------------------------------------------------------------------
 
 
 def test_rows_in_a_table_of_the_app_can_be_read_by_any_client(world: World) -> None:

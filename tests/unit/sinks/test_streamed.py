@@ -1,4 +1,6 @@
-"""Sinks of tables and entities in a world: transform, enrichment, several values, failures by their record, refusals."""
+"""Sinks of tables and entities in a world: transform, enrichment, several values, failures by their record,
+refusals.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -65,8 +67,10 @@ def test_an_entity_is_transformed_into_none_one_or_several() -> None:
         world.put(shop.table, {"pk": "else", "sk": "x"})
         world.settle()
     assert shop.seen == [
-        {"id": "o1", "status": "paid"}, {"id": "o1", "status": "paid", "copy": True}, {"id": "o1", "status": "sent"},
-    ]  # fmt: skip
+        {"id": "o1", "status": "paid"},
+        {"id": "o1", "status": "paid", "copy": True},
+        {"id": "o1", "status": "sent"},
+    ]
 
 
 def test_enrichment_is_given_the_values_of_a_batch_at_once() -> None:

@@ -1,6 +1,8 @@
-"""Windows in a test world: when they are told, how often, what comes of a handler that fails, and what is kept of them.
+"""Windows in a test world: when they are told, how often, what comes of a handler that fails, and what is
+kept of them.
 
-Rules of this file: nothing sleeps; the world begins on a whole minute, so that windows end where the tests say.
+Rules of this file: nothing sleeps; the world begins on a whole minute, so that windows end where the tests
+say.
 """
 
 import asyncio
@@ -366,9 +368,10 @@ def test_a_handler_that_fails_is_tried_again_and_then_a_dead_letter_that_can_be_
     name = "Orders.__init__.<locals>.spike"
     of_the_netherlands = [each.getMessage() for each in caplog.records if "of 'NL'" in each.getMessage()]
     assert of_the_netherlands == [
-        f"{name} failed at its window 2026-01-01 00:00:00 to 00:01:00 of 'NL': ValueError: the spike is broken",
-        f"{name}: its window 2026-01-01 00:00:00 to 00:01:00 of 'NL' is given up after 3 attempts: ValueError: the spike is broken; "
-        "it is kept as a dead letter, and told anew when it changes",
+        f"{name} failed at its window 2026-01-01 00:00:00 to 00:01:00 of 'NL': ValueError: "
+        f"the spike is broken",
+        f"{name}: its window 2026-01-01 00:00:00 to 00:01:00 of 'NL' is given up after 3 attempts: "
+        f"ValueError: the spike is broken; it is kept as a dead letter, and told anew when it changes",
     ]
     orders.breaks = lambda: None
     world.put(orders.order("c", 2))
@@ -393,8 +396,12 @@ def test_when_a_window_is_told_at_last_no_pane_of_it_waits_any_more(world: World
         world.put(orders.order(f"o{minute}", 60 * minute))
     world.advance("10m")
     assert [(minute, len(ids)) for _, minute, _, ids in sorted(orders.new())] == [
-        (-2, 1), (-1, 2), (0, 3), (1, 2), (2, 1),
-    ]  # fmt: skip
+        (-2, 1),
+        (-1, 2),
+        (0, 3),
+        (1, 2),
+        (2, 1),
+    ]
     assert [row for row in rows(world) if row.startswith("window-touched")] == []
 
 

@@ -37,7 +37,8 @@ def test_an_item_holds_every_change_up_to_its_page_s_position() -> None:
                 assert image["id"]["S"].encode() in bytes.fromhex(key)
                 found[image["id"]["S"]] = (image["n"]["N"], page.position)
             after = page.after
-            # Between two pages everything changes: what was read does not, and what is read later has the new value.
+            # Between two pages everything changes: what was read does not, and what is read later has the new
+            # value.
             for number in range(5):
                 engine.put(Put("orders", {"id": {"S": f"o{number}"}, "n": {"N": str(page.position)}}))
         assert len(found) == 5

@@ -1,4 +1,5 @@
-"""Checksums of rows and records: what is damaged is refused by name, what has vanished is found, and the sums are right after any commit.
+"""Checksums of rows and records: what is damaged is refused by name, what has vanished is found, and the sums
+are right after any commit.
 
 Rules of this file: damage is done by another hand, with SQLite alone, to files that were closed.
 """
@@ -127,8 +128,10 @@ def test_a_row_in_the_place_of_another_tables_is_damage(path: Path) -> None:
     with closing(SqliteStore(path)) as store:
         refused(lambda: store.get(OTHER, b"a"))
     assert {(each.kind, each.number, each.missing) for each in damages(path)} == {
-        ("row", OTHER, 0), ("rows", OTHER, 0), ("rows", TABLE, 1),
-    }  # fmt: skip
+        ("row", OTHER, 0),
+        ("rows", OTHER, 0),
+        ("rows", TABLE, 1),
+    }
 
 
 def test_a_row_or_a_record_that_has_vanished_is_missed(path: Path) -> None:
@@ -230,7 +233,7 @@ def test_with_full_the_sums_are_right_too(path: Path) -> None:
     assert damages(path) == []
 
 
-# ---- older formats, and without ----------------------------------------------------------------------------------------
+# ---- older formats, and without ----------------------------------------------------------------------------
 
 
 FORMAT_2 = """
@@ -301,7 +304,7 @@ def test_without_checksums_nothing_is_refused_and_with_them_again_all_is_counted
     assert ("rows", 1) in [(each.kind, each.missing) for each in damages(path)]
 
 
-# ---- the write-ahead log -------------------------------------------------------------------------------------------------
+# ---- the write-ahead log -----------------------------------------------------------------------------------
 
 
 def killed(path: Path, target: Path) -> tuple[Path, Path]:
@@ -346,7 +349,7 @@ def test_frames_of_an_earlier_log_are_none() -> None:
     assert lost_commits(head, 0) is None, "a head whose checksum is wrong"
 
 
-# ---- what the checksums are ------------------------------------------------------------------------------------------------
+# ---- what the checksums are --------------------------------------------------------------------------------
 
 
 def test_the_checksums_are_as_documented() -> None:

@@ -46,7 +46,7 @@ def count(store: SqliteStore) -> tuple[int, int]:
     return len(store.query(TABLE, b"", None, 1_000_000)), len(store.read_log(1, 0, 1_000_000))
 
 
-# ---- layout ------------------------------------------------------------------------------------------------------------
+# ---- layout ------------------------------------------------------------------------------------------------
 
 
 def test_the_file_is_as_documented(path: Path) -> None:
@@ -111,7 +111,7 @@ def test_closing_leaves_one_file(path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["tailrace.db"]
 
 
-# ---- commits -------------------------------------------------------------------------------------------------------------
+# ---- commits -----------------------------------------------------------------------------------------------
 
 
 def test_a_commit_passes_its_points_in_order_and_is_seen_only_after_the_last(path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_synced_commit_that_fails_leaves_the_setting_as_it_was(path: Path) -> 
         assert store._writer.execute("PRAGMA synchronous").fetchone() == (1,)
 
 
-# ---- files that cannot be used ---------------------------------------------------------------------------------------------
+# ---- files that cannot be used -----------------------------------------------------------------------------
 
 
 def refusal(path: Path) -> StoreError:
@@ -292,13 +292,17 @@ def test_a_user_without_rights_is_told_so() -> None:
     # A path that everybody may reach and nobody but root may write to.
     root = Path(__file__).parents[3]
     told = subprocess.run(
-        [sys.executable, "-c", READ_ONLY, "/usr/tailrace.db"], cwd=root, capture_output=True, text=True, check=False
-    )  # fmt: skip
+        [sys.executable, "-c", READ_ONLY, "/usr/tailrace.db"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "/usr/tailrace.db: unable to open database file" in told.stdout, told.stderr
     assert "may write to it" in told.stdout
 
 
-# ---- full disks --------------------------------------------------------------------------------------------------------------
+# ---- full disks --------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -336,7 +340,7 @@ def test_a_database_at_its_largest_size_says_that_the_disk_is_full(path: Path) -
         assert count(store) == (0, 0)
 
 
-# ---- what lasts and what does not ----------------------------------------------------------------------------------------------
+# ---- what lasts and what does not --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("sync", ["normal", "full"])
@@ -428,7 +432,8 @@ def test_using_a_closed_store_is_an_error_not_a_crash(path: Path) -> None:
     store = SqliteStore(path)
     store.close()
     calls: list[Callable[[], object]] = [
-        lambda: store.get(TABLE, b"a"), lambda: store.query(TABLE, b"", None, 1), lambda: store.read_log(1, 0, 1),
+        lambda: store.get(TABLE, b"a"), lambda: store.query(TABLE, b"", None, 1),
+        lambda: store.read_log(1, 0, 1),
         lambda: store.commit(group(0)),
     ]  # fmt: skip
     for call in calls:
@@ -471,7 +476,7 @@ def test_a_trim_of_much_is_one_statement(path: Path) -> None:
         assert [row.sequence for row in store.read_log(1, 0, 2)] == [301, 302]
 
 
-# ---- the reads of a turn -------------------------------------------------------------------------------------------
+# ---- the reads of a turn -----------------------------------------------------------------------------------
 
 
 def is_reading(store: SqliteStore) -> bool:

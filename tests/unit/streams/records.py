@@ -25,7 +25,8 @@ def record(old: Item | None, new: Item | None, **changes: Any) -> ChangeRecord:
     """The record of this change."""
     sizes = [size_bytes(KEYS), size_bytes(old) if old else 0, size_bytes(new) if new else 0]
     settings: dict[str, Any] = {
-        "sequence": SEQUENCE, "shard": 7, "created_ms": CREATED_MS, "partition": (1 << 64) - 1, "key": b"\0key\xff",
+        "sequence": SEQUENCE, "shard": 7, "created_ms": CREATED_MS, "partition": (1 << 64) - 1,
+        "key": b"\0key\xff",
         "keys": KEYS, "old": orjson.dumps(old) if old else None, "new": orjson.dumps(new) if new else None,
         "size_bytes": sum(sizes), "keys_size": sizes[0], "new_size": sizes[2],
     }  # fmt: skip

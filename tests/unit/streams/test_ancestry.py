@@ -35,7 +35,8 @@ def test_an_ancestry_survives_the_header_of_a_client_that_quotes_it(names: list[
 
 @pytest.mark.parametrize(
     "trace",
-    [b"", b";", b"Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=25:a87bd80c:1",
+    [b"", b";",
+     b"Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=25:a87bd80c:1",
      b"Tailrace=", b"Tailrace=a", b"Tailrace=a:b", b"Tailrace=a:1,,b:2,c", b"\xff\xfe", b"Tailrace=%ff:1"],
 )  # fmt: skip
 def test_what_is_no_ancestry_of_ours_is_none_or_harmless(trace: bytes) -> None:

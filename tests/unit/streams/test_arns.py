@@ -34,7 +34,8 @@ def test_a_malformed_name_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "bound"),
-    [("", "greater than or equal to 37"), ("x" * 36, "greater than or equal to 37"), ("x" * 1025, "less than or equal to 1024")],
+    [("", "greater than or equal to 37"), ("x" * 36, "greater than or equal to 37"),
+     ("x" * 1025, "less than or equal to 1024")],
 )  # fmt: skip
 def test_a_name_of_a_wrong_length_is_refused_with_its_bound(text: str, bound: str) -> None:
     with pytest.raises(ApiError) as caught:

@@ -51,17 +51,23 @@ def api(record: ChangeRecord, view_type: ViewType = "NEW_AND_OLD_IMAGES") -> dic
     return decoded
 
 
-# ---- the raw API -------------------------------------------------------------------------------------------------------
+# ---- the raw API -------------------------------------------------------------------------------------------
 
 
 def test_an_insert_reads_as_aws_writes_it() -> None:
     assert api_record(INSERT, "NEW_AND_OLD_IMAGES", "eu-west-1").decode() == (
-        '{"eventID":"' + event_id(INSERT) + '","eventName":"INSERT","eventVersion":"1.1","eventSource":"aws:dynamodb",'
-        '"awsRegion":"eu-west-1","dynamodb":{"ApproximateCreationDateTime":1789651658,"Keys":{"Username":{"S":"Fred"}},'
-        '"NewImage":{"Username":{"S":"Fred"},"n":{"N":"1"},"bin":{"B":"AAEC"},"list":{"L":[{"S":"a \\"quote\\""},'
-        '{"NULL":true}]}},"SequenceNumber":"' + INSERT.sequence_number.wire + '","SizeBytes":52,'
+        '{"eventID":"'
+        + event_id(INSERT)
+        + '","eventName":"INSERT","eventVersion":"1.1","eventSource":"aws:dynamodb",'
+        '"awsRegion":"eu-west-1","dynamodb":{"ApproximateCreationDateTime":1789651658,'
+        '"Keys":{"Username":{"S":"Fred"}},'
+        '"NewImage":{"Username":{"S":"Fred"},"n":{"N":"1"},"bin":{"B":"AAEC"},'
+        '"list":{"L":[{"S":"a '
+        '\\"quote\\""},{"NULL":true}]}},"SequenceNumber":"'
+        + INSERT.sequence_number.wire
+        + '","SizeBytes":52,'
         '"StreamViewType":"NEW_AND_OLD_IMAGES"}}'
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("record", "view_type"), [*product((INSERT, MODIFY, REMOVE), VIEW_TYPES)])
@@ -106,7 +112,7 @@ def test_an_expiry_names_the_service_in_the_spelling_of_each_form() -> None:
     assert event["userIdentity"] == {"principalId": "dynamodb.amazonaws.com", "type": "Service"}
 
 
-# ---- Lambda ------------------------------------------------------------------------------------------------------------
+# ---- Lambda ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("record", ALL)
@@ -134,7 +140,7 @@ def test_images_are_spliced_not_decoded() -> None:
     assert b'"NewImage":not json,' in api_record(torn, "NEW_IMAGE", "us-east-1")
 
 
-# ---- event ids -----------------------------------------------------------------------------------------------------------
+# ---- event ids ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shard", [0, 1, 7, (1 << 63) - 1])

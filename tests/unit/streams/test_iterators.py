@@ -14,8 +14,10 @@ from tailrace.streams.moment import Now
 CREATED_MS = 1_633_843_031_000
 ITERATOR = Iterator(
     "arn:aws:dynamodb:us-east-1:000000000000:table/orders/stream/2021-10-10T05:17:11.000",
-    "shardId-00000001633843031000-2a9e5aad", 1 << 62, CREATED_MS,
-)  # fmt: skip
+    "shardId-00000001633843031000-2a9e5aad",
+    1 << 62,
+    CREATED_MS,
+)
 
 
 def now(wall_ms: int) -> Now:
@@ -50,8 +52,9 @@ def test_a_token_expires_after_fifteen_minutes() -> None:
         read_token(ITERATOR.token(), now(1_633_849_522_000))
     assert caught.value.code == "ExpiredIteratorException"
     assert caught.value.message == (
-        "Iterator expired. The iterator was created at time Sun Oct 10 05:17:11 UTC 2021 while right now it is "
-        "Sun Oct 10 07:05:22 UTC 2021 which is further in the future than the tolerated delay of 900000 milliseconds."
+        "Iterator expired. The iterator was created at time Sun Oct 10 05:17:11 UTC 2021 while right "
+        "now it is Sun Oct 10 07:05:22 UTC 2021 which is further in the future than "
+        "the tolerated delay of 900000 milliseconds."
     )
 
 
@@ -100,5 +103,9 @@ def test_the_layout_is_as_documented() -> None:
     data = urlsafe_b64decode(ITERATOR.token())
     assert data[:8] == blake2b(data[8:], digest_size=8, person=b"iterator").digest()
     assert msgspec.msgpack.decode(data[8:]) == [
-        ITERATOR.stream_arn, ITERATOR.shard_id, ITERATOR.after, ITERATOR.created_ms, 1,
-    ]  # fmt: skip
+        ITERATOR.stream_arn,
+        ITERATOR.shard_id,
+        ITERATOR.after,
+        ITERATOR.created_ms,
+        1,
+    ]

@@ -27,7 +27,7 @@ def test_a_record_tells_its_sequence_number_in_the_wires_form() -> None:
     assert INSERT.sequence_number.wire.endswith(str(INSERT.sequence))
 
 
-# ---- the log ----------------------------------------------------------------------------------------------------------
+# ---- the log -----------------------------------------------------------------------------------------------
 
 
 def read_page(row: LogRow) -> ChangeRecord:

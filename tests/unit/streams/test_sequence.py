@@ -23,7 +23,8 @@ def test_texts_order_as_numbers() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1", "100", "1" * 21, "100" + "0" * 18, "100" + "0" * 20, "100" + "0" * 18 + "x", "100-" + "0" * 18, "100" + "٣" * 19],
+    ["", "1", "100", "1" * 21, "100" + "0" * 18, "100" + "0" * 20, "100" + "0" * 18 + "x", "100-" + "0" * 18,
+     "100" + "٣" * 19],
 )  # fmt: skip
 def test_another_text_is_refused(text: str) -> None:
     with pytest.raises(ApiError) as caught:

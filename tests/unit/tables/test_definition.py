@@ -45,11 +45,13 @@ def test_provisioned_units_and_a_stream_are_kept() -> None:
     [
         (
             {"AttributeDefinitions": [PK]},
-            f"{INVALID}Some index key attributes are not defined in AttributeDefinitions. Keys: [sk], AttributeDefinitions: [pk]",
+            f"{INVALID}Some index key attributes are not defined in AttributeDefinitions. Keys: "
+            f"[sk], AttributeDefinitions: [pk]",
         ),
         (
             {"KeySchema": [HASH]},
-            f"{INVALID}Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions",
+            f"{INVALID}Number of attributes in KeySchema does not exactly match number of attributes "
+            f"defined in AttributeDefinitions",
         ),
         (
             {"KeySchema": [RANGE, HASH]},
@@ -65,11 +67,13 @@ def test_provisioned_units_and_a_stream_are_kept() -> None:
         ),
         (
             {"BillingMode": "PROVISIONED"},
-            f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED",
+            f"{INVALID}ReadCapacityUnits and WriteCapacityUnits must both be specified when "
+            f"BillingMode is PROVISIONED",
         ),
         (
             {"ProvisionedThroughput": UNITS},
-            f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
+            f"{INVALID}Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when "
+            f"BillingMode is PAY_PER_REQUEST",
         ),
         (
             {"StreamSpecification": {"StreamEnabled": True}},

@@ -124,7 +124,10 @@ def test_an_item_of_exactly_400_kilobytes_is_allowed() -> None:
 
 
 def test_a_key_attribute_cannot_be_updated() -> None:
-    message = "One or more parameter values were invalid: Cannot update attribute pk. This attribute is part of the key"
+    message = (
+        "One or more parameter values were invalid: Cannot update attribute pk. This attribute is "
+        "part of the key"
+    )
     with pytest.raises(ApiError) as refused:
         mutate(SCHEMA, OLD, Update("t", KEY, update("SET pk = :s")))
     assert refused.value.message == message

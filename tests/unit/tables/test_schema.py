@@ -60,27 +60,32 @@ def test_a_single_key_takes_no_second_attribute() -> None:
         (
             PAIR,
             {"pk": {"S": ""}, "sk": {"N": "1"}},
-            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: pk",
+            "One or more parameter values are not valid. The AttributeValue for a key attribute "
+            "cannot contain an empty string value. Key: pk",
         ),
         (
             SINGLE,
             {"pk": {"B": ""}},
-            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty binary value. Key: pk",
+            "One or more parameter values are not valid. The AttributeValue for a key attribute "
+            "cannot contain an empty binary value. Key: pk",
         ),
         (
             TEXTS,
             {"pk": {"S": "a"}, "sk": {"S": ""}},
-            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: sk",
+            "One or more parameter values are not valid. The AttributeValue for a key attribute "
+            "cannot contain an empty string value. Key: sk",
         ),
         (
             PAIR,
             {"pk": {"S": "é" * 1_025}, "sk": {"N": "1"}},
-            "One or more parameter values were invalid: Size of hashkey has exceeded the maximum size limit of2048 bytes",
+            "One or more parameter values were invalid: Size of hashkey has exceeded the maximum "
+            "size limit of2048 bytes",
         ),
         (
             TEXTS,
             {"pk": {"S": "a"}, "sk": {"S": "x" * 1_025}},
-            "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of 1024 bytes",
+            "One or more parameter values were invalid: Aggregated size of all range keys has "
+            "exceeded the size limit of 1024 bytes",
         ),
     ],
 )

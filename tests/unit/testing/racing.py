@@ -1,6 +1,8 @@
-"""An app with a race in it: two transfers read a balance, wait, and write it. `python racing.py [REPLAY]` explores it in a process.
+"""An app with a race in it: two transfers read a balance, wait, and write it. `python racing.py [REPLAY]`
+explores it in a process.
 
-Rules of this file: the race is planted; `locked` keeps it out. Used by test_exploring.py, there and in processes of its own.
+Rules of this file: the race is planted; `locked` keeps it out. Used by test_exploring.py, there and in
+processes of its own.
 """
 
 import asyncio

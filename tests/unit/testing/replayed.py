@@ -1,7 +1,8 @@
-"""A seeded world with handlers of every kind under every fault, and everything that happened in it: `python -m tests.unit.testing.replayed SEED…`.
+"""A seeded world with handlers of every kind under every fault, and everything that happened in it:
+`python -m tests.unit.testing.replayed SEED…`.
 
-Rules of this file: what it prints is a line a seed: the seed and a digest of the whole journal, of what was sent, delivered and struck, and of every row.
-Run in several processes by test_replays.py.
+Rules of this file: what it prints is a line a seed: the seed and a digest of the whole journal, of what was
+sent, delivered and struck, and of every row. Run in several processes by test_replays.py.
 """
 
 import hashlib
@@ -66,9 +67,13 @@ class Shop:
             return {"state": {"n": event["state"].get("n", 0) + len(event["Records"])}}
 
         app.function(
-            function, orders, id="function", FunctionResponseTypes=["ReportBatchItemFailures"], ParallelizationFactor=3,
+            function,
+            orders,
+            id="function",
+            FunctionResponseTypes=["ReportBatchItemFailures"],
+            ParallelizationFactor=3,
             MaximumRetryAttempts=3,
-        )  # fmt: skip
+        )
         app.function(tumbling, orders, id="tumbling", TumblingWindowInSeconds=60, MaximumRetryAttempts=3)
 
         @app.window(

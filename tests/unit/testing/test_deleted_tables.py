@@ -1,4 +1,6 @@
-"""What a table held unread when it was deleted: handlers that were reading it get it before the next table's changes, or it is a gap that is told."""
+"""What a table held unread when it was deleted: handlers that were reading it get it before the next table's
+changes, or it is a gap that is told.
+"""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""What waits longer than a stream keeps it is saved before the trim, and handled in its order when the mapping goes on."""
+"""What waits longer than a stream keeps it is saved before the trim, and handled in its order when the
+mapping goes on.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -158,7 +160,9 @@ def test_streams_that_were_switched_off_and_on_are_saved_too(shop: Shop, world: 
 
 
 def test_what_was_saved_comes_before_the_shards_whose_lineage_is_lost(shop: Shop, world: World) -> None:
-    """The shards between the one that was saved and the one of the next change are gone: no parent says any more which comes first."""
+    """The shards between the one that was saved and the one of the next change are gone: no parent says any
+    more which comes first.
+    """
     world._ask("pause", {"handler": "note"})
     written = put(world, 3, 1)
     world.advance("22h")
@@ -225,7 +229,9 @@ def test_what_was_trimmed_while_no_worker_ran_is_a_gap_and_the_rest_is_handled(
 def test_what_a_handlers_own_read_never_hears_of_is_saved(
     shop: Shop, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A read that hangs at the end of what was read looks like one that waits for a change (simulation, seed 6809)."""
+    """A read that hangs at the end of what was read looks like one that waits for a change (simulation, seed
+    6809).
+    """
     right, hangs = SharedReads.read, [True]
 
     async def read(self: SharedReads, mapping_id: str, *rest: Any) -> ReadDone:

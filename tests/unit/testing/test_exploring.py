@@ -1,4 +1,6 @@
-"""Exploring orders: a planted race is found and told in ten lines, its repaired twin passes, a replay is the same everywhere."""
+"""Exploring orders: a planted race is found and told in ten lines, its repaired twin passes, a replay is the
+same everywhere.
+"""
 
 import asyncio
 import os
@@ -66,9 +68,13 @@ def test_a_replay_breaks_it_the_same_way_without_searching() -> None:
 def test_a_replay_is_the_same_in_every_process() -> None:
     def played(hash_seed: int, *arguments: str) -> list[str]:
         ran = subprocess.run(
-            [sys.executable, "-W", "error", racing.__file__, *arguments], capture_output=True, text=True, check=True,
-            env={**os.environ, "PYTHONHASHSEED": str(hash_seed)}, cwd=Path(racing.__file__).parent,
-        )  # fmt: skip
+            [sys.executable, "-W", "error", racing.__file__, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
+            cwd=Path(racing.__file__).parent,
+        )
         return ran.stdout.splitlines()
 
     first = played(1)

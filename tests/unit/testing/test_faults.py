@@ -1,4 +1,6 @@
-"""Injected faults: what each does to delivery, that a seed repeats them, and that none is injected where none was asked for."""
+"""Injected faults: what each does to delivery, that a seed repeats them, and that none is injected where none
+was asked for.
+"""
 
 import asyncio
 import socket
@@ -438,7 +440,7 @@ def test_a_coroutine_that_connects_is_pointed_out_and_a_thread_is_not(shop: Shop
     assert "connect" not in vars(socket.socket)
 
 
-# ---- duplicates and what struck ----------------------------------------------------------------------------------------
+# ---- duplicates and what struck ----------------------------------------------------------------------------
 
 
 def called_under(seed: int, count: int = 20, **asked: Any) -> tuple[list[Any], dict[str, int]]:

@@ -98,15 +98,21 @@ def test_once_and_a_sink_exclude_each_other() -> None:
 def remote() -> Iterator[Any]:
     with serving() as served:
         client = boto3.client(
-            "dynamodb", endpoint_url=f"http://127.0.0.1:{served.port}", region_name="us-east-1",
-            aws_access_key_id="any", aws_secret_access_key="any",
-        )  # fmt: skip
+            "dynamodb",
+            endpoint_url=f"http://127.0.0.1:{served.port}",
+            region_name="us-east-1",
+            aws_access_key_id="any",
+            aws_secret_access_key="any",
+        )
         keys = {"id": "S"}
         client.create_table(
-            TableName="effects", BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in keys.items()],
+            TableName="effects",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": kind} for name, kind in keys.items()
+            ],
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        )  # fmt: skip
+        )
         yield client
 
 

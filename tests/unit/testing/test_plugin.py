@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ["tailrace.server", "tailrace.engine", "tailrace.stores", "tailrace.compose", "tailrace.runtime", "boto3", "botocore",
-         "aiohttp", "sqlite3", "httptools", "asyncio"]  # fmt: skip
+HEAVY = ["tailrace.server", "tailrace.engine", "tailrace.stores", "tailrace.compose", "tailrace.runtime",
+         "boto3", "botocore", "aiohttp", "sqlite3", "httptools", "asyncio"]  # fmt: skip
 
 
 def python(program: str) -> str:
@@ -20,7 +20,8 @@ def python(program: str) -> str:
 def loaded_by(statement: str, names: list[str]) -> str:
     """Which of these modules a statement loads, as a fresh interpreter says."""
     return python(
-        f"import sys; before = set(sys.modules); {statement}; print([n for n in {names} if n in sys.modules and n not in before])"
+        f"import sys; before = set(sys.modules); {statement}; print([n for n in {names} if n in "
+        f"sys.modules and n not in before])"
     )
 
 
@@ -44,10 +45,24 @@ def pytest_in(folder: Path, text: str, *options: str) -> tuple[int, str]:
     """Run pytest on one file of tests."""
     (folder / "test_it.py").write_text(text)
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tailrace.testing.plugin", *options, "test_it.py"],
-        capture_output=True, text=True, check=False, cwd=folder,
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "tailrace.testing.plugin",
+            *options,
+            "test_it.py",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
+    )
     return ran.returncode, ran.stdout + ran.stderr
 
 
@@ -62,7 +77,10 @@ def note(change): ...
 
 
 def test_the_fixture_and_its_marker(tmp_path: Path) -> None:
-    code, output = pytest_in(tmp_path, APP + """
+    code, output = pytest_in(
+        tmp_path,
+        APP
+        + """
 def test_use(world):
     world.use(app)
     world.put(orders, {"id": "a"})
@@ -73,7 +91,11 @@ def test_use(world):
 def test_marked(world):
     assert world.seed == 9
     assert len(world.engine.shards_of(world.engine.stream_of("orders").arn)) == 4
-""", "--strict-markers", "-W", "error")  # fmt: skip
+""",
+        "--strict-markers",
+        "-W",
+        "error",
+    )
     assert code == 0, output
     assert "2 passed" in output
 
@@ -135,7 +157,10 @@ def test_making_a_failure_smaller_can_be_left_out(tmp_path: Path) -> None:
 
 
 def test_a_failure_that_comes_from_outside_says_so(tmp_path: Path) -> None:
-    code, output = pytest_in(tmp_path, TWICE + """
+    code, output = pytest_in(
+        tmp_path,
+        TWICE
+        + """
 runs = []
 
 def test_fails_first(world):
@@ -145,13 +170,19 @@ def test_fails_first(world):
         world.put(orders, {"id": "a"})
         world.settle()
     assert len(runs) > 1
-""", "-k", "fails_first")  # fmt: skip
+""",
+        "-k",
+        "fails_first",
+    )
     assert code == 1
     assert "something outside of the world is left to chance" in output
 
 
 def test_fixtures_of_a_wider_scope_are_there_in_every_run(tmp_path: Path) -> None:
-    code, output = pytest_in(tmp_path, TWICE + """
+    code, output = pytest_in(
+        tmp_path,
+        TWICE
+        + """
 @pytest.fixture(scope="module")
 def wide():
     yield ["wide"]
@@ -168,21 +199,29 @@ def test_fails(wide, world, tmp_path, number):
 
 def test_passes_after_them(wide, world):
     assert wide == ["wide"]
-""", "-k", "fails or passes", "-W", "error")  # fmt: skip
+""",
+        "-k",
+        "fails or passes",
+        "-W",
+        "error",
+    )
     assert code == 1
     assert "2 failed, 1 passed" in output
     assert output.count("of its 1 faults these matter: duplicate.1") == 2
 
 
 def test_a_broken_order_is_told_by_pytest_with_its_replay(tmp_path: Path) -> None:
-    code, output = pytest_in(tmp_path, """
+    code, output = pytest_in(
+        tmp_path,
+        """
 from tests.unit.testing import racing
 import pytest
 
 @pytest.mark.world(racing.app, shards=4, seed=1)
 def test_no_order_breaks_it(world):
     world.explore(racing.paying(world), check=racing.check)
-""")  # fmt: skip
+""",
+    )
     assert code == 1
     assert "BrokenOrder: schedule 4 of 2,000" in output
     assert 'replay: world.explore(…, replay="' in output

@@ -1,4 +1,6 @@
-"""Poison is no outage: failing items step aside, and where everything fails alike a mapping pauses instead of wearing out what waits."""
+"""Poison is no outage: failing items step aside, and where everything fails alike a mapping pauses instead of
+wearing out what waits.
+"""
 
 import pytest
 

@@ -68,8 +68,9 @@ def test_the_region_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) 
     app = App("shop")
     orders = app.table("orders", pk="id")
     assert (orders.name, app.table("orders", pk="id", region="us-east-1").place) == (
-        "orders", ("us-east-1", "000000000000", "orders"),
-    )  # fmt: skip
+        "orders",
+        ("us-east-1", "000000000000", "orders"),
+    )
     with World(app, settings=EngineSettings(shards=2)) as world:
         described = world.client("dynamodb").describe_table(TableName="orders")["Table"]
         assert described["TableArn"] == ARN_THERE
@@ -90,9 +91,11 @@ def test_a_table_of_that_name_elsewhere_is_told_at_the_start(caplog: pytest.LogC
     app.table("orders", pk="id")
     with World() as world, caplog.at_level(logging.WARNING):
         world.client("dynamodb", region="eu-west-1").create_table(
-            TableName="orders", KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}], BillingMode="PAY_PER_REQUEST",
-        )  # fmt: skip
+            TableName="orders",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
         world.use(app)
     assert [record.getMessage() for record in caplog.records] == [
         "table orders is made: there is no table orders in region us-east-1, account 000000000000; there is "

@@ -21,8 +21,13 @@ def replayed(*seeds: int, **environment: str) -> dict[str, str]:
     """What happens in the worlds of these seeds, one after the other in a process of their own."""
     ran = subprocess.run(
         [sys.executable, "-m", "tests.unit.testing.replayed", *map(str, seeds)],
-        cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
     assert ran.returncode == 0, ran.stderr
     return dict(line.split() for line in ran.stdout.splitlines())
 

@@ -1,4 +1,6 @@
-"""Nothing leaves a world: sinks keep what they are given, every connection is refused in words, and afterwards the process is as it was."""
+"""Nothing leaves a world: sinks keep what they are given, every connection is refused in words, and
+afterwards the process is as it was.
+"""
 
 import asyncio
 import http.client
@@ -27,7 +29,8 @@ from tailrace.testing.sealing import Network
 QUEUE = "https://sqs.us-east-1.amazonaws.com/000000000000/orders"
 TOPIC = "arn:aws:sns:us-east-1:000000000000:orders"
 LOOKED_AT = ((socket.socket, ("connect", "connect_ex", "sendto", "sendmsg")),
-             (socket, ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")), (time, ("sleep",)))  # fmt: skip
+             (socket, ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")),
+             (time, ("sleep",)))  # fmt: skip
 
 
 def state_of_the_process() -> list[Any]:
@@ -75,7 +78,7 @@ def sent_by(sink: Any, **put: Any) -> list[Any]:
         return world.sent(sink)
 
 
-# ---- sinks -------------------------------------------------------------------------------------------------------------
+# ---- sinks -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("credentials")
@@ -83,10 +86,12 @@ def sent_by(sink: Any, **put: Any) -> list[Any]:
     ("sink", "to", "called", "entry"),
     [
         (sinks.Sqs(QUEUE), QUEUE, ("sqs", "send_message_batch"), "MessageAttributes"),
-        (sinks.Sqs("arn:aws:sqs:us-east-1:1:orders.fifo"), "https://sqs.tailrace.invalid/1/orders.fifo", ("sqs", "send_message_batch"), "MessageGroupId"),
+        (sinks.Sqs("arn:aws:sqs:us-east-1:1:orders.fifo"), "https://sqs.tailrace.invalid/1/orders.fifo",
+         ("sqs", "send_message_batch"), "MessageGroupId"),
         (sinks.Sns(TOPIC), TOPIC, ("sns", "publish_batch"), "MessageAttributes"),
         (sinks.EventBridge("ops", "Orders"), "ops", ("events", "put_events"), "DetailType"),
-        (sinks.Webhook("https://shop.example/hook", secret="s"), "https://shop.example/hook", ("webhook", "post"), "headers"),
+        (sinks.Webhook("https://shop.example/hook", secret="s"), "https://shop.example/hook",
+         ("webhook", "post"), "headers"),
     ],
 )  # fmt: skip
 def test_a_sink_keeps_what_it_would_have_sent(sink: Any, to: str, called: Any, entry: str) -> None:
@@ -235,11 +240,13 @@ def test_transactions_elsewhere_are_those_of_the_worlds_engine() -> None:
         assert world.get(counts, {"id": "all"}) == {"id": "all", "n": 1}
 
 
-# ---- connections -------------------------------------------------------------------------------------------------------
+# ---- connections -------------------------------------------------------------------------------------------
 
 
 def failure_of(act: Callable[[], Any], **settings: Any) -> str:
-    """Why a handler that does this fails; "" when it does not. On the way: what it does takes one attempt each time."""
+    """Why a handler that does this fails; "" when it does not. On the way: what it does takes one attempt
+    each time.
+    """
     app = App("shop")
     orders = app.table("orders", pk="id")
 
@@ -476,7 +483,7 @@ def test_aiohttp_is_refused_with_the_host() -> None:
     assert "pay.example:443 was not reached" in letter.error
 
 
-# ---- opting in ---------------------------------------------------------------------------------------------------------
+# ---- opting in ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -562,7 +569,7 @@ def test_real_sinks_call_as_far_as_the_network_lets_them() -> None:
             world.sent("out")
 
 
-# ---- the process -------------------------------------------------------------------------------------------------------
+# ---- the process -------------------------------------------------------------------------------------------
 
 
 def test_the_test_itself_may_connect_between_two_calls_of_the_world(server: str) -> None:
@@ -617,7 +624,7 @@ def test_a_refusal_that_a_handler_swallows_stands_in_the_events() -> None:
         assert any("refused: nothing leaves a test world: 192.0.2.1:80" in line for line in world.events())
 
 
-# ---- clients of a world that went on -----------------------------------------------------------------------------------
+# ---- clients of a world that went on -----------------------------------------------------------------------
 
 
 def test_a_client_goes_on_with_the_engine_of_now(credentials: None) -> None:
@@ -664,7 +671,8 @@ def test_a_closed_world_refuses_in_words() -> None:
     with World(app, seed=1) as world:
         client = world.client("dynamodb")
     for act in (
-        lambda: world.put(orders, {"id": "o1"}), lambda: world.get(orders, {"id": "o1"}), world.settle, world.restart,
+        lambda: world.put(orders, {"id": "o1"}), lambda: world.get(orders, {"id": "o1"}), world.settle,
+        world.restart,
         lambda: world.use(app), lambda: client.put_item(TableName="orders", Item={"id": {"S": "o1"}}),
         lambda: app.dlq(note).groups(),
     ):  # fmt: skip

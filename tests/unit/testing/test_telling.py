@@ -16,8 +16,12 @@ def steps(count: int, held: set[int], track: Track | None = None) -> list[RanSte
 
 def test_a_short_schedule_is_told_whole() -> None:
     lines = told(steps(3, set()), (), "")
-    assert lines == ["  1  move ←   begins", "  2  move ←   goes on", "  3  move ←   goes on",
-                     'replay: world.explore(…, replay="")']  # fmt: skip
+    assert lines == [
+        "  1  move ←   begins",
+        "  2  move ←   goes on",
+        "  3  move ←   goes on",
+        'replay: world.explore(…, replay="")',
+    ]
 
 
 def test_a_long_one_keeps_what_was_held_and_its_neighbours() -> None:

@@ -1,6 +1,8 @@
-"""What the user's code raises to end a process, a task or a loop is the failure of what it was called for, wherever it is called.
+"""What the user's code raises to end a process, a task or a loop is the failure of what it was called for,
+wherever it is called.
 
-Rules of this file: each place in a world of its own; one bad item among good ones, and the good ones are handled. A real interrupt goes through.
+Rules of this file: each place in a world of its own; one bad item among good ones, and the good ones are
+handled. A real interrupt goes through.
 """
 
 import asyncio
@@ -27,7 +29,8 @@ class Odd(BaseException):
 
 
 ERRORS: Final = (
-    KeyboardInterrupt, GeneratorExit, SystemExit, asyncio.CancelledError, StopIteration, StopAsyncIteration, Odd,
+    KeyboardInterrupt, GeneratorExit, SystemExit, asyncio.CancelledError, StopIteration, StopAsyncIteration,
+    Odd,
 )  # fmt: skip
 Raises = Callable[[bool], None]
 Place = Callable[[App, Any, Raises, list[str]], str]
@@ -179,7 +182,8 @@ def group(app: App, orders: Any, raises: Raises, seen: list[str]) -> str:
 
 
 PLACES: Final[tuple[Place, ...]] = (
-    on, on_async, in_a_task, batch, batch_async, function, where, function_sink, sink, transform, enrich, projection, group,
+    on, on_async, in_a_task, batch, batch_async, function, where, function_sink, sink, transform, enrich,
+    projection, group,
 )  # fmt: skip
 
 
@@ -246,7 +250,7 @@ def test_a_window_whose_handler_raises_it_is_told_again(error: type[BaseExceptio
     assert told == [1]
 
 
-# ---- the loop that servers run in -------------------------------------------------------------------------------------
+# ---- the loop that servers run in --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
@@ -347,7 +351,7 @@ def test_a_coroutine_that_is_closed_ends_in_silence() -> None:
     asyncio.run(scenario())
 
 
-# ---- one exception, many times ------------------------------------------------------------------------------------------
+# ---- one exception, many times -----------------------------------------------------------------------------
 
 
 def test_an_exception_that_is_raised_again_and_again_has_no_longer_trace_each_time() -> None:

@@ -114,8 +114,10 @@ def test_a_record_given_up_is_kept_whole(shop: Shop) -> None:
         world.settle()
         (letter,) = world.dead_letters(refuse)
         assert (letter.change.new, letter.attempts, letter.condition) == (
-            {"id": "bad", "total": Decimal(3)}, 3, "RetryAttemptsExhausted",
-        )  # fmt: skip
+            {"id": "bad", "total": Decimal(3)},
+            3,
+            "RetryAttemptsExhausted",
+        )
         assert letter.error == "ValueError: never"
         assert "raise ValueError" in letter.traceback
         assert world.delivered(refuse) == ["good"]
@@ -177,7 +179,8 @@ class _Killed(Death):
     ("point", "passing"),
     [
         ("lease.taken", 1), ("stamp.done", 1), ("read.done", 1),
-        *((point, passing) for point in ("invoke.begun", "invoke.done", "transaction.done", "checkpoint.begun",
+        *((point, passing) for point in ("invoke.begun", "invoke.done", "transaction.done",
+            "checkpoint.begun",
                                          "checkpoint.done", "commit.done") for passing in (1, 2, 5)),
     ],
 )  # fmt: skip
@@ -186,9 +189,11 @@ def test_a_crash_at_any_point_loses_and_repeats_no_effect(shop: Shop, point: str
     def append(change: Change) -> None:
         assert change.new is not None
         change.transaction.update(
-            shop.totals, {"id": change.key}, "SET seen = list_append(if_not_exists(seen, :none), :n)",
+            shop.totals,
+            {"id": change.key},
+            "SET seen = list_append(if_not_exists(seen, :none), :n)",
             values={":none": [], ":n": [change.new["n"]]},
-        )  # fmt: skip
+        )
 
     left = passing
     is_armed = False
@@ -211,8 +216,9 @@ def test_a_crash_at_any_point_loses_and_repeats_no_effect(shop: Shop, point: str
         world.settle()
         for key in range(3):
             assert world.get(shop.totals, {"id": f"o{key}"}) == {
-                "id": f"o{key}", "seen": [Decimal(number) for number in range(key, 24, 3)],
-            }  # fmt: skip
+                "id": f"o{key}",
+                "seen": [Decimal(number) for number in range(key, 24, 3)],
+            }
 
 
 def _run_until_killed(world: World) -> bool:
@@ -467,9 +473,11 @@ def test_the_first_handler_of_the_tutorial_counts_a_change_inside_one_country() 
         for image, sign in ((change.old, -1), (change.new, 1)):
             if image is not None:
                 change.transaction.update(
-                    "countries", {"country": image["country"]}, "ADD orders :one, turnover :total",
+                    "countries",
+                    {"country": image["country"]},
+                    "ADD orders :one, turnover :total",
                     values={":one": sign, ":total": sign * image["total"]},
-                )  # fmt: skip
+                )
 
     with World(app, seed=1) as world:
         world.put(orders, {"id": "o1", "country": "NL", "total": 10})
@@ -509,9 +517,11 @@ def test_puts_of_one_item_into_a_table_that_nobody_declared_are_told_what_helps(
 
     with World(app, seed=1) as world:
         world.client("dynamodb").create_table(
-            TableName="elsewhere", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            TableName="elsewhere",
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        )  # fmt: skip
+        )
         world.put(orders, {"id": "o1"})
         world.settle()
         (letter,) = world.dead_letters(count)

@@ -1,4 +1,6 @@
-"""What a handler never saw is named exactly; what it can still see is delivered; and nothing is kept for ever."""
+"""What a handler never saw is named exactly; what it can still see is delivered; and nothing is kept for
+ever.
+"""
 
 import pytest
 

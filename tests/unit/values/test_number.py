@@ -16,8 +16,10 @@ NINES = "9" * 38
     ("text", "expected"),
     [
         ("0", "0"), ("-0", "0"), ("+0", "0"), ("0.000", "0"), ("-0.0E5", "0"), ("0E99999999", "0"),
-        ("1", "1"), ("+1", "1"), ("-1", "-1"), ("007", "7"), ("1.0", "1"), ("1.", "1"), (".5", "0.5"), ("-.5", "-0.5"),
-        ("1E2", "100"), ("1e+2", "100"), ("100E-2", "1"), ("123E-2", "1.23"), ("-0.50", "-0.5"), ("12.3400", "12.34"),
+        ("1", "1"), ("+1", "1"), ("-1", "-1"), ("007", "7"), ("1.0", "1"), ("1.", "1"), (".5", "0.5"),
+        ("-.5", "-0.5"),
+        ("1E2", "100"), ("1e+2", "100"), ("100E-2", "1"), ("123E-2", "1.23"), ("-0.50", "-0.5"),
+        ("12.3400", "12.34"),
         ("1E+0000001", "10"), ("25e-0000001", "2.5"), ("1E0", "1"), ("5E-3", "0.005"), ("1000000", "1000000"),
         (NINES, NINES), ("0" * 50 + NINES, NINES), (NINES + "0" * 10, NINES + "0" * 10),
         (f"0.{NINES}000", f"0.{NINES}"), ("1E-130", "0." + "0" * 129 + "1"), ("1E125", "1" + "0" * 125),
@@ -37,13 +39,15 @@ def test_equal_numbers_have_one_text(text: str, expected: str) -> None:
         ("", f"{NOT_A_NUMBER}: "),
         *[
             (text, f"{NOT_A_NUMBER}: {text}")
-            for text in ("a", " 1", "1 ", "1\n", ".", "-", "+", "--1", "1..2", "1e", "e5", "1e5.5", "1_0", "0x1", "٣",
+            for text in ("a", " 1", "1 ", "1\n", ".", "-", "+", "--1", "1..2", "1e", "e5", "1e5.5", "1_0",
+                         "0x1", "٣",
                          "²", "NaN", "Infinity", "-inf", "1,5")
         ],
         ("1" * 39, MANY_DIGITS), ("1." + "1" * 38, MANY_DIGITS), ("1" + "0" * 37 + "1", MANY_DIGITS),
         ("1E126", OVERFLOW), ("-1E126", OVERFLOW), ("10E125", OVERFLOW), ("1" + "0" * 126, OVERFLOW),
         ("1E99999", OVERFLOW), ("1E100000", OVERFLOW), ("1E" + "9" * 5_000, OVERFLOW),
-        ("1" * 39 + "E90", OVERFLOW), ("1" * 39 + "E-170", UNDERFLOW), ("1E-131", UNDERFLOW), ("-1E-131", UNDERFLOW), ("0.1E-130", UNDERFLOW), ("1E-99999999", UNDERFLOW),
+        ("1" * 39 + "E90", OVERFLOW), ("1" * 39 + "E-170", UNDERFLOW), ("1E-131", UNDERFLOW),
+        ("-1E-131", UNDERFLOW), ("0.1E-130", UNDERFLOW), ("1E-99999999", UNDERFLOW),
     ],
 )  # fmt: skip
 def test_what_is_no_number_is_refused_in_awss_words(text: str, message: str) -> None:
@@ -54,8 +58,10 @@ def test_what_is_no_number_is_refused_in_awss_words(text: str, message: str) -> 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("0", True), ("7", True), ("-7", True), (NINES, True), (NINES + "9", False), ("-0", False), ("00", False),
-     ("07", False), ("", False), ("-", False), ("+1", False), ("1.5", False), ("²", False), ("٣", False), ("--1", False)],
+    [("0", True), ("7", True), ("-7", True), (NINES, True), (NINES + "9", False), ("-0", False),
+     ("00", False),
+     ("07", False), ("", False), ("-", False), ("+1", False), ("1.5", False), ("²", False), ("٣", False),
+     ("--1", False)],
 )  # fmt: skip
 def test_plain_integers_are_told_from_the_rest(text: str, expected: bool) -> None:
     assert is_plain(text) is expected

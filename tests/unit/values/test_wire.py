@@ -9,20 +9,28 @@ from tailrace.values.types import AttributeValue
 from tailrace.values.wire import NAME_BYTES, NESTING, depth_of, dump_item, read_item, read_value
 
 EMPTY = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
-SEVERAL = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+SEVERAL = (
+    "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the "
+    "supported datatypes"
+)
 INVALID = "One or more parameter values were invalid: "
 NOT_A_NUMBER = "The parameter cannot be converted to a numeric value"
 VALUE_CLASS = "com.amazonaws.dynamodb.v20120810.AttributeValue"
-TOO_DEEP = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
+TOO_DEEP = (
+    "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels "
+    "beyond supported limit"
+)
 
 
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
         ({"S": ""}, {"S": ""}), ({"S": "a"}, {"S": "a"}), ({"N": "1.0"}, {"N": "1"}), ({"B": ""}, {"B": ""}),
-        ({"B": "AAEC"}, {"B": "AAEC"}), ({"BOOL": False}, {"BOOL": False}), ({"BOOL": "Yes"}, {"BOOL": True}), ({"NULL": "1"}, {"NULL": True}),
+        ({"B": "AAEC"}, {"B": "AAEC"}), ({"BOOL": False}, {"BOOL": False}), ({"BOOL": "Yes"}, {"BOOL": True}),
+        ({"NULL": "1"}, {"NULL": True}),
         ({"NULL": True}, {"NULL": True}), ({"SS": ["b", "a", ""]}, {"SS": ["", "a", "b"]}),
-        ({"NS": ["10", "9.0", "-1"]}, {"NS": ["-1", "9", "10"]}), ({"BS": ["/w==", "AA=="]}, {"BS": ["AA==", "/w=="]}),
+        ({"NS": ["10", "9.0", "-1"]}, {"NS": ["-1", "9", "10"]}),
+        ({"BS": ["/w==", "AA=="]}, {"BS": ["AA==", "/w=="]}),
         ({"L": []}, {"L": []}), ({"M": {}}, {"M": {}}), ({"L": [{"N": "01"}]}, {"L": [{"N": "1"}]}),
         ({"M": {"a": {"L": [{"SS": ["b", "a"]}]}}}, {"M": {"a": {"L": [{"SS": ["a", "b"]}]}}}),
         ({"S": "a", "N": None}, {"S": "a"}), ({"S": "a", "Other": 1}, {"S": "a"}),
@@ -37,19 +45,25 @@ def test_a_value_becomes_canonical(raw: Any, expected: AttributeValue) -> None:
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ({}, EMPTY), ({"X": "a"}, EMPTY), ({"S": None}, EMPTY), ({"X": 1, "Y": 2}, EMPTY), ({"S": None, "N": None}, EMPTY),
+        ({}, EMPTY), ({"X": "a"}, EMPTY), ({"S": None}, EMPTY), ({"X": 1, "Y": 2}, EMPTY),
+        ({"S": None, "N": None}, EMPTY),
         ({"S": "a", "N": "1"}, SEVERAL), ({"L": [], "M": {}}, SEVERAL),
-        ({"N": ""}, f"{NOT_A_NUMBER}: "), ({"N": "b"}, f"{NOT_A_NUMBER}: b"), ({"NS": ["1", ""]}, f"{NOT_A_NUMBER}: "),
+        ({"N": ""}, f"{NOT_A_NUMBER}: "), ({"N": "b"}, f"{NOT_A_NUMBER}: b"),
+        ({"NS": ["1", ""]}, f"{NOT_A_NUMBER}: "),
         ({"N": "1" * 39}, "Attempting to store more than 38 significant digits in a Number"),
-        ({"N": "1E126"}, "Number overflow. Attempting to store a number with magnitude larger than supported range"),
-        ({"N": "1E-131"}, "Number underflow. Attempting to store a number with magnitude smaller than supported range"),
+        ({"N": "1E126"},
+         "Number overflow. Attempting to store a number with magnitude larger than supported range"),
+        ({"N": "1E-131"},
+         "Number underflow. Attempting to store a number with magnitude smaller than supported range"),
         ({"NULL": False}, f"{INVALID}Null attribute value types must have the value of true"),
-        ({"SS": []}, f"{INVALID}An string set  may not be empty"), ({"NS": []}, f"{INVALID}An number set  may not be empty"),
+        ({"SS": []}, f"{INVALID}An string set  may not be empty"),
+        ({"NS": []}, f"{INVALID}An number set  may not be empty"),
         ({"BS": []}, f"{INVALID}Binary sets should not be empty"),
         ({"SS": ["a", "a"]}, f'{INVALID}Input collection ["a", "a"] contains duplicates.'),
         ({"SS": ["b", "a", "b"]}, f'{INVALID}Input collection ["a", "b", "b"] contains duplicates.'),
         ({"NS": ["1", "1.0"]}, f"{INVALID}Input collection contains duplicates."),
-        ({"BS": ["AA==", "AA=="]}, f'{INVALID}Input collection ["AA==","AA=="]of type BS contains duplicates.'),
+        ({"BS": ["AA==", "AA=="]},
+         f'{INVALID}Input collection ["AA==","AA=="]of type BS contains duplicates.'),
         ({"L": [{}]}, EMPTY), ({"M": {"a": {"N": "x"}}}, f"{NOT_A_NUMBER}: x"),
     ],
 )  # fmt: skip
@@ -65,23 +79,31 @@ def test_a_wrong_value_is_refused_in_awss_words(raw: Any, message: str) -> None:
     [
         ("a", "Unexpected value type in payload"), (1, "Unexpected value type in payload"),
         (None, "Unexpected value type in payload"), ([], f"Unrecognized collection type class {VALUE_CLASS}"),
-        ({"S": 1}, "NUMBER_VALUE cannot be converted to String"), ({"S": 1.5}, "DECIMAL_VALUE cannot be converted to String"),
-        ({"S": True}, "TRUE_VALUE cannot be converted to String"), ({"S": False}, "FALSE_VALUE cannot be converted to String"),
+        ({"S": 1}, "NUMBER_VALUE cannot be converted to String"),
+        ({"S": 1.5}, "DECIMAL_VALUE cannot be converted to String"),
+        ({"S": True}, "TRUE_VALUE cannot be converted to String"),
+        ({"S": False}, "FALSE_VALUE cannot be converted to String"),
         ({"S": ["a"]}, "Unrecognized collection type class java.lang.String"),
         ({"S": {"a": 1}}, "Start of structure or map found where not expected"),
-        ({"N": 1}, "NUMBER_VALUE cannot be converted to String"), ({"NS": [1]}, "NUMBER_VALUE cannot be converted to String"),
-        ({"SS": "a"}, "Unexpected field type"), ({"SS": {}}, "Start of structure or map found where not expected"),
+        ({"N": 1}, "NUMBER_VALUE cannot be converted to String"),
+        ({"NS": [1]}, "NUMBER_VALUE cannot be converted to String"),
+        ({"SS": "a"}, "Unexpected field type"),
+        ({"SS": {}}, "Start of structure or map found where not expected"),
         ({"SS": [None]}, "Start of structure or map found where not expected"),
         ({"B": 1}, "only base-64-encoded strings are convertible to bytes"),
         ({"B": True}, "only base-64-encoded strings are convertible to bytes"),
         ({"B": []}, "Unrecognized collection type class java.nio.ByteBuffer"),
         ({"B": {}}, "Start of structure or map found where not expected"),
         ({"B": "AAA"}, "Base64 encoded length is expected a multiple of 4 bytes but found: 3"),
-        *[({"B": text}, "Invalid last non-pad Base64 character dectected") for text in ("????", "A===", "=+/=", "+/+=", "AB==", "éééé")],
+        *[({"B": text}, "Invalid last non-pad Base64 character dectected") for text in ("????", "A===",
+            "=+/=", "+/+=", "AB==", "éééé")],
         ({"BS": ["A"]}, "Base64 encoded length is expected a multiple of 4 bytes but found: 1"),
-        ({"BOOL": "on"}, "Unexpected token received from parser"), ({"BOOL": 1}, "NUMBER_VALUE cannot be converted to Boolean"),
-        ({"NULL": 0}, "NUMBER_VALUE cannot be converted to Boolean"), ({"BOOL": []}, "Unrecognized collection type class java.lang.Boolean"),
-        ({"L": {}}, "Start of structure or map found where not expected"), ({"L": "a"}, "Unexpected field type"),
+        ({"BOOL": "on"}, "Unexpected token received from parser"),
+        ({"BOOL": 1}, "NUMBER_VALUE cannot be converted to Boolean"),
+        ({"NULL": 0}, "NUMBER_VALUE cannot be converted to Boolean"),
+        ({"BOOL": []}, "Unrecognized collection type class java.lang.Boolean"),
+        ({"L": {}}, "Start of structure or map found where not expected"),
+        ({"L": "a"}, "Unexpected field type"),
         ({"L": ["a"]}, "Unexpected value type in payload"),
         ({"M": []}, f"Unrecognized collection type java.util.Map<java.lang.String, {VALUE_CLASS}>"),
         ({"M": "a"}, "Unexpected field type"), ({"M": {"a": 1}}, "Unexpected value type in payload"),

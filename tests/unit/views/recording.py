@@ -1,9 +1,12 @@
-"""Records a data directory and what the commands say of it: `python -m tests.unit.views.recording` writes `recorded/` anew.
+"""Records a data directory and what the commands say of it: `python -m tests.unit.views.recording` writes
+`recorded/` anew.
 
-Theory of operation: an app with one of every feature runs in a test world, under a seed and a manual clock, through a day in which things go wrong: keys are
-parked, changes are discarded, a stream is trimmed while nobody reads it, a stream is switched off and on, a handler is paused over the trim, a shard is split.
-What the world holds then becomes a data directory, and the commands answer beside it without a server.
-Rules of this file: what is recorded is what version 7eaa174 said. It is written anew only for a change that loses or alters a member on purpose.
+Theory of operation: an app with one of every feature runs in a test world, under a seed and a manual clock,
+through a day in which things go wrong: keys are parked, changes are discarded, a stream is trimmed while
+nobody reads it, a stream is switched off and on, a handler is paused over the trim, a shard is split. What
+the world holds then becomes a data directory, and the commands answer beside it without a server.
+Rules of this file: what is recorded is what version 7eaa174 said. It is written anew only for a change that
+loses or alters a member on purpose.
 """
 
 import gzip
@@ -112,7 +115,9 @@ def lived() -> World:
 
 
 def laid(world: World, directory: Path) -> None:
-    """Write what a world holds as a data directory; tracebacks in it name files of this package, without their place on this machine."""
+    """Write what a world holds as a data directory; tracebacks in it name files of this package, without
+    their place on this machine.
+    """
     at_once(remember_time(state_of(world.engine), world.clock))
     world.engine.committer.flush()
     held = world._store

@@ -44,14 +44,17 @@ CASES: list[tuple[str, Contribution | None, Contribution, list[tuple[str, bool]]
     ("a newer one takes the old one out and goes in", at(1, 5), at(2, 70_000), [*OUT, *IN, ("item", True)]),
     ("the same again changes nothing", at(2, 5), at(2, 5), []),
     ("an older one changes nothing", at(2, 5), at(1, 90_000), []),
-    ("a removal takes it out and leaves a tombstone", at(1, 5), at(2, None), [*OUT, ("day", True), ("item", True)]),
+    ("a removal takes it out and leaves a tombstone", at(1, 5), at(2, None),
+     [*OUT, ("day", True), ("item", True)]),
     ("a late duplicate of a removed item changes nothing", at(2, None), at(1, 5), []),
     ("an item that comes back goes in", at(2, None), at(3, 5), [*IN, ("item", True)]),
     ("a removal of nothing leaves a tombstone", None, at(1, None), [("day", True), ("item", True)]),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("before", "after", "written"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])  # fmt: skip
+@pytest.mark.parametrize(
+    ("before", "after", "written"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
 def test_what_a_change_writes(before: Any, after: Contribution, written: list[tuple[str, bool]]) -> None:
     assert kinds(before, after) == written
 

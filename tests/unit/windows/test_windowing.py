@@ -41,9 +41,16 @@ def plan_of_minutes() -> WindowPlan:
 def order(number: int) -> ChangeRecord:
     placed = datetime.fromtimestamp(BEGUN_MS / 1_000, UTC).isoformat()
     return change_record(
-        sequence=number, shard=1, created_ms=BEGUN_MS, partition=number, key=b"%d" % number, keys={"id": {"S": f"o{number}"}}, old=None,
-        new=b'{"id":{"S":"o%d"},"placed":{"S":"%s"}}' % (number, placed.encode()), size_bytes=9,
-    )  # fmt: skip
+        sequence=number,
+        shard=1,
+        created_ms=BEGUN_MS,
+        partition=number,
+        key=b"%d" % number,
+        keys={"id": {"S": f"o{number}"}},
+        old=None,
+        new=b'{"id":{"S":"o%d"},"placed":{"S":"%s"}}' % (number, placed.encode()),
+        size_bytes=9,
+    )
 
 
 class Worker:
@@ -55,9 +62,14 @@ class Worker:
 
         state = EngineStateStore(ground.engine, flushed)
         self.windows = Windows(
-            WindowOwner("shop", "minutes"), plan, MappingSettings("minutes"), Parts(state, ground.clock),
-            watermark=settled_until, tell=tell, give_up=_never,
-        )  # fmt: skip
+            WindowOwner("shop", "minutes"),
+            plan,
+            MappingSettings("minutes"),
+            Parts(state, ground.clock),
+            watermark=settled_until,
+            tell=tell,
+            give_up=_never,
+        )
         self.changes = WindowChanges(self.windows, state, ground.clock)
 
     async def close(self) -> None:
@@ -89,7 +101,8 @@ def test_a_note_of_what_was_touched_stays_when_something_newer_touched_it() -> N
         return WindowResult()
 
     async def tell_while_another_change_comes(closing: Closing) -> WindowResult:
-        # Durable, and the worker dies before it hears of it: only the note in the store says that it is to be told.
+        # Durable, and the worker dies before it hears of it: only the note in the store says that it is to be
+        # told.
         await Worker(ground, plan, tell).changes.apply([order(2)])
         return await tell(closing)
 

@@ -1,4 +1,6 @@
-"""A worker that is told of other mappings: what stays the same goes on untouched, the rest is drained and begun."""
+"""A worker that is told of other mappings: what stays the same goes on untouched, the rest is drained and
+begun.
+"""
 
 import asyncio
 from typing import Any

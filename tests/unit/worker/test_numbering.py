@@ -1,6 +1,8 @@
-"""What is read carries the generation of its stream, whoever numbers it and in whichever order streams are seen.
+"""What is read carries the generation of its stream, whoever numbers it and in whichever order streams are
+seen.
 
-Rules of this file: the numbers of a scripted stream begin anew with each stream, so that those of a later one are smaller.
+Rules of this file: the numbers of a scripted stream begin anew with each stream, so that those of a later one
+are smaller.
 """
 
 import asyncio
@@ -55,7 +57,9 @@ def following(source: NumberedSource) -> FollowedTable:
 
 
 async def generations(source: NumberedSource) -> list[int]:
-    """Of everything that can be read, stream by stream. Numbers begin anew with each stream: only by generation is what comes later newer."""
+    """Of everything that can be read, stream by stream. Numbers begin anew with each stream: only by
+    generation is what comes later newer.
+    """
     records = [
         record
         for _, shards in await following(source).followed()

@@ -8,7 +8,7 @@ from flights_demo.comparing import (
     mirror_differences,
     summed,
     table_of,
-)  # fmt: skip
+)
 
 CONTROL = Result(
     {
@@ -57,10 +57,13 @@ def test_one_difference_is_found_and_named(kept: Result, expected: str) -> None:
 
 def test_items_become_figures() -> None:
     kept = kept_figures(
-        [{"id": {"S": "carrier UA"}, "scheduled": {"N": "2"}}, {"id": {"S": "airport JFK"}, "scheduled": {"N": "2"}},
-         {"id": {"S": "airport IAH"}, "arrived": {"N": "2"}}],
+        [
+            {"id": {"S": "carrier UA"}, "scheduled": {"N": "2"}},
+            {"id": {"S": "airport JFK"}, "scheduled": {"N": "2"}},
+            {"id": {"S": "airport IAH"}, "arrived": {"N": "2"}},
+        ],
         [{"id": {"S": "2013-02-04 UA 1 JFK"}, "delay": {"N": "61"}}],
-    )  # fmt: skip
+    )
     assert differences(kept, CONTROL) == []
 
 

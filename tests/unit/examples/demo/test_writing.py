@@ -105,7 +105,9 @@ def test_a_first_write_puts_and_a_later_one_updates() -> None:
 
 
 def test_a_request_that_is_cut_off_leaves_no_answer_to_the_next_one() -> None:
-    """Whoever tells of the progress is cut off at the end, while it scans: the last scan of all was given that answer."""
+    """Whoever tells of the progress is cut off at the end, while it scans: the last scan of all was given
+    that answer.
+    """
 
     async def run() -> None:
         asked = asyncio.Event()

@@ -1,7 +1,7 @@
 """What is wrong between a handler, its target, its predicate and its time-out: refused where the app loads.
 
 Rules of this file: it looks at functions and calls none. Refusals, and which functions run on the loop and
-can therefore have a time-out; each names the handler with its line and says how to fix it. Called by app.py.
+can therefore have a time-out; each names the handler with its line and says how to fix it.
 """
 
 import inspect

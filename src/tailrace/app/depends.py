@@ -1,7 +1,7 @@
 """`Annotated[Mailer, Depends(mailer)]`: what a handler gets beside its change; how its signature is read.
 
 Rules of this file: it reads signatures and refuses, naming the handler and its line; providers are called by
-runtime/dependencies.py. Called by app.py.
+runtime/dependencies.py. Called by declaring.py.
 """
 
 import inspect

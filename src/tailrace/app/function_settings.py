@@ -1,7 +1,7 @@
 """A Lambda function without its event source mapping: its code, its time-out, its memory, its environment.
 
-Rules of this file: AWS's names, ranges and defaults (a time-out of 3 s among them). Read by app.py, carried
-out by functions/ and sinks/lambda_function.py. Source: AWS Lambda API Reference, CreateFunction.
+Rules of this file: AWS's names, ranges and defaults (a time-out of 3 s among them). Carried out by functions/
+and sinks/lambda_function.py. Source: AWS Lambda API Reference, CreateFunction.
 """
 
 import re

@@ -6,7 +6,7 @@
 
 Rules of this file: the function's signature is the configuration; what is wrong with it is refused where the
 app is loaded, in words that say how to fix it. Between attribute values it is a `projections.folding.Fold`.
-Called by app.py; run by sinks/projected.py.
+Called by declaring.py; run by sinks/projected.py.
 """
 
 import inspect

@@ -4,8 +4,8 @@ Theory of operation: a table that a typed handler reads has one mapping more, `T
 every record whose key fits none of the table's entities. Without a handler of the user's
 (`@app.unmatched(shop)`) it counts them, which `tailrace status` shows as what it has handled, and logs the
 first of each kind.
-Rules of this file: counting and logging only. Called by app.py.
-Stands alone because it is a handler of ours beside the app that declares handlers.
+Rules of this file: counting and logging only. Called by declaring.py.
+Stands alone because it is a handler of ours beside those that an app declares.
 """
 
 import logging

@@ -4,7 +4,7 @@
     def spike(window: Window[Order]) -> dict[str, object] | None: ...
 
 Rules of this file: the arguments are the configuration; what is wrong with them is refused where the app is
-loaded, in words that say how to fix it. Called by app.py; run by sinks/windowed.py and
+loaded, in words that say how to fix it. Called by declaring.py; run by sinks/windowed.py and
 windows/run/windowing.py.
 """
 

@@ -45,7 +45,7 @@ def sales(total: Decimal, order: Order, sign: int) -> Decimal:
 def declared(function: Callable[..., Any], target: Any = None, **settings: Any) -> Projection:
     """A projection in an app of its own that has the same tables."""
     own = App("own")
-    own.tables = app.tables
+    own.tables.update(app.tables)
     own.projection(target, **settings)(function)
     found = next(each.projection for each in own.mappings if each.projection is not None)
     assert found is not None
@@ -245,7 +245,7 @@ def test_what_a_function_returns_is_checked() -> None:
 
 def test_the_same_version_twice_is_refused_and_another_is_beside_it() -> None:
     own = App("own")
-    own.tables = app.tables
+    own.tables.update(app.tables)
     own.projection(by=Order.country, id="sales")(sales)
     own.projection(by=Order.country, id="sales", version=2)(sales)
     with pytest.raises(SettingsError, match="two handlers of app 'own' have the id 'sales@v2'"):

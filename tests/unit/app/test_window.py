@@ -41,7 +41,7 @@ def count(window: Window[Order]) -> dict[str, int]:
 def declared(handler: Callable[..., Any] = count, target: Any = Order, **settings: Any) -> WindowPlan:
     """A window in an app of its own that has the same tables."""
     own = App("own")
-    own.tables = app.tables
+    own.tables.update(app.tables)
     own.window(target, **settings)(handler)
     (found,) = [each.window for each in own.mappings if each.window is not None]
     return found

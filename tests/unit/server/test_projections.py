@@ -269,7 +269,7 @@ def test_a_function_that_changed_without_its_version_is_warned_of(
     world.kill()
     other = Orders()
     changed = App("shop")
-    changed.tables = other.app.tables
+    changed.tables.update(other.app.tables)
 
     @changed.projection(other.Order, by=other.Order.country, id="sales")
     def sales(total: Decimal, order: Any, sign: int) -> Decimal:

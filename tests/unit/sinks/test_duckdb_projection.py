@@ -57,7 +57,7 @@ def shown(
     place: sinks.DuckDB, function: Any, by: Any, seed: int = 1
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     own = App("shop")
-    own.tables = app.tables
+    own.tables.update(app.tables)
     own.projection(by=by, id="sales", into=place)(function)
     with World(own, seed=seed) as world:
         world.put(Order(id="o1", country="NL", day=date(2026, 11, 23), is_paid=True, total=Decimal("1.50")))

@@ -19,10 +19,10 @@ from tailrace.cli.status import aligned
 @click.option("--last", default=100, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
 @options.options(*options.place, options.as_json)
 def audit(last: int, place: Place, as_json: bool) -> None:
-    """Read what people did: redrives, drops, pauses, renames; how it ended, and why not well. The newest
-    comes last.
+    """Read what people did: redrives, drops, pauses, renames; how each ended, and why not well.
 
-    `-` says that nobody knows how it ended: the server went meanwhile, or it was before this was kept.
+    The newest comes last. `-` stands where the end is not known: the server went meanwhile, or it was before
+    this was kept.
 
     \b
     Example: tailrace audit --last 20
@@ -33,13 +33,21 @@ def audit(last: int, place: Place, as_json: bool) -> None:
         click.echo(json.dumps(answer))
         return
     rows: list[tuple[str, ...]] = [("WHEN", "WHO", "WHAT", "ENDED", "HOW")]
-    for each in answer:
-        given = {name: value for name, value in each["arguments"].items() if value not in (None, {}, False)}
-        how = printable(json.dumps(given))
-        if reason := each["reason"]:
+    for entry in answer:
+        arguments = {
+            name: value for name, value in entry["arguments"].items() if value not in (None, {}, False)
+        }
+        how = printable(json.dumps(arguments))
+        if reason := entry["reason"]:
             how += f" · {shown(printable(reason))}"
         rows.append(
-            (format_instant(each["at_ms"]), printable(each["by"]), each["verb"], each["outcome"] or "-", how)
+            (
+                format_instant(entry["at_ms"]),
+                printable(entry["by"]),
+                entry["verb"],
+                entry["outcome"] or "-",
+                how,
+            )
         )
-    for text in aligned(rows) if answer else ["Nobody has changed anything here."]:
+    for text in aligned(rows) if answer else ["Nothing has been changed here."]:
         click.echo(text)

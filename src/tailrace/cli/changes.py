@@ -1,8 +1,8 @@
 """A change on one line, for people: `12:00:01  MODIFY  shop/o1  status "new" → "paid"`.
 
 Rules of this file: the change is the `tail` verb's value (DynamoDB JSON images) and the result is text with
-colours, which click removes where nobody sees them. Whatever an item holds, nothing of it can steer the
-terminal. Called by `tail`, `dev` and `why`.
+colours, which click removes where the output is no terminal. Whatever an item holds, nothing of it can steer
+the terminal.
 """
 
 import json
@@ -74,11 +74,11 @@ def value_text(value: Mapping[str, Any]) -> str:
         case "M":
             return item_text(content)
         case "L":
-            return "[" + ", ".join(value_text(each) for each in content) + "]"
+            return "[" + ", ".join(value_text(element) for element in content) + "]"
         case "NS":
-            return "{" + ", ".join(printable(str(each)) for each in content) + "}"
+            return "{" + ", ".join(printable(str(number)) for number in content) + "}"
         case "SS" | "BS":
-            return "{" + ", ".join(_quoted(each) for each in content) + "}"
+            return "{" + ", ".join(_quoted(text) for text in content) + "}"
         case "NULL":
             return "null"
         case "BOOL":

@@ -1,7 +1,7 @@
 """`tailrace check`: is everything in the data directory what was written?
 
 Rules of this file: options and output; what is read and judged is `stores.checking`'s. It takes the
-directory's lock, so that nobody writes meanwhile. Registered in `main`.
+directory's lock, so that nothing is written meanwhile. Registered in `main`.
 """
 
 import json
@@ -63,19 +63,19 @@ def check(directory: Path, as_json: bool) -> None:
     finally:
         bar.end()
         held.close()
-    told = [
-        _told(damage, places_of_rows(report.catalog))
+    damages = [
+        _described(damage, places_of_rows(report.catalog))
         for damage in report.damages[: None if as_json else SHOWN]
     ]
     if as_json:
-        click.echo(json.dumps(_answer(report, told)))
+        click.echo(json.dumps(_answer(report, damages)))
     else:
-        _show(directory, report, told)
+        _show(directory, report, damages)
     if report.damages:
         click.get_current_context().exit(1)
 
 
-def _told(damage: "Damage", places: "Places") -> dict[str, Any]:
+def _described(damage: "Damage", places: "Places") -> dict[str, Any]:
     """A damage in the names that people know."""
     match damage.kind:
         case "row":
@@ -97,7 +97,7 @@ def _told(damage: "Damage", places: "Places") -> dict[str, Any]:
     return {"kind": damage.kind, "table": place.table, "key": place.key, "said": damage.said, "words": words}
 
 
-def _answer(report: "Report", told: list[dict[str, Any]]) -> dict[str, Any]:
+def _answer(report: "Report", damages: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "ok": not report.damages,
         "format": report.format,
@@ -105,12 +105,12 @@ def _answer(report: "Report", told: list[dict[str, Any]]) -> dict[str, Any]:
         "changes": report.records,
         "without_checksum": report.unchecked,
         "counted": report.is_counted,
-        "damaged": told,
+        "damaged": damages,
         "more": report.more,
     }
 
 
-def _show(directory: Path, report: "Report", told: list[dict[str, Any]]) -> None:
+def _show(directory: Path, report: "Report", damages: list[dict[str, Any]]) -> None:
     from tailrace.cli.changes import printable
 
     click.echo(
@@ -118,9 +118,8 @@ def _show(directory: Path, report: "Report", told: list[dict[str, Any]]) -> None
     )
     if report.unchecked:
         click.echo(
-            f"{report.unchecked:,} of them have no checksum yet: they were written before there were "
-            "any, or with --checksums off. "
-            "They get one when they are written again."
+            f"{report.unchecked:,} of them have no checksum yet: they were written before there were any, or "
+            "with --checksums off. They get one when they are written again."
         )
     if not report.is_counted:
         click.echo(
@@ -130,12 +129,11 @@ def _show(directory: Path, report: "Report", told: list[dict[str, Any]]) -> None
     if not report.damages:
         click.echo(click.style("Nothing is damaged.", fg="green"))
         return
-    for each in told:
-        click.echo(f"{click.style('damaged', fg='red')}  {printable(each['words'])}")
-    if (hidden := len(report.damages) + report.more - len(told)) > 0:
+    for damage in damages:
+        click.echo(f"{click.style('damaged', fg='red')}  {printable(damage['words'])}")
+    if (hidden := len(report.damages) + report.more - len(damages)) > 0:
         click.echo(f"… and {hidden:,} more: tailrace check --data {directory} --json")
     click.echo(
-        f"  {click.style('next:', fg='cyan')} keep a copy of {directory}, then restore it from a "
-        "backup, or start with an empty one: "
-        "tailrace serve --data DIR"
+        f"  {click.style('next:', fg='cyan')} keep a copy of {directory}, then restore it from a backup, or "
+        "start with an empty one: tailrace serve --data DIR"
     )

@@ -1,5 +1,5 @@
-"""Asking a node something: through its control socket, found by data directory or by port; a directory that
-nobody has is asked directly.
+"""Asking a node: through its control socket, found by data directory or by port. A directory that is not in
+use is asked directly.
 
 Rules of this file: plain blocking sockets, so that a question costs little to start. The verbs are the
 server's own (`server.control.VERBS`): beside a server and without one the answer is made by the same code.
@@ -31,22 +31,25 @@ ANSWER_S: Final = 60.0
 
 def ask(place: Place, verb: str, arguments: Mapping[str, object] | None = None) -> Any:
     """The one value that a verb answers. Raises: CommandFailure, and what the verb raises."""
-    values = list(
-        answers(place, verb, arguments)
-    )  # to its end: what was asked for is done then, and audited as such
+    # To its end: what was asked for is done then, and audited as such.
+    values = list(answers(place, verb, arguments))
     if not values:
         raise CommandFailure(f"{verb} answered nothing.")
     return values[0]
 
 
 def answers(
-    place: Place, verb: str, arguments: Mapping[str, object] | None = None, *, endless: bool = False,
+    place: Place,
+    verb: str,
+    arguments: Mapping[str, object] | None = None,
+    *,
+    endless: bool = False,
     is_nested: bool = False,
-) -> Iterator[Any]:  # fmt: skip
+) -> Iterator[Any]:
     """Every value that a verb answers, as they come; `endless` ones may be far apart. Raises: CommandFailure.
 
-    Shape:   `is_nested`: the next question may come before the last value of this one, so a directory that is
-             opened for it is closed first.
+    Shape:   `is_nested`: the next question may come before the last value of this one, so a directory
+             that is opened for it is closed first.
     """
     if isinstance(place, NodeAt):
         yield from _asked(reach(place), place, verb, arguments or {}, endless=endless)
@@ -57,7 +60,7 @@ def answers(
     while (connection := connect(place, deadline)) is None:
         try:
             values = _begun(_offline(place, verb, arguments or {}))
-        except DirectoryInUse:  # somebody began to start after the look
+        except DirectoryInUse:  # another process began to start after the look
             if time.monotonic() > deadline:
                 raise
             _pause(LOOK_S)
@@ -104,9 +107,8 @@ def reach(node: NodeAt) -> socket.socket:
     there = f" Yours: {', '.join(f'http://localhost:{port}' for port in others)}." if others else ""
     if _is_served(node.port):
         raise CommandFailure(
-            f"Something serves port {node.port}, but no node that this user has started here with "
-            "this version: a node "
-            f"answers the commands of its own user alone.{there}",
+            f"Something serves port {node.port}, but no node that this user has started here with this "
+            f"version: a node answers the commands of its own user alone.{there}",
             hint="the same command as the user, or in the container, that runs it; or name its directory "
             "with --data",
         )
@@ -147,10 +149,10 @@ def read_answers(connection: socket.socket, place: Place) -> Iterator[Any]:
 
 
 def connect(directory: Path, deadline: float | None = None) -> socket.socket | None:
-    """A connection to the directory's server; None when nobody has the directory. Raises: CommandFailure.
+    """A connection to the directory's server; None when the directory is not in use. Raises: CommandFailure.
 
-    Units:   `deadline` of the monotonic clock, until which a server that starts is waited for; None: as long
-             as usual.
+    Units:   `deadline` of the monotonic clock: until then a server that starts is waited for; None:
+             PATIENCE_S.
     """
     deadline = time.monotonic() + PATIENCE_S if deadline is None else deadline
     while True:
@@ -168,10 +170,9 @@ def connect(directory: Path, deadline: float | None = None) -> socket.socket | N
             return None
         if time.monotonic() > deadline:
             raise CommandFailure(
-                f"{directory} is in use by process {owner(directory) or 'unknown'}, which has not "
-                f"answered on {socket_path(directory)} for "
-                f"{PATIENCE_S:g} s: it is still starting or stopping, or has no socket, as the demo "
-                "and tests.",
+                f"{directory} is in use by process {owner(directory) or 'unknown'}, which has not answered "
+                f"on {socket_path(directory)} for {PATIENCE_S:g} s: it is still starting or stopping, or has "
+                "no socket, as the demo and tests.",
                 hint="repeat the command when it has started, or stop it",
             )
         _pause(LOOK_S)

@@ -39,25 +39,27 @@ def coverage(as_json: bool) -> None:
 
 def lines(report: "Sequence[Covered]") -> Iterator[str]:
     """The list for people: what is there with its gaps, then what is not."""
-    there = [one for one in report if one["state"] != "no"]
+    there = [operation for operation in report if operation["state"] != "no"]
     yield click.style(f"{len(there)} of {len(report)} operations are there:", bold=True)
     service = ""
-    for one in there:
-        if one["service"] != service:
-            service = one["service"]
+    for operation in there:
+        if operation["service"] != service:
+            service = operation["service"]
             yield service
         mark = (
-            click.style("yes   ", fg="green") if one["state"] == "yes" else click.style("partly", fg="yellow")
+            click.style("yes   ", fg="green")
+            if operation["state"] == "yes"
+            else click.style("partly", fg="yellow")
         )
-        yield f"  {mark}  {one['operation']}"
-        if one["not_emulated"]:
-            yield f"          not yet: {', '.join(one['not_emulated'])}"
-        elif one["state"] == "partly":
-            yield f"          not yet: {one['note']}"
+        yield f"  {mark}  {operation['operation']}"
+        if operation["not_emulated"]:
+            yield f"          not yet: {', '.join(operation['not_emulated'])}"
+        elif operation["state"] == "partly":
+            yield f"          not yet: {operation['note']}"
     absent: dict[str, list[str]] = {}
-    for one in report:
-        if one["state"] == "no":
-            absent.setdefault(one["service"], []).append(one["operation"])
+    for operation in report:
+        if operation["state"] == "no":
+            absent.setdefault(operation["service"], []).append(operation["operation"])
     if absent:
         yield ""
         yield click.style("Not yet; each answers a clear error:", bold=True)

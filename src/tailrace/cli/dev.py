@@ -99,15 +99,15 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{place_of(error)}"
 
 
-def place_of(error: BaseException, said: str = "") -> str:
-    """Where the user's code stood, in brackets; nothing when it is `said` already or was ours."""
+def place_of(error: BaseException, text: str = "") -> str:
+    """Where the user's code stood, in brackets; nothing when `text` has it already, or it was ours."""
     place = ""
     trace = error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         if not file.startswith(("<", *_NOT_THEIRS)):
             place = f" ({file}:{trace.tb_lineno})"
-            if f"{os.path.basename(file)}:{trace.tb_lineno}" in said:
+            if f"{os.path.basename(file)}:{trace.tb_lineno}" in text:
                 place = ""
         trace = trace.tb_next
     return place
@@ -225,15 +225,16 @@ class DevSession:
         handlers = {mapping.id: mapping.table.name for mapping in app.mappings}
         self.tell(
             f"reloaded after {names} was saved, in {took:.2f} s{self.different(app.name, handlers)}",
-            "cyan", reloaded=names, seconds=took, handlers=handlers,
-        )  # fmt: skip
+            "cyan",
+            reloaded=names,
+            seconds=took,
+            handlers=handlers,
+        )
         self.handlers, self.name = handlers, app.name
         self.warn(app)
 
     def different(self, name: str, handlers: Mapping[str, str]) -> str:
-        """What the new version declares and the old one did not, in words; nothing when they declare the
-        same.
-        """
+        """What the new version declares and the old one did not, in words; "" when they declare the same."""
         if name != self.name:
             return f": the app is {name} now and was {self.name}; its handlers begin anew"
         new = [
@@ -243,7 +244,7 @@ class DevSession:
         ]
         gone = [handler for handler in self.handlers if handler not in handlers]
         return "".join(
-            f" · {what}: {', '.join(each)}" for what, each in (("new", new), ("gone", gone)) if each
+            f" · {word}: {', '.join(names)}" for word, names in (("new", new), ("gone", gone)) if names
         )
 
     async def show_changes(self) -> None:

@@ -35,10 +35,10 @@ where = options.options(
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 
 
-def chosen(**given: Any) -> dict[str, Any]:
+def chosen(**filters: Any) -> dict[str, Any]:
     """The filter's options in the words of the verbs."""
     names = {"since": "since_ms", "until": "until_ms", "event": "event_id"}
-    return {names.get(name, name): value for name, value in given.items() if value is not None}
+    return {names.get(name, name): value for name, value in filters.items() if value is not None}
 
 
 @click.group(cls=CommandGroup)
@@ -59,14 +59,14 @@ def dlq() -> None:
 @click.argument("handler", required=False)
 @where
 @options.options(*options.place, options.as_json)
-def ls(handler: str | None, place: Place, as_json: bool, **given: Any) -> None:
+def ls(handler: str | None, place: Place, as_json: bool, **filters: Any) -> None:
     """List dead letters and parked changes, then count those whose failures look alike.
 
     \b
     Example: tailrace dlq ls receipt --error 'SMTP*'
     Next:    tailrace dlq show EVENT_ID
     """
-    answer = answers(place, "dlq.ls", {"handler": handler, "where": chosen(**given)})
+    answer = answers(place, "dlq.ls", {"handler": handler, "where": chosen(**filters)})
     first = next(answer)
     if as_json:
         for text in json_listed(first, answer):
@@ -130,7 +130,7 @@ def redrive(
     dry_run: bool,
     place: Place,
     as_json: bool,
-    **given: Any,
+    **filters: Any,
 ) -> None:
     """Put changes back to their HANDLER: of each item in order, then the item flows again.
 
@@ -141,9 +141,12 @@ def redrive(
     Next:    tailrace dlq ls
     """
     arguments = {
-        "handler": handler, "where": chosen(**given), "rate": rate, "even_if_overtaken": even_if_overtaken,
+        "handler": handler,
+        "where": chosen(**filters),
+        "rate": rate,
+        "even_if_overtaken": even_if_overtaken,
         "dry_run": dry_run,
-    }  # fmt: skip
+    }
     watch(answers(place, "dlq.redrive", arguments), "put back", as_json)
 
 
@@ -161,7 +164,7 @@ def drop(
     dry_run: bool,
     place: Place,
     as_json: bool,
-    **given: Any,
+    **filters: Any,
 ) -> None:
     """Forget changes that HANDLER was given up on. What waits behind them stays, to be redriven.
 
@@ -169,7 +172,7 @@ def drop(
     Example: tailrace dlq drop receipt --event 4f0c… --dry-run
     Next:    tailrace dlq redrive HANDLER
     """
-    choice = chosen(**given)
+    choice = chosen(**filters)
     if not choice and not everything:
         raise click.UsageError("say which: --event, --error, --key, --since, --fingerprint, or --all")
     arguments = {"handler": handler, "where": choice, "with_waiting": with_waiting, "dry_run": dry_run}
@@ -197,20 +200,21 @@ def watch(values: Iterator[Mapping[str, Any]], verb: str, as_json: bool) -> None
 def outcome(last: Mapping[str, Any], verb: str) -> Iterator[str]:
     """How it ended, in words."""
     keys, changes, single = last["parked_keys"], last["parked_changes"], last["discarded"]
-    what = f"{changes} changes of {keys} parked items, {single} discarded changes"
+    amount = f"{changes} changes of {keys} parked items, {single} discarded changes"
     match last["state"]:
         case "planned" if last["dry_run"]:
-            yield f"would be {verb}: {what}; of the discarded ones {last['overtaken']} are overtaken and stay"
+            yield (
+                f"would be {verb}: {amount}; of the discarded ones {last['overtaken']} are overtaken and stay"
+            )
         case "planned":
             yield "nothing fits: nothing was done"
         case "requested":
-            yield f"noted: {what}. The handler does not run here; its next start puts them back."
+            yield f"noted: {amount}. The handler does not run here; its next start puts them back."
             yield f"  {click.style('next:', fg='cyan')} tailrace dev app.py"
         case _:
             yield (
-                f"{verb}: {last['done']} changes, {last['unparked_keys']} items free again; failed "
-                f"again {last['failed']}, "
-                f"overtaken {last['overtaken']}, busy {last['busy']}"
+                f"{verb}: {last['done']} changes, {last['unparked_keys']} items free again; failed again "
+                f"{last['failed']}, overtaken {last['overtaken']}, busy {last['busy']}"
             )
             yield from (f"  {shown(printable(error))}" for error in last["errors"])
             if last["stopped"]:
@@ -219,15 +223,15 @@ def outcome(last: Mapping[str, Any], verb: str) -> Iterator[str]:
 
 def json_listed(first: Mapping[str, Any], pages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """One JSON object in pieces: its letters may be more than memory holds. The windows come last."""
-    told = {name: value for name, value in first.items() if name != "longest_item"}
-    yield f'{json.dumps(told)[:-1]}, "letters": ['
+    summary = {name: value for name, value in first.items() if name != "longest_item"}
+    yield f'{json.dumps(summary)[:-1]}, "letters": ['
     comma, is_at_windows = "", False
     for page in pages:
         if "windows" in page and not is_at_windows:
             yield '], "windows": ['
             comma, is_at_windows = "", True
-        for each in page.get("letters", ()) or page.get("windows", ()):
-            yield comma + json.dumps(each)
+        for row in page.get("letters", ()) or page.get("windows", ()):
+            yield comma + json.dumps(row)
             comma = ", "
     yield "]}\n" if is_at_windows else '], "windows": []}\n'
 
@@ -241,7 +245,7 @@ def listed(first: Mapping[str, Any], pages: Iterable[Mapping[str, Any]]) -> Iter
     if first["count"]:
         yield from _letters(first, pages, windows)
     else:
-        windows += [text for page in pages for each in page["windows"] for text in _window(each)]
+        windows += [text for page in pages for window in page["windows"] for text in _window(window)]
     yield from windows
 
 
@@ -263,11 +267,14 @@ def _counts(first: Mapping[str, Any]) -> Iterator[str]:
     rows: list[tuple[str, ...]] = [("COUNT", "HANDLER", "FIRST FAILURE", "LAST FAILURE", "FINGERPRINT")]
     rows += [
         (
-            str(group["count"]), printable(group["handler"]), format_instant(group["first_failure_ms"]),
-            format_instant(group["last_failure_ms"]), shown(printable(group["fingerprint"])),
+            str(group["count"]),
+            printable(group["handler"]),
+            format_instant(group["first_failure_ms"]),
+            format_instant(group["last_failure_ms"]),
+            shown(printable(group["fingerprint"])),
         )
         for group in first["groups"]
-    ]  # fmt: skip
+    ]
     yield from aligned(rows)
     waiting = first.get("waiting", 0)
     failed = first["count"] - waiting
@@ -282,30 +289,30 @@ def _counts(first: Mapping[str, Any]) -> Iterator[str]:
 def _rows(pages: Iterable[Mapping[str, Any]], windows: list[str]) -> Iterator[list[tuple[str, ...]]]:
     for page in pages:
         if "letters" in page:
-            yield [_row(each) for each in page["letters"]]
-        windows += [text for each in page.get("windows", ()) for text in _window(each)]
+            yield [_row(letter) for letter in page["letters"]]
+        windows += [text for window in page.get("windows", ()) for text in _window(window)]
 
 
-def _window(each: Mapping[str, Any]) -> Iterator[str]:
+def _window(window: Mapping[str, Any]) -> Iterator[str]:
     """A tumbling window whose final invoke was given up."""
-    span = f"{format_instant(each['start_ms'])} to {format_instant(each['end_ms'])}"
+    span = f"{format_instant(window['start_ms'])} to {format_instant(window['end_ms'])}"
     yield (
-        f"{printable(each['handler'])}: the final call of the window from {span} was given up after "
-        f"{each['attempts']} attempts ({each['condition']})"
+        f"{printable(window['handler'])}: the final call of the window from {span} was given up after "
+        f"{window['attempts']} attempts ({window['condition']})"
     )
-    yield f"    {shown(printable(each['error'].partition(chr(10))[0]))}; in {each['shard_id']}"
-    yield f"    the state it would have been given: {shown(printable(each['state']))}"
+    yield f"    {shown(printable(window['error'].partition(chr(10))[0]))}; in {window['shard_id']}"
+    yield f"    the state it would have been given: {shown(printable(window['state']))}"
 
 
-def _row(each: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(letter: Mapping[str, Any]) -> tuple[str, ...]:
     return (
-        printable(each["handler"]),
-        f"{printable(each['table'])}/{printable(each['key'])}",
-        each["event_name"],
-        OVERTAKEN if each["overtaken_by"] else each["state"],
-        str(each["attempts"]),
-        each["event_id"],
-        shown(printable(each["error"].partition("\n")[0])),
+        printable(letter["handler"]),
+        f"{printable(letter['table'])}/{printable(letter['key'])}",
+        letter["event_name"],
+        OVERTAKEN if letter["overtaken_by"] else letter["state"],
+        str(letter["attempts"]),
+        letter["event_id"],
+        shown(printable(letter["error"].partition("\n")[0])),
     )
 
 
@@ -333,7 +340,7 @@ def head(letter: Mapping[str, Any]) -> Iterator[str]:
 def _waiting(behind: list[Mapping[str, Any]]) -> Iterator[str]:
     if behind:
         yield f"{len(behind)} later changes of the item wait behind it:"
-        yield from (f"  {line(each, diff=True)}" for each in behind)
+        yield from (f"  {line(change, diff=True)}" for change in behind)
 
 
 def _advice(letter: Mapping[str, Any]) -> Iterator[str]:
@@ -351,9 +358,8 @@ def differences(answer: Mapping[str, Any]) -> Iterator[str]:
     )
     if answer["overtaken_by"]:
         yield click.style(
-            f"overtaken: {printable(answer['handler'])} has since handled change "
-            f"{answer['overtaken_by']} of this item, so a "
-            "redrive passes it over unless --even-if-overtaken",
+            f"overtaken: {printable(answer['handler'])} has since handled change {answer['overtaken_by']} of "
+            "this item, so a redrive passes it over unless --even-if-overtaken",
             fg="yellow",
         )
     if answer["now"] is None:

@@ -65,30 +65,29 @@ class Ending:
 
     def _watch(self) -> None:
         threading.Event().wait(self._drain_s + CLOSING_S)
-        words = [f"left behind: {each}" for each in hanging()]
+        words = [f"left behind: {place}" for place in hanging()]
         _leave("\n".join([*words, self._advice()]), UNDRAINED)
 
     def _advice(self) -> str:
         return (
-            f"not drained within {self._drain_s:g} s: what is answered is kept, and what is not "
-            "settled is delivered again at the next start "
-            "(--drain allows more time)"
+            f"not drained within {self._drain_s:g} s: what is answered is kept, and what is not settled is "
+            "delivered again at the next start (--drain allows more time)"
         )
 
 
 def hanging() -> list[str]:
     """What keeps this process from ending, in words."""
     frames = sys._current_frames()
-    found: list[str] = []
+    hindrances: list[str] = []
     for thread in threading.enumerate():
         place = _place(frames.get(thread.ident or 0))
         if thread is threading.main_thread():
             if place is not None:
-                found.append(f"the event loop stands still at {place}")
+                hindrances.append(f"the event loop stands still at {place}")
         elif not thread.daemon or (place is not None and not thread.name.startswith("tailrace ")):
-            # Daemons are not waited for, except by who made them, as concurrent.futures does.
-            found.append(f"the thread {thread.name!r}" + ("" if place is None else f" at {place}"))
-    return found
+            # Daemons are not waited for, except by their makers, as concurrent.futures does.
+            hindrances.append(f"the thread {thread.name!r}" + ("" if place is None else f" at {place}"))
+    return hindrances
 
 
 def _place(frame: FrameType | None) -> str | None:
@@ -102,7 +101,7 @@ def _place(frame: FrameType | None) -> str | None:
 
 def _say(words: str) -> None:
     """In one write and without locks: a signal may come while something else is being written."""
-    with suppress(OSError):  # nobody listens any more
+    with suppress(OSError):  # standard error is closed
         os.write(2, f"{words}\n".encode())
 
 

@@ -23,8 +23,7 @@ from tailrace.cli.place import Place
 )
 @options.options(*options.place, options.as_json)
 def explain(handler: str, app: str | None, place: Place, as_json: bool) -> None:
-    """Print which changes reach a handler: the event pattern, the residual that is judged in process, and
-    why.
+    """Print which changes reach a handler: the event pattern, the residual judged in process, and why.
 
     The pattern is the widest that is sound: it drops nothing that the handler wants. Beside a running server
     its app is asked; elsewhere --app names one. Of the changes that the stream still keeps it counts what

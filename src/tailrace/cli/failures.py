@@ -39,7 +39,7 @@ def report(error: BaseException, arguments: Sequence[str]) -> int:
         case KeyboardInterrupt() | click.Abort():
             return INTERRUPTED
         case BrokenPipeError():
-            # Whoever read our output has gone; without this, the interpreter complains when it flushes.
+            # The reader of our output has gone; without this, the interpreter complains when it flushes.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BROKEN_PIPE
         case TailraceError():
@@ -65,8 +65,8 @@ def usage_hint(error: click.UsageError) -> str:
 
 
 def help_of(arguments: Sequence[str]) -> str:
-    """What to type when nobody knows better: the help of the command that was typed."""
-    words = [each for each in arguments[:1] if not each.startswith("-")]
+    """What to type when the error has no hint of its own: the help of the command that was typed."""
+    words = [argument for argument in arguments[:1] if not argument.startswith("-")]
     return " ".join(["tailrace", *words, "--help"])
 
 

@@ -1,4 +1,4 @@
-"""`tailrace gaps` and `tailrace gaps acknowledge`: what handlers never saw, and that somebody knows it.
+"""`tailrace gaps` and `tailrace gaps acknowledge`: what handlers never saw, and that it is known.
 
 Rules of this file: options and output; the answer is the `gaps` verbs'. Registered in `main`.
 """
@@ -36,8 +36,7 @@ class GapsGroup(click.Group):
 
 @click.group(cls=GapsGroup)
 def gaps() -> None:
-    """List changes that were trimmed before a handler read them, of all handlers or of HANDLER; acknowledge
-    them.
+    """List changes that were trimmed before HANDLER, or any handler, read them; acknowledge them.
 
     A stream keeps its changes for 24 hours. What a handler has not handled by then is saved while a worker
     runs; a handler whose worker was away for longer has missed what fell out meanwhile. A gap stands in lag,
@@ -55,7 +54,7 @@ def gaps() -> None:
 @click.argument("handler", required=False)
 @options.options(*options.place, options.as_json)
 def ls(handler: str | None, place: Place, as_json: bool) -> None:
-    """List gaps. It exits with 1 when there is one that nobody has acknowledged, so that a script can ask.
+    """List gaps. It exits with 1 when one is not acknowledged, so that a script can ask.
 
     \b
     Example: tailrace gaps receipt --json
@@ -68,7 +67,7 @@ def ls(handler: str | None, place: Place, as_json: bool) -> None:
         click.echo("No gap: whatever was trimmed had been read before.")
     else:
         tell(answer)
-    if any(each["acknowledged_ms"] is None for each in answer):
+    if any(gap["acknowledged_ms"] is None for gap in answer):
         click.get_current_context().exit(1)
 
 
@@ -78,11 +77,10 @@ def ls(handler: str | None, place: Place, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Say which gaps that would be, and do nothing.")
 @options.options(*options.place, options.as_json)
 def acknowledge(handler: str | None, every: bool, dry_run: bool, place: Place, as_json: bool) -> None:
-    """Say that the gaps of HANDLER are known: they count in lag and /ready no more, and stay listed. It is
-    audited.
+    """Say that the gaps of HANDLER are known: they count in lag and /ready no more, and stay listed.
 
-    What was lost is not brought back by this: the table still has its items, and a projection is built anew
-    from them by itself.
+    It is audited. What was lost is not brought back by this: the table still has its items, and a projection
+    is built anew from them by itself.
 
     \b
     Example: tailrace gaps acknowledge receipt
@@ -108,19 +106,17 @@ def tell(answer: list[dict[str, Any]]) -> None:
     rows: list[tuple[str, ...]] = [
         ("HANDLER", "TABLE", "SHARD", "FROM", "UNTIL", "FIRST", "LAST", "ACKNOWLEDGED")
     ]
-    for each in answer:
-        times = [
-            "?" if time is None else format_instant(time) for time in (each["from_ms"], each["until_ms"])
-        ]
-        known = "no" if each["acknowledged_ms"] is None else format_instant(each["acknowledged_ms"])
+    for gap in answer:
+        times = ["?" if time is None else format_instant(time) for time in (gap["from_ms"], gap["until_ms"])]
+        known = "no" if gap["acknowledged_ms"] is None else format_instant(gap["acknowledged_ms"])
         rows.append(
             (
-                printable(each["handler"]),
-                printable(each["table"]),
-                each["shard"],
+                printable(gap["handler"]),
+                printable(gap["table"]),
+                gap["shard"],
                 *times,
-                each["first"],
-                each["last"],
+                gap["first"],
+                gap["last"],
                 known,
             )
         )

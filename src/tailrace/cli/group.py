@@ -1,5 +1,4 @@
-"""A group of commands that helps whoever types a wrong one: without a word it shows its help, and for an
-unknown one it says which there are.
+"""A group of commands that helps: without a command it shows its help, for an unknown one it names its own.
 
 Rules of this file: no import beyond click. Used by every command that has commands of its own.
 """
@@ -27,9 +26,9 @@ class CommandGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(
                 [
-                    (name, each.get_short_help_str(LONGEST))
-                    for name, each in sorted(self.commands.items())
-                    if not each.hidden
+                    (name, command.get_short_help_str(LONGEST))
+                    for name, command in sorted(self.commands.items())
+                    if not command.hidden
                 ]
             )
 

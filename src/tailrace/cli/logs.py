@@ -66,9 +66,7 @@ def trace_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 def set_up(
     log_format: Literal["text", "json"], stream: TextIO | None = None, *, verbose: bool = False
 ) -> None:
-    """Send everything from INFO up to a stream (standard error), in that form. Repeatable: it replaces
-    itself.
-    """
+    """Send everything from INFO up to a stream (standard error), in that form. Repeatable."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines(verbose=verbose))
     root = logging.getLogger()

@@ -128,8 +128,7 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="tailrace", prog_name="tailrace", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """DynamoDB Streams as one Python package: an engine, a delivery runtime, and handlers that never lose a
-    change.
+    """DynamoDB Streams as a Python package: an engine, a runtime, and handlers that never lose a change.
 
     \b
     First:   tailrace demo                   the main job on real flights, one minute

@@ -44,10 +44,10 @@ def ls(place: Place, as_json: bool) -> None:
         click.echo(json.dumps(answer))
         return
     rows: list[tuple[str, ...]] = [("HANDLER", "APP", "TABLE", "STATE", "PARKED ITEMS")]
-    for each in answer:
-        state = "paused" if each["paused"] else "running" if each["running"] else "not running"
-        words = (printable(each["handler"]), printable(each["app"]), printable(each["table"]))
-        rows.append((*words, state, str(each["parked_keys"])))
+    for handler in answer:
+        state = "paused" if handler["paused"] else "running" if handler["running"] else "not running"
+        words = (printable(handler["handler"]), printable(handler["app"]), printable(handler["table"]))
+        rows.append((*words, state, str(handler["parked_keys"])))
     for text in aligned(rows) if answer else ["No handler is known here."]:
         click.echo(text)
 
@@ -115,7 +115,7 @@ def dropped(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"{name}: {answer['rows']} rows {'would be removed' if answer['dry_run'] else 'removed'}"
     yield from (f"  {count} {kind}" for kind, count in answer["kinds"].items())
     yield from (
-        click.style(f"never handled: {count} {what}", fg="yellow") for what, count in answer["lost"].items()
+        click.style(f"never handled: {count} {kind}", fg="yellow") for kind, count in answer["lost"].items()
     )
     for letter in answer["letters"]:
         yield (
@@ -123,7 +123,7 @@ def dropped(answer: Mapping[str, Any]) -> Iterator[str]:
             f"{printable(letter['error'] or letter['condition'])}"
         )
     if len(answer["letters"]) < sum(
-        answer["lost"].get(what, 0) for what in ("dead letters", "parked changes")
+        answer["lost"].get(kind, 0) for kind in ("dead letters", "parked changes")
     ):
         yield f"  … and more: tailrace dlq ls {printable(answer['handler'])}"
     if answer["waiting_since_ms"] is not None:

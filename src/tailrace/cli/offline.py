@@ -1,8 +1,7 @@
 """Answering a question without a server: open the data directory, let the verb read, close it again.
 
 Rules of this file: verbs that change something are refused, but for those that say they work here. Stands
-alone because it costs the engine's imports, and is imported only when nobody has the directory. Called by
-`connection`.
+alone because it costs the engine's imports, and is imported only when no process has the directory.
 """
 
 import asyncio
@@ -38,7 +37,7 @@ def run_offline(directory: Path, name: str, arguments: Mapping[str, Any]) -> Ite
 
 
 def _server(directory: Path, name: str) -> str:
-    """What to start, so that there is somebody to tell."""
+    """What to start, so that there is a server to tell."""
     match name.partition(".")[0]:
         case "clock":
             return f"tailrace serve --clock manual --data {directory}"

@@ -112,7 +112,7 @@ serving = (
     click.option(
         "--allow-unsigned",
         is_flag=True,
-        help="Listen beyond loopback although nobody's signature is checked.",
+        help="Listen beyond loopback although no signature is checked.",
     ),
     click.option(
         "--drain",

@@ -1,9 +1,8 @@
-"""Handlers that write to the table that they read, as far as their source shows it, said before the first
-change.
+"""Warnings before the first change: handlers that write to the table that they read, as their source shows.
 
 Rules of this file: it reads source and runs none of it; what it cannot see is seen at run time
 (runtime/recursion.py), so it never guesses: a table is the handler's own only when its name, or the object
-behind a name, says so. A write that the handler's filter cannot let through calls nobody again: one that
+behind a name, says so. A write that the handler's filter cannot let through does not call it again: one that
 makes other events, or an item whose literal key is of another class. Called by `dev`.
 """
 
@@ -26,6 +25,8 @@ WRITES: Final = frozenset(
     ("put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items")
 )
 """Methods of clients and of boto3's Table."""
+TARGETS: Final = ("TableName", "RequestItems", "TransactItems")
+"""Their parameters that name tables."""
 MAKES: Final[dict[str, frozenset[str]]] = {
     "put": frozenset(("INSERT", "MODIFY")),
     "update": frozenset(("INSERT", "MODIFY")),
@@ -37,15 +38,15 @@ MAKES: Final[dict[str, frozenset[str]]] = {
 def own_writes(mapping: HandlerMapping) -> Iterator[str]:
     """Warnings about one mapping."""
     own = mapping.table.name
-    found = [f"its sink is the table {own}"] if _is_own(mapping.sink, own) else []
+    writes = [f"its sink is the table {own}"] if _is_own(mapping.sink, own) else []
     if mapping.kind != "sink":
-        found += [f"line {line} of it writes to {own}" for line in _lines(mapping)]
-    if not found:
+        writes += [f"line {line} of it writes to {own}" for line in _lines(mapping)]
+    if not writes:
         return
     settings = mapping.settings
     kept_out = ", unless its filter keeps them out" if settings.accepts or settings.filters else ""
     yield (
-        f"{found[0]}, which it reads: what it writes calls it again{kept_out}. After "
+        f"{writes[0]}, which it reads: what it writes calls it again{kept_out}. After "
         f"{settings.max_generations} of its own changes in one "
         "line it is paused, and nothing is lost; write only where something changes, or choose with where="
     )
@@ -73,8 +74,8 @@ def _lines(mapping: HandlerMapping) -> list[int]:
         names = {}
     clients = frozenset(
         name
-        for name, each in mapping.dependencies.items()
-        if isinstance(getattr(each.provider, "__self__", None), App)
+        for name, dependency in mapping.dependencies.items()
+        if isinstance(getattr(dependency.provider, "__self__", None), App)
     )
     calls = [
         node
@@ -102,9 +103,7 @@ def _may_call(mapping: HandlerMapping, call: ast.Call) -> bool:
 
 
 def _literal_keys(call: ast.Call, names: Iterable[str]) -> dict[str, dict[str, str]] | None:
-    """The key of an item that stands literally in a call, as of `change.transaction`; None when it does
-    not.
-    """
+    """The key of an item that stands literally in a call, as of `change.transaction`; None: none does."""
     item = call.args[1] if len(call.args) > 1 else None
     if not isinstance(item, ast.Dict):
         return None
@@ -113,9 +112,9 @@ def _literal_keys(call: ast.Call, names: Iterable[str]) -> dict[str, dict[str, s
         for key, value in zip(item.keys, item.values, strict=True)
         if isinstance(key, ast.Constant) and isinstance(value, ast.Constant)
     }
-    found = {name: fields.get(name) for name in names}
-    typed = {name: {"S": text} for name, text in found.items() if isinstance(text, str)}
-    return typed if len(typed) == len(found) else None
+    key = {name: fields.get(name) for name in names}
+    typed = {name: {"S": text} for name, text in key.items() if isinstance(text, str)}
+    return typed if len(typed) == len(key) else None
 
 
 def _is_recorded(call: ast.Call, clients: frozenset[str]) -> bool:
@@ -136,10 +135,10 @@ def _writes_typed(
         return False
     match call.args[0]:
         case ast.Name(name) | ast.Call(ast.Name(name)):
-            found = names.get(name)
+            named = names.get(name)
         case _:
             return False
-    written = next((each for each in mapping.table.entities if found in (each, each.cls)), None)
+    written = next((entity for entity in mapping.table.entities if named in (entity, entity.cls)), None)
     return written is not None and mapping.entity in (None, written)
 
 
@@ -148,37 +147,31 @@ def _writes(call: ast.Call, own: str, names: dict[str, Any], clients: frozenset[
         return _means(call.args[0], own, names)
     match call.func:
         case ast.Attribute(receiver, method) if method in WRITES:
-            given = [
-                *call.args,
-                *(
-                    keyword.value
-                    for keyword in call.keywords
-                    if keyword.arg in ("TableName", "RequestItems", "TransactItems")
-                ),
-            ]
-            return _means(receiver, own, names) or any(_mentions(each, own, names) for each in given)
+            arguments = list(call.args)
+            arguments += [keyword.value for keyword in call.keywords if keyword.arg in TARGETS]
+            return _means(receiver, own, names) or any(
+                _mentions(argument, own, names) for argument in arguments
+            )
     return False
 
 
 def _mentions(node: ast.expr, own: str, names: dict[str, Any]) -> bool:
-    return any(isinstance(each, ast.expr) and _means(each, own, names) for each in ast.walk(node))
+    return any(isinstance(inner, ast.expr) and _means(inner, own, names) for inner in ast.walk(node))
 
 
 def _means(node: ast.expr, own: str, names: dict[str, Any]) -> bool:
-    """Whether an expression is the handler's own table: its name, the table, boto3's object of it, or
-    `change.table`.
-    """
+    """Whether an expression is the handler's table: its name, it, boto3's object of it, `change.table`."""
     match node:
         case ast.Constant(str() as text):
             return text == own
         case ast.Name(name):
-            found = names.get(name)
-            if isinstance(found, Table):
-                return found.name == own
-            return own in (found if isinstance(found, str) else None, getattr(found, "table_name", None))
+            named = names.get(name)
+            if isinstance(named, Table):
+                return named.name == own
+            return own in (named if isinstance(named, str) else None, getattr(named, "table_name", None))
         case ast.Attribute(_, "table"):
             return True
         case ast.Attribute(ast.Name(name), "name"):
-            found = names.get(name)
-            return isinstance(found, Table) and found.name == own
+            named = names.get(name)
+            return isinstance(named, Table) and named.name == own
     return False

@@ -19,10 +19,9 @@ dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, 
 @dry_run
 @options.options(*options.place, options.as_json)
 def pause(handler: str, dry_run: bool, place: Place, as_json: bool) -> None:
-    """Let HANDLER start nothing new. What runs ends; nothing is lost, changes wait in the stream for up to 24
-    hours.
+    """Let HANDLER start nothing new. What runs ends; nothing is lost.
 
-    It holds after a restart, and can be said without a server.
+    Changes wait in the stream for up to 24 hours. It holds after a restart, and can be said without a server.
 
     \b
     Example: tailrace pause receipt

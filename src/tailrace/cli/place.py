@@ -47,9 +47,8 @@ def read_url(text: str) -> NodeAt:
         raise ValueError(f"{text!r} is no URL of a node: {example}")
     if not _is_here(host):
         raise ValueError(
-            f"{host} is another machine, and a node answers its commands on its own alone: run the "
-            "command there, "
-            f"with --url http://localhost:{port or 8000}"
+            f"{host} is another machine, and a node answers its commands on its own alone: run the command "
+            f"there, with --url http://localhost:{port or 8000}"
         )
     if port is None:
         raise ValueError(f"{text!r} names no port: {example}")
@@ -65,9 +64,7 @@ def chosen_url(context: click.Context, parameter: click.Parameter, value: str | 
 
 
 def chosen_place(context: click.Context, parameter: click.Parameter, value: Path) -> Place:
-    """A click callback of --data, after --url: the one that was meant. Raises: UsageError when both were
-    typed.
-    """
+    """A click callback of --data, after --url: the chosen one. Raises: UsageError when both were typed."""
     node: NodeAt | None = context.meta[URL]
     if node is None:
         return value

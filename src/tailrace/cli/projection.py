@@ -1,5 +1,4 @@
-"""`tailrace projection ls|show|verify|rebuild|swap|drop`: what projections say, whether it is right, and
-another build of one.
+"""`tailrace projection ls|show|verify|rebuild|swap|drop`: what projections say, and new builds.
 
 Rules of this file: options and output; the `projection` verbs do it. What is only read is answered without a
 server too. Registered in `main`.
@@ -54,28 +53,28 @@ def ls(place: Place, as_json: bool) -> None:
     ]
     rows += [
         (
-            printable(each["projection"]),
-            each["build"],
-            state_words(each),
-            str(each["items"]),
-            str(each["failures"]),
-            str(each["parked_keys"]),
-            printable(each["into"]),
+            printable(build["projection"]),
+            build["build"],
+            state_words(build),
+            str(build["items"]),
+            str(build["failures"]),
+            str(build["parked_keys"]),
+            printable(build["into"]),
         )
-        for each in answer
+        for build in answer
     ]
     for text in aligned(rows) if answer else ["No projection is known here."]:
         click.echo(text)
-    for each in answer:
-        if each["changed"]:
-            name = printable(each["projection"])
+    for build in answer:
+        if build["changed"]:
+            name = printable(build["projection"])
             text = (
-                f"  {name} {each['build']}: its function is another than the one it was built by; raise "
+                f"  {name} {build['build']}: its function is another than the one it was built by; raise "
                 "its version, or"
             )
             click.echo(click.style(f"{text} tailrace projection rebuild {name}", fg="yellow"))
-        for key, error in each["failed"][:3]:
-            click.echo(f"  {printable(each['projection'])} {each['build']}: item {key}: {printable(error)}")
+        for key, error in build["failed"][:3]:
+            click.echo(f"  {printable(build['projection'])} {build['build']}: item {key}: {printable(error)}")
 
 
 def state_words(build: Mapping[str, Any]) -> str:
@@ -99,7 +98,7 @@ def show(name: str, build: str | None, place: Place, as_json: bool) -> None:
     """
     answer = ask(place, "projection.read", {"projection": name, "build": build})
     if as_json:
-        click.echo(json.dumps({**answer, "groups": [with_key(each) for each in answer["groups"]]}))
+        click.echo(json.dumps({**answer, "groups": [with_key(group) for group in answer["groups"]]}))
         return
     for text in groups_words(answer):
         click.echo(text)
@@ -112,8 +111,8 @@ def groups_words(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"{printable(answer['projection'])}: {len(groups)} groups in build {answer['build']}{unfinished}"
     rows: list[tuple[str, ...]] = [("KEY", "ITEMS", "STATE")]
     rows += [
-        (plain(json.loads(each["key"])), str(each["count"]), plain(each["state"]))
-        for each in groups[:MOST_SHOWN]
+        (plain(json.loads(group["key"])), str(group["count"]), plain(group["state"]))
+        for group in groups[:MOST_SHOWN]
     ]
     if groups:
         yield from aligned(rows)
@@ -122,21 +121,19 @@ def groups_words(answer: Mapping[str, Any]) -> Iterator[str]:
 
 
 def with_key(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row for programs: its key is JSON like the rest, where the verb tells it as the text that rows are
-    known by.
-    """
+    """A row for programs, with its key as JSON; the verb has it as the text that names rows."""
     try:
         return {**row, "key": json.loads(row["key"])}
-    except ValueError:  # the key of an item that nobody can read any more, in hexadecimal digits
+    except ValueError:  # the key of an item that is not readable any more, in hexadecimal digits
         return dict(row)
 
 
 def plain(value: Mapping[str, Any]) -> str:
     """An attribute value for people."""
-    found = to_plain(dict(value))
-    if found is None or isinstance(found, bool):
-        return json.dumps(found)
-    return shown(printable(str(found)))
+    plain_value = to_plain(dict(value))
+    if plain_value is None or isinstance(plain_value, bool):
+        return json.dumps(plain_value)
+    return shown(printable(str(plain_value)))
 
 
 @projection.command()
@@ -153,7 +150,7 @@ def verify(name: str, place: Place, as_json: bool) -> None:
     """
     answer = ask(place, "projection.verify", {"projection": name})
     if as_json:
-        differences = [with_key(each) for each in answer["differences"]]
+        differences = [with_key(difference) for difference in answer["differences"]]
         click.echo(json.dumps({**answer, "differences": differences}))
     else:
         for text in verdict_words(answer):
@@ -171,11 +168,11 @@ def verdict_words(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"{looked}: as the table has them{moving}"
         return
     yield click.style(f"{looked}: {answer['differing']} differ{moving}", fg="red")
-    for each in answer["differences"]:
-        reason = f" ({printable(each['reason'])})" if each["reason"] else ""
-        yield f"  {each['kind']} {shown(printable(each['key']))}{reason}"
-        yield f"    expected {shown(printable(json.dumps(each['expected'])))}"
-        yield f"    found    {shown(printable(json.dumps(each['found'])))}"
+    for difference in answer["differences"]:
+        reason = f" ({printable(difference['reason'])})" if difference["reason"] else ""
+        yield f"  {difference['kind']} {shown(printable(difference['key']))}{reason}"
+        yield f"    expected {shown(printable(json.dumps(difference['expected'])))}"
+        yield f"    found    {shown(printable(json.dumps(difference['found'])))}"
     yield f"  {click.style('next:', fg='cyan')} tailrace projection rebuild {name}"
 
 
@@ -244,8 +241,7 @@ def swap(name: str, force: bool, dry_run: bool, place: Place, as_json: bool) -> 
 @dry_run
 @options.options(*options.place, options.as_json)
 def drop(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
-    """Forget the projection NAME, which the app does not declare any more: its rows, checkpoints and dead
-    letters.
+    """Forget the projection NAME, which the app no longer declares: rows, checkpoints and dead letters.
 
     Rows in a table or a DuckDB file stay there.
 
@@ -258,5 +254,5 @@ def drop(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
         click.echo(json.dumps(answer))
         return
     click.echo(f"{name}: {answer['rows']} rows {'would go' if dry_run else 'are gone'}")
-    for kept in answer["left"]:
-        click.echo(f"  rows in {printable(kept)} stay there")
+    for target in answer["left"]:
+        click.echo(f"  rows in {printable(target)} stay there")

@@ -1,6 +1,6 @@
 """Which files an app is made of, and when one of them changes.
 
-Rules of this file: no dependency, no thread: modification times are compared when somebody asks. A file that
+Rules of this file: no dependency, no thread: modification times are compared when `dev` asks. A file that
 vanishes for a moment (editors do that) counts as a change once it is back. Called by `dev`.
 """
 
@@ -16,9 +16,7 @@ _FOREIGN: Final = ("site-packages", "dist-packages", ".venv")
 
 
 class Stamp(NamedTuple):
-    """What tells two versions of a file apart. A save within the clock's grain still changes the size,
-    mostly.
-    """
+    """What tells two versions of a file apart: a save within the clock's grain mostly changes the size."""
 
     modified_ns: int
     size: int
@@ -29,27 +27,24 @@ def module_files(root: Path, modules: Mapping[str, ModuleType] | None = None) ->
     """Names and files of the imported modules below a directory, installed packages aside."""
     loaded = dict(sys.modules if modules is None else modules)
     root = root.resolve()
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for name, module in loaded.items():
         file = getattr(module, "__file__", None)
         if name == "__main__" or name.partition(".")[0] == "tailrace" or not isinstance(file, str):
             continue
         path = Path(file).resolve()
         if path.is_relative_to(root) and not any(part in _FOREIGN for part in path.relative_to(root).parts):
-            found[name] = path
-    return found
+            files[name] = path
+    return files
 
 
 def forget_modules(root: Path) -> list[str]:
-    """Drop the app's modules and their compiled files, so that the next import reads them again; the names
-    that were dropped.
-    """
+    """Drop the app's modules and their compiled files, so that they are read again. Returns: their names."""
     files = module_files(root)
     for name, path in files.items():
         sys.modules.pop(name, None)
         with suppress(OSError, NotImplementedError):
-            # Python knows its compiled file by second and size: of two saves in one second it would take the
-            # first.
+            # Python knows its compiled file by second and size: of two saves in a second it takes the first.
             Path(cache_from_source(str(path))).unlink(missing_ok=True)
     return sorted(files)
 
@@ -81,7 +76,7 @@ class Watch:
 def stamp(path: Path) -> Stamp | None:
     """A file's stamp; None when it is not there."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return Stamp(found.st_mtime_ns, found.st_size, found.st_ino)
+    return Stamp(status.st_mtime_ns, status.st_size, status.st_ino)

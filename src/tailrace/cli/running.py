@@ -1,4 +1,4 @@
-"""Running a node in this process until somebody ends it: signals, the drain, the words about it.
+"""Running a node in this process until a signal ends it: the drain, and the words about it.
 
 Rules of this file: what ends it is ending.py. Called by `serve` and `dev`.
 """
@@ -30,8 +30,9 @@ QUESTION_S: Final = 5.0
 
 
 class Serving(Struct, frozen=True):
-    """What was chosen on the command line of `serve` or `dev`. Units: clock_start in ms since the epoch,
-    drain in ms.
+    """What was chosen on the command line of `serve` or `dev`.
+
+    Units:   clock_start in ms since the epoch, drain in ms.
     """
 
     port: int
@@ -56,9 +57,8 @@ class Serving(Struct, frozen=True):
         """Refuse what cannot be or is open to a network by accident. Raises: CommandFailure."""
         if self.host not in LOOPBACK and not self.allow_unsigned:
             raise CommandFailure(
-                f"Listening on {self.host} would open every table to whoever reaches this machine: "
-                "signatures are not "
-                "checked yet.",
+                f"Listening on {self.host} would open every table to everyone who reaches this machine: "
+                "signatures are not checked yet.",
                 hint=f"leave --host out, or accept that: tailrace serve --host {self.host} --allow-unsigned",
             )
         if self.clock_start is not None and self.clock != "manual":
@@ -137,8 +137,9 @@ async def run_until_stopped(
 
 
 async def _started(node: "Node", directory: Path) -> int:
-    """Start, when a question that holds the directory for a moment (`tailrace status`) is answered. Returns:
-    the port.
+    """Start; a question that holds the directory for a moment (`tailrace status`) is waited for.
+
+    Returns: the port.
     """
     from tailrace.cli.connection import LOOK_S
     from tailrace.server.nodes import is_answering
@@ -155,9 +156,7 @@ async def _started(node: "Node", directory: Path) -> int:
 
 
 def begin_of_start() -> None:
-    """Collect no garbage while modules are imported: there is none, and looking for it is a tenth of the
-    start.
-    """
+    """Collect no garbage while modules are imported: there is none, and looking is a tenth of the start."""
     gc.disable()
 
 

@@ -26,16 +26,18 @@ NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 @click.command()
 @options.options(*options.serving)
 @click.option(
-    "--function", "functions", multiple=True, metavar="NAME=MODULE:ATTRIBUTE",
+    "--function",
+    "functions",
+    multiple=True,
+    metavar="NAME=MODULE:ATTRIBUTE",
     help="A Lambda function for Lambda's API (boto3's `lambda`): event source mappings, Invoke. Repeatable.",
-)  # fmt: skip
+)
 def serve(functions: tuple[str, ...], **chosen: Any) -> None:
     """Run the engine for any DynamoDB client in any language. Ctrl-C drains and ends it.
 
     Any credentials will do. A client sees the tables of its region, and of its account when its access
     key is 12 digits; --one-namespace shows all tables to all. It also answers /metrics (Prometheus) and
-    /ready. The exit code is 0 after a whole drain, and 3 when something was left after --drain, which is
-    told.
+    /ready. The exit code is 0 after a whole drain, 3 when something was left after --drain, which is told.
 
     \b
     Example: tailrace serve --port 8000
@@ -59,34 +61,35 @@ def serve(functions: tuple[str, ...], **chosen: Any) -> None:
     )
 
 
-def read_functions(given: tuple[str, ...]) -> "dict[str, NamedFunction]":
-    """The functions that were named. Raises: CommandFailure for what is no NAME=module:attribute, or is not
-    there.
+def read_functions(texts: tuple[str, ...]) -> "dict[str, NamedFunction]":
+    """The functions that were named.
+
+    Raises:  CommandFailure for what is no NAME=module:attribute, or is not there.
     """
-    if not given:
+    if not texts:
         return {}
     from tailrace.app.function_settings import NamedFunction
     from tailrace.functions.checking import missing
 
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    found: dict[str, NamedFunction] = {}
-    for text in given:
+    functions: dict[str, NamedFunction] = {}
+    for text in texts:
         name, _, place = text.partition("=")
         module, colon, attribute = place.partition(":")
-        if not NAME.fullmatch(name) or not colon or not module or not attribute or name in found:
+        if not NAME.fullmatch(name) or not colon or not module or not attribute or name in functions:
             raise CommandFailure(
                 f"--function {text}: a function is NAME=module:attribute, with a name of its own.",
                 hint="tailrace serve --function tally=orders.handlers:tally",
             )
-        found[name] = NamedFunction(module, attribute)
-    wrong = missing([text.partition("=")[2] for text in given])
-    for text in given:
+        functions[name] = NamedFunction(module, attribute)
+    wrong = missing([text.partition("=")[2] for text in texts])
+    for text in texts:
         if (words := wrong.get(text.partition("=")[2])) is not None:
             raise CommandFailure(
                 f"--function {text}: {words}", hint="start it where the module can be imported"
             )
-    return found
+    return functions
 
 
 def announce(serving: Serving, port: int) -> None:

@@ -47,7 +47,7 @@ def ls(table: str, place: Place, as_json: bool) -> None:
 def split(table: str, shard: str | None, dry_run: bool, place: Place, as_json: bool) -> None:
     """Close the open shards of TABLE's stream; two children continue each, in order for every item.
 
-    For testing what consumers do then. AWS splits when a table grows, and nobody can ask for it.
+    For testing what consumers do then. AWS splits when a table grows, never on request.
 
     \b
     Example: tailrace shards split orders
@@ -62,9 +62,9 @@ def split(table: str, shard: str | None, dry_run: bool, place: Place, as_json: b
     click.echo(_listed(answer["shards"]))
 
 
-def _listed(found: list[dict[str, Any]]) -> str:
+def _listed(listing: list[dict[str, Any]]) -> str:
     rows: list[tuple[str, ...]] = [("SHARD", "STATE", "KEYS", "PARENT")]
-    for each in found:
-        state = "closed" if each["closed"] else "open"
-        rows.append((each["shard"], state, f"{each['share']:.1%}", each["parent"] or "-"))
+    for shard in listing:
+        state = "closed" if shard["closed"] else "open"
+        rows.append((shard["shard"], state, f"{shard['share']:.1%}", shard["parent"] or "-"))
     return "\n".join(aligned(rows))

@@ -30,13 +30,20 @@ Pages = Iterator[dict[str, Any]]
 @click.argument("question", metavar="SELECT")
 @click.option("--table", help="Which sink's file is asked, where there are several.")
 @click.option(
-    "--file", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    "--file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A DuckDB file that no app is writing.",
-)  # fmt: skip
+)
 @click.option(
-    "--timeout", "timeout_ms", callback=duration, default="60s", show_default=True, metavar="DURATION",
+    "--timeout",
+    "timeout_ms",
+    callback=duration,
+    default="60s",
+    show_default=True,
+    metavar="DURATION",
     help="How long the answer may take.",
-)  # fmt: skip
+)
 @options.options(*options.place, options.as_json)
 def sql(
     question: str, table: str | None, file: Path | None, timeout_ms: int, place: Place, as_json: bool
@@ -44,8 +51,8 @@ def sql(
     """Ask the tables that DuckDB sinks keep: one SELECT in DuckDB's SQL.
 
     `app.sink(orders, sinks.DuckDB("shop.duckdb", "orders"))` keeps a table in step with the stream. Beside
-    the app it is asked while changes arrive; --file asks one that nobody writes. Nothing but reading is
-    allowed, and nothing but the file's own tables can be reached: no other file, no extension, no network.
+    the app it is asked while changes arrive; --file asks one without an app. Nothing but reading is allowed,
+    and nothing but the file's own tables can be reached: no other file, no extension, no network.
     Ctrl-C ends the question, also in the app's process.
 
     \b

@@ -99,10 +99,10 @@ def _failing(handler: Mapping[str, Any]) -> Iterator[str]:
         yield _fails(handler, at_windows, at_windows["windows"], "window")
 
 
-def _fails(handler: Mapping[str, Any], failing: Mapping[str, Any], count: int, what: str) -> str:
+def _fails(handler: Mapping[str, Any], failing: Mapping[str, Any], count: int, noun: str) -> str:
     lasted = failing["last_ms"] - failing["since_ms"]
     since = f"{format_instant(failing['since_ms'])}{f', for {format_duration(lasted)}' if lasted else ''}"
-    many = f"{count} {what} is" if count == 1 else f"{count} {what}s are"
+    many = f"{count} {noun} is" if count == 1 else f"{count} {noun}s are"
     error = shown(printable(first_line(failing["error"])))
     return click.style(
         f"{printable(handler['handler'])} fails since {since}; {many} tried again: {error}",
@@ -117,9 +117,8 @@ def first_line(error: str) -> str:
 
 def _hanging(handler: Mapping[str, Any], threads: Mapping[str, int]) -> Iterator[str]:
     yield click.style(
-        f"{printable(handler['handler'])}: all its {threads['of']} threads are busy and "
-        f"{threads['waiting']} calls wait: a handler that is "
-        "not async may hang; no other handler is held up",
+        f"{printable(handler['handler'])}: all its {threads['of']} threads are busy and {threads['waiting']} "
+        "calls wait: a handler that is not async may hang; no other handler is held up",
         fg="yellow",
     )
     yield (
@@ -188,9 +187,7 @@ def aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
 def aligned_pages(
     heading: tuple[str, ...], pages: Iterable[list[tuple[str, ...]]], widest: Sequence[int] = ()
 ) -> Iterator[str]:
-    """Rows as columns, a page at a time: each is at least as wide as those before it, and as `widest` says of
-    the first columns.
-    """
+    """Rows as columns, a page at a time: none is narrower than on pages before, or than `widest` says."""
     widths = [max(len(cell), *widest[index : index + 1], 0) for index, cell in enumerate(heading)]
     is_first = True
     for page in pages:

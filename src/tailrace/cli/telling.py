@@ -15,13 +15,17 @@ class Bar:
     def __init__(self, words: str, *, quiet: bool = False) -> None:
         self._quiet = quiet or not sys.stderr.isatty()
         self._progress = Progress(
-            TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            console=Console(stderr=True), transient=True,
-        )  # fmt: skip
+            TextColumn(words),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
         self._task = self._progress.add_task(words, start=False)
 
     def show(self, done: int, total: int) -> None:
-        """So far it is."""
+        """Move the bar."""
         if not self._quiet:
             self._progress.start()
             self._progress.start_task(self._task)

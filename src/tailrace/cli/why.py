@@ -63,7 +63,7 @@ def lines(story: Mapping[str, Any]) -> Iterator[str]:
             f"event id {change['event_id']}"
         )
         if not change["handlers"]:
-            yield "  nobody     no handler has ever read this table's stream"
+            yield "  unread     no handler has ever read this table's stream"
         for handler in change["handlers"]:
             yield from _handler(handler)
     if story.get("older"):

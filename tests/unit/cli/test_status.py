@@ -113,7 +113,7 @@ def test_what_runs_and_what_is_tried_again_is_told_with_its_times() -> None:
 
 def test_a_change_that_nobody_reads_says_so() -> None:
     text = shown(why.lines({"changes": [CHANGE], "older": 0}))
-    assert text[-1].strip().startswith("nobody")
+    assert text[-1].strip().startswith("unread")
 
 
 def test_coverage_counts_and_names_what_is_missing() -> None:

@@ -1,12 +1,11 @@
-"""An archive in a directory: one file a blob, under the blob's own name, so that any program reads it as it
-is.
+"""An archive in a directory: one file a blob, under the blob's own name, readable by any program.
 
 Theory of operation: a blob is written beside the others (`.parts/`), synced, and moved to its name in one
 step, so that under a name there is a whole blob or nothing, whenever a process is killed or the power fails.
 Looking and moving happen under the kernel's lock of `.lock`, which no killed writer keeps; writing and
 syncing do not, so that two writers wait for each other only for the moment of the move. A part is locked by
-its writer as long as it lives: one that can be locked was left behind, and whoever opens the archive next
-removes it.
+its writer as long as it lives: one that can be locked was left behind, and is removed when the archive is
+opened next.
 Rules of this file: any number of processes and threads may write at once; what blocks runs in a thread;
 readers take no lock.
 """
@@ -74,15 +73,15 @@ class DirectoryArchive:
         folders, has_folders, _ = prefix.rpartition("/")
         if has_folders and not is_name(folders):
             return []
-        found: list[str] = []
+        names: list[str] = []
         try:
             for place, below, files in os.walk(self._root / folders, onerror=_raise):
                 below[:] = [name for name in below if not name.startswith(".")]
                 above = Path(place).relative_to(self._root)
-                found += [(above / name).as_posix() for name in files if not name.startswith(".")]
+                names += [(above / name).as_posix() for name in files if not name.startswith(".")]
         except OSError as error:
             raise self._failed(prefix, error) from error
-        return sorted(name for name in found if name.startswith(prefix) and name > after)[:limit]
+        return sorted(name for name in names if name.startswith(prefix) and name > after)[:limit]
 
     def _put(self, name: str, data: bytes, tag: str | None) -> str | None:
         try:

@@ -1,5 +1,4 @@
-"""What a blob may be called, and how it is recognised: the same rules for every archive, a service's and a
-directory's.
+"""What a blob may be called, and how it is recognised: the same rules for every archive.
 
 Stands alone because every adapter of the port needs it. Rules of this file: pure. A name fits a file system,
 an object store and a URL as it is.

@@ -43,17 +43,13 @@ CONNECTIONS: Final = 128
 files of a process are 1,024 by default.
 """
 IDLE_S: Final = 15.0
-"""How long a connection is kept that nobody uses: shorter than AWS keeps it, so that no call meets its
-end.
-"""
+"""How long an unused connection is kept: shorter than AWS keeps it, so that no call meets its end."""
 MOST_BYTES: Final = 64 * 1024 * 1024
 """The largest answer. DynamoDB's and Kinesis's are at most 16 MB of data; JSON adds a third for binaries."""
 LARGE_BODY: Final = 1024 * 1024
 """From here aiohttp wants a file: bytes are written at once."""
 SKEW_S: Final = 60.0
-"""By how much clocks differ before that is why a signature is refused; AWS allows five minutes, S3
-fifteen.
-"""
+"""A signature refused with clocks this far apart is refused for its time; AWS allows 5 minutes, S3 15."""
 NO_BODY: Final = frozenset(("GET", "HEAD", "DELETE"))
 AUTOMATIC: Final = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 AGENT: Final = "tailrace"
@@ -113,18 +109,18 @@ class AwsClient:
             place = self._places.get(key) or await self._find(key, service, access, bucket)
         except AwsError as nowhere:
             raise nowhere.of(f"{service}.{operation}") from nowhere
-        what = place.operation(operation)
+        model = place.operation(operation)
         if bucket:
             parameters = {name: value for name, value in parameters.items() if name != "Bucket"}
-        wire = wire_of(what, parameters)
+        wire = wire_of(model, parameters)
         if place.stand_ins is None:
-            about_to_send(place.url, f"{service}.{what.name}")
+            about_to_send(place.url, f"{service}.{model.name}")
         for is_last in (False, True):
-            answer = await self._exchange(access, place, what, wire, timeout_s, headers)
+            answer = await self._exchange(access, place, model, wire, timeout_s, headers)
             if answer.status < 300:
-                return members_of(what, answer.status, answer.headers, answer.body)
-            error = error_of(what, answer.status, answer.headers, answer.body, answer.reason)
-            if error.said.meaning is Meaning.CREDENTIALS:
+                return members_of(model, answer.status, answer.headers, answer.body)
+            error = error_of(model, answer.status, answer.headers, answer.body, answer.reason)
+            if error.verdict.meaning is Meaning.CREDENTIALS:
                 self._forget(access.profile)
             region = answer.headers.get("x-amz-bucket-region")
             if bucket and region and region != place.scope.region and not is_last:
@@ -156,7 +152,7 @@ class AwsClient:
         self,
         access: Access,
         place: Endpoint,
-        what: OperationModel,
+        model: OperationModel,
         wire: Wire,
         timeout_s: float | None,
         beside: Mapping[str, str] | None,
@@ -166,17 +162,17 @@ class AwsClient:
         if keyring is None:
             keyring = Keyring(lambda: KNOWN.credentials(access.profile), asyncio.get_running_loop().time)
             self._keyrings[access.profile] = keyring
-        found = keyring.get()
+        held = keyring.get()
         try:
-            credentials = found if isinstance(found, Credentials) else await found
+            credentials = held if isinstance(held, Credentials) else await held
         except AwsError as error:
             self._forget(access.profile)
             about_to_send(
-                place.url, f"{what.service}.{what.name}"
+                place.url, f"{model.service}.{model.name}"
             )  # who we are is not why a call is refused there
-            raise error.of(what.call) from error
+            raise error.of(model.call) from error
         headers = {"host": place.host, "user-agent": AGENT, **wire.headers, **(beside or {})}
-        if what.service == "dynamodb" and (cause := CAUSE.get()):
+        if model.service == "dynamodb" and (cause := CAUSE.get()):
             headers[HEADER] = trace_id(cause, 0, NO_REQUEST)
         path = f"{place.prefix}{wire.path}" if wire.path != "/" or not place.prefix else place.prefix
         signed = signed_headers(
@@ -193,16 +189,16 @@ class AwsClient:
         if wire.query:
             url += "?" + "&".join(f"{name}={value}" if value else name for name, value in wire.query)
         if place.stand_ins is not None:
-            said = _stood_in(place, what, wire, url, signed)
-            if said is not None:
-                return said
-            about_to_send(place.url, f"{what.service}.{what.name}")
-        return await self._send(place, what, wire, url, signed, timeout_s)
+            stand_in = _stood_in(place, model, wire, url, signed)
+            if stand_in is not None:
+                return stand_in
+            about_to_send(place.url, f"{model.service}.{model.name}")
+        return await self._send(place, model, wire, url, signed, timeout_s)
 
     async def _send(
         self,
         place: Endpoint,
-        what: OperationModel,
+        model: OperationModel,
         wire: Wire,
         url: str,
         headers: Mapping[str, str],
@@ -226,16 +222,16 @@ class AwsClient:
                 ssl=place.trust or True,
                 timeout=self._timeout if timeout_s is None else _timeout(timeout_s),
             ) as response:
-                found = b"" if wire.method == "HEAD" else await self._read(response, what)
-                return HttpResponse(response.status, response.headers, found, response.reason or "")
+                content = b"" if wire.method == "HEAD" else await self._read(response, model)
+                return HttpResponse(response.status, response.headers, content, response.reason or "")
         except TimeoutError as error:
             words = f"{place.url} did not answer in time"
-            raise AwsError(what.call, ErrorMeaning(Meaning.UNAVAILABLE), "", words) from error
+            raise AwsError(model.call, ErrorMeaning(Meaning.UNAVAILABLE), "", words) from error
         except (ClientError, OSError) as error:
             words = f"no answer of {place.url}: {type(error).__name__}: {error}"
-            raise AwsError(what.call, ErrorMeaning(Meaning.UNAVAILABLE), "", words) from error
+            raise AwsError(model.call, ErrorMeaning(Meaning.UNAVAILABLE), "", words) from error
 
-    async def _read(self, response: "ClientResponse", what: OperationModel) -> bytes:
+    async def _read(self, response: "ClientResponse", model: OperationModel) -> bytes:
         """A body, up to the bound. Raises: AwsError for a larger one; what is left of it is not read."""
         length = response.content_length
         if length is not None and length <= self._most_bytes:
@@ -249,7 +245,7 @@ class AwsClient:
             pieces.append(piece)
             size += len(piece)
         words = f"the answer has more than {self._most_bytes:,} bytes"
-        raise AwsError(what.call, ErrorMeaning(Meaning.UNAVAILABLE), "", words, status=response.status)
+        raise AwsError(model.call, ErrorMeaning(Meaning.UNAVAILABLE), "", words, status=response.status)
 
     def _open(self) -> "ClientSession":
         if self._is_closed:
@@ -288,7 +284,7 @@ class AwsClient:
 
     def _corrects_clock(self, place: Endpoint, error: AwsError, answer: HttpResponse) -> bool:
         """Whether a signature was refused for its time, and now tells another one."""
-        if error.said.meaning is not Meaning.SKEW or "date" not in answer.headers:
+        if error.verdict.meaning is not Meaning.SKEW or "date" not in answer.headers:
             return False
         try:
             skew = parsedate_to_datetime(answer.headers["date"]).timestamp() - self._now()
@@ -307,19 +303,17 @@ def _timeout(total_s: float, read_s: float | None = None) -> "ClientTimeout":
 
 
 def _stood_in(
-    place: Endpoint, what: OperationModel, wire: Wire, url: str, headers: Mapping[str, str]
+    place: Endpoint, model: OperationModel, wire: Wire, url: str, headers: Mapping[str, str]
 ) -> HttpResponse | None:
-    """What answers in place of AWS before anything is sent, as it would before botocore sends; None: nobody
-    does.
-    """
+    """What a stand-in answers before anything is sent, as before botocore sends; None: there is none."""
     from botocore.awsrequest import AWSPreparedRequest, HeadersDict
 
     request = AWSPreparedRequest(wire.method, url, HeadersDict(headers), wire.body, False)
     service = place._model.service_id.hyphenize()
-    for _, said in place.stand_ins.emit(f"before-send.{service}.{what.name}", request=request):
-        if said is not None:
-            told = {str(name).lower(): str(value) for name, value in said.headers.items()}
-            return HttpResponse(said.status_code, told, said.content, "")
+    for _, response in place.stand_ins.emit(f"before-send.{service}.{model.name}", request=request):
+        if response is not None:
+            lowered = {str(name).lower(): str(value) for name, value in response.headers.items()}
+            return HttpResponse(response.status_code, lowered, response.content, "")
     return None
 
 
@@ -332,14 +326,12 @@ _OF_LOOPS: Final[
 
 
 async def call(access: Access, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """One call, on this loop, or beside it where it has no sockets. Raises: AwsError; ImportError without the
-    extra `aws`.
-    """
+    """One call, on this loop or, where it has no sockets, beside it. Raises: AwsError, ImportError."""
     loop = asyncio.get_running_loop()
-    kept = _OF_LOOPS.get(loop)
-    if kept is None and not _has_sockets(loop):
+    known = _OF_LOOPS.get(loop)
+    if known is None and not _has_sockets(loop):
         return call_here(access, service, operation, parameters)
-    client = kept[0] if kept is not None else await _begin(loop)
+    client = known[0] if known is not None else await _begin(loop)
     return await client.call(access, service, operation, parameters)
 
 
@@ -354,9 +346,7 @@ def call_here(access: Access, service: str, operation: str, parameters: Mapping[
 
 
 async def _begin(loop: asyncio.AbstractEventLoop) -> AwsClient:
-    """The client of a loop, closed when the loop ends its generators, as asyncio.run does before it closes
-    it.
-    """
+    """The client of a loop, closed with the loop's generators, as asyncio.run does before it closes it."""
 
     async def until_the_loop_ends() -> AsyncGenerator[AwsClient]:
         client = AwsClient()
@@ -373,9 +363,7 @@ async def _begin(loop: asyncio.AbstractEventLoop) -> AwsClient:
 
 
 def _has_sockets(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether connections can be awaited on a loop: on asyncio's bare one, which the test world's is, they
-    cannot.
-    """
+    """Whether a loop can await connections: asyncio's bare one, the test world's, cannot."""
     real = (asyncio.SelectorEventLoop, getattr(asyncio, "ProactorEventLoop", asyncio.SelectorEventLoop))
     return not isinstance(loop, asyncio.BaseEventLoop) or isinstance(loop, real)
 

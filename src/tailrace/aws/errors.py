@@ -2,12 +2,11 @@
 
 Theory of operation. A call fails for the other side's sake (it wants fewer calls, or it is away), for the
 caller's (who we are, what we may, what time it is, what we name), for the state that it was conditional on,
-or for what was sent. Only the last says anything about a record; the others pass when somebody does
-something, so they are an outage with a hint what to do. What was sent and is refused by its content will be
-refused again.
-Rules of this file: data and one decision; no client, no clock. A call raises `AwsError`; whoever keeps a
-port's promise says it in the port's words (`sink_error`, `store_error`, `api_error`). Sources: API references
-of SQS, SNS, EventBridge, S3, DynamoDB, STS ("Common error types"); botocore's names of exceptions.
+or for what was sent. Only the last says anything about a record; the others pass when an operator acts,
+so they are an outage with a hint. What is refused by its content will be refused again.
+Rules of this file: data and one decision; no client, no clock. A call raises `AwsError`; a port
+says it in its own words (`sink_error`, `store_error`, `api_error`). Sources: API references of SQS, SNS,
+EventBridge, S3, DynamoDB, STS ("Common error types"); botocore's names of exceptions.
 """
 
 from collections.abc import Mapping
@@ -226,7 +225,7 @@ class Meaning(Enum):
     SKEW = "the clocks differ"
     NOWHERE = "what we name is not there"
     CONDITION = "the state is another one"
-    CONFLICT = "somebody changes the same at this moment"
+    CONFLICT = "another client changes the same at this moment"
     REFUSED = "it will never take this"
     UNKNOWN = "a code that this table does not have"
 
@@ -237,7 +236,7 @@ OUTAGES: Final = frozenset(
 
 
 class ErrorMeaning(Struct, frozen=True):
-    """What a code means. Shape: `hint` is what somebody may do about it."""
+    """What a code means. Shape: `hint` says what an operator may do about it."""
 
     meaning: Meaning
     hint: str | None = None
@@ -287,12 +286,12 @@ def verdict(
 
 
 def verdict_here(exception_name: str, *, service: str = "", operation: str = "") -> ErrorMeaning:
-    """What an exception of botocore's says of a call that got no answer: the call is wrong, nobody knows who
-    we are, or the service is not there.
+    """What an exception of botocore's says of a call without an answer: the call is wrong, the caller is
+    unknown, or the service is not there.
     """
-    said = verdict(exception_name, service=service, operation=operation)
+    judged = verdict(exception_name, service=service, operation=operation)
     # What the table does not have is no connection, a time-out or a broken answer.
-    return ErrorMeaning(Meaning.UNAVAILABLE) if said.meaning is Meaning.UNKNOWN else said
+    return ErrorMeaning(Meaning.UNAVAILABLE) if judged.meaning is Meaning.UNKNOWN else judged
 
 
 def _allow(service: str, operation: str) -> str | None:
@@ -313,7 +312,7 @@ class AwsError(PortError):
     def __init__(
         self,
         call: str,
-        said: ErrorMeaning,
+        verdict: ErrorMeaning,
         code: str,
         words: str,
         *,
@@ -323,10 +322,10 @@ class AwsError(PortError):
     ) -> None:
         super().__init__(
             ": ".join(part for part in (call, code, words) if part),
-            hint=said.hint,
+            hint=verdict.hint,
             retry_after_ms=retry_after_ms,
         )
-        self.said = said
+        self.verdict = verdict
         self.code = code
         self.words = words
         self.status = status
@@ -336,7 +335,7 @@ class AwsError(PortError):
         """The same of another call: of one that it keeps from being made."""
         return AwsError(
             call,
-            self.said,
+            self.verdict,
             self.code,
             self.words,
             status=self.status,
@@ -359,28 +358,26 @@ def read_answer(response: Mapping[str, Any]) -> tuple[str, str, int, dict[str, A
 
 
 def is_condition(error: BaseException) -> bool:
-    """Whether an error, or what it was raised from, says that the state is another one than the call
-    demands.
-    """
+    """Whether an error, or its cause, says that the state is not the one that the call demands."""
     cause = error if isinstance(error, AwsError) else error.__cause__
-    return isinstance(cause, AwsError) and cause.said.meaning is Meaning.CONDITION
+    return isinstance(cause, AwsError) and cause.verdict.meaning is Meaning.CONDITION
 
 
 def is_kept_from_us(error: BaseException) -> bool:
     """Whether an error, or what it was raised from, says that we may not, or that it is not there."""
     cause = error if isinstance(error, AwsError) else error.__cause__
-    return isinstance(cause, AwsError) and cause.said.meaning in (Meaning.DENIED, Meaning.NOWHERE)
+    return isinstance(cause, AwsError) and cause.verdict.meaning in (Meaning.DENIED, Meaning.NOWHERE)
 
 
 def sink_error(error: AwsError) -> SinkError:
     """The same as a sink says it: Throttled, Unavailable, Refused, or a SinkError that uses up an attempt."""
     retry_after = error.retry_after_ms / 1_000
-    match error.said.kind:
+    match error.verdict.kind:
         case FailureKind.THROTTLED:
             return Throttled(error.text, retry_after=retry_after)
         case FailureKind.UNAVAILABLE:
             return Unavailable(error.text, hint=error.hint, retry_after=retry_after)
-    return Refused(error.text) if error.said.is_final else SinkError(error.text)
+    return Refused(error.text) if error.verdict.is_final else SinkError(error.text)
 
 
 def store_error(error: AwsError, place: str) -> StoreError:
@@ -391,7 +388,7 @@ def store_error(error: AwsError, place: str) -> StoreError:
 
 def api_error(error: AwsError) -> ApiError | SinkError:
     """The same as a handler's client says it: a refusal in AWS's words, or an outage."""
-    match error.said.meaning:
+    match error.verdict.meaning:
         case Meaning.CONDITION | Meaning.CONFLICT | Meaning.REFUSED | Meaning.UNKNOWN:
             members = {name: value for name, value in error.members.items() if name not in NOT_EXTRA}
             return ApiError(error.code, error.words, status=error.status or 400, extra=members)

@@ -1,5 +1,4 @@
-"""What botocore's model says of an operation, compiled once into a small frozen value: all that a call needs
-to know.
+"""What a call needs of botocore's model of an operation, compiled once into a small frozen value.
 
 Rules of this file: pure: it reads a model that it is given and imports nothing of botocore. A JSON protocol
 needs no shapes (members go as they are), REST needs those of the first floor (what goes into the path, the
@@ -56,7 +55,7 @@ class OperationModel(Struct, frozen=True):
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     version: str = ""
-    given: ShapeModel = NOTHING
+    input_shape: ShapeModel = NOTHING
     answer: ShapeModel = NOTHING
     payload: str = ""
     answer_payload: str = ""
@@ -86,7 +85,7 @@ def compiled(service: str, python_name: str, model: Any) -> OperationModel:
             service, model.name, python_name, protocol, headers=_json_headers(metadata, model.name)
         )
     is_xml = protocol != "rest-json"
-    given = _shape(model.input_shape, DEEPEST if protocol == "query" else 1)
+    input_shape = _shape(model.input_shape, DEEPEST if protocol == "query" else 1)
     answer = _shape(model.output_shape, DEEPEST if is_xml else 1)
     wrapper = model.output_shape.serialization.get("resultWrapper", "") if model.output_shape else ""
     if protocol == "query":
@@ -96,14 +95,16 @@ def compiled(service: str, python_name: str, model: Any) -> OperationModel:
             python_name,
             protocol,
             version=version,
-            given=given,
+            input_shape=input_shape,
             answer=answer,
             wrapper=wrapper,
         )
     path, _, query = str(model.http["requestUri"]).partition("?")
     payload = _payload(model.input_shape)
-    has_body = any(not shape.place for name, shape in given.members.items() if name != payload)
-    if protocol == "rest-xml" and (has_body or (payload and given.members[payload].kind == "structure")):
+    has_body = any(not shape.place for name, shape in input_shape.members.items() if name != payload)
+    if protocol == "rest-xml" and (
+        has_body or (payload and input_shape.members[payload].kind == "structure")
+    ):
         raise InternalError(f"{service}.{python_name} wants a body of XML, which is not written here")
     return OperationModel(
         service,
@@ -114,7 +115,7 @@ def compiled(service: str, python_name: str, model: Any) -> OperationModel:
         path,
         _arguments(query),
         version=version,
-        given=given,
+        input_shape=input_shape,
         answer=answer,
         payload=payload,
         answer_payload=_payload(model.output_shape),
@@ -144,7 +145,7 @@ def _shape(model: Any, floors: int) -> ShapeModel:
     """A shape of botocore's with so many floors beneath it."""
     if model is None:
         return NOTHING
-    said, kind = model.serialization, str(model.type_name)
+    serialization, kind = model.serialization, str(model.type_name)
     members: dict[str, ShapeModel] = {}
     inner: tuple[ShapeModel, ...] = ()
     if floors and kind == "structure":
@@ -153,13 +154,13 @@ def _shape(model: Any, floors: int) -> ShapeModel:
         inner = (_shape(model.member, floors - 1),)
     elif floors and kind == "map":
         inner = (_shape(model.key, floors - 1), _shape(model.value, floors - 1))
-    elif not floors and kind == "structure" and said.get("flattened"):
+    elif not floors and kind == "structure" and serialization.get("flattened"):
         raise InternalError(f"{model.name} is deeper than {DEEPEST} floors")
     return ShapeModel(
         kind,
-        str(said.get("name", "")),
-        str(said.get("location", "")),
-        bool(said.get("flattened")),
+        str(serialization.get("name", "")),
+        str(serialization.get("location", "")),
+        bool(serialization.get("flattened")),
         members,
         inner,
     )

@@ -1,5 +1,4 @@
-"""Where a service is and who calls: what botocore finds in the environment, in profiles, at metadata
-services.
+"""Where a service is and who calls: what botocore finds in the environment, profiles, metadata services.
 
 Theory of operation: a botocore client is made once for each service and access, off the loop, only to be
 asked: its endpoint, its region, its model. For S3 it is asked once a bucket, by a request that is caught
@@ -38,7 +37,7 @@ AGAIN_S: Final = 10.0
 """How soon after a renewal that failed."""
 THREADS: Final = Threads("aws", 8)
 """For what botocore does: files, single sign-on, metadata services."""
-NOBODY: Final = "nobody"
+NO_KEY: Final = "nobody"
 """Stands for credentials where only a place is asked for."""
 
 
@@ -56,7 +55,7 @@ class Endpoint(Struct):
 
     Shape:   `url` is scheme and host; `prefix` stands before every path, "" mostly; `trust` and `proxy` None
              where there is none; `stand_ins` are asked before anything is sent: a hook of botocore's by which
-             mocks answer in its place, None where nobody has one.
+             mocks answer in its place, None where there is no mock.
     """
 
     service: str
@@ -78,17 +77,17 @@ class Endpoint(Struct):
 
     def operation(self, python_name: str) -> OperationModel:
         """An operation of the service, by its Python name. Raises: AwsError for one that it does not have."""
-        found = self._operations.get(python_name)
-        if found is None:
+        operation = self._operations.get(python_name)
+        if operation is None:
             name = self._names.get(python_name)
             if name is None:
                 words = f"{self.service} has no operation {python_name!r}"
                 raise AwsError(self.service, ErrorMeaning(Meaning.REFUSED), "", words)
-            found = compiled(self.service, python_name, self._model.operation_model(name))
+            operation = compiled(self.service, python_name, self._model.operation_model(name))
             if self.bucket:
-                found = replace(found, path=found.path.removeprefix("/{Bucket}") or "/")
-            self._operations[python_name] = found
-        return found
+                operation = replace(operation, path=operation.path.removeprefix("/{Bucket}") or "/")
+            self._operations[python_name] = operation
+        return operation
 
 
 async def off_the_loop(function: Callable[..., T], *arguments: Any) -> T:
@@ -125,8 +124,8 @@ class SessionCache:
                 service,
                 region_name=known or os.environ.get("AWS_REGION"),
                 endpoint_url=access.endpoint_url,
-                aws_access_key_id=NOBODY,
-                aws_secret_access_key=NOBODY,
+                aws_access_key_id=NO_KEY,
+                aws_secret_access_key=NO_KEY,
                 config=Config(signature_version="s3v4") if service == "s3" else None,
             )
             url, scope = (
@@ -153,11 +152,11 @@ class SessionCache:
         """Botocore's credentials of a profile. Raises: AwsError where there are none. Blocks."""
         session, lock = self._session("credentials", profile)
         with lock, botocore_says("credentials"):
-            found = session.get_credentials()
-        if found is None:
+            credentials = session.get_credentials()
+        if credentials is None:
             words = "Unable to locate credentials"
             raise AwsError("", verdict_here("NoCredentialsError"), "", words)
-        return found
+        return credentials
 
     def _session(self, call: str, profile: str | None) -> tuple[Any, threading.Lock]:
         with self._lock, botocore_says(call):
@@ -222,9 +221,7 @@ def _of_bucket(client: Any, bucket: str) -> tuple[str, Scope]:
 
 
 def _has_stand_ins() -> bool:
-    """Whether something in this process answers in place of AWS before botocore sends: moto's mock registers
-    itself there.
-    """
+    """Whether something in this process answers before botocore sends: moto's mock registers there."""
     from botocore.handlers import BUILTIN_HANDLERS
 
     return any(str(entry[0]).startswith("before-send") for entry in BUILTIN_HANDLERS)
@@ -242,8 +239,8 @@ def _trust(bundle: str | None) -> "SSLContext":
 def _proxy(url: str) -> str | None:
     from botocore.utils import get_environ_proxies
 
-    found: dict[str, str] = get_environ_proxies(url)
-    return found.get(urlsplit(url).scheme)
+    proxies: dict[str, str] = get_environ_proxies(url)
+    return proxies.get(urlsplit(url).scheme)
 
 
 # ---- credentials -------------------------------------------------------------------------------------------
@@ -263,9 +260,7 @@ class Keyring:
         self._looking: asyncio.Task[None] | None = None
 
     def get(self) -> "Credentials | Awaitable[Credentials]":
-        """Those that there are; or, while there are none, what to await. Raises: AwsError where it is
-        awaited.
-        """
+        """The present ones; while there are none, what to await. Raises: AwsError where it is awaited."""
         if self._now() >= self._check_at and self._looking is None:
             self._looking = asyncio.get_running_loop().create_task(self._look())
             self._looking.add_done_callback(_taken)
@@ -295,12 +290,12 @@ class Keyring:
 
         with botocore_says("credentials"):
             self._source = self._source or self._load()
-            found = self._source.get_frozen_credentials()
+            frozen = self._source.get_frozen_credentials()
         runs_out = isinstance(self._source, RefreshableCredentials)
-        return Credentials(found.access_key, found.secret_key, found.token or None), runs_out
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token or None), runs_out
 
 
 def _taken(task: "asyncio.Task[None]") -> None:
-    """What a look has raised is told to those who await it; where nobody does, the next call looks again."""
+    """Callers that await a look get what it raised; without any, the next call looks again."""
     if not task.cancelled():
         task.exception()

@@ -1,5 +1,4 @@
-"""AWS's protocols: parameters → the request of an operation, and an answer → its members, or what its error
-says.
+"""AWS's protocols: parameters → the request of an operation, and an answer → its members or its error.
 
 Theory of operation: parameters are shaped as boto3 takes them, without its classes: numbers, texts, lists,
 dictionaries, bytes. JSON goes as it is: bytes become base64, as a blob must, and a text that is base64
@@ -27,14 +26,12 @@ from tailrace.aws.signing import UNESCAPED
 
 FORM: Final = "application/x-www-form-urlencoded; charset=utf-8"
 WORDS: Final = 200
-"""Characters of an answer that nobody can read which are told."""
+"""Characters of an unreadable answer that are shown."""
 EPOCH: Final = "timestamp"
 
 
 class Wire(Struct, frozen=True):
-    """A request before it is signed. Shape: `path` and `query` escaped for the wire; names of `headers` in
-    lower case.
-    """
+    """An unsigned request. Shape: `path` and `query` are escaped; names of `headers` in lower case."""
 
     method: str
     path: str
@@ -51,7 +48,7 @@ def wire_of(operation: OperationModel, parameters: Mapping[str, Any]) -> Wire:
                 return Wire("POST", "/", (), operation.headers, to_json(parameters))
             case "query":
                 form = [("Action", operation.name), ("Version", operation.version)]
-                form += _form(operation.given, "", parameters)
+                form += _form(operation.input_shape, "", parameters)
                 return Wire("POST", "/", (), {"content-type": FORM}, urlencode(form).encode())
         return _rest(operation, parameters)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -91,8 +88,8 @@ def members_of(
             case "query":
                 root = _xml(body)
                 wrapped = root.find(f"{{*}}{operation.wrapper}") if operation.wrapper else root
-                found = {} if wrapped is None else _from_xml(operation.answer, wrapped)
-                return dict(found)
+                members = {} if wrapped is None else _from_xml(operation.answer, wrapped)
+                return dict(members)
         return _rest_members(operation, status, headers, body)
     except (ParseError, ValueError, TypeError, LookupError, AttributeError) as error:
         shown = body[:WORDS].decode(errors="replace")
@@ -114,10 +111,10 @@ def error_of(
     except (ParseError, ValueError):
         code, words = "", body[:WORDS].decode(errors="replace")
     code = code or str(status)
-    said = verdict(code, words, status=status, service=operation.service, operation=operation.python_name)
+    judged = verdict(code, words, status=status, service=operation.service, operation=operation.python_name)
     return AwsError(
         operation.call,
-        said,
+        judged,
         code,
         words or reason,
         status=status,
@@ -151,9 +148,7 @@ def _xml_error(body: bytes) -> tuple[str, str]:
 
 
 def _retry_after_ms(headers: Mapping[str, str], members: Mapping[str, Any]) -> int:
-    """The least time to wait: seconds in Retry-After or in a member of that name, milliseconds in
-    x-amz-retry-after.
-    """
+    """The least time to wait: Retry-After or its member in seconds, or x-amz-retry-after in ms."""
     for text, factor in (
         (headers.get("x-amz-retry-after"), 1),
         (headers.get("retry-after"), 1_000),
@@ -166,17 +161,17 @@ def _retry_after_ms(headers: Mapping[str, str], members: Mapping[str, Any]) -> i
 
 def _check(operation: OperationModel, headers: Mapping[str, str], body: bytes) -> None:
     """DynamoDB sends a checksum of its answers. Raises: AwsError."""
-    told = headers.get("x-amz-crc32")
-    if told is not None and told.isdecimal() and int(told) != crc32(body):
+    checksum = headers.get("x-amz-crc32")
+    if checksum is not None and checksum.isdecimal() and int(checksum) != crc32(body):
         words = "the answer is not what was sent: its checksum differs"
         raise AwsError(operation.call, ErrorMeaning(Meaning.UNAVAILABLE), "", words)
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    found = orjson.loads(body) if body else {}
-    if not isinstance(found, dict):
+    document = orjson.loads(body) if body else {}
+    if not isinstance(document, dict):
         raise ValueError("no JSON object")
-    return found
+    return document
 
 
 # ---- query -------------------------------------------------------------------------------------------------
@@ -235,7 +230,7 @@ def _rest(operation: OperationModel, parameters: Mapping[str, Any]) -> Wire:
     headers: dict[str, str] = {}
     rest: dict[str, Any] = {}
     for name, value in parameters.items():
-        shape = operation.given.members[name]
+        shape = operation.input_shape.members[name]
         wire = shape.name or name
         match shape.place:
             case "uri":
@@ -245,15 +240,15 @@ def _rest(operation: OperationModel, parameters: Mapping[str, Any]) -> Wire:
             case "header":
                 headers[wire.lower()] = _header(shape, value)
             case "headers":
-                headers.update({f"{wire}{key}".lower(): str(each) for key, each in value.items()})
+                headers.update({f"{wire}{key}".lower(): str(header) for key, header in value.items()})
             case _:
                 rest[name] = value
     if "{" in path:
         raise ValueError(f"the parameter {path.partition('{')[2].partition('}')[0].rstrip('+')} is missing")
     body = b""
     if operation.payload:
-        body = _payload(operation.given.members[operation.payload], rest.pop(operation.payload, b""))
-    elif rest or any(not shape.place for shape in operation.given.members.values()):
+        body = _payload(operation.input_shape.members[operation.payload], rest.pop(operation.payload, b""))
+    elif rest or any(not shape.place for shape in operation.input_shape.members.values()):
         body = to_json(rest)
         headers.setdefault("content-type", "application/json")
     return Wire(operation.method, path, tuple(query), headers, body)
@@ -270,13 +265,13 @@ def _with_label(path: str, name: str, text: str) -> str:
 def _arguments(shape: ShapeModel, name: str, value: Any) -> Iterator[tuple[str, str]]:
     match value:
         case Mapping():
-            pairs = [(str(key), each) for key, each in value.items()]
+            pairs = [(str(key), element) for key, element in value.items()]
         case list() | tuple():
-            pairs = [(name, each) for each in value]
+            pairs = [(name, element) for element in value]
         case _:
             pairs = [(name, value)]
-    for key, each in pairs:
-        yield quote(key, safe=UNESCAPED), quote(_text(shape, each), safe=UNESCAPED)
+    for key, element in pairs:
+        yield quote(key, safe=UNESCAPED), quote(_text(shape, element), safe=UNESCAPED)
 
 
 def _header(shape: ShapeModel, value: Any) -> str:
@@ -302,41 +297,41 @@ def _payload(shape: ShapeModel, value: Any) -> bytes:
 def _rest_members(
     operation: OperationModel, status: int, headers: Mapping[str, str], body: bytes
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     answer = operation.answer
     for name, shape in answer.members.items():
         wire = (shape.name or name).lower()
         match shape.place:
             case "statusCode":
-                found[name] = status
+                members[name] = status
             case "header" if wire in headers:
-                found[name] = _scalar(shape, headers[wire])
+                members[name] = _scalar(shape, headers[wire])
             case "headers":
-                found[name] = {
-                    each[len(wire) :].lower(): text
-                    for each, text in headers.items()
-                    if each.lower().startswith(wire)
+                members[name] = {
+                    header[len(wire) :].lower(): text
+                    for header, text in headers.items()
+                    if header.lower().startswith(wire)
                 }
     if operation.answer_payload:
         shape = answer.members[operation.answer_payload]
         if shape.kind in ("blob", "string"):
-            found[operation.answer_payload] = body if shape.kind == "blob" else body.decode()
+            members[operation.answer_payload] = body if shape.kind == "blob" else body.decode()
         elif body:
             is_json = operation.protocol == "rest-json"
-            found[operation.answer_payload] = orjson.loads(body) if is_json else _from_xml(shape, _xml(body))
+            members[operation.answer_payload] = (
+                orjson.loads(body) if is_json else _from_xml(shape, _xml(body))
+            )
     elif body and any(not shape.place for shape in answer.members.values()):
         is_json = operation.protocol == "rest-json"
-        found.update(_object(body) if is_json else _from_xml(answer, _xml(body)))
-    return found
+        members.update(_object(body) if is_json else _from_xml(answer, _xml(body)))
+    return members
 
 
 # ---- XML ---------------------------------------------------------------------------------------------------
 
 
 def _xml(body: bytes) -> Element:
-    """The root of a document. Raises: ParseError, ValueError for one that declares entities: no answer of AWS
-    does.
-    """
+    """The root of a document. Raises: ParseError; ValueError for declared entities: AWS sends none."""
     if b"<!DOCTYPE" in body[:1_024] or b"<!ENTITY" in body:
         raise ValueError("a document with entities of its own")
     return fromstring(body)
@@ -353,7 +348,7 @@ def _from_xml(shape: ShapeModel, element: Element) -> Any:
         case "list":
             (item,) = shape.inner
             wanted = item.name or "member"
-            return [_from_xml(item, each) for each in element if _name(each) == wanted]
+            return [_from_xml(item, child) for child in element if _name(child) == wanted]
         case "map":
             return _map(shape, list(element))
     return _scalar(shape, element.text or "")
@@ -363,7 +358,7 @@ def _structure(shape: ShapeModel, element: Element) -> dict[str, Any]:
     children: dict[str, list[Element]] = {}
     for child in element:
         children.setdefault(_name(child), []).append(child)
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for name, member in shape.members.items():
         if member.place:
             continue
@@ -375,24 +370,24 @@ def _structure(shape: ShapeModel, element: Element) -> dict[str, Any]:
         if inside is None:
             continue
         if flat:
-            found[name] = (
+            members[name] = (
                 _map(member, inside)
                 if member.kind == "map"
-                else [_from_xml(member.inner[0], each) for each in inside]
+                else [_from_xml(member.inner[0], child) for child in inside]
             )
         else:
-            found[name] = _from_xml(member, inside[0])
-    return found
+            members[name] = _from_xml(member, inside[0])
+    return members
 
 
 def _map(shape: ShapeModel, entries: list[Element]) -> dict[str, Any]:
     key, value = shape.inner
-    found: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
     for entry in entries:
         inside = {_name(child): child for child in entry}
         name = inside[key.name or "key"].text or ""
-        found[name] = _from_xml(value, inside[value.name or "value"])
-    return found
+        mapping[name] = _from_xml(value, inside[value.name or "value"])
+    return mapping
 
 
 def _scalar(shape: ShapeModel, text: str) -> Any:

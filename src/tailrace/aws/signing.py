@@ -41,7 +41,7 @@ NOT_SIGNED: Final = frozenset(
         "x-amzn-trace-id",
     )
 )
-"""Headers that whoever stands between may change. Source: botocore.auth, SIGNED_HEADERS_BLACKLIST."""
+"""Headers that a proxy may change. Source: botocore.auth, SIGNED_HEADERS_BLACKLIST."""
 UNESCAPED: Final = "-._~"
 """What stands for itself beside letters and digits. Source: RFC 3986 §2.3."""
 
@@ -65,16 +65,20 @@ class Scope(Struct, frozen=True):
 
     @property
     def has_plain_paths(self) -> bool:
-        """Whether a path is signed as it is sent, neither escaped once more nor without its dots and doubled
-        slashes.
-        """
+        """Whether a path is signed as it is sent: not escaped again, its dots and doubled slashes kept."""
         return self.service.startswith("s3")
 
 
 def signed_headers(
-    credentials: Credentials, scope: Scope, stamp: str, method: str, path: str,
-    query: Sequence[tuple[str, str]], headers: Mapping[str, str], payload_hash: str,
-) -> dict[str, str]:  # fmt: skip
+    credentials: Credentials,
+    scope: Scope,
+    stamp: str,
+    method: str,
+    path: str,
+    query: Sequence[tuple[str, str]],
+    headers: Mapping[str, str],
+    payload_hash: str,
+) -> dict[str, str]:
     """Headers to send: those given, those that a signature needs, and `authorization`; names in lower case.
 
     Shape:   `path` escaped for the wire, `query` escaped names and values, `headers` with "host" among them,
@@ -103,9 +107,14 @@ def payload_hash_of(body: bytes) -> str:
 
 
 def canonical_request(
-    scope: Scope, method: str, path: str, query: Sequence[tuple[str, str]],
-    headers: Mapping[str, str], names: Sequence[str], payload_hash: str,
-) -> str:  # fmt: skip
+    scope: Scope,
+    method: str,
+    path: str,
+    query: Sequence[tuple[str, str]],
+    headers: Mapping[str, str],
+    names: Sequence[str],
+    payload_hash: str,
+) -> str:
     """The text whose hash is signed. Shape: `headers` by names in lower case; `names` are those that are
     signed, sorted.
 

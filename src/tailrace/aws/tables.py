@@ -69,17 +69,17 @@ class GivenTables:
         call = f"{SERVICE}.{name}"
         try:
             answer = getattr(self._client, name)(
-                **{each: with_bytes(value) for each, value in members.items()}
+                **{member: with_bytes(value) for member, value in members.items()}
             )
         except ClientError as error:
             code, words, status, beside = read_answer(error.response)
-            said = verdict(code, words, status=status, service=SERVICE, operation=name)
-            told = {each: with_base64(value) for each, value in beside.items()}
-            raise AwsError(call, said, code, words, status=status, members=told) from error
+            judged = verdict(code, words, status=status, service=SERVICE, operation=name)
+            encoded = {member: with_base64(value) for member, value in beside.items()}
+            raise AwsError(call, judged, code, words, status=status, members=encoded) from error
         except BotoCoreError as error:
-            said = verdict_here(type(error).__name__, service=SERVICE, operation=name)
-            raise AwsError(call, said, "", str(error)) from error
-        return {each: with_base64(value) for each, value in answer.items()}
+            judged = verdict_here(type(error).__name__, service=SERVICE, operation=name)
+            raise AwsError(call, judged, "", str(error)) from error
+        return {member: with_base64(value) for member, value in answer.items()}
 
 
 def tables_of(client: Any) -> Tables:
@@ -105,8 +105,8 @@ def with_bytes(value: Any) -> Any:
     match value:
         case {"B": str(text)} if len(value) == 1:
             return {"B": b64decode(text)}
-        case {"BS": list(texts)} if len(value) == 1 and all(isinstance(each, str) for each in texts):
-            return {"BS": [b64decode(each) for each in texts]}
+        case {"BS": list(texts)} if len(value) == 1 and all(isinstance(text, str) for text in texts):
+            return {"BS": [b64decode(text) for text in texts]}
         case Mapping():
             return {name: with_bytes(inside) for name, inside in value.items()}
         case list() | tuple():

@@ -37,9 +37,9 @@ def missing(names: Sequence[str]) -> dict[str, str]:
     )
     watchdog = threading.Timer(PATIENCE_S, child.kill)
     watchdog.start()
-    told, _ = child.communicate()
+    printed, _ = child.communicate()
     watchdog.cancel()
-    lines = [orjson.loads(line) for line in told.splitlines() if line.endswith(b"]")]
+    lines = [orjson.loads(line) for line in printed.splitlines() if line.endswith(b"]")]
     return {name: words for name, words in lines if words}
 
 

@@ -25,9 +25,7 @@ class Frame(NamedTuple):
 
 
 LOADED: Final = Frame({"loaded": True})
-"""What a process says before its first answer, when its function is loaded; when it cannot be, that is the
-answer.
-"""
+"""What a process says when its function is loaded, before its first answer; else why it is not."""
 
 
 def decode(head: bytes, body: bytes) -> Frame:

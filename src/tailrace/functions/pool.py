@@ -65,9 +65,16 @@ class ProcessRunner:
         self._is_retired = False
 
     async def invoke(
-        self, event: bytes, request_id: str, arn: str, trace: str = "", captured: Captured | None = None,
-        client: Mapping[str, Any] | None = None, *, exact: bool = True,
-    ) -> bytes:  # fmt: skip
+        self,
+        event: bytes,
+        request_id: str,
+        arn: str,
+        trace: str = "",
+        captured: Captured | None = None,
+        client: Mapping[str, Any] | None = None,
+        *,
+        exact: bool = True,
+    ) -> bytes:
         """The answer as JSON. Raises: FunctionError, TimedOut, SlowStart."""
         head = {
             "request_id": request_id,
@@ -110,7 +117,7 @@ class ProcessRunner:
             raise FunctionError(
                 "Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited{code}"
             ) from error
-        except BaseException:  # cancelled: what it was doing must not answer somebody else
+        except BaseException:  # cancelled: its answer must not go to another invocation
             process.kill()
             self._busy.discard(process)
             raise

@@ -1,5 +1,4 @@
-"""What one invocation prints, for whoever asked for it: a file that its process writes to, wherever the
-printing is done.
+"""What one invocation prints, for its client: a file that its process writes to, wherever it is printed.
 
 Rules of this file: both sides of it. The node makes the file and reads its end, also when the process was
 killed; what was printed goes to the node's standard error as it would have. Descriptors are turned, not
@@ -58,7 +57,7 @@ def printed_to(file: str | None) -> Iterator[None]:
 
 
 def memory_mb() -> int:
-    """The most memory that this process has used; 0 where nobody counts. Units: megabytes."""
+    """The most memory that this process has used; 0 where it is not counted. Units: megabytes."""
     try:
         from resource import RUSAGE_SELF, getrusage
     except ImportError:  # Windows

@@ -71,14 +71,14 @@ def main(arguments: list[str]) -> int:
 
 def end_with_node(pipe: int) -> None:
     """End this process soon after the other side of its input is closed, whatever the function is doing:
-    nobody hears its answer.
+    no process reads its answer.
     """
 
     def watch() -> None:
         poll = select.poll()
         poll.register(
             pipe, 0
-        )  # that nobody can write any more is told unasked; what there is to read is not ours
+        )  # a pipe without a writer is reported unasked; what there is to read is not ours
         while not any(
             event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll()
         ):
@@ -128,12 +128,12 @@ def load(module: str, attribute: str, file: str = "") -> Handler:
         raise InitError(
             "Runtime.ImportModuleError", f"Unable to import module '{module}': {error}"
         ) from error
-    found: Any = loaded
+    resolved: Any = loaded
     for part in attribute.split("."):
-        found = getattr(found, part, None)
-    if not callable(found):
+        resolved = getattr(resolved, part, None)
+    if not callable(resolved):
         raise InitError("Runtime.HandlerNotFound", f"Handler '{attribute}' missing on module '{module}'")
-    handler: Handler = found
+    handler: Handler = resolved
     return handler
 
 
@@ -171,23 +171,23 @@ def context_of(head: dict[str, Any]) -> LambdaContext:
     )
 
 
-def client_context_of(given: dict[str, Any] | None) -> SimpleNamespace | None:
+def client_context_of(members: dict[str, Any] | None) -> SimpleNamespace | None:
     """What a caller said of itself, as the context shows it. Source: Lambda Developer Guide, "context object
     in Python".
     """
-    if given is None:
+    if members is None:
         return None
-    client = given.get("client")
+    client = members.get("client")
     shown = (
         SimpleNamespace(**{name: client.get(name) for name in CLIENT}) if isinstance(client, dict) else None
     )
-    return SimpleNamespace(client=shown, custom=given.get("custom"), env=given.get("env"))
+    return SimpleNamespace(client=shown, custom=members.get("custom"), env=members.get("env"))
 
 
 def failed(kind: str, message: str, trace: list[str] | None = None) -> Frame:
     """A failed invocation, as Lambda words it."""
-    told = {"errorType": kind, "errorMessage": message, "stackTrace": trace or []}
-    return Frame({"ok": False}, json.dumps(told).encode())  # also words that have no UTF-8
+    document = {"errorType": kind, "errorMessage": message, "stackTrace": trace or []}
+    return Frame({"ok": False}, json.dumps(document).encode())  # also words that have no UTF-8
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ class CidrBlock(Struct, frozen=True):
     shift: int
 
     def __contains__(self, value: object) -> bool:
-        found = address(value) if isinstance(value, str) else None
-        return found is not None and found[0] == self.size and found[1] >> self.shift == self.prefix
+        parsed = address(value) if isinstance(value, str) else None
+        return parsed is not None and parsed[0] == self.size and parsed[1] >> self.shift == self.prefix
 
 
 def address(text: str) -> tuple[int, int] | None:
@@ -41,11 +41,11 @@ def address(text: str) -> tuple[int, int] | None:
         return _version_4(text)
     if V6.fullmatch(text):
         try:
-            found = IPv6Address(text)
+            ipv6 = IPv6Address(text)
         except AddressValueError:
             return None
-        mapped = found.ipv4_mapped
-        return (16, int(found)) if mapped is None else (4, int(mapped))
+        mapped = ipv6.ipv4_mapped
+        return (16, int(ipv6)) if mapped is None else (4, int(mapped))
     return None
 
 
@@ -75,10 +75,10 @@ def network(text: str) -> CidrBlock:
     bits = int(mask)
     if bits < 0:
         raise PatternError("Malformed CIDR, mask bits must not be negative")
-    found = address(where)
-    if found is None:
+    parsed = address(where)
+    if parsed is None:
         raise PatternError(f"Nonstandard IP address: {where}")
-    size, number = found
+    size, number = parsed
     if bits >= 8 * size:
         raise PatternError(f"IPv{4 if size == 4 else 6} mask bits must be < {8 * size}")
     shift = 8 * size - bits

@@ -42,7 +42,7 @@ def _refused(text: str) -> Any:
 
 
 def _tree(value: object, depth: int) -> Tree:
-    """The same for values that somebody has decoded already, checked."""
+    """The same for values that are decoded already, checked."""
     if depth > MOST_DEPTH:
         raise PatternError(f"Filter is nested deeper than {MOST_DEPTH} levels")
     match value:
@@ -51,9 +51,9 @@ def _tree(value: object, depth: int) -> Tree:
         case int() | float():
             return Number(repr(value))
         case Members():
-            return Members((name, _tree(each, depth + 1)) for name, each in value)
+            return Members((name, _tree(child, depth + 1)) for name, child in value)
         case Mapping():
-            return Members((str(name), _tree(each, depth + 1)) for name, each in value.items())
+            return Members((str(name), _tree(child, depth + 1)) for name, child in value.items())
         case list() | tuple():
-            return [_tree(each, depth + 1) for each in value]
+            return [_tree(element, depth + 1) for element in value]
     raise PatternError(f"Filter is not valid JSON: {value!r}")

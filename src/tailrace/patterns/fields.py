@@ -1,5 +1,4 @@
-"""Finding the leaves that a rule names, and joining them: one field after the other, consistent in their
-arrays.
+"""Finding the leaves that a rule names, and joining them field by field, consistent in their arrays.
 
 Theory of operation: to AWS's engine an event is a list of leaves: a dotted name, a value, and the places of
 the arrays that it lies in. A rule's fields are met in the order of their names; the leaves chosen must not
@@ -52,7 +51,7 @@ def fields_of(rule: Rule) -> list[Field]:
     """The fields of a rule, in the order in which the engine meets them (of Java's strings)."""
     return [
         Field(name, steps_of(name), compiled(alternatives), Exists(False) in alternatives)
-        for name, alternatives in sorted(rule.items(), key=lambda each: java_order(each[0]))
+        for name, alternatives in sorted(rule.items(), key=lambda member: java_order(member[0]))
     ]
 
 
@@ -81,9 +80,7 @@ def accepts(field: Field, leaves: Sequence[Any]) -> bool:
 
 
 def gather(node: dict[str, Any], steps: Steps, place: int, leaves: list[Any]) -> bool:
-    """Collect the leaves of a name; False: an object or array lies in an array on the way, so they must be
-    joined exactly.
-    """
+    """Collect the leaves of a name; False: an array on the way holds containers, so join exactly."""
     end = len(steps)
     for key, following in steps[place]:
         child = node.get(key, MISSING)
@@ -107,25 +104,25 @@ def gather(node: dict[str, Any], steps: Steps, place: int, leaves: list[Any]) ->
 
 def located(event: dict[str, Any], steps: Steps) -> list[Leaf]:
     """Every leaf of a name, with the elements that it lies in."""
-    found: list[Leaf] = []
-    _locate(event, steps, 0, (), {}, found)
-    return found
+    leaves: list[Leaf] = []
+    _locate(event, steps, 0, (), {}, leaves)
+    return leaves
 
 
-def _locate(value: Any, steps: Steps, place: int, way: Way, within: Membership, found: list[Leaf]) -> None:
+def _locate(value: Any, steps: Steps, place: int, way: Way, within: Membership, leaves: list[Leaf]) -> None:
     if isinstance(value, dict):
         if place < len(steps):
             for key, following in steps[place]:
                 child = value.get(key, MISSING)
                 if child is not MISSING:
-                    _locate(child, steps, following, (*way, key), within, found)
+                    _locate(child, steps, following, (*way, key), within, leaves)
     elif isinstance(value, list):
         for index, element in enumerate(value):
             # A scalar stands beside all of its array's elements: only what holds names is one of its own.
             inside = {**within, way: index} if isinstance(element, dict | list) else within
-            _locate(element, steps, place, (*way, index), inside, found)
+            _locate(element, steps, place, (*way, index), inside, leaves)
     elif place == len(steps):
-        found.append((value, within))
+        leaves.append((value, within))
 
 
 def _matches_exactly(fields: Sequence[Field], event: dict[str, Any]) -> bool:
@@ -135,11 +132,15 @@ def _matches_exactly(fields: Sequence[Field], event: dict[str, Any]) -> bool:
     leaves = [located(event, field.steps) for field in fields]
     reached: list[Membership] = [{}]
     for number, field in enumerate(fields):
-        later = {array for found in leaves[number + 1 :] for _, within in found for array in within}
+        later = {
+            array for field_leaves in leaves[number + 1 :] for _, within in field_leaves for array in within
+        }
         choices = FieldLeaves(field, leaves[number])
-        chosen = [each for membership in reached for each in choices.after(membership)]
-        kept = ({array: index for array, index in each.items() if array in later} for each in chosen)
-        reached = list({frozenset(each.items()): each for each in kept}.values())
+        chosen = [extended for membership in reached for extended in choices.after(membership)]
+        memberships = (
+            {array: index for array, index in membership.items() if array in later} for membership in chosen
+        )
+        reached = list({frozenset(membership.items()): membership for membership in memberships}.values())
     return bool(reached)
 
 

@@ -22,7 +22,7 @@ from tailrace.patterns.nodes import (
     Rule,
     Rules,
     Wildcard,
-)  # fmt: skip
+)
 from tailrace.patterns.number import Number
 
 ANY_CASE: Final = "equals-ignore-case"
@@ -33,11 +33,17 @@ def format_rules(rules: Rules) -> str:
     if len(rules) == 1:
         return _object(rules[0])
     # What all rules have goes outside: names that no object inside a $or may use are always among it.
-    shared = {name: each for name, each in rules[0].items() if all(rule.get(name) == each for rule in rules)}
-    rest = [{name: each for name, each in rule.items() if name not in shared} for rule in rules]
+    shared = {
+        name: alternatives
+        for name, alternatives in rules[0].items()
+        if all(rule.get(name) == alternatives for rule in rules)
+    }
+    rest = [
+        {name: alternatives for name, alternatives in rule.items() if name not in shared} for rule in rules
+    ]
     if not all(rest):
         return _object(shared)  # one of the rules asks for nothing more
-    outside = [_member(name, each) for name, each in shared.items()]
+    outside = [_member(name, alternatives) for name, alternatives in shared.items()]
     return "{" + _joined([*outside, f'"$or": [{_joined(map(_object, rest))}]']) + "}"
 
 
@@ -46,11 +52,13 @@ def _joined(texts: Iterable[str]) -> str:
 
 
 def _object(rule: Rule) -> str:
-    return f"{{{_joined(_member(name, each) for name, each in rule.items())}}}"
+    return f"{{{_joined(_member(name, alternatives) for name, alternatives in rule.items())}}}"
 
 
 def _member(name: str, alternatives: tuple[Alternative, ...]) -> str:
-    return f"{json.dumps(name)}: [{_joined(_text(_alternative(each)) for each in alternatives)}]"
+    return (
+        f"{json.dumps(name)}: [{_joined(_text(_alternative(alternative)) for alternative in alternatives)}]"
+    )
 
 
 def _text(value: Any) -> str:
@@ -61,7 +69,7 @@ def _text(value: Any) -> str:
         case list():
             return f"[{_joined(map(_text, value))}]"
         case Mapping():
-            return f"{{{_joined(f'{json.dumps(name)}: {_text(each)}' for name, each in value.items())}}}"
+            return f"{{{_joined(f'{json.dumps(name)}: {_text(member)}' for name, member in value.items())}}}"
     return json.dumps(value)
 
 

@@ -26,7 +26,7 @@ from tailrace.patterns.nodes import (
     Numeric,
     RangeEnd,
     Wildcard,
-)  # fmt: skip
+)
 from tailrace.patterns.number import Number, comparable
 
 Test: TypeAlias = Callable[[Any], bool]
@@ -34,11 +34,11 @@ QUOTE: Final = '"'
 
 
 def compiled(alternatives: Sequence[Alternative]) -> Test | None:
-    """A function that says whether a leaf matches one of these; None when no leaf ever does (only
-    absence).
-    """
+    """A test whether a leaf matches one of these; None when no leaf ever does (only absence)."""
     strings = frozenset(
-        each.value for each in alternatives if isinstance(each, Exact) and isinstance(each.value, str)
+        alternative.value
+        for alternative in alternatives
+        if isinstance(alternative, Exact) and isinstance(alternative.value, str)
     )
     tests: list[Test] = []
     if len(strings) == 1:
@@ -47,8 +47,9 @@ def compiled(alternatives: Sequence[Alternative]) -> Test | None:
         tests.append(lambda value: isinstance(value, str) and value in strings)
     tests += [
         test
-        for each in alternatives
-        if not (isinstance(each, Exact) and isinstance(each.value, str)) and (test := _test(each)) is not None
+        for alternative in alternatives
+        if not (isinstance(alternative, Exact) and isinstance(alternative.value, str))
+        and (test := _test(alternative)) is not None
     ]
     if len(tests) <= 1:
         return tests[0] if tests else None
@@ -69,7 +70,7 @@ def _test(alternative: Alternative) -> Test | None:
         case AnythingBut(values):
             return _but(values)
         case AnythingButLike(like):
-            tests = [_like(each) for each in like]
+            tests = [_like(node) for node in like]
             return lambda leaf: not any(test(leaf) for test in tests)
         case Numeric(bottom, top):
             return _numeric(bottom, top)
@@ -98,15 +99,15 @@ def _numeric(bottom: RangeEnd | None, top: RangeEnd | None) -> Test:
     is_below = lt if top and top.is_open else le
 
     def test(leaf: object) -> bool:
-        found = comparable(leaf)
-        return found is not None and is_above(found, low) and is_below(found, high)
+        number = comparable(leaf)
+        return number is not None and is_above(number, low) and is_below(number, high)
 
     return test
 
 
 def _end(bound: RangeEnd | None, otherwise: float) -> float:
-    found = None if bound is None else bound.number.comparable
-    return otherwise if found is None else found
+    number = None if bound is None else bound.number.comparable
+    return otherwise if number is None else number
 
 
 def _but(values: tuple[str, ...] | tuple[Number, ...]) -> Test:
@@ -152,18 +153,16 @@ def _any_case(text: str) -> str:
     the Kelvin sign).
     """
     forms = ({character.lower(), character.upper()} for character in text)
-    return "".join(f"(?:{'|'.join(map(re.escape, sorted(each)))})" for each in forms)
+    return "".join(f"(?:{'|'.join(map(re.escape, sorted(cases)))})" for cases in forms)
 
 
 def _expression(*expressions: str) -> Test:
-    matches = re.compile("|".join(f"(?:{each})" for each in expressions), re.DOTALL).fullmatch
+    matches = re.compile("|".join(f"(?:{expression})" for expression in expressions), re.DOTALL).fullmatch
     return lambda leaf: isinstance(leaf, str) and matches(leaf) is not None
 
 
 def _wildcard(pieces: tuple[str, ...]) -> Test:
-    """Greedy from the left is enough, and never slow: each piece where it is first found after the one
-    before.
-    """
+    """Greedy from the left is enough, and never slow: each piece at its first place after the one before."""
     if len(pieces) == 1:
         return _same(*pieces)
     first, *middle, last = pieces

@@ -37,9 +37,7 @@ class AnyCase(Struct, frozen=True):
 
 
 class Wildcard(Struct, frozen=True):
-    """A string of these pieces with anything between them; there is one piece more than there are
-    asterisks.
-    """
+    """A string of these pieces with anything between: one piece more than there are asterisks."""
 
     pieces: tuple[str, ...]
 

@@ -1,5 +1,4 @@
-"""Numbers of patterns and events: compared by their value as doubles where that loses nothing, else by their
-text.
+"""Numbers of patterns and events: compared as doubles where that loses nothing, else by their text.
 
 Rules of this file: a number is comparable when its double says exactly the same; what is not comparable
 equals only its own text. Called by operators.py and matching.py. Source: semantics §2.11; event-ruler,

@@ -23,7 +23,7 @@ from tailrace.patterns.nodes import (
     Numeric,
     RangeEnd,
     Wildcard,
-)  # fmt: skip
+)
 from tailrace.patterns.number import Number
 
 Dialect: TypeAlias = Literal["mapping", "event-bus"]
@@ -47,15 +47,15 @@ def alternative(members: Members, dialect: Dialect) -> Alternative:
     read = OPERATORS.get(name)
     if read is None:
         refuse(f"Unrecognized match type {name}")
-    found = read(value)
+    node = read(value)
     if len(members) > 1:
         refuse(ONE_KEY)
     if dialect == "mapping" and (
-        name in BUS_ONLY or isinstance(found, AnythingButLike)
+        name in BUS_ONLY or isinstance(node, AnythingButLike)
     ):  # "Comparison operators for use in event patterns"
-        what = f"anything-but with {found.kind}" if isinstance(found, AnythingButLike) else name
-        refuse(f"Unsupported match type {what}: only event buses have it")
-    return found
+        match_type = f"anything-but with {node.kind}" if isinstance(node, AnythingButLike) else name
+        refuse(f"Unsupported match type {match_type}: only event buses have it")
+    return node
 
 
 def _string(name: str, value: object) -> str:
@@ -79,10 +79,10 @@ def _affix(kind: Literal["prefix", "suffix"], value: object) -> Alternative:
     name, text = value[0]
     if name != ANY_CASE:
         refuse(f"Unsupported {kind} pattern: {name}")
-    found = Affix(kind, _string(ANY_CASE, text), any_case=True)
+    node = Affix(kind, _string(ANY_CASE, text), any_case=True)
     if len(value) > 1:
         refuse(ONE_KEY)
-    return found
+    return node
 
 
 def _any_case(value: object) -> Alternative:
@@ -150,17 +150,17 @@ def _anything_but_like(members: Members) -> AnythingButLike:
     name, value = members[0]
     match name:
         case "prefix" | "suffix":
-            found = AnythingButLike(tuple(Affix(name, text) for text in _affixes(value)), name)
+            node = AnythingButLike(tuple(Affix(name, text) for text in _affixes(value)), name)
         case "equals-ignore-case":
-            found = AnythingButLike(tuple(map(AnyCase, _texts(value, NO_TEXT))), name)
+            node = AnythingButLike(tuple(map(AnyCase, _texts(value, NO_TEXT))), name)
         case "wildcard":
             texts = _texts(value, "wildcard match pattern must be a string")
-            found = AnythingButLike(tuple(map(_wildcard, texts)), name)
+            node = AnythingButLike(tuple(map(_wildcard, texts)), name)
         case _:
             refuse(f"Unsupported anything-but pattern: {name}")
     if len(members) > 1:
         refuse(ONE_KEY)
-    return found
+    return node
 
 
 def _affixes(value: object) -> list[str]:
@@ -174,7 +174,7 @@ def _affixes(value: object) -> list[str]:
 
 def _texts(value: object, reason: str) -> list[str]:
     values = value if isinstance(value, list) else [value]
-    texts = [each for each in values if isinstance(each, str)]
+    texts = [text for text in values if isinstance(text, str)]
     if len(texts) < len(values):
         refuse(reason)
     return texts

@@ -83,13 +83,13 @@ class _Reader:
         if not value:
             refuse("Empty arrays are not allowed")
         multiplied: list[dict[str, tuple[Alternative, ...]]] = []
-        for each in value:
-            if not isinstance(each, Members):
+        for branch in value:
+            if not isinstance(branch, Members):
                 refuse("Only JSON object is allowed in array of $or relationship.")
-            for name, _ in each:
+            for name, _ in branch:
                 if name in RESERVED:
                     refuse(f"{name} is Ruler reserved fieldName which cannot be used inside {OR}.")
-            multiplied += self._object(each, path, [dict(rule) for rule in rules])
+            multiplied += self._object(branch, path, [dict(rule) for rule in rules])
             if len(multiplied) > MOST_RULES:
                 refuse(f"The $or relationships make more than {MOST_RULES} combinations")
         if len(value) < 2:

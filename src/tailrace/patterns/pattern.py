@@ -1,4 +1,4 @@
-"""A compiled event pattern: what everybody else sees of this package.
+"""A compiled event pattern: what other packages see of this one.
 
 Rules of this file: compiling refuses what AWS refuses, in its words; matching never raises. Called by mapping
 settings, by the Lambda API, by tools that test patterns.

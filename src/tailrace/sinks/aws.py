@@ -1,5 +1,4 @@
-"""AWS as sinks call it: where and as whom, what is kept of a request instead of sending it, and errors in a
-sink's words.
+"""AWS as sinks call it: where, as whom, a request kept instead of sent, and errors in a sink's words.
 
 Rules of this file: it never retries (the machine does). The call itself is aws/client.py's, what an answer
 means is read in aws/errors.py. Needs the extra `aws`. Used by destinations.py, event_bridge.py and

@@ -3,7 +3,7 @@
 Rules of this file: whatever a handler raises is its way to say that it failed, also what would end the
 process (`sys.exit`, KeyboardInterrupt) or our task (`CancelledError`, GeneratorExit): nothing of it may stop
 the machine. Tasks that it begins are fenced too, for asyncio lets what ends a process out of any task,
-through the whole loop; a task of the user's may be cancelled by whoever has it. A real Ctrl-C goes through.
+through the whole loop; a task of the user's may be cancelled by its holder. A real Ctrl-C goes through.
 Called by function.py and lambda_function.py.
 """
 
@@ -51,34 +51,26 @@ async def _fenced(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 RAISED: Final = (Exception, asyncio.CancelledError)
-"""What `call` and `call_here` raise: failures, what the fence made of anything else, and our own
-cancellation.
-"""
+"""What `call` and `call_here` raise: failures, what the fence made of others, our own cancellation."""
 CHAINED: Final = 100
-"""Frames of a cause that are kept: one that is an old acquaintance, raised again and again, has ever more of
-them.
-"""
+"""Frames of a cause that are kept: an error that is raised again and again collects more of them."""
 _HERE: Final = __file__.removesuffix("calling.py")
 OURS: Final = (_HERE, f"{_HERE[:-6]}testing/")
-"""Whose frames no user wants to see: those that call a handler, and the notes that the test world lays around
-it.
-"""
+"""Frames no user wants to see: of what calls a handler, and of the test world's notes around it."""
 NOT_AWAITED: Final = (
     "the handler returned a coroutine and is not declared `async def`, so nothing ran: declare it `async def`"
 )
 
 
 async def call(function: Callable[..., Any], *arguments: Any, timeout_s: float | None = None) -> Any:
-    """Await a coroutine function, or run another one in a thread. Raises: what it raises, Escaped,
-    TimedOut.
-    """
+    """Await a coroutine function; another runs in a thread. Raises: what it raises, Escaped, TimedOut."""
     if is_async(function):
         return await call_async(function, *arguments, timeout_s=timeout_s)
     return await call_in_thread(function, *arguments)
 
 
 def caller(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """`call` of one function, for whoever calls it again and again: how is decided once."""
+    """`call` of one function that is called again and again: how is decided once."""
     return partial(call_async if is_async(function) else call_in_thread, function)
 
 
@@ -98,9 +90,7 @@ def begin_users_code() -> Token[bool]:
 
 
 async def answered(function: Callable[..., Any], *arguments: Any, timeout_s: float | None = None) -> Any:
-    """Await a coroutine function, where the user's code has begun. Raises: what it raises, Escaped,
-    TimedOut.
-    """
+    """Await a coroutine function inside the user's code. Raises: what it raises, Escaped, TimedOut."""
     if timeout_s is not None:
         return await _answered_in_time(timeout_s, function, *arguments)
     try:
@@ -122,16 +112,12 @@ async def _answered_in_time(timeout_s: float, function: Callable[..., Any], *arg
 
 
 async def call_in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function that is no coroutine in a thread of its mapping, with what this task knows. Raises: as
-    `call_here`.
-    """
+    """Call a plain function in a thread of its mapping, in this task's context. Raises: as `call_here`."""
     return await in_thread(copy_context().run, call_here, function, *arguments)
 
 
 def call_here(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function that is no coroutine. Raises: what it raises, Escaped; TypeError when it was one all
-    the same.
-    """
+    """Call a plain function. Raises: what it raises, Escaped; TypeError when it was a coroutine one."""
     try:
         answer = function(*arguments)
     except BaseException as error:  # as above

@@ -94,7 +94,7 @@ class Sqs(AlwaysOpen):
             )
 
         return await write_entries(
-            batch, send, most_bytes=self.most_bytes, what="the queue", size=partial(_weight, batch)
+            batch, send, most_bytes=self.most_bytes, receiver="the queue", size=partial(_weight, batch)
         )
 
     def _order(self, message: Message) -> dict[str, str]:
@@ -105,10 +105,10 @@ class Sqs(AlwaysOpen):
             return self.queue
         if self.queue not in self._urls:
             *_, account, name = self.queue.split(":")
-            found = await self.access.call(
+            answer = await self.access.call(
                 "sqs", "get_queue_url", QueueName=name, QueueOwnerAWSAccountId=account
             )
-            self._urls[self.queue] = found["QueueUrl"]
+            self._urls[self.queue] = answer["QueueUrl"]
         return self._urls[self.queue]
 
 
@@ -162,7 +162,7 @@ class Sns(AlwaysOpen):
             )
 
         return await write_entries(
-            batch, send, most_bytes=self.most_bytes, what="the topic", size=partial(_weight, batch)
+            batch, send, most_bytes=self.most_bytes, receiver="the topic", size=partial(_weight, batch)
         )
 
 
@@ -176,9 +176,13 @@ class S3:
     async def deliver(self, failure: RenderedDocument) -> None:
         """Put the object. Raises: Throttled, Unavailable, SinkError, SettingsError."""
         await self.access.call(
-            "s3", "put_object", Bucket=self.bucket.removeprefix("arn:aws:s3:::"), Key=failure.object_name,
-            Body=failure.object, ContentType="application/octet-stream",
-        )  # fmt: skip
+            "s3",
+            "put_object",
+            Bucket=self.bucket.removeprefix("arn:aws:s3:::"),
+            Key=failure.object_name,
+            Body=failure.object,
+            ContentType="application/octet-stream",
+        )
 
 
 @dataclass(frozen=True, slots=True)

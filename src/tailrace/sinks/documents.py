@@ -74,7 +74,7 @@ def change_document(
         "at_ms": record.created_ms,
         "by_ttl": record.by_ttl,
     }
-    for name, found in images.items():
-        if found is not None:
-            document[name] = to_plain_item(found) if entity is None else entity.decode(found)
+    for name, item in images.items():
+        if item is not None:
+            document[name] = to_plain_item(item) if entity is None else entity.decode(item)
     return document

@@ -1,5 +1,4 @@
-"""A projection's rows in a DuckDB file: `into=sinks.DuckDB("shop.duckdb", "sales")`, asked as the view
-`sales`.
+"""A projection's rows in a DuckDB file: `into=sinks.DuckDB("shop.duckdb", "sales")` makes a view `sales`.
 
 Theory of operation: two tables hold the rows of every build as they are (keys, states and images as
 DynamoDB's JSON, exact), `sales_groups` and `sales_items`; the view `sales` shows the groups of the build that
@@ -120,9 +119,9 @@ class DuckDbProjectionStore:
                     )
                 # A table of before versions has a sequence number, of the first generation, in their place.
                 connection.execute(f"ALTER TABLE {self._items} ADD COLUMN IF NOT EXISTS version VARCHAR")
-            found = work(connection)
+            answer = work(connection)
             self._is_made = True
-            return found
+            return answer
 
         return await in_thread(self._file.transact, here)
 
@@ -161,40 +160,40 @@ class DuckDbProjectionStore:
             (self._items, AppliedItem, "coalesce(version, sequence::VARCHAR)"),
             (self._groups, GroupState, "version"),
         ):
-            mine = [change for change in changes if isinstance(change.row, kind)]
-            if not mine:
+            chosen = [change for change in changes if isinstance(change.row, kind)]
+            if not chosen:
                 continue
             present = dict(
                 connection.execute(
                     f"SELECT key, {stamp} FROM {table} WHERE build = ? AND key IN (SELECT unnest(?))",
-                    [self._name, [change.row.key for change in mine]],
+                    [self._name, [change.row.key for change in chosen]],
                 ).fetchall()
             )
-            for change in mine:
+            for change in chosen:
                 if present.get(change.row.key) != _stamp(change.before):
                     raise StateConflict(
                         f"{table}: {change.row.key} was written meanwhile", index=changes.index(change)
                     )
-            gone = [change.row.key for change in mine if change.after is None]
+            gone = [change.row.key for change in chosen if change.after is None]
             if gone:
                 connection.execute(
                     f"DELETE FROM {table} WHERE build = ? AND key IN (SELECT unnest(?))", [self._name, gone]
                 )
-            self._put(connection, table, [change.after for change in mine if change.after is not None])
+            self._put(connection, table, [change.after for change in chosen if change.after is not None])
 
     def _put(self, connection: "DuckDBPyConnection", table: str, rows: Sequence[ProjectedRow]) -> None:
         columns = ITEM_COLUMNS if table == self._items else GROUP_COLUMNS
-        names, types = zip(*(each.split(" ") for each in columns.split(", ")), strict=True)
+        names, types = zip(*(column.split(" ") for column in columns.split(", ")), strict=True)
         changed = ", ".join(f"{name} = excluded.{name}" for name in names[2:])
         if not rows:
             return
         values = [self._values(row) for row in rows]
-        given = [[row[place] for row in values] for place in range(len(names))]
+        parameters = [[row[place] for row in values] for place in range(len(names))]
         unnested = ", ".join(f"unnest(?::{kind}[])" for kind in types)
         connection.execute(
             f"INSERT INTO {table} ({', '.join(names)}) SELECT {unnested} ON CONFLICT (build, key) DO "
             f"UPDATE SET {changed}",
-            given,
+            parameters,
         )
 
     def _values(self, row: ProjectedRow) -> list[Any]:
@@ -223,8 +222,8 @@ def _stamp(row: ProjectedRow | None) -> int | str | None:
 def _loaded(image: str | None) -> Item | None:
     if image is None:
         return None
-    found: Item = orjson.loads(image)
-    return found
+    item: Item = orjson.loads(image)
+    return item
 
 
 def _value(column: str, path: str, kinds: frozenset[str]) -> str:

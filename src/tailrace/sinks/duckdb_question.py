@@ -1,5 +1,4 @@
-"""One question to a DuckDB file: a single SELECT, read only, answered a page at a time, and ended from
-elsewhere.
+"""One question to a DuckDB file: a single SELECT, read only, paged, and ended from another thread.
 
 Theory of operation: rows are made as they are fetched, so an answer of any size takes the memory of a page.
 Python needs the package pytz for a TIMESTAMP WITH TIME ZONE; columns that hold one, at whatever depth, are
@@ -42,9 +41,7 @@ class Question:
         self._at_work = threading.Lock()
 
     def begin(self) -> list[str]:
-        """Begin it. Returns: the names of the columns. Raises: SinkError for what is no single SELECT, and in
-        DuckDB's words.
-        """
+        """Begin it. Returns: the columns' names. Raises: SinkError, also for what is no single SELECT."""
         import duckdb
 
         with self._at_work:
@@ -62,9 +59,9 @@ class Question:
         if self._is_over:
             raise SinkError("the question was given up")
         self._cursor.execute("BEGIN TRANSACTION READ ONLY")  # a SELECT may hold a DELETE … RETURNING
-        asked = self._cursor.sql(self._sql)
-        self.columns = list(asked.columns)
-        kinds = [str(kind) for kind in asked.types]
+        relation = self._cursor.sql(self._sql)
+        self.columns = list(relation.columns)
+        kinds = [str(kind) for kind in relation.types]
         self._cursor.execute(unzoned(self._sql, kinds) if any(ZONED in kind for kind in kinds) else self._sql)
 
     def page(self) -> list[tuple[Any, ...]]:
@@ -97,8 +94,8 @@ def unzoned(sql: str, kinds: list[str]) -> str:
     >>> unzoned("select now() as t, 1 as n", ["TIMESTAMP WITH TIME ZONE", "INTEGER"])
     'SELECT #1::VARCHAR, #2 FROM (\\nselect now() as t, 1 as n\\n)'
     """
-    asked = [
+    columns = [
         f"#{place}::{kind.replace(ZONED, 'VARCHAR')}" if ZONED in kind else f"#{place}"
         for place, kind in enumerate(kinds, 1)
     ]
-    return f"SELECT {', '.join(asked)} FROM (\n{sql.rstrip().removesuffix(';')}\n)"
+    return f"SELECT {', '.join(columns)} FROM (\n{sql.rstrip().removesuffix(';')}\n)"

@@ -1,5 +1,4 @@
-"""A DuckDB table as a sink: the newest image of each item, in one file, to be asked with SQL while changes
-arrive.
+"""A DuckDB table as a sink: the newest image of each item, asked with SQL while changes arrive.
 
 Theory of operation: a batch is one transaction. The last change of each item in it wins, and a row is only
 replaced by a newer version, so whatever is repeated changes nothing. Columns come with the attributes: a new
@@ -107,10 +106,10 @@ class DuckDB:
             return {**to_plain_item(image(record.keys) or {}), **value}
         if record.event_name == "REMOVE":
             return None
-        found = image(record.new)
-        if found is None:
+        item = image(record.new)
+        if item is None:
             raise SinkError("sinks.DuckDB needs the new image: the stream's view type has none")
-        return to_plain_item(found)
+        return to_plain_item(item)
 
     def question(self, sql: str) -> Question:
         """A question to the file, not begun. Raises: Unavailable when another process holds the file."""
@@ -130,7 +129,7 @@ class DuckDB:
     @classmethod
     @contextmanager
     def read(cls, path: str | Path) -> "Iterator[DuckDB]":
-        """A file that nobody writes, opened to be read only. Raises: Unavailable."""
+        """A file that no process writes, opened to be read only. Raises: Unavailable."""
         table = cls(path, "")
         try:
             table._connection = table._connected(read_only=True)
@@ -140,7 +139,7 @@ class DuckDB:
 
     @classmethod
     def ask(cls, path: str | Path, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """The whole answer of a file that nobody writes. Raises: as `query`, Unavailable."""
+        """The whole answer of a file that no process writes. Raises: as `query`, Unavailable."""
         with cls.read(path) as table:
             return table.query(sql)
 
@@ -176,8 +175,8 @@ class DuckDB:
 
     def _sources(self, connection: "DuckDBPyConnection") -> dict[str, int]:
         if self._columns_of(connection, SOURCES):
-            asked = f"SELECT source, generation FROM {SOURCES} WHERE name = ?"
-            if kept := dict(connection.execute(asked, [self.table]).fetchall()):
+            query = f"SELECT source, generation FROM {SOURCES} WHERE name = ?"
+            if kept := dict(connection.execute(query, [self.table]).fetchall()):
                 return kept
         rows = [name for name in (self.table, f"{self.table}_items") if self._has_rows(connection, name)]
         return {BEFORE: FIRST_GENERATION} if rows else {}
@@ -190,18 +189,18 @@ class DuckDB:
         )
 
     def _keep_sources(self, connection: "DuckDBPyConnection", sources: Mapping[str, int]) -> None:
-        there = self._sources(connection)
-        check_kept(f"table {self.table} of {self.path}", there, sources)
-        fresh = [source for source in sources if source not in there]
+        known = self._sources(connection)
+        check_kept(f"table {self.table} of {self.path}", known, sources)
+        fresh = [source for source in sources if source not in known]
         if fresh:
             connection.execute(
                 f"CREATE TABLE IF NOT EXISTS {SOURCES} (name VARCHAR, source VARCHAR, generation "
                 "BIGINT, PRIMARY KEY (name, source))"
             )
-            given = [fresh, [sources[source] for source in fresh]]
+            parameters = [fresh, [sources[source] for source in fresh]]
             connection.execute(
                 f"INSERT INTO {SOURCES} SELECT ?, unnest(?::VARCHAR[]), unnest(?::BIGINT[])",
-                [self.table, *given],
+                [self.table, *parameters],
             )
 
     # ---- writing -------------------------------------------------------------------------------------------
@@ -320,11 +319,11 @@ class DuckDB:
         return self._columns_of(connection, self.table)
 
     def _columns_of(self, connection: "DuckDBPyConnection", table: str) -> dict[str, str]:
-        found = connection.execute(
+        rows = connection.execute(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? AND NOT internal",
             [table],
         ).fetchall()
-        return dict(found)
+        return dict(rows)
 
     def _upsert(
         self,
@@ -333,12 +332,12 @@ class DuckDB:
         columns: Mapping[str, str],
         rows: Sequence[tuple[ChangeRecord, Row]],
     ) -> None:
-        given: list[list[Any]] = []
+        parameters: list[list[Any]] = []
         for name, kind in columns.items():
             if name == SEQUENCE:
-                given.append([record.version.text for record, _ in rows])
+                parameters.append([record.version.text for record, _ in rows])
             else:
-                given.append([_cell(row.get(name), kind) for _, row in rows])
+                parameters.append([_cell(row.get(name), kind) for _, row in rows])
         names = ", ".join(map(_name, columns))
         values = ", ".join(f"unnest(?::{kind}[])" for kind in columns.values())
         changed = ", ".join(f"{_name(name)} = excluded.{_name(name)}" for name in columns if name not in keys)
@@ -347,7 +346,7 @@ class DuckDB:
             f"({', '.join(map(_name, keys))}) "
             f"DO UPDATE SET {changed} WHERE excluded.{_name(SEQUENCE)} > "
             f"{_name(self.table)}.{_name(SEQUENCE)}",
-            given,
+            parameters,
         )
 
     def _delete(
@@ -357,15 +356,15 @@ class DuckDB:
         columns: Mapping[str, str],
         records: Sequence[ChangeRecord],
     ) -> None:
-        found = [to_plain_item(image(record.keys) or {}) for record in records]
-        given = [[_cell(key[name], columns[name]) for key in found] for name in keys]
+        plain_keys = [to_plain_item(image(record.keys) or {}) for record in records]
+        parameters = [[_cell(key[name], columns[name]) for key in plain_keys] for name in keys]
         names = ", ".join(f"unnest(?::{columns[name]}[]) AS {_name(name)}" for name in keys)
         same = " AND ".join(f"{_name(self.table)}.{_name(name)} = gone.{_name(name)}" for name in keys)
         connection.execute(
             f"DELETE FROM {_name(self.table)} USING (SELECT {names}, unnest(?::VARCHAR[]) AS "
             f"{_name(SEQUENCE)}) AS gone "
             f"WHERE {same} AND {_name(self.table)}.{_name(SEQUENCE)} < gone.{_name(SEQUENCE)}",
-            [*given, [record.version.text for record in records]],
+            [*parameters, [record.version.text for record in records]],
         )
 
 

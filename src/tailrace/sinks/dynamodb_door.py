@@ -1,5 +1,4 @@
-"""Another DynamoDB as a handler's client asks it: that of `app.transactions`, through its boto3 client or
-through ours.
+"""Another DynamoDB, that of `app.transactions`, as a handler's client asks it: through boto3 or our client.
 
 Rules of this file: one call a request, never repeated. What an answer means is read in aws/errors.py. A
 write's ancestry goes in the header that our client adds, and that botocore's sessions do

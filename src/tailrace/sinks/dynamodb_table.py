@@ -43,7 +43,7 @@ KEYS: Final[Mapping[str, Any]] = {
     "B": SOURCES.encode(),
     "N": "-9.9999999999999999999999999999999999999E+125",
 }
-"""That key by the type of a key attribute; the smallest of all numbers stands for one that nobody uses."""
+"""That key by the type of a key attribute; the smallest of all numbers, because no app uses it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ class DynamoDB(AlwaysOpen):
             places.setdefault(record.key, []).append(place)
         gate = asyncio.Semaphore(PARALLEL)
 
-        async def write_in_order(mine: list[int]) -> None:
-            for place in mine:
+        async def write_in_order(indexes: list[int]) -> None:
+            for place in indexes:
                 async with gate:
                     failure = await self._write_one(batch, place)
                 if failure is not None:
@@ -127,9 +127,11 @@ class DynamoDB(AlwaysOpen):
             after = {**before, **sources}
             if after == before:
                 return
-            condition, values = ("attribute_not_exists(#kept)", {}) if not before else (
-                "#kept = :before", {":before": _numbers(before)}
-            )  # fmt: skip
+            condition, values = (
+                ("attribute_not_exists(#kept)", {})
+                if not before
+                else ("#kept = :before", {":before": _numbers(before)})
+            )
             try:
                 await self.access.call(
                     "dynamodb",
@@ -158,10 +160,13 @@ class DynamoDB(AlwaysOpen):
                 return None
             raise
         table = answer["Table"]
-        kinds = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+        kinds = {
+            definition["AttributeName"]: definition["AttributeType"]
+            for definition in table["AttributeDefinitions"]
+        }
         key = {
-            each["AttributeName"]: {kinds[each["AttributeName"]]: KEYS[kinds[each["AttributeName"]]]}
-            for each in table["KeySchema"]
+            element["AttributeName"]: {kinds[element["AttributeName"]]: KEYS[kinds[element["AttributeName"]]]}
+            for element in table["KeySchema"]
         }
         return key, bool(table.get("ItemCount"))
 

@@ -1,5 +1,4 @@
-"""Writing in calls of several entries, as SQS, SNS and EventBridge take them, each of which answers for each
-entry.
+"""Writing in calls of several entries, as SQS, SNS and EventBridge take and answer them.
 
 Rules of this file: calls go one after the other, in order. One call that fails says little of the next one;
 three outages in a row do, and so does an error of who we are or where the service is: what is left of the
@@ -27,7 +26,7 @@ async def write_entries(
     *,
     most: int = ENTRIES,
     most_bytes: int,
-    what: str,
+    receiver: str,
     size: Size = body_bytes,
 ) -> Outcome:
     """Send a batch in calls of at most `most` entries that weigh at most `most_bytes` together; `send`
@@ -36,7 +35,7 @@ async def write_entries(
     failures = Failures()
     broken: Failure | None = None
     outages = 0
-    for chunk in in_chunks(sendable(batch, failures, most_bytes, what, size), most, most_bytes, size):
+    for chunk in in_chunks(sendable(batch, failures, most_bytes, receiver, size), most, most_bytes, size):
         ready = [message for message in chunk if not failures.holds_back(message.record)]
         if broken is not None:
             for message in ready:
@@ -80,9 +79,9 @@ def refused_entry(entry: Any, *, is_ours: bool = True) -> Failure:
     code = str(entry.get("Code") or entry.get("ErrorCode") or "")
     words = str(entry.get("Message") or entry.get("ErrorMessage") or "")
     text = f"{code}: {words}".rstrip(": ")
-    said = verdict(code, words)
-    if said.hint is not None:
-        text = f"{text}\n  next: {said.hint}"
-    if said.kind is FailureKind.RECORD and not is_ours:
+    judged = verdict(code, words)
+    if judged.hint is not None:
+        text = f"{text}\n  next: {judged.hint}"
+    if judged.kind is FailureKind.RECORD and not is_ours:
         return Failure(FailureKind.UNAVAILABLE, text)
-    return Failure(said.kind, text, final=said.is_final)
+    return Failure(judged.kind, text, final=judged.is_final)

@@ -47,7 +47,7 @@ class EventBridge(AlwaysOpen):
 
     @property
     def tells_repeats(self) -> bool:
-        """Whether whoever gets an event can tell that it is repeated: by the id among its resources."""
+        """Whether a rule's target can tell a repeated event: by the id among its resources."""
         return True
 
     async def write(self, batch: RecordBatch) -> Outcome:
@@ -81,6 +81,6 @@ class EventBridge(AlwaysOpen):
             batch,
             send,
             most_bytes=self.most_bytes,
-            what="the bus",
+            receiver="the bus",
             size=lambda message: around + len(message.id) + len(message.body),
         )

@@ -51,9 +51,13 @@ class Calls:
     """
 
     def __init__(
-        self, changes: Sequence[Change[Any]], applied: Container[int] = (), *, marks_all: bool = False,
+        self,
+        changes: Sequence[Change[Any]],
+        applied: Container[int] = (),
+        *,
+        marks_all: bool = False,
         returned: Names[int, object] = NOTHING,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._returned_before = returned
         self._applied = applied
         self._marks_all = marks_all
@@ -87,13 +91,13 @@ class Calls:
             self.succeeded((index, change), self._returned_before[index])
         return None
 
-    def succeeded(self, each: Indexed, value: object = None) -> None:
+    def succeeded(self, indexed: Indexed, value: object = None) -> None:
         """The handler returned."""
         if value is not None:
-            self.values[each[0]] = value
-        if each[1].has_transaction or self._marks_all:
-            self.returned.append(each)
-            self._uncommitted.add(each[1].record.key)
+            self.values[indexed[0]] = value
+        if indexed[1].has_transaction or self._marks_all:
+            self.returned.append(indexed)
+            self._uncommitted.add(indexed[1].record.key)
 
     def failed(self, index: int, failure: Failure) -> None:
         """The handler raised, or its transaction was not committed."""
@@ -103,7 +107,7 @@ class Calls:
 
     def refused(self, failures: Names[int, Failure]) -> None:
         """The sink did not take what was returned for these: they are not to be committed."""
-        self.returned = [each for each in self.returned if each[0] not in failures]
+        self.returned = [indexed for indexed in self.returned if indexed[0] not in failures]
         for index, failure in failures.items():
             self.failed(index, failure)
 
@@ -116,9 +120,7 @@ class Calls:
 
 
 class HandlerParts:
-    """What the sinks of handlers have in common: the handler, what it needs, where its effects and values
-    go.
-    """
+    """What sinks of handlers share: the handler, what it needs, where its effects and values go."""
 
     def __init__(
         self,
@@ -146,9 +148,7 @@ class HandlerParts:
         return changes
 
     def _is_wanted(self, change: Change[Any]) -> bool:
-        """Whether the handler is to be called: what is written from now on in this context descends from this
-        change.
-        """
+        """Whether to call the handler: writes in this context descend from this change from now on."""
         record, causes = change.record, self._causes
         CAUSE.set(causes.of(record) if record.ancestry else causes.first)
         return self._filter is None or self._filter.judge(change)
@@ -159,11 +159,11 @@ class HandlerParts:
         """
         if not self._effects.returned.kept:  # as nearly always
             return NOTHING
-        found: dict[int, object] = {}
+        values: dict[int, object] = {}
         for place, change in enumerate(changes):
             if (before := self._effects.returned.find(change)) is not None:
-                changes[place], found[place] = before
-        return found
+                changes[place], values[place] = before
+        return values
 
     async def _committed(
         self, returned: Sequence[Indexed], values: Names[int, object] = NOTHING
@@ -238,30 +238,30 @@ class HandlerSink(HandlerParts):
         calls.refused(refused)
 
     def _call_all_here(self, calls: Calls, handler: Handler) -> None:
-        while (each := calls.take()) is not None:
+        while (indexed := calls.take()) is not None:
             value = None
             try:
-                if self._is_wanted(each[1]):
-                    value = call_here(handler, each[1])
+                if self._is_wanted(indexed[1]):
+                    value = call_here(handler, indexed[1])
             except RAISED as error:
-                calls.failed(each[0], failure_of(error))
+                calls.failed(indexed[0], failure_of(error))
             else:
-                calls.succeeded(each, value)
+                calls.succeeded(indexed, value)
 
     async def _call_all(self, calls: Calls, handler: Handler) -> None:
         begun = begin_users_code()
         try:
-            while (each := calls.take()) is not None:
+            while (indexed := calls.take()) is not None:
                 value = None
                 try:
-                    if self._is_wanted(each[1]):
-                        value = await answered(handler, each[1], timeout_s=self._timeout_s)
+                    if self._is_wanted(indexed[1]):
+                        value = await answered(handler, indexed[1], timeout_s=self._timeout_s)
                 except RAISED as error:
                     if is_ours(error):
                         raise
-                    calls.failed(each[0], failure_of(error))
+                    calls.failed(indexed[0], failure_of(error))
                 else:
-                    calls.succeeded(each, value)
+                    calls.succeeded(indexed, value)
         finally:
             IN_USERS_CODE.reset(begun)
 
@@ -280,11 +280,11 @@ class BatchSink(HandlerParts):
                 changes = [change for change in changes if self._filter.judge(change)]
             if changes:
                 CAUSE.set(self._causes.of_batch(batch.records))
-                given = ChangeBatch(changes, batch.shard_id, batch.attempt)
+                change_batch = ChangeBatch(changes, batch.shard_id, batch.attempt)
                 if self._is_async:
-                    value = await call_async(handler, given, timeout_s=self._timeout_s)
+                    value = await call_async(handler, change_batch, timeout_s=self._timeout_s)
                 else:
-                    value = await call_in_thread(handler, given)
+                    value = await call_in_thread(handler, change_batch)
                 if value is not None:
                     self._outputs.nowhere(value)
         except RAISED as error:

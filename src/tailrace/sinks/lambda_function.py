@@ -36,7 +36,7 @@ TOTAL_FAILURE: Final = "the function answered batchItemFailures that name no rec
 
 @dataclass
 class CognitoIdentity:
-    """Who an app's user is, as Lambda tells a function that Cognito did not authorise: nobody."""
+    """An app's user, as Lambda tells a function that Cognito did not authorise: none."""
 
     cognito_identity_id: str | None = None
     cognito_identity_pool_id: str | None = None
@@ -44,7 +44,7 @@ class CognitoIdentity:
 
 @dataclass
 class LambdaContext:
-    """The `context` of an invocation; as on Lambda, whoever wraps a handler may hang things on it.
+    """The `context` of an invocation; as on Lambda, a decorator may set attributes of it.
 
     Source:  AWS Lambda Developer Guide, "context object in Python"; awslambdaric.
     """
@@ -76,7 +76,7 @@ class LambdaContext:
 
 class Captured(Struct):
     """What one invocation leaves beside its answer. Units: the last 4 KB of what it printed; megabytes at
-    most used, 0 when nobody knows.
+    most used, 0: unknown.
     """
 
     printed: bytes = b""
@@ -96,9 +96,7 @@ class Runner(Protocol):
 
 
 class InlineRunner:
-    """Runs a function in this process: a thread, or the test world's loop. Its time-out is told to it and not
-    enforced.
-    """
+    """Runs a function in this process: a thread, or the test world's loop. Its time-out is not enforced."""
 
     def __init__(
         self, function: Callable[..., Any], name: str, settings: FunctionSettings, clock: Clock
@@ -114,9 +112,12 @@ class InlineRunner:
         """Call it. Raises: what it raises, MarshalError."""
         deadline_ms = self._clock.now().monotonic_ms + self._settings.timeout_s * 1_000
         context = LambdaContext(
-            self._name, request_id, arn, lambda: max(0, deadline_ms - self._clock.now().monotonic_ms),
+            self._name,
+            request_id,
+            arn,
+            lambda: max(0, deadline_ms - self._clock.now().monotonic_ms),
             memory_limit_in_mb=str(self._settings.memory_mb),
-        )  # fmt: skip
+        )
         return marshalled(await call(self._function, unmarshalled(event, exact=exact), context))
 
 
@@ -124,9 +125,13 @@ class LambdaSink(AlwaysOpen):
     """A Lambda function behind an event source mapping."""
 
     def __init__(
-        self, mapping: HandlerMapping, runner: Runner, account: str, reached: PointReached = pass_by,
+        self,
+        mapping: HandlerMapping,
+        runner: Runner,
+        account: str,
+        reached: PointReached = pass_by,
         causes: Causes | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._runner = runner
         self._name = mapping.function_name
         self._reports = mapping.settings.report_batch_item_failures
@@ -165,10 +170,13 @@ class LambdaSink(AlwaysOpen):
         trace = trace_id(cause, batch.records[0].created_ms if batch.records else 0, request)
         try:
             answer = await self._runner.invoke(
-                event, request, function_arn(stream.region, self._account, self._name), trace,
+                event,
+                request,
+                function_arn(stream.region, self._account, self._name),
+                trace,
                 # only the state of a window has numbers of the function's own
                 exact=batch.window is not None,
-            )  # fmt: skip
+            )
         except RAISED as error:
             if is_ours(error):
                 raise
@@ -177,11 +185,11 @@ class LambdaSink(AlwaysOpen):
         if not self._reports and batch.window is None:
             return Written()
         try:
-            said = unmarshalled(answer)
+            document = unmarshalled(answer)
         except ValueError as error:
             return Failed(whole=Failure(error=f"the function's answer is no JSON: {error}"))
-        outcome = outcome_of(said, batch) if self._reports else Written()
-        return outcome if batch.window is None else _with_state(outcome, said)
+        outcome = outcome_of(document, batch) if self._reports else Written()
+        return outcome if batch.window is None else _with_state(outcome, document)
 
 
 def function_arn(region: str, account: str, name: str) -> str:
@@ -258,8 +266,8 @@ def outcome_of(answer: Any, batch: RecordBatch) -> Outcome:
         return Written()
     places = {SequenceNumber(record.sequence).wire: index for index, record in enumerate(batch.records)}
     failed: list[int] = []
-    for each in reported if isinstance(reported, list) else [None]:
-        identifier = each.get("itemIdentifier") if isinstance(each, dict) else None
+    for item_failure in reported if isinstance(reported, list) else [None]:
+        identifier = item_failure.get("itemIdentifier") if isinstance(item_failure, dict) else None
         if not isinstance(identifier, str) or identifier not in places:
             return Failed(whole=Failure(error=TOTAL_FAILURE))
         failed.append(places[identifier])

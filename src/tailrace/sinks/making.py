@@ -55,15 +55,15 @@ class AppSinks(Struct, frozen=True):
         for mapping in self.app.mappings:
             if mapping.destination is not None:
                 is_arn = isinstance(mapping.destination, str)
-                found = destination_of(mapping.destination) if is_arn else mapping.destination
-                self.destinations[mapping.id] = self.around.destination(mapping.id, found)
+                destination = destination_of(mapping.destination) if is_arn else mapping.destination
+                self.destinations[mapping.id] = self.around.destination(mapping.id, destination)
             if mapping.function_name:
                 self.functions[mapping.id] = mapping.function_name
 
     def mapping(self, id: str) -> HandlerMapping:
         """The mapping with this id."""
-        (found,) = [mapping for mapping in self.app.mappings if mapping.id == id]
-        return found
+        (mapping,) = [mapping for mapping in self.app.mappings if mapping.id == id]
+        return mapping
 
     def laid(self, mapping: HandlerMapping) -> HandlerMapping:
         """A mapping whose target and sink are those that are called."""
@@ -100,13 +100,11 @@ class SinkMaker(Struct, frozen=True):
 
     def besides(self, table: str) -> list[VersionedRows]:
         """Every place with rows of a table's changes."""
-        mine = [mapping for mapping in self.app.mappings if mapping.table.name == table]
-        return [beside for mapping in mine for beside in self._beside(mapping)]
+        mappings = [mapping for mapping in self.app.mappings if mapping.table.name == table]
+        return [beside for mapping in mappings for beside in self._beside(mapping)]
 
     def _beside(self, mapping: HandlerMapping) -> Iterator[VersionedRows]:
-        """Where rows of a mapping are with their versions; nothing of what is in the state itself, which has
-        the numbers.
-        """
+        """Where rows of a mapping are with their versions, outside the state, which has the numbers."""
         if (
             mapping.projection is not None
             and (place := self.places.versioned(mapping.projection)) is not None

@@ -1,8 +1,8 @@
 """What a batch is to a service that takes messages: one body a record, with its key, its id and its place.
 
 Rules of this file: a batch of a handler's values has a message a value; a batch of changes has a change
-document a record. The id is the event id, so that a repeated message can be told by whoever gets it. Used by
-every sink here.
+document a record. The id is the event id, so that a receiver can tell a repeated message. Used by every
+sink here.
 """
 
 from collections import Counter
@@ -21,9 +21,7 @@ WRITTEN: Final = Written()
 
 
 class Message(Struct, frozen=True):
-    """One message. Shape: `place` is the record's index in the batch; `id` differs for each message of a
-    record.
-    """
+    """One message. Shape: `place` is the record's index in the batch; `id` is unique within a record."""
 
     place: int
     record: ChangeRecord
@@ -82,31 +80,30 @@ def body_bytes(message: Message) -> int:
 
 
 def sendable(
-    batch: RecordBatch, failures: Failures, most_bytes: int, what: str, size: Size = body_bytes
+    batch: RecordBatch, failures: Failures, most_bytes: int, receiver: str, size: Size = body_bytes
 ) -> Iterator[Message]:
     """The messages that may be sent, one after the other; what is too large or no JSON joins the failures."""
-    for each in messages_of(batch):
-        place = each.place if isinstance(each, Message) else each[0]
+    for rendered in messages_of(batch):
+        place = rendered.place if isinstance(rendered, Message) else rendered[0]
         record = batch.records[place]
         if failures.holds_back(record):
             continue
-        if not isinstance(each, Message):
-            failures.add_record(place, record, each[1])
-        elif size(each) > most_bytes:
+        if not isinstance(rendered, Message):
+            failures.add_record(place, record, rendered[1])
+        elif size(rendered) > most_bytes:
             text = (
-                f"the message has {size(each):,} bytes, and {what} takes at most {most_bytes:,} (most_bytes)"
+                f"the message has {size(rendered):,} bytes, and {receiver} takes at most {most_bytes:,} "
+                "(most_bytes)"
             )
-            failures.add(each, Failure(error=text, final=True))
+            failures.add(rendered, Failure(error=text, final=True))
         else:
-            yield each
+            yield rendered
 
 
 def in_chunks(
     messages: Iterable[Message], most: int, most_bytes: int, size: Size = body_bytes
 ) -> Iterator[list[Message]]:
-    """Groups for one call: never two messages of one item together, so that none can overtake one that
-    fails.
-    """
+    """Groups for one call, never with two messages of one item: none overtakes one that fails."""
     chunk: list[Message] = []
     keys: set[bytes] = set()
     total = 0

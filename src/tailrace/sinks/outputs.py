@@ -48,21 +48,19 @@ class Outputs:
             await self._sink.close()
 
     async def write(self, batch: RecordBatch, values: Mapping[int, object]) -> Mapping[int, Failure]:
-        """Write these values, by their record's index in the batch. Returns: what failed. Raises:
-        PortError.
-        """
+        """Write these values, by their record's index. Returns: what failed. Raises: PortError."""
         if not values:
             return {}
         if self._sink is None:
             self.nowhere(next(iter(values.values())))
             return {}
         places = sorted(values)
-        given = replace(
+        value_batch = replace(
             batch,
             records=[batch.records[place] for place in places],
             values=tuple(values[place] for place in places),
         )
-        return _failures(await self._sink.write(given), places)
+        return _failures(await self._sink.write(value_batch), places)
 
 
 def _failures(outcome: Outcome, places: list[int]) -> dict[int, Failure]:

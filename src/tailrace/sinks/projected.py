@@ -35,15 +35,11 @@ from tailrace.streams.record import ChangeRecord, image
 from tailrace.telemetry import PointReached, pass_by
 
 CONTENDED_ROUNDS: Final = 50
-"""How often a batch whose groups others write is applied again before it goes back to wait: a second in
-all.
-"""
+"""How often a batch is applied again when others write its groups: a second, then it waits."""
 
 
 class ProjectionSink(AlwaysOpen):
-    """One version of a projection. Shape: the tally's `suppressed` counts changes that were applied before,
-    or overtaken.
-    """
+    """One version of a projection. Shape: the tally's `suppressed`: changes applied before or overtaken."""
 
     def __init__(
         self,
@@ -65,7 +61,7 @@ class ProjectionSink(AlwaysOpen):
         steps = [step_of(record, now_ms) for record in batch.records]
         failures: dict[int, Failure] = {}
         for _, store in await self._builds.current(self._projection):
-            with suppress(BuildGone):  # another worker has removed it meanwhile: nobody asks it any more
+            with suppress(BuildGone):  # another worker has removed it meanwhile: no reader asks it any more
                 applied = await self._applied(store, steps)
                 for index, error in applied.failures.items():
                     failures.setdefault(index, _failure(error))
@@ -88,7 +84,7 @@ class ProjectionSink(AlwaysOpen):
 
 
 def _failure(error: BaseException) -> Failure:
-    if isinstance(error, Contended):  # nobody's fault: no attempt, and no trace of ours
+    if isinstance(error, Contended):  # no fault of the handler: no attempt, and no trace of ours
         return Failure(FailureKind.THROTTLED, str(error))
     return failure_of(error)
 

@@ -67,17 +67,17 @@ class EngineRows:
 
     async def query(self, table: str, name: str, value: str) -> list[Item]:
         """All items of one partition. Raises: StoreError when there is no such table."""
-        found: list[Item] = []
+        items: list[Item] = []
         start: Item | None = None
         while True:
             try:
                 page = self._engine.query(QueryRequest(table, KeyCondition({"S": value}), start=start))
             except ApiError as error:
                 raise StoreError(f"table {table!r}: {error.message}") from error
-            found += page.decoded()
+            items += page.decoded()
             start = page.last_key
             if start is None:
-                return found
+                return items
 
 
 class RemoteRows:
@@ -93,17 +93,20 @@ class RemoteRows:
 
     async def query(self, table: str, name: str, value: str) -> list[Item]:
         """All items of one partition. Raises: StoreError."""
-        asked: dict[str, Any] = {
-            "TableName": table, "ConsistentRead": True, "KeyConditionExpression": "#pk = :pk",
-            "ExpressionAttributeNames": {"#pk": name}, "ExpressionAttributeValues": {":pk": {"S": value}},
-        }  # fmt: skip
-        found: list[Item] = []
+        request: dict[str, Any] = {
+            "TableName": table,
+            "ConsistentRead": True,
+            "KeyConditionExpression": "#pk = :pk",
+            "ExpressionAttributeNames": {"#pk": name},
+            "ExpressionAttributeValues": {":pk": {"S": value}},
+        }
+        items: list[Item] = []
         while True:
-            answer = await self._call("Query", asked)
-            found += [read_item(each) for each in answer["Items"]]
+            answer = await self._call("Query", request)
+            items += [read_item(item) for item in answer["Items"]]
             if "LastEvaluatedKey" not in answer:
-                return found
-            asked["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+                return items
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     async def _call(self, operation: str, members: dict[str, Any]) -> Mapping[str, Any]:
         try:
@@ -113,9 +116,7 @@ class RemoteRows:
 
 
 class TableProjectionStore:
-    """The ProjectionStore port over a table. Shape: `writes` commits, `rows` reads; both of the same
-    DynamoDB.
-    """
+    """The ProjectionStore port over a table. Shape: `writes` commits, `rows` reads, of one DynamoDB."""
 
     rows_at_once = ROWS_AT_ONCE
 
@@ -135,22 +136,22 @@ class TableProjectionStore:
 
     async def items(self, keys: Sequence[str]) -> list[AppliedItem]:
         """The rows of these items."""
-        found = await asyncio.gather(*(self._get(self._partition(key), key) for key in keys))
-        return [_item(each) for each in found if each is not None]
+        rows = await asyncio.gather(*(self._get(self._partition(key), key) for key in keys))
+        return [_item(row) for row in rows if row is not None]
 
     async def bucket(self, number: int) -> list[AppliedItem]:
         """The rows of one bucket."""
-        found = await self._rows.query(self._table.name, self._table.pk, f"{self._name}#{number:02x}")
-        return [_item(each) for each in found]
+        rows = await self._rows.query(self._table.name, self._table.pk, f"{self._name}#{number:02x}")
+        return [_item(row) for row in rows]
 
     async def groups(self, keys: Sequence[str] | None = None) -> list[GroupState]:
         """The rows of groups."""
         if keys is None:
             return [
-                _group(each) for each in await self._rows.query(self._table.name, self._table.pk, self._name)
+                _group(row) for row in await self._rows.query(self._table.name, self._table.pk, self._name)
             ]
-        found = await asyncio.gather(*(self._get(self._name, key) for key in keys))
-        return [_group(each) for each in found if each is not None]
+        rows = await asyncio.gather(*(self._get(self._name, key) for key in keys))
+        return [_group(row) for row in rows if row is not None]
 
     async def commit(self, changes: Sequence[RowChange]) -> None:
         """All of it or nothing. Raises: StateConflict, ApiError."""
@@ -164,8 +165,10 @@ class TableProjectionStore:
     async def serve(self) -> None:
         """Write down for clients which build they shall read."""
         item: Item = {
-            **self._key(self._projection, SERVED), "served": {"S": self._name}, "v": {"N": str(VERSION)},
-        }  # fmt: skip
+            **self._key(self._projection, SERVED),
+            "served": {"S": self._name},
+            "v": {"N": str(VERSION)},
+        }
         await self._writes.transact([ItemWrite("Put", {"TableName": self._table.name, "Item": item})])
 
     def _partition(self, key: str) -> str:
@@ -191,9 +194,7 @@ class TableProjectionStore:
 
 
 class TableSources:
-    """The numbers of the sources of a projection's rows, in an item beside the one that says which build is
-    served.
-    """
+    """The numbers of a projection's sources, in an item beside the one that names the served build."""
 
     def __init__(self, table: Table, projection: str, writes: StateStore, rows: ConsistentRows) -> None:
         self._table = table
@@ -225,13 +226,15 @@ class TableSources:
                 return
             names = {"#kept": SOURCES}
             condition: dict[str, Any] = {
-                "ConditionExpression": "attribute_not_exists(#kept)", "ExpressionAttributeNames": names
-            }  # fmt: skip
+                "ConditionExpression": "attribute_not_exists(#kept)",
+                "ExpressionAttributeNames": names,
+            }
             if kept:
                 condition = {
-                    "ConditionExpression": "#kept = :kept", "ExpressionAttributeNames": names,
+                    "ConditionExpression": "#kept = :kept",
+                    "ExpressionAttributeNames": names,
                     "ExpressionAttributeValues": {":kept": _sources(kept)},
-                }  # fmt: skip
+                }
             item: Item = {**self._key(SOURCES), SOURCES: _sources(after), "v": {"N": str(VERSION)}}
             try:
                 await self._writes.transact(
@@ -245,7 +248,11 @@ class TableSources:
 
     async def _kept(self) -> dict[str, int]:
         item = await self._rows.get(self._table.name, self._key(SOURCES))
-        return {} if item is None else {source: int(each["N"]) for source, each in item[SOURCES]["M"].items()}
+        return (
+            {}
+            if item is None
+            else {source: int(number["N"]) for source, number in item[SOURCES]["M"].items()}
+        )
 
     def _key(self, sort: str) -> Item:
         return {self._table.pk: {"S": self._projection}, self._table.sk or "": {"S": sort}}
@@ -278,8 +285,8 @@ def _attributes(row: ProjectedRow) -> Item:
     return {**fixed, "group": {"S": row.key}, "key": key, "state": row.state, **numbers}
 
 
-def _item(found: Item) -> AppliedItem:
-    row = _readable(found)
+def _item(item: Item) -> AppliedItem:
+    row = _readable(item)
     version = row_version(
         {name: next(iter(row[name].values())) for name in ("version", "sequence") if name in row}
     )
@@ -293,8 +300,8 @@ def _item(found: Item) -> AppliedItem:
     )
 
 
-def _group(found: Item) -> GroupState:
-    row = _readable(found)
+def _group(item: Item) -> GroupState:
+    row = _readable(item)
     return GroupState(
         row["group"]["S"],
         int(row["version"]["N"]),

@@ -1,6 +1,6 @@
 """What leaves through our sinks: one request to one service, and who may keep it instead.
 
-Theory of operation: a sink sends through here when somebody in its context keeps what is sent, as the test
+Theory of operation: a sink sends through here when a keeper in its context takes what is sent, as the test
 world does; then nothing leaves, and the sink is answered as by a service that accepts everything. Rules of
 this file: it keeps nothing itself. Asked by aws.py and webhook.py, set by testing/keeping.py.
 """

@@ -60,8 +60,10 @@ class StreamedSink:
                     raise
                 return Failed(whole=failure_of(error))
         if values:
-            given = replace(batch, records=[batch.records[place] for place in places], values=tuple(values))
-            _merge(failures, await self._sink.write(given), places)
+            value_batch = replace(
+                batch, records=[batch.records[place] for place in places], values=tuple(values)
+            )
+            _merge(failures, await self._sink.write(value_batch), places)
         self._reached("invoke.done")
         return Failed(dict(sorted(failures.items()))) if failures else WRITTEN
 
@@ -86,19 +88,19 @@ class StreamedSink:
                 failures[place] = failure_of(error)
                 failed_keys.add(change.record.key)
                 continue
-            found = value if isinstance(value, list) else [] if value is None else [value]
-            places += [place] * len(found)
-            values += found
+            returned = value if isinstance(value, list) else [] if value is None else [value]
+            places += [place] * len(returned)
+            values += returned
         return places, values
 
 
-def _as_many(found: Any, given: Sequence[Any]) -> list[Any]:
-    if not isinstance(found, list | tuple) or len(found) != len(given):
-        said = f"{len(found)} values" if isinstance(found, list | tuple) else type(found).__name__
+def _as_many(returned: Any, values: Sequence[Any]) -> list[Any]:
+    if not isinstance(returned, list | tuple) or len(returned) != len(values):
+        answer = f"{len(returned)} values" if isinstance(returned, list | tuple) else type(returned).__name__
         raise TypeError(
-            f"enrich was given {len(given)} values and answered {said}: it answers with as many, in order"
+            f"enrich was given {len(values)} values and answered {answer}: it answers with as many, in order"
         )
-    return list(found)
+    return list(returned)
 
 
 def _merge(failures: dict[int, Failure], outcome: Outcome, places: Sequence[int]) -> None:

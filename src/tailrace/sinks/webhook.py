@@ -2,7 +2,7 @@
 
 Theory of operation: the headers are those of Standard Webhooks: `webhook-id` is the event id, so a receiver
 that has seen it answers without doing it again; `webhook-signature` is an HMAC of id, time and body, so
-nobody else can send one. Items are posted side by side, the changes of one item one after the other.
+no other sender can make one. Items are posted side by side, the changes of one item one after the other.
 Rules of this file: 429, 502, 503, 504, no connection, and 401 and 407, which are about us, are an outage and
 use up no attempt; every other answer than 2xx is the message's fault, for good with 413 and 415, and so is no
 answer in time. Declared as `sinks.Webhook(…)`, called through `app.sink`.
@@ -55,7 +55,7 @@ class Webhook(AlwaysOpen):
     parallel: int = 8
     most_bytes: int = LARGEST_BODY
     clock: Clock | None = field(default=None, repr=False, compare=False)
-    """Whose time is signed; whoever runs the app gives its own. Without one it is the time of the change."""
+    """Whose time is signed: that of the running app. Without one it is the time of the change."""
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -84,7 +84,7 @@ class Webhook(AlwaysOpen):
 
     @property
     def tells_repeats(self) -> bool:
-        """Whether whoever gets a message can tell that it is repeated: by its `idempotency-key`."""
+        """Whether a receiver can tell a repeated message: by its `idempotency-key`."""
         return True
 
     async def write(self, batch: RecordBatch) -> Outcome:
@@ -113,7 +113,7 @@ class Webhook(AlwaysOpen):
         return failures.outcome
 
     def _kept(self, batch: RecordBatch, keep: Keep) -> Outcome:
-        """Give every message to whoever keeps them."""
+        """Give every message to the keeper of the context."""
         failures = Failures()
         for message in sendable(batch, failures, LARGEST_BODY, "a webhook"):
             parameters = {"url": self.url, "headers": self.headers_of(message), "body": message.body}
@@ -137,9 +137,12 @@ class Webhook(AlwaysOpen):
         """The headers of one POST."""
         seconds = str((self.clock.now().wall_ms if self.clock else message.record.created_ms) // 1_000)
         headers = {
-            "content-type": "application/json", "idempotency-key": message.id,
-            "webhook-id": message.id, "webhook-timestamp": seconds, **self.headers,
-        }  # fmt: skip
+            "content-type": "application/json",
+            "idempotency-key": message.id,
+            "webhook-id": message.id,
+            "webhook-timestamp": seconds,
+            **self.headers,
+        }
         if self.secret is not None:
             signed = b"%b.%b.%b" % (message.id.encode(), seconds.encode(), message.body)
             digest = hmac.new(self._key, signed, sha256).digest()

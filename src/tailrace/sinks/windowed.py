@@ -66,13 +66,13 @@ class WindowSink(AlwaysOpen):
         return Failed(failures) if failures else Written()
 
     async def _tell_again(self, batch: RecordBatch) -> dict[int, Failure]:
-        found: dict[int, Failure] = {}
+        failures: dict[int, Failure] = {}
         for index, record in enumerate(batch.records):
             group, span, revision = _read(record)
             failure = await self._changes.windows.tell_again(group, span, revision)
             if failure is not None:
-                found[index] = failure
-        return found
+                failures[index] = failure
+        return failures
 
 
 class WindowTeller:
@@ -124,8 +124,8 @@ class WindowTeller:
 
     def _window(self, closing: Closing, record: ChangeRecord) -> Window[Any]:
         plan = self._plan
-        items = tuple([plan.instance(each.image or {}) for each in closing.members])
-        start, end = (datetime.fromtimestamp(each / 1_000, UTC) for each in closing.span)
+        items = tuple([plan.instance(member.image or {}) for member in closing.members])
+        start, end = (datetime.fromtimestamp(edge_ms / 1_000, UTC) for edge_ms in closing.span)
         return Window(plan.by.value_of(closing.group), start, end, items, closing.revision, event_id(record))
 
     def give_up(self, owner: WindowOwner, closing: Closing, failure: Failure, attempts: int) -> Write:
@@ -226,6 +226,11 @@ def windows_of(
         WindowOwner(app, mapping.id),
     )
     return Windows(
-        owner, plan, mapping.settings, parts, watermark=watermark, tell=teller.tell,
+        owner,
+        plan,
+        mapping.settings,
+        parts,
+        watermark=watermark,
+        tell=teller.tell,
         give_up=lambda closing, failure, attempts: teller.give_up(owner, closing, failure, attempts),
-    )  # fmt: skip
+    )

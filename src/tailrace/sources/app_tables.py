@@ -1,8 +1,7 @@
 """The tables of an app in the embedded engine: made where they are not there yet, compared where they are.
 
 Rules of this file: nothing that is there is changed; what differs is refused with the declaration that would
-fit. An index that lacks is added where UpdateTable adds one; one that nobody declares stays. Called by
-`compose`.
+fit. A missing index is added where UpdateTable adds one; an undeclared one stays. Called by `compose`.
 """
 
 import logging
@@ -35,11 +34,16 @@ def create_tables(app: App, engine: Engine) -> None:
         place = table.place
         view, name = (engine, table.name) if place is None else (engine.of(*place[:2]), place.table)
         definition = TableDefinition(
-            name, table.pk, table.pk_type, table.sk, table.sk_type if table.sk else None, table.stream,
+            name,
+            table.pk,
+            table.pk_type,
+            table.sk,
+            table.sk_type if table.sk else None,
+            table.stream,
             indexes=definitions(table),
-        )  # fmt: skip
+        )
         try:
-            found = view.describe_table(name)
+            description = view.describe_table(name)
         except ApiError as error:
             if error.note:
                 LOG.warning(
@@ -47,15 +51,14 @@ def create_tables(app: App, engine: Engine) -> None:
                 )
             view.create_table(definition)
         else:
-            _check_table(definition, found)
-            _add_indexes(view, name, _missing_indexes(definition, found))
+            _check_table(definition, description)
+            _add_indexes(view, name, _missing_indexes(definition, description))
         if table.ttl is not None:
             _expire(view, name, table.ttl)
 
 
 def _check_namespaces(app: App, settings: EngineSettings) -> None:
-    """Require that names mean the same to the app and to the rows of the data directory. Raises:
-    SettingsError."""
+    """Require that the app's names mean the data directory's rows. Raises: SettingsError."""
     if not settings.one_namespace:
         if app.tables and (app.region, ACCOUNT) != (settings.region, settings.account):
             raise SettingsError(
@@ -75,17 +78,20 @@ def _check_namespaces(app: App, settings: EngineSettings) -> None:
             )
 
 
-def _missing_indexes(declared: TableDefinition, found: Mapping[str, Any]) -> list[IndexDefinition]:
+def _missing_indexes(declared: TableDefinition, description: Mapping[str, Any]) -> list[IndexDefinition]:
     """Which global indexes are to be added. Raises: SettingsError for one that differs or cannot be added."""
-    types = {each["AttributeName"]: each["AttributeType"] for each in found["AttributeDefinitions"]}
-    there = {
-        each["IndexName"]: (kind, each)
+    types = {
+        definition["AttributeName"]: definition["AttributeType"]
+        for definition in description["AttributeDefinitions"]
+    }
+    present = {
+        index["IndexName"]: (kind, index)
         for member, kind in (("LocalSecondaryIndexes", "LOCAL"), ("GlobalSecondaryIndexes", "GLOBAL"))
-        for each in found.get(member, ())
+        for index in description.get(member, ())
     }
     missing = []
     for index in declared.indexes:
-        if index.name not in there:
+        if index.name not in present:
             if index.kind == "LOCAL":
                 raise SettingsError(
                     f"table {declared.name!r} is there without the local index {index.name!r}, and "
@@ -95,11 +101,19 @@ def _missing_indexes(declared: TableDefinition, found: Mapping[str, Any]) -> lis
                 )
             missing.append(index)
             continue
-        kind, given = there[index.name]
-        keys = [(each["AttributeName"], types[each["AttributeName"]]) for each in given["KeySchema"]]
-        projection = given["Projection"]
+        kind, index_description = present[index.name]
+        keys = [
+            (element["AttributeName"], types[element["AttributeName"]])
+            for element in index_description["KeySchema"]
+        ]
+        projection = index_description["Projection"]
         is_so = (kind, keys, projection["ProjectionType"], sorted(projection.get("NonKeyAttributes", ())))
-        wanted = (index.kind, [tuple(each) for each in index.key], index.projection, sorted(index.included))
+        wanted = (
+            index.kind,
+            [tuple(attribute) for attribute in index.key],
+            index.projection,
+            sorted(index.included),
+        )
         if is_so != wanted:
             raise SettingsError(
                 f"table {declared.name!r} is there with another index {index.name!r}: "
@@ -129,8 +143,9 @@ def _add_indexes(engine: Engine, table: str, missing: Sequence[IndexDefinition])
                 ) from error
             LOG.warning(
                 "table %s: it is being changed, and takes one index at a time: %s at the next start",
-                table, ", ".join(f"{each.name} is added" for each in missing[place:]),
-            )  # fmt: skip
+                table,
+                ", ".join(f"{index.name} is added" for index in missing[place:]),
+            )
             return
         LOG.info("table %s: index %s is added, and filled while the application runs", table, index.name)
 
@@ -142,8 +157,8 @@ def _index_words(kind: str, keys: Sequence[Any], projection: str, included: Sequ
 
 def _expire(engine: Engine, table: str, attribute: str) -> None:
     """Let a table's items expire. Raises: SettingsError when they already do, by another attribute."""
-    found = engine.time_to_live.describe(table).get("AttributeName")
-    if found is None:
+    current = engine.time_to_live.describe(table).get("AttributeName")
+    if current is None:
         try:
             engine.time_to_live.update(table, attribute, enabled=True)
         except ApiError as error:  # a table that is being made takes no other change, as on AWS
@@ -151,18 +166,22 @@ def _expire(engine: Engine, table: str, attribute: str) -> None:
                 f"table {table!r}: its items cannot be let expire yet: {error}",
                 hint="start again in some seconds",
             ) from error
-    elif found != attribute:
+    elif current != attribute:
         raise SettingsError(
-            f"table {table!r} is there with the TTL attribute {found!r} instead of {attribute!r}",
-            hint=f"declare app.table({table!r}, …, ttl={found!r}), or change it with UpdateTimeToLive",
+            f"table {table!r} is there with the TTL attribute {current!r} instead of {attribute!r}",
+            hint=f"declare app.table({table!r}, …, ttl={current!r}), or change it with UpdateTimeToLive",
         )
 
 
-def _check_table(declared: TableDefinition, found: Mapping[str, Any]) -> None:
-    types = {each["AttributeName"]: each["AttributeType"] for each in found["AttributeDefinitions"]}
-    keys = {each["AttributeName"]: types[each["AttributeName"]] for each in found["KeySchema"]}
+def _check_table(declared: TableDefinition, description: Mapping[str, Any]) -> None:
+    types = {
+        definition["AttributeName"]: definition["AttributeType"]
+        for definition in description["AttributeDefinitions"]
+    }
+    keys = {element["AttributeName"]: types[element["AttributeName"]] for element in description["KeySchema"]}
     wanted = {
-        each["AttributeName"]: declared.types()[each["AttributeName"]] for each in declared.key_schema()
+        element["AttributeName"]: declared.types()[element["AttributeName"]]
+        for element in declared.key_schema()
     }
     if keys != wanted or next(iter(keys)) != declared.hash_name:
         raise SettingsError(
@@ -170,7 +189,7 @@ def _check_table(declared: TableDefinition, found: Mapping[str, Any]) -> None:
             f"{_key_words(wanted)}",
             hint="use another --data directory, or the key that the table has",
         )
-    stream = found.get("StreamSpecification", {}).get("StreamViewType")
+    stream = description.get("StreamSpecification", {}).get("StreamViewType")
     if declared.stream is not None and stream != declared.stream:
         raise SettingsError(
             f"table {declared.name!r} is there with "

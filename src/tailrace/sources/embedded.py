@@ -55,9 +55,7 @@ class EmbeddedSource:
         return self._seen
 
     async def earlier(self) -> list[StreamRef]:
-        """Streams of the table, and of deleted ones of its name, that have ended and can still be read, the
-        oldest first.
-        """
+        """Readable streams of the table, and of deleted ones of its name, that ended; oldest first."""
         if self._only_stream:
             return []
         return self._engine.earlier_streams_of(self._table)
@@ -88,7 +86,7 @@ class EmbeddedSource:
             if number in shards and not future.done():
                 future.set_result(None)
 
-        # Whoever is cancelled while waiting must not stay subscribed: readers come and go with every reload.
+        # A reader that is cancelled while it waits must not stay subscribed: every reload has new readers.
         unsubscribe = self._engine.committer.on_commit(advanced)
         try:
             await future
@@ -107,7 +105,7 @@ class EmbeddedItems:
         """The next items. Raises: SourceError when there is no such table, StoreError."""
         try:
             schema = self._engine.schema(table)
-            found = self._engine.scan(
+            page = self._engine.scan(
                 ScanRequest(table, limit=limit, start=None if after is None else dict(after))
             )
         except ApiError as error:
@@ -116,7 +114,7 @@ class EmbeddedItems:
         if self._engine.committer.is_dirty:
             await self._flushed()
         items = []
-        for image in found.decoded():
+        for image in page.decoded():
             keys = {name: image[name] for name in schema.key_names}
             items.append((schema.locate_key(keys).key_bytes.hex(), keys, image))
-        return ItemsPage(items, position, found.last_key)
+        return ItemsPage(items, position, page.last_key)

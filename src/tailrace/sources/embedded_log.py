@@ -52,7 +52,5 @@ class EmbeddedLog:
         return self._engine.log.read(shard, after, limit)
 
     async def pending_since(self, shard: Shard) -> int | None:
-        """When the oldest record was written that is not durable yet. Units: ms since the epoch; None: all of
-        them are.
-        """
+        """When the oldest record not yet durable was written; None: all are. Units: ms since the epoch."""
         return self._engine.log.pending_since(shard)

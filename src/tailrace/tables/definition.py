@@ -149,7 +149,9 @@ def _billing(payload: Mapping[str, Any]) -> tuple[BillingMode, int, int]:
 def _keys(payload: Mapping[str, Any]) -> tuple[str, str | None, dict[str, KeyType]]:
     schema: Sequence[Mapping[str, str]] = payload["KeySchema"]
     definitions: Sequence[Mapping[str, str]] = payload["AttributeDefinitions"]
-    types = {one["AttributeName"]: cast(KeyType, one["AttributeType"]) for one in definitions}
+    types = {
+        definition["AttributeName"]: cast(KeyType, definition["AttributeType"]) for definition in definitions
+    }
     names = [element["AttributeName"] for element in schema]
     if len(types) < len(definitions):
         raise validation_error(f"{INVALID}Cannot have two attributes with the same name")

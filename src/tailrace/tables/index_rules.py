@@ -1,5 +1,4 @@
-"""How indexes may be declared: the index members of CreateTable and UpdateTable read and checked, in AWS's
-words.
+"""How indexes may be declared: the index members of CreateTable and UpdateTable, checked in AWS's words.
 
 Rules of this file: pure; takes members whose JSON types and constraints the server has already checked. What
 UpdateTable asks for is checked in two steps: alone (`read_index_updates`) and against the table
@@ -56,8 +55,8 @@ def read_indexes(
             "LocalSecondaryIndex"
         )
     on_demand = payload.get("BillingMode") == "PAY_PER_REQUEST"
-    indexes = [_read_local(each, hash_name, types) for each in local or ()]
-    indexes += [read_global(each, types, on_demand=on_demand) for each in others or ()]
+    indexes = [_read_local(index, hash_name, types) for index in local or ()]
+    indexes += [read_global(index, types, on_demand=on_demand) for index in others or ()]
     if len(local or ()) > LOCAL_INDEXES:
         raise _invalid(f"Number of LocalSecondaryIndexes exceeds per-table limit of {LOCAL_INDEXES}")
     check_together(indexes)
@@ -143,21 +142,21 @@ def provided_units(members: Members) -> tuple[int, int] | None:
 
 def relimited(definition: IndexDefinition, members: Members, *, on_demand: bool) -> IndexDefinition:
     """An index with the OnDemandThroughput of a request, if it has one. Raises: ApiError."""
-    given: Members | None = members.get("OnDemandThroughput")
-    if given is None:
+    limits: Members | None = members.get("OnDemandThroughput")
+    if limits is None:
         return definition
     before = definition.most_read_units, definition.most_write_units
-    reads, writes = limited(before, given, on_demand=on_demand)
+    reads, writes = limited(before, limits, on_demand=on_demand)
     return replace(definition, most_read_units=reads, most_write_units=writes)
 
 
 def rewarmed(definition: IndexDefinition, members: Members, *, on_demand: bool) -> IndexDefinition:
     """An index with the WarmThroughput of a request, if it has one. Raises: ApiError."""
-    given: Members | None = members.get("WarmThroughput")
-    if given is None:
+    throughput: Members | None = members.get("WarmThroughput")
+    if throughput is None:
         return definition
     floor = warm_floor(definition, on_demand=on_demand)
-    warm = warmed(definition.warm or floor, floor, given, f"index {definition.name}")
+    warm = warmed(definition.warm or floor, floor, throughput, f"index {definition.name}")
     return replace(definition, warm=warm)
 
 
@@ -245,9 +244,9 @@ def read_index_updates(payload: Members) -> IndexUpdates | None:
     definitions: Sequence[Members] = payload.get("AttributeDefinitions") or ()
     if not listed:
         return None
-    if any(len(each) != 1 for each in listed):
+    if any(len(update) != 1 for update in listed):
         raise validation_error(ONE_UPDATE)
-    updates = [(action, members) for each in listed for action, members in each.items()]
+    updates = [(action, members) for update in listed for action, members in update.items()]
     for name, count in Counter(members["IndexName"] for _, members in updates).items():
         if count > 1:
             raise _invalid(
@@ -263,7 +262,10 @@ def read_index_updates(payload: Members) -> IndexUpdates | None:
         created[0] if created else None,
         deleted[0] if deleted else None,
         changes,
-        {one["AttributeName"]: cast(KeyType, one["AttributeType"]) for one in definitions},
+        {
+            definition["AttributeName"]: cast(KeyType, definition["AttributeType"])
+            for definition in definitions
+        },
     )
 
 

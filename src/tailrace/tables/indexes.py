@@ -39,8 +39,7 @@ class IndexDefinition(Struct, frozen=True):
 
     Shape:   one to four hash attributes, none to four range attributes (a local index has the table's one and
              one); `included` are NonKeyAttributes; units are 0 on demand; the `most_*` are
-             OnDemandThroughput, None without; `warm` is (reads, writes) a second as asked for, None where
-             nobody has asked.
+             OnDemandThroughput, None without; `warm` is (reads, writes) a second as asked for, else None.
     """
 
     name: str
@@ -172,10 +171,8 @@ def make_index(definition: IndexDefinition, table: TableSchema, number: int) -> 
 
 
 def values_bytes(attributes: Sequence[KeyAttribute], item: Item, most: int) -> list[bytes] | None:
-    """The ordered bytes of key attributes; None when one is missing, has another type, or does not fit a
-    key.
-    """
-    found: list[bytes] = []
+    """The ordered bytes of key attributes; None: one is missing, of another type, or does not fit a key."""
+    parts: list[bytes] = []
     for name, kind in attributes:
         value = item.get(name)
         if value is None or kind not in value:
@@ -183,8 +180,8 @@ def values_bytes(attributes: Sequence[KeyAttribute], item: Item, most: int) -> l
         ordered = ordered_bytes(value)
         if not ordered:
             return None
-        found.append(ordered)
-    return found if sum(map(len, found)) <= most else None
+        parts.append(ordered)
+    return parts if sum(map(len, parts)) <= most else None
 
 
 def partition_bytes(hashes: Sequence[bytes]) -> bytes:
@@ -199,8 +196,6 @@ def partition_bytes(hashes: Sequence[bytes]) -> bytes:
 
 
 def entry_bytes(indexes: Iterable[TableIndexSchema], item: Item, key_bytes: bytes) -> int:
-    """What an item's entries in local indexes weigh together: they count towards the item's limit. Units:
-    bytes.
-    """
+    """The weight of an item's entries in local indexes, part of the item's limit. Units: bytes."""
     entries = (index.entry(item, key_bytes) for index in indexes if index.is_local)
     return sum(size_bytes(entry.item) for entry in entries if entry is not None)

@@ -32,11 +32,11 @@ class TransactWrite(NamedTuple):
 def merged(schema: TableSchema, first: TransactWrite, second: TransactWrite) -> TransactWrite:
     """The one write that does what the two do in turn. Raises: NotExact with the reason."""
     try:
-        one = _merged(schema, first, second)
-        read_parameters(*one)  # limits of expressions, and types that cannot fit
+        write = _merged(schema, first, second)
+        read_parameters(*write)  # limits of expressions, and types that cannot fit
     except ApiError as error:
         raise NotExact(f"the two together are refused: {error.message}") from None
-    return one
+    return write
 
 
 def _merged(schema: TableSchema, first: TransactWrite, second: TransactWrite) -> TransactWrite:
@@ -56,11 +56,11 @@ def _known(schema: TableSchema, first: TransactWrite, item: Item | None, after: 
         new = mutate(schema, item, after).new
     except ApiError as error:
         raise NotExact(f"the second would fail on what the first leaves: {error.message}") from None
-    kept = {name: value for name, value in first.parameters.items() if name not in ("Item", "Key")}
+    parameters = {name: value for name, value in first.parameters.items() if name not in ("Item", "Key")}
     if new is not None:
-        return TransactWrite("Put", {**kept, "Item": new})
+        return TransactWrite("Put", {**parameters, "Item": new})
     key = first.parameters["Key"] if item is None else schema.key_of(item)
-    return TransactWrite("Delete", {**kept, "Key": key})
+    return TransactWrite("Delete", {**parameters, "Key": key})
 
 
 def _unknown(schema: TableSchema, before: Update | ConditionCheck, after: Operation) -> TransactWrite:
@@ -87,7 +87,7 @@ def _unknown(schema: TableSchema, before: Update | ConditionCheck, after: Operat
         parameters["Key"] = before.key
     if actions:
         parameters["UpdateExpression"] = rendering.update(actions)
-    if nodes := [each for each in conditions if each is not None]:
+    if nodes := [node for node in conditions if node is not None]:
         parameters["ConditionExpression"] = rendering.condition(_all_of(nodes))
     if rendering.names:
         parameters["ExpressionAttributeNames"] = rendering.names
@@ -109,9 +109,7 @@ def _name(before: Update | ConditionCheck, after: Operation) -> ActionName:
 
 
 def _check_apart(schema: TableSchema, actions: list[Action], condition: Condition | None) -> None:
-    """A condition after an update is asked before it, so it may not see what the update does: a made item has
-    its key.
-    """
+    """A condition after an update, asked before it, may not see what it does: a made item has its key."""
     if condition is None:
         return
     written = {str(action.path.parts[0]) for action in actions} | set(schema.key_names)
@@ -120,9 +118,9 @@ def _check_apart(schema: TableSchema, actions: list[Action], condition: Conditio
 
 
 def _renaming(values: Item, prefix: str) -> Callable[[Mapping[str, Any], str], str]:
-    def rename(given: Mapping[str, Any], name: str) -> str:
+    def rename(operands: Mapping[str, Any], name: str) -> str:
         renamed = f"{prefix}{name[1:]}"
-        values[renamed] = given[name]
+        values[renamed] = operands[name]
         return renamed
 
     return rename
@@ -132,12 +130,12 @@ def _actions(operation: Operation, rename: Callable[[Mapping[str, Any], str], st
     update = operation.update if isinstance(operation, Update) else None
     if update is None:
         return []
-    given = update.values
+    operands = update.values
     return [
         action
         if action.operand is None
         else Action(
-            action.section, action.path, with_values(action.operand, lambda name: rename(given, name))
+            action.section, action.path, with_values(action.operand, lambda name: rename(operands, name))
         )
         for action in update.prepared.parsed.actions
     ]
@@ -146,8 +144,8 @@ def _actions(operation: Operation, rename: Callable[[Mapping[str, Any], str], st
 def _node(condition: Condition | None, rename: Callable[[Mapping[str, Any], str], str]) -> Node | None:
     if condition is None:
         return None
-    given = condition.values
-    return condition_with_values(condition.prepared.parsed.node, lambda name: rename(given, name))
+    operands = condition.values
+    return condition_with_values(condition.prepared.parsed.node, lambda name: rename(operands, name))
 
 
 def _all_of(nodes: list[Node]) -> Node:

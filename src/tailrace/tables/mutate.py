@@ -29,9 +29,7 @@ class Put(msgspec.Struct, frozen=True):
 
 
 class Update(msgspec.Struct, frozen=True):
-    """Change an item's attributes, or create it. Without an expression it only makes sure that the item
-    exists.
-    """
+    """Change an item's attributes, or create it; without an expression, only see to it that it exists."""
 
     table: str
     key: Item
@@ -84,9 +82,7 @@ def without_condition(operation: Operation) -> Operation:
 
 
 def locate(schema: TableSchema, operation: Operation) -> ItemTarget:
-    """The item an operation is about; asked before the old item can be read. Raises: ApiError. Source:
-    semantics §6.5.
-    """
+    """The item an operation is about, before the old is read. Raises: ApiError. Source: semantics §6.5."""
     if isinstance(operation, Put):
         return schema.locate_item(operation.item)
     target = schema.locate_key(operation.key)
@@ -159,9 +155,7 @@ def check_update(schema: TableSchema, update: BoundUpdate) -> None:
 
 
 def check_scalars(key_names: Iterable[str], nested: Container[str], kind: str = "Key") -> None:
-    """Refuse paths that go into a key attribute. Shape: `kind` is Key or IndexKey. Raises: ApiError. Source:
-    [D].
-    """
+    """Refuse paths into a key attribute. Shape: `kind` is Key or IndexKey. Raises: ApiError. Source: [D]."""
     for name in key_names:
         if name in nested:
             raise validation_error(
@@ -177,8 +171,6 @@ def _require(operation: Operation, old: Item | None) -> None:
 
 
 def condition_failed(item: Item | None) -> ApiError:
-    """AWS's answer to a condition that does not hold, with the item when it was asked for. Source: semantics
-    §6.8.
-    """
+    """AWS's answer to a failed condition, with the item when asked for. Source: semantics §6.8."""
     extra = None if item is None else {"Item": item}
     return ApiError("ConditionalCheckFailedException", "The conditional request failed", extra=extra)

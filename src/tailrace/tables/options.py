@@ -1,5 +1,4 @@
-"""What a table has beside keys, stream and provisioned throughput: encryption, limits on demand, warm
-throughput.
+"""What a table has beside keys, stream and units: encryption, limits on demand, warm throughput.
 
 Rules of this file: pure; members are read, checked and described; nothing of it changes how an item is
 stored. Called by `tables.definition` and `engine.table_settings`. Source: semantics §6.11; texts that no
@@ -61,9 +60,7 @@ def read_options(payload: Mapping[str, Any]) -> OptionsChange | None:
 def apply_options(
     options: TableOptions, change: OptionsChange, *, on_demand: bool, floor: tuple[int, int]
 ) -> TableOptions:
-    """The options after a change; `floor` is the warm throughput that the table has anyway. Raises:
-    ApiError.
-    """
+    """The options after a change; `floor` is the warm throughput it has anyway. Raises: ApiError."""
     if change.encryption is not None:
         options = replace(options, kms_key=_kms_key(change.encryption))
     if change.on_demand is not None:
@@ -98,33 +95,31 @@ def _kms_key(specification: Mapping[str, Any]) -> str | None:
     return key or ""
 
 
-def limited(before: Limits, given: Mapping[str, int], *, on_demand: bool) -> Limits:
+def limited(before: Limits, requested: Mapping[str, int], *, on_demand: bool) -> Limits:
     """The limits on demand of a table or an index after a request. Raises: ApiError."""
     if not on_demand:
         raise validation_error(
             f"{INVALID}OnDemandThroughput can not be specified when BillingMode is PROVISIONED"
         )  # [U]
-    for name, units in given.items():
+    for name, units in requested.items():
         if units < 1 and units != NO_LIMIT:
             raise validation_error(f"{INVALID}{name} must be {NO_LIMIT} or greater than or equal to 1")  # [U]
     reads, writes = (
-        given.get(name, NO_LIMIT if units is None else units)
+        requested.get(name, NO_LIMIT if units is None else units)
         for name, units in zip(LIMITED, before, strict=True)
     )
     return None if reads == NO_LIMIT else reads, None if writes == NO_LIMIT else writes
 
 
 def warmed(
-    present: tuple[int, int], floor: tuple[int, int], given: Mapping[str, int], of: str = "table"
+    present: tuple[int, int], floor: tuple[int, int], requested: Mapping[str, int], of: str = "table"
 ) -> tuple[int, int]:
-    """The warm throughput of a table or an index after a request; `floor` is what it has anyway. Raises:
-    ApiError.
-    """
-    if not given:
+    """The warm throughput after a request; `floor` is what there is anyway. Raises: ApiError."""
+    if not requested:
         raise validation_error(f"{INVALID}One of {' or '.join(WARMED)} is required for WarmThroughput")  # [U]
-    reads, writes = (given.get(name, units) for name, units in zip(WARMED, present, strict=True))
-    for name, asked, has in ((WARMED[0], reads, present[0]), (WARMED[1], writes, present[1])):
-        if asked < has:
+    reads, writes = (requested.get(name, units) for name, units in zip(WARMED, present, strict=True))
+    for name, wanted, has in ((WARMED[0], reads, present[0]), (WARMED[1], writes, present[1])):
+        if wanted < has:
             raise validation_error(
                 f"{INVALID}Requested {name} for WarmThroughput for {of} is lower than the current "
                 f"{name} {has}: "
@@ -146,9 +141,7 @@ def describe_warm(warm: tuple[int, int] | None, floor: tuple[int, int]) -> dict[
 def describe_options(
     options: TableOptions, *, kms: str, floor: tuple[int, int], is_new: bool
 ) -> dict[str, Any]:
-    """The members of a TableDescription; `kms` begins the ARN of a key; a new table has no warm throughput
-    yet.
-    """
+    """The members of a TableDescription; `kms` begins a key's ARN; a new table has no warm throughput yet."""
     answer: dict[str, Any] = {}
     if options.kms_key is not None:
         key = options.kms_key or "alias/aws/dynamodb"

@@ -71,9 +71,7 @@ class TableSchema(msgspec.Struct, frozen=True):
         return {name: item[name] for name in self.key_names}
 
     def check_key(self, key: Item) -> None:
-        """Require exactly the key attributes, of the right types and sizes. Raises: ApiError. Source:
-        semantics §6.5.
-        """
+        """Require exactly the key, well typed and sized. Raises: ApiError. Source: semantics §6.5."""
         self.locate_key(key)
 
     def check_item(self, item: Item) -> None:
@@ -85,14 +83,12 @@ class TableSchema(msgspec.Struct, frozen=True):
         return self.locate_key(key).key_bytes
 
     def read_key(self, data: bytes) -> Item:
-        """The key attributes behind key bytes. Raises: ValueError, IndexError when they are none of this
-        table's.
-        """
+        """The key attributes of key bytes. Raises: ValueError, IndexError for another table's bytes."""
         partition, rest = split_terminated(data[HASH_BYTES:])
-        found: Item = {self.hash_name: value_of(self.hash_type, partition)}
+        key: Item = {self.hash_name: value_of(self.hash_type, partition)}
         if self.range_name is not None and self.range_type is not None:
-            found[self.range_name] = value_of(self.range_type, rest)
-        return found
+            key[self.range_name] = value_of(self.range_type, rest)
+        return key
 
     def partition(self, key: Item) -> int:
         """The hash of the partition key: it chooses the shard and the lane. Units: 64 bits, unsigned."""
@@ -117,9 +113,7 @@ class TableSchema(msgspec.Struct, frozen=True):
         return self._target({hash_name: hash_value, range_name: range_value}, hash_value, range_value)
 
     def locate_key(self, key: Item) -> ItemTarget:
-        """Where a key points. Raises: ApiError `The provided key element does not match the schema`, and
-        sizes.
-        """
+        """Where a key points. Raises: ApiError, for its sizes or when it does not match the schema."""
         hash_value = key.get(self.hash_name)
         if hash_value is None or self.hash_type not in hash_value:
             raise validation_error(MISMATCH)

@@ -61,9 +61,7 @@ class ThroughputHistory(msgspec.Struct, frozen=True):
         return self.decreases
 
     def after(self, before: tuple[int, int], units: tuple[int, int], wall_ms: int) -> "ThroughputHistory":
-        """The history after a change. Raises: ApiError LimitExceededException when it was lowered too
-        often.
-        """
+        """The history after a change. Raises: ApiError LimitExceededException after too many decreases."""
         history = self
         if units[0] < before[0] or units[1] < before[1]:
             count = self.decreases_on(wall_ms)

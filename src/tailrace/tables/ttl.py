@@ -12,9 +12,7 @@ from typing import Final
 from tailrace.values.types import Item
 
 OLDEST_MS: Final = 5 * 365 * 86_400_000
-"""What expired longer ago than this is left alone: five years, as AWS does lest a mistaken unit empties a
-table.
-"""
+"""Older expiries are left alone: five years, as on AWS, lest a mistaken unit empties a table."""
 LATEST_SECONDS: Final = 1 << 40
 """Nothing is due after the year 36,000: such a number is milliseconds or nonsense, and needs no entry."""
 

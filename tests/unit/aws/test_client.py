@@ -110,7 +110,7 @@ def test_a_connection_is_used_again(script: Scripted) -> None:
 def test_a_throttled_call_is_sent_once_and_says_when_to_come_back(script: Scripted) -> None:
     script.said.append(answer(400, THROTTLED, retry_after="2"))
     error = refused(script)
-    assert (error.said.meaning, error.retry_after_ms) == (Meaning.THROTTLED, 2_000)
+    assert (error.verdict.meaning, error.retry_after_ms) == (Meaning.THROTTLED, 2_000)
     assert len(script.asked) == 1, "the machine retries, nobody else"
 
 
@@ -132,7 +132,7 @@ def test_what_no_service_should_do_is_an_outage_and_is_asked_once(
 ) -> None:
     script.said.append(said)
     error = refused(script)
-    assert error.said.meaning is Meaning.UNAVAILABLE
+    assert error.verdict.meaning is Meaning.UNAVAILABLE
     assert words in str(error)
     assert "dynamodb.get_item" in str(error)
     assert len(script.asked) == 1
@@ -144,7 +144,7 @@ def test_a_conditional_put_is_not_sent_again_when_the_connection_ends(script: Sc
     first, second = called(script, put, put)
     assert first == {}
     assert isinstance(second, AwsError)
-    assert second.said.meaning is Meaning.UNAVAILABLE
+    assert second.verdict.meaning is Meaning.UNAVAILABLE
     assert len(script.asked) == 2
 
 
@@ -163,7 +163,7 @@ def test_an_answer_that_is_too_large_is_not_read(script: Scripted, is_told: bool
     body = b'{"Item":{"a":{"S":"' + b"x" * 5_000 + b'"}}}'
     script.said.append(answer(200, body) if is_told else b"HTTP/1.1 200 OK\r\n\r\n" + body)
     error = refused(script, most_bytes=1_000)
-    assert error.said.meaning is Meaning.UNAVAILABLE
+    assert error.verdict.meaning is Meaning.UNAVAILABLE
     assert "more than 1,000 bytes" in str(error)
     script.said.append(answer(200, body))
     assert len(called(script, GET)[0]["Item"]["a"]["S"]) == 5_000, "the bound is what refuses it"
@@ -181,14 +181,14 @@ def test_a_server_that_does_not_answer_is_given_up(script: Scripted) -> None:
 
     with pytest.raises(AwsError, match="did not answer in time") as late:
         asyncio.run(wait())
-    assert late.value.said.meaning is Meaning.UNAVAILABLE
+    assert late.value.verdict.meaning is Meaning.UNAVAILABLE
 
 
 def test_nobody_at_the_address_is_an_outage() -> None:
     with scripted() as gone:
         pass
     error = refused(gone)
-    assert error.said.meaning is Meaning.UNAVAILABLE
+    assert error.verdict.meaning is Meaning.UNAVAILABLE
     assert gone.url in str(error)
 
 
@@ -344,7 +344,7 @@ def test_a_server_is_believed_only_with_a_certificate_that_is(
     secured, bundle = authority
     with scripted(secured) as script:
         error = refused(script)
-        assert error.said.meaning is Meaning.UNAVAILABLE
+        assert error.verdict.meaning is Meaning.UNAVAILABLE
         assert "certificate" in str(error).lower()
         assert script.asked == []
         monkeypatch.setenv("AWS_CA_BUNDLE", bundle)
@@ -386,7 +386,7 @@ def test_a_wrong_clock_is_corrected_by_the_services_date_once(script: Scripted) 
 def test_a_clock_that_is_refused_again_is_an_outage_with_a_hint(script: Scripted) -> None:
     script.otherwise = answer(400, EXPIRED, date=formatdate(NOW_S + 3_600, usegmt=True))
     error = refused(script)
-    assert (error.said.meaning, error.hint) == (Meaning.SKEW, SET_THE_CLOCK)
+    assert (error.verdict.meaning, error.hint) == (Meaning.SKEW, SET_THE_CLOCK)
     assert len(script.asked) == 2
 
 
@@ -395,20 +395,20 @@ def test_a_time_that_is_refused_without_another_one_is_sent_once(
     script: Scripted, headers: dict[str, str]
 ) -> None:
     script.otherwise = answer(400, EXPIRED, **headers)
-    assert refused(script).said.meaning is Meaning.SKEW
+    assert refused(script).verdict.meaning is Meaning.SKEW
     assert len(script.asked) == 1
 
 
 def test_a_clock_that_runs_away_is_corrected_once_all_the_same(script: Scripted) -> None:
     dates = [formatdate(NOW_S + hours * 3_600, usegmt=True) for hours in (1, 3, 5)]
     script.said.extend(answer(400, EXPIRED, date=date) for date in dates)
-    assert refused(script).said.meaning is Meaning.SKEW
+    assert refused(script).verdict.meaning is Meaning.SKEW
     assert len(script.asked) == 2
 
 
 def test_another_refusal_is_not_sent_again_though_the_clocks_differ(script: Scripted) -> None:
     script.otherwise = answer(500, b"", date=formatdate(NOW_S + 3_600, usegmt=True))
-    assert refused(script).said.meaning is Meaning.UNAVAILABLE
+    assert refused(script).verdict.meaning is Meaning.UNAVAILABLE
     assert len(script.asked) == 1
 
 
@@ -431,7 +431,7 @@ def test_a_log_in_is_noticed_without_a_restart(script: Scripted, monkeypatch: py
             await client.close()
 
     error = asyncio.run(twice())
-    assert (error.said.meaning, error.hint) == (Meaning.CREDENTIALS, LOG_IN)
+    assert (error.verdict.meaning, error.hint) == (Meaning.CREDENTIALS, LOG_IN)
     assert ["Credential=ANOTHER/" in each.headers["authorization"] for each in script.asked] == [False, True]
 
 
@@ -444,14 +444,14 @@ def test_a_call_without_credentials_sends_nothing(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     error = refused(script)
-    assert (error.said.meaning, error.hint) == (Meaning.CREDENTIALS, LOG_IN)
+    assert (error.verdict.meaning, error.hint) == (Meaning.CREDENTIALS, LOG_IN)
     assert str(error).startswith("dynamodb.get_item: Unable to locate credentials")
     assert script.asked == []
 
 
 def test_an_operation_that_a_service_does_not_have_is_refused(script: Scripted) -> None:
     error = refused(script, ("dynamodb", "drop_everything", {}))
-    assert error.said.meaning is Meaning.REFUSED
+    assert error.verdict.meaning is Meaning.REFUSED
     assert "drop_everything" in str(error)
 
 
@@ -528,7 +528,7 @@ def test_a_bucket_of_another_region_is_asked_there_once(script: Scripted) -> Non
     regions = [each.headers["authorization"].split("/")[2] for each in script.asked]
     assert regions == ["us-east-1", "eu-west-1", "eu-west-1"]
     script.otherwise = there
-    assert refused(script, what).said.meaning is Meaning.NOWHERE
+    assert refused(script, what).verdict.meaning is Meaning.NOWHERE
 
 
 def test_buckets_are_hosts_at_aws_and_paths_elsewhere() -> None:
@@ -633,7 +633,7 @@ def test_the_engines_own_server_takes_what_is_sent() -> None:
                     "put_item",
                     {"TableName": "things", "Item": item, "ConditionExpression": "attribute_not_exists(pk)"},
                 )
-            assert condition.value.said.meaning is Meaning.CONDITION
+            assert condition.value.verdict.meaning is Meaning.CONDITION
             return await call(
                 here, "dynamodb", "get_item", {"TableName": "things", "Key": {"pk": {"S": "ü"}}}
             )

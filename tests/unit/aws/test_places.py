@@ -97,10 +97,10 @@ def test_an_endpoint_of_the_environment_is_used(script: Scripted, monkeypatch: p
 def test_a_profile_that_is_not_there_and_no_region_are_outages_that_say_what_to_do() -> None:
     with pytest.raises(AwsError, match="shop") as nobody:
         KNOWN.place("sqs", Access(profile="shop"))
-    assert (nobody.value.said.meaning, nobody.value.hint) == (Meaning.CREDENTIALS, LOG_IN)
+    assert (nobody.value.verdict.meaning, nobody.value.hint) == (Meaning.CREDENTIALS, LOG_IN)
     with pytest.raises(AwsError, match="AWS_REGION") as nowhere:
         KNOWN.place("sqs", Access())
-    assert nowhere.value.said.meaning is Meaning.NOWHERE
+    assert nowhere.value.verdict.meaning is Meaning.NOWHERE
 
 
 def test_a_region_that_only_other_sdks_read_is_better_than_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_a_web_identity_is_exchanged_for_a_role(
         with pytest.raises(AwsError, match="AccessDenied: not you") as error:
             asyncio.run(call(Access("us-east-1", script.url), *GET))
     assert key_of(script.asked[0]) == "ROLE"
-    assert error.value.said.meaning is Meaning.DENIED
+    assert error.value.verdict.meaning is Meaning.DENIED
     assert len(script.asked) == 1
 
 

@@ -154,7 +154,7 @@ def test_what_a_protocol_cannot_say_is_refused_for_good(
 ) -> None:
     with pytest.raises(AwsError, match=words) as refused:
         wire_of(operation(service, name), parameters)
-    assert refused.value.said.meaning is Meaning.REFUSED
+    assert refused.value.verdict.meaning is Meaning.REFUSED
 
 
 def test_an_operation_that_wants_xml_is_refused_by_name() -> None:
@@ -227,7 +227,7 @@ ENTITIES = b'<!DOCTYPE a [<!ENTITY b "c">]><ListBucketResult><Name>&b;</Name></L
 def test_what_is_no_answer_is_an_outage_and_is_shown(service: str, name: str, body: bytes) -> None:
     with pytest.raises(AwsError, match="an answer that is none of") as broken:
         members_of(operation(service, name), 200, {}, body)
-    assert broken.value.said.meaning is Meaning.UNAVAILABLE
+    assert broken.value.verdict.meaning is Meaning.UNAVAILABLE
 
 
 def test_an_answer_that_was_changed_on_its_way_is_an_outage() -> None:
@@ -238,7 +238,7 @@ def test_an_answer_that_was_changed_on_its_way_is_an_outage() -> None:
     assert members_of(operation("dynamodb", "GetItem"), 200, told, body) == {"Item": {}}
     with pytest.raises(AwsError, match="checksum") as broken:
         members_of(operation("dynamodb", "GetItem"), 200, told, body + b" ")
-    assert broken.value.said.meaning is Meaning.UNAVAILABLE
+    assert broken.value.verdict.meaning is Meaning.UNAVAILABLE
 
 
 JSON = b'{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"Rate exceeded"}'
@@ -290,7 +290,7 @@ def test_what_an_error_says_in_each_protocol(
     expected: tuple[str, str, Meaning, int],
 ) -> None:
     error = error_of(operation(service, name), status, headers, body, "Server Error")
-    assert (error.code, error.words, error.said.meaning, error.retry_after_ms) == expected
+    assert (error.code, error.words, error.verdict.meaning, error.retry_after_ms) == expected
     assert error.status == status
     assert str(error).startswith(f"{service}.{xform_name(name)}: {error.code}: {error.words}")
 

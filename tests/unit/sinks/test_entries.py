@@ -42,7 +42,7 @@ def texts(letters: str = LETTERS, size: int = 1) -> RecordBatch:
 
 
 def write(service: Service, batch: RecordBatch, most_bytes: int = 1_000) -> Outcome:
-    return asyncio.run(write_entries(batch, service.send, most_bytes=most_bytes, what="a queue"))
+    return asyncio.run(write_entries(batch, service.send, most_bytes=most_bytes, receiver="a queue"))
 
 
 def test_calls_are_cut_so_that_their_messages_weigh_no_more_than_one_may() -> None:

@@ -129,8 +129,8 @@ WRITERS = {"server/connection.py", "server/http.py"}
 """They end the writer's connection meanwhile, and see nothing of the change any more."""
 
 
-WRITING = 23
-"""So many modules a PutItem enters from dispatch to its commit: at most 16 are the aim. It may only sink."""
+WRITING = 16
+"""So many modules a PutItem enters at most from dispatch to its commit. It may only sink."""
 BEFORE = {"server/connection.py", "server/http.py", "server/turns.py"}
 """They read the request and end the turn around it."""
 

@@ -71,8 +71,8 @@ def test_every_way_to_ask_for_time_or_chance_is_found(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "from tailrace.streams.sequence import CLOCK_BITS\n",
-        "from tailrace.streams import sequence\nx = number >> sequence.CLOCK_BITS\n",
+        "from tailrace.streams.record import CLOCK_BITS\n",
+        "from tailrace.streams import record\nx = number >> record.CLOCK_BITS\n",
         "number >>= 20\n",
         "made_ms = sequence // 2**20\n",
         "made_ms, rest = divmod(sequence, 1 << 20)\n",

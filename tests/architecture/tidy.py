@@ -187,7 +187,7 @@ def _asked(node: ast.AST) -> Iterator[str]:
             return
 
 
-CLOCK_OF_NUMBERS: Final = "streams/sequence.py"
+CLOCK_OF_NUMBERS: Final = "streams/record.py"
 
 
 def times_in_numbers(sources: Sources) -> Iterator[str]:

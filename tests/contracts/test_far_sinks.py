@@ -23,8 +23,7 @@ from tailrace.errors import SinkError, Throttled, Unavailable
 from tailrace.ports import Failed, FailureKind, Outcome, RecordBatch, Sink, Written
 from tailrace.sinks.aws import AwsAccess
 from tailrace.sinks.messages import messages_of
-from tailrace.streams.record import change_record
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.record import SequenceNumber, change_record
 from tailrace.streams.version import Version
 from tailrace.testing import check_sink, check_versioned_sink
 from tailrace.testing.contracts.sink import _batch, batch_of

@@ -32,7 +32,7 @@ from tailrace.runtime.effects import Effects, Marking
 from tailrace.sinks.function import BatchSink, HandlerSink
 from tailrace.sinks.lambda_function import LambdaSink
 from tailrace.stores.memory import MemoryStateStore
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.record import SequenceNumber
 from tailrace.testing import check_sink
 from tailrace.testing.contracts import sink
 from tests.contracts.breaking import breaks

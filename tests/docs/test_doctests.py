@@ -26,6 +26,6 @@ def test_the_examples_of_a_module_are_true(name: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    from tailrace.streams import sequence
+    from tailrace.streams import record
 
-    assert doctest.testmod(sequence).attempted > 0
+    assert doctest.testmod(record).attempted > 0

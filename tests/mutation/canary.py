@@ -11,7 +11,7 @@ from tests.mutation.mutant import Mutant
 
 CANARY: Final = Mutant(
     "canary",
-    "values/number.py",
+    "values/canonical.py",
     "return -1 if Decimal(a) < Decimal(b) else 1",
     "return 1 if Decimal(a) < Decimal(b) else -1",
     "nothing that its test looks at",

@@ -33,7 +33,7 @@ def test_those_that_once_survived_and_twenty_more_are_replayed() -> None:
 def test_a_mutant_whose_line_has_changed_says_so() -> None:
     gone = replace(CANARY, name="gone", original="a line that nobody wrote")
     with pytest.raises(
-        Rotten, match=r"gone: its text is in .*number.py 0 times .* 'a line that nobody wrote'"
+        Rotten, match=r"gone: its text is in .*canonical.py 0 times .* 'a line that nobody wrote'"
     ):
         gone.check()
     with pytest.raises(Rotten, match=r"there is no tests/unit/nowhere\.py"):

@@ -20,7 +20,7 @@ from tailrace.expressions.keys import KeyCondition, SortCondition
 from tailrace.stores.memory import MemoryStore
 from tailrace.tables.definition import TableChange, read_change, read_definition
 from tailrace.tables.mutate import Delete, Put
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 from tailrace.values.types import Item
 from tests.conformance.indexed import attributes, element, index
 from tests.unit.engine.building import START_MS, FailingStore

@@ -15,7 +15,7 @@ from tailrace.expressions.legacy import read_expected, read_filter, read_updates
 from tailrace.expressions.operands import WRONG_TYPE
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.update import parse_update
-from tailrace.values.order import compare_values
+from tailrace.values.canonical import compare_values
 from tailrace.values.types import AttributeValue, Item
 
 relaxed = settings(deadline=None, max_examples=150)

@@ -26,8 +26,7 @@ from tailrace.streams.envelopes import (
 )
 from tailrace.streams.iterators import LIFE_MS, Iterator, read_token
 from tailrace.streams.moment import Now
-from tailrace.streams.record import VIEW_TYPES, ChangeRecord, log_row, read_log_row
-from tailrace.streams.sequence import SequenceNumber, following
+from tailrace.streams.record import VIEW_TYPES, ChangeRecord, SequenceNumber, following, log_row, read_log_row
 from tailrace.streams.shards import HASHES, HashedShard, children, initial, rollover, shard_for, split
 
 relaxed = settings(deadline=None, max_examples=60)

@@ -15,9 +15,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import CORAL, VALIDATION, ApiError
-from tailrace.values.number import NUMBER, add, compare, is_plain, normalise, subtract
-from tailrace.values.order import compare_values, ordered_bytes, terminated
-from tailrace.values.size import size_bytes, value_size
+from tailrace.values.canonical import (
+    NUMBER,
+    add,
+    compare,
+    compare_values,
+    is_plain,
+    normalise,
+    ordered_bytes,
+    size_bytes,
+    subtract,
+    terminated,
+    value_size,
+)
 from tailrace.values.types import AttributeValue
 from tailrace.values.wire import dump_item, read_item, read_value
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from tailrace import telemetry
 from tailrace.runtime.watermark import HandlerPosition
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.record import SequenceNumber
 
 ANY_MOMENT: Final = "any moment"
 KILLS: Final = 26

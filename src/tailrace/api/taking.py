@@ -23,7 +23,7 @@ from tailrace.api.wordings import of_request
 from tailrace.engine.slices import Effort, Slices, at_once
 from tailrace.errors import CORAL, ApiError, validation_error
 from tailrace.tables.limits import ITEM_BYTES
-from tailrace.values.size import size_bytes, value_size
+from tailrace.values.canonical import size_bytes, value_size
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import Checked, dump_item, read_item, read_value
 

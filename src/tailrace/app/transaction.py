@@ -18,7 +18,7 @@ from tailrace.expressions.composing import NotExact
 from tailrace.ports import ItemWrite
 from tailrace.tables.merging import TransactWrite, merged
 from tailrace.tables.schema import KeyType, TableSchema
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 from tailrace.values.types import AttributeValue, Item
 
 ACTIONS: Final = 99

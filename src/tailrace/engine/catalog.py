@@ -1,7 +1,9 @@
 """The catalog: tables, streams and counters, in memory for speed and in table 0 of the store for good.
 
 Rules of this file: every change of what is kept goes through the pending group; after a failed commit all of
-it is read again. Nothing here decides; `engine.lifecycle` and `engine.lineage` do. Called by everything in
+it is read again. Nothing here decides; `engine.lifecycle` and `engine.lineage` do. No counter issues a number
+twice, whatever is lost: sequence numbers are reserved in blocks, in the commit that first uses one, which is
+fully synced, and a start begins above the block that its predecessor reserved. Called by everything in
 `engine`.
 """
 
@@ -15,10 +17,12 @@ from tailrace.engine.committer import Committer
 from tailrace.engine.documents import (
     CATALOG,
     COUNTERS,
+    SEQUENCE,
     CountersDocument,
     DroppedDocument,
     IndexDocument,
     LostDocument,
+    SequenceDocument,
     SizeDocument,
     StreamDocument,
     TableDocument,
@@ -29,6 +33,7 @@ from tailrace.engine.namespaces import NAMESPACES, document_of
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.table_index import TableIndex
 from tailrace.streams.arns import stream_arn, table_arn
+from tailrace.streams.record import BLOCK, following
 from tailrace.streams.shards import HashedShard, shard_for
 from tailrace.tables.schema import TableSchema
 
@@ -66,18 +71,21 @@ class Namespace:
 class StreamState:
     """A stream in memory: its document, and its open shards in the order of their hashes.
 
-    Shape:   `key` is what rows call its table; housekeeping has nothing to do with it before `due_ms`, 0 when
-             nobody has looked.
+    Shape:   `key` is what rows call its table; before `rolls_ms` no open shard is due to be rolled over, and
+             before `steady_ms` none is closed by a write; housekeeping has nothing to do before `due_ms`, 0
+             when it has not looked yet.
     """
 
     __slots__ = (
-        "_open", "arn", "document", "due_ms", "key", "namespace", "rollover_from_ms", "vanish_from_ms",
+        "_open", "_settings", "arn", "document", "due_ms", "key", "namespace", "rolls_ms", "steady_ms",
+        "vanish_from_ms",
     )  # fmt: skip
 
-    def __init__(self, document: StreamDocument, namespace: Namespace) -> None:
+    def __init__(self, document: StreamDocument, namespace: Namespace, settings: EngineSettings) -> None:
         self.arn = stream_arn(namespace.table_arn(document.table), document.label)
         self.key = document.key
         self.namespace = namespace
+        self._settings = settings
         self.replace(document)
 
     def replace(self, document: StreamDocument) -> None:
@@ -87,7 +95,9 @@ class StreamState:
         self._open = sorted(
             (shard for shard in document.shards if not shard.is_closed), key=lambda shard: shard.first
         )
-        self.rollover_from_ms = min((shard.created_ms for shard in self._open), default=0)
+        created_ms = min((shard.created_ms for shard in self._open), default=NEVER_MS)
+        self.rolls_ms = created_ms + self._settings.rollover_ms
+        self.steady_ms = 0 if self._settings.split_records else self.rolls_ms
         closed = [shard.closed_ms for shard in document.shards if shard.closed_ms is not None]
         self.vanish_from_ms = min(closed, default=NEVER_MS)
 
@@ -182,8 +192,7 @@ class Catalog:
         """All tables, by what rows call them."""
         self.default = Namespace(settings.region, settings.account, is_default=True)
         self.namespaces: WeakValueDictionary[tuple[str, str], Namespace] = WeakValueDictionary()
-        """Those that have a table or that somebody asks for: requests may name as many regions as they
-        like."""
+        """Those that have a table or that a caller holds: requests may name as many regions as they like."""
         self.namespaces[settings.region, settings.account] = self.default
         self.streams: dict[str, StreamState] = {}
         self.shards: dict[int, HashedShard] = {}
@@ -194,15 +203,21 @@ class Catalog:
         """The last records of shards that were forgotten lately, for readers that still hold one of them."""
         self.dropped: set[int] = set()
         self.lost: dict[str, int] = {}
-        """The last records of streams that are gone, by the names that no table has now: the next one of a
-        name takes it over.
-        """
+        """The last records of streams that are gone, by names without a table; the next table takes it."""
         self.counters = CountersDocument()
+        self.last_sequence = 0
+        self._reserved = 0
+        self.created_ms = 0
+        """The creation time of the last record."""
 
     # ---- reading -------------------------------------------------------------------------------------------
 
-    def load(self) -> None:
-        """Read everything from the store. Raises: StoreError."""
+    def load(self, *, is_start: bool = False) -> None:
+        """Read everything from the store; without a start sequence numbers just go on. Raises: StoreError."""
+        data = self._committer.get(CATALOG, SEQUENCE)
+        self._reserved = 0 if data is None else decode(SEQUENCE, data, SequenceDocument).reserved
+        if is_start:
+            self.last_sequence = self._reserved
         data = self._committer.get(CATALOG, COUNTERS)
         self.counters = CountersDocument() if data is None else decode(COUNTERS, data, CountersDocument)
         self._resized.clear()
@@ -258,7 +273,7 @@ class Catalog:
         return found
 
     def _stream(self, document: StreamDocument) -> StreamState:
-        return StreamState(document, self.namespace_of(document))
+        return StreamState(document, self.namespace_of(document), self._settings)
 
     def namespace(self, region: str, account: str) -> Namespace:
         """The namespace of a region and account; where there is one alone, it is of all of them."""
@@ -337,7 +352,7 @@ class Catalog:
         namespace = self.namespace_of(document)
         stream = self.streams.get(stream_arn(namespace.table_arn(document.table), document.label))
         if stream is None:
-            stream = StreamState(document, namespace)
+            stream = StreamState(document, namespace, self._settings)
             self.streams[stream.arn] = stream
         else:
             self._forget_shards(stream)
@@ -373,17 +388,14 @@ class Catalog:
             self._put(_trim_key(shard), TrimDocument(through))
 
     def note_lost(self, table: str, through: int) -> None:
-        """Keep how far the streams of deleted tables that rows call so went; of very many the oldest are
-        forgotten."""
+        """Keep how far the streams of deleted tables of a key went; of very many the oldest are forgotten."""
         self.lost[table] = max(through, self.lost.get(table, 0))
         self._put(_lost_key(table), LostDocument(self.lost[table]))
         if len(self.lost) > LOST:
             self.take_lost(min(self.lost, key=self.lost.__getitem__))
 
     def take_lost(self, table: str) -> int:
-        """How far they went, for a table that takes the name; 0: nothing is lost. It is the table's to
-        remember from now on.
-        """
+        """How far they went, 0 for not at all; the table that takes the name remembers it from now on."""
         through = self.lost.pop(table, 0)
         if through:
             self._committer.put_row(CATALOG, _lost_key(table), None)
@@ -408,6 +420,22 @@ class Catalog:
         label_ms = max(wall_ms, self.counters.label_ms + 1)
         self._count(label_ms=label_ms)
         return label_ms
+
+    def take_sequence(self, wall_ms: int) -> int:
+        """The next sequence number."""
+        number = following(self.last_sequence, wall_ms)
+        if number > self._reserved:
+            self._reserved = number + BLOCK
+            self._put(SEQUENCE, SequenceDocument(self._reserved))
+            self._committer.need_sync()
+        self.last_sequence = number
+        return number
+
+    def take_created_ms(self, wall_ms: int) -> int:
+        """The creation time of a record written now; it never goes back. Units: milliseconds since 1970."""
+        if wall_ms > self.created_ms:
+            self.created_ms = wall_ms
+        return self.created_ms
 
     def _count(self, **changes: int) -> CountersDocument:
         before = self.counters

@@ -1,7 +1,7 @@
 """The catalog's documents: what table 0 of the store holds, as JSON with a version in each.
 
 Rules of this file: layouts only, documented in docs/formats/catalog.md; a document of another version is
-refused with a hint, never guessed at. Called by `engine.catalog` and `engine.sequences`.
+refused with a hint, never guessed at. Called by `engine.catalog`.
 """
 
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -19,6 +19,7 @@ from tailrace.tables.throughput import ThroughputHistory
 
 CATALOG: Final = 0
 COUNTERS: Final = b"counters"
+SEQUENCE: Final = b"sequence"
 STATE: Final = 1
 TOKENS: Final = 2
 FIRST_TABLE: Final = 16
@@ -138,6 +139,13 @@ class NamespacesDocument(msgspec.Struct, frozen=True):
     account: str
     is_one: bool = False
     v: int = VERSION
+
+
+class SequenceDocument(msgspec.Struct, frozen=True):
+    """The high-water mark of sequence numbers: every one that may have been issued is at most `reserved`."""
+
+    reserved: int = 0
+    v: int = 1
 
 
 class CountersDocument(msgspec.Struct, frozen=True):

@@ -32,7 +32,6 @@ from tailrace.engine.reading import ShardReader
 from tailrace.engine.rekeying import rekey
 from tailrace.engine.requests import Requests
 from tailrace.engine.resources import Resources, check_tags
-from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.engine.slices import Slices, at_once
 from tailrace.engine.state import StateRows
@@ -58,7 +57,7 @@ from tailrace.tables.mutate import (
 )
 from tailrace.tables.schema import ItemTarget, TableSchema
 from tailrace.telemetry import PointReached, pass_by
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 from tailrace.values.types import Item
 from tailrace.values.wire import dump_item
 
@@ -93,12 +92,9 @@ class Engine:
         self.committer = Committer(store, reached)
         self.settings = settings = kept_settings(self.committer, settings)
         self._catalog = Catalog(self.committer, settings)
-        self._sequences = Sequences(self.committer)
         self._horizon = Horizon(clock)
-        self.log = ShardReader(self.committer, self._catalog, self._sequences, clock, settings, self._horizon)
-        self._lineage = Lineage(
-            self.committer, self._catalog, self._sequences, self.log, settings, self._horizon
-        )
+        self.log = ShardReader(self.committer, self._catalog, clock, settings, self._horizon)
+        self._lineage = Lineage(self.committer, self._catalog, self.log, settings, self._horizon)
         self._indexing = Indexing(self.committer, self._catalog)
         self._indexes = IndexLifecycle(self.committer, self._catalog, self._indexing, clock, settings)
         self.state = StateRows(self.committer, self._write_items)
@@ -112,9 +108,8 @@ class Engine:
         """Host and port under which clients reach this engine, as DescribeEndpoints tells them."""
         self.committer.after_failure = self._reload
         self.committer.describe = lambda error: places_of_catalog(self._catalog).described(error)
-        self._catalog.load()
-        self._sequences.load(is_start=True)
-        self._sequences.created_ms = self.log.newest_created_ms()
+        self._catalog.load(is_start=True)
+        self._catalog.created_ms = self.log.newest_created_ms()
         rekey(self.state, self.committer)
 
     def _see(self, namespace: Namespace, *, is_whole: bool = False) -> None:
@@ -122,13 +117,13 @@ class Engine:
         is to be whole."""
         catalog, committer, clock, settings = self._catalog, self.committer, self.clock, self.settings
         tables = catalog.tables if is_whole else namespace.tables
+        self._tables = tables
         self._lifecycle = Lifecycle(tables, namespace, catalog, self._lineage, self._indexes, clock, settings)
         self._streams = Streams(
             None if is_whole else namespace,
             catalog,
             self._lineage,
             self.log,
-            self._sequences,
             clock,
             settings,
         )
@@ -157,7 +152,6 @@ class Engine:
 
     def _reload(self) -> None:
         self._catalog.load()
-        self._sequences.load(is_start=False)
         self.log.forget()
 
     # ---- items -------------------------------------------------------------------------------------------------
@@ -196,7 +190,7 @@ class Engine:
 
     def stored(self, operation: Operation) -> tuple[TableState, bytes | None]:
         """The table that an operation is about, and the bytes of the item. Raises: ApiError."""
-        table = self._lifecycle.writable(operation.table)
+        table = self._table(operation.table)
         return table, self.committer.get(table.schema.number, locate(table.schema, operation).key_bytes)
 
     def _write_items(self, operations: Sequence[Operation], ancestry: str) -> None:
@@ -220,12 +214,19 @@ class Engine:
 
     def place(self, operation: Operation) -> Place:
         """The item that an operation is about. Raises: ApiError."""
-        schema = self._lifecycle.writable(operation.table).schema
+        schema = self._table(operation.table).schema
         return schema.number, locate(schema, operation).key_bytes
+
+    def _table(self, name: str) -> TableState:
+        """A table whose items can be read and written. Raises: ApiError."""
+        table = self._tables.get(name)
+        if table is None or table.document.busy is not None:
+            return self._lifecycle.readable(name)
+        return table
 
     def decide(self, operation: Operation) -> Decided:
         """What an operation would do. Nothing is written. Raises: ApiError."""
-        table = self._lifecycle.writable(operation.table)
+        table = self._table(operation.table)
         schema = table.schema
         target = locate(schema, operation)
         if table.indexes:
@@ -253,13 +254,17 @@ class Engine:
         row: LogRow | None = None
         if table.stream is not None:
             wall_ms = self.clock.now().wall_ms
-            shard = self._lineage.shard_for(table.stream, mutation.partition, wall_ms)
+            stream, partition = table.stream, mutation.partition
+            if wall_ms < stream.steady_ms:
+                shard = stream.shard_for(partition)
+            else:
+                shard = self._lineage.shard_for(stream, partition, wall_ms)
             keys_size = size_bytes(mutation.keys)
             record = change_record(
-                sequence=self._sequences.next(wall_ms),
+                sequence=self._catalog.take_sequence(wall_ms),
                 shard=shard.number,
-                created_ms=self._sequences.created(wall_ms),
-                partition=mutation.partition,
+                created_ms=self._catalog.take_created_ms(wall_ms),
+                partition=partition,
                 key=mutation.key_bytes,
                 keys=mutation.keys,
                 old=old_data,
@@ -288,12 +293,12 @@ class Engine:
 
     def get_bytes(self, table: str, key: Item) -> bytes | None:
         """GetItem as the JSON bytes that are answered. Raises: ApiError."""
-        schema = self._lifecycle.readable(table).schema
+        schema = self._table(table).schema
         return self.committer.get(schema.number, schema.locate_key(key).key_bytes)
 
     def partition(self, table: str, key: Item) -> int:
         """Which of a table's partitions an item is in: the number of the open shard of its stream, 0 without one. Raises: ApiError."""
-        found = self._lifecycle.readable(table)
+        found = self._table(table)
         if found.stream is None:
             return 0
         return found.stream.shard_for(found.schema.locate_key(key).partition).number
@@ -302,7 +307,7 @@ class Engine:
         """The stored bytes of several items as of one moment. Raises: ApiError (TransactionCanceledException too)."""
 
         def place(key: KeyOf) -> Place:
-            schema = self._lifecycle.readable(key[0]).schema
+            schema = self._table(key[0]).schema
             return schema.number, schema.locate_key(key[1]).key_bytes
 
         return read_all(keys, place, lambda each: self.committer.get(*each))
@@ -323,15 +328,15 @@ class Engine:
 
     def index(self, table: str, name: str) -> TableIndexSchema:
         """An index that can be read. Raises: ApiError. Source: semantics §6.6."""
-        return readable_index(self._lifecycle.readable(table), name)
+        return readable_index(self._table(table), name)
 
     def indexes(self, table: str) -> tuple[TableIndexSchema, ...]:
         """The indexes that writes to a table keep. Raises: ApiError."""
-        return tuple(each.index for each in self._lifecycle.readable(table).indexes)
+        return tuple(each.index for each in self._table(table).indexes)
 
     def check(self, operation: Operation) -> ItemTarget:
         """The item a write is about, once all is checked that can be without the stored item. Raises: ApiError."""
-        table = self._lifecycle.writable(operation.table)
+        table = self._table(operation.table)
         target = locate(table.schema, operation)
         if table.indexes:
             check_operation([each.index for each in table.indexes], operation)
@@ -341,14 +346,14 @@ class Engine:
         """Refuse to read something inside a key attribute; `nested` are the first names of such paths. Raises: ApiError."""
         if not nested:
             return
-        found = self._lifecycle.readable(table)
+        found = self._table(table)
         check_scalars(found.schema.key_names, nested)
         for each in found.indexes:
             check_scalars((name for name, _ in each.index.definition.key), nested, "IndexKey")
 
     def collection_bytes(self, table: str, keys: Item) -> int | None:
         """What the items with this partition key weigh together; None for a table without local indexes."""
-        found = self._lifecycle.readable(table)
+        found = self._table(table)
         return self._indexing.collection_bytes(found, keys) if found.collections else None
 
     def on_index_work(self, callback: Callable[[], None]) -> None:
@@ -388,7 +393,7 @@ class Engine:
 
     def schema(self, table: str) -> TableSchema:
         """A table's key schema. Raises: ApiError (ResourceNotFoundException `Requested resource not found`)."""
-        return self._lifecycle.readable(table).schema
+        return self._table(table).schema
 
     # ---- streams -----------------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ from tailrace.tables.index_rules import (
 from tailrace.tables.indexes import EntryChange, IndexDefinition
 from tailrace.tables.schema import INVALID
 from tailrace.tables.throughput import UNITS_REFUSED
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 
 DELAY_MS: Final = 4_000
 """How long an index is at least being created or deleted with `aws_delays`."""

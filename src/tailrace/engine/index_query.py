@@ -32,7 +32,7 @@ from tailrace.tables.schema import (
     NOT_VALID,
     TableSchema,
 )
-from tailrace.values.order import ordered_bytes, terminated
+from tailrace.values.canonical import ordered_bytes, terminated
 from tailrace.values.types import AttributeValue, Item
 
 

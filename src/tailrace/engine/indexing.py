@@ -15,7 +15,7 @@ from tailrace.tables.indexes import EntryChange
 from tailrace.tables.limits import COLLECTION_BYTES
 from tailrace.tables.mutate import Mutation, Operation
 from tailrace.tables.schema import TableSchema
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 from tailrace.values.types import Item
 from tailrace.values.wire import dump_item
 

@@ -73,7 +73,7 @@ class Lifecycle:
     # ---- finding -------------------------------------------------------------------------------------------
 
     def readable(self, name: str) -> TableState:
-        """A table that items can be read from. Raises: ApiError `Requested resource not found`."""
+        """A table whose items can be read and written. Raises: ApiError `Requested resource not found`."""
         table = self._tables.get(name) or self._by_arn(name)
         if table is None:
             raise self._not_found(name)
@@ -82,9 +82,6 @@ class Lifecycle:
             if table.key not in self._catalog.tables or table.document.busy in ("CREATING", "DELETING"):
                 raise self._not_found(name)
         return table
-
-    writable = readable
-    """A table that items can be written to: the same ones."""
 
     def named(self, name: str) -> TableState:
         """A table in any state. Raises: ApiError that names it."""

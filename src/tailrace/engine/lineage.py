@@ -14,7 +14,6 @@ from tailrace.engine.committer import Committer
 from tailrace.engine.documents import DELAYS_MS, StreamDocument, TableDocument
 from tailrace.engine.horizon import Horizon
 from tailrace.engine.reading import ShardReader
-from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import SettingsError
 from tailrace.streams import shards as transitions
@@ -31,7 +30,6 @@ class Lineage:
         self,
         committer: Committer,
         catalog: Catalog,
-        sequences: Sequences,
         reader: ShardReader,
         settings: EngineSettings,
         horizon: Horizon,
@@ -39,7 +37,6 @@ class Lineage:
         self._committer = committer
         self._reader = reader
         self._catalog = catalog
-        self._sequences = sequences
         self._settings = settings
         self._horizon = horizon
         self._load: dict[int, tuple[int, int]] = {}
@@ -63,7 +60,9 @@ class Lineage:
             document.definition.key_schema(),
             tuple(
                 msgspec.structs.replace(shard, before=document.gone_through)
-                for shard in transitions.initial(label, count, first, wall_ms, self._sequences.next(wall_ms))
+                for shard in transitions.initial(
+                    label, count, first, wall_ms, self._catalog.take_sequence(wall_ms)
+                )
             ),
             region=document.region,
             account=document.account,
@@ -72,8 +71,8 @@ class Lineage:
         return self._catalog.save_stream(stream)
 
     def shard_for(self, stream: StreamState, partition: int, wall_ms: int) -> HashedShard:
-        """The shard that takes a record now; one that is due is rolled over first."""
-        if wall_ms - stream.rollover_from_ms >= self._settings.rollover_ms:
+        """The shard that takes a record from `steady_ms` on; one that is due is rolled over first."""
+        if wall_ms >= stream.rolls_ms:
             self.roll(stream, wall_ms)
         shard = stream.shard_for(partition)
         if self._settings.split_records and self._note_load(stream, shard, wall_ms):
@@ -116,7 +115,7 @@ class Lineage:
                 shards.append(shard)
                 continue
             number = self._catalog.take_shard_numbers(count)
-            ending, starting = self._sequences.next(wall_ms), self._sequences.next(wall_ms)
+            ending, starting = self._catalog.take_sequence(wall_ms), self._catalog.take_sequence(wall_ms)
             shards.extend(
                 follow(shard, stream.document.label, number, wall_ms, ending=ending, starting=starting)
             )
@@ -142,7 +141,7 @@ class Lineage:
             if shard.is_closed:
                 shards.append(shard)
             else:
-                shards.append(transitions.close(shard, self._sequences.next(wall_ms), wall_ms))
+                shards.append(transitions.close(shard, self._catalog.take_sequence(wall_ms), wall_ms))
                 self._committer.note_closed(shard.number)
         self._catalog.save_stream(
             msgspec.structs.replace(stream.document, shards=tuple(shards), disabled_ms=wall_ms)
@@ -151,7 +150,7 @@ class Lineage:
     def next_due_ms(self, stream: StreamState) -> int:
         """Before this moment no shard of the stream is rolled over or vanishes."""
         return min(
-            stream.rollover_from_ms + self._settings.rollover_ms if stream.open_shards else NEVER_MS,
+            stream.rolls_ms,
             stream.vanish_from_ms + self._settings.retention_ms,
             NEVER_MS
             if stream.document.disabled_ms is None

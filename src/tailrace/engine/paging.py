@@ -21,7 +21,7 @@ from tailrace.expressions.judging import BYTES_JUDGED, HEAVY_WORK, OPERATORS_JUD
 from tailrace.expressions.keys import KeyCondition
 from tailrace.expressions.projection import ProjectionExpression
 from tailrace.tables.limits import PAGE_BYTES
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 from tailrace.values.types import Item
 from tailrace.values.wire import dump_item
 

@@ -19,7 +19,6 @@ from msgspec.structs import replace
 from tailrace.engine.catalog import Catalog
 from tailrace.engine.committer import LARGEST, Committer
 from tailrace.engine.horizon import Horizon
-from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import DamagedData
 from tailrace.ports import Clock, LogRow, ReadDone
@@ -38,14 +37,12 @@ class ShardReader:
         self,
         committer: Committer,
         catalog: Catalog,
-        sequences: Sequences,
         clock: Clock,
         settings: EngineSettings,
         horizon: Horizon,
     ) -> None:
         self._committer = committer
         self._catalog = catalog
-        self._sequences = sequences
         self._clock = clock
         self._retention_ms = settings.retention_ms
         self._horizon = horizon
@@ -91,7 +88,7 @@ class ShardReader:
         present = self._present(shard)
         if present is None:
             # It vanished 24 hours after it was closed; whoever still asks may not have read it to its end.
-            last = self._catalog.vanished.get(shard.place, self._sequences.last)
+            last = self._catalog.vanished.get(shard.place, self._catalog.last_sequence)
             return ReadDone([], max(after, last), closed=True, trimmed=after < last)
         page = self.page(present, after, limit, READ_BYTES, self._clock.now().wall_ms)
         before = max(shard.before or 0, present.before)

@@ -10,14 +10,12 @@ from typing import Any, Final, NamedTuple, assert_never
 from tailrace.engine.catalog import Catalog, Namespace, StreamState, TableState
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.reading import ShardReader
-from tailrace.engine.sequences import Sequences
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import ApiError, validation_error
 from tailrace.ports import Clock, StreamRef
 from tailrace.streams.arns import parse_stream_arn, parse_table_arn
 from tailrace.streams.iterators import Iterator, IteratorStart, read_token
-from tailrace.streams.record import ChangeRecord, ViewType
-from tailrace.streams.sequence import SequenceNumber, is_older_than_any
+from tailrace.streams.record import ChangeRecord, SequenceNumber, ViewType, is_older_than_any
 from tailrace.streams.shards import HashedShard, Shard, children, published
 from tailrace.tables.limits import LIST_PAGE, RECORDS_PAGE, RECORDS_PAGE_BYTES
 
@@ -49,7 +47,6 @@ class Streams:
         catalog: Catalog,
         lineage: Lineage,
         reader: ShardReader,
-        sequences: Sequences,
         clock: Clock,
         settings: EngineSettings,
     ) -> None:
@@ -58,7 +55,6 @@ class Streams:
         self._tables: Mapping[str, TableState] = catalog.tables if namespace is None else namespace.tables
         self._lineage = lineage
         self._reader = reader
-        self._sequences = sequences
         self._clock = clock
         self._settings = settings
 
@@ -124,7 +120,7 @@ class Streams:
     @property
     def last_sequence(self) -> int:
         """The highest sequence number that was issued."""
-        return self._sequences.last
+        return self._catalog.last_sequence
 
     def shards(self, arn: str) -> list[Shard]:
         """Every shard that can still be read, parents before children. Raises: ApiError."""
@@ -207,7 +203,7 @@ class Streams:
             case "TRIM_HORIZON":
                 return 0
             case "LATEST":
-                return self._sequences.last if shard.ending is None else shard.ending
+                return self._catalog.last_sequence if shard.ending is None else shard.ending
             case "AT_TIMESTAMP":
                 assert start.timestamp_ms is not None
                 if start.timestamp_ms > wall_ms:

@@ -20,7 +20,7 @@ from tailrace.errors import SERVICE, ApiError, validation_error
 from tailrace.tables.limits import TRANSACTION_ACTIONS, TRANSACTION_BYTES
 from tailrace.tables.mutate import Mutation, Operation, Update
 from tailrace.tables.schema import NOT_VALID
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 from tailrace.values.types import Item
 from tailrace.values.wire import NESTING, depth_of
 from tailrace.values.wordings import WrongValue

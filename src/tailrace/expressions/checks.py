@@ -24,7 +24,7 @@ from tailrace.expressions.nodes import (
 )  # fmt: skip
 from tailrace.expressions.operands import SIZED, Values, kind_of
 from tailrace.expressions.tokens import invalid
-from tailrace.values.order import compare_values
+from tailrace.values.canonical import compare_values
 from tailrace.values.types import AttributeValue
 
 TYPES: Final = ("B", "NULL", "SS", "BOOL", "L", "BS", "N", "NS", "S", "M")

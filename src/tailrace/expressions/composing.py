@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias
 from tailrace.errors import ApiError
 from tailrace.expressions.nodes import Action, Arithmetic, FunctionCall, Operand, Path, Value, paths_of
 from tailrace.expressions.operands import kind_of
-from tailrace.values.number import add, subtract
+from tailrace.values.canonical import add, subtract
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import read_value
 

@@ -44,7 +44,7 @@ from tailrace.expressions.nodes import (
 from tailrace.expressions.operands import Reader, Values, kind_of, reader
 from tailrace.expressions.parser import Names, parse_condition_text
 from tailrace.expressions.placeholders import Placeholders
-from tailrace.values.order import compare_values
+from tailrace.values.canonical import compare_values
 from tailrace.values.types import AttributeValue, Item
 
 Test = Callable[[Item, Values], bool]

@@ -10,7 +10,7 @@ from typing import Final
 from tailrace.expressions.condition import Condition, test_of
 from tailrace.expressions.nodes import And, Between, Compare, In, Node, Not, Or
 from tailrace.expressions.operands import Values
-from tailrace.values.size import value_size
+from tailrace.values.canonical import value_size
 from tailrace.values.types import AttributeValue, Item
 
 OPERATORS_JUDGED: Final = 4

@@ -29,7 +29,7 @@ from tailrace.expressions.nodes import (
 from tailrace.expressions.operands import kind_of
 from tailrace.expressions.projection import ProjectionExpression
 from tailrace.expressions.update import BoundUpdate, update_of
-from tailrace.values.order import compare_values
+from tailrace.values.canonical import compare_values
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import check_names, read_value
 from tailrace.values.wordings import INVALID

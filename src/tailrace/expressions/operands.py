@@ -11,7 +11,7 @@ from typing import Final
 from tailrace.errors import validation_error
 from tailrace.expressions.nodes import Arithmetic, FunctionCall, Operand, Part, Path, Value
 from tailrace.expressions.paths import value_at
-from tailrace.values.number import add, subtract
+from tailrace.values.canonical import add, subtract
 from tailrace.values.types import AttributeValue, Item
 
 Values = Mapping[str, AttributeValue]

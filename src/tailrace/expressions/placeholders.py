@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from tailrace.errors import validation_error
-from tailrace.values.size import value_size
+from tailrace.values.canonical import value_size
 from tailrace.values.types import AttributeValue
 
 PLACEHOLDER_BYTES: Final = 255
@@ -79,6 +79,10 @@ class Placeholders:
                 raise validation_error(
                     f"Value provided in {member} unused in expressions: keys: {{{unused}}}"
                 )
+
+
+NO_PLACEHOLDERS: Final = Placeholders()
+"""Those of every request without any: it has nothing that an expression could use or leave unused."""
 
 
 def _check_keys(member: str, keys: Iterable[str]) -> None:

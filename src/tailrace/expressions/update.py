@@ -28,7 +28,7 @@ from tailrace.expressions.paths import check_apart, keep, value_at
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.rewriting import rewrite
 from tailrace.expressions.tokens import invalid
-from tailrace.values.number import add
+from tailrace.values.canonical import add
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import sorted_set
 

@@ -18,8 +18,7 @@ from tailrace.patterns.fields import Field, accepts, gather, matches
 from tailrace.patterns.operators import Dialect
 from tailrace.patterns.pattern import Pattern, compile_pattern
 from tailrace.streams.envelopes import event_id, view_size
-from tailrace.streams.record import ChangeRecord, ViewType
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.record import ChangeRecord, SequenceNumber, ViewType
 
 MOST_FILTERS: Final = 5
 LONGEST_PATTERN: Final = 4_096

@@ -26,7 +26,7 @@ from tailrace.runtime.causing import CAUSE, Causes
 from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
 from tailrace.streams.ancestry import trace_id
 from tailrace.streams.envelopes import lambda_event
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.record import SequenceNumber
 from tailrace.streams.windows import WindowInvoke, in_window
 from tailrace.telemetry import PointReached, pass_by
 

@@ -12,8 +12,7 @@ from typing import Any, Final
 import orjson
 
 from tailrace.streams.arns import label_of
-from tailrace.streams.record import ChangeRecord, ViewType
-from tailrace.streams.sequence import PREFIX
+from tailrace.streams.record import PREFIX, ChangeRecord, ViewType
 
 MASK: Final = (1 << 64) - 1
 SCRAMBLE: Final = 0x9E37_79B9_7F4A_7C15

@@ -1,23 +1,32 @@
-"""The change record, what a read of a shard comes to, and the row in which the log keeps a record: a small
-header and, beside it, the images as the JSON bytes that are answered.
+"""The change record: its sequence number, what a read of a shard comes to, and the row that the log keeps.
 
-Rules of this file: a record always keeps both images, whatever the stream's view type; the view type only
-chooses what an envelope shows. Images are bytes until somebody needs a value; `image` decodes them. Layout of
-the header: docs/formats/log.md.
+Rules of this file: numbers never repeat, whatever is lost; they follow the wall clock only so that a restart
+cannot fall behind, and no reader may read a time out of them. Inside they are 63-bit integers, on the wire
+digits. A record always keeps both images, whatever the stream's view type; the view type only chooses what an
+envelope shows. Images are bytes until a caller needs a value; `image` decodes them. A log row is a small
+header and, beside it, the images as the JSON bytes that are answered. Layout of the header:
+docs/formats/log.md.
 """
 
 import struct
 from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 import msgspec
 import orjson
 from msgspec import Struct
 
-from tailrace.errors import StoreError
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.errors import StoreError, validation_error
 from tailrace.streams.version import FIRST_GENERATION, Version
 from tailrace.values.types import Item
+
+PREFIX: Final = "100"  # AWS's numbers have 21 to 40 digits: three of ours, then nineteen
+SEQUENCE_DIGITS: Final = 19
+CLOCK_BITS: Final = 20
+BLOCK: Final = 3_600_000 << CLOCK_BITS
+"""What a start reserves with one full sync: an hour of numbers, so that a replay under a driven clock syncs
+rarely.
+"""
 
 MILLISECOND: Final = 1_000
 """Units: microseconds. The embedded engine's clock, and the log's format, know no less."""
@@ -38,6 +47,55 @@ key bytes.
 LENGTH: Final = struct.Struct(">H")
 EVENT_NAMES: Final[tuple[EventName, ...]] = ("INSERT", "MODIFY", "REMOVE")
 BY_TTL: Final = 1
+
+
+# ---- sequence numbers --------------------------------------------------------------------------------------
+
+
+class SequenceNumber(int):
+    """An integer with the wire's text form.
+
+    >>> SequenceNumber(7).wire
+    '1000000000000000000007'
+    >>> SequenceNumber.from_wire("1000000000000000000007") == 7
+    True
+    """
+
+    __slots__ = ()
+
+    @property
+    def wire(self) -> str:
+        """The text clients see: a fixed prefix and nineteen digits."""
+        return f"{PREFIX}{self:0{SEQUENCE_DIGITS}d}"
+
+    @classmethod
+    def from_wire(cls, text: str) -> Self:
+        """The number behind a client's text. Raises: ApiError (ValidationException)."""
+        digits = text.removeprefix(PREFIX)
+        if (
+            not text.startswith(PREFIX)
+            or len(digits) != SEQUENCE_DIGITS
+            or not (digits.isascii() and digits.isdigit())
+        ):
+            raise validation_error(f"Invalid SequenceNumber: {text}")
+        return cls(digits)
+
+
+def is_older_than_any(text: str) -> bool:
+    """Whether a number on the wire is smaller than every number that was ever issued.
+
+    >>> is_older_than_any("000000000000000000001"), is_older_than_any(SequenceNumber(0).wire)
+    (True, False)
+    """
+    return text.isascii() and text.isdigit() and int(text) < int(SequenceNumber(0).wire)
+
+
+def following(last: int, wall_ms: int) -> int:
+    """The number after `last`: never smaller than the clock's, always greater than the last one."""
+    return max(last + 1, wall_ms << CLOCK_BITS)
+
+
+# ---- records -----------------------------------------------------------------------------------------------
 
 
 class ChangeRecord(msgspec.Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tailrace.streams.record import MILLISECOND, ChangeRecord, image
 from tailrace.streams.version import FIRST_GENERATION, Version
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 
 WITH_SIZES: Final = 2
 """The format since which a row has the sizes that the view types need."""

@@ -15,7 +15,7 @@ from tailrace.tables.indexes import KeyAttribute, TableIndexSchema, entry_bytes
 from tailrace.tables.limits import ITEM_BYTES, PARTITION_KEY_BYTES, SORT_KEY_BYTES
 from tailrace.tables.mutate import Delete, Mutation, Operation, Put, Update, check_scalars
 from tailrace.tables.schema import EMPTY_KINDS, INVALID, NOT_VALID
-from tailrace.values.order import ordered_bytes
+from tailrace.values.canonical import ordered_bytes
 from tailrace.values.types import Item
 
 NOT_SUPPORTED: Final = f"{NOT_VALID}A value specified for a secondary index key is not supported. "

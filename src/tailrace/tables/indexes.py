@@ -17,8 +17,7 @@ from msgspec import Struct
 from tailrace.tables.limits import PARTITION_KEY_BYTES, SORT_KEY_BYTES
 from tailrace.tables.mutate import Mutation
 from tailrace.tables.schema import HASH_BYTES, KeyType, TableSchema
-from tailrace.values.order import ordered_bytes, terminated
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import ordered_bytes, size_bytes, terminated
 from tailrace.values.types import Item
 
 IndexKind: TypeAlias = Literal["GLOBAL", "LOCAL"]

@@ -15,7 +15,7 @@ from tailrace.expressions.condition import Condition
 from tailrace.expressions.update import BoundUpdate
 from tailrace.tables.limits import ITEM_BYTES
 from tailrace.tables.schema import INVALID, ItemTarget, TableSchema
-from tailrace.values.size import size_bytes, size_shared
+from tailrace.values.canonical import size_bytes, size_shared
 from tailrace.values.types import Item
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from tailrace.errors import ApiError, validation_error
 from tailrace.tables.limits import PARTITION_KEY_BYTES, SORT_KEY_BYTES
-from tailrace.values.order import ordered_bytes, split_terminated, terminated, value_of
+from tailrace.values.canonical import ordered_bytes, split_terminated, terminated, value_of
 from tailrace.values.types import AttributeValue, Item
 
 KeyType: TypeAlias = Literal["S", "N", "B"]

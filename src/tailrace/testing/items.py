@@ -19,7 +19,7 @@ from tailrace.expressions.update import parse_update
 from tailrace.runtime.causing import CAUSE
 from tailrace.server.handler_door import DoorAtOnce
 from tailrace.tables.mutate import Delete, Put, Update
-from tailrace.values.order import ordered_bytes
+from tailrace.values.canonical import ordered_bytes
 from tailrace.values.types import Item
 
 T = TypeVar("T")

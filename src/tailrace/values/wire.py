@@ -12,8 +12,7 @@ from typing import Any, Final, NoReturn
 import orjson
 
 from tailrace.errors import CORAL, ApiError
-from tailrace.values.number import is_plain, normalise
-from tailrace.values.order import number_bytes
+from tailrace.values.canonical import is_plain, normalise, number_bytes
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wordings import WrongValue
 

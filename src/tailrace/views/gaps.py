@@ -14,7 +14,7 @@ from tailrace.ports import StateStore
 from tailrace.rows.kinds import GAP
 from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.record import SequenceNumber
 from tailrace.views.progress import ledgers
 from tailrace.views.reading import ViewSources
 

@@ -11,8 +11,8 @@ from tailrace.expressions.condition import Condition, parse_condition
 from tailrace.expressions.placeholders import Placeholders
 from tailrace.expressions.update import FEW, MOST_ELEMENTS, parse_update
 from tailrace.tables.mutate import ConditionCheck, Delete, Mutation, Operation, Put, Update
-from tailrace.values import size as sizes
-from tailrace.values.size import size_bytes, size_shared
+from tailrace.values import canonical
+from tailrace.values.canonical import size_bytes, size_shared
 from tailrace.values.types import AttributeValue, Item
 from tests.unit.engine.building import with_table
 
@@ -211,7 +211,7 @@ def test_what_no_item_could_hold_is_not_made_again_and_again(text: str) -> None:
 
 def test_one_value_at_many_places_is_weighed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     weighed = 0
-    content = sizes._content
+    content = canonical._content_size
 
     def counted(kind: str, given: object) -> int:
         nonlocal weighed
@@ -221,7 +221,7 @@ def test_one_value_at_many_places_is_weighed_once(monkeypatch: pytest.MonkeyPatc
     engine = holding({**KEY, "m": {"M": {}}})
     value: AttributeValue = {"L": [{"L": [{"B": "AAAA"}] * 1_000}]}
     many = parse_update(f"SET {clauses('m.a{} = :v', 200)}", Placeholders(None, {":v": value}))
-    monkeypatch.setattr(sizes, "_content", counted)
+    monkeypatch.setattr(canonical, "_content_size", counted)
     with pytest.raises(ApiError, match="Item size to update has exceeded"):
         engine.update(Update("orders", KEY, many))
     assert weighed < 3_000, "not two hundred times a thousand"

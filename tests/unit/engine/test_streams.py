@@ -6,8 +6,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import ApiError
 from tailrace.streams.iterators import IteratorStart, StartKind
-from tailrace.streams.record import ChangeRecord
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.record import ChangeRecord, SequenceNumber
 from tailrace.tables.mutate import Put
 from tests.unit.engine.building import (
     DAY_MS,

@@ -13,7 +13,7 @@ from tailrace.deadletters.core.gap import Gap
 from tailrace.errors import TailraceError
 from tailrace.rows.kinds import GAP
 from tailrace.rows.writes import Write
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.record import SequenceNumber
 from tests.unit.server.admin import START_MS, Ground
 
 

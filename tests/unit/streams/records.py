@@ -4,9 +4,8 @@ from typing import Any
 
 import orjson
 
-from tailrace.streams.record import ChangeRecord, change_record
-from tailrace.streams.sequence import CLOCK_BITS
-from tailrace.values.size import size_bytes
+from tailrace.streams.record import CLOCK_BITS, ChangeRecord, change_record
+from tailrace.values.canonical import size_bytes
 from tailrace.values.types import Item
 
 CREATED_MS = 1_789_651_658_987

@@ -15,7 +15,7 @@ from tailrace.streams.envelopes import (
     view_size,
 )
 from tailrace.streams.record import VIEW_TYPES, ChangeRecord, ViewType, image
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 from tailrace.values.types import Item
 from tests.unit.streams.records import (
     ALL,

@@ -6,7 +6,7 @@ import pytest
 
 from tailrace.errors import StoreError
 from tailrace.streams.record import ChangeRecord, LogRow, image, log_row, read_log_row, read_log_rows
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 from tests.unit.streams.records import ALL, CREATED_MS, EXPIRY, INSERT, KEYS, LARGE, MODIFY, REMOVE
 
 

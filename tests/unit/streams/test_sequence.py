@@ -3,7 +3,7 @@
 import pytest
 
 from tailrace.errors import ApiError
-from tailrace.streams.sequence import BLOCK, CLOCK_BITS, SequenceNumber, following
+from tailrace.streams.record import BLOCK, CLOCK_BITS, SequenceNumber, following
 
 
 @pytest.mark.parametrize("number", [0, 1, 1 << 62, (1 << 63) - 1])

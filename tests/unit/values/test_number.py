@@ -3,7 +3,7 @@
 import pytest
 
 from tailrace.errors import ApiError
-from tailrace.values.number import add, compare, is_plain, normalise, subtract
+from tailrace.values.canonical import add, compare, is_plain, normalise, subtract
 
 MANY_DIGITS = "Attempting to store more than 38 significant digits in a Number"
 OVERFLOW = "Number overflow. Attempting to store a number with magnitude larger than supported range"

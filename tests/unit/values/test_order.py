@@ -5,8 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tailrace.values.number import normalise
-from tailrace.values.order import compare_values, ordered_bytes, terminated
+from tailrace.values.canonical import compare_values, normalise, ordered_bytes, terminated
 from tailrace.values.types import AttributeValue
 
 ASCENDING = [

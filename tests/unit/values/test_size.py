@@ -2,7 +2,7 @@
 
 import pytest
 
-from tailrace.values.size import size_bytes, value_size
+from tailrace.values.canonical import size_bytes, value_size
 from tailrace.values.types import AttributeValue, Item
 
 

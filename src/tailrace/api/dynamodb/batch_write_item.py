@@ -18,7 +18,7 @@ from tailrace.engine.slices import Effort, Slices
 from tailrace.errors import ApiError, validation_error
 from tailrace.tables.limits import ITEM_BYTES
 from tailrace.tables.mutate import Delete, Put
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 from tailrace.values.types import Item
 from tailrace.values.wire import read_item
 from tailrace.values.wordings import SEVERAL

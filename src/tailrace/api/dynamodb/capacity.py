@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from tailrace.api.wire import Payload
 from tailrace.tables.indexes import TableIndexSchema
 from tailrace.tables.mutate import Mutation
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 from tailrace.values.types import Item
 
 READ_BYTES: Final = 4_096

@@ -20,6 +20,7 @@ from tailrace.api.wire import Payload
 from tailrace.api.wordings import enveloped
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError
+from tailrace.expressions.placeholders import NO_PLACEHOLDERS
 from tailrace.tables.mutate import Delete, Mutation
 from tailrace.values.wire import read_item
 
@@ -32,7 +33,8 @@ def delete_item(engine: Engine, payload: Payload) -> Result:
         key = read_item(payload["Key"])
         returns_old = old_or_nothing(payload)
         condition = read_condition(payload, placeholders)
-        placeholders.check_all_used()
+        if placeholders is not NO_PLACEHOLDERS:
+            placeholders.check_all_used()
     except ApiError as error:
         raise enveloped(error) from None
     operation = Delete(payload["TableName"], key, condition, wants_old_on_failure(payload))

@@ -13,7 +13,7 @@ from tailrace.api.dynamodb.parameters import read_placeholders, read_projection,
 from tailrace.api.registry import DYNAMODB, Result, operation
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 from tailrace.values.wire import read_item
 
 

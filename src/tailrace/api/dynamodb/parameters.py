@@ -24,7 +24,7 @@ from tailrace.errors import ApiError, validation_error
 from tailrace.expressions.condition import Condition, parse_condition
 from tailrace.expressions.legacy import check_operator, read_attributes_to_get, read_expected
 from tailrace.expressions.legacy import read_filter as read_legacy_filter
-from tailrace.expressions.placeholders import Placeholders
+from tailrace.expressions.placeholders import NO_PLACEHOLDERS, Placeholders
 from tailrace.expressions.projection import ProjectionExpression, parse_projection
 from tailrace.tables.indexes import TableIndexSchema
 from tailrace.tables.mutate import Mutation, Operation, require_room
@@ -47,7 +47,7 @@ def read_placeholders(payload: Payload, *expressions: str, any_depth: bool = Fal
     names: Mapping[str, str] | None = payload.get("ExpressionAttributeNames")
     raw: Mapping[str, object] | None = payload.get("ExpressionAttributeValues")
     if names is None and raw is None:
-        return Placeholders(None, None)
+        return NO_PLACEHOLDERS
     _refuse_lonely(payload, expressions)
     try:
         if names is not None:

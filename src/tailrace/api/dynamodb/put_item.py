@@ -20,6 +20,7 @@ from tailrace.api.wire import Payload
 from tailrace.api.wordings import enveloped
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError
+from tailrace.expressions.placeholders import NO_PLACEHOLDERS
 from tailrace.tables.mutate import Mutation, Put, require_room
 from tailrace.values.types import Item
 from tailrace.values.wire import read_item
@@ -40,7 +41,8 @@ def put_item(engine: Engine, payload: Payload) -> Result:
 
     try:
         condition = read_condition(payload, placeholders)
-        placeholders.check_all_used()
+        if placeholders is not NO_PLACEHOLDERS:
+            placeholders.check_all_used()
     except ApiError as error:
         raise _too_large(item) or enveloped(error) from None
     try:

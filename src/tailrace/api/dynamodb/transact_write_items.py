@@ -35,7 +35,7 @@ from tailrace.engine.transact import CANCELED
 from tailrace.errors import ApiError, validation_error
 from tailrace.tables.actions import read_action
 from tailrace.tables.mutate import Mutation, Operation, Put, require_room
-from tailrace.values.size import size_bytes
+from tailrace.values.canonical import size_bytes
 
 ONE_OF: Final = "TransactItems can only contain one of Check, Put, Update or Delete"
 ACTIONS: Final = ("ConditionCheck", "Put", "Delete", "Update")

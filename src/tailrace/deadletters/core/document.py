@@ -10,8 +10,7 @@ import orjson
 from msgspec import Struct
 
 from tailrace.streams.arns import label_of
-from tailrace.streams.record import ChangeRecord
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.record import ChangeRecord, SequenceNumber
 from tailrace.streams.windows import WindowInvoke
 
 

@@ -25,8 +25,7 @@ from tailrace.ports import StateStore
 from tailrace.runtime.pages import pages, rows
 from tailrace.runtime.watermark import MappingName
 from tailrace.streams.envelopes import change_value
-from tailrace.streams.record import ChangeRecord
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.record import ChangeRecord, SequenceNumber
 from tailrace.streams.version import Version
 
 PAGE: Final = 100

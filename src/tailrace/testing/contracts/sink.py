@@ -25,8 +25,7 @@ from tailrace.ports import (
     StreamRef,
     Written,
 )
-from tailrace.streams.record import ChangeRecord, change_record
-from tailrace.streams.sequence import following
+from tailrace.streams.record import ChangeRecord, change_record, following
 from tailrace.testing.contracts.rules import ContractBroken, finished, holds, run_async, same
 
 Refused = frozenset[int]

@@ -18,7 +18,7 @@ from flights_demo.killing import (
 
 from tailrace import telemetry
 from tailrace.runtime.watermark import HandlerPosition, MappingName
-from tailrace.streams.sequence import SequenceNumber
+from tailrace.streams.record import SequenceNumber
 from tailrace.streams.shards import Shard
 
 SHARD = Shard("shardId-1", 1, before=0)

@@ -39,9 +39,9 @@ def test_a_mapping_is_its_row() -> None:
 
 def test_filter_criteria_that_cannot_be_read_are_told_instead_of_shown() -> None:
     criteria = {"Filters": [{"Pattern": '{"eventName": [{"unheard-of": 1}]}'}]}
-    found = told(settings={**DEFAULTS, "FilterCriteria": criteria})
-    assert "FilterCriteria" not in found
-    assert found["FilterCriteriaError"]["ErrorCode"] == "InvalidParameterValueException"
-    assert "Invalid filter pattern definition." in found["FilterCriteriaError"]["Message"]
+    answer = told(settings={**DEFAULTS, "FilterCriteria": criteria})
+    assert "FilterCriteria" not in answer
+    assert answer["FilterCriteriaError"]["ErrorCode"] == "InvalidParameterValueException"
+    assert "Invalid filter pattern definition." in answer["FilterCriteriaError"]["Message"]
     assert "FilterCriteriaError" not in told()
     assert told()["LastModified"] == 1.5

@@ -98,8 +98,8 @@ def headers(operation: str) -> dict[bytes, bytes]:
     }
 
 
-def whole(found: Any) -> Reply:
-    reply: Reply = found if isinstance(found, Reply) else at_once(found)
+def whole(answer: Any) -> Reply:
+    reply: Reply = answer if isinstance(answer, Reply) else at_once(answer)
     return reply
 
 

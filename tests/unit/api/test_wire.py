@@ -148,10 +148,10 @@ def test_an_error_has_awss_body(error: ApiError, body: dict[str, object]) -> Non
 
 def test_request_ids_have_52_capitals_and_digits_and_never_repeat() -> None:
     ids = wire.RequestIds(b"seed")
-    found = [ids.next() for _ in range(3_000)]
-    assert len(set(found)) == 3_000
-    assert all(len(one) == 52 and one.isalnum() and one.isupper() for one in found)
-    assert wire.RequestIds(b"other").next() != found[0]
+    issued = [ids.next() for _ in range(3_000)]
+    assert len(set(issued)) == 3_000
+    assert all(len(one) == 52 and one.isalnum() and one.isupper() for one in issued)
+    assert wire.RequestIds(b"other").next() != issued[0]
 
 
 def test_an_answer_carries_the_checksum_of_its_bytes() -> None:

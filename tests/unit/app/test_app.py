@@ -150,7 +150,7 @@ REFUSED: list[tuple[str, Callable[[App, Any], object], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("declare", "words"), [each[1:] for each in REFUSED], ids=[each[0] for each in REFUSED]
+    ("declare", "words"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
 )
 def test_what_is_wrong_is_refused_where_it_is_written(
     declare: Callable[[App, Any], object], words: str
@@ -175,13 +175,13 @@ INSERT, MODIFY, REMOVE = record(None, A), record(A, B), record(B, None)
 def test_some_kinds_of_changes_are_chosen(kind: str, expected: list[bool]) -> None:
     accepts = declared(lambda app, orders: app.on(getattr(orders, kind))(handler)).settings.accepts
     assert accepts is not None
-    assert [accepts(each) for each in (INSERT, MODIFY, REMOVE)] == expected
+    assert [accepts(record) for record in (INSERT, MODIFY, REMOVE)] == expected
 
 
 def test_a_function_can_be_given_some_kinds_too() -> None:
     accepts = declared(lambda app, orders: app.function(lambda_handler, orders.removed)).settings.accepts
     assert accepts is not None
-    assert [accepts(each) for each in (INSERT, REMOVE)] == [False, True]
+    assert [accepts(record) for record in (INSERT, REMOVE)] == [False, True]
 
 
 def test_where_sees_the_change() -> None:
@@ -189,7 +189,7 @@ def test_where_sees_the_change() -> None:
         lambda app, orders: app.on(orders, where=lambda change: "came" in change.diff())(handler)
     ).settings.accepts
     assert accepts is not None
-    assert [accepts(each) for each in (INSERT, MODIFY, REMOVE)] == [False, True, True]
+    assert [accepts(record) for record in (INSERT, MODIFY, REMOVE)] == [False, True, True]
 
 
 def test_a_where_that_raises_lets_through_and_is_judged_again() -> None:

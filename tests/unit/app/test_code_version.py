@@ -76,11 +76,11 @@ def test_a_dead_letter_says_which_code_failed_last(monkeypatch: pytest.MonkeyPat
     with World(app) as world:
         world.put(orders, {"id": "o1"})
         world.settle()
-        assert [each["code_version"] for each in world.dlq("note")] == ["one"]
+        assert [letter["code_version"] for letter in world.dlq("note")] == ["one"]
         monkeypatch.setenv("TAILRACE_CODE_VERSION", "two")
         world.restart()
         world.dlq("note").redrive()
-        assert [each["code_version"] for each in world.dlq("note")] == ["two"]
+        assert [letter["code_version"] for letter in world.dlq("note")] == ["two"]
         wrong[0] = Unavailable
         world.dlq("note").redrive()
         wrong.clear()

@@ -25,8 +25,8 @@ def test_the_defaults_are_lambdas() -> None:
 
 @pytest.mark.parametrize(("timeout", "memory"), [(1, 128), (900, 10_240)])
 def test_the_bounds_are_taken(timeout: int, memory: int) -> None:
-    found = declared(Timeout=timeout, MemorySize=memory, Environment={"Variables": {"COLOUR": "blue"}})
-    assert found == FunctionSettings(timeout, memory, {"COLOUR": "blue"})
+    settings = declared(Timeout=timeout, MemorySize=memory, Environment={"Variables": {"COLOUR": "blue"}})
+    assert settings == FunctionSettings(timeout, memory, {"COLOUR": "blue"})
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_dependencies_are_made_once_for_each_worker_and_cleaned_up(shop: Shop) -
         world.settle()
         world.put(shop.order(id="o2"))
         world.settle()
-    assert [shop.seen.count(each) for each in ("settings", "connection to smtp")] == [1, 1]
+    assert [shop.seen.count(dependency) for dependency in ("settings", "connection to smtp")] == [1, 1]
     assert {
         "o1 by mailer over smtp connection",
         "o2 by mailer over smtp connection",

@@ -40,10 +40,12 @@ def test_the_indexes_are_made_with_their_table() -> None:
         shown = world.client("dynamodb").describe_table(TableName="orders")["Table"]
     (country,), (status,) = shown["GlobalSecondaryIndexes"], shown["LocalSecondaryIndexes"]
     assert (country["IndexName"], country["Projection"]) == ("by_country", {"ProjectionType": "ALL"})
-    assert [each["AttributeName"] for each in country["KeySchema"]] == ["country", "total"]
-    assert [each["AttributeName"] for each in status["KeySchema"]] == ["id", "status"]
+    assert [element["AttributeName"] for element in country["KeySchema"]] == ["country", "total"]
+    assert [element["AttributeName"] for element in status["KeySchema"]] == ["id", "status"]
     assert status["Projection"] == {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["total"]}
-    types = {each["AttributeName"]: each["AttributeType"] for each in shown["AttributeDefinitions"]}
+    types = {
+        attribute["AttributeName"]: attribute["AttributeType"] for attribute in shown["AttributeDefinitions"]
+    }
     assert types == {"id": "S", "at": "S", "status": "S", "country": "S", "total": "N"}
 
 
@@ -80,7 +82,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "words"), [each[1:] for each in WRONG], ids=[each[0] for each in WRONG])
+@pytest.mark.parametrize(("given", "words"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG])
 def test_what_is_no_index_is_refused_where_it_is_declared(given: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError) as refused:
         table(**given)
@@ -103,13 +105,13 @@ def test_a_table_that_is_there_gets_its_new_indexes_and_they_are_filled(
         world.advance("1m")
         client = world.client("dynamodb")
         for index, name in (("by_country", "country"), ("by_day", "weekday")):
-            found = client.query(
+            answer = client.query(
                 TableName="orders",
                 IndexName=index,
                 KeyConditionExpression=f"{name} = :v",
                 ExpressionAttributeValues={":v": {"S": "NL" if name == "country" else "1"}},
             )
-            assert found["Count"] == 20
+            assert answer["Count"] == 20
     assert "index by_country is added" in caplog.text
 
 
@@ -119,12 +121,12 @@ def test_one_index_is_added_at_a_time_and_the_others_are_told(caplog: pytest.Log
         more = made(indexes={**BY_COUNTRY, "by_day": Index("at")})
         create_tables(more, world.engine)
         shown = world.engine.describe_table("orders")["GlobalSecondaryIndexes"]
-        assert [each["IndexName"] for each in shown] == ["by_country"]
+        assert [index["IndexName"] for index in shown] == ["by_country"]
         assert "takes one index at a time: by_day is added at the next start" in caplog.text
         world.advance("1m")
         create_tables(more, world.engine)
         shown = world.engine.describe_table("orders")["GlobalSecondaryIndexes"]
-        assert {each["IndexName"] for each in shown} == {"by_country", "by_day"}
+        assert {index["IndexName"] for index in shown} == {"by_country", "by_day"}
 
 
 OTHERS: list[tuple[str, dict[str, Index], str]] = [
@@ -141,7 +143,7 @@ OTHERS: list[tuple[str, dict[str, Index], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("indexes", "words"), [each[1:] for each in OTHERS], ids=[each[0] for each in OTHERS]
+    ("indexes", "words"), [case[1:] for case in OTHERS], ids=[case[0] for case in OTHERS]
 )
 def test_an_index_that_differs_is_refused_in_words(indexes: dict[str, Index], words: str) -> None:
     engine = open_engine(EngineOptions())

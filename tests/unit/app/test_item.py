@@ -171,9 +171,9 @@ def holder(annotation: Any) -> Entity[Any]:
     )
 
 
-def in_words(each: Any) -> str:
+def in_words(value: Any) -> str:
     """A case's name: the same in every process, where the order of a set is not."""
-    return str(sorted(each, key=repr) if isinstance(each, set | frozenset) else each)[:30]
+    return str(sorted(value, key=repr) if isinstance(value, set | frozenset) else value)[:30]
 
 
 @pytest.mark.parametrize(("annotation", "value", "attribute"), VALUES, ids=in_words)
@@ -208,7 +208,7 @@ NO_VALUES: list[tuple[Any, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value", "words"), NO_VALUES, ids=lambda each: str(each)[:30])
+@pytest.mark.parametrize(("annotation", "value", "words"), NO_VALUES, ids=lambda value: str(value)[:30])
 def test_a_value_of_another_type_is_refused_with_its_field(annotation: Any, value: Any, words: str) -> None:
     entity = holder(annotation)
     with pytest.raises(ItemError, match=words) as refused:

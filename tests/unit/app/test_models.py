@@ -72,7 +72,7 @@ def entity_of(cls: Any) -> tuple[App, Entity[Any]]:
     return app, app.entity(cls, app.table("shop", pk="pk", sk="sk"), pk="ORDER#{id}", sk="META")
 
 
-@pytest.mark.parametrize(("cls", "instance", "own"), MODELS, ids=lambda each: getattr(each, "__name__", ""))
+@pytest.mark.parametrize(("cls", "instance", "own"), MODELS, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_class_is_written_and_read_as_it_is(cls: Any, instance: Any, own: dict[str, Any]) -> None:
     _, entity = entity_of(cls)
     item = entity.encode(instance)
@@ -89,7 +89,7 @@ def test_a_class_is_written_and_read_as_it_is(cls: Any, instance: Any, own: dict
     assert entity.encode(entity.decode(item)) == item
 
 
-@pytest.mark.parametrize(("cls", "instance", "own"), MODELS, ids=lambda each: getattr(each, "__name__", ""))
+@pytest.mark.parametrize(("cls", "instance", "own"), MODELS, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_class_is_given_to_its_handlers(cls: Any, instance: Any, own: dict[str, Any]) -> None:
     app, entity = entity_of(cls)
     seen: list[Any] = []

@@ -47,9 +47,9 @@ def declared(function: Callable[..., Any], target: Any = None, **settings: Any) 
     own = App("own")
     own.tables.update(app.tables)
     own.projection(target, **settings)(function)
-    found = next(each.projection for each in own.mappings if each.projection is not None)
-    assert found is not None
-    return found
+    projection = next(mapping.projection for mapping in own.mappings if mapping.projection is not None)
+    assert projection is not None
+    return projection
 
 
 def order(**attributes: AttributeValue) -> dict[str, AttributeValue]:
@@ -57,15 +57,17 @@ def order(**attributes: AttributeValue) -> dict[str, AttributeValue]:
 
 
 def test_the_signature_is_the_configuration() -> None:
-    found = declared(sales, by=Order.country, version=2)
-    assert (found.id, found.version, found.mapping_id) == ("sales", 2, "sales@v2")
-    assert found.entity is not None
-    assert found.entity.cls is Order
-    assert found.initial == {"N": "0"}
-    assert found.group_of(order()) == '{"S":"NL"}'
-    once = found.folded(None, [(order(total={"N": "2.50"}), 1)])
+    projection = declared(sales, by=Order.country, version=2)
+    assert (projection.id, projection.version, projection.mapping_id) == ("sales", 2, "sales@v2")
+    assert projection.entity is not None
+    assert projection.entity.cls is Order
+    assert projection.initial == {"N": "0"}
+    assert projection.group_of(order()) == '{"S":"NL"}'
+    once = projection.folded(None, [(order(total={"N": "2.50"}), 1)])
     assert once == {"N": "2.5"}
-    assert found.folded(once, [(order(total={"N": "2.5"}), -1), (order(total={"N": "4"}), 1)]) == {"N": "4"}
+    assert projection.folded(once, [(order(total={"N": "2.5"}), -1), (order(total={"N": "4"}), 1)]) == {
+        "N": "4"
+    }
 
 
 @pytest.mark.parametrize(
@@ -81,19 +83,19 @@ def test_the_signature_is_the_configuration() -> None:
     ],
 )
 def test_a_group_is_named_by_its_key(by: Any, text: str, value: Any) -> None:
-    found = declared(sales, by=by)
-    assert found.group_of(order(country={"S": "BE"}, total={"N": "2"})) == text
-    assert found.by.value_of(text) == value
-    assert found.by.text_of(value) == text
+    projection = declared(sales, by=by)
+    assert projection.group_of(order(country={"S": "BE"}, total={"N": "2"})) == text
+    assert projection.by.value_of(text) == value
+    assert projection.by.text_of(value) == text
 
 
 def test_a_table_without_entities_is_projected_as_plain_values() -> None:
     def count(total: int, item: dict[str, Any], sign: int) -> int:
         return total + sign
 
-    found = declared(count, plain, by="city")
-    assert found.group_of({"id": {"S": "1"}}) == '{"NULL":true}'
-    assert found.group_of({"id": {"S": "1"}, "city": {"S": "Delft"}}) == '{"S":"Delft"}'
+    projection = declared(count, plain, by="city")
+    assert projection.group_of({"id": {"S": "1"}}) == '{"NULL":true}'
+    assert projection.group_of({"id": {"S": "1"}, "city": {"S": "Delft"}}) == '{"S":"Delft"}'
 
 
 def test_a_state_may_be_a_dataclass_and_is_made_anew_for_each_group() -> None:
@@ -102,11 +104,11 @@ def test_a_state_may_be_a_dataclass_and_is_made_anew_for_each_group() -> None:
         (all.names.append if sign > 0 else all.names.remove)(order.id)
         return all
 
-    found = declared(stats, by=Order.country)
-    first = found.folded(None, [(order(), 1)])
-    assert found.state.decode(first) == Stats(1, Decimal(0), ["o1"])
-    assert found.state.decode(found.folded(None, [(order(), 1)])) == Stats(1, Decimal(0), ["o1"])
-    assert found.folded(first, [(order(), -1)]) == found.initial
+    projection = declared(stats, by=Order.country)
+    first = projection.folded(None, [(order(), 1)])
+    assert projection.state.decode(first) == Stats(1, Decimal(0), ["o1"])
+    assert projection.state.decode(projection.folded(None, [(order(), 1)])) == Stats(1, Decimal(0), ["o1"])
+    assert projection.folded(first, [(order(), -1)]) == projection.initial
 
 
 def test_an_item_may_be_taken_as_something_wider() -> None:
@@ -123,8 +125,8 @@ def test_an_item_may_be_taken_as_something_wider() -> None:
 
 
 def test_an_initial_state_may_be_given_as_a_value_or_made() -> None:
-    def lowest(found: Decimal | None, order: Order, sign: int) -> Decimal | None:
-        return found
+    def lowest(state: Decimal | None, order: Order, sign: int) -> Decimal | None:
+        return state
 
     assert declared(lowest, initial=None).initial == {"NULL": True}
     assert declared(lowest, initial=lambda: Decimal(7)).initial == {"N": "7"}

@@ -138,7 +138,7 @@ ITEMS: list[tuple[str, Callable[[], object], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("declare", "words"), [each[1:] for each in ITEMS], ids=[each[0] for each in ITEMS])
+@pytest.mark.parametrize(("declare", "words"), [case[1:] for case in ITEMS], ids=[case[0] for case in ITEMS])
 def test_a_wrong_entity_is_refused_where_it_is_declared(declare: Callable[[], object], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         declare()
@@ -272,7 +272,7 @@ def double(change: Change[Order]) -> None: ...
 
 
 @pytest.mark.parametrize(
-    ("declare", "words"), [each[1:] for each in HANDLERS], ids=[each[0] for each in HANDLERS]
+    ("declare", "words"), [case[1:] for case in HANDLERS], ids=[case[0] for case in HANDLERS]
 )
 def test_a_wrong_handler_is_refused_where_it_is_declared(declare: Callable[[], object], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
@@ -313,7 +313,7 @@ PREDICATES: list[tuple[str, Callable[[], object], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("declare", "words"), [each[1:] for each in PREDICATES], ids=[each[0] for each in PREDICATES]
+    ("declare", "words"), [case[1:] for case in PREDICATES], ids=[case[0] for case in PREDICATES]
 )
 def test_a_wrong_predicate_is_refused_where_it_is_written(declare: Callable[[], object], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
@@ -333,7 +333,7 @@ KEYS: list[tuple[str, Callable[[], object], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("make", "words"), [each[1:] for each in KEYS], ids=[each[0] for each in KEYS])
+@pytest.mark.parametrize(("make", "words"), [case[1:] for case in KEYS], ids=[case[0] for case in KEYS])
 def test_a_value_that_has_no_place_is_refused_with_its_field(make: Callable[[], object], words: str) -> None:
     with pytest.raises(ItemError, match=words):
         make()

@@ -138,7 +138,7 @@ WRONG: list[tuple[str, Record, type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("record", "kind", "words"), [each[1:] for each in WRONG], ids=[each[0] for each in WRONG]
+    ("record", "kind", "words"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG]
 )
 def test_what_is_no_typed_write_is_refused_where_it_is_written(
     record: Record, kind: type[Exception], words: str
@@ -175,7 +175,7 @@ def test_a_handlers_typed_writes_are_committed_with_its_mark() -> None:
             for number in range(6):
                 world.put(Sale(id=f"o{number}", country="NL", total=Decimal(number)))
             world.settle()
-        found = world.get(Sum, country="NL")
-        assert found is not None
-        assert found.turnover == 15
-        assert found.last.startswith("o")
+        total = world.get(Sum, country="NL")
+        assert total is not None
+        assert total.turnover == 15
+        assert total.last.startswith("o")

@@ -43,8 +43,8 @@ def declared(handler: Callable[..., Any] = count, target: Any = Order, **setting
     own = App("own")
     own.tables.update(app.tables)
     own.window(target, **settings)(handler)
-    (found,) = [each.window for each in own.mappings if each.window is not None]
-    return found
+    (window,) = [mapping.window for mapping in own.mappings if mapping.window is not None]
+    return window
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_the_arguments_say_which_windows(settings: dict[str, str], shape: Fixed 
 
 
 def test_a_window_is_told_when_it_is_over_and_corrected_for_a_day_unless_something_else_is_said() -> None:
-    found = declared(every="1m")
-    assert (found.lateness_ms, found.keep_ms) == (0, 24 * 60 * MINUTE)
-    found = declared(every="1m", lateness="30s", keep="0s")
-    assert (found.lateness_ms, found.keep_ms, found.delay_ms) == (30_000, 0, 30_000)
+    window = declared(every="1m")
+    assert (window.lateness_ms, window.keep_ms) == (0, 24 * 60 * MINUTE)
+    window = declared(every="1m", lateness="30s", keep="0s")
+    assert (window.lateness_ms, window.keep_ms, window.delay_ms) == (30_000, 0, 30_000)
 
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -169,7 +169,7 @@ REFUSALS: list[tuple[Callable[..., Any], Any, dict[str, Any], str]] = [
 @pytest.mark.parametrize(
     ("handler", "target", "settings", "words"),
     REFUSALS,
-    ids=[f"{each[2]}, {each[3][:40]}" for each in REFUSALS],
+    ids=[f"{case[2]}, {case[3][:40]}" for case in REFUSALS],
 )
 def test_what_cannot_be_is_refused_where_it_is_declared(
     handler: Callable[..., Any], target: Any, settings: dict[str, Any], words: str

@@ -62,16 +62,16 @@ def called(script: Scripted, *operations: tuple[str, str, dict[str, Any]], **set
 
     async def all_of_them() -> list[Any]:
         client = AwsClient(now=lambda: NOW_S, **settings)
-        found: list[Any] = []
+        outcomes: list[Any] = []
         try:
             for service, operation, parameters in operations:
                 try:
-                    found.append(await client.call(access(script), service, operation, parameters))
+                    outcomes.append(await client.call(access(script), service, operation, parameters))
                 except AwsError as error:
-                    found.append(error)
+                    outcomes.append(error)
         finally:
             await client.close()
-        return found
+        return outcomes
 
     return asyncio.run(all_of_them())
 
@@ -227,7 +227,8 @@ class Verifier:
         names = parts["SignedHeaders"].split(";")
         path, _, query = asked.target.partition("?")
         pairs = [
-            (name, value) for name, _, value in (each.partition("=") for each in query.split("&") if each)
+            (name, value)
+            for name, _, value in (parameter.partition("=") for parameter in query.split("&") if parameter)
         ]
         scope, stamp = Scope(region, service), asked.headers["x-amz-date"]
         assert stamp.startswith(day)
@@ -251,7 +252,7 @@ SIGNED: list[tuple[str, str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("operation", SIGNED, ids=lambda each: f"{each[0]}.{each[1]}")
+@pytest.mark.parametrize("operation", SIGNED, ids=lambda operation: f"{operation[0]}.{operation[1]}")
 def test_what_arrives_is_what_was_signed(
     script: Scripted, operation: tuple[str, str, dict[str, Any]]
 ) -> None:
@@ -374,12 +375,12 @@ def test_a_wrong_clock_is_corrected_by_the_services_date_once(script: Scripted) 
     date = formatdate(NOW_S + 3_600, usegmt=True)
     script.said.extend([answer(400, EXPIRED, date=date), answer(200, {}), answer(200, {})])
     assert called(script, GET, GET) == [{}, {}]
-    assert [each.headers["x-amz-date"] for each in script.asked] == [
+    assert [request.headers["x-amz-date"] for request in script.asked] == [
         "20260528T202640Z",
         "20260528T212640Z",
         "20260528T212640Z",
     ]
-    signatures = {each.headers["authorization"] for each in script.asked[:2]}
+    signatures = {request.headers["authorization"] for request in script.asked[:2]}
     assert len(signatures) == 2
 
 
@@ -432,7 +433,10 @@ def test_a_log_in_is_noticed_without_a_restart(script: Scripted, monkeypatch: py
 
     error = asyncio.run(twice())
     assert (error.verdict.meaning, error.hint) == (Meaning.CREDENTIALS, LOG_IN)
-    assert ["Credential=ANOTHER/" in each.headers["authorization"] for each in script.asked] == [False, True]
+    assert ["Credential=ANOTHER/" in request.headers["authorization"] for request in script.asked] == [
+        False,
+        True,
+    ]
 
 
 def test_a_call_without_credentials_sends_nothing(
@@ -470,7 +474,7 @@ def test_an_object_is_put_got_listed_and_deleted(script: Scripted) -> None:
         ]
     )
     what = {"Bucket": "buck", "Key": "a/b c"}
-    found = called(
+    answers = called(
         script,
         ("s3", "put_object", {**what, "Body": b"\x00\xff", "IfNoneMatch": "*"}),
         ("s3", "get_object", what),
@@ -478,12 +482,12 @@ def test_an_object_is_put_got_listed_and_deleted(script: Scripted) -> None:
         ("s3", "delete_object", what),
         ("s3", "head_object", what),
     )
-    assert found[0] == {"ETag": '"e"'}
-    assert found[1]["Body"] == b"\x00\xff"
-    assert found[2] == {"Contents": [{"Key": "a/b c"}]}
-    assert found[3] == {}
-    assert found[4]["ETag"] == "x"
-    assert [(each.method, each.target) for each in script.asked] == [
+    assert answers[0] == {"ETag": '"e"'}
+    assert answers[1]["Body"] == b"\x00\xff"
+    assert answers[2] == {"Contents": [{"Key": "a/b c"}]}
+    assert answers[3] == {}
+    assert answers[4]["ETag"] == "x"
+    assert [(request.method, request.target) for request in script.asked] == [
         ("PUT", "/buck/a/b%20c"),
         ("GET", "/buck/a/b%20c"),
         ("GET", "/buck?list-type=2&prefix=a%2F"),
@@ -496,8 +500,8 @@ def test_an_object_is_put_got_listed_and_deleted(script: Scripted) -> None:
 
 def test_a_head_tells_of_an_object_of_any_size(script: Scripted) -> None:
     script.said.append(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n")
-    (found,) = called(script, ("s3", "head_object", {"Bucket": "b", "Key": "k"}), most_bytes=1_000)
-    assert found["ContentLength"] == 5_000
+    (answer,) = called(script, ("s3", "head_object", {"Bucket": "b", "Key": "k"}), most_bytes=1_000)
+    assert answer["ContentLength"] == 5_000
 
 
 def test_nobody_is_sent_elsewhere(script: Scripted) -> None:
@@ -525,7 +529,7 @@ def test_a_bucket_of_another_region_is_asked_there_once(script: Scripted) -> Non
     script.said.extend([there, answer(200), answer(200)])
     what = ("s3", "put_object", {"Bucket": "b", "Key": "k", "Body": b"x"})
     assert called(script, what, what) == [{}, {}]
-    regions = [each.headers["authorization"].split("/")[2] for each in script.asked]
+    regions = [request.headers["authorization"].split("/")[2] for request in script.asked]
     assert regions == ["us-east-1", "eu-west-1", "eu-west-1"]
     script.otherwise = there
     assert refused(script, what).verdict.meaning is Meaning.NOWHERE
@@ -544,12 +548,12 @@ def test_buckets_are_hosts_at_aws_and_paths_elsewhere() -> None:
 def test_a_topic_is_asked_by_a_form_and_a_function_by_its_path(script: Scripted) -> None:
     xml = b"<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>"
     script.said.extend([answer(200, xml), answer(200, b'{"a":1}')])
-    found = called(
+    answers = called(
         script,
         ("sns", "publish", {"TopicArn": "arn", "Message": "a&b"}),
         ("lambda", "invoke", {"FunctionName": "arn:aws:lambda:eu-west-1:1:function:f", "Payload": b"{}"}),
     )
-    assert found == [{"MessageId": "m"}, {"StatusCode": 200, "Payload": b'{"a":1}'}]
+    assert answers == [{"MessageId": "m"}, {"StatusCode": 200, "Payload": b'{"a":1}'}]
     assert script.asked[0].body == b"Action=Publish&Version=2010-03-31&TopicArn=arn&Message=a%26b"
     assert (
         script.asked[1].target
@@ -568,8 +572,8 @@ def test_the_ancestry_of_a_write_goes_with_it(script: Scripted) -> None:
     finally:
         CAUSE.reset(token)
     asyncio.run(call(access(script), *GET))
-    told = [each.headers.get("x-amzn-trace-id", "") for each in script.asked]
-    assert ["Tailrace=receipt:1" in each for each in told] == [True, True, False]
+    told = [request.headers.get("x-amzn-trace-id", "") for request in script.asked]
+    assert ["Tailrace=receipt:1" in trace for trace in told] == [True, True, False]
 
 
 @pytest.mark.filterwarnings("error")
@@ -585,15 +589,15 @@ def test_a_loop_that_ends_takes_its_connections_along(script: Scripted) -> None:
 
 
 def test_threads_wait_for_calls_on_a_loop_beside_them(script: Scripted) -> None:
-    found: list[Any] = []
+    answers: list[Any] = []
     threads = [
-        threading.Thread(target=lambda: found.append(call_here(access(script), *GET))) for _ in range(8)
+        threading.Thread(target=lambda: answers.append(call_here(access(script), *GET))) for _ in range(8)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [{}] * 8
+    assert answers == [{}] * 8
 
 
 def test_a_closed_client_says_so(script: Scripted) -> None:

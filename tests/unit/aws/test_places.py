@@ -191,8 +191,8 @@ def renewed(name: str) -> dict[str, str]:
 
 
 async def now(keyring: Keyring) -> Credentials:
-    found = keyring.get()
-    return found if isinstance(found, Credentials) else await found
+    credentials = keyring.get()
+    return credentials if isinstance(credentials, Credentials) else await credentials
 
 
 def test_credentials_that_run_out_are_renewed_in_a_thread_while_calls_go_on_with_the_old_ones() -> None:
@@ -207,7 +207,7 @@ def test_credentials_that_run_out_are_renewed_in_a_thread_while_calls_go_on_with
     async def use() -> None:
         keyring = Keyring(lambda: renewing(refresh), clock)
         firsts = await asyncio.gather(*(now(keyring) for _ in range(5)))
-        assert {each.access_key for each in firsts} == {"A"}, "one look for all"
+        assert {credentials.access_key for credentials in firsts} == {"A"}, "one look for all"
         assert keyring.get() == firsts[0]
         clock.now_s += CHECK_S
         may_go.clear()
@@ -276,8 +276,8 @@ def test_whoever_waits_for_credentials_is_told_why_there_are_none() -> None:
 
     async def use() -> None:
         keyring = Keyring(load, Clock())
-        found = await asyncio.gather(*(now(keyring) for _ in range(3)), return_exceptions=True)
-        assert [type(each) for each in found] == [AwsError] * 3
+        errors = await asyncio.gather(*(now(keyring) for _ in range(3)), return_exceptions=True)
+        assert [type(error) for error in errors] == [AwsError] * 3
 
     asyncio.run(use())
 

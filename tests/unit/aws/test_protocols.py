@@ -38,8 +38,8 @@ def operation(service: str, name: str) -> OperationModel:
 def theirs(service: str, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
     model = service_model(service)
     serializer = botocore.serialize.create_serializer(model.metadata["protocol"], include_validation=False)
-    found: dict[str, Any] = serializer.serialize_to_request(parameters, model.operation_model(name))
-    return found
+    request: dict[str, Any] = serializer.serialize_to_request(parameters, model.operation_model(name))
+    return request
 
 
 ENTRIES = [
@@ -90,7 +90,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(
-    ("service", "name", "parameters"), CALLS, ids=lambda each: each if isinstance(each, str) else ""
+    ("service", "name", "parameters"), CALLS, ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_a_request_is_what_botocore_would_send(service: str, name: str, parameters: dict[str, Any]) -> None:
     ours, wanted = wire_of(operation(service, name), parameters), theirs(service, name, parameters)
@@ -189,7 +189,7 @@ ANSWERS: list[tuple[str, str, int, dict[str, str], bytes]] = [
 @pytest.mark.parametrize(
     ("service", "name", "status", "headers", "body"),
     ANSWERS,
-    ids=lambda each: each if isinstance(each, str) else "",
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_an_answer_is_what_botocore_reads(
     service: str, name: str, status: int, headers: dict[str, str], body: bytes
@@ -203,8 +203,10 @@ def test_an_answer_is_what_botocore_reads(
 
 
 def test_a_body_that_is_an_object_comes_as_bytes() -> None:
-    found = members_of(operation("s3", "GetObject"), 200, {"etag": '"e"', "content-length": "2"}, b"\x00\xff")
-    assert found == {"Body": b"\x00\xff", "ETag": '"e"', "ContentLength": 2, "Metadata": {}}
+    members = members_of(
+        operation("s3", "GetObject"), 200, {"etag": '"e"', "content-length": "2"}, b"\x00\xff"
+    )
+    assert members == {"Body": b"\x00\xff", "ETag": '"e"', "ContentLength": 2, "Metadata": {}}
     invoked = members_of(
         operation("lambda", "Invoke"), 200, {"x-amz-function-error": "Unhandled"}, b'{"a":1}'
     )

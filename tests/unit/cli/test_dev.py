@@ -137,20 +137,20 @@ def handlers_of(node: Node) -> list[str]:
 
 def test_a_deleted_handler_with_nothing_pending_is_forgotten_by_itself(tmp_path: Path) -> None:
     said, handlers = reloaded(tmp_path, ONE, "o1")
-    assert [each["forgotten"] for each in said if "forgotten" in each] == ["note"]
-    assert [each["reloaded"] for each in said if "reloaded" in each] == ["app.py"]
+    assert [message["forgotten"] for message in said if "forgotten" in message] == ["note"]
+    assert [message["reloaded"] for message in said if "reloaded" in message] == ["app.py"]
     assert handlers == ["stays"]
 
 
 def test_a_deleted_handler_with_a_parked_item_is_kept_and_the_line_says_what_to_do(tmp_path: Path) -> None:
     said, handlers = reloaded(tmp_path, ONE, "bad")
-    (line,) = [each for each in said if "not_loaded" in each]
+    (line,) = [message for message in said if "not_loaded" in message]
     assert "tailrace mapping drop note" in line["hint"]
     assert handlers == ["note", "stays"]
 
 
 def test_a_handler_under_another_name_is_not_taken_for_a_deleted_one(tmp_path: Path) -> None:
     said, handlers = reloaded(tmp_path, TWO.replace("def note", "def post"), "o1")
-    (line,) = [each for each in said if "not_loaded" in each]
+    (line,) = [message for message in said if "not_loaded" in message]
     assert "tailrace mapping rename note post" in line["hint"]
     assert handlers == ["note", "stays"]

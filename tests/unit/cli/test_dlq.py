@@ -46,9 +46,9 @@ def parts(letters: int, windows: int) -> tuple[dict[str, Any], list[dict[str, An
 
 @pytest.mark.parametrize(("letters", "windows"), [(0, 0), (1, 0), (0, 2), (2, 1)])
 def test_json_holds_letters_and_windows(letters: int, windows: int) -> None:
-    found = json.loads("".join(json_listed(*parts(letters, windows))))
-    assert (found["letters"], found["windows"]) == ([LETTER] * letters, [WINDOW] * windows)
-    assert (found["count"], found["lost_windows"]) == (letters, windows)
+    listing = json.loads("".join(json_listed(*parts(letters, windows))))
+    assert (listing["letters"], listing["windows"]) == ([LETTER] * letters, [WINDOW] * windows)
+    assert (listing["count"], listing["lost_windows"]) == (letters, windows)
 
 
 @pytest.mark.parametrize(("letters", "windows"), [(1, 0), (0, 2), (2, 1)])
@@ -75,7 +75,7 @@ def test_columns_stand_in_line_over_all_pages_and_the_counts_come_last() -> None
         "lost_windows": 0,
         "longest_item": len("orders/a-key-that-is-longer"),
     }
-    text = [click.unstyle(each) for each in listed(first, [{"letters": [LETTER]}, {"letters": [long]}])]
+    text = [click.unstyle(line) for line in listed(first, [{"letters": [LETTER]}, {"letters": [long]}])]
     heading, one, two = text[:3]
     for column, values in (("ITEM", ("orders/a", "orders/a-key")), ("EVENT ID", ("4f0c", "4f0c"))):
         assert {heading.index(column)} == {

@@ -99,8 +99,8 @@ def test_a_sink_into_the_table_that_it_reads_is_seen() -> None:
     own.tables["orders"] = orders
     own.sink(orders, sinks.DynamoDB("arn:aws:dynamodb:us-east-1:000000000000:table/orders"))
     own.sink(orders, sinks.DynamoDB("notes"), id="notes")
-    found = {mapping.id: list(own_writes(mapping)) for mapping in own.mappings}
-    assert [bool(texts) for texts in found.values()] == [True, False]
+    writes = {mapping.id: list(own_writes(mapping)) for mapping in own.mappings}
+    assert [bool(texts) for texts in writes.values()] == [True, False]
 
 
 def test_a_sink_of_another_database_whose_table_has_that_name_is_no_loop() -> None:
@@ -152,7 +152,11 @@ def test_a_write_of_an_item_of_another_class_is_no_loop() -> None:
 
     for handler in (note, order, either):
         own.on(Order)(handler)
-    named = {each.target.__name__: list(own_writes(each)) for each in own.mappings if each.entity is not None}
+    named = {
+        mapping.target.__name__: list(own_writes(mapping))
+        for mapping in own.mappings
+        if mapping.entity is not None
+    }
     assert {name: bool(texts) for name, texts in named.items()} == {
         "note": False,
         "order": True,
@@ -187,6 +191,8 @@ def test_typed_writes_and_those_of_a_handlers_client_are_seen_and_told_apart_by_
     for handler in (note, order, by_client, plain):
         own.on(Order)(handler)
     seen = {
-        each.target.__name__: bool(list(own_writes(each))) for each in own.mappings if each.entity is not None
+        mapping.target.__name__: bool(list(own_writes(mapping)))
+        for mapping in own.mappings
+        if mapping.entity is not None
     }
     assert seen == {"note": False, "order": True, "by_client": True, "plain": True}

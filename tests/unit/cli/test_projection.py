@@ -44,5 +44,5 @@ def test_show_in_json_is_json_all_through(capsys: pytest.CaptureFixture[str]) ->
 
 def test_verify_in_json_is_json_all_through(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["projection", "verify", "sales", "--json"]) == 1
-    keys = [each["key"] for each in json.loads(capsys.readouterr().out)["differences"]]
+    keys = [difference["key"] for difference in json.loads(capsys.readouterr().out)["differences"]]
     assert keys == [{"id": {"S": "o3"}}, "0a0b"]

@@ -50,7 +50,7 @@ def test_the_system_clock_says_in_the_log_what_it_does_not_believe(
         assert [clock.now().wall_ms for _ in range(3)] == [NOON_MS + 5_000] * 3
         shown.update(wall=NOON_MS + 6_000, monotonic=6_000)
         assert clock.now() == (NOON_MS + 6_000, 6_000)
-    assert [each.getMessage()[:32] for each in caplog.records] == [
+    assert [record.getMessage()[:32] for record in caplog.records] == [
         "the system clock jumped ahead by",
         "the system clock is back: what i",
     ]

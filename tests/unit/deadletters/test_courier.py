@@ -112,7 +112,9 @@ def test_a_destination_that_hangs_holds_up_the_notices_of_no_other_handler() -> 
     others = [replace(NOTICE, handler="other", request=number) for number in (1, 2)]
 
     async def scenario() -> None:
-        await state.transact([Write(outbox_key("shop", each), each.fields()) for each in (NOTICE, others[0])])
+        await state.transact(
+            [Write(outbox_key("shop", notice), notice.fields()) for notice in (NOTICE, others[0])]
+        )
         courier = Courier(
             "shop", Parts(state, clock), {"note": hanging, "other": destination}, stream_of, "0" * 12
         )

@@ -36,7 +36,7 @@ def letter(sequence: int, condition: str = "KeyParked") -> DeadLetter:
 
 
 def first(*sequences: int) -> tuple[Head, list[Write]]:
-    writes = parked("shop", "mail", None, [letter(each) for each in sequences], 7)
+    writes = parked("shop", "mail", None, [letter(sequence) for sequence in sequences], 7)
     return read_head("shop", "mail", writes[0].fields or {}), writes
 
 
@@ -70,7 +70,7 @@ def test_an_append_requires_the_version_that_was_read_and_keeps_the_first() -> N
 @pytest.mark.parametrize(("given", "fresh"), [([5], 0), ([5, 8], 0), ([8, 9], 1), ([9], 1)])
 def test_parking_is_idempotent_by_version(given: list[int], fresh: int) -> None:
     head, _ = first(5, 8)
-    writes = parked("shop", "mail", head, [letter(each) for each in given], 0)
+    writes = parked("shop", "mail", head, [letter(sequence) for sequence in given], 0)
     assert len(writes) == (fresh + 1 if fresh else 0)
 
 

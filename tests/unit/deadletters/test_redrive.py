@@ -82,7 +82,7 @@ def test_a_fingerprint_leaves_out_what_varies_and_names_the_place() -> None:
 
 def test_the_largest_group_comes_first_and_what_waits_is_in_none() -> None:
     groups = Groups([letter("A: 1"), letter("B: 1"), letter("B: 2"), letter("", condition="KeyParked")])
-    assert [(words, each.count, each.error) for words, each in groups.largest_first()] == [
+    assert [(words, group.count, group.error) for words, group in groups.largest_first()] == [
         ("B: #", 2, "B: 1"),
         ("A: #", 1, "A: 1"),
     ]

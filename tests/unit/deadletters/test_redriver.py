@@ -63,7 +63,7 @@ class Sink(AlwaysOpen):
         self.refusal = refusal
 
     async def write(self, batch: RecordBatch) -> Outcome:
-        self.seen.extend(each.sequence for each in batch.records)
+        self.seen.extend(record.sequence for record in batch.records)
         return Written() if self.refusal is None else Failed(whole=self.refusal)
 
 
@@ -265,7 +265,8 @@ def test_what_was_parked_behind_a_change_that_is_put_back_comes_at_the_rate_too(
 def test_a_claim_does_not_run_out_while_the_rate_of_its_redrive_is_kept() -> None:
     state, sink, clock = MemoryStateStore(), Sink(), ManualClock()
     letters = [
-        letter_of(PLACE, GivenUp(record(each, "a"), "KeyParked", 0, None, 0, 0), "") for each in (4, 7)
+        letter_of(PLACE, GivenUp(record(sequence, "a"), "KeyParked", 0, None, 0, 0), "")
+        for sequence in (4, 7)
     ]
     request = RedriveRequest("r1", "note", rate="1/m")
 

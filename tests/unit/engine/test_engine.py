@@ -112,8 +112,8 @@ def test_a_table_without_a_stream_writes_no_record() -> None:
 def test_reading_gives_the_item_or_nothing(name: str) -> None:
     engine, _ = with_table()
     put(engine, "a", 1)
-    found = getattr(engine, name)("orders", KEY)
-    assert (image(found) if isinstance(found, bytes) else found) == item("a", 1)
+    stored = getattr(engine, name)("orders", KEY)
+    assert (image(stored) if isinstance(stored, bytes) else stored) == item("a", 1)
     assert getattr(engine, name)("orders", {"pk": {"S": "absent"}}) is None
 
 

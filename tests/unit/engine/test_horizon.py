@@ -54,7 +54,9 @@ class Ground:
     def unread(self) -> list[str]:
         """The events that a reader from the beginning would get."""
         shards = self.engine.shards_of(self.engine.stream_of("shop").arn)
-        return [each.event_name for shard in shards for each in self.engine.log.read(shard, 0, 100).records]
+        return [
+            record.event_name for shard in shards for record in self.engine.log.read(shard, 0, 100).records
+        ]
 
     def has_item(self) -> bool:
         return self.engine.get("shop", {"pk": {"S": "o1"}}) is not None

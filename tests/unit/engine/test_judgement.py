@@ -31,8 +31,8 @@ FAILS = condition(HEAVY)
 
 def holding(*items: Item) -> Engine:
     engine, _ = with_table()
-    for each in items:
-        engine.put(Put("orders", each))
+    for item in items:
+        engine.put(Put("orders", item))
     engine.committer.flush()
     return engine
 

@@ -29,12 +29,12 @@ def all_shards(engine: Engine) -> list[Shard]:
 
 
 def order_of(engine: Engine) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
+    numbers: dict[str, list[int]] = {}
     for record in log_of(engine):
         text = (record.new or b"").decode()
         name, number = text.split('"pk":{"S":"')[1].split('"')[0], text.split('"N":"')[1].split('"')[0]
-        found.setdefault(name, []).append(int(number))
-    return found
+        numbers.setdefault(name, []).append(int(number))
+    return numbers
 
 
 def test_a_split_halves_the_hashes_and_closes_the_parent() -> None:
@@ -53,7 +53,7 @@ def test_a_split_halves_the_hashes_and_closes_the_parent() -> None:
     described = engine.describe_stream(
         arn_of(engine), filter={"Type": "CHILD_SHARDS", "ShardId": parent.shard_id}
     )
-    assert [each["ShardId"] for each in described["Shards"]] == [child.shard_id for child in children]
+    assert [shard["ShardId"] for shard in described["Shards"]] == [child.shard_id for child in children]
 
 
 def test_order_holds_for_every_item_over_splits_and_a_restart() -> None:

@@ -39,8 +39,8 @@ def of_three(engine: Engine) -> list[Engine]:
 
 
 def stream_of(view: Engine) -> str:
-    found: str = view.describe_table("orders")["LatestStreamArn"]
-    return found
+    arn: str = view.describe_table("orders")["LatestStreamArn"]
+    return arn
 
 
 def keys_of(view: Engine) -> list[str]:

@@ -34,7 +34,7 @@ def outcomes(rows: Iterable[Any]) -> Counter[str]:
 
 def wrong_instants(rows: Iterable[Any]) -> list[str]:
     """Flights whose writes are not in order, or whose clock at the destination differs from the data's."""
-    zones, found = REPLAY.read_zones(), []
+    zones, ids = REPLAY.read_zones(), []
     for row in rows:
         flight = REPLAY.read_flight(row, zones)
         zone = zones[flight.destination]
@@ -42,22 +42,22 @@ def wrong_instants(rows: Iterable[Any]) -> list[str]:
         assert instants == sorted(set(instants)), flight
         local = (instants[-1] + REPLAY.offset(zone, instants[-1])) % REPLAY.DAY
         if flight.outcome == "arrived" and local != flight.arrival_clock:
-            found.append(flight.id)
-    return found
+            ids.append(flight.id)
+    return ids
 
 
 def summed_by_replay(rows: Iterable[Any]) -> dict[str, Counter[str]]:
     """Figures by carrier, from the writes alone: a second way to the control figures."""
-    found: dict[str, Counter[str]] = {}
+    counters: dict[str, Counter[str]] = {}
     carriers: dict[str, str] = {}
     for write in REPLAY.replay(rows):
         carrier = carriers.setdefault(write.flight, str(write.changes.get("carrier")))
-        counts = found.setdefault(f"carrier {carrier}", Counter())
+        counts = counters.setdefault(f"carrier {carrier}", Counter())
         counts[write.changes["status"]] += 1
         for delay in ("departure_delay", "arrival_delay"):
             counts[delay] += write.changes.get(delay, 0)
         counts["late"] += write.changes.get("departure_delay", 0) > CONTROL.LATE
-    return found
+    return counters
 
 
 def test_the_week_has_every_outcome() -> None:

@@ -211,11 +211,11 @@ def test_300_operators_are_the_limit_of_a_condition() -> None:
 
 
 def test_conditions_may_be_as_deep_as_their_operators_allow() -> None:
-    found = node("NOT " * 299 + "a=:a")
+    condition = node("NOT " * 299 + "a=:a")
     depth = 0
-    while isinstance(found, Not):
-        found, depth = found.condition, depth + 1
-    assert (found, depth) == (A, 299)
+    while isinstance(condition, Not):
+        condition, depth = condition.condition, depth + 1
+    assert (condition, depth) == (A, 299)
     assert refused("NOT " * 300 + "a=:a") == "The expression contains too many operators; operator count: 301"
     in_parentheses = "(a=:a AND " * 149 + "b=:b" + ")" * 149
     assert isinstance(node(in_parentheses), And)
@@ -287,7 +287,7 @@ def test_the_leaves_of_a_condition_are_in_the_order_of_the_text() -> None:
 def test_updates_have_their_actions_in_order(
     text: str, expected: list[tuple[str, Path, Operand | None]]
 ) -> None:
-    assert actions(text) == tuple(Action(*each) for each in expected)
+    assert actions(text) == tuple(Action(*fields) for fields in expected)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_300_operators_are_the_limit_of_an_update() -> None:
     ],
 )
 def test_projections_are_paths(text: str, expected: list[tuple[Any, ...]]) -> None:
-    assert [each.parts for each in parse_projection_text(text).paths] == expected
+    assert [path.parts for path in parse_projection_text(text).paths] == expected
 
 
 @pytest.mark.parametrize(

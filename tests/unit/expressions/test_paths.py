@@ -52,7 +52,7 @@ def test_only_what_lies_at_the_paths_is_kept(
 
 def pairwise_verdict(paths: list[Path]) -> str | None:
     """The same decision by comparing every two paths, as the words of AWS have it."""
-    found: dict[str, tuple[int, int]] = {}
+    overlaps: dict[str, tuple[int, int]] = {}
     for second, first in sorted((second, first) for first, second in combinations(range(len(paths)), 2)):
         clash: str | None = "overlap"
         for one, two in zip(paths[first].parts, paths[second].parts, strict=False):
@@ -63,10 +63,10 @@ def pairwise_verdict(paths: list[Path]) -> str | None:
                 clash = None
                 break
         if clash is not None:
-            found.setdefault(clash, (first, second))
+            overlaps.setdefault(clash, (first, second))
     for clash in ("overlap", "conflict"):
-        if clash in found:
-            first, second = found[clash]
+        if clash in overlaps:
+            first, second = overlaps[clash]
             return f"documents {clash}: {paths[first]} {paths[second]}"
     return None
 

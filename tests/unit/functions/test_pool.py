@@ -72,8 +72,8 @@ def test_a_process_is_used_again_and_ended_at_the_close() -> None:
 def test_invocations_at_the_same_time_have_a_process_each() -> None:
     async def together(runner: ProcessRunner) -> list[Any]:
         return [
-            json.loads(each)
-            for each in await asyncio.gather(*(runner.invoke(b"{}", "r", ARN) for _ in range(3)))
+            json.loads(answer)
+            for answer in await asyncio.gather(*(runner.invoke(b"{}", "r", ARN) for _ in range(3)))
         ]
 
     answers = using(handlers.tally, together)

@@ -216,8 +216,8 @@ def test_all_ledgers_of_a_mapping_are_found_by_stream_and_shard() -> None:
         StateRow(ledger_key("shop", "mail", "label", "s1"), OLDER),
         StateRow(ledger_key("shop", "mail", EARLIER, EARLIER), OLDER),
     ]
-    found = ledgers_of(checkpoints, olders)
-    assert {place: ledger.totals["handled"] for place, ledger in found.items()} == {
+    ledgers = ledgers_of(checkpoints, olders)
+    assert {place: ledger.totals["handled"] for place, ledger in ledgers.items()} == {
         ("label", "s1"): 9,
         ("label", "s2"): 9,
         (EARLIER, EARLIER): 2,

@@ -79,7 +79,7 @@ class Played:
     @property
     def last(self) -> list[int]:
         """What the last batch had."""
-        return [each.sequence for each in self.invokes[-1].records]
+        return [record.sequence for record in self.invokes[-1].records]
 
     @property
     def mark(self) -> int:
@@ -165,10 +165,10 @@ def test_a_refused_record_is_a_letter_in_the_commit_that_passes_it(
             played.later(1_000)
     assert (played.last, played.mark) == ([3], 2)
     passing = played.saves[-1]
-    assert [(each.record.sequence, each.condition, each.attempts) for each in passing.given_up] == [
-        (2, "RetryAttemptsExhausted", attempts)
-    ]
-    assert [(each.first, each.outcome) for each in passing.settled] == [(1, "handled"), (2, "discarded")][
+    assert [
+        (given_up.record.sequence, given_up.condition, given_up.attempts) for given_up in passing.given_up
+    ] == [(2, "RetryAttemptsExhausted", attempts)]
+    assert [(span.first, span.outcome) for span in passing.settled] == [(1, "handled"), (2, "discarded")][
         1 if attempts > 1 else 0 :
     ]
 
@@ -183,7 +183,7 @@ def test_a_record_that_spoils_its_batch_is_found_by_halves() -> None:
         if played.mark == 4:
             break
     assert seen == [[1, 2, 3, 4], [1, 2], [3, 4], [3], [4]]
-    assert [each.record.sequence for save in played.saves for each in save.given_up] == [3]
+    assert [given_up.record.sequence for save in played.saves for given_up in save.given_up] == [3]
 
 
 @pytest.mark.parametrize("kind", [TIMEOUT, THROTTLED, UNAVAILABLE])
@@ -205,7 +205,7 @@ def test_waiting_for_what_is_slow_grows_to_its_bound() -> None:
     waits = []
     for _ in range(6):
         played.answer(Failed(whole=Failure(TIMEOUT)))
-        wakes = [each for each in played.commands if isinstance(each, Wake)]
+        wakes = [command for command in played.commands if isinstance(command, Wake)]
         waits.append(wakes[-1].at_ms - played.ms)
         played.later(waits[-1])
     assert waits == [100, 200, 400, 800, 1_000, 1_000]
@@ -240,7 +240,7 @@ def test_an_archive_stops_at_once_at_what_can_never_be_accepted() -> None:
 
 
 def test_what_is_filtered_is_settled_in_its_turn() -> None:
-    played = Played(replace(SINK, accepts=lambda each: each.sequence % 2 == 1, batch_size=1))
+    played = Played(replace(SINK, accepts=lambda record: record.sequence % 2 == 1, batch_size=1))
     played.read(1, 2, 3, 4)
     assert (played.last, played.saves) == ([1], [])
     played.answer(Written())
@@ -248,12 +248,12 @@ def test_what_is_filtered_is_settled_in_its_turn() -> None:
     played.answer(Written())
     assert played.mark == 4
     assert all(save.checkpoint.ranges == () for save in played.saves)
-    settled = [(each.first, each.last, each.outcome) for save in played.saves for each in save.settled]
+    settled = [(span.first, span.last, span.outcome) for save in played.saves for span in save.settled]
     assert settled == [(1, 1, "handled"), (2, 2, "filtered"), (3, 3, "handled"), (4, 4, "filtered")]
 
 
 def test_what_is_filtered_behind_a_failing_batch_waits_for_it() -> None:
-    played = Played(replace(SINK, accepts=lambda each: each.sequence < 2))
+    played = Played(replace(SINK, accepts=lambda record: record.sequence < 2))
     played.read(1, 2)
     played.answer(Failed(whole=Failure(UNAVAILABLE)))
     assert (played.saves, played.machine.unsettled) == ([], 2)
@@ -270,7 +270,9 @@ def test_what_no_filter_lets_through_is_settled_at_once_when_nothing_waits() -> 
 
 @pytest.mark.parametrize(("last", "reads_on"), [(3, True), (4, False)])
 def test_filtered_records_that_wait_count_for_the_buffer(last: int, reads_on: bool) -> None:
-    played = Played(replace(SINK, accepts=lambda each: each.sequence == 1, buffer_records=4, batch_size=1))
+    played = Played(
+        replace(SINK, accepts=lambda record: record.sequence == 1, buffer_records=4, batch_size=1)
+    )
     played.read(*range(1, last + 1))
     assert played.machine.is_reading is reads_on
     played.answer(Written())
@@ -386,6 +388,6 @@ def test_a_record_that_is_read_again_is_not_delivered_again() -> None:
     played = Played(SINK)
     played.read(1, 2)
     played.answer(Written())
-    assert [each for each in played.commands if isinstance(each, Read)][-1].after == 2
+    assert [command for command in played.commands if isinstance(command, Read)][-1].after == 2
     played.read(1, 2, 3)
     assert played.last == [3]

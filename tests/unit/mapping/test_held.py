@@ -8,8 +8,8 @@ from tailrace.streams.record import ChangeRecord
 from tests.unit.mapping.records import record, records
 
 
-def numbers(found: list[ChangeRecord]) -> list[int]:
-    return [each.sequence for each in found]
+def numbers(records: list[ChangeRecord]) -> list[int]:
+    return [record.sequence for record in records]
 
 
 def test_a_key_is_free_when_its_last_record_in_any_batch_is_settled() -> None:

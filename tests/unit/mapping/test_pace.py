@@ -101,7 +101,7 @@ def play(
         heapq.heappush(events, (at_ms + wait_ms, next(number), event))
 
     later(0, Start(Checkpoint()))
-    later(0, ReadDone([record(each) for each in range(1, count + 1)], count))
+    later(0, ReadDone([record(sequence) for sequence in range(1, count + 1)], count))
     while events and accepted < count and events[0][0] <= until_s * 1_000:
         at_ms, _, event = heapq.heappop(events)
         if isinstance(event, Writing):

@@ -43,15 +43,15 @@ def exhausted(record: ChangeRecord) -> GivenUp:
 
 def parks(commands: list[Command]) -> list[tuple[bytes, list[int]]]:
     return [
-        (each.key, [entry.record.sequence for entry in each.entries])
-        for each in commands
-        if isinstance(each, ParkKey)
+        (command.key, [entry.record.sequence for entry in command.entries])
+        for command in commands
+        if isinstance(command, ParkKey)
     ]
 
 
 def invoked(commands: list[Command]) -> list[list[int]]:
     return [
-        [each.sequence for each in command.records] for command in commands if isinstance(command, Invoke)
+        [record.sequence for record in command.records] for command in commands if isinstance(command, Invoke)
     ]
 
 
@@ -103,9 +103,9 @@ def test_a_machine_that_gave_up_a_change_by_age_parks_its_key_only_after_the_che
     commands = machine.step(InvokeDone(1, WHOLE), now())
     assert parks(commands) == []
     (save,) = [
-        each for each in machine.step(Stop(), now()) if isinstance(each, SaveCheckpoint)
+        command for command in machine.step(Stop(), now()) if isinstance(command, SaveCheckpoint)
     ]  # urgent by now
-    assert [each.record.sequence for each in save.given_up] == [1]
+    assert [given_up.record.sequence for given_up in save.given_up] == [1]
     assert parks(machine.step(CheckpointDone(), now())) == [(b"k", [2])]
 
 
@@ -130,9 +130,9 @@ def test_what_waited_behind_a_batch_is_not_delivered_when_its_key_was_parked_mea
     parked: list[tuple[bytes, list[int]]] = []
     number, commands = 0, machine.step(InvokeDone(1, Failed({0: POISON})), now())
     for _ in range(10):
-        sent += [each for batch in invoked(commands) for each in batch]
+        sent += [sequence for batch in invoked(commands) for sequence in batch]
         parked += parks(commands)
-        answers = [InvokeDone(each.id, Written()) for each in commands if isinstance(each, Invoke)]
+        answers = [InvokeDone(command.id, Written()) for command in commands if isinstance(command, Invoke)]
         commands = [command for answer in answers for command in machine.step(answer, now())]
         number += len(answers)
     assert 3 not in sent
@@ -176,7 +176,9 @@ def test_a_machine_that_has_finished_its_shard_keeps_no_key_and_one_that_keeps_o
     machine.step(CheckpointDone(), now())
     assert machine.is_finished is False
     commands = machine.step(Released(b"k"), now())
-    assert [each.checkpoint.finished for each in commands if isinstance(each, SaveCheckpoint)] == [True]
+    assert [command.checkpoint.finished for command in commands if isinstance(command, SaveCheckpoint)] == [
+        True
+    ]
     assert machine.hold(b"k") is False, "what continues the shard may begin"
 
 
@@ -191,10 +193,14 @@ def test_a_machine_that_is_told_of_a_key_which_it_did_not_keep_lets_no_batch_s_g
 def test_a_machine_that_stops_waits_for_the_parks_that_are_on_their_way() -> None:
     machine = begun(MappingSettings("m", maximum_retry_attempts=0))
     machine.step(ReadDone(records(1), 1), now())
-    (park,) = [each for each in machine.step(InvokeDone(1, WHOLE), now()) if isinstance(each, ParkKey)]
-    assert not any(isinstance(each, Stopped) for each in machine.step(Stop(), now()))
-    (save,) = [
-        each for each in machine.step(ParkDone(park.id, False), now()) if isinstance(each, SaveCheckpoint)
+    (park,) = [
+        command for command in machine.step(InvokeDone(1, WHOLE), now()) if isinstance(command, ParkKey)
     ]
-    assert [(each.first, each.outcome) for each in save.settled] == [(1, "parked")]
+    assert not any(isinstance(command, Stopped) for command in machine.step(Stop(), now()))
+    (save,) = [
+        command
+        for command in machine.step(ParkDone(park.id, False), now())
+        if isinstance(command, SaveCheckpoint)
+    ]
+    assert [(span.first, span.outcome) for span in save.settled] == [(1, "parked")]
     assert machine.step(CheckpointDone(), now()) == [Stopped(finished=False)]

@@ -31,11 +31,11 @@ class Played:
 
     def source(self, after: int, limit: int) -> ReadDone:
         self.reads.append(after)
-        first = bisect_right(self.records, after, key=lambda each: each.sequence)
-        found = self.records[first : first + limit]
+        first = bisect_right(self.records, after, key=lambda record: record.sequence)
+        records = self.records[first : first + limit]
         return ReadDone(
-            found,
-            found[-1].sequence if found else after,
+            records,
+            records[-1].sequence if records else after,
             closed=self.closed and first + limit >= len(self.records),
         )
 
@@ -48,7 +48,7 @@ class Played:
 
 
 def sequences(page: ReadDone) -> list[int]:
-    return [each.sequence for each in page.records]
+    return [record.sequence for record in page.records]
 
 
 def test_two_mappings_cost_one_read() -> None:
@@ -196,8 +196,8 @@ def test_each_mapping_gets_every_record_once_and_in_order(
     for name, limit in steps:
         page = shard.read(name, at[name], limit)
         assert len(page.records) <= limit
-        seen[name] += [each.sequence for each in page.records]
+        seen[name] += [record.sequence for record in page.records]
         at[name] = page.next_after
         assert shard.reader.size_bytes <= 2 * budget
     for name, numbers in seen.items():
-        assert numbers == [each for each in sequences if begun[name] < each <= at[name]]
+        assert numbers == [sequence for sequence in sequences if begun[name] < sequence <= at[name]]

@@ -133,7 +133,7 @@ def test_a_read_that_goes_back_is_not_believed() -> None:
     machine = begun(MappingSettings("m"), Checkpoint(5))
     (invoke, *_) = machine.step(ReadDone(records(4, 5, 6), 6), now())
     assert isinstance(invoke, Invoke)
-    assert [each.sequence for each in invoke.records] == [6]
+    assert [record.sequence for record in invoke.records] == [6]
 
 
 def test_a_shard_that_vanished_without_saying_how_far_it_went_is_still_a_gap() -> None:
@@ -214,7 +214,7 @@ def test_an_outage_puts_a_batch_back_and_says_so() -> None:
     assert (machine.blocked or "").startswith("m cannot reach its other side")
     (probe, *_) = machine.step(Woken(), now(1_000))
     assert isinstance(probe, Invoke)
-    assert [each.sequence for each in probe.records] == [1]
+    assert [record.sequence for record in probe.records] == [1]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_steps_are_counted_per_batch_never_per_record(settings: MappingSettings)
 def test_a_batch_in_which_everything_fails_is_no_outage() -> None:
     machine = begun(MappingSettings("m", order="key", batch_size=100, backoff=Backoff(60_000)))
     commands = machine.step(ReadDone(records(*range(1, 101)), 100), now())
-    (invoke,) = [each for each in commands if isinstance(each, Invoke)]
+    (invoke,) = [command for command in commands if isinstance(command, Invoke)]
     failures = {index: Failure(error="no") for index in range(100)}
     machine.step(InvokeDone(invoke.id, Failed(failures)), now())
     assert machine.blocked is None
@@ -256,15 +256,15 @@ def test_few_busy_keys_are_all_worked_on_whatever_the_batch_size(batch_size: int
     machine = begun(MappingSettings("m", concurrency=100, batch_size=batch_size, buffer_records=count))
     waiting = [record(number, f"k{number % keys}") for number in range(1, count + 1)]
     running = deque(c for c in machine.step(ReadDone(waiting, count), now()) if isinstance(c, Invoke))
-    left, order = Counter(each.key for each in waiting), dict[bytes, int]()
+    left, order = Counter(record.key for record in waiting), dict[bytes, int]()
     while running:
-        assert {each.key for invoke in running for each in invoke.records} == set(left)
+        assert {record.key for invoke in running for record in invoke.records} == set(left)
         assert len(running) == len(left)
         invoke = running.popleft()
-        for each in invoke.records:
-            assert order.get(each.key, 0) < each.sequence
-            order[each.key] = each.sequence
-        left -= Counter(each.key for each in invoke.records)
+        for change in invoke.records:
+            assert order.get(change.key, 0) < change.sequence
+            order[change.key] = change.sequence
+        left -= Counter(record.key for record in invoke.records)
         running += (c for c in machine.step(InvokeDone(invoke.id, Written()), now()) if isinstance(c, Invoke))
     assert not left
     assert machine.unsettled == 0
@@ -289,5 +289,5 @@ def test_no_change_of_an_item_starts_while_a_redrive_holds_it(order: Literal["ke
     assert machine.hold(b"k") is False, "somebody has it"
     commands = machine.step(ReadDone(records(1, 2, key="k"), 2), now())
     assert "Invoke" not in names(commands)
-    (invoke,) = [each for each in machine.step(Released(b"k"), now()) if isinstance(each, Invoke)]
-    assert [each.sequence for each in invoke.records] == [1, 2]
+    (invoke,) = [command for command in machine.step(Released(b"k"), now()) if isinstance(command, Invoke)]
+    assert [record.sequence for record in invoke.records] == [1, 2]

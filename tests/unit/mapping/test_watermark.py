@@ -79,11 +79,14 @@ def test_it_agrees_with_a_set_of_numbers_in_any_order_of_settling(seed: int) -> 
         checkpoint = settled(watermark, sequence)
         done.add(sequence)
         covered = {
-            each
-            for each in sequences
-            if each <= checkpoint.watermark or any(first <= each <= last for first, last in checkpoint.ranges)
+            sequence
+            for sequence in sequences
+            if sequence <= checkpoint.watermark
+            or any(first <= sequence <= last for first, last in checkpoint.ranges)
         }
         assert covered == done
-        first_open = next((each for each in sequences if each not in done), 10_000)
-        assert checkpoint.watermark == max((each for each in sequences if each < first_open), default=0)
+        first_open = next((sequence for sequence in sequences if sequence not in done), 10_000)
+        assert checkpoint.watermark == max(
+            (sequence for sequence in sequences if sequence < first_open), default=0
+        )
         assert watermark.unsettled == 60 - len(done)

@@ -97,6 +97,6 @@ def test_a_closed_window_opens_again_with_an_empty_state_for_a_late_record() -> 
     ],
 )  # fmt: skip
 def test_an_answer_that_accepts_something_must_bring_a_state(outcome: Outcome, is_failure: bool) -> None:
-    found = judged(outcome)
-    assert (found != outcome) is is_failure
-    assert not is_failure or (isinstance(found, Failed) and "without a state" in str(found.whole))
+    judgement = judged(outcome)
+    assert (judgement != outcome) is is_failure
+    assert not is_failure or (isinstance(judgement, Failed) and "without a state" in str(judgement.whole))

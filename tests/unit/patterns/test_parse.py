@@ -137,7 +137,9 @@ def test_a_wrong_pattern_is_refused_in_the_engines_words(text: str, reason: str)
     assert str(caught.value) == reason
 
 
-@pytest.mark.parametrize(("expression", "reason"), EXPRESSIONS, ids=[str(each) for each, _ in EXPRESSIONS])
+@pytest.mark.parametrize(
+    ("expression", "reason"), EXPRESSIONS, ids=[str(expression) for expression, _ in EXPRESSIONS]
+)
 def test_a_wrong_expression_is_refused_in_the_engines_words(expression: Any, reason: str) -> None:
     for pattern in ({"a": [expression]}, json.dumps({"a": [expression]})):
         with pytest.raises(PatternError) as caught:

@@ -79,7 +79,7 @@ OPERATORS: list[tuple[list[Any], list[Any], list[Any]]] = [
 
 
 @pytest.mark.parametrize(
-    ("alternatives", "matching", "others"), OPERATORS, ids=[str(each[0]) for each in OPERATORS]
+    ("alternatives", "matching", "others"), OPERATORS, ids=[str(case[0]) for case in OPERATORS]
 )
 def test_an_operator_matches_this_and_not_that(
     alternatives: list[Any], matching: list[Any], others: list[Any]
@@ -89,7 +89,7 @@ def test_an_operator_matches_this_and_not_that(
         for value in [*matching, *others]:
             inner = {"z": 1} if value is ABSENT else {"a": value, "z": 1}
             event = {"o": inner} if nested else inner
-            assert pattern.matches(event) is any(value is each for each in matching), value
+            assert pattern.matches(event) is any(value is matched for matched in matching), value
 
 
 # pattern, event, whether it matches

@@ -63,16 +63,16 @@ def applied(store: Noted, steps: Sequence[ItemChange]) -> Applied:
 
 def test_a_batch_is_one_transaction() -> None:
     store = Noted()
-    found = applied(store, [step("aa"), step("bb"), step("aa", 2, "BE"), step("bb")])
-    assert (found.applied, found.ignored, found.failures) == (3, 1, {})
-    assert [sorted(each) for each in store.commits] == [["BE", "NL", "aa", "bb"]]
+    outcome = applied(store, [step("aa"), step("bb"), step("aa", 2, "BE"), step("bb")])
+    assert (outcome.applied, outcome.ignored, outcome.failures) == (3, 1, {})
+    assert [sorted(commit) for commit in store.commits] == [["BE", "NL", "aa", "bb"]]
     assert asyncio.run(store.counts()) == {"NL": 1, "BE": 1}
 
 
 def test_as_many_as_the_place_takes_are_one_transaction() -> None:
     store = Noted(rows_at_once=6)
     applied(store, [step(key) for key in ("aa", "bb", "cc", "dd", "ee")])
-    assert [[key for key in each if key != "NL"] for each in store.commits] == [
+    assert [[key for key in commit if key != "NL"] for commit in store.commits] == [
         ["aa", "bb"],
         ["cc", "dd"],
         ["ee"],
@@ -97,9 +97,9 @@ def test_a_failure_stays_with_its_item_and_holds_back_what_follows(bad: str) -> 
         step("bb", 3),
         step("aa", 2, "BE"),
     ]
-    found = applied(store, steps)
-    assert set(found.failures) == {1}
-    assert found.applied == 3
+    outcome = applied(store, steps)
+    assert set(outcome.failures) == {1}
+    assert outcome.applied == 3
     assert [row.version.sequence for row in asyncio.run(store.items(["aa", "bb", "cc"]))] == [2, 1]
     assert asyncio.run(store.counts()) == {"NL": 1, "BE": 1}
 
@@ -115,19 +115,19 @@ def test_a_lost_condition_is_folded_again() -> None:
 def test_what_keeps_being_lost_is_tried_alone_and_then_a_failure() -> None:
     store = Noted()
     store.raises = [StateConflict("meanwhile", index=0)] * (2 * TRIES)
-    found = applied(store, [step("aa"), step("bb")])
-    assert {index: type(error) for index, error in found.failures.items()} == {0: Contended}
+    outcome = applied(store, [step("aa"), step("bb")])
+    assert {index: type(error) for index, error in outcome.failures.items()} == {0: Contended}
     assert asyncio.run(store.counts()) == {"NL": 1}
 
 
 def test_a_row_that_is_refused_is_its_own_step_s_failure() -> None:
     store = Noted()
     store.refused = "bb"
-    found = applied(store, [step("aa"), step("bb"), step("cc"), step("bb", 2)])
-    assert [str(error) for error in found.failures.values()] == [
+    outcome = applied(store, [step("aa"), step("bb"), step("cc"), step("bb", 2)])
+    assert [str(error) for error in outcome.failures.values()] == [
         "Item size has exceeded the maximum allowed size"
     ]
-    assert set(found.failures) == {1}
+    assert set(outcome.failures) == {1}
     assert asyncio.run(store.counts()) == {"NL": 2}
 
 
@@ -136,8 +136,8 @@ def test_a_store_that_fails_fails_all_and_nothing_is_lost_by_doing_it_again() ->
     store.raises = [None, StoreError("throttled")]
     with pytest.raises(StoreError, match="throttled"):
         applied(store, [step("aa"), step("bb")])
-    found = applied(store, [step("aa"), step("bb")])
-    assert (found.applied, found.ignored) == (1, 1)
+    outcome = applied(store, [step("aa"), step("bb")])
+    assert (outcome.applied, outcome.ignored) == (1, 1)
     assert asyncio.run(store.counts()) == {"NL": 2}
 
 

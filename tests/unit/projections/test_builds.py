@@ -42,7 +42,7 @@ def test_a_build_comes_back_as_it_was() -> None:
     ("present", "name"), [([], "2"), (["1", "1.4"], "2"), (["2"], "2.1"), (["2", "2.9", "2.10"], "2.11")]
 )
 def test_the_next_build_has_the_next_number(present: list[str], name: str) -> None:
-    assert next_name(2, [Build("sales", each) for each in present]) == name
+    assert next_name(2, [Build("sales", existing) for existing in present]) == name
 
 
 def test_a_page_counts_all_failures_and_names_some() -> None:

@@ -50,20 +50,20 @@ def folded(
 ) -> dict[str, tuple[int, int, int] | tuple[int, str]]:
     """What changed: (version, count, state) of a group, (sequence, group) of an item."""
     working = Working(Sum())
-    working.add_items({each.key for each in steps}, items)
+    working.add_items({step.key for step in steps}, items)
     working.add_groups(working.groups_for(steps), groups)
-    for each in steps:
-        working.apply(each)
-    found: dict[str, tuple[int, int, int] | tuple[int, str]] = {}
+    for step in steps:
+        working.apply(step)
+    by_key: dict[str, tuple[int, int, int] | tuple[int, str]] = {}
     for change in working.changes:
         row = change.after
         assert row is not None
-        found[row.key] = (
+        by_key[row.key] = (
             (row.version.sequence, row.group)
             if isinstance(row, AppliedItem)
             else (row.version, row.count, int(row.state["N"]))
         )
-    return found
+    return by_key
 
 
 NL7, BE2 = group("NL", 3, 2, 7), group("BE", 1, 1, 2)

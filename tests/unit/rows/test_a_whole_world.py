@@ -113,13 +113,13 @@ def test_every_row_that_a_world_of_all_features_keeps_is_of_a_registered_kind() 
 
 
 def kinds_in(world: World) -> set[str]:
-    found: set[str] = set()
+    names: set[str] = set()
     for row in world.engine.state.query(""):
         kind = kind_of(row.key)
         assert kind is not None, f"{row.key}: register its kind in tailrace.rows.kinds"
         assert row.fields["v"] in range(1, kind.format + 1), row
-        found.add(kind.name)
-    return found
+        names.add(kind.name)
+    return names
 
 
 class Orders:
@@ -138,7 +138,7 @@ class Orders:
 
         @self.app.window(Order, id=name, every="1m", at=Order.placed)
         def hourly(window: Window[Order]) -> None:
-            self.told.append([each.id for each in window])
+            self.told.append([order.id for order in window])
 
 
 def test_a_window_that_was_open_when_its_handler_was_renamed_is_told_whole() -> None:

@@ -15,7 +15,7 @@ def batch(*records: object) -> RecordBatch:
 
 
 def failing(attempts: Attempts) -> list[int]:
-    return [each.sequence for each in (ONE, TWO, THREE) if attempts.failing(each.sequence)]
+    return [record.sequence for record in (ONE, TWO, THREE) if attempts.failing(record.sequence)]
 
 
 def test_what_the_handler_has_is_at_work_until_it_answers() -> None:

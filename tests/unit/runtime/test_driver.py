@@ -75,11 +75,11 @@ class Source:
         if self.faults:
             self.faults -= 1
             raise SourceError("not now", retry_after_ms=self.wait_ms)
-        found = [each for each in self.records if each.sequence > after][:limit]
-        if found or self.closed:
-            next_after = found[-1].sequence if found else after
+        records = [record for record in self.records if record.sequence > after][:limit]
+        if records or self.closed:
+            next_after = records[-1].sequence if records else after
             is_end = not self.records or next_after == self.records[-1].sequence
-            return ReadDone(found, next_after, closed=self.closed and is_end)
+            return ReadDone(records, next_after, closed=self.closed and is_end)
         try:
             return await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
@@ -117,7 +117,7 @@ class State(MemoryStateStore):
 
     async def transact(self, writes: Sequence[Action]) -> None:
         if self.faults and any(
-            isinstance(each, Write) and each.key.startswith(self._fails) for each in writes
+            isinstance(write, Write) and write.key.startswith(self._fails) for write in writes
         ):
             raise self.faults.pop(0)
         await super().transact(writes)
@@ -185,7 +185,7 @@ def test_a_closed_shard_is_handled_saved_and_finished() -> None:
     source, sink = Source(records(5)), Sink()
     ground = Ground(source, sink)
     assert ground.finish()
-    assert [each.sequence for batch in sink.batches for each in batch.records] == [1, 2, 3, 4, 5]
+    assert [record.sequence for batch in sink.batches for record in batch.records] == [1, 2, 3, 4, 5]
     assert ground.saved[-1].checkpoint == Checkpoint(5, (), True)
     assert ground.points[:2] == ["read.done", "invoke.begun"]
     (first, *_) = sink.batches
@@ -223,7 +223,7 @@ def test_a_state_store_that_says_when_is_not_written_to_before() -> None:
     ground = Ground(Source(records(3)), Sink(), State(StoreError("slower", retry_after_ms=MINUTES_MS)))
     assert ground.finish()
     assert MINUTES_MS <= ground.clock.now().monotonic_ms < 2 * MINUTES_MS
-    assert sum(each.count for saved in ground.saved for each in saved.settled) == 3
+    assert sum(span.count for saved in ground.saved for span in saved.settled) == 3
 
 
 def test_a_state_store_that_says_when_is_not_asked_to_park_before() -> None:
@@ -252,7 +252,7 @@ def test_a_sinks_own_failure_of_the_port_is_an_outage() -> None:
 def test_a_state_store_that_fails_is_asked_again_with_everything() -> None:
     ground = Ground(Source(records(3)), Sink(), State(StoreError("full"), StoreError("full")))
     assert ground.finish()
-    assert sum(each.count for saved in ground.saved for each in saved.settled) == 3
+    assert sum(span.count for saved in ground.saved for span in saved.settled) == 3
 
 
 def test_a_lost_lease_ends_the_driver_without_another_checkpoint() -> None:
@@ -302,7 +302,7 @@ def test_it_goes_on_where_the_checkpoint_stands() -> None:
     sink = Sink()
     ground = Ground(Source(records(5)), sink)
     assert ground.run(lambda: ground.driver.run(Start(Checkpoint(2, ((4, 4),)))))
-    assert [each.sequence for batch in sink.batches for each in batch.records] == [3, 5]
+    assert [record.sequence for batch in sink.batches for record in batch.records] == [3, 5]
 
 
 def test_the_request_of_an_unchanged_batch_stays_the_same() -> None:
@@ -318,5 +318,5 @@ def test_what_was_to_wait_for_a_key_that_was_put_back_meanwhile_is_delivered() -
     ground = Ground(source, sink)
     start = Start(Checkpoint(1), (ParkedHead(b"a", Version(1, 1), Version(1, 1), 1),))
     assert ground.run(lambda: ground.driver.run(start))
-    assert [each.key for each in ground.delivery.parked] == [b"a"]
-    assert sorted(each.sequence for batch in sink.batches for each in batch.records) == [2, 3]
+    assert [park.key for park in ground.delivery.parked] == [b"a"]
+    assert sorted(record.sequence for batch in sink.batches for record in batch.records) == [2, 3]

@@ -43,8 +43,8 @@ class Stream:
         return [SHARD]
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
-        found = [each for each in RECORDS if each.sequence > max(after, self.trimmed)][:limit]
-        return ReadDone(found, found[-1].sequence if found else after, trimmed=0 < after < self.trimmed)
+        records = [record for record in RECORDS if record.sequence > max(after, self.trimmed)][:limit]
+        return ReadDone(records, records[-1].sequence if records else after, trimmed=0 < after < self.trimmed)
 
 
 class Ground:
@@ -78,7 +78,7 @@ class Ground:
             (done,) = await Performer(self.state, self.clock, delivers=self).perform(steps)
             assert isinstance(done, ReadDone)
             assert not done.trimmed
-            seen += [each.sequence for each in done.records]
+            seen += [record.sequence for record in done.records]
             after = done.next_after
         return seen
 

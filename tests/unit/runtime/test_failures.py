@@ -24,7 +24,7 @@ def batch(attempt: int = 1) -> RecordBatch:
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [each.getMessage() for each in caplog.records if each.name == "tailrace.handlers"]
+    return [record.getMessage() for record in caplog.records if record.name == "tailrace.handlers"]
 
 
 def test_the_first_failure_of_a_change_is_told_with_its_trace(caplog: pytest.LogCaptureFixture) -> None:
@@ -59,7 +59,7 @@ def test_what_fails_again_is_told_when_its_attempts_have_doubled(caplog: pytest.
     for attempt in range(1, 20):
         clock.advance(1_000)
         log.failed(batch(attempt), Failed(whole=Failure(error="no")))
-    assert [vars(each)["attempt"] for each in caplog.records] == [1, 8, 16]
+    assert [vars(record)["attempt"] for record in caplog.records] == [1, 8, 16]
 
 
 @pytest.mark.parametrize("kind", [FailureKind.UNAVAILABLE, FailureKind.RECORD])

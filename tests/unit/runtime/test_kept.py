@@ -35,7 +35,7 @@ def saved(
     )
     rows = SimulatedRows()
     rows.transact(writes)
-    return SavedChanges(replace(evacuation, lost=tuple(LostChanges(*each) for each in lost))), rows
+    return SavedChanges(replace(evacuation, lost=tuple(LostChanges(*fields) for fields in lost))), rows
 
 
 def told(kept: SavedChanges, rows: SimulatedRows, limit: int) -> list[tuple[list[int], int, bool]]:
@@ -44,7 +44,7 @@ def told(kept: SavedChanges, rows: SimulatedRows, limit: int) -> list[tuple[list
     while kept.has_after(after):
         done: ReadDone = rows.perform(kept.read(after, limit), Now(0, 0))
         assert done.next_after > after
-        reads.append(([each.sequence for each in done.records], done.next_after, done.trimmed))
+        reads.append(([record.sequence for record in done.records], done.next_after, done.trimmed))
         after = done.next_after
     return reads
 
@@ -104,7 +104,7 @@ def test_what_is_saved_while_the_stream_is_asked_and_forgotten_before_it_answers
         while True:
             call = steps.send(rows.answer(call, Now(0, 0)))
     (done,) = end.value.value
-    assert ([each.sequence for each in done.records], done.next_after, done.trimmed) == ([2], 2, False)
+    assert ([record.sequence for record in done.records], done.next_after, done.trimmed) == ([2], 2, False)
 
 
 def test_what_another_worker_has_saved_behind_what_is_known_is_not_read_with_it() -> None:

@@ -127,13 +127,13 @@ def test_a_shard_never_has_more_than_two_reads_whatever_the_number_of_mappings()
         asking = [
             asyncio.ensure_future(reads.read(str(place), SHARD, place * 10, 10)) for place in range(1, 10)
         ]
-        while not all(each.done() for each in asking):
+        while not all(task.done() for task in asking):
             await _turn()
             for after, answer in zip(source.reads, source.answers, strict=True):
                 if not answer.done():
                     answer.set_result(ReadDone(records(after + 1), after + 1))
         assert source.most <= 2
-        assert [(await each).next_after for each in asking] == [place * 10 + 1 for place in range(1, 10)]
+        assert [(await task).next_after for task in asking] == [place * 10 + 1 for place in range(1, 10)]
 
     run(main)
 

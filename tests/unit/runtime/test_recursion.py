@@ -70,7 +70,7 @@ def test_a_handler_that_calls_itself_is_stopped_at_the_bound_and_nothing_is_lost
         assert world.get(orders, {"id": "o1"})["n"] == BOUND  # what it wrote last waits for it
         (worker,) = [running.worker for running in world._running]
         assert worker.guards.own == {"handle": BOUND - 1}
-        assert all(each.paused for each in worker.status())
+        assert all(status.paused for status in worker.status())
         assert world.lag() > 0
 
 
@@ -172,7 +172,7 @@ def test_two_handlers_that_call_each_other_through_two_tables_are_stopped() -> N
         world.put(ping, {"id": "o1", "n": 0})
         world.advance("10m")
         assert seen == ["ping", "pong"] * 4
-        assert {each.mapping_id for each in world._running[0].worker.status() if each.paused} == {
+        assert {status.mapping_id for status in world._running[0].worker.status() if status.paused} == {
             "test_two_handlers_that_call_each_other_through_two_tables_are_stopped.<locals>.to_pong"
         }
 
@@ -240,7 +240,7 @@ def test_handlers_whose_changes_multiply_are_stopped_long_before_one_line_is_tha
         world.put(orders, {"id": "o1", "n": 0})
         world.advance("1m")
         (worker,) = [running.worker for running in world._running]
-        assert all(each.paused for each in worker.status())
+        assert all(status.paused for status in worker.status())
         reasons = [row.fields["reason"] for row in world.engine.state.query("pause/")]
         assert all("descend from its own by 4 steps or more, for " in reason for reason in reasons)
         assert calls[0] < 10_000
@@ -251,7 +251,7 @@ def test_a_line_that_settles_is_no_loop_however_many_there_are() -> None:
     lines = Lines()
     for root in range(10_000):  # six steps each: the changes of generations 4 and 5 are deep
         made = [record(root * 10 + generation + 1) for generation in range(6)]
-        lines.add(made, {each.sequence: generation for generation, each in enumerate(made)})
+        lines.add(made, {record.sequence: generation for generation, record in enumerate(made)})
         assert not lines.multiply(BOUND)
     assert (lines.outside, lines.deep) == (10_000, 20_000)
 
@@ -260,7 +260,7 @@ def test_what_is_tried_again_is_counted_once() -> None:
     lines = Lines()
     deep = [record(sequence) for sequence in range(1, 1_026)]
     for _ in range(3):
-        lines.add(deep[:-1], {each.sequence: 4 for each in deep})
+        lines.add(deep[:-1], {record.sequence: 4 for record in deep})
     assert (lines.deep, lines.multiply(BOUND)) == (1_024, False)
-    lines.add(deep, {each.sequence: 4 for each in deep})
+    lines.add(deep, {record.sequence: 4 for record in deep})
     assert (lines.deep, lines.multiply(BOUND)) == (1_025, True)

@@ -182,7 +182,7 @@ def test_who_dies_half_stamped_leaves_a_lease_that_the_next_one_stamps_whole() -
 
     class Dies(MemoryStateStore):
         async def transact(self, writes: Sequence[Action]) -> None:
-            if any(isinstance(each, Write) and each.key == other.checkpoint_key for each in writes):
+            if any(isinstance(write, Write) and write.key == other.checkpoint_key for write in writes):
                 raise StoreError("the process ends here")
             await super().transact(writes)
 

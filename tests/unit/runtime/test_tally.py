@@ -12,17 +12,17 @@ from tailrace.runtime.attempts import Tally
 from tailrace.telemetry import AWS_METRICS, METRICS
 from tailrace.testing import World
 
-ZERO = dict.fromkeys((each.name for each in AWS_METRICS), 0)
+ZERO = dict.fromkeys((metric.name for metric in AWS_METRICS), 0)
 
 
 def counted(world: World) -> dict[str, int]:
     """What `status --json` says of the only handler, without what depends on time."""
     (status,) = world._ask("status", {})
     (handler,) = status["handlers"]
-    found: dict[str, int] = handler["aws_metrics"]
-    assert found.pop("ConcurrentExecutions") == 0
-    del found["Duration"], found["IteratorAge"]
-    return {name: count for name, count in found.items() if count}
+    metrics: dict[str, int] = handler["aws_metrics"]
+    assert metrics.pop("ConcurrentExecutions") == 0
+    del metrics["Duration"], metrics["IteratorAge"]
+    return {name: count for name, count in metrics.items() if count}
 
 
 def poisoned(reports: bool = False, poison: str = "2", **settings: Any) -> tuple[App, Any]:
@@ -159,8 +159,8 @@ def test_the_iterator_age_is_that_of_the_last_record_of_the_batch() -> None:
 
 
 def test_every_metric_of_awss_that_applies_is_a_metric_of_ours_and_a_number_of_the_tally() -> None:
-    assert {each.metric for each in AWS_METRICS} <= {each.name for each in METRICS}
-    assert {each.member for each in AWS_METRICS} <= set(Tally.__struct_fields__)
+    assert {metric.metric for metric in AWS_METRICS} <= {metric.name for metric in METRICS}
+    assert {metric.member for metric in AWS_METRICS} <= set(Tally.__struct_fields__)
     assert set(ZERO) == {
         "Invocations",
         "Errors",

@@ -82,7 +82,7 @@ def test_whatever_is_raised_is_told_and_the_thread_goes_on(
 def test_a_pool_that_is_closed_takes_nothing_and_its_threads_end() -> None:
     pool = Threads("mail", 1)
     assert pool.submit(str, 1).result(LONG_S) == "1"
-    (thread,) = [each for each in threading.enumerate() if each.name == "tailrace mail 1"]
+    (thread,) = [running for running in threading.enumerate() if running.name == "tailrace mail 1"]
     pool.shutdown()
     thread.join(LONG_S)
     assert not thread.is_alive()
@@ -121,9 +121,9 @@ def test_a_provider_that_hangs_holds_up_nobody_who_does_not_need_it() -> None:
         hung = asyncio.ensure_future(needed.resolve({"a": Depends(hangs)}))
         await asyncio.sleep(0)
         async with asyncio.timeout(LONG_S):
-            found = await needed.resolve({"b": Depends(fast)})
+            resolved = await needed.resolve({"b": Depends(fast)})
         hung.cancel()
-        return found
+        return resolved
 
     assert asyncio.run(resolved()) == {"b": "value"}
 

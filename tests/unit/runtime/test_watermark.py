@@ -96,7 +96,7 @@ def test_a_mapping_of_lambdas_api_is_behind_in_its_own_stream_alone() -> None:
     ground.engine.create_table(TableDefinition("shop", "pk", "S", stream="NEW_AND_OLD_IMAGES"))
     ground.engine.committer.flush()
     ground.put("o2")
-    assert [each.arn for each in followed(ground.engine, mapping)] == [own.arn]
+    assert [stream.arn for stream in followed(ground.engine, mapping)] == [own.arn]
     assert followed(ground.engine, MappingName(LAMBDA_APP, "gone", "shop")) == []
     ground.clock.advance(25 * 3_600_000)
     assert followed(ground.engine, mapping) == []

@@ -88,7 +88,7 @@ def test_the_newest_number_is_found_whatever_is_kept(monkeypatch: pytest.MonkeyP
     for number in range(40):
         assert at_once(last_number(state_of(engine))) == number
         told = at_once(audit_view(state_of(engine), 3))
-        assert [each["number"] for each in told] == list(range(max(1, number - 2), number + 1))
+        assert [entry["number"] for entry in told] == list(range(max(1, number - 2), number + 1))
         note(engine, "pause", {}, changes=True)
 
 
@@ -110,7 +110,7 @@ def test_two_who_note_at_once_take_two_numbers() -> None:
                 pass
 
         await asyncio.gather(one("pause"), one("resume"))
-        return [each["number"] for each in await audit_view(state, 10)]
+        return [entry["number"] for entry in await audit_view(state, 10)]
 
     assert asyncio.run(both()) == [1, 2]
 

@@ -39,7 +39,7 @@ def test_the_groups_and_the_number_come_first_and_then_pages(ground: Ground) -> 
     (group,) = first["groups"]
     assert (group["handler"], group["fingerprint"], group["count"]) == ("mail", "SMTPError: no", MANY)
     assert [len(page["letters"]) for page in pages] == [PAGE, PAGE, 50]
-    keys = [each["key"] for page in pages for each in page["letters"]]
+    keys = [letter["key"] for page in pages for letter in page["letters"]]
     assert keys == [f"o{number:03}" for number in range(MANY)]
 
 
@@ -113,7 +113,7 @@ def test_people_read_a_line_as_soon_as_its_page_is_there(ground: Ground) -> None
         "SMTPError:",
         "no",
     ]
-    assert sum("shop/o" in each for each in lines) == MANY - 1
+    assert sum("shop/o" in line for line in lines) == MANY - 1
 
 
 def test_one_letter_among_many_is_found(ground: Ground) -> None:

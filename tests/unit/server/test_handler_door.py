@@ -128,17 +128,17 @@ def test_indexes_are_asked_by_name(db: Client, shop: Shop) -> None:
     assert (
         db.query(shop.order, "amount >= :t", index="by_country", country="NL", values={":t": 3}) == orders[3:]
     )
-    assert [each.number for each in db.query(shop.line, index="by_place", order="o1", shelf="s7")] == [1]
+    assert [line.number for line in db.query(shop.line, index="by_place", order="o1", shelf="s7")] == [1]
     assert db.query(shop.line, index="by_place", order="o1", shelf="s8") == []
     raw = db.query(shop.shop, "country = :c", index="by_country", values={":c": "JP"})
-    assert [each["id"] for each in raw] == ["far"]
+    assert [item["id"] for item in raw] == ["far"]
 
 
 def test_a_query_reads_page_after_page(db: Client, shop: Shop) -> None:
     for number in range(9):
         db.put(shop.plain, {"id": "a", "n": number, "filling": "x" * 350_000})
-    found = db.query(shop.plain, "id = :id", values={":id": "a"})
-    assert [each["n"] for each in found] == list(range(9))
+    items = db.query(shop.plain, "id = :id", values={":id": "a"})
+    assert [item["n"] for item in items] == list(range(9))
     assert len(db.query(shop.plain, "id = :id", values={":id": "a"}, limit=4)) == 4
 
 
@@ -168,7 +168,7 @@ WRONG: list[tuple[str, Ask, type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("ask", "kind", "words"), [each[1:] for each in WRONG], ids=[each[0] for each in WRONG]
+    ("ask", "kind", "words"), [case[1:] for case in WRONG], ids=[case[0] for case in WRONG]
 )
 def test_what_cannot_be_asked_is_refused_in_words(
     shop: Shop, ask: Ask, kind: type[Exception], words: str
@@ -198,14 +198,14 @@ def counting(kind: str) -> tuple[App, Any, Any]:
 
         @app.on(Order.inserted)
         def count(change: Change[Order], db: Annotated[Client, Depends(app.client)]) -> None:
-            found = db.get(Country, country=change.new.country) or Country(country=change.new.country)
-            db.put(Country(country=found.country, orders=found.orders + 1))
+            country = db.get(Country, country=change.new.country) or Country(country=change.new.country)
+            db.put(Country(country=country.country, orders=country.orders + 1))
     else:
 
         @app.on(Order.inserted)
         async def count(change: Change[Order], db: Annotated[AsyncClient, Depends(app.async_client)]) -> None:
-            found = await db.get(Country, country=change.new.country) or Country(country=change.new.country)
-            await db.put(Country(country=found.country, orders=found.orders + 1))
+            country = await db.get(Country, country=change.new.country) or Country(country=change.new.country)
+            await db.put(Country(country=country.country, orders=country.orders + 1))
 
     return app, Order, Country
 
@@ -234,7 +234,7 @@ def test_the_same_handler_runs_in_a_real_worker_in_a_thread_or_on_the_loop(kind:
                 engine.put(Put("orders", {"id": {"S": f"o{number}"}, "country": {"S": "NL"}}))
             engine.committer.flush()
             async with asyncio.timeout(PATIENCE_S):
-                while (found := engine.get("countries", {"country": {"S": "NL"}})) is None or found[
+                while (item := engine.get("countries", {"country": {"S": "NL"}})) is None or item[
                     "orders"
                 ] != {"N": "20"}:
                     await asyncio.sleep(0.005)
@@ -260,13 +260,13 @@ def test_with_transactions_elsewhere_the_client_is_of_that_dynamodb(kind: str) -
                 assert engine.get("countries", {"country": {"S": "NL"}}) is None
 
         asyncio.run(main())
-        found = far.get("countries", {"country": "NL"})
-    assert found == {"country": "NL", "orders": 3}
+        item = far.get("countries", {"country": "NL"})
+    assert item == {"country": "NL", "orders": 3}
 
 
 def _count(far: World) -> int:
-    found = far.engine.get("countries", {"country": {"S": "NL"}})
-    return 0 if found is None else int(found["orders"]["N"])
+    item = far.engine.get("countries", {"country": {"S": "NL"}})
+    return 0 if item is None else int(item["orders"]["N"])
 
 
 def test_words_of_a_call_that_are_fields_too_go_in_the_mapping() -> None:
@@ -314,9 +314,9 @@ def test_a_handler_that_calls_itself_through_its_client_is_stopped(kind: str) ->
             world.override(app.client, lambda: client)
         world.put(Order(id="o1"))
         world.advance("1m")
-        found = world.get(Order, id="o1")
-        assert found is not None
-        assert found.turns == 16
+        order = world.get(Order, id="o1")
+        assert order is not None
+        assert order.turns == 16
 
 
 def test_an_engine_that_is_away_is_an_outage_and_uses_up_no_attempt() -> None:

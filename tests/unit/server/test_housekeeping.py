@@ -105,7 +105,7 @@ def test_an_index_whose_table_could_not_be_read_is_filled_later_and_the_others_m
         await asyncio.wait(tasks)
 
     asyncio.run(scene())
-    told = [each.getMessage() for each in caplog.records if each.name == "tailrace.housekeeping"]
+    told = [record.getMessage() for record in caplog.records if record.name == "tailrace.housekeeping"]
     assert len(told) == 1, told
     assert told[0].startswith("housekeeping could not read everything, and tries again every 5 s: ")
 

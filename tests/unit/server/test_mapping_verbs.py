@@ -51,7 +51,7 @@ def test_drop_says_what_goes_by_kind_and_a_dry_run_removes_nothing() -> None:
     assert rows(ground) == before
     assert planned["kinds"] == dict.fromkeys(OF_MAPPINGS, 1)
     assert planned["lost"] == dict.fromkeys(NOUNS.values(), 1)
-    assert [(each["event_id"], each["key"]) for each in planned["letters"]] == [("e1", "o1")] * 2
+    assert [(letter["event_id"], letter["key"]) for letter in planned["letters"]] == [("e1", "o1")] * 2
     done = ask(ground, "mapping.drop", handler=OLD, yes=True)
     assert done == {**planned, "dry_run": False}
     assert len(before) - len(rows(ground)) == done["rows"] == len(OF_MAPPINGS)

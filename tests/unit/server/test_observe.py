@@ -78,10 +78,10 @@ def test_a_scrape_says_what_the_snapshot_says(name: str, labels: dict[str, str],
 
 
 def test_every_metric_has_samples_and_no_other_is_exposed() -> None:
-    found = {name for name, _ in exposed(BUSY)}
+    names = {name for name, _ in exposed(BUSY)}
     for metric in METRICS:
-        assert any(name.startswith(metric.name) for name in found), metric.name
-    assert all(any(name.startswith(metric.name) for metric in METRICS) for name in found)
+        assert any(name.startswith(metric.name) for name in names), metric.name
+    assert all(any(name.startswith(metric.name) for metric in METRICS) for name in names)
 
 
 def test_the_labels_of_every_sample_are_those_that_telemetry_lists() -> None:

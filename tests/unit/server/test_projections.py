@@ -81,7 +81,7 @@ def test_an_item_that_was_never_applied_is_named(world: World, orders: Orders) -
     world.engine.state.transact([Write(row.key, None)])
     world.engine.committer.flush()
     answer = ask(world, "verify", projection="sales")
-    kinds = {each["kind"]: each for each in answer["differences"]}
+    kinds = {difference["kind"]: difference for difference in answer["differences"]}
     assert set(kinds) == {"item", "group"}
     assert kinds["item"]["found"] is None
     assert kinds["item"]["expected"] == row.fields["image"]
@@ -114,7 +114,7 @@ def test_what_is_parked_is_named_with_the_next_command(world: World, orders: Ord
     world.update(orders.Order, id="o1", total=Decimal(99))
     world.settle()
     answer = ask(world, "verify", projection="sales")
-    reasons = {each["kind"]: each["reason"] for each in answer["differences"]}
+    reasons = {difference["kind"]: difference["reason"] for difference in answer["differences"]}
     assert reasons["item"] == "parked: tailrace dlq redrive sales@v1"
     world.allow_failures()
 
@@ -141,14 +141,14 @@ def test_a_manual_swap_waits_for_a_person_and_both_builds_live_until_then(world:
     world.settle()
     world.update(made.Order, id="o1", total=Decimal(20))
     world.settle()
-    assert [(each["build"], each["served"]) for each in ask(world, "ls")] == [("1", True), ("1.1", False)]
+    assert [(build["build"], build["served"]) for build in ask(world, "ls")] == [("1", True), ("1.1", False)]
     for build in ("1", "1.1"):
         assert ask(world, "read", projection="sales", build=build)["groups"][0]["state"] == {"N": "20"}
     planned = ask(world, "swap", projection="sales", dry_run=True)
     assert (planned["before"], planned["build"], planned["removes"]) == ("1", "1.1", ["1"])
     assert len(ask(world, "ls")) == 2
     ask(world, "swap", projection="sales")
-    assert [(each["build"], each["served"]) for each in ask(world, "ls")] == [("1.1", True)]
+    assert [(build["build"], build["served"]) for build in ask(world, "ls")] == [("1.1", True)]
     with pytest.raises(TailraceError, match="its newest build, 1"):
         ask(world, "swap", projection="sales")
 

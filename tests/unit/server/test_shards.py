@@ -12,7 +12,7 @@ def test_shards_are_listed_and_split() -> None:
     assert (before["closed"], before["share"], before["parent"]) == (False, 1.0, None)
     said = ground.ask("shards.split", table="shop")
     assert said["split"] == [before["shard"]]
-    assert [(each["share"], each["parent"]) for each in said["shards"]] == [(0.5, before["shard"])] * 2
+    assert [(shard["share"], shard["parent"]) for shard in said["shards"]] == [(0.5, before["shard"])] * 2
     assert len(ground.ask("shards.ls", table="shop")["shards"]) == 3
 
 

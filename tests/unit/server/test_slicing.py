@@ -70,8 +70,8 @@ def test_what_is_under_way_takes_turns_and_the_loop_goes_on_in_between() -> None
         loop = asyncio.get_running_loop()
         notes: list[str] = []
         slicing = Slicing(loop, lambda: loop.call_soon(notes.append, "other"))  # type: ignore[arg-type,return-value]
-        found = await asyncio.gather(slicing.run(noted("a", notes, 3)), slicing.run(noted("b", notes, 2)))
-        assert found == ["a", "b"]
+        results = await asyncio.gather(slicing.run(noted("a", notes, 3)), slicing.run(noted("b", notes, 2)))
+        assert results == ["a", "b"]
         assert [note for note in notes if note != "other"] == ["a", "b", "a", "b", "a"]
         for first, second in pairwise(notes):
             assert "other" in (first, second), "two slices without a turn between them"

@@ -88,7 +88,7 @@ def test_what_somebody_has_put_back_or_dropped_since_is_told_so(ground: Ground) 
     last = ground.records()[-1]
     ground.settle("parks", last.sequence, [(last.sequence, last.sequence, 1, "parked")])
     (change,) = ground.ask("why", what=event_id(last))["changes"]
-    (told,) = [each for each in change["handlers"] if each["handler"] == "parks"]
+    (told,) = [handler for handler in change["handlers"] if handler["handler"] == "parks"]
     assert (told["state"], told["is_gone"]) == ("parked", True)
     assert any("put back or dropped" in line for line in lines({"changes": [change], "older": 0}))
     ground.give_up("parks", last)
@@ -107,7 +107,7 @@ def test_a_change_that_a_handler_never_saw_is_told_so_when_its_ledger_has_no_roo
     ground.engine.state.transact([Write(gap.key("app", "loses"), gap.fields())])
     ground.engine.committer.flush()
     (change,) = ground.ask("why", what=event_id(ground.records()[-1]))["changes"]
-    told = {each["handler"]: each["state"] for each in change["handlers"]}
+    told = {handler["handler"]: handler["state"] for handler in change["handlers"]}
     assert (told["loses"], told["is done"]) == ("trimmed", "settled")
 
 

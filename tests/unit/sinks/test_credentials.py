@@ -105,7 +105,7 @@ CODES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("code", "words", "hint"), CODES, ids=lambda each: each.partition(" ")[0])
+@pytest.mark.parametrize(("code", "words", "hint"), CODES, ids=lambda value: value.partition(" ")[0])
 @pytest.mark.parametrize("service", SINKS)
 def test_a_sink_that_does_not_know_us_is_an_outage_with_a_hint(
     gate: Gate, service: str, code: str, words: str, hint: str

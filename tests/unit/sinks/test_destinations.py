@@ -31,8 +31,8 @@ def access() -> Iterator[AwsAccess]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")
-        with moto() as found:
-            yield found
+        with moto() as access:
+            yield access
 
 
 def test_a_queue_gets_the_message(access: AwsAccess) -> None:
@@ -62,9 +62,9 @@ def test_a_bucket_gets_the_object_with_the_event(access: AwsAccess) -> None:
     s3.create_bucket(Bucket="failed")
     for _ in range(2):
         asyncio.run(sinks.S3("arn:aws:s3:::failed", access).deliver(Document()))
-    (found,) = s3.list_objects_v2(Bucket="failed")["Contents"]
-    assert found["Key"] == Document().object_name
-    there = s3.get_object(Bucket="failed", Key=found["Key"])
+    (listed,) = s3.list_objects_v2(Bucket="failed")["Contents"]
+    assert listed["Key"] == Document().object_name
+    there = s3.get_object(Bucket="failed", Key=listed["Key"])
     assert (there["Body"].read(), there["ContentType"]) == (Document().object, "application/octet-stream")
 
 
@@ -95,7 +95,7 @@ def test_aws_gets_every_failure_document_byte_for_byte(access: AwsAccess) -> Non
 
 def test_a_directory_gets_the_same_object_whole(tmp_path: Path) -> None:
     asyncio.run(sinks.Directory(tmp_path).deliver(Document()))
-    (file,) = (each for each in tmp_path.rglob("*") if each.is_file())
+    (file,) = (path for path in tmp_path.rglob("*") if path.is_file())
     assert file.relative_to(tmp_path).as_posix() == f"{Document().object_name}.json"
     assert file.read_bytes() == Document().object
 
@@ -221,7 +221,7 @@ def test_a_destination_that_fails_loses_nothing_and_is_told_later(caplog: pytest
         assert (tally.undelivered, tally.dropped, tally.delivered) == (3, 1, 1)
         assert len(kept.documents) == 1
         assert len(app.dlq("note")) == 1  # told is not forgotten
-    lines = [each.getMessage() for each in caplog.records if "destination" in each.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if "destination" in record.getMessage()]
     assert lines == [
         "the on-failure destination of note fails: SinkError: access denied; it is asked again, and "
         "the dead letters stay",

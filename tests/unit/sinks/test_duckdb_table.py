@@ -27,9 +27,9 @@ STREAM = StreamRef("arn", "orders", "label", "NEW_AND_OLD_IMAGES")
 
 @pytest.fixture
 def table(tmp_path: Path) -> Iterator[sinks.DuckDB]:
-    found = sinks.DuckDB(tmp_path / "orders.duckdb", "orders")
-    yield found
-    found.close()
+    sink = sinks.DuckDB(tmp_path / "orders.duckdb", "orders")
+    yield sink
+    sink.close()
 
 
 def change(sequence: int, id: str, new: Mapping[str, Any] | None) -> ChangeRecord:
@@ -93,10 +93,10 @@ def test_columns_come_with_attributes_and_every_type_has_a_place(table: sinks.Du
             2, "b", {"yes": True, "raw": b"\x01", "tags": {"x", "y"}, "inner": {"k": [1, None]}, "none": None}
         ),
     )
-    found = dict(zip(*[table.query("SELECT * FROM orders WHERE id = 'b'")[0], rows(table)[1]], strict=True))
-    assert (found["yes"], found["raw"], found["n"]) == (True, b"\x01", None)
-    assert (orjson.loads(found["tags"]), orjson.loads(found["inner"])) == (["x", "y"], {"k": [1, None]})
-    assert "none" not in found
+    row = dict(zip(*[table.query("SELECT * FROM orders WHERE id = 'b'")[0], rows(table)[1]], strict=True))
+    assert (row["yes"], row["raw"], row["n"]) == (True, b"\x01", None)
+    assert (orjson.loads(row["tags"]), orjson.loads(row["inner"])) == (["x", "y"], {"k": [1, None]})
+    assert "none" not in row
 
 
 def test_a_column_whose_attribute_changes_its_type_becomes_text(table: sinks.DuckDB) -> None:
@@ -223,7 +223,7 @@ def test_a_question_at_work_is_ended_from_another_thread(table: sinks.DuckDB) ->
 
 def test_two_sinks_of_one_file_with_other_limits_are_refused_by_name(tmp_path: Path) -> None:
     first, second = (
-        sinks.DuckDB(tmp_path / "x.duckdb", "orders", memory_limit=each) for each in ("1GiB", "2GiB")
+        sinks.DuckDB(tmp_path / "x.duckdb", "orders", memory_limit=limit) for limit in ("1GiB", "2GiB")
     )
     with closing(first), closing(second):
         assert first.query("SELECT 1")[1] == [(1,)]

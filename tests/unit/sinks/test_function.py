@@ -336,11 +336,11 @@ def test_calls_are_cut_only_where_a_commit_must_come_first() -> None:
     changes = [Change(record(number, key), "orders") for number, key in enumerate("abab", 1)]
     calls = Calls(changes)
     for expected in (0, 1):
-        each = calls.take()
-        assert each is not None
-        assert each[0] == expected
-        append(each[1])
-        calls.succeeded(each)
+        call = calls.take()
+        assert call is not None
+        assert call[0] == expected
+        append(call[1])
+        calls.succeeded(call)
     assert calls.take() is None
     assert not calls.is_over
     calls.committed({})

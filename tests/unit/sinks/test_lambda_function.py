@@ -54,7 +54,7 @@ def meaning(outcome: Outcome) -> str:
 
 
 def named(*identifiers: Any) -> dict[str, Any]:
-    return {"batchItemFailures": [{"itemIdentifier": each} for each in identifiers]}
+    return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in identifiers]}
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_number_in_the_state_of_a_window_is_carried_on_exactly(number: float) 
         world.settle()
     assert len(given) >= 3
     assert given[0] is None
-    assert all(each == number and type(each) is type(number) for each in given[1:])
+    assert all(other == number and type(other) is type(number) for other in given[1:])
 
 
 @pytest.mark.parametrize(("window", "exact"), [(None, False), (WindowInvoke(0, 60_000), True)])

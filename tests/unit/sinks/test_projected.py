@@ -150,7 +150,7 @@ def test_a_version_that_fails_on_an_item_is_not_served_by_itself(world: World, o
     second.fails.add("o1")
     world.use(second.app)
     world.settle()
-    assert [each.change.key for each in world.dead_letters("sales@v2")] == ["o1"]
+    assert [letter.change.key for letter in world.dead_letters("sales@v2")] == ["o1"]
     sold = second.app.projected("sales")
     assert (sold.build, dict(sold.items())) == ("1", {"NL": Decimal(10)})
     world.kill()
@@ -227,20 +227,20 @@ def test_a_fill_that_failed_on_an_item_is_tried_again_without_a_restart(
         "2",
         {"NL": Decimal(1_500)},
     )
-    warned = [each.getMessage() for each in caplog.records if "could not fill in" in each.getMessage()]
+    warned = [record.getMessage() for record in caplog.records if "could not fill in" in record.getMessage()]
     assert (
         len(
             [
-                each
-                for each in caplog.records
-                if each.levelname == "WARNING" and "fill in" in each.getMessage()
+                record
+                for record in caplog.records
+                if record.levelname == "WARNING" and "fill in" in record.getMessage()
             ]
         )
         == 1
     )
     assert "build 2 could not fill in 1 items" in warned[0]
     assert warned[0].endswith("o1 is broken; they are tried again in 5 s, and when they change")
-    assert [each.change.key for each in world.dead_letters("sales@v2")] == ["o1"]
+    assert [letter.change.key for letter in world.dead_letters("sales@v2")] == ["o1"]
 
 
 def test_a_fill_that_failed_is_tried_again_when_the_item_was_redriven(world: World, orders: Orders) -> None:
@@ -268,7 +268,7 @@ def test_the_build_that_is_served_is_filled_again_too(world: World, orders: Orde
     world.use(orders.app)
     world.settle()
     assert dict(world.projected("sales").items()) == {}
-    assert [each.change.key for each in world.dead_letters("sales@v1")] == ["o1"]
+    assert [letter.change.key for letter in world.dead_letters("sales@v1")] == ["o1"]
     orders.fails.clear()
     world.advance("10s")
     assert dict(world.projected("sales").items()) == {"NL": Decimal(10)}
@@ -295,8 +295,8 @@ def test_a_batch_whose_groups_others_write_waits_in_silence_and_uses_no_attempt(
     assert lost[0] > 2_000
     assert dict(world.projected("sales").items()) == {"NL": Decimal(15)}
     assert world.dead_letters("sales@v1") == []
-    assert not any("Traceback" in each.getMessage() or each.exc_info for each in caplog.records)
-    assert not any("attempt" in each.getMessage() for each in caplog.records)
+    assert not any("Traceback" in record.getMessage() or record.exc_info for record in caplog.records)
+    assert not any("attempt" in record.getMessage() for record in caplog.records)
 
 
 # ---- where the rows are kept -------------------------------------------------------------------------------
@@ -316,8 +316,8 @@ def test_rows_in_a_table_of_the_app_can_be_read_by_any_client(world: World) -> N
         KeyConditionExpression="pk = :build",
         ExpressionAttributeValues={":build": {"S": "sales@v1"}},
     )
-    found = {item["key"]["S"]: (item["state"], item["count"]) for item in answer["Items"]}
-    assert found == {"BE": ({"N": "7"}, {"N": "1"}), "NL": ({"N": "10"}, {"N": "1"})}
+    groups = {item["key"]["S"]: (item["state"], item["count"]) for item in answer["Items"]}
+    assert groups == {"BE": ({"N": "7"}, {"N": "1"}), "NL": ({"N": "10"}, {"N": "1"})}
     assert world.projected("sales")["BE"] == 7
     world.kill()
     second = Orders(version=2, factor=100, into="table")
@@ -345,8 +345,8 @@ def test_rows_in_duckdb_are_a_view_of_the_build_that_is_served(world: World, tmp
     assert place.query("SELECT * FROM sales")[1] == [("NL", Decimal(1_025), 1)]
     assert place.query("SELECT DISTINCT build FROM sales_items")[1] == [("sales@v2",)]
     answers = world._ask("sql", {"sql": "SELECT state FROM sales"})
-    assert {tuple(each["columns"]) for each in answers} == {("state",)}
-    assert [Decimal(cell) for each in answers for row in each["rows"] for cell in row] == [Decimal(1_025)]
+    assert {tuple(answer["columns"]) for answer in answers} == {("state",)}
+    assert [Decimal(cell) for answer in answers for row in answer["rows"] for cell in row] == [Decimal(1_025)]
     place.close()
 
 

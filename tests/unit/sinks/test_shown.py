@@ -29,7 +29,7 @@ def test_every_sink_is_shown_before_it_was_used_once() -> None:
 @pytest.mark.parametrize("name", sinks.__all__)
 def test_a_signature_shows_nothing_that_is_private(name: str) -> None:
     sink = getattr(sinks, name)
-    assert [each for each in inspect.signature(sink).parameters if each.startswith("_")] == []
+    assert [parameter for parameter in inspect.signature(sink).parameters if parameter.startswith("_")] == []
     assert sink.__doc__
     assert not sink.__doc__.startswith(f"{name}(")
 
@@ -48,7 +48,11 @@ def test_there_is_no_extra_without_code_behind_it() -> None:
     extras: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
         "project"
     ]["optional-dependencies"]
-    needed = {wanted.partition(">=")[0].partition("[")[0] for each in extras.values() for wanted in each}
+    needed = {
+        wanted.partition(">=")[0].partition("[")[0]
+        for requirements in extras.values()
+        for wanted in requirements
+    }
     assert needed
     assert needed - imports() == set()
 

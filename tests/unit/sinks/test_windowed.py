@@ -56,8 +56,8 @@ class Orders:
             self.breaks()
             assert self.begun is not None
             minute = int((window.start - self.begun).total_seconds() // 60)
-            self.told.append((window.key, minute, window.revision, [each.id for each in window]))
-            return {"total": sum(each.total for each in window)} if window else None
+            self.told.append((window.key, minute, window.revision, [order.id for order in window]))
+            return {"total": sum(order.total for order in window)} if window else None
 
         self.spike = spike
         chosen = {"every": "1m", "by": Order.country, "at": Order.placed, **settings}
@@ -70,8 +70,8 @@ class Orders:
 
     def new(self) -> list[tuple[str, int, int, list[str]]]:
         """What was told since the last question."""
-        found, self.told[:] = list(self.told), []
-        return found
+        told, self.told[:] = list(self.told), []
+        return told
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ Begin = Callable[[Orders], Orders]
 def paused(world: World, is_paused: bool) -> None:
     """What `tailrace pause` and `resume` do to the one window of the one app."""
     (running,) = world._running
-    (mapping,) = [each for each in running.app.mappings if each.window is not None]
+    (mapping,) = [own for own in running.app.mappings if own.window is not None]
     world._ask("pause" if is_paused else "resume", {"handler": mapping.id})
 
 
@@ -361,12 +361,14 @@ def test_a_handler_that_fails_is_tried_again_and_then_a_dead_letter_that_can_be_
     world.put(orders.order("b", 1, country="BE"))
     world.advance("3m")
     assert len(tries) == 6
-    letters = sorted(world.dead_letters(orders.spike), key=lambda each: str(each.change.key))
+    letters = sorted(world.dead_letters(orders.spike), key=lambda letter: str(letter.change.key))
     assert [(letter.change.key, letter.error) for letter in letters] == [
         ((country, "2026-01-01T00:00:00.000Z"), "ValueError: the spike is broken") for country in ("BE", "NL")
     ]
     name = "Orders.__init__.<locals>.spike"
-    of_the_netherlands = [each.getMessage() for each in caplog.records if "of 'NL'" in each.getMessage()]
+    of_the_netherlands = [
+        record.getMessage() for record in caplog.records if "of 'NL'" in record.getMessage()
+    ]
     assert of_the_netherlands == [
         f"{name} failed at its window 2026-01-01 00:00:00 to 00:01:00 of 'NL': ValueError: "
         f"the spike is broken",

@@ -27,7 +27,7 @@ def test_an_item_holds_every_change_up_to_its_page_s_position() -> None:
         items = EmbeddedItems(engine, flush)
         for number in range(5):
             engine.put(Put("orders", {"id": {"S": f"o{number}"}, "n": {"N": "0"}}))
-        found: dict[str, tuple[str, int]] = {}
+        pages: dict[str, tuple[str, int]] = {}
         after: Mapping[str, Any] | None = None
         for _ in range(3):
             page = await items.page("orders", after, 2)
@@ -35,19 +35,21 @@ def test_an_item_holds_every_change_up_to_its_page_s_position() -> None:
             for key, keys, image in page.items:
                 assert image["id"] == keys["id"]
                 assert image["id"]["S"].encode() in bytes.fromhex(key)
-                found[image["id"]["S"]] = (image["n"]["N"], page.position)
+                pages[image["id"]["S"]] = (image["n"]["N"], page.position)
             after = page.after
             # Between two pages everything changes: what was read does not, and what is read later has the new
             # value.
             for number in range(5):
                 engine.put(Put("orders", {"id": {"S": f"o{number}"}, "n": {"N": str(page.position)}}))
-        assert len(found) == 5
+        assert len(pages) == 5
         assert flushed
         shards = engine.shards_of(engine.stream_of("orders").arn)
         engine.committer.flush()
         records = [record for shard in shards for record in engine.log.read(shard, 0, 100).records]
-        for name, (value, position) in found.items():
-            mine = [each for each in records if name.encode() in each.keys and each.sequence <= position]
+        for name, (value, position) in pages.items():
+            mine = [
+                record for record in records if name.encode() in record.keys and record.sequence <= position
+            ]
             assert mine[-1].new is not None
             assert f'"N":"{value}"'.encode() in mine[-1].new
 

@@ -69,7 +69,7 @@ def test_a_damaged_row_is_refused_by_table_and_key_and_its_neighbours_are_read(p
         assert store.get(TABLE, b"a") == b"16 of a"
         assert store.query(TABLE, b"c", None, 10) == [(b"c", b"16 of c")]
         assert len(store.query(OTHER, b"", None, 10)) == 3
-    assert [(each.kind, each.number, each.key) for each in damages(path)] == [("row", TABLE, b"b")]
+    assert [(damage.kind, damage.number, damage.key) for damage in damages(path)] == [("row", TABLE, b"b")]
 
 
 @pytest.mark.parametrize("value", ["'16 of b'", "7", "x''"])
@@ -81,7 +81,7 @@ def test_a_value_of_another_kind_is_damage(path: Path, value: str) -> None:
         else:
             refused(lambda: store.get(TABLE, b"b"))
             refused(lambda: store.query(TABLE, b"", None, 10))
-    assert ("row", TABLE, b"b") in [(each.kind, each.number, each.key) for each in damages(path)]
+    assert ("row", TABLE, b"b") in [(damage.kind, damage.number, damage.key) for damage in damages(path)]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_row_in_the_place_of_another_tables_is_damage(path: Path) -> None:
     )
     with closing(SqliteStore(path)) as store:
         refused(lambda: store.get(OTHER, b"a"))
-    assert {(each.kind, each.number, each.missing) for each in damages(path)} == {
+    assert {(damage.kind, damage.number, damage.missing) for damage in damages(path)} == {
         ("row", OTHER, 0),
         ("rows", OTHER, 0),
         ("rows", TABLE, 1),
@@ -140,7 +140,7 @@ def test_a_row_or_a_record_that_has_vanished_is_missed(path: Path) -> None:
         "DELETE FROM items WHERE key=x'0000001062'",
         "DELETE FROM log WHERE key=x'00000000000000030000000000000002'",
     )
-    assert [(each.kind, each.number, each.missing) for each in damages(path)] == [
+    assert [(damage.kind, damage.number, damage.missing) for damage in damages(path)] == [
         ("rows", TABLE, 1),
         ("records", SHARD, 1),
     ]
@@ -148,7 +148,7 @@ def test_a_row_or_a_record_that_has_vanished_is_missed(path: Path) -> None:
 
 def test_a_whole_table_that_has_vanished_is_missed(path: Path) -> None:
     by_hand(path, "DELETE FROM items WHERE key>=x'00000010' AND key<x'00000011'")
-    assert [(each.number, each.missing) for each in damages(path)] == [(TABLE, 3)]
+    assert [(damage.number, damage.missing) for damage in damages(path)] == [(TABLE, 3)]
 
 
 def test_a_row_of_an_earlier_commit_is_noticed_although_it_is_whole(path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_row_of_an_earlier_commit_is_noticed_although_it_is_whole(path: Path) 
 def test_a_row_that_nobody_wrote_is_one_too_many(path: Path) -> None:
     checksum = row_sum(TABLE, b"d", b"x")
     by_hand(path, f"INSERT INTO items VALUES(x'0000001064', x'78', {checksum})")
-    assert [(each.number, each.missing) for each in damages(path)] == [(TABLE, -1)]
+    assert [(damage.number, damage.missing) for damage in damages(path)] == [(TABLE, -1)]
 
 
 def test_an_index_that_lost_an_entry_is_found(path: Path) -> None:
@@ -179,12 +179,12 @@ def test_an_index_that_lost_an_entry_is_found(path: Path) -> None:
     place = data.index(b"\0\0\0\x10b", start)
     data[place + 4] ^= 0x40
     path.write_bytes(data)
-    assert any("index" in each.said for each in damages(path) if each.kind == "file")
+    assert any("index" in damage.said for damage in damages(path) if damage.kind == "file")
 
 
 def test_tables_that_are_declared_otherwise_are_damage(path: Path) -> None:
     by_hand(path, "ALTER TABLE log RENAME COLUMN new TO nev")
-    assert any("declared" in each.said for each in damages(path))
+    assert any("declared" in damage.said for damage in damages(path))
 
 
 def test_the_sums_are_those_of_the_rows_after_any_commits(path: Path) -> None:
@@ -299,9 +299,9 @@ def test_without_checksums_nothing_is_refused_and_with_them_again_all_is_counted
         store.commit(Commit([Row(TABLE, b"b", b"checked")]))
     report = checked(path)
     assert report.is_counted
-    assert [(each.kind, each.key) for each in report.damages] == [("row", b"a")]
+    assert [(damage.kind, damage.key) for damage in report.damages] == [("row", b"a")]
     by_hand(path, "DELETE FROM items WHERE key=x'0000001062'")
-    assert ("rows", 1) in [(each.kind, each.missing) for each in damages(path)]
+    assert ("rows", 1) in [(damage.kind, damage.missing) for damage in damages(path)]
 
 
 # ---- the write-ahead log -----------------------------------------------------------------------------------
@@ -335,13 +335,13 @@ def test_commits_that_stand_behind_a_damaged_place_of_the_log_are_missed(
     frame = 24 + 4_096
     data[{"head": 17, "first": 32 + 24 + 100, "last": len(data) - frame + 24 + 100}[where]] ^= 1
     log.write_bytes(data)
-    said = [each.said for each in damages(target) if each.kind == "file"]
+    said = [damage.said for damage in damages(target) if damage.kind == "file"]
     expected = {
         "head": "the head of killed.db-wal is damaged",
         "first": "the last 3 commits",
         "last": "the last 1 commits",
     }[where]
-    assert any(expected in each for each in said), said
+    assert any(expected in sentence for sentence in said), said
 
 
 def test_frames_of_an_earlier_log_are_none() -> None:

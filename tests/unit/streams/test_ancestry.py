@@ -40,8 +40,8 @@ def test_an_ancestry_survives_the_header_of_a_client_that_quotes_it(names: list[
      b"Tailrace=", b"Tailrace=a", b"Tailrace=a:b", b"Tailrace=a:1,,b:2,c", b"\xff\xfe", b"Tailrace=%ff:1"],
 )  # fmt: skip
 def test_what_is_no_ancestry_of_ours_is_none_or_harmless(trace: bytes) -> None:
-    found = ancestry_of(trace)
-    assert times(found, "anything") == 0
+    ancestry = ancestry_of(trace)
+    assert times(ancestry, "anything") == 0
 
 
 def test_a_batch_descends_from_the_deepest_of_its_changes() -> None:

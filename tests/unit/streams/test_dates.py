@@ -33,16 +33,16 @@ def milliseconds(at: datetime) -> int:
 
 @pytest.mark.parametrize("at", MOMENTS)
 def test_moments_agree_with_the_standard_library(at: datetime) -> None:
-    found = moment(milliseconds(at))
-    assert found[:7] == (*at.timetuple()[:6], at.microsecond // 1_000)
-    assert found.weekday == (at.weekday() - EPOCH.weekday()) % 7
+    parts = moment(milliseconds(at))
+    assert parts[:7] == (*at.timetuple()[:6], at.microsecond // 1_000)
+    assert parts.weekday == (at.weekday() - EPOCH.weekday()) % 7
 
 
 def test_every_day_of_five_centuries_agrees() -> None:
     day = datetime(1900, 1, 1, tzinfo=UTC)
     while day.year < 2401:
-        found = moment(milliseconds(day))
-        assert found[:3] == (day.year, day.month, day.day)
+        parts = moment(milliseconds(day))
+        assert parts[:3] == (day.year, day.month, day.day)
         day += timedelta(days=1)
 
 

@@ -124,9 +124,9 @@ def lines_of(seed: int) -> list[str]:
             f"{name} {world.delivered(name)}" for name in ("plain", "counted", "once", "batched", "function")
         ]
         lines += [
-            f"{name} {each}"
+            f"{name} {message}"
             for name in ("plain", "minutes", "changes", "discards")
-            for each in world.sent(name)
+            for message in world.sent(name)
         ]
         lines += [str(world.struck), str(list(world.projected("sales").items()))]
         for table, rows in sorted(world._store._rows.items()):

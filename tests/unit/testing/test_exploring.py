@@ -21,28 +21,28 @@ from tests.unit.testing import racing
 
 def broken(world: World, **options: Any) -> BrokenOrder:
     """What exploring the planted race finds."""
-    with pytest.raises(BrokenOrder) as found:
+    with pytest.raises(BrokenOrder) as raised:
         world.explore(racing.paying(world), check=racing.check, **options)
-    return found.value
+    return raised.value
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("shards", [1, 4])
 def test_a_planted_race_is_found_and_told_in_at_most_ten_lines(seed: int, shards: int) -> None:
     with World(racing.app, seed=seed, shards=shards) as world:
-        found = broken(world)
-        assert len(found.schedule) <= 10
-        assert "AssertionError: the balance is 1" in str(found)
-        assert "\n  at racing.py:" in str(found)
-        assert "move ← a" in str(found)
-        assert found.schedule[-1] == f'replay: world.explore(…, replay="{found.replay}")'
+        failure = broken(world)
+        assert len(failure.schedule) <= 10
+        assert "AssertionError: the balance is 1" in str(failure)
+        assert "\n  at racing.py:" in str(failure)
+        assert "move ← a" in str(failure)
+        assert failure.schedule[-1] == f'replay: world.explore(…, replay="{failure.replay}")'
 
 
 def test_the_line_where_a_step_was_held_is_shown() -> None:
     with World(racing.app, seed=1, shards=4) as world:
-        found = broken(world)
-    held = [line for line in found.schedule if "held" in line]
-    assert len(held) == len(read_schedule(found.replay).holds) == 1
+        failure = broken(world)
+    held = [line for line in failure.schedule if "held" in line]
+    assert len(held) == len(read_schedule(failure.replay).holds) == 1
     assert "racing.py" in held[0]
 
 
@@ -58,10 +58,10 @@ def test_the_repaired_twin_passes_two_thousand_schedules() -> None:
 
 def test_a_replay_breaks_it_the_same_way_without_searching() -> None:
     with World(racing.app, seed=1, shards=4) as world:
-        found = broken(world)
+        failure = broken(world)
     with World(racing.app, seed=2, shards=4) as world:
-        again = broken(world, replay=found.replay)
-    assert (again.schedule, again.order) == (found.schedule, found.order)
+        again = broken(world, replay=failure.replay)
+    assert (again.schedule, again.order) == (failure.schedule, failure.order)
     assert str(again).startswith("the replayed schedule breaks it: AssertionError: the balance is 1")
 
 
@@ -84,9 +84,9 @@ def test_a_replay_is_the_same_in_every_process() -> None:
 
 def test_a_replay_of_what_was_repaired_passes() -> None:
     with World(racing.app, seed=1, shards=4) as world:
-        found = broken(world)
+        failure = broken(world)
     with World(racing.app, seed=1, shards=4) as world:
-        passed = world.explore(racing.paying(world, locked=True), check=racing.check, replay=found.replay)
+        passed = world.explore(racing.paying(world, locked=True), check=racing.check, replay=failure.replay)
         assert passed.schedules == 1
 
 
@@ -134,10 +134,10 @@ def test_an_exception_of_a_handler_in_some_order_is_found(shop: Shop) -> None:
             world.put(shop.orders, {"id": "a", "n": len(open_keys)})
             world.put(shop.orders, {"id": "b", "n": 1})
 
-        with pytest.raises(BrokenOrder, match="somebody is here already") as found:
+        with pytest.raises(BrokenOrder, match="somebody is here already") as raised:
             world.explore(action)
-        assert "raised by" in str(found.value)
-        assert isinstance(found.value.__cause__, RuntimeError)
+        assert "raised by" in str(raised.value)
+        assert isinstance(raised.value.__cause__, RuntimeError)
 
 
 def test_orders_that_lead_to_different_ends_are_found_without_a_check(shop: Shop) -> None:
@@ -175,12 +175,12 @@ def test_a_delivery_between_two_writes_is_tried(shop: Shop) -> None:
             world.put(shop.orders, {"id": "a", "n": 2})
 
         def check() -> None:
-            assert [each["n"] for each in seen] == [2, 2], "a handler saw the item of a write before the last"
+            assert [item["n"] for item in seen] == [2, 2], "a handler saw the item of a write before the last"
 
-        with pytest.raises(BrokenOrder, match="before the last") as found:
+        with pytest.raises(BrokenOrder, match="before the last") as raised:
             world.explore(action, check=check)
-        assert found.value.replay == "write.1s"
-        assert "delivery goes on until nothing else could go on after write 1" in str(found.value)
+        assert raised.value.replay == "write.1s"
+        assert "delivery goes on until nothing else could go on after write 1" in str(raised.value)
 
 
 def test_a_race_over_time_is_found(shop: Shop) -> None:
@@ -226,17 +226,17 @@ def test_faults_that_do_not_matter_are_left_out_of_a_failure(shop: Shop) -> None
             def check() -> None:
                 assert len(calls) == len(set(calls)), "mailed twice"
 
-            with pytest.raises(BrokenOrder, match="mailed twice") as found:
+            with pytest.raises(BrokenOrder, match="mailed twice") as raised:
                 world.explore(action, check=check, faults=faults, **options)
-        return found.value
+        return raised.value
 
-    found = explored()
-    schedule = read_schedule(found.replay)
+    failure = explored()
+    schedule = read_schedule(failure.replay)
     assert schedule.faults is not None
-    assert [each.split(".")[0] for each in schedule.faults] == ["duplicate"]
-    assert len(found.schedule) <= 10
-    assert any(line.startswith("faults: duplicate.") for line in found.schedule)
-    assert explored(replay=found.replay).order == found.order
+    assert [fault.split(".")[0] for fault in schedule.faults] == ["duplicate"]
+    assert len(failure.schedule) <= 10
+    assert any(line.startswith("faults: duplicate.") for line in failure.schedule)
+    assert explored(replay=failure.replay).order == failure.order
 
 
 @pytest.mark.parametrize(
@@ -305,9 +305,9 @@ def stale_cache(shop: Shop, state: dict[str, Any]) -> None:
     @shop.app.on(shop.orders, concurrency=4)
     async def serve(change: Change) -> None:
         if change.key == "a":
-            found = state["stored"]
+            stored = state["stored"]
             await ticks()
-            state["cache"] = found
+            state["cache"] = stored
         else:
             state["stored"] = change.key
             await ticks()
@@ -359,7 +359,7 @@ def test_typical_races_need_few_schedules(shop: Shop, race: Any, seed: int) -> N
             for key in "ab":
                 world.put(shop.orders, {"id": key})
 
-        with pytest.raises(BrokenOrder) as found:
+        with pytest.raises(BrokenOrder) as raised:
             world.explore(action, check=check, schedules=200)
-    assert len(found.value.schedule) <= 10
-    assert 1 <= len(read_schedule(found.value.replay).holds) <= 2
+    assert len(raised.value.schedule) <= 10
+    assert 1 <= len(read_schedule(raised.value.replay).holds) <= 2

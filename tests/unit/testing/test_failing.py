@@ -44,7 +44,7 @@ def test_a_change_that_is_saved_from_the_trim_is_told_to_wait() -> None:
         assert by_event["changes"] == by_key["changes"]
         assert by_key["older"] == 1
         (change,) = by_event["changes"]
-        told = {each["handler"]: each for each in change["handlers"]}
+        told = {handler["handler"]: handler for handler in change["handlers"]}
         assert told["other"]["state"] == "handled"
         assert told["note"]["state"] in ("waiting", "retrying", "running")
         assert (told["note"]["saved_from_trim"], told["note"]["before_it"]) == (True, 1)
@@ -61,7 +61,7 @@ def test_what_fails_is_in_the_status_with_its_last_error_and_since_when() -> Non
         world.put("orders", {"id": "o1", "n": 1})
         world.advance("1h")
         answer = ask(world, "status")
-        (note,) = [each for each in answer["handlers"] if each["handler"] == "note"]
+        (note,) = [handler for handler in answer["handlers"] if handler["handler"] == "note"]
         assert "the mail server is away" in note["failing"]["error"]
         assert note["failing"]["last_ms"] - note["failing"]["since_ms"] > 1_800_000
         text = "\n".join(status.lines(answer))

@@ -67,9 +67,9 @@ def check(world: World, shop: Shop, keys: int = 3, times: int = 2) -> None:
     assert sorted(world.delivered(shop.once)) == wanted
     assert sorted(world.delivered(shop.counted)) == wanted
     for key in range(keys):
-        found = world.get(shop.totals, {"id": f"o{key}"})
-        assert found is not None
-        assert found["n"] == times
+        total = world.get(shop.totals, {"id": f"o{key}"})
+        assert total is not None
+        assert total["n"] == times
     assert Counter(world.delivered(shop.plain)) >= Counter(wanted)
     assert Counter(world.delivered(shop.batched)) >= Counter(wanted)
 
@@ -128,7 +128,7 @@ def test_a_worker_that_dies_at_a_point_goes_on_from_its_checkpoint(shop: Shop, p
                 world.split(shop.orders)
                 write(world, shop)
                 world.settle()
-        assert any(each.startswith("crash-") for each in world.struck)
+        assert any(fault.startswith("crash-") for fault in world.struck)
         check(world, shop, times=4 if point in AT_A_START else 2)
         if point.startswith("park"):
             world.allow_failures(poison)
@@ -161,8 +161,8 @@ def test_changes_of_an_item_stay_in_order_but_for_repetitions(shop: Shop) -> Non
 
 def test_shards_split_after_one_of_the_first_writes_and_then_every_so_often(shop: Shop) -> None:
     def shards(world: World) -> int:
-        found = world.engine.shards_of(world.engine.stream_of("orders").arn)
-        return sum(not shard.is_closed for shard in found)
+        shards = world.engine.shards_of(world.engine.stream_of("orders").arn)
+        return sum(not shard.is_closed for shard in shards)
 
     with World(shop.app, seed=1) as world:
         with world.faults(reshard="4h"):
@@ -182,8 +182,8 @@ def test_throttling_takes_time_and_no_attempts(shop: Shop) -> None:
         with world.faults(throttle=0.5):
             write(world, shop)
             world.settle()
-        assert {each.split(".")[0] for each in world.struck} >= {"throttle-sink", "throttle-state"}
-        assert not any(world.dead_letters(each) for each in (shop.plain, shop.once, shop.counted))
+        assert {fault.split(".")[0] for fault in world.struck} >= {"throttle-sink", "throttle-state"}
+        assert not any(world.dead_letters(handler) for handler in (shop.plain, shop.once, shop.counted))
         check(world, shop)
 
 
@@ -260,7 +260,7 @@ def test_whether_an_occasion_strikes_does_not_depend_on_the_others() -> None:
     struck = [whole.duplicate() is not None for _ in range(20)]
     alone = [part.duplicate() is not None for _ in range(20)]
     assert struck[8]
-    assert [index for index, found in enumerate(alone, start=1) if found] == [9]
+    assert [index for index, struck in enumerate(alone, start=1) if struck] == [9]
 
 
 @pytest.mark.parametrize(

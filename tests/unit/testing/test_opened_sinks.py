@@ -55,4 +55,4 @@ def test_a_worker_that_is_started_anew_opens_a_sink_anew() -> None:
         world.restart()
         world.put(orders, {"id": "o2"})
         world.settle()
-        assert [each for each in noted.done if each != "close"] == ["open", "write", "open", "write"]
+        assert [call for call in noted.done if call != "close"] == ["open", "write", "open", "write"]

@@ -53,7 +53,7 @@ def test_twenty_five_poison_items_hold_up_none_of_three_hundred_good_ones() -> N
         world.advance("1s")
         assert sorted(shop.handled) == sorted(good)
         world.settle()
-        assert {each["key"] for each in world.dlq("note")} == shop.poison
+        assert {letter["key"] for letter in world.dlq("note")} == shop.poison
         assert paused(world) is None
 
 

@@ -56,13 +56,13 @@ def ground() -> Any:
 def test_only_the_failing_item_waits_with_its_later_changes(ground: Ground) -> None:
     ground.poison()
     assert sorted(ground.seen) == [("a", 1), ("b", 1)]
-    found = list(ground.app.dlq(ground.note))
-    assert [(each["key"], each["state"], each["attempts"]) for each in found] == [
+    letters = list(ground.app.dlq(ground.note))
+    assert [(letter["key"], letter["state"], letter["attempts"]) for letter in letters] == [
         ("a", "parked", 2),
         ("a", "waiting", 0),
     ]
-    assert found[0]["error"] == "ValueError: no such country: 17"
-    assert "raise self.raises" in found[0]["traceback"]
+    assert letters[0]["error"] == "ValueError: no such country: 17"
+    assert "raise self.raises" in letters[0]["traceback"]
 
 
 def test_a_redrive_puts_the_changes_of_an_item_back_in_order_and_it_flows_again(ground: Ground) -> None:
@@ -80,7 +80,7 @@ def test_a_redrive_that_fails_again_keeps_everything_and_says_why(ground: Ground
     ground.poison()
     done = ground.app.dlq(ground.note).redrive()
     assert (done["done"], done["failed"], done["errors"]) == (0, 1, ["ValueError: no such country: 17"])
-    assert [each["attempts"] for each in ground.app.dlq(ground.note)] == [3, 0]
+    assert [letter["attempts"] for letter in ground.app.dlq(ground.note)] == [3, 0]
     assert sorted(ground.seen) == [("a", 1), ("b", 1)]
 
 
@@ -138,7 +138,7 @@ def test_a_restart_knows_the_parked_items(ground: Ground) -> None:
     ground.world.restart()
     ground.put("a", 4)
     ground.world.settle()
-    assert [each["state"] for each in ground.app.dlq(ground.note)] == ["parked", "waiting", "waiting"]
+    assert [letter["state"] for letter in ground.app.dlq(ground.note)] == ["parked", "waiting", "waiting"]
     ground.mended = True
     ground.app.dlq(ground.note).redrive()
     assert ground.of("a") == [1, 2, 3, 4]
@@ -159,7 +159,7 @@ def test_a_rollover_keeps_an_item_parked(ground: Ground) -> None:
 def test_dropping_the_change_at_fault_leaves_the_later_ones_to_a_redrive(ground: Ground) -> None:
     ground.poison()
     ground.app.dlq(ground.note).where(error="Value*").drop()
-    assert [each["state"] for each in ground.app.dlq(ground.note)] == ["waiting"]
+    assert [letter["state"] for letter in ground.app.dlq(ground.note)] == ["waiting"]
     ground.app.dlq(ground.note).redrive()
     assert ground.of("a") == [1, 3]
 
@@ -186,7 +186,7 @@ def test_the_letter_is_shown_whole_and_beside_the_item_as_it_is_now(ground: Grou
     shown = ground.app.dlq(ground.note).show(first)
     assert shown["old"] == {"id": {"S": "a"}, "n": {"N": "1"}}
     assert shown["new"]["n"] == {"N": "2"}
-    assert [each["new"]["n"] for each in shown["behind"]] == [{"N": "3"}]
+    assert [change["new"]["n"] for change in shown["behind"]] == [{"N": "3"}]
     assert shown["trace"] == f"note/{first}"
     beside = ground.app.dlq(ground.note).diff(first)
     assert beside["changed"] == {"bad": [{"BOOL": True}, None], "n": [{"N": "2"}, {"N": "3"}]}
@@ -292,9 +292,9 @@ def test_an_app_that_is_only_declared_says_how_to_connect_it() -> None:
 
 
 def test_an_unknown_event_id_is_refused_with_the_next_command(ground: Ground) -> None:
-    with pytest.raises(TailraceError) as found:
+    with pytest.raises(TailraceError) as raised:
         ground.app.dlq(ground.note).show("nothing")
-    assert found.value.hint == "tailrace dlq ls"
+    assert raised.value.hint == "tailrace dlq ls"
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -365,7 +365,7 @@ def test_a_discarded_change_behind_one_that_fails_again_is_not_put_back_before_i
     ground.world.settle()
     done = ground.app.dlq(ground.note).redrive()
     assert (done["done"], done["failed"], done["busy"]) == (0, 1, 2)
-    assert [each["attempts"] for each in ground.app.dlq(ground.note)] == [3, 2, 2]
+    assert [letter["attempts"] for letter in ground.app.dlq(ground.note)] == [3, 2, 2]
     ground.mended = True
     ground.app.dlq(ground.note).redrive()
     assert ground.of("a") == [1, 2, 3]

@@ -136,7 +136,7 @@ def test_what_a_handler_returns_is_kept_by_its_name_and_twice_when_it_is_sent_tw
         with world.faults(crash="after-effect"):
             world.put(orders, {"id": "o1"})
             world.settle()
-        bodies = [each.body for each in world.sent(audit)]
+        bodies = [message.body for message in world.sent(audit)]
         assert bodies == [{"order": "o1"}] * len(bodies)
         assert len(bodies) >= 1
 
@@ -154,7 +154,7 @@ def test_what_a_window_returns_is_kept() -> None:
     with World(app, seed=1) as world:
         world.put(orders, {"id": "o1", "at": world.moment.isoformat()})
         world.advance("3m")
-        assert [each.body for each in world.sent(minutes)] == [{"key": "o1", "count": 1}]
+        assert [message.body for message in world.sent(minutes)] == [{"key": "o1", "count": 1}]
 
 
 @pytest.mark.usefixtures("credentials")
@@ -510,7 +510,7 @@ def server() -> Iterator[str]:
 )
 def test_what_a_world_is_told_to_let_through_is_reached(server: str, network: Any) -> None:
     given = (
-        [server if each == "the server" else each for each in network]
+        [server if host == "the server" else host for host in network]
         if isinstance(network, list)
         else network
     )

@@ -150,7 +150,7 @@ def transform(app: App, orders: Any, raises: Raises, seen: list[str]) -> str:
 def enrich(app: App, orders: Any, raises: Raises, seen: list[str]) -> str:
     def enriched(values: list[Any]) -> list[Any]:
         raises(values[0].new["id"] == "bad")
-        return [{"id": each.new["id"]} for each in values]
+        return [{"id": change.new["id"]} for change in values]
 
     app.sink(
         orders, sinks.Function(lambda value: seen.append(value["id"])), enrich=enriched, batch_size=1, **ONCE
@@ -208,7 +208,7 @@ def test_it_is_the_failure_of_that_change_and_nothing_else(place: Place, error: 
         world.put(orders, {"id": "later", "n": 1})
         world.settle()
     assert len(set(seen)) == 4
-    assert not any("bad" in each for each in seen)
+    assert not any("bad" in line for line in seen)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)

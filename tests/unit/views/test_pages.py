@@ -19,16 +19,16 @@ class Counting(MemoryStateStore):
         at_once(self.transact([Write(f"gap/{number:04d}", {"number": number}) for number in range(count)]))
 
     async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
-        found = await super().query(prefix, after=after, limit=limit)
-        self.given.append(len(found))
-        return found
+        rows = await super().query(prefix, after=after, limit=limit)
+        self.given.append(len(rows))
+        return rows
 
 
 @pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 20, 25])
 def test_every_row_comes_once_and_no_query_gives_more_than_a_page(count: int) -> None:
     store = Counting(count)
-    found = at_once(listed(rows(store, "gap/", 10)))
-    assert [row.fields["number"] for row in found] == list(range(count))
+    listing = at_once(listed(rows(store, "gap/", 10)))
+    assert [row.fields["number"] for row in listing] == list(range(count))
     assert max(store.given) <= 10
 
 

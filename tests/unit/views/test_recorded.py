@@ -51,14 +51,14 @@ def test_a_command_says_of_an_older_directory_what_it_said_then(words: str, told
 
 
 def test_the_directory_holds_something_of_everything() -> None:
-    handlers = {each["handler"]: each for each in SAID["status"][0]["handlers"]}
+    handlers = {handler["handler"]: handler for handler in SAID["status"][0]["handlers"]}
     assert handlers["mail"]["parked_keys"]
     assert handlers["large"]["dead_letters"]
     assert handlers["slow"]["paused"]
     assert {"handled", "waiting", "parked", "discarded"} <= states_of("why")
-    assert any(each["saved_from_trim"] for each in chapters("why") if each["state"] == "waiting")
+    assert any(chapter["saved_from_trim"] for chapter in chapters("why") if chapter["state"] == "waiting")
     gaps = SAID["gaps"][0]
-    assert {bool(each["acknowledged_ms"]) for each in gaps} == {True, False}
+    assert {bool(gap["acknowledged_ms"]) for gap in gaps} == {True, False}
     assert SAID["projection.read"][0]["groups"]
     assert SAID["dlq ls"][0]["lost_windows"]
     assert SAID["tail"]
@@ -67,11 +67,11 @@ def test_the_directory_holds_something_of_everything() -> None:
 
 def chapters(word: str) -> list[dict[str, Any]]:
     stories = [value[0] for words, value in SAID.items() if words.startswith(word)]
-    return [each for story in stories for change in story["changes"] for each in change["handlers"]]
+    return [chapter for story in stories for change in story["changes"] for chapter in change["handlers"]]
 
 
 def states_of(word: str) -> set[str]:
-    return {each["state"] for each in chapters(word)}
+    return {chapter["state"] for chapter in chapters(word)}
 
 
 def test_an_answer_that_loses_a_member_or_says_another_value_is_noticed() -> None:

@@ -31,9 +31,9 @@ def at(sequence: int, at_ms: int | None, group: str = "NL") -> Contribution:
 
 def kinds(before: Contribution | None, after: Contribution, horizon_ms: int = 0) -> list[tuple[str, bool]]:
     """The kinds of the rows that are written, and whether they are put."""
-    found = fold(OWNER, SHAPE, before, after, horizon_ms, NOW_MS)
+    folded = fold(OWNER, SHAPE, before, after, horizon_ms, NOW_MS)
     return [
-        (write.key.split("/")[0].removeprefix("window-"), write.fields is not None) for write in found.writes
+        (write.key.split("/")[0].removeprefix("window-"), write.fields is not None) for write in folded.writes
     ]
 
 
@@ -67,8 +67,8 @@ def test_the_items_row_is_written_on_the_condition_that_it_is_as_it_was() -> Non
 
 
 def test_both_groups_are_touched_when_an_item_changes_its_group() -> None:
-    found = fold(OWNER, SHAPE, at(1, 5, "NL"), at(2, 5, "BE"), 0, NOW_MS)
-    assert found.touched == [(0, "NL"), (0, "BE")]
+    folded = fold(OWNER, SHAPE, at(1, 5, "NL"), at(2, 5, "BE"), 0, NOW_MS)
+    assert folded.touched == [(0, "NL"), (0, "BE")]
 
 
 def test_what_is_closed_for_good_is_taken_out_silently() -> None:

@@ -63,5 +63,5 @@ def test_a_session_ends_when_the_gap_has_passed(times: list[int], spans: list[Sp
 def test_events_of_one_session_are_never_a_whole_empty_pane_apart(times: list[int], gap: int) -> None:
     shape = Session(gap)
     for span in shape.spans(times):
-        panes = sorted({pane_of(shape, each) for each in times if span.start_ms <= each < span.end_ms})
+        panes = sorted({pane_of(shape, time) for time in times if span.start_ms <= time < span.end_ms})
         assert all(after - before == gap for before, after in itertools.pairwise(panes))

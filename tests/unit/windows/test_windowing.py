@@ -34,7 +34,7 @@ def plan_of_minutes() -> WindowPlan:
     def minutes(window: Window[Order]) -> None:
         """Told by the tests themselves."""
 
-    (plan,) = [each.window for each in app.mappings if each.window is not None]
+    (plan,) = [mapping.window for mapping in app.mappings if mapping.window is not None]
     return plan
 
 
@@ -94,7 +94,7 @@ def test_a_note_of_what_was_touched_stays_when_something_newer_touched_it() -> N
     ground, plan, told = Ground(), plan_of_minutes(), list[list[str]]()
 
     def ids(closing: Closing) -> list[str]:
-        return [str((each.image or {})["id"]["S"]) for each in closing.members]
+        return [str((member.image or {})["id"]["S"]) for member in closing.members]
 
     async def tell(closing: Closing) -> WindowResult:
         told.append(ids(closing))

@@ -117,8 +117,8 @@ def test_the_looks_of_one_worker_that_come_at_once_number_a_stream_once() -> Non
     async def run() -> tuple[list[int], int]:
         state = Counted()
         source = numbered(Source(), state)
-        found = await asyncio.gather(*[source.stream() for _ in range(3)])
-        return [stream.generation for stream in found], state.written
+        streams = await asyncio.gather(*[source.stream() for _ in range(3)])
+        return [stream.generation for stream in streams], state.written
 
     assert asyncio.run(run()) == ([1, 1, 1], 1)
 
@@ -129,18 +129,18 @@ class Switched(Source):
     was_asked = False
 
     async def stream(self) -> StreamRef:
-        found = await super().stream()
+        stream = await super().stream()
         if not self.was_asked:
             self.was_asked = True
             self.off_and_on()
-        return found
+        return stream
 
 
 def test_a_stream_that_is_switched_off_and_on_while_it_is_listed_is_not_missed() -> None:
     async def run() -> list[int]:
-        found = numbered(Switched(), MemoryStateStore())
-        await following(found).followed()
-        return await generations(found)
+        numbering = numbered(Switched(), MemoryStateStore())
+        await following(numbering).followed()
+        return await generations(numbering)
 
     assert asyncio.run(run()) == [1, 1, 2]
 
@@ -150,11 +150,11 @@ def test_an_older_stream_that_is_listed_too_late_is_refused_and_not_counted_as_n
         source = Source()
         source.off_and_on()
         source.hidden.add("stream-1")
-        found = numbered(source, MemoryStateStore())
-        assert await generations(found) == [1]
+        numbering = numbered(source, MemoryStateStore())
+        assert await generations(numbering) == [1]
         source.hidden.clear()
         with pytest.raises(SourceError, match="stream stream-1 of table 'orders' is older than stream-2"):
-            await following(found).followed()
+            await following(numbering).followed()
 
     asyncio.run(run())
 
@@ -174,8 +174,8 @@ def test_two_workers_that_number_at_once_agree() -> None:
         one.off_and_on()
         other.off_and_on()
         other.off_and_on()  # this one has looked a moment later
-        found = await asyncio.gather(generations(numbered(one, state)), generations(numbered(other, state)))
-        assert found == [[1, 1, 2], [1, 1, 2, 3]]
+        numbers = await asyncio.gather(generations(numbered(one, state)), generations(numbered(other, state)))
+        assert numbers == [[1, 1, 2], [1, 1, 2, 3]]
         row = await state.get(sources_key("shop", "orders"))
         assert row is not None
         assert row.fields["numbers"] == {"stream-1": 1, "stream-2": 2, "stream-3": 3}
@@ -189,10 +189,10 @@ def test_streams_that_were_read_before_there_were_numbers_are_all_of_the_first_g
         source.off_and_on()
         key = checkpoint_key("shop", "mail", "stream-1", "shard-1")
         await state.transact([Write(key, CheckpointRow(1, 0, 900).fields())])
-        found = numbered(source, state)
-        assert await generations(found) == [1, 1, 1]
+        numbering = numbered(source, state)
+        assert await generations(numbering) == [1, 1, 1]
         source.off_and_on()
-        assert await generations(found) == [1, 1, 1, 2]
+        assert await generations(numbering) == [1, 1, 1, 2]
 
     asyncio.run(run())
 

@@ -234,7 +234,7 @@ def test_what_the_last_owner_parks_while_the_lease_changes_hands_is_known_to_the
     transact, letters = EngineStateStore.transact, list[DeadLetter]()
 
     async def with_a_last_word(self: EngineStateStore, writes: Sequence[Any]) -> None:
-        if letters and any(isinstance(each, Write) and each.key.startswith("lease/") for each in writes):
+        if letters and any(isinstance(write, Write) and write.key.startswith("lease/") for write in writes):
             rows = parked("shop", "note", None, [letters.pop()], 0)
             await transact(self, list(rows))
         await transact(self, writes)

@@ -7,9 +7,9 @@ from flights_demo.replaying import STEP_MINUTES, first_of, steps
 
 def test_writes_of_half_an_hour_are_one_step() -> None:
     writes = [SimpleNamespace(instant=minute) for minute in (0, 29, 30, 89, 90)]
-    found = [(minute, [write.instant for write in batch]) for minute, batch in steps(writes)]
+    batches = [(minute, [write.instant for write in batch]) for minute, batch in steps(writes)]
     assert STEP_MINUTES == 30
-    assert found == [(0, [0, 29]), (30, [30]), (60, [89]), (90, [90])]
+    assert batches == [(0, [0, 29]), (30, [30]), (60, [89]), (90, [90])]
 
 
 def test_a_flight_is_never_written_twice_in_a_step() -> None:

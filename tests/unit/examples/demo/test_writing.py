@@ -136,10 +136,10 @@ def test_a_request_that_is_cut_off_leaves_no_answer_to_the_next_one() -> None:
         telling = asyncio.create_task(client.scan("statistics"))
         await asked.wait()
         telling.cancel()
-        found = await asyncio.wait_for(client.scan("alerts"), PATIENCE_S)
+        items = await asyncio.wait_for(client.scan("alerts"), PATIENCE_S)
         client.close()
         server.close()
         await asyncio.gather(*(task for task in serving if task is not None))
-        assert found == [{"id": {"S": "alerts"}}]
+        assert items == [{"id": {"S": "alerts"}}]
 
     asyncio.run(run())

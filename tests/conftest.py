@@ -19,7 +19,9 @@ from tests.faked import sitecustomize as faked
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-for name in [each for each in os.environ if each.startswith("AWS_") and each != "AWS_CA_BUNDLE"]:
+for name in [
+    variable for variable in os.environ if variable.startswith("AWS_") and variable != "AWS_CA_BUNDLE"
+]:
     del os.environ[name]
 os.environ |= {
     "AWS_CONFIG_FILE": os.devnull,

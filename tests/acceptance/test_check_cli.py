@@ -130,12 +130,12 @@ def test_what_is_damaged_is_named_by_table_and_key(
     place: tuple[str, str | None],
 ) -> None:
     damage(directory, table, column, holding)
-    (each,) = answered(directory, capsys, 1)["damaged"]
-    assert (each["kind"], each["table"]) == (kind, place[0])
-    assert place[1] in (None, each["key"])
+    (report,) = answered(directory, capsys, 1)["damaged"]
+    assert (report["kind"], report["table"]) == (kind, place[0])
+    assert place[1] in (None, report["key"])
     assert run(["check", "--data", str(directory)]) == 1
     said = capsys.readouterr().out
-    assert each["words"] in said
+    assert report["words"] in said
     assert "restore" in said
 
 
@@ -148,9 +148,9 @@ def test_an_entry_of_an_index_is_named_by_its_index(
             "substr(key,1,4)=x'00000011')"
         )
         assert file.total_changes == 1
-    (each,) = answered(directory, capsys, 1)["damaged"]
-    assert each["table"] == "things"
-    assert "index by-kind" in each["words"]
+    (damage,) = answered(directory, capsys, 1)["damaged"]
+    assert damage["table"] == "things"
+    assert "index by-kind" in damage["words"]
 
 
 def test_what_has_vanished_is_told_by_table(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,7 +158,7 @@ def test_what_has_vanished_is_told_by_table(directory: Path, capsys: pytest.Capt
         file.execute("DELETE FROM items WHERE instr(value, CAST('-12.5' AS BLOB))")
         file.execute("DELETE FROM log WHERE instr(new, CAST('word two' AS BLOB))")
     told = answered(directory, capsys, 1)["damaged"]
-    assert [(each["kind"], each["missing"]) for each in told] == [("rows", 1), ("records", 1)]
+    assert [(damage["kind"], damage["missing"]) for damage in told] == [("rows", 1), ("records", 1)]
     assert told[0]["of"] == "table numbers"
     assert told[1]["of"].startswith("the changes of table things in shard shardId-")
 
@@ -186,8 +186,8 @@ def test_a_file_that_is_garbage_is_damage_and_no_trace(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (directory / "tailrace.db").write_bytes(b"these are not the bytes you are looking for" * 100)
-    (each,) = answered(directory, capsys, 1)["damaged"]
-    assert "not a database" in each["said"]
+    (damage,) = answered(directory, capsys, 1)["damaged"]
+    assert "not a database" in damage["said"]
 
 
 # ---- while it is served ------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def test_a_damaged_change_is_an_error_and_those_before_it_are_read(
         StreamArn=stream["StreamArn"], ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
     )["ShardIterator"]
     page = api.streams.get_records(ShardIterator=iterator)
-    assert [each["dynamodb"]["Keys"]["pk"]["S"] for each in page["Records"]] == ["one"]
+    assert [record["dynamodb"]["Keys"]["pk"]["S"] for record in page["Records"]] == ["one"]
     for _ in range(2):
         caplog.clear()
         status, _ = api.raw(
@@ -245,8 +245,8 @@ def test_a_damaged_change_is_an_error_and_those_before_it_are_read(
         )
         assert status == 500
         assert any(
-            "of table things" in each.getMessage() and "is damaged" in each.getMessage()
-            for each in caplog.records
+            "of table things" in record.getMessage() and "is damaged" in record.getMessage()
+            for record in caplog.records
         )
     engine.close()
 
@@ -292,7 +292,7 @@ def test_a_handler_is_told_everything_before_a_damaged_change_and_waits_there(
         seen.append(change.key)
 
     def lines() -> list[str]:
-        return [each.getMessage() for each in caplog.records if "is damaged" in each.getMessage()]
+        return [record.getMessage() for record in caplog.records if "is damaged" in record.getMessage()]
 
     async def main() -> None:
         async with running_worker(

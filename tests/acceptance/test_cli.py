@@ -155,12 +155,12 @@ def test_serve_answers_at_once_and_says_how_to_use_it(tmp_path: Path) -> None:
     try:
         assert process.stdout is not None
         said = process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", said)
-        assert found, said
+        match = re.search(r"http://127\.0\.0\.1:(\d+)", said)
+        assert match, said
         assert str(tmp_path / "data") in said
         assert "endpoint_url" in said
         assert "--endpoint-url" in said
-        running = Running(process, {"port": found[1]})
+        running = Running(process, {"port": match[1]})
         assert running.call("ListTables", {}) == {"TableNames": []}
         code, _, err = running.stop(signal.SIGINT)
     finally:
@@ -261,7 +261,7 @@ def test_the_data_directory_is_named_once_for_every_command(
     ] == ["shop"]
     assert tailrace("status", "--data", str(tmp_path / "other")).returncode == 1, "what is said counts more"
     assert running.stop()[0] == 0
-    assert [each.name for each in tmp_path.iterdir()] == ["data"]
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_metrics_and_readiness_are_answered(start: Start, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_demo_runs_from_the_wheel(sample: Path, installed: Path, tmp_path: Path) -> None:
     where = {"PYTHONPATH": str(installed), "TAILRACE_TRACEBACK": "1"}
-    found = subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-c", "from tailrace.cli.demo import loaded; print(loaded('showing').__file__)"],
         capture_output=True,
         text=True,
@@ -116,7 +116,7 @@ def test_the_demo_runs_from_the_wheel(sample: Path, installed: Path, tmp_path: P
         cwd=tmp_path,
         env={**os.environ, **where},
     )
-    assert Path(found.stdout.strip()) == installed / "tailrace/examples/flights/demo/showing.py"
+    assert Path(ran.stdout.strip()) == installed / "tailrace/examples/flights/demo/showing.py"
     run = demo("--sample", str(sample), **where)
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.splitlines()[-1].startswith("agree: ")

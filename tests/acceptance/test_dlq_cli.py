@@ -63,14 +63,14 @@ def put(node: Node, key: str) -> None:
 
 
 def until_letters(directory: Path, letters: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    parked: list[dict[str, Any]] = []
 
     def number() -> int:
-        found[:] = asked(directory, "dlq", "ls")["letters"]
-        return len(found)
+        parked[:] = asked(directory, "dlq", "ls")["letters"]
+        return len(parked)
 
     until(number, letters)
-    return found
+    return parked
 
 
 def test_a_parked_item_is_seen_redriven_and_gone(directory: Path) -> None:
@@ -119,7 +119,7 @@ def test_without_a_server_a_redrive_waits_for_the_next_start_and_a_handler_can_b
     put(node, "bad")
     until_letters(directory, 1)
     assert node.stop() == 0
-    assert [each["key"] for each in asked(directory, "dlq", "ls", "note")["letters"]] == ["bad"]
+    assert [letter["key"] for letter in asked(directory, "dlq", "ls", "note")["letters"]] == ["bad"]
     assert asked(directory, "dlq", "redrive", "note")["state"] == "requested"
     assert asked(directory, "mapping", "rename", "note", "receipt", "--dry-run")["dry_run"] is True
     assert asked(directory, "mapping", "rename", "note", "receipt")["rows"] >= 4
@@ -128,7 +128,7 @@ def test_without_a_server_a_redrive_waits_for_the_next_start_and_a_handler_can_b
     node = begun(directory)
     try:
         until_letters(directory, 0)
-        assert [each["handler"] for each in asked(directory, "mapping", "ls")] == ["receipt"]
+        assert [mapping["handler"] for mapping in asked(directory, "mapping", "ls")] == ["receipt"]
     finally:
         assert node.stop() == 0
 
@@ -139,7 +139,7 @@ def test_what_is_dropped_without_a_server_is_gone(directory: Path) -> None:
     until_letters(directory, 1)
     app = load_app(str(directory / "app.py"))
     connect(app, directory / "data")
-    assert [each["key"] for each in app.dlq("note").where(error="ValueError*")] == [
+    assert [letter["key"] for letter in app.dlq("note").where(error="ValueError*")] == [
         "bad"
     ]  # from Python, beside the server
     assert node.stop() == 0

@@ -68,8 +68,8 @@ class Shop:
         return output.read_text().splitlines() if output.exists() else []
 
     def handler(self, name: str) -> dict[str, Any]:
-        (found,) = [each for each in self.node.status()["handlers"] if each["handler"] == name]
-        return dict(found)
+        (shown,) = [handler for handler in self.node.status()["handlers"] if handler["handler"] == name]
+        return dict(shown)
 
     def wait_for(self, reached: Callable[[], bool]) -> None:
         eventually(reached, self.node.tail)

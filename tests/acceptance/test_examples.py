@@ -151,7 +151,7 @@ PYRIGHT = ROOT / "tests" / "pyright" / "node_modules" / ".bin" / "pyright"
 
 def lines_at_fault(output: str) -> set[int]:
     """The lines that a type checker names."""
-    return {int(found) for found in re.findall(r"slips\.py:(\d+):", output)}
+    return {int(line) for line in re.findall(r"slips\.py:(\d+):", output)}
 
 
 @pytest.mark.parametrize("checker", ["mypy", "pyright"])

@@ -95,19 +95,19 @@ class Shop:
     def lines(self, wanted: int) -> list[Any]:
         """The lines, as soon as there are so many."""
 
-        def found() -> list[Any] | None:
+        def written() -> list[Any] | None:
             lines = self.output.read_text().splitlines() if self.output.exists() else []
             return [json.loads(line) for line in lines] if len(lines) >= wanted else None
 
-        return eventually(found) or []
+        return eventually(written) or []
 
 
 @pytest.fixture
 def shops(tmp_path: Path) -> Iterator[list[Shop]]:
     """Shops that are closed afterwards."""
-    found: list[Shop] = []
-    yield found
-    for shop in found:
+    shops: list[Shop] = []
+    yield shops
+    for shop in shops:
         shop.node.stop()
 
 

@@ -161,11 +161,11 @@ def test_a_mapping_is_refused_in_awss_words(
     shop: Shop, stream: str, changes: dict[str, Any], code: str, words: str
 ) -> None:
     given = {"EventSourceArn": stream, "FunctionName": "tally", "StartingPosition": "LATEST", **changes}
-    found = refused(
+    refusal = refused(
         shop.client.create_event_source_mapping,
         **{name: value for name, value in given.items() if value is not None},
     )
-    assert found == (code, words, 400)
+    assert refusal == (code, words, 400)
 
 
 def test_unknown_mappings_and_functions_are_not_found(shop: Shop) -> None:
@@ -183,7 +183,7 @@ def test_unknown_mappings_and_functions_are_not_found(shop: Shop) -> None:
 
 
 def test_functions_are_described_and_invoked(shop: Shop) -> None:
-    names = [each["FunctionName"] for each in shop.client.list_functions()["Functions"]]
+    names = [function["FunctionName"] for function in shop.client.list_functions()["Functions"]]
     assert names == sorted(NAMES)
     assert shop.client.get_function(FunctionName="echo")["Configuration"]["Handler"] == "functions.echo"
     answer = shop.client.invoke(FunctionName="echo", Payload=b'{"a": 1}')

@@ -37,7 +37,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 @pytest.fixture
 def talk(shop: Shop) -> Iterator[dict[str, Any]]:
     """The function "talk", created, and as it was before at the end."""
-    found: dict[str, Any] = shop.client.create_function(
+    function: dict[str, Any] = shop.client.create_function(
         **GIVEN,
         Timeout=7,
         MemorySize=256,
@@ -45,8 +45,8 @@ def talk(shop: Shop) -> Iterator[dict[str, Any]]:
         Description="talks",
         Tags={"team": "a"},
     )
-    yield found
-    if "talk" in [each["FunctionName"] for each in shop.client.list_functions()["Functions"]]:
+    yield function
+    if "talk" in [function["FunctionName"] for function in shop.client.list_functions()["Functions"]]:
         shop.client.delete_function(FunctionName="talk")
 
 
@@ -85,9 +85,9 @@ def test_a_function_is_created_described_and_runs_with_its_configuration(
     }  # fmt: skip
     assert {name: talk[name] for name in expected} == expected
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000", talk["LastModified"])
-    found = shop.client.get_function(FunctionName="talk")
-    assert found["Tags"] == {"team": "a"}
-    assert {name: found["Configuration"][name] for name in expected} == expected
+    described = shop.client.get_function(FunctionName="talk")
+    assert described["Tags"] == {"team": "a"}
+    assert {name: described["Configuration"][name] for name in expected} == expected
     assert shop.client.get_function_configuration(FunctionName="talk")["RevisionId"] == talk["RevisionId"]
     assert answer(shop.client.invoke(FunctionName="talk")) == {"region": "here", "timeout": 6, "custom": None}
 
@@ -153,9 +153,9 @@ def test_a_configuration_is_refused_past_its_bounds(
     shop: Shop, changes: dict[str, Any], code: str, words: str
 ) -> None:
     given = {name: value for name, value in {**GIVEN, **changes}.items() if value is not None}
-    found = refused(shop.client.create_function, **given)
-    assert (found[0], found[2]) == (code, 400)
-    assert found[1].startswith(words)
+    refusal = refused(shop.client.create_function, **given)
+    assert (refusal[0], refusal[2]) == (code, 400)
+    assert refusal[1].startswith(words)
 
 
 @pytest.mark.parametrize(
@@ -257,18 +257,18 @@ def test_the_log_of_an_invocation_is_what_lambda_writes(shop: Shop, plain: None)
 
 def test_only_the_last_four_kilobytes_of_a_log_are_answered(shop: Shop, plain: None) -> None:
     told = shop.client.invoke(FunctionName="talk", LogType="Tail", Payload=b'{"more": 10000}')
-    found = log(told)
-    assert len(found) == 4_096
-    assert found.startswith("x")
-    assert found.endswith(" MB\n")
+    tail = log(told)
+    assert len(tail) == 4_096
+    assert tail.startswith("x")
+    assert tail.endswith(" MB\n")
 
 
 def test_the_log_of_a_failure_has_the_error_and_its_lines(shop: Shop) -> None:
     told = shop.client.invoke(FunctionName="fail", LogType="Tail")
     assert told["FunctionError"] == "Unhandled"
-    found = log(told)
-    assert "\nlooking\n[ERROR] LookupError: no such country\nTraceback (most recent call last):\n" in found
-    assert 'raise LookupError("no such country")' in found
+    tail = log(told)
+    assert "\nlooking\n[ERROR] LookupError: no such country\nTraceback (most recent call last):\n" in tail
+    assert 'raise LookupError("no such country")' in tail
 
 
 def test_the_log_of_a_time_out_has_what_was_printed_before_it(shop: Shop) -> None:
@@ -335,9 +335,9 @@ def test_payloads_are_taken_at_their_limits_and_refused_past_them(shop: Shop, pl
 def test_an_invocation_is_refused_in_awss_words(
     shop: Shop, plain: None, given: dict[str, Any], code: str, words: str
 ) -> None:
-    found = refused(shop.client.invoke, **{"FunctionName": "talk", **given})
-    assert found[0] == code
-    assert found[1].startswith(words)
+    refusal = refused(shop.client.invoke, **{"FunctionName": "talk", **given})
+    assert refusal[0] == code
+    assert refusal[1].startswith(words)
 
 
 def test_an_event_without_content_and_a_dry_run_have_no_answer(shop: Shop, plain: None) -> None:

@@ -18,9 +18,9 @@ from tests.patience import PATIENCE_S, until
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """A server whose time stands still until it is moved."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
-    found = Shop(tmp_path, ("arns",), ("--clock", "manual"))
-    yield found
-    found.node.stop()
+    shop = Shop(tmp_path, ("arns",), ("--clock", "manual"))
+    yield shop
+    shop.node.stop()
 
 
 def made(shop: Shop) -> str:
@@ -109,12 +109,12 @@ def test_the_dead_letters_of_a_deleted_mapping_are_there_for_people_and_go_when_
     given = {"FunctionName": "fail", "StartingPosition": "TRIM_HORIZON", "MaximumRetryAttempts": 0}
     uuid = str(shop.client.create_event_source_mapping(EventSourceArn=made(shop), **given)["UUID"])
     shop.put("bad")
-    until(lambda: [each["key"] for each in asked(shop.node.directory, "dlq", "ls")["letters"]], ["bad"])
+    until(lambda: [letter["key"] for letter in asked(shop.node.directory, "dlq", "ls")["letters"]], ["bad"])
     shop.client.delete_event_source_mapping(UUID=uuid)
     until(lambda: shop.state(uuid), "gone")
     left = asked(shop.node.directory, "mapping", "ls")
-    assert [(each["handler"], each["running"]) for each in left] == [(uuid, False)]
-    assert [each["handler"] for each in asked(shop.node.directory, "dlq", "ls")["letters"]] == [uuid]
+    assert [(handler["handler"], handler["running"]) for handler in left] == [(uuid, False)]
+    assert [letter["handler"] for letter in asked(shop.node.directory, "dlq", "ls")["letters"]] == [uuid]
     assert "dead letters" in run(shop.node.directory, "mapping", "drop", uuid).stderr
     assert asked(shop.node.directory, "mapping", "drop", uuid, "--yes")["lost"] == {"dead letters": 1}
     assert asked(shop.node.directory, "mapping", "ls") == []

@@ -57,8 +57,8 @@ def statements(shop: Shop) -> list[dict[str, Any]]:
     except shop.client.exceptions.ResourceNotFoundException:
         return []
     assert (policy["Version"], policy["Id"]) == ("2012-10-17", "default")
-    found: list[dict[str, Any]] = policy["Statement"]
-    return found
+    statements: list[dict[str, Any]] = policy["Statement"]
+    return statements
 
 
 def test_terraform_reads_a_function(shop: Shop) -> None:
@@ -146,9 +146,9 @@ def test_a_permission_is_refused(
     shop.client.add_permission(**FROM_S3)
     if not words:
         shop.client.add_permission(**{**FROM_S3, **changes, "StatementId": "first"})
-    found = refused(shop.client.add_permission, **{**FROM_S3, **changes})
-    assert (found[0], found[2]) == (code, status)
-    assert found[1] == words or (not words and found[1].endswith("is bigger than the limit (20480)."))
+    refusal = refused(shop.client.add_permission, **{**FROM_S3, **changes})
+    assert (refusal[0], refusal[2]) == (code, status)
+    assert refusal[1] == words or (not words and refusal[1].endswith("is bigger than the limit (20480)."))
 
 
 @pytest.mark.parametrize(
@@ -161,13 +161,13 @@ def test_a_permission_is_refused(
 def test_a_statement_that_is_not_there_cannot_be_removed(shop: Shop, given: list[str], words: str) -> None:
     for name in given:
         shop.client.add_permission(**{**FROM_S3, "StatementId": name})
-    found = refused(shop.client.remove_permission, FunctionName="echo", StatementId="one")
-    assert found == (NOT_FOUND, words, 404)
+    refusal = refused(shop.client.remove_permission, FunctionName="echo", StatementId="one")
+    assert refusal == (NOT_FOUND, words, 404)
 
 
 def test_an_operation_that_is_not_there_is_named(shop: Shop) -> None:
-    found = refused(shop.client.list_layers)
-    assert found == (
+    refusal = refused(shop.client.list_layers)
+    assert refusal == (
         "UnknownOperationException",
         "Tailrace does not emulate ListLayers yet. `tailrace coverage` lists what it does.",
         404,

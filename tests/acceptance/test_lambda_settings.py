@@ -38,19 +38,19 @@ def made(shop: Shop, stream: str, **changes: Any) -> dict[str, Any]:
         "Enabled": False,
         **changes,
     }
-    found: dict[str, Any] = shop.client.create_event_source_mapping(**given)
-    shop.client.delete_event_source_mapping(UUID=found["UUID"])
-    until(lambda: shop.state(found["UUID"]), "gone")
-    return found
+    mapping: dict[str, Any] = shop.client.create_event_source_mapping(**given)
+    shop.client.delete_event_source_mapping(UUID=mapping["UUID"])
+    until(lambda: shop.state(mapping["UUID"]), "gone")
+    return mapping
 
 
 def test_what_a_new_mapping_answers_is_what_awss_answers(shop: Shop, stream: str) -> None:
-    found = made(shop, stream)
-    status = found.pop("ResponseMetadata")["HTTPStatusCode"]
-    uuid, modified = found.pop("UUID"), found.pop("LastModified")
+    mapping = made(shop, stream)
+    status = mapping.pop("ResponseMetadata")["HTTPStatusCode"]
+    uuid, modified = mapping.pop("UUID"), mapping.pop("LastModified")
     assert status == 202
     assert modified.year >= 2025
-    assert found == {
+    assert mapping == {
         "BatchSize": 100,
         "BisectBatchOnFunctionError": False,
         "DestinationConfig": {"OnFailure": {}},
@@ -213,7 +213,7 @@ FIRST = "1 validation error detected: Value "
          "Unsupported ProvisionedPollerConfig parameter for given event source mapping type."),
         ({"Tags": {"aws:team": "a"}}, INVALID,
          "Tags: 'aws:team' is not allowed; AWS keeps keys that begin with aws: for itself"),
-        ({"Tags": {str(each): "a" for each in range(51)}}, INVALID,
+        ({"Tags": {str(number): "a" for number in range(51)}}, INVALID,
          "Tags: 51 tags are too many; at most 50 are allowed"),
     ],
 )  # fmt: skip
@@ -221,11 +221,11 @@ def test_a_setting_is_refused_past_its_bound(
     shop: Shop, stream: str, changes: dict[str, Any], code: str, words: str
 ) -> None:
     given = {"EventSourceArn": stream, "FunctionName": "tally", "StartingPosition": "LATEST", **changes}
-    found = refused(
+    refusal = refused(
         shop.client.create_event_source_mapping,
         **{name: value for name, value in given.items() if value is not None},
     )
-    assert found == (code, words.replace("{stream}", stream), 400)
+    assert refusal == (code, words.replace("{stream}", stream), 400)
     assert shop.client.list_event_source_mappings()["EventSourceMappings"] == []
 
 
@@ -256,7 +256,7 @@ def test_a_destination_that_streams_cannot_have_is_refused(shop: Shop, stream: s
 @pytest.fixture
 def uuid(shop: Shop, stream: str) -> Iterator[str]:
     """A disabled mapping with everything set that an update can take away."""
-    found = shop.client.create_event_source_mapping(
+    uuid = shop.client.create_event_source_mapping(
         EventSourceArn=stream,
         FunctionName="tally",
         StartingPosition="TRIM_HORIZON",
@@ -269,17 +269,17 @@ def uuid(shop: Shop, stream: str) -> Iterator[str]:
         BatchSize=7,
         Tags={"team": "orders"},
     )["UUID"]
-    until(lambda: shop.state(found), "Disabled")
-    yield found
-    shop.client.delete_event_source_mapping(UUID=found)
-    until(lambda: shop.state(found), "gone")
+    until(lambda: shop.state(uuid), "Disabled")
+    yield uuid
+    shop.client.delete_event_source_mapping(UUID=uuid)
+    until(lambda: shop.state(uuid), "gone")
 
 
 def test_an_update_leaves_what_it_does_not_name(shop: Shop, uuid: str) -> None:
-    found = shop.client.update_event_source_mapping(UUID=uuid, MaximumRetryAttempts=3)
-    assert (found["State"], found["BatchSize"], found["MaximumRetryAttempts"]) == ("Updating", 7, 3)
-    assert (found["KMSKeyArn"], found["MetricsConfig"]) == (KEY, {"Metrics": ["EventCount"]})
-    assert found["FilterCriteria"] == {"Filters": [{"Pattern": '{"eventName": ["INSERT"]}'}]}
+    mapping = shop.client.update_event_source_mapping(UUID=uuid, MaximumRetryAttempts=3)
+    assert (mapping["State"], mapping["BatchSize"], mapping["MaximumRetryAttempts"]) == ("Updating", 7, 3)
+    assert (mapping["KMSKeyArn"], mapping["MetricsConfig"]) == (KEY, {"Metrics": ["EventCount"]})
+    assert mapping["FilterCriteria"] == {"Filters": [{"Pattern": '{"eventName": ["INSERT"]}'}]}
 
 
 @pytest.mark.parametrize(
@@ -323,8 +323,8 @@ def test_an_update_gives_a_mapping_another_function_unless_that_has_one(
     assert words.endswith(f"Please update or delete the existing mapping with UUID {other}")
     shop.client.delete_event_source_mapping(UUID=other)
     until(lambda: shop.state(other), "gone")
-    found = shop.client.update_event_source_mapping(UUID=uuid, FunctionName="echo")
-    assert found["FunctionArn"].endswith(":function:echo")
+    mapping = shop.client.update_event_source_mapping(UUID=uuid, FunctionName="echo")
+    assert mapping["FunctionArn"].endswith(":function:echo")
     assert shop.client.list_event_source_mappings(FunctionName="tally")["EventSourceMappings"] == []
 
 
@@ -341,7 +341,7 @@ def test_tags_are_kept_added_and_removed(shop: Shop, uuid: str) -> None:
         {"k": "v" * 257},
         {"": "v"},
         {"AWS:k": "v"},
-        {str(each): "" for each in range(48)},
+        {str(number): "" for number in range(48)},
     ):
         assert refused(shop.client.tag_resource, Resource=arn, Tags=tags)[0] == INVALID
     shop.client.untag_resource(Resource=arn, TagKeys=["stage", "k" * 128, "nothing"])
@@ -362,11 +362,11 @@ def test_a_list_is_paged_and_chosen_by_stream_and_function(shop: Shop, stream: s
     look = shop.client.list_event_source_mappings
     first = look(MaxItems=1)
     second = look(MaxItems=1, Marker=first["NextMarker"])
-    found = [each["UUID"] for each in (*first["EventSourceMappings"], *second["EventSourceMappings"])]
-    assert sorted(found) == sorted((uuid, other))
+    uuids = [mapping["UUID"] for mapping in (*first["EventSourceMappings"], *second["EventSourceMappings"])]
+    assert sorted(uuids) == sorted((uuid, other))
     assert "NextMarker" not in second
     for name in ("echo", "000000000000:function:echo", "arn:aws:lambda:us-east-1:000000000000:function:echo"):
-        assert [each["UUID"] for each in look(FunctionName=name)["EventSourceMappings"]] == [other]
+        assert [mapping["UUID"] for mapping in look(FunctionName=name)["EventSourceMappings"]] == [other]
     assert len(look(EventSourceArn=stream, MaxItems=10_000)["EventSourceMappings"]) == 2
     assert look(EventSourceArn=stream + "x")["EventSourceMappings"] == []
     assert refused(look, MaxItems=0)[:2] == (VALIDATION, outside(0, "maxItems", "greater than or equal to 1"))
@@ -388,13 +388,13 @@ def test_the_last_processing_result_follows_the_function(shop: Shop, stream: str
 
     def results() -> list[str]:
         return [
-            shop.client.get_event_source_mapping(UUID=each)["LastProcessingResult"]
-            for each in (failing, working)
+            shop.client.get_event_source_mapping(UUID=mapping)["LastProcessingResult"]
+            for mapping in (failing, working)
         ]
 
     assert results() == ["No records processed"] * 2
     shop.put("one")
     until(results, ["PROBLEM: Function call failed", "OK"])
-    for each in (failing, working):
-        shop.client.delete_event_source_mapping(UUID=each)
-        until(lambda each=each: shop.state(each), "gone")
+    for mapping in (failing, working):
+        shop.client.delete_event_source_mapping(UUID=mapping)
+        until(lambda mapping=mapping: shop.state(mapping), "gone")

@@ -34,7 +34,7 @@ def test_a_handler_that_was_deleted_is_dropped_and_the_app_starts_again(director
     assert asked(directory, "mapping", "ls")[0]["handler"] == "note"
     assert "removed" in run(directory, "mapping", "drop", "note", "--yes").stdout
     assert asked(directory, "mapping", "ls") == []
-    assert [each["verb"] for each in asked(directory, "audit")][-1] == "mapping.drop"
+    assert [entry["verb"] for entry in asked(directory, "audit")][-1] == "mapping.drop"
     node = begun(directory)
     assert node.stop() == 0
 
@@ -46,7 +46,7 @@ def test_it_is_dropped_beside_a_server_that_does_not_run_it(directory: Path) -> 
     try:
         assert asked(directory, "mapping", "drop", "note", "--yes")["lost"] == {"parked changes": 1}
         assert asked(directory, "mapping", "ls") == []
-        assert [each["verb"] for each in asked(directory, "audit")] == ["mapping.drop"]
+        assert [entry["verb"] for entry in asked(directory, "audit")] == ["mapping.drop"]
     finally:
         assert node.stop() == 0
 

@@ -60,11 +60,11 @@ def put(node: Node, key: str, country: str, total: int) -> None:
 
 
 def until_groups(directory: Path, expected: dict[str, int]) -> None:
-    def found() -> dict[str, int]:
+    def shown() -> dict[str, int]:
         groups = asked(directory, "show", "sales")["groups"]
-        return {each["key"]["S"]: int(each["state"]["N"]) for each in groups}
+        return {group["key"]["S"]: int(group["state"]["N"]) for group in groups}
 
-    until(found, expected)
+    until(shown, expected)
 
 
 def test_a_projection_lives_through_a_kill_a_version_and_a_person(tmp_path: Path) -> None:

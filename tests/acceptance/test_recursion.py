@@ -57,11 +57,11 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
         ("AWS_DEFAULT_REGION", "us-east-1"),
     ):  # fmt: skip
         monkeypatch.setenv(name, value)
-    found = Node(tmp_path, port, ("dev", str(tmp_path / "looping.py"), "--no-reload", "--quiet"))
-    found.start()
-    found.wait_until_answering()
-    yield found
-    found.stop()
+    node = Node(tmp_path, port, ("dev", str(tmp_path / "looping.py"), "--no-reload", "--quiet"))
+    node.start()
+    node.wait_until_answering()
+    yield node
+    node.stop()
 
 
 def asked(node: Node, *words: str) -> Any:
@@ -72,7 +72,7 @@ def asked(node: Node, *words: str) -> Any:
 
 def paused(node: Node) -> dict[str, Any]:
     """Why each handler is paused."""
-    return {each["handler"]: each["pause_reason"] for each in asked(node, "status")["handlers"]}
+    return {handler["handler"]: handler["pause_reason"] for handler in asked(node, "status")["handlers"]}
 
 
 def number(node: Node, table: str) -> int:

@@ -42,15 +42,15 @@ def put(node: Node, number: int) -> bool:
 
 def stored(node: Node) -> set[int]:
     """The numbers of the items that are there."""
-    found: set[int] = set()
+    numbers: set[int] = set()
     start: dict[str, Any] | None = None
     while True:
         asked = {"TableName": "things", "ProjectionExpression": "id"}
         page = node.call("Scan", asked if start is None else {**asked, "ExclusiveStartKey": start})
-        found.update(int(item["id"]["S"][1:]) for item in page["Items"])
+        numbers.update(int(item["id"]["S"][1:]) for item in page["Items"])
         start = page.get("LastEvaluatedKey")
         if start is None:
-            return found
+            return numbers
 
 
 def test_a_full_disk_loses_nothing_that_was_acknowledged_and_room_is_all_it_needs(
@@ -169,9 +169,9 @@ def test_a_log_that_was_cut_off_gives_back_every_whole_commit(filled: Path) -> N
     log.write_bytes(whole[:-50_000])
     node.start()
     node.wait_until_answering()
-    found = stored(node)
-    assert found >= set(range(100))
-    newest = [number for number in sorted(acknowledged) if number in found]
+    numbers = stored(node)
+    assert numbers >= set(range(100))
+    newest = [number for number in sorted(acknowledged) if number in numbers]
     assert newest == sorted(acknowledged)[: len(newest)], "a commit is there only with all before it"
     assert put(node, 900)
     node.stop()

@@ -36,11 +36,11 @@ def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
     (tmp_path / "app.py").write_text(APP)
-    found = Node(tmp_path, free_port(), ("dev", str(tmp_path / "app.py"), "--no-reload"))
-    found.start()
-    found.wait_until_answering()
-    yield found
-    found.stop()
+    node = Node(tmp_path, free_port(), ("dev", str(tmp_path / "app.py"), "--no-reload"))
+    node.start()
+    node.wait_until_answering()
+    yield node
+    node.stop()
 
 
 def count(directory: Path, wanted: int) -> Any:
@@ -48,8 +48,8 @@ def count(directory: Path, wanted: int) -> Any:
 
     def rows() -> Any:
         ran = run(directory, "--json", "select id, total from orders order by id")
-        found = json.loads(ran.stdout) if ran.returncode == 0 else []
-        return found if len(found) == wanted else None
+        rows = json.loads(ran.stdout) if ran.returncode == 0 else []
+        return rows if len(rows) == wanted else None
 
     return eventually(rows)
 
@@ -125,9 +125,9 @@ def test_a_question_ends_with_whoever_asked_it(node: Node, tmp_path: Path) -> No
         for _ in range(4)  # as many as are answered at once
     ]
     eventually(lambda: asked(node) == 4)
-    for each in asking:
-        each.kill()
-        each.wait()
+    for process in asking:
+        process.kill()
+        process.wait()
     eventually(lambda: asked(node) == 0)
     assert len(count(tmp_path, 1)) == 1
 

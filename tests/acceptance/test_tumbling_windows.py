@@ -33,7 +33,9 @@ class Counting:
 
     def told(self) -> list[tuple[int, dict[str, Any], bool]]:
         """Of each invocation: how many records, the state before, whether it was the final one."""
-        return [(len(each["Records"]), each["state"], each["isFinalInvokeForWindow"]) for each in self.events]
+        return [
+            (len(event["Records"]), event["state"], event["isFinalInvokeForWindow"]) for event in self.events
+        ]
 
 
 def windowed(counting: Counting, **settings: Any) -> tuple[App, World]:
@@ -63,7 +65,7 @@ def test_a_function_is_told_its_window_and_its_state_is_carried_on() -> None:
     assert sum(records for records, _, is_final in counting.told() if not is_final) == 3
     *_, last = counting.events
     assert (last["Records"], last["state"], last["isFinalInvokeForWindow"]) == ([], {"count": 3}, True)
-    assert [each["isFinalInvokeForWindow"] for each in counting.events].count(True) == 1
+    assert [event["isFinalInvokeForWindow"] for event in counting.events].count(True) == 1
     for event in counting.events:
         assert set(event) == {
             "Records",
@@ -155,9 +157,11 @@ def test_a_change_put_back_has_a_window_of_its_own() -> None:
         world.settle()
         is_broken = False
         world.advance("3m")
-        assert [each["state"] for each in seen] == [{}], "the window of which nothing succeeded"
+        assert [event["state"] for event in seen] == [{}], "the window of which nothing succeeded"
         assert app.dlq("count").redrive()["done"] == 1
-    assert [(len(each["Records"]), each["state"], each["isFinalInvokeForWindow"]) for each in seen[1:]] == [
+    assert [
+        (len(event["Records"]), event["state"], event["isFinalInvokeForWindow"]) for event in seen[1:]
+    ] == [
         (1, {}, False),
         (0, {"count": 1}, True),
     ]

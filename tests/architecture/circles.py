@@ -29,7 +29,7 @@ def circles(graph: Graph) -> list[tuple[str, ...]]:
     index: dict[str, int] = {}
     lowest: dict[str, int] = {}
     stack: list[str] = []
-    found: list[tuple[str, ...]] = []
+    circles: list[tuple[str, ...]] = []
 
     def visit(module: str) -> None:
         index[module] = lowest[module] = len(index)
@@ -43,13 +43,13 @@ def circles(graph: Graph) -> list[tuple[str, ...]]:
         if lowest[module] == index[module]:
             start = stack.index(module)
             if len(stack) > start + 1:
-                found.append(tuple(sorted(stack[start:])))
+                circles.append(tuple(sorted(stack[start:])))
             del stack[start:]
 
     for module in graph:
         if module not in index:
             visit(module)
-    return sorted(found)
+    return sorted(circles)
 
 
 def _name(path: str, package: str) -> str:

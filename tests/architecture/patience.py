@@ -98,7 +98,11 @@ def hurried_properties(sources: Sources) -> Iterator[str]:
             hurried = node.arg == "deadline" and shown != "None" and "settings" in text
             complains = node.arg == "suppress_health_check" and not {"too_slow", "list(HealthCheck)"} & {
                 shown,
-                *(each.attr for each in ast.walk(node.value) if isinstance(each, ast.Attribute)),
+                *(
+                    attribute.attr
+                    for attribute in ast.walk(node.value)
+                    if isinstance(attribute, ast.Attribute)
+                ),
             }
             if hurried or complains:
                 yield (
@@ -137,7 +141,7 @@ def _bound(node: ast.AST) -> ast.expr | None:
     match node:
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in BOUNDED:
             place = BOUNDED[name]
-            given = [each.value for each in node.keywords if each.arg == "timeout"]
+            given = [keyword.value for keyword in node.keywords if keyword.arg == "timeout"]
             if place is not None:
                 given += node.args[place : place + 1]
             return next(filter(_is_short, given), None)

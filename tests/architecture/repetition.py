@@ -79,12 +79,12 @@ def lines_of(text: str) -> list[Line]:
 
 def _prose(text: str) -> set[int]:
     """The lines of docstrings and of imports."""
-    found: set[int] = set()
+    lines: set[int] = set()
     for node in ast.walk(ast.parse(text)):
         match node:
             case ast.Expr(value=ast.Constant(value=str())) | ast.Import() | ast.ImportFrom():
-                found.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    return found
+                lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return lines
 
 
 def _says(shape: list[str]) -> bool:

@@ -107,13 +107,13 @@ def test_an_import_that_is_planted_breaks_its_contract(canary: str, copied: Path
 
 def imported(text: str) -> set[str]:
     """Top names of everything that a source imports, lazily or not."""
-    found: set[str] = set()
+    modules: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            modules |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
-    return found
+            modules.add(node.module.split(".")[0])
+    return modules
 
 
 def test_what_decides_imports_nothing_of_the_world() -> None:

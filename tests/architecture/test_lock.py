@@ -72,13 +72,13 @@ def tracked() -> list[Path]:
 
 
 def test_no_file_names_a_path_of_this_machine() -> None:
-    found = [
+    problems = [
         f"{path.relative_to(ROOT)}: {match.group()}"
         for path in tracked()
         if path != Path(__file__)
         for match in MACHINE_PATH.finditer(path.read_text(encoding="utf-8"))
     ]
-    assert found == []
+    assert problems == []
 
 
 def test_a_machine_path_is_found() -> None:

@@ -40,13 +40,15 @@ def test_no_code_stands_twice(pair: str) -> None:
     ones, others = PAIRS[pair]
     assert ones
     assert others
-    found = [repetition for repetition in repetitions(ones, others) if repetition.places not in ALLOWED]
-    assert not found, "\n".join(map(str, found))
+    repeated = [repetition for repetition in repetitions(ones, others) if repetition.places not in ALLOWED]
+    assert not repeated, "\n".join(map(str, repeated))
 
 
 def test_what_is_allowed_is_still_needed() -> None:
-    found = {repetition.places for ones, others in PAIRS.values() for repetition in repetitions(ones, others)}
-    assert found >= ALLOWED, f"take {sorted(ALLOWED - found)} out of ALLOWED"
+    places = {
+        repetition.places for ones, others in PAIRS.values() for repetition in repetitions(ones, others)
+    }
+    assert places >= ALLOWED, f"take {sorted(ALLOWED - places)} out of ALLOWED"
 
 
 ORIGINAL = """
@@ -73,9 +75,9 @@ async def keep(world, told):
 
 
 def test_a_copy_with_other_names_is_found() -> None:
-    (found,) = repetitions({"one.py": ORIGINAL}, {"other.py": COPY})
-    assert found.one_lines == (2, 8)
-    assert found.places == ("one.py", "other.py")
+    (repetition,) = repetitions({"one.py": ORIGINAL}, {"other.py": COPY})
+    assert repetition.one_lines == (2, 8)
+    assert repetition.places == ("one.py", "other.py")
 
 
 def test_five_lines_are_no_repetition() -> None:

@@ -46,7 +46,7 @@ IMPORTER = "from tailrace.engine import small\n"
 
 
 @pytest.mark.parametrize(
-    ("small", "others", "found"),
+    ("small", "others", "expected"),
     [
         ('"""Something."""\n', {}, {"engine/small.py"}),
         ('"""Something.\n\nStands alone because it is of one upgrade.\n"""\n', {}, set()),
@@ -56,7 +56,7 @@ IMPORTER = "from tailrace.engine import small\n"
     ],
 )
 def test_what_is_planted_is_found_and_nothing_else(
-    small: str, others: dict[str, str], found: set[str]
+    small: str, others: dict[str, str], expected: set[str]
 ) -> None:
     planted = {"engine/engine.py": IMPORTER, "engine/small.py": small, **others}
-    assert set(without_reason(planted)) == found
+    assert set(without_reason(planted)) == expected

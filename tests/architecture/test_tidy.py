@@ -176,8 +176,8 @@ def test_a_dead_module_is_found() -> None:
         "engine/query.py": "",
         "engine/lost.py": "",
     }
-    found = list(tidy.dead_modules(sources, "tailrace.engine.engine"))
-    assert found == ["engine/lost.py is imported by nothing: delete it, or use it"]
+    problems = list(tidy.dead_modules(sources, "tailrace.engine.engine"))
+    assert problems == ["engine/lost.py is imported by nothing: delete it, or use it"]
 
 
 def test_a_port_has_at_most_five_methods_a_memory_adapter_and_a_check() -> None:

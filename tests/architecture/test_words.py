@@ -18,12 +18,12 @@ one.
 
 def classes(sources: Mapping[str, str]) -> dict[str, list[str]]:
     """Class names of modules and the modules that define them."""
-    found: dict[str, list[str]] = defaultdict(list)
+    paths: dict[str, list[str]] = defaultdict(list)
     for path, text in sources.items():
         for node in ast.parse(text).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                found[node.name].append(path)
-    return found
+                paths[node.name].append(path)
+    return paths
 
 
 def twice(sources: Mapping[str, str]) -> set[str]:

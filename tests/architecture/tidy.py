@@ -121,17 +121,17 @@ def outside_assignments(sources: Sources) -> Iterator[str]:
 def _assigned(node: ast.AST) -> Iterator[ast.Attribute]:
     match node:
         case ast.Assign(targets=targets):
-            found: list[ast.expr] = [*targets]
+            queue: list[ast.expr] = [*targets]
         case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
-            found = [target]
+            queue = [target]
         case ast.Call(func=ast.Name("setattr"), args=[owner, ast.Constant(str(name)), *_]):
-            found = [ast.Attribute(owner, name)]
+            queue = [ast.Attribute(owner, name)]
         case _:
             return
-    while found:
-        target = found.pop()
+    while queue:
+        target = queue.pop()
         if isinstance(target, ast.Tuple | ast.List):
-            found += target.elts
+            queue += target.elts
         elif isinstance(target, ast.Attribute):
             yield target
 
@@ -141,7 +141,9 @@ def _mutable_fields(text: str) -> Iterator[str]:
     for made in ast.walk(ast.parse(text)):
         if isinstance(made, ast.ClassDef):
             marks = [
-                mark for each in made.decorator_list if (mark := ast.unparse(each)).startswith("dataclass")
+                mark
+                for decorator in made.decorator_list
+                if (mark := ast.unparse(decorator)).startswith("dataclass")
             ]
             if any(ast.unparse(base).endswith("Struct") for base in made.bases):
                 marks.append(" ".join(ast.unparse(keyword) for keyword in made.keywords))
@@ -293,18 +295,18 @@ def dead_modules(sources: Sources, also_named: str = "") -> Iterator[str]:
 
 
 def _imported(path: str, text: str) -> set[str]:
-    found: set[str] = set()
+    imported: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         match node:
             case ast.Import(names=names):
-                found |= {alias.name for alias in names}
+                imported |= {alias.name for alias in names}
             case ast.ImportFrom(module=str(module), names=names):
-                found |= {module} | {f"{module}.{alias.name}" for alias in names}
+                imported |= {module} | {f"{module}.{alias.name}" for alias in names}
             case ast.Constant(value=str(value)) if value.startswith("tailrace."):
-                found.add(value.partition(":")[0])  # a module imported by name when it is needed
+                imported.add(value.partition(":")[0])  # a module imported by name when it is needed
             case _:
                 pass
-    return found
+    return imported
 
 
 def operation_headers(sources: Sources) -> Iterator[str]:

@@ -63,8 +63,8 @@ def test_a_table_is_made_written_read_and_followed(endpoint: str, table: str) ->
     arn = made["TableDescription"]["LatestStreamArn"]
     item = {"pk": {"S": "a"}, "n": {"N": "1"}}
     assert aws(endpoint, "dynamodb", "put-item", "--table-name", table, "--item", json.dumps(item)) == {}
-    found = aws(endpoint, "dynamodb", "scan", "--table-name", table)
-    assert (found["Count"], found["Items"]) == (1, [item])
+    answer = aws(endpoint, "dynamodb", "scan", "--table-name", table)
+    assert (answer["Count"], answer["Items"]) == (1, [item])
     refused = aws(
         endpoint,
         "dynamodb",

@@ -35,11 +35,11 @@ def test_a_table_lives_its_life(resource: Any, table: str) -> None:
             batch.put_item(
                 Item={"pk": f"p{number % 3}", "at": number, "price": Decimal("9.90"), "tags": {"a", "b"}}
             )
-    found = made.query(
+    answer = made.query(
         KeyConditionExpression=Key("pk").eq("p1") & Key("at").between(10, 30),
         FilterExpression=Attr("tags").contains("a"),
     )
-    assert [int(item["at"]) for item in found["Items"]] == [10, 13, 16, 19, 22, 25, 28]
+    assert [int(item["at"]) for item in answer["Items"]] == [10, 13, 16, 19, 22, 25, 28]
     made.update_item(
         Key={"pk": "p1", "at": 10},
         UpdateExpression="SET #p = #p + :more ADD n :one REMOVE tags",

@@ -104,8 +104,8 @@ def test_dynamodb_admin_makes_a_table_and_keeps_items_in_it(admin: str, endpoint
         asked(f"{place}/add-item", "PUT", {"id": f"o{number}", "total": number, "tags": ["x"]})
     asked(f"{place}/items/o1", "PUT", {"id": "o1", "total": 12})
     asked(f"{place}/items/o2", "DELETE")
-    found = json.loads(asked(f"{place}/items"))["Items"]
-    assert sorted((item["id"], item["total"]) for item in found) == [("o0", 0), ("o1", 12)]
+    items = json.loads(asked(f"{place}/items"))["Items"]
+    assert sorted((item["id"], item["total"]) for item in items) == [("o0", 0), ("o1", 12)]
     queried = urlencode(
         {
             "operationType": "query",

@@ -90,5 +90,5 @@ def test_transactions_are_whole_and_tell_why_not(
     # PynamoDB sends its checks first, whatever the order in the program.
     assert [reason and reason.code for reason in reasons] == ["ConditionalCheckFailed", None]
     with TransactGet(connection=connection) as read:
-        found = [read.get(order, "anna", number) for number in (1, 2)]
-    assert [one.get().status for one in found] == ["new", "new"]
+        orders = [read.get(order, "anna", number) for number in (1, 2)]
+    assert [one.get().status for one in orders] == ["new", "new"]

@@ -268,9 +268,9 @@ def transact(actions: list[Request]) -> Request:
 
 def heavy_items(size: int) -> list[Request]:
     """Items of so many bytes together, each below its own limit."""
-    each, rest = divmod(size, 12)
+    share, rest = divmod(size, 12)
     return [
-        {**key(f"h{index:02}"), "big": {"S": "x" * (each + (rest if index == 0 else 0) - 11)}}
+        {**key(f"h{index:02}"), "big": {"S": "x" * (share + (rest if index == 0 else 0) - 11)}}
         for index in range(12)
     ]
 
@@ -292,8 +292,8 @@ def page(operation: str) -> Asked:
     """Four items, of which three have so many bytes: whether the page goes on to the fourth."""
 
     def ask(api: Conformance, size: int) -> str:
-        for index, each in enumerate((size // 3, size // 3, size - 2 * (size // 3), 100)):
-            api.put("p", f"{index}", big={"S": "x" * (each - 9)})
+        for index, part in enumerate((size // 3, size // 3, size - 2 * (size // 3), 100)):
+            api.put("p", f"{index}", big={"S": "x" * (part - 9)})
         more = {"KeyConditionExpression": "pk = :p", "ExpressionAttributeValues": {":p": {"S": "p"}}}
         _, answer = api.raw(operation, {"TableName": "things", **(more if operation == "Query" else {})})
         return (

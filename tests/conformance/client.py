@@ -125,8 +125,8 @@ class Conformance:
 
     def get(self, pk: str, sk: str = "a", table: str = "things") -> dict[str, Any] | None:
         """The stored item."""
-        found: dict[str, Any] = self.dynamodb.get_item(TableName=table, Key=key(pk, sk))
-        return found.get("Item")
+        answer: dict[str, Any] = self.dynamodb.get_item(TableName=table, Key=key(pk, sk))
+        return answer.get("Item")
 
 
 def key(pk: str, sk: str = "a") -> dict[str, Any]:

@@ -30,8 +30,8 @@ def index(
     return {
         "IndexName": name,
         "KeySchema": [
-            *(element(each, "HASH") for each in hashes),
-            *(element(each, "RANGE") for each in ranges),
+            *(element(name, "HASH") for name in hashes),
+            *(element(name, "RANGE") for name in ranges),
         ],
         "Projection": told,
         **more,
@@ -79,10 +79,10 @@ def of_index(api: Conformance, name: str, **condition: Any) -> list[dict[str, An
         api,
         "query",
         IndexName=name,
-        KeyConditionExpression=" AND ".join(f"#{each} = :{each}" for each in condition),
-        ExpressionAttributeNames={f"#{each}": each for each in condition},
+        KeyConditionExpression=" AND ".join(f"#{name} = :{name}" for name in condition),
+        ExpressionAttributeNames={f"#{name}": name for name in condition},
         ExpressionAttributeValues={
-            f":{each}": song("", "", x=value)["x"] for each, value in condition.items()
+            f":{name}": song("", "", x=value)["x"] for name, value in condition.items()
         },
     )
 
@@ -91,10 +91,10 @@ def pages(
     api: Conformance, operation: str, table: str = "songs", limit: int = 2, **request: Any
 ) -> list[dict[str, Any]]:
     """All items of a Query or Scan, in pages of `limit`."""
-    found: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
     while True:
         page = getattr(api.dynamodb, operation)(TableName=table, Limit=limit, **request)
-        found += page["Items"]
+        items += page["Items"]
         if "LastEvaluatedKey" not in page:
-            return found
+            return items
         request["ExclusiveStartKey"] = page["LastEvaluatedKey"]

@@ -30,8 +30,8 @@ def whole(api: Conformance, requests: dict[str, Any]) -> list[list[str]]:
     pages: list[list[str]] = []
     while requests:
         answer = api.dynamodb.batch_get_item(RequestItems=requests)
-        found = answer["Responses"].values()
-        pages.append([item["pk"]["S"] for items in found for item in items])
+        responses = answer["Responses"].values()
+        pages.append([item["pk"]["S"] for items in responses for item in items])
         assert pages[-1], "an answer without an item would be asked for for ever"
         requests = answer["UnprocessedKeys"]
     return pages

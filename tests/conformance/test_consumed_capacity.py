@@ -42,9 +42,9 @@ def test_a_write_costs_the_larger_of_both_items(things: Conformance) -> None:
     assert units(things.dynamodb.delete_item(Key=key("p"), **call)) == 1
 
 
-@pytest.mark.parametrize(("consistent", "missing", "found"), [(False, 0.5, 1.0), (True, 1.0, 2.0)])
+@pytest.mark.parametrize(("consistent", "missing", "present"), [(False, 0.5, 1.0), (True, 1.0, 2.0)])
 def test_a_read_costs_four_kilobytes_a_unit(
-    things: Conformance, consistent: bool, missing: float, found: float
+    things: Conformance, consistent: bool, missing: float, present: float
 ) -> None:
     call: dict[str, Any] = {
         "TableName": "things",
@@ -53,8 +53,8 @@ def test_a_read_costs_four_kilobytes_a_unit(
     }
     assert units(things.dynamodb.get_item(Key=key("p"), **call)) == missing
     things.put("p", a={"S": KILOBYTE * 4})
-    assert units(things.dynamodb.get_item(Key=key("p"), **call)) == found
-    assert units(things.dynamodb.get_item(Key=key("p"), ProjectionExpression="pk", **call)) == found
+    assert units(things.dynamodb.get_item(Key=key("p"), **call)) == present
+    assert units(things.dynamodb.get_item(Key=key("p"), ProjectionExpression="pk", **call)) == present
 
 
 @pytest.mark.parametrize("more", [{}, {"Select": "COUNT"}, {"ProjectionExpression": "pk"}])

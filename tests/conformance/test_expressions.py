@@ -25,13 +25,13 @@ ITEM = {"n": {"N": "1"}, "s": {"S": "text"}, "l": {"L": [{"N": "0"}]}, "m": {"M"
 
 def used(text: str) -> dict[str, Any]:
     """The placeholders of a text, so that none is unused."""
-    found: dict[str, Any] = {}
+    request: dict[str, Any] = {}
     values = {name: value for name, value in VALUES.items() if _occurs(name, text)}
     if values:
-        found["ExpressionAttributeValues"] = values
+        request["ExpressionAttributeValues"] = values
     if "#a" in text:
-        found["ExpressionAttributeNames"] = {"#a": "a"}
-    return found
+        request["ExpressionAttributeNames"] = {"#a": "a"}
+    return request
 
 
 def _occurs(name: str, text: str) -> bool:
@@ -282,12 +282,12 @@ def test_an_index_has_its_range_in_the_expressions_of_a_query_too(table: Conform
 def test_the_type_of_a_value_of_the_request_may_be_asked_for(
     table: Conformance, kind: str, holds: bool
 ) -> None:
-    found = table.dynamodb.scan(
+    answer = table.dynamodb.scan(
         TableName="things",
         FilterExpression="attribute_type(:n, :kind)",
         ExpressionAttributeValues={":n": {"N": "1"}, ":kind": {"S": kind}},
     )
-    assert found["Count"] == int(holds)
+    assert answer["Count"] == int(holds)
 
 
 def test_list_append_takes_if_not_exists_and_is_taken_by_it(table: Conformance) -> None:

@@ -12,7 +12,7 @@ INVALID = "One or more parameter values were invalid: "
 
 def test_a_table_describes_its_indexes(api: Conformance) -> None:
     made = api.dynamodb.create_table(**songs())["TableDescription"]
-    assert {each["IndexStatus"] for each in made["GlobalSecondaryIndexes"]} == {"CREATING"}
+    assert {index["IndexStatus"] for index in made["GlobalSecondaryIndexes"]} == {"CREATING"}
     table = api.dynamodb.describe_table(TableName="songs")["Table"]
     assert table["AttributeDefinitions"] == attributes("artist", "song", "year", "genre", "plays")
     assert table["LocalSecondaryIndexes"] == [
@@ -44,8 +44,8 @@ def test_a_table_describes_its_indexes(api: Conformance) -> None:
 
 def of(api: Conformance, name: str = "songs") -> dict[str, Any]:
     """The first global index of a table."""
-    found: dict[str, Any] = api.dynamodb.describe_table(TableName=name)["Table"]["GlobalSecondaryIndexes"][0]
-    return found
+    index: dict[str, Any] = api.dynamodb.describe_table(TableName=name)["Table"]["GlobalSecondaryIndexes"][0]
+    return index
 
 
 def test_the_warm_throughput_of_an_index_is_kept_and_told(api: Conformance) -> None:
@@ -122,15 +122,15 @@ def test_units_and_maxima_of_an_index_are_kept(api: Conformance) -> None:
             AttributeDefinitions=attributes("artist", "song", "genre"),
         )
     )
-    found = api.dynamodb.describe_table(TableName="songs")["Table"]["GlobalSecondaryIndexes"][0]
-    assert found["ProvisionedThroughput"] == {"NumberOfDecreasesToday": 0, **units}
-    assert found["WarmThroughput"] == {"ReadUnitsPerSecond": 3, "WriteUnitsPerSecond": 4, "Status": "ACTIVE"}
+    shown = api.dynamodb.describe_table(TableName="songs")["Table"]["GlobalSecondaryIndexes"][0]
+    assert shown["ProvisionedThroughput"] == {"NumberOfDecreasesToday": 0, **units}
+    assert shown["WarmThroughput"] == {"ReadUnitsPerSecond": 3, "WriteUnitsPerSecond": 4, "Status": "ACTIVE"}
     most = {"MaxReadRequestUnits": 5, "MaxWriteRequestUnits": 6}
     api.dynamodb.create_table(
         **songs(TableName="other", GlobalSecondaryIndexes=[{**BY_GENRE, "OnDemandThroughput": most}])
     )
-    found = api.dynamodb.describe_table(TableName="other")["Table"]["GlobalSecondaryIndexes"][0]
-    assert found["OnDemandThroughput"] == most
+    shown = api.dynamodb.describe_table(TableName="other")["Table"]["GlobalSecondaryIndexes"][0]
+    assert shown["OnDemandThroughput"] == most
 
 
 def only(**members: Any) -> dict[str, Any]:

@@ -48,9 +48,9 @@ def test_an_index_is_sparse_and_ordered_by_its_range_key(stocked: Conformance) -
     ],
 )
 def test_an_entry_holds_what_the_index_projects(stocked: Conformance, name: str, held: set[str]) -> None:
-    found = of_index(stocked, name, genre="rock")
-    assert all(item.keys() == held for item in found)
-    assert found
+    items = of_index(stocked, name, genre="rock")
+    assert all(item.keys() == held for item in items)
+    assert items
     plays = of_index(stocked, "byPlays", plays=1)
     assert all(item.keys() == {"artist", "song", "plays"} for item in plays)
 
@@ -98,14 +98,14 @@ def test_a_range_key_may_be_restricted(
     stocked: Conformance, condition: str, values: list[int], plays: list[int]
 ) -> None:
     given = {f":{name}": {"N": str(value)} for name, value in zip("ab", values, strict=False)}
-    found = pages(
+    items = pages(
         stocked,
         "query",
         IndexName="byGenre",
         KeyConditionExpression=f"genre = :g AND {condition}",
         ExpressionAttributeValues={**ROCK, **given},
     )
-    assert [int(item["plays"]["N"]) for item in found] == plays
+    assert [int(item["plays"]["N"]) for item in items] == plays
 
 
 @pytest.mark.parametrize(("prefix", "count"), [("a", 3), ("a\0", 2), ("a\0\0", 1), ("b", 0)])
@@ -119,14 +119,14 @@ def test_a_prefix_of_a_range_key_may_hold_zeros(api: Conformance, prefix: str, c
     )
     for label in ("a", "a\0", "a\0\0", "A"):
         put(api, "x", label.replace("\0", "0"), label=label)
-    found = pages(
+    items = pages(
         api,
         "query",
         IndexName="byLabel",
         KeyConditionExpression="artist = :a AND begins_with(label, :l)",
         ExpressionAttributeValues={":a": {"S": "x"}, ":l": {"S": prefix}},
     )
-    assert len(found) == count
+    assert len(items) == count
 
 
 def test_a_scan_of_an_index_finds_every_entry_once(stocked: Conformance) -> None:
@@ -355,7 +355,7 @@ PLACE = "country = :no AND city = :x"
 
 def seats(api: Conformance, condition: str, **more: Any) -> list[str]:
     given = {name: value for name, value in VALUES.items() if name in condition}
-    found = pages(
+    items = pages(
         api,
         "query",
         "seats",
@@ -364,7 +364,7 @@ def seats(api: Conformance, condition: str, **more: Any) -> list[str]:
         ExpressionAttributeValues=given,
         **more,
     )
-    return [item["seat"]["S"] for item in found]
+    return [item["seat"]["S"] for item in items]
 
 
 @pytest.mark.parametrize(
@@ -380,9 +380,9 @@ def seats(api: Conformance, condition: str, **more: Any) -> list[str]:
     ],
 )  # fmt: skip
 def test_range_attributes_are_given_from_the_left(wide: Conformance, condition: str, count: int) -> None:
-    found = seats(wide, condition)
-    assert len(found) == len({*found}) == count
-    assert seats(wide, condition, ScanIndexForward=False) == found[::-1]
+    chosen = seats(wide, condition)
+    assert len(chosen) == len({*chosen}) == count
+    assert seats(wide, condition, ScanIndexForward=False) == chosen[::-1]
 
 
 def test_items_come_in_the_order_of_the_range_attributes_and_a_page_ends_with_every_key(
@@ -438,11 +438,11 @@ def test_segments_are_disjoint_and_together_everything(
 ) -> None:
     request = {} if name is None else {"IndexName": name}
     everything = names(pages(stocked, "scan", **request))
-    found: list[str] = []
+    listed: list[str] = []
     for segment in range(total) if total < 100 else ():
-        found += names(pages(stocked, "scan", Segment=segment, TotalSegments=total, limit=1, **request))
+        listed += names(pages(stocked, "scan", Segment=segment, TotalSegments=total, limit=1, **request))
     if total < 100:
-        assert found == everything  # segments follow one another in the hash space
+        assert listed == everything  # segments follow one another in the hash space
     last = stocked.dynamodb.scan(TableName="songs", Segment=total - 1, TotalSegments=total, **request)
     assert len(last["Items"]) <= 12
 
@@ -469,8 +469,8 @@ def test_a_starting_key_belongs_to_its_segment(stocked: Conformance) -> None:
 
 
 def answer(api: Conformance, **request: Any) -> dict[str, Any]:
-    _, found = api.raw("Scan", request)
-    return found
+    _, answer = api.raw("Scan", request)
+    return answer
 
 
 @pytest.mark.parametrize(("segment", "total"), [(0, 1_000_001), (-1, 2), (1_000_000, 1_000_000), (0, 0)])

@@ -53,8 +53,8 @@ def described(api: Conformance) -> dict[str, Any]:
 
 def statuses(api: Conformance) -> list[tuple[str, bool | None]]:
     return [
-        (each["IndexStatus"], each.get("Backfilling"))
-        for each in described(api).get("GlobalSecondaryIndexes", [])
+        (index["IndexStatus"], index.get("Backfilling"))
+        for index in described(api).get("GlobalSecondaryIndexes", [])
     ]
 
 
@@ -88,8 +88,8 @@ def test_writes_in_the_middle_of_a_back_fill_are_in_the_index(small: Conformance
     put(small, "new", "s", genre="jazz", plays=99)
     while statuses(small) != [("ACTIVE", None)]:
         pass
-    found = of_index(small, "byGenre", genre="jazz")
-    assert [int(item["plays"]["N"]) for item in found] == [*range(0, 25, 2), 99]
+    items = of_index(small, "byGenre", genre="jazz")
+    assert [int(item["plays"]["N"]) for item in items] == [*range(0, 25, 2), 99]
     assert len(of_index(small, "byGenre", genre="rock")) == 9
     table = described(small)
     assert (table["ItemCount"], table["GlobalSecondaryIndexes"][0]["ItemCount"]) == (23, 23)
@@ -139,10 +139,10 @@ def test_a_deleted_index_is_gone_with_its_rows(api: Conformance) -> None:
     for number in range(5):
         put(api, f"a{number}", "s", genre="rock", plays=number, year=number)
     told = {
-        each["IndexName"]: each["IndexStatus"] for each in delete(api, "byGenre")["GlobalSecondaryIndexes"]
+        index["IndexName"]: index["IndexStatus"] for index in delete(api, "byGenre")["GlobalSecondaryIndexes"]
     }
     assert told == {"byGenre": "DELETING", "byPlays": "ACTIVE", "byGenreAndYear": "ACTIVE"}
-    assert [each["IndexName"] for each in described(api)["GlobalSecondaryIndexes"]] == [
+    assert [index["IndexName"] for index in described(api)["GlobalSecondaryIndexes"]] == [
         "byPlays",
         "byGenreAndYear",
     ]

@@ -163,7 +163,7 @@ def test_entries_follow_their_items(made: Conformance) -> None:
     assert of_index(made, "byGenreAndYear", genre="jazz") == of_index(made, "byYear", artist="a") == []
     table = made.dynamodb.describe_table(TableName="songs")["Table"]
     assert [
-        each["ItemCount"] for each in (*table["GlobalSecondaryIndexes"], *table["LocalSecondaryIndexes"])
+        index["ItemCount"] for index in (*table["GlobalSecondaryIndexes"], *table["LocalSecondaryIndexes"])
     ] == [0] * 4
 
 

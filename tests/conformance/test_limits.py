@@ -298,10 +298,10 @@ LISTED = {
 
 def lacking(rows: list[Limit]) -> list[str]:
     """What the rows lack of the list, and sides that are not next to each other."""
-    found = {(row.entry, row.part) for row in rows}
+    covered = {(row.entry, row.part) for row in rows}
     wanted = {(entry, part) for entry, parts in LISTED.items() for part in parts}
     apart = [f"{row.entry}: {row.part}" for row in rows if abs(row.last - row.past) != 1 or not row.text]
-    return [f"{entry}: {part}" for entry, part in sorted(found ^ wanted)] + apart
+    return [f"{entry}: {part}" for entry, part in sorted(covered ^ wanted)] + apart
 
 
 def test_every_limit_of_the_list_has_its_row_with_both_sides() -> None:

@@ -33,7 +33,7 @@ def sorts(answer: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("condition", "values", "found"),
+    ("condition", "values", "chosen"),
     [
         ("pk = :p", {}, "0123456789"),
         ("pk = :p AND sk = :a", {":a": "s3"}, "3"),
@@ -47,11 +47,11 @@ def sorts(answer: Any) -> str:
     ],
 )
 def test_key_conditions_choose_a_range(
-    orders: Conformance, condition: str, values: dict[str, str], found: str
+    orders: Conformance, condition: str, values: dict[str, str], chosen: str
 ) -> None:
     answer = query(orders, condition, values)
-    assert sorts(answer) == found
-    assert (answer["Count"], answer["ScannedCount"]) == (len(found), len(found))
+    assert sorts(answer) == chosen
+    assert (answer["Count"], answer["ScannedCount"]) == (len(chosen), len(chosen))
     assert "LastEvaluatedKey" not in answer
 
 
@@ -61,14 +61,14 @@ def test_backward_is_the_reverse(orders: Conformance) -> None:
 
 @pytest.mark.parametrize("forward", [True, False])
 def test_pages_join_to_the_whole(orders: Conformance, forward: bool) -> None:
-    found, start = "", {}
+    read, start = "", {}
     for _ in range(4):
         answer = query(orders, Limit=3, ScanIndexForward=forward, **start)
-        found += sorts(answer)
+        read += sorts(answer)
         if "LastEvaluatedKey" not in answer:
             break
         start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
-    assert found == ("0123456789" if forward else "9876543210")
+    assert read == ("0123456789" if forward else "9876543210")
 
 
 def test_a_limit_that_ends_exactly_still_answers_a_key(orders: Conformance) -> None:

@@ -16,9 +16,9 @@ POLICY = '{"Version": "2012-10-17", "Statement": []}'
 
 
 def tags_of(api: Conformance, arn: str = ARN) -> dict[str, str]:
-    found = api.dynamodb.list_tags_of_resource(ResourceArn=arn)
-    assert "NextToken" not in found
-    return {tag["Key"]: tag["Value"] for tag in found["Tags"]}
+    answer = api.dynamodb.list_tags_of_resource(ResourceArn=arn)
+    assert "NextToken" not in answer
+    return {tag["Key"]: tag["Value"] for tag in answer["Tags"]}
 
 
 def tags(*names: str) -> list[dict[str, str]]:
@@ -117,8 +117,8 @@ def test_a_policy_is_kept_as_it_was_put_until_it_goes(things: Conformance) -> No
     for arn in (ARN, stream):
         assert things.refusal("GetResourcePolicy", ResourceArn=arn)[0] == "PolicyNotFoundException"
         first = things.dynamodb.put_resource_policy(ResourceArn=arn, Policy=POLICY)["RevisionId"]
-        found = things.dynamodb.get_resource_policy(ResourceArn=arn)
-        assert (found["Policy"], found["RevisionId"]) == (POLICY, first)
+        answer = things.dynamodb.get_resource_policy(ResourceArn=arn)
+        assert (answer["Policy"], answer["RevisionId"]) == (POLICY, first)
         assert things.dynamodb.put_resource_policy(ResourceArn=arn, Policy=POLICY)["RevisionId"] == first
         second = things.dynamodb.put_resource_policy(ResourceArn=arn, Policy="{}")["RevisionId"]
         assert second != first
@@ -197,8 +197,8 @@ def test_recovery_is_off_until_it_is_switched_on(things: Conformance) -> None:
     def recovery() -> dict[str, Any]:
         described = things.dynamodb.describe_continuous_backups(TableName="things")
         assert described["ContinuousBackupsDescription"]["ContinuousBackupsStatus"] == "ENABLED"
-        found: dict[str, Any] = described["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
-        return found
+        recovery: dict[str, Any] = described["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+        return recovery
 
     def switch(**specification: Any) -> None:
         things.dynamodb.update_continuous_backups(

@@ -26,12 +26,12 @@ def test_a_scan_finds_every_item_once(many: Conformance) -> None:
 
 
 def test_pages_join_to_the_whole(many: Conformance) -> None:
-    found: list[int] = []
+    read: list[int] = []
     for page in many.dynamodb.get_paginator("scan").paginate(
         TableName="things", PaginationConfig={"PageSize": 7}
     ):
-        found += numbers(page)
-    assert found == numbers(many.dynamodb.scan(TableName="things"))
+        read += numbers(page)
+    assert read == numbers(many.dynamodb.scan(TableName="things"))
 
 
 def test_the_filter_may_be_on_keys(many: Conformance) -> None:

@@ -22,19 +22,19 @@ ENUM = "Member must satisfy enum value set: [NEW_IMAGE, OLD_IMAGE, NEW_AND_OLD_I
 
 
 def switch(api: Conformance, specification: dict[str, Any], table: str = "things") -> dict[str, Any]:
-    found: dict[str, Any] = api.dynamodb.update_table(TableName=table, StreamSpecification=specification)[
-        "TableDescription"
-    ]
-    return found
+    description: dict[str, Any] = api.dynamodb.update_table(
+        TableName=table, StreamSpecification=specification
+    )["TableDescription"]
+    return description
 
 
 def describe(api: Conformance, table: str = "things") -> dict[str, Any]:
-    found: dict[str, Any] = api.dynamodb.describe_table(TableName=table)["Table"]
-    return found
+    description: dict[str, Any] = api.dynamodb.describe_table(TableName=table)["Table"]
+    return description
 
 
-def stream(api: Conformance, found: str, **more: Any) -> dict[str, Any]:
-    described: dict[str, Any] = api.streams.describe_stream(StreamArn=found, **more)["StreamDescription"]
+def stream(api: Conformance, stream_arn: str, **more: Any) -> dict[str, Any]:
+    described: dict[str, Any] = api.streams.describe_stream(StreamArn=stream_arn, **more)["StreamDescription"]
     return described
 
 
@@ -86,7 +86,10 @@ def test_a_view_type_is_changed_by_off_and_on(api: Conformance, clock: ManualClo
         "KEYS_ONLY",
         view,
     )
-    assert [stream(api, each)["StreamStatus"] for each in (first, arn(api))] == ["DISABLED", "ENABLED"]
+    assert [stream(api, stream_arn)["StreamStatus"] for stream_arn in (first, arn(api))] == [
+        "DISABLED",
+        "ENABLED",
+    ]
 
 
 @pytest.mark.parametrize("operation", ["CreateTable", "UpdateTable"])
@@ -140,7 +143,7 @@ def test_off_and_on_within_a_millisecond_make_streams_of_other_names(api: Confor
         switch(api, KEYS_ONLY)
         seen.append(arn(api))
     assert seen == sorted(set(seen))
-    listed = [each["StreamArn"] for each in api.streams.list_streams(TableName="things")["Streams"]]
+    listed = [stream["StreamArn"] for stream in api.streams.list_streams(TableName="things")["Streams"]]
     assert listed == seen
 
 
@@ -184,19 +187,19 @@ def test_pages_of_streams_join_to_the_whole(api: Conformance, limit: int) -> Non
     for name in ("aaa", "bbb", "aaa-bbb", "CCC", "a_b"):
         api.table(name, view="KEYS_ONLY")
     whole = api.streams.list_streams()["Streams"]
-    found: list[dict[str, Any]] = []
+    streams: list[dict[str, Any]] = []
     more: dict[str, str] = {}
     while True:
         page = api.streams.list_streams(Limit=limit, **more)
         assert 1 <= len(page["Streams"]) <= limit
-        found += page["Streams"]
+        streams += page["Streams"]
         if "LastEvaluatedStreamArn" not in page:
             break
         assert page["LastEvaluatedStreamArn"] == page["Streams"][-1]["StreamArn"]
         more = {"ExclusiveStartStreamArn": page["LastEvaluatedStreamArn"]}
-    assert found == whole
-    assert len(found) == 5
-    assert all(set(each) == {"StreamArn", "TableName", "StreamLabel"} for each in found)
+    assert streams == whole
+    assert len(streams) == 5
+    assert all(set(stream) == {"StreamArn", "TableName", "StreamLabel"} for stream in streams)
 
 
 def test_a_list_of_one_table_has_its_streams_alone(api: Conformance) -> None:
@@ -208,7 +211,7 @@ def test_a_list_of_one_table_has_its_streams_alone(api: Conformance) -> None:
     rest = api.streams.list_streams(
         TableName="things", ExclusiveStartStreamArn=first["LastEvaluatedStreamArn"]
     )
-    assert [each["TableName"] for each in first["Streams"] + rest["Streams"]] == ["things"] * 2
+    assert [stream["TableName"] for stream in first["Streams"] + rest["Streams"]] == ["things"] * 2
     for none in ("nothing", "OTHER"):
         assert api.streams.list_streams(TableName=none)["Streams"] == []
 
@@ -220,19 +223,19 @@ def test_a_table_that_has_gone_in_the_middle_of_paging_does_no_harm(
         api.table(name, view="KEYS_ONLY")
     api.dynamodb.delete_table(TableName="bbb")
     first = api.streams.list_streams(Limit=2)
-    assert [each["TableName"] for each in first["Streams"]] == ["aaa", "bbb"]
+    assert [stream["TableName"] for stream in first["Streams"]] == ["aaa", "bbb"]
     clock.advance(DAY_MS)
     rest = api.streams.list_streams(Limit=2, ExclusiveStartStreamArn=first["LastEvaluatedStreamArn"])
-    assert [each["TableName"] for each in rest["Streams"]] == ["ccc"]
+    assert [stream["TableName"] for stream in rest["Streams"]] == ["ccc"]
 
 
 # ---- descriptions ------------------------------------------------------------------------------------------
 
 
 def test_a_description_has_these_members_on_the_wire(things: Conformance) -> None:
-    found = things.raw("DescribeStream", {"StreamArn": arn(things)}, STREAMS)[1]["StreamDescription"]
-    (shard,) = found.pop("Shards")
-    assert found == {
+    description = things.raw("DescribeStream", {"StreamArn": arn(things)}, STREAMS)[1]["StreamDescription"]
+    (shard,) = description.pop("Shards")
+    assert description == {
         "StreamArn": arn(things),
         "StreamLabel": arn(things).rpartition("/")[2],
         "StreamStatus": "ENABLED",
@@ -259,17 +262,17 @@ def test_pages_of_shards_join_to_the_whole_parents_first(clock: ManualClock) -> 
     whole = shards(api)
     assert len(whole) == 9
     for limit in (1, 4, 8, 9):
-        found: list[dict[str, Any]] = []
+        listed: list[dict[str, Any]] = []
         more: dict[str, Any] = {}
         while True:
             page = stream(api, arn(api), Limit=limit, **more)
             assert len(page["Shards"]) <= limit
-            found += page["Shards"]
+            listed += page["Shards"]
             if "LastEvaluatedShardId" not in page:
                 break
             assert page["LastEvaluatedShardId"] == page["Shards"][-1]["ShardId"]
             more = {"ExclusiveStartShardId": page["LastEvaluatedShardId"]}
-        assert found == whole
+        assert listed == whole
     seen: set[str] = set()
     for shard in whole:
         assert shard.get("ParentShardId", "") in {*seen, ""}
@@ -286,7 +289,7 @@ def test_children_are_paged_too(clock: ManualClock) -> None:
     first = stream(api, arn(api), ShardFilter=chosen, Limit=1)
     rest = stream(api, arn(api), ShardFilter=chosen, ExclusiveStartShardId=first["LastEvaluatedShardId"])
     children = first["Shards"] + rest["Shards"]
-    assert [each["ParentShardId"] for each in children] == [parent["ShardId"]] * 2
+    assert [child["ParentShardId"] for child in children] == [parent["ShardId"]] * 2
     assert "LastEvaluatedShardId" not in rest
     for child in children:
         none = {"Type": "CHILD_SHARDS", "ShardId": child["ShardId"]}
@@ -306,8 +309,8 @@ def test_an_iterator_of_before_reads_on_after_the_end(
         things.dynamodb.delete_table(TableName="things")
     else:
         switch(things, OFF)
-    for each in (token, latest):
-        answer = things.streams.get_records(ShardIterator=each)
+    for position in (token, latest):
+        answer = things.streams.get_records(ShardIterator=position)
         assert (names(answer), "NextShardIterator" in answer) == (["p"], False)
     described = stream(things, old)
     assert (described["StreamStatus"], described["StreamViewType"]) == ("DISABLED", "NEW_AND_OLD_IMAGES")

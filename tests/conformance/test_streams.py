@@ -12,14 +12,14 @@ SHARD_ID = "shardId-00000001780000000000-00000000"
 
 
 def arn(api: Conformance, table: str = "things") -> str:
-    found: str = api.dynamodb.describe_table(TableName=table)["Table"]["LatestStreamArn"]
-    return found
+    stream_arn: str = api.dynamodb.describe_table(TableName=table)["Table"]["LatestStreamArn"]
+    return stream_arn
 
 
 def shards(api: Conformance, stream: str | None = None) -> list[dict[str, Any]]:
     described = api.streams.describe_stream(StreamArn=stream or arn(api))["StreamDescription"]
-    found: list[dict[str, Any]] = described["Shards"]
-    return found
+    shards: list[dict[str, Any]] = described["Shards"]
+    return shards
 
 
 def iterator(api: Conformance, kind: str = "TRIM_HORIZON", stream: str | None = None, **more: str) -> str:
@@ -31,8 +31,8 @@ def iterator(api: Conformance, kind: str = "TRIM_HORIZON", stream: str | None = 
 
 
 def records(api: Conformance, **more: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = api.streams.get_records(ShardIterator=iterator(api), **more)["Records"]
-    return found
+    records: list[dict[str, Any]] = api.streams.get_records(ShardIterator=iterator(api), **more)["Records"]
+    return records
 
 
 # ---- what there is -----------------------------------------------------------------------------------------

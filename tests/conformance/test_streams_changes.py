@@ -114,7 +114,7 @@ def test_only_an_update_that_changes_something_leaves_a_record(
 
 
 @pytest.mark.parametrize(
-    ("text", "found", "events"),
+    ("text", "stored", "events"),
     [
         (None, key("p"), ["INSERT"]),
         ("REMOVE a", None, []),
@@ -126,13 +126,13 @@ def test_only_an_update_that_changes_something_leaves_a_record(
     ],
 )
 def test_an_update_of_an_absent_item_creates_it_unless_it_only_takes_away(
-    things: Conformance, text: str | None, found: dict[str, Any] | None, events: list[str]
+    things: Conformance, text: str | None, stored: dict[str, Any] | None, events: list[str]
 ) -> None:
     more: dict[str, Any] = {} if text is None else {"UpdateExpression": text}
     if text is not None and ":v" in text:
         more["ExpressionAttributeValues"] = {":v": {"SS": ["x"]}}
     things.dynamodb.update_item(TableName="things", Key=key("p"), **more)
-    assert (things.get("p"), names(things)) == (found, events)
+    assert (things.get("p"), names(things)) == (stored, events)
 
 
 # ---- what a record shows -----------------------------------------------------------------------------------
@@ -161,10 +161,12 @@ def test_images_are_there_as_view_and_change_say(api: Conformance, view: str) ->
             images["OldImage"] = old
         expected.append({"Keys": key("p"), **images, "StreamViewType": view})
         old = item
-    found = records(api)
+    changes = records(api)
     volatile = ("ApproximateCreationDateTime", "SequenceNumber", "SizeBytes")
-    assert [one["eventName"] for one in found] == [name for _, name in STEPS]
-    shown = [{name: data for name, data in one["dynamodb"].items() if name not in volatile} for one in found]
+    assert [one["eventName"] for one in changes] == [name for _, name in STEPS]
+    shown = [
+        {name: data for name, data in one["dynamodb"].items() if name not in volatile} for one in changes
+    ]
     assert shown == expected
 
 
@@ -287,8 +289,8 @@ def test_a_batch_leaves_a_record_for_each_item_that_changed(things: Conformance)
             ]
         }
     )
-    found = {(one["dynamodb"]["Keys"]["pk"]["S"], one["eventName"]) for one in records(things)[3:]}
-    assert found == {("new", "INSERT"), ("old", "MODIFY"), ("gone", "REMOVE")}
+    changes = {(one["dynamodb"]["Keys"]["pk"]["S"], one["eventName"]) for one in records(things)[3:]}
+    assert changes == {("new", "INSERT"), ("old", "MODIFY"), ("gone", "REMOVE")}
     assert len(records(things)) == 6
 
 

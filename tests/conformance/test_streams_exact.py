@@ -79,8 +79,8 @@ def test_an_old_stream_is_closed_listed_and_readable_for_a_day(
     things.put("unseen")
     described = things.streams.describe_stream(StreamArn=old)["StreamDescription"]
     assert described["StreamStatus"] == "DISABLED"
-    assert all("EndingSequenceNumber" in each["SequenceNumberRange"] for each in described["Shards"])
-    assert [each["StreamArn"] for each in things.streams.list_streams()["Streams"]] == [old]
+    assert all("EndingSequenceNumber" in shard["SequenceNumberRange"] for shard in described["Shards"])
+    assert [stream["StreamArn"] for stream in things.streams.list_streams()["Streams"]] == [old]
     clock.advance(DAY_MS - 1)
     answer = things.streams.get_records(ShardIterator=iterator(things, stream=old))
     assert (names(answer), "NextShardIterator" in answer) == (["p"], False)
@@ -98,7 +98,7 @@ def test_the_stream_of_a_deleted_table_is_readable_for_a_day(things: Conformance
     things.dynamodb.delete_table(TableName="things")
     things.table(view="KEYS_ONLY")
     assert arn(things) != old
-    listed = [each["StreamArn"] for each in things.streams.list_streams(TableName="things")["Streams"]]
+    listed = [stream["StreamArn"] for stream in things.streams.list_streams(TableName="things")["Streams"]]
     assert listed == [old, arn(things)]
     clock.advance(DAY_MS - 1)
     keep_house(things)
@@ -113,7 +113,7 @@ def test_paging_goes_on_behind_a_stream_that_has_gone(api: Conformance) -> None:
         api.table(name, view="KEYS_ONLY")
     gone = arn(api, "bbb").replace("table/bbb", "table/abc")
     listed = api.streams.list_streams(ExclusiveStartStreamArn=gone)["Streams"]
-    assert [each["TableName"] for each in listed] == ["bbb", "ccc"]
+    assert [stream["TableName"] for stream in listed] == ["bbb", "ccc"]
 
 
 @pytest.mark.parametrize("is_split", [True, False])
@@ -123,8 +123,10 @@ def test_children_of_open_and_closed_parents_are_found(things: Conformance, is_s
         things.engine.split_shards("things")
         things.engine.committer.flush()
     chosen = {"Type": "CHILD_SHARDS", "ShardId": parent["ShardId"]}
-    found = things.streams.describe_stream(StreamArn=arn(things), ShardFilter=chosen)["StreamDescription"]
-    assert [each["ParentShardId"] for each in found["Shards"]] == [parent["ShardId"]] * (2 * is_split)
+    description = things.streams.describe_stream(StreamArn=arn(things), ShardFilter=chosen)[
+        "StreamDescription"
+    ]
+    assert [shard["ParentShardId"] for shard in description["Shards"]] == [parent["ShardId"]] * (2 * is_split)
     wrong = {**chosen, "Type": "OTHER"}
     assert things.invalid("DescribeStream", StreamArn=arn(things), ShardFilter=wrong)
 
@@ -136,9 +138,9 @@ def test_a_child_may_name_a_parent_that_has_gone(things: Conformance, clock: Man
     things.put("q")
     clock.advance(DAY_MS)
     keep_house(things)
-    ids = {each["ShardId"] for each in shards(things)}
+    ids = {shard["ShardId"] for shard in shards(things)}
     assert parent["ShardId"] not in ids
-    assert parent["ShardId"] in {each.get("ParentShardId") for each in shards(things)}
+    assert parent["ShardId"] in {shard.get("ParentShardId") for shard in shards(things)}
     assert (
         things.refusal(
             "GetShardIterator",

@@ -41,7 +41,7 @@ def three(api: Conformance, clock: ManualClock) -> Conformance:
 
 
 @pytest.mark.parametrize(
-    ("offset", "found"),
+    ("offset", "expected"),
     [
         (-10 * DAY_MS, ["p0", "p1", "p2"]), (0, ["p0", "p1", "p2"]), (250, ["p0", "p1", "p2"]),
         (251, ["p1", "p2"]),
@@ -49,11 +49,11 @@ def three(api: Conformance, clock: ManualClock) -> Conformance:
     ],
 )  # fmt: skip
 def test_a_timestamp_is_the_first_record_at_or_after_it(
-    three: Conformance, offset: int, found: list[str]
+    three: Conformance, offset: int, expected: list[str]
 ) -> None:
     status, answer = ask(three, "AT_TIMESTAMP", Timestamp=(START_MS + offset) / 1_000)
     assert status == 200, answer
-    assert read(three, answer["ShardIterator"]) == found
+    assert read(three, answer["ShardIterator"]) == expected
 
 
 def test_what_is_written_after_a_timestamp_of_now_follows(three: Conformance) -> None:
@@ -144,13 +144,13 @@ def test_the_number_a_shard_ends_with_is_its_end(three: Conformance) -> None:
 
 def test_every_page_size_reads_the_same_records(three: Conformance) -> None:
     for limit in (1, 2, 3, 4, 1_000):
-        token, found = iterator(three), []
+        token, seen = iterator(three), []
         for _ in range(5):
             page = three.streams.get_records(ShardIterator=token, Limit=limit)
             assert len(page["Records"]) <= limit
-            found += names(page)
+            seen += names(page)
             token = page["NextShardIterator"]
-        assert found == ["p0", "p1", "p2"]
+        assert seen == ["p0", "p1", "p2"]
 
 
 def test_a_page_that_empties_a_closed_shard_has_no_next_iterator(three: Conformance) -> None:

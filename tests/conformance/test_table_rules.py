@@ -283,8 +283,8 @@ def test_a_change_that_does_not_go_leaves_the_table_as_it_was(
     by_x = index("byX", "x", ProvisionedThroughput=UNITS)
     api.dynamodb.create_table(**provisioned(**WITH_INDEX, GlobalSecondaryIndexes=[by_x]))
     before = api.dynamodb.describe_table(TableName="things")["Table"]
-    found, text = api.refusal("UpdateTable", TableName="things", **parameters)
-    assert (found, text[: len(message)]) == (code, message)
+    refused, text = api.refusal("UpdateTable", TableName="things", **parameters)
+    assert (refused, text[: len(message)]) == (code, message)
     assert api.dynamodb.describe_table(TableName="things")["Table"] == before
 
 
@@ -296,22 +296,22 @@ def test_pages_of_tables_join_to_the_whole(api: Conformance, limit: int) -> None
     names = ["B.b", "a-b", "a.b", "a_b", "aab"]
     for name in reversed(names):
         api.table(name)
-    found: list[str] = []
+    listed: list[str] = []
     more: dict[str, str] = {}
     while True:
         page = api.raw("ListTables", {"Limit": limit, **more})[1]
-        found += page["TableNames"]
+        listed += page["TableNames"]
         if "LastEvaluatedTableName" not in page:
             break
         assert page["LastEvaluatedTableName"] == page["TableNames"][-1]
         more = {"ExclusiveStartTableName": page["LastEvaluatedTableName"]}
-    assert found == sorted(names)
+    assert listed == sorted(names)
 
 
 @pytest.mark.parametrize(
-    ("start", "found"), [("aaa", ["bbb", "ddd"]), ("ccc", ["ddd"]), ("ddd", []), ("AAA", ["bbb", "ddd"])]
+    ("start", "listed"), [("aaa", ["bbb", "ddd"]), ("ccc", ["ddd"]), ("ddd", []), ("AAA", ["bbb", "ddd"])]
 )
-def test_a_start_need_not_be_a_table(api: Conformance, start: str, found: list[str]) -> None:
+def test_a_start_need_not_be_a_table(api: Conformance, start: str, listed: list[str]) -> None:
     api.table("bbb")
     api.table("ddd")
-    assert api.raw("ListTables", {"ExclusiveStartTableName": start})[1] == {"TableNames": found}
+    assert api.raw("ListTables", {"ExclusiveStartTableName": start})[1] == {"TableNames": listed}

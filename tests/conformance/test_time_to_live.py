@@ -39,8 +39,10 @@ def refused(api: Conformance, enabled: bool, attribute: str = "ttl") -> str:
 
 
 def described(api: Conformance) -> dict[str, Any]:
-    found: dict[str, Any] = api.dynamodb.describe_time_to_live(TableName="things")["TimeToLiveDescription"]
-    return found
+    description: dict[str, Any] = api.dynamodb.describe_time_to_live(TableName="things")[
+        "TimeToLiveDescription"
+    ]
+    return description
 
 
 def expire(api: Conformance) -> None:
@@ -50,13 +52,13 @@ def expire(api: Conformance) -> None:
 
 def removed(api: Conformance) -> list[dict[str, Any]]:
     arn = api.dynamodb.describe_table(TableName="things")["Table"]["LatestStreamArn"]
-    found = []
+    records = []
     for shard in api.streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
         token = api.streams.get_shard_iterator(
             StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
-        found += api.streams.get_records(ShardIterator=token)["Records"]
-    return [record for record in found if record["eventName"] == "REMOVE"]
+        records += api.streams.get_records(ShardIterator=token)["Records"]
+    return [record for record in records if record["eventName"] == "REMOVE"]
 
 
 def test_it_is_switched_on_and_off_and_described(things: Conformance) -> None:

@@ -151,11 +151,11 @@ def place(path: str) -> str:
 
 def not_told(request: Request, described: Request) -> list[str]:
     """What of a request is not to be found in the description."""
-    found = list(stated(described))
+    statements = list(stated(described))
     return [
         f"{path}={value}"
         for path, value in stated(request)
-        if path not in OTHERWISE and (place(path), value) not in found
+        if path not in OTHERWISE and (place(path), value) not in statements
         if not (
             path.startswith("BillingMode")
             and value == "PROVISIONED"
@@ -165,8 +165,8 @@ def not_told(request: Request, described: Request) -> list[str]:
 
 
 def described(api: Conformance) -> Request:
-    found: Request = api.dynamodb.describe_table(TableName="told")["Table"]
-    return found
+    description: Request = api.dynamodb.describe_table(TableName="told")["Table"]
+    return description
 
 
 @pytest.mark.parametrize("request_", CREATED)

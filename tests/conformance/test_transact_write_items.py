@@ -84,14 +84,14 @@ def cancelled(api: Conformance, *actions: dict[str, Any], **more: Any) -> list[d
 def events(api: Conformance) -> list[tuple[str, str]]:
     """Event name and partition key of every record of the table's stream, in order."""
     arn = api.dynamodb.describe_table(TableName="things")["Table"]["LatestStreamArn"]
-    found = []
+    events = []
     for shard in api.streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
         token = api.streams.get_shard_iterator(
             StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
         for record in api.streams.get_records(ShardIterator=token)["Records"]:
-            found.append((record["eventName"], record["dynamodb"]["Keys"]["pk"]["S"]))
-    return found
+            events.append((record["eventName"], record["dynamodb"]["Keys"]["pk"]["S"]))
+    return events
 
 
 # ---- what it does ------------------------------------------------------------------------------------------

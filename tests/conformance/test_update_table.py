@@ -23,8 +23,8 @@ def provisioned(api: Conformance, reads: int = 5, writes: int = 5, **more: Any) 
 
 def update(api: Conformance, **parameters: Any) -> dict[str, Any]:
     api.dynamodb.update_table(TableName="things", **parameters)
-    found: dict[str, Any] = api.dynamodb.describe_table(TableName="things")["Table"]
-    return found
+    description: dict[str, Any] = api.dynamodb.describe_table(TableName="things")["Table"]
+    return description
 
 
 def test_throughput_goes_up_and_down_and_tells_when(api: Conformance) -> None:
@@ -49,8 +49,8 @@ def test_the_fifth_decrease_of_a_day_waits_an_hour(api: Conformance, clock: Manu
     )
     update(api, ProvisionedThroughput=units(200, 200))
     clock.advance(3_600_000)
-    found = update(api, ProvisionedThroughput=units(90, 90))["ProvisionedThroughput"]
-    assert found["NumberOfDecreasesToday"] == 5
+    throughput = update(api, ProvisionedThroughput=units(90, 90))["ProvisionedThroughput"]
+    assert throughput["NumberOfDecreasesToday"] == 5
     clock.advance(24 * 3_600_000)
     described = api.dynamodb.describe_table(TableName="things")["Table"]["ProvisionedThroughput"]
     assert described["NumberOfDecreasesToday"] == 0
@@ -72,9 +72,9 @@ def test_the_same_throughput_is_refused(api: Conformance) -> None:
 def test_billing_changes_both_ways_and_remembers(api: Conformance) -> None:
     provisioned(api)
     assert "BillingModeSummary" not in api.dynamodb.describe_table(TableName="things")["Table"]
-    found = update(api, BillingMode="PAY_PER_REQUEST")
-    assert found["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
-    assert found["ProvisionedThroughput"]["ReadCapacityUnits"] == 0
+    description = update(api, BillingMode="PAY_PER_REQUEST")
+    assert description["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert description["ProvisionedThroughput"]["ReadCapacityUnits"] == 0
     back = update(api, BillingMode="PROVISIONED", ProvisionedThroughput=units(3, 4))
     assert back["BillingModeSummary"]["BillingMode"] == "PROVISIONED"
     assert "LastUpdateToPayPerRequestDateTime" in back["BillingModeSummary"]
@@ -126,9 +126,9 @@ def test_throughput_has_a_bound(api: Conformance, reads: int, is_allowed: bool) 
 def test_encryption_is_told_and_the_same_is_refused(api: Conformance) -> None:
     api.table()
     assert "SSEDescription" not in api.dynamodb.describe_table(TableName="things")["Table"]
-    found = update(api, SSESpecification={"Enabled": True, "SSEType": "KMS"})["SSEDescription"]
+    encryption = update(api, SSESpecification={"Enabled": True, "SSEType": "KMS"})["SSEDescription"]
     managed = "arn:aws:kms:us-east-1:000000000000:alias/aws/dynamodb"
-    assert found == {"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": managed}
+    assert encryption == {"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": managed}
     own = {"Enabled": True, "KMSMasterKeyId": "1234"}
     assert update(api, SSESpecification=own)["SSEDescription"]["KMSMasterKeyArn"].endswith(":key/1234")
     assert api.invalid("UpdateTable", TableName="things", SSESpecification=own) == (
@@ -139,8 +139,8 @@ def test_encryption_is_told_and_the_same_is_refused(api: Conformance) -> None:
 
 def test_limits_on_demand_and_warm_throughput_are_told(api: Conformance) -> None:
     api.dynamodb.create_table(**definition(OnDemandThroughput={"MaxReadRequestUnits": 7}))
-    found = update(api, OnDemandThroughput={"MaxWriteRequestUnits": 8})["OnDemandThroughput"]
-    assert found == {"MaxReadRequestUnits": 7, "MaxWriteRequestUnits": 8}
+    throughput = update(api, OnDemandThroughput={"MaxWriteRequestUnits": 8})["OnDemandThroughput"]
+    assert throughput == {"MaxReadRequestUnits": 7, "MaxWriteRequestUnits": 8}
     lifted = update(api, OnDemandThroughput={"MaxReadRequestUnits": -1, "MaxWriteRequestUnits": -1})
     assert "OnDemandThroughput" not in lifted
     warm = update(api, WarmThroughput={"ReadUnitsPerSecond": 20_000})["WarmThroughput"]
@@ -153,5 +153,8 @@ def test_the_class_tells_when_it_changed(api: Conformance) -> None:
     api.dynamodb.create_table(**definition(TableClass="STANDARD"))
     described = api.dynamodb.describe_table(TableName="things")["Table"]["TableClassSummary"]
     assert described == {"TableClass": "STANDARD"}
-    found = update(api, TableClass="STANDARD_INFREQUENT_ACCESS")["TableClassSummary"]
-    assert (found["TableClass"], "LastUpdateDateTime" in found) == ("STANDARD_INFREQUENT_ACCESS", True)
+    table_class = update(api, TableClass="STANDARD_INFREQUENT_ACCESS")["TableClassSummary"]
+    assert (table_class["TableClass"], "LastUpdateDateTime" in table_class) == (
+        "STANDARD_INFREQUENT_ACCESS",
+        True,
+    )

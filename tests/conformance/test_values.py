@@ -244,8 +244,8 @@ def test_a_value_comes_back_in_its_one_form(things: Conformance, sent: Value, st
         PLACES["a transaction's update"],
     ):
         assert things.raw(operation, build(sent))[0] == 200
-        found = things.raw("GetItem", {**T, "Key": key("p")})[1]["Item"]["a"]
-        ((kind, content),) = found.items()
+        read = things.raw("GetItem", {**T, "Key": key("p")})[1]["Item"]["a"]
+        ((kind, content),) = read.items()
         assert {kind: sorted(content) if kind.endswith("S") and kind != "S" else content} == {
             kind: sorted(one) if kind.endswith("S") and kind != "S" else one for kind, one in stored.items()
         }

@@ -79,10 +79,10 @@ def projected(into: Any = None, version: int = 1) -> Projection:
         return total + sign * order.total
 
     app.projection(by=Order.country, id="sales", version=version)(sales)
-    (found,) = [each.projection for each in app.mappings if each.projection is not None]
+    (projection,) = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
     if into is not None:
-        object.__setattr__(found, "into", into)
-    return found
+        object.__setattr__(projection, "into", into)
+    return projection
 
 
 class Orders:
@@ -132,8 +132,8 @@ class Orders:
         first = "" if after is None else str(after["id"]["S"])
         self.read_after.append(first)
         keys = [key for key in sorted(self.items) if key > first]
-        found = [(key.encode().hex(), {"id": {"S": key}}, self.items[key]) for key in keys[:limit]]
-        return ItemsPage(found, self.last, {"id": {"S": keys[limit - 1]}} if len(keys) > limit else None)
+        items = [(key.encode().hex(), {"id": {"S": key}}, self.items[key]) for key in keys[:limit]]
+        return ItemsPage(items, self.last, {"id": {"S": keys[limit - 1]}} if len(keys) > limit else None)
 
     async def oldest(self, projection: Projection) -> int | None:
         """The first change that is not applied."""
@@ -143,12 +143,12 @@ class Orders:
 
     def fold(self) -> dict[str, tuple[int, int]]:
         """Country → (how many items, their total)."""
-        found: dict[str, tuple[int, int]] = {}
+        groups: dict[str, tuple[int, int]] = {}
         for item in self.items.values():
             country, total = item["country"]["S"], int(item["total"]["N"])
-            count, so_far = found.get(country, (0, 0))
-            found[country] = (count + 1, so_far + total)
-        return found
+            count, so_far = groups.get(country, (0, 0))
+            groups[country] = (count + 1, so_far + total)
+        return groups
 
 
 class View:
@@ -329,13 +329,13 @@ class Workshop:
 
     async def with_rows(self, rows: StateStore | None = None) -> set[str]:
         """The builds of which there are any rows."""
-        found: set[str] = set()
+        countries: set[str] = set()
         for kind in (PROJECTION_ITEM, PROJECTION_GROUP):
-            found |= {
+            countries |= {
                 words_of(row.key)[2].partition("@v")[2]
                 for row in await (rows or self.state).query(kind.prefix(APP))
             }
-        return found
+        return countries
 
     async def keys(self, build: str, rows: StateStore | None = None) -> set[str]:
         """The items that a build has."""

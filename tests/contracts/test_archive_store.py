@@ -93,8 +93,8 @@ class MakesWhatItShouldReplace(MemoryArchive):
 
 class DeletesBelow(MemoryArchive):
     async def delete(self, name: str) -> None:
-        for each in await self.list(name):
-            await super().delete(each)
+        for key in await self.list(name):
+            await super().delete(key)
 
 
 class RefusesToDeleteTwice(MemoryArchive):

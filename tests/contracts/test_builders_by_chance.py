@@ -73,10 +73,10 @@ def test_a_version_that_a_newer_one_has_replaced_is_not_begun_again_by_those_who
 
 def test_several_workers_fill_what_fails_no_more_often_than_one_would() -> None:
     async def fills(count: int) -> int:
-        found = 0
+        reads = 0
 
         async def story(workshop: Workshop) -> None:
-            nonlocal found
+            nonlocal reads
             filled_table(workshop)
             workshop.orders.write("bad", "NL", -1)
             projection = projected()
@@ -86,10 +86,10 @@ def test_several_workers_fill_what_fails_no_more_often_than_one_would() -> None:
                 await workshop.rest(3)
             begun = workshop.orders.read_after.count("")
             await workshop.rest(1_000)
-            found = workshop.orders.read_after.count("") - begun
+            reads = workshop.orders.read_after.count("") - begun
 
         told(story)
-        return found
+        return reads
 
     counts = []
     for count in (1, 3):
@@ -231,7 +231,7 @@ async def by_chance(workshop: Workshop, seed: int, place: Elsewhere | None) -> N
     filled_table(workshop)
 
     def alive() -> list[Builder]:
-        return [each for each in workshop.builders if not each.is_dead]
+        return [builder for builder in workshop.builders if not builder.is_dead]
 
     def start() -> None:
         worker = workshop.worker(projection)

@@ -41,7 +41,9 @@ class Refusing(AwsAccess):
 
     async def call(self, service: str, operation: str, **parameters: Any) -> Any:
         """As AWS would: an entry that is refused fails alone."""
-        name = next((each for each in ("Entries", "PublishBatchRequestEntries") if each in parameters), None)
+        name = next(
+            (member for member in ("Entries", "PublishBatchRequestEntries") if member in parameters), None
+        )
         if name is None:
             return await self._call_one(service, operation, parameters)
         entries = parameters[name]
@@ -99,7 +101,9 @@ class Throttling(Refusing):
         if service == "events":
             answers = [{"ErrorCode": "ThrottlingException"} for _ in entries]
             return {"Entries": answers, "FailedEntryCount": len(entries)}
-        failed = [{"Id": each["Id"], "SenderFault": True, "Code": "ThrottlingException"} for each in entries]
+        failed = [
+            {"Id": entry["Id"], "SenderFault": True, "Code": "ThrottlingException"} for entry in entries
+        ]
         return {"Failed": failed}
 
 
@@ -244,12 +248,12 @@ class Endpoint:
 
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
-    found = Endpoint()
-    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01})
+    endpoint = Endpoint()
+    thread = threading.Thread(target=endpoint.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
+    yield endpoint
+    endpoint.server.shutdown()
+    endpoint.server.server_close()
     thread.join()
 
 
@@ -311,7 +315,7 @@ def test_what_an_answer_means(
 def test_nobody_at_the_address_is_an_outage() -> None:
     outcome = asyncio.run(sinks.Webhook("http://127.0.0.1:9/hook").write(_batch(batch_of("ab"))))
     assert isinstance(outcome, Failed)
-    assert {each.kind for each in outcome.failures.values()} == {FailureKind.UNAVAILABLE}
+    assert {failure.kind for failure in outcome.failures.values()} == {FailureKind.UNAVAILABLE}
 
 
 # ---- DuckDB and a function ---------------------------------------------------------------------------------

@@ -257,7 +257,7 @@ def test_rows_of_another_history_are_not_written_to_and_the_mapping_says_why(
         async with story.running(place) as worker:
             story.source.write("a", n=4)
             async with asyncio.timeout(PATIENCE_S):
-                while not (said := [each.blocked for each in worker.status() if each.blocked]):
+                while not (said := [status.blocked for status in worker.status() if status.blocked]):
                     await asyncio.sleep(LOOK_S)
         assert "keeps stream stream-1 of table 'orders' as generation 1" in said[0]
         assert "has stream-2 as generation 1" in said[0]
@@ -279,7 +279,7 @@ async def _lost(story: Story, place: str) -> None:
     async with story.running(place) as worker:
         story.source.write("a", n=4)
         async with asyncio.timeout(PATIENCE_S):
-            while not any(sum(each.settled.values()) for each in worker.status()):
+            while not any(sum(status.settled.values()) for status in worker.status()):
                 await asyncio.sleep(LOOK_S)
 
 

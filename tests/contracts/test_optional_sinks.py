@@ -86,7 +86,9 @@ class KeepsFloats(VersionedMemory):
         return await super().write(
             replace(
                 batch,
-                records=[structs.replace(each, sequence=int(float(each.sequence))) for each in batch.records],
+                records=[
+                    structs.replace(record, sequence=int(float(record.sequence))) for record in batch.records
+                ],
             )
         )
 
@@ -288,7 +290,8 @@ class KnowsNoStreams(TransactionalMemory):
 
     async def positions(self, mapping_id: str) -> list[TargetPosition]:
         return [
-            replace(each, stream="2026-01-01T00:00:00.000") for each in await super().positions(mapping_id)
+            replace(position, stream="2026-01-01T00:00:00.000")
+            for position in await super().positions(mapping_id)
         ]
 
 

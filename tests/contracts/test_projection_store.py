@@ -107,8 +107,8 @@ def sales() -> Projection:
     def sales(total: int, order: dict[str, Any], sign: int) -> int:
         return total + sign
 
-    (found,) = [each.projection for each in app.mappings if each.projection is not None]
-    return found
+    (projection,) = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
+    return projection
 
 
 # ---- canaries ----------------------------------------------------------------------------------------------
@@ -152,8 +152,8 @@ class LooksThenWrites(InMemory):
         await asyncio.sleep(0)
         for change in changes:
             of = self.items if isinstance(change.row, AppliedItem) else self.groups
-            found = await of([change.row.name])
-            await super().commit([RowChange(found[0] if found else None, change.after)])
+            rows = await of([change.row.name])
+            await super().commit([RowChange(rows[0] if rows else None, change.after)])
 
 
 class PromisesTooMuch(InMemory):

@@ -34,7 +34,7 @@ class Failing:
         return getattr(self.state, name)
 
     async def transact(self, writes: Sequence[Any]) -> None:
-        is_saving = any(each.key.startswith(EVACUATED.prefix("shop")) for each in writes)
+        is_saving = any(write.key.startswith(EVACUATED.prefix("shop")) for write in writes)
         if is_saving and self.left:
             self.left -= 1
             if self.is_written:

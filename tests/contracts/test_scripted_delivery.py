@@ -102,7 +102,7 @@ def test_a_child_begins_after_all_of_its_parents() -> None:
         assert [sequence for _, sequence in noted.seen][2:] == numbers[2:]
         assert is_in_order(noted.of("o1"))
         assert set(await delivery.checkpoints()) == {
-            ("stream-1", each) for each in ("shard-1", "shard-2", merged)
+            ("stream-1", shard) for shard in ("shard-1", "shard-2", merged)
         }
 
     delivered(story)

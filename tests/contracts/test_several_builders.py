@@ -131,7 +131,7 @@ def test_of_two_that_claim_a_filling_at_once_one_has_it() -> None:
         claims.append(await worker.builds.claim(known, known.builds[-1]))
 
     async def check(workshop: Workshop, *workers: Builder) -> None:
-        assert len([each for each in claims if each is not None]) == 1
+        assert len([claim for claim in claims if claim is not None]) == 1
         claims.clear()
 
     at_every_call(claim, claim, check, prepared=False)

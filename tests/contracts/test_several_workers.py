@@ -246,14 +246,14 @@ def without_a_new_epoch(key: str, fields: Any, owner: str, above: int = 0) -> tu
 
 def test_two_that_save_under_one_epoch_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starting, "take", without_a_new_epoch)
-    found: list[str] = []
+    complaints: list[str] = []
 
     async def story(fleet: Fleet) -> None:
         await by_chance(fleet, seed=3)
-        found.extend(fleet.saves.complaints())
+        complaints.extend(fleet.saves.complaints())
 
     told(story)
-    assert any("under epoch" in words for words in found)
+    assert any("under epoch" in words for words in complaints)
 
 
 def test_a_worker_that_never_looks_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ class Shared:
     async def of(cls, delivery: Delivery) -> "Shared":
         shared = cls(delivery)
         await delivery.rest(3)
-        assert [[each.shard_id for each in one.worker.status()] for one in shared.processes] == [
+        assert [[status.shard_id for status in one.worker.status()] for one in shared.processes] == [
             ["shard-1"],
             ["shard-2"],
         ]
@@ -108,7 +108,10 @@ def test_changes_that_fail_again_are_tried_once_for_a_request_which_is_done_then
         delivery.noted.failing = {shared.first, shared.second}
         await delivery.ask(RedriveRequest("r1", "note"))
         await delivery.rest(9)
-        assert [(each.attempts, each.tried) for each in await delivery.discarded()] == [(3, "r1"), (3, "r1")]
+        assert [(letter.attempts, letter.tried) for letter in await delivery.discarded()] == [
+            (3, "r1"),
+            (3, "r1"),
+        ]
         assert (await delivery.heads(), await requests(delivery)) == ([], 0)
         await delivery.ask(RedriveRequest("r2", "note"))
         delivery.noted.failing = set()
@@ -280,7 +283,7 @@ def test_what_continues_a_shard_begins_when_the_change_that_is_put_back_there_is
         shared.views[0].shards.update(delivery.source.split("shard-1"))
         later = delivery.source.write(shared.first, n=1)
         await delivery.rest(9)
-        assert [each.shard_id for each in shared.processes[1].worker.status()] == ["shard-2"]
+        assert [status.shard_id for status in shared.processes[1].worker.status()] == ["shard-2"]
         gate.set()
         await delivery.rest(9)
         assert len(shared.processes[1].worker.status()) == 3

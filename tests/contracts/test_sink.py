@@ -253,7 +253,7 @@ class TakesTenAndForgetsTheRest(MemorySink):
 class CallsTheLargeOneAnOutage(MemorySink):
     async def write(self, batch: RecordBatch) -> Outcome:
         large = next(
-            (place for place, each in enumerate(batch.records) if len(each.new or b"") > 262_144), None
+            (place for place, record in enumerate(batch.records) if len(record.new or b"") > 262_144), None
         )
         if large is None:
             return await super().write(batch)
@@ -262,22 +262,22 @@ class CallsTheLargeOneAnOutage(MemorySink):
 
 class RaisesAnOutageForTheLargeOne(MemorySink):
     async def write(self, batch: RecordBatch) -> Outcome:
-        if any(len(each.new or b"") > 262_144 for each in batch.records):
+        if any(len(record.new or b"") > 262_144 for record in batch.records):
             raise Throttled("413")
         return await super().write(batch)
 
 
 class TriesTheLargeOneAgain(MemorySink):
     async def write(self, batch: RecordBatch) -> Outcome:
-        large = [place for place, each in enumerate(batch.records) if len(each.new or b"") > 262_144]
-        others = [each for place, each in enumerate(batch.records) if place not in large]
+        large = [place for place, record in enumerate(batch.records) if len(record.new or b"") > 262_144]
+        others = [record for place, record in enumerate(batch.records) if place not in large]
         outcome = await super().write(replace(batch, records=others))
         return Failed({place: Failure(error="413") for place in large}) if large else outcome
 
 
 class FailsTheOthersToo(MemorySink):
     async def write(self, batch: RecordBatch) -> Outcome:
-        if any(len(each.new or b"") > 262_144 for each in batch.records):
+        if any(len(record.new or b"") > 262_144 for record in batch.records):
             return Failed({index: Failure() for index, _ in enumerate(batch.records)})
         return await super().write(batch)
 
@@ -285,7 +285,7 @@ class FailsTheOthersToo(MemorySink):
 class CutsTheLargeOneAway(MemorySink):
     async def write(self, batch: RecordBatch) -> Outcome:
         return await super().write(
-            replace(batch, records=[each for each in batch.records if len(each.new or b"") <= 262_144])
+            replace(batch, records=[record for record in batch.records if len(record.new or b"") <= 262_144])
         )
 
 
@@ -346,7 +346,7 @@ def test_a_sink_that_must_be_open_to_be_written_to_keeps_the_contract() -> None:
 
     check_sink(make, kept_by)
     assert len(made) > len(sink.RULES)
-    assert not any(each.is_open for each in made)
+    assert not any(sink.is_open for sink in made)
 
 
 CANARIES: list[tuple[Callable[[frozenset[int]], Sink], Callable[..., object]]] = [

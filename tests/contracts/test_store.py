@@ -52,8 +52,8 @@ class Files:
         path = self._paths[id(opened)]
         with closing(sqlite3.connect(path)) as file, file:
             for table, column in (("items", "value"), ("log", "old"), ("log", "new")):
-                found = file.execute(f"SELECT rowid, {column} FROM {table}").fetchall()
-                for row, value in found:
+                rows = file.execute(f"SELECT rowid, {column} FROM {table}").fetchall()
+                for row, value in rows:
                     if value is not None and value.startswith(beginning):
                         changed = value[:-1] + bytes([value[-1] ^ 4])
                         file.execute(f"UPDATE {table} SET {column}=? WHERE rowid=?", (changed, row))
@@ -88,8 +88,8 @@ class MixesTables(MemoryStore):
     def query(
         self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool = False
     ) -> Rows:
-        found = super().query(table, first, last, limit, reverse=reverse)
-        return found + super().query(table + 1, b"", None, limit) if last is None else found
+        rows = super().query(table, first, last, limit, reverse=reverse)
+        return rows + super().query(table + 1, b"", None, limit) if last is None else rows
 
 
 class DeletesLast(MemoryStore):
@@ -110,8 +110,8 @@ class CountsLimitBeforeReversing(MemoryStore):
     def query(
         self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool = False
     ) -> Rows:
-        found = super().query(table, first, last, limit)
-        return found[::-1] if reverse else found
+        rows = super().query(table, first, last, limit)
+        return rows[::-1] if reverse else rows
 
 
 class ReadsAreOld(MemoryStore):
@@ -122,14 +122,14 @@ class ReadsAreOld(MemoryStore):
     def query(
         self, table: int, first: bytes, last: bytes | None, limit: int, *, reverse: bool = False
     ) -> Rows:
-        found = super().query(table, first, last, limit, reverse=reverse)
-        return [(key, self._seen.setdefault((table, key), [(key, value)])[0][1]) for key, value in found]
+        rows = super().query(table, first, last, limit, reverse=reverse)
+        return [(key, self._seen.setdefault((table, key), [(key, value)])[0][1]) for key, value in rows]
 
 
 class OrdersNumbersAsText(MemoryStore):
     def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
-        found = super().read_log(shard, after, 1_000, reverse=reverse)
-        return sorted(found, key=lambda row: str(row.sequence))[:limit]
+        rows = super().read_log(shard, after, 1_000, reverse=reverse)
+        return sorted(rows, key=lambda row: str(row.sequence))[:limit]
 
 
 class TakesTheEndOfTheLog(MemoryStore):
@@ -139,10 +139,8 @@ class TakesTheEndOfTheLog(MemoryStore):
 
 class ForgetsEmptyImages(MemoryStore):
     def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
-        found = super().read_log(shard, after, limit, reverse=reverse)
-        return [
-            LogRow(row.shard, row.sequence, row.header, row.old or None, row.new or None) for row in found
-        ]
+        rows = super().read_log(shard, after, limit, reverse=reverse)
+        return [LogRow(row.shard, row.sequence, row.header, row.old or None, row.new or None) for row in rows]
 
 
 class TrimsOneTooFew(MemoryStore):

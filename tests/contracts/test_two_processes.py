@@ -45,7 +45,7 @@ def test_a_pause_is_seen_by_a_worker_of_another_process_which_says_so() -> None:
         await delivery.rest()
         assert delivery.noted.seen == []
         seen = await delivery.state.query(PAUSE_SEEN.prefix("shop", "note"))
-        assert {(each.fields["owner"], each.fields["since_ms"]) for each in seen} == {
+        assert {(row.fields["owner"], row.fields["since_ms"]) for row in seen} == {
             ("one", row["since_ms"]),
             ("two", row["since_ms"]),
         }

@@ -102,8 +102,8 @@ def run_places(seed: int, kills: int) -> int:
     print(f"  {outcome.acknowledged} acknowledged writes, {outcome.records} records")
     missing = outcome.never_killed_at() if kills >= len(places.KINDS) else []
     for text in [
-        *(f"VIOLATION {each}" for each in outcome.violations),
-        *(f"NEVER KILLED: {each}" for each in missing),
+        *(f"VIOLATION {violation}" for violation in outcome.violations),
+        *(f"NEVER KILLED: {point}" for point in missing),
     ]:
         print(text)
     if kills >= 100:

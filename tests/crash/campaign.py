@@ -109,7 +109,7 @@ def run_round(
 
 def damages(path: Path) -> list[str]:
     """What a check of the files of a dead node says is not what was written."""
-    return [f"damaged: {each.said}" for each in check_file(path, lambda done, total: None).damages]
+    return [f"damaged: {damage.said}" for damage in check_file(path, lambda done, total: None).damages]
 
 
 def _start_writer(directory: Path) -> subprocess.Popen[bytes]:

@@ -69,12 +69,10 @@ def nothing_is_given_up(seen: Observed) -> list[str]:
     return [f"{seen.dead_letters} dead letters"] if seen.dead_letters else []
 
 
-def _each_once_in_order(
-    where: str, items: Mapping[str, int], found: Mapping[str, Sequence[int]]
-) -> list[str]:
+def _each_once_in_order(where: str, items: Mapping[str, int], seen: Mapping[str, Sequence[int]]) -> list[str]:
     wrong = []
     for counter, value in items.items():
-        values = list(found.get(counter, ()))
+        values = list(seen.get(counter, ()))
         if values != list(range(1, value + 1)):
             wrong.append(f"{counter}: {where} should hold 1 to {value}, but: {_describe(values, value)}")
     return wrong

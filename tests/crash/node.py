@@ -163,23 +163,23 @@ class Node:
         """Every record of a table's stream, shard by shard, each shard in order, parents first."""
         arn = self.call("DescribeTable", {"TableName": table})["Table"]["LatestStreamArn"]
         stream = self._streams("DescribeStream", {"StreamArn": arn})["StreamDescription"]
-        found: list[dict[str, Any]] = []
+        records: list[dict[str, Any]] = []
         for shard in stream["Shards"]:
-            found += self._shard_records(arn, shard["ShardId"])
-        return found
+            records += self._shard_records(arn, shard["ShardId"])
+        return records
 
     def _shard_records(self, arn: str, shard_id: str) -> list[dict[str, Any]]:
         iterator = self._streams(
             "GetShardIterator", {"StreamArn": arn, "ShardId": shard_id, "ShardIteratorType": "TRIM_HORIZON"}
         )["ShardIterator"]
-        found: list[dict[str, Any]] = []
+        records: list[dict[str, Any]] = []
         while iterator:
             page = self._streams("GetRecords", {"ShardIterator": iterator})
             if not page["Records"]:
                 break
-            found += page["Records"]
+            records += page["Records"]
             iterator = page.get("NextShardIterator")
-        return found
+        return records
 
     def _streams(self, operation: str, payload: dict[str, Any]) -> Any:
         return self.call(operation, payload, "DynamoDBStreams_20120810")

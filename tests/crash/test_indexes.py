@@ -70,7 +70,9 @@ def create_and_load(node: Node, kinds: dict[int, str]) -> None:
         },
     )
     for start in range(0, ITEMS, 25):
-        writes = [{"PutRequest": {"Item": item(each, kinds[each])}} for each in range(start, start + 25)]
+        writes = [
+            {"PutRequest": {"Item": item(number, kinds[number])}} for number in range(start, start + 25)
+        ]
         node.call("BatchWriteItem", {"RequestItems": {"things": writes}})
 
 
@@ -90,22 +92,22 @@ def begin(node: Node) -> bool:
 
 
 def described(node: Node) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = node.call("DescribeTable", {"TableName": "things"})["Table"].get(
+    indexes: list[dict[str, Any]] = node.call("DescribeTable", {"TableName": "things"})["Table"].get(
         "GlobalSecondaryIndexes", []
     )
-    return found
+    return indexes
 
 
 def wait_until_active(node: Node) -> None:
     for _ in range(10_000):
-        if [each["IndexStatus"] for each in described(node)] == ["ACTIVE"]:
+        if [index["IndexStatus"] for index in described(node)] == ["ACTIVE"]:
             return
     raise AssertionError(f"the index is never active; the end of the log:\n{node.tail()}")
 
 
 def check(node: Node, kinds: dict[int, str]) -> None:
     """The index holds every item once, as it is, and acknowledged writes are there."""
-    items = {each["id"]["S"]: each for each in node.scan("things")}
+    items = {item["id"]["S"]: item for item in node.scan("things")}
     assert len(items) == ITEMS
     entries: list[dict[str, Any]] = []
     start: dict[str, Any] = {}
@@ -116,7 +118,7 @@ def check(node: Node, kinds: dict[int, str]) -> None:
             break
         start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
     assert len(entries) == ITEMS
-    assert {each["id"]["S"]: each for each in entries} == items
-    assert [each["ItemCount"] for each in described(node)] == [ITEMS]
+    assert {entry["id"]["S"]: entry for entry in entries} == items
+    assert [index["ItemCount"] for index in described(node)] == [ITEMS]
     changed = {number for number, kind in kinds.items() if kind != "old"}
     assert all(items[f"i{number:05}"]["kind"]["S"] != "old" for number in changed)

@@ -143,14 +143,14 @@ def _settled(node: Node, bank: Bank) -> list[dict[str, Any]]:
 
 def differences(bank: Bank, items: list[dict[str, Any]]) -> list[str]:
     """Every account that is not what it must be, and the sum of all."""
-    found = {item["id"]["S"]: (Decimal(item["balance"]["N"]), int(item["applied"]["N"])) for item in items}
+    balances = {item["id"]["S"]: (Decimal(item["balance"]["N"]), int(item["applied"]["N"])) for item in items}
     wanted = {account: (bank.balances[account], times) for account, times in bank.applied.items()}
     wrong = [
-        f"{account}: {found.get(account)} instead of {wanted.get(account)}"
-        for account in sorted({*found, *wanted})
-        if found.get(account) != wanted.get(account)
+        f"{account}: {balances.get(account)} instead of {wanted.get(account)}"
+        for account in sorted({*balances, *wanted})
+        if balances.get(account) != wanted.get(account)
     ]
-    total = sum((balance for balance, _ in found.values()), Decimal(0))
-    if total != OPENING * len(found):
-        wrong.append(f"{len(found)} accounts hold {total} instead of {OPENING * len(found)}")
+    total = sum((balance for balance, _ in balances.values()), Decimal(0))
+    if total != OPENING * len(balances):
+        wrong.append(f"{len(balances)} accounts hold {total} instead of {OPENING * len(balances)}")
     return wrong

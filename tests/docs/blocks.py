@@ -53,8 +53,8 @@ class Block:
     @property
     def title(self) -> str | None:
         """The file name under which it is saved."""
-        found = re.search(r'title="([^"]+)"', self.info)
-        return found[1] if found else None
+        match = re.search(r'title="([^"]+)"', self.info)
+        return match[1] if match else None
 
 
 def blocks_of(text: str) -> Iterator[Block]:

@@ -51,8 +51,8 @@ def layers(contracts: Sequence[dict[str, Any]]) -> list[list[Room]]:
 def contracts() -> list[dict[str, Any]]:
     """The import contracts of the project."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    found: list[dict[str, Any]] = tomllib.loads(text)["tool"]["importlinter"]["contracts"]
-    return found
+    contracts: list[dict[str, Any]] = tomllib.loads(text)["tool"]["importlinter"]["contracts"]
+    return contracts
 
 
 def _says(name: str) -> str:

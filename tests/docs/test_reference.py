@@ -37,9 +37,9 @@ def test_every_setting_and_point_has_a_meaning(texts: dict[str, str], names: Seq
 
 
 def test_every_command_and_option_says_what_it_does() -> None:
-    found = list(reference.commands_of("tailrace", cli))
-    assert len(found) >= 8
-    for path, command in found:
+    commands = list(reference.commands_of("tailrace", cli))
+    assert len(commands) >= 8
+    for path, command in commands:
         assert command.help, f"{path} has no help"
         for option in command.params:
             if isinstance(option, click.Option) and not option.hidden:

@@ -62,16 +62,16 @@ DEEPEST = 40
 """Places below are left alone: nothing that was put in there tells more."""
 
 
-def slots(value: Any, found: list[tuple[Any, Any]] | None = None, depth: int = 0) -> list[tuple[Any, Any]]:
+def slots(value: Any, places: list[tuple[Any, Any]] | None = None, depth: int = 0) -> list[tuple[Any, Any]]:
     """Every place in a tree: (container, key or index)."""
-    found = [] if found is None else found
+    places = [] if places is None else places
     if depth > DEEPEST:
-        return found
+        return places
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for place, one in inside:
-        found.append((value, place))
-        slots(one, found, depth + 1)
-    return found
+        places.append((value, place))
+        slots(one, places, depth + 1)
+    return places
 
 
 def mutate(members: dict[str, Any], random: Random) -> tuple[Any, str]:

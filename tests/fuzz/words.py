@@ -127,9 +127,9 @@ GIVEN: dict[str, dict[str, Any]] = {
 
 def placeholders(texts: list[str], random: Random) -> tuple[dict[str, str], dict[str, Any]]:
     """What the texts name behind placeholders."""
-    found = re.findall(r"[#:][a-z0-9]+", " ".join(texts))
-    names = {name: "pk" if name == "#k" else "n" for name in found if name.startswith("#")}
-    values = {name: GIVEN.get(name, {"S": "x"}) for name in found if name.startswith(":")}
+    placeholders = re.findall(r"[#:][a-z0-9]+", " ".join(texts))
+    names = {name: "pk" if name == "#k" else "n" for name in placeholders if name.startswith("#")}
+    values = {name: GIVEN.get(name, {"S": "x"}) for name in placeholders if name.startswith(":")}
     if random.random() < 0.1 and values:
         values[random.choice(list(values))] = random.choice(list(GIVEN.values()))
     return names, values

@@ -103,10 +103,10 @@ class Reader:
         start: dict[str, str] = {"ShardIteratorType": "TRIM_HORIZON"}
         if place.after is not None:
             start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": place.after}
-        found: str = self.client.get_shard_iterator(StreamArn=self.arn, ShardId=shard_id, **start)[
+        iterator: str = self.client.get_shard_iterator(StreamArn=self.arn, ShardId=shard_id, **start)[
             "ShardIterator"
         ]
-        return found
+        return iterator
 
     def failed(self, shard_id: str, place: Place, code: str) -> None:
         """An expired iterator is replaced; what is trimmed is passed over; a shard that is gone is

@@ -91,7 +91,7 @@ class Stage:
     def put(self, *items: str) -> None:
         """Change each item once."""
         for item in items:
-            count = 1 + sum(each.item == item for each in self.written)
+            count = 1 + sum(write.item == item for write in self.written)
             self.written.append(Written(item, count))
             self.world.put(self.orders, {"id": item, "n": count})
 
@@ -115,16 +115,16 @@ class Stage:
     def judge(self, delivered: list[str]) -> Verdict:
         """What is wrong with what a reader delivered."""
         counts = Counter(delivered)
-        names = [each.name for each in self.written]
+        names = [write.name for write in self.written]
         places = {name: number for number, name in reversed(list(enumerate(delivered)))}
         disordered = []
         latest: dict[str, int] = {}
-        for each in self.written:
-            place = places.get(each.name)
-            if place is not None and place < latest.get(each.item, -1):
-                disordered.append(each.name)
+        for write in self.written:
+            place = places.get(write.name)
+            if place is not None and place < latest.get(write.item, -1):
+                disordered.append(write.name)
             elif place is not None:
-                latest[each.item] = place
+                latest[write.item] = place
         return Verdict(
             [name for name in names if not counts[name]],
             [name for name in names if counts[name] > 1],

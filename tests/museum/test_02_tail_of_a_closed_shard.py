@@ -16,9 +16,9 @@ class MarksAfterOnePage(Reader):
 
     def read(self, shard_id: str, place: Place) -> None:
         closed = {
-            each["ShardId"]
-            for each in self.listing()
-            if "EndingSequenceNumber" in each["SequenceNumberRange"]
+            shard["ShardId"]
+            for shard in self.listing()
+            if "EndingSequenceNumber" in shard["SequenceNumberRange"]
         }
         answer = self.client.get_records(
             ShardIterator=place.iterator or self.iterator_of(shard_id, place), Limit=PAGE

@@ -20,10 +20,10 @@ class AlwaysLatest(Reader):
     def iterator_of(self, shard_id: str, place: Place) -> str:
         if place.after is not None:
             return super().iterator_of(shard_id, place)
-        found: str = self.client.get_shard_iterator(
+        iterator: str = self.client.get_shard_iterator(
             StreamArn=self.arn, ShardId=shard_id, ShardIteratorType="LATEST"
         )["ShardIterator"]
-        return found
+        return iterator
 
 
 def play(stage: Stage, reader: Reader) -> None:

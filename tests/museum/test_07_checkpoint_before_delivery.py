@@ -46,7 +46,7 @@ def play(stage: Stage, reader: Reader) -> None:
             reader.crash()
         reader.poll()
         stage.world.settle()
-    assert {each.split(".")[0] for each in stage.world.struck} == {"crash-invoke", "crash-checkpoint"}
+    assert {fault.split(".")[0] for fault in stage.world.struck} == {"crash-invoke", "crash-checkpoint"}
 
 
 def test_the_model_loses_what_was_on_its_way() -> None:

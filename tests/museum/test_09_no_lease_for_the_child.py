@@ -32,7 +32,9 @@ class OldListing(Reader):
     def read(self, shard_id: str, place: Place) -> None:
         super().read(shard_id, place)
         if place.is_finished:
-            children = [each["ShardId"] for each in self.listing() if each.get("ParentShardId") == shard_id]
+            children = [
+                shard["ShardId"] for shard in self.listing() if shard.get("ParentShardId") == shard_id
+            ]
             self.places.update({child: Place() for child in children})
 
 

@@ -47,7 +47,7 @@ def play(stage: Stage, reader: Reader) -> None:
             place.after = None  # nothing was saved yet: all of it comes again
         reader.poll()
         stage.world.settle()
-    assert any(each.startswith("duplicate") for each in stage.world.struck)
+    assert any(fault.startswith("duplicate") for fault in stage.world.struck)
 
 
 def test_the_model_repeats_what_does_not_fit() -> None:

@@ -27,7 +27,7 @@ def test_an_exhibit_shows_the_mistake_and_then_ours(module: str) -> None:
     assert (wild.split(":")[0], here.split(":")[0]) == ("In the wild", "Here")
     tree = ast.parse((HERE / f"{module}.py").read_text())
     tests = [
-        each.name for each in tree.body if isinstance(each, ast.FunctionDef) and each.name[:5] == "test_"
+        node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[:5] == "test_"
     ]
     assert any("model" in name for name in tests)
     assert any("ours" in name for name in tests)
@@ -38,12 +38,12 @@ def test_a_model_is_small_and_marks_the_mistake(module: str) -> None:
     text = (HERE / f"{module}.py").read_text()
     body = ast.parse(text).body
     first_test = next(
-        each.lineno for each in body if isinstance(each, ast.FunctionDef) and "test_" in each.name
+        node.lineno for node in body if isinstance(node, ast.FunctionDef) and "test_" in node.name
     )
     models = [
-        each.end_lineno - each.lineno + 1
-        for each in body
-        if isinstance(each, ast.ClassDef | ast.FunctionDef) and each.lineno < first_test and each.end_lineno
+        node.end_lineno - node.lineno + 1
+        for node in body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.lineno < first_test and node.end_lineno
     ]
     assert sum(models) <= MODEL_LINES
     assert "mistake" in text.lower()

@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     parser.add_argument("--only", default="", help="those whose name or file has this text")
     options = parser.parse_args()
-    chosen = [each for each in MUTANTS if options.only in each.name or options.only in each.file]
+    chosen = [mutant for mutant in MUTANTS if options.only in mutant.name or options.only in mutant.file]
     print(
         f"· {len(chosen)} mutants and a canary, {options.jobs} at a time; each is a wrong change of "
         f"one line in a copy of the tree"
@@ -38,10 +38,10 @@ def main() -> int:
         print(f"mutate: {error}", file=sys.stderr)
         return 1
     seconds = round(time.monotonic() - begun)
-    survivors = [each for each in verdicts if not each.caught_by]
+    survivors = [verdict for verdict in verdicts if not verdict.caught_by]
     print(f"· {len(verdicts) - len(survivors)} of {len(verdicts)} caught in {seconds} s")
-    for each in survivors:
-        print(f"  {each.mutant.name} ({each.mutant.file}): {each.said}\n      {each.mutant.harm}")
+    for verdict in survivors:
+        print(f"  {verdict.mutant.name} ({verdict.mutant.file}): {verdict.said}\n      {verdict.mutant.harm}")
     if canary.said != "SURVIVED":
         print(f"  the canary, which no test guards, did not survive: {canary.caught_by or canary.said}")
     if not options.only:
@@ -60,10 +60,14 @@ def _summary(verdicts: list[Verdict], seconds: int) -> dict[str, object]:
     return {
         "seconds": seconds,
         "mutants": len(verdicts),
-        "survived": sorted(each.mutant.name for each in verdicts if not each.caught_by),
+        "survived": sorted(verdict.mutant.name for verdict in verdicts if not verdict.caught_by),
         "caught_by": {
-            each.mutant.name: {"file": each.mutant.file, "test": each.caught_by, "harm": each.mutant.harm}
-            for each in verdicts
+            verdict.mutant.name: {
+                "file": verdict.mutant.file,
+                "test": verdict.caught_by,
+                "harm": verdict.mutant.harm,
+            }
+            for verdict in verdicts
         },
     }
 

@@ -98,9 +98,9 @@ class Copy:
             return Verdict(mutant, "", f"did not end within {PATIENCE_S:.0f} s")
         finally:
             file.write_text(before)
-        found = CAUGHT.search(output)
-        if status == FAILED and found is not None:
-            return Verdict(mutant, found[1])
+        match = CAUGHT.search(output)
+        if status == FAILED and match is not None:
+            return Verdict(mutant, match[1])
         return Verdict(mutant, "", "SURVIVED" if status == PASSED else f"could not be run: {output[-2_000:]}")
 
 

@@ -27,7 +27,7 @@ def test_the_line_of_a_mutant_is_there_once(mutant: Mutant) -> None:
 def test_those_that_once_survived_and_twenty_more_are_replayed() -> None:
     assert len(SURVIVORS) == 8
     assert len(MUTANTS) >= 28
-    assert [name for name, count in Counter(each.name for each in MUTANTS).items() if count > 1] == []
+    assert [name for name, count in Counter(mutant.name for mutant in MUTANTS).items() if count > 1] == []
 
 
 def test_a_mutant_whose_line_has_changed_says_so() -> None:

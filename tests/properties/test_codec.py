@@ -99,8 +99,8 @@ VALUES = st.recursive(
         st.sets(TEXT, min_size=1, max_size=3).map(lambda texts: {"SS": sorted(texts)}),
     ),
     lambda inner: (
-        st.lists(inner, max_size=3).map(lambda found: {"L": found})
-        | st.dictionaries(TEXT.filter(bool), inner, max_size=3).map(lambda found: {"M": found})
+        st.lists(inner, max_size=3).map(lambda elements: {"L": elements})
+        | st.dictionaries(TEXT.filter(bool), inner, max_size=3).map(lambda members: {"M": members})
     ),
     max_leaves=4,
 )

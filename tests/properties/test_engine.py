@@ -194,33 +194,33 @@ class EngineAgainstDict(RuleBasedStateMachine):
     def query(self, partition: str, forward: bool, limit: int, low: str) -> None:
         """Query in pages from a sort key on, in both directions."""
         values: Item = {":p": {"S": partition}, ":low": {"N": plain(low)}}
-        found: list[Item] = []
+        items: list[Item] = []
         start: Item | None = None
         while True:
             condition = keys("pk = :p AND sk >= :low", values)
             page = self.engine.query(
                 QueryRequest("orders", condition, limit=limit, start=start, forward=forward)
             )
-            found.extend(page.decoded())
+            items.extend(page.decoded())
             start = page.last_key
             if start is None:
                 break
         chosen = [key for key in self.items if key[0] == partition and order(key) >= float(low)]
         chosen.sort(key=order, reverse=not forward)
-        assert found == [self.items[key] for key in chosen]
+        assert items == [self.items[key] for key in chosen]
 
     @rule(limit=st.integers(1, 5))
     def scan(self, limit: int) -> None:
         """Scan in pages."""
-        found: list[Item] = []
+        items: list[Item] = []
         start: Item | None = None
         while True:
             page = self.engine.scan(ScanRequest("orders", limit=limit, start=start))
-            found.extend(page.decoded())
+            items.extend(page.decoded())
             start = page.last_key
             if start is None:
                 break
-        assert sorted(map(str, found)) == sorted(map(str, self.items.values()))
+        assert sorted(map(str, items)) == sorted(map(str, self.items.values()))
 
     def read(self) -> list[ChangeRecord]:
         """Everything readable, in the order of the sequence numbers; parents end below their children."""

@@ -56,15 +56,15 @@ SK = st.one_of(
 
 
 def slow(table: Table, item: dict[str, Any]) -> Any:
-    return next((each for each in table.entities if each.parts and each.fits(item)), None)
+    return next((entity for entity in table.entities if entity.parts and entity.fits(item)), None)
 
 
 @given(pk=PK, sk=SK)
 def test_matching_and_decoding_find_the_same_entity(pk: str, sk: str) -> None:
     item = {"pk": {"S": pk}, "sk": {"S": sk}}
-    found = shop.entities.of(orjson.dumps(item))
-    event(str(found))
-    assert found is slow(shop, item)
+    entity = shop.entities.of(orjson.dumps(item))
+    event(str(entity))
+    assert entity is slow(shop, item)
 
 
 @pytest.mark.parametrize(

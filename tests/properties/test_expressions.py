@@ -54,8 +54,10 @@ scalars = st.sampled_from(list(VALUES.values())) | st.integers(-3, 3).map(lambda
 documents: st.SearchStrategy[Any] = st.recursive(
     scalars,
     lambda inner: (
-        st.lists(inner, max_size=3).map(lambda each: {"L": each})
-        | st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3).map(lambda each: {"M": each})
+        st.lists(inner, max_size=3).map(lambda elements: {"L": elements})
+        | st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3).map(
+            lambda members: {"M": members}
+        )
     ),
     max_leaves=8,
 )
@@ -239,11 +241,11 @@ def test_an_update_never_changes_its_input(actions: list[tuple[str, str]], item:
 @given(items, st.lists(st.sampled_from(PATHS), min_size=1, max_size=3, unique=True))
 def test_a_projection_never_invents(item: Item, paths: list[str]) -> None:
     try:
-        found = parse_projection(", ".join(paths), placeholders()).apply(item)
+        projected = parse_projection(", ".join(paths), placeholders()).apply(item)
     except ApiError as error:
         check_own(error, "document paths")
         return
-    assert part_of({"M": found}, {"M": item})
+    assert part_of({"M": projected}, {"M": item})
 
 
 def part_of(part: Any, whole: Any) -> bool:

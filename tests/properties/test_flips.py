@@ -143,7 +143,7 @@ def changes(api: Conformance) -> list[str]:
     """Every record that the stream shows, up to the first one that it refuses to."""
     service = "DynamoDBStreams_20120810"
     status, streams = api.raw("ListStreams", {}, service)
-    found: list[str] = []
+    records: list[str] = []
     for stream in streams.get("Streams", ()) if status == 200 else ():
         arn = {"StreamArn": stream["StreamArn"]}
         status, described = api.raw("DescribeStream", arn, service)
@@ -155,9 +155,9 @@ def changes(api: Conformance) -> list[str]:
                 status, page = api.raw("GetRecords", {"ShardIterator": iterator, "Limit": 50}, service)
                 if status != 200 or not page["Records"]:
                     break
-                found += [json.dumps(record) for record in page["Records"]]
+                records += [json.dumps(record) for record in page["Records"]]
                 iterator = page.get("NextShardIterator")
-    return found
+    return records
 
 
 def parts(name: str, answer: Any) -> set[str]:
@@ -165,9 +165,9 @@ def parts(name: str, answer: Any) -> set[str]:
     if answer is None:
         return set()
     if isinstance(answer, list):
-        return {json.dumps(each) for each in answer}
+        return {json.dumps(item) for item in answer}
     items = answer["Items"] if "Items" in answer else [answer["Item"]] if "Item" in answer else []
-    return {json.dumps(each) for each in items}
+    return {json.dumps(item) for item in items}
 
 
 def flipped(data: bytes, place: int, bit: int) -> bytes:

@@ -89,7 +89,7 @@ class IndexesAgainstDict(RuleBasedStateMachine):
 
     def types(self, indexes: list[dict[str, Any]]) -> list[dict[str, str]]:
         """AttributeDefinitions of the table and these indexes."""
-        names = [one["AttributeName"] for each in (LOCAL, *indexes) for one in each["KeySchema"]]
+        names = [one["AttributeName"] for index in (LOCAL, *indexes) for one in index["KeySchema"]]
         return attributes(*dict.fromkeys(["artist", "song", *names]))
 
     # ---- writes --------------------------------------------------------------------------------------------
@@ -145,8 +145,8 @@ class IndexesAgainstDict(RuleBasedStateMachine):
 
     def statuses(self) -> dict[str, str]:
         """Status by name, without pushing a back-fill on."""
-        found = self.engine._catalog.tables["songs"].every_index
-        return {each.definition.name: each.document.status for each in found}
+        indexes = self.engine._catalog.tables["songs"].every_index
+        return {index.definition.name: index.document.status for index in indexes}
 
     def change(self, update: dict[str, Any], **more: Any) -> None:
         """UpdateTable."""
@@ -220,32 +220,34 @@ class IndexesAgainstDict(RuleBasedStateMachine):
                     self.engine.scan(ScanRequest("songs", index=name))
                 continue
             expected = self.expected(declared)
-            found = self.scanned(name)
-            assert sorted(found, key=str) == sorted(expected, key=str)
+            items = self.scanned(name)
+            assert sorted(items, key=str) == sorted(expected, key=str)
             self.check_partitions(name, declared, expected)
 
     def scanned(self, name: str) -> list[Item]:
-        found: list[Item] = []
+        items: list[Item] = []
         start: Item | None = None
         while True:
             page = self.engine.scan(ScanRequest("songs", index=name, limit=2, start=start))
-            found += page.decoded()
+            items += page.decoded()
             start = page.last_key
             if start is None:
-                return found
+                return items
 
     def check_partitions(self, name: str, declared: dict[str, Any], expected: list[Item]) -> None:
         hashes = [one["AttributeName"] for one in declared["KeySchema"] if one["KeyType"] == "HASH"]
         ranges = [one["AttributeName"] for one in declared["KeySchema"] if one["KeyType"] == "RANGE"]
-        for partition in {tuple(str(item[each]) for each in hashes): item for item in expected}.values():
-            values = [partition[each] for each in hashes]
-            members = [item for item in expected if [item[each] for each in hashes] == values]
+        for partition in {
+            tuple(str(item[attribute]) for attribute in hashes): item for item in expected
+        }.values():
+            values = [partition[attribute] for attribute in hashes]
+            members = [item for item in expected if [item[attribute] for attribute in hashes] == values]
             condition = KeyCondition(values[0], None, tuple(values[1:]))
-            found = self.engine.query(QueryRequest("songs", condition, index=name)).decoded()
+            items = self.engine.query(QueryRequest("songs", condition, index=name)).decoded()
             back = self.engine.query(QueryRequest("songs", condition, forward=False, index=name)).decoded()
-            assert sorted(found, key=str) == sorted(members, key=str)
-            assert back == found[::-1]
-            places = [[order(item[each]) for each in ranges] for item in found]
+            assert sorted(items, key=str) == sorted(members, key=str)
+            assert back == items[::-1]
+            places = [[order(item[attribute]) for attribute in ranges] for item in items]
             assert places == sorted(places)
             if ranges:
                 bound = members[0][ranges[0]]
@@ -261,11 +263,11 @@ class IndexesAgainstDict(RuleBasedStateMachine):
     def sizes_are_those_of_the_entries(self) -> None:
         """Counts and bytes of each readable index, and the weight of each item collection."""
         table = self.engine._catalog.tables["songs"]
-        for each in table.every_index:
-            if each.document.status == "ACTIVE":
-                declared = LOCAL if each.definition.name == "local" else GLOBAL[each.definition.name]
+        for indexed in table.every_index:
+            if indexed.document.status == "ACTIVE":
+                declared = LOCAL if indexed.definition.name == "local" else GLOBAL[indexed.definition.name]
                 expected = self.expected(declared)
-                assert (each.items, each.size_bytes) == (len(expected), sum(map(size_bytes, expected)))
+                assert (indexed.items, indexed.size_bytes) == (len(expected), sum(map(size_bytes, expected)))
         for artist in ("x", "y", "x\0"):
             weight = sum(
                 size_bytes(item)

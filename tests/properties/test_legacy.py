@@ -47,7 +47,7 @@ sets: st.SearchStrategy[AttributeValue] = st.sampled_from(
     [{"SS": ["a"]}, {"SS": ["a", "ab"]}, {"NS": ["-1", "2"]}, {"BS": ["AA=="]}]
 )
 lists: st.SearchStrategy[AttributeValue] = st.lists(numbers | strings, max_size=2).map(
-    lambda each: {"L": each}
+    lambda elements: {"L": elements}
 )
 anything = numbers | strings | binaries | sets | lists
 items: st.SearchStrategy[Item] = st.dictionaries(st.sampled_from(NAMES), anything, max_size=3)

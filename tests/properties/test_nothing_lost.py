@@ -107,5 +107,5 @@ def test_every_change_is_handled_at_last_whatever_happened_over_days(
             policy, Discard
         ):  # there a later change may be handled before an earlier one is put back
             for key in {key for key, _ in played.written}:
-                numbers = [number for each, number in dict.fromkeys(played.handled) if each == key]
+                numbers = [number for item_key, number in dict.fromkeys(played.handled) if item_key == key]
                 assert numbers == sorted(numbers)

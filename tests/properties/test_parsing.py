@@ -54,7 +54,9 @@ leaves: st.SearchStrategy[Node] = st.one_of(
 
 def joined(kind: type[And] | type[Or], nodes: list[Node]) -> Node:
     """All in one: what is of the same kind inside comes apart, as in a text."""
-    flat = tuple(each for node in nodes for each in (node.conditions if isinstance(node, kind) else (node,)))
+    flat = tuple(
+        condition for node in nodes for condition in (node.conditions if isinstance(node, kind) else (node,))
+    )
     return kind(flat)
 
 
@@ -101,7 +103,9 @@ def written(thing: Operand | Node, gap: str, binding: int = 0) -> str:
         case Value(name):
             return name
         case FunctionCall(name, inner):
-            return f"{name}({gap}" + f"{gap},{gap}".join(written(each, gap) for each in inner) + f"{gap})"
+            return (
+                f"{name}({gap}" + f"{gap},{gap}".join(written(operand, gap) for operand in inner) + f"{gap})"
+            )
         case Arithmetic(operator, left, right):
             return f"{written(left, gap)}{gap}{operator}{gap}{written(right, gap)}"
         case Compare(operator, left, right):
@@ -109,7 +113,7 @@ def written(thing: Operand | Node, gap: str, binding: int = 0) -> str:
         case Between(operand, low, high):
             return f"{written(operand, gap)} BETWEEN {written(low, gap)} AND {written(high, gap)}"
         case In(operand, options):
-            listed = f"{gap},{gap}".join(written(each, gap) for each in options)
+            listed = f"{gap},{gap}".join(written(operand, gap) for operand in options)
             return f"{written(operand, gap)} IN{gap}({gap}{listed}{gap})"
         case Not(condition):
             text, own = f"NOT {written(condition, gap, 3)}", 3
@@ -143,9 +147,9 @@ def test_a_condition_parses_back_to_itself(node: Node, gap: str) -> None:
 @relaxed
 @given(st.lists(actions, min_size=1, max_size=5), blanks)
 def test_an_update_parses_back_to_itself(given_actions: list[Action], gap: str) -> None:
-    found = parse_update_text(written_update(given_actions, gap)).actions
+    parsed = parse_update_text(written_update(given_actions, gap)).actions
     order = list(dict.fromkeys(action.section for action in given_actions))
-    assert list(found) == sorted(given_actions, key=lambda action: order.index(action.section))
+    assert list(parsed) == sorted(given_actions, key=lambda action: order.index(action.section))
 
 
 @relaxed

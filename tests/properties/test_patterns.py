@@ -47,13 +47,13 @@ def flattened(event: dict[str, Any]) -> list[Leaf]:
 
     def walk(value: Any, path: tuple[str, ...], within: dict[int, int]) -> Iterator[Leaf]:
         if isinstance(value, dict):
-            for name, each in value.items():
-                yield from walk(each, (*path, name), within)
+            for name, member in value.items():
+                yield from walk(member, (*path, name), within)
         elif isinstance(value, list):
             array = next(counter)
-            for index, each in enumerate(value):
+            for index, element in enumerate(value):
                 yield from walk(
-                    each, path, {**within, array: index} if isinstance(each, dict | list) else within
+                    element, path, {**within, array: index} if isinstance(element, dict | list) else within
                 )
         else:
             yield ".".join(path), value, within
@@ -77,7 +77,7 @@ def rule_matches(rule: Rule, leaves: list[Leaf]) -> bool:
             after = joined(within, lies) if name == names[number] else None
             if after is not None:
                 met = True
-                if any(leaf_matches(each, value) for each in rule[name]) and walk(number + 1, after):
+                if any(leaf_matches(leaf, value) for leaf in rule[name]) and walk(number + 1, after):
                     return True
         return not met and Exists(False) in rule[names[number]] and walk(number + 1, within)
 
@@ -107,14 +107,16 @@ def leaf_matches(asked: Any, value: Any) -> bool:
         case AnyCase(wanted):
             return len(text) == len(wanted) + 2 and begins(text, f'"{wanted}"', True)
         case Wildcard(pieces):
-            return isinstance(value, str) and found(pieces, value)
+            return isinstance(value, str) and is_like(pieces, value)
         case AnythingBut(values):
             return not any(
-                same_number(each, value) if isinstance(each, Number) else spoken(each) == text
-                for each in values
+                same_number(alternative, value)
+                if isinstance(alternative, Number)
+                else spoken(alternative) == text
+                for alternative in values
             )
         case AnythingButLike(like):
-            return not any(leaf_matches(each, value) for each in like)
+            return not any(leaf_matches(alternative, value) for alternative in like)
         case Numeric(bottom, top):
             if not isinstance(value, int | float) or isinstance(value, bool):
                 return False
@@ -150,19 +152,19 @@ def begins(text: str, wanted: str, any_case: bool) -> bool:
     )
 
 
-def found(pieces: tuple[str, ...], value: str) -> bool:
+def is_like(pieces: tuple[str, ...], value: str) -> bool:
     if len(pieces) == 1:
         return value == pieces[0]
     first, *rest = pieces
     if not value.startswith(first):
         return False
     left = value[len(first) :]
-    return any(found_after(rest, left[start:]) for start in range(len(left) + 1))
+    return any(is_like_after(rest, left[start:]) for start in range(len(left) + 1))
 
 
-def found_after(pieces: list[str], value: str) -> bool:
+def is_like_after(pieces: list[str], value: str) -> bool:
     """The same behind an asterisk that has taken what it wants."""
-    return found(tuple(pieces), value)
+    return is_like(tuple(pieces), value)
 
 
 # ---- inputs ------------------------------------------------------------------------------------------------

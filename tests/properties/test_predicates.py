@@ -96,7 +96,7 @@ IMAGE = st.fixed_dictionaries(
 def record_of(old_image: Any, new_image: Any, by_ttl: bool, entity: bool) -> ChangeRecord:
     """A record of two images, as the engine makes it."""
     keys: dict[str, Any] = {"pk": {"S": "T#1" if entity else "X#1"}, "sk": {"S": "META"}}
-    data = [None if each is None else orjson.dumps(keys | each) for each in (old_image, new_image)]
+    data = [None if image is None else orjson.dumps(keys | image) for image in (old_image, new_image)]
     return change_record(
         sequence=1,
         shard=0,
@@ -182,7 +182,7 @@ PREDICATES = st.recursive(
     lambda inner: st.one_of(
         st.builds(lambda a, b: a & b, inner, inner),
         st.builds(lambda a, b: a | b, inner, inner),
-        inner.map(lambda each: ~each),
+        inner.map(lambda predicate: ~predicate),
     ),
     max_leaves=5,
 )
@@ -199,7 +199,9 @@ def judged(predicate: Predicate, record: ChangeRecord) -> tuple[bool, bool, bool
     patterns = [compile_pattern(pattern_of(term)) for term in terms]
     passed = any(pattern.matches(event) for pattern in patterns)
     assert passed is RecordFilter(patterns, "arn:aws:dynamodb", "NEW_AND_OLD_IMAGES", "us-east-1")(record)
-    claims_all = not any(each.part.startswith("pk fits") is False for term in terms for each in term.opened)
+    claims_all = not any(
+        opened.part.startswith("pk fits") is False for term in terms for opened in term.opened
+    )
     return accepted, passed, claims_all and keys_fit
 
 

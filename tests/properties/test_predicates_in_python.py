@@ -94,10 +94,10 @@ def only(value: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     if not names or "M" not in value:
         return value
     inside = value["M"]
-    found = {names[0]: only(inside[names[0]], names[1:])} if names[0] in inside else {}
+    members = {names[0]: only(inside[names[0]], names[1:])} if names[0] in inside else {}
     if names[0] in ("zip", "deep", "maybe"):
-        found["must"] = {"N": "1"}
-    return {"M": found}
+        members["must"] = {"N": "1"}
+    return {"M": members}
 
 
 def holds_in_python(sign: str, left: Any, right: Any) -> bool:
@@ -146,9 +146,9 @@ def test_a_predicate_says_what_plain_python_says_of_the_decoded_object(
     if names[-1] == "code" and sign not in ("==", "!="):
         sign = "=="
     change = change_of(image)
-    found = value_in_python(entity_of(Doc), image, names)
-    assert compiled(predicate_of(sign, names, right))(change) is holds_in_python(sign, found, right)
-    is_one_of = found is not NOTHING and found == right
+    left = value_in_python(entity_of(Doc), image, names)
+    assert compiled(predicate_of(sign, names, right))(change) is holds_in_python(sign, left, right)
+    is_one_of = left is not NOTHING and left == right
     assert compiled(new(path(names)).in_(right))(change) is is_one_of
     assert not compiled(old(path(names)) == right)(change)
 

@@ -50,8 +50,8 @@ def projected() -> tuple[App, Projection, Any]:
     def sales(total: Decimal, order: Order, sign: int) -> Decimal:
         return total + sign * order.total
 
-    (found,) = [each.projection for each in app.mappings if each.projection is not None]
-    return app, found, Order
+    (projection,) = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
+    return app, projection, Order
 
 
 @dataclass
@@ -88,25 +88,25 @@ class Slow:
 
 
 def steps_of(writes: Sequence[tuple[int, str | None, int]]) -> list[ItemChange]:
-    found = []
+    steps = []
     for sequence, (number, group, amount) in enumerate(writes, start=1):
         name = f"o{number}"
         image = {"id": {"S": name}, "country": {"S": group}, "total": {"N": str(amount)}}
-        found.append(
+        steps.append(
             ItemChange(name.encode().hex(), Version(1, sequence), None if group is None else image, 0)
         )
-    return found
+    return steps
 
 
 def fold_of(writes: Sequence[tuple[int, str | None, int]]) -> dict[str, tuple[int, int]]:
     """Group → (how many items, their sum), from the items as they are at last."""
     items = {number: (group, amount) for number, group, amount in writes}
-    found: dict[str, tuple[int, int]] = {}
+    groups: dict[str, tuple[int, int]] = {}
     for group, amount in items.values():
         if group is not None:
-            count, total = found.get(group, (0, 0))
-            found[group] = (count + 1, total + amount)
-    return found
+            count, total = groups.get(group, (0, 0))
+            groups[group] = (count + 1, total + amount)
+    return groups
 
 
 @settings(deadline=None, max_examples=120)
@@ -144,8 +144,8 @@ def test_any_delivery_comes_to_the_fold_over_the_items(
                 task.cancel()
             await asyncio.gather(*working, return_exceptions=True)
         await asyncio.gather(*(deliver(batches()) for _ in range(workers)))
-        found = {row.key: (row.count, int(row.state["N"])) for row in await rows.groups() if row.count}
-        assert {projection.by.value_of(key): each for key, each in found.items()} == fold_of(writes)
+        groups = {row.key: (row.count, int(row.state["N"])) for row in await rows.groups() if row.count}
+        assert {projection.by.value_of(key): folded for key, folded in groups.items()} == fold_of(writes)
 
     loop = SeededLoop(seed, ManualClock())
     try:

@@ -111,12 +111,12 @@ class AnyStore(RuleBasedStateMachine):
     @invariant()
     def everything_is_there(self) -> None:
         for store in self.stores:
-            found = {
+            stored = {
                 (table, key): value
                 for table in (0, 1, 16, 255, 256)
                 for key, value in store.query(table, b"", None, 1_000)
             }
-            assert found == self.rows
+            assert stored == self.rows
             for table, key in self.rows:
                 same = sorted(other for number, other in self.rows if number == table)
                 place = same.index(key)

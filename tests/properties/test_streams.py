@@ -299,8 +299,8 @@ def test_dates_agree_with_the_standard_library(naive: datetime) -> None:
 @relaxed
 @given(st.from_regex(r"[a-zA-Z0-9_.-]{3,255}", fullmatch=True), TIMES)
 def test_stream_names_read_back(table: str, wall_ms: int) -> None:
-    found = parse_stream_arn(stream_arn(table_arn("us-east-1", "000000000000", table), label(wall_ms)))
-    assert (found.table, found.label) == (table, label(wall_ms))
+    parsed = parse_stream_arn(stream_arn(table_arn("us-east-1", "000000000000", table), label(wall_ms)))
+    assert (parsed.table, parsed.label) == (table, label(wall_ms))
 
 
 @relaxed

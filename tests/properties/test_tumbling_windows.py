@@ -86,12 +86,12 @@ class Watched(World):
             return
         self.saved = command.checkpoint
         self.closed_states += self.saving
-        self.lost_states += [each for lost in command.windows for each in seen(lost.window.state)]
-        for each in command.settled:
-            numbers = list(range(each.first, each.last + 1))
-            assert each.count == len(numbers), "one lane settles in the order of reading"
+        self.lost_states += [number for lost in command.windows for number in seen(lost.window.state)]
+        for span in command.settled:
+            numbers = list(range(span.first, span.last + 1))
+            assert span.count == len(numbers), "one lane settles in the order of reading"
             self.settled += numbers
-            self.handled += numbers if each.outcome == "handled" else []
+            self.handled += numbers if span.outcome == "handled" else []
         window = command.checkpoint.window
         assert not (command.checkpoint.finished and window and window.state is not None), (
             "finished, a window open"

@@ -62,15 +62,15 @@ scalars = st.one_of(
     binaries.map(lambda text: {"B": text}),
     st.booleans().map(lambda flag: {"BOOL": flag}),
     st.just({"NULL": True}),
-    st.lists(strings, min_size=1, max_size=4, unique=True).map(lambda each: {"SS": each}),
-    st.lists(numbers, min_size=1, max_size=4, unique=True).map(lambda each: {"NS": each}),
-    st.lists(binaries, min_size=1, max_size=4, unique=True).map(lambda each: {"BS": each}),
+    st.lists(strings, min_size=1, max_size=4, unique=True).map(lambda elements: {"SS": elements}),
+    st.lists(numbers, min_size=1, max_size=4, unique=True).map(lambda elements: {"NS": elements}),
+    st.lists(binaries, min_size=1, max_size=4, unique=True).map(lambda elements: {"BS": elements}),
 )
 values: st.SearchStrategy[Any] = st.recursive(
     scalars,
     lambda inner: (
-        st.lists(inner, max_size=3).map(lambda each: {"L": each})
-        | st.dictionaries(names, inner, max_size=3).map(lambda each: {"M": each})
+        st.lists(inner, max_size=3).map(lambda elements: {"L": elements})
+        | st.dictionaries(names, inner, max_size=3).map(lambda members: {"M": members})
     ),
     max_leaves=8,
 )
@@ -106,10 +106,10 @@ def check_own(error: ApiError, *others: str) -> None:
 @example("-0.000")
 @example("9.9999999999999999999999999999999999999E+125")
 def test_a_number_keeps_its_value_and_has_one_text(text: str) -> None:
-    found = normalise(text)
-    assert Decimal(found) == Decimal(text)
-    assert found == (f"{Decimal(text).normalize(WIDE):f}" if Decimal(text) else "0")
-    assert normalise(found) == found
+    normal = normalise(text)
+    assert Decimal(normal) == Decimal(text)
+    assert normal == (f"{Decimal(text).normalize(WIDE):f}" if Decimal(text) else "0")
+    assert normalise(normal) == normal
 
 
 @relaxed
@@ -120,12 +120,12 @@ def test_a_number_keeps_its_value_and_has_one_text(text: str) -> None:
 )
 def test_no_text_makes_normalise_raise_anything_but_its_own_error(text: str) -> None:
     try:
-        found = normalise(text)
+        normal = normalise(text)
     except ApiError as error:
         check_own(error)
     else:
         value = Decimal(text)
-        assert Decimal(found) == value
+        assert Decimal(normal) == value
         assert not value or -130 <= value.adjusted() <= 125
     if is_plain(text):
         assert normalise(text) == text == str(int(text))
@@ -134,7 +134,7 @@ def test_no_text_makes_normalise_raise_anything_but_its_own_error(text: str) -> 
 @relaxed
 @given(numbers, numbers)
 def test_sums_are_those_of_decimal_or_refused(a: str, b: str) -> None:
-    for found, exact in (
+    for operation, exact in (
         (add, WIDE.add(Decimal(a), Decimal(b))),
         (subtract, WIDE.subtract(Decimal(a), Decimal(b))),
     ):
@@ -142,11 +142,11 @@ def test_sums_are_those_of_decimal_or_refused(a: str, b: str) -> None:
             len(exact.normalize(WIDE).as_tuple().digits) <= 38 and -130 <= exact.adjusted() <= 125
         )
         if fits:
-            assert Decimal(found(a, b)) == exact
-            assert normalise(found(a, b)) == found(a, b)
+            assert Decimal(operation(a, b)) == exact
+            assert normalise(operation(a, b)) == operation(a, b)
         else:
             with pytest.raises(ApiError):
-                found(a, b)
+                operation(a, b)
 
 
 # ---- order -------------------------------------------------------------------------------------------------
@@ -208,12 +208,12 @@ def test_what_was_stored_reads_back(item: dict[str, Any]) -> None:
 def test_no_json_makes_the_border_raise_anything_but_its_own_error(raw: Any) -> None:
     for read in (read_value, read_item):
         try:
-            found = read(json.loads(json.dumps(raw)))
+            parsed = read(json.loads(json.dumps(raw)))
         except ApiError as error:
             check_own(error, "SerializationException")
             continue
-        assert read(json.loads(json.dumps(found))) == found
-        assert isinstance(found, dict)
+        assert read(json.loads(json.dumps(parsed))) == parsed
+        assert isinstance(parsed, dict)
 
 
 def plain_size(value: AttributeValue) -> int:
@@ -225,11 +225,11 @@ def plain_size(value: AttributeValue) -> int:
         case "B":
             return len(b64decode(content))
         case "SS" | "BS" | "NS":
-            return sum(plain_size({kind[0]: each}) for each in content)
+            return sum(plain_size({kind[0]: element}) for element in content)
         case "L":
-            return 3 + sum(1 + plain_size(each) for each in content)
+            return 3 + sum(1 + plain_size(element) for element in content)
         case "M":
-            return 3 + sum(1 + len(name.encode()) + plain_size(each) for name, each in content.items())
+            return 3 + sum(1 + len(name.encode()) + plain_size(member) for name, member in content.items())
         case "N":
             return value_size(value)
     return 1

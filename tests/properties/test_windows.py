@@ -42,22 +42,22 @@ SHAPES: dict[str, dict[str, str]] = {
 
 def expected(shape: str, items: dict[str, tuple[str, int]]) -> dict[tuple[str, int, int], list[str]]:
     """(group, start, end) → the items in it, in seconds."""
-    found: dict[tuple[str, int, int], list[str]] = defaultdict(list)
+    windows: dict[tuple[str, int, int], list[str]] = defaultdict(list)
     for group in "xy":
         events = sorted((second, key) for key, (of, second) in items.items() if of == group)
         if shape == "session":
             session: list[tuple[int, str]] = []
             for at in [*events, (10**6, "")]:
                 if session and at[0] - session[-1][0] >= 10:
-                    found[group, session[0][0], session[-1][0] + 10] = [key for _, key in session]
+                    windows[group, session[0][0], session[-1][0] + 10] = [key for _, key in session]
                     session = []
                 session.append(at)
             continue
         length = 10 if shape == "tumbling" else 30
         for second, key in events:
             for start in range(second - second % 10 - length + 10, second + 1, 10):
-                found[group, start, start + length].append(key)
-    return {window: sorted(keys) for window, keys in found.items()}
+                windows[group, start, start + length].append(key)
+    return {window: sorted(keys) for window, keys in windows.items()}
 
 
 @settings(max_examples=25, deadline=None)
@@ -94,9 +94,9 @@ def test_the_last_word_on_every_window_depends_on_the_changes_alone(
 
     @app.window(Event, **SHAPES[shape], by=Event.group, at=Event.at, lateness=lateness, batch_size=batch)
     def tell(window: Window[Event]) -> None:
-        start, end = ((each - begun).total_seconds() for each in (window.start, window.end))
-        assert [each.at for each in window] == sorted(each.at for each in window)
-        told[window.key, int(start)] = (int(end), sorted(each.id for each in window))
+        start, end = ((edge - begun).total_seconds() for edge in (window.start, window.end))
+        assert [member.at for member in window] == sorted(member.at for member in window)
+        told[window.key, int(start)] = (int(end), sorted(member.id for member in window))
         revisions.append(window.revision)
 
     items: dict[str, tuple[str, int]] = {}
@@ -160,7 +160,7 @@ def told_in_a_storm(seed: int) -> tuple[Rows, list[object]]:
 
     @app.window(Reading, every="1m", at=Reading.at)
     def minute(window: Window[Reading]) -> list[str]:
-        return sorted(f"{each.id} {(each.at - begun).total_seconds():.0f}" for each in window)
+        return sorted(f"{member.id} {(member.at - begun).total_seconds():.0f}" for member in window)
 
     random = Random(seed)
     rows = Rows(random)
@@ -180,7 +180,7 @@ def told_in_a_storm(seed: int) -> tuple[Rows, list[object]]:
             world.advance("5m")
             world.settle()
     minutes = [[f"{name} {at}" for name, at in items.items() if at // 60 == minute] for minute in range(2)]
-    right = [sorted(each) for each in minutes if each]
+    right = [sorted(minute) for minute in minutes if minute]
     return rows, sorted(right, key=str)
 
 

@@ -194,11 +194,11 @@ def test_any_payload_of_any_operation_is_answered(
 def test_the_payloads_reached_both_answers(server: InProcess) -> None:
     """A strategy that only ever makes refusals would prove nothing."""
     for entry in OPERATIONS:
-        found = {status for name, status in server.requests if name == entry.name}
+        statuses = {status for name, status in server.requests if name == entry.name}
         wanted = {"400"} if entry.name in SELDOM_RIGHT else {"200", "400"}
         if not entry.input.structure.members:
             wanted = {"200"}  # nothing that it takes can be wrong
-        assert found >= wanted, entry.name
+        assert statuses >= wanted, entry.name
 
 
 @QUIET
@@ -248,7 +248,7 @@ def answers(served: Served, pieces: list[bytes]) -> list[int]:
     """The status of each answer to these pieces until the server closes; the client closes its side after
     sending.
     """
-    found = []
+    statuses = []
     with served.connect() as client:
         for piece in pieces:
             client.send(piece)
@@ -256,8 +256,8 @@ def answers(served: Served, pieces: list[bytes]) -> list[int]:
             client.socket.shutdown(1)
         with contextlib.suppress(EOFError):
             while True:
-                found.append(client.receive()[0])
-    return found
+                statuses.append(client.receive()[0])
+    return statuses
 
 
 def test_connections_are_counted_down(served: Served) -> None:
@@ -322,9 +322,9 @@ def test_a_request_that_is_cut_off_is_forgotten(served: Served, length: int, bef
 @given(line=st.binary(min_size=1, max_size=40).filter(lambda line: b"\n" not in line and b"\r" not in line))
 def test_any_header_line_is_read_or_refused(served: Served, line: bytes) -> None:
     head = HEAD.format(operation="ListTables").encode()
-    found = answers(served, [head + line + b"\r\nContent-Length: 2\r\n\r\n{}"])
-    assert len(found) <= 1
-    assert set(found) <= {200, 400, 403, 404, 413}
+    statuses = answers(served, [head + line + b"\r\nContent-Length: 2\r\n\r\n{}"])
+    assert len(statuses) <= 1
+    assert set(statuses) <= {200, 400, 403, 404, 413}
 
 
 def test_nothing_is_left_behind(served: Served, caplog: pytest.LogCaptureFixture) -> None:

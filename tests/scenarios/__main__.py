@@ -81,22 +81,22 @@ def scenario(file: Path) -> Scenario:
     return Scenario(file.stem, about, played, body, trace)
 
 
-def page(found: Sequence[Scenario]) -> str:
+def page(chosen: Sequence[Scenario]) -> str:
     """The page."""
     parts = [HOW_TO_READ]
     told: set[str] = set()
     for number, (chapter, (title, rows)) in enumerate(CHAPTERS.items(), 1):
         parts.append(f"\n{'=' * WIDTH}\n{number}. {title}\n{'=' * WIDTH}\n")
         for name, text in rows.items():
-            playing = [each for each in found if f"{chapter}/{name}" in each.rows]
+            playing = [scenario for scenario in chosen if f"{chapter}/{name}" in scenario.rows]
             if playing:
-                parts.append(_row(text, [each.name for each in playing if each.name in told]))
-                parts += [_scene(each) for each in playing if each.name not in told]
-                told |= {each.name for each in playing}
-    others = [each for each in found if each.name not in told]
+                parts.append(_row(text, [scenario.name for scenario in playing if scenario.name in told]))
+                parts += [_scene(scenario) for scenario in playing if scenario.name not in told]
+                told |= {scenario.name for scenario in playing}
+    others = [scenario for scenario in chosen if scenario.name not in told]
     if others:
         parts.append(f"\n{'=' * WIDTH}\n{len(CHAPTERS) + 1}. More scenes\n{'=' * WIDTH}\n")
-        parts += [_scene(each) for each in others]
+        parts += [_scene(scenario) for scenario in others]
     parts.append(f"\n{'=' * WIDTH}\nWhat nothing plays\n{'=' * WIDTH}\n")
     parts += [_wrapped(f"{what}: {why}.", "* ", "  ") for what, why in NOT_PLAYED.items()]
     return "\n".join(parts)
@@ -107,12 +107,12 @@ def _row(text: str, above: Sequence[str]) -> str:
     return "\n" + _wrapped(text + also, "* ", "  ")
 
 
-def _scene(found: Scenario) -> str:
-    title = f"--- {found.name} "
+def _scene(scenario: Scenario) -> str:
+    title = f"--- {scenario.name} "
     parts = [
-        f"\n{title}{'-' * (WIDTH - len(title))}", _wrapped(found.about), "",
-        textwrap.indent(found.script, "    ").rstrip(), "",
-        found.trace.rstrip(),
+        f"\n{title}{'-' * (WIDTH - len(title))}", _wrapped(scenario.about), "",
+        textwrap.indent(scenario.script, "    ").rstrip(), "",
+        scenario.trace.rstrip(),
     ]  # fmt: skip
     return "\n".join(parts)
 
@@ -130,12 +130,12 @@ def _wrapped(text: str, first: str = "", later: str = "") -> str:
 
 def main(words: Sequence[str]) -> None:
     """Print the page, or only the scenes whose name or words have one of these words."""
-    found = [
-        each
-        for each in scenarios()
-        if not words or any(word in f"{each.name} {each.about} {each.rows}" for word in words)
+    chosen = [
+        scenario
+        for scenario in scenarios()
+        if not words or any(word in f"{scenario.name} {scenario.about} {scenario.rows}" for word in words)
     ]
-    sys.stdout.write(page(found) + "\n")
+    sys.stdout.write(page(chosen) + "\n")
 
 
 if __name__ == "__main__":

@@ -232,9 +232,9 @@ class World:
         above = "".join(f" and {first}-{last}" for first, last in at.ranges)
         inside = "" if at.window is None else windows.kept(at.window, WALL_MS)
         self.say(f"checkpoint {at.watermark}{above}{inside}{' finished' if at.finished else ''}")
-        for each in command.settled:
-            if each.outcome != "handled":
-                self.say(f"    {each.outcome} {each.first}-{each.last} ({each.count})")
+        for span in command.settled:
+            if span.outcome != "handled":
+                self.say(f"    {span.outcome} {span.first}-{span.last} ({span.count})")
         for entry in command.given_up:
             self.say(
                 f"    dead letter {entry.record.sequence}: {entry.condition} after {entry.attempts} attempts"
@@ -250,7 +250,7 @@ class World:
         """What the script has the sink say."""
         batch = [record.sequence for record in command.records]
         outcomes = (fault.outcome(batch) for fault in self.faults)
-        outcome = next((each for each in outcomes if each is not None), Written())
+        outcome = next((planned for planned in outcomes if planned is not None), Written())
         if outcome != Written():
             self.say(f"    {describe(outcome, batch)}")
         if command.window is not None:
@@ -331,7 +331,9 @@ class World:
     def delivered(self, letter: DeadLetter) -> Refusal | None:
         """What the script has the sink say to a change that is put back."""
         sequence = letter.record.sequence
-        outcome = next((each for fault in self.faults if (each := fault.outcome([sequence]))), Written())
+        outcome = next(
+            (planned for fault in self.faults if (planned := fault.outcome([sequence]))), Written()
+        )
         said = "" if outcome == Written() else f": {describe(outcome, [sequence])}"
         self.say(f"redrive {sequence}{said}")
         return None if outcome == Written() else Refusal("refused")

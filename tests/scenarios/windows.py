@@ -45,11 +45,11 @@ def kept(window: WindowState, wall_ms: int) -> str:
 
 
 def _span(window: WindowInvoke | WindowState, wall_ms: int) -> str:
-    start, end = (each - wall_ms for each in (window.start_ms, window.end_ms))
+    start, end = (edge - wall_ms for edge in (window.start_ms, window.end_ms))
     return f" window {start // 1_000}-{end // 1_000}s"
 
 
 def _shown(state: bytes) -> str:
-    found = json.loads(state)
-    seen = " ".join(str(each) for each in found.get("seen", ()))
-    return f"({seen}{' and too much' if 'padding' in found else ''})"
+    content = json.loads(state)
+    seen = " ".join(str(number) for number in content.get("seen", ()))
+    return f"({seen}{' and too much' if 'padding' in content else ''})"

@@ -94,7 +94,7 @@ class Stage:
 
     def invoked(self, event: dict[str, Any], context: Any) -> Any:
         """The function itself."""
-        batch = [self.number(each["dynamodb"]) for each in event["Records"]]
+        batch = [self.number(record["dynamodb"]) for record in event["Records"]]
         window = ""
         if "window" in event:
             final = " final" if event["isFinalInvokeForWindow"] else ""
@@ -116,7 +116,7 @@ class Stage:
         """What is answered to a batch, as the script says; without a word of it, nothing, which is
         success.
         """
-        said = next((each for each in self.script if each.concerns(batch)), Said("accept", "", None, None))
+        said = next((line for line in self.script if line.concerns(batch)), Said("accept", "", None, None))
         match said.verb:
             case "raise":
                 self.say("    raises an exception")
@@ -137,7 +137,7 @@ class Stage:
                 self.say("    returns nothing")
             case "answer":
                 self.say(f"    answers {said.text}")
-                text = re.sub(r"<(\d+)>", lambda found: self.wires.get(int(found[1]), found[1]), said.text)
+                text = re.sub(r"<(\d+)>", lambda match: self.wires.get(int(match[1]), match[1]), said.text)
                 return json.loads(text)
         return None
 
@@ -259,9 +259,9 @@ class Stage:
 def options_of(text: str) -> tuple[dict[str, str], str]:
     """Leading NAME=value words, and the rest."""
     options: dict[str, str] = {}
-    while found := re.match(r"([A-Za-z]+)=(\S+) ?", text):
-        options[found[1]] = found[2]
-        text = text[found.end() :]
+    while match := re.match(r"([A-Za-z]+)=(\S+) ?", text):
+        options[match[1]] = match[2]
+        text = text[match.end() :]
     rest = [word for word in text.split() if re.fullmatch(r"[A-Za-z]+=\S+", word)]
     for word in rest:
         name, _, value = word.partition("=")

@@ -56,8 +56,10 @@ def show(seeds: int):  # type: ignore[no-untyped-def]
 
     def line(report: Report) -> None:
         rate = report.steps / max(report.seconds, 1e-9)
-        found = f"{len(report.violations)} violations"
-        print(f"\r\033[K{report.done:,} of {seeds:,} seeds, {rate:,.0f} steps/s, {found}", end="", flush=True)
+        verdict = f"{len(report.violations)} violations"
+        print(
+            f"\r\033[K{report.done:,} of {seeds:,} seeds, {rate:,.0f} steps/s, {verdict}", end="", flush=True
+        )
 
     return line
 

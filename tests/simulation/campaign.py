@@ -28,8 +28,8 @@ from tailrace.testing.simulation_yields import all_yields
 from tests.simulation.checkers import Checkers
 
 EXPECTED = (
-    *(f"command {each.__name__}" for each in get_args(Command)),
-    *(f"completion {each.__name__}" for each in get_args(Completion)),
+    *(f"command {kind.__name__}" for kind in get_args(Command)),
+    *(f"completion {kind.__name__}" for kind in get_args(Completion)),
     *(f"setting {name}" for name in BRANCHES),
     *(f"fault {name}" for name in (*FAULTS, *DRAWN_FAULTS)),
     *(f"style {name}" for name in ("vector", "whole", "partial")),
@@ -83,13 +83,13 @@ def run_seed(seed: int) -> tuple[Run, list[tuple[str, str]]]:
     made = plan(seed)
     checkers = {mapping.id: Checkers(made, mapping) for mapping in made.mappings}
     run = Run(made, lambda mapping: checkers[mapping.id])
-    for each in checkers.values():
-        each.run = run
+    for checker in checkers.values():
+        checker.run = run
     try:
         run.run()
     except InternalError as error:
         checkers[MAPPING].wrong("no internal error", str(error))
-    return run, [violation for each in checkers.values() for violation in each.violations]
+    return run, [violation for checker in checkers.values() for violation in checker.violations]
 
 
 def campaign(

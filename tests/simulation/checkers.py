@@ -178,9 +178,9 @@ class Checkers:
             here = set(batch)
             between = wanted[place : bisect_right(wanted, batch[-1])]
             left_out = [
-                each
-                for each in between
-                if each not in here and not self._is_gone(tenure.shard.shard_id, each)
+                sequence
+                for sequence in between
+                if sequence not in here and not self._is_gone(tenure.shard.shard_id, sequence)
             ]
             if left_out:
                 self.wrong("a whole shard is delivered in sequence", f"{batch} without {left_out}")
@@ -342,13 +342,13 @@ class Checkers:
             # One that was accepted just before a crash, and then given up, parked behind a claim, or trimmed
             # before it was read again: nobody knows that it was handled.
             later = [
-                each
-                for each in self.lines[record.key]
-                if each > record.sequence
-                and each in self.accepted & covered
-                and not self._is_dead(each)
-                and not self._waits(record.key, each)
-                and not self._is_in_a_gap(record, each)
+                sequence
+                for sequence in self.lines[record.key]
+                if sequence > record.sequence
+                and sequence in self.accepted & covered
+                and not self._is_dead(sequence)
+                and not self._waits(record.key, sequence)
+                and not self._is_in_a_gap(record, sequence)
             ]
             if later:
                 self.wrong("what is put back comes in its order", f"{record.sequence} after {later[0]}")
@@ -382,7 +382,7 @@ class Checkers:
         for entry in save.given_up:
             seen.given_up[entry.record.sequence] = entry
             self._by_the_policy(seen, entry)
-        discarded = sum(each.count for each in save.settled if each.outcome == "discarded")
+        discarded = sum(span.count for span in save.settled if span.outcome == "discarded")
         if discarded != len(save.given_up):
             self.wrong(
                 "what is given up is a dead letter by the policy",
@@ -429,10 +429,10 @@ class Checkers:
 
     def _note_dropped(self, tenure: Tenure, seen: Seen, save: SaveCheckpoint) -> None:
         sequences = self.sequences[tenure.shard.shard_id]
-        for each in save.settled:
-            if each.outcome != "dropped":
+        for span in save.settled:
+            if span.outcome != "dropped":
                 continue
-            gone = sequences[bisect_left(sequences, each.first) : bisect_right(sequences, each.last)]
+            gone = sequences[bisect_left(sequences, span.first) : bisect_right(sequences, span.last)]
             self.dropped.update(gone)
             for sequence in gone:
                 age_ms = self.latest_wall_ms - self.records[tenure.shard.shard_id][sequence].created_ms

@@ -91,8 +91,8 @@ class Drawn:
         ]
         return {
             name: value
-            for each in self.random.sample(drawn, self.random.randrange(3))
-            for name, value in each.items()
+            for fault in self.random.sample(drawn, self.random.randrange(3))
+            for name, value in fault.items()
         }
 
     def _declare(self) -> None:
@@ -175,10 +175,10 @@ class Drawn:
             given_up = Counter(letter["key"] for letter in world.dlq(handler))
             delivered = Counter(world.delivered(handler))
             for key, count in self.written.items():
-                found = delivered[key] + given_up[key]
-                assert found >= count, f"{handler} lost changes of {key}: {found} of {count}"
+                times = delivered[key] + given_up[key]
+                assert times >= count, f"{handler} lost changes of {key}: {times} of {count}"
                 if handler.__name__ in ("once", "counted"):
-                    assert found == count, f"{handler} applied {key} {found} times instead of {count}"
+                    assert times == count, f"{handler} applied {key} {times} times instead of {count}"
         kept = {letter.change.event_id for letter in world.dead_letters("discards")}
         assert self.destination.told >= kept, "a dead letter that its destination was never told of"
         for place, seen in self.first.items():
@@ -198,15 +198,15 @@ def test_every_promise_holds_in_a_drawn_world_under_drawn_faults(seed: int) -> N
 
 def broken_worlds() -> int:
     """How many of some worlds do not keep their promises."""
-    found = 0
+    broken = 0
     for seed in range(6):
         drawn = Drawn(seed)
         with drawn.play() as world:
             try:
                 drawn.check(world)
             except AssertionError:
-                found += 1
-    return found
+                broken += 1
+    return broken
 
 
 def test_a_source_that_skips_a_record_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

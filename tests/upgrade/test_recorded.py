@@ -194,10 +194,10 @@ def test_the_files_themselves_go_on_and_are_opened_again(recorded: Recording, tm
     def stock() -> dict[str, int]:
         engine = open_engine(options)
         try:
-            found = engine.scan(ScanRequest("stock")).decoded()
+            items = engine.scan(ScanRequest("stock")).decoded()
         finally:
             engine.close()
-        return {item["id"]["S"]: int(item["n"]["N"]) for item in found}
+        return {item["id"]["S"]: int(item["n"]["N"]) for item in items}
 
     handled = Counter(change["key"] for change in recorded.changes if change["event_id"] in wanted)
     first = asyncio.run(go_on())

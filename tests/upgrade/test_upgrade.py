@@ -52,9 +52,9 @@ def items(engine: Engine, table: str) -> dict[str, dict[str, Any]]:
 def test_every_item_and_every_record_is_there(directory: Path) -> None:
     engine = open_engine(opened_then(directory))
     try:
-        found = items(engine, "orders")
-        assert sorted(found) == sorted([*SEEN[1:], *UNSEEN])
-        assert found["o7"] == {"id": "o7", "total": Decimal("10.5"), "tags": {"x", "y"}, "raw": b"\x00\xff"}
+        orders = items(engine, "orders")
+        assert sorted(orders) == sorted([*SEEN[1:], *UNSEEN])
+        assert orders["o7"] == {"id": "o7", "total": Decimal("10.5"), "tags": {"x", "y"}, "raw": b"\x00\xff"}
         records = log_of(engine, engine.stream_of("orders").arn)
         assert [record.event_name for record in records] == ["INSERT"] * 25 + ["REMOVE"]
         engine.put(Put("orders", {"id": {"S": "new"}}))

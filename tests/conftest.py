@@ -2,8 +2,8 @@
 
 Rules of this file: the environment of a test run must not change what is tested. A run in the background may
 have been started with SIGINT ignored, and children inherit that: then Ctrl-C, which the tests send to them,
-would do nothing. Nor may the account of whoever runs them: a sink of an example must not reach a real bus,
-and says another thing where there are credentials. Nor may the day, a faked one included.
+would do nothing. Nor may the account of the developer who runs them: a sink of an example must not reach a
+real bus, and says another thing where there are credentials. Nor may the day, a faked one included.
 
 Properties draw the same examples in every run, so that a change fails for what it changed and not for a draw
 that it met first; `HYPOTHESIS_PROFILE=seek` draws new ones (`make seek`). However long a draw takes, it is no

@@ -1,7 +1,7 @@
 """Dated summaries of long runs, kept in docs/evidence/ so that a claim can be looked up.
 
-Rules of this file: one JSON file a kind and day; a later run of the same day replaces it. No path or name of
-a machine.
+Rules of this file: one JSON file a kind and day; a later run of the same day replaces it. No path or
+name of a machine.
 """
 
 import json

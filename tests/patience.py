@@ -17,8 +17,8 @@ BETWEEN_LOOKS_S: Final = 0.02
 
 
 def eventually(look: Callable[[], Fact], told: Callable[[], str] = lambda: "it did not happen") -> Fact:
-    """The first true value of a look. Raises: AssertionError, with what is told then, when there is none for
-    `PATIENCE_S`.
+    """The first true value of a look. Raises: AssertionError, with what is told then, when there
+    is none for `PATIENCE_S`.
     """
     begun = time.monotonic()
     while not (seen := look()):
@@ -28,8 +28,8 @@ def eventually(look: Callable[[], Fact], told: Callable[[], str] = lambda: "it d
 
 
 def at_rest(look: Callable[[], Fact], is_enough: Callable[[Fact], bool]) -> Fact:
-    """What is seen when it is enough, or has been the same for `PATIENCE_S`: the caller says what is
-    missing.
+    """What is seen when it is enough, or has been the same for `PATIENCE_S`: the caller
+    says what is missing.
     """
     last, since = look(), time.monotonic()
     while not is_enough(last) and time.monotonic() - since < PATIENCE_S:

@@ -1,7 +1,7 @@
 """A real HTTP server on a free loopback port, in a thread of the test: for tests that need sockets.
 
-Rules of this file: the loop and the engine belong to the thread; tests talk to it through sockets, or through
-`call`.
+Rules of this file: the loop and the engine belong to the thread; tests talk to it through
+sockets, or through `call`.
 """
 
 import asyncio

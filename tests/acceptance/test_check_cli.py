@@ -1,5 +1,5 @@
-"""`tailrace check`: a damaged directory is told by table and key, a whole one is whole, a running one is
-refused.
+"""`tailrace check`: a damaged directory is told by table and key, a whole one is whole, a
+running one is refused.
 
 Rules of this file: directories are written through the API, damaged by another hand with SQLite alone, and
 asked with the command line.

@@ -128,7 +128,7 @@ def start() -> Iterator[Start]:
 
 
 def refuses(port: int) -> bool:
-    """Whether nobody listens there any more."""
+    """Whether no process listens there any more."""
     try:
         socket.create_connection(("127.0.0.1", port), PATIENCE_S).close()
     except ConnectionRefusedError:

@@ -1,5 +1,5 @@
-"""`tailrace demo` as a subprocess, on real flights: it agrees, it disagrees when it must, and kills change
-nothing.
+"""`tailrace demo` as a subprocess, on real flights: it agrees, it disagrees when it must,
+and kills change nothing.
 
 Rules of this file: the sample is cut out of the week so that it has every outcome; nothing is read but what
 the command prints and its exit code.

@@ -1,8 +1,8 @@
 """What hangs, on real processes: it costs itself alone, and the process ends all the same, with a word about
 what was left.
 
-Rules of this file: nothing is measured in time; what is waited for has a bound only against a test that never
-ends.
+Rules of this file: nothing is measured in time; what is waited for has a bound only against a
+test that never ends.
 """
 
 import os

@@ -56,7 +56,7 @@ TESTED = sorted({path.parent for path in (ROOT / "examples").rglob("test_*.py")}
 
 @pytest.mark.parametrize("folder", TESTED, ids=lambda folder: folder.name)
 def test_an_example_passes_its_own_tests(folder: Path) -> None:
-    # One seed: a change fails for what it changed, and not for a world that nobody has met before.
+    # One seed: a change fails for what it changed, and not for a world that was never met before.
     ran = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "--tailrace-seed", "1", ".", cwd=folder)
     assert ran.returncode == 0, ran.stdout
 

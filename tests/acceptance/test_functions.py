@@ -1,5 +1,5 @@
-"""Lambda functions behind `tailrace dev`: real processes, and handlers written with AWS Lambda Powertools, as
-they are.
+"""Lambda functions behind `tailrace dev`: real processes, and handlers written with AWS Lambda
+Powertools, as they are.
 """
 
 import json

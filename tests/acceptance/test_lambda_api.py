@@ -125,7 +125,7 @@ def test_a_change_of_one_mapping_does_not_touch_the_others(shop: Shop, stream: s
     until(lambda: shop.state(other), "Enabled")
     shop.put("second")
     until(shop.lines, [*before, "first", "second"])
-    assert len(lingered()) == 1  # nobody waited for that function
+    assert len(lingered()) == 1  # no client waited for that function
     shop.output.with_name("go").touch()
     until(lambda: len(lingered()), 2)
     assert len(set(lingered())) == 1  # and its process was not ended

@@ -1,5 +1,5 @@
-"""The commands about projections, beside a running server and without one: real processes, killed and started
-again.
+"""The commands about projections, beside a running server and without one: real processes,
+killed and started again.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""Handlers that call themselves through real clients and real processes: stopped, told about, and put on
-again.
+"""Handlers that call themselves through real clients and real processes: stopped, told about,
+and put on again.
 """
 
 import json

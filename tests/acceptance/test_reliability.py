@@ -84,7 +84,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged_and_room_is_all_it_need
 
 @pytest.fixture
 def filled(tmp_path: Path) -> Path:
-    """A directory with a hundred items, and nobody in it."""
+    """A directory with a hundred items, and no process in it."""
     node = node_in(tmp_path)
     node.start()
     node.wait_until_answering()

@@ -1,5 +1,5 @@
-"""Tumbling windows of Lambda functions end to end: in a test world, and through Lambda's API of a real
-server.
+"""Tumbling windows of Lambda functions end to end: in a test world, and through Lambda's API
+of a real server.
 """
 
 import json

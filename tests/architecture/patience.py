@@ -1,5 +1,5 @@
-"""What makes a test depend on the day or on the machine: one function a rule, each finding says what to do
-instead.
+"""What makes a test depend on the day or on the machine: one function a rule, each finding says
+what to do instead.
 
 Rules of this file: a rule takes sources (path below the repository → text) and yields findings, as those of
 `tidy` do. Called by `test_patience`.

@@ -1,5 +1,5 @@
-"""One PutItem goes through exactly the modules of architecture §3, in their order, and past the points in
-theirs.
+"""One PutItem goes through exactly the modules of architecture §3, in their order, and past
+the points in theirs.
 
 Rules of this file: a real node with a handler, on loopback and on disk; `sys.setprofile` sees every call
 between the request's first byte and the saved checkpoint. What else is entered on the way is listed here with
@@ -44,8 +44,8 @@ STEPS = [
     ("engine/committer.py", "flush"),
     ("stores/sqlite.py", "commit"),
 ]
-"""The twelve steps of the picture. `server/http.py` is connection, dispatch and turns: listening, framing,
-group commit.
+"""The twelve steps of the picture. `server/http.py` is connection, dispatch and turns:
+listening, framing, group commit.
 """
 
 PATH = {file for file, _ in STEPS}
@@ -122,8 +122,8 @@ def strangers(calls: list[tuple[str, str]]) -> set[str]:
 
 
 ENTERED = 28
-"""So many modules a change enters from the log to its checkpoint: at most 30 were the aim. It may only
-sink.
+"""So many modules a change enters from the log to its checkpoint: at most 30 were the aim.
+It may only sink.
 """
 WRITERS = {"server/connection.py", "server/http.py"}
 """They end the writer's connection meanwhile, and see nothing of the change any more."""

@@ -1,5 +1,5 @@
-"""A small module that one other module imports is part of that module's idea, unless its head says why it
-stands alone.
+"""A small module that one other module imports is part of that module's idea, unless its head says
+why it stands alone.
 
 Rules of this file: there is no list of exceptions. A reason is a sentence of the module's docstring with the
 words "stands alone". Packages' own `__init__` and what nothing imports (operations that are found by name,

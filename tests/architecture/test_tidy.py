@@ -1,4 +1,4 @@
-"""The tidy rules over the package, and over planted sources: a rule nobody has seen fail is no rule.
+"""The tidy rules over the package, and over planted sources: a rule that was never seen to fail is no rule.
 
 Rules of this file: one canary a rule. The rules themselves are in `tidy`.
 """

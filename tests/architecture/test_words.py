@@ -11,8 +11,8 @@ from typing import Final
 
 SOURCES: Final = Path(__file__).parents[2] / "src" / "tailrace"
 TWICE: Final = frozenset({"And", "Exists", "Not", "Or"})
-"""One notion at two layers: a condition of AWS's expression language, and the Python predicate that becomes
-one.
+"""One notion at two layers: a condition of AWS's expression language, and the Python
+predicate that becomes one.
 """
 
 

@@ -31,8 +31,8 @@ TRACES: Final = {"__traceback__", "__cause__", "__context__"}
 """Of an exception that is passed on: Python has no other way."""
 VAGUE_NAMES: Final = {"utils", "helpers", "common", "base", "manager"}
 MAY_ASK_THE_WORLD: Final = ("clocks/", "compose.py", "cli/", "testing/", "aws/client.py")
-"""The client of AWS signs the machine's own time: a signature is judged by AWS's clock, never by an
-engine's.
+"""The client of AWS signs the machine's own time: a signature is judged by AWS's clock,
+never by an engine's.
 """
 WALL_CLOCKS: Final = {
     "time.time", "time.time_ns", "time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.sleep",
@@ -42,7 +42,7 @@ WALL_CLOCKS: Final = {
 RANDOM_MODULES: Final = {"random", "secrets", "uuid"}
 OPERATION_HEADER: Final = ("Behaviour", "Limits", "Not emulated", "Source")
 MAY_NAME_ROWS: Final = ("rows/", "testing/contracts/")
-"""Where keys of state are made; and the public checks of a state store, whose rows are nobody's."""
+"""Where keys of state are made; and the public checks of a state store, whose rows have no owner."""
 MAKE_KINDS: Final = {"joined", "of_mapping"}
 MAY_JOIN: Final = {"windows/core/rows.py"}
 """Who may join words without a kind: the row of a day names another row behind its own words."""
@@ -92,10 +92,10 @@ def constructor_sizes(sources: Sources) -> Iterator[str]:
 
 
 def outside_assignments(sources: Sources) -> Iterator[str]:
-    """What an object needs it is given when it is made: nothing is set on it afterwards by somebody else.
+    """What an object needs it is given when it is made: nothing is set on it afterwards by another object.
 
     Where workers are joined nothing is set on anything. In the runtime a mutable struct or dataclass is a
-    value that whoever has it may change.
+    value that its holder may change.
     """
     values = {
         name
@@ -193,8 +193,8 @@ CLOCK_OF_NUMBERS: Final = "streams/record.py"
 
 
 def times_in_numbers(sources: Sources) -> Iterator[str]:
-    """After a restart sequence numbers run up to an hour ahead of the clock: a record carries
-    `created_us`.
+    """After a restart sequence numbers run up to an hour ahead of the clock:
+    a record carries `created_us`.
     """
     for path, text in sources.items():
         if path == CLOCK_OF_NUMBERS:
@@ -249,8 +249,8 @@ def prints(sources: Sources) -> Iterator[str]:
 
 
 def broad_excepts(sources: Sources) -> Iterator[str]:
-    """Whoever catches everything says why, beside it or on the line before, or only tidies up and raises it
-    again.
+    """A handler that catches everything says why, beside it or on the line before, or only tidies up and
+    raises it again.
     """
     for path, text in sources.items():
         lines = text.splitlines()
@@ -274,8 +274,8 @@ def _is_broad(caught: ast.expr | None) -> bool:
 
 
 def dead_modules(sources: Sources, also_named: str = "") -> Iterator[str]:
-    """A module that nobody imports is not there. `also_named`: texts that name modules as data
-    (pyproject.toml).
+    """A module that no other imports is not there. `also_named`: texts that name
+    modules as data (pyproject.toml).
 
     Operations are imported by their names, and `testing` is what users import.
     """
@@ -389,8 +389,8 @@ def state_keys(sources: Sources) -> Iterator[str]:
 
 
 def engine_state_reads(sources: Sources) -> Iterator[str]:
-    """State is read and written through the StateStore port, or a second worker on another store would be
-    seen by nobody.
+    """State is read and written through the StateStore port, or a second worker on another store
+    would be not seen.
     """
     for path, text in sources.items():
         if path.startswith(MAY_TOUCH_ENGINE_STATE):

@@ -64,7 +64,7 @@ def admin(endpoint: str) -> Iterator[str]:
 
 
 def answers(url: str) -> bool:
-    """Whether somebody listens there."""
+    """Whether a process listens there."""
     try:
         urlopen(url).close()
     except (URLError, ConnectionError):

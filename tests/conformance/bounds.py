@@ -41,8 +41,8 @@ MEGABYTE = 1_048_576
 
 @dataclass(frozen=True)
 class Limit:
-    """One bound of the list. Shape: `part` says which when an entry has several; `last` is accepted, `past`
-    is not.
+    """One bound of the list. Shape: `part` says which when an entry has several; `last` is
+    accepted, `past` is not.
     """
 
     entry: str
@@ -368,8 +368,8 @@ def batch_read(api: Conformance, size: int, tables: int = 17) -> str:
 
 
 def collection(api: Conformance, size: int) -> str:
-    """Two items of one partition weigh so much in a table with a local index; its limit is set to 400 bytes
-    here.
+    """Two items of one partition weigh so much in a table with a local index; its limit is set
+    to 400 bytes here.
     """
     assert with_local_index(api, 100) == ""
     assert limits.COLLECTION_BYTES == 10 * 1024**3

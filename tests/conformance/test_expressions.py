@@ -1,5 +1,5 @@
-"""Expressions at the wire: every text of semantics §6.4 and every reserved word; the limits are in
-test_limits.py.
+"""Expressions at the wire: every text of semantics §6.4 and every reserved word; the
+limits are in test_limits.py.
 
 Each case says where its text comes from: SPEC is semantics.md, TODAY is what AWS answers since 2026
 (aws-texts, faults §3), MEMORY is AWS's words as we remember them (dynalite, Alternator's tests, the field),
@@ -42,8 +42,8 @@ def _occurs(name: str, text: str) -> bool:
 
 
 def refused(things: Conformance, operation: str, member: str, text: str) -> str:
-    """What a request with this expression is refused with, without the name of the member and what writes put
-    before it.
+    """What a request with this expression is refused with, without the name of the member and what
+    writes put before it.
     """
     request = {"TableName": "things", "Key": key("p"), member: text, **used(text)}
     status, answer = things.raw(operation, request)

@@ -1,5 +1,5 @@
-"""Query and Scan of indexes: what comes, in which order, in pages, and what is refused. Source: semantics
-§6.6.
+"""Query and Scan of indexes: what comes, in which order, in pages, and what is
+refused. Source: semantics §6.6.
 """
 
 from typing import Any

@@ -1,5 +1,5 @@
-"""UpdateTable with global indexes: created and filled, changed, deleted, and what is refused. Source:
-semantics §6.11.
+"""UpdateTable with global indexes: created and filled, changed, deleted, and what is
+refused. Source: semantics §6.11.
 """
 
 from collections.abc import Iterator

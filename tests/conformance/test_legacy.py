@@ -1,5 +1,5 @@
-"""The legacy parameters through boto3 and at the wire: Expected, AttributeUpdates, KeyConditions, filters,
-AttributesToGet.
+"""The legacy parameters through boto3 and at the wire: Expected,
+AttributeUpdates, KeyConditions, filters, AttributesToGet.
 
 Texts marked `memory` are not in semantics.md: they are AWS's as far as we remember them.
 """

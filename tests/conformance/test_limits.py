@@ -1,5 +1,5 @@
-"""Every limit of semantics §6.3 and §6.5: the last value that is accepted, and the first one past it with its
-text.
+"""Every limit of semantics §6.3 and §6.5: the last value that is accepted, and the first one past
+it with its text.
 
 Rules of this file: a row a bound. `LISTED` is the list of the specification; the guards at the end fail when
 a row of it is missing, lacks a side, or does not step by one.

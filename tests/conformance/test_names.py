@@ -1,5 +1,5 @@
-"""Attribute names: one border, whatever a request says them in. Source: aws-texts of 2026, §4; semantics
-§6.3.
+"""Attribute names: one border, whatever a request says them in. Source: aws-texts of
+2026, §4; semantics §6.3.
 """
 
 from typing import Any

@@ -1,5 +1,5 @@
-"""Of several things that are wrong, AWS tells one: which, by the order of its checks. Source: semantics §6.1,
-§6.5; [D].
+"""Of several things that are wrong, AWS tells one: which, by the order of its checks. Source:
+semantics §6.1, §6.5; [D].
 
 Each operation has a ladder: requests with ever fewer faults, from the top. A rung's request has its own fault
 and every fault below it, so a rung passes only where its fault is told before all of those.

@@ -1,5 +1,5 @@
-"""Which writes make which records, write by write and view by view. Source: semantics §1.3, §1.4, §1.8, trap
-1.
+"""Which writes make which records, write by write and view by view. Source: semantics §1.3,
+§1.4, §1.8, trap 1.
 """
 
 from typing import Any

@@ -1,5 +1,5 @@
-"""Streams line by line: paging, old streams, bounds of iterators and pages, sizes. Source: semantics
-§1.1–1.8.
+"""Streams line by line: paging, old streams, bounds of iterators and pages,
+sizes. Source: semantics §1.1–1.8.
 """
 
 from typing import Any

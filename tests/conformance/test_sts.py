@@ -1,5 +1,5 @@
-"""AWS's Security Token Service: who a client's credentials are, as Terraform, CDK and the SDKs ask before
-anything else.
+"""AWS's Security Token Service: who a client's credentials are, as Terraform, CDK and the SDKs
+ask before anything else.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 """What a table is told, it tells again: every member of AWS's model that changes a table is echoed, refused,
 or named here.
 
-Rules of this file: botocore's model is the list; a member that AWS adds fails the test until it is one of the
-three.
+Rules of this file: botocore's model is the list; a member that AWS adds fails the test until it is
+one of the three.
 """
 
 from collections.abc import Iterator

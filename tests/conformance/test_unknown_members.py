@@ -1,5 +1,5 @@
-"""Members that AWS's model does not know: ignored at any depth, in any operation, and never met by the code
-behind.
+"""Members that AWS's model does not know: ignored at any depth, in any operation, and never met
+by the code behind.
 """
 
 from typing import Any
@@ -71,7 +71,7 @@ def test_a_transaction_with_a_token_ignores_what_it_does_not_know_as_one_without
         token = {"ClientRequestToken": "once"} if index else {}
         assert things.raw("TransactWriteItems", {"TransactItems": [{**PUT, **extra}], **token})[0] == 200
     again = {"TransactItems": [{"Put": {**PUT["Put"], "Dog": 1}}], "ClientRequestToken": "once", "Dog": 1}
-    assert things.raw("TransactWriteItems", again)[0] == 200  # the same request, as far as anybody can tell
+    assert things.raw("TransactWriteItems", again)[0] == 200  # the same request, as far as a client can tell
 
 
 def test_a_number_beyond_every_range_is_narrowed_and_never_an_error_of_ours(things: Conformance) -> None:

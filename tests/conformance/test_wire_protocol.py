@@ -1,5 +1,5 @@
-"""The wire, sentence by sentence of semantics §6.1, below any client: headers, checksums, prefixes, the order
-of checks.
+"""The wire, sentence by sentence of semantics §6.1, below any client: headers, checksums, prefixes,
+the order of checks.
 
 What needs a socket (keep-alive, pipelining, chunks, 100-continue, encodings, the limits of a connection) is
 in tests/unit/server/test_http.py and test_encoding.py.

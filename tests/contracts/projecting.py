@@ -1,11 +1,11 @@
 """Several workers that fill, serve, remove and apply changes to the builds of one projection, over one state
 store and one table.
 
-Theory of operation: builds, projector and sink are the real ones; the table and its stream are a dictionary
-and a list. Each worker sees the state store through a view of its own, every call of which lets the others go
-first, and at any call of which a test may stop, stall or kill that worker.
-Rules of this file: what is judged are the rows, after faults have stopped: they are the fold over the table's
-items.
+Theory of operation: builds, projector and sink are the real ones; the table and its stream are a
+dictionary and a list. Each worker sees the state store through a view of its own, every call of
+which lets the others go first, and at any call of which a test may stop, stall or kill that
+worker. Rules of this file: what is judged are the rows, after faults have stopped: they are the
+fold over the table's items.
 """
 
 import asyncio
@@ -86,8 +86,8 @@ def projected(into: Any = None, version: int = 1) -> Projection:
 
 
 class Orders:
-    """The table: its items, the number of its last change, and the changes that nobody has applied yet, by
-    shard.
+    """The table: its items, the number of its last change, and the changes that no worker has
+    applied yet, by shard.
     """
 
     def __init__(self, clock: ManualClock) -> None:

@@ -1,5 +1,5 @@
-"""Several workers and the builds of one projection: versions, what the stream has lost, and whatever chance
-brings.
+"""Several workers and the builds of one projection: versions, what the stream has lost,
+and whatever chance brings.
 
 Rules of this file: as in test_several_builders.py.
 """
@@ -134,7 +134,7 @@ def test_a_rebuild_whose_worker_dies_at_any_call_is_finished_by_another(into: st
 
 
 def lost(workshop: Workshop) -> Gap:
-    """The stream has lost what nobody has applied."""
+    """The stream has lost what no worker has applied."""
     first = min(record.sequence for records in workshop.orders.unsettled.values() for record in records)
     for records in workshop.orders.unsettled.values():
         records.clear()
@@ -285,7 +285,7 @@ def test_whatever_happens_to_them_one_build_is_left_that_is_what_the_table_says(
     async def story(workshop: Workshop) -> None:
         place = None if into == "state" else Elsewhere()
         await by_chance(workshop, seed, place)
-        # A worker that stalled for more than a minute may leave rows elsewhere that nobody reads.
+        # A worker that stalled for more than a minute may leave rows elsewhere that no worker reads.
         await workshop.check(None if place is None else place.rows, is_swept=place is None)
         assert place is None or place.shown == f"sales@v{await workshop.served()}"
 

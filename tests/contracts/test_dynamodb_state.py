@@ -1,5 +1,5 @@
-"""State in a DynamoDB table keeps the contract, through boto3's client and ours, against the engine's own
-server.
+"""State in a DynamoDB table keeps the contract, through boto3's client and ours, against
+the engine's own server.
 """
 
 import asyncio

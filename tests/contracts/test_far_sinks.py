@@ -1,5 +1,5 @@
-"""Sinks that write elsewhere keep the contract of Sink: SQS, SNS, EventBridge, DynamoDB, a webhook, DuckDB, a
-function.
+"""Sinks that write elsewhere keep the contract of Sink: SQS, SNS, EventBridge, DynamoDB, a
+webhook, DuckDB, a function.
 
 Rules of this file: AWS is moto's server, the webhook's far side an HTTP server; what they cannot refuse by
 themselves is refused on the way, in the words of the service.

@@ -251,7 +251,7 @@ def test_rows_of_another_history_are_not_written_to_and_the_mapping_says_why(
         story.lose_the_state()
         off_and_on(story.source)
         async with story.running():
-            pass  # without the place: nobody asks it
+            pass  # without the place: no worker asks it
         row = Generations("shop", "orders").with_labels(["stream-2"]).write()
         await EngineStateStore(story.state, story.flushed).transact([row])
         async with story.running(place) as worker:

@@ -1,5 +1,5 @@
-"""Every place that keeps projections keeps the contract of ProjectionStore, and the check catches one that
-does not.
+"""Every place that keeps projections keeps the contract of ProjectionStore, and the check catches
+one that does not.
 
 Rules of this file: one canary a rule.
 """

@@ -22,8 +22,8 @@ SMALL: dict[str, Any] = {"buffer_records": 10, "batch_size": 1}
 
 
 class Failing:
-    """How a process sees the state store: what it writes of the saving fails, before it is written or after
-    it.
+    """How a process sees the state store: what it writes of the saving fails, before it is
+    written or after it.
     """
 
     def __init__(self, state: StateStore, *, is_written: bool) -> None:

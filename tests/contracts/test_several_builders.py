@@ -55,8 +55,8 @@ def at_every_call(
     prepared: bool,
     place: Elsewhere | None = None,
 ) -> None:
-    """One worker stalls before each of its calls in turn while the other does all that it does; then the one
-    goes on.
+    """One worker stalls before each of its calls in turn while the other does all that it does; then
+    the one goes on.
 
     Shape: both do `first` before that; `prepared`: build 1 is served.
     """
@@ -196,8 +196,8 @@ def test_one_that_serves_leaves_what_another_begins() -> None:
 
 
 def test_a_batch_that_was_begun_before_a_rebuild_is_in_the_build_however_slow_it_is() -> None:
-    """The worker that applies changes knows nothing of the one that rebuilds, and stalls before each of its
-    calls.
+    """The worker that applies changes knows nothing of the one that rebuilds, and stalls before
+    each of its calls.
     """
     stalled = 0
     for at in range(1, 30):
@@ -230,8 +230,8 @@ def test_a_batch_that_was_begun_before_a_rebuild_is_in_the_build_however_slow_it
 
 @pytest.mark.parametrize("into", ["state", "elsewhere"])
 def test_a_worker_that_is_late_leaves_no_rows_of_a_build_that_is_gone(into: str) -> None:
-    """Its shard was given to another worker, its changes were applied, and the build that it writes to was
-    replaced.
+    """Its shard was given to another worker, its changes were applied, and the build that it
+    writes to was replaced.
     """
     late = 0
     for at in range(1, 30):
@@ -266,8 +266,8 @@ def test_a_worker_that_is_late_leaves_no_rows_of_a_build_that_is_gone(into: str)
 
 
 def test_a_change_that_comes_behind_the_page_is_applied_by_a_worker_that_was_never_told() -> None:
-    """The other build has begun and its items are read; the worker that reads the shard looked at the builds
-    long ago.
+    """The other build has begun and its items are read; the worker that reads the shard looked at
+    the builds long ago.
     """
 
     async def story(workshop: Workshop) -> None:
@@ -306,7 +306,7 @@ def test_a_filling_whose_worker_dies_at_any_call_is_gone_on_with_by_another() ->
             await workshop.rest(CLAIM_S // 2)
             if one.is_dead and saved and (await workshop.known()).builds[0].claimed_by == "worker-0":
                 died.add(at)
-                assert len(workshop.orders.read_after) == read, "as far as anybody knows its worker lives"
+                assert len(workshop.orders.read_after) == read, "as far as the rows tell its worker lives"
             await workshop.settle(other)
             await workshop.check()
             for after in saved:

@@ -1,5 +1,5 @@
-"""Several workers of one app on one state store: they rob nobody who lives, no two save under one epoch, and
-nothing is stranded once faults stop.
+"""Several workers of one app on one state store: they rob no worker that lives, no two save under one epoch,
+and nothing is stranded once faults stop.
 
 Theory of operation: real workers over a scripted source and one state store in memory; each sees the store
 through a view that can be cut off and that notes what it saved. Rules of this file: faults are chosen by a
@@ -151,7 +151,7 @@ def test_who_comes_second_goes_on_when_the_first_dies() -> None:
         await fleet.kill(first)
         fleet.write("o1")
         await fleet.delivery.rest(5)
-        assert await fleet.owners() == {first}, "as far as anybody knows it lives"
+        assert await fleet.owners() == {first}, "as far as the rows tell it lives"
         await fleet.delivery.rest(20)
         assert await fleet.owners() == {second}
         fleet.check()

@@ -173,7 +173,7 @@ def test_what_a_worker_died_with_is_put_back_by_the_next_one_before_anything_new
         await delivery.rest(20)
         assert len(shared.processes[1].worker.status()) == 2
         assert delivery.noted.of(shared.first) == [], (
-            "as far as anybody knows it lives, and is at the older one"
+            "as far as the rows tell it lives, and is at the older one"
         )
         await delivery.rest(CLAIM_MS // 1_000 + 5)
         newest = delivery.source.write(shared.first, n=2)
@@ -247,7 +247,7 @@ def test_a_worker_that_has_lost_the_shard_and_is_still_at_a_change_is_not_overta
         await shared.processes[0].kill()
         await delivery.rest(CLAIM_MS // 1_000 + 5)
         assert delivery.noted.of(shared.first) == [numbers[shared.first]] * 2 + [later], (
-            "nobody could write down that it was done"
+            "no process could write down that it was done"
         )
         assert (await delivery.discarded(), await delivery.heads(), await requests(delivery)) == ([], [], 0)
         await shared.ended()

@@ -1,7 +1,7 @@
 """The sinks keep the contract of Sink, and the check catches a sink that does not.
 
-Rules of this file: one canary a rule. The far side of the package's own sinks is a handler that refuses some
-records.
+Rules of this file: one canary a rule. The far side of the package's own sinks is a handler
+that refuses some records.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""Two real workers of one app on one state store: what is wanted of a mapping is a row, so it holds in every
-process.
+"""Two real workers of one app on one state store: what is wanted of a mapping is a row, so it
+holds in every process.
 
 Rules of this file: the first worker keeps all shards, so whatever the second one says must reach the first
 through rows alone.
@@ -200,7 +200,7 @@ def test_the_owner_of_a_shard_learns_by_its_next_append_that_a_key_was_put_back_
         assert redriver is not None
         await redriver.carry_out(RedriveRequest("r1", "note"), Progress())
         assert delivery.noted.of("o1") == written["o1"]
-        assert sum(first.parked_keys().values()) == 1, "nobody has told the process that reads the shard"
+        assert sum(first.parked_keys().values()) == 1, "the process that reads the shard does not know yet"
         written["o1"].append(delivery.source.write("o1", n=2))
         await delivery.rest()
         assert delivery.noted.of("o1") == written["o1"]

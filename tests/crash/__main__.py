@@ -1,5 +1,5 @@
-"""`python -m tests.crash --kills N [--seed S]`: a campaign of kills, with progress and a dated summary.
-Resumable.
+"""`python -m tests.crash --kills N [--seed S]`: a campaign of kills, with progress and
+a dated summary. Resumable.
 """
 
 import argparse

@@ -26,8 +26,8 @@ def note(change: Change) -> None:
 
 @app.on(counters, retry=Retry(0), on_failure=Park(max_per_key=1_000_000))
 def refuse(change: Change) -> None:
-    """Accept two values of each counter and fail at the third: its key is parked, every later value waits
-    behind it.
+    """Accept two values of each counter and fail at the third: its key is parked, every later
+    value waits behind it.
     """
     assert change.new is not None
     if change.new["n"] > 2:

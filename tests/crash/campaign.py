@@ -1,9 +1,9 @@
-"""A campaign of kills: a writer that never stops, a node that dies at every named point, and the checks at
-the end.
+"""A campaign of kills: a writer that never stops, a node that dies at every named point, and the
+checks at the end.
 
-Rules of this file: one seed decides points, counts and moments. A campaign is cut into rounds of a few kills;
-after each round everything is read back and checked, so that a violation is found near the kill that caused
-it.
+Rules of this file: one seed decides points, counts and moments. A campaign is cut into rounds of a
+few kills; after each round everything is read back and checked, so that a violation is found near the
+kill that caused it.
 """
 
 import random

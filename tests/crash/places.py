@@ -1,12 +1,12 @@
-"""Kills where a process does more than to write and deliver: start-up, shut-down, trim, split, back-fill,
-redrive.
+"""Kills where a process does more than to write and deliver: start-up, shut-down,
+trim, split, back-fill, redrive.
 
 Theory of operation: one data directory is served by `tailrace dev` and `tailrace serve` in turn, each life
 under a manual clock that the client moves. A life goes to a place (it begins to trim, to split, …) and is
-ended there by SIGKILL or SIGTERM, at a moment of the seed. A kill counts only when the process was alive for
-it. At the end of a round everything is redriven, settled and read back. Rules of this file: the client is a
-thread of this process; an unanswered write is sent again, unchanged, so counters only ever move from n to n +
-1.
+ended there by SIGKILL or SIGTERM, at a moment of the seed. A kill counts only when the process was alive
+for it. At the end of a round everything is redriven, settled and read back. Rules of this file: the client
+is a thread of this process; an unanswered write is sent again, unchanged, so counters only ever move from n
+to n + 1.
 """
 
 import http.client
@@ -45,8 +45,8 @@ BALLAST = 3_000
 LONGEST_S = {"start-up": 0.4, "shut-down": 0.05, "trim": 0.1, "split": 0.1, "back-fill": 0.1, "redrive": 0.2}
 """A kill falls at most so long after the place was reached; sooner when the process was through by then."""
 ENDS = {0, 3, 130, -signal.SIGTERM, -signal.SIGKILL}
-"""Drained; drained but for what was left; ended at once by a second signal; ended before it listened to
-signals; killed.
+"""Drained; drained but for what was left; ended at once by a second signal; ended before it
+listened to signals; killed.
 """
 INDEX = {
     "IndexName": "byN",
@@ -70,8 +70,8 @@ class Outcome:
 
 
 class Client(threading.Thread):
-    """Counts up its counters and moves the clock, as long as there is a server; quiet while `may_write` is
-    not set.
+    """Counts up its counters and moves the clock, as long as there is a server; quiet while
+    `may_write` is not set.
     """
 
     def __init__(self, node: Node) -> None:
@@ -118,7 +118,7 @@ class Client(threading.Thread):
 
 
 def ask(node: Node, verb: str, **arguments: object) -> Any:
-    """The last answer of a question over the control socket. Raises: OSError while nobody is there."""
+    """The last answer of a question over the control socket. Raises: OSError while no process listens."""
     with begin(node, verb, **arguments) as connection, connection.makefile("rb") as lines:
         last: Any = None
         for line in lines:
@@ -144,8 +144,8 @@ def begin(node: Node, verb: str, **arguments: object) -> socket.socket:
 
 
 def run(seed: int, kills: int, tell: Callable[[str], None], resume: Path | None = None) -> Outcome:
-    """Every kind of kill in turn, in a new order each time around. `resume` names a file that keeps what is
-    done.
+    """Every kind of kill in turn, in a new order each time around. `resume` names a file that
+    keeps what is done.
     """
     outcome, progress = Outcome(), Progress(resume)
     progress.into(outcome)
@@ -226,8 +226,8 @@ class Round:
             return False
 
     def _kill(self, kind: str) -> None:
-        """Until one has struck: a process that was quicker has ended, and the next moment is an earlier
-        one.
+        """Until one has struck: a process that was quicker has ended, and the next moment
+        is an earlier one.
         """
         command, name, place = kind.split(" ", 2)
         longest = LONGEST_S[place]

@@ -1,5 +1,5 @@
-"""The application of tests/crash/places.py: one handler that never fails, and one that fails until somebody
-mends it.
+"""The application of tests/crash/places.py: one handler that never fails, and one that fails until
+a person mends it.
 
 Rules of this file: effects go through `change.transaction` alone and are not idempotent, as in app.py.
 """

@@ -1,5 +1,5 @@
-"""The progress of a campaign, kept in a file: whoever was interrupted goes on with the round that was not
-done.
+"""The progress of a campaign, kept in a file: a campaign that was interrupted goes on with the round
+that was not done.
 
 Rules of this file: what was done with other code is not gone on with. Called by campaign.py and transfers.py.
 """

@@ -11,8 +11,8 @@ from tests.crash.node import Node, free_port
 
 ITEMS = 1_500
 KILL_AT_COMMITS = (2, 4, 3)
-"""At which commit of a life the process kills itself: with 200 rows a slice, each time with some slices
-left.
+"""At which commit of a life the process kills itself: with 200 rows a slice, each time
+with some slices left.
 """
 INDEX = {
     "IndexName": "byKind",

@@ -1,8 +1,8 @@
 """`examples/transfers/app.py` under kills: balances agree to the cent, each transfer is applied once.
 
-Rules of this file: the client is this process, the node another one, the app is the example as it stands. A
-transfer that got no answer is sent again, unchanged; what the accounts must hold is computed here from what
-was acknowledged.
+Rules of this file: the client is this process, the node another one, the app is the example as it
+stands. A transfer that got no answer is sent again, unchanged; what the accounts must hold is computed
+here from what was acknowledged.
 """
 
 import http.client

@@ -1,8 +1,8 @@
-"""The client of a crash test, a process of its own: it notes every write before it is sent and after it is
-answered.
+"""The client of a crash test, a process of its own: it notes every write before it is sent and
+after it is answered.
 
 Rules of this file: imports nothing of tailrace. One line a fact, `sent|acked counter value`, written with
-O_APPEND, so that what is noted survives whatever happens to anybody. An unanswered write is sent again,
+O_APPEND, so that what is noted survives whatever happens to any process. An unanswered write is sent again,
 unchanged, until it is acknowledged: counters only ever move from n to n + 1.
 """
 

@@ -1,8 +1,8 @@
 """Blocks of code in Markdown, and how each kind runs.
 
-Rules of this file: a block says by its info string what it is; what has none of these is not run, so a new
-kind must be added here or in NOT_RUN. All blocks of one page share a directory and, if they are `python`, a
-namespace.
+Rules of this file: a block says by its info string what it is; what has none of these is not run, so
+a new kind must be added here or in NOT_RUN. All blocks of one page share a directory and, if they
+are `python`, a namespace.
 
     python                    runs; a following `text output` block is what it prints
     python title="app.py"     is saved under that name
@@ -107,7 +107,7 @@ class Page:
                 self._shell(command, expected, where)
             self.ran += 1
         else:
-            assert block.kind in NOT_RUN, f"{where}: nobody knows how to run {block.info!r}"
+            assert block.kind in NOT_RUN, f"{where}: no test knows how to run {block.info!r}"
 
     def _execute(self, text: str, where: str) -> str:
         printed = io.StringIO()
@@ -198,8 +198,8 @@ def commands_of(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _fits(expected: str, printed: str) -> bool:
-    """Whether what is printed begins with what is expected; `…` stands for anything on its line, or for
-    lines.
+    """Whether what is printed begins with what is expected; `…` stands for anything on its
+    line, or for lines.
     """
     pattern = re.escape(expected.strip()).replace("…", ".*?")
     return re.match(pattern, _plain(printed).strip(), re.DOTALL) is not None

@@ -1,5 +1,5 @@
-"""The picture and the table of the rooms, drawn from the import contracts and the first sentences of
-packages.
+"""The picture and the table of the rooms, drawn from the import contracts and the
+first sentences of packages.
 
 Rules of this file: nothing about a room is said here; what a layer may import, the contract says, and what a
 room is, its own docstring. `python -m tests.docs.rooms` rewrites docs/rooms.svg and the table in

@@ -1,7 +1,7 @@
 """The examples in docstrings are true.
 
-Rules of this file: every module of the package and of the examples is imported; a module that cannot be
-imported fails.
+Rules of this file: every module of the package and of the examples is imported; a module that
+cannot be imported fails.
 """
 
 import doctest

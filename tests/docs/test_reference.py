@@ -1,5 +1,5 @@
-"""Nothing goes unwritten: every setting, command, error, metric and operation is on a reference page, in
-words.
+"""Nothing goes unwritten: every setting, command, error, metric and operation is on a
+reference page, in words.
 
 Rules of this file: pages are compared with what the code says; words are checked for being there.
 """

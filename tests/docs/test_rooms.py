@@ -1,5 +1,5 @@
-"""The picture and the table of docs/architecture.md are those of the import contracts, and the files of
-docs/changing.md exist.
+"""The picture and the table of docs/architecture.md are those of the import contracts, and the
+files of docs/changing.md exist.
 """
 
 import re

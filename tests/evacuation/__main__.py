@@ -1,9 +1,9 @@
 """`python -m tests.evacuation --keys N`: what waits longer than a day, at scale: saved from the trim by
 processes that are killed meanwhile, then handled.
 
-Rules of this file: real processes on a data directory, time is a manual clock's. The parent kills whoever
-copies, between a copy and whatever follows it; at the end every change was handled once and in the order of
-its item, no gap is told, and no process grew with what was saved. Called by `make evacuate`.
+Rules of this file: real processes on a data directory, time is a manual clock's. The parent kills whichever
+process copies, between a copy and whatever follows it; at the end every change was handled once and in the
+order of its item, no gap is told, and no process grew with what was saved. Called by `make evacuate`.
 """
 
 import argparse
@@ -37,8 +37,8 @@ KILLS = 3
 LOOKS = 20
 """So many looks without a further copy ask for a count."""
 MOST_GROWTH_MIB = 150
-"""What a process may grow by while it saves or handles: pages, buffers, SQLite's caches; not what is
-saved.
+"""What a process may grow by while it saves or handles: pages, buffers, SQLite's caches;
+not what is saved.
 """
 MAPPING = MappingName("scale", "note", "orders")
 HOUR_MS = 3_600_000
@@ -138,8 +138,8 @@ async def handle(engine: Engine, scale: Scale, keys: int) -> None:
 
 
 def child(name: str, directory: Path, keys: int, kills: int = 0) -> list[str]:
-    """Run a stage in processes of its own, `kills` of them killed while they save. Returns: the lines of the
-    last one.
+    """Run a stage in processes of its own, `kills` of them killed while they save. Returns: the lines
+    of the last one.
     """
     command = [
         sys.executable,

@@ -1,4 +1,4 @@
-"""Mends `time.sleep` where a preloaded libfaketime has broken it: for `make someday`, and for whoever else
+"""Mends `time.sleep` where a preloaded libfaketime has broken it: for `make someday`, and for every program
 fakes the day.
 
 Theory of operation: Python sleeps until a moment of the monotonic clock, and libfaketime 0.9.10, told to

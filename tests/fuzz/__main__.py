@@ -1,5 +1,5 @@
-"""`python -m tests.fuzz --requests N [--seed S]`: mutated requests, with progress and a dated summary.
-Resumable.
+"""`python -m tests.fuzz --requests N [--seed S]`: mutated requests, with progress and
+a dated summary. Resumable.
 
 A quarter is sent to a process of its own, before and after which memory is measured; what has been done is
 kept in a file, and the same call goes on.

@@ -45,8 +45,8 @@ def members_of(service: str, operation: str, random: Random) -> dict[str, Any]:
 
 
 def completed(members: Any, random: Random) -> Any:
-    """The same with what its expressions name behind placeholders, and nothing else, wherever there are
-    expressions.
+    """The same with what its expressions name behind placeholders, and nothing else,
+    wherever there are expressions.
     """
     if isinstance(members, dict):
         texts = [str(value) for name, value in members.items() if name.endswith("Expression")]

@@ -30,8 +30,8 @@ def version() -> str:
 
 
 def here(seed: int, first: int, count: int, kept: Path, show: Show, block: int = BLOCK) -> Report:
-    """`count` requests from `first` on, block by block; `kept` is the file of what has been done, removed at
-    the end.
+    """`count` requests from `first` on, block by block; `kept` is the file of what has been done,
+    removed at the end.
     """
     report, done = _resumed(seed, kept)
     while done < count:

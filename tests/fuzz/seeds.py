@@ -267,7 +267,7 @@ def harvest(answer: Any, known: dict[str, list[str]]) -> None:
 
 
 Call = Callable[[str, str, dict[str, Any]], Any]
-"""Makes a request that nobody has changed: target's service, operation, members. Returns: the answer, None
+"""Makes a request without a mutation: target's service, operation, members. Returns: the answer, None
 for a refusal.
 """
 

@@ -1,8 +1,8 @@
 """The same against `tailrace serve` in a process of its own: over sockets, with Lambda's API, and with an eye
 on its memory.
 
-Rules of this file: the process is ended by its id; memory is what the kernel says of it (Linux only, else 0:
-not judged).
+Rules of this file: the process is ended by its id; memory is what the kernel says of it (Linux only,
+else 0: not judged).
 """
 
 import gzip
@@ -118,8 +118,8 @@ class ServedWorld:
         return True
 
     def memory(self) -> int:
-        """What the server's own process occupies when it has come to rest; functions have theirs. Units:
-        bytes.
+        """What the server's own process occupies when it has come to rest; functions
+        have theirs. Units: bytes.
         """
         self.renew()
         seen: list[int] = []

@@ -1,5 +1,5 @@
-"""A few thousand mutated requests of every operation, and proof that a planted bug is found. The long run is
-`make fuzz`.
+"""A few thousand mutated requests of every operation, and proof that a planted bug is found. The
+long run is `make fuzz`.
 """
 
 import json

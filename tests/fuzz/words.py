@@ -1,5 +1,5 @@
-"""The words of requests: names that the world of the campaign knows, the grammar of expressions, and hostile
-scalars.
+"""The words of requests: names that the world of the campaign knows, the grammar of
+expressions, and hostile scalars.
 
 Rules of this file: data and pure functions of random numbers.
 """
@@ -136,7 +136,7 @@ def placeholders(texts: list[str], random: Random) -> tuple[dict[str, str], dict
 
 
 def hostile(random: Random) -> Any:
-    """Something that does not belong anywhere. Fresh, so that nobody changes the lists above."""
+    """Something that does not belong anywhere. Fresh, so that no mutation changes the lists above."""
     match random.randrange(12):
         case 0 | 1 | 2:
             return random.choice(NUMBERS)

@@ -1,9 +1,9 @@
 """`src/tailrace/api/models/`, made out of botocore's service models: `python -m tests.generated.shapes`
 rewrites it.
 
-Rules of this file: what a model says is written as it stands, without its prose; only what a request can hold
-is kept. What AWS's front end does otherwise is no business of this script: `api.overrides` has it.
-`test_shapes` compares.
+Rules of this file: what a model says is written as it stands, without its prose; only what a request
+can hold is kept. What AWS's front end does otherwise is no business of this script: `api.overrides`
+has it. `test_shapes` compares.
 """
 
 import json

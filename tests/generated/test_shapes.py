@@ -1,7 +1,7 @@
 """The committed models are what botocore's models give, and every member of them is served or refused.
 
-Rules of this file: what it says of the code's sources is asked of their texts; a canary shows that each check
-can fail.
+Rules of this file: what it says of the code's sources is asked of their texts; a canary shows that
+each check can fail.
 """
 
 import re

@@ -64,8 +64,8 @@ tests.museum`).
 
 
 def parts_of(module: str) -> list[str]:
-    """The paragraphs of an exhibit's docstring: its name, what went wrong, what is different, each on one
-    line.
+    """The paragraphs of an exhibit's docstring: its name, what went wrong, what is different,
+    each on one line.
     """
     text = import_module(f"tests.museum.{module}").__doc__ or ""
     return [" ".join(part.split()) for part in text.strip().split("\n\n")]

@@ -1,5 +1,5 @@
-"""A plain reader of a stream, as every connector has one: list the shards, hold an iterator for each,
-remember positions.
+"""A plain reader of a stream, as every connector has one: list the shards, hold an iterator
+for each, remember positions.
 
 Rules of this file: as small as a reader can be that makes none of the mistakes. An exhibit replaces one
 method of it by the mistake of a peer; that the rest is not to blame is shown by this reader itself, which
@@ -109,8 +109,8 @@ class Reader:
         return iterator
 
     def failed(self, shard_id: str, place: Place, code: str) -> None:
-        """An expired iterator is replaced; what is trimmed is passed over; a shard that is gone is
-        finished.
+        """An expired iterator is replaced; what is trimmed is passed over; a shard that
+        is gone is finished.
         """
         place.iterator = None
         match code:

@@ -1,9 +1,9 @@
 """The stage of every exhibit: one world, its real streams API for the model of a peer, and one handler of
 ours beside it.
 
-Rules of this file: both read the same stream at the same time, so what one of them loses the other had before
-it. Changes are named by their item and its count: "a2" is the second change of item a. Time is virtual;
-nothing sleeps.
+Rules of this file: both read the same stream at the same time, so what one of them loses the other
+had before it. Changes are named by their item and its count: "a2" is the second change of item a.
+Time is virtual; nothing sleeps.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ MINUTE_MS = 60_000
 
 
 class Polling(Protocol):
-    """Whoever must be called to go on: every model."""
+    """A reader that must be called to go on: every model."""
 
     def poll(self) -> None:
         """Look for shards and read what there is."""

@@ -12,8 +12,8 @@ from tests.museum.stage import RIGHT, Stage
 
 
 class WaitsForever(Reader):
-    """The mistake: only a shard that was read to its end makes way for its children; one that is gone is
-    dropped.
+    """The mistake: only a shard that was read to its end makes way for its children; one that
+    is gone is dropped.
     """
 
     def may_begin(self, shard: Shard, listed: set[str]) -> bool:

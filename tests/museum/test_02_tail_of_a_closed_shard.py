@@ -30,7 +30,7 @@ class MarksAfterOnePage(Reader):
 
 def play(stage: Stage, reader: Reader) -> None:
     stage.put(*(f"i{number:02}" for number in range(PAGE + 5)))
-    stage.world.advance("5h")  # nobody has polled until the shard rolls over
+    stage.world.advance("5h")  # no reader has polled until the shard rolls over
     stage.put("i00")
     stage.pass_time("30m", reader)
 

@@ -1,8 +1,8 @@
 """The shard is gone before its iterator is refreshed (redpanda connect #4722, data-prepper #4401).
 
-In the wild: after an expired iterator a reader asked for a new one, of a shard that had vanished meanwhile.
-It asked again, and again; its place in the worker was never given back, and the shard's children were never
-begun.
+In the wild: after an expired iterator a reader asked for a new one, of a shard that had vanished
+meanwhile. It asked again, and again; its place in the worker was never given back, and the shard's
+children were never begun.
 
 Here: a shard that has vanished is passed over at the next look at the stream. What may have been lost with it
 is named (`gaps`), and its children go on.
@@ -30,7 +30,7 @@ class AsksForEver(Bounded):
 def play(stage: Stage, reader: Reader) -> None:
     stage.put("a")
     stage.pass_time("5m", reader)
-    stage.put("b")  # nobody reads it: everybody is away for more than a day
+    stage.put("b")  # no reader reads it: all are away for more than a day
     stage.world.kill()
     stage.world.advance("27h")
     stage.put("a")

@@ -15,8 +15,8 @@ SHARDS, GENERATIONS, BUDGET = 114, 6, 3
 
 
 class BeginsAnew(Reader):
-    """The mistake: a look that has used up its calls is broken off, and the next one starts at the first
-    page.
+    """The mistake: a look that has used up its calls is broken off, and the next one starts
+    at the first page.
     """
 
     def listing(self) -> list[Shard]:

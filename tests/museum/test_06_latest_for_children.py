@@ -4,8 +4,8 @@ In the wild: a pipeline that was told to begin with what is newest began *every*
 the children of shards that it had read to the end. What was written between a rollover and the next look at
 the stream was skipped, every few hours.
 
-Here: where to begin is decided once, for a mapping; a shard that continues another one is read from its first
-record.
+Here: where to begin is decided once, for a mapping; a shard that continues another one is read
+from its first record.
 """
 
 from tests.museum.reader import Place, Reader
@@ -13,8 +13,8 @@ from tests.museum.stage import RIGHT, Stage
 
 
 class AlwaysLatest(Reader):
-    """The mistake: no position, so begin with what is newest. (The first shard was begun when there was
-    nothing.)
+    """The mistake: no position, so begin with what is newest. (The first shard was begun
+    when there was nothing.)
     """
 
     def iterator_of(self, shard_id: str, place: Place) -> str:

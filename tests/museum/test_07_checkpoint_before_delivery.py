@@ -3,8 +3,8 @@
 In the wild: the position was saved when records had been read, not when the sink had taken them. A crash in
 between lost what was on its way.
 
-Here: a checkpoint covers only what is settled, and is one transaction with the dead letters of what was given
-up.
+Here: a checkpoint covers only what is settled, and is one transaction with the dead letters of
+what was given up.
 """
 
 from typing import Any

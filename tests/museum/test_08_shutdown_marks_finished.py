@@ -1,7 +1,7 @@
 """A shutdown marks shards as finished that were not (data-prepper #3676).
 
 In the wild: an orderly shutdown ended the readers of the shards, and a reader that had ended counted as one
-that had finished its shard. After the next start nobody read the rest.
+that had finished its shard. After the next start no worker read the rest.
 
 Here: a machine that is told to stop drains and saves what is settled; `finished` is in the checkpoint only
 when the source has said that the shard is closed and nothing of it is open.
@@ -32,7 +32,7 @@ class Stoppable(Reader):
 
 
 class EndedIsFinished(Stoppable):
-    """The mistake: whoever stops reading has finished."""
+    """The mistake: a worker that stops reading has finished."""
 
     def read(self, shard_id: str, place: Place) -> None:
         super().read(shard_id, place)

@@ -2,10 +2,11 @@
 
 In the wild: at the end of a shard its children were looked up in a listing that was kept to spare calls. The
 listing was older than the children, so none was found, no lease was made, and a shard without a lease is read
-by nobody.
+by no worker.
 
-Here: that a shard is finished makes the worker look at the stream again; and whoever has finished a shard
-before is asked at every look what follows it, so that a look that came too early is repaired by the next one.
+Here: that a shard is finished makes the worker look at the stream again; and the worker that has
+finished a shard before is asked at every look what follows it, so that a look that came too early is
+repaired by the next one.
 """
 
 from tests.museum.reader import Place, Reader, Shard
@@ -15,8 +16,8 @@ KEPT_FOR_S = 3_600
 
 
 class OldListing(Reader):
-    """The mistake: children are looked for once, when the parent ends, in a listing that may be an hour
-    old.
+    """The mistake: children are looked for once, when the parent ends, in a listing that may
+    be an hour old.
     """
 
     def discover(self) -> None:

@@ -3,8 +3,8 @@
 In the wild: after more than a day away the position was of a record that was trimmed. The refusal ended the
 reader while the process kept reporting that it was ready.
 
-Here: reading goes on with the oldest record there is, and the range that was never seen is named as a gap of
-that handler.
+Here: reading goes on with the oldest record there is, and the range that was never seen is named as a
+gap of that handler.
 """
 
 from tests.museum.reader import Place, Reader

@@ -1,8 +1,8 @@
 """A refusal that passes kills the stream for good (spiceai #10755).
 
-In the wild: while credentials were renewed one call was answered with an access error. It counted as final,
-the stream's task ended, and nothing was read until somebody restarted the process. Gauges went on to show
-active shards.
+In the wild: while credentials were renewed one call was answered with an access error. It counted as
+final, the stream's task ended, and nothing was read until an operator restarted the process. Gauges went
+on to show active shards.
 
 Here: what a source says when it fails is never final. The machine asks again with growing pauses, and
 `status` says since when nothing has moved.

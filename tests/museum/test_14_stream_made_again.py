@@ -17,8 +17,8 @@ STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 @dataclass
 class Emulator:
-    """Streams that count from 1, and a mapping on each. The mistake: its cursor is kept by the table's
-    name.
+    """Streams that count from 1, and a mapping on each. The mistake: its cursor is kept
+    by the table's name.
     """
 
     streams: dict[str, list[str]] = field(default_factory=dict)

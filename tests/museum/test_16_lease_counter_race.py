@@ -2,7 +2,7 @@
 
 In the wild: one counter served two purposes. Every renewal raised it, and a checkpoint was saved only if it
 still had the value that the worker had read before. When both met, the worker lost the race against itself,
-believed that somebody else had its lease, and began again at the last checkpoint.
+believed that another one had its lease, and began again at the last checkpoint.
 
 Here: the counter says that the owner lives; the *epoch* changes only when a lease is taken, and a checkpoint
 asks for the epoch alone.

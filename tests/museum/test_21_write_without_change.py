@@ -1,8 +1,8 @@
 """A write that changes nothing makes a record (scylladb #27375).
 
-In the wild: whether an item had changed was decided by comparing what was written, not what it means. A map
-whose members came in another order counted as a change, and handlers that write back what they have read woke
-themselves.
+In the wild: whether an item had changed was decided by comparing what was written, not what it means.
+A map whose members came in another order counted as a change, and handlers that write back what they
+have read woke themselves.
 
 Here: items are compared by value. A write that leaves the item as it was makes no record, as on AWS.
 """

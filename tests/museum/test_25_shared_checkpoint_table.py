@@ -13,7 +13,7 @@ from tests.museum.stage import RIGHT, Stage
 
 
 class Shared(Reader):
-    """The mistake: positions are found by the shard alone, whoever asks."""
+    """The mistake: positions are found by the shard alone, whichever pipeline asks."""
 
     def __init__(self, stage: Stage, other: Reader) -> None:
         super().__init__(stage)

@@ -3,8 +3,8 @@
 In the wild: the key of the target's document was taken from the new image. A deletion has no new image: it
 failed, or went to the document without a name, and the target kept the item.
 
-Here: `change.key` comes from the keys of the record, which every record has; `change.new` is None where there
-is nothing.
+Here: `change.key` comes from the keys of the record, which every record has; `change.new` is None
+where there is nothing.
 """
 
 from typing import Any

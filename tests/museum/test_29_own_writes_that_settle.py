@@ -16,8 +16,8 @@ Put = Callable[[dict[str, int | str]], None]
 
 
 class Refusing:
-    """The model: a table that calls a handler for every put. The mistake: a put from inside of it is a
-    loop.
+    """The model: a table that calls a handler for every put. The mistake: a put from inside of
+    it is a loop.
     """
 
     def __init__(self, handler: Callable[[dict[str, int | str], Put], None]) -> None:

@@ -3,9 +3,9 @@
 In the wild: every shard had a reader of its own with a buffer of its own. With many shards and a slow sink
 all of them were filled at once, and the process was killed for its memory.
 
-Here: a machine reads only while what it has read and not settled fits its bounds (`buffer_records`,
-`buffer_bytes`); what a worker keeps of the shards for handlers that come later has one budget for all of
-them.
+Here: a machine reads only while what it has read and not settled fits its bounds
+(`buffer_records`, `buffer_bytes`); what a worker keeps of the shards for handlers that come later
+has one budget for all of them.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Mutants of the builds of projections that several workers keep.
 
-Rules of this file: as in mutants.py; one for each condition, so that none stands there without a test that
-misses it.
+Rules of this file: as in mutants.py; one for each condition, so that none stands there without a
+test that misses it.
 """
 
 from typing import Final
@@ -73,7 +73,7 @@ BUILDS: Final = (
     Mutant(
         "save-that-takes-itself-for-another", "projections/run/builds.py",
         "if present is None or present.claim != before.claim:", "if True:",
-        "a save of which nobody knew whether it was written costs the claim",
+        "a save of which no worker knew whether it was written costs the claim",
         (SEVERAL,),
     ),
     Mutant(

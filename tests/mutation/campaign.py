@@ -3,7 +3,7 @@
 Rules of this file: the working tree is never changed, and nothing of it is imported by what runs. Compiled
 files are told apart by the hash of their source, so that a change of the same second is seen. A test that
 fails on the copy as it is proves nothing: all of them are run on it first. A mutant that cannot be imported,
-or does not come to an end, was not caught by anybody.
+or does not come to an end, was not caught by any test.
 """
 
 import os
@@ -66,8 +66,8 @@ class Copy:
         self.root = root
 
     def run(self, paths: Sequence[str]) -> tuple[int, str]:
-        """pytest on these paths until the first failure. Returns: exit status and output. Raises:
-        subprocess.TimeoutExpired.
+        """pytest on these paths until the first failure. Returns: exit status
+        and output. Raises: subprocess.TimeoutExpired.
         """
         environment = {
             **os.environ,

@@ -1,8 +1,8 @@
-"""The canary of the campaign: a change that no test of its own can notice, so it must be reported as
-survived.
+"""The canary of the campaign: a change that no test of its own can notice, so it must
+be reported as survived.
 
-Rules of this file: were it reported as caught, the campaign would call anything caught, and a green one would
-say nothing.
+Rules of this file: were it reported as caught, the campaign would call anything caught, and a green
+one would say nothing.
 """
 
 from typing import Final

@@ -76,7 +76,7 @@ DATA: Final = (
     Mutant(
         "block-of-numbers-is-not-synced", "engine/catalog.py",
         "            self._committer.need_sync()\n", "",
-        "power loss forgets a block whose numbers somebody has seen",
+        "power loss forgets a block whose numbers a reader has seen",
         ("unit/engine/test_sequences.py",),
     ),
     Mutant(

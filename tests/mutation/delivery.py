@@ -63,7 +63,7 @@ DELIVERY: Final = (
         "gap-that-no-source-knows", "runtime/delivering.py",
         "return ReadDone([], self.shard.first - 1, trimmed=True)",
         "return ReadDone([], self.shard.first - 1)",
-        "what came and went while nobody read is lost in silence where the source has forgotten it",
+        "what came and went while no worker read is lost in silence where the source has forgotten it",
         (SCRIPTED,),
     ),
     Mutant(
@@ -102,7 +102,7 @@ DELIVERY: Final = (
         "discarded-changes-beside-those-of-other-shards", "leases/lineage.py",
         "            return {open_now[shard_id].place}\n",
         "            return {shard.place for shard in open_now.values()}\n",
-        "where two workers share the shards of a mapping nobody puts its discarded changes back",
+        "where two workers share the shards of a mapping neither puts its discarded changes back",
         (SHARED,),
     ),
     Mutant(
@@ -165,7 +165,7 @@ DELIVERY: Final = (
     Mutant(
         "behind-a-change-that-failed-for-the-request", "deadletters/run/planning.py",
         "failed.add(key)  # what comes after it would be applied before it", "pass",
-        "whoever goes on with a redrive puts a change back before an older one that had failed again",
+        "a worker that goes on with a redrive puts a change back before an older one that had failed again",
         ("unit/deadletters/test_redriver.py",),
     ),
     Mutant(
@@ -177,7 +177,7 @@ DELIVERY: Final = (
     Mutant(
         "stopped-redrive-forgets-the-claims-of-others", "deadletters/run/putting_back.py",
         "is_left = yield from self._is_claimed_elsewhere(request)", "is_left = False",
-        "nobody goes on with what a worker had claimed that died after another one had stopped",
+        "no worker goes on with what one had claimed that died after another one had stopped",
         ("unit/deadletters/test_redriver.py",),
     ),
     Mutant(
@@ -204,7 +204,7 @@ DELIVERY: Final = (
     Mutant(
         "claim-of-a-forgotten-request", "deadletters/run/putting_back.py",
         "        holding.fences += (asked,)", "        asked",
-        "a claim that nobody would go on with holds an item up",
+        "a claim that no worker would go on with holds an item up",
         ("unit/deadletters/test_redriver.py",),
     ),
     Mutant(

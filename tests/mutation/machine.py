@@ -22,7 +22,7 @@ MACHINE: Final = (
         "watermark-over-what-is-open", "mapping/settlement.py",
         "        if not self._sequences:\n            self.value",
         "        if not self._starts:\n            self.value",
-        "the checkpoint passes changes that nobody has handled: a crash loses them",
+        "the checkpoint passes changes that no handler has handled: a crash loses them",
         ("unit/mapping/test_watermark.py", SHARD),
     ),
     Mutant(

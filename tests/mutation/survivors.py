@@ -1,7 +1,7 @@
 """The eight mutants that survived all tests in November 2026, when they were first tried.
 
-Rules of this file: as in mutants.py. Each has been caught since by a test that is named after what goes
-wrong.
+Rules of this file: as in mutants.py. Each has been caught since by a test that is named
+after what goes wrong.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """The mutants as they are written: each is about a line that is there. `make mutate` runs them.
 
-Rules of this file: quick; of the campaign itself only what shows that it can tell a caught mutant from a
-survivor.
+Rules of this file: quick; of the campaign itself only what shows that it can tell a caught
+mutant from a survivor.
 """
 
 from collections import Counter

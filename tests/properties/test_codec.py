@@ -1,5 +1,5 @@
-"""The codec loses nothing: an instance reads back as it was, an item with unknown attributes too, a key as
-its fields.
+"""The codec loses nothing: an instance reads back as it was, an item with unknown attributes too, a
+key as its fields.
 """
 
 from datetime import UTC, date, datetime, time, timedelta, timezone

@@ -1,5 +1,5 @@
-"""The engine against a plain dict: items, records, order, views, rollovers, the passing of time, failed
-commits.
+"""The engine against a plain dict: items, records, order, views, rollovers, the passing
+of time, failed commits.
 
 Rules of this file: the model knows nothing of bytes, overlays or shards: a dict of items, what was durable of
 it, and a list of changes. After every step the engine must agree with it.

@@ -1,7 +1,7 @@
 """A key's entity is the same whether its JSON is matched or decoded.
 
-Rules of this file: the slow way is the oracle; keys of the entities are as frequent as any others, escapes
-among them.
+Rules of this file: the slow way is the oracle; keys of the entities are as frequent as any
+others, escapes among them.
 """
 
 from typing import Any

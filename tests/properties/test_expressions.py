@@ -1,8 +1,8 @@
-"""Properties of expressions: no text breaks a parser, what is built means what it says, updates never change
-their input.
+"""Properties of expressions: no text breaks a parser, what is built means what it says, updates
+never change their input.
 
-Rules of this file: a condition's meaning is judged by a tree built beside its text, an update's by plain
-dictionaries.
+Rules of this file: a condition's meaning is judged by a tree built beside its text, an
+update's by plain dictionaries.
 """
 
 import operator

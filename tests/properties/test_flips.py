@@ -41,8 +41,8 @@ def options(directory: Path, *, checksums: bool = True) -> EngineOptions:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A store with items, an index, changes, removals, free pages and state rows, as it is when it was
-    closed.
+    """A store with items, an index, changes, removals, free pages and state rows, as it is
+    when it was closed.
     """
     directory = tmp_path_factory.mktemp("written")
     engine = open_engine(options(directory))
@@ -77,8 +77,8 @@ def item(number: int, text: str) -> dict[str, Any]:
 
 
 def content(path: Path) -> object:
-    """Everything in the file that means something, as SQLite alone reads it: by the tables, and by the
-    indexes.
+    """Everything in the file that means something, as SQLite alone reads it: by the tables,
+    and by the indexes.
     """
     with closing(sqlite3.connect(path)) as file:
         file.text_factory = lambda data: ("text", data)

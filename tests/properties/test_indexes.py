@@ -1,5 +1,5 @@
-"""Indexes against a plain dict: entries, order, pages, sizes, back-fills while written, failed commits,
-restarts.
+"""Indexes against a plain dict: entries, order, pages, sizes, back-fills while
+written, failed commits, restarts.
 
 Rules of this file: the model knows nothing of bytes, entries or positions: a dict of items, what was durable
 of it, and the declarations of the indexes. After every step each index that can be read must show exactly

@@ -1,9 +1,9 @@
 """`change.transaction`: several writes of one item, merged, against the same writes made one after the other
 on the engine.
 
-Rules of this file: the judge is the engine; the merged write must leave the item that the single writes
-leave, or fail where one of them fails. A refusal is always allowed here: what must be merged stands in
-tests/unit/app/test_transaction.py.
+Rules of this file: the judge is the engine; the merged write must leave the item that the single
+writes leave, or fail where one of them fails. A refusal is always allowed here: what must be
+merged stands in tests/unit/app/test_transaction.py.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """Nothing is lost over thirty hours, in any mixture of poison, outage, pause, restart, kill and repair.
 
 Rules of this file: virtual time; a run is a list of steps; at its end everything is repaired and put back,
-and then every change was handled, in the order of its item, or is a dead letter that somebody can see. A gap
+and then every change was handled, in the order of its item, or is a dead letter that the user can see. A gap
 is allowed where the run had no worker, and must be named.
 """
 

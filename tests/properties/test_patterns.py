@@ -1,5 +1,5 @@
-"""Properties of patterns: the compiled form against a slow model of AWS's engine, texts, and any input at
-all.
+"""Properties of patterns: the compiled form against a slow model of AWS's engine, texts, and
+any input at all.
 
 The model is the engine's own way: an event becomes a sorted list of leaves as text with the array elements
 they lie in, a rule walks over it from name to name. Rules of this file: the model shares nothing with the

@@ -1,5 +1,5 @@
-"""The pattern of a predicate is sound: it drops no record that the predicate accepts; and it says as much as
-it claims.
+"""The pattern of a predicate is sound: it drops no record that the predicate accepts; and it says as
+much as it claims.
 
 Rules of this file: predicates and records are drawn from few values, so that they meet; a generator whose
 records nearly all match, or hardly ever do, tests nothing and fails.

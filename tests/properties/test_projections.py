@@ -189,7 +189,7 @@ def test_in_the_world_too(operations: list[tuple[str, int, str, int]], seed: int
                         world.settle()
                     case "restart":
                         world.restart()
-                    case "kill":  # nobody reads from here on, for more than a day perhaps, until a restart
+                    case "kill":  # no worker reads from here on, for more than a day perhaps, until a restart
                         world.kill()
                     case "split" if (
                         number == 0 and len(world.engine.shards_of(world.engine.stream_of("orders").arn)) < 4

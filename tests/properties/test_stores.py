@@ -1,7 +1,7 @@
 """Properties of stores: whatever is committed, every store answers as a dictionary and plain loops would.
 
-Rules of this file: the model is too simple to be wrong: rows in a dictionary, records in another, sorted when
-asked.
+Rules of this file: the model is too simple to be wrong: rows in a dictionary, records in
+another, sorted when asked.
 """
 
 import tempfile

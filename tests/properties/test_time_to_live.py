@@ -1,5 +1,5 @@
-"""Time to live against a dictionary: whatever is written, switched, restarted and let pass, only what is due
-goes.
+"""Time to live against a dictionary: whatever is written, switched, restarted and let pass, only
+what is due goes.
 """
 
 from hypothesis import given, settings

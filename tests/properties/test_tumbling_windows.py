@@ -1,5 +1,5 @@
-"""The state of tumbling windows, whatever fails: every checkpoint's states hold exactly what it settles, each
-record once.
+"""The state of tumbling windows, whatever fails: every checkpoint's states hold exactly what it
+settles, each record once.
 
 Rules of this file: the machine is the real one, the world around it that of the scenarios; the function's
 state lists what it accepted. A final invoke counts when the checkpoint behind it is durable; what a crash

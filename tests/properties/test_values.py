@@ -1,8 +1,8 @@
-"""Properties of values: numbers agree with `decimal`, bytes keep DynamoDB's order, the border lets nothing
-strange in.
+"""Properties of values: numbers agree with `decimal`, bytes keep DynamoDB's order, the border
+lets nothing strange in.
 
-Rules of this file: expected answers come from the standard library's decimal and json, never from the code
-under test.
+Rules of this file: expected answers come from the standard library's decimal and json, never from
+the code under test.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""Whatever the interleaving, the repetitions and the deaths: the last word on every window is what the
-changes say.
+"""Whatever the interleaving, the repetitions and the deaths: the last word on every window is
+what the changes say.
 
 Rules of this file: the oracle is a few lines of plain Python over the final history; events are often at the
 bounds of windows. Worlds are small, because there are many.

@@ -1,7 +1,7 @@
 """Whatever arrives, the answer is AWS's error or a clean close: never a fault, a hang or a leaked connection.
 
-`in-process` properties look at every operation with arbitrary members; `socket` properties at bytes, pieces
-and closing.
+`in-process` properties look at every operation with arbitrary members; `socket` properties at
+bytes, pieces and closing.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ SELDOM_RIGHT = (
     "GetResourcePolicy",
     "PutResourcePolicy",
 )
-"""Nobody guesses an ARN, a token, a policy, or (on purpose) the one table there is."""
+"""No generator guesses an ARN, a token, a policy, or (on purpose) the one table there is."""
 
 ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/things"
 SILENT = ("DynamoDB_20120810.TagResource", "DynamoDB_20120810.UntagResource")
@@ -245,8 +245,8 @@ def served() -> Iterator[Served]:
 
 
 def answers(served: Served, pieces: list[bytes]) -> list[int]:
-    """The status of each answer to these pieces until the server closes; the client closes its side after
-    sending.
+    """The status of each answer to these pieces until the server closes; the client closes
+    its side after sending.
     """
     statuses = []
     with served.connect() as client:

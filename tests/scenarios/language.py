@@ -1,5 +1,5 @@
-"""The language of the scenario files: one instruction a line, played against the real machine with a scripted
-sink.
+"""The language of the scenario files: one instruction a line, played against the real machine
+with a scripted sink.
 
     settings [lambda] NAME=VALUE ...   the mapping's settings; `lambda`: AWS's defaults, AWS's names allowed
     records 1 2 3 [key=a] [partition=0] [ago=3s]   written now (or that long ago); a record's key is its own

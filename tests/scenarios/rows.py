@@ -1,5 +1,5 @@
-"""The rows that must be played: every statement of semantics §2.5, §2.6 and §2.8, and every policy in every
-trouble.
+"""The rows that must be played: every statement of semantics §2.5, §2.6 and §2.8, and every
+policy in every trouble.
 
 Rules of this file: words only, for a person who has never seen the code. A scenario names the rows that it
 plays in its head (`# row: 2.6/lowest`); test_rows.py demands one for each. What is no row, because nothing

@@ -1,7 +1,7 @@
 """Every scenario file beside this one: what is above `----` is played, what is below is what must happen.
 
-`make scenarios REWRITE=1` writes what happens now below the line; whoever reviews the change reads the
-difference.
+`make scenarios REWRITE=1` writes what happens now below the line; the reviewer of the
+change reads the difference.
 """
 
 import os

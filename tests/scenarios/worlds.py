@@ -1,5 +1,5 @@
-"""Scenarios of a whole app: real events, real answers, real failure documents, on the virtual clock of a test
-world.
+"""Scenarios of a whole app: real events, real answers, real failure documents, on the virtual clock
+of a test world.
 
     function NAME=value ... [to=sqs|sns|s3]   a Lambda function behind a table, with AWS's settings, and its
     on-failure destination handler policy=park-key [retries=1]       a handler of single changes; park-shard,
@@ -12,9 +12,9 @@ world.
     what fails is mended; the dead letters are put back metrics                            what AWS's metrics
     would say of the destination
 
-Rules of this file: a script of these instructions begins with `function` or `handler`; the trace shows what
-that was told and said, every call of AWS whole, and at the end what became of each record. Used by
-language.py.
+Rules of this file: a script of these instructions begins with `function` or `handler`; the trace
+shows what that was told and said, every call of AWS whole, and at the end what became of each
+record. Used by language.py.
 """
 
 import json
@@ -113,8 +113,8 @@ class Stage:
         self.accepted.append(number)
 
     def answer(self, batch: list[int]) -> Any:
-        """What is answered to a batch, as the script says; without a word of it, nothing, which is
-        success.
+        """What is answered to a batch, as the script says; without a word of it,
+        nothing, which is success.
         """
         said = next((line for line in self.script if line.concerns(batch)), Said("accept", "", None, None))
         match said.verb:

@@ -1,5 +1,5 @@
-"""`python -m tests.simulation --seeds N [--first S]`: a campaign of seeds, with progress and a dated summary.
-Resumable.
+"""`python -m tests.simulation --seeds N [--first S]`: a campaign of seeds, with progress and
+a dated summary. Resumable.
 """
 
 import argparse

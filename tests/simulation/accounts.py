@@ -1,7 +1,7 @@
 """What a shard's books must say when a run is over: its ledger, and the gaps that have rows of their own.
 
-Rules of this file: read from rows, and compared with what was written; nothing judges here. Called by
-checkers.py.
+Rules of this file: read from rows, and compared with what was written; nothing judges
+here. Called by checkers.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ def wrong_in_gaps(gaps: Sequence[Gap]) -> Iterator[str]:
 def wrong_in_ledger(
     ledger: Ledger, records: Mapping[int, bool], gaps: Sequence[Gap], dead: int, put_back: int
 ) -> Iterator[str]:
-    """What is wrong with the totals: every record is counted once, by its outcome; of one in a gap nobody
+    """What is wrong with the totals: every record is counted once, by its outcome; of one in a gap no reader
     knows, unless it was settled before the gap was found.
 
     Shape:   `records` tells of each number whether it was wanted; so many are `dead` letters now, and so many

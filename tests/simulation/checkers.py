@@ -67,7 +67,7 @@ class Checkers:
         self.parked_ever: set[int] = set()
         self.dropped: set[int] = set()
         self.claimed: set[bytes] = set()
-        """The keys of which a discarded change was claimed when somebody began: what comes of them is parked,
+        """The keys of which a discarded change was claimed when a worker began: what comes of them is parked,
         whether there is room or not.
         """
         self.letters_back: set[int] = set()
@@ -95,10 +95,10 @@ class Checkers:
         """What was in the windows that a durable checkpoint has closed."""
         self.epochs: dict[tuple[str, int], SimulatedWorker] = {}
         self.newest_epoch: dict[str, int] = {}
-        """The highest epoch under which anybody has begun with a shard."""
+        """The highest epoch under which any worker has begun with a shard."""
         self.before_it: dict[str, set[int]] = {}
-        """What was trimmed before the mapping was attached to a shard: it begins with the oldest record there
-        is.
+        """What was trimmed before the mapping was attached to a shard: it begins with the
+        oldest record there is.
         """
         self.latest_wall_ms = 0
         self.horizon: dict[str, int] = {}
@@ -195,8 +195,8 @@ class Checkers:
             )
 
     def _is_refused(self, seen: Seen, sequence: int) -> bool:
-        """Whether it failed often enough to be left out; that its letter is saved is seen when a checkpoint
-        passes it.
+        """Whether it failed often enough to be left out; that its letter is saved is seen when
+        a checkpoint passes it.
         """
         if self.policy == "block":
             return False
@@ -239,13 +239,13 @@ class Checkers:
                 seen.passed[record.key] = place
 
     def _waits_for_the_redriver(self, tenure: Tenure, invoke: Invoke) -> None:
-        """Whoever holds the lease delivers nothing of a key that is durably parked."""
+        """The worker that holds the lease delivers nothing of a key that is durably parked."""
         assert self.run is not None
         lease = self.run.rows.get(tenure.lease.key, {})
         for record in invoke.records:
             head = self.run.rows.get(head_key(APP, self.mapping.id, record.key))
-            # Behind a head of which nothing waits a discarded change was put back: whoever kept the item away
-            # may have let it go.
+            # Behind a head of which nothing waits a discarded change was put back: the worker that kept the
+            # item away may have let it go.
             is_parked = head is not None and head["count"] > 0
             if head is not None and is_parked and lease.get("epoch") == tenure.lease.epoch:
                 self.wrong(
@@ -264,15 +264,15 @@ class Checkers:
         )
 
     def _is_done_with(self, tenure: Tenure, sequence: int) -> bool:
-        """Whether somebody who has the shard by now has saved that it is handled: then what was kept of it is
-        removed, whoever else reads on.
+        """Whether a worker that has the shard by now has saved that it is handled: then what was kept of it
+        is removed, whichever worker reads on.
         """
         shard_id = tenure.shard.shard_id
         is_lost = tenure.lease.epoch < self.newest_epoch.get(shard_id, 0)
         return is_lost and sequence in self.saved_ever and sequence in self.durable_cover[shard_id]
 
     def _is_gone(self, shard_id: str, sequence: int) -> bool:
-        """Whether nobody can read it any more."""
+        """Whether no worker can read it any more."""
         return sequence <= self.horizon.get(shard_id, 0) and sequence not in self.saved_ever
 
     def answered(
@@ -340,7 +340,7 @@ class Checkers:
         if record.sequence not in self.parked_ever:
             covered: set[int] = set().union(*self.durable_cover.values())
             # One that was accepted just before a crash, and then given up, parked behind a claim, or trimmed
-            # before it was read again: nobody knows that it was handled.
+            # before it was read again: no row tells that it was handled.
             later = [
                 sequence
                 for sequence in self.lines[record.key]
@@ -407,8 +407,8 @@ class Checkers:
             self._window_has(tenure, seen, save)
 
     def _window_has(self, tenure: Tenure, seen: Seen, save: SaveCheckpoint) -> None:
-        """What a checkpoint covers is in its window, or in one that was closed; and its window has nothing
-        else.
+        """What a checkpoint covers is in its window, or in one that was closed; and its
+        window has nothing else.
         """
         shard_id = tenure.shard.shard_id
         seen.note_closed(save)
@@ -481,7 +481,7 @@ class Checkers:
         self.closed |= self.seen[tenure.name].saving_closed
 
     def _still_has_it(self, tenure: Tenure, what: str) -> None:
-        """Nobody who began later has the shard: what was saved now would not be known to that one."""
+        """No worker that began later has the shard: what was saved now would not be known to that one."""
         newest = self.newest_epoch.get(tenure.shard.shard_id, 0)
         if tenure.lease.epoch < newest:
             text = f"{what} of {tenure.shard.shard_id} under epoch {tenure.lease.epoch}, after {newest}"
@@ -529,7 +529,9 @@ class Checkers:
             for shard in run.plan.shards:
                 is_left = shard.shard_id not in mapped.finished and not run.working_on(mapped, shard)
                 if is_left and mapped.finished.issuperset(shard.parents):
-                    self.wrong("nothing is stranded once the faults stop", f"nobody reads {shard.shard_id}")
+                    self.wrong(
+                        "nothing is stranded once the faults stop", f"no worker reads {shard.shard_id}"
+                    )
             return
         every_gap = all_gaps(run, self.mapping.id)
         for text in wrong_in_gaps(every_gap):

@@ -35,8 +35,8 @@ class Seen:
     """How many of the shard's wanted records are known to be settled without a hole."""
     cover: set[int] = field(default_factory=set)
     heads: dict[bytes, int] = field(default_factory=dict)
-    """The first parked change of each key when it began: every earlier one of the key was settled before that
-    was parked.
+    """The first parked change of each key when it began: every earlier one of the key was settled
+    before that was parked.
     """
     closed: set[int] = field(default_factory=set)
     """What was in the windows whose final invoke it heard the end of, or gave up."""
@@ -51,8 +51,8 @@ class Seen:
 
 
 def counted_twice(invoke: Invoke, window: WindowInvoke) -> Iterator[str]:
-    """What is wrong with a state: a record twice, one of those that it is handed with, or one of a later
-    window.
+    """What is wrong with a state: a record twice, one of those that it is handed with, or one
+    of a later window.
     """
     told = [*records_of(window.state), *(record.sequence for record in invoke.records)]
     if len(set(told)) != len(told):

@@ -1,7 +1,7 @@
 """A planted bug for every checker: the *production* code is patched, and exactly that checker must notice
 within a few seeds.
 
-A checker that nobody has seen fail is no checker.
+A checker that was never seen to fail is no checker.
 """
 
 from collections.abc import Callable, Sequence
@@ -242,4 +242,4 @@ def notices(checker: str, order: str = "") -> None:
             _, violations = run_seed(seed)
         if checker in (name for name, _ in violations):
             return
-    pytest.fail(f"{len(SEEDS)} seeds, and nobody noticed")
+    pytest.fail(f"{len(SEEDS)} seeds, and no checker noticed")

@@ -1,5 +1,5 @@
-"""A planted bug for every kind of fault: one that only this fault brings to light, and the checker that
-notices it.
+"""A planted bug for every kind of fault: one that only this fault brings to light, and the
+checker that notices it.
 
 Rules of this file: as in test_canaries.py, the production code is patched. That each fault occurs is the
 report's matter (campaign.EXPECTED).

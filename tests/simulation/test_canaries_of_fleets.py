@@ -1,5 +1,5 @@
-"""Planted bugs that only several workers on one state store bring to light, and the checker that notices
-each.
+"""Planted bugs that only several workers on one state store bring to light, and the
+checker that notices each.
 
 Rules of this file: as in test_canaries.py, the production code is patched.
 """
@@ -45,7 +45,7 @@ def nothing_fences_a_parking(patch: pytest.MonkeyPatch) -> None:
 
 
 def two_take_a_lease_at_once(patch: pytest.MonkeyPatch) -> None:
-    """Nobody looks whether somebody was faster: both have the same epoch."""
+    """No worker looks whether another one was faster: both have the same epoch."""
 
     def wrong(*arguments: Any) -> Any:
         lease, write = taken(*arguments)
@@ -55,8 +55,8 @@ def two_take_a_lease_at_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_renewal_takes_the_lease_back(patch: pytest.MonkeyPatch) -> None:
-    """A renewal that comes late puts its older epoch back: the next one who takes the lease has an epoch that
-    there was.
+    """A renewal that comes late puts its older epoch back: the next one who takes the lease has an
+    epoch that there was.
     """
 
     def wrong(lease: Lease) -> Any:
@@ -71,8 +71,8 @@ def no_lease_ever_expires(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_loser_never_ends(patch: pytest.MonkeyPatch) -> None:
-    """A machine that does not hear that its lease is lost stays for ever, and its worker never takes the
-    shard again.
+    """A machine that does not hear that its lease is lost stays for ever, and its worker never
+    takes the shard again.
     """
     right = ShardMachine.step
 
@@ -114,7 +114,7 @@ def nothing_fences_what_is_saved_from_the_trim(patch: pytest.MonkeyPatch) -> Non
 
 
 def two_workers_put_one_key_back_at_once(patch: pytest.MonkeyPatch) -> None:
-    """Nobody looks whether another one has a key, and nobody notices that he was overtaken."""
+    """No worker looks whether another one has a key, or notices that it was overtaken."""
     patch.setattr(HeadClaims, "is_taken", lambda *_: False)
     patch.setattr(head, "_unchanged", lambda _head: ALWAYS)
 
@@ -125,7 +125,9 @@ def a_claim_is_never_taken_over(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_discarded_change_goes_beside_its_item(patch: pytest.MonkeyPatch) -> None:
-    """Nobody keeps the item from its handler, and whoever has lost its shard puts the change back as well."""
+    """No worker keeps the item from its handler, and the one that has lost its shard puts the
+    change back as well.
+    """
     patch.setattr(simulation_redrive, "keep", lambda _key, _here: Holding(NOTHING))
 
 

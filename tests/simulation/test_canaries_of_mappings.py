@@ -1,8 +1,8 @@
-"""Planted bugs that only a second mapping on the same shards brings to light, and the checker that notices
-each.
+"""Planted bugs that only a second mapping on the same shards brings to light, and the
+checker that notices each.
 
-Rules of this file: as in test_canaries.py, the production code is patched; a run with one mapping is as it
-was.
+Rules of this file: as in test_canaries.py, the production code is patched; a run with one mapping
+is as it was.
 """
 
 from typing import Any

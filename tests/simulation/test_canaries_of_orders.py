@@ -1,7 +1,7 @@
 """Planted bugs in the order of the whole shard, and the checker that notices each.
 
-Rules of this file: as in test_canaries.py, the production code is patched, and only seeds of this order could
-show it.
+Rules of this file: as in test_canaries.py, the production code is patched, and only seeds of this
+order could show it.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
-"""A checker that nobody has seen fail is no checker: each has a planted bug in one of the files of
-canaries.
+"""A checker that was never seen to fail is no checker: each has a planted bug in one of
+the files of canaries.
 """
 
 from tests.simulation import test_canaries, test_canaries_of_fleets, test_canaries_of_orders

@@ -32,8 +32,8 @@ KEYS = [f"o{number}" for number in range(12)]
 
 @dataclass
 class FlakyDestination:
-    """Fails at about every second document. Shape: `told` has the event ids of the records it has heard
-    of.
+    """Fails at about every second document. Shape: `told` has the event ids of the records
+    it has heard of.
     """
 
     random: Random
@@ -53,8 +53,8 @@ class FlakyDestination:
 
 @dataclass
 class Drawn:
-    """An app of one seed. Shape: `first` has the sequence numbers by handler and item, in the order of their
-    first calls.
+    """An app of one seed. Shape: `first` has the sequence numbers by handler and item, in the order
+    of their first calls.
     """
 
     seed: int

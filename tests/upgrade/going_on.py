@@ -1,5 +1,5 @@
-"""A recorded data directory is opened with this version, its app goes on, and what came of every change is
-counted.
+"""A recorded data directory is opened with this version, its app goes on, and what came of
+every change is counted.
 
 Theory of operation: the recording is a crash of an old version; `Shop` is the same app in a test world of
 this version on a copy of its rows, from the recorded time on or later. `go_on` mends what was broken, puts
@@ -57,16 +57,16 @@ class Recording:
         return int(self.known["wall_ms"])
 
     def is_in(self, change: dict[str, Any], shard: str) -> bool:
-        """Whether a shard has, or would have had, a change: a gap of one that is gone is told where its
-        descendants begin.
+        """Whether a shard has, or would have had, a change: a gap of one that is gone is told
+        where its descendants begin.
         """
         first, last = self.known["hashes"].get(shard, (0, -1))
         return bool(first <= change["partition"] <= last)
 
     @property
     def unsaved(self) -> set[str]:
-        """The changes that were under way at the crash: they may have been handled without a checkpoint that
-        says so.
+        """The changes that were under way at the crash: they may have been handled without a
+        checkpoint that says so.
         """
         return {change["event_id"] for change in self.changes if change["created_ms"] == self.wall_ms}
 
@@ -306,8 +306,8 @@ def effects(recorded: Recording, here: Shop) -> Iterator[str]:
 
 
 def windows(recorded: Recording, gone: dict[str, set[str]]) -> Iterator[str]:
-    """Windows that were told without a change of theirs, or with one of another, and changes that no tumbling
-    window counted.
+    """Windows that were told without a change of theirs, or with one of another, and changes that
+    no tumbling window counted.
     """
     newest: dict[str, dict[str, Any]] = {}
     for change in recorded.changes:

@@ -1,5 +1,5 @@
-"""Records a data directory with the version whose interpreter runs this: by hand, with the old version's
-environment.
+"""Records a data directory with the version whose interpreter runs this: by hand, with
+the old version's environment.
 
     OLD/.venv/bin/python tests/upgrade/record.py before-ground
 
@@ -46,8 +46,8 @@ BULK = 260
 
 
 class Recorder:
-    """A world of the old version, every change that it wrote, and the copy of what was durable at the
-    crash.
+    """A world of the old version, every change that it wrote, and the copy of what was
+    durable at the crash.
     """
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class Recorder:
 
 
 def play(recorder: Recorder, quiet: str) -> None:
-    """Some days of a shop. Shape: `quiet` is how long nobody handles what a paused handler has not."""
+    """Some days of a shop. Shape: `quiet` is how long what a paused handler has not handled waits."""
     world = recorder.world
     recorder.start(version=1)
     for number in range(BULK):
@@ -168,7 +168,7 @@ def play(recorder: Recorder, quiet: str) -> None:
         world.advance("5s")
     world.advance("10m")
     recorder.collect()
-    # Nobody runs for more than a day: a gap.
+    # No process runs for more than a day: a gap.
     world.kill()
     for number in range(3):
         recorder.put(f"gone{number}", number)

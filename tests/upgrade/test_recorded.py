@@ -1,8 +1,8 @@
 """Data directories that older versions recorded go on with this one, and nothing of them is lost.
 
-Rules of this file: the recordings (record.py) are never made again; what is asked of them is going_on.py's.
-Each is opened at its own time, so that the day on which a test runs does not matter, and more than a day
-later.
+Rules of this file: the recordings (record.py) are never made again; what is asked of them is
+going_on.py's. Each is opened at its own time, so that the day on which a test runs does not matter, and
+more than a day later.
 """
 
 import asyncio
@@ -104,8 +104,8 @@ def since(recorded: Recording) -> set[str]:
 
 
 class Crash:
-    """A kill of the process right after one of its commits: what was durable then, and what handlers had
-    done.
+    """A kill of the process right after one of its commits: what was durable then, and
+    what handlers had done.
     """
 
     def __init__(self, after: int) -> None:

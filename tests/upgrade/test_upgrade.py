@@ -2,8 +2,8 @@
 
 Theory of operation: `format-1.db.gz` was written by the Foundation's code (commit 64201a4): a table `orders`
 with a stream, a handler `count` of the app `shop` that has seen 20 puts, then 5 puts and a deletion that
-nobody has seen. Rules of this file: the fixture is never written again, and it is opened at the time at which
-it was written: a day later its records are trimmed, as they ought to be.
+no handler has seen. Rules of this file: the fixture is never written again, and it is opened at the
+time at which it was written: a day later its records are trimmed, as they ought to be.
 """
 
 import gzip

@@ -1,5 +1,5 @@
-"""Large requests taken apart: elsewhere, with the very answers of small ones, and nothing of it done on the
-loop.
+"""Large requests taken apart: elsewhere, with the very answers of small ones, and nothing of it
+done on the loop.
 """
 
 import gzip

@@ -1,5 +1,5 @@
-"""Handlers in a world: what they depend on, what they return, what fits no entity, and predicates of
-transitions.
+"""Handlers in a world: what they depend on, what they return, what fits no entity,
+and predicates of transitions.
 """
 
 import logging

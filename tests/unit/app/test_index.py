@@ -149,7 +149,7 @@ def test_an_index_that_differs_is_refused_in_words(indexes: dict[str, Index], wo
     engine = open_engine(EngineOptions())
     try:
         create_tables(made(indexes=BY_COUNTRY), engine)
-        create_tables(made(), engine)  # one that nobody declares stays
+        create_tables(made(), engine)  # one that no app declares stays
         with pytest.raises(SettingsError) as refused:
             create_tables(made(indexes=indexes), engine)
         assert words in str(refused.value)

@@ -1,5 +1,5 @@
-"""Applications are loaded from files and by name; what is no application is refused, and what its code raises
-comes through.
+"""Applications are loaded from files and by name; what is no application is refused, and what its
+code raises comes through.
 """
 
 import os

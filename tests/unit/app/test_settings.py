@@ -1,5 +1,5 @@
-"""The settings that type checkers and completion show are those that there are: not one more, not one
-less.
+"""The settings that type checkers and completion show are those that there are: not one
+more, not one less.
 """
 
 import inspect

@@ -1,5 +1,5 @@
-"""Typed writes: instances and fields on `change.transaction` as in `world.put`, beside tables with plain
-values.
+"""Typed writes: instances and fields on `change.transaction` as in `world.put`, beside
+tables with plain values.
 """
 
 from collections.abc import Callable

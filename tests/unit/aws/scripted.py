@@ -62,7 +62,7 @@ class _Handler(socketserver.StreamRequestHandler):
     server: _Server
 
     def handle(self) -> None:
-        """Answer until somebody has enough."""
+        """Answer until the test has enough."""
         self.server.script.connections += 1
         while self._one():
             pass

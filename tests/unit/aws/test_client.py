@@ -111,7 +111,7 @@ def test_a_throttled_call_is_sent_once_and_says_when_to_come_back(script: Script
     script.said.append(answer(400, THROTTLED, retry_after="2"))
     error = refused(script)
     assert (error.verdict.meaning, error.retry_after_ms) == (Meaning.THROTTLED, 2_000)
-    assert len(script.asked) == 1, "the machine retries, nobody else"
+    assert len(script.asked) == 1, "the machine retries, and it alone"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_call_that_is_cancelled_leaves_the_client_whole(script: Scripted) -> N
             await client.close()
 
     assert asyncio.run(cancel_one()) == {}
-    assert script.connections == 2, "an answer that nobody awaits any more must not be another call's"
+    assert script.connections == 2, "an answer that no call awaits any more must not be another call's"
 
 
 class Verifier:
@@ -306,7 +306,7 @@ def test_a_call_that_is_cancelled_while_its_place_is_looked_up_costs_nobody_else
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, str]:
-    """A certificate for loopback, and the file of whoever signed it: itself."""
+    """A certificate for loopback, and the file of its signer: itself."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

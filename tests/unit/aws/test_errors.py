@@ -1,4 +1,4 @@
-"""The one table of AWS's errors: whose fault, whether it can get better, and what somebody may do."""
+"""The one table of AWS's errors: whose fault, whether it can get better, and what the user may do."""
 
 import pytest
 

@@ -212,7 +212,7 @@ def test_credentials_that_run_out_are_renewed_in_a_thread_while_calls_go_on_with
         clock.now_s += CHECK_S
         may_go.clear()
         for _ in range(5):
-            assert keyring.get() == firsts[0], "nobody waits for a renewal"
+            assert keyring.get() == firsts[0], "no call waits for a renewal"
         may_go.set()
         while keyring.get() == firsts[0]:
             await asyncio.sleep(0.001)

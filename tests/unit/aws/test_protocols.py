@@ -1,7 +1,7 @@
 """Requests and answers of AWS's protocols: botocore's serializers and parsers are the oracles.
 
-Rules of this file: what differs on purpose is said beside it: a time in XML stays a text, a blob in JSON
-stays base64.
+Rules of this file: what differs on purpose is said beside it: a time in XML stays a text, a blob
+in JSON stays base64.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Questions beside a start: whoever has the directory for a moment is waited for, and who has it is said.
+"""Questions beside a start: a process that has the directory for a moment is waited for, and is named.
 
 Rules of this file: the other owner is a lock of this process (the kernel gives it to the open file), which
 goes when the test says so.

@@ -99,7 +99,7 @@ def test_a_clock_outlives_the_loop_of_its_sleepers() -> None:
     loop.run_until_complete(asyncio.sleep(0))
     sleeper.add_done_callback(lambda _: None)
     loop.close()
-    clock.advance(10)  # nobody is there to be woken, and that is no error
+    clock.advance(10)  # no task sleeps, and that is no error
     sleeper._log_destroy_pending = False  # type: ignore[attr-defined]  # the loop is gone on purpose
     assert clock.next_wake_ms is None
 

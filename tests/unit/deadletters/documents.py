@@ -54,8 +54,8 @@ TWO: Final = (record(1, 1_767_323_040_000), record(12, 1_767_323_041_001))
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One document. Shape: `message` are the bytes of SQS and SNS; in S3 the payload follows the last
-    member.
+    """One document. Shape: `message` are the bytes of SQS and SNS; in S3 the payload
+    follows the last member.
     """
 
     why: str

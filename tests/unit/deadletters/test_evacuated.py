@@ -1,5 +1,5 @@
-"""Rows of what was saved from the trim keep the shard as any source may tell of it, and the old layout is
-read.
+"""Rows of what was saved from the trim keep the shard as any source may tell of it, and the
+old layout is read.
 """
 
 from tailrace.deadletters.core.evacuated import Evacuation, copied, read_evacuation

@@ -119,7 +119,7 @@ def discarded(*sequences: int) -> MemoryStateStore:
 def test_a_change_that_was_put_back_overtakes_an_older_one_of_its_item_and_one_that_was_dropped_does_not(
     drop: bool, then: list[int]
 ) -> None:
-    """Somebody puts the later one back first, by its error; the older one would be applied over it
+    """A user puts the later one back first, by its error; the older one would be applied over it
     (simulation, seed 5734).
     """
     state, sink = discarded(4, 7), Sink()

@@ -70,8 +70,8 @@ def kinds(asked: list[Step]) -> list[type[Step]]:
 
 
 def claim(count: int = 0) -> Head:
-    """The item's head while r1 puts the change back at the worker "one", with so many changes parked behind
-    it.
+    """The item's head while r1 puts the change back at the worker "one", with so many
+    changes parked behind it.
     """
     head, _ = claimed_free(LETTER, "shop", "r1/one", 1_000)
     return replace(head, count=count, tail=Version(1, LETTER.record.sequence + count))
@@ -207,7 +207,7 @@ def test_the_discarded_changes_of_an_item_come_before_what_was_parked_behind_the
     written = [step.rows for step in asked if isinstance(step, WriteRows)][1]
     assert [
         row.fields["first"] for row in written if isinstance(row, Write) and "first" in (row.fields or ())
-    ] == [second.record.version.text], "whoever goes on begins there"
+    ] == [second.record.version.text], "the worker that goes on begins there"
 
 
 @pytest.mark.parametrize(("even_if_overtaken", "then"), [(False, [9]), (True, [7, 9])])

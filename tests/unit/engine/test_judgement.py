@@ -1,5 +1,5 @@
-"""Writes in slices: conditions that take long, large transactions, updates that repeat a value; others write
-in between.
+"""Writes in slices: conditions that take long, large transactions, updates that repeat a value;
+others write in between.
 """
 
 import pytest

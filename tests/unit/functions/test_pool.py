@@ -1,5 +1,5 @@
-"""Functions in processes of their own: answers, errors in Lambda's words, time-outs, deaths, and nothing left
-behind.
+"""Functions in processes of their own: answers, errors in Lambda's words, time-outs, deaths,
+and nothing left behind.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""Streams are numbered in the order of their labels, once, and a late one is refused instead of counted as
-newer.
+"""Streams are numbered in the order of their labels, once, and a late one is refused instead
+of counted as newer.
 """
 
 import pytest

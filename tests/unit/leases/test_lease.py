@@ -16,7 +16,7 @@ def test_the_first_taker_writes_only_where_nothing_is() -> None:
 
 
 def test_a_lease_that_was_forgotten_does_not_begin_below_what_its_checkpoints_have() -> None:
-    """Or every stamp would find a later epoch, and nobody could read the shard any more."""
+    """Or every stamp would find a later epoch, and no worker could read the shard any more."""
     assert take(KEY, None, "me", above=7)[0].epoch == 8
 
 

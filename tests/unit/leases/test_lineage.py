@@ -1,4 +1,4 @@
-"""What a shard descends from, as far as anybody still knows."""
+"""What a shard descends from, as far as it is still known."""
 
 import pytest
 

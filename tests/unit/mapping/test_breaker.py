@@ -1,5 +1,5 @@
-"""The breaker opens for outages only: for what the sink or a typed error says, and for no code error, however
-many.
+"""The breaker opens for outages only: for what the sink or a typed error says, and for no
+code error, however many.
 """
 
 from tailrace.mapping.outcomes import Failure, FailureKind

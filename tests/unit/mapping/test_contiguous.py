@@ -100,7 +100,7 @@ REPEATS: list[tuple[Outcome, int, list[int]]] = [
     (FailedFrom(0, Failure()), 0, [1]),
     (FailedFrom(1, Failure()), 1, [2]),
     (FailedFrom(3, Failure()), 3, [4]),
-    (FailedFrom(4, Failure()), 0, [1, 2]),  # one past the batch: nobody knows what was meant
+    (FailedFrom(4, Failure()), 0, [1, 2]),  # one past the batch: what was meant is unknown
     (
         Failed({2: Failure(), 3: Failure()}),
         2,

@@ -1,5 +1,5 @@
-"""Filter criteria: what is read, what is refused, and that a record is judged as its Lambda event would
-be.
+"""Filter criteria: what is read, what is refused, and that a record is judged as its
+Lambda event would be.
 """
 
 from typing import Any

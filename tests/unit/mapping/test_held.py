@@ -1,5 +1,5 @@
-"""Held keys: what waits behind them comes back in reading order, and never while a batch still touches the
-key.
+"""Held keys: what waits behind them comes back in reading order, and never while a batch
+still touches the key.
 """
 
 from tailrace.mapping.held import HeldKeys

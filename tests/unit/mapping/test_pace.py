@@ -1,5 +1,5 @@
-"""Partial outages: what a sink bears gets through, in whole batches, and a whole outage still pauses and
-probes.
+"""Partial outages: what a sink bears gets through, in whole batches, and a whole outage
+still pauses and probes.
 
 Rules of this file: the real machine in virtual time, before a service of calls of ten messages that takes 5
 ms for each call.

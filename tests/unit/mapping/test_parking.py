@@ -78,8 +78,8 @@ def test_a_key_is_not_parked_before_its_earlier_dead_letter_is_saved_or_a_crash_
 
 
 def test_after_a_crash_what_lies_before_the_first_parked_change_of_a_key_counts_as_handled() -> None:
-    """Why the test above matters: killed between parking and checkpoint, nobody else tells of the change that
-    was given up.
+    """Why the test above matters: killed between parking and checkpoint, no other row tells of the change
+    that was given up.
     """
     settlement = Settlement(Checkpoint())
     parking = Parking(MappingSettings("m"), settlement, [ParkedHead(b"k", Version(1, 2), Version(1, 2), 1)])
@@ -116,9 +116,7 @@ def test_a_key_is_not_parked_while_a_half_of_a_batch_has_a_later_change_of_it() 
     assert invoked(machine.step(InvokeDone(1, WHOLE), now())) == [[1, 2]]
     assert invoked(machine.step(InvokeDone(2, WHOLE), now())) == [[1]]
     commands = machine.step(InvokeDone(3, WHOLE), now())
-    assert (invoked(commands), parks(commands)) == ([[2]], []), (
-        "3 is in a half that nobody has looked at since"
-    )
+    assert (invoked(commands), parks(commands)) == ([[2]], []), "3 is in a half that has not been sent since"
     commands = machine.step(InvokeDone(4, Written()), now())
     assert (invoked(commands), parks(commands)) == ([[4]], [(b"k", [1, 3])]), "in order, and 3 not delivered"
 
@@ -149,7 +147,7 @@ def test_new_changes_of_a_parked_key_wait_behind_it() -> None:
 def test_a_parked_key_that_is_kept_for_the_redriver_is_no_batch_s_before_it_is_released() -> None:
     machine = begun(MappingSettings("m"), ParkedHead(b"k", Version(1, 1), Version(1, 1), 0))
     assert machine.hold(b"k") is True
-    assert machine.hold(b"k") is False, "somebody has it"
+    assert machine.hold(b"k") is False, "a call has it"
     machine.step(Redriven(b"k", Version(1, 1)), now())
     commands = machine.step(ReadDone([record(2, "k"), record(3, "j")], 3), now())
     assert invoked(commands) == [[3]]

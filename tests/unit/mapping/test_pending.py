@@ -1,5 +1,5 @@
-"""What a batch takes out of what waits: whole free keys, its share of them, and never at the cost of
-order.
+"""What a batch takes out of what waits: whole free keys, its share of them, and never at
+the cost of order.
 """
 
 from tailrace.mapping.held import LOOK, HeldKeys, PendingRecords

@@ -1,7 +1,7 @@
 """One read for many mappings: what is kept, who reads, what is let go.
 
-Rules of this file: the shard is a list of records; a reader of it is played by a loop that does what
-runtime/reading.py does.
+Rules of this file: the shard is a list of records; a reader of it is played by a loop that
+does what runtime/reading.py does.
 """
 
 from bisect import bisect_right

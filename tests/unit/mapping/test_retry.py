@@ -69,9 +69,7 @@ def test_what_cannot_get_better_is_not_tried_again() -> None:
     refused = Failure(RECORD, "too large", final=True)
     settings = MappingSettings("m", maximum_retry_attempts=5)
     assert after_failure(settings, refused, size=1, attempts=1) == GiveUp()
-    assert after_failure(settings, refused, size=4, attempts=1) == Split(
-        2
-    )  # nobody knows which one was meant
+    assert after_failure(settings, refused, size=4, attempts=1) == Split(2)  # which one was meant is unknown
     whole = MappingSettings("m", maximum_retry_attempts=5, bisect_batch_on_function_error=False)
     assert after_failure(whole, refused, size=4, attempts=1) == GiveUp()
 

@@ -286,7 +286,7 @@ def test_an_item_whose_change_is_at_the_sink_cannot_be_held_for_a_redrive(
 def test_no_change_of_an_item_starts_while_a_redrive_holds_it(order: Literal["key", "lane"]) -> None:
     machine = begun(MappingSettings("m", order=order, batch_size=2))
     assert machine.hold(b"k") is True
-    assert machine.hold(b"k") is False, "somebody has it"
+    assert machine.hold(b"k") is False, "a call has it"
     commands = machine.step(ReadDone(records(1, 2, key="k"), 2), now())
     assert "Invoke" not in names(commands)
     (invoke,) = [command for command in machine.step(Released(b"k"), now()) if isinstance(command, Invoke)]

@@ -1,5 +1,5 @@
-"""Applying steps: transactions of as many as fit, lost conditions, refusals, and failures that stay with
-their item.
+"""Applying steps: transactions of as many as fit, lost conditions, refusals, and failures that
+stay with their item.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""The fold of one change: what is retracted, what is applied, what is ignored, and what a transaction
-holds.
+"""The fold of one change: what is retracted, what is applied, what is ignored, and
+what a transaction holds.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
-"""Which builds there are stands in one line of changes, and a filling is its claimant's until it falls
-silent.
+"""Which builds there are stands in one line of changes, and a filling is its claimant's
+until it falls silent.
 """
 
 import asyncio
@@ -120,7 +120,7 @@ def test_a_claim_fails_where_the_build_was_saved_since(rows: Rows) -> None:
     rows.write([saved("shop", build, build.with_page(5, None, 2, ()))[1]])
     with pytest.raises(StateConflict):
         rows.write(claimed(looked, looked.builds[0], "other")[2])
-    assert rows.known().builds[0].claimed_by == "", "a build that is filled is nobody's"
+    assert rows.known().builds[0].claimed_by == "", "no worker claims a build that is filled"
 
 
 def test_who_has_lost_a_claim_saves_nothing(rows: Rows) -> None:

@@ -29,7 +29,9 @@ def sales(total: Decimal, order: Order, sign: int) -> Decimal:
 
 
 def unread_for(world: World, span: str) -> None:
-    """Two orders that were projected; one of them changed and one deleted while nobody read for some time."""
+    """Two orders that were projected; one of them changed and one deleted while no worker
+    read for some time.
+    """
     world.put(Order(id="o1", total=Decimal(10)))
     world.put(Order(id="o2", total=Decimal(5)))
     world.settle()

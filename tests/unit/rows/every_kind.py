@@ -1,4 +1,4 @@
-"""A row of every kind, made by whoever lays such rows out, for a mapping, its app and the directory.
+"""A row of every kind, made by the module that lays such rows out, for a mapping, its app and the directory.
 
 Rules of this file: one entry a kind of the registry; `test_every_kind` fails for a kind that has none, and
 for one that the registry lacks.

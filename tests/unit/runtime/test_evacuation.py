@@ -273,8 +273,8 @@ def test_a_checkpoint_that_was_set_back_is_asked_about_again() -> None:
 
 
 def test_what_another_worker_saves_while_the_source_is_asked_is_no_gap() -> None:
-    """The other one is faster, all of it is trimmed, and this one hears of that before its own page has
-    come.
+    """The other one is faster, all of it is trimmed, and this one hears of that before its
+    own page has come.
     """
 
     async def main() -> None:

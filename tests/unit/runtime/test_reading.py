@@ -1,4 +1,4 @@
-"""Shared reads as they run: one read for all, errors and cancellation, a slow mapping that holds nobody."""
+"""Shared reads as they run: one read for all, errors and cancellation, a slow mapping that holds no other."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,8 +22,8 @@ SHARD = Shard("shardId-1", 1, before=0)
 
 
 class Slow(Source):
-    """A shard that answers when it is told to; `reads` is how many of its reads run, and how many ran at once
-    at most.
+    """A shard that answers when it is told to; `reads` is how many of its reads run, and how many ran
+    at once at most.
     """
 
     def __init__(self) -> None:

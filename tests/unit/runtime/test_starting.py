@@ -215,8 +215,8 @@ def test_a_lease_whose_row_was_forgotten_begins_above_the_epochs_of_its_checkpoi
 
 @dataclass(slots=True)
 class Owner:
-    """One worker's steps, one call at a time. Shape: `result` is what they came to, also when another worker
-    was faster.
+    """One worker's steps, one call at a time. Shape: `result` is what they came to, also when
+    another worker was faster.
     """
 
     steps: Steps[Any]

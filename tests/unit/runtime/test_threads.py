@@ -1,4 +1,4 @@
-"""Pools of threads: bounded, each for itself, and nobody waits for one that hangs."""
+"""Pools of threads: bounded, each for itself, and no pool waits for one that hangs."""
 
 import asyncio
 import subprocess

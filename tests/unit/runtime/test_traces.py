@@ -1,5 +1,5 @@
-"""Traces as they are kept: the user's frames and the last cause, not what a library tells of its own
-inside.
+"""Traces as they are kept: the user's frames and the last cause, not what a library tells
+of its own inside.
 """
 
 from collections.abc import Callable

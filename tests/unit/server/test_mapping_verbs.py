@@ -1,5 +1,5 @@
-"""Forgetting a handler: all of it goes, nothing of others does, and what was never handled only when somebody
-says so.
+"""Forgetting a handler: all of it goes, nothing of others does, and what was never handled only when
+the user says so.
 """
 
 import asyncio

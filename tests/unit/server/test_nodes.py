@@ -26,7 +26,7 @@ def made(directory: Path) -> Path:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[Path]:
-    """A directory on whose socket somebody listens."""
+    """A directory on whose socket a process listens."""
     directory = made(tmp_path / "data")
     with closing(listening(directory)):
         yield directory

@@ -1,5 +1,5 @@
-"""Slices on the loop: others go in between, answers keep their order, and what nobody waits for is not
-continued.
+"""Slices on the loop: others go in between, answers keep their order, and what no client waits
+for is not continued.
 """
 
 import asyncio

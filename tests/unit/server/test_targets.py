@@ -1,4 +1,4 @@
-"""Which change somebody means."""
+"""Which change a user means."""
 
 from typing import Any
 

@@ -35,7 +35,7 @@ class Answers:
 
 
 class Gate:
-    """Holds whoever writes at a point, until it is opened. Shape: `threads` are those that passed."""
+    """Holds the threads that write at a point, until it is opened. Shape: `threads` are those that passed."""
 
     def __init__(self) -> None:
         self.arrived, self.opened = threading.Event(), threading.Event()

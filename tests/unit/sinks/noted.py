@@ -14,7 +14,7 @@ class Noted:
         self.fails = list(fails)
 
     async def open(self, clock: Clock) -> None:
-        await asyncio.sleep(0)  # so that whoever else writes first may come between
+        await asyncio.sleep(0)  # so that another writer may come between
         self.done.append("open")
         self.clocks.append(clock)
         if self.fails:

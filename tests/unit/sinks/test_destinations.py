@@ -69,8 +69,8 @@ def test_a_bucket_gets_the_object_with_the_event(access: AwsAccess) -> None:
 
 
 def test_aws_gets_every_failure_document_byte_for_byte(access: AwsAccess) -> None:
-    """The table of documents.py: each through a queue, a topic (heard by a queue) and a bucket of a real AWS
-    client.
+    """The table of documents.py: each through a queue, a topic (heard by a queue) and a bucket of
+    a real AWS client.
     """
     sqs, sns, s3 = client("sqs", access), client("sns", access), client("s3", access)
     urls = [sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("every", "heard")]

@@ -1,5 +1,5 @@
-"""A DuckDB table follows its items: values, types, new attributes, removals, repetitions, and what may be
-asked.
+"""A DuckDB table follows its items: values, types, new attributes, removals, repetitions, and
+what may be asked.
 """
 
 import asyncio

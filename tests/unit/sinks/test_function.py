@@ -228,7 +228,7 @@ class Ground:
         self.effects = Effects(EngineStateStore(self.engine, self._flushed), Marking("shop.note"))
 
     async def _flushed(self) -> None:
-        # Whoever writes in one turn shares a commit, as in production.
+        # Handlers that write in one turn share a commit, as in production.
         if self._waiting is None:
             self._waiting = asyncio.get_running_loop().create_future()
             asyncio.get_running_loop().call_later(0.001, self._flush)

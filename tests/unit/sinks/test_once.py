@@ -1,5 +1,5 @@
-"""§5: `once=True` with a sink: the output goes before the mark, with a key by which whoever gets it knows a
-repetition.
+"""§5: `once=True` with a sink: the output goes before the mark, with a key by which the
+receiver knows a repetition.
 """
 
 import pytest
@@ -12,8 +12,8 @@ from tailrace.testing import World
 
 
 class Inbox:
-    """A far side that knows what it has by the message's id. Shape: `answers` come before it takes
-    anything.
+    """A far side that knows what it has by the message's id. Shape: `answers` come
+    before it takes anything.
     """
 
     tells_repeats = True

@@ -1,5 +1,5 @@
-"""What `dir`, `help` and the extras say of sinks: what is public, and nothing that needs code which is not
-there.
+"""What `dir`, `help` and the extras say of sinks: what is public, and nothing that needs code
+which is not there.
 """
 
 import builtins

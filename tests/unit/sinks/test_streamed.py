@@ -1,5 +1,5 @@
-"""Sinks of tables and entities in a world: transform, enrichment, several values, failures by their record,
-refusals.
+"""Sinks of tables and entities in a world: transform, enrichment, several values, failures
+by their record, refusals.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Windows in a test world: when they are told, how often, what comes of a handler that fails, and what is
 kept of them.
 
-Rules of this file: nothing sleeps; the world begins on a whole minute, so that windows end where the tests
-say.
+Rules of this file: nothing sleeps; the world begins on a whole minute, so that windows end
+where the tests say.
 """
 
 import asyncio

@@ -289,7 +289,7 @@ except StoreError as error:
 
 
 def test_a_user_without_rights_is_told_so() -> None:
-    # A path that everybody may reach and nobody but root may write to.
+    # A path that every user may reach and only root may write to.
     root = Path(__file__).parents[3]
     told = subprocess.run(
         [sys.executable, "-c", READ_ONLY, "/usr/tailrace.db"],

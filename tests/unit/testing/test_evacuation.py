@@ -126,7 +126,7 @@ def test_a_shard_that_waits_for_its_failing_change_loses_nothing() -> None:
 
 
 def test_children_of_a_shard_that_waits_are_saved_too(shop: Shop, world: World) -> None:
-    """A child is not begun while its parent waits, so nobody reads it."""
+    """A child is not begun while its parent waits, so no worker reads it."""
     shop.raises = Unavailable
     written: list[tuple[str, int]] = []
     for version in range(10):
@@ -229,8 +229,8 @@ def test_what_was_trimmed_while_no_worker_ran_is_a_gap_and_the_rest_is_handled(
 def test_what_a_handlers_own_read_never_hears_of_is_saved(
     shop: Shop, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A read that hangs at the end of what was read looks like one that waits for a change (simulation, seed
-    6809).
+    """A read that hangs at the end of what was read looks like one that waits for a
+    change (simulation, seed 6809).
     """
     right, hangs = SharedReads.read, [True]
 

@@ -1,5 +1,5 @@
-"""Exploring orders: a planted race is found and told in ten lines, its repaired twin passes, a replay is the
-same everywhere.
+"""Exploring orders: a planted race is found and told in ten lines, its repaired twin passes, a replay
+is the same everywhere.
 """
 
 import asyncio

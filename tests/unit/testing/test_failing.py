@@ -1,5 +1,5 @@
-"""What `status` and `why` say while a handler or its windows fail, and of changes that the stream has
-forgotten.
+"""What `status` and `why` say while a handler or its windows fail, and of changes that
+the stream has forgotten.
 """
 
 from typing import Any

@@ -142,7 +142,7 @@ def test_after_its_effect_an_unmarked_handler_is_called_twice_and_a_marked_one_i
             world.put(shop.orders, {"id": "a", "n": 1})
             world.settle()
         called = {name: count for name, count in shop.calls.items() if count > 1}
-        assert called, "somebody died between the effect and the checkpoint"
+        assert called, "a process died between the effect and the checkpoint"
         assert len(world.delivered(shop.plain)) == shop.calls["plain a"]
         assert len(world.delivered(shop.batched)) == shop.calls["batched"]
         assert world.delivered(shop.once) == ["a"]
@@ -409,9 +409,7 @@ def test_what_is_parked_is_put_back_while_the_worker_dies(seed: int) -> None:
             world.settle()
             assert {letter.change.key for letter in world.dead_letters(count)} == broken
             broken.clear()
-            for _ in range(
-                20
-            ):  # a redrive stops when the store is throttled; whoever asked for it asks again
+            for _ in range(20):  # a redrive stops when the store is throttled; its caller asks again
                 world.dlq(count).redrive()
                 world.advance("10m")
             world.settle()

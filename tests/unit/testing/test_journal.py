@@ -1,4 +1,4 @@
-"""The events of a world: with their virtual times, the last ones only, told when somebody reads them."""
+"""The events of a world: with their virtual times, the last ones only, told when a test reads them."""
 
 from tailrace import App, Change
 from tailrace.clocks.manual import ManualClock

@@ -1,5 +1,5 @@
-"""A handler that gives up fails the test that did not look: by the fixture, and at the end of a `with`
-block.
+"""A handler that gives up fails the test that did not look: by the fixture, and at the end
+of a `with` block.
 """
 
 import re

@@ -211,7 +211,7 @@ def test_a_task_that_nobody_awaits_does_not_fail_silently() -> None:
     loop = SeededLoop()
 
     async def fail() -> None:
-        raise ValueError("nobody sees me")
+        raise ValueError("unseen")
 
     async def main() -> None:
         asyncio.get_running_loop().create_task(fail())
@@ -219,5 +219,5 @@ def test_a_task_that_nobody_awaits_does_not_fail_silently() -> None:
 
     loop.run_until_complete(main())
     gc.collect()
-    assert [str(error) for error in loop.errors] == ["nobody sees me"]
+    assert [str(error) for error in loop.errors] == ["unseen"]
     loop.close()

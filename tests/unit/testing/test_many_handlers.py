@@ -1,4 +1,4 @@
-"""Many handlers of one table: each reads for itself, so a slow one holds nobody."""
+"""Many handlers of one table: each reads for itself, so a slow one holds no other."""
 
 import asyncio
 

@@ -244,8 +244,8 @@ def test_transactions_elsewhere_are_those_of_the_worlds_engine() -> None:
 
 
 def failure_of(act: Callable[[], Any], **settings: Any) -> str:
-    """Why a handler that does this fails; "" when it does not. On the way: what it does takes one attempt
-    each time.
+    """Why a handler that does this fails; "" when it does not. On the way: what it does takes
+    one attempt each time.
     """
     app = App("shop")
     orders = app.table("orders", pk="id")

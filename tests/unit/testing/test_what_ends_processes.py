@@ -316,7 +316,7 @@ def test_a_real_interrupt_of_a_loop_goes_through() -> None:
 
 @pytest.mark.parametrize("place", [on, on_async, batch, where, projection], ids=lambda place: place.__name__)
 def test_a_real_interrupt_stops_a_test(place: Place) -> None:
-    """In a process of its own: what is left of a world that was interrupted is nobody's."""
+    """In a process of its own: what is left of a world that was interrupted belongs to no world."""
     program = f"""
 import signal
 from tailrace import App

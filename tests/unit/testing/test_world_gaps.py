@@ -1,5 +1,5 @@
-"""What a handler never saw is named exactly; what it can still see is delivered; and nothing is kept for
-ever.
+"""What a handler never saw is named exactly; what it can still see is delivered; and nothing
+is kept for ever.
 """
 
 import pytest

@@ -1,9 +1,9 @@
-"""Records a data directory and what the commands say of it: `python -m tests.unit.views.recording` writes
-`recorded/` anew.
+"""Records a data directory and what the commands say of it:
+`python -m tests.unit.views.recording` writes `recorded/` anew.
 
 Theory of operation: an app with one of every feature runs in a test world, under a seed and a manual clock,
 through a day in which things go wrong: keys are parked, changes are discarded, a stream is trimmed while
-nobody reads it, a stream is switched off and on, a handler is paused over the trim, a shard is split. What
+no worker reads it, a stream is switched off and on, a handler is paused over the trim, a shard is split. What
 the world holds then becomes a data directory, and the commands answer beside it without a server.
 Rules of this file: what is recorded is what version 7eaa174 said. It is written anew only for a change that
 loses or alters a member on purpose.
@@ -81,7 +81,7 @@ def lived() -> World:
         world.put("orders", {"id": f"n{number}", "country": "BE", "total": number})
     world.put("orders", {"id": "x", "country": "xx", "total": 1})
     world.advance("5m")
-    world.kill()  # nobody reads for longer than a stream keeps
+    world.kill()  # no worker reads for longer than a stream keeps
     world.put("lines", {"order": "o1", "number": "2"})
     world.put("orders", {"id": "missed", "country": "NL", "total": 1})
     world.advance("25h")
@@ -158,7 +158,7 @@ def answers(directory: Path) -> Iterator[tuple[str, Any]]:
 
 def main() -> None:
     """Write both files."""
-    os.environ["LOGNAME"] = "somebody"  # the audit names whoever asks
+    os.environ["LOGNAME"] = "somebody"  # the audit names the user who asks
     with TemporaryDirectory() as place:
         directory = Path(place)
         with lived() as world:

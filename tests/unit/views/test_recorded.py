@@ -1,5 +1,5 @@
-"""What the commands say of a data directory of an earlier version is what that version said, but for added
-members.
+"""What the commands say of a data directory of an earlier version is what that version said,
+but for added members.
 
 Rules of this file: the directory and the answers are those of `recording.py`, and are not written anew
 because a test fails.

@@ -1,5 +1,5 @@
-"""A worker that is told of other mappings: what stays the same goes on untouched, the rest is drained and
-begun.
+"""A worker that is told of other mappings: what stays the same goes on untouched, the rest
+is drained and begun.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What a table's shards say about where an item may be read, and when nobody knows."""
+"""What a table's shards say about where an item may be read, and when that is not known."""
 
 from tailrace.mapping.reader import Budget
 from tailrace.runtime.reading import SharedReads

@@ -1,8 +1,8 @@
-"""What is read carries the generation of its stream, whoever numbers it and in whichever order streams are
-seen.
+"""What is read carries the generation of its stream, whichever worker numbers it and in whichever order
+streams are seen.
 
-Rules of this file: the numbers of a scripted stream begin anew with each stream, so that those of a later one
-are smaller.
+Rules of this file: the numbers of a scripted stream begin anew with each stream, so that those of a
+later one are smaller.
 """
 
 import asyncio
@@ -99,7 +99,7 @@ def test_the_newer_stream_that_is_seen_first_is_numbered_behind_the_older_one() 
 
 
 class Counted(MemoryStateStore):
-    """Whoever reads or writes waits a turn, so that others ask meanwhile; attempts to write are counted."""
+    """Every read and write waits a turn, so that others ask meanwhile; attempts to write are counted."""
 
     written = 0
 

@@ -13,8 +13,8 @@ def test_writes_of_half_an_hour_are_one_step() -> None:
 
 
 def test_a_flight_is_never_written_twice_in_a_step() -> None:
-    """Writes of one flight in one step would still be in order: they go over one connection. None are that
-    near.
+    """Writes of one flight in one step would still be in order: they go over one connection.
+    None are that near.
     """
     from tailrace.cli.demo import flights_directory, load
 

@@ -1,4 +1,4 @@
-"""The client keeps each flight in order and sends again what nobody answered.
+"""The client keeps each flight in order and sends again what the node did not answer.
 
 Rules of this file: a real server of a few lines on loopback; it hangs up where the test says.
 """
@@ -105,8 +105,8 @@ def test_a_first_write_puts_and_a_later_one_updates() -> None:
 
 
 def test_a_request_that_is_cut_off_leaves_no_answer_to_the_next_one() -> None:
-    """Whoever tells of the progress is cut off at the end, while it scans: the last scan of all was given
-    that answer.
+    """The client that tells of the progress is cut off at the end, while it scans: the last scan of all was
+    given that answer.
     """
 
     async def run() -> None:

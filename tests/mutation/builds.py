@@ -91,13 +91,13 @@ BUILDS: Final = (
     ),
     Mutant(
         "build-that-another-has-begun-is-removed", "projections/run/projector.py",
-        "if each.number > served.number)", "if each.number < 0)",
+        "if build.number > served.number", "if build.number < 0",
         "a rebuild that another worker was asked for is forgotten",
         (SEVERAL,),
     ),
     Mutant(
         "build-that-another-fills-is-removed", "projections/run/projector.py",
-        "if each.name not in kept and not self.builds.is_taken(each)", "if each.name not in kept",
+        "if build.name not in needed and not self.builds.is_taken(build)", "if build.name not in needed",
         "a worker of the version before throws away what the next version has filled so far",
         (CHANCE,),
     ),
@@ -128,7 +128,7 @@ BUILDS: Final = (
         (CHANCE,),
     ),
     Mutant(
-        "gap-that-is-set-back", "projections/run/projector.py",
+        "gap-that-is-set-back", "projections/run/lacking.py",
         ', Equals("last", row.fields["last"]))])', ")])",
         "a gap that has grown is acknowledged as it was, and what it grew by is forgotten",
         (CHANCE,),

@@ -187,8 +187,8 @@ MACHINE: Final = (
     ),
     Mutant(
         "different-failures-are-alike", "mapping/suspension.py",
-        "            self.failing.clear()\n            self._fingerprint = found\n",
-        "            self._fingerprint = found\n",
+        "            self.failing.clear()\n            self._fingerprint = digest\n",
+        "            self._fingerprint = digest\n",
         "a mapping pauses by itself although its changes fail for different reasons",
         ("unit/mapping/test_suspension.py", SCENARIOS),
     ),

@@ -45,14 +45,15 @@ class KeyFlow:
     """
 
     def __init__(
-        self, settings: MappingSettings, settlement: Settlement, breaker: Breaker, parking: Parking,
+        self,
+        settings: MappingSettings,
+        settlement: Settlement,
+        breaker: Breaker,
+        parking: Parking,
         suspension: Suspension,
-    ) -> None:  # fmt: skip
-        self._settings = settings
-        self._settlement = settlement
-        self._breaker = breaker
-        self._parking = parking
-        self._suspension = suspension
+    ) -> None:
+        self._settings, self._settlement = settings, settlement
+        self._breaker, self._parking, self._suspension = breaker, parking, suspension
         self._pace = Pace(settings)
         self._unparked: list[GivenUp] = []
         self._numbers = Numbers()
@@ -144,10 +145,10 @@ class KeyFlow:
             self._to_front(self._held.put_back(back))
         most = self._settings.concurrency if is_probe or is_sample else self._pace.slots(now)
         while allowance != "nothing" and len(self._at_sink) < most:
-            found = self._sample(now) if is_sample else self._next(now, is_last=is_last, is_probe=is_probe)
-            if found is None:
+            taken = self._sample(now) if is_sample else self._next(now, is_last=is_last, is_probe=is_probe)
+            if taken is None:
                 break
-            work, stack = found
+            work, stack = taken
             invokes.append(self._numbers.invoke(work, 0))
             self._at_sink[invokes[-1].id] = (work, stack)
             work.is_sample = self._suspension.sampling = is_sample
@@ -192,9 +193,9 @@ class KeyFlow:
 
     def _next(self, now: Now, *, is_last: bool, is_probe: bool) -> tuple[Work, Stack] | None:
         """Halves first; then retries and new records take turns, so that neither starves the other."""
-        found = self._next_half(now, is_probe=is_probe) if self._continuing else None
-        if found is not None:
-            return found
+        half = self._next_half(now, is_probe=is_probe) if self._continuing else None
+        if half is not None:
+            return half
         if self._retry_first and self._aside:
             self._retry_first = False
             return self._next_aside(now) or self._next_fresh(now, is_last=is_last, is_probe=is_probe)
@@ -385,7 +386,7 @@ class KeyFlow:
         is_probe = is_probe and self._breaker.is_open
         if failure.kind in OUTAGES and self._breaker.is_open and not work.attempts:
             self._to_front(
-                self._held.put_back([record for each in (work, *stack) for record in each.records])
+                self._held.put_back([record for piece in (work, *stack) for record in piece.records])
             )
             stack.clear()
             return
@@ -398,10 +399,10 @@ class KeyFlow:
         is_outage = is_probe or failure.kind in OUTAGES
         work.attempts += not is_outage
         work.outages = work.outages + 1 if is_outage else 0
+        size = len(work.records)
         decision = after_failure(
-            self._settings, failure, size=len(work.records), attempts=work.attempts, outages=work.outages,
-            probing=is_probe,
-        )  # fmt: skip
+            self._settings, failure, size=size, attempts=work.attempts, outages=work.outages, probing=is_probe
+        )
         if not is_outage:
             self._pace.answered_for(work.records)
         if not is_outage and not isinstance(decision, Split):

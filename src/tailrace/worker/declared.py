@@ -1,16 +1,24 @@
-"""The check of a start: whether the app still declares every mapping that has rows here.
+"""The rows that say what an app declares: the check of a start, and what that start writes.
 
-Rules of this file: it only reads. What is no longer declared would be forgotten in silence, so the start is
-refused with the commands that decide what it is: renamed, or deleted. Called by worker.py. Source:
-architecture §5.12.
+Rules of this file: what is no longer declared would be forgotten in silence, so the start is refused with the
+commands that decide what it is: renamed, or deleted. Called by worker.py. Source: architecture §5.12.
 Stands alone because it reads rows of what is no more, which a worker never runs.
 """
 
-from tailrace.app.app import App
+from tailrace.app.app import App, HandlerMapping
 from tailrace.errors import SettingsError
 from tailrace.ports import StateStore
 from tailrace.projections.core.builds import served_key
 from tailrace.rows.kinds import MAPPING
+from tailrace.rows.writes import VERSION, Write
+
+
+def mapping_write(app: str, mapping: HandlerMapping) -> Write:
+    """The row by which a later start knows that the mapping was declared."""
+    fields = {"v": VERSION, "id": mapping.id, "table": mapping.table.name}
+    return Write(
+        MAPPING.key(app, mapping.id), {**fields, "only_counts": True} if mapping.only_counts else fields
+    )
 
 
 async def check_declared(state: StateStore, app: App) -> set[str]:
@@ -35,9 +43,9 @@ async def check_declared(state: StateStore, app: App) -> set[str]:
                 f"id={projection!r}",
             )
         new = [
-            each.id
-            for each in app.mappings
-            if each.table.name == row.fields["table"] and each.id not in begun
+            mapping.id
+            for mapping in app.mappings
+            if mapping.table.name == row.fields["table"] and mapping.id not in begun
         ]
         to = new[0] if len(new) == 1 else "NEW_NAME"
         raise SettingsError(

@@ -70,12 +70,12 @@ class FollowedTable(Struct):
         return (
             not stream.is_of_deleted
             or self.known.get((handler.id, stream.label), False)
-            or any((handler.id, *each.place) in self.begun for each in shards)
+            or any((handler.id, *shard.place) in self.begun for shard in shards)
         )
 
     def runs(self, handler: HandlerMapping) -> bool:
         """Whether it was not withdrawn."""
-        return any(each is handler for each in self.handlers)
+        return any(mapping is handler for mapping in self.handlers)
 
     def before(self, handler: HandlerMapping, shard: Shard, known: KnownShards) -> set[Begun]:
         """What a mapping must have finished before it begins a shard: its parents, as far as they can still
@@ -116,9 +116,8 @@ class FollowedTable(Struct):
             present = [await self.source.stream()]
         # Asked for after the present one: what ends between the two is among these, and nothing newer without
         # it.
-        earlier = [
-            each for each in await self.source.earlier() if each.arn not in {one.arn for one in present}
-        ]
+        arns = {stream.arn for stream in present}
+        earlier = [stream for stream in await self.source.earlier() if stream.arn not in arns]
         streams = [*earlier, *present]
         return [(stream, await self.source.shards(stream)) for stream in streams]
 
@@ -131,8 +130,8 @@ class FollowedTable(Struct):
 
     def places(self, app: str, stream: StreamRef, shard: Shard) -> list[MappingShard]:
         """The same for every mapping that has not finished the shard."""
-        waiting = [one for one in self.handlers if (one.id, *shard.place) not in self.finished]
-        return [self.place(app, one, stream, shard) for one in waiting]
+        waiting = [mapping for mapping in self.handlers if (mapping.id, *shard.place) not in self.finished]
+        return [self.place(app, mapping, stream, shard) for mapping in waiting]
 
     async def behind(self, app: str, handler: HandlerMapping, last_sequence: int) -> list[Write]:
         """Checkpoints of a mapping behind everything that the table's streams hold. Raises: SourceError."""

@@ -103,9 +103,9 @@ def beside_checkpoints() -> list[RowKind]:
 
 async def _fold(state: StateStore, app: str, mapping_id: str, rows: Sequence[StateRow]) -> None:
     earlier_key = ledger_key(app, mapping_id, EARLIER, EARLIER)
-    found = await state.get(earlier_key)
-    merged = ledger_of(None, None if found is None else found.fields)
-    folded = 0 if found is None else int(found.fields[FOLDED])
+    earlier = await state.get(earlier_key)
+    merged = ledger_of(None, None if earlier is None else earlier.fields)
+    folded = 0 if earlier is None else int(earlier.fields[FOLDED])
     writes: list[Write] = []
     for row in rows:
         writes.append(Write(row.key, None, unchanged(row.fields)))
@@ -117,7 +117,7 @@ async def _fold(state: StateStore, app: str, mapping_id: str, rows: Sequence[Sta
                 older = beside if kind is LEDGER else older
         merged = merged.merged(ledger_of(row.fields, None if older is None else older.fields))
     if merged != NOTHING:
-        condition = Absent() if found is None else Equals(FOLDED, folded)
+        condition = Absent() if earlier is None else Equals(FOLDED, folded)
         fields = {"v": LEDGER.format, **merged.fields(), FOLDED: folded + 1}
         writes.append(Write(earlier_key, fields, condition))
     await state.transact(writes)
@@ -141,13 +141,13 @@ async def forget_leases(state: StateStore, prefix: str, known: AbstractSet[str])
 
 async def forget_marks(state: StateStore, app: str, mapping_id: str, now_ms: int) -> int:
     """Remove the expired marks of one mapping. Returns: how many. Raises: StoreError."""
-    kept = {row.fields["key"] for row in await state.query(head_prefix(app, mapping_id))}
+    held_keys = {row.fields["key"] for row in await state.query(head_prefix(app, mapping_id))}
     for row in await state.query(deadletter_prefix(app, mapping_id)):
-        kept.add(read_deadletter(row.fields).record.key.hex())
+        held_keys.add(read_deadletter(row.fields).record.key.hex())
     removals = [
         Write(row.key, None, same_version(row.fields))
         for row in await state.query(MARK.of_mapping(app, mapping_id) + "/")
-        if mark_has_expired(row.fields, now_ms) and row.key.rsplit("/", 1)[1] not in kept
+        if mark_has_expired(row.fields, now_ms) and row.key.rsplit("/", 1)[1] not in held_keys
     ]
     for start in range(0, len(removals), MARKS):
         await _remove_marks(state, removals[start : start + MARKS])

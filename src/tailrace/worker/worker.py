@@ -29,8 +29,6 @@ from tailrace.mapping.commands import Completion, LeaseTaken, Pause, Released
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Shard, Sink, Source, StreamRef
-from tailrace.rows.kinds import MAPPING
-from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.agreeing import Besides, nowhere
 from tailrace.runtime.attempting import TimedSink
 from tailrace.runtime.delivering import Delivery, Settling
@@ -43,7 +41,7 @@ from tailrace.runtime.starting import enter, line_before, load_start, outdated_r
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.windows.run.windowing import Windows
 from tailrace.worker.crew import Crew
-from tailrace.worker.declared import check_declared
+from tailrace.worker.declared import check_declared, mapping_write
 from tailrace.worker.following import Begun, FollowedTable
 from tailrace.worker.forgetting import forget_marks, forget_shards
 from tailrace.worker.leasing import Held, Leasing
@@ -104,7 +102,7 @@ class Worker:
             app.name, self._state, self._clock, habits.owner, habits.renewal_ms, self._lost, parts.reached
         )
         """One a shard."""
-        self._drivers: dict[Begun, tuple[Driver, str]] = {}
+        self._drivers: dict[Begun, Driver] = {}
         self._held: dict[str, set[bytes]] = {}
         """The keys that a redriver keeps from each mapping: a shard begun meanwhile knows none."""
         self._look = asyncio.Event()
@@ -120,11 +118,8 @@ class Worker:
         self._rounds = Rounds(app.name, self._state, self._clock, habits.retention_ms)
         self._evacuator = self._rounds.evacuator
         self._crew = crew(self)
-        self.courier, self.projector, self.windows = (
-            self._crew.courier,
-            self._crew.projector,
-            self._crew.windows,
-        )
+        self.courier, self.projector = self._crew.courier, self._crew.projector
+        self.windows = self._crew.windows
         self.redrives = Redrives(self._crew.redriver, lambda handler: self.sinks[handler].threads.used())
 
     # ---- what others may see -------------------------------------------------------------------------------
@@ -133,18 +128,18 @@ class Worker:
         """Every mapping in every shard that runs now."""
         return [
             driver.status(self.app.name, is_paused=self.pauses.is_paused(mapping_id))
-            for (mapping_id, *_), (driver, _) in self._drivers.items()
+            for (mapping_id, *_), driver in self._drivers.items()
         ]
 
     @property
     def drivers(self) -> Sequence[Driver]:
         """Every driver that runs now."""
-        return [driver for driver, _ in self._drivers.values()]
+        return [*self._drivers.values()]
 
     # ---- what the redriver and people may do ---------------------------------------------------------------
 
     def _drivers_of(self, mapping_id: str) -> list[Driver]:
-        return [driver for (handler, *_), (driver, _) in self._drivers.items() if handler == mapping_id]
+        return [driver for (handler, *_), driver in self._drivers.items() if handler == mapping_id]
 
     def hold(self, mapping_id: str, letter: DeadLetter) -> Holding | None:
         """Keep a letter's item from its handler until Released. None: busy, or read elsewhere."""
@@ -162,7 +157,7 @@ class Worker:
         where = mapping_id, letter.shard_id, letter.record.partition
         places = next((table.readers(*where) for table in self._tables if mapping_id in table.ids), None)
         is_here = places is not None and self._drivers.keys() >= places
-        return [self._drivers[place][0] for place in places or ()] if is_here else None
+        return [self._drivers[place] for place in places or ()] if is_here else None
 
     def tell(self, mapping_id: str, word: Completion) -> None:
         """Tell every machine of a mapping."""
@@ -206,16 +201,12 @@ class Worker:
     async def check(self) -> None:
         """See that no handler lost its name, and write down new ones. Raises: SettingsError, StoreError."""
         begun = await check_declared(self._state, self.app)
-        await self._state.transact([
-            Write(MAPPING.key(self.app.name, mapping.id),
-                       {"v": VERSION, "id": mapping.id, "table": mapping.table.name,
-                        **({"only_counts": True} if mapping.only_counts else {})})
-            for mapping in self.app.mappings
-        ] + [
-            each for table in self._tables for handler in table.handlers
-            if handler.settings.starts_at_end and handler.id not in begun
-            for each in await table.behind(self.app.name, handler, self._doors.last_sequence())
-        ])  # fmt: skip
+        writes = [mapping_write(self.app.name, mapping) for mapping in self.app.mappings]
+        for table in self._tables:
+            for handler in table.handlers:
+                if handler.settings.starts_at_end and handler.id not in begun:
+                    writes += await table.behind(self.app.name, handler, self._doors.last_sequence())
+        await self._state.transact(writes)
 
     async def run(self) -> None:
         """Run until `stop`. Raises: an error of a driver, no handler's; what cleaning up raises."""
@@ -242,7 +233,7 @@ class Worker:
                     self._has_begun.set()
                 await self._look.wait()
             self.redrives.cancel()
-            for driver, _ in self._drivers.values():
+            for driver in self._drivers.values():
                 driver.stop()
             while self._drivers:
                 self._look.clear()
@@ -297,16 +288,17 @@ class Worker:
         Guarantee: when it returns, what is no longer declared has ended and is saved.
         Raises:  StoreError.
         """
-        wanted = {each.id: each for each in self.app.mappings}
-        gone = [each for table in self._tables for each in table.handlers if wanted.get(each.id) is not each]
-        for handler in gone:
-            await self._withdraw(handler)
-        running = {each.id for table in self._tables for each in table.handlers}
-        added = [each for each in wanted.values() if each.id not in running]
+        wanted = {mapping.id: mapping for mapping in self.app.mappings}
+        present = [handler for table in self._tables for handler in table.handlers]
+        for handler in present:
+            if wanted.get(handler.id) is not handler:
+                await self._withdraw(handler)
+        running = {handler.id for table in self._tables for handler in table.handlers}
+        added = [mapping for mapping in wanted.values() if mapping.id not in running]
         for handler in added:
             self._declare(handler)
         self._crew.declared()
-        await self.redrives.go_on({each.id for each in added})
+        await self.redrives.go_on({mapping.id for mapping in added})
         self._look.set()
 
     def _declare(self, handler: HandlerMapping) -> None:
@@ -326,8 +318,8 @@ class Worker:
 
     async def _withdraw(self, handler: HandlerMapping) -> None:
         """Drain one mapping; the others do not notice."""
-        (table,) = [each for each in self._tables if each.runs(handler)]
-        table.handlers = [each for each in table.handlers if each is not handler]
+        (table,) = [followed for followed in self._tables if followed.runs(handler)]
+        table.handlers = [mapping for mapping in table.handlers if mapping is not handler]
         self.redrives.cancel(handler.id)
         for driver in self._drivers_of(handler.id):
             driver.stop()
@@ -354,7 +346,7 @@ class Worker:
         for handler in table.handlers:
             is_waiting = False
             there = self._evacuator.added([handler.id], followed)
-            table.there[handler.id] = [each for each in there if table.follows(handler, *each)]
+            table.there[handler.id] = [pair for pair in there if table.follows(handler, *pair)]
             labels = {stream.label for stream, _ in there}
             for stream, shards in there:
                 if not is_waiting and table.follows(handler, stream, shards):
@@ -364,21 +356,20 @@ class Worker:
         table.forget(self._evacuator.added(table.ids, followed))
 
     async def _discover_stream(
-        self, table: FollowedTable, handler: HandlerMapping, stream: StreamRef, shards: Sequence[Shard],
+        self,
+        table: FollowedTable,
+        handler: HandlerMapping,
+        stream: StreamRef,
+        shards: Sequence[Shard],
         known: KnownShards,
         tasks: asyncio.TaskGroup,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Begin a mapping's shards of one stream, each after its parents: listed ones, and saved ones."""
         for shard in shards:
             place = (handler.id, *shard.place)
             is_waiting = not table.finished.issuperset(table.before(handler, shard, known))
-            if (
-                place in table.begun
-                or is_waiting
-                or self._is_stopping
-                or self._held.get(handler.id)
-                or not table.runs(handler)
-            ):
+            is_begun = place in table.begun or not table.runs(handler)
+            if is_begun or is_waiting or self._is_stopping or self._held.get(handler.id):
                 continue
             table.begun.add(place)
             try:
@@ -390,16 +381,15 @@ class Worker:
 
     async def _unfinished(self) -> list[Waiting]:
         """Every shard that a mapping without lanes is not done with, of what can be listed now."""
-        found: list[Waiting] = []
+        unfinished: list[Waiting] = []
         for table in self._tables:
             with suppress(PortError):
                 followed = await table.followed()
                 for handler in table.handlers:
                     if handler.settings.order != "lane":
-                        found += self._unfinished_of(
-                            table, handler, self._evacuator.added([handler.id], followed)
-                        )
-        return found
+                        known = self._evacuator.added([handler.id], followed)
+                        unfinished += self._unfinished_of(table, handler, known)
+        return unfinished
 
     def _unfinished_of(
         self, table: FollowedTable, handler: HandlerMapping, followed: Followed
@@ -407,9 +397,9 @@ class Worker:
         for stream, shards in followed:
             for shard in shards if table.follows(handler, stream, shards) else ():
                 there = (handler.id, *shard.place)
-                kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
+                saved = self._evacuator.of(handler.id, stream.label, shard.shard_id)
                 is_finished = there not in self._drivers and there in table.finished
-                if not is_finished or kept.evacuation is not None:
+                if not is_finished or saved.evacuation is not None:
                     place = table.place(self.app.name, handler, stream, shard)
                     yield Unfinished(place, stream, shard), table.source
 
@@ -419,11 +409,16 @@ class Worker:
         table.begun.discard(begun)
 
     async def _begin(
-        self, table: FollowedTable, handler: HandlerMapping, stream: StreamRef, shard: Shard,
-        known: KnownShards, tasks: asyncio.TaskGroup,
-    ) -> None:  # fmt: skip
+        self,
+        table: FollowedTable,
+        handler: HandlerMapping,
+        stream: StreamRef,
+        shard: Shard,
+        known: KnownShards,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
         place, there = table.place(self.app.name, handler, stream, shard), (handler.id, *shard.place)
-        kept = self._evacuator.of(handler.id, stream.label, shard.shard_id)
+        saved = self._evacuator.of(handler.id, stream.label, shard.shard_id)
         performer = Performer(self._state, self._clock, self._parts.reached, horizon=table.horizon)
         if known.saved:
             before = waits_for(shard, await performer.perform(line_before(place, shard, known)), known)
@@ -436,13 +431,11 @@ class Worker:
             return
         lease = await self.leases.of(stream, shard, table.places(self.app.name, stream, shard))
         stamped = self.leases.stamped(place, lease.epoch)
-        begun = await performer.perform(
-            enter(place, shard, known, lease.epoch, self._habits.retention_ms, stamped)
-        )
+        entering = enter(place, shard, known, lease.epoch, self._habits.retention_ms, stamped)
+        begun = await performer.perform(entering)
         place = replace(place, run=f"{shard.digest}-{lease.epoch:x}-{self._clock.now().wall_ms:x}")
         code = self.code_version(handler.id)
-        reason = outdated_reason(begun, code)
-        if reason is not None:
+        if (reason := outdated_reason(begun, code)) is not None:
             await self.redrives.renew(handler.id, reason, code, at_once=self._has_begun.is_set())
         start = await performer.perform(load_start(place, shard, begun, code))
         await self.pauses.look_at(handler.id)
@@ -450,13 +443,14 @@ class Worker:
         if not table.runs(handler):
             table.begun.discard(there)  # it was withdrawn meanwhile
             return
+        machine = ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region))
+        delivery = Delivery(shard, stream, saved, Settling(place, begun, code, announced))
+        sink = self.guards.around(handler, self.sinks[handler.id])
+        has_destination, name = announced is not None, handler.function_name
         driver = Driver(
-            ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region)),
-            Delivery(shard, stream, kept, Settling(place, begun, code, announced)), table.reads,
-            self.guards.around(handler, self.sinks[handler.id]), self._parts,
-            has_destination=announced is not None, name=handler.function_name,
-        )  # fmt: skip
-        self._drivers[there] = (driver, table.name)
+            machine, delivery, table.reads, sink, self._parts, has_destination=has_destination, name=name
+        )
+        self._drivers[there] = driver
         if self.pauses.is_paused(handler.id):
             driver.tell(Pause())
 
@@ -480,7 +474,7 @@ class Worker:
     ) -> None:
         table.finish((handler.id, *shard.place))
         self._look.set()
-        if all((each.id, *shard.place) in table.finished for each in table.handlers):
+        if all((mapping.id, *shard.place) in table.finished for mapping in table.handlers):
             await self.leases.give_back(stream, shard)
 
     async def _forget(self) -> None:
@@ -495,5 +489,6 @@ class Worker:
                     await self.leases.forget(present)
 
     def _lost(self, lost: Held) -> None:
-        for driver in (one for (_, *place), (one, _) in self._drivers.items() if tuple(place) == lost):
-            driver.tell(LeaseTaken())
+        for (_, *place), driver in self._drivers.items():
+            if tuple(place) == lost:
+                driver.tell(LeaseTaken())

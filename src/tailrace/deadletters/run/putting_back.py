@@ -2,9 +2,9 @@
 
 Theory of operation: deadletters/core/redriving.py decides what is done with one key or one discarded
 change, and asks questions about rows, the item, and the handler. Here each question becomes calls of
-runtime/steps.py, so that whoever performs those performs a redrive: a worker (redriver.py), a simulated one.
-Rules of this file: steps; what is known of machines is asked at once of `LiveMachines`, whatever takes time is a
-call; a crash at any yield repeats at most the change that was at the handler.
+runtime/steps.py, and what performs those performs a redrive: a worker (redriver.py), a simulated one.
+Rules of this file: steps; what is known of machines is asked at once of `LiveMachines`, whatever takes time
+is a call; a crash at any yield repeats at most the change that was at the handler.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ from tailrace.deadletters.core.redriving import (
     WriteRows,
     put_back_key,
     put_back_letter,
-)  # fmt: skip
+)
 from tailrace.deadletters.core.requests import Progress, RedrivePlan, RedriveRequest, read_request
 from tailrace.deadletters.run.planning import RedrivePlanner
 from tailrace.errors import PortError, StateConflict, StoreError
@@ -82,7 +82,7 @@ class LiveMachines(Protocol):
     """The machines that run here, as the redriver needs them: the worker."""
 
     def hold(self, mapping_id: str, letter: DeadLetter) -> "Holding | None":
-        """Keep a letter's item from its handler; None when a change of it is on its way, or read elsewhere."""
+        """Keep a letter's item from its handler. None: a change of it is on its way, or read elsewhere."""
 
     def tell(self, mapping_id: str, word: Completion) -> None:
         """Tell every machine of a mapping."""
@@ -91,7 +91,7 @@ class LiveMachines(Protocol):
         """The version of its handler's code."""
 
     def reads(self, mapping_id: str, letter: DeadLetter) -> bool:
-        """Whether every shard in which later changes of a letter's item may be at the handler is read here."""
+        """Whether every shard that may hold later changes of a letter's item is read here."""
 
     @property
     def owner(self) -> str:
@@ -99,8 +99,9 @@ class LiveMachines(Protocol):
 
 
 class Holding(Struct):
-    """An item that is kept from its handler. Shape: the last change of it that was handled, and what holds as long as nobody else reads its shards;
-    `has_waited`: the rate was kept for the next change of it, before it was held.
+    """An item that is kept from its handler. Shape: the last change of it that was handled; what holds as
+    long as no other worker reads its shards; `has_waited`: the rate was kept for the next change of it,
+    before it was held.
     """
 
     passed: Version
@@ -112,7 +113,7 @@ Held: TypeAlias = dict[bytes, Holding]
 
 
 class Keeper(Protocol):
-    """A machine that runs here, with its mailbox. Shape: `fence` holds as long as nobody else reads its shard."""
+    """A machine that runs here, with its mailbox."""
 
     @property
     def machine(self) -> ShardMachine:
@@ -120,25 +121,29 @@ class Keeper(Protocol):
 
     @property
     def fence(self) -> Check:
-        """What holds as long as nobody else reads its shard."""
+        """What holds as long as no other worker reads its shard."""
 
     def tell(self, completion: Completion) -> None:
-        """Give the machine an input that nobody asked for."""
+        """Give the machine an input that answers no command."""
 
 
 def keep(key: bytes, here: Sequence[Keeper]) -> Holding | None:
-    """Keep an item from its handler at each of these machines, until they are told Released; None when a change of it is on its way at one."""
-    held = [each for each in here if each.machine.hold(key)]
+    """Keep an item from its handler at each of these machines, until they are told Released; None when a
+    change of it is on its way at one.
+    """
+    held = [keeper for keeper in here if keeper.machine.hold(key)]
     if len(held) < len(here):
-        for each in held:
-            each.tell(Released(key))
+        for keeper in held:
+            keeper.tell(Released(key))
         return None
-    passed = [each.machine.last_passed(key) for each in here]
-    return Holding(max(passed, default=NOTHING), tuple(each.fence for each in here))
+    passed = [keeper.machine.last_passed(key) for keeper in here]
+    return Holding(max(passed, default=NOTHING), tuple(keeper.fence for keeper in here))
 
 
 class Course(Struct):
-    """One request on its way. Shape: `now` is when its last step was answered; `held` the items that are kept from the handler."""
+    """One request on its way. Shape: `now` is when its last step was answered; `held` the items that are
+    kept from the handler.
+    """
 
     request: RedriveRequest
     progress: Progress
@@ -166,10 +171,10 @@ class PuttingBack:
         self._claims = HeadClaims()
         self.planner = RedrivePlanner(app, page or PAGE)
 
-    # ---- requests --------------------------------------------------------------------------------------------------
+    # ---- requests ------------------------------------------------------------------------------------------
 
     def note(self, request: RedriveRequest) -> Steps[None]:
-        """Make the request durable: whoever runs the handler next carries it out."""
+        """Make the request durable: the worker that runs the handler next carries it out."""
         yield Transact((Write(REDRIVE.key(self._app, request.id), request.fields()),))
 
     def pending(self) -> Steps[list[RedriveRequest]]:
@@ -178,7 +183,9 @@ class PuttingBack:
         return [read_request(row.fields) for row in rows]
 
     def carry_out(self, request: RedriveRequest, progress: Progress) -> Steps[None]:
-        """Do what no other worker is doing, and forget the request when nothing of it is left to anybody. Raises: StoreError."""
+        """Do what no other worker is doing, and forget the request when nothing of it is left to another.
+        Raises: StoreError.
+        """
         plan = yield from self.planner.plan(request)
         progress.total = plan.changes + len(plan.letters)
         course = Course(request, progress, interval_ms(request.rate), (yield AskTime()))
@@ -197,16 +204,19 @@ class PuttingBack:
             yield Transact((Write(REDRIVE.key(self._app, request.id), None),))
 
     def _is_claimed_elsewhere(self, request: RedriveRequest) -> Steps[bool]:
-        """Whether other workers put something back for a request: one of them may die, and then somebody has to go on with what it has claimed."""
+        """Whether other workers put something back for a request: when one of them dies, another has to go
+        on with what it has claimed.
+        """
         rows: list[StateRow] = yield QueryRows(head_prefix(self._app, request.handler))
         names = [read_head(self._app, request.handler, row.fields).claimed_by for row in rows]
         return any(name.startswith(f"{request.id}/") and name != self._name(request) for name in names)
 
     def _letters(self, course: Course, plan: RedrivePlan) -> Steps[bool]:
-        """Discarded changes, those of one item one after the other while its key is held. Returns: whether any are left to other workers.
+        """Discarded changes, those of one item one after the other while its key is held. Returns: whether
+        any are left to other workers.
 
-        A change behind one that failed again is not tried: it would be applied before it. Only where the item's shards are read can it be kept from its
-        handler: another worker does the others.
+        A change behind one that failed again is not tried: it would be applied before it. Only the worker
+        that reads an item's shards can keep it from its handler: another worker does the others.
         """
         request, progress, held = course.request, course.progress, course.held
         is_left = False
@@ -218,7 +228,7 @@ class PuttingBack:
                     break
                 letter = None if row is None else read_deadletter(row.fields)
                 if letter is None or letter.tried == request.id:
-                    continue  # somebody else has put it back, or it went with another one of its item
+                    continue  # another redrive has put it back, or it went with another one of its item
                 key = letter.record.key
                 if key not in held:
                     self._release(course)
@@ -233,9 +243,14 @@ class PuttingBack:
                     is_left = True
                     continue
                 steps = put_back_letter(
-                    self._app, letter, self._claimant(course), course.wall_ms, plan.items[key],
-                    even_if_overtaken=request.even_if_overtaken or request.drop, drops=request.drop,
-                )  # fmt: skip
+                    self._app,
+                    letter,
+                    self._claimant(course),
+                    course.wall_ms,
+                    plan.items[key],
+                    even_if_overtaken=request.even_if_overtaken or request.drop,
+                    drops=request.drop,
+                )
                 ended = yield from self._carried_out(course, steps)
                 self._ended(course, None, ended)
                 is_elsewhere = ended.how == "busy" and not self._reads(course.handler, letter)
@@ -249,7 +264,8 @@ class PuttingBack:
         return is_left
 
     def _is_overtaken(self, request: RedriveRequest, letter: DeadLetter) -> Steps[bool]:
-        """Whether a later change of the item was handled for good, and nothing waits behind this one: so nobody need claim the item to see that.
+        """Whether a later change of the item was handled for good, and nothing waits behind this one: no
+        claim of the item is needed to see that.
 
         Two requests would else take it from each other for ever, each to note that it has tried.
         """
@@ -270,9 +286,13 @@ class PuttingBack:
         if not request.drop or request.with_waiting:
             return put_back_key(self._app, key, claimant, course.wall_ms, drops=request.drop)
         return put_back_key(
-            self._app, key, claimant, course.wall_ms, lambda each: not each.is_waiting and request.choice.takes(each),
+            self._app,
+            key,
+            claimant,
+            course.wall_ms,
+            lambda letter: not letter.is_waiting and request.choice.takes(letter),
             drops=True,
-        )  # fmt: skip
+        )
 
     def _name(self, request: RedriveRequest) -> str:
         owner = "" if self._live is None else self._live.owner
@@ -286,7 +306,7 @@ class PuttingBack:
 
         return Claimant(course.request.id, owner, is_taken)
 
-    # ---- carrying out ------------------------------------------------------------------------------------------------
+    # ---- carrying out --------------------------------------------------------------------------------------
 
     def _carried_out(self, course: Course, steps: Redriving) -> Steps[Ended]:
         answer: Any = None
@@ -354,7 +374,9 @@ class PuttingBack:
                 return (yield from self._hold(course, letter))
 
     def _written(self, rows: Sequence[Write | Check]) -> Steps[bool]:
-        """Whether the guards held. Raises: StoreError after trying for a while: what the handler did is to be noted, not done again."""
+        """Whether the guards held. Raises: StoreError after trying for a while: what the handler did is to be
+        noted, not done again.
+        """
         now: Now = yield AskTime()
         until_ms = now.monotonic_ms + WRITE_MS
         while True:
@@ -371,7 +393,9 @@ class PuttingBack:
                 return True
 
     def _hold(self, course: Course, letter: DeadLetter) -> Steps[tuple[Check, ...] | None]:
-        """Keep an item from its handler, as soon as what is at the handler now is done; None when that takes too long."""
+        """Keep an item from its handler, as soon as what is at the handler now is done; None when that takes
+        too long.
+        """
         assert self._live is not None
         if (before := course.held.get(letter.record.key)) is not None:
             before.has_waited = True
@@ -385,7 +409,7 @@ class PuttingBack:
             yield Sleep(now.monotonic_ms + HOLD_AGAIN_MS)
         request = course.request
         asked = Check(REDRIVE.key(self._app, request.id), Equals("id", request.id))
-        holding.fences += (asked,)  # nobody would go on with a claim that nobody asks for any more
+        holding.fences += (asked,)  # without the request no worker would go on with the claim
         course.held[letter.record.key] = holding
         return holding.fences
 
@@ -397,10 +421,16 @@ class PuttingBack:
         assert self._live is not None
         stream: StreamRef = yield StreamOf(letter.shard_id)
         batch = RecordBatch(
-            (letter.record,), course.handler, stream, letter.shard_id, letter.attempts + 1, f"redrive-{letter.record.sequence:x}",
-        )  # fmt: skip
+            (letter.record,),
+            course.handler,
+            stream,
+            letter.shard_id,
+            letter.attempts + 1,
+            f"redrive-{letter.record.sequence:x}",
+        )
 
-        # A change that descends from a parked one may be parked behind it, and come here: it is counted in its line as any other.
+        # A change that descends from a parked one may be parked behind it, and come here: it is counted in
+        # its line as any other.
         failure = first_failure(
             (yield Concurrently(self._write(course, batch, interval), self._renew(course, letter.record.key)))
         )

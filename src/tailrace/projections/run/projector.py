@@ -26,13 +26,8 @@ from msgspec import Struct
 from tailrace.app.fence import told
 from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection, mapping_id
-from tailrace.deadletters.core.gap import read_gap
-from tailrace.deadletters.core.head import head_prefix, read_head
-from tailrace.errors import PortError, StateConflict
-from tailrace.leases.checkpoint import ledgers_of
+from tailrace.errors import PortError
 from tailrace.leases.generation import read_generations, sources_key
-from tailrace.mapping.retry import delay_ms
-from tailrace.mapping.settings import Backoff
 from tailrace.projections.core.builds import Build
 from tailrace.projections.core.folding import ItemChange
 from tailrace.projections.core.known import KnownBuilds
@@ -40,34 +35,32 @@ from tailrace.projections.core.rows import BUCKETS
 from tailrace.projections.run.applying import CONTENDED_MS, apply_steps
 from tailrace.projections.run.builds import STATE, Builds, Claim, ClaimLost, place_words
 from tailrace.projections.run.forgetting import forget_tombstones, remove_rows
-from tailrace.rows.kinds import CHECKPOINT, GAP, LEDGER, MAPPING
-from tailrace.rows.writes import Equals, Write
+from tailrace.projections.run.lacking import acknowledge_gaps, has_lost, parked_items
+from tailrace.projections.run.refilling import Refill
+from tailrace.rows.kinds import MAPPING
 from tailrace.runtime.agreeing import Besides, adopt, nowhere
 from tailrace.runtime.mapping_rows import forget_mapping
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.threads import Threads
-from tailrace.streams.version import NOTHING, Version
+from tailrace.streams.version import Version
 from tailrace.values.types import Item
 
 PAGE: Final = 100
 FILLING: Final = 4
 """Threads of one projection's fill."""
 LOOK_MS: Final = 1_000
-"""How often a build that is filled asks whether it has caught up, and how long a failing store is left alone."""
+"""How often a build that is filled asks whether it has caught up, and a failing store is asked again."""
 STUCK_LOOK_MS: Final = 60_000
 """How often one asks that cannot be served because some items are parked."""
-REFILL: Final = Backoff(base_ms=5_000, cap_ms=3_600_000)
-REFILL_SHARE: Final = 10
-"""A fill that failed waits so many times as long as it took, if that is longer: a large table is not read all the time."""
 FORGETTING_MS: Final = 86_400_000 // BUCKETS
-"""One bucket after the other is looked through for tombstones, all of them in a day: every row has to be read for it."""
-SLICE: Final = 50
-"""What delivery keeps under a mapping's id; its `mapping` row goes last."""
+"""One bucket after the other is looked through for tombstones, each of its rows: all of them in a day."""
 _log = logging.getLogger("tailrace.projections")
 
 
 class ItemsPage(Struct, frozen=True):
-    """Items as they were when `position` was the last sequence number. Shape: (key in hex, key, image); `after` None at the end."""
+    """Items as they were when `position` was the last sequence number. Shape: (key in hex, key, image);
+    `after` None at the end.
+    """
 
     items: Sequence[tuple[str, Item, Item]]
     position: int
@@ -81,23 +74,20 @@ class TableItems(Protocol):
         """The next items, durable. Raises: StoreError, SourceError."""
 
 
-class _Refill(Struct):
-    """How often a build's fill has failed on items, and when it is filled again. Shape: `noted` is the stamp of the last one. Units: due_ms and since_ms monotonic."""
-
-    tries: int = 0
-    due_ms: int = 0
-    noted: str = ""
-    since_ms: int | None = None
-    """When it was first seen that another worker fills it."""
-
-
 class Projector:
     """The builds of one app's projections, brought up."""
 
     def __init__(
-        self, app: str, projections: Sequence[Projection], builds: Builds, *, items: TableItems, parts: Parts,
-        oldest: Callable[[Projection], Awaitable[int | None]], besides: Besides = nowhere,
-    ) -> None:  # fmt: skip
+        self,
+        app: str,
+        projections: Sequence[Projection],
+        builds: Builds,
+        *,
+        items: TableItems,
+        parts: Parts,
+        oldest: Callable[[Projection], Awaitable[int | None]],
+        besides: Besides = nowhere,
+    ) -> None:
         self.builds = builds
         self.projections = projections
         self.items = items
@@ -107,9 +97,10 @@ class Projector:
         self._state, self._clock = parts.state, parts.clock
         self._besides = besides
         self._busy: set[str] = set()
-        self._threads = {each.mapping_id: Threads(f"fill {each.mapping_id}", FILLING) for each in projections}
-        self._wakes = {each.mapping_id: asyncio.Event() for each in projections}
-        self._refills = {each.mapping_id: _Refill() for each in projections}
+        ids = [projection.mapping_id for projection in projections]
+        self._threads = {mapping_id: Threads(f"fill {mapping_id}", FILLING) for mapping_id in ids}
+        self._wakes = {mapping_id: asyncio.Event() for mapping_id in ids}
+        self._refills = {mapping_id: Refill() for mapping_id in ids}
         self._running: set[str] = set()
         self._group: asyncio.TaskGroup | None = None
 
@@ -138,16 +129,16 @@ class Projector:
 
     def is_newest(self, projection: Projection) -> bool:
         """Whether no higher version of it is declared."""
-        return all(
-            each.version <= projection.version for each in self.projections if each.id == projection.id
-        )
+        return projection.version >= max(self._versions(projection), default=0)
 
     def is_bringing_up(self, projection: Projection) -> bool:
         """Whether its newest build is on its way, and nothing stands in it."""
         return projection.mapping_id in self._busy
 
     async def rebuild(self, projection: Projection, newest: str | None = None) -> Build:
-        """Begin another build of the version beside the one there is, unless there is one newer than `newest`: then that. Raises: StoreError."""
+        """Begin another build of the version beside the present one, unless there is one newer than
+        `newest`: then that. Raises: StoreError.
+        """
         known = await self.builds.known(projection)
         current = known.of_version(projection.version)
         if newest is None or not current or current[-1].name == newest:
@@ -158,18 +149,22 @@ class Projector:
         return build
 
     async def is_being_filled(self, projection: Projection) -> bool:
-        """Whether the newest build of its version is not filled yet, here or by another worker. Raises: StoreError."""
+        """Whether a worker, this one or another, still fills the newest build of its version. Raises:
+        StoreError.
+        """
         current = (await self.builds.look(projection)).of_version(projection.version)
         return bool(current) and not current[-1].is_filled
 
     async def swap(self, projection: Projection, name: str) -> None:
-        """Serve a build, unless it is gone, and remove those that nothing needs then. Raises: StoreError, Unavailable."""
+        """Serve a build, unless it is gone, and remove those that nothing needs then. Raises: StoreError,
+        Unavailable.
+        """
         while (known := await self.builds.look(projection)).build(name) is not None:
             if await self.builds.serve(projection, known, name):
                 await self._remove_others(projection)
                 return
 
-    # ---- bringing up -------------------------------------------------------------------------------------------------
+    # ---- bringing up ---------------------------------------------------------------------------------------
 
     async def _bring_up(self, projection: Projection) -> None:
         try:
@@ -186,7 +181,7 @@ class Projector:
             is_done = False
             with suppress(
                 PortError
-            ):  # the store or the source fails; readiness says so, and this is tried again
+            ):  # the store or the source fails: readiness says so, the next try may not
                 is_done = await self._go_on(projection, is_again=is_begun)
                 is_begun = True
             if wake.is_set():
@@ -196,7 +191,9 @@ class Projector:
             await self._wait(projection)
 
     async def _wait(self, projection: Projection) -> None:
-        """Until it is worth a look: the time has come, an item that stood in the way was applied, or another build was begun."""
+        """Until it is worth a look: the time has come, an item that stood in the way was applied, or another
+        build was begun.
+        """
         now_ms, due_ms = self._clock.now().monotonic_ms, self._refills[projection.mapping_id].due_ms
         if projection.mapping_id in self._busy:
             until_ms = now_ms + LOOK_MS
@@ -209,8 +206,8 @@ class Projector:
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for each in waiting:
-                each.cancel()
+            for task in waiting:
+                task.cancel()
 
     async def _sleep(self, until_ms: int) -> bool:
         await self._clock.sleep_until(until_ms)
@@ -222,34 +219,35 @@ class Projector:
         known = await self.builds.look(projection)
         if not (current := known.of_version(projection.version)):
             _log.warning(
-                "projection %s: another worker serves build %s and has removed those of version %s: this one applies nothing any more",
-                projection.id, known.served, projection.version,
-            )  # fmt: skip
+                "projection %s: another worker serves build %s and has removed those of version %s: "
+                "this one applies nothing any more",
+                projection.id,
+                known.served,
+                projection.version,
+            )
             return True
         if not is_again:
             await self.builds.show(projection)  # a death may have come before it
         build = current[-1]
         if not is_again and build.is_filled and is_changed(build.code, projection.fingerprint):
             _log.warning(
-                "projection %s: its function is another than the one that build %s was made by, and its version is the same: raise the "
-                "version, or tailrace projection rebuild %s", projection.id, build.name, projection.id,
-            )  # fmt: skip
+                "projection %s: its function is another than the one that build %s was made by, and its "
+                "version is the same: raise the version, or tailrace projection rebuild %s",
+                projection.id,
+                build.name,
+                projection.id,
+            )
+        refill = self._refills[projection.mapping_id]
         if is_again:
-            self._note_others(projection, build)
-        if (
-            build.failures and build.is_filled and (not is_again or self._is_due(projection))
-        ):  # a start may have brought code that does not fail
+            refill.look(build, self._clock.now().monotonic_ms)
+        # A start may have brought code that does not fail.
+        is_due = not is_again or refill.is_due(self._clock.now().monotonic_ms)
+        if build.failures and build.is_filled and is_due:
             build = build.begun_again()
         if not build.is_filled:
-            self._busy.add(projection.mapping_id)
-            if (claim := await self.builds.claim(known, build)) is None:
-                return False  # another worker fills it
-            began_ms = self._clock.now().monotonic_ms
-            try:
-                build = await self._fill(projection, claim)
-            except ClaimLost:
-                return False  # another worker goes on from the last page that was saved
-            self._note_filled(projection, build, self._clock.now().monotonic_ms - began_ms)
+            if (filled := await self._filled(projection, known, build)) is None:
+                return False
+            build = filled
             known = await self.builds.look(projection)
         is_whole = not build.failures
         if not is_whole:
@@ -272,36 +270,24 @@ class Projector:
         await self._remove_others(projection)
         return True
 
-    def _is_due(self, projection: Projection) -> bool:
-        return self._clock.now().monotonic_ms >= self._refills[projection.mapping_id].due_ms
-
-    def _note_others(self, projection: Projection, build: Build) -> None:
-        """What another worker has filled counts as a try here, so that several do not fill more often than one."""
-        refill, now_ms = self._refills[projection.mapping_id], self._clock.now().monotonic_ms
-        if not build.is_filled:
-            refill.since_ms = now_ms if refill.since_ms is None else refill.since_ms
-        elif build.stamp != refill.noted:
-            self._note_filled(projection, build, 0 if refill.since_ms is None else now_ms - refill.since_ms)
-
-    def _note_filled(self, projection: Projection, build: Build, took_ms: int) -> None:
-        """Say what failed, and when it is tried again."""
-        refill = self._refills[projection.mapping_id]
-        refill.noted, refill.since_ms = build.stamp, None
-        if not build.failures:
-            refill.tries = refill.due_ms = 0
-            return
-        refill.tries += 1
-        wait_ms = delay_ms(REFILL, refill.tries, REFILL_SHARE * took_ms)
-        refill.due_ms = self._clock.now().monotonic_ms + wait_ms
-        key, error = build.failed[0]
-        _log.log(
-            logging.WARNING if refill.tries == 1 else logging.INFO,
-            "projection %s: build %s could not fill in %d items, the first of them %s: %s; they are tried again in %s s, and when they change",
-            projection.id, build.name, build.failures, key, error, wait_ms // 1_000,
-        )  # fmt: skip
+    async def _filled(self, projection: Projection, known: KnownBuilds, build: Build) -> Build | None:
+        """The build, with all of the table's items; None: another worker fills it."""
+        self._busy.add(projection.mapping_id)
+        if (claim := await self.builds.claim(known, build)) is None:
+            return None
+        began_ms = self._clock.now().monotonic_ms
+        try:
+            build = await self._fill(projection, claim)
+        except ClaimLost:
+            return None  # another worker goes on from the last page that was saved
+        now_ms = self._clock.now().monotonic_ms
+        self._refills[projection.mapping_id].filled(build, now_ms - began_ms, now_ms)
+        return build
 
     def _look_out(self, projection: Projection, keys: Sequence[str]) -> None:
-        """Look again as soon as a change of one of these items was applied: it was redriven, or written anew."""
+        """Look again as soon as a change of one of these items was applied: it was redriven, or written
+        anew.
+        """
 
         def applied() -> None:
             self._refills[projection.mapping_id].due_ms = 0
@@ -331,13 +317,8 @@ class Projector:
         return f"{len(missing)} items are parked: tailrace dlq redrive {projection.mapping_id}"
 
     async def _parked(self, projection: Projection, build: Build) -> list[str]:
-        """The items with parked changes that the build has not: what is parked may have been in the table when its items were read."""
-        rows = await self._state.query(head_prefix(self._app, projection.mapping_id))
-        heads = [read_head(self._app, projection.mapping_id, row.fields) for row in rows]
-        tails = {head.key.hex(): head.tail for head in heads if head.count}
         store = self.builds.store(projection, build.name)
-        applied = {row.key: row.version for row in await store.items(list(tails))}
-        return [key for key, tail in tails.items() if applied.get(key, NOTHING) < tail]
+        return await parked_items(self._state, self._app, projection.mapping_id, store)
 
     async def _is_behind(self, projection: Projection, build: Build) -> bool:
         oldest = await self.oldest(projection)
@@ -356,7 +337,8 @@ class Projector:
 
     async def _fill_page(self, projection: Projection, claim: Claim) -> None:
         store, build = self.builds.store(projection, claim.build.name), claim.build
-        # Asked for first: what comes of a stream that begins after this is newer than the page, whatever its numbers are.
+        # Asked for first: what comes of a stream that begins after this is newer than the page, whatever its
+        # numbers are.
         generation = await self._generation(projection)
         page = await self.items.page(projection.table.name, build.after, PAGE)
         now_ms = self._clock.now().wall_ms
@@ -379,15 +361,15 @@ class Projector:
         numbers = read_generations(app, table, None if row is None else row.fields)
         return (numbers if row is not None else await adopt(numbers, self._besides(table))).newest
 
-    # ---- removing ----------------------------------------------------------------------------------------------------
+    # ---- removing ------------------------------------------------------------------------------------------
 
     async def _keep_served(self, projection: Projection) -> None:
-        """What is served is shown, and alone; whoever let it be served may have died before that."""
+        """What is served is shown, and alone; the worker that let it be served may have died before that."""
         await self.builds.show(projection)
         await self._remove_others(projection)
 
     async def _remove_others(self, projection: Projection) -> None:
-        declared = {each.version for each in self.projections if each.id == projection.id}
+        declared = self._versions(projection)
         known = await self.builds.look(projection)
         while others := self._others(projection, known, declared - {projection.version}):
             await self.builds.forget(projection, known, others)
@@ -398,21 +380,31 @@ class Projector:
             if row.fields["id"] not in current:
                 await forget_mapping(self._state, self._app, str(row.fields["id"]))
 
+    def _versions(self, projection: Projection) -> set[int]:
+        """Every version of it that is declared."""
+        return {declaration.version for declaration in self.projections if declaration.id == projection.id}
+
     def _others(self, projection: Projection, known: KnownBuilds, also: Set[int]) -> list[str]:
-        """The builds that nothing needs: neither the one that is served, nor the newest ones of other versions that are declared, nor one that another worker fills."""
-        kept = {known.served}
+        """The builds that nothing needs: neither the one that is served, nor the newest ones of other
+        versions that are declared, nor one that another worker fills.
+        """
+        needed = {known.served}
         for version in also:
-            kept.update(each.name for each in known.of_version(version)[-1:])
+            needed.update(build.name for build in known.of_version(version)[-1:])
         served = known.build(known.served)
         if served is not None and served.version == projection.version:
             # One that came after it was begun by another worker, and is not looked at here yet.
-            kept.update(each.name for each in known.of_version(served.version) if each.number > served.number)
+            needed.update(
+                build.name for build in known.of_version(served.version) if build.number > served.number
+            )
         return [
-            each.name for each in known.builds if each.name not in kept and not self.builds.is_taken(each)
+            build.name
+            for build in known.builds
+            if build.name not in needed and not self.builds.is_taken(build)
         ]
 
     async def _sweep(self, projection: Projection, *, is_last: bool) -> None:
-        """Remove the rows of builds that are gone; `is_last`: nobody can write any more."""
+        """Remove the rows of builds that are gone; `is_last`: no worker can write any more."""
         removing, place = (await self.builds.look(projection)).removing, place_words(projection)
         names = [name for name, into in removing.items() if into == place]
         for name in names:
@@ -420,10 +412,12 @@ class Projector:
         if is_last and names:
             await self.builds.removed(projection, names)
 
-    # ---- watching ----------------------------------------------------------------------------------------------------
+    # ---- watching ------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        """Rebuild what the stream has lost changes of, because nobody read them for a day; and see to what other workers have left."""
+        """Rebuild what the stream has lost changes of, because no worker read them for a day; and see to
+        what other workers have left.
+        """
         while True:
             await self._clock.sleep_until(self._clock.now().monotonic_ms + STUCK_LOOK_MS)
             for projection in self.projections:
@@ -434,11 +428,14 @@ class Projector:
                         and (lacking := await self._with_gap(projection)) is not None
                     ):
                         build = await self.rebuild(projection, lacking)
-                        await self._acknowledge(projection)
+                        now_ms = self._clock.now().wall_ms
+                        await acknowledge_gaps(self._state, self._app, projection.mapping_id, now_ms)
                         _log.warning(
-                            "projection %s: changes were trimmed before they were applied: it is built anew from the table's "
-                            "items, as build %s", projection.id, build.name,
-                        )  # fmt: skip
+                            "projection %s: changes were trimmed before they were applied: it is built anew "
+                            "from the table's items, as build %s",
+                            projection.id,
+                            build.name,
+                        )
 
     async def _look_after(self, projection: Projection) -> None:
         """Go on with what another worker has begun, and perhaps died with."""
@@ -461,24 +458,8 @@ class Projector:
         current = (await self.builds.look(projection)).of_version(projection.version)
         if not current or not current[-1].is_filled:
             return None  # what is read from now on has everything
-        since = current[-1].since
-        checkpoints = await self._state.query(CHECKPOINT.prefix(self._app, projection.mapping_id))
-        olders = await self._state.query(LEDGER.prefix(self._app, projection.mapping_id))
-        ledgers = ledgers_of(checkpoints, olders).values()
-        # A gap's row stands when the ledger has no room for it any more; of older versions only the ledger tells it.
-        gaps = await self._state.query(GAP.prefix(self._app, projection.mapping_id))
-        lost = [read_gap(row.fields).last for row in gaps]
-        lost += [last for each in ledgers for _, last, _, outcome in each.ranges if outcome == "trimmed"]
-        return current[-1].name if any(last > since for last in lost) else None
-
-    async def _acknowledge(self, projection: Projection) -> None:
-        """What was lost is read from the table's items: nobody needs to look after these gaps."""
-        rows = await self._state.query(GAP.prefix(self._app, projection.mapping_id))
-        now_ms = self._clock.now().wall_ms
-        for row in rows:
-            fields = read_gap(row.fields).acknowledged(now_ms).fields()
-            with suppress(StateConflict):  # more was lost meanwhile: that is told again
-                await self._state.transact([Write(row.key, fields, Equals("last", row.fields["last"]))])
+        is_lacking = await has_lost(self._state, self._app, projection.mapping_id, current[-1])
+        return current[-1].name if is_lacking else None
 
     async def _forget(self) -> None:
         for number in cycle(range(BUCKETS)):

@@ -50,7 +50,7 @@ __all__ = [
     "Trim",
     "Versioned",
     "Written",
-]  # fmt: skip
+]
 
 
 class Clock(Protocol):

@@ -71,8 +71,8 @@ class Ledger(Struct, frozen=True):
         if len(ranges) > MAX_LEDGER_RANGES:
             detail_from, ranges = ranges[-MAX_LEDGER_RANGES][0], ranges[-MAX_LEDGER_RANGES:]
         known = {**self.times, **(times or {})}
-        kept = {first: known[first] for first, *_ in ranges if first in known}
-        return Ledger(totals, tuple(ranges), detail_from, kept)
+        known_times = {first: known[first] for first, *_ in ranges if first in known}
+        return Ledger(totals, tuple(ranges), detail_from, known_times)
 
     def merged(self, other: "Ledger") -> "Ledger":
         """One ledger for two: totals are added, ranges stand side by side."""
@@ -166,9 +166,18 @@ def read_row(fields: Mapping[str, Any], older_ledger: Mapping[str, Any] | None =
     """
     watermark, ranges, finished = read_checkpoint(fields)
     return CheckpointRow(
-        fields["epoch"], _writes(fields), watermark, ranges, finished, hashes_of(fields), created_of(fields),
-        window_of(fields), suspended_of(fields), ledger_of(fields, older_ledger), named_of(fields),
-    )  # fmt: skip
+        fields["epoch"],
+        _writes(fields),
+        watermark,
+        ranges,
+        finished,
+        hashes_of(fields),
+        created_of(fields),
+        window_of(fields),
+        suspended_of(fields),
+        ledger_of(fields, older_ledger),
+        named_of(fields),
+    )
 
 
 def read_checkpoint(fields: Mapping[str, Any] | None) -> tuple[int, tuple[Range, ...], bool]:

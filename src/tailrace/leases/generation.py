@@ -113,8 +113,8 @@ class Generations(Struct, frozen=True):
         return next(
             (
                 other
-                for other, given in self.numbers.items()
-                if other != BEFORE and (given == number or (other > label and given < number))
+                for other, generation in self.numbers.items()
+                if other != BEFORE and (generation == number or (other > label and generation < number))
             ),
             "",
         )
@@ -155,9 +155,9 @@ def check_kept(place: str, there: Mapping[str, int], sources: Mapping[str, int])
     >>> check_kept("table orders", {"orders/2026-11-01": 1}, {"orders/2026-11-02": 2})
     """
     for source, number in sources.items():
-        if (kept := there.get(source, number)) != number:
+        if (generation := there.get(source, number)) != number:
             raise SettingsError(
-                f"{place} keeps {source} as generation {kept}, and it is generation {number} here: "
+                f"{place} keeps {source} as generation {generation}, and it is generation {number} here: "
                 "they are not of one history"
             )
 

@@ -52,18 +52,18 @@ def read_filter_criteria(criteria: object, dialect: Dialect = "mapping") -> tupl
         raise SettingsError(
             f"FilterCriteria: {len(filters)} filters are too many; at most {MOST_FILTERS} are allowed"
         )
-    return tuple(_read_filter(number, each, dialect) for number, each in enumerate(filters))
+    return tuple(_read_filter(number, filter_, dialect) for number, filter_ in enumerate(filters))
 
 
-def _read_filter(number: int, given: object, dialect: Dialect) -> Pattern:
+def _read_filter(number: int, filter_: object, dialect: Dialect) -> Pattern:
     where = f"FilterCriteria.Filters[{number}]"
-    match given:
+    match filter_:
         case {"Pattern": str() | Mapping() as pattern, **rest} if not rest:
             pass
-        case {} if given == {}:
+        case {} if filter_ == {}:
             pattern = "{}"
         case _:
-            raise SettingsError(f"{where}: {given!r} is not allowed; it is {{'Pattern': '…'}}")
+            raise SettingsError(f"{where}: {filter_!r} is not allowed; it is {{'Pattern': '…'}}")
     if isinstance(pattern, str) and len(pattern) > LONGEST_PATTERN:
         raise SettingsError(
             f"{where}: a pattern has at most {LONGEST_PATTERN:,} characters, this one {len(pattern):,}"
@@ -105,9 +105,9 @@ class RecordFilter:
         """Whether one of the patterns lets the record through."""
         event = self._constant.copy()
         for name, part in self._head:
-            found = part(record)
-            if found is not None:
-                event[name] = found
+            member = part(record)
+            if member is not None:
+                event[name] = member
         is_whole = False
         for head, body in self._rules:
             if not _fits(head, event):
@@ -122,8 +122,8 @@ class RecordFilter:
         return False
 
     def _dynamodb(self, record: ChangeRecord) -> dict[str, Any]:
-        found = ((name, part(record)) for name, part in self._body)
-        return {name: value for name, value in found if value is not None}
+        members = ((name, part(record)) for name, part in self._body)
+        return {name: value for name, value in members if value is not None}
 
 
 def _named(parts: Mapping[str, Part], names: set[str], prefix: str = "") -> list[tuple[str, Part]]:
@@ -131,7 +131,7 @@ def _named(parts: Mapping[str, Part], names: set[str], prefix: str = "") -> list
     return [
         (name, part)
         for name, part in parts.items()
-        if any(each == prefix + name or each.startswith(f"{prefix}{name}.") for each in names)
+        if any(path == prefix + name or path.startswith(f"{prefix}{name}.") for path in names)
     ]
 
 

@@ -91,7 +91,7 @@ class Lane:
             return None
         work = self._next(now, is_last=is_last)
         if work is not None and self.tumbling is not None and not work.is_final:
-            work.window = self.tumbling.told(work.records)
+            work.window = self.tumbling.invoke(work.records)
         return work
 
     def _next(self, now: Now, *, is_last: bool) -> Work | None:
@@ -128,7 +128,7 @@ class Lane:
 
     def _final(self, tumbling: TumblingWindow) -> Work:
         """The final invoke of the open window: a batch without records."""
-        return Work([], self._numbers.request(), window=tumbling.told([]))
+        return Work([], self._numbers.request(), window=tumbling.invoke([]))
 
     def _fresh(self, now: Now, *, is_last: bool) -> Work | None:
         if self._settings.maximum_record_age_ms != INFINITE:

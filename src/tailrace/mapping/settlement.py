@@ -24,7 +24,7 @@ from tailrace.mapping.commands import (
     SaveCheckpoint,
     Settled,
     SettledAs,
-)  # fmt: skip
+)
 from tailrace.streams.record import MILLISECOND, ChangeRecord
 from tailrace.streams.version import NOTHING, Version
 

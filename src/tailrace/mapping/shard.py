@@ -52,7 +52,7 @@ from tailrace.mapping.suspension import Suspended, Suspension
 from tailrace.streams.moment import Now
 from tailrace.streams.record import (
     ChangeRecord,
-    ReadDone,  # fmt: skip
+    ReadDone,
 )
 from tailrace.streams.version import NOTHING, Version
 
@@ -214,9 +214,9 @@ class ShardMachine:
                 "another version of the code, or `tailrace resume`, goes on"
             )
         if self._breaker.is_open:
-            said = f" ({first_line(self._breaker.error)})" if self._breaker.error else ""
+            cause = f" ({first_line(self._breaker.error)})" if self._breaker.error else ""
             return (
-                f"{self._settings.id} cannot reach its other side{said}; one change at a time is tried "
+                f"{self._settings.id} cannot reach its other side{cause}; one change at a time is tried "
                 "until it answers"
             )
         return self._flow.blocked

@@ -64,10 +64,10 @@ class Suspension:
 
     def failed(self, keys: Iterable[bytes], failure: Failure) -> None:
         """The handler failed at these keys."""
-        found = fingerprint(failure.error, failure.traceback)
-        if found != self._fingerprint:
+        digest = fingerprint(failure.error, failure.traceback)
+        if digest != self._fingerprint:
             self.failing.clear()
-            self._fingerprint = found
+            self._fingerprint = digest
         if not self.is_convinced:
             self.failing.update(dict.fromkeys(keys))
 

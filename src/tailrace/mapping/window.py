@@ -116,7 +116,7 @@ class TumblingWindow:
         start_ms = record.created_ms - record.created_ms % self._length_ms
         return WindowState(start_ms, start_ms + self._length_ms)
 
-    def told(self, records: Sequence[ChangeRecord]) -> WindowInvoke:
+    def invoke(self, records: Sequence[ChangeRecord]) -> WindowInvoke:
         """What the invocation with these records is told; the window is open from now on. Without records it
         is the final one.
         """

@@ -104,14 +104,32 @@ class RowKind(Struct, frozen=True):
 
 
 def of_mapping(
-    name: str, *, format: int = 1, expires: Expiry = "never", ids: tuple[str, ...] = (), joint: bool = False,
-    by_field: str = "", holds: str = "", outlives: bool = False, version_word: int = 0,
-) -> RowKind:  # fmt: skip
+    name: str,
+    *,
+    format: int = 1,
+    expires: Expiry = "never",
+    ids: tuple[str, ...] = (),
+    joint: bool = False,
+    by_field: str = "",
+    holds: str = "",
+    outlives: bool = False,
+    version_word: int = 0,
+) -> RowKind:
     """A kind of row that belongs to one mapping: it moves with it and goes with it."""
     return RowKind(
-        name, "mapping", format, moves_with_rename=True, goes_with_mapping=True, expires=expires, ids=ids,
-        joint=joint, by_field=by_field, holds=holds, outlives=outlives, version_word=version_word,
-    )  # fmt: skip
+        name,
+        "mapping",
+        format,
+        moves_with_rename=True,
+        goes_with_mapping=True,
+        expires=expires,
+        ids=ids,
+        joint=joint,
+        by_field=by_field,
+        holds=holds,
+        outlives=outlives,
+        version_word=version_word,
+    )
 
 
 # ---- progress of a mapping ---------------------------------------------------------------------------------

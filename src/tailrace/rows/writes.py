@@ -96,14 +96,14 @@ class Check(msgspec.Struct, frozen=True):
     condition: Condition
 
 
-def readable(fields: Mapping[str, Any], what: str, newest: int = VERSION) -> Mapping[str, Any]:
+def readable(fields: Mapping[str, Any], kind: str, newest: int = VERSION) -> Mapping[str, Any]:
     """The fields of a row whose format this version knows: 1, up to the newest one of its kind. Raises:
     StoreError.
     """
     if fields.get("v") not in range(1, newest + 1):
         known = newest if newest == 1 else f"1 to {newest}"
         raise StoreError(
-            f"This {what} has format {fields.get('v')!r}; this version reads {known}.",
+            f"This {kind} has format {fields.get('v')!r}; this version reads {known}.",
             hint="install the version of tailrace that wrote it",
         )
     return fields

@@ -70,11 +70,11 @@ async def adopt(numbers: Generations, places: Sequence[VersionedRows]) -> Genera
     """Numbers that begin anew, with everything that is kept beside rows. Raises: what a place raises that
     cannot be asked.
     """
-    for each in places:
+    for place in places:
         with suppress(
             SettingsError
         ):  # of another history than the one before it: it is refused where it is written to
-            numbers = await each.adopted(numbers)
+            numbers = await place.adopted(numbers)
     return numbers
 
 
@@ -91,9 +91,9 @@ class SourcesOfMarks:
         """Those that are kept there; of marks of before there were numbers, that there are some. Raises:
         StoreError.
         """
-        kept = (await self._read()).kept
-        if kept or not await self._marks.query(MARK.prefix(self._name), limit=1):
-            return kept
+        generations = (await self._read()).kept
+        if generations or not await self._marks.query(MARK.prefix(self._name), limit=1):
+            return generations
         return {BEFORE: FIRST_GENERATION}
 
     async def keep_sources(self, sources: Mapping[str, int]) -> None:

@@ -105,11 +105,11 @@ class Tally(Struct):
 
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative counts of durations by upper bound in seconds, the last one "+Inf"."""
-        found, total = [], 0
+        cumulative, total = [], 0
         for bound, count in zip((*(f"{ms / 1_000:g}" for ms in BOUNDS_MS), "+Inf"), self.counts, strict=True):
             total += count
-            found.append((bound, float(total)))
-        return found
+            cumulative.append((bound, float(total)))
+        return cumulative
 
 
 class Tallies:
@@ -193,9 +193,10 @@ class Attempts:
     def settled(self, watermark: int, ranges: Sequence[tuple[int, int]]) -> None:
         """This is durably settled, however."""
         for sequence in [
-            each for each in self._failing
-            if each <= watermark or any(first <= each <= last for first, last in ranges)
-        ]:  # fmt: skip
+            failing
+            for failing in self._failing
+            if failing <= watermark or any(first <= failing <= last for first, last in ranges)
+        ]:
             del self._failing[sequence]
 
     def parked(self, records: Sequence[ChangeRecord]) -> None:
@@ -208,13 +209,13 @@ class Attempts:
     @property
     def under_way(self) -> list[RecordBatch]:
         """What the handler is at work on."""
-        return [each.batch for each in self._at_work.values()]
+        return [work.batch for work in self._at_work.values()]
 
     def at_work(self, sequence: int) -> AtWork | None:
         """What the handler has of a change; None: it has it not."""
-        for each in self._at_work.values():
-            if any(record.sequence == sequence for record in each.batch.records):
-                return each
+        for work in self._at_work.values():
+            if any(record.sequence == sequence for record in work.batch.records):
+                return work
         return None
 
     def failing(self, sequence: int) -> Failing | None:
@@ -226,7 +227,7 @@ class Attempts:
         """What fails now; None: nothing."""
         if not self._failing:
             return None
-        last = max(self._failing.values(), key=lambda each: each.last_ms)
+        last = max(self._failing.values(), key=lambda failing: failing.last_ms)
         return Trouble(last, self._since_ms, len(self._failing))
 
     def _failed(self, record: ChangeRecord, failure: Failure) -> None:

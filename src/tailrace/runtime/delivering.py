@@ -106,11 +106,11 @@ class Delivery:
     trim.
     """
 
-    def __init__(self, shard: Shard, stream: StreamRef, kept: SavedChanges, settling: "Settling") -> None:
+    def __init__(self, shard: Shard, stream: StreamRef, saved: SavedChanges, settling: "Settling") -> None:
         self.shard = shard
         self.stream = stream
         self.settling = settling
-        self._kept = kept
+        self._saved = saved
 
     def steps(self, command: Asked) -> Steps[Sequence[Completion]]:
         """Do what a machine asks for. Returns: its next inputs. Raises nothing of a port's."""
@@ -130,28 +130,33 @@ class Delivery:
         """What the sink is given."""
         place = self.settling.place
         return RecordBatch(
-            command.records, place.mapping_id, self.stream, self.shard.shard_id, command.attempt,
-            f"{place.run}-{command.request:x}", window=command.window,
-        )  # fmt: skip
+            command.records,
+            place.mapping_id,
+            self.stream,
+            self.shard.shard_id,
+            command.attempt,
+            f"{place.run}-{command.request:x}",
+            window=command.window,
+        )
 
     def _invoke(self, command: Invoke) -> Steps[Sequence[Completion]]:
         outcome: Outcome = yield WriteBatch(self.batch(command))
         return (InvokeDone(command.id, outcome),)
 
     def _read(self, command: Read) -> Steps[Sequence[Completion]]:
-        kept = self._kept
+        saved = self._saved
         try:
             # Nearly always nothing was saved.
-            if kept.evacuation is not None and kept.has_after(command.after):
-                done = yield from kept.read(command.after, command.limit)
+            if saved.evacuation is not None and saved.has_after(command.after):
+                done = yield from saved.read(command.after, command.limit)
             else:
                 done = yield from self._from_the_stream(command)
                 if done.trimmed or command.after == 0:  # at 0 a source does not tell
                     # It may be saved: by another worker, or while the stream was asked, which forgot it
                     # before it answered. That is no gap.
-                    yield from kept.look(self.settling.place.words)
-                    if kept.has_after(command.after):
-                        done = yield from kept.read(command.after, command.limit)
+                    yield from saved.look(self.settling.place.words)
+                    if saved.has_after(command.after):
+                        done = yield from saved.read(command.after, command.limit)
         except PortError as error:
             return (ReadFailed(unavailable(error)),)
         return (done,)
@@ -298,7 +303,7 @@ def _kept(window: WindowState | None) -> Window | None:
 def lost_window_write(place: MappingShard, lost: GivenUpWindow, code_version: str) -> Write:
     """The row of a window whose final invoke was given up, with the state that was for it."""
     window, failure = lost.window, lost.failure
-    found = LostWindow(
+    row = LostWindow(
         shard_id=place.shard_id,
         handler=place.mapping_id,
         start_ms=window.start_ms,
@@ -313,7 +318,7 @@ def lost_window_write(place: MappingShard, lost: GivenUpWindow, code_version: st
         last_failure_ms=lost.last_failure_ms,
         code_version=code_version,
     )
-    return Write(lost_window_key(place.app, found), found.fields())
+    return Write(lost_window_key(place.app, row), row.fields())
 
 
 def letter_of(place: MappingShard, given_up: GivenUp, code_version: str) -> DeadLetter:
@@ -321,12 +326,20 @@ def letter_of(place: MappingShard, given_up: GivenUp, code_version: str) -> Dead
     record, failure = given_up.record, given_up.failure
     identity = event_id(record)
     return DeadLetter(
-        record=record, event_id=identity, shard_id=place.shard_id, handler=place.mapping_id,
-        condition=given_up.condition, attempts=given_up.attempts, error=failure.error if failure else "",
-        traceback=failure.traceback if failure else "", first_failure_ms=given_up.first_failure_ms,
-        last_failure_ms=given_up.last_failure_ms, code_version=code_version,
-        trace=f"{place.mapping_id}/{identity}", table=place.table,
-    )  # fmt: skip
+        record=record,
+        event_id=identity,
+        shard_id=place.shard_id,
+        handler=place.mapping_id,
+        condition=given_up.condition,
+        attempts=given_up.attempts,
+        error=failure.error if failure else "",
+        traceback=failure.traceback if failure else "",
+        first_failure_ms=given_up.first_failure_ms,
+        last_failure_ms=given_up.last_failure_ms,
+        code_version=code_version,
+        trace=f"{place.mapping_id}/{identity}",
+        table=place.table,
+    )
 
 
 # ---- parking -----------------------------------------------------------------------------------------------

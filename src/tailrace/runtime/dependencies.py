@@ -32,7 +32,7 @@ class Dependencies:
         """The arguments for these parameters. Raises: Unavailable when a provider fails."""
         if not dependencies:
             return {}
-        return {name: await self._value(each.provider) for name, each in dependencies.items()}
+        return {name: await self._value(dependency.provider) for name, dependency in dependencies.items()}
 
     async def _value(self, declared: Provider) -> Any:
         provider = self._overrides.get(declared, declared)
@@ -42,7 +42,8 @@ class Dependencies:
     async def _value_of(self, provider: Provider) -> Any:
         if provider not in self._values:
             arguments = {
-                name: await self._value(each.provider) for name, each in providers_of(provider).items()
+                name: await self._value(dependency.provider)
+                for name, dependency in providers_of(provider).items()
             }
             try:
                 with FENCE:

@@ -53,8 +53,8 @@ from tailrace.runtime.steps import (
     StreamOf,
     Transact,
     WriteBatch,
-)  # fmt: skip
-from tailrace.streams.record import ReadDone  # fmt: skip
+)
+from tailrace.streams.record import ReadDone
 from tailrace.telemetry import PointReached, pass_by
 
 T = TypeVar("T")
@@ -84,9 +84,16 @@ class Driver:
     """One mapping in one shard, running. Shape: `machine` may be looked at; `progress_ms` is monotonic."""
 
     def __init__(
-        self, machine: ShardMachine, delivery: Delivery, reads: SharedReads, sink: Sink, parts: Parts, *,
-        has_destination: bool = False, name: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        machine: ShardMachine,
+        delivery: Delivery,
+        reads: SharedReads,
+        sink: Sink,
+        parts: Parts,
+        *,
+        has_destination: bool = False,
+        name: str = "",
+    ) -> None:
         place, clock = delivery.settling.place, parts.clock
         self.machine = machine
         self._delivery = delivery

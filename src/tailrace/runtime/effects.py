@@ -127,20 +127,22 @@ class Effects:
                 recorded.setdefault(change.record.key, []).append((index, change))
         if not recorded:
             return {}
-        found = await asyncio.gather(*(self._apply_in_order(each) for each in recorded.values()))
+        outcomes = await asyncio.gather(
+            *(self._apply_in_order(item_changes) for item_changes in recorded.values())
+        )
         self._reached("transaction.done")
-        return {index: failure for failures in found for index, failure in failures.items()}
+        return {index: failure for failures in outcomes for index, failure in failures.items()}
 
     async def applied(self, changes: Sequence[Change]) -> set[int]:
         """The places of changes that were applied before; they count as suppressed."""
         marks = await asyncio.gather(*(self._state.get(self._mark(change)) for change in changes))
-        found = {
+        applied = {
             place
             for place, (change, mark) in enumerate(zip(changes, marks, strict=True))
             if mark is not None and (row_version(mark.fields) or NOTHING) >= change.record.version
         }
-        self.tally.suppressed += len(found)
-        return found
+        self.tally.suppressed += len(applied)
+        return applied
 
     def _mark(self, change: Change) -> str:
         return mark_key(self._marking.name, self._marking.run_id, change.table, change.record.key)

@@ -76,7 +76,7 @@ class Evacuator:
         self._retention_ms = retention_ms
         self._lead_ms = lead
         self._begins = begins
-        self._kept: dict[Names, SavedChanges] = {}
+        self._changes: dict[Names, SavedChanges] = {}
         self._oldest: dict[Names, tuple[int, int]] = {}
         """What was not due when the source was asked: after which record, and when the next one was
         written.
@@ -86,7 +86,7 @@ class Evacuator:
         """Learn what is saved by now, whichever worker saved it. What changes here while the rows are read is
         newer than these. Raises: StoreError.
         """
-        before = {names: kept.evacuation for names, kept in self._kept.items()}
+        before = {names: changes.evacuation for names, changes in self._changes.items()}
         rows: list[StateRow] = yield QueryRows(EVACUATION.prefix(self._app))
         there: dict[Names, Evacuation] = {}
         for row in rows:
@@ -94,13 +94,13 @@ class Evacuator:
             saved = read_evacuation(self._app, mapping_id, row.fields)
             there[mapping_id, saved.stream[1], saved.shard.shard_id] = saved
         for names in there.keys() | before.keys():
-            kept = self.of(*names)
-            if kept.evacuation is before.get(names):
-                kept.hold(there.get(names))
+            changes = self.of(*names)
+            if changes.evacuation is before.get(names):
+                changes.hold(there.get(names))
 
     def of(self, mapping_id: str, stream_label: str, shard_id: str) -> SavedChanges:
         """What is saved for a mapping in a shard."""
-        return self._kept.setdefault((mapping_id, stream_label, shard_id), SavedChanges())
+        return self._changes.setdefault((mapping_id, stream_label, shard_id), SavedChanges())
 
     def added(self, mapping_ids: Sequence[str], followed: Followed) -> Followed:
         """What is followed, and the shards that only what was saved for these mappings still knows; streams
@@ -108,8 +108,8 @@ class Evacuator:
         """
         there = [
             saved
-            for (mapping_id, _, _), kept in self._kept.items()
-            if (saved := kept.evacuation) is not None and mapping_id in mapping_ids
+            for (mapping_id, _, _), changes in self._changes.items()
+            if (saved := changes.evacuation) is not None and mapping_id in mapping_ids
         ]
         if not there:
             return followed
@@ -164,8 +164,8 @@ class Evacuator:
         if unfinished.shard.created_ms >= horizon_ms:
             return []
         row: StateRow | None = yield Get(unfinished.place.checkpoint_key)
-        kept = self.of(*names)
-        saved = kept.evacuation
+        changes = self.of(*names)
+        saved = changes.evacuation
         after = _position(unfinished.shard, saved, row)
         if after is None or self._is_too_young(names, after, horizon_ms):
             return []
@@ -192,7 +192,7 @@ class Evacuator:
         yield Transact(tuple(writes))
         # A closed shard is kept although nothing of it waits: its children must know it, or they would begin
         # before its parents.
-        kept.hold(now_saved)
+        changes.hold(now_saved)
         if old and saved is None:
             self._begins(unfinished)
         return old
@@ -206,8 +206,8 @@ class Evacuator:
         """Remove what the checkpoint covers. A closed shard's rows go when all of it is done: its source may
         know it no more.
         """
-        kept = self.of(*_names(unfinished))
-        saved = kept.evacuation
+        changes = self.of(*_names(unfinished))
+        saved = changes.evacuation
         if saved is None:
             return
         row: StateRow | None = yield Get(unfinished.place.checkpoint_key)
@@ -222,7 +222,7 @@ class Evacuator:
                 break
         if is_finished or (not saved.closed and watermark >= saved.through):
             yield Transact((ended(saved),))
-            kept.hold(None)
+            changes.hold(None)
 
 
 def _read(row: StateRow | None) -> tuple[int, tuple[Range, ...], bool]:
@@ -245,18 +245,24 @@ def _names(unfinished: Unfinished) -> Names:
 def _nothing(unfinished: Unfinished, after: int) -> Evacuation:
     stream, place = unfinished.stream, unfinished.place
     return Evacuation(
-        place.app, place.mapping_id, place.table, (stream.arn, stream.label, stream.view_type, stream.region),
-        unfinished.shard, after, after, generation=stream.generation,
-    )  # fmt: skip
+        place.app,
+        place.mapping_id,
+        place.table,
+        (stream.arn, stream.label, stream.view_type, stream.region),
+        unfinished.shard,
+        after,
+        after,
+        generation=stream.generation,
+    )
 
 
 def _leading(records: Sequence[ChangeRecord], before_ms: int) -> list[ChangeRecord]:
     """The first records that are older than this, as many as one transaction takes."""
-    found: list[ChangeRecord] = []
+    leading: list[ChangeRecord] = []
     size = 0
     for record in records:
         size += len(record.old or b"") + len(record.new or b"")
-        if record.created_ms >= before_ms or (found and size > PAGE_BYTES):
+        if record.created_ms >= before_ms or (leading and size > PAGE_BYTES):
             break
-        found.append(record)
-    return found
+        leading.append(record)
+    return leading

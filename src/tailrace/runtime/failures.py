@@ -54,16 +54,16 @@ class FailureLog:
 
     def parked(self, entries: Sequence[GivenUp]) -> None:
         """These are durably parked; those that only wait say nothing."""
-        for each in entries:
-            if each.failure is not None:
+        for entry in entries:
+            if entry.failure is not None:
                 self._given_up(
-                    each, "parked", "its item waits, with its later changes; every other item goes on"
+                    entry, "parked", "its item waits, with its later changes; every other item goes on"
                 )
 
     def given_up(self, letters: Sequence[GivenUp], windows: Sequence[GivenUpWindow]) -> None:
         """These are dead letters now."""
-        for each in letters:
-            self._given_up(each, "given up", f"it is kept as a dead letter ({each.condition})")
+        for letter in letters:
+            self._given_up(letter, "given up", f"it is kept as a dead letter ({letter.condition})")
         for window in windows:
             self._end(
                 f"{self._handler} was given up on the final call of its window after "
@@ -94,9 +94,13 @@ class FailureLog:
         """The handler of an event-time window failed."""
         if is_told(attempt) and self._attempts.admits():
             LOG.warning(
-                "%s failed at %s: %s%s", self._handler, window, words_of(failure), self._attempts.others(),
+                "%s failed at %s: %s%s",
+                self._handler,
+                window,
+                words_of(failure),
+                self._attempts.others(),
                 extra={**self._about, "attempt": attempt, **_where(failure, attempt)},
-            )  # fmt: skip
+            )
 
     def result_given_up(self, window: str, failure: Failure, attempts: int) -> None:
         """The handler of an event-time window has failed too often."""
@@ -115,9 +119,12 @@ class FailureLog:
             return
         self._blocked = blocked
         LOG.warning(
-            "%s waits in %s: %s", self._handler, self._shard_id, blocked,
+            "%s waits in %s: %s",
+            self._handler,
+            self._shard_id,
+            blocked,
             extra={**self._about, "shard": self._shard_id, "hint": "tailrace status"},
-        )  # fmt: skip
+        )
 
     def moved(self) -> None:
         """The checkpoint has moved: while one attempt follows the other, a shard that waits looks free in
@@ -126,9 +133,11 @@ class FailureLog:
         if self._blocked is not None and self._is_free:
             self._blocked = None
             LOG.info(
-                "%s goes on in %s", self._handler, self._shard_id,
+                "%s goes on in %s",
+                self._handler,
+                self._shard_id,
                 extra={**self._about, "shard": self._shard_id},
-            )  # fmt: skip
+            )
 
     # ---- lines ---------------------------------------------------------------------------------------------
 
@@ -136,23 +145,29 @@ class FailureLog:
         if not self._attempts.admits():
             return
         first = record or next(iter(batch.records), None)
-        what = "its window" if first is None else shown(first)
+        subject = "its window" if first is None else shown(first)
         if record is None and len(batch.records) > 1:
-            what = f"{len(batch.records)} changes from {what} on"
+            subject = f"{len(batch.records)} changes from {subject} on"
         LOG.warning(
-            "%s failed at %s: %s%s", self._handler, what, words_of(failure), self._attempts.others(),
+            "%s failed at %s: %s%s",
+            self._handler,
+            subject,
+            words_of(failure),
+            self._attempts.others(),
             extra={
-                **self._about, **({} if first is None else _identity(first)), "attempt": batch.attempt,
+                **self._about,
+                **({} if first is None else _identity(first)),
+                "attempt": batch.attempt,
                 **_where(failure, batch.attempt),
             },
-        )  # fmt: skip
+        )
 
-    def _given_up(self, each: GivenUp, verb: str, then: str) -> None:
+    def _given_up(self, letter: GivenUp, verb: str, then: str) -> None:
         self._end(
-            f"{self._handler}: {shown(each.record)} is {verb} after {each.attempts} attempts: "
-            f"{words_of(each.failure)}; {then}",
-            hint=f"tailrace dlq show {event_id(each.record)}",
-            **_identity(each.record),
+            f"{self._handler}: {shown(letter.record)} is {verb} after {letter.attempts} attempts: "
+            f"{words_of(letter.failure)}; {then}",
+            hint=f"tailrace dlq show {event_id(letter.record)}",
+            **_identity(letter.record),
         )
 
     def _end(self, message: str, **extra: object) -> None:

@@ -62,7 +62,7 @@ class SavedChanges:
             return ReadDone([], min(saved.begin, gone) if is_lost else saved.begin, trimmed=is_lost)
         if after >= saved.through:
             return ReadDone([], after, closed=saved.closed)
-        lost = next((each for each in saved.lost if each.last > after), None)
+        lost = next((gap for gap in saved.lost if gap.last > after), None)
         rows: list[StateRow] = yield QueryRows(saved.prefix, saved.key_after(after), limit)
         records = _known(saved, rows)
         if lost is None:
@@ -104,7 +104,7 @@ def _page(saved: Evacuation, records: Sequence[ChangeRecord], limit: int) -> Rea
 
 def _behind(saved: Evacuation, lost: LostChanges, records: Sequence[ChangeRecord], limit: int) -> ReadDone:
     """What comes after a gap, up to the next one: a read tells one gap, before its first record."""
-    following = next((each for each in saved.lost if each.first > lost.last), None)
+    following = next((gap for gap in saved.lost if gap.first > lost.last), None)
     if following is not None:
         records = [record for record in records if record.sequence < following.first]
         return ReadDone(records, records[-1].sequence if records else lost.last, trimmed=True)

@@ -29,7 +29,7 @@ the epoch.
 
 def resumed_row(handler: str, suspensions: Iterable[Suspension]) -> dict[str, Any]:
     """The row that ends these suspensions of a mapping."""
-    return {"v": VERSION, "id": handler, "suspensions": [list(each) for each in suspensions]}
+    return {"v": VERSION, "id": handler, "suspensions": [list(suspension) for suspension in suspensions]}
 
 
 def ended_suspensions(fields: Mapping[str, Any] | None) -> frozenset[Suspension]:

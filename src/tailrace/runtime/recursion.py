@@ -141,7 +141,7 @@ class Guards:
         """Pause a mapping, durably. Returns: why. Raises: StoreError."""
         bound = handler.settings.max_generations
         lines = self._lines.get(handler.id, Lines())
-        what = (
+        cause = (
             f"the change of {shown(record)} is number {generation} in one line of its own changes"
             if generation >= self.allowed(handler)
             else f"{lines.deep:,} changes descend from its own by {DEEP} steps or more, for "
@@ -150,7 +150,7 @@ class Guards:
         held = "that change" if generation >= self.allowed(handler) else f"the change of {shown(record)}"
         reason = (
             f"{handler.id} writes to {handler.table.name}, which it reads, and each write calls it "
-            f"again: {what}. It is paused before {held}; nothing is lost"
+            f"again: {cause}. It is paused before {held}; nothing is lost"
         )
         row = pause_row(handler.id, self._clock.now().wall_ms, reason, generation, bound)
         await self._state.transact([Write(pause_key(self._app, handler.id), row)])
@@ -235,7 +235,7 @@ class GuardedSink:
         return self._sink.close()
 
     async def _judged(self, own: Sequence[Own], *, multiply: bool) -> Outcome | None:
-        generation, record = max(own, key=lambda each: each[0])
+        generation, record = max(own, key=lambda write: write[0])
         if generation < self._guards.allowed(self._handler) and not multiply:
             self._guards.count(self._handler, record, len(own))
             return None

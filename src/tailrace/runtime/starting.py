@@ -226,7 +226,7 @@ def line_before(place: MappingShard, shard: Shard, known: KnownShards) -> Steps[
         if row is not None and (named := named_of(row.fields)) is not None:
             rows[parent] = named
         elif (there := known.get(parent)) is not None:
-            waiting.extend(each for each in there.parents if each not in rows)
+            waiting.extend(ancestor for ancestor in there.parents if ancestor not in rows)
     return line_of(shard, known, rows)
 
 

@@ -103,9 +103,9 @@ def _carry_out(future: "Future[Any]", call: Callable[[], Any]) -> None:
     try:
         result = call()
     except StopIteration as error:  # asyncio refuses it, and whoever awaits would wait for ever
-        told = RuntimeError("StopIteration was raised")
-        told.__cause__ = error
-        future.set_exception(told)
+        failure = RuntimeError("StopIteration was raised")
+        failure.__cause__ = error
+        future.set_exception(failure)
     except BaseException as error:  # it belongs to whoever awaits the result
         future.set_exception(error)
     else:
@@ -116,7 +116,7 @@ def at_work() -> list[str]:
     """The names of the pools with busy threads. Whoever ends the process with one inside a library in C++
     (DuckDB) sees it abort.
     """
-    return sorted(each.name for each in tuple(POOLS) if each.busy)
+    return sorted(pool.name for pool in tuple(POOLS) if pool.busy)
 
 
 CURRENT: Final[ContextVar[Threads | None]] = ContextVar("tailrace_threads", default=None)

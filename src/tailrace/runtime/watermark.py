@@ -72,12 +72,12 @@ async def positions(
     for a day.
     """
     for mapping in mappings:
-        kept = await evacuations(state, mapping)
+        evacuated = await evacuations(state, mapping)
         for stream in await followed(state, log, mapping):
             for shard in await log.shards(stream):
-                saved = kept.pop((stream.label, shard.shard_id), None)
+                saved = evacuated.pop((stream.label, shard.shard_id), None)
                 yield await position(state, log, mapping, stream.label, shard, saved)
-        for (label, _), saved in kept.items():  # only what was saved from the trim still knows these
+        for (label, _), saved in evacuated.items():  # only what was saved from the trim still knows these
             yield await position(state, log, mapping, label, saved.shard, saved)
 
 
@@ -85,7 +85,7 @@ async def evacuations(state: StateStore, mapping: MappingName) -> dict[tuple[str
     """What was saved from the trim for a handler, by stream label and shard."""
     rows = await state.query(EVACUATION.prefix(mapping.app, mapping.handler))
     saved = [read_evacuation(mapping.app, mapping.handler, row.fields) for row in rows]
-    return {(one.stream[1], one.shard.shard_id): one for one in saved}
+    return {(evacuation.stream[1], evacuation.shard.shard_id): evacuation for evacuation in saved}
 
 
 async def position(

@@ -204,7 +204,7 @@ async def projection_verify(subject: Subject, arguments: Arguments) -> object:
                 "kind": difference.kind,
                 "key": difference.key,
                 "expected": difference.expected,
-                "found": difference.found,
+                "found": difference.projected,
                 "reason": difference.reason,
             }
             for difference in verdict.differences

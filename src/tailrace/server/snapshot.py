@@ -8,7 +8,7 @@ few seconds. Called by `compose.Node` for each scrape.
 import asyncio
 from collections.abc import Callable, Mapping
 
-from tailrace.deadletters.views.letters import kept
+from tailrace.deadletters.views.letters import letter_counts
 from tailrace.runtime.attempts import Tally
 from tailrace.runtime.watermark import MappingName, positions
 from tailrace.server.control import Subject
@@ -72,7 +72,7 @@ async def shard_progress(reading: ViewSources, mapping: MappingName) -> list[Sha
 async def handler_totals(subject: Subject, reading: ViewSources, mapping: MappingName) -> HandlerTotals:
     """What a handler has come to, running or not."""
     state = reading.state
-    letters = await kept(state, mapping.app, mapping.handler)
+    letters = await letter_counts(state, mapping.app, mapping.handler)
     lost = await open_gaps(state, mapping)
     now_ms = reading.clock.now().wall_ms
     sink, windows = sink_of(reading.live, mapping.handler), windows_of(reading.live, mapping.handler)

@@ -11,7 +11,7 @@ from tailrace.errors import TailraceError
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.tables import tables
 from tailrace.server.targets import EventTarget, KeyTarget, read_target
-from tailrace.views.story import Found, find_event, last_changes, story
+from tailrace.views.story import LocatedChange, find_event, last_changes, story
 
 
 @verb("why")
@@ -30,7 +30,7 @@ async def why(subject: Subject, arguments: Arguments) -> object:
     return {"changes": [await story(reading, change) for change in changes], "older": older}
 
 
-async def find_key(subject: Subject, target: KeyTarget, last: int) -> tuple[list[Found], int]:
+async def find_key(subject: Subject, target: KeyTarget, last: int) -> tuple[list[LocatedChange], int]:
     """The last changes of an item, oldest first, and how many older ones there are. Raises: TailraceError."""
     engine = subject.engine
     schema = engine.schema(target.table)

@@ -53,6 +53,6 @@ def read_audit(fields: Mapping[str, Any]) -> dict[str, Any]:
     StoreError when its format is not known.
     """
     row = readable(fields, "audit", AUDIT.format)
-    told = {name: row[name] for name in ("number", "at_ms", "verb", "arguments", "by")}
+    fields = {name: row[name] for name in ("number", "at_ms", "verb", "arguments", "by")}
     outcome = row.get("outcome", BEGUN)
-    return {**told, "outcome": None if outcome == BEGUN else outcome, "reason": row.get("reason", "")}
+    return {**fields, "outcome": None if outcome == BEGUN else outcome, "reason": row.get("reason", "")}

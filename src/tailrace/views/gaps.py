@@ -21,21 +21,21 @@ from tailrace.views.reading import ViewSources
 
 async def gaps(state: StateStore, mapping: MappingName) -> list[Gap]:
     """Every gap of a handler, acknowledged ones too, in the order of their numbers inside each source."""
-    told: dict[tuple[int, str], Gap] = {}
+    known: dict[tuple[int, str], Gap] = {}
     async for row in rows(state, GAP.prefix(mapping.app, mapping.handler)):
         gap = read_gap(row.fields)
-        before = told.get((gap.first, gap.shard_id))  # its row of an older version, whose key names no shard
-        told[gap.first, gap.shard_id] = gap if before is None or gap.acknowledged_ms else before
-    found = list(told.values())
-    ranges = {(gap.first, gap.last) for gap in found}
+        before = known.get((gap.first, gap.shard_id))  # its row of an older version, whose key names no shard
+        known[gap.first, gap.shard_id] = gap if before is None or gap.acknowledged_ms else before
+    listed = list(known.values())
+    ranges = {(gap.first, gap.last) for gap in listed}
     for (_, shard_id), ledger in (await ledgers(state, mapping)).items():
         for first, last, _, outcome in ledger.ranges:
             # A ledger that was folded does not know whose its ranges were.
-            is_told = (first, last) in ranges if shard_id == EARLIER else (first, shard_id) in told
+            is_told = (first, last) in ranges if shard_id == EARLIER else (first, shard_id) in known
             if outcome == "trimmed" and not is_told:
                 from_ms, until_ms = ledger.times.get(first, (0, 0))
-                found.append(Gap(shard_id, first, last, from_ms, until_ms))
-    return found
+                listed.append(Gap(shard_id, first, last, from_ms, until_ms))
+    return listed
 
 
 async def open_gaps(state: StateStore, mapping: MappingName) -> list[Gap]:

@@ -13,8 +13,8 @@ from tailrace.runtime.pages import rows
 
 async def leases(state: StateStore, app: str) -> dict[tuple[str, str], Lease]:
     """Every lease of an app, by stream label and shard; one that was given back is among them."""
-    found: dict[tuple[str, str], Lease] = {}
+    by_shard: dict[tuple[str, str], Lease] = {}
     async for row in rows(state, LEASE.prefix(app)):
         _, _, label, shard_id = words_of(row.key)
-        found[label, shard_id] = read_lease(row.key, row.fields)
-    return found
+        by_shard[label, shard_id] = read_lease(row.key, row.fields)
+    return by_shard

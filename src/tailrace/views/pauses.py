@@ -44,9 +44,9 @@ async def suspended(state: StateStore, app: str, handler: str) -> list[Suspensio
 async def _reasons(state: StateStore, app: str, handler: str) -> dict[Suspension, Reason]:
     resumed = await state.get(RESUMED.key(app, handler))
     ended = ended_suspensions(None if resumed is None else resumed.fields)
-    found: dict[Suspension, Reason] = {}
+    reasons: dict[Suspension, Reason] = {}
     async for row in rows(state, CHECKPOINT.prefix(app, handler)):
         if (reason := suspended_of(row.fields)) is not None:
             _, _, _, label, shard_id = words_of(row.key)
-            found[label, shard_id, reason[2]] = reason
-    return {place: reason for place, reason in found.items() if place not in ended}
+            reasons[label, shard_id, reason[2]] = reason
+    return {place: reason for place, reason in reasons.items() if place not in ended}

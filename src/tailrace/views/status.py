@@ -7,7 +7,7 @@ numbers, by what `/metrics` and `/ready` gather.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tailrace.deadletters.views.letters import kept
+from tailrace.deadletters.views.letters import letter_counts
 from tailrace.leases.lease import Lease
 from tailrace.runtime.watermark import HandlerPosition, MappingName, positions
 from tailrace.streams.envelopes import event_id
@@ -39,7 +39,7 @@ async def handler_value(reading: ViewSources, mapping: MappingName) -> dict[str,
         shard_value(place, live.get(place.shard.shard_id), held.get((place.label, place.shard.shard_id)), now)
         async for place in positions(state, reading.log, [mapping])
     ]
-    there = await kept(state, mapping.app, mapping.handler)
+    there = await letter_counts(state, mapping.app, mapping.handler)
     lost = await open_gaps(state, mapping)
     moved = [shard["last_progress_ms"] for shard in shards if shard["last_progress_ms"] is not None]
     return {
@@ -122,7 +122,9 @@ def aws_metrics(live: Live | None, handler: str) -> dict[str, int] | None:
     it does not run here.
     """
     sink = sink_of(live, handler)
-    return None if sink is None else {each.name: getattr(sink.tally, each.member) for each in AWS_METRICS}
+    return (
+        None if sink is None else {metric.name: getattr(sink.tally, metric.member) for metric in AWS_METRICS}
+    )
 
 
 def threads_value(live: Live | None, handler: str) -> dict[str, int] | None:
@@ -146,9 +148,9 @@ def windows_value(live: Live | None, handler: str) -> dict[str, Any] | None:
     if windows is None:
         return None
     failing = windows.failing()
-    told = (
+    trouble = (
         None
         if failing is None
         else dict(zip(("error", "since_ms", "last_ms", "windows"), failing, strict=True))
     )
-    return {"open": windows.open, "late": windows.late, "failing": told}
+    return {"open": windows.open, "late": windows.late, "failing": trouble}

@@ -45,7 +45,7 @@ MOST_COUNTED: Final = 1_000
 """How many changes before a waiting one are counted."""
 
 
-class Found(Struct, frozen=True):
+class LocatedChange(Struct, frozen=True):
     """A change, and where it was written."""
 
     record: ChangeRecord
@@ -57,7 +57,7 @@ class Found(Struct, frozen=True):
 # ---- finding -----------------------------------------------------------------------------------------------
 
 
-async def find_event(reading: ViewSources, wanted: str) -> Found:
+async def find_event(reading: ViewSources, wanted: str) -> LocatedChange:
     """The change with that event id. Raises: TailraceError when it is not there any more."""
     try:
         _, sequence = locate(wanted)
@@ -68,11 +68,11 @@ async def find_event(reading: ViewSources, wanted: str) -> Found:
     async for table, label, shard in all_shards(reading.log):
         for record in (await reading.log.read(shard, sequence - 1, 1)).records:
             if event_id(record) == wanted:
-                return Found(record, table, label, shard)
+                return LocatedChange(record, table, label, shard)
     async for mapping, saved in all_saved(reading.state):
-        kept = await saved_change(reading.state, saved, sequence)
-        if kept is not None and event_id(kept) == wanted:
-            return Found(kept, mapping.table, saved.stream[1], saved.shard)
+        saved_record = await saved_change(reading.state, saved, sequence)
+        if saved_record is not None and event_id(saved_record) == wanted:
+            return LocatedChange(saved_record, mapping.table, saved.stream[1], saved.shard)
     async for letter in dead_letters(reading.state):
         if letter.event_id == wanted:
             return await found_letter(reading.log, letter)
@@ -84,40 +84,46 @@ async def find_event(reading: ViewSources, wanted: str) -> Found:
 
 async def last_changes(
     reading: ViewSources, table: str, key: bytes, partition: int, last: int
-) -> tuple[list[Found], int]:
+) -> tuple[list[LocatedChange], int]:
     """The last changes of an item that are kept, oldest first, and how many older ones there are."""
-    newest: deque[Found] = deque(maxlen=last)
+    newest: deque[LocatedChange] = deque(maxlen=last)
     count = 0
-    async for found in changes_of(reading, table, key, partition):
-        newest.append(found)
+    async for change in changes_of(reading, table, key, partition):
+        newest.append(change)
         count += 1
     return list(newest), count - len(newest)
 
 
-async def changes_of(reading: ViewSources, table: str, key: bytes, partition: int) -> AsyncIterator[Found]:
+async def changes_of(
+    reading: ViewSources, table: str, key: bytes, partition: int
+) -> AsyncIterator[LocatedChange]:
     """Every change of an item that is kept, the oldest first: what the stream has forgotten, where it was
     saved, then the stream.
     """
     state, log = reading.state, reading.log
-    saved = [one async for _, one in all_saved(state, table) if one.shard.may_have(partition)]
+    saved = [
+        evacuation async for _, evacuation in all_saved(state, table) if evacuation.shard.may_have(partition)
+    ]
     shards = {(label, shard.shard_id): shard async for _, label, shard in all_shards(log, table)}
-    known = {(one.stream[1], one.shard.shard_id): one.shard for one in saved} | shards
+    known = {
+        (evacuation.stream[1], evacuation.shard.shard_id): evacuation.shard for evacuation in saved
+    } | shards
     for place, shard in sorted(known.items(), key=lambda entry: (entry[0][0], entry[1].created_ms)):
         if not shard.may_have(partition):
             continue
         oldest = next(iter((await log.read(shard, 0, 1)).records), None) if place in shards else None
         forgotten: dict[int, ChangeRecord] = {}
-        for one in saved:
-            if (one.stream[1], one.shard.shard_id) == place:
-                async for record in saved_of_key(state, one, key):
+        for evacuation in saved:
+            if (evacuation.stream[1], evacuation.shard.shard_id) == place:
+                async for record in saved_of_key(state, evacuation, key):
                     if oldest is None or record.sequence < oldest.sequence:
                         forgotten[record.sequence] = record
         for _, record in sorted(forgotten.items()):
-            yield Found(record, table, place[0], shard)
+            yield LocatedChange(record, table, place[0], shard)
         if place in shards:
             async for record in records_of(log, shard):
                 if record.key == key:
-                    yield Found(record, table, place[0], shard)
+                    yield LocatedChange(record, table, place[0], shard)
 
 
 async def all_shards(log: LogReader, table: str | None = None) -> AsyncIterator[tuple[str, str, Shard]]:
@@ -147,12 +153,12 @@ async def dead_letters(state: StateStore) -> AsyncIterator[DeadLetter]:
             yield read_deadletter(row.fields)
 
 
-async def found_letter(log: LogReader, letter: DeadLetter) -> Found:
+async def found_letter(log: LogReader, letter: DeadLetter) -> LocatedChange:
     """A change that only its dead letter has kept."""
     async for table, label, shard in all_shards(log):
         if shard.shard_id == letter.shard_id:
-            return Found(letter.record, table, label, shard)
-    return Found(letter.record, "a stream that is gone", "", Shard(letter.shard_id, 0))
+            return LocatedChange(letter.record, table, label, shard)
+    return LocatedChange(letter.record, "a stream that is gone", "", Shard(letter.shard_id, 0))
 
 
 # ---- what was saved from the trim --------------------------------------------------------------------------
@@ -197,17 +203,17 @@ async def saved_before(
 # ---- telling -----------------------------------------------------------------------------------------------
 
 
-async def story(reading: ViewSources, found: Found) -> dict[str, Any]:
+async def story(reading: ViewSources, change: LocatedChange) -> dict[str, Any]:
     """A change and what every handler of its table made of it."""
     state, log = reading.state, reading.log
-    saved = [mapping async for mapping, _ in all_saved(state, found.table)]
+    saved = [mapping async for mapping, _ in all_saved(state, change.table)]
     known = dict.fromkeys([*await known_mappings(state, log), *running(reading.live), *saved])
     return {
-        **change_value(found.record, found.table, found.shard.shard_id),
+        **change_value(change.record, change.table, change.shard.shard_id),
         "handlers": [
-            await chapter(reading, mapping, found)
+            await chapter(reading, mapping, change)
             for mapping in known
-            if mapping.table == found.table and await _follows(state, log, mapping, found.label)
+            if mapping.table == change.table and await _follows(state, log, mapping, change.label)
         ],
     }
 
@@ -221,24 +227,24 @@ async def _follows(state: StateStore, log: LogReader, mapping: MappingName, labe
     return any(stream.label == label for stream in await followed(state, log, mapping))
 
 
-async def _as_read(state: StateStore, app: str, found: Found) -> ChangeRecord:
+async def _as_read(state: StateStore, app: str, change: LocatedChange) -> ChangeRecord:
     """The change as an app has read it: with the generation of its stream."""
-    if not found.label:
-        return found.record  # a letter told it
-    row = await state.get(sources_key(app, found.table))
-    known = read_generations(app, found.table, None if row is None else row.fields)
-    return structs.replace(found.record, generation=known.of(found.label))
+    if not change.label:
+        return change.record  # a letter told it
+    row = await state.get(sources_key(app, change.table))
+    known = read_generations(app, change.table, None if row is None else row.fields)
+    return structs.replace(change.record, generation=known.of(change.label))
 
 
-async def chapter(reading: ViewSources, mapping: MappingName, found: Found) -> dict[str, Any]:
+async def chapter(reading: ViewSources, mapping: MappingName, change: LocatedChange) -> dict[str, Any]:
     """What one handler made of a change."""
     state = reading.state
-    where = (mapping.app, mapping.handler, found.label, found.shard.shard_id)
+    where = (mapping.app, mapping.handler, change.label, change.shard.shard_id)
     row = await state.get(checkpoint_key(*where))
     checkpoint = None if row is None else row.fields
     watermark, ranges, _ = read_checkpoint(checkpoint)
-    sequence = found.record.sequence
-    record = await _as_read(state, mapping.app, found)
+    sequence = change.record.sequence
+    record = await _as_read(state, mapping.app, change)
     letter = await letter_of(state, mapping.app, mapping.handler, record)
     if letter is not None:
         kept_as = "parked" if await is_parked(state, mapping.app, letter) else "discarded"
@@ -246,19 +252,19 @@ async def chapter(reading: ViewSources, mapping: MappingName, found: Found) -> d
     older = await state.get(ledger_key(*where))
     ledger = ledger_of(checkpoint, None if older is None else older.fields)
     outcome = outcome_of(sequence, watermark, ranges, ledger)
-    if outcome == "settled" and await _is_in_a_gap(state, mapping, record, found.shard.shard_id):
+    if outcome == "settled" and await _is_in_a_gap(state, mapping, record, change.shard.shard_id):
         outcome = "trimmed"
-    told: dict[str, Any] = {"handler": mapping.handler, "app": mapping.app, "state": outcome}
+    members: dict[str, Any] = {"handler": mapping.handler, "app": mapping.app, "state": outcome}
     if outcome in ("parked", "discarded"):
-        told["is_gone"] = True  # the ledger has it and no letter does: somebody put it back, or dropped it
+        members["is_gone"] = True  # the ledger has it and no letter does: somebody put it back, or dropped it
     if outcome == "waiting":
-        saved = (await evacuations(state, mapping)).get((found.label, found.shard.shard_id))
+        saved = (await evacuations(state, mapping)).get((change.label, change.shard.shard_id))
         is_saved = saved is not None and await saved_change(state, saved, sequence) is not None
-        told["saved_from_trim"] = is_saved
-        told["before_it"] = await _unsettled_before(reading, found, watermark, ranges, saved)
-        told["waiting_ms"] = max(0, reading.clock.now().wall_ms - found.record.created_ms)
-        told |= _at_this_moment(reading, mapping, found)
-    return told
+        members["saved_from_trim"] = is_saved
+        members["before_it"] = await _unsettled_before(reading, change, watermark, ranges, saved)
+        members["waiting_ms"] = max(0, reading.clock.now().wall_ms - change.record.created_ms)
+        members |= _at_this_moment(reading, mapping, change)
+    return members
 
 
 async def _is_in_a_gap(state: StateStore, mapping: MappingName, record: ChangeRecord, shard_id: str) -> bool:
@@ -272,17 +278,17 @@ async def _is_in_a_gap(state: StateStore, mapping: MappingName, record: ChangeRe
     )
 
 
-def _at_this_moment(reading: ViewSources, mapping: MappingName, found: Found) -> dict[str, Any]:
+def _at_this_moment(reading: ViewSources, mapping: MappingName, change: LocatedChange) -> dict[str, Any]:
     """What only a worker knows of a change that is not settled: the handler has it now, or failed and will
     have it again.
     """
-    attempts = attempts_of(reading.live, mapping, found.shard.shard_id)
+    attempts = attempts_of(reading.live, mapping, change.shard.shard_id)
     if attempts is None:
         return {}
     now_ms = reading.clock.now().wall_ms
-    told: dict[str, Any] = {}
-    if (failing := attempts.failing(found.record.sequence)) is not None:
-        told = {
+    members: dict[str, Any] = {}
+    if (failing := attempts.failing(change.record.sequence)) is not None:
+        members = {
             "state": "retrying",
             "attempts": failing.attempts,
             "error": failing.failure.error,
@@ -290,19 +296,23 @@ def _at_this_moment(reading: ViewSources, mapping: MappingName, found: Found) ->
             "first_failure_ms": failing.since_ms,
             "last_failure_ms": failing.last_ms,
         }
-    if (work := attempts.at_work(found.record.sequence)) is not None:
-        told |= {"state": "running", "running_ms": max(0, now_ms - work.since_ms)}
-    return told
+    if (work := attempts.at_work(change.record.sequence)) is not None:
+        members |= {"state": "running", "running_ms": max(0, now_ms - work.since_ms)}
+    return members
 
 
 async def _unsettled_before(
-    reading: ViewSources, found: Found, watermark: int, ranges: tuple[Range, ...], saved: Evacuation | None
+    reading: ViewSources,
+    change: LocatedChange,
+    watermark: int,
+    ranges: tuple[Range, ...],
+    saved: Evacuation | None,
 ) -> int:
-    sequence, count, after = found.record.sequence, 0, watermark
+    sequence, count, after = change.record.sequence, 0, watermark
     if saved is not None and watermark < saved.through:
         count = await saved_before(reading.state, saved, sequence, watermark, ranges)
         after = saved.through
-    page = await reading.log.read(found.shard, after, MOST_COUNTED)
+    page = await reading.log.read(change.shard, after, MOST_COUNTED)
     return count + sum(
         record.sequence < sequence and not any(first <= record.sequence <= last for first, last in ranges)
         for record in page.records

@@ -17,7 +17,7 @@ START_MS = WALL_MS
 def opened(state: bytes | None = None) -> TumblingWindow:
     """A window that was opened by its first batch, and answered with this state."""
     window = TumblingWindow(LENGTH_MS, IDLE_MS, None)
-    window.told([record(1)])
+    window.invoke([record(1)])
     if state is not None:
         window.accepted(state)
     return window
@@ -29,7 +29,7 @@ def opened(state: bytes | None = None) -> TumblingWindow:
      (START_MS - 1, START_MS - 10_000)],
 )  # fmt: skip
 def test_windows_begin_at_multiples_of_their_length_since_the_epoch(created_ms: int, start_ms: int) -> None:
-    told = TumblingWindow(LENGTH_MS, IDLE_MS, None).told([record(1, created_ms=created_ms)])
+    told = TumblingWindow(LENGTH_MS, IDLE_MS, None).invoke([record(1, created_ms=created_ms)])
     assert (told.start_ms, told.end_ms, told.state) == (start_ms, start_ms + LENGTH_MS, b"{}")
 
 
@@ -53,7 +53,7 @@ def test_a_batch_stops_before_the_first_record_of_a_later_window() -> None:
 def test_a_state_beyond_one_megabyte_ends_the_window_early(excess: int, is_early: bool) -> None:
     window = opened(b"x" * (STATE_BYTES + excess))
     assert window.is_oversized is is_early
-    final = window.told([])
+    final = window.invoke([])
     assert (final.is_final, final.is_early, len(final.state)) == (True, is_early, STATE_BYTES + excess)
 
 
@@ -84,7 +84,7 @@ def test_a_closed_window_opens_again_with_an_empty_state_for_a_late_record() -> 
     window = opened(b'{"n":1}')
     window.close()
     assert (window.is_open, window.current) == (False, WindowState(START_MS, START_MS + LENGTH_MS))
-    told = window.told([record(2, created_ms=START_MS - 50_000)])
+    told = window.invoke([record(2, created_ms=START_MS - 50_000)])
     assert (told.start_ms, told.state) == (START_MS, b"{}")
 
 

@@ -31,37 +31,37 @@ class InvocationFailure(Struct, frozen=True):
     window: WindowInvoke | None = None
 
 
-def document(told: InvocationFailure, records: Sequence[ChangeRecord]) -> dict[str, object]:
+def document(failure: InvocationFailure, records: Sequence[ChangeRecord]) -> dict[str, object]:
     """The document as JSON members in AWS's order. RecordAgeExceeded has no responseContext, and counts at
     least one invoke.
 
     Shape:   without records (the final invoke of a window) the batch is only the shard and the stream; where
              AWS has `timeWindowInfo` is not known: it is the last member here.
     """
-    is_age = told.condition == "RecordAgeExceeded"
+    is_age = failure.condition == "RecordAgeExceeded"
     members: dict[str, object] = {
         "requestContext": {
-            "requestId": told.request_id,
-            "functionArn": told.function_arn,
-            "condition": told.condition,
-            "approximateInvokeCount": max(told.invoke_count, 1),
+            "requestId": failure.request_id,
+            "functionArn": failure.function_arn,
+            "condition": failure.condition,
+            "approximateInvokeCount": max(failure.invoke_count, 1),
         }
     }
     if not is_age:
         members["responseContext"] = {
             "statusCode": 200,
-            "executedVersion": told.executed_version,
-            "functionError": "Unhandled" if told.is_unhandled else None,
+            "executedVersion": failure.executed_version,
+            "functionError": "Unhandled" if failure.is_unhandled else None,
         }
     members["version"] = "1.0"
-    members["timestamp"] = f"{label_of(told.at_ms)}Z"
+    members["timestamp"] = f"{label_of(failure.at_ms)}Z"
     members["DDBStreamBatchInfo"] = {
-        "shardId": told.shard_id,
+        "shardId": failure.shard_id,
         **(_range(records) if records else {}),
-        "streamArn": told.stream_arn,
+        "streamArn": failure.stream_arn,
     }
-    if told.window is not None:
-        members["timeWindowInfo"] = told.window.span
+    if failure.window is not None:
+        members["timeWindowInfo"] = failure.window.span
     return members
 
 
@@ -75,26 +75,26 @@ def _range(records: Sequence[ChangeRecord]) -> dict[str, object]:
     }
 
 
-def queue_body(told: InvocationFailure, records: Sequence[ChangeRecord]) -> bytes:
+def queue_body(failure: InvocationFailure, records: Sequence[ChangeRecord]) -> bytes:
     """The message of SQS and SNS."""
-    return orjson.dumps(document(told, records))
+    return orjson.dumps(document(failure, records))
 
 
-def object_body(told: InvocationFailure, records: Sequence[ChangeRecord], event: bytes) -> bytes:
+def object_body(failure: InvocationFailure, records: Sequence[ChangeRecord], event: bytes) -> bytes:
     """The object of S3: the same, and the whole event as text."""
-    return orjson.dumps({**document(told, records), "payload": event.decode()})
+    return orjson.dumps({**document(failure, records), "payload": event.decode()})
 
 
-def object_name(mapping_uuid: str, told: InvocationFailure, name: str) -> str:
+def object_name(mapping_uuid: str, failure: InvocationFailure, name: str) -> str:
     """Where the object goes.
 
-    >>> told = InvocationFailure("r", "f", "c", 1, "shardId-1", "s", 1_780_000_000_000)
-    >>> object_name("m", told, "n")
+    >>> failure = InvocationFailure("r", "f", "c", 1, "shardId-1", "s", 1_780_000_000_000)
+    >>> object_name("m", failure, "n")
     'aws/lambda/m/shardId-1/2026/05/28/2026-05-28T20.26.40-n'
     """
-    moment = label_of(told.at_ms)
+    moment = label_of(failure.at_ms)
     day, time = moment[:10], moment[11:19].replace(":", ".")
-    return f"aws/lambda/{mapping_uuid}/{told.shard_id}/{day.replace('-', '/')}/{day}T{time}-{name}"
+    return f"aws/lambda/{mapping_uuid}/{failure.shard_id}/{day.replace('-', '/')}/{day}T{time}-{name}"
 
 
 def _seconds(created_ms: int) -> str:

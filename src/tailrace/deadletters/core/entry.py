@@ -92,14 +92,22 @@ def parked_prefix(app: str, mapping_id: str, key: bytes | None = None) -> str:
 def deadletter_fields(letter: DeadLetter) -> dict[str, Any]:
     """The row of a dead letter."""
     return {
-        "v": VERSION, **record_fields(letter.record),
-        "event_id": letter.event_id, "shard_id": letter.shard_id, "handler": letter.handler,
-        "condition": letter.condition, "attempts": letter.attempts,
-        "error": kept_text(letter.error), "traceback": kept_text(letter.traceback),
-        "first_failure_ms": letter.first_failure_ms, "last_failure_ms": letter.last_failure_ms,
-        "code_version": letter.code_version, "trace": letter.trace, "table": letter.table,
+        "v": VERSION,
+        **record_fields(letter.record),
+        "event_id": letter.event_id,
+        "shard_id": letter.shard_id,
+        "handler": letter.handler,
+        "condition": letter.condition,
+        "attempts": letter.attempts,
+        "error": kept_text(letter.error),
+        "traceback": kept_text(letter.traceback),
+        "first_failure_ms": letter.first_failure_ms,
+        "last_failure_ms": letter.last_failure_ms,
+        "code_version": letter.code_version,
+        "trace": letter.trace,
+        "table": letter.table,
         **({"tried": letter.tried} if letter.tried else {}),
-    }  # fmt: skip
+    }
 
 
 def read_deadletter(fields: Mapping[str, Any]) -> DeadLetter:

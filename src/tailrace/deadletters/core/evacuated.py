@@ -167,10 +167,15 @@ def _read_shard(shard: Mapping[str, Any], label: str, version: int) -> Shard:
         )
     hashes, last, before = shard["hashes"], shard["last"], shard["before"]
     return Shard(
-        shard["id"], int(shard["first"]), tuple(shard["parents"]), None if last is None else int(last),
-        None if hashes is None else (int(hashes[0], 16), int(hashes[1], 16)), label, shard["created_ms"],
+        shard["id"],
+        int(shard["first"]),
+        tuple(shard["parents"]),
+        None if last is None else int(last),
+        None if hashes is None else (int(hashes[0], 16), int(hashes[1], 16)),
+        label,
+        shard["created_ms"],
         None if before is None else int(before),
-    )  # fmt: skip
+    )
 
 
 def read_evacuated(fields: Mapping[str, Any]) -> ChangeRecord:
@@ -204,7 +209,7 @@ def _fields(evacuation: Evacuation) -> dict[str, Any]:
         "begin": str(evacuation.begin),
         "through": str(evacuation.through),
         "closed": evacuation.closed,
-        "lost": [[str(each.first), str(each.last)] for each in evacuation.lost],
+        "lost": [[str(gap.first), str(gap.last)] for gap in evacuation.lost],
         "version": evacuation.version,
         "generation": evacuation.generation,
         "stamp": evacuation.stamp,

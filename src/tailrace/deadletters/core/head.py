@@ -121,9 +121,9 @@ def read_head(app: str, mapping_id: str, fields: Mapping[str, Any]) -> Head:
     )
 
 
-def _read(kept: str | int) -> Version:
+def _read(stored: str | int) -> Version:
     """A version, in a row of format 1 a sequence number of the first generation."""
-    return Version.from_text(kept) if isinstance(kept, str) else Version(FIRST_GENERATION, kept)
+    return Version.from_text(stored) if isinstance(stored, str) else Version(FIRST_GENERATION, stored)
 
 
 # ---- transitions -------------------------------------------------------------------------------------------
@@ -148,9 +148,18 @@ def parked(
     first, last = fresh[0].record, fresh[-1].record
     if before is None:
         head = Head(
-            app, mapping_id, first.key, first.partition, 1, first.version, last.version, len(fresh), now_ms,
-            stream=stream, shard_id=fresh[0].shard_id,
-        )  # fmt: skip
+            app,
+            mapping_id,
+            first.key,
+            first.partition,
+            1,
+            first.version,
+            last.version,
+            len(fresh),
+            now_ms,
+            stream=stream,
+            shard_id=fresh[0].shard_id,
+        )
         condition: Condition = Absent()
     else:
         head = replace(
@@ -180,9 +189,19 @@ def claimed_free(letter: DeadLetter, app: str, by: str, now_ms: int) -> tuple[He
     """
     record = letter.record
     head = Head(
-        app, letter.handler, record.key, record.partition, 1, record.version, record.version, 0, now_ms,
-        claimed_by=by, claimed_ms=now_ms, shard_id=letter.shard_id,
-    )  # fmt: skip
+        app,
+        letter.handler,
+        record.key,
+        record.partition,
+        1,
+        record.version,
+        record.version,
+        0,
+        now_ms,
+        claimed_by=by,
+        claimed_ms=now_ms,
+        shard_id=letter.shard_id,
+    )
     return replace(head, seen=head.stamp), Write(head.row_key, _fields(head), Absent())
 
 

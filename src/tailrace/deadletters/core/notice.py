@@ -47,7 +47,7 @@ class Notice(Struct, frozen=True):
             "v": FORMAT,
             "handler": self.handler,
             "shard_id": self.shard_id,
-            "versions": [each.text for each in self.versions],
+            "versions": [version.text for version in self.versions],
             "condition": self.condition,
             "attempts": self.attempts,
             "request": self.request,
@@ -88,8 +88,8 @@ def outbox_key(app: str, notice: Notice) -> str:
 
 def _versions(row: Mapping[str, Any]) -> list[Version]:
     if "versions" in row:
-        return [Version.from_text(each) for each in row["versions"]]
-    return [Version(FIRST_GENERATION, each) for each in row["sequences"]]
+        return [Version.from_text(text) for text in row["versions"]]
+    return [Version(FIRST_GENERATION, sequence) for sequence in row["sequences"]]
 
 
 def read_notice(fields: Mapping[str, Any]) -> Notice:

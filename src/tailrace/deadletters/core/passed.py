@@ -34,5 +34,5 @@ def read_passed(fields: Mapping[str, Any] | None) -> Version:
     """The last change of the item that was handled; `NOTHING`: none since its dead letter. Raises:
     StoreError.
     """
-    found = None if fields is None else row_version(readable(fields, "passed item", PASSED.format))
-    return NOTHING if found is None or not found.sequence else found
+    version = None if fields is None else row_version(readable(fields, "passed item", PASSED.format))
+    return NOTHING if version is None or not version.sequence else version

@@ -127,7 +127,7 @@ class Groups:
 
     def largest_first(self) -> list[tuple[str, FailureGroup]]:
         """Fingerprints and their groups."""
-        return sorted(self._groups.items(), key=lambda each: -each[1].count)
+        return sorted(self._groups.items(), key=lambda pair: -pair[1].count)
 
 
 def judge(letter: DeadLetter, last_passed: Version, *, even_if_overtaken: bool) -> Judgement:
@@ -147,10 +147,10 @@ def interval_ms(rate: str | None) -> float:
     """
     if rate is None:
         return 0.0
-    found = RATE.fullmatch(rate)
-    if found is None or float(found[1]) <= 0:
+    match = RATE.fullmatch(rate)
+    if match is None or float(match[1]) <= 0:
         raise SettingsError(
             f"rate: {rate!r} is not allowed; write 10/s, 100/m or 1000/h",
             hint="tailrace dlq redrive HANDLER --rate 10/s",
         )
-    return PER_MS[found[2]] / float(found[1])
+    return PER_MS[match[2]] / float(match[1])

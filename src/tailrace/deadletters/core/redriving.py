@@ -150,9 +150,14 @@ def put_back_key(
 
 
 def _put_back_parked(
-    app: str, taken: Head, by: Claimant, now_ms: Callable[[], int],
-    wants: Callable[[DeadLetter], bool] = lambda _: True, *, drops: bool = False,
-) -> Redriving:  # fmt: skip
+    app: str,
+    taken: Head,
+    by: Claimant,
+    now_ms: Callable[[], int],
+    wants: Callable[[DeadLetter], bool] = lambda _: True,
+    *,
+    drops: bool = False,
+) -> Redriving:
     """The same of a key that is claimed."""
     count = 0
     while True:
@@ -184,9 +189,13 @@ def _overtaking(app: str, letter: DeadLetter, passed: Version | None) -> tuple[W
 
 
 def _note(
-    head: Head, letter: DeadLetter, refusal: Refusal | None, by: Claimant, now_ms: Callable[[], int],
+    head: Head,
+    letter: DeadLetter,
+    refusal: Refusal | None,
+    by: Claimant,
+    now_ms: Callable[[], int],
     beside: tuple[Write, ...],
-) -> Generator[Step, Any, Head | Ended | None]:  # fmt: skip
+) -> Generator[Step, Any, Head | Ended | None]:
     """Write down what came of one change, beside whatever the machine has appended meanwhile."""
     while True:
         if refusal is not None:
@@ -202,9 +211,15 @@ def _note(
 
 
 def put_back_letter(
-    app: str, letter: DeadLetter, by: Claimant, now_ms: Callable[[], int], later: Sequence[Version] = (),
-    *, even_if_overtaken: bool, drops: bool = False,
-) -> Redriving:  # fmt: skip
+    app: str,
+    letter: DeadLetter,
+    by: Claimant,
+    now_ms: Callable[[], int],
+    later: Sequence[Version] = (),
+    *,
+    even_if_overtaken: bool,
+    drops: bool = False,
+) -> Redriving:
     """Put one discarded change back, unless a later change of its item was handled since, and what was parked
     behind it meanwhile.
 
@@ -289,8 +304,8 @@ def _next_of(letter: DeadLetter, later: Sequence[Version]) -> Generator[Step, An
     """The next of an item's discarded changes that is still there."""
     for version in later:
         if version > letter.record.version and (there := (yield ReadLetter(version))) is not None:
-            found: DeadLetter = there
-            return found
+            next_letter: DeadLetter = there
+            return next_letter
     return None
 
 

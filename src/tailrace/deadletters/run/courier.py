@@ -39,9 +39,9 @@ class FailureDocument:
     """One failure in both forms, made when somebody looks."""
 
     def __init__(
-        self, told: InvocationFailure, letters: Sequence[DeadLetter], stream: StreamRef, mapping_uuid: str
+        self, failure: InvocationFailure, letters: Sequence[DeadLetter], stream: StreamRef, mapping_uuid: str
     ) -> None:
-        self._told = told
+        self._failure = failure
         self._records = [letter.record for letter in letters]
         self._stream = stream
         self._mapping_uuid = mapping_uuid
@@ -49,20 +49,20 @@ class FailureDocument:
     @property
     def message(self) -> bytes:
         """Without records."""
-        return queue_body(self._told, self._records)
+        return queue_body(self._failure, self._records)
 
     @property
     def object(self) -> bytes:
         """With the whole event."""
         event = lambda_event(self._records, self._stream.arn, self._stream.view_type, self._stream.region)
-        if self._told.window is not None:
-            event = in_window(event, self._told.window, self._told.shard_id, self._stream.arn)
-        return object_body(self._told, self._records, event)
+        if self._failure.window is not None:
+            event = in_window(event, self._failure.window, self._failure.shard_id, self._stream.arn)
+        return object_body(self._failure, self._records, event)
 
     @property
     def object_name(self) -> str:
         """Where it goes."""
-        return object_name(self._mapping_uuid, self._told, self._told.request_id)
+        return object_name(self._mapping_uuid, self._failure, self._failure.request_id)
 
 
 class Destination(Protocol):
@@ -116,11 +116,18 @@ class Courier:
         at_ms = self._clock.now().wall_ms
         notices = [
             Notice(
-                place.mapping_id, place.shard_id, tuple(entry.record.version for entry in entries), condition,
-                entries[0].attempts, request, at_ms, run=place.run, window=entries[0].window,
+                place.mapping_id,
+                place.shard_id,
+                tuple(entry.record.version for entry in entries),
+                condition,
+                entries[0].attempts,
+                request,
+                at_ms,
+                run=place.run,
+                window=entries[0].window,
             )
             for (request, condition), entries in groups.items()
-        ]  # fmt: skip
+        ]
         notices += [
             Notice(
                 place.mapping_id,
@@ -259,10 +266,11 @@ class Courier:
         return named(handler, self._functions.get(handler, ""))
 
     async def _letters(self, notice: Notice) -> list[DeadLetter]:
-        found = [
-            await self._state.get(deadletter_key(self._app, notice.handler, each)) for each in notice.versions
+        rows = [
+            await self._state.get(deadletter_key(self._app, notice.handler, version))
+            for version in notice.versions
         ]
-        return [read_deadletter(row.fields) for row in found if row is not None]
+        return [read_deadletter(row.fields) for row in rows if row is not None]
 
     def _document(self, notice: Notice, letters: Sequence[DeadLetter], stream: StreamRef) -> FailureDocument:
         run = notice.run or f"{letters[0].record.shard:x}"
@@ -270,7 +278,7 @@ class Courier:
             f"{notice.request:x}" if notice.request else f"0-{notice.versions[0].sequence:x}"
         )  # it was never in a batch
         function = self._functions.get(notice.handler, notice.handler)
-        told = InvocationFailure(
+        failure = InvocationFailure(
             request_id=uuid_of(f"{notice.handler}/{notice.shard_id}/{run}-{number}"),
             function_arn=f"arn:aws:lambda:{stream.region}:{self._account}:function:{function}",
             condition=notice.condition,
@@ -281,7 +289,7 @@ class Courier:
             is_unhandled=bool(letters[0].traceback) if letters else notice.is_unhandled,
             window=notice.window,
         )
-        return FailureDocument(told, letters, stream, uuid_of(f"{self._app}/{notice.handler}"))
+        return FailureDocument(failure, letters, stream, uuid_of(f"{self._app}/{notice.handler}"))
 
 
 def uuid_of(name: str) -> str:

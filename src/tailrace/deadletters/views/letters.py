@@ -43,7 +43,7 @@ class LetterCounts(Struct, frozen=True):
     oldest_parked_ms: int | None
 
 
-async def kept(state: StateStore, app: str, handler: str) -> LetterCounts:
+async def letter_counts(state: StateStore, app: str, handler: str) -> LetterCounts:
     """Count what is kept, without looking at it."""
     known = await heads(state, app, handler)
     return LetterCounts(
@@ -138,7 +138,7 @@ async def entry_value(state: StateStore, mapping: MappingName, letter: DeadLette
         "fingerprint": "" if letter.is_waiting else fingerprint(letter),
         "overtaken_by": None if overtaken is None else SequenceNumber(overtaken.sequence).wire,
         **letter_value(letter),
-    }  # fmt: skip
+    }
 
 
 async def whole(state: StateStore, mapping: MappingName, letter: DeadLetter) -> dict[str, Any]:
@@ -150,9 +150,9 @@ async def whole(state: StateStore, mapping: MappingName, letter: DeadLetter) -> 
 async def behind(state: StateStore, mapping: MappingName, letter: DeadLetter) -> list[dict[str, Any]]:
     """The later changes of the item that wait behind a parked one."""
     return [
-        change_value(each.record, each.table or mapping.table, each.shard_id)
-        async for each in letters(state, mapping.app, mapping.handler, letter.record.key)
-        if each.record.version > letter.record.version and each.is_waiting
+        change_value(waiting.record, waiting.table or mapping.table, waiting.shard_id)
+        async for waiting in letters(state, mapping.app, mapping.handler, letter.record.key)
+        if waiting.record.version > letter.record.version and waiting.is_waiting
     ]
 
 

@@ -97,7 +97,7 @@ def next_name(version: int, present: Sequence[Build]) -> str:
     >>> next_name(2, [Build("sales", "1"), Build("sales", "2"), Build("sales", "2.3")])
     '2.4'
     """
-    numbers = [each.number for each in present if each.version == version]
+    numbers = [build.number for build in present if build.version == version]
     return f"{version}.{max(numbers) + 1}" if numbers else str(version)
 
 
@@ -138,7 +138,7 @@ def build_fields(build: Build) -> dict[str, Any]:
         "after": build.after,
         "filled": build.filled,
         "failures": build.failures,
-        "failed": [list(each) for each in build.failed],
+        "failed": [list(failure) for failure in build.failed],
         "begun_ms": build.begun_ms,
         "since": build.since,
         "code": build.code,

@@ -53,26 +53,26 @@ class Working(Struct):
 
     def add_items(self, keys: Iterable[str], rows: Iterable[AppliedItem]) -> None:
         """The rows of these items; those that have none are absent."""
-        found = {row.key: row for row in rows}
+        by_key = {row.key: row for row in rows}
         for key in keys:
-            self._items[key] = self._items_before[key] = found.get(key)
+            self._items[key] = self._items_before[key] = by_key.get(key)
 
     def add_groups(self, keys: Iterable[str], rows: Iterable[GroupState]) -> None:
         """The rows of these groups; those that have none are absent."""
-        found = {row.key: row for row in rows}
+        by_key = {row.key: row for row in rows}
         for key in keys:
-            self._groups[key] = self._groups_before[key] = found.get(key)
+            self._groups[key] = self._groups_before[key] = by_key.get(key)
 
     def groups_for(self, steps: Iterable[ItemChange]) -> set[str]:
         """The groups that these steps may change, of items that were added."""
-        found: set[str] = set()
+        groups: set[str] = set()
         for step in steps:
             row = self._items[step.key]
             if row is not None and row.image is not None:
-                found.add(row.group)
+                groups.add(row.group)
             if step.image is not None:
-                found.add(step.group)
-        return found
+                groups.add(step.group)
+        return groups
 
     def is_applied(self, step: ItemChange) -> bool:
         """Whether this change or a later one of its item was applied."""
@@ -91,7 +91,7 @@ class Working(Struct):
             images.setdefault(before.group, []).append((before.image, -1))
         if step.image is not None:
             images.setdefault(step.group, []).append((step.image, 1))
-        after = {key: self._folded(key, each, step.at_ms) for key, each in images.items()}
+        after = {key: self._folded(key, signed, step.at_ms) for key, signed in images.items()}
         self._groups.update(after)
         self._items[step.key] = AppliedItem(step.key, step.version, step.group, step.image, step.at_ms)
         return True

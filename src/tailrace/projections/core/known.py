@@ -83,13 +83,18 @@ def read_known(
     """What these rows say: the one with the revision, the one that says what is served, and those of builds.
     Raises: StoreError.
     """
-    found = sorted(
-        (read_build(each.fields) for each in builds), key=lambda build: (build.version, build.number)
+    known = sorted(
+        (read_build(build_row.fields) for build_row in builds),
+        key=lambda build: (build.version, build.number),
     )
     return KnownBuilds(
-        app, projection, tuple(found), read_served(None if served is None else served.fields),
-        read_revision(row), {} if row is None else row.fields["removing"],
-    )  # fmt: skip
+        app,
+        projection,
+        tuple(known),
+        read_served(None if served is None else served.fields),
+        read_revision(row),
+        {} if row is None else row.fields["removing"],
+    )
 
 
 def known_key(app: str, projection: str) -> str:
@@ -138,9 +143,12 @@ def forgotten(known: KnownBuilds, names: Sequence[str], place: str) -> tuple[Kno
     """These builds are gone; what rows they have in this place are still to be removed."""
     gone = [build for build in known.builds if build.name in names]
     removing = {**known.removing, **{build.name: build.into for build in gone if build.into == place}}
-    kept = tuple(build for build in known.builds if build not in gone)
-    after, write = _raised(known, builds=kept, removing=removing)
-    return after, [write, *(Write(build_key(known.app, known.projection, each.name), None) for each in gone)]
+    remaining = tuple(build for build in known.builds if build not in gone)
+    after, write = _raised(known, builds=remaining, removing=removing)
+    return after, [
+        write,
+        *(Write(build_key(known.app, known.projection, build.name), None) for build in gone),
+    ]
 
 
 def removed(known: KnownBuilds, names: Sequence[str]) -> tuple[KnownBuilds, list[Write]]:

@@ -103,9 +103,9 @@ class RowChange(Struct, frozen=True):
     @property
     def row(self) -> ProjectedRow:
         """Either of them, for its kind and name."""
-        found = self.after if self.after is not None else self.before
-        assert found is not None, "a change of nothing"
-        return found
+        row = self.after if self.after is not None else self.before
+        assert row is not None, "a change of nothing"
+        return row
 
 
 def build_name(projection: str, build: str) -> str:

@@ -59,10 +59,10 @@ async def apply_steps(store: ProjectionStore, fold: Fold, steps: Sequence[ItemCh
              repeated.
     """
     applying = _Applying(store, fold)
-    found = await in_thread(lambda: applying.grouped(steps))
+    grouped = await in_thread(lambda: applying.grouped(steps))
     at_once = max(1, store.rows_at_once // ROWS_A_STEP)
-    for start in range(0, len(found), at_once):
-        await applying.run(found[start : start + at_once])
+    for start in range(0, len(grouped), at_once):
+        await applying.run(grouped[start : start + at_once])
     return Applied(applying.failures, applying.applied, applying.ignored)
 
 
@@ -79,7 +79,7 @@ class _Applying(Struct):
 
     def grouped(self, steps: Sequence[ItemChange]) -> list[Numbered]:
         """The steps with the groups of their images."""
-        found: list[Numbered] = []
+        grouped: list[Numbered] = []
         for index, step in enumerate(steps):
             if step.key in self.failed:
                 continue
@@ -90,8 +90,8 @@ class _Applying(Struct):
                 except Exception as error:  # whatever the user's code raises is this change's failure
                     self._fail(index, step, error)
                     continue
-            found.append((index, step))
-        return found
+            grouped.append((index, step))
+        return grouped
 
     async def run(self, run: Sequence[Numbered]) -> None:
         """One transaction; when it cannot be had, one for each step."""
@@ -101,7 +101,7 @@ class _Applying(Struct):
         )
         for _ in range(TRIES if run else 0):
             working = await self._read([step for _, step in run])
-            found = await in_thread(partial(_folded, working, run))
+            folded = await in_thread(partial(_folded, working, run))
             try:
                 if changes := working.changes:
                     await self.store.commit(changes)
@@ -110,13 +110,13 @@ class _Applying(Struct):
             except ApiError as error:  # the place refuses a row: which step's it is shows when each is alone
                 why = error
                 break
-            self._done(run, found)
+            self._done(run, folded)
             return
         if len(run) == 1:
             self._fail(*run[0], why)
             return
-        for each in run:
-            await self.run([each])
+        for numbered in run:
+            await self.run([numbered])
 
     async def _read(self, steps: Sequence[ItemChange]) -> Working:
         working = Working(self.fold)
@@ -126,12 +126,12 @@ class _Applying(Struct):
         working.add_groups(groups, await self.store.groups(groups) if groups else ())
         return working
 
-    def _done(self, run: Sequence[Numbered], found: "FoldedRun") -> None:
-        self.applied += found.new
-        self.ignored += found.old
+    def _done(self, run: Sequence[Numbered], folded: "FoldedRun") -> None:
+        self.applied += folded.new
+        self.ignored += folded.old
         for index, step in run:
-            if index in found.failures:
-                self._fail(index, step, found.failures[index])
+            if index in folded.failures:
+                self._fail(index, step, folded.failures[index])
 
     def _fail(self, index: int, step: ItemChange, error: Exception) -> None:
         self.failures[index] = error
@@ -147,7 +147,7 @@ class FoldedRun(Struct):
 
 
 def _folded(working: Working, run: Sequence[Numbered]) -> FoldedRun:
-    found = FoldedRun()
+    folded = FoldedRun()
     failed: set[str] = set()
     for index, step in run:
         if step.key in failed:
@@ -156,9 +156,9 @@ def _folded(working: Working, run: Sequence[Numbered]) -> FoldedRun:
             with FENCE:
                 is_new = working.apply(step)
         except Exception as error:  # whatever the user's code raises is this change's failure
-            found.failures[index] = error
+            folded.failures[index] = error
             failed.add(step.key)
             continue
-        found.new += is_new
-        found.old += not is_new
-    return found
+        folded.new += is_new
+        folded.old += not is_new
+    return folded

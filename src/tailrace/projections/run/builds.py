@@ -142,14 +142,17 @@ class Builds:
         present = {build.name for build in known.of_version(projection.version)}
         while True:
             build = Build(
-                projection.id, known.next_name(projection.version), place_words(projection),
-                begun_ms=self._clock.now().wall_ms, code=projection.fingerprint,
-            )  # fmt: skip
+                projection.id,
+                known.next_name(projection.version),
+                place_words(projection),
+                begun_ms=self._clock.now().wall_ms,
+                code=projection.fingerprint,
+            )
             if await self._changed(*begun(known, build, projection.table.name)):
                 await self.show(projection)
                 return build
             known = await self.look(projection)
-            others = [each for each in known.of_version(projection.version) if each.name not in present]
+            others = [build for build in known.of_version(projection.version) if build.name not in present]
             if others:
                 return others[-1]
 

@@ -31,20 +31,22 @@ async def forget_tombstones(
     Unavailable.
     """
     before_ms = now_ms - MARK_AGE_MS
-    found = [
-        RowChange(each, None)
-        for each in await store.bucket(number)
-        if each.image is None and each.at_ms < before_ms
+    removals = [
+        RowChange(row, None)
+        for row in await store.bucket(number)
+        if row.image is None and row.at_ms < before_ms
     ]
-    if found:
-        kept = {str(row.fields["key"]) for row in await state.query(head_prefix(app, mapping_id))}
+    if removals:
+        held_keys = {str(row.fields["key"]) for row in await state.query(head_prefix(app, mapping_id))}
         for row in await state.query(deadletter_prefix(app, mapping_id)):
-            kept.add(read_deadletter(row.fields).record.key.hex())
-        found = [each for each in found if each.row.key not in kept]
+            held_keys.add(read_deadletter(row.fields).record.key.hex())
+        removals = [removal for removal in removals if removal.row.key not in held_keys]
     if number == 0:  # groups are in no bucket: once in each round
         groups = await store.groups()
-        found += [RowChange(each, None) for each in groups if each.count == 0 and each.at_ms < before_ms]
-    return await _remove_all(store, found)
+        removals += [
+            RowChange(group, None) for group in groups if group.count == 0 and group.at_ms < before_ms
+        ]
+    return await _remove_all(store, removals)
 
 
 async def _remove_all(store: ProjectionStore, changes: Sequence[RowChange]) -> int:
@@ -58,7 +60,7 @@ async def _remove(store: ProjectionStore, changes: Sequence[RowChange]) -> int:
     try:
         await store.commit(changes)
     except StateConflict:
-        return sum([await _remove(store, [each]) for each in changes]) if len(changes) > 1 else 0
+        return sum([await _remove(store, [change]) for change in changes]) if len(changes) > 1 else 0
     return len(changes)
 
 

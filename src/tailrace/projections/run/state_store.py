@@ -43,8 +43,8 @@ class StateProjectionStore:
 
     async def items(self, keys: Sequence[str]) -> list[AppliedItem]:
         """The rows of these items."""
-        found = await self._rows([self._item_key(key) for key in keys])
-        return [read_item_row(row.fields) for row in found if row is not None]
+        rows = await self._rows([self._item_key(key) for key in keys])
+        return [read_item_row(row.fields) for row in rows if row is not None]
 
     async def bucket(self, number: int) -> list[AppliedItem]:
         """The rows of one bucket."""
@@ -56,8 +56,8 @@ class StateProjectionStore:
         if keys is None:
             rows = await self._state.query(groups_prefix(self._app, self._name))
             return [read_group_row(row.fields) for row in rows]
-        found = await self._rows([self._group_key(key) for key in keys])
-        return [read_group_row(row.fields) for row in found if row is not None]
+        present = await self._rows([self._group_key(key) for key in keys])
+        return [read_group_row(row.fields) for row in present if row is not None]
 
     async def commit(self, changes: Sequence[RowChange]) -> None:
         """All of it or nothing. Raises: BuildGone."""

@@ -41,7 +41,7 @@ class Difference(Struct, frozen=True):
     kind: Literal["item", "group"]
     key: str
     expected: Any
-    found: Any
+    projected: Any
     reason: str = ""
 
 
@@ -90,15 +90,15 @@ async def verify(
             row = now.get(key)
             if (None if row is None else row.version) != suspect.version:
                 continue  # it was on its way and has arrived
-            found = None if row is None else row.image
-            if found == suspect.image:
+            projected = None if row is None else row.image
+            if projected == suspect.image:
                 continue
             if not is_settled and key not in parked:
                 verdict.in_flight += 1
                 continue
             reason = f"parked: tailrace dlq redrive {projection.mapping_id}" if key in parked else ""
             verdict.differs(
-                Difference("item", orjson.dumps(suspect.keys).decode(), suspect.image, found, reason)
+                Difference("item", orjson.dumps(suspect.keys).decode(), suspect.image, projected, reason)
             )
     return verdict
 
@@ -133,12 +133,12 @@ async def _seen(store: ProjectionStore) -> dict[str, tuple[Version | None, int |
     """Item → its row's version and what its image hashes to, which is small enough to hold for all of
     them.
     """
-    found: dict[str, tuple[Version | None, int | None]] = {}
+    seen: dict[str, tuple[Version | None, int | None]] = {}
     for number in range(BUCKETS):
         for row in await store.bucket(number):
-            found[row.key] = (row.version, None if row.image is None else _content(row.image))
+            seen[row.key] = (row.version, None if row.image is None else _content(row.image))
         await asyncio.sleep(0)
-    return found
+    return seen
 
 
 def _content(image: Item) -> int:
@@ -193,16 +193,16 @@ def _judge_group(
                 )
             )
         return
-    expected, found = folded.state, None if row is None else row.state
+    expected, state = folded.state, None if row is None else row.state
     if folded.error:
-        verdict.differs(Difference("group", key, None, found, folded.error))
+        verdict.differs(Difference("group", key, None, state, folded.error))
     elif row is None or not _is_same(projection, expected, row.state) or row.count != folded.count:
         counts = (
             ""
             if row is None or row.count == folded.count
             else f"{row.count} items are counted in it, and {folded.count} are there"
         )
-        verdict.differs(Difference("group", key, expected, found, counts))
+        verdict.differs(Difference("group", key, expected, state, counts))
 
 
 def _is_same(projection: Projection, one: AttributeValue | None, other: AttributeValue) -> bool:
@@ -220,23 +220,23 @@ class _Folded(Struct):
 
 
 async def _folded(projection: Projection, store: ProjectionStore) -> dict[str, _Folded]:
-    found: dict[str, _Folded] = {}
+    groups: dict[str, _Folded] = {}
     for number in range(BUCKETS):
         rows = await store.bucket(number)
         if rows:
-            await in_thread(_fold_rows, projection, rows, found)
-    return found
+            await in_thread(_fold_rows, projection, rows, groups)
+    return groups
 
 
-def _fold_rows(projection: Projection, rows: Sequence[AppliedItem], found: dict[str, _Folded]) -> None:
+def _fold_rows(projection: Projection, rows: Sequence[AppliedItem], groups: dict[str, _Folded]) -> None:
     for row in rows:
         if row.image is None:
             continue
         try:
             with FENCE:
                 key = projection.group_of(row.image)
-                group = found.setdefault(key, _Folded())
+                group = groups.setdefault(key, _Folded())
                 group.count += 1
                 group.state = projection.folded(group.state, [(row.image, 1)])
         except Exception as error:  # whatever the user's code raises
-            found.setdefault(row.group, _Folded(count=1)).error = f"item {row.key}: {told(error)}"
+            groups.setdefault(row.group, _Folded(count=1)).error = f"item {row.key}: {told(error)}"

@@ -32,17 +32,17 @@ class ProjectionView(Struct, frozen=True):
 
 async def projections(state: StateStore) -> list[ProjectionView]:
     """Every projection that is known."""
-    found: list[ProjectionView] = []
+    views: list[ProjectionView] = []
     async for row in rows(state, PROJECTION.prefix()):
         _, app, name = words_of(row.key)
         builds = [build async for build in rows(state, builds_prefix(app, name))]
         known = read_known(app, name, await state.get(known_key(app, name)), row, builds)
-        found.append(
+        views.append(
             ProjectionView(
                 app, name, str(row.fields["table"]), known.served, known.builds, tuple(known.removing)
             )
         )
-    return found
+    return views
 
 
 async def is_projection(state: StateStore, app: str, name: str) -> bool:

@@ -44,26 +44,26 @@ def fold(
     """Apply a change. Units: what ended before `horizon_ms` is closed for good; `now_ms` says when the item
     may be forgotten.
     """
-    found = FoldedChange()
+    folded = FoldedChange()
     if before is not None and after.version <= before.version:
-        return found
+        return folded
     if before is not None and before.image is not None:
-        _take_out(found, owner, shape, before, after.version.text, horizon_ms)
+        _take_out(folded, owner, shape, before, after.version.text, horizon_ms)
     if after.image is not None:
         pane = pane_of(shape, after.at_ms)
         fields = contribution_fields(after)
-        found.writes.append(Write(member_key(owner, after.group, pane, after.key), fields))
-        _touch(found, owner, shape, after, after.version.text)
+        folded.writes.append(Write(member_key(owner, after.group, pane, after.key), fields))
+        _touch(folded, owner, shape, after, after.version.text)
     else:  # a tombstone, to be forgotten with the day on which it came
-        found.writes.append(
+        folded.writes.append(
             Write(day_key(owner, now_ms, "item", after.key), {"v": VERSION, "key": after.key})
         )
     guard = Absent() if before is None else _unchanged(before)
     slim = Contribution(
         after.key, after.version, after.group, after.at_ms, None if after.image is None else {}
     )
-    found.writes.append(Write(item_key(owner, after.key), contribution_fields(slim), guard))
-    return found
+    folded.writes.append(Write(item_key(owner, after.key), contribution_fields(slim), guard))
+    return folded
 
 
 def _unchanged(before: Contribution) -> Equals:
@@ -78,21 +78,21 @@ def is_closed_for_good(shape: Shape, at_ms: int, horizon_ms: int) -> bool:
 
 
 def _take_out(
-    found: FoldedChange, owner: WindowOwner, shape: Shape, old: Contribution, stamp: str, horizon_ms: int
+    folded: FoldedChange, owner: WindowOwner, shape: Shape, old: Contribution, stamp: str, horizon_ms: int
 ) -> None:
-    found.writes.append(Write(member_key(owner, old.group, pane_of(shape, old.at_ms), old.key), None))
+    folded.writes.append(Write(member_key(owner, old.group, pane_of(shape, old.at_ms), old.key), None))
     if not is_closed_for_good(shape, old.at_ms, horizon_ms):
-        _touch(found, owner, shape, old, stamp)
+        _touch(folded, owner, shape, old, stamp)
 
 
-def _touch(found: FoldedChange, owner: WindowOwner, shape: Shape, row: Contribution, stamp: str) -> None:
+def _touch(folded: FoldedChange, owner: WindowOwner, shape: Shape, row: Contribution, stamp: str) -> None:
     pane = pane_of(shape, row.at_ms)
     fields = {"v": WITH_VERSION, "pane": pane, "group": row.group, "stamp": stamp}
-    found.writes.append(Write(touched_key(owner, row.group, pane), fields))
-    found.writes.append(
+    folded.writes.append(Write(touched_key(owner, row.group, pane), fields))
+    folded.writes.append(
         Write(
             day_key(owner, row.at_ms, "pane", str(pane), row.group),
             {"v": VERSION, "pane": pane, "group": row.group},
         )
     )
-    found.touched.append((pane, row.group))
+    folded.touched.append((pane, row.group))

@@ -87,13 +87,13 @@ class Session(Struct, frozen=True):
         >>> Session(10).spans([3, 12, 22, 40])
         [Span(start_ms=3, end_ms=22), Span(start_ms=22, end_ms=32), Span(start_ms=40, end_ms=50)]
         """
-        found: list[Span] = []
+        spans: list[Span] = []
         for time_ms in sorted(times_ms):
-            if found and time_ms < found[-1].end_ms:
-                found[-1] = Span(found[-1].start_ms, time_ms + self.gap_ms)
+            if spans and time_ms < spans[-1].end_ms:
+                spans[-1] = Span(spans[-1].start_ms, time_ms + self.gap_ms)
             else:
-                found.append(Span(time_ms, time_ms + self.gap_ms))
-        return found
+                spans.append(Span(time_ms, time_ms + self.gap_ms))
+        return spans
 
 
 Shape: TypeAlias = Fixed | Session

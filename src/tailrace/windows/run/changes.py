@@ -44,31 +44,31 @@ class WindowChanges:
         """
         failures: Failures = {}
         failed: set[bytes] = set()
-        found: list[Contribution] = []
+        contributions: list[Contribution] = []
         for index, record in enumerate(records):
             if record.key in failed:
                 continue
             try:
                 with FENCE:
-                    found.append(self._contribution(record))
+                    contributions.append(self._contribution(record))
             except Exception as error:  # whatever the user's code raises is this change's failure
                 failures[index] = error
                 failed.add(record.key)
         horizon_ms = await self.windows.horizon_ms()
-        for start in range(0, len(found), AT_ONCE):
-            await self._commit(found[start : start + AT_ONCE], horizon_ms)
+        for start in range(0, len(contributions), AT_ONCE):
+            await self._commit(contributions[start : start + AT_ONCE], horizon_ms)
         return failures
 
     def _contribution(self, record: ChangeRecord) -> Contribution:
         key = record.key.hex()
         if record.event_name == "REMOVE":
             return Contribution(key, record.version)
-        found = image(record.new)
-        if found is None:
+        new_image = image(record.new)
+        if new_image is None:
             raise SettingsError("a window needs the new image: the stream's view type has none")
         plan = self.windows.plan
-        group, at_ms = plan.place_of(found, record.created_ms)
-        return Contribution(key, record.version, group, at_ms, found)
+        group, at_ms = plan.place_of(new_image, record.created_ms)
+        return Contribution(key, record.version, group, at_ms, new_image)
 
     async def _commit(self, changes: Sequence[Contribution], horizon_ms: int) -> None:
         for _ in range(TRIES):

@@ -37,26 +37,26 @@ class WindowContents:
         if isinstance(shape, Fixed):
             return shape.spans_of(pane)
         members = await self._near(shape, pane, group)
-        found = {span.start_ms: span for span in shape.spans(each.at_ms for each in members)}
-        panes = [pane, *(pane_of(shape, each.at_ms) for each in members)]
+        spans = {span.start_ms: span for span in shape.spans(member.at_ms for member in members)}
+        panes = [pane, *(pane_of(shape, member.at_ms) for member in members)]
         for row in await self.told_between(group, min(panes) - shape.gap_ms, max(panes) + 2 * shape.gap_ms):
             was = read_told(row.fields)
             if was.digest or was.attempt is not None:
-                found.setdefault(was.start_ms, Span(was.start_ms, was.end_ms))
-        return sorted(found.values(), key=lambda span: (span.end_ms, span.start_ms))
+                spans.setdefault(was.start_ms, Span(was.start_ms, was.end_ms))
+        return sorted(spans.values(), key=lambda span: (span.end_ms, span.start_ms))
 
     async def inside(self, group: str, span: Span) -> list[Contribution]:
         """What is in a window, by time."""
         shape = self._shape
         if isinstance(shape, Fixed):
-            found = [each for pane in shape.panes_of(span) for each in await self.members(group, pane)]
+            members = [member for pane in shape.panes_of(span) for member in await self.members(group, pane)]
         else:
-            found = await self._near(shape, pane_of(shape, span.start_ms), group)
-            if span not in shape.spans(each.at_ms for each in found):
+            members = await self._near(shape, pane_of(shape, span.start_ms), group)
+            if span not in shape.spans(member.at_ms for member in members):
                 # it was told once, and other events have moved its bounds since: nothing is in it any more
                 return []
-        inside = [each for each in found if span.start_ms <= each.at_ms < span.end_ms]
-        return sorted(inside, key=lambda each: (each.at_ms, each.key))
+        inside = [member for member in members if span.start_ms <= member.at_ms < span.end_ms]
+        return sorted(inside, key=lambda member: (member.at_ms, member.key))
 
     async def members(self, group: str, pane: int) -> list[Contribution]:
         """What is in a pane."""
@@ -77,10 +77,10 @@ class WindowContents:
         """The events of the sessions that touch a pane or its neighbours: panes are read on both sides until
         one is empty.
         """
-        found = await self.members(group, pane)
+        members = await self.members(group, pane)
         for step in (-shape.pane_ms, shape.pane_ms):
             place = pane + step
             while there := await self.members(group, place):
-                found += there
+                members += there
                 place += step
-        return found
+        return members

@@ -85,8 +85,8 @@ class Forgetting:
 
     async def _rows_of_pane(self, pane: int, group: str) -> list[Write]:
         rows = await self._state.query(member_key(self._owner, group, pane, ""))
-        told = await self._contents.told_between(group, pane, pane + self._shape.pane_ms)
-        writes = [Write(row.key, None) for row in (*rows, *told)]
+        invocations = await self._contents.told_between(group, pane, pane + self._shape.pane_ms)
+        writes = [Write(row.key, None) for row in (*rows, *invocations)]
         for row in rows:
             item = await self._state.get(item_key(self._owner, str(row.fields["key"])))
             if item is not None and row_version(item.fields) == row_version(row.fields):

@@ -155,8 +155,8 @@ class Windows:
         if not self._retries:
             return None
         tries = list(self._retries.values())
-        last = max(tries, key=lambda each: each.last_ms)
-        return last.error, min(each.since_ms for each in tries), last.last_ms, len(tries)
+        last = max(tries, key=lambda retry: retry.last_ms)
+        return last.error, min(retry.since_ms for retry in tries), last.last_ms, len(tries)
 
     async def is_busy(self) -> bool:
         """Whether a window is over and not yet told. Raises: SourceError, StoreError."""
@@ -167,10 +167,10 @@ class Windows:
 
     def touch(self, touched: Iterable[Touch], stamp: int | str) -> None:
         """Something was changed durably in these panes."""
-        for each in touched:
-            if each not in self._touched or each in self._next:
-                self._look_at(each)
-            self._touched[each] = stamp
+        for pane in touched:
+            if pane not in self._touched or pane in self._next:
+                self._look_at(pane)
+            self._touched[pane] = stamp
         self._version += 1
         self._changed.set()
 
@@ -229,8 +229,8 @@ class Windows:
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for each in waiting:
-                each.cancel()
+            for task in waiting:
+                task.cancel()
 
     async def _sleep(self, until_ms: int) -> object:
         await self._clock.sleep_until(until_ms)
@@ -263,19 +263,21 @@ class Windows:
     # ---- closing -------------------------------------------------------------------------------------------
 
     async def _close(self) -> None:
-        told: dict[tuple[str, int], int] = {}
+        versions: dict[tuple[str, int], int] = {}
         passed_ms, now_ms = await self._passed_ms(), self._clock.now().monotonic_ms
         due = [retry.touches for retry in self._retries.values() if retry.due_ms <= now_ms]
         for touch in sorted(set().union(*due)):
-            await self._close_touched(touch, passed_ms, told)
+            await self._close_touched(touch, passed_ms, versions)
         while (first := self._first()) is not None and first[0] <= passed_ms:
-            await self._close_touched(first[1], passed_ms, told)
+            await self._close_touched(first[1], passed_ms, versions)
 
-    async def _close_touched(self, touch: Touch, passed_ms: int, told: dict[tuple[str, int], int]) -> None:
+    async def _close_touched(
+        self, touch: Touch, passed_ms: int, versions: dict[tuple[str, int], int]
+    ) -> None:
         stamp = self._touched.get(touch)
         if stamp is None:
             return
-        is_done, next_ms = await self._close_pane(touch, passed_ms, told)
+        is_done, next_ms = await self._close_pane(touch, passed_ms, versions)
         if self._touched.get(touch) != stamp:
             return  # it was changed meanwhile, and is looked at again
         self._next[touch] = next_ms
@@ -285,7 +287,7 @@ class Windows:
             await self._leave(touch, stamp)
 
     async def _close_pane(
-        self, touch: Touch, passed_ms: int, told: dict[tuple[str, int], int]
+        self, touch: Touch, passed_ms: int, versions: dict[tuple[str, int], int]
     ) -> tuple[bool, int | None]:
         """Tell the windows of a pane that are over. Returns: whether all of them are over and told; when the
         next one ends.
@@ -297,10 +299,10 @@ class Windows:
                 is_done, next_ms = False, span.end_ms
                 break
             window, version = (group, span.start_ms), self._version
-            if told.get(window) == version:
+            if versions.get(window) == version:
                 continue  # by another pane of it, and nothing has changed since
             if await self._tell_one(touch, span):
-                told[window] = version
+                versions[window] = version
             else:
                 is_done = False
         return is_done, next_ms
@@ -342,9 +344,9 @@ class Windows:
         """Note durably what is told next, unless that is noted already."""
         noted = replace(was.telling(_digest(members)), start_ms=span.start_ms, end_ms=span.end_ms)
         if noted != was:
-            await self._state.transact([
-                Write(told_key(self.owner, group, span.start_ms), told_fields(noted))
-            ])  # fmt: skip
+            await self._state.transact(
+                [Write(told_key(self.owner, group, span.start_ms), told_fields(noted))]
+            )
         assert noted.attempt is not None
         return Closing(group, span, members, noted.attempt.revision, noted.value)
 
@@ -400,7 +402,7 @@ class Windows:
         return None
 
     def _words(self, closing: Closing) -> str:
-        start, end = (datetime.fromtimestamp(each / 1_000, UTC) for each in closing.span)
+        start, end = (datetime.fromtimestamp(bound_ms / 1_000, UTC) for bound_ms in closing.span)
         key = self.plan.by.value_of(closing.group)
         of = "" if key is None else f" of {key!r}"
         return f"its window {start:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S}{of}"
@@ -409,9 +411,9 @@ class Windows:
         """Take the note of a pane away, unless it was touched again meanwhile."""
         pane, group = touch
         with suppress(StateConflict):
-            await self._state.transact([
-                Write(touched_key(self.owner, group, pane), None, Equals("stamp", stamp))
-            ])  # fmt: skip
+            await self._state.transact(
+                [Write(touched_key(self.owner, group, pane), None, Equals("stamp", stamp))]
+            )
         if self._touched.get(touch) == stamp:
             del self._touched[touch]
             self._next.pop(touch, None)
@@ -421,7 +423,7 @@ def _digest(members: Sequence[Contribution]) -> str:
     """What is in a window, in a few letters; empty for nothing."""
     if not members:
         return EMPTY
-    text = " ".join(f"{each.key}:{_numbered(each.version)}" for each in members)
+    text = " ".join(f"{member.key}:{_numbered(member.version)}" for member in members)
     return blake2b(text.encode(), digest_size=12).hexdigest()
 
 

@@ -195,7 +195,7 @@ class ArchiveError(PortError):
 
 
 class LeaseHeld(PortError):
-    """Another worker holds the lease, and lives as far as anybody knows: it is looked at again later."""
+    """Another worker holds the lease, and lives as far as is known: it is looked at again later."""
 
 
 class LeaseLost(PortError):

@@ -54,7 +54,7 @@ __all__ = [
 
 
 class Clock(Protocol):
-    """Time. The only place where anybody asks for it."""
+    """Time. The only place that is asked for it."""
 
     def now(self) -> Now:
         """The present. Guarantee: monotonic_ms never goes back."""
@@ -185,8 +185,8 @@ class Sink(Protocol):
 
 @runtime_checkable
 class Versioned(Protocol):
-    """A sink that keeps beside each row the version that it is of, so that nothing older replaces it, whoever
-    delivers that and whenever.
+    """A sink that keeps beside each row the version that it is of, so that nothing older replaces it, from
+    whichever worker and whenever it comes.
 
     Guarantee: a record is applied if its version (generation and sequence, as a pair) is larger than that of
                its row; one that is not is Written too.

@@ -173,7 +173,7 @@ METRICS: Final = (
         "tailrace_open_gaps",
         "gauge",
         ("handler",),
-        "ranges trimmed before they were read, that nobody has acknowledged",
+        "ranges trimmed before they were read, and not acknowledged",
     ),
     Metric("tailrace_parked_keys", "gauge", ("handler",), "items whose changes wait for a redrive"),
     Metric(

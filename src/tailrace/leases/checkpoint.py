@@ -3,11 +3,11 @@
 Theory of operation: a checkpoint says how far one mapping has come in one shard, its ledger what came of the
 records on the way: counted since ever, and named where they were not handled. They are one row (format 4),
 saved by one write. Versions before that kept the ledger in a row of its own, and what was counted of shards
-that are forgotten is in such a row still: whoever wants a ledger reads it by `ledger_of` or `ledgers_of`,
+that are forgotten is in such a row still: every reader of a ledger goes by `ledger_of` or `ledgers_of`,
 which know both.
 Rules of this file: layouts only, documented in docs/formats/state.md. A checkpoint's row is the fence of
 everything that is saved for one mapping in one shard: its `epoch` is that of the lease under which it was
-written, and whoever takes the lease raises it before reading anything (runtime/starting.py). Its `revision`
+written, and the taker of the lease raises it before reading anything (runtime/starting.py). Its `revision`
 changes with every write, so that who puts it back as it was read notices each save meanwhile. Formats before
 4 are read and never written.
 """
@@ -251,7 +251,7 @@ def ledger_of(checkpoint: Mapping[str, Any] | None, older: Mapping[str, Any] | N
     """The ledger of one mapping in one shard, by the fields of its checkpoint and of the ledger's own row, if
     there is one.
 
-    Guarantee: a checkpoint that has a ledger has all of it: whoever wrote it had read the row of its own.
+    Guarantee: a checkpoint that has a ledger has all of it: its writer had read the row of its own.
     Raises:  StoreError for a row of an unknown format.
     """
     if checkpoint is not None and IN_CHECKPOINT in checkpoint:
@@ -312,8 +312,8 @@ def unchanged(fields: Mapping[str, Any]) -> Condition:
 
 
 def raised(row: StateRow, epoch: int, older_ledger: Mapping[str, Any] | None) -> tuple[CheckpointRow, Write]:
-    """The row as it was read, under a new epoch, and the write that puts it there if nobody has written it
-    since.
+    """The row as it was read, under a new epoch, and the write that puts it there if no worker has written
+    it since.
     """
     before = read_row(row.fields, older_ledger)
     stamped = replace(before, epoch=epoch, writes=before.writes + 1 if before.epoch == epoch else 0)

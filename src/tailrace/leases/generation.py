@@ -1,14 +1,14 @@
 """Which number each source of a table has: the generations of its changes, in one row of the app.
 
 Theory of operation: a version says what is newer over every stream that a table has had, so the streams are
-numbered, in the order of their labels, and never anew. Whoever sees a stream without a number lists all of
-them and writes the row under compare-and-set: two that do it at once agree, because the loser reads what the
-winner wrote. A stream that is older than a listed one with a number cannot be numbered any more, for there is
-no room below: it is refused. Where none with a number is listed, the source is another one, and what it has
-is newer whatever it is called. What keeps versions beside its rows keeps these numbers there too: a row that
-was lost begins with them, and numbers that contradict it are of another history.
+numbered, in the order of their labels, and never anew. A reader that sees a stream without a number lists all
+of them and writes the row under compare-and-set: two that do it at once agree, because the loser reads what
+the winner wrote. A stream that is older than a listed one with a number cannot be numbered any more, for
+there is no room below: it is refused. Where none with a number is listed, the source is another one, and what
+it has is newer whatever it is called. What keeps versions beside its rows keeps these numbers there too: a
+row that was lost begins with them, and numbers that contradict it are of another history.
 Rules of this file: a pure layout and its transition, format 1, docs/formats/state.md. Called by
-runtime/reading.py and by whoever looks a change up. Source: growth §2.2.
+runtime/reading.py and by the views that look a change up. Source: growth §2.2.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

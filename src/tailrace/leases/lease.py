@@ -80,26 +80,26 @@ def renew(lease: Lease) -> tuple[Lease, Write]:
 
 
 def release(lease: Lease) -> Write:
-    """Leave the shard to anybody, at once: the owner is empty, the epoch stays for the next one to raise."""
+    """Leave the shard to any worker, at once: no owner, and the epoch stays for the next one to raise."""
     fields = {**_fields(lease), "owner": "", "counter": lease.counter + 1}
     return Write(lease.key, fields, Equals("epoch", lease.epoch))
 
 
 def read_lease(key: str, fields: Mapping[str, Any]) -> Lease:
-    """A lease as its row says it, whoever holds it; without an owner it was given back. Raises: StoreError
-    for a row of an unknown format.
+    """A lease as its row says it, its own or another's; without an owner it was given back. Raises:
+    StoreError for a row of an unknown format.
     """
     row = readable(fields, "lease")
     return Lease(key, row["owner"], row["counter"], row["epoch"])
 
 
 def is_free(fields: Mapping[str, Any] | None) -> bool:
-    """Whether nobody holds the lease."""
+    """Whether the lease has no owner."""
     return fields is None or not readable(fields, "lease")["owner"]
 
 
 def sight(before: Sighting | None, fields: Mapping[str, Any], monotonic_ms: int) -> Sighting:
-    """Look at somebody else's lease: the time starts anew whenever the counter has moved."""
+    """Look at another worker's lease: the time starts anew whenever the counter has moved."""
     return sighted(before, readable(fields, "lease")["counter"], monotonic_ms)
 
 
@@ -111,7 +111,7 @@ def sighted(before: Sighting | None, counter: int | str, monotonic_ms: int) -> S
 
 
 def is_left_by(fields: Mapping[str, Any], owner: Owner) -> bool:
-    """Whether this worker may take a lease at once: nobody holds it, it is its own, or its owner is known to
+    """Whether this worker may take a lease at once: it is free, it is its own, or its owner is known to
     be gone.
     """
     name = readable(fields, "lease")["owner"]

@@ -1,13 +1,13 @@
 """What a shard descends from, as far as a mapping's own rows and the source still know it.
 
-Theory of operation. A key that is parked stays parked for whoever reads its later changes: in the shard where
-it was parked, and in those that continue it. Which keys are in a shard nobody tells us, only which shards it
-continues, and that only while it is listed. So every checkpoint row names the ancestors that still had parked
-keys when its shard began: a child takes over what its parents' rows say, and a long line of shards stays as
-short as the list of those that matter. Where a parent was never read, because it came and went while no
-worker ran, the lineage is lost: then every shard may be an ancestor that is not known to be none, and that is
-also what is written down. An ancestor vanishes before its descendants, so what is still listed and not in the
-line is none.
+Theory of operation. A key that is parked stays parked for every reader of its later changes: in the shard
+where it was parked, and in those that continue it. Which keys are in a shard no API tells, only which shards
+it continues, and that only while it is listed. So every checkpoint row names the ancestors that still had
+parked keys when its shard began: a child takes over what its parents' rows say, and a long line of shards
+stays as short as the list of those that matter. Where a parent was never read, because it came and went while
+no worker ran, the lineage is lost: then every shard may be an ancestor that is not known to be none, and that
+is also what is written down. An ancestor vanishes before its descendants, so what is still listed and not in
+the line is none.
 Rules of this file: pure; about the shards of one stream: what was parked in earlier streams concerns every
 shard of later ones. Called by runtime/starting.py, worker/forgetting.py and worker/worker.py. Source: growth
 §2.3.
@@ -32,7 +32,7 @@ class NamedAncestors(Struct, frozen=True):
     def concerns(self, shard: Shard, stream: str, shard_id: str) -> bool:
         """Whether a key that was parked in that shard of that stream may be in `shard`, whose row says this.
 
-        Shape:   "" for a shard that nobody wrote down. What was parked in another stream, an earlier one,
+        Shape:   "" for a shard that no checkpoint names. What was parked in another stream, an earlier one,
                  concerns every shard.
         """
         return not shard_id or stream != shard.stream or shard_id in (shard.shard_id, *self.ancestors)

@@ -1,7 +1,7 @@
 """Batches: the flows that make them, how they are numbered and cut, and a batch's own story of attempts.
 
-Rules of this file: no decision of order. A flow owns every record between reading and settling: nobody else
-holds one. A batch holds neighbours of one shard, in reading order; what comes first of size, payload and
+Rules of this file: no decision of order. A flow alone owns every record between reading and
+settling. A batch holds neighbours of one shard, in reading order; what comes first of size, payload and
 window sends it. A flow is lane.py (Lambda's order), keys.py (order by key) or contiguous.py (order of the
 whole shard); shard.py drives it.
 """
@@ -61,7 +61,7 @@ class Flow(Protocol):
         """Keep a key from the sink until release(); False when a batch has a change of it."""
 
     def release(self, key: bytes) -> None:
-        """Whoever held the key is done."""
+        """The opposite of hold()."""
 
     def wake_ms(self, now: Now) -> int | None:
         """The next time at which start() could find more than now."""

@@ -1,7 +1,7 @@
 """What goes into the machine and what comes out of it.
 
 `commands = shard.step(completion, now)`. Every completion answers a command, except the few inputs that
-nobody asked for: Start, Stop, LeaseLost, Pause, Resume, Redriven, Released. Rules of this file: frozen
+answer none: Start, Stop, LeaseTaken, Pause, Resume, Redriven, Released. Rules of this file: frozen
 values, no behaviour; each field says what must be durable before what. At most one Read, one SaveCheckpoint
 and one Wake are outstanding.
 """
@@ -174,7 +174,7 @@ class Stopped(Struct, frozen=True):
 Command: TypeAlias = Read | Invoke | ParkKey | SaveCheckpoint | Wake | Stopped
 
 
-# ---- completions, and the inputs that nobody asked for -----------------------------------------------------
+# ---- completions, and the inputs that answer no command ----------------------------------------------------
 
 
 class ReadFailed(Struct, frozen=True):

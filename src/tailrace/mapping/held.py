@@ -59,7 +59,7 @@ class HeldKeys:
                 held.count += 1
 
     def is_held(self, key: bytes) -> bool:
-        """Whether a batch, or somebody outside the flow, has this key."""
+        """Whether a batch, or the redriver, has this key."""
         return key in self._keys
 
     def is_free(self, record: ChangeRecord) -> bool:
@@ -67,11 +67,11 @@ class HeldKeys:
         return record.key not in self._keys
 
     def hold_key(self, key: bytes) -> bool:
-        """Hold a key for somebody outside the flow; False when a batch touches it."""
+        """Hold a key for the redriver; False when a batch touches it."""
         return key not in self._keys and self._keys.setdefault(key, Held(1)) is not None
 
     def release_key(self, key: bytes) -> list[ChangeRecord]:
-        """Whoever held the key is done; returns what waited behind it."""
+        """The opposite of hold_key(). Returns: what waited behind it."""
         return self._keys.pop(key).behind if key in self._keys else []
 
     def wait_behind(self, record: ChangeRecord) -> bool:

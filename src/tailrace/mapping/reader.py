@@ -1,11 +1,11 @@
 """One read for many mappings: what was read of a shard is kept, within a byte budget, for those who come to
 it later.
 
-Theory of operation. The *head* holds the records that were read last; whoever stands in it or at its end
-reads from it, so that handlers of any number cost one read. Who has fallen behind the head reads through one
-*catch-up* place, which those behind share: a shard never has more than two readers. Records that every
+Theory of operation. The *head* holds the records that were read last; a reader that stands in it or at its
+end reads from it, so that handlers of any number cost one read. Who has fallen behind the head reads through
+one *catch-up* place, which those behind share: a shard never has more than two readers. Records that every
 mapping has passed are let go; the oldest go when the budget is used up, and who still needed them has fallen
-behind. Nobody waits for anybody: a slow mapping costs the others nothing but its catch-up reads.
+behind. No mapping waits for another: a slow one costs the others nothing but its catch-up reads.
 
 Rules of this file: no waiting and no reading: `page` answers from what is there, `place` says which of the
 two reads has to be made, `add` takes what it found. A page that names a gap is never shared: the gap is said
@@ -151,7 +151,7 @@ class SharedRead:
         self._let_go()
 
     def close(self) -> None:
-        """Nobody reads here any more: give the share of the budget back."""
+        """No mapping reads here any more: give the share of the budget back."""
         self._budget.rings -= 1
 
     def _ring(self, after: int) -> Ring | None:
@@ -162,7 +162,9 @@ class SharedRead:
             self._behind = ring
             return
         if self._head is not None and self._head.end < after:
-            self._behind = self._head  # somebody is ahead of all: what the others have just read stays theirs
+            self._behind = (
+                self._head
+            )  # this reader is ahead of all: what the others have just read stays theirs
         self._head = ring
 
     def _let_go(self) -> None:

@@ -1,6 +1,6 @@
 """What to do after a failure: one pure decision, and how long to wait.
 
-Rules of this file: numbers in, a decision out; nobody else compares attempts with limits. Called by the
+Rules of this file: numbers in, a decision out; no other file compares attempts with limits. Called by the
 flows.
 """
 

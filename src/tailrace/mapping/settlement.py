@@ -318,7 +318,7 @@ class Settlement:
         self._windows.append(given_up)
 
     def lost_to_trim(self, first: int, last: int, until_ms: int) -> None:
-        """Nobody can say how many records there were: the source had trimmed them before they were read.
+        """How many records there were is not known: the source had trimmed them before they were read.
 
         Units:   until_ms since the epoch: none of them was written later. Where the wall clock was ahead when
                  the mapping began, that is all that is known.

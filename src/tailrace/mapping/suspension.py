@@ -89,7 +89,7 @@ class Suspension:
         self.sampled[key] = None
 
     def lift(self) -> None:
-        """Go on: a sample succeeded, or somebody says so."""
+        """Go on: a sample succeeded, or an operator says so."""
         self.now = None
         self.sampling = False
         self.sampled.clear()

@@ -14,8 +14,8 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 Owner: TypeAlias = Literal["mapping", "app", "shard", "projection", "directory"]
-"""Whose a row is. "shard": the readers' of a shard, for all mappings of the app; "directory": of everybody
-here.
+"""Whose a row is. "shard": the readers' of a shard, for all mappings of the app; "directory": of all
+apps here.
 """
 Expiry: TypeAlias = Literal[
     "never", "with its shard", "with its item", "after two days", "when its windows are closed", "when done",
@@ -256,5 +256,5 @@ KINDS: Final[dict[str, RowKind]] = {
 
 
 def kind_of(key: str) -> RowKind | None:
-    """The kind of a row; None: nobody registered it."""
+    """The kind of a row; None: it is not registered."""
     return KINDS.get(key.partition("/")[0])

@@ -3,7 +3,7 @@ instead of answering.
 
 Theory of operation: a sink is opened before a worker's first write, and closed when the last mapping that
 writes to it is withdrawn, or the worker ends. One sink may be declared for several mappings, so it is held by
-their names; it is opened once, whoever writes first, and closed when nobody holds it any more. What opening
+their names; it is opened once, by the first that writes, and closed by the last that lets go. What opening
 raises is an outage whatever it is: no change is at fault, so none uses up an attempt. Raising is also a
 sink's way to say that a whole batch failed, and no sink ends anything by it.
 Rules of this file: it changes nothing of what a sink says, and retries nothing. `attempt` is called by
@@ -66,7 +66,7 @@ def unavailable(error: PortError) -> Failure:
 
 
 class Opening:
-    """One sink, and who holds it open. Shape: whoever holds it need not ask again while it `is_open`."""
+    """One sink, and who holds it open. Shape: a holder need not ask again while it `is_open`."""
 
     def __init__(self, sink: Sink, clock: Clock) -> None:
         self._sink = sink
@@ -86,8 +86,8 @@ class Opening:
                 self.is_open = True
 
     async def release(self, holder: str) -> None:
-        """Close it when nobody else holds it. What closing raises is said: there is nothing to be done about
-        it.
+        """Close it when no other mapping holds it. What closing raises is said: there is nothing to be done
+        about it.
         """
         self._holders.discard(holder)
         async with self._turn:
@@ -96,7 +96,7 @@ class Opening:
                 await _closed(self._sink)
 
     async def end(self) -> None:
-        """Close it, whoever holds it."""
+        """Close it, even if mappings still hold it."""
         for holder in [*self._holders]:
             await self.release(holder)
 

@@ -3,7 +3,7 @@ the handler now or failed and is tried again.
 
 Rules of this file: it tells and decides nothing, and is gone with the process: what is given up has a row of
 its own. Numbers are AWS's metrics for a function and its event source mapping (their names and units are in
-`telemetry.AWS_METRICS`); whoever does a thing counts it, where it happens. A change counts as failing from
+`telemetry.AWS_METRICS`); each thing is counted where it happens. A change counts as failing from
 its first failure until an attempt accepts it, or it is settled otherwise; of many the latest are kept, and
 since when is remembered for all. Tallies are kept by `compose.Node` over changes of the worker, and read by
 server/snapshot.py; what fails now is told by `status` and `why`. Source: semantics §2.12.
@@ -113,7 +113,7 @@ class Tally(Struct):
 
 
 class Tallies:
-    """The tallies of a node, by handler; made when somebody first asks."""
+    """The tallies of a node, by handler; made when first asked for."""
 
     def __init__(self) -> None:
         self._found: dict[str, Tally] = {}

@@ -5,7 +5,7 @@ Theory of operation: an interpreter needs nothing else to run a machine. It perf
 everything else, feeds what that returns to `machine.step`, and has no part in what is durable before what. A
 checkpoint's row has the ledger in it, and beside it go dead letters, notices and gaps, all at once or not at
 all; a save that carries nothing else is one conditional put. A key is parked before the checkpoint that
-passes its records. Everything is conditional on the epoch in the checkpoint's own row, which whoever takes
+passes its records. Everything is conditional on the epoch in the checkpoint's own row, which the taker of
 the lease raises before reading anything (starting.py): where that does not hold the lease is lost, and
 nothing more is written.
 Rules of this file: pure; one generator a command, and none retries: a port's failure is a completion, and so
@@ -97,7 +97,7 @@ class MappingShard(Struct, frozen=True):
         return ledger_key(self.app, self.mapping_id, self.stream_label, self.shard_id)
 
     def fence(self, epoch: int) -> Check:
-        """What holds as long as nobody has taken the lease after this epoch."""
+        """What holds as long as no worker has taken the lease after this epoch."""
         return Check(self.checkpoint_key, Equals("epoch", epoch))
 
 
@@ -194,7 +194,7 @@ class Delivery:
 
 
 class Announced(Protocol):
-    """Whoever tells an on-failure destination of what was given up: deadletters/run/courier.py."""
+    """Tells an on-failure destination of what was given up: deadletters/run/courier.py."""
 
     def rows(
         self, place: MappingShard, given_up: Sequence[GivenUp], windows: Sequence[GivenUpWindow] = ()
@@ -220,7 +220,7 @@ class Settling:
         self.place = place
         self.code_version = code_version
         self.fence = place.fence(begun.epoch)
-        """What a checkpoint here requires, and whoever writes beside one."""
+        """What a checkpoint here requires, and every write beside one."""
         self._saved = begun
         self._writes = begun.writes
         self._announced = announced

@@ -36,7 +36,7 @@ class Dependencies:
 
     async def _value(self, declared: Provider) -> Any:
         provider = self._overrides.get(declared, declared)
-        async with self._locks[provider]:  # one that hangs holds up those who need it, and nobody else
+        async with self._locks[provider]:  # one that hangs holds up those who need it, and no others
             return await self._value_of(provider)
 
     async def _value_of(self, provider: Provider) -> Any:

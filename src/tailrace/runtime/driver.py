@@ -142,7 +142,7 @@ class Driver:
         return self.attempts.under_way
 
     def tell(self, completion: Completion) -> None:
-        """Give the machine an input that nobody asked for."""
+        """Give the machine an input that answers no command."""
         self._inputs.put_nowait(completion)
 
     def stop(self) -> None:
@@ -195,7 +195,7 @@ class Driver:
             self.tell(completion)
 
     def _note(self, command: Asked, completion: Completion) -> None:
-        """Tell people, and whoever counts."""
+        """Log it, and count it."""
         match command, completion:
             case _, ReadDone(records):
                 self._tally.polled += len(records)

@@ -2,7 +2,7 @@
 
 Theory of operation. At every round a worker learns what is saved by now, and saves what is due in each shard
 that a mapping is not done with. Several workers do so at once, and each goes on behind what it knew when it
-asked: whoever was faster is noticed by the condition of the write, and read before the next try. Where the
+asked: a faster worker is noticed by the condition of the write, and read before the next try. Where the
 oldest change that waits is not due yet, the next rounds do not ask the source for it again.
 Rules of this file: steps, nothing is waited for here; what is copied, and when, is decided by
 deadletters/core/evacuated.py and by ages; a page at a time, so that memory stays flat; what fails is tried

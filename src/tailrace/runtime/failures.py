@@ -72,8 +72,8 @@ class FailureLog:
             )
 
     def settled(self, runs: Sequence[Settled]) -> None:
-        """These came to an end that somebody must hear of: dropped as the settings say, or gone before they
-        were read.
+        """These came to an end that the operator must hear of: dropped as the settings say, or gone before
+        they were read.
         """
         dropped = sum(run.count for run in runs if run.outcome == "dropped")
         if dropped:
@@ -86,7 +86,7 @@ class FailureLog:
                 self._end(
                     f"{self._handler} has lost changes in {self._shard_id}: {run.first} to "
                     f"{run.last} were trimmed before it came to them; "
-                    "nobody can say how many there were",
+                    "how many there were is not known",
                     hint=f"tailrace gaps {self._handler}, then tailrace gaps acknowledge {self._handler}",
                 )
 

@@ -81,8 +81,8 @@ def saved_of(words: Words) -> Steps[Evacuation | None]:
 
 
 def horizon(gone: int, saved: Evacuation | None) -> int:
-    """The last record that nobody can read any more, where the stream has forgotten those up to `gone`: what
-    was saved of them can be.
+    """The last record that no worker can read any more, where the stream has forgotten those up to `gone`:
+    what was saved of them can be.
     """
     return gone if saved is None else min(gone, saved.begin)
 

@@ -45,8 +45,8 @@ async def moves(state: StateStore, app: str, mapping_id: str, to: str) -> AsyncI
 
 
 async def forget_mapping(state: StateStore, app: str, mapping_id: str) -> int:
-    """Remove everything of a mapping that nobody runs, in slices; cut off, it can be repeated. Returns: how
-    many rows. Raises: StoreError.
+    """Remove everything of a mapping that no worker runs, in slices; cut off, it can be repeated. Returns:
+    how many rows. Raises: StoreError.
     """
     removed, keys = 0, [row.key async for _, row in rows_of(state, app, mapping_id)]
     for start in range(0, len(keys), SLICE):

@@ -1,7 +1,7 @@
 """Rows of state in pages.
 
-Rules of this file: a page is in memory at once, and between two pages whoever else waits for this loop has
-his turn; what is written meanwhile may be among the rows or not. Called by every view of many rows.
+Rules of this file: a page is in memory at once, and between two pages every other task of this loop has
+its turn; what is written meanwhile may be among the rows or not. Called by every view of many rows.
 """
 
 import asyncio

@@ -1,12 +1,12 @@
 """Pauses: what people, and the guard against loops, want of an app's mappings, as its worker comes to know
 it.
 
-Theory of operation: a pause is a row, and stands until somebody removes it; so it holds for every process
+Theory of operation: a pause is a row, and stands until an operator removes it; so it holds for every process
 that runs the app, now and after a restart. A worker reads the rows before anything begins, again before each
 shard that it begins, and now and then; who is in the same process asks it to look at once. What a worker
 writes about them only says that it has seen them. A mapping that has paused by itself says so in its
-checkpoint: whoever lets it go on names that suspension in a row, which ends this one and no later one.
-Rules of this file: rows first, then the machines are told; nothing is told that no row says. Made by
+checkpoint: the operator who lets it go on names that suspension in a row, which ends this one and no later
+one. Rules of this file: rows first, then the machines are told; nothing is told that no row says. Made by
 worker/worker.py. Source: growth §2.3.
 """
 
@@ -33,7 +33,7 @@ def resumed_row(handler: str, suspensions: Iterable[Suspension]) -> dict[str, An
 
 
 def ended_suspensions(fields: Mapping[str, Any] | None) -> frozenset[Suspension]:
-    """Those that somebody has ended. Raises: StoreError when the row's format is not known."""
+    """Those that an operator has ended. Raises: StoreError when the row's format is not known."""
     if fields is None:
         return frozenset()
     return frozenset(
@@ -112,7 +112,7 @@ class Pauses:
                     driver.tell(Pause())
 
     async def _acknowledge(self) -> None:
-        """Say what this worker has seen; of a pause that is over nobody needs to know who had."""
+        """Say what this worker has seen; of a pause that is over that is of no use."""
         for mapping_id in self._seen.keys() - self._since.keys():
             rows = await self._state.query(PAUSE_SEEN.prefix(self._app, mapping_id))
             await self._state.transact([Write(row.key, None) for row in rows])

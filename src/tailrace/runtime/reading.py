@@ -1,7 +1,7 @@
 """Reads each shard of one source once for all the mappings on it; mapping/reader.py decides, this does. What
 is read carries its generation.
 
-Rules of this file: no task of its own: whoever asks first reads, the others wait for what it finds; when it
+Rules of this file: no task of its own: the first that asks reads, the others wait for what it finds; when it
 is cancelled or its read fails, one of those who wait takes over. A table with one mapping reads straight from
 its source. A stream without a number is not read; before any is numbered, all that can be read are listed,
 the present one first, because one that has just ended is listed as an earlier one then. A number never
@@ -144,7 +144,7 @@ class NumberedSource:
 
     async def _numbered(self, streams: Sequence[StreamRef]) -> list[StreamRef]:
         if self._known.lacks(stream.label for stream in streams):
-            async with self._numbering:  # whoever asks meanwhile waits for this answer
+            async with self._numbering:  # those who ask meanwhile wait for this answer
                 if self._known.lacks(stream.label for stream in streams):
                     await self._number(streams)
         return [self._with_number(stream) for stream in streams]

@@ -95,7 +95,7 @@ class Guards:
             self._allowed[str(row.fields["id"])] = int(row.fields["allowed"])
 
     async def resumed(self, mapping_id: str) -> None:
-        """Somebody has let it go on: for as many generations as its row says now. Raises: StoreError."""
+        """An operator has let it go on: for as many generations as its row says now. Raises: StoreError."""
         self._lines.pop(mapping_id, None)
         row = await self._state.get(generations_key(self._app, mapping_id))
         if row is not None:

@@ -3,12 +3,12 @@
 Theory of operation. A checkpoint's row holds the epoch of the lease under which it may be written, and
 everything else that is saved for a mapping in a shard is conditional on it. So the order is: (1) the row of
 the lease, with a new epoch; (2) of each mapping the row of its checkpoint, put back as it was read with the
-new epoch in it, under the condition that nobody has written it since and that its epoch is below this one,
+new epoch in it, under the condition that no worker has written it since and that its epoch is below this one,
 until that holds: from then on the owner before can save and park nothing; (3) what was parked, and how far
 items with dead letters have come. Read earlier, something that the owner before still wrote could be missing.
-The machine begins with what (2) wrote. A worker that dies after some of (2) has delivered nothing: whoever
-takes the lease next stamps all of them again. A mapping that comes to a lease that is held already is stamped
-before its first read.
+The machine begins with what (2) wrote. A worker that dies after some of (2) has delivered nothing: the one
+that takes the lease next stamps all of them again. A mapping that comes to a lease that is held already is
+stamped before its first read.
 
 Rules of this file: pure; steps. Called by worker/leasing.py and worker/worker.py. Source: growth §2.4.
 """
@@ -154,8 +154,8 @@ def load_start(
     """Everything that the machine begins with: the checkpoint that was stamped, the parked keys that may be
     in its shard, the keys with dead letters.
 
-    A pause of another version of the code does not bind this one, and one that somebody has ended binds
-    nobody. Raises: StoreError.
+    A pause of another version of the code does not bind this one, and one that an operator has ended binds
+    none. Raises: StoreError.
     """
     heads = yield from _heads(place)
     parked = [
@@ -177,7 +177,7 @@ def load_start(
 
 
 def _is_resumed(place: MappingShard, suspended: Suspended | None) -> Steps[bool]:
-    """Whether somebody has let the mapping go on that had paused by itself."""
+    """Whether an operator has let the mapping go on that had paused by itself."""
     if suspended is None:
         return False
     row: StateRow | None = yield Get(RESUMED.key(place.app, place.mapping_id))
@@ -292,7 +292,7 @@ def _lost_streams(place: MappingShard, shard: Shard, known: KnownShards) -> Step
         from_ms = min(created_of(row.fields), shard.created_ms)  # the worker's clock, and the source's
         gap = Gap(shard_id, watermark + 1, watermark + 1, from_ms, shard.created_ms)
         key = gap.key(place.app, place.mapping_id)
-        if (yield Get(key)) is None:  # what was told is told once: somebody may have acknowledged it
+        if (yield Get(key)) is None:  # a gap is told once: an operator may have acknowledged it
             writes.append(Write(key, gap.fields()))
     return writes
 

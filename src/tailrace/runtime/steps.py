@@ -16,7 +16,7 @@ it without knowing whether. That is a crash, so every yield is a crash point; a 
 next start can go on from. `point` of a call that writes names it for campaigns that kill real processes.
 
 Rules of this file: frozen values, no behaviour, no asyncio. What is thrown in at a yield is a PortError
-(StateConflict with the index of the action whose condition did not hold); nobody but a generator retries.
+(StateConflict with the index of the action whose condition did not hold); only a generator retries.
 Source: growth §2.6.
 """
 
@@ -67,8 +67,8 @@ class ReadShard(Struct, frozen=True):
 
 
 class Peek(Struct, frozen=True):
-    """Answer: a ReadDone with what a shard has after a position, whoever else reads it; None when the source
-    has said nothing in so long.
+    """Answer: a ReadDone with what a shard has after a position, beside its other readers; None when the
+    source has said nothing in so long.
     """
 
     shard: Shard

@@ -1,10 +1,10 @@
 """Threads for what blocks: a bounded pool for each mapping, so that a handler that hangs costs its own
-mapping and nobody else.
+mapping and no other.
 
-Theory of operation: whoever runs a mapping's work says so (`with threads.used()`), and everything beneath it
-that blocks runs in the pool of that mapping: its handler, its providers, its sinks, its projection. What
-belongs to no mapping has a pool of its own. The threads are made when they are needed and are daemons: one
-that hangs is left behind, and the process ends all the same.
+Theory of operation: the task that runs a mapping's work says so (`with threads.used()`), and everything
+beneath it that blocks runs in the pool of that mapping: its handler, its providers, its sinks, its
+projection. What belongs to no mapping has a pool of its own. The threads are made when they are needed and
+are daemons: one that hangs is left behind, and the process ends all the same.
 Rules of this file: no decision about records; nothing waits here. In a test world nothing of it is used but
 the names, for its loop runs everything in place.
 """
@@ -102,19 +102,19 @@ def _carry_out(future: "Future[Any]", call: Callable[[], Any]) -> None:
         return
     try:
         result = call()
-    except StopIteration as error:  # asyncio refuses it, and whoever awaits would wait for ever
+    except StopIteration as error:  # asyncio refuses it, and the awaiting task would wait for ever
         failure = RuntimeError("StopIteration was raised")
         failure.__cause__ = error
         future.set_exception(failure)
-    except BaseException as error:  # it belongs to whoever awaits the result
+    except BaseException as error:  # it belongs to the task that awaits the result
         future.set_exception(error)
     else:
         future.set_result(result)
 
 
 def at_work() -> list[str]:
-    """The names of the pools with busy threads. Whoever ends the process with one inside a library in C++
-    (DuckDB) sees it abort.
+    """The names of the pools with busy threads. A process that ends with one inside a library in C++
+    (DuckDB) aborts.
     """
     return sorted(pool.name for pool in tuple(POOLS) if pool.busy)
 

@@ -1,7 +1,7 @@
 """The traceback of a failure as it is kept, and where in it the user's code stands.
 
 Rules of this file: what a library tells of its own inside (botocore raises over urllib3 over a socket) is cut
-to the last cause: nobody can do anything about the rest. Called by sinks/calling.py, attempting.py and
+to the last cause: a user can do nothing about the rest. Called by sinks/calling.py, attempting.py and
 failures.py.
 """
 
@@ -45,7 +45,7 @@ def _is_chatty(file: str) -> bool:
 
 
 def place_of(trace: str) -> str:
-    """The last line of the user's own code in a traceback, `file:line`; of anybody's, when there is none of
+    """The last line of the user's own code in a traceback, `file:line`; of any code, when there is none of
     theirs; empty without frames.
 
     >>> theirs = 'File "/x/site-packages/smtp.py", line 3, in send'

@@ -117,7 +117,7 @@ async def settled_until(state: StateStore, log: LogReader, clock: Clock, mapping
     """The time before which a handler has settled every change, in all shards. Units: ms since the epoch.
 
     Guarantee: where nothing is open it is the present, unless something was written that is not durable yet:
-               that was written before now, and nobody has handled it.
+               that was written before now, and is not handled.
     """
     times = [clock.now().wall_ms]
     async for place in positions(state, log, [mapping]):

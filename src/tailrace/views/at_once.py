@@ -1,4 +1,4 @@
-"""Asking a view where nobody waits: over a store and a log in this process.
+"""Asking a view without an event loop: over a store and a log in this process.
 
 Rules of this file: it drives a coroutine without a loop, so nothing else runs meanwhile and no time passes.
 Called by the test world and the demo, whose answers are plain values; it stands alone because servers and

@@ -49,7 +49,7 @@ async def audit(state: StateStore, last: int) -> list[dict[str, Any]]:
 
 
 def read_audit(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row tells. Shape: `outcome` is None where nobody knows it: format 1 did not say. Raises:
+    """What a row tells. Shape: `outcome` is None where it is not known: format 1 did not say. Raises:
     StoreError when its format is not known.
     """
     row = readable(fields, "audit", AUDIT.format)

@@ -1,7 +1,7 @@
 """What handlers never saw: ranges of a stream that were trimmed before their reader came to them.
 
 Rules of this file: read from rows alone, so that the answer is the same beside a server and without one. A
-gap has a row of its own, and stands in lag, readiness and metrics until somebody acknowledges it; gaps of
+gap has a row of its own, and stands in lag, readiness and metrics until an operator acknowledges it; gaps of
 versions before that are read from the ledgers. Called by the `gaps` verbs, `status`, metrics and the test
 world.
 """
@@ -39,7 +39,7 @@ async def gaps(state: StateStore, mapping: MappingName) -> list[Gap]:
 
 
 async def open_gaps(state: StateStore, mapping: MappingName) -> list[Gap]:
-    """The gaps of a handler that nobody has acknowledged."""
+    """The gaps of a handler that no operator has acknowledged."""
     return [gap for gap in await gaps(state, mapping) if not gap.acknowledged_ms]
 
 

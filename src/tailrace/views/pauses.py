@@ -1,8 +1,8 @@
 """Whether a handler is paused, and why.
 
 Rules of this file: it only reads. A handler is paused by a row that a person or its own guard wrote, or
-because it has paused by itself: its checkpoints say so, where nobody has let it go on. Called by `status`,
-`mapping ls`, `pause` and `resume`.
+because it has paused by itself: its checkpoints say so, where no operator has let it go on. Called by
+`status`, `mapping ls`, `pause` and `resume`.
 """
 
 from tailrace.leases.checkpoint import Reason, suspended_of
@@ -37,7 +37,7 @@ async def pause_reason(state: StateStore, app: str, handler: str) -> str | None:
 
 
 async def suspended(state: StateStore, app: str, handler: str) -> list[Suspension]:
-    """Where a handler has paused by itself and nobody has let it go on."""
+    """Where a handler has paused by itself and no operator has let it go on."""
     return list(await _reasons(state, app, handler))
 
 

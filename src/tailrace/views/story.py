@@ -256,7 +256,7 @@ async def chapter(reading: ViewSources, mapping: MappingName, change: LocatedCha
         outcome = "trimmed"
     members: dict[str, Any] = {"handler": mapping.handler, "app": mapping.app, "state": outcome}
     if outcome in ("parked", "discarded"):
-        members["is_gone"] = True  # the ledger has it and no letter does: somebody put it back, or dropped it
+        members["is_gone"] = True  # the ledger has it and no letter does: it was put back, or dropped
     if outcome == "waiting":
         saved = (await evacuations(state, mapping)).get((change.label, change.shard.shard_id))
         is_saved = saved is not None and await saved_change(state, saved, sequence) is not None

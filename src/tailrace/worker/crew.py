@@ -1,7 +1,7 @@
 """Who works beside the machines of a worker: what puts dead letters back, tells destinations, brings up
 projections, closes windows.
 
-Stands alone because the worker and whoever joins it name the same. Rules of this file: values only;
+Stands alone because the worker and those who join it name the same. Rules of this file: values only;
 long-lived work is a Service.
 """
 

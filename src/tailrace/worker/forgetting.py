@@ -124,7 +124,7 @@ async def _fold(state: StateStore, app: str, mapping_id: str, rows: Sequence[Sta
 
 
 async def forget_leases(state: StateStore, prefix: str, known: AbstractSet[str]) -> int:
-    """Remove leases under a prefix that are not of known shards and that nobody holds. Returns: how many."""
+    """Remove leases under a prefix that are not of known shards and have no owner. Returns: how many."""
     spare = [row for row in await state.query(prefix) if row.key not in known and not row.fields["owner"]]
     for start in range(0, len(spare), SLICE):
         removals = [
@@ -134,7 +134,7 @@ async def forget_leases(state: StateStore, prefix: str, known: AbstractSet[str])
         try:
             await state.transact(removals)
         except StateConflict:
-            continue  # somebody took one of them meanwhile
+            continue  # another worker took one of them meanwhile
         await asyncio.sleep(0)
     return len(spare)
 

@@ -2,7 +2,7 @@
 it lives.
 
 Rules of this file: transitions are leases/lease.py's, what is asked of the state store are steps; a lease
-that somebody else has taken is told to whoever reads the shard, and is no longer ours. Made by
+that another worker has taken is told to the readers of the shard, and is no longer ours. Made by
 worker/worker.py.
 """
 
@@ -37,7 +37,7 @@ Held: TypeAlias = tuple[str, str]
 
 
 def renew_lease(lease: Lease) -> Steps[Lease | None]:
-    """Say that its owner lives. Returns: the lease as it is now; None: somebody else has taken it. Raises:
+    """Say that its owner lives. Returns: the lease as it is now; None: another worker has taken it. Raises:
     StoreError.
     """
     renewed, write = renew(lease)
@@ -49,12 +49,12 @@ def renew_lease(lease: Lease) -> Steps[Lease | None]:
 
 
 def give_lease_back(lease: Lease) -> Steps[None]:
-    """Leave the shard to anybody. Raises: StateConflict when somebody has it already; StoreError."""
+    """Leave the shard to any worker. Raises: StateConflict when another has it already; StoreError."""
     yield Transact((release(lease),))
 
 
 class Leasing:
-    """The leases of one worker. Shape: `lost` is told the shard whose lease somebody else has taken."""
+    """The leases of one worker. Shape: `lost` is told the shard whose lease another worker has taken."""
 
     def __init__(
         self,
@@ -109,8 +109,8 @@ class Leasing:
         return sighted.has_expired(now_ms, self._duration_ms)
 
     def lose(self, place: Held, epoch: int | None = None) -> None:
-        """A lease (of that epoch, if it is said) is another's by now: whoever reads the shard is told, and it
-        may be taken again when it is left or expired.
+        """A lease (of that epoch, if it is said) is another's by now: the readers of the shard are told, and
+        it may be taken again when it is left or expired.
         """
         held = self.held.get(place)
         if held is not None and epoch in (None, held.epoch):
@@ -125,7 +125,7 @@ class Leasing:
         return row if row is not None and row.epoch == epoch else None
 
     async def give_back(self, stream: StreamRef, shard: Shard) -> None:
-        """Nobody reads the shard any more: or its lease would be renewed for ever."""
+        """No driver reads the shard any more: or its lease would be renewed for ever."""
         lease = self.held.pop((stream.label, shard.shard_id), None)
         if lease is not None:
             with suppress(PortError):
@@ -159,11 +159,11 @@ class Leasing:
             try:
                 await self._performer.perform(give_lease_back(lease))
             except PortError:
-                continue  # it is somebody else's, or the store is gone: either way it is not ours any more
+                continue  # it is another worker's, or the store is gone: either way it is not ours any more
             del self.held[place]
 
     async def forget(self, present: Sequence[tuple[StreamRef, Sequence[Shard]]]) -> None:
-        """Remove leases of shards of these streams that have vanished, and that nobody holds. Raises:
+        """Remove leases of shards of these streams that have vanished, and that have no owner. Raises:
         StoreError.
         """
         known = {

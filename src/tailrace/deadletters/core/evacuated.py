@@ -3,12 +3,12 @@ them.
 
 Theory of operation: a stream forgets after a day, a mapping may wait longer: for its other side, for a
 person, for a repair. Two hours before the trim what it has not handled is copied, in stream order, into
-rows of the mapping and shard. These rows are the beginning of the shard from then on: whoever reads the
-mapping's changes after a position reads them first, and then the stream behind the last one copied. Nothing
+rows of the mapping and shard. These rows are the beginning of the shard from then on: a reader of the
+mapping's changes after a position takes them first, and then the stream behind the last one copied. Nothing
 else changes: the checkpoint still says what is settled, lag still counts what waits, and a crash at any
 moment copies some rows again.
 Rules of this file: pure layouts and transitions, docs/formats/state.md. The row of an evacuation is
-conditional on its stamp; a copied change is the same whoever writes it. Called by runtime/evacuation.py and
+conditional on its stamp; a copied change is the same from every worker. Called by runtime/evacuation.py and
 by the views. Source: growth §2.10.
 """
 

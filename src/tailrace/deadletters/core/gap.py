@@ -1,4 +1,4 @@
-"""A gap: changes that were trimmed before a handler read them. It stands until somebody acknowledges it.
+"""A gap: changes that were trimmed before a handler read them. It stands until an operator acknowledges it.
 
 Rules of this file: layout and transitions of one row; written in the transaction of the checkpoint that
 passes the gap. Format 2, docs/formats/state.md. Called by runtime/delivering.py and by `gaps`. Source:
@@ -22,9 +22,9 @@ FORMAT: Final = 2
 class Gap(Struct, frozen=True):
     """Changes that a handler never saw.
 
-    Shape:   sequence numbers of one generation, inclusive; how many there were nobody can count.
+    Shape:   sequence numbers of one generation, inclusive; how many there were is not known.
     Units:   *_ms since the epoch: all of them were written between from_ms and until_ms (0: not known);
-             acknowledged_ms is 0 while nobody has.
+             acknowledged_ms is 0 while no operator has.
     """
 
     shard_id: str
@@ -55,7 +55,7 @@ class Gap(Struct, frozen=True):
         }
 
     def acknowledged(self, now_ms: int) -> Self:
-        """It is known to somebody, and counts in lag and readiness no more."""
+        """It is known to an operator, and counts in lag and readiness no more."""
         return replace(self, acknowledged_ms=self.acknowledged_ms or now_ms)
 
 

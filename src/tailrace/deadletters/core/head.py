@@ -30,7 +30,7 @@ class Head(Struct, frozen=True):
 
     Shape:   the changes from `first` to `tail` were parked, `count` of them still wait; with 0 nothing was
              parked: it is the claim of who puts a discarded change of the key back, `first`; `claimed_by` is
-             the redriver that puts them back, "" for nobody; `seen` is the stamp in its row, "" in one of a
+             the redriver that puts them back, "" for none; `seen` is the stamp in its row, "" in one of a
              version that wrote no stamps; `stream` (its label) and `shard_id` are where it was parked, "" in
              rows of versions that did not say; `tried` is the last request that has left it as it is. Units:
              claimed_ms and parked_ms since the epoch.
@@ -184,8 +184,8 @@ def claimed(head: Head, by: str, now_ms: int) -> tuple[Head, Write]:
 def claimed_free(letter: DeadLetter, app: str, by: str, now_ms: int) -> tuple[Head, Write]:
     """Take a key that is not parked, to put a discarded change of it back: a head behind which nothing waits.
 
-    Guarantee: whoever begins a shard that continues the letter's from now on knows of it, and parks what
-               comes of the key.
+    Guarantee: a worker that begins a shard that continues the letter's knows of it from now on, and parks
+               what comes of the key.
     """
     record = letter.record
     head = Head(
@@ -206,7 +206,7 @@ def claimed_free(letter: DeadLetter, app: str, by: str, now_ms: int) -> tuple[He
 
 
 def freed(head: Head) -> Write:
-    """Nothing waits behind this head, and nobody puts anything back any more: the key is free."""
+    """Nothing waits behind this head, and no redriver puts anything back any more: the key is free."""
     return Write(head.row_key, None, _unchanged(head))
 
 

@@ -1,4 +1,4 @@
-"""Putting dead letters back, as steps that somebody else carries out: one key that is parked, or one change
+"""Putting dead letters back, as steps that others carry out: one key that is parked, or one change
 that was discarded.
 
 A generator yields a step and is sent its answer, so the same code runs beside handlers
@@ -81,8 +81,8 @@ class WriteRows(Struct, frozen=True):
 class HoldKey(Struct, frozen=True):
     """Let no change of this item reach the handler until the steps have ended.
 
-    Answer: None when one is there now; else what holds as long as nobody else reads the shards where it is
-    kept away.
+    Answer: None when one is there now; else what holds as long as no other worker reads the shards where it
+    is kept away.
     """
 
     letter: DeadLetter
@@ -226,7 +226,7 @@ def put_back_letter(
     Shape:   `later` are the other discarded changes of the item that are meant; they are put back, too, when
              anything was parked behind this one.
     Guarantee: the item is claimed while that lasts, by a head behind which nothing waits, and only while
-               nobody else reads the shards where it is kept from the handler: whoever reads them next begins
+               no other worker reads the shards where it is kept from the handler: the next reader begins
                with that head. It counts as handled itself: an older one of its item, still discarded, is
                overtaken now. One that is dropped (`drops`) is not.
     """

@@ -1,4 +1,4 @@
-"""What somebody asks a redriver for, what that means, and how far it has come.
+"""What an operator asks a redriver for, what that means, and how far it has come.
 
 Rules of this file: values and their rows. Called by redriver.py, putting_back.py, the `dlq` verbs and the
 control socket.
@@ -18,8 +18,8 @@ EVERYTHING: Final = Choice()
 
 
 class RedriveRequest(Struct, frozen=True):
-    """What somebody asked for. Shape: `rate` as in "10/s"; `drop` forgets the letters instead of delivering
-    them.
+    """What an operator asked for. Shape: `rate` as in "10/s"; `drop` forgets the letters instead of
+    delivering them.
     """
 
     id: str

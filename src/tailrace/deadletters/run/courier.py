@@ -36,7 +36,7 @@ WITHOUT_STREAM_MS: Final = 60_000
 
 
 class FailureDocument:
-    """One failure in both forms, made when somebody looks."""
+    """One failure in both forms, made when a destination asks."""
 
     def __init__(
         self, failure: InvocationFailure, letters: Sequence[DeadLetter], stream: StreamRef, mapping_uuid: str

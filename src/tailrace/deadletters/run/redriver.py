@@ -1,9 +1,9 @@
 """Puts dead letters back to their handlers, beside the live traffic of the same worker.
 
 Rules of this file: it performs the steps of putting_back.py and decides nothing about a change. What was
-asked for is a row before it is a task, so that the next start goes on with it: what somebody asks for, what
-the last run had left, what another version of the code failed at. The `Redriver` is made where workers are
-joined, the `Redrives` of a worker by it; called by the `dlq` verbs.
+asked for is a row before it is a task, so that the next start goes on with it: what an operator asks for,
+what the last run had left, what another version of the code failed at. The `Redriver` is made where workers
+are joined, the `Redrives` of a worker by it; called by the `dlq` verbs.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class Redriver:
         self._steps = PuttingBack(app, live)
 
     async def note(self, request: RedriveRequest) -> None:
-        """Make the request durable: whoever runs the handler next carries it out."""
+        """Make the request durable: the worker that runs the handler next carries it out."""
         await self._performer.perform(self._steps.note(request))
 
     async def pending(self) -> list[RedriveRequest]:
@@ -79,7 +79,7 @@ class Redriver:
         return await self._performer.perform(self._steps.planner.plan(request))
 
     async def carry_out(self, request: RedriveRequest, progress: Progress) -> None:
-        """Do what no other worker is doing, and forget the request when nothing of it is left to anybody.
+        """Do what no other worker is doing, and forget the request when nothing of it is left to another.
         Raises: StoreError.
         """
         stream_of = None if self._live is None else partial(self._live.stream_of, request.handler)

@@ -27,7 +27,7 @@ class Build(Struct, frozen=True):
              are, for people; `since` and `position` are the sequence numbers at which the first and the last
              of the table's items were read; `after` where the next one to be read follows; `failed` are (key,
              error) of items that the function failed on; `code` is the fingerprint of the function that it is
-             made by. `claimed_by` is the worker that fills it, "" for nobody; `claim` is the number of the
+             made by. `claimed_by` is the worker that fills it, "" for none; `claim` is the number of the
              last claim, which no other claim of the projection has, 0 before the first; `beat` rises with
              every write under a claim.
     """

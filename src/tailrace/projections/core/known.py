@@ -2,11 +2,11 @@
 served, goes.
 
 Theory of operation: one row has a revision, and whatever begins, claims, serves or removes a build raises
-it under the condition that it is the one that was read. So all such changes stand in one line, whoever
-makes them, and one look at one row tells a worker whether what it knows still holds. How far a filling is
-stands in the build's own row, under the condition that nobody wrote it since: a claim has the revision that
-it raised as its number, so that no two claims are alike, and whoever has lost one learns of it when it
-writes.
+it under the condition that it is the one that was read. So all such changes stand in one line, of
+whichever worker, and one look at one row tells a worker whether what it knows still holds. How far a filling
+is stands in the build's own row, under the condition that no worker wrote it since: a claim has the revision
+that it raised as its number, so that no two claims are alike, and a worker that has lost one learns of it
+when it writes.
 Rules of this file: pure; format 1, docs/formats/projections.md. Carried out by projections/run/builds.py.
 Source: docs/decisions/0029.
 """
@@ -169,7 +169,7 @@ def claimed(known: KnownBuilds, build: Build, by: str) -> tuple[KnownBuilds, Bui
 
 
 def saved(app: str, before: Build, after: Build) -> tuple[Build, Write]:
-    """How far its claimant is with it; a build that is filled is nobody's any more."""
+    """How far its claimant is with it; a build that is filled is no worker's any more."""
     claimed_by = "" if after.is_filled else before.claimed_by
     build = replace(after, claimed_by=claimed_by, claim=before.claim, beat=before.beat + 1)
     return build, Write(build_key(app, build.projection, build.name), build_fields(build), before.unchanged)

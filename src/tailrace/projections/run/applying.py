@@ -1,10 +1,10 @@
-"""Applying changes to one build of a projection: read its rows, fold, commit on the condition that nobody
+"""Applying changes to one build of a projection: read its rows, fold, commit on the condition that no worker
 wrote them meanwhile.
 
 Theory of operation: the rows of the items and of their groups change in one transaction, each on the
 condition that it still is as it was read. When one is not, because changes of another item of the group
-were applied at the same time, everything is read and folded again. So each change counts once, whoever
-delivers it and how often.
+were applied at the same time, everything is read and folded again. So each change counts once, by
+whichever worker and however often it is delivered.
 Rules of this file: the user's code runs in a thread, a run of changes a hop; what it raises is its change's
 failure and nothing else's. This is no retry of a failed attempt: a lost condition has changed nothing, and
 waiting would not help. Called by sinks/projected.py and by projector.py.
@@ -97,7 +97,7 @@ class _Applying(Struct):
         """One transaction; when it cannot be had, one for each step."""
         run = [(index, step) for index, step in run if step.key not in self.failed]
         why: Exception = Contended(
-            f"{TRIES} times somebody else changed the same groups first; nothing was written"
+            f"{TRIES} times another batch changed the same groups first; nothing was written"
         )
         for _ in range(TRIES if run else 0):
             working = await self._read([step for _, step in run])

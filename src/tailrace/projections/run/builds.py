@@ -66,8 +66,8 @@ class Builds:
         self._looked_for: dict[str, tuple[frozenset[str], Callable[[], None]]] = {}
 
     def look_out(self, mapping_id: str, keys: Iterable[str], applied: Callable[[], None]) -> None:
-        """Call once when a change of one of these items was delivered and applied; whoever looked out before
-        no longer does.
+        """Call once when a change of one of these items was delivered and applied. It replaces the callback
+        of before.
         """
         self._looked_for[mapping_id] = (frozenset(keys), applied)
 
@@ -228,7 +228,7 @@ class Builds:
                 present = None if row is None else read_build(row.fields)
                 if present is None or present.claim != before.claim:
                     raise ClaimLost(f"{build.projection} {build.name}") from None
-                before = present  # written by a try before this one, of which nobody knew
+                before = present  # written by a try before this one, whose answer was lost
             else:
                 known = self._known[build.projection]
                 self._known[build.projection] = known.with_build(build)

@@ -1,4 +1,4 @@
-"""Removes rows of projections that nobody needs: tombstones and groups without items that have expired, and
+"""Removes rows of projections that are of no use: tombstones and groups without items that have expired, and
 all rows of a build that is gone.
 
 What can never be delivered again needs no memory.

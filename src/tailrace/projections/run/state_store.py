@@ -1,4 +1,4 @@
-"""A projection's rows in a StateStore: where they are kept unless somebody says otherwise.
+"""A projection's rows in a StateStore: where they are kept unless the app says otherwise.
 
 Rules of this file: one state row a row; the conditions are the state store's. What is written carries the
 condition that its build is still there, so that a worker which does not know yet leaves no rows behind.

@@ -1,7 +1,7 @@
 """Projections as their rows say: which there are, their builds, and the groups that lie in the state.
 
 Rules of this file: it only reads, so that it answers without the app; rows of a build that lie elsewhere are
-read by whoever has the app. Called by the `projection` verbs.
+read by the process that has the app. Called by the `projection` verbs.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -65,7 +65,7 @@ async def own_keys(state: StateStore, projected: ProjectionView) -> AsyncIterato
     """The keys of a projection's rows in the state: of items and groups, of mappings, and last of what names
     it.
 
-    Guarantee: whoever removes them in this order, and is cut off, finds the rest the next time.
+    Guarantee: a command that removes them in this order, and is cut off, finds the rest the next time.
     """
     app, projection = projected.app, projected.id
     names = [*(build.name for build in projected.builds), *projected.removing]

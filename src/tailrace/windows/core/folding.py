@@ -3,7 +3,7 @@
 Theory of operation: of each item one contribution counts, that of its last change. A newer change takes the
 old contribution out of its window and puts the new one in; an older one, or the same again, changes
 nothing. So what is in a window does not depend on how often changes come, nor on what else comes between
-them. Both panes are noted as touched, with the change's version as the stamp: whoever closes windows takes
+them. Both panes are noted as touched, with the change's version as the stamp: closing takes
 such a note away only if it still has the stamp that was read.
 Rules of this file: pure; conditions are guards of the rows. Called by windows/run/windowing.py.
 """

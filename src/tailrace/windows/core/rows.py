@@ -62,7 +62,7 @@ class Contribution:
 
 
 class Attempt(NamedTuple):
-    """A revision that is being told, and the digest of what is in it: somebody may have seen it."""
+    """A revision that is being told, and the digest of what is in it: a reader may have seen it."""
 
     revision: int
     digest: str
@@ -84,7 +84,7 @@ class WindowInvocation(Struct, frozen=True):
     attempt: Attempt | None = None
 
     def is_last_word(self, digest: str) -> bool:
-        """Whether this was told, and nothing that somebody may have seen after it."""
+        """Whether this was told, and nothing that a reader may have seen after it."""
         return self.attempt is None and self.digest == digest
 
     def telling(self, digest: str) -> "WindowInvocation":

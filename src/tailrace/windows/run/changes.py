@@ -77,7 +77,7 @@ class WindowChanges:
             except StateConflict:
                 continue
             return
-        raise StateConflict(f"{TRIES} times somebody else changed the same items first; nothing was written")
+        raise StateConflict(f"{TRIES} times another batch changed the same items first; nothing was written")
 
     async def _try_commit(self, changes: Sequence[Contribution], horizon_ms: int) -> None:
         windows, now_ms = self.windows, self._clock.now().wall_ms

@@ -7,7 +7,7 @@ digest: a window whose digest is another by then is told again, as a correction.
 window depends on the changes alone, not on their order, their repetitions or our deaths. Before a revision
 is told, its number and its digest are noted: a crash between telling and noting repeats it, under the same
 id, as long as the window holds the same; when it holds something else by then, even what was told before,
-that is the next revision. So a revision has one content, whoever saw it.
+that is the next revision. So a revision has one content for all who saw it.
 Rules of this file: everything may be cut off anywhere and is done again at the next start; the handler and
 its sink are behind `tell`. Made by compose, run by worker.py.
 """

@@ -78,8 +78,8 @@ CANARIES: list[tuple[Callable[[], Clock], Callable[..., object]]] = [
     (GoesBack, clock.the_present_is_whole_milliseconds),
     (WallRunsAway, clock.time_passes),
     (SleepsInThePast, clock.sleeping_until_the_past_returns_at_once),
-    (WakesEarly, clock.nobody_wakes_early),
-    (WakesNobodyAfterACancel, clock.a_cancelled_sleeper_disturbs_nobody),
+    (WakesEarly, clock.no_sleeper_wakes_early),
+    (WakesNobodyAfterACancel, clock.a_cancelled_sleeper_disturbs_no_other),
 ]
 
 

@@ -23,7 +23,8 @@ import tailrace.testing
 from tailrace.errors import InternalError
 from tailrace.mapping.commands import Command, Completion
 from tailrace.testing.simulation import Run
-from tailrace.testing.simulation_plan import BRANCHES, DRAWN_FAULTS, FAULTS, MAPPING, plan
+from tailrace.testing.simulation_drawing import plan
+from tailrace.testing.simulation_plan import BRANCHES, DRAWN_FAULTS, FAULTS, MAPPING
 from tailrace.testing.simulation_yields import all_yields
 from tests.simulation.checkers import Checkers
 

@@ -28,7 +28,7 @@ from tailrace.mapping.window import TumblingWindow
 from tailrace.runtime import delivering, evacuation, starting
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ReadDone
-from tailrace.testing.simulation_plan import plan
+from tailrace.testing.simulation_drawing import plan
 from tests.simulation.campaign import run_seed
 
 SEEDS = range(600)

@@ -12,7 +12,8 @@ import pytest
 from tailrace.rows import kinds
 from tailrace.rows.kinds import RowKind
 from tailrace.runtime.evacuation import Evacuator
-from tailrace.testing.simulation_plan import MAPPING, plan
+from tailrace.testing.simulation_drawing import plan
+from tailrace.testing.simulation_plan import MAPPING
 from tests.simulation.campaign import run_seed
 from tests.simulation.test_canaries import SEEDS, Plant
 

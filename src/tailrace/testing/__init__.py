@@ -52,7 +52,7 @@ __all__ = [
     "check_transactional_sink",
     "check_versioned_sink",
     "simulate",
-]  # fmt: skip
+]
 
 _PLACES = {
     "BlockingCall": "waiting",

@@ -18,7 +18,7 @@ from tailrace.errors import InternalError, SettingsError
 from tailrace.testing.exploring_loop import RanStep
 from tailrace.testing.faults import plan
 from tailrace.testing.schedules import WRITE, HeldStep, Schedule, Until, read_schedule, shrunk
-from tailrace.testing.telling import told
+from tailrace.testing.telling import order_lines
 
 MOST_HOLDS: Final = 4
 SHRINKING: Final = 400
@@ -28,8 +28,9 @@ FRUITLESS: Final = 1_000
 
 
 class BrokenOrder(AssertionError):
-    """An order of things breaks the test. Shape: `schedule` are its lines, at most ten; `replay` is what
-    `explore(replay=…)` takes.
+    """An order of things breaks the test.
+
+    Shape:   `schedule` are its lines, at most ten; `replay` is what `explore(replay=…)` takes.
     """
 
     def __init__(self, message: str, schedule: Sequence[str], replay: str, order: int) -> None:
@@ -42,9 +43,7 @@ class BrokenOrder(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """What was tried. Shape: `orders` is how many different orders of handlers' steps there were among the
-    schedules.
-    """
+    """What was tried. Shape: `orders` is how many orders of handlers' steps the schedules had."""
 
     schedules: int
     orders: int
@@ -74,9 +73,7 @@ class ExploredAction:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One schedule, played. Shape: `error` is None when nothing was wrong; `struck` are the faults that were
-    injected.
-    """
+    """One schedule, played. Shape: without `error` nothing was wrong; `struck` are the injected faults."""
 
     error: Exception | None
     ran: Sequence[RanStep]
@@ -200,14 +197,16 @@ class Explorer:
             raise InternalError(f"the schedule {schedule} fails no more: something in it is left to chance")
         if not self._asked.faults:
             schedule = replace(schedule, faults=None)
-        lines = told(shown.ran, shown.struck, str(schedule))
+        lines = order_lines(shown.ran, shown.struck, str(schedule))
         text = "\n".join(f"  {line}" for line in lines)
-        broken = BrokenOrder(f"{words} breaks it: {_said(error)}\n{text}", lines, str(schedule), shown.order)
+        broken = BrokenOrder(
+            f"{words} breaks it: {_error_words(error)}\n{text}", lines, str(schedule), shown.order
+        )
         broken.__cause__ = error
         return broken
 
 
-def _said(error: Exception) -> str:
+def _error_words(error: Exception) -> str:
     """What an error says, and where it was raised."""
     places = extract_tb(error.__traceback__)[-1:]
     lines = [f"{type(error).__name__}: {str(error).strip()}".rstrip(": ")]
@@ -259,8 +258,8 @@ class Pool:
 
 def check_asked(schedules: int, faults: Mapping[str, Any]) -> None:
     """Raises: SettingsError."""
-    given: object = schedules
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+    number: object = schedules
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise SettingsError(f"explore: schedules={schedules!r} is not allowed; it is a whole number from 1")
     if "seed" in faults:
         raise SettingsError("explore: the faults of every schedule have a seed of their own; leave seed= out")

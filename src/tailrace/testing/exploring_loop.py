@@ -1,5 +1,4 @@
-"""An event loop that goes on in the order in which callbacks became ready, except for the steps that a
-schedule holds back.
+"""An event loop that runs callbacks as they become ready, except for the steps that a schedule holds back.
 
 Theory of operation: a task has a name that does not depend on the order of others: made of its parent's name,
 its function's, and how many such children the parent had before. So a hold means the same step in every
@@ -23,15 +22,16 @@ NOT_THEIRS: Final = (
     str(asyncio.__file__).removesuffix("__init__.py"),
     __file__.removesuffix("testing/exploring_loop.py"),
 )
-"""Where code lies that no user wrote: asyncio, and this package."""
+"""Where code lies that is not the user's: asyncio, and this package."""
 AFTER_S: Final = 0.001
 """How long after a timer a step goes on that was held until later."""
 
 
 @dataclass(slots=True)
 class Track:
-    """One task of the loop. Shape: `label` is the handler and what it was given, once it is called; `is_ours`
-    is never held.
+    """One task of the loop.
+
+    Shape:   `label` is the handler and its argument, once it is called; one that `is_ours` is never held.
     """
 
     name: str
@@ -55,9 +55,7 @@ WRITES: Final = Track(WRITE, is_ours=True)
 
 
 class ExploringLoop(SeededLoop):
-    """A loop that a schedule arranges. Shape: `ran` are the steps, in order; `order` tells orders of
-    handlers' steps apart.
-    """
+    """A loop that a schedule arranges. Shape: `ran` are the steps; `order` tells orders of them apart."""
 
     def __init__(self, schedule: Schedule, clock: ManualClock, *, tells: bool = False) -> None:
         self._tracks: WeakKeyDictionary[asyncio.Task[Any], Track] = WeakKeyDictionary()
@@ -67,7 +65,7 @@ class ExploringLoop(SeededLoop):
         self.order = 0
         self._tells = tells
         self._holds: Mapping[tuple[str, int], Until] = {
-            (each.task, each.step): each.until for each in schedule.holds
+            (hold.task, hold.step): hold.until for hold in schedule.holds
         }
         self._held: list[tuple[asyncio.Handle, Until, int | None]] = []
         self._released: dict[int, Until] = {}
@@ -87,12 +85,12 @@ class ExploringLoop(SeededLoop):
         self._tracks[task] = Track(name, function.startswith("World."), parent.label)
         return task
 
-    def label(self, handler: str, given: Any) -> None:
+    def label(self, handler: str, argument: Any) -> None:
         """The present task calls a handler now."""
         task = asyncio.current_task(self)
         track = None if task is None else self._tracks.get(task)
         if track is not None:
-            is_first, track.label = track.label is None, (handler, given)
+            is_first, track.label = track.label is None, (handler, argument)
             self._count(track)
             if self._tells and is_first:
                 self.ran.append(RanStep(track, 0, track.label, None))
@@ -114,12 +112,12 @@ class ExploringLoop(SeededLoop):
         super().turn(is_still=is_still)
 
     def _release(self, *, is_still: bool) -> bool:
-        due = [each for each in self._held if each[2] is not None and each[2] <= self._now_turn]
+        due = [held for held in self._held if held[2] is not None and held[2] <= self._now_turn]
         if not due and is_still:
             due = self._held[:1]
-        for each in due:
-            self._held.remove(each)
-            self._go_on(each[0], each[1])
+        for held in due:
+            self._held.remove(held)
+            self._go_on(held[0], held[1])
         return bool(due)
 
     def _go_on(self, handle: asyncio.Handle, until: Until) -> None:
@@ -127,10 +125,10 @@ class ExploringLoop(SeededLoop):
         self._ready.append(handle)
 
     def _arrange(self) -> None:
-        kept = [handle for handle in self._ready if not self._is_held(handle)]
-        if len(kept) < len(self._ready):
+        ready = [handle for handle in self._ready if not self._is_held(handle)]
+        if len(ready) < len(self._ready):
             self._ready.clear()
-            self._ready.extend(kept)
+            self._ready.extend(ready)
 
     def _is_held(self, handle: asyncio.Handle) -> bool:
         task = getattr(handle._callback, "__self__", None)  # type: ignore[attr-defined]

@@ -1,5 +1,4 @@
-"""Faults laid around the parts of a world's worker: sinks that repeat, throttle and are slow, stores that
-throttle, a death.
+"""Faults laid around a worker's parts: slow or repeating sinks, throttled stores, a death.
 
 Rules of this file: what a fault does, no more: whether one strikes is asked of faults.py, and the machine is
 told nothing that a real port could not tell it. Laid by `world` around every worker that it starts.
@@ -52,7 +51,7 @@ class Crashed(Death):
 def is_outage(error: BaseException | None) -> bool:
     """Whether a worker ended because its ports failed, and for no other reason."""
     if isinstance(error, BaseExceptionGroup):
-        return all(is_outage(each) for each in error.exceptions)
+        return all(is_outage(cause) for cause in error.exceptions)
     return isinstance(error, PortError)
 
 
@@ -60,9 +59,14 @@ class Laid(Around):
     """What a world lays around the parts of a worker."""
 
     def __init__(
-        self, app: App, engine: Engine, faults: Faults, journal: Journal, observer: WorldObserver,
+        self,
+        app: App,
+        engine: Engine,
+        faults: Faults,
+        journal: Journal,
+        observer: WorldObserver,
         kept: KeptWrites | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._app = app
         self._engine = engine
         self._faults = faults
@@ -93,10 +97,10 @@ class Laid(Around):
         """A coroutine function that may be slow inside its time-out."""
 
         @wraps(called)
-        async def call(given: Any, **needed: Any) -> Any:
+        async def call(argument: Any, **needed: Any) -> Any:
             delay = delay_of(handler, self._faults, self._journal)
             await delay.before(self._engine.clock)
-            answer = await called(given, **needed)
+            answer = await called(argument, **needed)
             await delay.after(self._engine.clock)
             return answer
 
@@ -108,9 +112,14 @@ class Laid(Around):
         observed = ObservingSink(sink, mapping, notes, self._engine.state, name)
         is_slow = mapping.kind not in NOTED or not is_async(mapping.target)
         return FaultySink(
-            observed, mapping.id, self._faults, self._journal, self._engine.clock, is_slow=is_slow,
+            observed,
+            mapping.id,
+            self._faults,
+            self._journal,
+            self._engine.clock,
+            is_slow=is_slow,
             repeats_whole=mapping.settings.order != "key",
-        )  # fmt: skip
+        )
 
     def source(self, source: Source) -> Source:
         """A stream that may be throttled."""
@@ -199,16 +208,15 @@ class FaultySink:
         return self.sink.close()
 
     def _repeated(self, outcome: Outcome, batch: RecordBatch) -> list[int]:
-        """Which of the changes that were accepted come again: as after a crash, a change never without the
-        later ones of its item.
+        """Which of the accepted changes come again: as after a crash, with all later ones of their items.
 
         A function gets a batch again as a whole, with the state of its window.
         """
         accepted = sorted(accepted_by(outcome, batch))
         struck = {place: name for place in accepted if (name := self._faults.duplicate()) is not None}
         for place, name in struck.items():
-            given = KeysOf(replace(batch, records=[batch.records[place]]))
-            self._journal.note(f"fault {name}: {self._handler} is given {{}} again", given)
+            change_key = KeysOf(replace(batch, records=[batch.records[place]]))
+            self._journal.note(f"fault {name}: {self._handler} is given {{}} again", change_key)
         if not struck or self._repeats_whole:
             return accepted if struck and isinstance(outcome, Written) else []
         keys: set[bytes] = set()

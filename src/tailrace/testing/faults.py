@@ -1,10 +1,9 @@
-"""Which faults a test world injects, and when: decided by a seed, fault by fault, so that each can be left
-out alone.
+"""Which faults a test world injects, and when: a seed decides fault by fault, so each can be left out alone.
 
 Theory of operation: every occasion for a fault has a name, such as `duplicate.3` for the third delivery that
 could be repeated. Whether it strikes depends on the seed and that name only, so a run with some of its faults
 left out is the same run otherwise.
-Rules of this file: it decides and counts; who does the harm is faulting.py. Made by `world.faults`.
+Rules of this file: it decides and counts; faulting.py does the harm. Made by `world.faults`.
 """
 
 from collections import Counter
@@ -48,7 +47,7 @@ MOST_SHARDS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """The faults that somebody asked for. Units: milliseconds; None: none of it."""
+    """The faults that were asked for. Units: milliseconds; None: none of it."""
 
     duplicates: float = 0
     throttle: float = 0
@@ -100,18 +99,18 @@ def _points(value: object) -> frozenset[str]:
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, Collection):
         raise SettingsError(f"faults: crash={value!r} is not allowed; it is {KINDS['crash']}")
-    found: set[str] = set()
+    points: set[str] = set()
     for name in names:
         if name == "anywhere":
-            found.update(WORKER_POINTS)
+            points.update(WORKER_POINTS)
         elif name in CRASH_NAMES:
-            found.add(CRASH_NAMES[name])
+            points.add(CRASH_NAMES[name])
         elif name in WORKER_POINTS:
-            found.add(str(name))
+            points.add(str(name))
         else:
             known = ", ".join((*CRASH_NAMES, "anywhere", *WORKER_POINTS))
             raise SettingsError(f"faults: crash={name!r} is no crash point of a worker; there are {known}")
-    return frozenset(found)
+    return frozenset(points)
 
 
 class Struck(Mapping[str, int]):
@@ -136,7 +135,7 @@ class Struck(Mapping[str, int]):
         if kind not in self._kinds:
             raise KeyError(kind)
         prefix = kind.removesuffix("s")
-        return sum(each.startswith(prefix) for each in self._occasions[self._first : self._until])
+        return sum(occasion.startswith(prefix) for occasion in self._occasions[self._first : self._until])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._kinds)
@@ -234,15 +233,13 @@ class Faults:
         return self.only is None or occasion in self.only
 
     def duplicate(self) -> str | None:
-        """Whether this change, which was delivered, comes again: the first one of a block does, so that no
-        block is without.
-        """
+        """Whether this delivered change comes again. The first one of a block does: no block is without."""
         is_first = self._occasions["duplicate"] + 1 == self._first_duplicate
         return self._strikes("duplicate", 1.0 if is_first and self.plan.duplicates else self.plan.duplicates)
 
-    def throttle(self, what: str) -> str | None:
+    def throttle(self, port: str) -> str | None:
         """Whether this call is throttled."""
-        return self._strikes(f"throttle-{what}", self.plan.throttle)
+        return self._strikes(f"throttle-{port}", self.plan.throttle)
 
     def crash(self, point: str) -> str | None:
         """Whether the worker dies here: the first time that it passes, and at random ones later."""
@@ -291,20 +288,20 @@ class Faults:
 
 
 class FaultBlock:
-    """What `world.faults` answers: `with` injects the faults while its block runs. A world that goes on
-    before it was entered refuses.
+    """What `world.faults` answers: `with` injects the faults while its block runs.
 
-    Raises:  SettingsError when it is made, with everything that there is.
+    Guarantee: a world that goes on before the block was entered refuses.
+    Raises:    SettingsError when it is made, with everything that there is.
     """
 
     def __init__(
-        self, faults: Faults, asked: Mapping[str, Any], seed: int, told: Callable[[Struck], None]
+        self, faults: Faults, asked: Mapping[str, Any], seed: int, on_end: Callable[[Struck], None]
     ) -> None:
         plan(asked)
         self._faults = faults
         self._asked = asked
         self._seed = seed
-        self._told = told
+        self._on_end = on_end
         self._begun: list[Struck] = []
         faults.waiting.append(self)
 
@@ -323,4 +320,4 @@ class FaultBlock:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._faults.end()
-        self._told(self._begun.pop())
+        self._on_end(self._begun.pop())

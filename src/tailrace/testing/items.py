@@ -83,8 +83,9 @@ class Items:
     def delete(
         self, target: Table | str | Typed, key: Mapping[str, Any] | None = None, **fields: Any
     ) -> None:
-        """Delete an item, `world.delete(Order, id="o1")`; one that is not there is no error. Raises:
-        ApiError, ItemError.
+        """Delete an item, `world.delete(Order, id="o1")`; one that is not there is no error.
+
+        Raises:  ApiError, ItemError.
         """
         table, content = self._key(target, key, fields)
         with self.engine.caused_by(CAUSE.get()):
@@ -98,8 +99,9 @@ class Items:
         self, target: type[T] | Entity[T], key: Mapping[str, Any] | None = None, **fields: Any
     ) -> T | None: ...
     def get(self, target: Table | str | Typed, key: Mapping[str, Any] | None = None, **fields: Any) -> Any:
-        """An item, `world.get(Order, id="o1")`, or its plain values; None when it is not there. Raises:
-        ApiError, ItemError.
+        """An item, `world.get(Order, id="o1")`, or its plain values; None when it is not there.
+
+        Raises:  ApiError, ItemError.
         """
         table, content = self._key(target, key, fields)
         item = self.engine.get(table, content)
@@ -161,23 +163,24 @@ class Items:
     def scan(self, target: type[T] | Entity[T]) -> list[T]: ...
     def scan(self, target: Table | str | Typed) -> list[Any]:
         """Every item of a table as plain values, or every one of an entity, in the order of their keys.
-        Raises: ApiError, ItemError.
+
+        Raises:  ApiError, ItemError.
         """
         entity = None if isinstance(target, Table | str) else self._entity(target)
         table = str(target) if entity is None else entity.table.name
         names = self.engine.schema(table).key_names
-        found: list[Item] = []
+        items: list[Item] = []
         start: Item | None = None
         while True:
             page = self.engine.scan(ScanRequest(table, start=start))
-            found += page.decoded()
+            items += page.decoded()
             start = page.last_key
             if start is None:
                 break
-        found.sort(key=lambda item: [ordered_bytes(item[name]) for name in names])
+        items.sort(key=lambda item: [ordered_bytes(item[name]) for name in names])
         if entity is None:
-            return [to_plain_item(item) for item in found]
-        return [entity.decode(item) for item in found if entity.fits(item)]
+            return [to_plain_item(item) for item in items]
+        return [entity.decode(item) for item in items if entity.fits(item)]
 
     def _key(
         self, target: Table | str | Typed, key: Mapping[str, Any] | None, fields: Mapping[str, Any]

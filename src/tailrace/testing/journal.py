@@ -28,7 +28,7 @@ class Journal:
         self._lines: deque[tuple[int, str, tuple[Any, ...]]] = deque(maxlen=KEPT)
 
     def note(self, text: str, *values: Any) -> None:
-        """An event; the values are put into the text's `{}` when somebody reads it."""
+        """An event; the values are put into the text's `{}` only when it is read."""
         self._lines.append((self.clock.now().wall_ms, text, values))
 
     def begin(self, handler: str, batch: RecordBatch) -> None:

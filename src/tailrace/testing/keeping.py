@@ -108,42 +108,45 @@ class KeepingDestination:
 
 def _taken(request: ServiceCall) -> tuple[list[Sent], Any]:
     """The messages of a request, and what the service would have answered."""
-    given, called = request.parameters, (request.service, request.operation)
+    parameters, called = request.parameters, (request.service, request.operation)
     match called:
         case ("sqs", "get_queue_url"):
-            name, account = given["QueueName"], given["QueueOwnerAWSAccountId"]
+            name, account = parameters["QueueName"], parameters["QueueOwnerAWSAccountId"]
             return [], {"QueueUrl": f"https://sqs.{NOWHERE}/{account}/{name}"}
         case ("sqs", "send_message_batch"):
-            return _each(request, given["QueueUrl"], given["Entries"], lambda entry: entry["MessageBody"])
+            return _batched(
+                request, parameters["QueueUrl"], parameters["Entries"], lambda entry: entry["MessageBody"]
+            )
         case ("sns", "publish_batch"):
-            entries = given["PublishBatchRequestEntries"]
-            return _each(request, given["TopicArn"], entries, lambda entry: entry["Message"])
+            entries = parameters["PublishBatchRequestEntries"]
+            return _batched(request, parameters["TopicArn"], entries, lambda entry: entry["Message"])
         case ("events", "put_events"):
             return [
-                _sent(request, each["EventBusName"], each["Detail"], each) for each in given["Entries"]
+                _sent(request, entry["EventBusName"], entry["Detail"], entry)
+                for entry in parameters["Entries"]
             ], {
                 "FailedEntryCount": 0,
-                "Entries": [{"EventId": str(number)} for number in range(len(given["Entries"]))],
+                "Entries": [{"EventId": str(number)} for number in range(len(parameters["Entries"]))],
             }
         case ("sqs", "send_message"):
-            return [_sent(request, given["QueueUrl"], given["MessageBody"], given)], {}
+            return [_sent(request, parameters["QueueUrl"], parameters["MessageBody"], parameters)], {}
         case ("sns", "publish"):
-            return [_sent(request, given["TopicArn"], given["Message"], given)], {}
+            return [_sent(request, parameters["TopicArn"], parameters["Message"], parameters)], {}
         case ("s3", "put_object"):
-            return [_sent(request, given["Bucket"], given["Body"], given)], {}
+            return [_sent(request, parameters["Bucket"], parameters["Body"], parameters)], {}
         case ("webhook", "post"):
-            return [_sent(request, given["url"], given["body"], given)], {}
+            return [_sent(request, parameters["url"], parameters["body"], parameters)], {}
         case ("dynamodb", _):
-            body = _plain(given.get("Item") or given.get("Key") or {})
-            return [Sent(given["TableName"], body, given, *called)], {}
-    return [Sent("", None, given, *called)], {}
+            body = _plain(parameters.get("Item") or parameters.get("Key") or {})
+            return [Sent(parameters["TableName"], body, parameters, *called)], {}
+    return [Sent("", None, parameters, *called)], {}
 
 
 NOWHERE: Final = "tailrace.invalid"
 """Names under .invalid never exist (RFC 6761)."""
 
 
-def _each(
+def _batched(
     request: ServiceCall, to: str, entries: list[Mapping[str, Any]], body: Callable[[Mapping[str, Any]], Any]
 ) -> tuple[list[Sent], Any]:
     """Of a call with entries of their own answers: all of them successful."""
@@ -165,7 +168,7 @@ def _wire(value: Any) -> Any:
         case bytes():
             return b64encode(value).decode()
         case list():
-            return [_wire(each) for each in value]
+            return [_wire(element) for element in value]
         case dict():
-            return {name: _wire(each) for name, each in value.items()}
+            return {name: _wire(element) for name, element in value.items()}
     return value

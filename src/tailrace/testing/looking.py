@@ -1,7 +1,7 @@
-"""Which dead letters a test looked at: one that nobody looked at is a failure that a green test would hide.
+"""Which dead letters a test looked at: another one is a failure that a green test would hide.
 
 Rules of this file: looking means asking the world, or the app, about a handler's dead letters; what is given
-up after that is news again. It decides and says so; who asks is world.py, and plugin.py for the fixture.
+up after that is news again. It decides and says so; world.py asks, and plugin.py for the fixture.
 """
 
 from collections.abc import Iterable
@@ -51,7 +51,7 @@ class Looking:
         """What the test did not look at, in lines: handler, key, error."""
         if self._allows_all:
             return []
-        found = [
+        failures = [
             (letter.record.sequence, _line(mapping, letter))
             for app in apps
             for mapping in app.mappings
@@ -59,7 +59,7 @@ class Looking:
             for letter in kept_of(engine, app, mapping.id)
             if not letter.is_waiting and (mapping.id, letter.record.sequence) not in self._seen
         ]
-        return [line for _, line in sorted(found)]
+        return [line for _, line in sorted(failures)]
 
     def check(self, engine: Engine, apps: Iterable[App]) -> None:
         """Raises: NotLookedAt."""

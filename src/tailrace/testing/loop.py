@@ -1,9 +1,9 @@
 """An event loop that a seed reproduces: callbacks in a shuffled order, virtual time, no sockets, no threads.
 
 Theory of operation: it is asyncio's own loop with another selector. Before each turn the ready callbacks are
-shuffled by the seed. When nothing is ready, whoever awaits `idle()` goes on; when nobody does, time jumps to
-the next timer of the loop or sleeper of the clock. Rules of this file: no real time; functions for threads
-run inline; whatever would reach the world is refused. Called by world.py and by tests of coroutines.
+shuffled by the seed. When nothing is ready, a task that awaits `idle()` goes on; when none does, time jumps
+to the next timer of the loop or sleeper of the clock.
+Rules of this file: no real time; functions for threads run inline; what would reach the world is refused.
 """
 
 import asyncio
@@ -45,14 +45,10 @@ REFUSED: Final = (
 )
 """Coroutines of the loop that reach the world."""
 MOST_TURNS: Final = 1_000_000
-"""Turns without a moment of stillness after which something runs in circles, such as retries without any
-waiting.
-"""
+"""After so many turns without a moment of stillness something runs in circles, such as retries."""
 
 ROUNDING: Final = 1e-6
-"""Times are whole milliseconds, but asyncio adds them as floats: what differs by less is the same time.
-Units: seconds.
-"""
+"""Asyncio adds times as floats: what differs by less is the same time. Units: seconds."""
 
 
 class _Stillness:
@@ -71,9 +67,7 @@ class _Stillness:
 
 
 class _Task(asyncio.Task[Any]):
-    """A task whose place in a set is that of its birth: asyncio keeps tasks in sets, whose order is else that
-    of addresses in memory.
-    """
+    """A task that sorts by its birth in a set: asyncio keeps sets of tasks, else sorted by address."""
 
     number: int
 
@@ -106,7 +100,7 @@ class SeededLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.clock = clock or ManualClock()
         self.errors: list[BaseException] = []
-        """What tasks raised that nobody awaited."""
+        """What tasks raised that were not awaited."""
         self.is_inline = False
         """Whether what runs now would run in a thread of another loop."""
         self._random = Random(seed)
@@ -150,9 +144,7 @@ class SeededLoop(asyncio.BaseEventLoop):
         return future
 
     def tasks(self) -> list[asyncio.Task[Any]]:
-        """Every task that is not done, the oldest first: asyncio's own set of them has another order in every
-        process.
-        """
+        """Every task that is not done, the oldest first: the order of asyncio's own set varies."""
         return sorted(asyncio.all_tasks(self), key=lambda task: getattr(task, "number", -1))
 
     async def idle(self) -> None:
@@ -201,7 +193,7 @@ class SeededLoop(asyncio.BaseEventLoop):
         was_inline, self.is_inline = self.is_inline, True
         try:
             future.set_result(func(*args))
-        except Exception as error:  # it belongs to whoever awaits the result
+        except Exception as error:  # it belongs to the task that awaits the result
             future.set_exception(error)
         finally:
             self.is_inline = was_inline
@@ -237,12 +229,12 @@ def _refuse(name: str) -> Callable[..., NoReturn]:
 
 def _place_of(arguments: tuple[object, ...]) -> str:
     """The host, or the address, among what a coroutine of the loop was given."""
-    for place, each in enumerate(arguments):
-        if isinstance(each, tuple) and len(each) >= 2 and isinstance(each[0], str):
-            return f"{each[0]}:{each[1]}"
-        if isinstance(each, str):
+    for place, argument in enumerate(arguments):
+        if isinstance(argument, tuple) and len(argument) >= 2 and isinstance(argument[0], str):
+            return f"{argument[0]}:{argument[1]}"
+        if isinstance(argument, str):
             port = arguments[place + 1] if place + 1 < len(arguments) else None
-            return f"{each}:{port}" if isinstance(port, int) and port else each
+            return f"{argument}:{port}" if isinstance(port, int) and port else argument
     return ""
 
 

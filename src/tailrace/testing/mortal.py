@@ -1,8 +1,7 @@
-"""The store of a world's engine, which can end: who still holds an engine that was killed, or whose world is
-closed, is told so.
+"""The store of a world's engine, which can end: users of a killed engine, or of a closed world, are told so.
 
 Rules of this file: until its end it is the memory store and nothing else. Made by world.py, which follows it
-with a copy of what was durable. Stands alone because it is a store, and who ends it a world.
+with a copy of what was durable. Stands alone because it is a store, and a world ends it.
 """
 
 from tailrace.errors import StoreError

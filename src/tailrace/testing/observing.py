@@ -37,11 +37,10 @@ class Marks(Protocol):
 
 @dataclass(slots=True)
 class Deliveries:
-    """Everything that one handler was given. Shape: by sequence number, except `delivered` and `raised`, in
-    order of time.
+    """Everything that one handler was given.
 
-    `called` says whether a call that returned recorded a transaction; `cut` are attempts that a death cut
-    off.
+    Shape:   by sequence number, except `delivered` and `raised`, in order of time. `called` says whether
+             a call that returned recorded a transaction; `cut` are attempts that a death cut off.
     """
 
     delivered: list[Change[Any]] = field(default_factory=list)
@@ -52,23 +51,22 @@ class Deliveries:
     cut: list["Cut"] = field(default_factory=list)
 
     def resolve(self, marks: Marks) -> None:
-        """Judge what was cut off by what is durable now. A mark says it of all attempts at a change
-        together.
-        """
+        """Judge what was cut off by what is durable now; a mark speaks for all attempts at a change."""
         counted = {_identity(change) for change in self.delivered} if self.cut else set()
-        for each in self.cut:
-            if each.mark is not None and _identity(each.change) in counted:
+        for cut in self.cut:
+            if cut.mark is not None and _identity(cut.change) in counted:
                 continue
-            if each.is_applied(marks):
-                self.delivered.append(each.change)
-                counted.add(_identity(each.change))
+            if cut.is_applied(marks):
+                self.delivered.append(cut.change)
+                counted.add(_identity(cut.change))
         self.cut.clear()
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A change whose attempt was cut off. Shape: `mark` is the row that says it was applied; None: a call
-    that returned was.
+    """A change whose attempt was cut off.
+
+    Shape:   `mark` is the row that says it was applied; None: a call that returned was.
     """
 
     change: Change[Any]
@@ -157,9 +155,7 @@ class ObservingSink:
         return self._mapping.kind not in NOTED or record.sequence in self._deliveries.called
 
     def _has_applied(self, record: ChangeRecord) -> bool:
-        """Whether a call that returned is all of the effect: it has no mark and no output; a time-out came
-        too late then.
-        """
+        """Whether the returned call is all of the effect: no mark, no output; a time-out came too late."""
         is_marked = self._mapping.once or self._deliveries.called.get(record.sequence, True)
         return not is_marked and self._mapping.sink is None
 
@@ -178,8 +174,8 @@ class ObservingSink:
     def _note_failures(self, outcome: Outcome, batch: RecordBatch) -> None:
         failures = self._deliveries.failures
         match outcome:
-            case Failed(found, whole):
-                for index, failure in found.items():
+            case Failed(failed, whole):
+                for index, failure in failed.items():
                     failures[batch.records[index].sequence] = failure
                 if whole is not None:
                     failures.update((record.sequence, whole) for record in batch.records)
@@ -191,40 +187,40 @@ def noted(mapping: HandlerMapping, notes: Deliveries, journal: Journal) -> Calla
     """A handler, and notes of its calls: which changes it returned for, and what it raised."""
     target, words = mapping.target, mapping.id
 
-    def begins(given: Change[Any] | ChangeBatch[Any]) -> None:
+    def begins(argument: Change[Any] | ChangeBatch[Any]) -> None:
         if journal.on_call is not None:
-            journal.on_call(words, given)
+            journal.on_call(words, argument)
 
-    def returned(given: Change[Any] | ChangeBatch[Any]) -> None:
-        for change in (given,) if isinstance(given, Change) else given:
+    def returned(argument: Change[Any] | ChangeBatch[Any]) -> None:
+        for change in (argument,) if isinstance(argument, Change) else argument:
             notes.called[change.record.sequence] = change.has_transaction
 
-    def raised(given: Change[Any] | ChangeBatch[Any], error: Exception) -> None:
-        keys = named([given.key] if isinstance(given, Change) else (change.key for change in given))
+    def raised(argument: Change[Any] | ChangeBatch[Any], error: Exception) -> None:
+        keys = named([argument.key] if isinstance(argument, Change) else (change.key for change in argument))
         journal.note("{} ← {} raises {}", words, keys, repr(error))
         if not isinstance(error, SinkOutage):
             notes.raised.append((f"{words} ← {keys}", error))
 
     @wraps(target)
-    def call(given: Any, **needed: Any) -> Any:
-        begins(given)
+    def call(argument: Any, **needed: Any) -> Any:
+        begins(argument)
         try:
-            answer = target(given, **needed)
+            answer = target(argument, **needed)
         except Exception as error:  # whatever the user's code raises, it is only noted here
-            raised(given, error)
+            raised(argument, error)
             raise
-        returned(given)
+        returned(argument)
         return answer
 
     @wraps(target)
-    async def call_async(given: Any, **needed: Any) -> Any:
-        begins(given)
+    async def call_async(argument: Any, **needed: Any) -> Any:
+        begins(argument)
         try:
-            answer = await target(given, **needed)
+            answer = await target(argument, **needed)
         except Exception as error:  # whatever the user's code raises, it is only noted here
-            raised(given, error)
+            raised(argument, error)
             raise
-        returned(given)
+        returned(argument)
         return answer
 
     return call_async if is_async(target) else call

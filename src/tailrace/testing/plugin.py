@@ -1,10 +1,9 @@
-"""The pytest plugin: the fixture `world`, its options, and what the report of a test that failed says about
-its world.
+"""The pytest plugin: the fixture `world`, its options, and the world in the report of a test that failed.
 
 Theory of operation: a test that failed under injected faults is run again with fewer and fewer of them, with
-the same seed, until none can be left out; so the report names the faults that matter. Rules of this file:
-pytest loads it in every project that has tailrace installed, so it imports nothing of tailrace until the
-fixture is used.
+the same seed, until none can be left out; so the report names the faults that matter.
+Rules of this file: pytest loads it wherever tailrace is installed, so it imports nothing of tailrace until
+the fixture is used.
 """
 
 import os
@@ -25,8 +24,9 @@ EVENTS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class WorldFailure:
-    """How a test failed in its world. Shape: `place` tells failures apart; `is_small` when there is nothing
-    to make smaller.
+    """How a test failed in its world.
+
+    Shape:   `place` tells failures apart; `is_small` when there is nothing to make smaller.
     """
 
     seed: int
@@ -47,13 +47,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """What replays a failure, and how much is said about it."""
     group = parser.getgroup("tailrace", "tailrace: tests in a world of virtual time")
     group.addoption(
-        "--tailrace-seed", type=int, default=None, metavar="N",
+        "--tailrace-seed",
+        type=int,
+        default=None,
+        metavar="N",
         help="run every `world` with this seed: a failure prints the seed that replays it",
-    )  # fmt: skip
+    )
     group.addoption(
-        "--tailrace-faults", default=None, metavar="NAMES",
+        "--tailrace-faults",
+        default=None,
+        metavar="NAMES",
         help="of the faults of `world.faults`, let only these strike, e.g. 'duplicate.3 crash-invoke.done.1'",
-    )  # fmt: skip
+    )
     group.addoption(
         "--tailrace-shrink",
         type=int,
@@ -63,9 +68,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         f"(default {RERUNS}; 0: never)",
     )
     group.addoption(
-        "--tailrace-events", type=int, default=EVENTS, metavar="N",
+        "--tailrace-events",
+        type=int,
+        default=EVENTS,
+        metavar="N",
         help=f"so many of the last events of its world stand in the report of a failure (default {EVENTS})",
-    )  # fmt: skip
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -97,9 +105,7 @@ def world(request: pytest.FixtureRequest) -> Iterator["World"]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """A test that passes although a handler gave up on what it did not look at fails, as a part of its
-    call.
-    """
+    """Fail a test that passes although a handler gave up on what it did not look at."""
     __tracebackhide__ = True
     yield
     made: Any = getattr(item, "funcargs", {}).get("world")
@@ -137,7 +143,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     reports = runtestprotocol(item, log=False, nextitem=nextitem)
     failed = item.stash.get(FAILED, None)
     if failed is not None:
-        lines = _said(item, nextitem, failed)
+        lines = _section(item, nextitem, failed)
         for report in reports:
             if report.when == "call":
                 report.sections.append(("tailrace world", "\n".join(lines)))
@@ -147,7 +153,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
-def _said(item: pytest.Item, nextitem: pytest.Item | None, failed: WorldFailure) -> list[str]:
+def _section(item: pytest.Item, nextitem: pytest.Item | None, failed: WorldFailure) -> list[str]:
     """The section of a report."""
     again = f"pytest {shlex.quote(item.nodeid)} --tailrace-seed {failed.seed}"
     lines = [
@@ -157,14 +163,14 @@ def _said(item: pytest.Item, nextitem: pytest.Item | None, failed: WorldFailure)
     ]
     most = item.config.getoption("--tailrace-shrink")
     if failed.struck and most > 0 and not failed.is_small and not item.config.getoption("usepdb"):
-        kept = Reruns(item, nextitem, failed, most).smallest()
-        if kept is None:
+        faults = Reruns(item, nextitem, failed, most).smallest()
+        if faults is None:
             lines.append(
                 "run again with the same seed it passes: something outside of the world is left to "
                 "chance, or kept"
             )
         else:
-            words = " ".join(kept)
+            words = " ".join(faults)
             lines.append(f"of its {len(failed.struck)} faults these matter: {words or 'none of them'}")
             lines.append(f"replay: {again} --tailrace-faults {shlex.quote(words)}")
     hash_seed = os.environ.get("PYTHONHASHSEED", "")
@@ -176,7 +182,7 @@ def _said(item: pytest.Item, nextitem: pytest.Item | None, failed: WorldFailure)
     elif hash_seed != "0":
         lines[1] = lines[1].replace("replay: ", f"replay: PYTHONHASHSEED={hash_seed} ")
     if failed.events:
-        lines += [f"the last {len(failed.events)} events:", *(f"  {each}" for each in failed.events)]
+        lines += [f"the last {len(failed.events)} events:", *(f"  {event}" for event in failed.events)]
     return lines
 
 
@@ -197,8 +203,8 @@ class Reruns:
 
         if not self.fails(self._failed.struck):
             return None
-        kept, _ = shrunk(self._failed.struck, self.fails, self._most - 1)
-        return kept
+        faults, _ = shrunk(self._failed.struck, self.fails, self._most - 1)
+        return faults
 
     def fails(self, only: Sequence[str]) -> bool:
         """Whether it fails at the same place when only these strike."""

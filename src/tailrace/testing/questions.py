@@ -73,7 +73,7 @@ class QuestionedWorker:
         asked = arguments.get("projection")
         return arguments.get("handler") in self.worker.sinks or asked in {
             *names,
-            *(f"{self.app.name}/{each}" for each in names),
+            *(f"{self.app.name}/{name}" for name in names),
         }
 
 
@@ -97,9 +97,7 @@ class Questions:
 
     @property
     def strikes(self) -> str:
-        """How often each fault struck that was asked for, over all blocks of `faults`: 'duplicates 3, crash
-        0'.
-        """
+        """How often each asked fault struck, over all blocks of `faults`: 'duplicates 3, crash 0'."""
         counted: dict[str, int] = {}
         for block in self._faults.blocks:
             for kind, count in block.items():
@@ -120,11 +118,14 @@ class Questions:
         return self._journal.lines(count)
 
     def lag(self) -> int:
-        """Age of the oldest change that some handler has not settled, or has lost in a gap that nobody
-        acknowledged; 0 when there is none. Units: milliseconds.
+        """Age of the oldest change that some handler has not settled, or lost in an open gap; 0: none.
+
+        Units:   milliseconds.
         """
         now_ms = self.clock.now().wall_ms
-        waiting = [now_ms - each.oldest.created_ms for each in self._open_positions() if each.oldest]
+        waiting = [
+            now_ms - position.oldest.created_ms for position in self._open_positions() if position.oldest
+        ]
         reading = ViewSources(
             state_of(self.engine),
             EmbeddedLog(self.engine),
@@ -133,13 +134,11 @@ class Questions:
             self.engine.settings.retention_ms,
         )
         gaps = [at_once(open_gaps(reading.state, name)) for name in self._mappings()]
-        lost = [age for each in gaps if (age := gap_age_ms(reading, each)) is not None]
+        lost = [age for handler_gaps in gaps if (age := gap_age_ms(reading, handler_gaps)) is not None]
         return max(waiting + lost, default=0)
 
     def gaps(self) -> list[TrimmedRecords]:
-        """What handlers never saw, because it was trimmed before they came to it; without what was
-        acknowledged.
-        """
+        """The open gaps: what was trimmed before handlers came to it, unless it was acknowledged."""
         return [
             TrimmedRecords(
                 name.handler, gap.shard_id, gap.first, gap.last, gap.from_ms or None, gap.until_ms or None
@@ -149,19 +148,19 @@ class Questions:
         ]
 
     def late(self, window: Callable[..., Any] | str) -> int:
-        """How many changes came after their window was closed for good, and are in none. Raises:
-        SettingsError when it is no window.
+        """How many changes came after their window was closed for good, and are in none.
+
+        Raises:  SettingsError when it is no window.
         """
         app, mapping = self._named(window)
-        worker = next(each.worker for each in self._running if each.app is app)
-        found = [each.late for each in worker.windows if each.owner.mapping_id == mapping.id]
-        if not found:
+        worker = next(running.worker for running in self._running if running.app is app)
+        late_counts = [windows.late for windows in worker.windows if windows.owner.mapping_id == mapping.id]
+        if not late_counts:
             raise SettingsError(f"{mapping.id!r} is no window: only changes of a window come too late")
-        return found[0]
+        return late_counts[0]
 
     def delivered(self, handler: Callable[..., Any] | str) -> list[Any]:
-        """The keys of the changes whose effect a handler applied, in that order; a change twice if it had its
-        effect twice.
+        """The keys of the changes whose effect a handler applied, in that order, repeats included.
 
         With a mark (`once=True`, `change.transaction`) the durable mark says so, whatever died around it;
         without one, that the handler returned.
@@ -210,9 +209,7 @@ class Questions:
         ]
 
     def dlq(self, handler: Callable[..., Any] | str) -> DeadLetters:
-        """A handler's dead letters as `app.dlq` has them:
-        `world.dlq(receipt).where(error="SMTP*").redrive()`.
-        """
+        """The dead letters of a handler, as `app.dlq` has them: `world.dlq(receipt).redrive()`."""
         app, mapping = self._named(handler)
         self._looking.look(self.engine, app, mapping.id)
         return app.dlq(mapping.id)
@@ -277,10 +274,10 @@ class Questions:
             mapping, change = position.mapping, Change(record, position.mapping.table)
             notes = self._observer.notes(mapping.handler)
             failure = notes.failures.get(record.sequence)
-            said = "it was never given to the handler" if failure is None else failure.error
+            reason = "it was never given to the handler" if failure is None else failure.error
             lines.append(
                 f"  {mapping.handler} ← {change.event_name} {mapping.table}/{change.key}: "
-                f"{notes.attempts[record.sequence]} attempts, {said}"
+                f"{notes.attempts[record.sequence]} attempts, {reason}"
             )
         lines += [
             f"  {status.mapping_id} in {status.shard_id}: {status.blocked}"

@@ -1,5 +1,4 @@
-"""Schedules: which steps of which tasks do not go on at once, and which faults strike. As text, and made
-small.
+"""Schedules: which steps of which tasks are held, and which faults strike. As text, and made small.
 
 Theory of operation: tasks go on in the order in which they became ready, except for a few *holds*: a step
 that waits until nothing else could go on, until time has passed, or for some turns of the loop. Few holds
@@ -37,8 +36,9 @@ class HeldStep:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """One order of everything. Shape: `faults` are the occasions that may strike under `fault_seed`; None:
-    all of them.
+    """One order of everything.
+
+    Shape:   `faults` are the occasions that may strike under `fault_seed`; None: all of them.
     """
 
     holds: tuple[HeldStep, ...] = ()
@@ -70,10 +70,10 @@ def read_schedule(text: str) -> Schedule:
 
 
 def _read_hold(word: str) -> HeldStep:
-    found = HOLD.fullmatch(word)
-    if found is None:
+    match = HOLD.fullmatch(word)
+    if match is None:
         raise SettingsError(f"replay: {word!r} is no step of a schedule; it is copied from a failure")
-    task, step, until = found.groups()
+    task, step, until = match.groups()
     return HeldStep(task, int(step), LETTERS[until] if until in LETTERS else int(until))
 
 
@@ -86,18 +86,18 @@ def shrunk(parts: Iterable[T], fails: Callable[[Sequence[T]], bool], attempts: i
     >>> shrunk(range(10), lambda chosen: {3, 7} <= set(chosen), 100)[0]
     [3, 7]
     """
-    kept = list(parts)
-    size = len(kept)
-    while kept and size:
+    remaining = list(parts)
+    size = len(remaining)
+    while remaining and size:
         start = 0
-        while start < len(kept):
+        while start < len(remaining):
             if not attempts:
-                return kept, 0
-            rest = kept[:start] + kept[start + size :]
+                return remaining, 0
+            rest = remaining[:start] + remaining[start + size :]
             attempts -= 1
             if fails(rest):
-                kept = rest
+                remaining = rest
             else:
                 start += size
         size = size // 2 if size > 1 else 0
-    return kept, attempts
+    return remaining, attempts

@@ -1,12 +1,9 @@
-"""A source whose stream does what a script says: for whoever writes a source, and whoever must work with
-those of others.
+"""A source whose stream does what a script says: for authors of sources, and for work with those of others.
 
 Theory of operation: sources differ in what no handler sees: how wide numbers are, whether shards split or
 merge, whether hashes are published, what is remembered of what is gone. A script decides all of it, so that
-delivery is tested against the streams of others without them. Which keys are in a shard is known to the
-script alone.
-Rules of this file: nothing happens by itself, not even time; a read waits until the script goes on. Public as
-`tailrace.testing.ScriptedSource`.
+delivery is tested against the streams of others without them. Only the script knows which keys a shard has.
+Rules of this file: nothing happens by itself, not even time; a read waits until the script goes on.
 """
 
 import asyncio
@@ -30,8 +27,9 @@ STEP: Final = 7
 
 @dataclass(slots=True)
 class _Scripted:
-    """One shard. Shape: `first_hash <= hash <= last_hash` of a key for each of its ranges; the script keeps
-    them to itself.
+    """One shard.
+
+    Shape:   `ranges` are of the hashes of its keys, both ends included; the script keeps them to itself.
     """
 
     shard: Shard
@@ -88,8 +86,9 @@ class ScriptedSource:
     # ---- the script ----------------------------------------------------------------------------------------
 
     def begin(self, shards: int = 1) -> list[str]:
-        """Begin a stream, after the one before it has ended. Returns: its shards. Raises: SettingsError while
-        a stream is on.
+        """Begin a stream, after the one before it has ended. Returns: its shards.
+
+        Raises:  SettingsError while a stream is on.
         """
         if self._streams and self._streams[-1].is_on:
             raise SettingsError(f"a stream of {self.table} is on: end() it first")
@@ -143,7 +142,7 @@ class ScriptedSource:
 
     def merge(self, *shard_ids: str) -> str:
         """Close shards and open one that continues all of them. Returns: its id."""
-        ranges = [each for shard_id in shard_ids for each in self._close(shard_id).ranges]
+        ranges = [hash_range for shard_id in shard_ids for hash_range in self._close(shard_id).ranges]
         return self._open(shard_ids, ranges)
 
     def end(self) -> None:
@@ -162,11 +161,12 @@ class ScriptedSource:
         scripted.records = [record for record in scripted.records if record.sequence > scripted.trimmed]
 
     def forget(self, shard_id: str) -> None:
-        """Have a closed shard vanish with all of its changes; so must its parents have before. Raises:
-        SettingsError.
+        """Have a closed shard vanish with all of its changes, as its parents have before.
+
+        Raises:  SettingsError.
         """
         scripted = self._scripted(shard_id)
-        listed = {each.shard.shard_id for each in self._stream.shards.values() if not each.is_gone}
+        listed = {known.shard.shard_id for known in self._stream.shards.values() if not known.is_gone}
         if not scripted.shard.is_closed or not listed.isdisjoint(scripted.shard.parents):
             raise SettingsError(
                 f"{shard_id} is open, or a parent of it is still there: that shard goes first"
@@ -188,7 +188,11 @@ class ScriptedSource:
     @property
     def open_shards(self) -> list[str]:
         """The shards that take changes now."""
-        return [each.shard.shard_id for each in self._stream.shards.values() if not each.shard.is_closed]
+        return [
+            scripted.shard.shard_id
+            for scripted in self._stream.shards.values()
+            if not scripted.shard.is_closed
+        ]
 
     @property
     def _stream(self) -> _Stream:
@@ -210,9 +214,13 @@ class ScriptedSource:
         stream = self._stream
         shard_id = f"shard-{len(stream.shards) + 1}"
         shard = Shard(
-            shard_id, self._next(), parents, stream=stream.reference.label, created_ms=self._now_ms(),
+            shard_id,
+            self._next(),
+            parents,
+            stream=stream.reference.label,
+            created_ms=self._now_ms(),
             hash_range=ranges[0] if self._tells_hashes and len(ranges) == 1 else None,
-        )  # fmt: skip
+        )
         self._shard_numbers += 1
         stream.shards[shard_id] = _Scripted(shard, self._shard_numbers, ranges)
         self._go_on()
@@ -254,26 +262,29 @@ class ScriptedSource:
     async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
         """Every shard that can still be read, parents before children. Raises: SourceError."""
         label = (await self.stream() if stream is None else stream).label
-        for each in self._streams:
-            if each.reference.label == label and not each.is_gone:
-                return [scripted.shard for scripted in each.shards.values() if not scripted.is_gone]
+        for scripted_stream in self._streams:
+            if scripted_stream.reference.label == label and not scripted_stream.is_gone:
+                return [
+                    scripted.shard for scripted in scripted_stream.shards.values() if not scripted.is_gone
+                ]
         raise SourceError(f"stream {label} is gone")
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
-        """Changes after a number; waits while there are none and the shard is open. A shard that is gone is
-        closed, and what it had is trimmed.
+        """Changes after a number; waits while there are none and the shard is open.
+
+        Shape:   a shard that is gone is closed, and what it had is trimmed.
         """
         (stream,) = (stream for stream in self._streams if stream.reference.label == shard.stream)
         scripted = stream.shards[shard.shard_id]
         while True:
             moved = self._moved
-            found = [record for record in scripted.records if record.sequence > after]
+            records = [record for record in scripted.records if record.sequence > after]
             position = max(after, scripted.trimmed)
             is_trimmed = 0 < after < scripted.trimmed
             if limit == 0:
                 return ReadDone([], position, trimmed=is_trimmed)
-            page = found[:limit]
-            is_closed = (scripted.shard.is_closed or scripted.is_gone) and len(page) == len(found)
+            page = records[:limit]
+            is_closed = (scripted.shard.is_closed or scripted.is_gone) and len(page) == len(records)
             if page or is_closed or is_trimmed:
                 return ReadDone(page, page[-1].sequence if page else position, is_closed, is_trimmed)
             await moved.wait()

@@ -1,10 +1,9 @@
-"""The walls of a test world: which addresses its handlers may reach, by name, and the words that refuse every
-other.
+"""The walls of a test world: which addresses its handlers may reach, by name, and the refusal of others.
 
 Theory of operation: sockets of Python, and botocore before it sends, ask here while a world runs (waiting.py
 asks for all threads: a thread that a handler starts is inside too). The error is no OSError, so that no
 client takes it for a broken connection and tries again.
-Rules of this file: it decides; who is patched is waiting.py. What C libraries open by themselves (libpq,
+Rules of this file: it decides; waiting.py patches. What C libraries open by themselves (libpq,
 gRPC, c-ares) is not seen here.
 """
 
@@ -24,27 +23,27 @@ HINT: Final = (
 
 
 class NetworkRefused(SettingsError):
-    """A handler wants to reach something outside of its test world, and the world was not told that it
-    may.
-    """
+    """A handler wants to reach something outside of its test world that was not allowed."""
 
 
 class Network:
-    """What may be reached. Shape: True is everything; else names "host" or "host:port" ("localhost" is all of
-    this machine), or paths of sockets.
+    """What may be reached.
+
+    Shape:   True is everything; else names "host" or "host:port" ("localhost" is all of this machine), or
+             paths of sockets.
     """
 
     def __init__(self, allowed: Allowed = ()) -> None:
         self._is_open = allowed is True
-        given: Collection[object] = (
+        names: Collection[object] = (
             () if isinstance(allowed, bool) else (allowed,) if isinstance(allowed, str) else allowed
         )
-        for each in given:
-            if not isinstance(each, str) or not each:
+        for name in names:
+            if not isinstance(name, str) or not name:
                 raise SettingsError(
-                    f"network: {each!r} is not allowed; it is True, or names such as 'localhost:8000'"
+                    f"network: {name!r} is not allowed; it is True, or names such as 'localhost:8000'"
                 )
-        self._names = {_known(str(each)) for each in given}
+        self._names = {_known(str(name)) for name in names}
         self._resolved: set[str] = set()
 
     def admits(self, host: str, port: int | None) -> bool:
@@ -55,7 +54,7 @@ class Network:
         if name in self._resolved:
             return True
         if port is None:
-            return any(each == name or each.rpartition(":")[0] == name for each in self._names)
+            return any(admitted == name or admitted.rpartition(":")[0] == name for admitted in self._names)
         return name in self._names or f"{name}:{port}" in self._names
 
     def check(self, address: Any, family: int) -> None:
@@ -71,8 +70,9 @@ class Network:
             )
 
     def check_lookup(self, host: Any, port: Any) -> None:
-        """Raises: NetworkRefused for a name that may not be looked up. A name that may be reached has
-        addresses that may.
+        """Refuse a name that may not be looked up; the addresses of an allowed one may be reached.
+
+        Raises:  NetworkRefused.
         """
         if host is None:
             return
@@ -80,24 +80,24 @@ class Network:
         if not self.admits(name, int(port) if isinstance(port, int) or str(port).isdecimal() else None):
             raise refusal(name, port)
 
-    def check_url(self, url: str, what: str) -> None:
+    def check_url(self, url: str, operation: str) -> None:
         """Raises: NetworkRefused for an address that an HTTP client may not send to."""
         parts = urlsplit(url)
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
         if not self.admits(host, port):
-            raise refusal(host, port, what)
+            raise refusal(host, port, operation)
 
     def note(self, addresses: Collection[str]) -> None:
         """These are the addresses of a name that may be reached."""
         self._resolved.update(map(_name, addresses))
 
 
-def refusal(host: str, port: Any, what: str = "") -> NetworkRefused:
+def refusal(host: str, port: Any, operation: str = "") -> NetworkRefused:
     """The error for a host."""
     place = f"{host}:{port}" if port not in (None, 0, "") else host
     shown = f"{_name(host)}:{port}" if port not in (None, 0, "") else _name(host)
-    whose = f" ({what})" if what else ""
+    whose = f" ({operation})" if operation else ""
     return NetworkRefused(
         f"nothing leaves a test world: {place}{whose} was not reached", hint=HINT.format(shown)
     )

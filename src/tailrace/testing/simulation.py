@@ -1,8 +1,9 @@
 """A simulated world around the delivery runtime: log, sink, durable rows, workers, time. One seed, one run.
 
 What runs is the production code: the machine, and the steps in which a worker takes leases, begins, parks and
-saves. Only the ports are simulated. One to eight workers share one state store. Rules of this file: nothing
-judges here; whoever judges is an Observer and sees effects only (what reached the sink, what became durable).
+saves. Only the ports are simulated. One to eight workers share one state store.
+Rules of this file: nothing judges here; a judge is a RunObserver and sees effects only (what reached the
+sink, what became durable).
 Called by `tailrace.testing.simulate`, tests/simulation and `make simulate`.
 """
 
@@ -16,9 +17,10 @@ from tailrace.mapping.commands import Command, Invoke, ParkKey, Redriven, Start
 from tailrace.mapping.outcomes import Outcome
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
+from tailrace.testing.simulation_drawing import plan
 from tailrace.testing.simulation_faults import happen, steal
 from tailrace.testing.simulation_performing import Performing
-from tailrace.testing.simulation_plan import WALL_MS, MappingPlan, ShardPlan, SimulationPlan, plan
+from tailrace.testing.simulation_plan import WALL_MS, MappingPlan, ShardPlan, SimulationPlan
 from tailrace.testing.simulation_redrive import ask, begin_redrive, redrive_the_rest
 from tailrace.testing.simulation_retention import Retention
 from tailrace.testing.simulation_roles import Process, RunObserver, SimulatedMapping, Tenure
@@ -53,12 +55,12 @@ class Run:
         self.rows = SimulatedRows()
         self.mappings = [
             SimulatedMapping(
-                each,
-                SimulatedSink(made, each, self.random),
-                WindowFunction(made, each, self.random),
-                observer_of(each),
+                mapping_plan,
+                SimulatedSink(made, mapping_plan, self.random),
+                WindowFunction(made, mapping_plan, self.random),
+                observer_of(mapping_plan),
             )
-            for each in made.mappings
+            for mapping_plan in made.mappings
         ]
         self.source = SimulatedSource(self)
         self.performing = Performing(self)
@@ -82,10 +84,10 @@ class Run:
             self._now = Now(wall_ms, self.time_ms)
         return self._now
 
-    def after(self, delay_ms: int, what: Callable[[], None]) -> None:
+    def after(self, delay_ms: int, action: Callable[[], None]) -> None:
         """Do this later."""
         self._serial += 1
-        heappush(self._agenda, (self.time_ms + delay_ms, self._serial, what))
+        heappush(self._agenda, (self.time_ms + delay_ms, self._serial, action))
 
     def run(self) -> "Run":
         """Play the plan to its end."""
@@ -110,8 +112,8 @@ class Run:
         self.retention.begin()
         end_ms = self.plan.heal_ms + PATIENCE_MS
         while self._agenda and self._agenda[0][0] <= end_ms and not self.is_over:
-            self.time_ms, _, what = heappop(self._agenda)
-            what()
+            self.time_ms, _, action = heappop(self._agenda)
+            action()
         for kind, times in self.passed.items():
             word = "command" if issubclass(kind, get_args(Command)) else "completion"
             self.counts[f"{word} {kind.__name__}"] += times
@@ -125,7 +127,7 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Every mapping has finished every shard, nobody works on one any more, and nothing is parked."""
+        """Every mapping has finished every shard, no worker is at one any more, and nothing is parked."""
         shards = len(self.plan.shards)
         is_read = all(len(mapped.finished) == shards for mapped in self.mappings) and not self.tenures()
         if not is_read or any(worker.redrives.under_way for worker in self.workers if worker.is_alive):
@@ -134,13 +136,11 @@ class Run:
 
     @property
     def new_yields_kill(self) -> bool:
-        """Whether a worker may die where nobody has been before in this run."""
+        """Whether a worker may die at a yield that is new in this run."""
         return self.time_ms < self.plan.heal_ms and self.plan.new_yield_crashes > 0
 
     def dies_at_a_new_yield(self) -> bool:
-        """Draw whether a worker dies where nobody has been before in this run: so that rare yields, which
-        come late, are crash points too.
-        """
+        """Draw whether a worker dies at a yield that is new in this run: rare ones come late, and die too."""
         rate = self.plan.new_yield_crashes * (2 if len(self.performing.names) > COMMON else 1)
         return self.new_yields_kill and self.random.random() < rate
 
@@ -151,9 +151,7 @@ class Run:
             self.after(self.random.randrange(ASKED_MS), lambda: ask(self, mapped))
 
     def is_raced(self, tenure: Tenure, command: Command | None) -> bool:
-        """Draw whether another worker takes the shard while this one writes: parking, more likely, for it is
-        rare.
-        """
+        """Draw whether another worker takes the shard while this one writes; rare parking more often."""
         is_parking = isinstance(command, ParkKey)
         rate = self.plan.races * (RARE_WRITES if is_parking else 1)
         if self.time_ms >= self.plan.heal_ms or self.random.random() >= rate:
@@ -184,7 +182,7 @@ class Run:
 
     def working_on(self, mapped: SimulatedMapping, shard: ShardPlan) -> list[Tenure]:
         """Who reads this shard for a mapping."""
-        return [each for each in self.tenures() if each.mapped is mapped and each.shard is shard]
+        return [tenure for tenure in self.tenures() if tenure.mapped is mapped and tenure.shard is shard]
 
     def _next_number(self) -> int:
         self._numbers += 1
@@ -198,7 +196,7 @@ class Run:
     def hire(self, number: int | None = None) -> SimulatedWorker:
         """One more worker."""
         worker = SimulatedWorker(self, self._next_number() if number is None else number)
-        self.workers = [each for each in self.workers if each.is_alive] + [worker]
+        self.workers = [other for other in self.workers if other.is_alive] + [worker]
         worker.begin()
         self.retention.begin_rounds(worker)
         return worker
@@ -212,10 +210,8 @@ class Run:
         self.after(delay_ms, start)
 
     def left(self, worker: Process) -> None:
-        """A worker has ended: it comes back, under its name or another one, or not as long as others are
-        there.
-        """
-        others = self._coming + sum(each.is_alive for each in self.workers)
+        """A worker has ended: it comes back, under its name or another, or not while there are others."""
+        others = self._coming + sum(other.is_alive for other in self.workers)
         if others and self.time_ms < self.plan.heal_ms and self.random.random() < 0.3:
             self.counts["fault died-for-good"] += 1
             return
@@ -240,13 +236,13 @@ class Run:
         batch = list(invoke.records)
         sink = tenure.mapped.sink
         accepted, outcome = sink.killed(batch, self.time_ms) if hangs else sink.answer(batch, self.time_ms)
-        return self._told(tenure, invoke, accepted, outcome)
+        return self._answered(tenure, invoke, accepted, outcome)
 
     def judge(self, tenure: Tenure, invoke: Invoke) -> Outcome:
-        """It has worked on a batch of a worker that is no more: nobody hears the answer."""
-        return self._told(tenure, invoke, *tenure.mapped.sink.judge(list(invoke.records), self.time_ms))
+        """It has worked on a batch of a worker that is no more: the answer is not heard."""
+        return self._answered(tenure, invoke, *tenure.mapped.sink.judge(list(invoke.records), self.time_ms))
 
-    def _told(
+    def _answered(
         self, tenure: Tenure, invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome
     ) -> Outcome:
         if invoke.window is not None:
@@ -272,9 +268,7 @@ class Run:
 
 
 def simulate(seed: int, observer: RunObserver) -> Run:
-    """Run one seed; one observer is told of every mapping. The same seed gives the same run, whatever
-    happened before.
-    """
+    """Run one seed, with one observer for every mapping. The same seed always gives the same run."""
     return Run(plan(seed), lambda _: observer).run()
 
 

@@ -1,7 +1,6 @@
 """The faults of a simulated run that have a moment: what a plan wants to happen, and to whom.
 
-Rules of this file: it strikes, and decides nothing else; each fault that happens is counted. Called by
-simulation.py.
+Rules of this file: it strikes, and decides nothing else; each fault that happens is counted.
 """
 
 from tailrace.mapping.commands import Pause, Resume, Stop
@@ -11,7 +10,7 @@ from tailrace.testing.simulation_redrive import begin_redrive
 from tailrace.testing.simulation_roles import Process, SimulationRun, Tenure
 
 ASKS = 4
-"""So many times somebody who sees an outage may ask for a redrive while it lasts."""
+"""So many times a person who sees an outage may ask for a redrive while it lasts."""
 LATEST_YIELD = 6
 """A crash strikes at one of the next yields of the act it waits for."""
 
@@ -83,8 +82,8 @@ def steal(run: SimulationRun, tenure: Tenure) -> None:
 
 
 def _thief(run: SimulationRun, tenure: Tenure) -> Process:
-    """Another worker, which may take the shard whoever has it; where there is none, one more begins."""
-    others = [each for each in run.workers if each.is_alive and each is not tenure.worker]
+    """Another worker, which may take the shard from its owner; where there is none, one more begins."""
+    others = [worker for worker in run.workers if worker.is_alive and worker is not tenure.worker]
     thief = run.random.choice(others) if others else run.hire()
     thief.steals.add(tenure.shard.shard_id)
     return thief

@@ -5,8 +5,7 @@ Theory of operation. Steps are under way as an `Act`; each yield is one call. A 
 is asked or when it is answered, by chance; an answer may be lost on its way, so that what was written is told
 as failed. A worker that is to die counts its yields down and dies at one of them, before the effect or after
 it: crash points are yields, whatever they are, and need no list.
-Rules of this file: no decision about records and no copy of what the runtime does. Called by
-simulation_workers.py.
+Rules of this file: no decision about records and no copy of what the runtime does.
 """
 
 import sys
@@ -32,7 +31,7 @@ from tailrace.runtime.steps import (
     StreamOf,
     Transact,
     WriteBatch,
-)  # fmt: skip
+)
 from tailrace.testing.simulation_roles import Act, SimulationRun
 from tailrace.testing.simulation_rows import STREAM
 from tailrace.testing.simulation_sink import HANG_MS
@@ -49,8 +48,9 @@ Yield = tuple[str, int]
 
 
 class Performing:
-    """Carries acts out. Shape: `crashed` counts yields; `names` has those, for people, at which somebody
-    could have died.
+    """Carries acts out.
+
+    Shape:   `crashed` counts yields; `names` has, for people, those at which a worker could have died.
     """
 
     def __init__(self, run: SimulationRun) -> None:
@@ -63,7 +63,7 @@ class Performing:
         self._resume(act, None, None)
 
     def _resume(self, act: Act, answer: Any, error: PortError | None) -> None:
-        """An answer has come, when anybody is there to hear it; on to the next call that takes time."""
+        """An answer has come, if its worker lives; on to the next call that takes time."""
         if act.is_left():
             act.steps.close()
             return
@@ -95,10 +95,10 @@ class Performing:
         is_new = place not in self.names
         if is_new:
             self.names[place] = f"{qualified(code)} +{line - code.co_firstlineno}"
-        if not act.worker.is_doomed(act.what, is_new=is_new):
+        if not act.worker.is_doomed(act.kind, is_new=is_new):
             return False
         self.crashed[place] += 1
-        self._run.counts[f"fault crash-{act.what}"] += 1
+        self._run.counts[f"fault crash-{act.kind}"] += 1
         if self._run.random.random() < 0.5:
             self._happens_unheard(act, call)
         act.worker.crash()
@@ -125,7 +125,7 @@ class Performing:
         match call:
             case Get() | QueryRows():
                 error = self._failure(act)
-                run.counts["fault evacuated-read"] += act.what == "read"
+                run.counts["fault evacuated-read"] += act.kind == "read"
                 self._answer(act, None if error is not None else run.rows.answer(call, run.now), error)
             case Transact():
                 self._transact(act, call)
@@ -155,7 +155,7 @@ class Performing:
 
     def _both(self, act: Act, steps: Steps[Any], beside: Steps[None]) -> None:
         """Carry steps out, and others as long as that lasts."""
-        other = Act(act.what, act.worker, beside, lambda _: None, now=act.now)
+        other = Act(act.kind, act.worker, beside, lambda _: None, now=act.now)
 
         def done(result: Any) -> None:
             other.steps.close()
@@ -163,14 +163,12 @@ class Performing:
 
         self.begin(other)
         if act.worker.is_alive:
-            self.begin(Act(act.what, act.worker, steps, done, now=act.now, handler=act.handler))
+            self.begin(Act(act.kind, act.worker, steps, done, now=act.now, handler=act.handler))
 
     def _answer(self, act: Act, answer: Any, error: PortError | None = None) -> None:
-        """What was read is heard a little later; at once only where steps are few and tell no machine
-        anything.
-        """
+        """What was read is heard a little later; at once only where few steps tell no machine anything."""
         delay_ms = self._run.latency() // 4
-        if delay_ms or act.tenure is not None or act.what == "redrive":
+        if delay_ms or act.tenure is not None or act.kind == "redrive":
             self._run.after(delay_ms, lambda: self._resume(act, answer, error))
         else:
             self._resume(act, answer, error)
@@ -178,9 +176,9 @@ class Performing:
     def _failure(self, act: Act) -> PortError | None:
         run = self._run
         if act.worker.is_cut_off:
-            run.counts[f"fault {act.what}-failure"] += 1
+            run.counts[f"fault {act.kind}-failure"] += 1
             return StoreError("the state store cannot be reached")
-        if run.port_fails(f"{act.what}-failure"):
+        if run.port_fails(f"{act.kind}-failure"):
             return StoreError("the state store failed")
         return None
 
@@ -190,7 +188,7 @@ class Performing:
         if error is not None:
             if not act.worker.is_cut_off and run.random.random() < LOST_ANSWERS:
                 run.counts["fault state-answer-lost"] += 1
-                run.counts["fault evacuation-answer-lost"] += act.what == "evacuation"
+                run.counts["fault evacuation-answer-lost"] += act.kind == "evacuation"
                 error = self._written(act, call) or error
             run.after(run.latency(), lambda: self._resume(act, None, error))
         elif act.tenure is not None and run.is_raced(act.tenure, act.command):
@@ -216,10 +214,10 @@ class Performing:
         try:
             run.rows.transact(call.writes)
         except StateConflict as conflict:
-            run.counts["fault evacuation-conflict"] += act.what == "evacuation"
-            run.counts["fault redrive-conflict"] += act.what == "redrive"
+            run.counts["fault evacuation-conflict"] += act.kind == "evacuation"
+            run.counts["fault redrive-conflict"] += act.kind == "redrive"
             return conflict
-        if act.what == "evacuation":
+        if act.kind == "evacuation":
             run.retention.note_saved(call.writes)
         if tenure is not None:
             match act.command:

@@ -1,8 +1,8 @@
-"""Redrives in a simulated world: somebody asks, and every worker that reads the mapping carries it out,
-with the production steps (deadletters/run/putting_back.py).
+"""Redrives in a simulated world: a person asks, and every worker that reads the mapping carries it out, with
+the production steps (deadletters/run/putting_back.py).
 
-Rules of this file: it decides nothing about changes. What a person does is drawn here; what a worker does
-between two yields is what the world does to everybody. Called by simulation.py and simulation_workers.py.
+Rules of this file: it decides nothing about changes. What the person does is drawn here; between two yields
+a worker meets the same faults as everywhere.
 """
 
 from functools import partial
@@ -25,18 +25,18 @@ from tailrace.testing.simulation_rows import APP, STREAM
 PAGE: Final = 3
 """So many rows a worker reads at once here: a hundred would be all that there are."""
 SLOW, FEW = "5/m", 25
-"""So slow that claims must be renewed: asked for only where there are as few changes, or it would last longer
-than the run.
-"""
+"""So slow that claims must be renewed: asked for only where few changes let it end within the run."""
 LATE, LATE_MS = 0.4, 4_000
 """So often a machine hears late that a key is free: the word waits in its queue."""
 MOST_ASKED: Final = 2
-"""So many requests wait at most until nobody asks for more."""
+"""So many requests wait at most; then no more are made."""
 
 
 class SimulatedRedrives:
-    """The redrives of one worker. Shape: `under_way` are the requests that it carries out; `held` the keys
-    that it keeps from each mapping.
+    """The redrives of one worker.
+
+    Shape:   `under_way` are the requests that it carries out; `held` the keys that it keeps from each
+             mapping.
     """
 
     def __init__(self, run: SimulationRun, worker: Process) -> None:
@@ -48,8 +48,9 @@ class SimulatedRedrives:
         self.held: dict[str, set[bytes]] = {mapped.id: set() for mapped in run.mappings}
 
     def ask(self, request: RedriveRequest) -> None:
-        """Somebody asks this worker: a row first. From now on it is under way here, as for
-        `runtime.redrives`: a look that finds the row begins it no second time.
+        """A person asks this worker: a row first.
+
+        From now on it is under way here, as for `Redriver`: a look at the row does not begin it again.
         """
         run = self._run
         self.under_way[request.id] = Progress()
@@ -76,7 +77,9 @@ class SimulatedRedrives:
     def _carry_out(self, request: RedriveRequest) -> None:
         run, progress = self._run, Progress()
         others = (
-            each.redrives.under_way for each in run.workers if each.is_alive and each is not self._worker
+            worker.redrives.under_way
+            for worker in run.workers
+            if worker.is_alive and worker is not self._worker
         )
         run.counts["fault redrive-rival"] += any(request.id in under_way for under_way in others)
         self.under_way[request.id] = progress
@@ -113,9 +116,7 @@ class SimulatedRedrives:
         return outcome
 
     def _has(self, record: ChangeRecord) -> bool:
-        """Whether the machines from whose handler an item is kept still have their shards, whatever this
-        worker knows.
-        """
+        """Whether the machines that an item is kept from have their shards, as the rows say it."""
         return all(
             not tenure.has_ended and self._run.rows[tenure.lease.key]["epoch"] == tenure.lease.epoch
             for tenure in self._kept_at.get(record.key, ())
@@ -129,7 +130,7 @@ class SimulatedRedrives:
         return self._worker.owner
 
     def code_version(self, mapping_id: str) -> str:
-        """Nobody changes the handler here."""
+        """The handler never changes here."""
         del mapping_id
         return ""
 
@@ -145,9 +146,7 @@ class SimulatedRedrives:
         return holding
 
     def reads(self, mapping_id: str, letter: DeadLetter) -> bool:
-        """Whether every shard in which later changes of a letter's item may be at the handler is read
-        here.
-        """
+        """Whether every shard that may hold later changes of a letter's item is read here."""
         return self._worker.tenures.keys() >= self._places(mapping_id, letter)
 
     def _places(self, mapping_id: str, letter: DeadLetter) -> set[tuple[str, str]]:
@@ -178,23 +177,21 @@ class SimulatedRedrives:
 
 
 def begin_redrive(run: SimulationRun) -> None:
-    """Somebody asks for a redrive of each mapping, while all goes on: of a worker, or in the rows when none
-    is there.
-    """
+    """A person asks for a redrive of each mapping, while all goes on: of a worker, or else in the rows."""
     for mapped in run.mappings:
         if mapped.plan.settings.order != "lane":
             ask(run, mapped)
 
 
 def redrive_the_rest(run: SimulationRun, mapped: SimulatedMapping) -> None:
-    """Somebody asks for everything that is left of a mapping, when nothing is asked for already."""
+    """A person asks for everything that is left of a mapping, unless a request is under way."""
     is_at_work = any(worker.redrives.under_way for worker in run.workers if worker.is_alive)
     if not is_at_work and next(run.rows.starting_with(REDRIVE.prefix(APP)), None) is None:
         _note(run, RedriveRequest(_name(run), mapped.id))
 
 
 def ask(run: SimulationRun, mapped: SimulatedMapping) -> None:
-    """Somebody asks for a redrive of a mapping: of all of it, or of what is chosen; at once, or at a rate."""
+    """A person asks for a redrive of a mapping: of all of it, or of what is chosen; at once, or at a rate."""
     if len(list(run.rows.starting_with(REDRIVE.prefix(APP)))) >= MOST_ASKED:
         return
     chosen, rate = Choice(), None

@@ -1,9 +1,8 @@
-"""A stream that forgets, in a simulated run: what is older than its retention is trimmed, and what is not
-handled is saved before.
+"""A stream that forgets, in a simulated run: old records are trimmed, and unhandled ones are saved before.
 
 Rules of this file: the saving is the production code's (runtime/evacuation.py), performed like everything
 else that a worker does: each yield takes its time, may fail, and may be the last. Here is only when a round
-comes, and what the stream forgets. Called by simulation.py and simulation_workers.py.
+comes, and what the stream forgets.
 """
 
 from bisect import bisect_left
@@ -29,8 +28,9 @@ ROUNDS: Final = 3
 
 
 class Retention:
-    """The horizon of one run. Shape: `looked` is when the last round began at which a shard was saved to its
-    end for a mapping.
+    """The horizon of one run.
+
+    Shape:   `looked` is when the last round began that saved a shard to its end for a mapping.
     """
 
     def __init__(self, run: SimulationRun) -> None:
@@ -52,9 +52,7 @@ class Retention:
             self._run.after(self._round_ms, self._forget)
 
     def now(self) -> Now:
-        """The clock of the saving. What steps is the machines' wall clock: ninety seconds are longer than a
-        retention here.
-        """
+        """The clock of the saving, which never steps: a step is longer than a retention here."""
         return Now(WALL_MS + self._run.time_ms, self._run.time_ms)
 
     @property
@@ -115,9 +113,9 @@ class Retention:
         """Let the observer see what became durable of a save."""
         prefix = EVACUATED.prefix(APP)
         copies = [
-            (words_of(each.key), read_evacuated(each.fields))
-            for each in writes
-            if isinstance(each, Write) and each.fields is not None and each.key.startswith(prefix)
+            (words_of(write.key), read_evacuated(write.fields))
+            for write in writes
+            if isinstance(write, Write) and write.fields is not None and write.key.startswith(prefix)
         ]
         self._run.counts["fault evacuated"] += len(copies)
         for (_, _, mapping_id, _, shard_id, *_), record in copies:

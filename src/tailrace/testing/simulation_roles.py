@@ -1,8 +1,8 @@
-"""Who takes part in a simulated run, as the others know them: the world, its workers, a worker's tenure of
-a shard, and whoever judges.
+"""The parts of a simulated run, as they know each other: the world, its workers, a worker's tenure of a
+shard, and the observer that judges.
 
-Theory of operation: everybody in a world knows everybody, so what each asks of another is said here, once,
-and nobody imports who it is.
+Theory of operation: every part knows every other, so what one asks of another is said here, once, and no
+part imports another.
 Rules of this file: shapes only. An observer sees effects (what reached the sink, what became durable),
 never the machine's state. Called by simulation*.py and tests/simulation.
 """
@@ -35,8 +35,9 @@ from tailrace.testing.simulation_windows import WindowFunction
 
 @dataclass(slots=True, eq=False)
 class SimulatedMapping:
-    """One mapping of a run, with its handler and whoever judges it. Shape: `finished` are the shards that all
-    of is settled of.
+    """One mapping of a run, with its handler and the observer that judges it.
+
+    Shape:   `finished` are the shards of which all is settled.
     """
 
     plan: MappingPlan
@@ -80,11 +81,11 @@ class Tenure:
 
     @property
     def fence(self) -> Check:
-        """What holds as long as nobody else reads its shard."""
+        """What holds as long as no other worker reads its shard."""
         return self.delivery.settling.fence
 
     def tell(self, completion: Completion) -> None:
-        """Give the machine an input that nobody asked for."""
+        """Give the machine an input that it did not ask for."""
         self.worker.step(self, completion)
 
     @property
@@ -97,10 +98,10 @@ class Tenure:
 class Act:
     """Steps under way.
 
-    Shape:   `what` is one of ACTS; `then` is given the result, or the PortError that the steps raised.
+    Shape:   `kind` is one of ACTS; `then` is given the result, or the PortError that the steps raised.
     """
 
-    what: str
+    kind: str
     worker: "Process"
     steps: Steps[Any]
     then: Callable[[Any], None]
@@ -111,17 +112,15 @@ class Act:
     now: Callable[[], Now] | None = None
     """A clock of its own."""
     handler: Callable[[RecordBatch], Outcome] | None = None
-    """Who gets the batches of steps that belong to no machine."""
+    """What gets the batches of steps that belong to no machine."""
 
     def is_left(self) -> bool:
-        """Whether nobody is there any more who would go on with it."""
+        """Whether no worker is there that would go on with it."""
         return not self.worker.is_alive
 
 
 class RunObserver(Protocol):
-    """Who judges one mapping of a run. Every method is told what anybody outside the machine could have
-    seen.
-    """
+    """Judges one mapping of a run. Every method is told what an outsider of the machine could see."""
 
     def started(self, tenure: Tenure, checkpoint: Checkpoint) -> None:
         """A worker begins with a shard at a checkpoint."""
@@ -173,9 +172,7 @@ class Performs(Protocol):
 
 
 class SimulatedStream(Protocol):
-    """What was written, and what is gone. Shape: `log` the records by shard, `trimmed` the last that is
-    gone.
-    """
+    """What was written, and what is gone. Shape: by shard, `log` the records, `trimmed` the last gone."""
 
     log: dict[str, list[ChangeRecord]]
     trimmed: dict[str, int]
@@ -216,14 +213,14 @@ class Redriving(Protocol):
     under_way: dict[str, Progress]
 
     def ask(self, request: RedriveRequest) -> None:
-        """Somebody asks this worker."""
+        """A person asks this worker."""
 
 
 class Process(Protocol):
     """A worker.
 
     Shape:   `number` it keeps over restarts; `tenures` by mapping and shard, as `finished`; `steals` are
-             shards that it takes whoever has them.
+             shards that it takes from their owners.
     """
 
     number: int
@@ -246,10 +243,10 @@ class Process(Protocol):
     def can_die_at_a_yield(self) -> bool:
         """Whether it is worth to ask where it stands."""
 
-    def is_doomed(self, what: str, *, is_new: bool) -> bool:
-        """Whether it dies now, at a yield of such an act. `is_new`: nobody was there before in this run."""
+    def is_doomed(self, kind: str, *, is_new: bool) -> bool:
+        """Whether it dies now, at a yield of such an act. `is_new`: new in this run."""
 
-    def doom(self, what: str, yields: int) -> None:
+    def doom(self, kind: str, yields: int) -> None:
         """Let it die at that yield of such an act, counted from 0; "": of any."""
 
     def cut_off(self, until_ms: int) -> None:
@@ -321,16 +318,16 @@ class SimulationRun(Protocol):
 
     @property
     def new_yields_kill(self) -> bool:
-        """Whether a worker may die where nobody has been before in this run."""
+        """Whether a worker may die at a yield that is new in this run."""
 
-    def after(self, delay_ms: int, what: Callable[[], None]) -> None:
+    def after(self, delay_ms: int, action: Callable[[], None]) -> None:
         """Do this later."""
 
     def mapping(self, mapping_id: str) -> SimulatedMapping:
         """One of the mappings."""
 
     def dies_at_a_new_yield(self) -> bool:
-        """Draw whether a worker dies where nobody has been before in this run."""
+        """Draw whether a worker dies at a yield that is new in this run."""
 
     def something_failed(self, mapped: SimulatedMapping) -> None:
         """Something is parked or discarded."""

@@ -2,7 +2,7 @@
 
 Rules of this file: all or nothing, conditions included, as `StateStore.transact` promises; that a store fails
 or is slow is simulation.py's matter. `perform` is the interpreter of steps for ports that answer in one
-moment. Called by simulation.py, simulation_redrive.py and whoever judges.
+moment.
 """
 
 from bisect import bisect_left, bisect_right
@@ -74,9 +74,7 @@ class SimulatedRows(dict[str, dict[str, Any]]):
         }
 
     def as_an_earlier_stream_left(self, mapping_id: str) -> None:
-        """A checkpoint in a stream that vanished before the mapping was done with it, of a worker whose clock
-        was ahead.
-        """
+        """A checkpoint in a stream that vanished before its end, of a worker whose clock was ahead."""
         key = checkpoint_key(APP, mapping_id, "earlier", "shard-of-before")
         ahead_ms = WALL_MS + 5_000
         self[key] = {
@@ -118,8 +116,10 @@ class SimulatedRows(dict[str, dict[str, Any]]):
                 raise InternalError(f"rows do not answer {step}")
 
     def perform(self, steps: Steps[T], now: Now, gone: int | None = None) -> T:
-        """Carry steps over rows out, all in this moment; `gone` is the last record that a stream has
-        forgotten. Raises: what they raise.
+        """Carry steps over rows out, all in this moment.
+
+        Shape:   `gone` is the last record that a stream has forgotten.
+        Raises:  what they raise.
         """
         answer: Any = None
         conflict: StateConflict | None = None

@@ -1,8 +1,7 @@
 """The sink of a simulated world: what it accepts, what it refuses, when it is out, and how long it takes.
 
-Rules of this file: it answers a batch, now; when the answer arrives, and whether anybody still listens, is
-simulation_performing.py's matter. Every fault that happens here is counted. Called by simulation.py and
-simulation_redrive.py.
+Rules of this file: it answers a batch, now; when the answer arrives, and whether its worker lives, is
+simulation_performing.py's matter. Every fault that happens here is counted.
 """
 
 from collections.abc import Sequence
@@ -39,7 +38,7 @@ class SimulatedSink:
         return time_ms < self._plan.heal_ms and self._random.random() < HANG_RATE
 
     def killed(self, batch: list[ChangeRecord], time_ms: int) -> tuple[list[ChangeRecord], Outcome]:
-        """A batch that hung is killed; it may have had its effect before, but nobody knows."""
+        """A batch that hung is killed; it may have had its effect before, unknown to the worker."""
         self._plan.counts["fault hanging"] += 1
         if self._random.random() < 0.5:
             self.judge(batch, time_ms)
@@ -47,9 +46,7 @@ class SimulatedSink:
         return [], Failed(whole=Failure(FailureKind.TIMEOUT, "killed at its time-out"))
 
     def answer(self, batch: list[ChangeRecord], time_ms: int) -> tuple[list[ChangeRecord], Outcome]:
-        """What the sink accepts as far as anybody is told, and what it says. An answer may be lost on its
-        way.
-        """
+        """What the sink accepts as far as the worker hears, and what it says: an answer may be lost."""
         accepted, outcome = self.judge(batch, time_ms)
         if accepted and time_ms < self._plan.heal_ms and self._random.random() < LOST_ANSWER_RATE:
             self._plan.counts["fault answer-lost"] += 1

@@ -1,8 +1,7 @@
 """The stream of a simulated world: what was written, what is trimmed, and reads that wait for records.
 
 Rules of this file: a read is answered as soon as there is something, sometimes with less than there is, or
-with records that were given already; whoever holds an old iterator is refused once. Called by simulation.py
-and simulation_performing.py.
+with records that were given already; an old iterator is refused once.
 """
 
 from bisect import bisect_left, bisect_right
@@ -24,9 +23,7 @@ REPEATED_RATE: Final = 0.01
 
 
 class SimulatedSource:
-    """All shards of one stream. Shape: `log` has the records by shard, `trimmed` the last one that is
-    gone.
-    """
+    """All shards of one stream. Shape: by shard, `log` the records, `trimmed` the last that is gone."""
 
     def __init__(self, run: SimulationRun) -> None:
         self._run = run
@@ -52,7 +49,7 @@ class SimulatedSource:
         self.wake(shard)
 
     def wake(self, shard: ShardPlan) -> None:
-        """Whoever waits for this shard looks again."""
+        """A reader that waits for this shard looks again."""
         for worker in self._run.workers:
             for tenure in worker.tenures_of(shard.shard_id):
                 if tenure.reading is not None and worker.is_alive:
@@ -83,9 +80,7 @@ class SimulatedSource:
             run.performing.answer_read(act, done)
 
     def peek(self, call: Peek) -> ReadDone | None:
-        """What a look beside the machines finds. It is not waited for: a shard that has nothing says
-        nothing.
-        """
+        """What a look beside the machines finds; it does not wait, so of an empty shard it is nothing."""
         return self._after(self._shards[call.shard.shard_id], call.after, call.limit)
 
     def _after(self, shard: ShardPlan, after: int, limit: int) -> ReadDone | None:

@@ -1,9 +1,7 @@
-"""A function with tumbling windows in a simulated world: its state is the list of the records that it
-accepted.
+"""A function with tumbling windows in a simulated world: its state is the list of records that it accepted.
 
-Rules of this file: whoever judges can read in every state which records it was made of, so nothing here hides
-one. It refuses final invokes, forgets its state, and lets it outgrow the limit, each counted. Called by
-simulation.py.
+Rules of this file: an observer reads in every state which records it was made of, so nothing here hides one.
+It refuses final invokes, forgets its state, and lets it outgrow the limit, each counted.
 """
 
 from random import Random
@@ -66,5 +64,5 @@ def state_of(sequences: list[int], *, is_oversized: bool = False) -> bytes:
 
 def records_of(state: bytes) -> list[int]:
     """The records that led to a state."""
-    found: list[int] = orjson.loads(state).get("records", [])
-    return found
+    records: list[int] = orjson.loads(state).get("records", [])
+    return records

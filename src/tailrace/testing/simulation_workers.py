@@ -1,5 +1,4 @@
-"""A worker of a simulated world: leases of shards on a state store that others share, and a machine under
-each.
+"""A worker of a simulated world: leases of shards on a shared state store, and a machine under each.
 
 Theory of operation. What it does is the runtime's: taking, renewing and giving back a lease, beginning, and
 everything that a machine asks for are its steps, performed by simulation_performing.py. Here is only which
@@ -35,7 +34,7 @@ from tailrace.mapping.commands import (
     Stopped,
     Wake,
     Woken,
-)  # fmt: skip
+)
 from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import StateRow
 from tailrace.runtime.delivering import Asked, Delivery, Settling
@@ -50,9 +49,7 @@ from tailrace.worker.leasing import give_lease_back, renew_lease
 
 RENEWAL_MS: Final = 3_000
 LOOK_MS: Final = 500, 10_000
-"""It looks again after so long at least, and at most after a quarter of the time that there are faults, or so
-long.
-"""
+"""It looks again after so long at least, and at most, unless a quarter of the faulty time is less."""
 ACT_OF: Final = {Read: "read", Invoke: "invoke", ParkKey: "park", SaveCheckpoint: "save"}
 
 
@@ -75,8 +72,10 @@ There: TypeAlias = tuple[str, str]
 
 
 class SimulatedWorker:
-    """One process. Shape: `number` is its owner's name on leases, which it has again after a restart;
-    `leases` by shard, one for all mappings.
+    """One process.
+
+    Shape:   `number` is its owner's name on leases, also after a restart; `leases` by shard, for all
+             mappings.
     """
 
     def __init__(self, run: SimulationRun, number: int) -> None:
@@ -112,20 +111,20 @@ class SimulatedWorker:
         """It cannot reach the state store until then."""
         self._cut_off_ms = until_ms
 
-    def doom(self, what: str, yields: int) -> None:
+    def doom(self, kind: str, yields: int) -> None:
         """Let it die at that yield of such an act, counted from 0; "": of any."""
-        self._doom = (what, yields)
+        self._doom = (kind, yields)
 
     @property
     def can_die_at_a_yield(self) -> bool:
         """Whether it is worth to ask where it stands."""
         return self._doom is not None or self._run.new_yields_kill
 
-    def is_doomed(self, what: str, *, is_new: bool) -> bool:
-        """Whether it dies now, at a yield of such an act. `is_new`: nobody was there before in this run."""
+    def is_doomed(self, kind: str, *, is_new: bool) -> bool:
+        """Whether it dies now, at a yield of such an act. `is_new`: new in this run."""
         if is_new and self._run.dies_at_a_new_yield():
             return True
-        if self._doom is None or self._doom[0] not in ("", what):
+        if self._doom is None or self._doom[0] not in ("", kind):
             return False
         wanted, left = self._doom
         self._doom = (wanted, left - 1) if left else None
@@ -175,9 +174,7 @@ class SimulatedWorker:
             self._run.after(self._run.random.randrange(least, longest), self.begin)
 
     def look_at(self, *shards: ShardPlan) -> None:
-        """Begin shards where that is possible. What others have saved of them is learnt first: nothing begins
-        behind it.
-        """
+        """Begin shards where that is possible, after learning what others saved: nothing begins behind it."""
         if not self._run.retention.saves:
             self._looked(shards, None)
         elif any(self._may_begin(mapped, shard) for shard in shards for mapped in self._run.mappings):
@@ -193,7 +190,7 @@ class SimulatedWorker:
         return [tenure for tenure in there if tenure is not None]
 
     def _may_begin(self, mapped: SimulatedMapping, shard: ShardPlan) -> bool:
-        """Whether a mapping has finished the parents, and nobody here is at the shard already."""
+        """Whether a mapping has finished the parents, and is not at the shard here already."""
         there = (mapped.id, shard.shard_id)
         is_busy = there in self.tenures or shard.shard_id in self._beginning or there in self.finished
         if is_busy or self._is_stopping or not self.is_alive or self.redrives.held[mapped.id]:
@@ -201,9 +198,7 @@ class SimulatedWorker:
         return all((mapped.id, parent) in self.finished for parent in shard.parents)
 
     def may_save(self, mapped: SimulatedMapping, shard: ShardPlan) -> bool:
-        """Whether something of a shard may have to be saved: as worker/worker.py, not when it is finished and
-        nothing is kept.
-        """
+        """Whether something of a shard may have to be saved, as worker/worker.py says it."""
         there = (mapped.id, shard.shard_id)
         is_finished = there in self.finished and there not in self.tenures
         return not is_finished or self._kept(mapped, shard).evacuation is not None
@@ -229,11 +224,11 @@ class SimulatedWorker:
         lease = self.leases.get(shard.shard_id)
         if lease is None:
             key = lease_key(APP, STREAM.label, shard.shard_id)
-            waiting = [each for each in run.mappings if (each.id, shard.shard_id) not in self.finished]
-            places = [each.place(shard) for each in waiting]
+            waiting = [other for other in run.mappings if (other.id, shard.shard_id) not in self.finished]
+            places = [other.place(shard) for other in waiting]
             lease, stamped = yield from take_lease(key, self.owner, places, partial(self._may_take, shard))
             self._hold(shard, lease, stamped)
-        listed = KnownShards.of([run.source.known(each) for each in run.plan.shards])
+        listed = KnownShards.of([run.source.known(listed_shard) for listed_shard in run.plan.shards])
         row = self._stamped.pop(place.checkpoint_key, None)
         stamped_now = row if row is not None and row.epoch == lease.epoch else None
         begun = yield from enter(place, known, listed, lease.epoch, run.plan.retention_ms, stamped_now)
@@ -284,7 +279,7 @@ class SimulatedWorker:
     def _finish(self, mapped: SimulatedMapping, shard: ShardPlan) -> None:
         self.finished.add((mapped.id, shard.shard_id))
         mapped.finished.add(shard.shard_id)
-        if all((each.id, shard.shard_id) in self.finished for each in self._run.mappings):
+        if all((other.id, shard.shard_id) in self.finished for other in self._run.mappings):
             self._give_back(shard)
         self.look_at(*(child for child in self._run.plan.shards if shard.shard_id in child.parents))
 
@@ -296,9 +291,15 @@ class SimulatedWorker:
         run.counts["fault beside-another"] += bool(self.tenures_of(shard.shard_id))
         delivery = Delivery(run.source.known(shard), STREAM, self._kept(mapped, shard), begun.settling)
         tenure = Tenure(
-            run.next_name(), self, mapped, shard, begun.lease, ShardMachine(mapped.plan.settings), delivery,
+            run.next_name(),
+            self,
+            mapped,
+            shard,
+            begun.lease,
+            ShardMachine(mapped.plan.settings),
+            delivery,
             iterator_ms=run.time_ms,
-        )  # fmt: skip
+        )
         self.tenures[mapped.id, shard.shard_id] = tenure
         run.note_tenure(tenure, begun.start)
         self.step(tenure, begun.start)
@@ -327,7 +328,7 @@ class SimulatedWorker:
             self.step(tenure, LeaseTaken())
 
     def _give_back(self, shard: ShardPlan) -> None:
-        """As much as is possible: who has it by now, or whose store fails, has nothing to give."""
+        """As far as possible: a lease that is another's by now, or a store that fails, ends it."""
         lease = self.leases.pop(shard.shard_id, None)
         if lease is not None and self.is_alive:
             self._releasing += 1
@@ -399,9 +400,7 @@ class SimulatedWorker:
             self.step(tenure, Woken())
 
     def _stopped(self, tenure: Tenure, *, finished: bool) -> None:
-        """As worker/worker.py: who loses the lease loses it for every mapping; it is given back when nobody
-        here needs it any more.
-        """
+        """As worker/worker.py: a lease is lost for every mapping, and given back when none needs it."""
         shard = tenure.shard
         tenure.has_ended = True
         del self.tenures[tenure.mapped.id, shard.shard_id]

@@ -1,5 +1,4 @@
-"""Every yield of the runtime's steps, read from their source: what a campaign must have passed, and crashed
-at.
+"""Every yield of the runtime's steps, read from their source: a campaign must pass it, and crash at it.
 
 Rules of this file: nothing is listed by hand; steps that are added in one of these modules are asked for at
 once. Called by tests/simulation.
@@ -33,9 +32,9 @@ def _yields(tree: ast.AST, inside: str) -> Iterator[str]:
                 yield from _yields(node, f"{inside}{name}.")
             case ast.FunctionDef(name=name):
                 yield from sorted(
-                    f"{inside}{name} +{each.lineno - node.lineno}"
-                    for each in ast.walk(node)
-                    if isinstance(each, ast.Yield)
+                    f"{inside}{name} +{inner.lineno - node.lineno}"
+                    for inner in ast.walk(node)
+                    if isinstance(inner, ast.Yield)
                 )
             case _:
                 pass

@@ -1,9 +1,9 @@
-"""Sinks that write to memory: what the optional contracts of a sink look like when nothing else is in the
-way.
+"""Sinks that write to memory: the optional contracts of a sink when nothing else is in the way.
 
 Theory of operation: a `SimulatedTarget` is the far side and outlives its sinks, as a database does; every
-call changes it in one step of the loop. Rules of this file: the shortest code that keeps the contracts. For
-tests, and to be read by whoever writes such a sink.
+call changes it in one step of the loop.
+Rules of this file: the shortest code that keeps the contracts. For tests, and as an example for authors of
+such sinks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,10 @@ from tailrace.streams.version import Version
 
 @dataclass(slots=True)
 class SimulatedTarget:
-    """What sinks write to. Shape: `rows` by item key; `arrived` the sequence numbers of all that was applied,
-    in order; `refused` are not taken.
+    """What sinks write to.
+
+    Shape:   `rows` by item key; `arrived` the sequence numbers of all that was applied, in order;
+             `refused` are not taken.
     """
 
     refused: frozenset[int] = frozenset()
@@ -29,12 +31,12 @@ class SimulatedTarget:
 
     def refusal(self, batch: RecordBatch) -> Failed | None:
         """What a target says that does not take all of a batch."""
-        found = {
+        failures = {
             index: Failure(error="refused")
-            for index, each in enumerate(batch.records)
-            if each.sequence in self.refused
+            for index, record in enumerate(batch.records)
+            if record.sequence in self.refused
         }
-        return Failed(whole=Failure(error=f"{len(found)} records are refused")) if found else None
+        return Failed(whole=Failure(error=f"{len(failures)} records are refused")) if failures else None
 
 
 class VersionedMemory(AlwaysOpen):

@@ -1,7 +1,7 @@
-"""An order of steps in at most ten lines: who began, who went on where, who was held.
+"""An order of steps in at most ten lines: what began, what went on where, what was held.
 
 Rules of this file: steps of handlers only; the steps that were held stay, then what is nearest to them;
-numbers show what is left out. Called by exploring.py.
+numbers show what is left out.
 """
 
 import linecache
@@ -18,7 +18,7 @@ MOST_LINES: Final = 10
 LONGEST: Final = 60
 
 
-def told(ran: Sequence[RanStep], struck: Sequence[str], replay: str) -> list[str]:
+def order_lines(ran: Sequence[RanStep], struck: Sequence[str], replay: str) -> list[str]:
     """The lines, the last one says how to replay it."""
     lines, held = _lines(ran)
     last = f'replay: world.explore(…, replay="{replay}")'
@@ -35,7 +35,7 @@ def nearest(count: int, marked: Sequence[int], room: int) -> list[int]:
     [6, 7, 8, 9]
     """
     anchors = marked or [count - 1]
-    ranked = sorted(range(count), key=lambda index: (min(abs(index - each) for each in anchors), index))
+    ranked = sorted(range(count), key=lambda index: (min(abs(index - anchor) for anchor in anchors), index))
     return sorted(ranked[:room])
 
 
@@ -75,8 +75,10 @@ def _until(until: Until) -> str:
 
 
 def _label(label: tuple[str, Any]) -> str:
-    handler, given = label
-    keys: Sequence[Any] = [given] if isinstance(given, Change) else given if isinstance(given, Batch) else []
+    handler, argument = label
+    keys: Sequence[Any] = (
+        [argument] if isinstance(argument, Change) else argument if isinstance(argument, Batch) else []
+    )
     return f"{handler.rpartition('.')[2]} ← {named(change.key for change in keys)}"
 
 

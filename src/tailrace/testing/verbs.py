@@ -34,11 +34,11 @@ class Verbs(Questions):
         raise NotImplementedError
 
     def check_failures(self) -> None:
-        """See that no handler gave up on anything that the test did not look at; the fixture and the `with`
-        block do this at their end.
+        """See that no handler gave up on anything that the test did not look at.
 
-        Raises:  NotLookedAt, with handlers, keys and errors; SettingsError when a block of `faults` was made
-                 and never entered.
+        Shape:   the fixture and the `with` block do this at their end.
+        Raises:  NotLookedAt, with handlers, keys and errors; SettingsError for a block of `faults` never
+                 entered.
         """
         __tracebackhide__ = True
         if not self.loop.is_closed():
@@ -46,10 +46,11 @@ class Verbs(Questions):
             self._looking.check(self.engine, [*(running.app for running in self._running), *self._killed])
 
     def allow_failures(self, *handlers: Callable[..., Any] | str) -> None:
-        """Let these handlers give up on changes without the test looking at them; none named: all. Raises:
-        SettingsError.
+        """Let these handlers give up on changes without the test looking at them; none named: all.
+
+        Raises:  SettingsError.
         """
-        self._looking.allow(self._named(each)[1].id for each in handlers)
+        self._looking.allow(self._named(handler)[1].id for handler in handlers)
 
     def _ask(self, name: str, arguments: Mapping[str, Any]) -> list[Any]:
         """What a verb answers, as on the command line; time passes as far as it needs."""
@@ -59,14 +60,14 @@ class Verbs(Questions):
         return answers
 
     def _looked_at(self, name: str, arguments: Mapping[str, Any]) -> None:
-        """Who asks about a handler's dead letters has seen them, before and after what the verb does."""
+        """A question about a handler's dead letters has seen them, before and after what the verb does."""
         for running in self._running if name.startswith("dlq.") else ():
             if running.is_asked(arguments):
                 self._looking.look(self.engine, running.app, str(arguments["handler"]))
 
     async def _answers(self, name: str, arguments: Mapping[str, Any]) -> list[Any]:
         asked = find_verb(name)
-        app = next((each for each in self._running if each.is_asked(arguments)), self._running[0])
+        app = next((running for running in self._running if running.is_asked(arguments)), self._running[0])
         subject = Subject(self.engine, self.clock, app.worker, flushed=self._joined)
 
         async def collect() -> list[Any]:
@@ -78,8 +79,6 @@ class Verbs(Questions):
 
         task = self.loop.create_task(collect(), name=name)
         await self._done(task)
-        if (
-            task.cancelled()
-        ):  # the worker died while it answered: what verbs do is durable, and may be asked for again
+        if task.cancelled():  # the worker died at its answer: what verbs do is durable, and is asked again
             return await self._answers(name, arguments)
         return task.result()

@@ -24,15 +24,15 @@ from tailrace.testing.sealing import Network, NetworkRefused
 
 
 class BlockingCall(UserWarning):
-    """A coroutine blocks: await what waits, or declare the handler without `async`, so that it runs in a
-    thread.
-    """
+    """A coroutine blocks: await what waits, or declare the handler without `async`: it gets a thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """A world that runs. Shape: `is_inline` says whether what runs now would run in a thread of a real
-    worker; `refused` is told what was.
+    """A world that runs.
+
+    Shape:   `is_inline` says whether what runs now would run in a thread of a real worker; `refused` is
+             told of every refusal.
     """
 
     clock: ManualClock
@@ -44,7 +44,7 @@ class Inside:
 
 ABSENT: Final = object()
 METADATA: Final = ("169.254.", "fd00:ec2:")
-"""Where botocore looks for credentials on a machine of AWS: nobody there is no error."""
+"""Where botocore looks for credentials on a machine of AWS: no answer there is no error."""
 _CALLED: Final[ContextVar[str]] = ContextVar("tailrace_called", default="botocore")
 """What a client of botocore is being asked for."""
 _LOCK: Final = threading.RLock()
@@ -60,9 +60,7 @@ def nothing_waits(
     network: Network,
     refused: Callable[[NetworkRefused], None],
 ) -> Iterator[None]:
-    """Let nothing wait for real, and nothing leave. Worlds may run inside of each other and beside each
-    other.
-    """
+    """Let nothing wait for real, and nothing leave. Worlds may run inside of each other,."""
     inside = Inside(clock, is_inline, network, refused, threading.get_ident())
     with _LOCK:
         if not _RUNNING:
@@ -73,7 +71,7 @@ def nothing_waits(
         yield
     finally:
         with _LOCK:
-            del _RUNNING[max(place for place, each in enumerate(_RUNNING) if each is inside)]
+            del _RUNNING[max(place for place, running in enumerate(_RUNNING) if running is inside)]
             if not _RUNNING:
                 _take_off()
 
@@ -81,13 +79,11 @@ def nothing_waits(
 def _mine() -> Inside | None:
     """The innermost world of this thread."""
     thread = threading.get_ident()
-    return next((each for each in reversed(_RUNNING) if each.thread == thread), None)
+    return next((running for running in reversed(_RUNNING) if running.thread == thread), None)
 
 
 def _around() -> Inside | None:
-    """The world that this thread is inside of: its own, else that which runs, since a handler may have
-    started the thread.
-    """
+    """The world that this thread is inside of: its own, else the running one, whose handler began it."""
     with _LOCK:
         return _mine() or (_RUNNING[-1] if _RUNNING else None)
 
@@ -146,8 +142,9 @@ def _sleep(sleep: Callable[[float], None]) -> Any:
         if not inside.is_inline():
             warnings.warn(
                 f"time.sleep({seconds}) blocks the event loop; write `await asyncio.sleep({seconds})`",
-                BlockingCall, stacklevel=2,
-            )  # fmt: skip
+                BlockingCall,
+                stacklevel=2,
+            )
         inside.clock.advance(ceil(seconds * 1_000))
 
     return pass_time
@@ -189,11 +186,11 @@ def _sendmsg(sendmsg: Callable[..., int]) -> Any:
 def _getaddrinfo(getaddrinfo: Callable[..., Any]) -> Any:
     def ask_and_look_up(host: Any, port: Any, *more: Any, **named: Any) -> Any:
         _ask(lambda network: network.check_lookup(host, port))
-        found = getaddrinfo(host, port, *more, **named)
+        addresses = getaddrinfo(host, port, *more, **named)
         inside = _around()
         if inside is not None and host is not None:
-            inside.network.note({str(each[4][0]) for each in found})
-        return found
+            inside.network.note({str(address[4][0]) for address in addresses})
+        return addresses
 
     return ask_and_look_up
 
@@ -211,16 +208,14 @@ def _gethostby(look_up: Callable[[str], Any]) -> Any:
 
 
 def _lay_over_botocore() -> None:
-    """Once it is imported: refuse before anything is sent, so that nothing is retried, and before credentials
-    are missed.
-    """
+    """Once it is imported: refuse before anything is sent or retried, and before credentials lack."""
     session, client = sys.modules.get("botocore.httpsession"), sys.modules.get("botocore.client")
     for owner, name, made in (
         (sys.modules.get("tailrace.aws.client"), "about_to_send", _about_to_send),
         (getattr(session, "URLLib3Session", None), "send", _send),
         (getattr(client, "BaseClient", None), "_make_api_call", _make_api_call),
     ):
-        if owner is not None and not any(each[0] is owner for each in _LAID):
+        if owner is not None and not any(laid[0] is owner for laid in _LAID):
             _put(owner, name, made)
 
 
@@ -253,12 +248,12 @@ def _make_api_call(call: Callable[..., Any]) -> Any:
     def call_or_say_why(self: Any, operation: str, parameters: Any) -> Any:
         from botocore.exceptions import CredentialRetrievalError, NoCredentialsError
 
-        url, what = str(self.meta.endpoint_url), f"{self.meta.service_model.service_name}.{operation}"
-        token = _CALLED.set(what)
+        url, called = str(self.meta.endpoint_url), f"{self.meta.service_model.service_name}.{operation}"
+        token = _CALLED.set(called)
         try:
             return call(self, operation, parameters)
         except (CredentialRetrievalError, NoCredentialsError):
-            _ask(lambda network: network.check_url(url, what))
+            _ask(lambda network: network.check_url(url, called))
             raise
         finally:
             _CALLED.reset(token)

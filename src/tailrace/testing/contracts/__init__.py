@@ -1,5 +1,4 @@
-"""Contract checks: what every adapter of a port must do, as functions that anybody may call on their own
-adapter.
+"""Contract checks: what every adapter of a port must do, as functions to be called on one's own adapter.
 
 Rules of this package: a check states its port's contract from `ports.py` alone, looks only at what the port
 shows, and makes a new adapter for every rule. It raises `ContractBroken`, which names the rule. Called by

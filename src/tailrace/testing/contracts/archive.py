@@ -57,9 +57,7 @@ def check_archive_store(
 
 
 async def blobs_come_back_as_they_were(place: Place) -> None:
-    """A blob comes back byte for byte, an empty and a large one too, with its size; what was never written is
-    None.
-    """
+    """A blob comes back byte for byte, with its size; what was never written is None."""
     for name, data in (("a/b/1", BYTES), ("a/b/empty", b""), ("large=1/x_y-z.parquet", BYTES * 2_000)):
         same(await place.store.get(name), None, f"{name} before it is written")
         tag = await _written(place.store, name, data)
@@ -70,9 +68,7 @@ async def blobs_come_back_as_they_were(place: Place) -> None:
 
 
 async def parts_are_parts(place: Place) -> None:
-    """A part of a blob is exactly the bytes that were asked for, fewer at its end, and knows the whole
-    size.
-    """
+    """A part is exactly the bytes that were asked for, fewer at the end, and knows the whole size."""
     await _written(place.store, "a", BYTES)
     for start, length in (
         (0, 0),
@@ -85,14 +81,12 @@ async def parts_are_parts(place: Place) -> None:
         (0, 5_000),
     ):
         expected = BYTES[start:] if length is None else BYTES[start : start + length]
-        found = await place.store.get("a", start, length)
-        same(found and (found.data, found.size), (expected, len(BYTES)), f"get('a', {start}, {length})")
+        blob = await place.store.get("a", start, length)
+        same(blob and (blob.data, blob.size), (expected, len(BYTES)), f"get('a', {start}, {length})")
 
 
 async def lists_follow_the_text(place: Place) -> None:
-    """A list gives every name that starts with the prefix, folders or not, in the order of their bytes, as
-    pages of the whole.
-    """
+    """A list gives every name with the prefix in the order of their bytes, as pages of the whole."""
     names = ["a/1", "a/10", "a/2", "a-b/1", "a=1/x", "a/b/1", "b", "ab/1", "A/1", "a_1"]
     for name in names:
         await _written(place.store, name, b"x")
@@ -113,14 +107,12 @@ async def lists_follow_the_text(place: Place) -> None:
     ):
         for after, limit in (("", None), ("a/1", None), ("a-", 2), ("a/2", 1), ("z", 1)):
             expected = [name for name in sorted(names) if name.startswith(prefix) and name > after][:limit]
-            found = await place.other.list(prefix, after=after, limit=limit)
-            same(list(found), expected, f"list({prefix!r}, after={after!r}, limit={limit})")
+            listed = await place.other.list(prefix, after=after, limit=limit)
+            same(list(listed), expected, f"list({prefix!r}, after={after!r}, limit={limit})")
 
 
 async def the_first_put_stays(place: Place) -> None:
-    """put_if_absent writes only where nothing is: what is there stays, and the answer is None, for the same
-    bytes too.
-    """
+    """put_if_absent writes only where nothing is; else the answer is None, for the same bytes too."""
     tag = await _written(place.store, "a", b"first")
     for data in (b"second", b"first"):
         same(await place.other.put_if_absent("a", data), None, "the answer to a second writer")
@@ -128,9 +120,7 @@ async def the_first_put_stays(place: Place) -> None:
 
 
 async def puts_compare(place: Place) -> None:
-    """compare_and_put replaces exactly what was read: with an old tag, or where nothing is, it writes nothing
-    and answers None.
-    """
+    """compare_and_put replaces only what was read: else it writes nothing and answers None."""
     same(await place.store.compare_and_put("a", b"x", "no tag"), None, "the answer where nothing is")
     same(list(await place.store.list("")), [], "the names after it")
     first = await _written(place.store, "a", b"first")
@@ -143,9 +133,7 @@ async def puts_compare(place: Place) -> None:
 
 
 async def deleted_is_gone(place: Place) -> None:
-    """What is deleted is in no answer any more, may be deleted again and written anew; its neighbours
-    stay.
-    """
+    """What is deleted is in no answer, may be deleted again and written anew; its neighbours stay."""
     tag = await _written(place.store, "a/1", b"x")
     await _written(place.store, "a/10", b"y")
     for store in (*place, place.store):
@@ -162,38 +150,34 @@ async def deleted_is_gone(place: Place) -> None:
 
 
 async def one_of_many_writers_wins(place: Place) -> None:
-    """Of many that write a new name, or replace one blob, at the same time, exactly one succeeds, and what is
-    there is its own.
-    """
+    """Of many that write a name or replace a blob at once, exactly one succeeds: its blob is there."""
     data = [b"%d" % number * 50_000 for number in range(WRITERS)]
     tags = await asyncio.gather(
-        *(place[number % 2].put_if_absent("a", each) for number, each in enumerate(data))
+        *(place[number % 2].put_if_absent("a", blob) for number, blob in enumerate(data))
     )
     await _one_won(place, tags, data)
     held = (await _held(place.store, "a")).tag or ""
     data = [b"%d!" % number for number in range(WRITERS)]
     tags = await asyncio.gather(
-        *(place[number % 2].compare_and_put("a", each, held) for number, each in enumerate(data))
+        *(place[number % 2].compare_and_put("a", blob, held) for number, blob in enumerate(data))
     )
     await _one_won(place, tags, data)
 
 
 async def no_reader_sees_half_a_blob(place: Place) -> None:
-    """Whoever reads while a blob is replaced gets the old one or the new one, whole."""
+    """A reader gets the old blob or the new one, whole, while it is replaced."""
     old, new = b"o" * 500_000, b"n" * 700_000
     tag = await _written(place.store, "a", old)
     writing = asyncio.ensure_future(place.store.compare_and_put("a", new, tag))
     while not writing.done():
-        found = await _held(place.other, "a")
-        holds(found.data in (old, new), f"{found.size} bytes that nobody wrote were read")
+        blob = await _held(place.other, "a")
+        holds(blob.data in (old, new), f"{blob.size} bytes that were never written were read")
         await asyncio.sleep(0)
     same((await _held(place.other, "a")).data, new, "the blob at last")
 
 
 async def names_are_checked(place: Place) -> None:
-    """What some archive could not keep as a name is refused with SettingsError by every call, and nothing is
-    written.
-    """
+    """A name that some archive could not keep is refused with SettingsError, and nothing is written."""
     for name in NO_NAMES:
         await _refused(partial(place.store.get, name), name)
         await _refused(partial(place.store.put_if_absent, name, b"x"), name)

@@ -24,8 +24,8 @@ def check_clock(make: Callable[[], Clock], *, elapse: Elapse | None = None) -> N
     Raises:  ContractBroken, naming the rule.
     """
     bound = [partial(rule, elapse=elapse) for rule in RULES]
-    for rule, each in zip(RULES, bound, strict=True):
-        each.__doc__ = rule.__doc__
+    for rule, bound_rule in zip(RULES, bound, strict=True):
+        bound_rule.__doc__ = rule.__doc__
     run_async(bound, make)
 
 
@@ -62,7 +62,7 @@ async def sleeping_until_the_past_returns_at_once(clock: Clock, elapse: Elapse |
             await clock.sleep_until(target)
 
 
-async def nobody_wakes_early(clock: Clock, elapse: Elapse | None) -> None:
+async def no_sleeper_wakes_early(clock: Clock, elapse: Elapse | None) -> None:
     """Sleepers wake in the order of their times, none before its time, each exactly once."""
     start = clock.now().monotonic_ms
     targets = [start + STEP_MS * factor for factor in (3, 1, 2, 1)]
@@ -81,18 +81,18 @@ async def nobody_wakes_early(clock: Clock, elapse: Elapse | None) -> None:
     same([target for target, _ in woken], sorted(targets), "the order of waking")
 
 
-async def a_cancelled_sleeper_disturbs_nobody(clock: Clock, elapse: Elapse | None) -> None:
+async def a_cancelled_sleeper_disturbs_no_other(clock: Clock, elapse: Elapse | None) -> None:
     """A sleep can be cancelled, and the other sleepers wake as if it had never been."""
     target = clock.now().monotonic_ms + STEP_MS
     cancelled = asyncio.ensure_future(clock.sleep_until(target))
-    kept = asyncio.ensure_future(clock.sleep_until(target))
+    remaining = asyncio.ensure_future(clock.sleep_until(target))
     await asyncio.sleep(0)
     cancelled.cancel()
     await asyncio.wait([cancelled], timeout=PATIENCE_S)
     holds(cancelled.cancelled(), "the sleep could not be cancelled")
     await _until(clock, target, elapse)
-    await asyncio.wait([kept], timeout=PATIENCE_S)
-    holds(kept.done() and not kept.cancelled(), "the other sleeper did not wake")
+    await asyncio.wait([remaining], timeout=PATIENCE_S)
+    holds(remaining.done() and not remaining.cancelled(), "the other sleeper did not wake")
 
 
 async def _until(clock: Clock, monotonic_ms: int, elapse: Elapse | None) -> None:
@@ -110,6 +110,6 @@ RULES: Final = (
     the_present_is_whole_milliseconds,
     time_passes,
     sleeping_until_the_past_returns_at_once,
-    nobody_wakes_early,
-    a_cancelled_sleeper_disturbs_nobody,
+    no_sleeper_wakes_early,
+    a_cancelled_sleeper_disturbs_no_other,
 )

@@ -47,9 +47,9 @@ def check_log_reader(
     feeding = Feeding(write, switch, patience_s)
     bound = []
     for rule in RULES:
-        each = partial(rule, feeding=feeding, table=table)
-        each.__doc__ = rule.__doc__
-        bound.append(each)
+        bound_rule = partial(rule, feeding=feeding, table=table)
+        bound_rule.__doc__ = rule.__doc__
+        bound.append(bound_rule)
     run_async(bound, make)
 
 
@@ -92,9 +92,7 @@ async def an_empty_shard_answers_at_once(reader: LogReader, feeding: Feeding, ta
 
 
 async def every_record_is_read_once(reader: LogReader, feeding: Feeding, table: str) -> None:
-    """Going on from next_after gives every durable record once, in the order of its shard, whatever the
-    limit.
-    """
+    """Going on from next_after gives every durable record once, in order, whatever the limit."""
     feeding.write(reader, 12, True)
     (stream,) = await reader.streams(table)
     for limit in (1, 5, 100):
@@ -106,9 +104,7 @@ async def every_record_is_read_once(reader: LogReader, feeding: Feeding, table: 
 
 
 async def what_is_not_durable_is_not_shown(reader: LogReader, feeding: Feeding, table: str) -> None:
-    """A record that is not durable yet is not read; its shard says since when there is one, and others say
-    nothing.
-    """
+    """A record that is not durable is not read; only its shard says since when there is one."""
     feeding.write(reader, 3, True)
     (stream,) = await reader.streams(table)
     shards = await reader.shards(stream)
@@ -121,9 +117,7 @@ async def what_is_not_durable_is_not_shown(reader: LogReader, feeding: Feeding, 
 
 
 async def an_ended_stream_is_still_read(reader: LogReader, feeding: Feeding, table: str) -> None:
-    """A stream that was switched off is listed before the one that follows it, of the table and of all
-    tables, and is read to its end.
-    """
+    """A stream that was switched off is listed before the one after it, and is read to its end."""
     feeding.write(reader, 4, True)
     (before,) = await reader.streams(table)
     feeding.switch(reader)

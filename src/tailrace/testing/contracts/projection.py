@@ -37,9 +37,7 @@ def check_projection_store(make: Callable[[], ProjectionStore]) -> None:
 
 
 async def rows_are_kept_as_they_are(store: ProjectionStore) -> None:
-    """A row comes back with all that it holds, one that was not written is not there, and deleting removes
-    it.
-    """
+    """A row comes back whole, one that was not written is not there, and deleting removes it."""
     tombstone = AppliedItem("6f32", Version(1, 5))
     same(await store.items([ITEM.key]), [], "an item that was never written")
     same(await store.groups([GROUP.key]), [], "a group that was never written")
@@ -63,12 +61,12 @@ async def everything_can_be_read(store: ProjectionStore) -> None:
     for rows in (items, groups):
         for start in range(0, len(rows), 50):
             await store.commit([RowChange(None, row) for row in rows[start : start + 50]])
-    found: list[AppliedItem] = []
+    in_buckets: list[AppliedItem] = []
     for number in range(BUCKETS):
         bucket = await store.bucket(number)
         same({bucket_of(row.key) for row in bucket} - {number}, set(), f"strangers in bucket {number}")
-        found += bucket
-    same(_sorted(found), items, "the items of all buckets")
+        in_buckets += bucket
+    same(_sorted(in_buckets), items, "the items of all buckets")
     same(sorted(await store.groups(), key=lambda row: int(row.key[6:-2])), groups, "the groups")
 
 
@@ -128,9 +126,7 @@ async def one_of_many_writers_wins(store: ProjectionStore) -> None:
 
 
 async def as_many_rows_as_it_says(store: ProjectionStore) -> None:
-    """A commit may hold as many rows as the store says, at least three: an item and the groups that it leaves
-    and enters.
-    """
+    """A commit may hold as many rows as the store says: at least an item and two groups."""
     holds(store.rows_at_once >= 3, f"rows_at_once is {store.rows_at_once}")
     many = [AppliedItem(f"{number:04x}", Version(1, 1)) for number in range(store.rows_at_once)]
     await store.commit([RowChange(None, row) for row in many])

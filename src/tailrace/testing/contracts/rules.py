@@ -22,30 +22,31 @@ class ContractBroken(AssertionError):
     """An adapter does not keep its port's contract: the message names each broken rule and what was seen."""
 
 
-def same(seen: object, expected: object, what: str) -> None:
+def same(seen: object, expected: object, subject: str) -> None:
     """Two values are equal. Raises: ContractBroken."""
     if seen != expected:
-        raise ContractBroken(f"{what}: expected {_short(expected)}, saw {_short(seen)}")
+        raise ContractBroken(f"{subject}: expected {_short(expected)}, saw {_short(seen)}")
 
 
-def holds(statement: bool, what: str) -> None:
+def holds(statement: bool, otherwise: str) -> None:
     """A statement is true. Raises: ContractBroken."""
     if not statement:
-        raise ContractBroken(what)
+        raise ContractBroken(otherwise)
 
 
-def refused(error: type[ErrorT], action: Callable[[], object], what: str) -> ErrorT:
+def refused(error: type[ErrorT], action: Callable[[], object], subject: str) -> ErrorT:
     """An action raises this error. Returns: it. Raises: ContractBroken when it does not."""
     try:
         action()
     except error as raised:
         return raised
-    raise ContractBroken(f"{what}: {error.__name__} was expected, nothing was raised")
+    raise ContractBroken(f"{subject}: {error.__name__} was expected, nothing was raised")
 
 
 def run(rules: Sequence[Callable[[Adapter], None]], make: Callable[[], Adapter]) -> None:
-    """Every rule on an adapter of its own; it is closed afterwards if it can be. Raises: ContractBroken with
-    all that broke.
+    """Every rule on an adapter of its own, which is closed afterwards if it can be.
+
+    Raises:  ContractBroken with all that broke.
     """
     broken: list[Broken] = []
     for rule in rules:
@@ -89,7 +90,7 @@ async def finished(value: Any) -> Any:
 
 def _report(broken: Sequence[Broken]) -> None:
     if broken:
-        raise ContractBroken("\n".join(_in_words(*one) for one in broken)) from broken[0][1]
+        raise ContractBroken("\n".join(_in_words(*breach) for breach in broken)) from broken[0][1]
 
 
 def _in_words(rule: Callable[..., object], error: Exception) -> str:

@@ -41,8 +41,10 @@ CLOCK: Final = ManualClock()
 START_MS: Final = 1_767_225_600_000
 STREAM: Final = StreamRef(
     "arn:aws:dynamodb:us-east-1:000000000000:table/contract/stream/2026-01-01T00:00:00.000",
-    "contract", "2026-01-01T00:00:00.000", "NEW_AND_OLD_IMAGES",
-)  # fmt: skip
+    "contract",
+    "2026-01-01T00:00:00.000",
+    "NEW_AND_OLD_IMAGES",
+)
 
 
 class World(NamedTuple):
@@ -66,9 +68,9 @@ def check_sink(make: Make, arrived: Arrived, *, throttled: Callable[[], Writes] 
     """
     bound = []
     for rule in RULES if throttled is None else (*RULES, *OUTAGE_RULES):
-        each = partial(_with_world, rule)
-        each.__doc__ = rule.__doc__
-        bound.append(each)
+        bound_rule = partial(_with_world, rule)
+        bound_rule.__doc__ = rule.__doc__
+        bound.append(bound_rule)
     run_async(bound, lambda: World(make, arrived, throttled))
 
 
@@ -82,9 +84,7 @@ async def _with_world(rule: Callable[[World], object], world: World) -> None:
 
 
 async def everything_written_arrived(world: World) -> None:
-    """A batch that nothing is wrong with is Written, and every record of it arrived, those of one item in
-    order.
-    """
+    """A good batch is Written, and every record of it arrived, those of one item in order."""
     records = batch_of("abcabca")
     sink = await _made(world)
     outcome = await sink.write(_batch(records))
@@ -176,9 +176,7 @@ async def batches_may_overlap(world: World) -> None:
 
 
 async def a_long_batch_arrives_whole(world: World) -> None:
-    """A batch that is longer than any call of the far side is split, and arrives whole, each item's records
-    in order.
-    """
+    """A batch that is longer than a call of the far side arrives whole, each item in order."""
     records = batch_of("".join(chr(ord("a") + place * 7 % ITEMS) for place in range(LONG)))
     sink = await _made(world)
     outcome = await sink.write(_batch(records))
@@ -188,9 +186,7 @@ async def a_long_batch_arrives_whole(world: World) -> None:
 
 
 async def opening_and_closing_repeat(world: World) -> None:
-    """A sink may be opened and closed again and again, and closed without having been opened; whenever it is
-    open, what is written arrives.
-    """
+    """A sink may be opened and closed repeatedly, and closed unopened; while open, writes arrive."""
     first, second = batch_of("a"), batch_of("b", start=100)
     sink = await _made(world)
     await sink.open(CLOCK)
@@ -207,9 +203,7 @@ async def opening_and_closing_repeat(world: World) -> None:
 
 
 async def a_large_record_harms_no_other(world: World) -> None:
-    """A record as large as DynamoDB allows arrives or fails for good (`final`); the others of the batch are
-    not called accepted without arriving.
-    """
+    """A record of DynamoDB's largest size arrives or fails for good (`final`), and harms no other."""
     first, last = batch_of("ac")
     large = _record(2, "b", None, b'{"pk":{"S":"b"},"text":{"S":"%b"}}' % (b"x" * LARGE_BYTES))
     records = [first, large, _record(3, "c", None, last.new)]
@@ -233,9 +227,7 @@ async def a_large_record_harms_no_other(world: World) -> None:
 
 
 async def an_outage_is_no_poison(world: World) -> None:
-    """What a far side refuses because it wants fewer calls, or is away, is THROTTLED or UNAVAILABLE: it uses
-    up no attempt.
-    """
+    """A far side that wants fewer calls, or is away, is THROTTLED or UNAVAILABLE: no attempt is used."""
     assert world.throttled is not None
     records = batch_of("abca")
     sink = whole(await finished(world.throttled()))
@@ -275,8 +267,9 @@ def _failures(outcome: Outcome | None) -> list[Failure]:
 
 
 def accepted_by(outcome: Outcome | None, records: Sequence[ChangeRecord]) -> set[int]:
-    """The indexes that an outcome calls accepted (None: the sink raised). Raises: ContractBroken for one that
-    makes no sense.
+    """The indexes that an outcome calls accepted (None: the sink raised).
+
+    Raises:  ContractBroken for an outcome that makes no sense.
     """
     count = len(records)
     match outcome:

@@ -1,6 +1,6 @@
 """The contract of `Source`.
 
-Rules of this file: a source may wait for a record or answer an empty page, so whoever reads here asks again;
+Rules of this file: a source may wait for a record or answer an empty page, so a reader asks again;
 nothing is ever asked twice for its time. Called by tests/contracts and by users.
 """
 
@@ -46,9 +46,9 @@ def check_source(
     feeding = Feeding(write, roll, idle_ms / 1_000)
     bound = []
     for rule in RULES if roll is None else (*RULES, *ROLLING_RULES):
-        each = partial(rule, feeding=feeding)
-        each.__doc__ = rule.__doc__
-        bound.append(each)
+        bound_rule = partial(rule, feeding=feeding)
+        bound_rule.__doc__ = rule.__doc__
+        bound.append(bound_rule)
     run_async(bound, make)
 
 
@@ -87,9 +87,7 @@ async def records_are_within_their_shard(source: Source, feeding: Feeding) -> No
 
 
 async def every_record_is_read_once(source: Source, feeding: Feeding) -> None:
-    """Going on from next_after, each shard gives its records in order, each once, and all shards all
-    records.
-    """
+    """Going on from next_after, each shard gives its records in order, each once, and all give all."""
     total = await _write(source, feeding, 25)
     for limit in (1, 7, LIMIT):
         records = await _all(source, feeding, total, limit)
@@ -151,9 +149,7 @@ async def a_waiting_read_gets_the_record(source: Source, feeding: Feeding) -> No
 
 
 async def closed_shards_end(source: Source, feeding: Feeding) -> None:
-    """A closed shard gives its last record and then `closed`, never earlier, and its children come after it
-    in the list.
-    """
+    """A closed shard gives its last record and then `closed`; its children are listed after it."""
     total = await _write(source, feeding, 12)
     before = await source.shards()
     await _roll(source, feeding)
@@ -224,30 +220,28 @@ async def _page(source: Source, feeding: Feeding, shard: Shard, after: int, limi
 async def _records_after(
     source: Source, feeding: Feeding, shard: Shard, after: int, limit: int = LIMIT
 ) -> list[ChangeRecord]:
-    """Every record that a shard has after a position. An empty page is asked about a few times: it may be a
-    pause.
-    """
-    found: list[ChangeRecord] = []
+    """Every record that a shard has after a position. An empty page may be a pause: it is asked again."""
+    records: list[ChangeRecord] = []
     pauses = 0
     while pauses < 3:
         page = await _page(source, feeding, shard, after, limit)
         if page is None:
             break
         pauses = 0 if page.records else pauses + 1
-        found.extend(page.records)
+        records.extend(page.records)
         after = page.next_after
         if page.closed:
             break
-    return found
+    return records
 
 
 async def _all(source: Source, feeding: Feeding, total: int, limit: int) -> list[ChangeRecord]:
-    found: list[ChangeRecord] = []
+    records: list[ChangeRecord] = []
     for shard in await source.shards():
-        found.extend(await _records_after(source, feeding, shard, 0, limit))
-        if len(found) > total:
+        records.extend(await _records_after(source, feeding, shard, 0, limit))
+        if len(records) > total:
             break
-    return found
+    return records
 
 
 async def _end(source: Source, feeding: Feeding, shard: Shard) -> int:

@@ -115,8 +115,8 @@ async def queries_come_in_pages(store: StateStore) -> None:
         for after in ("", "lease/", "lease/b", "lease/bb", "lease/ü", "zz"):
             for limit in (1, 2, 100):
                 expected = [key for key in keys if key.startswith(prefix) and key > after][:limit]
-                found = [row.key for row in await store.query(prefix, after=after, limit=limit)]
-                same(found, expected, f"query({prefix!r}, after={after!r}, limit={limit})")
+                page = [row.key for row in await store.query(prefix, after=after, limit=limit)]
+                same(page, expected, f"query({prefix!r}, after={after!r}, limit={limit})")
 
 
 async def queries_have_no_end(store: StateStore) -> None:
@@ -160,9 +160,11 @@ async def transactions_are_all_or_nothing(store: StateStore) -> None:
     """When one condition does not hold nothing is written, and the conflict names the first that does not."""
     await store.transact([Write("lease", {"epoch": 3})])
     writes: list[Action] = [
-        Write("checkpoint", {"watermark": 9}), Check("lease", Equals("epoch", 2)), Write("lease", None),
+        Write("checkpoint", {"watermark": 9}),
+        Check("lease", Equals("epoch", 2)),
+        Write("lease", None),
         Write("dead", {}, Equals("never", 1)),
-    ]  # fmt: skip
+    ]
     same(await _conflict(store, writes), 1, "the index of the conflict")
     same([row.key for row in await store.query("")], ["lease"], "the rows after it")
     writes[1] = Check("lease", Equals("epoch", 3))

@@ -35,15 +35,16 @@ TABLE: Final = 16
 LAST_SEQUENCE: Final = (1 << 63) - 1
 Reopen = Callable[[Store], Store]
 Damage = Callable[[Store, bytes], Store]
-"""Closes a store, flips one bit of every value and image that begins with these bytes, and opens its data
-again.
-"""
+"""Closes a store, flips a bit of every value and image with these first bytes, and opens it again."""
 
 
 def check_store(
-    make: Callable[[], Store], *, reopen: Reopen | None = None, damage: Damage | None = None,
+    make: Callable[[], Store],
+    *,
+    reopen: Reopen | None = None,
+    damage: Damage | None = None,
     commits_in_thread: bool = False,
-) -> None:  # fmt: skip
+) -> None:
     """Whether a store keeps the contract of `ports.Store`.
 
     Shape:   `make` gives a new, empty store. `reopen`, for stores that last, closes a store and opens its
@@ -121,9 +122,7 @@ def later_rows_win(store: Store) -> None:
 
 
 def ranges_are_exact(store: Store) -> None:
-    """A query gives the rows with first <= key < last, in order of bytes or reversed, and no more than its
-    limit.
-    """
+    """A query gives the rows with first <= key < last, in order or reversed, up to its limit."""
     store.commit(Commit([Row(TABLE, key, key[:3]) for key in reversed(KEYS)]))
     store.commit(Commit([Row(TABLE - 1, b"\xff", b"x"), Row(TABLE + 1, b"", b"x")]))
     bounds: tuple[bytes | None, ...] = (*KEYS, b"`", b"zz", None)
@@ -238,12 +237,12 @@ def damage_is_never_answered(store: Store, damage: Damage) -> None:
     store.commit(Commit(rows, log))
     again = damage(store, b"flip")
     try:
-        for what, read in (
+        for method, read in (
             ("get", lambda: again.get(TABLE, b"b")),
             ("query", lambda: again.query(TABLE, b"", None, 9)),
         ):
-            error = refused(DamagedData, read, f"{what} of a damaged row")
-            same((error.table, error.key), (TABLE, b"b"), f"what the error of {what} names")
+            error = refused(DamagedData, read, f"{method} of a damaged row")
+            same((error.table, error.key), (TABLE, b"b"), f"what the error of {method} names")
         same(again.get(TABLE, b"a"), b"good", "a row beside it")
         same(again.query(TABLE, b"c", None, 9), [(b"c", b"good")], "the rows behind it")
         for after in (1, 2):
@@ -258,9 +257,7 @@ def damage_is_never_answered(store: Store, damage: Damage) -> None:
 
 
 def reads_see_whole_commits_of_another_thread(store: Store) -> None:
-    """While another thread commits, a read sees all of a commit or none of it, and what is done stays
-    seen.
-    """
+    """While another thread commits, a read sees a commit whole or not, and what is done stays seen."""
     rounds = 60
     done, stopped = threading.Event(), threading.Event()
     failed: list[BaseException] = []
@@ -285,7 +282,7 @@ def reads_see_whole_commits_of_another_thread(store: Store) -> None:
         while not done.is_set():
             latest = _one_look(store, latest)
     finally:
-        stopped.set()  # the store is closed next, and nobody may be writing then
+        stopped.set()  # the store is closed next, and no thread may be writing then
         writer.join()
     if failed:
         raise failed[0]

@@ -1,8 +1,6 @@
-"""The contract of `Transactional`: rows and positions change together, and only under the epoch that stands
-in the target.
+"""The contract of `Transactional`: rows and positions change together, under the epoch in the target alone.
 
-Rules of this file: what is committed is compared with what the next process finds. Called by tests/contracts
-and by users.
+Rules of this file: what is committed is compared with what the next process finds.
 """
 
 import asyncio
@@ -28,8 +26,9 @@ class TransactionalSink(Sink, Transactional, Protocol):
 
 
 class Place(NamedTuple):
-    """What a rule works with: one target through two sinks. Shape: `refusing` gives a sink over a target of
-    its own that refuses these records.
+    """What a rule works with: one target through two sinks.
+
+    Shape:   `refusing` gives a sink over a target of its own that refuses these records.
     """
 
     sink: TransactionalSink
@@ -39,9 +38,11 @@ class Place(NamedTuple):
 
 
 def check_transactional_sink(
-    make: Callable[[frozenset[int]], TransactionalSink], arrived: Callable[[Any], Iterable[int]], *,
+    make: Callable[[frozenset[int]], TransactionalSink],
+    arrived: Callable[[Any], Iterable[int]],
+    *,
     again: Callable[[Any], TransactionalSink],
-) -> None:  # fmt: skip
+) -> None:
     """Whether a sink keeps the contract of `ports.Transactional`.
 
     Shape:   `make(refused)` gives a sink over a new, empty target that refuses the records with these
@@ -73,9 +74,7 @@ def _opened(rule: Callable[[Place], Awaitable[None]]) -> Callable[[Place], Await
 
 
 async def a_new_shard_begins_at_its_beginning(place: Place) -> None:
-    """Of what it has never seen a target has no position; the first stamp answers the beginning, and the
-    position is there then.
-    """
+    """Of a new shard a target has no position; the first stamp answers the beginning, and keeps it."""
     same(list(await place.sink.positions(MAPPING)), [], "the positions of an empty target")
     first = await place.sink.stamp(MAPPING, STREAM.label, SHARD, 3)
     same(first, TargetPosition(STREAM.label, SHARD, 3, 0), "what the first stamp answers")
@@ -83,9 +82,7 @@ async def a_new_shard_begins_at_its_beginning(place: Place) -> None:
 
 
 async def rows_and_position_come_together(place: Place) -> None:
-    """What is committed is there with its position, for every other sink of the target too; a batch without
-    records moves the position alone.
-    """
+    """A commit is there with its position for every sink; one without records moves that alone."""
     await place.sink.stamp(MAPPING, STREAM.label, SHARD, 1)
     records = batch_of("abca")
     await _commit(place.sink, records[:2], records[1].sequence)
@@ -96,9 +93,7 @@ async def rows_and_position_come_together(place: Place) -> None:
 
 
 async def a_refused_batch_leaves_both(place: Place) -> None:
-    """When the target does not take the whole batch, none of it is there, and the position stays where it
-    was.
-    """
+    """Of a batch that is not taken whole nothing is there, and the position stays where it was."""
     records = batch_of("abc")
     for refused in range(3):
         sink = place.refusing(frozenset({records[refused].sequence}))
@@ -116,9 +111,7 @@ async def a_refused_batch_leaves_both(place: Place) -> None:
 
 
 async def a_repeated_commit_is_written_once(place: Place) -> None:
-    """A commit whose answer was lost may be repeated: it is Written, nothing is there twice, and no position
-    goes back.
-    """
+    """A commit whose answer was lost may be repeated: Written, nothing twice, no position goes back."""
     await place.sink.stamp(MAPPING, STREAM.label, SHARD, 1)
     records = batch_of("abc")
     for _ in range(2):
@@ -129,9 +122,7 @@ async def a_repeated_commit_is_written_once(place: Place) -> None:
 
 
 async def a_stamp_keeps_the_watermark(place: Place) -> None:
-    """A stamp answers everything that was committed before it, and may be repeated; one below the epoch that
-    is there is LeaseLost and changes nothing.
-    """
+    """A stamp may be repeated and answers every commit before it; an older epoch is LeaseLost."""
     await place.sink.stamp(MAPPING, STREAM.label, SHARD, 5)
     records = batch_of("ab")
     await _commit(place.sink, records, records[1].sequence, epoch=5)
@@ -147,9 +138,7 @@ async def a_stamp_keeps_the_watermark(place: Place) -> None:
 
 
 async def nothing_is_committed_under_another_epoch(place: Place) -> None:
-    """A commit under another epoch than the one in the target is LeaseLost, and neither rows nor position are
-    changed; one without a stamp is, too.
-    """
+    """A commit without a stamp, or under another epoch, is LeaseLost, and nothing is changed."""
     records = batch_of("abc")
     await _lost(lambda: _commit(place.sink, records[:1], records[0].sequence), "a commit without a stamp")
     await place.sink.stamp(MAPPING, STREAM.label, SHARD, 1)
@@ -164,9 +153,7 @@ async def nothing_is_committed_under_another_epoch(place: Place) -> None:
 
 
 async def a_commit_is_before_a_stamp_or_lost(place: Place) -> None:
-    """Of a commit and a stamp at the same time either the stamp answers the commit, or the commit is
-    LeaseLost: nothing comes after it.
-    """
+    """Of a commit and a stamp at once either the stamp answers the commit, or the commit is LeaseLost."""
     for turn in range(TAKERS):
         records = batch_of("ab", start=10 * turn)
         epoch = 2 * turn + 1
@@ -204,14 +191,17 @@ async def places_are_apart(place: Place) -> None:
     position = TargetPosition("2026-01-02", "shard 1", 3, records[0].sequence)
     await place.sink.commit(RecordBatch(records, MAPPING, STREAM, "shard 1"), position)
     for mapping in (MAPPING, "other"):
-        found = {(each.stream, each.shard_id): each for each in await place.other.positions(mapping)}
+        positions = {
+            (position.stream, position.shard_id): position
+            for position in await place.other.positions(mapping)
+        }
         expected = {
             (stream, shard): TargetPosition(stream, shard, epoch)
             for epoch, (of, stream, shard) in enumerate(names, 1)
             if of == mapping
         }
         same(
-            found,
+            positions,
             {**expected, ("2026-01-02", "shard 1"): position} if mapping == MAPPING else expected,
             f"the positions of {mapping}",
         )
@@ -236,12 +226,12 @@ async def _outcome(
         return error
 
 
-async def _lost(call: Callable[[], Awaitable[object]], what: str) -> None:
+async def _lost(call: Callable[[], Awaitable[object]], subject: str) -> None:
     try:
         await call()
     except LeaseLost:
         return
-    raise ContractBroken(f"{what}: LeaseLost was expected, nothing was raised")
+    raise ContractBroken(f"{subject}: LeaseLost was expected, nothing was raised")
 
 
 async def _there(place: Place, records: Sequence[ChangeRecord], position: TargetPosition) -> None:

@@ -1,5 +1,4 @@
-"""The contract of `Versioned`: what a sink does with changes that come in another order than they happened,
-and of another history.
+"""The contract of `Versioned`: what a sink does with changes out of order, and of another history.
 
 Rules of this file: only versions are compared, for what a row holds beside its version is `check_sink`'s.
 Called by tests/contracts and by users.
@@ -28,8 +27,9 @@ class VersionedSink(Sink, Versioned, Protocol):
 
 
 class Place(NamedTuple):
-    """What a rule works with. Shape: `again` gives another sink over the same target, `versions` the version
-    of each item's row there.
+    """What a rule works with.
+
+    Shape:   `again` gives another sink over the same target, `versions` the version of each row there.
     """
 
     sink: VersionedSink
@@ -38,9 +38,11 @@ class Place(NamedTuple):
 
 
 def check_versioned_sink(
-    make: Callable[[], VersionedSink], versions: Callable[[Any], Mapping[str, Version]], *,
+    make: Callable[[], VersionedSink],
+    versions: Callable[[Any], Mapping[str, Version]],
+    *,
     again: Callable[[Any], VersionedSink],
-) -> None:  # fmt: skip
+) -> None:
     """Whether a sink keeps the contract of `ports.Versioned`.
 
     Shape:   `make` gives a sink over a new, empty target; it is called inside a running loop. `again(sink)`
@@ -52,9 +54,7 @@ def check_versioned_sink(
 
 
 async def the_newest_of_an_item_stays(place: Place) -> None:
-    """A change replaces an older one of its item and no newer one, in whatever order they come; all of them
-    are Written.
-    """
+    """A change replaces an older one of its item and no newer one, in any order; all are Written."""
     await place.sink.open(CLOCK)
     for number, expected in ((5, 5), (9, 9), (7, 9), (9, 9), (10, 10)):
         await _write(place, _changed("a", number))
@@ -65,9 +65,7 @@ async def the_newest_of_an_item_stays(place: Place) -> None:
 
 
 async def generations_come_before_sequences(place: Place) -> None:
-    """A change of a later source is newer, however small its number; one of an earlier source is older,
-    however large.
-    """
+    """A change of a later source is newer, however small its number; of an earlier one, older."""
     await place.sink.open(CLOCK)
     for version, expected in (
         ((1, 900), (1, 900)),
@@ -127,9 +125,7 @@ async def the_next_process_finds_the_versions(place: Place) -> None:
 
 
 async def sources_are_kept_beside_the_rows(place: Place) -> None:
-    """The sources are kept in the target, each with its number, those of before too: the next process finds
-    all of them.
-    """
+    """The sources are kept in the target with their numbers: the next process finds all of them."""
     await place.sink.open(CLOCK)
     same(dict(await place.sink.sources()), {}, "the sources of an empty target")
     await place.sink.keep_sources({"2026-01-01": 1})
@@ -145,9 +141,7 @@ async def sources_are_kept_beside_the_rows(place: Place) -> None:
 
 
 async def another_history_is_refused(place: Place) -> None:
-    """A source that is there with another number is refused, naming it and both, and nothing of the call is
-    kept.
-    """
+    """A source that is there with another number is refused by name, and nothing of it is kept."""
     await place.sink.open(CLOCK)
     await place.sink.keep_sources({"2026-01-01": 17})
     try:

@@ -1,3 +1,1 @@
-"""AWS's APIs: one registry of operations for every protocol, one dispatcher, and one place that renders
-errors.
-"""
+"""AWS's APIs: one registry of operations and one dispatcher for every protocol, one renderer of errors."""

@@ -74,7 +74,7 @@ class Dispatcher:
         """
         self._usual_engine = engine.of(engine.settings.region, engine.settings.account)
         self._engines: dict[bytes, Engine] = {}
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._reached = reached
         self._operations = find_operations()
         self._keepers: dict[str, object] = {}
@@ -160,9 +160,7 @@ class Dispatcher:
         trace: bytes | None,
         work: Slices[Answer],
     ) -> Slices[Reply]:
-        """The rest of an operation. Never raises. A commit that failed took with it what earlier slices
-        wrote.
-        """
+        """The rest of an operation. Never raises. A failed commit took what earlier slices wrote with it."""
         name, committer = operation.name, engine.committer
         failures = committer.failures
         ancestry = "" if trace is None else ancestry_of(trace)
@@ -189,9 +187,7 @@ class Dispatcher:
         return Reply(500, error_body(internal_server_error()))
 
     def serve(self, service: ApiService, keeper: object) -> None:
-        """Answer what asks by path from now on. Shape: `keeper` is what the functions of the service are
-        given.
-        """
+        """Answer requests by path from now on. Shape: `keeper` is what the service's functions get."""
         self._keepers[service.target] = keeper
         self._routes += routes_of(find_operations((service,)).values())
 
@@ -244,8 +240,10 @@ class Dispatcher:
         match error:
             case ApiError():
                 api_error = error
-                if error.note and error.note not in self._told and len(self._told) < MOST_ENGINES:
-                    self._told.add(error.note)  # once: a client that waits for its table asks again and again
+                if error.note and error.note not in self._logged and len(self._logged) < MOST_ENGINES:
+                    self._logged.add(
+                        error.note
+                    )  # once: a client that waits for its table asks again and again
                     _log.warning("%s answered %s: %s", name, error.code, error.note)
             case RecursionError():
                 # Only input can nest this deep: the walks over it are the only recursion there is.

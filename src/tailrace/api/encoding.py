@@ -21,9 +21,7 @@ ENCODINGS: Final = {b"gzip": GZIP, b"deflate": zlib.MAX_WBITS}
 MOST_ENCODINGS: Final = 3
 """A request encoded more often is refused before it is looked at."""
 MEMBER: Final = b"\x1f\x8b"
-"""How each member of a gzip file begins. What follows the last one and does not is left unread, as in
-Java.
-"""
+"""How each member of a gzip file begins. What follows the last member is left unread, as in Java."""
 MOST_MEMBERS: Final = 1_024
 """Each costs a reader: a body in more of them is refused. Writers of many members make them of 64 KB."""
 BYTES_WRITTEN: Final = 131_072

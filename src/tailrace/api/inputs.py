@@ -72,15 +72,15 @@ class ServiceModel:
     def places(self, operation: str) -> Mapping[str, tuple[str, str]]:
         """Which members of an operation do not stand in the body: where, and by what name."""
         places: Mapping[str, tuple[str, str]]
-        places = self._given(self.operations[operation]["input"]).get("places", NOTHING)
+        places = self._model(self.operations[operation]["input"]).get("places", NOTHING)
         return places
 
     def body(self, operation: str) -> str | None:
         """The member that the whole body is, if it is one."""
-        named: str | None = self._given(self.operations[operation]["input"]).get("payload")
+        named: str | None = self._model(self.operations[operation]["input"]).get("payload")
         return named
 
-    def _given(self, name: str | None) -> Mapping[str, Any]:
+    def _model(self, name: str | None) -> Mapping[str, Any]:
         return NOTHING if name is None else {**self._shapes[name], **self._patches.get(name, NOTHING)}
 
     def structure(self, name: str) -> Structure:
@@ -93,14 +93,14 @@ class ServiceModel:
     def shape(self, name: str) -> Shape:
         """Any shape by its name."""
         if name not in self._made:
-            self._made[name] = self._make(name, self._given(name))
+            self._made[name] = self._make(name, self._model(name))
         return self._made[name]
 
     def _member(self, structure: str, name: str, of: str) -> Shape:
         patch = self._patches.get(f"{structure}.{name}")
         if patch is None:
             return self.shape(of)
-        return self._make(of, {**self._given(of), **patch})
+        return self._make(of, {**self._model(of), **patch})
 
     def _make(self, name: str, model: Mapping[str, Any]) -> Shape:
         low, high = model.get("min", 0), model.get("max")

@@ -1,5 +1,4 @@
-"""The protocols that ask by path or by form: requests → operations and members, and answers and errors →
-bytes.
+"""Protocols that ask by path or by form: requests → operations and members, answers and errors → bytes.
 
 Rules of this file: pure; what stands where is told by the models. `api.wire` has the protocols that ask by a
 header; called by `api.dispatch`. Source: AWS's smithy pages on restJson1 and awsQuery; AWS Lambda API
@@ -70,9 +69,7 @@ def routes_of(operations: Iterable[Operation]) -> list[Route]:
 def read_rest(
     routes: Sequence[Route], method: bytes, url: bytes, headers: Headers, body: bytes
 ) -> tuple[Operation, Payload]:
-    """What a method and a path ask for. Raises: ApiError for a path that is none, and for a body that is no
-    JSON.
-    """
+    """What a method and a path ask for. Raises: ApiError for an unknown path or a body that is no JSON."""
     path, _, query = url.partition(b"?")
     text, parameters = path.decode("latin-1"), parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     for route in routes:

@@ -33,10 +33,8 @@ Answer: TypeAlias = "Mapping[str, Any] | bytes"
 Result: TypeAlias = "Answer | Slices[Answer]"
 """What an operation comes to: the answer, or the work to it in slices."""
 Function: TypeAlias = "Callable[[Engine, Payload], Result]"
-Asked: TypeAlias = Callable[[Any, Payload], Awaitable[Any]]
-"""A function that waits. Shape: it takes what its service keeps, and gives members, nothing, or a whole
-`Told`.
-"""
+AsyncFunction: TypeAlias = Callable[[Any, Payload], Awaitable[Any]]
+"""A function that waits. Shape: it gets what its service keeps, and returns members, None or an answer."""
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
@@ -94,7 +92,7 @@ class Operation(Struct, frozen=True):
     check: Check
     run: Function
     emulated: bool = True
-    ask: Asked | None = None
+    ask: AsyncFunction | None = None
     """What does it where it has to wait: then `run` does nothing."""
 
     def worded(self, error: ApiError, payload: Payload | None = None) -> ApiError:
@@ -127,8 +125,8 @@ def operation(
 ) -> Callable[[FunctionT], FunctionT]:
     """Register the function that does an operation; what it takes is told by the service's model.
 
-    Shape:   `refused` and `limited` as in `Input`. A function that waits is a `Asked`, any other one a
-             `Function`.
+    Shape:   `refused` and `limited` as in `Input`. A function that waits is an `AsyncFunction`, any
+             other one a `Function`.
     """
     known = service.model.input(name)
     if strangers := {*refused, *limited}.difference(known.members):
@@ -148,9 +146,7 @@ def operation(
 
 
 def find_operations(services: Iterable[ApiService] = (DYNAMODB, STREAMS)) -> dict[bytes, Operation]:
-    """The table of every operation of some services: first those that are there, both in the order of their
-    targets.
-    """
+    """The table of every operation of some services: those that are there first, by target."""
     wanted = tuple(services)
     for service in wanted:
         package = import_module(f"tailrace.api.{service.package}")

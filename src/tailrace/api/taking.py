@@ -1,5 +1,4 @@
-"""A large request taken apart: read, checked, made canonical and packed, so that little is left to do on the
-loop.
+"""A large request taken apart: read, checked, canonical and packed, so that little is left for the loop.
 
 Theory of operation: an operation reads its members before it asks the engine for anything. Here it is run
 with an engine that is not there: what it refuses by then is the answer; where it asks the engine, everything

@@ -139,9 +139,7 @@ def not_emulated(parameter: str) -> ApiError:
 
 
 def predicate(shape: Shape) -> Predicate:
-    """A fast test of one value. It may say no to something that the slow walk accepts, never the other way
-    round.
-    """
+    """A fast test of one value. It may refuse what the slow walk accepts, never the other way round."""
     match shape:
         case String():
             return _text_predicate(shape)

@@ -119,9 +119,7 @@ def read_call(
 
 
 def check_authentication(headers: Headers, query: bytes) -> None:
-    """Require the form of a signed request; any credentials will do. Raises: ApiError. Source: semantics
-    §6.1.
-    """
+    """Require the form of a signed request by any signer. Raises: ApiError. Source: semantics §6.1."""
     authorization = headers.get(b"authorization")
     members = _query_members(query)
     if b"X-Amz-Algorithm" in members:

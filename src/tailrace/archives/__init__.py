@@ -1,5 +1,4 @@
-"""Archives: places for named blobs that are written once, and for the few that are replaced under a condition
-(`ports.ArchiveStore`).
+"""Archives: named blobs that are written once, few replaced under a condition (`ports.ArchiveStore`).
 
     DirectoryArchive   files of a directory, for any number of processes at once
     MemoryArchive      a dictionary, for tests

@@ -26,7 +26,7 @@ class MemoryArchive:
         return Blob(part, len(data), tag_of(data) if is_whole else None)
 
     async def list(self, prefix: str, *, after: str = "", limit: int | None = None) -> Sequence[str]:
-        """Names in order."""
+        """Names that begin with a prefix, in order."""
         return sorted(name for name in self._blobs if name.startswith(prefix) and name > after)[:limit]
 
     async def put_if_absent(self, name: str, data: bytes) -> str | None:

@@ -1,5 +1,4 @@
-"""AWS's services, called: one signed client on the event loop for whatever here speaks to AWS, or to a server
-that speaks its protocols.
+"""AWS's services, called: one signed client on the event loop for all that speaks AWS's protocols.
 
     signing      Signature Version 4                                                          pure
     operations   what botocore's model says of an operation, as a small frozen value          pure

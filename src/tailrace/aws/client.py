@@ -369,9 +369,7 @@ def _has_sockets(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 class _Beside:
-    """A loop in a thread of its own, for those who wait in theirs; it begins with the first call and ends
-    with the process.
-    """
+    """A loop in its own thread, for callers that block theirs; from the first call to the process's end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -247,9 +247,7 @@ def _proxy(url: str) -> str | None:
 
 
 class Keyring:
-    """The credentials of one profile on one loop. Guarantee: one look at a time; calls wait for it only while
-    there are none.
-    """
+    """Credentials of one profile on one loop. Guarantee: one look at a time; calls wait for the first."""
 
     def __init__(self, load: Callable[[], Any], now: Callable[[], float]) -> None:
         self._load = load

@@ -1,5 +1,4 @@
-"""DynamoDB as state, projections and handlers' clients call it: through our client, or through one of boto3's
-that a user has made.
+"""DynamoDB for state, projections and handlers' clients: through our client, or a user's of boto3's.
 
 Theory of operation: operations by DynamoDB's names ("GetItem"), items in DynamoDB's own JSON, where a binary
 is base64. Our client sends that as it is. A boto3 client wants bytes and gives bytes, so they are exchanged

@@ -1,5 +1,4 @@
-"""Whether named functions are there, asked of a process of its own:
-`python -m tailrace.functions.checking NAME…`.
+"""Whether functions are there, in a process of its own: `python -m tailrace.functions.checking NAME…`.
 
 Theory of operation: a user's module changes the process that imports it (logging, filters, threads,
 environment), so the server imports none. A child imports them all, writes one line of JSON a name on what was

@@ -1,5 +1,4 @@
-"""What a node and a function's process say to each other: a head in JSON and a body of bytes, each with its
-length before it.
+"""Messages between a node and a function's process: a head in JSON and a body, each after its length.
 
 Rules of this file: layout only, the same code on both sides. Used by pool.py and process.py.
 """

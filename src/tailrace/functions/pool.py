@@ -42,9 +42,7 @@ class FunctionError(FailedElsewhere):
 
 
 class SlowStart(Unavailable):
-    """A function's process was not ready within the bound of a start. Its handler was not called, so no
-    attempt is used.
-    """
+    """A function's process was not ready in time. Its handler was not called: no attempt is used."""
 
     error_type = "Sandbox.InitTimedout"
 
@@ -91,7 +89,7 @@ class ProcessRunner:
 
     async def _invoke(self, head: dict[str, Any], event: bytes, captured: Captured | None = None) -> bytes:
         request_id = head["request_id"]
-        process = await self._taken()
+        process = await self._idle_process()
         is_loading = process in self._fresh
         self._fresh.discard(process)
         try:
@@ -150,7 +148,7 @@ class ProcessRunner:
 
     # ---- processes -----------------------------------------------------------------------------------------
 
-    async def _taken(self) -> Process:
+    async def _idle_process(self) -> Process:
         while self._idle:
             _, process = self._idle.pop()
             if process.returncode is None:

@@ -76,9 +76,7 @@ def end_with_node(pipe: int) -> None:
 
     def watch() -> None:
         poll = select.poll()
-        poll.register(
-            pipe, 0
-        )  # a pipe without a writer is reported unasked; what there is to read is not ours
+        poll.register(pipe, 0)  # a pipe without a writer is reported unasked; its bytes are read elsewhere
         while not any(
             event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll()
         ):

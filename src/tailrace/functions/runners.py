@@ -58,7 +58,7 @@ class Runners:
             await runner.close()
 
     async def close(self) -> None:
-        """End every process."""
+        """End every process of every function."""
         for runner in self._processes.values():
             await runner.close()
         self._processes.clear()

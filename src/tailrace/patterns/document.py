@@ -1,5 +1,4 @@
-"""A pattern's JSON as a tree that keeps what JSON readers lose: the text of numbers, the order of members,
-members given twice.
+"""A pattern's JSON as a tree with what readers lose: numbers' texts, order and repetition of members.
 
 Rules of this file: no meaning. Objects are `Members`, arrays lists, numbers `Number`. Called by parse.py.
 """

@@ -126,9 +126,7 @@ def _locate(value: Any, steps: Steps, place: int, way: Way, within: Membership, 
 
 
 def _matches_exactly(fields: Sequence[Field], event: dict[str, Any]) -> bool:
-    """Field by field, every choice of elements that is possible so far; only arrays that later fields lie in
-    are kept apart.
-    """
+    """Field by field, every possible choice of elements; only arrays of later fields are kept apart."""
     leaves = [located(event, field.steps) for field in fields]
     reached: list[Membership] = [{}]
     for number, field in enumerate(fields):

@@ -149,9 +149,7 @@ def _ends(text: str, also: str | None) -> Test:
 
 
 def _any_case(text: str) -> str:
-    """Each character as its lower or its upper form, and no other that some table calls the same (K is not
-    the Kelvin sign).
-    """
+    """Each character in its lower or upper form, and no other (K is not the Kelvin sign)."""
     forms = ({character.lower(), character.upper()} for character in text)
     return "".join(f"(?:{'|'.join(map(re.escape, sorted(cases)))})" for cases in forms)
 

@@ -110,6 +110,4 @@ class _Reader:
 
 
 MOST_RULES: Final = 1_000
-"""Combinations of `$or`. Source: EventBridge User Guide, "the number of $or combinations" (1,000 rule
-combinations).
-"""
+"""Combinations of `$or`. Source: EventBridge User Guide, "the number of $or combinations"."""

@@ -1,5 +1,4 @@
-"""The collector of cycles rests while large requests are done: what JSON becomes has none, and looking
-through it takes long.
+"""The collector of cycles rests during large requests: JSON makes no cycles, and a look takes long.
 
 Rules of this file: it is never put off for longer than `MOST_S` by requests that come one after the other.
 Owned by `server.http`. Stands alone because it changes the whole process's collector, which no server owns.

@@ -88,7 +88,7 @@ class Connection(Guest):
     # ---- the transport's side ------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """A client has connected."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         self._server.remember(self)
 
@@ -169,7 +169,7 @@ class Connection(Guest):
     # ---- the parser's side ---------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """A request begins: what the last one left is forgotten."""
         self._received.clear()
         self._url = b""
         self._parts = []
@@ -342,7 +342,7 @@ class Connection(Guest):
     async def _answer_slowly(
         self, request: Request, kind: bytes, extra: bytes, executed: Reply | Slices[Reply]
     ) -> None:
-        """Answer in slices: the rest of the work, then the compression of what it comes to."""
+        """Answer in slices: the rest of the work, then the compression of the answer."""
         slicing = self._server.slicing
         reply = executed if isinstance(executed, Reply) else await slicing.run(executed)
         name = chosen(request.headers, len(reply.body))

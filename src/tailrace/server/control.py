@@ -1,5 +1,4 @@
-"""The admin API: newline-delimited JSON on a unix socket in the data directory, or in a private one for a
-node in memory.
+"""The admin API: newline-delimited JSON on a unix socket, in the data directory or a private one.
 
 Rules of this file: it knows lines, sockets and the registry of verbs, never what a verb does (`verbs`,
 `tail`, `story`). A request is `{"v":1,"verb":…,"arguments":{…}}`; the answers are lines `{"v":1,"value":…}`,

@@ -112,9 +112,7 @@ async def _grouped(state: StateStore, mapping: MappingName, choice: Choice) -> G
 
 @verb("dlq.show")
 async def dlq_show(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: event_id, handler (None: whichever has it). Answers the whole letter, and what waits behind
-    it.
-    """
+    """Arguments: event_id, handler (None: any that has it). Answers the letter, and what waits behind it."""
     mapping, letter = await find(subject, arguments)
     state = subject.state
     return {
@@ -183,9 +181,7 @@ async def dlq_redrive(subject: Subject, arguments: Arguments) -> AsyncGenerator[
 
 @verb_of_values("dlq.drop", changes=True, works_offline=True)
 async def dlq_drop(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
-    """Arguments: handler, where, with_waiting, dry_run. What waits behind a dropped change stays, unless
-    with_waiting.
-    """
+    """Arguments: handler, where, with_waiting (also drop what waits behind a change), dry_run."""
     async for value in _carry_out(subject, arguments, drop=True):
         yield value
 

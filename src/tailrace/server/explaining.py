@@ -1,5 +1,4 @@
-"""The `explain` verb: what reaches a handler, and on the changes that the stream still keeps, what pattern
-and residual save.
+"""The `explain` verb: what reaches a handler, and what pattern and residual save of the kept changes.
 
 Rules of this file: it only reads. The app is the one that runs here; without a server the command line brings
 it. Long logs are read in slices, and the loop is given back between them. Registered by `verbs`.

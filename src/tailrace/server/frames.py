@@ -1,5 +1,4 @@
-"""What the server and a process that takes requests apart say to each other: parts of bytes, each with its
-length before it.
+"""Messages between the server and a process that takes requests apart: parts, each after its length.
 
 Rules of this file: layout only, the same code on both sides. Used by `server.takers` and
 `server.taking_process`.
@@ -59,11 +58,11 @@ def question_of(parts: Sequence[bytes]) -> tuple[Headers, bytes, int, bytes]:
 
 
 def answer_parts(taken: Taken) -> list[bytes]:
-    """The answer."""
+    """The answer: status, target, all but the items, then each item."""
     return [b"%d" % taken.status, taken.target, taken.beside, *taken.items]
 
 
 def taken_of(parts: Sequence[bytes]) -> Taken:
-    """What an answer tells."""
+    """The request that an answer holds, taken apart."""
     status, target, beside, *items = parts
     return Taken(int(status), target, beside, items)

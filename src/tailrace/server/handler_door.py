@@ -28,9 +28,7 @@ TARGET: Final = "DynamoDB_20120810."
 
 
 class EngineDoor:
-    """Made on the loop that the engine belongs to. Shape: `flushed` returns when what was written before is
-    durable.
-    """
+    """Made on the engine's loop. Shape: `flushed` returns when everything written before is durable."""
 
     def __init__(self, engine: Engine, flushed: Callable[[], Awaitable[None]]) -> None:
         self._engine = engine
@@ -39,9 +37,7 @@ class EngineDoor:
         self._thread = threading.get_ident()
 
     def call(self, operation: str, members: Members) -> Members:
-        """One request, from a thread, or on the loop itself in a test world. Raises: ApiError,
-        Unavailable.
-        """
+        """One request, from a thread, or on a test world's own loop. Raises: ApiError, Unavailable."""
         if threading.get_ident() == self._thread:
             return DoorAtOnce(self._engine).call(operation, members)
         asked = self._call(operation, members, CAUSE.get())

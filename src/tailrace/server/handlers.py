@@ -20,7 +20,7 @@ from tailrace.views.reading import running
 
 
 async def named(subject: Subject, arguments: Arguments) -> MappingName:
-    """The handler that is meant, by its id or as app/id. Raises: TailraceError with those that there are."""
+    """The handler of an id or of app/id. Raises: TailraceError that names the handlers."""
     name = arguments.get("handler")
     known = await declared(subject.reading)
     matches = [mapping for mapping in known if name in (mapping.handler, f"{mapping.app}/{mapping.handler}")]

@@ -1,5 +1,4 @@
-"""What goes on beside the requests: trimming, rolling over and removing now and then, and filling new
-indexes.
+"""Work beside the requests: trimming, rolling over, removing what expired, filling new indexes.
 
 Rules of this file: the engine says what is to be done, in slices; each slice is made durable before the next.
 What fails is tried again by the next round, and nothing of it ends a round for good. Run by `compose.Node`
@@ -39,9 +38,7 @@ async def housekeep(
 
 
 async def fill_indexes(engine: Engine, flushed: Callable[[], Awaitable[None]]) -> None:
-    """Fill new indexes as soon as there are some, and those that an earlier process began; until it is
-    cancelled.
-    """
+    """Fill new indexes at once, and those that an earlier process began; until it is cancelled."""
     work = asyncio.Event()
     work.set()
     engine.on_index_work(work.set)

@@ -201,9 +201,7 @@ async def _remove_slice(state: StateStore, keys: Sequence[str], *, dry_run: bool
 
 
 async def undeclared(state: StateStore, app: str, declared: Mapping[str, str]) -> list[MappingName]:
-    """The mappings of an app that were declared once and are no more; `declared` are those of now, with their
-    tables.
-    """
+    """An app's mappings that are declared no more; `declared` are the present ones, with their tables."""
     return [
         MappingName(app, str(row.fields["id"]), str(row.fields["table"]))
         async for row in rows(state, MAPPING.prefix(app))

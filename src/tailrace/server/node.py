@@ -161,9 +161,7 @@ class RunningNode:
         await self._lambdas.start()
 
     async def _use(self, app: "App") -> None:
-        """Run the event source mappings that this app declares now; before there is one, there is no
-        worker.
-        """
+        """Run the event source mappings that this app declares now; without any there is no worker."""
         if self._worker is not None:
             await self._worker.change()
         elif app.mappings:  # unchecked: one that is disabled is declared no longer on purpose
@@ -217,9 +215,7 @@ class RunningNode:
         return await end_worker(worker, working, within_s, self.turns.commit_error)
 
     async def replace_app(self, app: "App") -> None:
-        """Hand over to another version of the app: the old one drains, the new one begins at its
-        checkpoints.
-        """
+        """Hand over to another version of the app: the old one drains, the new one goes on behind it."""
         for words in await self._stop_worker(self._drain_s):
             _log.warning("left behind by the reload: %s", words)
         try:

@@ -1,5 +1,4 @@
-"""Where the nodes of this user are found by the port they serve: one record a port, in a directory that this
-user alone may open.
+"""Finding this user's nodes by their port: one record a port, in a directory that this user alone may open.
 
 Rules of this file: paths and permissions, no protocol; light, because every command that asks imports it. A
 record names the directory whose control socket answers: the data directory, or for a node in memory one
@@ -66,7 +65,7 @@ def place_in_memory(port: int) -> Path:
     """The directory for the socket of a node that has no data directory. Raises: StoreError."""
     directory = records_directory() / f"memory-{port}"
     if is_answering(directory):
-        raise _taken(port)
+        raise _port_taken(port)
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
@@ -86,7 +85,7 @@ def record(port: int, directory: Path) -> None:
         if not is_answering(place):
             _remove(records, other, place)
         elif other == port and place != directory.resolve():
-            raise _taken(port)
+            raise _port_taken(port)
     written = records / f".{port}-{os.getpid()}"
     try:
         file = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -133,7 +132,7 @@ def is_answering(directory: Path) -> bool:
     return True
 
 
-def _taken(port: int) -> StoreError:
+def _port_taken(port: int) -> StoreError:
     return StoreError(
         f"Another node of this user serves port {port} on another address, and is the one that "
         "`--url` finds.",

@@ -48,7 +48,7 @@ class ShardProgress(Struct, frozen=True):
 
 
 class HandlerTotals(Struct, frozen=True):
-    """What one handler has come to in all shards, since the data directory exists."""
+    """One handler's totals in all shards, since the data directory exists."""
 
     handler: str
     table: str
@@ -232,9 +232,7 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
 
 
 def counted(metric: AwsMetric, observed: Observed) -> Iterator[tuple[Labels, float]]:
-    """The numbers of the handlers' tallies; of functions that are invoked directly too, where AWS counts by
-    function.
-    """
+    """The numbers of handlers' tallies, and of functions that are invoked directly, as AWS counts them."""
     unit = 1_000 if metric.unit == "Milliseconds" else 1
     for totals in observed.handlers:
         yield (totals.handler,), getattr(totals.tally, metric.member) / unit

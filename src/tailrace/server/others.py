@@ -1,5 +1,4 @@
-"""Answers to what is no operation in JSON: forms, health, the extra routes, a page's preflight; the rest is
-unknown.
+"""Answers to what is no operation in JSON: forms, health, the extra routes, a page's preflight.
 
 Rules of this file: it makes bytes, it sends none. Called by `server.connection`.
 """

@@ -48,9 +48,7 @@ class DeclaredProjection(Struct, frozen=True):
         return projector if projector is not None and self.declared_in(projector) else None
 
     def declared(self) -> tuple[Projector, Projection]:
-        """The running app's projector, and the projection as it is declared, in its highest version. Raises:
-        TailraceError.
-        """
+        """The running app's projector, and the projection in its highest version. Raises: TailraceError."""
         projector = self.projector
         if projector is None:
             raise TailraceError(
@@ -64,7 +62,7 @@ class DeclaredProjection(Struct, frozen=True):
         return [projection for projection in projector.projections if projection.id == self.id]
 
     def build(self, name: str | None) -> Build:
-        """A build by its name. Raises: TailraceError with those that there are."""
+        """A build by its name. Raises: TailraceError that names the builds."""
         for build in self.rows.builds:
             if build.name == name:
                 return build
@@ -81,9 +79,7 @@ class DeclaredProjection(Struct, frozen=True):
         return projector.builds.store(projection, build.name)
 
     async def groups(self, build: Build, keys: Sequence[str] | None) -> list[GroupState]:
-        """The groups with items in them, in the order of their keys' texts. Raises: StoreError, Unavailable,
-        TailraceError.
-        """
+        """Groups with items, by their keys' texts. Raises: StoreError, Unavailable, TailraceError."""
         store = self.store(build)
         groups = (
             await state_groups(self.subject.state, self.rows, build, keys)
@@ -99,9 +95,7 @@ async def every(subject: Subject) -> list[DeclaredProjection]:
 
 
 async def named(subject: Subject, arguments: Arguments) -> DeclaredProjection:
-    """The projection that is meant, by its id or as app/id. Raises: TailraceError with those that there
-    are.
-    """
+    """The projection of an id or of app/id. Raises: TailraceError that names the projections."""
     name, known = arguments.get("projection"), await every(subject)
     matches = [
         projection
@@ -162,9 +156,7 @@ async def projection_ls(subject: Subject, arguments: Arguments) -> object:
 
 @verb("projection.read")
 async def projection_read(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: projection, keys (texts of attribute values; None: all), build (the one that is served
-    unless told).
-    """
+    """Arguments: projection, keys (texts of attribute values; None: all), build (None: the served one)."""
     chosen = await named(subject, arguments)
     build = chosen.build(arguments.get("build") or chosen.rows.served)
     groups = await chosen.groups(build, arguments.get("keys"))
@@ -214,9 +206,7 @@ async def projection_verify(subject: Subject, arguments: Arguments) -> object:
 
 @verb("projection.rebuild", changes=True)
 async def projection_rebuild(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: projection, dry_run. Begins another build of the declared version, from the table's
-    items.
-    """
+    """Arguments: projection, dry_run. Begins another build of the declared version from the table's items."""
     chosen = await named(subject, arguments)
     projector, projection = chosen.declared()
     answer = {
@@ -236,9 +226,7 @@ async def projection_rebuild(subject: Subject, arguments: Arguments) -> object:
 
 @verb("projection.swap", changes=True)
 async def projection_swap(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: projection, dry_run, force (also when it has not caught up). Serves the newest build of the
-    declared version.
-    """
+    """Arguments: projection, dry_run, force (even if it lags). Serves the declared version's newest build."""
     chosen = await named(subject, arguments)
     projector, projection = chosen.declared()
     build = [build for build in chosen.rows.builds if build.version == projection.version][-1]
@@ -267,9 +255,7 @@ async def projection_swap(subject: Subject, arguments: Arguments) -> object:
 
 @verb("projection.drop", changes=True, works_offline=True)
 async def projection_drop(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: projection, dry_run. Forgets a projection that no app here declares any more, with its
-    mappings; in slices.
-    """
+    """Arguments: projection, dry_run. Forgets a projection that no app here declares, and its mappings."""
     chosen = await named(subject, arguments)
     if chosen.projector is not None:
         raise TailraceError(

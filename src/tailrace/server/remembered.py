@@ -16,7 +16,7 @@ VERSION: Final = 1
 
 
 async def remember_time(state: StateStore, clock: Clock) -> None:
-    """Keep a manual clock's time, or that there is none. Raises: StoreError."""
+    """Keep a manual clock's time, or that no manual clock runs. Raises: StoreError."""
     if isinstance(clock, ManualClock):
         await state.transact([Write(KEY, {"v": VERSION, "wall_ms": clock.now().wall_ms})])
     elif await state.get(KEY) is not None:

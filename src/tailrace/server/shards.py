@@ -43,9 +43,7 @@ def table_of(arguments: Arguments) -> str:
 
 
 def shards_of(engine: Engine, table: str) -> list[Shard]:
-    """Every readable shard of the stream that is on. Raises: TailraceError that says which tables there
-    are.
-    """
+    """Every readable shard of the stream that is on. Raises: TailraceError that names the tables."""
     check_table(engine, table)
     return engine.shards_of(engine.stream_of(table).arn)
 
@@ -58,9 +56,7 @@ def _share(shard: Shard) -> float | None:
 
 
 def shown(shards: Sequence[Shard]) -> list[dict[str, Any]]:
-    """Shards as JSON; `share` is the part of all partition keys that belongs to one, None where the stream
-    does not tell.
-    """
+    """Shards as JSON; `share` is a shard's part of all partition keys, None: unknown."""
     return [
         {
             "shard": shard.shard_id,

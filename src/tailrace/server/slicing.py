@@ -1,5 +1,4 @@
-"""Slices on the loop: one every few turns, other clients are answered in between, and all that are under way
-take turns.
+"""Slices on the loop: one every few turns; other clients are answered in between, and slices take turns.
 
 Rules of this file: no clock: where a slice ends is counted where the work is done. Owned by `server.http`.
 Stands alone because it knows the loop and nothing of HTTP.

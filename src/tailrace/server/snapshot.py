@@ -70,7 +70,7 @@ async def shard_progress(reading: ViewSources, mapping: MappingName) -> list[Sha
 
 
 async def handler_totals(subject: Subject, reading: ViewSources, mapping: MappingName) -> HandlerTotals:
-    """What a handler has come to, running or not."""
+    """A handler's totals, running or not."""
     state = reading.state
     letters = await letter_counts(state, mapping.app, mapping.handler)
     lost = await open_gaps(state, mapping)

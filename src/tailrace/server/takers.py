@@ -1,5 +1,4 @@
-"""The processes that take large requests apart: started when the first one comes, few, ended when there is
-nothing to do.
+"""Processes that take large requests apart: few, started by the first request, ended when idle.
 
 Rules of this file: requests wait for a free process in the order of arrival. One that dies is replaced,
 and its request asked once more. What a request weighs here is counted where its connection is. Owned by
@@ -30,9 +29,7 @@ END_S: Final = 5.0
 
 
 class Takers:
-    """A small pool of processes. Shape: `started` counts them, `running` are those that run; `taken` counts
-    requests.
-    """
+    """A small pool of processes. Shape: `started` counts them, `taken` requests; `running` are alive."""
 
     def __init__(self, most: int = MOST_PROCESSES) -> None:
         self.started = self.taken = 0

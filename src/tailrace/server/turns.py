@@ -60,7 +60,7 @@ class Turns:
         self._failures = 0
         self._is_asked = False  # a commit is asked for that no answer waits for
         self._held_since: float | None = None
-        self._told_at = -TELL_EVERY_S
+        self._logged_at = -TELL_EVERY_S
         self._untold = 0
         self._flight: asyncio.Future[None] | None = None
 
@@ -116,9 +116,7 @@ class Turns:
         self._flight.add_done_callback(lambda flight: self._landed(group, before, flight))
 
     def _is_held_back(self) -> bool:
-        """Whether this commit is to wait for the store's log; the loop goes on meanwhile, and the group
-        grows.
-        """
+        """Whether this commit waits for the store's log; the loop goes on meanwhile, and the group grows."""
         most_s = self._committer.pressure_s() if self._committer.is_dirty else 0.0
         if most_s:
             now = self._loop.time()
@@ -155,18 +153,18 @@ class Turns:
     def _note_success(self) -> None:
         self.commits += 1
         if self.commit_error is not None:
-            self.commit_error, self._untold, self._told_at = None, 0, -TELL_EVERY_S
+            self.commit_error, self._untold, self._logged_at = None, 0, -TELL_EVERY_S
             _log.info("commits succeed again")
 
     def _note_failure(self, error: StoreError) -> None:
         """Log the first failure and then now and then: clients that retry would fill the log with it."""
         self.commit_error = str(error.args[0])
         now = self._loop.time()
-        if now - self._told_at < TELL_EVERY_S:
+        if now - self._logged_at < TELL_EVERY_S:
             self._untold += 1
             return
         more = f" ({self._untold} more failed since this was said)" if self._untold else ""
-        self._untold, self._told_at = 0, now
+        self._untold, self._logged_at = 0, now
         _log.error("the commit failed%s", more, extra={"error": self.commit_error, "hint": error.hint})
 
     def _send(self, group: list[tuple[Answering, list[bytes]]], before: int) -> None:
@@ -178,9 +176,7 @@ class Turns:
 
 
 class Joined:
-    """`await joined()` returns when everything written before it is durable. Raises: StoreError when it never
-    will be.
-    """
+    """`await joined()` returns when earlier writes are durable. Raises: StoreError if they never will be."""
 
     def __init__(self, turns: Turns, loop: asyncio.AbstractEventLoop) -> None:
         self._turns = turns
@@ -201,7 +197,7 @@ class Joined:
         return []
 
     def send(self, answers: list[bytes], *, failed: bool) -> None:
-        """The commit has ended."""
+        """The commit has ended: writers that wait for it go on."""
         landed, self._flying = self._flying, []
         for future in landed:
             if future.done():

@@ -1,5 +1,4 @@
-"""The verbs of the admin API that answer once: status, the clock, coverage, audit, stop. `tail` and `why` are
-beside it.
+"""Verbs of the admin API that answer once: status, the clock, coverage, audit, stop; not `tail`, `why`.
 
 Rules of this file: a verb reads its arguments strictly, changes nothing that it does not name, and answers
 values that are JSON. Importing it registers every verb. Called through `control` and, without a server, by

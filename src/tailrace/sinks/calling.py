@@ -143,7 +143,7 @@ class FailedElsewhere(Exception):
         self.trace = trace
 
     @property
-    def told(self) -> str:
+    def printed(self) -> str:
         """What Python would have printed there."""
         heading = ("Traceback (most recent call last):",) if self.trace else ()
         return "".join(f"{line}\n" for line in (*heading, *self.trace, str(self)))
@@ -183,7 +183,7 @@ def failure_of(error: BaseException) -> Failure:
         case TimedOut():
             return Failure(FailureKind.TIMEOUT, str(error), text)
         case FailedElsewhere():
-            return Failure(FailureKind.RECORD, str(error), error.told)
+            return Failure(FailureKind.RECORD, str(error), error.printed)
     return Failure(FailureKind.RECORD, _words(error), text)
 
 

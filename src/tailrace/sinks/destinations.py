@@ -68,15 +68,11 @@ class Sqs(AlwaysOpen):
 
     @property
     def tells_repeats(self) -> bool:
-        """Whether a repeated message has no effect: a FIFO queue drops it, by its deduplication id, for five
-        minutes.
-        """
+        """Whether a FIFO queue drops a repeated message: by its deduplication id, for five minutes."""
         return self.queue.endswith(".fifo")
 
     async def write(self, batch: RecordBatch) -> Outcome:
-        """Send a message for each value or change; to a FIFO queue with the item as group and the id against
-        repetitions.
-        """
+        """Send a message for each value or change; in a FIFO queue grouped by item, with the event id."""
 
         async def send(messages: Sequence[Message]) -> Refusals:
             entries = [
@@ -114,9 +110,7 @@ class Sqs(AlwaysOpen):
 
 @dataclass(frozen=True, slots=True)
 class Sns(AlwaysOpen):
-    """A topic, by its ARN. Shape: a message above `most_bytes`, with its attributes, is not sent: it is given
-    up at once.
-    """
+    """A topic, by its ARN. Shape: a message above `most_bytes`, attributes included, is given up at once."""
 
     topic: str
     access: AwsAccess = EVERYWHERE
@@ -134,15 +128,11 @@ class Sns(AlwaysOpen):
 
     @property
     def tells_repeats(self) -> bool:
-        """Whether a repeated message has no effect: a FIFO topic drops it, by its deduplication id, for five
-        minutes.
-        """
+        """Whether a FIFO topic drops a repeated message: by its deduplication id, for five minutes."""
         return self.topic.endswith(".fifo")
 
     async def write(self, batch: RecordBatch) -> Outcome:
-        """Publish a message for each value or change; to a FIFO topic with the item as group and the id
-        against repetitions.
-        """
+        """Publish a message for each value or change; in a FIFO topic grouped by item, with the event id."""
 
         async def send(messages: Sequence[Message]) -> Refusals:
             is_fifo = self.topic.endswith(".fifo")
@@ -215,24 +205,23 @@ def _fifo(message: Message) -> dict[str, str]:
     return {"MessageGroupId": group, "MessageDeduplicationId": message.id}
 
 
-def _told(message: Message, batch: RecordBatch) -> dict[str, str]:
+def _of_change(message: Message, batch: RecordBatch) -> dict[str, str]:
     return {"event_id": message.id, "event_name": message.record.event_name, "table": batch.stream.table}
 
 
 def _attributes(message: Message, batch: RecordBatch) -> dict[str, Any]:
     return {
         "MessageAttributes": {
-            name: {"DataType": "String", "StringValue": text} for name, text in _told(message, batch).items()
+            name: {"DataType": "String", "StringValue": text}
+            for name, text in _of_change(message, batch).items()
         }
     }
 
 
 def _weight(batch: RecordBatch, message: Message) -> int:
-    """A message as it counts: its body, and name, type and value of each attribute. Source: SQS quotas,
-    "message size".
-    """
+    """A message as SQS counts it: body, and name, type and value of each attribute. Source: SQS quotas."""
     return len(message.body) + sum(
-        len(name) + len("String") + len(text) for name, text in _told(message, batch).items()
+        len(name) + len("String") + len(text) for name, text in _of_change(message, batch).items()
     )
 
 

@@ -70,15 +70,11 @@ class DuckDB:
         return True
 
     async def open(self, clock: Clock) -> None:
-        """Open the file. Raises: Unavailable when another process holds it, or the extra is missing;
-        SettingsError.
-        """
+        """Open the file. Raises: Unavailable (held by another process, or no extra), SettingsError."""
         await in_thread(self._open)
 
     async def write(self, batch: RecordBatch) -> Outcome:
-        """Write the batch, all of it or nothing. Raises: Unavailable when another process holds the file;
-        SettingsError.
-        """
+        """Write the batch, all or nothing. Raises: Unavailable (file held by another), SettingsError."""
         failures = Failures()
         rows: dict[object, tuple[ChangeRecord, Row | None]] = {}
         for place, record in enumerate(batch.records):
@@ -95,9 +91,7 @@ class DuckDB:
         return failures.outcome
 
     def row_of(self, batch: RecordBatch, place: int) -> Row | None:
-        """The row of one change, None for a removal; it may be overridden. Raises: SinkError for one that
-        cannot be written.
-        """
+        """The row of one change, None for a removal; override it. Raises: SinkError for an unwritable one."""
         record = batch.records[place]
         if batch.values is not None:
             value = batch.values[place]
@@ -168,9 +162,7 @@ class DuckDB:
         return await in_thread(self.transact, self._sources)
 
     async def keep_sources(self, sources: Mapping[str, int]) -> None:
-        """Keep these too. Raises: SettingsError naming the source and both numbers; Unavailable,
-        SinkError.
-        """
+        """Keep these too. Raises: SettingsError naming source and numbers; Unavailable, SinkError."""
         await in_thread(self.transact, lambda connection: self._keep_sources(connection, sources))
 
     def _sources(self, connection: "DuckDBPyConnection") -> dict[str, int]:

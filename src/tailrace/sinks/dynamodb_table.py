@@ -30,9 +30,7 @@ CONDITION: Final = (
     "attribute_not_exists(#version) OR (attribute_type(#version, :text) AND #version < :version) "
     "OR (attribute_type(#version, :numeric) AND #version < :number)"
 )
-"""What is there is older: a version, a text, or what was written before there were versions, a number of the
-first generation.
-"""
+"""The stored version is older: a text, or, from before versions, a number of the first generation."""
 MOST_NUMBER: Final = 10**37
 """More than any sequence number that was written as one, and a number that DynamoDB knows."""
 PARALLEL: Final = 8
@@ -90,7 +88,7 @@ class DynamoDB(AlwaysOpen):
     async def _write_one(self, batch: RecordBatch, place: int) -> Failure | None:
         record = batch.records[place]
         try:
-            item = _item(record) if batch.values is None else _given(batch.values[place])
+            item = _item(record) if batch.values is None else _value_item(batch.values[place])
             parameters = self._condition(record)
             if item is None:
                 key = with_bytes(image(record.keys) or {})
@@ -111,17 +109,15 @@ class DynamoDB(AlwaysOpen):
         read, nothing. Raises: SinkError.
         """
         there = await self._described()
-        return {} if there is None else await self._kept(*there)
+        return {} if there is None else await self._stored_sources(*there)
 
     async def keep_sources(self, sources: Mapping[str, int]) -> None:
-        """Keep these too, in an item of their own. Raises: SettingsError naming the source and both numbers;
-        SinkError.
-        """
+        """Keep these too, in their own item. Raises: SettingsError naming source and numbers; SinkError."""
         there = await self._described()
         if there is None:
             return
         while True:
-            kept = await self._kept(*there)
+            kept = await self._stored_sources(*there)
             check_kept(f"table {self.table}", kept, sources)
             before = {source: number for source, number in kept.items() if source != BEFORE}
             after = {**before, **sources}
@@ -150,9 +146,7 @@ class DynamoDB(AlwaysOpen):
             return
 
     async def _described(self) -> tuple[Item, bool] | None:
-        """The key of the item with the sources, and whether there are others; None where that cannot be
-        known.
-        """
+        """The key of the item with the sources, and whether there are others; None: unknown."""
         try:
             answer = await self.access.call("dynamodb", "describe_table", TableName=self.table)
         except SinkError as error:
@@ -170,7 +164,7 @@ class DynamoDB(AlwaysOpen):
         }
         return key, bool(table.get("ItemCount"))
 
-    async def _kept(self, key: Item, has_rows: bool) -> dict[str, int]:
+    async def _stored_sources(self, key: Item, has_rows: bool) -> dict[str, int]:
         try:
             answer = await self.access.call(
                 "dynamodb", "get_item", TableName=self.table, Key=key, ConsistentRead=True
@@ -202,9 +196,7 @@ def _numbers(sources: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _number(version: Version) -> int:
-    """What a number of before versions must be below for this to be newer: in a later generation it is
-    whatever it says.
-    """
+    """Numbers from before versions are older below this; in a later generation all of them are."""
     return min(version.sequence, MOST_NUMBER) if version.generation == FIRST_GENERATION else MOST_NUMBER
 
 
@@ -214,7 +206,7 @@ def _item(record: ChangeRecord) -> Item | None:
     return image(record.new)
 
 
-def _given(value: object) -> Item:
+def _value_item(value: object) -> Item:
     if not isinstance(value, Mapping):
         raise SettingsError(f"sinks.DynamoDB writes dictionaries, not {type(value).__name__}")
     return to_item(value)

@@ -183,7 +183,7 @@ class HandlerParts:
         await self._outputs.open(clock)
 
     def close(self) -> Awaitable[None]:
-        """Close that."""
+        """Close what takes the values."""
         return self._outputs.close()
 
     def has_returned(self, record: ChangeRecord) -> bool:

@@ -147,9 +147,7 @@ class LambdaSink(AlwaysOpen):
         return await self._invoke(batch)
 
     async def _in_own_window(self, batch: RecordBatch) -> Outcome:
-        """A change put back out of the dead letters: its window is over, so it is alone in another one, which
-        ends with it.
-        """
+        """A redriven change: its window is over, so it is alone in another one, which ends with it."""
         first_ms = batch.records[0].created_ms
         start_ms = first_ms - first_ms % self._window_ms
         window = WindowInvoke(start_ms, start_ms + self._window_ms)

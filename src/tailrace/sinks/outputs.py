@@ -22,12 +22,12 @@ class Outputs:
     def __init__(self, mapping_id: str, sink: Writes | None) -> None:
         self._mapping_id = mapping_id
         self._sink = None if sink is None else whole(sink)
-        self._told = False
+        self._is_logged = False
 
     def nowhere(self, value: object) -> None:
         """Say once that a handler returns values that nothing is done with."""
-        if not self._told:
-            self._told = True
+        if not self._is_logged:
+            self._is_logged = True
             LOG.warning(
                 "%s returned %s, and it has no sink: app.sink(%s, …) writes what it returns; a "
                 "handler that returns "

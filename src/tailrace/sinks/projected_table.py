@@ -1,5 +1,4 @@
-"""A projection's rows in a DynamoDB table of the app: `into=app.table("sales", pk="pk", sk="sk")`. Any client
-can read them.
+"""A projection's rows in a DynamoDB table that clients read: `into=app.table("sales", pk="pk", sk="sk")`.
 
 Theory of operation: the groups of a build are one partition (`pk` "sales@v2", `sk` the key as JSON text), so
 that one Query reads them all; the items are spread over 256 others ("sales@v2#7f"). The row "sales", "served"
@@ -203,10 +202,8 @@ class TableSources:
         self._rows = rows
 
     async def sources(self) -> Mapping[str, int]:
-        """Those that are kept; of rows of before there were numbers, that there are some. Raises:
-        StoreError.
-        """
-        kept = await self._kept()
+        """The sources that are kept; of rows from before numbers, that there are some. Raises: StoreError."""
+        kept = await self._stored_sources()
         if kept:
             return kept
         served = await self._rows.get(self._table.name, self._key(SERVED))
@@ -219,7 +216,7 @@ class TableSources:
     async def keep_sources(self, sources: Mapping[str, int]) -> None:
         """Keep these too. Raises: SettingsError naming the source and both numbers; StoreError."""
         while True:
-            kept = await self._kept()
+            kept = await self._stored_sources()
             check_kept(f"table {self._table.name}", kept, sources)
             after = {**kept, **sources}
             if after == kept:
@@ -246,7 +243,7 @@ class TableSources:
                 continue  # another worker keeps some at the same time
             return
 
-    async def _kept(self) -> dict[str, int]:
+    async def _stored_sources(self) -> dict[str, int]:
         item = await self._rows.get(self._table.name, self._key(SOURCES))
         return (
             {}

@@ -48,9 +48,7 @@ class ProjectionPlaces(Struct, frozen=True):
                 return made
 
     def versioned(self, projection: Projection) -> Versioned | None:
-        """Where the sources of a projection's rows are kept beside them; None: the state has the rows, or the
-        place keeps none.
-        """
+        """Where the sources of a projection's rows are kept; None: in the state, or not at all."""
         match projection.into:
             case Table() as table:
                 return TableSources(table, projection.id, self.effects, self._rows())

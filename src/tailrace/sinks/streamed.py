@@ -40,7 +40,7 @@ class StreamedSink:
         self._reached = reached
 
     async def open(self, clock: Clock) -> None:
-        """Open it."""
+        """Open the wrapped sink."""
         await self._sink.open(clock)
 
     async def write(self, batch: RecordBatch) -> Outcome:
@@ -68,7 +68,7 @@ class StreamedSink:
         return Failed(dict(sorted(failures.items()))) if failures else WRITTEN
 
     def close(self) -> Awaitable[None]:
-        """Close it."""
+        """Close the wrapped sink."""
         return self._sink.close()
 
     async def _transformed(

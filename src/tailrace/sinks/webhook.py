@@ -90,7 +90,7 @@ class Webhook(AlwaysOpen):
     async def write(self, batch: RecordBatch) -> Outcome:
         """Post every message."""
         if (keep := KEEPER.get()) is not None:
-            return self._kept(batch, keep)
+            return self._keep_messages(batch, keep)
         try:
             from aiohttp import ClientSession, ClientTimeout
         except ImportError as error:
@@ -112,7 +112,7 @@ class Webhook(AlwaysOpen):
             await asyncio.gather(*map(post_in_order, groups))
         return failures.outcome
 
-    def _kept(self, batch: RecordBatch, keep: Keep) -> Outcome:
+    def _keep_messages(self, batch: RecordBatch, keep: Keep) -> Outcome:
         """Give every message to the keeper of the context."""
         failures = Failures()
         for message in sendable(batch, failures, LARGEST_BODY, "a webhook"):

@@ -1,5 +1,4 @@
-"""A table of the engine in this process as a worker reads it: its stream, woken by commits, and its items,
-a page at a time.
+"""A table of this process's engine as a source: its stream, woken by commits, and its items, by page.
 
 Rules of this file: a read of the stream waits for the commit that brings a record, it never polls. A page
 of items is read between two commits, so that no change is half in it, with the exact position it was read

@@ -19,9 +19,7 @@ class EmbeddedLog:
         self._engine = engine
 
     async def streams(self, table: str | None = None) -> list[StreamRef]:
-        """Streams, on or off, the oldest first: of a table, with those of deleted tables of its name; of all
-        tables unless told.
-        """
+        """Streams, on or off, oldest first: of all tables, or of one and of deleted ones of its name."""
         if table is None:
             return self._all()
         streams = self._engine.earlier_streams_of(table)

@@ -129,7 +129,7 @@ class TableSchema(msgspec.Struct, frozen=True):
         return self._target(key, hash_value, range_value)
 
     def _refuse(self, item: Item, blame: Callable[[str, str, AttributeValue | None], ApiError]) -> Never:
-        """Raise the first of what is wrong with the key attributes, one after the other: kind, then size."""
+        """Raise the first error of the key attributes, one after the other: kind, then size."""
         for name, kind, check in (
             (self.hash_name, self.hash_type, self._partition_bytes),
             (self.range_name, self.range_type, self.sort_bytes),

@@ -46,9 +46,7 @@ FULL_MONTHS: Final = (
 
 
 class ThroughputHistory(msgspec.Struct, frozen=True):
-    """When a table's throughput was last changed. Units: milliseconds since the epoch; `decreases` are of
-    that UTC day.
-    """
+    """When a table's throughput last changed. Units: ms since the epoch; `decreases` are of that UTC day."""
 
     increased_ms: int | None = None
     decreased_ms: int | None = None
@@ -86,9 +84,7 @@ class ThroughputHistory(msgspec.Struct, frozen=True):
 
 
 def check_units(throughput: Mapping[str, int], index: str | None = None) -> tuple[int, int]:
-    """(reads, writes) of a ProvisionedThroughput, of a table or one of its indexes. Raises: ApiError
-    (ValidationException).
-    """
+    """(reads, writes) of the ProvisionedThroughput of a table or an index. Raises: ApiError."""
     for name in ("ReadCapacityUnits", "WriteCapacityUnits"):
         if throughput[name] > MOST_UNITS:
             where = "" if index is None else f" for index {index}"

@@ -533,11 +533,11 @@ def test_a_commit_that_fails_again_and_again_is_told_now_and_then_and_its_end_on
     store = FailingStore()
     with serving(store=store) as served, served.connect() as client:
         assert client.ask(CREATE)[0] == 200
-        served.call(lambda: setattr(served.server.turns, "_told_at", served.loop.time() + 1e9 - 10))
+        served.call(lambda: setattr(served.server.turns, "_logged_at", served.loop.time() + 1e9 - 10))
         store.is_failing = True
         assert [client.ask(put("p"))[0] for _ in range(5)] == [500] * 5
         assert [record.levelno for record in caplog.records] == []
-        served.call(lambda: setattr(served.server.turns, "_told_at", -1e9))
+        served.call(lambda: setattr(served.server.turns, "_logged_at", -1e9))
         assert client.ask(put("p"))[0] == 500
         store.is_failing = False
         assert [client.ask(put("p"))[0] for _ in range(3)] == [200] * 3

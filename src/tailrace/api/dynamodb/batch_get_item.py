@@ -28,9 +28,7 @@ from tailrace.values.wire import dump_item, read_item
 MOST_KEYS: Final = 100
 MOST_BYTES: Final = 16 * 1024 * 1024
 PARTITION_BYTES: Final = 1024 * 1024
-"""Of one partition in one call. Source: AWS API Reference, BatchGetItem ("more than 1MB per partition is
-requested").
-"""
+"""Of one partition in one call. Source: AWS API Reference, BatchGetItem ("more than 1MB per partition")."""
 KEYS_AND_ATTRIBUTES: Final = DYNAMODB.model.structure("KeysAndAttributes")
 
 
@@ -105,9 +103,7 @@ class Room:
         self._partitions: dict[tuple[str, int], ResponseBudget] = {}
 
     def takes(self, partition: tuple[str, int], data: bytes) -> bool:
-        """Whether this item of a partition fits too. Units: the partition is a table and the number of a
-        shard.
-        """
+        """Whether this item of a partition fits too. Shape: a partition is (table, number of the shard)."""
         bound = self._partitions.get(partition)
         if bound is None:
             bound = self._partitions[partition] = ResponseBudget(PARTITION_BYTES)

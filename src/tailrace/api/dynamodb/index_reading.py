@@ -30,9 +30,7 @@ def fetches_items(
     projection: ProjectionExpression | None,
     condition: Condition | None,
 ) -> bool:
-    """Whether a local index must fetch items from its table. Raises: ApiError for what an index does not
-    hold.
-    """
+    """Whether a local index must fetch items from its table. Raises: ApiError for what a global one lacks."""
     if index.projected is None:
         return False
     if payload.get("Select") == "ALL_ATTRIBUTES":

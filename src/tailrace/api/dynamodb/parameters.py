@@ -1,5 +1,4 @@
-"""What several operations take in the same way: expressions with their placeholders, return values,
-selections.
+"""What several operations take alike: expressions with placeholders, return values, selections.
 
 Rules of this file: it reads members whose types and constraints are checked; every refusal is AWS's text, in
 AWS's order.
@@ -141,9 +140,7 @@ def read_condition(payload: Payload, placeholders: Placeholders) -> Condition | 
 
 
 def read_filter(payload: Payload, placeholders: Placeholders, legacy: str) -> Condition | None:
-    """The filter of a Query or Scan, if there is one; `legacy` is QueryFilter or ScanFilter. Raises:
-    ApiError.
-    """
+    """The filter of a Query or Scan, if any; `legacy` is QueryFilter or ScanFilter. Raises: ApiError."""
     text = payload.get("FilterExpression")
     if text is not None:
         return parse_condition(text, placeholders, kind="FilterExpression")
@@ -200,9 +197,7 @@ def old_or_nothing(payload: Payload) -> bool:
 def written(
     engine: Engine, payload: Payload, mutation: Mutation, attributes: Item | None
 ) -> Mapping[str, Any] | bytes:
-    """The answer to a write: attributes where there are some, capacity and collection metrics where they are
-    wanted.
-    """
+    """The answer to a write: attributes, capacity and collection metrics, where they are wanted."""
     measured = "ReturnConsumedCapacity" in payload or "ReturnItemCollectionMetrics" in payload
     if not attributes and not measured:
         return b"{}"
@@ -229,9 +224,7 @@ def write_slowly(
 
 
 def counts_only(payload: Payload) -> bool:
-    """Whether `Select` asks for a count. Raises: ApiError where it contradicts the projection. Source:
-    semantics §6.6.
-    """
+    """Whether `Select` counts. Raises: ApiError where a projection contradicts. Source: semantics §6.6."""
     select = payload.get("Select")
     if select is None:
         return False

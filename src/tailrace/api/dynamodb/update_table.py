@@ -1,5 +1,4 @@
-"""UpdateTable: indexes, the stream, throughput and billing, protection against deletion, table class,
-encryption.
+"""UpdateTable: indexes, stream, throughput, billing, deletion protection, table class, encryption.
 
 Behaviour:     answers UPDATING; the next DescribeTable says ACTIVE. A stream that is switched on again is a
                new one. AttributeDefinitions must hold what a new index needs; what it does not is dropped. It

@@ -1,5 +1,4 @@
-"""The configuration of a function as Lambda's API takes it and tells it: members, their bounds, and the
-document.
+"""A function's configuration as Lambda's API reads and answers it: members, bounds, the document.
 
 Rules of this file: values in, values out; what would need code or a network of AWS's is refused by its name,
 so that no setting is ignored in silence. Called by the operations. Source: AWS Lambda API Reference,

@@ -111,17 +111,17 @@ class Functions(Mapping[str, DeployedFunction]):
     ) -> None:
         self._registered = registered
         self._runner = runner
-        self._found: dict[str, DeployedFunction] = {}
+        self._functions: dict[str, DeployedFunction] = {}
         self._retired: list[ProcessLike] = []
 
     def __getitem__(self, name: str) -> DeployedFunction:
-        return self._found[name]
+        return self._functions[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._found))
+        return iter(sorted(self._functions))
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._functions)
 
     @property
     def registered(self) -> list[str]:
@@ -130,13 +130,13 @@ class Functions(Mapping[str, DeployedFunction]):
 
     async def close(self) -> None:
         """End the processes of direct invocations."""
-        for runner in (*self._retired, *(function.runner for function in self._found.values())):
+        for runner in (*self._retired, *(function.runner for function in self._functions.values())):
             await runner.close()
 
     def put(self, configured: Configured) -> None:
         """From now on the function is like that."""
         name = configured.name
-        before = self._found.pop(name, None)
+        before = self._functions.pop(name, None)
         if before is not None and (configured.deleted or before.settings != configured.own):
             before.runner.retire()
             self._retired.append(before.runner)
@@ -145,7 +145,7 @@ class Functions(Mapping[str, DeployedFunction]):
             return
         own, code = configured.own, self._registered[name]
         runner = self._runner(name, code.code, own) if before is None else before.runner
-        self._found[name] = DeployedFunction(name, code, configured, own, runner)
+        self._functions[name] = DeployedFunction(name, code, configured, own, runner)
 
 
 async def read_configured(state: StateStore, name: str) -> Configured:

@@ -1,5 +1,4 @@
-"""Lambda's API of a server: the functions it was started with, the mappings people make, and the worker that
-runs them.
+"""Lambda's API of a server: its functions, the mappings that clients make, and the worker that runs them.
 
 Theory of operation: a mapping is a row; an operation that changes one lets the worker drain it and begin it
 again at its checkpoint, and the others go on untouched. Until then the mapping's state is Creating, Updating,
@@ -158,17 +157,13 @@ class LambdaService:
         self._start_task(self._carry_out(), self._handing_over)
 
     async def keep(self, resource: EventSourceMapping | Configured) -> None:
-        """Make durable what is kept of a function or a mapping; a mapping goes on untouched. Raises:
-        StoreError.
-        """
+        """Make a function's or mapping's row durable; a mapping goes on untouched. Raises: StoreError."""
         if isinstance(resource, Configured):
             self.functions.put(resource)
         await self.state.transact([Write(resource.key, resource.fields())])
 
     def beginning(self, mapping: EventSourceMapping, stream: StreamRef) -> list[Write]:
-        """Checkpoints behind what a new mapping does not read: with LATEST, what its stream holds. Source:
-        semantics §2.3.
-        """
+        """Checkpoints behind what a new mapping skips: at LATEST, all there is. Source: semantics §2.3."""
         if mapping.position != "LATEST":
             return []
         return [self._behind(mapping, stream, shard) for shard in self.engine.shards_of(stream.arn)]
@@ -279,9 +274,7 @@ class LambdaService:
         return orjson.dumps([mapping.function, function.configured.app_settings, dict(mapping.settings)])
 
     def _table(self, mapping: EventSourceMapping) -> Table:
-        """The table as the mapping's stream knows it: it may be gone, or another one of that name may be
-        there.
-        """
+        """The table as the mapping's stream knows it: the table may be gone, or another have its name."""
         stream = self.engine.describe_stream(mapping.stream_arn, 1)
         names: dict[str, str] = {
             element["KeyType"]: element["AttributeName"] for element in stream["KeySchema"]

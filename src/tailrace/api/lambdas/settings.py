@@ -1,5 +1,4 @@
-"""The settings of an event source mapping as Lambda's API takes them: which there are, and what of them is
-refused.
+"""The settings of an event source mapping in Lambda's API: which there are, and which are refused.
 
 Rules of this file: values in, values out; a setting that AWS has for other sources is refused as AWS refuses
 it, an unknown one is refused too, so that no setting is ignored in silence. Called by

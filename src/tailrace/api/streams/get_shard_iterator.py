@@ -39,9 +39,7 @@ def get_shard_iterator(engine: Engine, payload: Payload) -> Result:
 
 
 def read_start(payload: Payload) -> IteratorStart:
-    """Where to begin: the type, and the member that belongs to it and no other. Raises: ApiError. Source:
-    semantics §1.7.
-    """
+    """The start: its type, and the member that belongs to it. Raises: ApiError. Source: semantics §1.7."""
     kind = payload["ShardIteratorType"]
     for name in ("SequenceNumber", "Timestamp"):
         if name in payload and name != NEEDED[kind]:

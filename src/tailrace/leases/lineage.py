@@ -67,9 +67,7 @@ class KnownShards(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """What came before a shard in its stream. Shape: ids; `is_lost`: there may be more, of which nothing is
-    known.
-    """
+    """What came before a shard in its stream. Shape: ids; `is_lost`: there may be unknown ones."""
 
     ancestors: frozenset[str]
     is_lost: bool

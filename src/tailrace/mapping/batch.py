@@ -182,9 +182,7 @@ class Work:
         return [too_old(record, self) for record in over]
 
     def wake_ms(self, settings: MappingSettings, now: Now) -> int:
-        """When this batch needs a look: its back-off has passed, or a record in it becomes too old before
-        that.
-        """
+        """When this batch needs a look: its back-off has passed, or before that a record becomes too old."""
         longest = _longest_ms(settings)
         if longest is None:
             return self.ready_ms
@@ -322,9 +320,7 @@ class BatchingWindow:
         self.opened_ms: int | None = None
 
     def is_over(self, now: Now) -> bool:
-        """Whether what waits is sent although the batch is not full. Opens the window when it was not
-        open.
-        """
+        """Whether what waits is sent although the batch is not full. Opens the window if it was closed."""
         if not self._length_ms:
             return True
         if self.opened_ms is None:

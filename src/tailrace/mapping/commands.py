@@ -164,9 +164,7 @@ class Wake(Struct, frozen=True):
 
 
 class Stopped(Struct, frozen=True):
-    """The machine is done: nothing is outstanding and no further command will come. `finished`: the shard
-    is.
-    """
+    """The machine is done: nothing is outstanding, no command will come. `finished`: the shard is, too."""
 
     finished: bool
 
@@ -191,9 +189,7 @@ class InvokeDone(Struct, frozen=True):
 
 
 class ParkDone(Struct, frozen=True):
-    """The records are durably parked; `is_free`: nothing was written, because their key is not parked any
-    more.
-    """
+    """The records are durably parked; `is_free`: nothing was written, as their key is not parked now."""
 
     id: int
     is_free: bool = False

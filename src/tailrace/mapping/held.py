@@ -170,7 +170,7 @@ class PendingRecords:
         return len(self._counts)
 
     def add(self, records: Sequence[ChangeRecord]) -> None:
-        """Records were read."""
+        """Append records, in reading order."""
         self.records.extend(records)
         self._count(records)
 
@@ -181,7 +181,7 @@ class PendingRecords:
         self._count(records)
 
     def replace(self, records: list[ChangeRecord]) -> None:
-        """Only these are left."""
+        """Take these, in reading order, in place of all that waited."""
         self.records = records
         self._counts.clear()
         self._count(records)

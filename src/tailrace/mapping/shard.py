@@ -227,9 +227,7 @@ class ShardMachine:
         return self._suspension.now
 
     def hold(self, key: bytes) -> bool:
-        """Keep a key from the sink for the redriver, until Released; False when a change of it is on its
-        way.
-        """
+        """Keep a key from the sink for the redriver, until Released; False: a change of it is in flight."""
         # A machine that is to start knows of nothing on its way; what continues a finished one may have
         # begun.
         is_kept = self._phase != "new" and not self.is_finished and self._flow.hold(key)

@@ -116,15 +116,15 @@ class Tallies:
     """The tallies of a node, by handler; made when first asked for."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Tally] = {}
+        self._tallies: dict[str, Tally] = {}
 
     def of(self, name: str) -> Tally:
-        """The tally of one."""
-        return self._found.setdefault(name, Tally())
+        """The tally of a handler, made now if there is none."""
+        return self._tallies.setdefault(name, Tally())
 
     def all(self) -> dict[str, Tally]:
-        """Every one that was asked for."""
-        return dict(self._found)
+        """Every tally that was asked for, by handler; a copy."""
+        return dict(self._tallies)
 
 
 # ---- now ---------------------------------------------------------------------------------------------------

@@ -102,9 +102,7 @@ class MappingShard(Struct, frozen=True):
 
 
 class Delivery:
-    """One mapping in one shard, under one lease. Shape: `kept` is what was saved of the shard from the
-    trim.
-    """
+    """One mapping in one shard, under one lease. Shape: `saved` was saved of the shard from the trim."""
 
     def __init__(self, shard: Shard, stream: StreamRef, saved: SavedChanges, settling: "Settling") -> None:
         self.shard = shard
@@ -202,7 +200,7 @@ class Announced(Protocol):
         """What is to be told, as rows of the same transaction."""
 
     def wake(self) -> None:
-        """They are durable."""
+        """The notices are durable: deliver them now."""
 
 
 class Settling:

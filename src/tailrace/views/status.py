@@ -31,7 +31,7 @@ async def status(reading: ViewSources) -> list[dict[str, Any]]:
 
 
 async def handler_value(reading: ViewSources, mapping: MappingName) -> dict[str, Any]:
-    """One handler."""
+    """What one handler has come to, as `tailrace status --json` has it."""
     state, live = reading.state, live_status(reading.live, mapping)
     held = await leases(state, mapping.app)
     now = reading.clock.now()

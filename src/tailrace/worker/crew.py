@@ -24,11 +24,11 @@ class Service(Protocol):
 
 
 def _nothing() -> None:
-    """There is nobody to be told."""
+    """What is called where the crew has none."""
 
 
 async def _never(_: str = "") -> None:
-    """There is nobody to be told."""
+    """What is called where the crew has none."""
 
 
 class Crew(Struct, frozen=True):
@@ -48,9 +48,7 @@ class Crew(Struct, frozen=True):
 
     @property
     def services(self) -> Iterator[tuple[str, Service]]:
-        """Those that run as long as the worker does, by name; windows run in the threads of their
-        handlers.
-        """
+        """Those that run as long as the worker does, by name; windows run in their handlers' threads."""
         if self.courier is not None:
             yield "courier", self.courier
         if self.projector is not None:

@@ -104,7 +104,7 @@ class FollowedTable(Struct):
 
     @property
     def ids(self) -> list[str]:
-        """Its mappings."""
+        """The ids of the mappings that read it."""
         return [handler.id for handler in self.handlers]
 
     async def followed(self) -> Followed:

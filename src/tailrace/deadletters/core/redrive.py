@@ -92,7 +92,7 @@ class FailureGroup(Struct):
     last_failure_ms: int = 0
 
     def add(self, letter: DeadLetter) -> None:
-        """One more."""
+        """Count a letter, and widen the time of the group to its failures."""
         first = letter.first_failure_ms
         self.first_failure_ms = min(self.first_failure_ms, first) if self.count else first
         self.last_failure_ms = max(self.last_failure_ms, letter.last_failure_ms)
@@ -112,7 +112,7 @@ class Groups:
             self.add(letter)
 
     def add(self, letter: DeadLetter) -> None:
-        """One more."""
+        """Count a letter, in the group of its fingerprint unless it only waits."""
         self.letters += 1
         self.waiting += letter.is_waiting
         self._longest[letter.table] = max(self._longest.get(letter.table, 0), len(item_words(letter)))
@@ -126,7 +126,7 @@ class Groups:
         return max((len(name or table) + 1 + key for name, key in self._longest.items()), default=0)
 
     def largest_first(self) -> list[tuple[str, FailureGroup]]:
-        """Fingerprints and their groups."""
+        """Fingerprints and their groups, the most letters first."""
         return sorted(self._groups.items(), key=lambda pair: -pair[1].count)
 
 

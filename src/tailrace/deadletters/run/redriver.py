@@ -37,7 +37,7 @@ class _Handler:
         self._write = write
 
     async def write(self, batch: RecordBatch) -> Outcome:
-        """One attempt."""
+        """One attempt of the change that is put back."""
         return await self._write(batch)
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:

@@ -165,5 +165,5 @@ async def lost_windows(state: StateStore, app: str, handler: str) -> AsyncIterat
 
 
 async def lost_window_count(state: StateStore, app: str, handler: str) -> int:
-    """How many there are."""
+    """How many final invokes of windows were given up."""
     return await state.count(lost_window_prefix(app, handler))

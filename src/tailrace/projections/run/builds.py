@@ -236,7 +236,7 @@ class Builds:
 
     @property
     def clock(self) -> Clock:
-        """Time."""
+        """The clock that claims are measured by."""
         return self._clock
 
 

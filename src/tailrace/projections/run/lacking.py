@@ -43,9 +43,7 @@ async def has_lost(state: StateStore, app: str, mapping_id: str, build: Build) -
 
 
 async def acknowledge_gaps(state: StateStore, app: str, mapping_id: str, now_ms: int) -> None:
-    """What was lost is read from the table's items: no operator needs to look after these gaps. Raises:
-    StoreError.
-    """
+    """What was lost is read from the table's items: no operator need look at the gaps. Raises: StoreError."""
     for row in await state.query(GAP.prefix(app, mapping_id)):
         fields = read_gap(row.fields).acknowledged(now_ms).fields()
         with suppress(StateConflict):  # more was lost meanwhile: that is told again

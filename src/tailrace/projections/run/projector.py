@@ -149,16 +149,12 @@ class Projector:
         return build
 
     async def is_being_filled(self, projection: Projection) -> bool:
-        """Whether a worker, this one or another, still fills the newest build of its version. Raises:
-        StoreError.
-        """
+        """Whether a worker, here or elsewhere, still fills the newest build. Raises: StoreError."""
         current = (await self.builds.look(projection)).of_version(projection.version)
         return bool(current) and not current[-1].is_filled
 
     async def swap(self, projection: Projection, name: str) -> None:
-        """Serve a build, unless it is gone, and remove those that nothing needs then. Raises: StoreError,
-        Unavailable.
-        """
+        """Serve a build, unless it is gone; remove those of no use then. Raises: StoreError, Unavailable."""
         while (known := await self.builds.look(projection)).build(name) is not None:
             if await self.builds.serve(projection, known, name):
                 await self._remove_others(projection)
@@ -285,9 +281,7 @@ class Projector:
         return build
 
     def _look_out(self, projection: Projection, keys: Sequence[str]) -> None:
-        """Look again as soon as a change of one of these items was applied: it was redriven, or written
-        anew.
-        """
+        """Look again as soon as a change of one of these items was applied, redriven or written anew."""
 
         def applied() -> None:
             self._refills[projection.mapping_id].due_ms = 0

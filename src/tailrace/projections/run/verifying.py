@@ -57,7 +57,7 @@ class ComparedProjection(Struct):
     differences: list[Difference] = field(default_factory=list)
 
     def differs(self, difference: Difference) -> None:
-        """One more."""
+        """Count a difference; the first `MOST_NAMED` are kept whole."""
         self.count += 1
         if len(self.differences) < MOST_NAMED:
             self.differences.append(difference)

@@ -128,7 +128,7 @@ DATA: Final = (
         "commit-on-what-another-has-changed", "stores/sqlite.py",
         "if not is_busy(error):", "if True:",
         "a commit fails because another process wrote between the reads of its turn and it",
-        ("unit/stores/test_sqlite.py",),
+        ("unit/stores/test_reads_of_a_turn.py",),
     ),
     Mutant(
         "first-write-of-a-row-wins", "stores/sqlite.py",

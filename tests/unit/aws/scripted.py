@@ -5,6 +5,7 @@ Rules of this file: an answer is bytes, HANGS, or a function of the request; aft
 long it is the connection is closed.
 """
 
+import asyncio
 import json
 import socketserver
 import ssl
@@ -15,8 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from tailrace.aws.client import AwsClient
+from tailrace.aws.errors import AwsError
+from tailrace.aws.places import Access
+
 HANGS: Final = "hangs"
 JSON: Final = "application/x-amz-json-1.0"
+NOW_S: Final = 1_780_000_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +115,35 @@ def scripted(secured: ssl.SSLContext | None = None) -> Iterator[Scripted]:
             script.ended.set()
             server.shutdown()
             thread.join()
+
+
+def access(script: Scripted) -> Access:
+    return Access("us-east-1", script.url)
+
+
+def called(script: Scripted, *operations: tuple[str, str, dict[str, Any]], **settings: Any) -> list[Any]:
+    """The answers of calls one after the other, or what they raised."""
+
+    async def all_of_them() -> list[Any]:
+        client = AwsClient(now=lambda: NOW_S, **settings)
+        outcomes: list[Any] = []
+        try:
+            for service, operation, parameters in operations:
+                try:
+                    outcomes.append(await client.call(access(script), service, operation, parameters))
+                except AwsError as error:
+                    outcomes.append(error)
+        finally:
+            await client.close()
+        return outcomes
+
+    return asyncio.run(all_of_them())
+
+
+GET: Final = ("dynamodb", "get_item", {"TableName": "t", "Key": {"pk": {"S": "a"}}})
+
+
+def refused(script: Scripted, operation: tuple[str, str, dict[str, Any]] = GET, **settings: Any) -> AwsError:
+    (error,) = called(script, operation, **settings)
+    assert isinstance(error, AwsError), error
+    return error

@@ -14,24 +14,12 @@ from zlib import crc32
 import pytest
 
 from tailrace.engine.engine import Engine
-from tailrace.errors import StoreError
-from tailrace.ports import Commit
 from tailrace.server.http import HttpSettings
-from tailrace.stores.memory import MemoryStore
 from tailrace.streams.dates import http_date
 from tests.patience import PATIENCE_S
 from tests.serving import Client, Served, chunked, request, serving
+from tests.unit.server.things import CREATE, LIST, get, put
 
-LIST = request("ListTables", {})
-CREATE = request(
-    "CreateTable",
-    {
-        "TableName": "things",
-        "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
-        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
-    },
-)
 QUICK = HttpSettings(
     header_seconds=0.1,
     read_seconds=0.1,
@@ -40,14 +28,6 @@ QUICK = HttpSettings(
     linger_seconds=0.1,
     write_seconds=0.2,
 )
-
-
-def put(pk: str, **more: object) -> bytes:
-    return request("PutItem", {"TableName": "things", "Item": {"pk": {"S": pk}}, **more})
-
-
-def get(pk: str, *lines: str) -> bytes:
-    return request("GetItem", {"TableName": "things", "Key": {"pk": {"S": pk}}}, *lines)
 
 
 @pytest.fixture(scope="module")
@@ -434,134 +414,6 @@ def test_a_refused_client_that_goes_on_sending_is_let_go() -> None:
         assert client.receive()[0] == 400
         while served.call(lambda: len(served.server.connections)):
             client.send(b"x" * 1_000)
-
-
-# ---- group commit ------------------------------------------------------------------------------------------
-
-
-class FailingStore(MemoryStore):
-    """A store whose commits can be made to fail."""
-
-    is_failing = False
-    commits = 0
-
-    def commit(self, commit: Commit) -> None:
-        """Commit, or fail."""
-        if self.is_failing:
-            raise StoreError("the disk is full", hint="make room")
-        self.commits += 1
-        super().commit(commit)
-
-
-@pytest.mark.parametrize("sync", ["normal", "full"])
-def test_a_failed_commit_fails_every_answer_of_its_turn(sync: str, caplog: pytest.LogCaptureFixture) -> None:
-    store = FailingStore()
-    with serving(HttpSettings(sync=sync), store=store) as served, served.connect() as client:  # type: ignore[arg-type]
-        assert client.ask(CREATE)[0] == 200
-        assert client.ask(put("kept"))[0] == 200
-        store.is_failing = True
-        client.send(put("lost") + get("lost") + get("kept"))
-        assert [client.receive()[0] for _ in range(3)] == [500, 500, 500]
-        assert served.server.turns.commit_error == "the disk is full"
-        assert client.ask(get("kept"))[0] == 200
-        store.is_failing = False
-        assert client.ask(get("lost"))[2] == b"{}"
-        assert client.ask(put("again"))[0] == 200
-        assert served.server.turns.commit_error is None
-    assert sum(record.levelno == logging.ERROR for record in caplog.records) == 1
-
-
-@pytest.mark.parametrize("sync", ["normal", "full"])
-def test_a_commit_that_fails_between_two_slices_fails_the_answer(sync: str) -> None:
-    store = FailingStore()
-    with serving(HttpSettings(sync=sync), store=store) as served, served.connect() as client:  # type: ignore[arg-type]
-        assert client.ask(CREATE)[0] == 200
-        store.is_failing = True
-        puts = [
-            {"PutRequest": {"Item": {"pk": {"S": str(number)}, "a": {"S": "x" * 9_000}}}}
-            for number in range(25)
-        ]
-        status, _, body = client.ask(request("BatchWriteItem", {"RequestItems": {"things": puts}}))
-        assert (status, json.loads(body)["__type"]) == (
-            500,
-            "com.amazonaws.dynamodb.v20120810#InternalServerError",
-        )
-        store.is_failing = False
-        for number in (0, 12, 24):
-            assert client.ask(get(str(number)))[2] == b"{}"
-        assert client.ask(request("BatchWriteItem", {"RequestItems": {"things": puts}}))[0] == 200
-        assert served.server.slicing.slices > 5
-        for number in (0, 12, 24):
-            assert len(client.ask(get(str(number)))[2]) > 9_000
-
-
-@pytest.mark.parametrize("sync", ["normal", "full"])
-def test_requests_of_one_turn_share_a_commit(sync: str) -> None:
-    store = FailingStore()
-    with serving(HttpSettings(sync=sync), store=store) as served, served.connect() as client:  # type: ignore[arg-type]
-        assert client.ask(CREATE)[0] == 200
-        before = store.commits
-        client.send(b"".join(put(f"p{number}") for number in range(50)))
-        assert {client.receive()[0] for _ in range(50)} == {200}
-        assert store.commits - before <= 5
-
-
-@pytest.mark.parametrize("sync", ["normal", "full"])
-def test_a_store_under_pressure_has_commits_held_back_and_the_loop_goes_on(sync: str) -> None:
-    store = FailingStore()
-    with serving(HttpSettings(sync=sync), store=store) as served, served.connect() as writer:  # type: ignore[arg-type]
-        assert writer.ask(CREATE)[0] == 200
-        pressed = [1e9]
-        served.engine.committer.pressure_s = lambda: pressed[0]
-        before = store.commits
-        writer.send(put("held"))
-        served.call(lambda: None)  # by now it has been read, or will be before what follows is answered
-        while not served.call(lambda: served.engine.committer.is_dirty):
-            pass
-        assert served.call(lambda: [served.server.turns._flush() for _ in range(3)]) == [None] * 3
-        assert store.commits == before, "nothing is committed, and the loop goes on"
-        pressed[0] = 0.0
-        assert writer.receive()[0] == 200
-        pressed[0] = 0.01
-        assert writer.ask(put("slow"))[0] == 200, "it is held back so long at most"
-
-
-def test_a_commit_that_fails_again_and_again_is_told_now_and_then_and_its_end_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO", "tailrace.server")
-    store = FailingStore()
-    with serving(store=store) as served, served.connect() as client:
-        assert client.ask(CREATE)[0] == 200
-        served.call(lambda: setattr(served.server.turns, "_logged_at", served.loop.time() + 1e9 - 10))
-        store.is_failing = True
-        assert [client.ask(put("p"))[0] for _ in range(5)] == [500] * 5
-        assert [record.levelno for record in caplog.records] == []
-        served.call(lambda: setattr(served.server.turns, "_logged_at", -1e9))
-        assert client.ask(put("p"))[0] == 500
-        store.is_failing = False
-        assert [client.ask(put("p"))[0] for _ in range(3)] == [200] * 3
-    assert [record.getMessage() for record in caplog.records] == [
-        "the commit failed (5 more failed since this was said)",
-        "commits succeed again",
-    ]
-
-
-def test_answers_are_void_when_somebody_else_fails_the_group() -> None:
-    store = FailingStore()
-    with serving(store=store) as served, served.connect() as client:
-        assert client.ask(CREATE)[0] == 200
-        flush = served.server.turns._flush
-
-        def flush_elsewhere_first() -> None:
-            store.is_failing = True
-            with pytest.raises(StoreError):
-                served.engine.committer.flush()
-            store.is_failing = False
-            flush()
-
-        served.server.turns._flush = flush_elsewhere_first  # type: ignore[method-assign]
-        assert client.ask(put("p"))[0] == 500
 
 
 # ---- end ---------------------------------------------------------------------------------------------------

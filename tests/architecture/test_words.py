@@ -1,13 +1,16 @@
-"""A class name has one meaning: those that still have two are listed, and the list may only shrink.
+"""A class name has one meaning, and a name says what it holds: what still does not is listed, and the
+lists may only shrink.
 
 Rules of this file: a name that begins with an underscore is its module's own affair. Decision 47.
 """
 
 import ast
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 SOURCES: Final = Path(__file__).parents[2] / "src" / "tailrace"
 TWICE: Final = frozenset({"And", "Exists", "Not", "Or"})
@@ -50,3 +53,69 @@ def test_a_name_that_was_parted_is_off_the_list() -> None:
 def test_a_second_meaning_is_seen() -> None:
     planted = {**read(), "engine/planted.py": "class ChangeRecord:\n    pass\n"}
     assert twice(planted) - TWICE == {"ChangeRecord"}
+
+
+# ---- nouns -------------------------------------------------------------------------------------------------
+
+ROOT: Final = Path(__file__).parents[2]
+NO_NOUNS: Final = frozenset({"each", "found"})
+LEFT: Final = {
+    "bench": 8,
+    "engine": 47,
+    "examples": 16,
+    "expressions": 42,
+    "stores": 17,
+    "streams": 7,
+    "values": 4,
+}
+"""How many names of a package may still be no nouns. Who takes some away makes the number smaller."""
+
+
+def bound(node: ast.AST) -> Iterator[str]:
+    """Names that a node gives to something: a variable, an argument, a function, a class, an attribute."""
+    match node:
+        case (
+            ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()) | ast.arg(arg=name)
+        ):
+            yield name
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
+        case ast.alias(asname=str(name)) | ast.ExceptHandler(name=str(name)):
+            yield name
+        case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+            yield name
+
+
+def no_nouns(text: str) -> int:
+    """How often a module calls something `each` or `found`."""
+    return sum(name in NO_NOUNS for node in ast.walk(ast.parse(text)) for name in bound(node))
+
+
+def package_of(path: Path) -> str:
+    """`app` of src/tailrace/app/table.py; the directory of what is not in the package."""
+    parts = path.relative_to(ROOT).parts
+    return parts[2] if parts[0] == "src" else parts[0]
+
+
+def test_names_are_nouns_of_the_field() -> None:
+    left: Counter[str] = Counter()
+    for directory in ("src/tailrace", "tests", "bench", "examples"):
+        for path in (ROOT / directory).rglob("*.py"):
+            left[package_of(path)] += no_nouns(path.read_text(encoding="utf-8"))
+    assert left - Counter(LEFT) == Counter(), "say what it is: a record, a row, a shard"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["for each in rows: pass", "[each for each in rows]", "lambda each: each", "def f(*, found): pass",
+     "def found(): pass", "async def each(): pass", "class found: pass", "class Row: found: int",
+     "self.found = 1", "found: int = 1", "found += 1", "(found := 1)", "with a as found: pass",
+     "import a as found", "try: pass\nexcept E as found: pass", "match a:\n case [*found]: pass",
+     "match a:\n case Row(id=each): pass", "match a:\n case {**found}: pass", "a, (each, *_) = b"],
+)  # fmt: skip
+def test_a_name_that_is_no_noun_is_seen(text: str) -> None:
+    assert no_nouns(text) == 1
+
+
+def test_the_words_themselves_may_be_said() -> None:
+    assert no_nouns('"""Found each."""\nanswer["found"] = f"{a.found} {each} {found()}"\nis_found = 1') == 0

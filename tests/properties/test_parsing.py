@@ -117,10 +117,10 @@ def written(thing: Operand | Node, gap: str, binding: int = 0) -> str:
             return f"{written(operand, gap)} IN{gap}({gap}{listed}{gap})"
         case Not(condition):
             text, own = f"NOT {written(condition, gap, 3)}", 3
-        case And(each):
-            text, own = " AND ".join(written(one, gap, 3) for one in each), 2
-        case Or(each):
-            text, own = " OR ".join(written(one, gap, 2) for one in each), 1
+        case And(conditions):
+            text, own = " AND ".join(written(condition, gap, 3) for condition in conditions), 2
+        case Or(conditions):
+            text, own = " OR ".join(written(condition, gap, 2) for condition in conditions), 1
     return f"({gap}{text}{gap})" if own < binding else text
 
 

@@ -88,13 +88,19 @@ def _described(damage: "Damage", places: "Places") -> dict[str, Any]:
                 "kind": damage.kind,
                 "of": name,
                 "missing": damage.missing,
-                "said": damage.said,
-                "words": f"{name}: {damage.said}",
+                "said": damage.problem,
+                "words": f"{name}: {damage.problem}",
             }
         case "file":
-            return {"kind": "file", "said": damage.said, "words": f"the file: {damage.said}"}
-    words = f"{place.words.removesuffix(',')}: {damage.said}"
-    return {"kind": damage.kind, "table": place.table, "key": place.key, "said": damage.said, "words": words}
+            return {"kind": "file", "said": damage.problem, "words": f"the file: {damage.problem}"}
+    words = f"{place.words.removesuffix(',')}: {damage.problem}"
+    return {
+        "kind": damage.kind,
+        "table": place.table,
+        "key": place.key,
+        "said": damage.problem,
+        "words": words,
+    }
 
 
 def _answer(report: "Report", damages: list[dict[str, Any]]) -> dict[str, Any]:

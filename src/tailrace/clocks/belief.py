@@ -31,7 +31,7 @@ class Belief:
         self._doubted_ms: int | None = None
         self._since_ms = 0
         self.news: list[str] = []
-        """What happened, in words, for whoever logs: they take it away."""
+        """What happened, in words, for the log: the reader takes it away."""
 
     @property
     def doubts(self) -> bool:

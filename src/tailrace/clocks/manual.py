@@ -1,4 +1,4 @@
-"""A clock that stands still until somebody moves it: 25 hours pass in milliseconds.
+"""A clock that stands still until a test moves it: 25 hours pass in milliseconds.
 
 Rules of this file: sleepers wake in the order of their times. Wall and monotonic time move together, except
 that the wall clock may also be set back, as real ones are.
@@ -33,7 +33,10 @@ class ManualClock:
         return self._sleepers[0][0] if self._sleepers else None
 
     def advance(self, milliseconds: int) -> None:
-        """Let time pass and wake everybody whose time has come. Raises: SettingsError for a negative time."""
+        """Let time pass and wake every sleeper whose time has come.
+
+        Raises:  SettingsError for a negative time.
+        """
         if milliseconds < 0:
             raise SettingsError(f"a clock advances by zero or more milliseconds, not by {milliseconds}")
         self._wall_ms += milliseconds
@@ -42,7 +45,7 @@ class ManualClock:
             _wake(heapq.heappop(self._sleepers)[2])
 
     def set(self, wall_ms: int) -> None:
-        """Set the wall clock. Forward, time passes for everybody; back, only the wall clock moves."""
+        """Set the wall clock. Forward, time passes for every sleeper; back, only the wall clock moves."""
         if wall_ms >= self._wall_ms:
             self.advance(wall_ms - self._wall_ms)
         else:

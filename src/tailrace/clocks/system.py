@@ -1,7 +1,7 @@
 """The machine's clock.
 
 Rules of this file: with `clocks.manual`, the only code that asks for time. `monotonic_ms` never goes back,
-whatever somebody does to the wall clock; a wall clock that jumps ahead is believed when it stays there
+whatever the user does to the wall clock; a wall clock that jumps ahead is believed when it stays there
 (belief.py), and the log says so.
 """
 

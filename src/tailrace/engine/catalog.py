@@ -115,7 +115,7 @@ class StreamState:
 
 class Expiry:
     """What a write to a table with time to live must know. Shape: nothing is due before `next_ms`, 0 when
-    nobody has looked.
+    housekeeping has not looked yet.
     """
 
     __slots__ = ("attribute", "next_ms", "number")
@@ -177,8 +177,8 @@ class TableState:
     def set_indexes(self, indexes: Iterable[TableIndex]) -> None:
         """Take another set of indexes."""
         self.every_index = tuple(indexes)
-        self.indexes = tuple(each for each in self.every_index if each.document.status != "DELETING")
-        self.collections = max((each.document.collections for each in self.every_index), default=0)
+        self.indexes = tuple(index for index in self.every_index if index.document.status != "DELETING")
+        self.collections = max((index.document.collections for index in self.every_index), default=0)
 
 
 class Catalog:
@@ -264,13 +264,13 @@ class Catalog:
             table.set_indexes((*table.every_index, TableIndex(document, table.schema)))
 
     def _documents(self, prefix: bytes, document: type[DocumentT]) -> dict[bytes, DocumentT]:
-        found: dict[bytes, DocumentT] = {}
+        documents: dict[bytes, DocumentT] = {}
         first = prefix
         last = prefix[:-1] + b"0"  # "0" follows "/"
         while rows := self._committer.query(CATALOG, first, last, 1_000):
-            found.update((key, decode(key, data, document)) for key, data in rows)
+            documents.update((key, decode(key, data, document)) for key, data in rows)
             first = rows[-1][0] + b"\0"
-        return found
+        return documents
 
     def _stream(self, document: StreamDocument) -> StreamState:
         return StreamState(document, self.namespace_of(document), self._settings)
@@ -336,7 +336,7 @@ class Catalog:
 
     def remove_index(self, table: TableState, index: TableIndex) -> None:
         """Forget an index; its rows are left to housekeeping."""
-        table.set_indexes(each for each in table.every_index if each is not index)
+        table.set_indexes(other for other in table.every_index if other is not index)
         self._committer.put_row(CATALOG, _index_key(index.number), None)
         self.drop(index.number)
         if index.document.collections:

@@ -4,7 +4,7 @@ durable.
 Rules of this file: synchronous, one owner, no asyncio. Reads see the group. `flush` is one `store.commit`; in
 the setting `full` a writer thread runs `write` between `begin_flush` and `finish_flush`, while the next group
 collects over the one in flight. A commit that fails drops everything that is not durable, both groups, and
-has the owner reload. Called by `engine`; flushed by whoever owns the turn (server, test world, worker).
+has the owner reload. Called by `engine`; flushed by the owner of the turn (server, test world, worker).
 """
 
 import logging
@@ -88,16 +88,15 @@ class Committer:
         self.failures = 0
         """How many commits have failed: who collected answers before one did knows that they are void."""
         self.pressure_s: Callable[[], float] = _no_pressure
-        """How long the next commit is to be held back at most, 0 for not at all; whoever owns the turn heeds
-        it. Units: seconds.
+        """How long the owner of the turn holds the next commit back at most, 0 for not at all. Units:
+        seconds.
         """
         self.read_apart: Callable[[bool], None] | None = None
         """Tells the store to read through a connection of its own, because a thread is about to write, or
         that it is over; None: it cannot.
         """
         self.describe: Callable[[DamagedData], str] = _numbers
-        """What a damaged row or record is, in the names that people know; the owner of the catalog says
-        so.
+        """What a damaged row or record is, in the names that people know; the owner of the catalog says so.
         """
         self.after_failure: Callable[[], None] = _nothing
         """Called after everything not durable was dropped: the owner reloads what it keeps in memory."""
@@ -159,18 +158,19 @@ class Committer:
             raise self._named(error) from error
 
     def read_readable_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
-        """The same without damaged records: for whoever asks how old records are, and shows none of them.
-        Raises: StoreError.
+        """The same without damaged records, to see how old records are and to show none.
+
+        Raises:  StoreError.
         """
-        found: list[LogRow] = []
+        rows: list[LogRow] = []
         while True:
             try:
-                return [*found, *self.store.read_log(shard, after, limit - len(found))]
+                return [*rows, *self.store.read_log(shard, after, limit - len(rows))]
             except DamagedData as error:
-                found += error.readable
+                rows += error.readable
                 after = error.sequence
-                if len(found) >= limit or not after:
-                    return found
+                if len(rows) >= limit or not after:
+                    return rows
 
     def last_readable(self, shard: int) -> LogRow | None:
         """The last record of a shard's log that is not damaged. Raises: StoreError."""
@@ -186,9 +186,13 @@ class Committer:
         """The same error with the names that people know."""
         return DamagedData(
             f"{self.describe(error)} is damaged: its checksum does not match, so nothing of it is answered",
-            table=error.table, key=error.key, shard=error.shard, sequence=error.sequence,
-            readable=error.readable, hint=error.hint,
-        )  # fmt: skip
+            table=error.table,
+            key=error.key,
+            shard=error.shard,
+            sequence=error.sequence,
+            readable=error.readable,
+            hint=error.hint,
+        )
 
     def is_pending(self, shard: int) -> bool:
         """Whether the shard has advanced, or was closed, by something that is not durable yet."""
@@ -205,9 +209,7 @@ class Committer:
 
     @property
     def is_heavy(self) -> bool:
-        """Whether writing the group takes so long that it is to be done beside whoever reads, and the store
-        lets it.
-        """
+        """Whether writing the group takes so long that it is to be done beside readers, and the store can."""
         return self._group.weight >= HEAVY_BYTES and self.read_apart is not None
 
     @property
@@ -296,9 +298,7 @@ class Committer:
         self._reached(DURABLE)
 
     def finish_flush(self, error: BaseException | None = None) -> None:
-        """Tell how `write` ended. Raises: StoreError when it failed, after dropping all that is not
-        durable.
-        """
+        """Tell how `write` ended. Raises: StoreError when it failed, and drops all that is not durable."""
         flying = self._flying
         if flying is None:
             raise InternalError("no commit is in flight")
@@ -318,8 +318,8 @@ class Committer:
             for listener in tuple(self._listeners):
                 try:
                     listener(advanced)
-                except Exception:  # what is committed is answered so, whoever fails to hear of it
-                    _log.exception("somebody who waits for new changes failed to hear of them")
+                except Exception:  # a commit stands, also when a listener fails
+                    _log.exception("a listener for new changes failed to hear of them")
 
     def on_commit(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with the shards that advanced or closed after each commit. Returns: the

@@ -173,7 +173,7 @@ class TrimDocument(msgspec.Struct, frozen=True):
 
 
 class PolicyDocument(msgspec.Struct, frozen=True):
-    """A resource policy, as it was put; nobody enforces it."""
+    """A resource policy, as it was put; it is not enforced."""
 
     policy: str
     revision: str

@@ -1,9 +1,9 @@
 """The table engine: one owner of tables, streams and state over one store.
 
-Rules of this file: synchronous, one owner, never asyncio. A write goes straight down: read the old item, decide
-(`tables.mutate`, pure), record (`streams.record`, pure), add both to the group (`engine.committer`). What takes more
-than a few lines lives in the module named after it, and no part's method is repeated here that takes no more than the part
-knows. Called by `api`, `sources.embedded`, `runtime`.
+Rules of this file: synchronous, one owner, never asyncio. A write goes straight down: read the old item,
+decide (`tables.mutate`, pure), record (`streams.record`, pure), add both to the group (`engine.committer`).
+What takes more than a few lines lives in the module named after it, and no part's method is repeated here
+that takes no more than the part knows. Called by `api`, `sources.embedded`, `runtime`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -75,8 +75,9 @@ class Engine:
     Shape:     the methods are operations on tables, items and streams, each table by what rows call it (its
                name in the default namespace, its ARN in others); `of` is what a client of a region and
                account sees; `log` reads shards, `state` has rows of state, `committer` the pending group.
-    Guarantee: an item and its change record are added to one group and become durable in one commit, or never.
-               Writes take effect at once for readers of this engine, and are durable after `committer.flush()`.
+    Guarantee: an item and its change record are added to one group and become durable in one commit, or
+               never. Writes take effect at once for readers of this engine, and are durable after
+               `committer.flush()`.
     Raises:    ApiError in AWS's words for what a client did, StoreError for what the store did.
     """
 
@@ -103,7 +104,7 @@ class Engine:
         self.ancestry = ""
         """The handlers that what is written now descends from; set by `caused_by`."""
         self.workers: set[str] = set()
-        """The names of the workers that run on this engine: whoever else left leases in its store is gone, for it has one process at a time."""
+        """The names of the workers on this engine: another that left leases in its store has ended."""
         self.endpoint = "localhost"
         """Host and port under which clients reach this engine, as DescribeEndpoints tells them."""
         self.committer.after_failure = self._reload
@@ -113,20 +114,13 @@ class Engine:
         rekey(self.state, self.committer)
 
     def _see(self, namespace: Namespace, *, is_whole: bool = False) -> None:
-        """Take the parts that find tables by the names of a namespace; by what rows call them when the engine
-        is to be whole."""
+        """Take the parts that find tables, by name in a namespace or, for the whole engine, by key."""
         catalog, committer, clock, settings = self._catalog, self.committer, self.clock, self.settings
         tables = catalog.tables if is_whole else namespace.tables
         self._tables = tables
         self._lifecycle = Lifecycle(tables, namespace, catalog, self._lineage, self._indexes, clock, settings)
-        self._streams = Streams(
-            None if is_whole else namespace,
-            catalog,
-            self._lineage,
-            self.log,
-            clock,
-            settings,
-        )
+        here = None if is_whole else namespace
+        self._streams = Streams(here, catalog, self._lineage, self.log, clock, settings)
         self._transactions = Transactions(self)
         self.requests = Requests(namespace, committer, clock)
         self.resources = Resources(namespace, committer, catalog, self._lifecycle, clock)
@@ -137,8 +131,7 @@ class Engine:
     def of(self, region: str, account: str) -> "Engine":
         """The engine as a region and an account see it: their tables, by name, and nothing else of it.
 
-        Guarantee: the same store, commits, clock and records; the same object for one namespace as long as
-                   somebody holds it.
+        Guarantee: the same store, commits, clock and records; the same object as long as a caller holds it.
         """
         namespace = self._catalog.namespace(region, account)
         key = (namespace.region, namespace.account)
@@ -154,7 +147,7 @@ class Engine:
         self._catalog.load()
         self.log.forget()
 
-    # ---- items -------------------------------------------------------------------------------------------------
+    # ---- items ---------------------------------------------------------------------------------------------
 
     def write(self, operation: Operation) -> Mutation:
         """PutItem, UpdateItem or DeleteItem. Raises: ApiError. Source: semantics §6.4, §6.5, §6.8."""
@@ -173,7 +166,7 @@ class Engine:
         return self._write(operation)
 
     def transact(self, operations: Sequence[Operation]) -> list[Mutation]:
-        """All of it or nothing, one action an item. Raises: ApiError (TransactionCanceledException with reasons)."""
+        """All of it or nothing, one action an item. Raises: ApiError (TransactionCanceledException)."""
         return at_once(self._transactions.slices(operations))
 
     def transact_slices(self, operations: Sequence[Operation]) -> Slices[list[Mutation]]:
@@ -185,7 +178,7 @@ class Engine:
         return takes_long(operation, self.stored)
 
     def judged(self, operation: Operation) -> Slices[Operation]:
-        """The operation without its condition, once that was judged, in slices if it takes long, and holds. Raises: ApiError."""
+        """The operation without its condition, once that holds, judged in slices. Raises: ApiError."""
         return judged(operation, self.stored)
 
     def stored(self, operation: Operation) -> tuple[TableState, bytes | None]:
@@ -230,7 +223,7 @@ class Engine:
         schema = table.schema
         target = locate(schema, operation)
         if table.indexes:
-            check_operation([each.index for each in table.indexes], operation)
+            check_operation([index.schema for index in table.indexes], operation)
         old_data = self.committer.get(schema.number, target.key_bytes)
         old: Item | None = None if old_data is None else orjson.loads(old_data)
         mutation = mutate(schema, old, operation, target)
@@ -297,20 +290,20 @@ class Engine:
         return self.committer.get(schema.number, schema.locate_key(key).key_bytes)
 
     def partition(self, table: str, key: Item) -> int:
-        """Which of a table's partitions an item is in: the number of the open shard of its stream, 0 without one. Raises: ApiError."""
-        found = self._table(table)
-        if found.stream is None:
+        """The number of the open shard of an item's stream, 0 without a stream. Raises: ApiError."""
+        state = self._table(table)
+        if state.stream is None:
             return 0
-        return found.stream.shard_for(found.schema.locate_key(key).partition).number
+        return state.stream.shard_for(state.schema.locate_key(key).partition).number
 
     def transact_get(self, keys: Sequence[KeyOf]) -> list[bytes | None]:
-        """The stored bytes of several items as of one moment. Raises: ApiError (TransactionCanceledException too)."""
+        """The stored bytes of several items as of one moment. Raises: ApiError as `transact`."""
 
         def place(key: KeyOf) -> Place:
             schema = self._table(key[0]).schema
             return schema.number, schema.locate_key(key[1]).key_bytes
 
-        return read_all(keys, place, lambda each: self.committer.get(*each))
+        return read_all(keys, place, lambda row: self.committer.get(*row))
 
     def query(self, request: QueryRequest) -> ItemPage:
         """One page of a Query. Raises: ApiError. Source: semantics §6.6."""
@@ -321,10 +314,10 @@ class Engine:
         return self.open(request).whole()
 
     def open(self, request: QueryRequest | ScanRequest) -> Paging:
-        """One page of a Query or a Scan, to be read whole or in slices. Raises: ApiError. Source: semantics §6.6."""
+        """One page of a Query or a Scan, to be read whole or in slices. Raises: ApiError."""
         return open_page(self.committer, self._lifecycle, request)
 
-    # ---- indexes -----------------------------------------------------------------------------------------------
+    # ---- indexes -------------------------------------------------------------------------------------------
 
     def index(self, table: str, name: str) -> TableIndexSchema:
         """An index that can be read. Raises: ApiError. Source: semantics §6.6."""
@@ -332,29 +325,29 @@ class Engine:
 
     def indexes(self, table: str) -> tuple[TableIndexSchema, ...]:
         """The indexes that writes to a table keep. Raises: ApiError."""
-        return tuple(each.index for each in self._table(table).indexes)
+        return tuple(index.schema for index in self._table(table).indexes)
 
     def check(self, operation: Operation) -> ItemTarget:
-        """The item a write is about, once all is checked that can be without the stored item. Raises: ApiError."""
+        """The item of a write, once all is checked that needs no stored item. Raises: ApiError."""
         table = self._table(operation.table)
         target = locate(table.schema, operation)
         if table.indexes:
-            check_operation([each.index for each in table.indexes], operation)
+            check_operation([index.schema for index in table.indexes], operation)
         return target
 
     def check_paths(self, table: str, nested: Collection[str]) -> None:
-        """Refuse to read something inside a key attribute; `nested` are the first names of such paths. Raises: ApiError."""
+        """Refuse paths into a key attribute; `nested` are the first names of such paths. Raises: ApiError."""
         if not nested:
             return
-        found = self._table(table)
-        check_scalars(found.schema.key_names, nested)
-        for each in found.indexes:
-            check_scalars((name for name, _ in each.index.definition.key), nested, "IndexKey")
+        state = self._table(table)
+        check_scalars(state.schema.key_names, nested)
+        for index in state.indexes:
+            check_scalars((name for name, _ in index.schema.definition.key), nested, "IndexKey")
 
     def collection_bytes(self, table: str, keys: Item) -> int | None:
         """What the items with this partition key weigh together; None for a table without local indexes."""
-        found = self._table(table)
-        return self._indexing.collection_bytes(found, keys) if found.collections else None
+        state = self._table(table)
+        return self._indexing.collection_bytes(state, keys) if state.collections else None
 
     def on_index_work(self, callback: Callable[[], None]) -> None:
         """Call back when there is an index to fill: it waits for `fill_indexes`."""
@@ -364,7 +357,7 @@ class Engine:
         """Fill the indexes that are being created, in slices of about two milliseconds; flush after each."""
         return self._indexes.fill_all()
 
-    # ---- tables ------------------------------------------------------------------------------------------------
+    # ---- tables --------------------------------------------------------------------------------------------
 
     def create_table(self, definition: TableDefinition, tags: Mapping[str, str] = NO_TAGS) -> dict[str, Any]:
         """CreateTable. Returns: AWS's TableDescription, status CREATING. Raises: ApiError."""
@@ -380,7 +373,7 @@ class Engine:
         return self._lifecycle.listed(start, limit)
 
     def update_table(self, name: str, change: TableChange) -> dict[str, Any]:
-        """UpdateTable. Returns: AWS's TableDescription, status UPDATING. Raises: ApiError. Source: semantics §1.2."""
+        """UpdateTable. Returns: AWS's TableDescription, status UPDATING. Raises: ApiError."""
         return self._lifecycle.update(name, change)
 
     def update_stream(self, name: str, enabled: bool, view_type: ViewType | None = None) -> dict[str, Any]:
@@ -392,10 +385,10 @@ class Engine:
         return self._lifecycle.delete(name)
 
     def schema(self, table: str) -> TableSchema:
-        """A table's key schema. Raises: ApiError (ResourceNotFoundException `Requested resource not found`)."""
+        """A table's key schema. Raises: ApiError (ResourceNotFoundException)."""
         return self._table(table).schema
 
-    # ---- streams -----------------------------------------------------------------------------------------------
+    # ---- streams -------------------------------------------------------------------------------------------
 
     def list_streams(
         self, table: str | None = None, limit: int | None = None, start_arn: str | None = None
@@ -430,7 +423,7 @@ class Engine:
         return self._streams.of_arn(arn)
 
     def earlier_streams_of(self, table: str) -> list[StreamRef]:
-        """Streams of the table, and of deleted ones of its name, that have ended and can still be read, the oldest first."""
+        """Ended streams of the table, and of deleted ones of its name, that can be read, the oldest first."""
         return self._streams.earlier(table)
 
     def split_shards(self, table: str, shard_id: str | None = None) -> list[Shard]:
@@ -456,10 +449,10 @@ class Engine:
         """Every shard that can still be read, parents before children. Raises: ApiError."""
         return self._streams.shards(arn)
 
-    # ---- housekeeping --------------------------------------------------------------------------------------------
+    # ---- housekeeping --------------------------------------------------------------------------------------
 
     def housekeeping(self) -> Iterator[None]:
-        """One round of trimming, rollover and removal, in slices of about two milliseconds; flush after each."""
+        """One round of trimming, rollover and removal, in slices of about 2 ms; flush after each."""
         return Housekeeping(
             self.committer,
             self._catalog,

@@ -1,7 +1,7 @@
 """Housekeeping: what has passed its time is removed, in slices.
 
 Rules of this file: a generator that adds to the group and yields every few rows, about two milliseconds each;
-whoever drives it flushes after each slice. No read stays open across a yield. Everything it does may be cut
+its caller flushes after each slice. No read stays open across a yield. Everything it does may be cut
 off anywhere and done again. Called by `engine.engine.housekeeping`.
 """
 
@@ -60,7 +60,7 @@ class Housekeeping(Struct, frozen=True):
         yield self._requests.forget_expired(self._rows)
 
     def _keep(self, stream: StreamState) -> Iterator[None]:
-        """One stream; afterwards nobody looks at it again before something of it can be due."""
+        """One stream; it is not looked at again before something of it can be due."""
         self._lineage.roll(stream, self._clock.now().wall_ms)
         if self._committer.is_dirty:
             yield  # what was closed must be durable before it can be old
@@ -85,7 +85,7 @@ class Housekeeping(Struct, frozen=True):
             rows = self._committer.read_readable_log(shard.number, after, self._rows)
             gone = [row for row in rows if is_vanished or self._reader.is_gone(row, wall_ms)]
             if len(gone) < self._rows:
-                # The last of them: whoever is next tells when to look again.
+                # The last of them: the next one tells when to look again.
                 self._reader.note_oldest(shard, rows[len(gone)] if len(rows) > len(gone) else None, wall_ms)
             if not gone:
                 return

@@ -82,13 +82,13 @@ class IndexLifecycle:
 
     def _check(self, table: TableState, updates: IndexUpdates) -> None:
         """Refuse what the table does not allow now. Raises: ApiError."""
-        names = {each.definition.name: each for each in table.every_index if not each.index.is_local}
+        names = {index.definition.name: index for index in table.every_index if not index.schema.is_local}
         for name in (*(updates.changed or ()), *(() if updates.delete is None else (updates.delete,))):
             if name not in names:
                 raise ApiError(
                     "ResourceNotFoundException", f"Requested resource not found: Index: {name} not found"
                 )
-        online = {each.definition.name for each in table.every_index if each.document.status != "ACTIVE"}
+        online = {index.definition.name for index in table.every_index if index.document.status != "ACTIVE"}
         if (updates.create is not None or updates.delete is not None) and online - {updates.delete}:
             raise ApiError("LimitExceededException", ONE_AT_A_TIME)
 
@@ -113,9 +113,9 @@ class IndexLifecycle:
             self.on_work()
 
     def _created(self, table: TableState, updates: IndexUpdates, mode: BillingMode) -> IndexDocument:
-        present = [each.definition for each in table.every_index]
+        present = [index.definition for index in table.every_index]
         types = table.document.definition.types() | {
-            attribute.name: attribute.type for one in present for attribute in one.key
+            attribute.name: attribute.type for index in present for attribute in index.key
         }
         definition = create_from(updates, present, types, on_demand=mode == "PAY_PER_REQUEST")
         return IndexDocument(
@@ -157,18 +157,18 @@ class IndexLifecycle:
     def _check_billing(self, table: TableState, updates: IndexUpdates, mode: BillingMode) -> None:
         if mode == "PAY_PER_REQUEST" or table.document.definition.billing_mode == mode:
             return
-        for each in table.every_index:
-            asked = (updates.changed or {}).get(each.definition.name, {})
-            if not each.index.is_local and "ProvisionedThroughput" not in asked:
+        for index in table.every_index:
+            asked = (updates.changed or {}).get(index.definition.name, {})
+            if not index.schema.is_local and "ProvisionedThroughput" not in asked:
                 raise validation_error(
-                    f"{INVALID}ProvisionedThroughput must be specified for index: {each.definition.name}"
+                    f"{INVALID}ProvisionedThroughput must be specified for index: {index.definition.name}"
                 )
 
     def _free(self, table: TableState) -> None:
         """On demand an index has no units."""
-        for each in table.every_index:
-            definition = replace(each.definition, read_units=0, write_units=0)
-            self._catalog.save_index(table, msgspec.structs.replace(each.document, definition=definition))
+        for index in table.every_index:
+            definition = replace(index.definition, read_units=0, write_units=0)
+            self._catalog.save_index(table, msgspec.structs.replace(index.document, definition=definition))
 
     # ---- going and being filled ----------------------------------------------------------------------------
 
@@ -182,12 +182,12 @@ class IndexLifecycle:
 
     def settle(self, table: TableState) -> None:
         """End the waiting of indexes whose time has come."""
-        for each in table.every_index:
-            if each.document.status == "DELETING" and self._is_over(each):
-                self._catalog.remove_index(table, each)
+        for index in table.every_index:
+            if index.document.status == "DELETING" and self._is_over(index):
+                self._catalog.remove_index(table, index)
 
-    def _is_over(self, each: TableIndex) -> bool:
-        return self._clock.now().wall_ms >= each.document.busy_until_ms
+    def _is_over(self, index: TableIndex) -> bool:
+        return self._clock.now().wall_ms >= index.document.busy_until_ms
 
     def fill_all(self) -> Iterator[None]:
         """Fill what is being created, everywhere; each yield is a good moment to flush. Ends when a commit
@@ -209,26 +209,26 @@ class IndexLifecycle:
 
     def fill(self, table: TableState) -> bool:
         """One slice of one index of a table; whether there was something to do."""
-        for each in table.every_index:
-            if each.document.status == "CREATING" and self._is_over(each):
-                self._fill(table, each)
+        for index in table.every_index:
+            if index.document.status == "CREATING" and self._is_over(index):
+                self._fill(table, index)
                 return True
         return False
 
-    def _fill(self, table: TableState, each: TableIndex) -> None:
-        position = each.document.position
+    def _fill(self, table: TableState, index: TableIndex) -> None:
+        position = index.document.position
         first = position + b"\0" if position else b""
         rows = self._committer.query(table.schema.number, first, None, self._settings.slice_rows)
         for key, data in rows:
-            entry = each.index.entry(orjson.loads(data), key)
+            entry = index.schema.entry(orjson.loads(data), key)
             if entry is not None:
-                whole = data if each.index.projected is None else None
-                self._indexing.replace(each.number, EntryChange(None, entry), whole)
-                self._catalog.resize(each, 1, size_bytes(entry.item))
+                whole = data if index.schema.projected is None else None
+                self._indexing.replace(index.number, EntryChange(None, entry), whole)
+                self._catalog.resize(index, 1, size_bytes(entry.item))
         if len(rows) < self._settings.slice_rows:
-            document = msgspec.structs.replace(each.document, status="ACTIVE", position=b"")
+            document = msgspec.structs.replace(index.document, status="ACTIVE", position=b"")
         else:
-            document = msgspec.structs.replace(each.document, position=rows[-1][0])
+            document = msgspec.structs.replace(index.document, position=rows[-1][0])
         self._catalog.save_index(table, document)
 
     # ---- being described -----------------------------------------------------------------------------------
@@ -236,29 +236,29 @@ class IndexLifecycle:
     def described(self, table: TableState, arn: str, status: str) -> dict[str, Any]:
         """The index members of AWS's TableDescription; `status` is the table's."""
         answer: dict[str, Any] = {}
-        for each in table.every_index:
-            member = "LocalSecondaryIndexes" if each.index.is_local else "GlobalSecondaryIndexes"
-            told = describe_index(
-                each.document,
-                f"{arn}/index/{each.definition.name}",
-                items=each.items,
-                size_bytes=each.size_bytes,
+        for index in table.every_index:
+            member = "LocalSecondaryIndexes" if index.schema.is_local else "GlobalSecondaryIndexes"
+            description = describe_index(
+                index.document,
+                f"{arn}/index/{index.definition.name}",
+                items=index.items,
+                size_bytes=index.size_bytes,
                 on_demand=table.document.definition.billing_mode == "PAY_PER_REQUEST",
-                status="CREATING" if status == "CREATING" else each.document.status,
-                is_filling=status == "ACTIVE" and self._is_over(each),
+                status="CREATING" if status == "CREATING" else index.document.status,
+                is_filling=status == "ACTIVE" and self._is_over(index),
             )
-            answer.setdefault(member, []).append(told)
+            answer.setdefault(member, []).append(description)
         return answer
 
     def attribute_definitions(self, table: TableState) -> list[dict[str, str]]:
         """AWS's AttributeDefinitions: the key attributes of the table and of its indexes."""
-        indexes = tuple(each.definition for each in table.every_index)
+        indexes = tuple(index.definition for index in table.every_index)
         return replace(table.document.definition, indexes=indexes).attribute_definitions()
 
 
 def _named(table: TableState, name: str) -> IndexDocument:
-    return next(each.document for each in table.every_index if each.definition.name == name)
+    return next(index.document for index in table.every_index if index.definition.name == name)
 
 
 def _nothing() -> None:
-    """Until somebody runs the slices."""
+    """Until the server runs the slices."""

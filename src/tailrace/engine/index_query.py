@@ -134,7 +134,7 @@ def _key_bytes(
     attributes: Iterable[KeyAttribute], values: Iterable[AttributeValue], most: int
 ) -> list[bytes]:
     """The ordered bytes of as many key attributes as there are values. Raises: ApiError."""
-    found: list[bytes] = []
+    parts: list[bytes] = []
     for (name, kind), value in zip(attributes, values, strict=False):
         if kind not in value:
             raise wrong_type()
@@ -145,15 +145,15 @@ def _key_bytes(
                 f"{EMPTY_KINDS[kind]} value. "
                 f"Key: {name}"
             )
-        found.append(ordered)
-    if sum(map(len, found)) > most:
+        parts.append(ordered)
+    if sum(map(len, parts)) > most:
         raise validation_error(
             # AWS's text really has no blank before the first number.
             f"{INVALID}Size of hashkey has exceeded the maximum size limit of2048 bytes"
             if most == PARTITION_KEY_BYTES
             else f"{INVALID}Aggregated size of all range keys has exceeded the size limit of 1024 bytes"
         )
-    return found
+    return parts
 
 
 # ---- starting again ----------------------------------------------------------------------------------------

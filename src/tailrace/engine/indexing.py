@@ -33,7 +33,7 @@ class Indexing:
 
     def check(self, table: TableState, operation: Operation, mutation: Mutation) -> None:
         """Refuse what the indexes do not allow. Raises: ApiError."""
-        check_mutation([each.index for each in table.indexes], operation, mutation)
+        check_mutation([index.schema for index in table.indexes], operation, mutation)
         if table.collections and mutation.changed:
             growth = _growth(table, mutation)
             if growth > 0 and self._weight(table, mutation.keys) + growth > COLLECTION_BYTES:
@@ -45,14 +45,14 @@ class Indexing:
             weight = self._weight(table, mutation.keys) + _growth(table, mutation)
             key = _collection_key(table.schema, mutation.keys)
             self._committer.put_row(table.collections, key, b"%d" % weight if weight > 0 else None)
-        for each in table.indexes:
-            if each.covers(mutation.key_bytes):
-                change = each.index.change(mutation)
+        for index in table.indexes:
+            if index.covers(mutation.key_bytes):
+                change = index.schema.change(mutation)
                 if change is not None:
-                    whole = new_data if each.index.projected is None else None
-                    self.replace(each.number, change, whole)
+                    whole = new_data if index.schema.projected is None else None
+                    self.replace(index.number, change, whole)
                     items, grown = (change.new is not None) - (change.old is not None), _difference(change)
-                    self._catalog.resize(each, items, grown)
+                    self._catalog.resize(index, items, grown)
 
     def replace(self, number: int, change: EntryChange, data: bytes | None) -> None:
         """Write the rows of one changed entry; `data` are the bytes of the new one where they are known."""
@@ -77,9 +77,9 @@ def _collection_key(schema: TableSchema, keys: Item) -> bytes:
 
 def _growth(table: TableState, mutation: Mutation) -> int:
     growth = mutation.size - (0 if mutation.old is None else size_bytes(mutation.old))
-    for each in table.indexes:
-        if each.index.is_local:
-            change = each.index.change(mutation)
+    for index in table.indexes:
+        if index.schema.is_local:
+            change = index.schema.change(mutation)
             growth += 0 if change is None else _difference(change)
     return growth
 

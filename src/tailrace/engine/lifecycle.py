@@ -38,7 +38,7 @@ FOREIGN: Final = (
     "User: arn:aws:iam::{0}:root is not authorized to perform this operation on resource: {1} "
     "because no resource-based policy allows it"
 )
-"""AWS names the action, which nobody here knows [U]."""
+"""AWS names the action, which is not known here [U]."""
 PROTECTED: Final = (
     "Resource cannot be deleted as it is currently protected against deletion. Disable deletion "
     "protection first."

@@ -199,7 +199,7 @@ class Lineage:
             for number, last in self._gone(stream, wall_ms).items()
             if not self._committer.is_pending(number)
         }
-        kept = transitions.forget(_in_order(stream), gone)
+        remaining = transitions.forget(_in_order(stream), gone)
         label = stream.document.label
         self._catalog.note_vanished(
             {
@@ -210,20 +210,18 @@ class Lineage:
         )
         for number in gone:
             self._load.pop(number, None)
-        if not kept and self.is_over(stream, wall_ms):
+        if not remaining and self.is_over(stream, wall_ms):
             through = max(
                 (max(shard.before, gone[shard.number]) for shard in stream.document.shards), default=0
             )
             self._catalog.remove_stream(stream)
             self._remember_lost(stream.document, through)
         elif gone:
-            self._catalog.save_stream(msgspec.structs.replace(stream.document, shards=kept))
+            self._catalog.save_stream(msgspec.structs.replace(stream.document, shards=remaining))
         return list(gone)
 
     def _remember_lost(self, document: StreamDocument, through: int) -> None:
-        """Whoever goes on with a later stream of the table, or of the next one of its name, must know what
-        went with this one.
-        """
+        """A reader of a later stream of the table, or of the next one of its name, must know what is lost."""
         table = self._catalog.tables.get(document.key)
         if not through:
             return
@@ -236,22 +234,22 @@ class Lineage:
         if later:
             shards = _in_order(later[0])
             ids = {shard.shard_id for shard in shards}
-            told = tuple(
+            updated = tuple(
                 shard
                 if shard.parent_id in ids
                 else msgspec.structs.replace(shard, before=max(shard.before, through))
                 for shard in shards
             )
-            self._catalog.save_stream(msgspec.structs.replace(later[0].document, shards=told))
+            self._catalog.save_stream(msgspec.structs.replace(later[0].document, shards=updated))
 
     def streams_of(self, table: str, number: int | None = None) -> list[StreamState]:
         """The streams of one table, or of all that rows called so, the oldest first."""
-        found = [
+        streams = [
             stream
             for stream in self._catalog.streams.values()
             if stream.key == table and number in (None, stream.document.table_number)
         ]
-        return sorted(found, key=lambda stream: stream.document.created_ms)
+        return sorted(streams, key=lambda stream: stream.document.created_ms)
 
     def status(self, stream: StreamState) -> str:
         """AWS's StreamStatus: while its table waits for the stream, the stream is not there yet, or not gone

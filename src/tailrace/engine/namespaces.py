@@ -33,14 +33,14 @@ def kept_settings(committer: Committer, settings: EngineSettings) -> EngineSetti
         if committer.get(CATALOG, COUNTERS) is None:
             return settings
         return replace(settings, region=REGION, account=ACCOUNT, one_namespace=True)
-    kept = decode(NAMESPACES, data, NamespacesDocument)
-    if settings.one_namespace and not kept.is_one:
+    document = decode(NAMESPACES, data, NamespacesDocument)
+    if settings.one_namespace and not document.is_one:
         raise SettingsError(
             "--one-namespace is for new data directories: this one keeps the tables of regions and "
             "accounts apart",
             hint="start without --one-namespace, or with another --data directory",
         )
-    return replace(settings, region=kept.region, account=kept.account, one_namespace=kept.is_one)
+    return replace(settings, region=document.region, account=document.account, one_namespace=document.is_one)
 
 
 def document_of(settings: EngineSettings) -> NamespacesDocument:

@@ -53,9 +53,9 @@ def _require_same(tables: Readable, request: QueryRequest | ScanRequest, number:
 
 def readable_index(table: TableState, name: str) -> TableIndexSchema:
     """An index that can be read. Raises: ApiError."""
-    for each in table.indexes:
-        if each.index.name == name:
-            if each.document.status != "ACTIVE":
+    for index in table.indexes:
+        if index.schema.name == name:
+            if index.document.status != "ACTIVE":
                 raise validation_error(f"Cannot read from backfilling global secondary index: {name}")
-            return each.index
+            return index.schema
     raise validation_error(f"The table does not have the specified index: {name}")

@@ -116,26 +116,26 @@ class PagedRows:
         self._rows = rows
         self._limit = limit
         self._reverse = reverse
-        self._found: list[tuple[bytes, bytes]] | None = None
+        self._ahead: list[tuple[bytes, bytes]] | None = None
         self._most = MOST_ROWS
         self._is_stale = False
 
     def _read(self, first: bytes, last: bytes | None, asked: int) -> list[tuple[bytes, bytes]]:
-        found, self._found = self._found, None
-        if found is not None:
-            return found
+        rows, self._ahead = self._ahead, None
+        if rows is not None:
+            return rows
         return self._committer.query(self._table, first, last, asked, reverse=self._reverse)
 
     def few(self) -> list[bytes] | None:
         """The values of the whole range, when one small read finds them all and they are far from a page;
         else None.
         """
-        found = self._read(self._rows.first, self._rows.last, FIRST_ROWS)
-        if len(found) < FIRST_ROWS:
-            values = [value for _, value in found]
+        rows = self._read(self._rows.first, self._rows.last, FIRST_ROWS)
+        if len(rows) < FIRST_ROWS:
+            values = [value for _, value in rows]
             if sum(map(len, values)) < PAGE_BYTES:
                 return values
-        self._found = found
+        self._ahead = rows
         return None
 
     def forget(self, rows: int) -> None:
@@ -151,25 +151,25 @@ class PagedRows:
         size = FIRST_ROWS
         while True:
             asked = size if left is None else min(size, left)
-            found = self._read(first, last, asked)
+            rows = self._read(first, last, asked)
             taken = read = 0
             self._is_stale = False
-            for _, value in found:
+            for _, value in rows:
                 taken += 1
                 read += len(value)
                 yield value
                 if self._is_stale:
                     break
-            if taken == len(found) < asked or taken == left:
+            if taken == len(rows) < asked or taken == left:
                 return
             if left is not None:
                 left -= taken
             # Rows may be large: no page of the store holds much more than a page of the answer.
             size = max(1, min(self._most, size * 4, PAGE_BYTES // (read // taken + 1)))
             if self._reverse:
-                last = found[taken - 1][0]
+                last = rows[taken - 1][0]
             else:
-                first = found[taken - 1][0] + b"\0"
+                first = rows[taken - 1][0] + b"\0"
 
 
 class Paging:
@@ -302,9 +302,7 @@ def _nothing() -> None:
 
 
 class _Meter:
-    """Weighs a page. JSON is never lighter than the item it holds, so exact sizes matter only near the
-    limit.
-    """
+    """Weighs a page. JSON is never lighter than the item it holds, so exact sizes matter at the limit."""
 
     def __init__(self) -> None:
         self._bound = 0

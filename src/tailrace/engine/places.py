@@ -118,9 +118,10 @@ def places_of_catalog(catalog: "Catalog") -> Places:
 def places_of_rows(rows: Mapping[bytes, bytes]) -> Places:
     """The names that the rows of the catalog tell; those that cannot be read tell nothing."""
     return Places(
-        _documents(rows, b"table/", TableDocument), _documents(rows, b"index/", IndexDocument),
+        _documents(rows, b"table/", TableDocument),
+        _documents(rows, b"index/", IndexDocument),
         _documents(rows, b"stream/", StreamDocument),
-    )  # fmt: skip
+    )
 
 
 def read_key(schema: TableSchema, key: bytes) -> Item | None:

@@ -127,8 +127,8 @@ def following_prefix(prefix: bytes) -> bytes | None:
     >>> following_prefix(bytes([1, 255]))
     b'\\x02'
     """
-    kept = prefix.rstrip(b"\xff")
-    return kept[:-1] + bytes([kept[-1] + 1]) if kept else None
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
 
 
 def _start_bytes(schema: TableSchema, start: Item) -> bytes:

@@ -87,7 +87,7 @@ class ShardReader:
         """
         present = self._present(shard)
         if present is None:
-            # It vanished 24 hours after it was closed; whoever still asks may not have read it to its end.
+            # It vanished 24 hours after it was closed; its reader may not have read it to its end.
             last = self._catalog.vanished.get(shard.place, self._catalog.last_sequence)
             return ReadDone([], max(after, last), closed=True, trimmed=after < last)
         page = self.page(present, after, limit, READ_BYTES, self._clock.now().wall_ms)
@@ -105,8 +105,7 @@ class ShardReader:
             start = max(start, self.through(shard.number, wall_ms))
             return ReadDone([], start, trimmed=0 < after < start)
         records, is_end = self._records(shard.number, start, limit, most_bytes)
-        # The horizon, with the clock's jumps, is only asked where the clock by itself says that the first one
-        # is too old.
+        # The horizon, with the clock's jumps, is asked only where the clock says that the first is too old.
         if records and records[0].created_us < (wall_ms - self._retention_ms) * MILLISECOND:
             gone = self.through(shard.number, wall_ms)
             if gone > start:
@@ -127,7 +126,7 @@ class ShardReader:
 
     def _rows(self, shard: int, after: int, limit: int, most_bytes: int) -> tuple[list[LogRow], bool]:
         """Rows up to both limits, and whether the log ends with them."""
-        found: list[LogRow] = []
+        page: list[LogRow] = []
         size = 0
         asked = min(limit, FIRST_ROWS)
         while True:
@@ -136,23 +135,23 @@ class ShardReader:
                 rows = self._committer.read_durable_log(shard, after, asked)
             except DamagedData as error:
                 rows, is_damaged = list(error.readable), True
-                if not rows and not found:
+                if not rows and not page:
                     raise
             sizes = [len(row.header) + len(row.old or b"") + len(row.new or b"") for row in rows]
-            fitting = _fitting(sizes, most_bytes - size, at_least=0 if found else 1)
+            fitting = _fitting(sizes, most_bytes - size, at_least=0 if page else 1)
             if fitting < len(rows):
-                return found + rows[:fitting], False
-            found += rows
+                return page + rows[:fitting], False
+            page += rows
             size += sum(sizes)
             if is_damaged:  # what stands before it is shown; who goes on behind that meets it
-                return found, False
+                return page, False
             if len(rows) < asked:
-                return found, True
-            if len(found) >= limit:
-                return found, False
-            after = found[-1].sequence
-            average = size // len(found) + 1
-            asked = max(1, min(limit - len(found), (most_bytes - size) // average + 1))
+                return page, True
+            if len(page) >= limit:
+                return page, False
+            after = page[-1].sequence
+            average = size // len(page) + 1
+            asked = max(1, min(limit - len(page), (most_bytes - size) // average + 1))
 
     # ---- the horizon ---------------------------------------------------------------------------------------
 
@@ -207,9 +206,7 @@ class ShardReader:
         return 0 if row is None else row.sequence
 
     def newest_created_ms(self) -> int:
-        """When the newest record of any open shard was written, so that times never go back over a
-        restart.
-        """
+        """When the newest record of any open shard was written: times do not go back over a restart."""
         shards = [shard for stream in self._catalog.streams.values() for shard in stream.open_shards]
         rows = [self._committer.last_readable(shard.number) for shard in shards]
         return max(

@@ -1,4 +1,4 @@
-"""Brings the keys of a data directory's rows to this version's form, once, before anybody reads them.
+"""Brings the keys of a data directory's rows to this version's form, once, before they are read.
 
 Rules of this file: a slice at a time, each durable before the next; cut off anywhere, the next start goes on.
 A directory without such rows is left as it is, so that opening a new one writes nothing. Stands alone because

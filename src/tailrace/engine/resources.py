@@ -62,13 +62,11 @@ class Resources:
     def untag(self, arn: str, names: Sequence[str]) -> None:
         """UntagResource; a tag that is not there is no error. Raises: ApiError."""
         table = self._table(arn)
-        kept = {name: value for name, value in table.document.tags.items() if name not in names}
-        self._catalog.save_table(table, msgspec.structs.replace(table.document, tags=kept))
+        tags = {name: value for name, value in table.document.tags.items() if name not in names}
+        self._catalog.save_table(table, msgspec.structs.replace(table.document, tags=tags))
 
     def tags(self, arn: str) -> Mapping[str, str]:
-        """ListTagsOfResource: what is not theirs, or not there, is denied to those who ask. Raises:
-        ApiError.
-        """
+        """ListTagsOfResource: what is elsewhere, or not there, is denied to the caller. Raises: ApiError."""
         try:
             return self._table(arn).document.tags
         except ApiError as error:
@@ -81,10 +79,10 @@ class Resources:
             ) from None  # [U]: AWS names the caller
 
     def _table(self, arn: str, missing: str = "") -> TableState:
-        found = parse_table_arn(arn)
-        if found is None:
+        parts = parse_table_arn(arn)
+        if parts is None:
             raise validation_error(f"Invalid TableArn: Invalid ResourceArn provided as input {arn}")
-        name = found.table
+        name = parts.table
         if self._namespace.table_arn(name) == arn:
             table = self._lifecycle.settled(name)
             if table is not None:
@@ -113,15 +111,13 @@ class Resources:
     def policy(self, arn: str) -> PolicyDocument:
         """GetResourcePolicy. Raises: ApiError."""
         self._check_resource(arn)
-        found = self._policy(arn)
-        if found is None:
+        document = self._policy(arn)
+        if document is None:
             raise _no_policy(arn)
-        return found
+        return document
 
     def delete_policy(self, arn: str, expected: str | None = None) -> str | None:
-        """DeleteResourcePolicy. Returns: the revision that went; None when there was none. Raises:
-        ApiError.
-        """
+        """DeleteResourcePolicy. Returns: the revision that went, None without one. Raises: ApiError."""
         self._check_resource(arn)
         present = self._policy(arn)
         self._check_revision(arn, present, expected, may_be_absent=False)
@@ -209,9 +205,9 @@ def check_tags(tags: Mapping[str, str]) -> None:
     if len(tags) > TAGS:
         raise validation_error("Number of Tags exceed the current limit for the provided ResourceArn")
     for name, value in tags.items():
-        for what, text in (("key", name), ("value", value)):
+        for member, text in (("key", name), ("value", value)):
             if not all(category(letter)[0] in TAG_KINDS or letter in TAG_SIGNS for letter in text):
-                raise validation_error(f"{INVALID}Tag {what} contains an invalid character: {text}")  # [U]
+                raise validation_error(f"{INVALID}Tag {member} contains an invalid character: {text}")  # [U]
         if name.lower().startswith("aws:"):
             raise validation_error(f"{INVALID}Tag key prefix aws: is reserved: {name}")  # [U]
 

@@ -44,11 +44,12 @@ class EngineSettings(Struct, frozen=True):
         _within("retention_ms", self.retention_ms, 1, 10**12)
         _within("split_records", self.split_records, 0, 10**9)
         _within("slice_rows", self.slice_rows, 1, 100_000)
-        for name, given, allowed in (
-            ("region", self.region, REGION_NAME), ("account", self.account, ACCOUNT_NAME),
-        ):  # fmt: skip
-            if not allowed.fullmatch(given):
-                raise SettingsError(f"{name}: {given!r} is not allowed; it matches {allowed.pattern}")
+        for name, value, allowed in (
+            ("region", self.region, REGION_NAME),
+            ("account", self.account, ACCOUNT_NAME),
+        ):
+            if not allowed.fullmatch(value):
+                raise SettingsError(f"{name}: {value!r} is not allowed; it matches {allowed.pattern}")
 
     def in_region(self, region: str) -> Self:
         """The same in a region, unless they name one themselves."""

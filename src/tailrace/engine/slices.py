@@ -1,4 +1,4 @@
-"""Slices: work that may take long is a generator that rests now and then, so that whoever runs it can let
+"""Slices: work that may take long is a generator that rests now and then, so that its caller can let
 others in.
 
 Rules of this file: no clock. Work is counted, in units of about a microsecond on a machine of 2026, so that

@@ -56,9 +56,7 @@ class StateRows:
         return list(islice(self.rows(prefix, ROWS if limit is None else limit, after), limit))
 
     def rows(self, prefix: str, at_once: int, after: str = "") -> Iterator[StateRow]:
-        """The same one by one, so many in memory at once. What is written meanwhile may be among them or
-        not.
-        """
+        """The same one by one, so many in memory at once. What is written meanwhile may be among them."""
         first = prefix.encode()
         last = following_prefix(first)
         if after:
@@ -157,7 +155,7 @@ class EngineStateStore:
 
 
 def state_of(engine: Flushing) -> EngineStateStore:
-    """The state of an engine where nobody else ends its turns: what is written is durable before the next
+    """The state of an engine whose turns the caller ends: what is written is durable before the next
     statement.
     """
 

@@ -129,16 +129,14 @@ class Streams:
         return [published(shard, stream.document.label) for shard in shards]
 
     def listed(self, table: str | None, limit: int | None, start_arn: str | None) -> dict[str, Any]:
-        """ListStreams, in the order of the ARNs; a start whose stream has gone still works. Raises:
-        ApiError.
-        """
+        """ListStreams in the order of the ARNs; a start without its stream still works. Raises: ApiError."""
         most = _limit(limit, LIST_PAGE)
         arn = None if table is None else parse_table_arn(table)
         name = table if arn is None or self._namespace is None else arn.table
         if start_arn is not None:
             parse_stream_arn(start_arn)
         wall_ms = self._clock.now().wall_ms
-        found = [
+        streams = [
             stream
             for arn, stream in sorted(self._catalog.streams.items())
             if self._is_here(stream)
@@ -153,11 +151,11 @@ class Streams:
                     "TableName": stream.document.table,
                     "StreamLabel": stream.document.label,
                 }
-                for stream in found[:most]
+                for stream in streams[:most]
             ]
         }
-        if len(found) > most:
-            answer["LastEvaluatedStreamArn"] = found[most - 1].arn
+        if len(streams) > most:
+            answer["LastEvaluatedStreamArn"] = streams[most - 1].arn
         return answer
 
     def describe(

@@ -13,7 +13,7 @@ from tailrace.tables.schema import TableSchema
 class TableIndex:
     """One index of one table."""
 
-    __slots__ = ("document", "index", "items", "size_bytes")
+    __slots__ = ("document", "items", "schema", "size_bytes")
 
     def __init__(self, document: IndexDocument, schema: TableSchema) -> None:
         self.items = 0
@@ -23,7 +23,7 @@ class TableIndex:
     def replace(self, document: IndexDocument, schema: TableSchema) -> None:
         """Take a new document."""
         self.document = document
-        self.index: TableIndexSchema = make_index(document.definition, schema, document.number)
+        self.schema: TableIndexSchema = make_index(document.definition, schema, document.number)
 
     @property
     def number(self) -> int:

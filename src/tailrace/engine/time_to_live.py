@@ -159,8 +159,8 @@ class TimeToLive:
         self._save(table, msgspec.structs.replace(ttl, is_filling=not is_last, position=position))
 
     def _expire(self, table: TableState, expiry: Expiry) -> bool:
-        """One slice of what is due; False when nothing is, and then nobody looks again before something can
-        be.
+        """One slice of what is due; False when nothing is, and then it is not asked again before something
+        can be.
         """
         wall_ms = self._clock.now().wall_ms - self._horizon.look()
         rows = self._committer.query(expiry.number, b"", None, self._settings.slice_rows)

@@ -37,14 +37,12 @@ Place = tuple[int, bytes]
 KeyOf = tuple[str, Item]
 """A table and a key."""
 Reason = dict[str, Any]
-Given = TypeVar("Given")
-Found = TypeVar("Found")
+ActionT = TypeVar("ActionT")
+ResultT = TypeVar("ResultT")
 
 
 class Writer(Protocol):
-    """What a transaction needs of the engine: where a write goes, what it does, and to add what is
-    decided.
-    """
+    """What a transaction needs of the engine: where a write goes, what it does, and to add its outcome."""
 
     def place(self, operation: Operation) -> Place:
         """The item that an operation is about."""
@@ -95,8 +93,8 @@ class Transactions:
         check_places(operations, self._writer.place)
         effort, has_rested = Effort(), False
         outcomes: list[_Outcome] = []
-        for each in operations:
-            judging = self._judged(each)
+        for operation in operations:
+            judging = self._judged(operation)
             while True:
                 try:
                     next(judging)
@@ -109,12 +107,15 @@ class Transactions:
                 has_rested = True
                 yield
         if has_rested:
-            outcomes = [one if self._is_fresh(one) else self._outcome(one.operation) for one in outcomes]
+            outcomes = [
+                outcome if self._is_fresh(outcome) else self._outcome(outcome.operation)
+                for outcome in outcomes
+            ]
         decided = all_or_reasons(outcomes, _came)
-        check_size(one[0].size for one in decided)
-        for one in decided:
-            self._writer.apply(one)
-        return [one[0] for one in decided]
+        check_size(change[0].size for change in decided)
+        for change in decided:
+            self._writer.apply(change)
+        return [change[0] for change in decided]
 
     def _judged(self, operation: Operation) -> Slices[_Outcome]:
         try:
@@ -163,45 +164,45 @@ def _came(outcome: _Outcome) -> Decided:
     return outcome.came
 
 
-def check_places(given: Sequence[Given], place: Callable[[Given], Place]) -> None:
+def check_places(actions: Sequence[ActionT], place: Callable[[ActionT], Place]) -> None:
     """Require at most a hundred actions, tables that exist and an item for each action.
 
     Raises:  ApiError. A key that does not fit its table is judged later, with the other reasons.
     """
-    if len(given) > TRANSACTION_ACTIONS:
+    if len(actions) > TRANSACTION_ACTIONS:
         raise validation_error(
-            f"1 validation error detected: Value '[{len(given)} actions]' at 'transactItems' failed "
+            f"1 validation error detected: Value '[{len(actions)} actions]' at 'transactItems' failed "
             "to satisfy "
             f"constraint: Member must have length less than or equal to {TRANSACTION_ACTIONS}"
         )
-    if len(given) < 2:
+    if len(actions) < 2:
         return
     seen: set[Place] = set()
-    for each in given:
+    for action in actions:
         try:
-            found = place(each)
+            target = place(action)
         except ApiError as error:
             if error.code != "ValidationException":
                 raise
             continue
-        if found in seen:
+        if target in seen:
             raise validation_error(ONE_ACTION)
-        seen.add(found)
+        seen.add(target)
 
 
-def all_or_reasons(given: Sequence[Given], decide: Callable[[Given], Found]) -> list[Found]:
+def all_or_reasons(actions: Sequence[ActionT], decide: Callable[[ActionT], ResultT]) -> list[ResultT]:
     """What every action comes to. Raises: ApiError TransactionCanceledException as soon as one is refused."""
-    found: list[Found] = []
+    results: list[ResultT] = []
     reasons: list[Reason] = []
-    for each in given:
+    for action in actions:
         try:
-            found.append(decide(each))
+            results.append(decide(action))
             reasons.append({"Code": "None"})
         except ApiError as error:
             reasons.append(_reason(error))
-    if len(found) < len(given):
+    if len(results) < len(actions):
         raise cancelled(reasons)
-    return found
+    return results
 
 
 def read_all(
@@ -209,12 +210,12 @@ def read_all(
 ) -> list[bytes | None]:
     """The stored bytes of every item, as of one moment. Raises: ApiError as `Transactions.transact` does."""
     check_places(keys, place)
-    return [get(each) for each in all_or_reasons(keys, place)]
+    return [get(target) for target in all_or_reasons(keys, place)]
 
 
-def weighed(found: Iterable[bytes | None]) -> Slices[None]:
+def weighed(items: Iterable[bytes | None]) -> Slices[None]:
     """Require, in slices, that the items fit into 4 MB. Raises: ApiError."""
-    present = [data for data in found if data is not None]
+    present = [data for data in items if data is not None]
     if sum(map(len, present)) <= TRANSACTION_BYTES:  # JSON is never lighter than the item that it holds
         return
     effort, total = Effort(), 0
@@ -244,18 +245,18 @@ def _reason(error: ApiError) -> Reason:
 
 
 def cancelled(reasons: Sequence[Reason]) -> ApiError:
-    """AWS's answer to a transaction that cannot be. Of several validation errors only the first is told."""
-    told: list[Reason] = []
+    """AWS's answer to a transaction that cannot be. Of several validation errors only the first is shown."""
+    shown: list[Reason] = []
     has_invalid = any(reason["Code"] == "ValidationError" for reason in reasons)
-    is_told = False
+    is_shown = False
     for reason in reasons:
-        hide = has_invalid and (reason["Code"] != "ValidationError" or is_told)
-        is_told = is_told or reason["Code"] == "ValidationError"
-        told.append({"Code": "None"} if hide else reason)
-    codes = ", ".join(reason["Code"] for reason in told)
+        hide = has_invalid and (reason["Code"] != "ValidationError" or is_shown)
+        is_shown = is_shown or reason["Code"] == "ValidationError"
+        shown.append({"Code": "None"} if hide else reason)
+    codes = ", ".join(reason["Code"] for reason in shown)
     return ApiError(
         CANCELED,
         f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
         prefix=SERVICE,
-        extra={"CancellationReasons": told},
+        extra={"CancellationReasons": shown},
     )

@@ -21,7 +21,7 @@ from tailrace.expressions.nodes import (
     Path,
     Value,
     operands_of,
-)  # fmt: skip
+)
 from tailrace.expressions.operands import SIZED, Values, kind_of
 from tailrace.expressions.tokens import invalid
 from tailrace.values.canonical import compare_values
@@ -55,8 +55,8 @@ def within(thing: Leaf | Operand) -> Iterator[Leaf | Operand]:
 
 def literals(thing: Leaf | Operand) -> Iterator[Literal]:
     """What the types of the placeholders in a condition, or in what SET puts, must be."""
-    for each in within(thing):
-        for _, operand, allowed in _expected(each):
+    for part in within(thing):
+        for _, operand, allowed in _expected(part):
             if isinstance(operand, Value):
                 yield operand.name, allowed
 
@@ -73,13 +73,15 @@ def _expected(thing: Leaf | Operand) -> Iterator[tuple[str, Operand, frozenset[s
     """Operator, operand and the types that the operand may have."""
     match thing:
         case Compare(operator, left, right) if operator not in ("=", "<>"):
-            yield from ((operator, each, ORDERED) for each in (left, right))
+            yield from ((operator, term, ORDERED) for term in (left, right))
         case Between(operand, low, high):
-            yield from (("BETWEEN", each, ORDERED) for each in (operand, low, high))
+            yield from (("BETWEEN", term, ORDERED) for term in (operand, low, high))
         case Arithmetic(operator, left, right):
-            yield from ((operator, each, NUMBER) for each in (left, right))
+            yield from ((operator, term, NUMBER) for term in (left, right))
         case FunctionCall("begins_with" | "list_append" as name, operands):
-            yield from ((name, each, LIST if name == "list_append" else PREFIXED) for each in operands)
+            yield from (
+                (name, argument, LIST if name == "list_append" else PREFIXED) for argument in operands
+            )
         case FunctionCall("contains" | "size" as name, operands):
             yield name, operands[0], MEASURABLE
         case FunctionCall("attribute_type" as name, operands):
@@ -88,9 +90,9 @@ def _expected(thing: Leaf | Operand) -> Iterator[tuple[str, Operand, frozenset[s
 
 def _check_types(thing: Leaf | Operand, values: Values | None, kind: str) -> None:
     for operator, operand, allowed in _expected(thing):
-        found = _type_of(operand, values)
-        if found is not None and found not in allowed:
-            wrong_operand(kind, operator, found)
+        actual = _type_of(operand, values)
+        if actual is not None and actual not in allowed:
+            wrong_operand(kind, operator, actual)
 
 
 def _type_of(operand: Operand, values: Values | None) -> str | None:
@@ -169,8 +171,8 @@ def _check_attribute_function(function: FunctionCall, values: Values | None, kin
     operand = function.operands[1]
     if isinstance(operand, Path):
         wrong_operand(kind, function.name, "{NS,SS,L,BS,N,M,B,BOOL,NULL,S}")
-    if isinstance(operand, Value) and values is not None and "S" in (found := values[operand.name]):
-        _check_type_name(found["S"], kind)
+    if isinstance(operand, Value) and values is not None and "S" in (value := values[operand.name]):
+        _check_type_name(value["S"], kind)
 
 
 def _check_type_name(name: str, kind: str) -> None:
@@ -223,12 +225,12 @@ def action_literals(action: Action) -> Iterator[Literal]:
 
 def _check_section(action: Action, values: Values) -> None:
     assert isinstance(action.operand, Value)
-    found = kind_of(values[action.operand.name])
-    if found not in SECTION_TYPES[action.section]:
+    kind = kind_of(values[action.operand.name])
+    if kind not in SECTION_TYPES[action.section]:
         raise invalid(
             UPDATE,
             "Incorrect operand type for operator or function; "
-            f"operator: {action.section}, operand type: {TYPE_NAMES[found]}",
+            f"operator: {action.section}, operand type: {TYPE_NAMES[kind]}",
         )
 
 

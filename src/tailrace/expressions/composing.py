@@ -87,12 +87,12 @@ class _Composing:
             else:
                 replaced[before.path] = self._joined(before, action)
         self._require_one_view_of_absence(second)
-        one = [replaced.get(action.path, action) for action in self._first] + added
-        if any(each.section in CREATING for each in (*self._first, *second)) and not any(
-            each.section in CREATING for each in one
+        composed = [replaced.get(action.path, action) for action in self._first] + added
+        if any(action.section in CREATING for action in (*self._first, *second)) and not any(
+            action.section in CREATING for action in composed
         ):
             raise NotExact("what the first sets the second removes, and an item without either would stay")
-        return one
+        return composed
 
     def _require_one_view_of_absence(self, second: Sequence[Action]) -> None:
         """REMOVE alone finds nothing amiss with an item that is not there, even inside an attribute; beside
@@ -113,14 +113,14 @@ class _Composing:
         """The first update's action at a path. Raises: NotExact when one lies above, below or beside it in a
         list.
         """
-        found = None
+        before = None
         for action in self._first:
             match relation(action.path, path):
                 case "same":
-                    found = action
+                    before = action
                 case "entangled":
                     raise NotExact(f"both write into {_told(action.path)}")
-        return found
+        return before
 
     def _seen(self, action: Action) -> Action:
         operand = action.operand
@@ -142,7 +142,7 @@ class _Composing:
                     return self._known(other)
                 return put if put != path else FunctionCall("if_not_exists", (path, self._known(other)))
             case FunctionCall(name, operands):
-                return FunctionCall(name, tuple(self._known(each) for each in operands))
+                return FunctionCall(name, tuple(self._known(operand) for operand in operands))
             case Arithmetic(operator, left, right):
                 return Arithmetic(operator, self._known(left), self._known(right))
 
@@ -197,20 +197,20 @@ class _Composing:
             return self._seen(second)
         return self._summed(first, second)
 
-    def _counted(self, path: Path, section: str, old: AttributeValue, given: AttributeValue) -> Action:
+    def _counted(self, path: Path, section: str, old: AttributeValue, operand: AttributeValue) -> Action:
         """ADD or DELETE of a value that is known."""
-        kind = kind_of(given)
+        kind = kind_of(operand)
         if kind not in old:
             raise NotExact(f"the second would fail at {_told(path)}: the types differ")
         if kind == "N":
-            return Action("SET", path, self._new({"N": _sum(old["N"], given["N"])}))
+            return Action("SET", path, self._new({"N": _sum(old["N"], operand["N"])}))
         if section == "ADD":
-            return Action("SET", path, self._new(_union(kind, old, given)))
-        left = [each for each in old[kind] if each not in set(given[kind])]
+            return Action("SET", path, self._new(_union(kind, old, operand)))
+        left = [element for element in old[kind] if element not in set(operand[kind])]
         return Action("SET", path, self._new({kind: left})) if left else Action("REMOVE", path)
 
-    def _together(self, path: Path, name: str, given: str) -> AttributeValue:
-        first, second = self._values[name], self._values[given]
+    def _together(self, path: Path, name: str, operand: str) -> AttributeValue:
+        first, second = self._values[name], self._values[operand]
         kind = kind_of(first)
         if kind not in second:
             raise NotExact(f"the second would fail at {_told(path)}: the types differ")
@@ -262,7 +262,7 @@ class _Composing:
 
 def _reads(action: Action, path: Path) -> bool:
     return action.operand is not None and any(
-        relation(path, each) != "apart" for each in paths_of(action.operand)
+        relation(path, source) != "apart" for source in paths_of(action.operand)
     )
 
 

@@ -136,9 +136,9 @@ def _prepared(text: str, kind: str, names: Names = ()) -> PreparedCondition:
             check_leaf(leaf, None, kind)
     except ApiError:  # it is raised again by `bind`, in its place among what depends on the values
         return PreparedCondition(parsed, _never, (), True)
-    found = tuple(literal for leaf in parsed.leaves for literal in literals(leaf))
+    wanted = tuple(literal for leaf in parsed.leaves for literal in literals(leaf))
     is_doubtful = any(map(is_delicate, parsed.leaves))
-    return PreparedCondition(parsed, test_of(parsed.node), found, is_doubtful, operators_of(parsed.node))
+    return PreparedCondition(parsed, test_of(parsed.node), wanted, is_doubtful, operators_of(parsed.node))
 
 
 def _never(item: Item, values: Values) -> Never:
@@ -150,10 +150,10 @@ def _refuse(text: str, placeholders: Placeholders, kind: str) -> Never:
     written = parse_condition_text(text, kind)
     named = parse_condition_text(text, kind, placeholders.chosen(written.names))
     for leaf, checked in zip(written.leaves, named.leaves, strict=True):
-        for each in within(leaf):
-            if isinstance(each, Value) and each.name not in placeholders.values:
-                undefined_value(each.name, kind)
-            for part in each.parts if isinstance(each, Path) else ():
+        for node in within(leaf):
+            if isinstance(node, Value) and node.name not in placeholders.values:
+                undefined_value(node.name, kind)
+            for part in node.parts if isinstance(node, Path) else ():
                 if isinstance(part, str) and part.startswith("#") and part not in placeholders.names:
                     undefined_name(part, kind)
         check_leaf(checked, placeholders.values, kind)
@@ -193,16 +193,16 @@ def test_of(node: Node) -> Test:
 
 def _equal(left: Reader, right: Reader) -> Test:
     def test(item: Item, values: Values) -> bool:
-        found = left(item, values)
-        return found is not None and found == right(item, values)
+        value = left(item, values)
+        return value is not None and value == right(item, values)
 
     return test
 
 
 def _unequal(left: Reader, right: Reader) -> Test:
     def test(item: Item, values: Values) -> bool:
-        found = left(item, values)
-        return found is None or found != right(item, values)
+        value = left(item, values)
+        return value is None or value != right(item, values)
 
     return test
 
@@ -220,8 +220,8 @@ def _ordered(relation: Callable[[int, int], bool], left: Reader, right: Reader) 
 
 def _all(tests: tuple[Test, ...]) -> Test:
     def test(item: Item, values: Values) -> bool:
-        for each in tests:  # noqa: SIM110  # no generator: conditions may be deep, and this is hot
-            if not each(item, values):
+        for inner in tests:  # noqa: SIM110  # no generator: conditions may be deep, and this is hot
+            if not inner(item, values):
                 return False
         return True
 
@@ -230,8 +230,8 @@ def _all(tests: tuple[Test, ...]) -> Test:
 
 def _any(tests: tuple[Test, ...]) -> Test:
     def test(item: Item, values: Values) -> bool:
-        for each in tests:  # noqa: SIM110  # as above
-            if each(item, values):
+        for inner in tests:  # noqa: SIM110  # as above
+            if inner(item, values):
                 return True
         return False
 
@@ -244,8 +244,8 @@ def _not(inner: Test) -> Test:
 
 def _one_of(operand: Reader, options: tuple[Reader, ...]) -> Test:
     def test(item: Item, values: Values) -> bool:
-        found = operand(item, values)
-        return found is not None and any(found == option(item, values) for option in options)
+        value = operand(item, values)
+        return value is not None and any(value == option(item, values) for option in options)
 
     return test
 

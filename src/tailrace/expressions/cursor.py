@@ -91,10 +91,10 @@ class Cursor:
 
     def several(self, read: Callable[[], T]) -> tuple[T, ...]:
         """One or more, separated by commas."""
-        found = [read()]
+        parts = [read()]
         while self.skip(","):
-            found.append(read())
-        return tuple(found)
+            parts.append(read())
+        return tuple(parts)
 
     # ---- faults --------------------------------------------------------------------------------------------
 
@@ -103,9 +103,7 @@ class Cursor:
         self._faults.setdefault(fault, reason)
 
     def finish(self, *order: str) -> None:
-        """Raises: ApiError when something follows, or for the first of these kinds of faults that was
-        noted.
-        """
+        """Raises: ApiError when a token follows, or for the first of these kinds of faults that was noted."""
         if self.token.kind != "end":
             self.fail()
         for fault in ("limit", "parentheses", *order):
@@ -145,9 +143,9 @@ class Cursor:
         if token.text == "(":
             opening = self.place
             self.place += 1
-            found = self._inside(self.operand)
+            operand = self._inside(self.operand)
             self.close(opening)
-            return found
+            return operand
         if token.kind == "name" and self.tokens[self.place + 1].text == "(" and not self.keyword:
             return self._function()
         return self.path()
@@ -156,9 +154,9 @@ class Cursor:
         self._calls += 1
         if self._calls > CALLS:
             raise invalid(self.kind, f"The expression is nested too deeply; nesting levels: {self._calls}")
-        found = read()
+        node = read()
         self._calls -= 1
-        return found
+        return node
 
     def _function(self) -> FunctionCall:
         name = self.take("name")

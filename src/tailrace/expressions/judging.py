@@ -46,13 +46,13 @@ def judged(condition: Condition, item: Item) -> Generator[None, None, bool]:
 def _judged(node: Node, item: Item, values: Values) -> Generator[None, None, bool]:
     match node:
         case And(conditions):
-            for each in conditions:
-                if not (yield from _judged(each, item, values)):
+            for inner in conditions:
+                if not (yield from _judged(inner, item, values)):
                     return False
             return True
         case Or(conditions):
-            for each in conditions:
-                if (yield from _judged(each, item, values)):
+            for inner in conditions:
+                if (yield from _judged(inner, item, values)):
                     return True
             return False
         case Not(condition):

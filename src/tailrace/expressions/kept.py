@@ -18,9 +18,7 @@ R = TypeVar("R")
 
 
 def kept(make: Callable[Concatenate[str, P], R]) -> Callable[Concatenate[str, P], R]:
-    """The same function, which remembers its latest results. Shape: all arguments are hashable, a text
-    first.
-    """
+    """The same function with its latest results in memory. Shape: arguments are hashable, a text first."""
     short = lru_cache(SHORT_KEPT)(make)
     long = lru_cache(LONG_KEPT)(make)
 

@@ -127,13 +127,13 @@ def match_keys(parts: Sequence[Node], hash_names: tuple[str, ...], range_names: 
 
 
 def _by_name(parts: Sequence[Node]) -> dict[str, One]:
-    found: dict[str, One] = {}
+    conditions: dict[str, One] = {}
     for part in parts:
         name, condition = _one(part)
-        if name in found:
+        if name in conditions:
             raise invalid(KIND, "KeyConditionExpressions must only contain one condition per key")
-        found[name] = condition
-    return found
+        conditions[name] = condition
+    return conditions
 
 
 def _matched(
@@ -165,10 +165,10 @@ def _matched(
             f"a condition is present on key attribute {chosen[-1]}"
         )
     hashes, ranges = [conditions[name] for name in hash_names], [conditions[name] for name in chosen]
-    if len(others) > len(chosen) or any(one.operator != "=" for one in hashes):
+    if len(others) > len(chosen) or any(condition.operator != "=" for condition in hashes):
         raise validation_error("Query key condition not supported")
-    partition, *further = [one.low for one in hashes]
-    leading = tuple([one.low for one in ranges[:-1]])
+    partition, *further = [condition.low for condition in hashes]
+    leading = tuple([condition.low for condition in ranges[:-1]])
     return KeyPlan(partition, ranges[-1] if ranges else None, tuple(further), leading)
 
 

@@ -50,7 +50,7 @@ SETS: Final = frozenset({"SS", "NS", "BS"})
 ADDABLE: Final = SETS | {"N", "L"}
 MISMATCH: Final = "Type mismatch for attribute to update"
 EMPTY: Final = ":empty"
-Given = Mapping[str, Mapping[str, Any]]
+Members = Mapping[str, Mapping[str, Any]]
 """A legacy parameter: attribute name → what is said about it."""
 
 
@@ -70,7 +70,7 @@ class _Values:
 # ---- conditions --------------------------------------------------------------------------------------------
 
 
-def read_expected(expected: Given, operator: str | None) -> Condition | None:
+def read_expected(expected: Members, operator: str | None) -> Condition | None:
     """The condition that `Expected` and `ConditionalOperator` state. Raises: ApiError.
 
     >>> condition = read_expected({"a": {"Exists": False}}, None)
@@ -79,15 +79,15 @@ def read_expected(expected: Given, operator: str | None) -> Condition | None:
     """
     check_names(expected)
     values = _Values()
-    nodes = [_expected(name, told, values) for name, told in expected.items()]
+    nodes = [_expected(name, members, values) for name, members in expected.items()]
     return _combined(nodes, operator, values, "Expected")
 
 
-def read_filter(conditions: Given, operator: str | None, member: str) -> Condition | None:
+def read_filter(conditions: Members, operator: str | None, member: str) -> Condition | None:
     """The filter that `QueryFilter` or `ScanFilter` states. Raises: ApiError."""
     check_names(conditions)
     values = _Values()
-    nodes = [_condition(name, told, values) for name, told in conditions.items()]
+    nodes = [_condition(name, members, values) for name, members in conditions.items()]
     return _combined(nodes, operator, values, member)
 
 
@@ -110,41 +110,41 @@ def _combined(nodes: Sequence[Node], operator: str | None, values: _Values, memb
     return condition_of(node, values.by_name, member)
 
 
-def _expected(name: str, told: Mapping[str, Any], values: _Values) -> Node:
-    if "AttributeValueList" in told and "Value" in told:
+def _expected(name: str, members: Mapping[str, Any], values: _Values) -> Node:
+    if "AttributeValueList" in members and "Value" in members:
         raise _invalid(f"Value and AttributeValueList cannot be used together for Attribute: {name}")
-    if "ComparisonOperator" in told:
-        return _compared(name, told, values)
-    if "AttributeValueList" in told:
+    if "ComparisonOperator" in members:
+        return _compared(name, members, values)
+    if "AttributeValueList" in members:
         raise _invalid(f"AttributeValueList can only be used with a ComparisonOperator for Attribute: {name}")
-    exists = told.get("Exists")
+    exists = members.get("Exists")
     if exists is False:
-        if "Value" in told:
+        if "Value" in members:
             raise _invalid(f"Value cannot be used when Exists is false for Attribute: {name}")
         return FunctionCall("attribute_not_exists", (Path((name,)),))
-    if "Value" not in told:
+    if "Value" not in members:
         shown = "null" if exists is None else "true"
         raise _invalid(f"Value must be provided when Exists is {shown} for Attribute: {name}")
-    return Compare("=", Path((name,)), values.add(read_value(told["Value"])))
+    return Compare("=", Path((name,)), values.add(read_value(members["Value"])))
 
 
-def _compared(name: str, told: Mapping[str, Any], values: _Values) -> Node:
-    operator = told["ComparisonOperator"]
-    if "Exists" in told:
+def _compared(name: str, members: Mapping[str, Any], values: _Values) -> Node:
+    operator = members["ComparisonOperator"]
+    if "Exists" in members:
         raise _invalid(f"Exists and ComparisonOperator cannot be used together for Attribute: {name}")
-    if "Value" in told:
-        told = {"ComparisonOperator": operator, "AttributeValueList": [told["Value"]]}
-    elif "AttributeValueList" not in told and operator not in ("NULL", "NOT_NULL"):
+    if "Value" in members:
+        members = {"ComparisonOperator": operator, "AttributeValueList": [members["Value"]]}
+    elif "AttributeValueList" not in members and operator not in ("NULL", "NOT_NULL"):
         raise _invalid(
             f"Value or AttributeValueList must be used with ComparisonOperator: {operator} for "
             f"Attribute: {name}"
         )
-    return _condition(name, told, values)
+    return _condition(name, members, values)
 
 
-def _condition(name: str, told: Mapping[str, Any], values: _Values) -> Node:
-    operator: str = told["ComparisonOperator"]
-    operands = [read_value(value) for value in told.get("AttributeValueList", ())]
+def _condition(name: str, members: Mapping[str, Any], values: _Values) -> Node:
+    operator: str = members["ComparisonOperator"]
+    operands = [read_value(value) for value in members.get("AttributeValueList", ())]
     _check_operands(operator, operands)
     return _node(operator, Path((name,)), [values.add(operand) for operand in operands])
 
@@ -199,31 +199,29 @@ def _invalid(reason: str) -> ApiError:
 
 
 def read_key_conditions(
-    conditions: Given, hash_names: tuple[str, ...], range_names: tuple[str, ...]
+    conditions: Members, hash_names: tuple[str, ...], range_names: tuple[str, ...]
 ) -> KeyCondition:
     """The key condition that `KeyConditions` states. Raises: ApiError."""
     nodes, values = read_key_nodes(conditions)
     if not 0 < len(nodes) <= max(2, len(hash_names) + len(range_names)):
         raise validation_error("Conditions can be of length 1 or 2 only")
-    for told in conditions.values():
-        if told["ComparisonOperator"] not in INDEXABLE:
+    for members in conditions.values():
+        if members["ComparisonOperator"] not in INDEXABLE:
             raise validation_error("Attempted conditional constraint is not an indexable operation")
     return match_keys(nodes, hash_names, range_names).bind(values)
 
 
-def read_key_nodes(conditions: Given) -> tuple[list[Node], Item]:
-    """What `KeyConditions` state whatever the key: their nodes, and the values behind them. Raises:
-    ApiError.
-    """
+def read_key_nodes(conditions: Members) -> tuple[list[Node], Item]:
+    """What `KeyConditions` state, whatever the key: nodes, and the values behind them. Raises: ApiError."""
     check_names(conditions)
     values = _Values()
-    return [_condition(name, told, values) for name, told in conditions.items()], values.by_name
+    return [_condition(name, members, values) for name, members in conditions.items()], values.by_name
 
 
 # ---- updates -----------------------------------------------------------------------------------------------
 
 
-def read_updates(updates: Given) -> BoundUpdate | None:
+def read_updates(updates: Members) -> BoundUpdate | None:
     """The update that `AttributeUpdates` states, None if it states nothing. Raises: ApiError.
 
     >>> read_updates({"n": {"Action": "ADD", "Value": {"N": "2"}}}).apply({"n": {"N": "1"}})
@@ -233,18 +231,18 @@ def read_updates(updates: Given) -> BoundUpdate | None:
         return None
     check_names(updates)
     values = _Values()
-    actions = [_action(name, told, values) for name, told in updates.items()]
+    actions = [_action(name, members, values) for name, members in updates.items()]
     values.by_name[EMPTY] = {"L": []}
     return update_of(actions, values.by_name, MISMATCH)
 
 
-def _action(name: str, told: Mapping[str, Any], values: _Values) -> Action:
-    action, path = told.get("Action", "PUT"), Path((name,))
-    if "Value" not in told:
+def _action(name: str, members: Mapping[str, Any], values: _Values) -> Action:
+    action, path = members.get("Action", "PUT"), Path((name,))
+    if "Value" not in members:
         if action != "DELETE":
             raise _invalid("Only DELETE action is allowed when no attribute value is specified")
         return Action("REMOVE", path)
-    value = read_value(told["Value"])
+    value = read_value(members["Value"])
     kind, operand = kind_of(value), values.add(value)
     if action == "PUT":
         return Action("SET", path, operand)

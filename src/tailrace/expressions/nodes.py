@@ -167,8 +167,8 @@ def paths_of(node: Node | Operand) -> Iterator[Path]:
             return
         case _:
             inner = operands_of(node)
-    for each in inner:
-        yield from paths_of(each)
+    for child in inner:
+        yield from paths_of(child)
 
 
 def operators_of(node: Node) -> int:

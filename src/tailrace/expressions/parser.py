@@ -30,7 +30,7 @@ from tailrace.expressions.nodes import (
     Path,
     Value,
     operands_of,
-)  # fmt: skip
+)
 
 Names = tuple[tuple[str, str], ...]
 """What stands behind `#x`, as a key of the cache."""
@@ -75,7 +75,7 @@ class _ConditionParser(Cursor):
 
     def __init__(self, text: str, kind: str, names: Mapping[str, str]) -> None:
         super().__init__(text, kind, names, CONDITION_KEYWORDS)
-        self._found: list[Node | Operand] = []
+        self._nodes: list[Node | Operand] = []
         self._pending: list[tuple[str, int]] = []
         self._leaves: list[Leaf] = []
         self._heads: set[str] = set()
@@ -85,7 +85,7 @@ class _ConditionParser(Cursor):
         """The whole text. Raises: ApiError."""
         while True:
             self._before_operand()
-            self._found.append(self._comparison(self.operand()))
+            self._nodes.append(self._comparison(self.operand()))
             self._after_operand()
             if self.keyword not in ("AND", "OR"):
                 break
@@ -94,7 +94,7 @@ class _ConditionParser(Cursor):
         if self._pending:
             self.fail()
         self.finish("unknown function", "misused function", "reserved word")
-        node = self._found[0]
+        node = self._nodes[0]
         assert not isinstance(node, Path | Value | Arithmetic)
         return ParsedCondition(
             node,
@@ -107,11 +107,11 @@ class _ConditionParser(Cursor):
 
     def path(self) -> Path:
         """A path, whose first name is noted."""
-        found = super().path()
-        self._heads.add(str(found.parts[0]))
-        if len(found.parts) > 1:
-            self._nested.add(str(found.parts[0]))
-        return found
+        path = super().path()
+        self._heads.add(str(path.parts[0]))
+        if len(path.parts) > 1:
+            self._nested.add(str(path.parts[0]))
+        return path
 
     def _before_operand(self) -> None:
         while self.token.text == "(" or self.keyword == "NOT":
@@ -121,26 +121,24 @@ class _ConditionParser(Cursor):
             self.place += 1
 
     def _after_operand(self) -> None:
-        """Close what ends here; an operand in parentheses may turn out to be the left side of a
-        comparison.
-        """
+        """Close what ends here; an operand in parentheses may prove to be the left side of a comparison."""
         while self.token.text == ")" and any(operator == "(" for operator, _ in self._pending):
-            if self._pending[-1][0] != "(" or not isinstance(self._found[-1], Path | Value | FunctionCall):
+            if self._pending[-1][0] != "(" or not isinstance(self._nodes[-1], Path | Value | FunctionCall):
                 self._reduce(0)
             _, opening = self._pending.pop()
             self.close(opening)
-            self._found.append(self._comparison(self._found.pop()))
+            self._nodes.append(self._comparison(self._nodes.pop()))
         self._require_condition()
 
     def _require_condition(self) -> None:
-        found = self._found[-1]
-        if isinstance(found, Path | Value):
+        operand = self._nodes[-1]
+        if isinstance(operand, Path | Value):
             self.fail()
-        if isinstance(found, FunctionCall):
-            if found.name not in TESTS:
-                self.misuse(found.name)
-            if found not in self._leaves[-1:]:
-                self._leaves.append(found)
+        if isinstance(operand, FunctionCall):
+            if operand.name not in TESTS:
+                self.misuse(operand.name)
+            if operand not in self._leaves[-1:]:
+                self._leaves.append(operand)
 
     def _operator(self, operator: str) -> None:
         self.count_operator()
@@ -153,13 +151,13 @@ class _ConditionParser(Cursor):
         self._require_condition()
         while self._pending and BINDING.get(self._pending[-1][0], -1) >= binding:
             operator, _ = self._pending.pop()
-            right: Node = self._found.pop()  # type: ignore[assignment]  # operands do not get past _require_condition
+            right: Node = self._nodes.pop()  # type: ignore[assignment]  # operands do not get past _require_condition
             if operator == "NOT":
-                self._found.append(Not(right))
+                self._nodes.append(Not(right))
                 continue
-            left: Node = self._found.pop()  # type: ignore[assignment]
+            left: Node = self._nodes.pop()  # type: ignore[assignment]
             kind = And if operator == "AND" else Or
-            self._found.append(
+            self._nodes.append(
                 kind(
                     (left.conditions if isinstance(left, kind) else (left,))
                     + (right.conditions if isinstance(right, kind) else (right,))

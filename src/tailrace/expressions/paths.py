@@ -79,8 +79,8 @@ class _Junction:
             overlaps.append(place.first)
         if place.end is None:
             place.end = index
-        found = {"overlap": overlaps, "conflict": conflicts}
-        return {clash: min(others) for clash, others in found.items() if others}
+        clashes = {"overlap": overlaps, "conflict": conflicts}
+        return {clash: min(others) for clash, others in clashes.items() if others}
 
 
 def keep(item: Item, paths: Iterable[Path]) -> Item:
@@ -95,27 +95,27 @@ def keep(item: Item, paths: Iterable[Path]) -> Item:
         for part in path.parts[:-1]:
             place = place.setdefault(part, {})
         place[path.parts[-1]] = None
-    found: Item = {}
+    projected: Item = {}
     for name, inside in tree.items():
         value = item.get(name)  # type: ignore[arg-type]  # a path begins with a name
         kept = None if value is None else _kept(value, inside)
         if kept is not None:
-            found[name] = kept  # type: ignore[index]
-    return found
+            projected[name] = kept  # type: ignore[index]
+    return projected
 
 
 def _kept(value: AttributeValue, inside: dict[Part, Any] | None) -> AttributeValue | None:
     if inside is None:
         return value
     parts = sorted(inside, key=lambda part: part if isinstance(part, int) else 0)
-    found = []
+    elements = []
     for part in parts:
         child = element(value, part)
         kept = None if child is None else _kept(child, inside[part])
         if kept is not None:
-            found.append((part, kept))
-    if not found:
+            elements.append((part, kept))
+    if not elements:
         return None
-    if isinstance(found[0][0], str):
-        return {"M": dict(found)}
-    return {"L": [kept for _, kept in found]}
+    if isinstance(elements[0][0], str):
+        return {"M": dict(elements)}
+    return {"L": [kept for _, kept in elements]}

@@ -70,12 +70,12 @@ class Placeholders:
 
     def check_all_used(self) -> None:
         """Raises: ApiError that names what no expression of the request uses."""
-        for member, given, used in (
+        for member, defined, used in (
             ("ExpressionAttributeNames", self.names, self._used_names),
             ("ExpressionAttributeValues", self.values, self._used_values),
         ):
-            if len(used) < len(given):
-                unused = ", ".join(name for name in given if name not in used)
+            if len(used) < len(defined):
+                unused = ", ".join(name for name in defined if name not in used)
                 raise validation_error(
                     f"Value provided in {member} unused in expressions: keys: {{{unused}}}"
                 )

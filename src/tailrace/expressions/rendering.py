@@ -53,7 +53,7 @@ class Rendering:
         """
         match node:
             case And(conditions):
-                return " AND ".join(self._inside(each, Or) for each in conditions)
+                return " AND ".join(self._inside(condition, Or) for condition in conditions)
             case Or(conditions):
                 return " OR ".join(map(self.condition, conditions))
             case Not(condition):
@@ -78,7 +78,7 @@ class Rendering:
         """
         pieces = []
         for section in SECTIONS:
-            written = [self._action(each) for each in actions if each.section == section]
+            written = [self._action(action) for action in actions if action.section == section]
             if written:
                 pieces.append(f"{section} {', '.join(written)}")
         return " ".join(pieces)
@@ -128,7 +128,7 @@ def with_values(operand: Operand, rename: Callable[[str], str]) -> Operand:
         case Value(name):
             return Value(rename(name))
         case FunctionCall(name, operands):
-            return FunctionCall(name, tuple(with_values(each, rename) for each in operands))
+            return FunctionCall(name, tuple(with_values(operand, rename) for operand in operands))
         case Arithmetic(operator, left, right):
             return Arithmetic(operator, with_values(left, rename), with_values(right, rename))
         case _:
@@ -139,16 +139,18 @@ def condition_with_values(node: Node, rename: Callable[[str], str]) -> Node:
     """A condition with other names for its values."""
     match node:
         case And(conditions) | Or(conditions):
-            return replace(node, conditions=tuple(condition_with_values(each, rename) for each in conditions))
+            return replace(
+                node, conditions=tuple(condition_with_values(condition, rename) for condition in conditions)
+            )
         case Not(condition):
             return Not(condition_with_values(condition, rename))
         case Compare(operator, left, right):
             return Compare(operator, with_values(left, rename), with_values(right, rename))
         case Between(operand, low, high):
-            return Between(*(with_values(each, rename) for each in (operand, low, high)))
+            return Between(*(with_values(term, rename) for term in (operand, low, high)))
         case In(operand, options):
-            return In(with_values(operand, rename), tuple(with_values(each, rename) for each in options))
+            return In(with_values(operand, rename), tuple(with_values(option, rename) for option in options))
         case FunctionCall(name, operands):
-            return FunctionCall(name, tuple(with_values(each, rename) for each in operands))
+            return FunctionCall(name, tuple(with_values(operand, rename) for operand in operands))
         case _:
             assert_never(node)

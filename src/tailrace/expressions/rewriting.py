@@ -26,8 +26,7 @@ def rewrite(item: Item, changes: list[Change]) -> Item:
     {'a': {'L': [{'S': 'y'}, {'S': 'z'}]}}
     """
     rewriting = _Rewriting(item)
-    # The order of the paths is that of the indexes: appended elements keep it, and removing from the end
-    # moves nothing.
+    # The order of paths is that of indexes: appended elements keep it, removing from the end moves none.
     in_order = sorted(changes, key=_parts)
     for path, value in in_order:
         if value is not None:
@@ -39,9 +38,7 @@ def rewrite(item: Item, changes: list[Change]) -> Item:
 
 
 def _parts(change: Change) -> tuple[Any, ...]:
-    """Comparable: where two paths part, both go on with names or both with indexes, or they would
-    conflict.
-    """
+    """Comparable: where two paths part, both go on with names or both with indexes, or they conflict."""
     return change[0].parts
 
 

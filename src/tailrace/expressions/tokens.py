@@ -44,14 +44,14 @@ def tokenize(text: str, kind: str) -> list[Token]:
     ['#a', '[', '1', ']', '<>', ':b', '<EOF>']
     """
     if (size := len(text.encode())) > EXPRESSION_BYTES:
-        told = "" if kind == "UpdateExpression" else f" expression size: {size}"
-        raise invalid(kind, f"Expression size has exceeded the maximum allowed size;{told}")
+        detail = "" if kind == "UpdateExpression" else f" expression size: {size}"
+        raise invalid(kind, f"Expression size has exceeded the maximum allowed size;{detail}")
     tokens: list[Token] = []
     place = 0
-    while (found := TOKEN.match(text, place)) is not None:
-        group = str(found.lastgroup)
-        place = found.end()
-        tokens.append(Token(group, found[group], found.start(group), place))
+    while (match := TOKEN.match(text, place)) is not None:
+        group = str(match.lastgroup)
+        place = match.end()
+        tokens.append(Token(group, match[group], match.start(group), place))
     if REST.match(text, place) is None:
         start = place + len(text[place:]) - len(text[place:].lstrip())
         tokens.append(Token("unknown", text[start], start, start + 1))

@@ -91,9 +91,7 @@ class BoundUpdate(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def repeats(self) -> bool:
-        """Whether it may put one large value at many places, so that what comes of it is weighed with
-        care.
-        """
+        """Whether it may put one large value at many places, so that the new item is weighed with care."""
         return len(self.prepared.decisions) > FEW
 
     def _apply_many(self, item: Item) -> Item:
@@ -132,9 +130,9 @@ class BoundUpdate(msgspec.Struct, frozen=True, gc=False):
                 return None if action.operand is None else told_kind(action.operand, self.values)
         return None
 
-    def touched(self, before: Item, after: Item, which: Literal["OLD", "NEW"]) -> Item:
+    def touched(self, before: Item, after: Item, side: Literal["OLD", "NEW"]) -> Item:
         """The touched parts of the item before or after: what UPDATED_OLD and UPDATED_NEW answer."""
-        return keep(before if which == "OLD" else after, [path for path, _ in self.prepared.decisions])
+        return keep(before if side == "OLD" else after, [path for path, _ in self.prepared.decisions])
 
 
 def parse_update(text: str, placeholders: Placeholders) -> BoundUpdate:
@@ -248,28 +246,28 @@ def _elements(value: AttributeValue | None) -> int:
 
 def _addition(parts: tuple[Part, ...], name: str) -> Decision:
     def decide(item: Item, values: Values) -> AttributeValue:
-        old, given = value_at(item, parts), values[name]
-        kind = kind_of(given)
+        old, operand = value_at(item, parts), values[name]
+        kind = kind_of(operand)
         if old is None:
-            return given
+            return operand
         if kind not in old:
             raise validation_error(WRONG_TYPE)
         if kind == "N":
-            return {"N": add(old["N"], given["N"])}
-        return {kind: sorted_set(kind, [*old[kind], *set(given[kind]).difference(old[kind])])}
+            return {"N": add(old["N"], operand["N"])}
+        return {kind: sorted_set(kind, [*old[kind], *set(operand[kind]).difference(old[kind])])}
 
     return decide
 
 
 def _deletion(parts: tuple[Part, ...], name: str) -> Decision:
     def decide(item: Item, values: Values) -> AttributeValue | None:
-        old, given = value_at(item, parts), values[name]
-        kind = kind_of(given)
+        old, operand = value_at(item, parts), values[name]
+        kind = kind_of(operand)
         if old is None:
             return None
         if kind not in old:
             raise validation_error(WRONG_TYPE)
-        gone = set(given[kind])
+        gone = set(operand[kind])
         left = [element for element in old[kind] if element not in gone]
         return {kind: left} if left else None
 

@@ -5,7 +5,7 @@ checksum; how many there are of each table and shard, and what their checksums a
 last commit noted; SQLite checks its own pages and indexes. What only the checksums see: a flipped bit in a
 value. What only the sums see: a row that vanished, or that is of an earlier commit.
 Rules of this file: it writes nothing, whatever the file looks like; damage is a value, never an exception.
-Whoever calls holds the directory's lock. Called by `cli.check`.
+The caller holds the directory's lock. Called by `cli.check`.
 """
 
 import sqlite3
@@ -31,7 +31,7 @@ from tailrace.stores.checksums import (
 from tailrace.stores.layout import FORMAT, NEW, found_format
 
 Kind: TypeAlias = Literal["row", "record", "rows", "records", "file"]
-Told: TypeAlias = Callable[[int, int], None]
+Progress: TypeAlias = Callable[[int, int], None]
 CATALOG: Final = b"\0\0\0\0"
 """What the keys of the catalog begin with: its rows tell the names of all others."""
 MOST: Final = 10_000
@@ -57,7 +57,7 @@ class Damage(Struct, frozen=True):
     """
 
     kind: Kind
-    said: str
+    problem: str
     number: int = 0
     key: bytes = b""
     sequence: int = 0
@@ -89,9 +89,9 @@ class Report(Struct):
             self.more += 1
 
 
-def check_file(path: Path, told: Told) -> Report:
-    """Read all of a store's file. `told` hears how many rows and records are read, and about how many there
-    are.
+def check_file(path: Path, progress: Progress) -> Report:
+    """Read all of a store's file. `progress` hears how many rows and records are read, and about how many
+    there are.
 
     Raises:  StoreError for a file that is no store, or of a later format; OSError.
     """
@@ -108,7 +108,7 @@ def check_file(path: Path, told: Told) -> Report:
             _check_log_file(path, report)
             _check_layout(file, report)
             file.text_factory = _Text
-            _Scan(file, report, told).run()
+            _Scan(file, report, progress).run()
             _check_pages(file, report)
     except sqlite3.Error as error:
         report.add(Damage("file", f"SQLite cannot read it: {error}"))
@@ -118,26 +118,26 @@ def check_file(path: Path, told: Told) -> Report:
 class _Scan:
     """All rows and all records, and what their checksums add up to."""
 
-    def __init__(self, file: sqlite3.Connection, report: Report, told: Told) -> None:
+    def __init__(self, file: sqlite3.Connection, report: Report, progress: Progress) -> None:
         self._file = file
         self._report = report
-        self._told = told
+        self._progress = progress
         self._has_sums = report.format >= FORMAT
         self._seen: dict[tuple[int, int], Counted] = {}
-        self._kept: dict[tuple[int, int], Counted] = {}
+        self._written: dict[tuple[int, int], Counted] = {}
         self._total = 0
 
     def run(self) -> None:
         """Read everything, then compare."""
         if self._has_sums:
             with _telling(self._report, "the numbers of rows"):
-                self._kept = {
+                self._written = {
                     (kind, number): (count, total) for kind, number, count, total in self._file.execute(READ)
                 }
                 self._report.is_counted = not self._file.execute(
                     "SELECT count(*) FROM meta WHERE name=?", (UNCOUNTED,)
-                ).fetchone()[0]  # fmt: skip
-        self._total = sum(count for count, _ in self._kept.values())
+                ).fetchone()[0]
+        self._total = sum(count for count, _ in self._written.values())
         checksum = "sum" if self._has_sums else "NULL"
         with _telling(self._report, "rows"):
             for row in self._file.execute(f"SELECT key, value, {checksum} FROM items NOT INDEXED"):
@@ -155,7 +155,7 @@ class _Scan:
     def _tell(self) -> None:
         done = self._report.rows + self._report.records
         if done % TELL_EVERY == 0:
-            self._told(done, self._total)
+            self._progress(done, self._total)
 
     def _row(self, key: Any, value: Any, checksum: Any) -> None:
         if type(key) is not bytes or len(key) < 4:
@@ -178,12 +178,12 @@ class _Scan:
         self._count(RECORDS, number, checksum)
         kinds = (type(header) is bytes, *(image is None or type(image) is bytes for image in (old, new)))
         if not all(kinds):
-            said = "its header or an image is none"
+            problem = "its header or an image is none"
         elif checksum is not None and checksum != record_sum(key, header, old, new):
-            said = "its checksum does not match"
+            problem = "its checksum does not match"
         else:
             return
-        self._report.add(Damage("record", said, number, sequence=sequence))
+        self._report.add(Damage("record", problem, number, sequence=sequence))
 
     def _count(self, kind: int, number: int, checksum: Any) -> None:
         if checksum is None:
@@ -193,28 +193,29 @@ class _Scan:
         self._seen[kind, number] = (count + 1, total + (checksum if isinstance(checksum, int) else 0))
 
     def _compare(self) -> None:
-        for kind, number in sorted(self._seen.keys() | self._kept.keys()):
-            kept, seen = self._kept.get((kind, number), NOTHING), self._seen.get((kind, number), NOTHING)
-            if kept == seen:
+        for kind, number in sorted(self._seen.keys() | self._written.keys()):
+            written, seen = (
+                self._written.get((kind, number), NOTHING),
+                self._seen.get((kind, number), NOTHING),
+            )
+            if written == seen:
                 continue
-            missing = kept[0] - seen[0]
+            missing = written[0] - seen[0]
             if missing > 0:
-                said = f"{missing} of {kept[0]} missing"
+                problem = f"{missing} of {written[0]} missing"
             elif missing < 0:
-                said = f"{-missing} more than the {kept[0]} that were written"
+                problem = f"{-missing} more than the {written[0]} that were written"
             else:
-                said = f"all {kept[0]} are there, but what they add up to is not what was written"
-            self._report.add(
-                Damage("rows" if kind == ROWS else "records", said, number, missing=missing)
-            )  # fmt: skip
+                problem = f"all {written[0]} are there, but what they add up to is not what was written"
+            self._report.add(Damage("rows" if kind == ROWS else "records", problem, number, missing=missing))
 
 
 class _telling:  # noqa: N801  # a context manager that reads as a phrase
     """What SQLite cannot read inside is damage of the file, and the check goes on behind it."""
 
-    def __init__(self, report: Report, what: str) -> None:
+    def __init__(self, report: Report, part: str) -> None:
         self._report = report
-        self._what = what
+        self._part = part
 
     def __enter__(self) -> None:
         return None
@@ -222,7 +223,7 @@ class _telling:  # noqa: N801  # a context manager that reads as a phrase
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if not isinstance(error, sqlite3.Error):
             return False
-        self._report.add(Damage("file", f"SQLite cannot read all {self._what}: {error}"))
+        self._report.add(Damage("file", f"SQLite cannot read all {self._part}: {error}"))
         return True
 
 
@@ -241,10 +242,10 @@ def _check_layout(file: sqlite3.Connection, report: Report) -> None:
 
 def _check_pages(file: sqlite3.Connection, report: Report) -> None:
     """SQLite's own check: the trees, the list of free pages, and each index against its table."""
-    file.text_factory = lambda said: said.decode(errors="replace")
+    file.text_factory = lambda text: text.decode(errors="replace")
     with _telling(report, "pages"):
-        for (said,) in file.execute(f"PRAGMA integrity_check({SQLITE_SAYS})"):
-            for line in str(said).splitlines():
+        for (text,) in file.execute(f"PRAGMA integrity_check({SQLITE_SAYS})"):
+            for line in str(text).splitlines():
                 if line not in ("ok", "*** in database main ***"):
                     report.add(Damage("file", f"SQLite: {line}"))
 
@@ -293,8 +294,8 @@ def lost_commits(log: bytes, whole: int) -> int | None:
     salts, step = log[16:24], FRAME_HEADER.size + page_bytes
     lost = 0
     for start in range(WAL_HEADER.size + whole * step, len(log) - step + 1, step):
-        _, commit_pages, found, _ = FRAME_HEADER.unpack_from(log, start)
-        lost += found == salts and commit_pages != 0
+        _, commit_pages, frame_salts, _ = FRAME_HEADER.unpack_from(log, start)
+        lost += frame_salts == salts and commit_pages != 0
     return lost
 
 
@@ -309,7 +310,7 @@ def _log_checksum(data: bytes, *, is_big: bool) -> bytes:
 
 def by_kind(damages: Iterable[Damage]) -> dict[Kind, list[Damage]]:
     """The damages of each kind, in the order in which they were met."""
-    found: dict[Kind, list[Damage]] = {}
+    kinds: dict[Kind, list[Damage]] = {}
     for damage in damages:
-        found.setdefault(damage.kind, []).append(damage)
-    return found
+        kinds.setdefault(damage.kind, []).append(damage)
+    return kinds

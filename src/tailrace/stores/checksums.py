@@ -33,7 +33,7 @@ COUNT: Final = {
     "substr(key, 1, 8)",
 }
 UNCOUNTED: Final = "uncounted"
-"""A row of `meta`: a node ran without checksums, so that nobody has kept the sums."""
+"""A row of `meta`: a node ran without checksums, so that the sums were not kept."""
 REMOVE: Final = "DELETE FROM sums WHERE kind=? AND number=?"
 
 
@@ -59,7 +59,7 @@ def open_sums(connection: sqlite3.Connection, *, is_wanted: bool | None) -> "Sum
     """The sums of a file that is opened for writing; without checksums none are kept, and who wants them next
     counts all rows anew.
 
-    Shape:   None: as whoever had the file last.
+    Shape:   None: as the last owner of the file had it.
 
     Raises:  sqlite3.Error.
     """
@@ -94,8 +94,8 @@ class Sums:
                changed here.
     """
 
-    def __init__(self, kept: Iterable[tuple[int, int, int, int]]) -> None:
-        self.kept = {(kind, number): (count, total) for kind, number, count, total in kept}
+    def __init__(self, rows: Iterable[tuple[int, int, int, int]]) -> None:
+        self.counted = {(kind, number): (count, total) for kind, number, count, total in rows}
         self._changing: dict[tuple[int, int], list[int]] = {}
         self._written: dict[tuple[int, int], Counted] = {}
 
@@ -139,9 +139,9 @@ class Sums:
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write what has changed. Raises: sqlite3.Error."""
-        kept, written, rows = self.kept, dict[tuple[int, int], Counted](), []
+        counted, written, rows = self.counted, dict[tuple[int, int], Counted](), []
         for place, (count, total) in self._changing.items():
-            before = kept.get(place, NOTHING)
+            before = counted.get(place, NOTHING)
             after = (before[0] + count, before[1] + total)
             if after != before:
                 written[place] = after
@@ -153,6 +153,6 @@ class Sums:
 
     def committed(self) -> None:
         """What was written stands."""
-        self.kept.update(self._written)
+        self.counted.update(self._written)
         if NOTHING in self._written.values():
-            self.kept = {place: counted for place, counted in self.kept.items() if counted != NOTHING}
+            self.counted = {place: counted for place, counted in self.counted.items() if counted != NOTHING}

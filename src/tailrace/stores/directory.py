@@ -1,7 +1,7 @@
 """The data directory: one owner, one format, and the place of every file in it.
 
-Rules of this file: whoever opens a directory holds its lock until close; a second owner is told who has it.
-The lock is the kernel's, so a killed owner leaves none behind. Layout: docs/formats/store.md.
+Rules of this file: the process that opens a directory holds its lock until close; a second owner is told who
+has it. The lock is the kernel's, so a killed owner leaves none behind. Layout: docs/formats/store.md.
 """
 
 import fcntl
@@ -71,14 +71,14 @@ class DataDirectory:
         try:
             if not file.exists():
                 _write_durably(file, f"{FORMAT}\n")
-            found = file.read_text(errors="replace").strip()
+            format_text = file.read_text(errors="replace").strip()
         except OSError as error:
             raise StoreError(
                 f"{file} cannot be used: {error.strerror}", hint="check the permissions of the data directory"
             ) from error
-        if found != FORMAT:
+        if format_text != FORMAT:
             raise StoreError(
-                f"{self.path} has format {found!r}; this version of tailrace reads format {FORMAT}",
+                f"{self.path} has format {format_text!r}; this version of tailrace reads format {FORMAT}",
                 hint="open it with the version that wrote it, or choose another directory with --data",
             )
 
@@ -106,7 +106,7 @@ def _write_durably(file: Path, text: str) -> None:
 
 
 def owner(path: Path) -> int | None:
-    """The process that has the directory, as its lock file says; None: nobody has written one."""
+    """The process that has the directory, as its lock file says; None: none is written."""
     try:
         text = (path / LOCK).read_text()
     except OSError:

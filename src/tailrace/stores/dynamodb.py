@@ -54,11 +54,12 @@ class DynamoDbStateStore:
             self._tables.call_here(
                 "CreateTable",
                 {
-                    "TableName": self._table, "BillingMode": "PAY_PER_REQUEST",
+                    "TableName": self._table,
+                    "BillingMode": "PAY_PER_REQUEST",
                     "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in KEYS],
                     "KeySchema": [{"AttributeName": name, "KeyType": kind} for name, kind in KEYS.items()],
                 },
-            )  # fmt: skip
+            )
             described = self._tables.call_here("DescribeTable", {"TableName": self._table})
         while described["Table"].get("TableStatus") == "CREATING":
             Event().wait(SOON_S)
@@ -87,14 +88,14 @@ class DynamoDbStateStore:
                 asked["ExclusiveStartKey"] = _key(after)
             if limit is not None:
                 asked["Limit"] = limit
-        found: list[StateRow] = []
+        rows: list[StateRow] = []
         while True:
             page = await self._call("Query" if slash else "Scan", asked)
-            found += [StateRow(_name(item), _fields(item)) for item in page["Items"]]
-            if "LastEvaluatedKey" not in page or (slash and limit is not None and len(found) >= limit):
+            rows += [StateRow(_name(item), _fields(item)) for item in page["Items"]]
+            if "LastEvaluatedKey" not in page or (slash and limit is not None and len(rows) >= limit):
                 break
             asked["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-        wanted = (row for row in found if row.key.startswith(prefix) and row.key > after)
+        wanted = (row for row in rows if row.key.startswith(prefix) and row.key > after)
         return sorted(wanted, key=lambda row: row.key)[:limit]
 
     async def count(self, prefix: str) -> int:
@@ -122,8 +123,8 @@ class DynamoDbStateStore:
         if not writes:
             return
         joined = joined_by_row(writes)
-        actions = [self._action(each) for each in joined]
-        tried = writes, [each[0] for each in joined]
+        actions = [self._action(row) for row in joined]
+        tried = writes, [row[0] for row in joined]
         await self._call("TransactWriteItems", {"TransactItems": actions}, tried)
 
     def _action(self, joined: Joined) -> dict[str, Any]:
@@ -155,8 +156,8 @@ def joined_by_row(writes: Sequence[Action]) -> list[Joined]:
             joined.append((index, write, ()))
         elif write.key in places:
             first, before, conditions = joined[places[write.key]]
-            kept = before if isinstance(write, Check) else write
-            joined[places[write.key]] = (first, kept, (*conditions, write.condition))
+            row = before if isinstance(write, Check) else write
+            joined[places[write.key]] = (first, row, (*conditions, write.condition))
         else:
             places[write.key] = len(joined)
             joined.append((index, write, (write.condition,)))
@@ -167,7 +168,9 @@ def refusal(error: AwsError, writes: Sequence[Action], origins: Sequence[int], *
     """AWS's refusal of a transaction, as the port says it. Shape: `origins` are the writes' indexes by
     action.
     """
-    reasons = [str(each.get("Code", "None")) for each in error.members.get("CancellationReasons", ())]
+    reasons = [
+        str(cancellation.get("Code", "None")) for cancellation in error.members.get("CancellationReasons", ())
+    ]
     if any(reason in PASSING_REASONS for reason in reasons):
         return store_error(error, table)
     for reason, index in zip(reasons, origins, strict=False):
@@ -204,8 +207,8 @@ def _item(key: str, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fields(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads(item["fields"]["S"])
-    return found
+    fields: Mapping[str, Any] = json.loads(item["fields"]["S"])
+    return fields
 
 
 def _older(number: int, version: Version, names: dict[str, str], values: dict[str, Any]) -> str:

@@ -17,8 +17,10 @@ def damaged_row(path: Path | None, table: int, key: object) -> DamagedData:
     key = key if isinstance(key, bytes) else b""  # its kind may have flipped, too
     return DamagedData(
         f"{path}: a row of table number {table} with key {key!r} is damaged",
-        table=table, key=key, hint=_next_after_damage(path),
-    )  # fmt: skip
+        table=table,
+        key=key,
+        hint=_next_after_damage(path),
+    )
 
 
 def damaged_record(path: Path | None, shard: int, key: object, readable: list[LogRow]) -> DamagedData:
@@ -26,8 +28,11 @@ def damaged_record(path: Path | None, shard: int, key: object, readable: list[Lo
     sequence = int.from_bytes(key[8:], "big") if isinstance(key, bytes) else 0
     return DamagedData(
         f"{path}: record {sequence} of shard {shard} is damaged",
-        shard=shard, sequence=sequence, readable=readable, hint=_next_after_damage(path),
-    )  # fmt: skip
+        shard=shard,
+        sequence=sequence,
+        readable=readable,
+        hint=_next_after_damage(path),
+    )
 
 
 def failed(path: Path | None, error: sqlite3.Error) -> StoreError:

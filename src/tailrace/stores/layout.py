@@ -63,16 +63,16 @@ def found_format(connection: sqlite3.Connection, path: Path | None) -> int | Non
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
     if not tables:
         return None
-    found = None
+    row = None
     if "meta" in tables:
-        found = connection.execute("SELECT value FROM meta WHERE name='format'").fetchone()
-    if found not in ((1,), (2,), (FORMAT,)):
-        said = "is no store of tailrace" if found is None else f"has format {found[0]}"
+        row = connection.execute("SELECT value FROM meta WHERE name='format'").fetchone()
+    if row not in ((1,), (2,), (FORMAT,)):
+        problem = "is no store of tailrace" if row is None else f"has format {row[0]}"
         raise StoreError(
-            f"{path} {said}; this version of tailrace reads formats 1 to {FORMAT}",
+            f"{path} {problem}; this version of tailrace reads formats 1 to {FORMAT}",
             hint="open it with the version that wrote it, or use another --data directory",
         )
-    return int(found[0])
+    return int(row[0])
 
 
 def prepare(connection: sqlite3.Connection, path: Path | None) -> None:

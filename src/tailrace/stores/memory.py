@@ -116,7 +116,7 @@ class MemoryStateStore:
     """State rows in a dictionary."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, bytes] = {}  # as JSON, so that nobody can change what was written
+        self._rows: dict[str, bytes] = {}  # as JSON, so that no caller can change what was written
 
     async def get(self, key: str) -> StateRow | None:
         """One row."""

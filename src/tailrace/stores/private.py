@@ -1,4 +1,5 @@
-"""Who may read the files of a data directory: its owner alone, whatever the umask and whoever made them.
+"""Who may read the files of a data directory: its owner alone, whatever the umask and the process that made
+them.
 
 Rules of this file: permissions only. Called by `directory` and `sqlite`; what SQLite makes beside its file
 has that file's permissions.
@@ -20,7 +21,7 @@ def keep_private(file: Path, *, make: bool = False) -> None:
     A file that is there is never opened: closing it would drop the locks that SQLite holds on it for this
     whole process.
     """
-    with suppress(OSError):  # whoever opens it next says what is wrong with it
+    with suppress(OSError):  # the next one that opens it says what is wrong
         if make and not file.exists():
             os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE))
         if file.stat().st_mode & 0o777 != MODE:

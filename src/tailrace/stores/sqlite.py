@@ -1,12 +1,12 @@
 """The store on SQLite: rows, logs and state of one data directory in one file.
 
-Rules of this file: one writer; every commit is one transaction; no read transaction outlives a call,
-or, once `share_reads` was called, a turn of the event loop. With `normal` all calls come
-from one thread and share one connection. With `full`, and with `normal` between `read_apart(True)` and `read_apart(False)`, `commit` may run
-in one writer thread while the owner's thread calls `get`, `query` and `read_log`: each side has its own connection, and a read sees what was
-committed when it began.
-Everything else (opening, closing) happens while nothing is under way. What is bound is a bytearray: for any other type the
-sqlite3 module looks for adapters, half a microsecond a value. Layout: docs/formats/store.md. Made by `compose`.
+Rules of this file: one writer; every commit is one transaction; no read transaction outlives a call, or, once
+`share_reads` was called, a turn of the event loop. With `normal` all calls come from one thread and share one
+connection. With `full`, and with `normal` between `read_apart(True)` and `read_apart(False)`, `commit` may
+run in one writer thread while the owner's thread calls `get`, `query` and `read_log`: each side has its own
+connection, and a read sees what was committed when it began. Everything else (opening, closing) happens while
+nothing is under way. What is bound is a bytearray: for any other type the sqlite3 module looks for adapters,
+half a microsecond a value. Layout: docs/formats/store.md. Made by `compose`.
 """
 
 import contextlib
@@ -29,13 +29,13 @@ from tailrace.telemetry import PointReached, pass_by
 
 PAGE_BYTES: Final = 4_096
 ROW_BYTES: Final = 8 * PAGE_BYTES
-"""So many pages a row or a record may change beside those of its values: its leaf, its entry in the index, and what is split above them."""
+"""So many pages a row or record changes beside its values: its leaf, its index entry, what is split above."""
 CACHE_KIB: Final = 48 << 10
-"""Measured with items of 300 bytes: 16 MiB serve ten thousand of them as well and a million slower; 64 gain nothing over 48."""
+"""Measured with items of 300 bytes: 16 MiB serve a million of them slower, 64 no faster."""
 BUSY_MS: Final = 250
-"""How long a commit waits for another process that is writing to the file, which none should: meanwhile the loop stands still."""
+"""How long a commit waits for another process that writes to the file, which none should: the loop waits."""
 OPENING_MS: Final = 10_000
-"""The same while the file is opened, when nobody is served yet."""
+"""The same while the file is opened, when no client is served yet."""
 GET: Final = "SELECT value, sum FROM items WHERE key=?"
 RANGE: Final = "SELECT substr(key, 5), value, sum FROM items WHERE key>=? AND key<? ORDER BY key LIMIT ?"
 RANGE_REVERSE: Final = (
@@ -45,8 +45,9 @@ PUT: Final = (
     "INSERT INTO items VALUES(?1,?2,?3) "
     "ON CONFLICT(key) DO UPDATE SET value=excluded.value, sum=sum_replaced(?4, items.sum, excluded.sum)"
 )
-"""An upsert and no REPLACE: that one would remove the row and put another at the end, two pages and an index entry more. What the row's
-checksum was is told by the way: reading it before would be a statement more for each row."""
+"""An upsert and no REPLACE, which would remove the row and put another at the end: two pages and an index
+entry more. It tells the row's checksum by the way: reading it before would be a statement more for each
+row."""
 PUT_UNCHECKED: Final = (
     "INSERT INTO items VALUES(?1,?2,NULL) ON CONFLICT(key) DO UPDATE SET value=excluded.value, sum=NULL"
 )
@@ -63,7 +64,7 @@ Soon = Callable[[Callable[[], None]], object]
 
 
 class SqliteStore:
-    """A `Store` in a file, or in memory when there is no path (then nothing is ever durable, whatever `sync` says).
+    """A `Store` in a file, or in memory without a path (then nothing is ever durable, whatever `sync` says).
 
     Shape:   `sync="normal"` survives a killed process; `full` survives power loss too.
     Raises:  StoreError when the file cannot be opened, is damaged, or has another format.
@@ -83,7 +84,7 @@ class SqliteStore:
         self._connections: list[sqlite3.Connection] = []
         self._mover: LogMover | None = None
         self._unseen = 0
-        """How much the log may have grown since anybody looked. Units: bytes."""
+        """How much the log may have grown since the last look. Units: bytes."""
         self._committing = threading.Lock()
         self._soon: Soon | None = None
         self._shared: Soon | None = None
@@ -120,8 +121,10 @@ class SqliteStore:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             ":memory:" if self._path is None else str(self._path),
-            isolation_level=None, check_same_thread=False, cached_statements=64,
-        )  # fmt: skip
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=64,
+        )
         self._connections.append(connection)
         connection.execute(f"PRAGMA busy_timeout={OPENING_MS}")
         found_format(connection, self._path)  # before anything is written: the next pragma changes the file
@@ -138,19 +141,19 @@ class SqliteStore:
         connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         return connection
 
-    # ---- reading -------------------------------------------------------------------------------------------------
+    # ---- reading -------------------------------------------------------------------------------------------
 
     def get(self, table: int, key: bytes) -> bytes | None:
         """The value of one row. Raises: StoreError."""
         try:
             if self._begins_reads:
                 self._begin_reads()
-            # The key is unique: `fetchone` finds the end of the statement too, which gives its read transaction back.
-            found = self._get(GET, (bytearray(table.to_bytes(4, "big") + key),)).fetchone()
-            if found is None:
+            # The key is unique: `fetchone` finds the end of the statement, which ends its read transaction.
+            row = self._get(GET, (bytearray(table.to_bytes(4, "big") + key),)).fetchone()
+            if row is None:
                 return None
             value: bytes
-            value, checksum = found
+            value, checksum = row
             # As `row_sum`, in one call: this is a tenth of what a read in the store costs.
             if (
                 self._sums is not None
@@ -174,63 +177,66 @@ class SqliteStore:
         try:
             if self._begins_reads:
                 self._begin_reads()
-            found = self._get(
+            stored = self._get(
                 RANGE_REVERSE if reverse else RANGE, (bytearray(_key(table, first)), bytearray(end), limit)
             ).fetchall()
         except sqlite3.Error as error:
             raise failed(self._path, error) from error
         if self._sums is None:
-            return [(key, value) for key, value, _ in found]
+            return [(key, value) for key, value, _ in stored]
         try:
             # As `row_sum`, in one call: this is a tenth of what a Query of ten items costs.
-            rows = [(key, value) for key, value, checksum in found if checksum == crc32(key + value, table)]
+            rows = [(key, value) for key, value, checksum in stored if checksum == crc32(key + value, table)]
         except TypeError:  # the bits that say what kind of value it is have flipped
             rows = []
-        return rows if len(rows) == len(found) else self._checked_rows(table, found)
+        return rows if len(rows) == len(stored) else self._checked_rows(table, stored)
 
-    def _checked_rows(self, table: int, found: Sequence[tuple[Any, ...]]) -> list[tuple[bytes, bytes]]:
-        """Rows among which one is not what was written, or has no checksum, being of an older format. Raises: DamagedData."""
-        for key, value, checksum in found:
+    def _checked_rows(self, table: int, stored: Sequence[tuple[Any, ...]]) -> list[tuple[bytes, bytes]]:
+        """Rows of which one is damaged, or of an older format without checksums. Raises: DamagedData."""
+        for key, value, checksum in stored:
             try:
                 is_whole = checksum is None or checksum == row_sum(table, key, value)
             except TypeError:
                 is_whole = False
             if not is_whole:
                 raise damaged_row(self._path, table, key)
-        return [(key, value) for key, value, _ in found]
+        return [(key, value) for key, value, _ in stored]
 
     def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
-        """At most `limit` records of a shard with sequence > after, ascending, or < after and descending. Raises: StoreError."""
+        """At most `limit` records with sequence > after, ascending, or < after, descending.
+
+        Raises:  StoreError.
+        """
         place = _log_key(shard, after)
         try:
             if reverse:
                 rows = self._reader.execute(LOG_REVERSE, (_log_key(shard, 0), place, limit))
             else:
                 rows = self._reader.execute(READ_LOG, (place, _log_key(shard + 1, 0), limit))
-            found = rows.fetchall()
+            stored = rows.fetchall()
         except sqlite3.Error as error:
             raise failed(self._path, error) from error
         number = int.from_bytes
         if self._sums is None:
             return [
-                LogRow(shard, number(key[8:], "big"), header, old, new) for key, header, old, new, _ in found
+                LogRow(shard, number(key[8:], "big"), header, old, new) for key, header, old, new, _ in stored
             ]
         try:
             # As `record_sum`, without its call: this is a tenth of what delivering a record costs.
             records = [
                 LogRow(shard, number(key[8:], "big"), header, old, new)
-                for key, header, old, new, checksum in found
+                for key, header, old, new, checksum in stored
                 if checksum
                 == crc32(b"".join((key, header, old or b"", new or b"")), 0 if old is None else len(old) + 1)
             ]
         except TypeError:  # the bits that say what kind of value it is have flipped
             records = []
-        return records if len(records) == len(found) else self._checked_records(shard, found)
+        return records if len(records) == len(stored) else self._checked_records(shard, stored)
 
-    def _checked_records(self, shard: int, found: Sequence[tuple[Any, ...]]) -> list[LogRow]:
-        """Records among which one is not what was written, or has no checksum, being of an older format. Raises: DamagedData."""
+    def _checked_records(self, shard: int, stored: Sequence[tuple[Any, ...]]) -> list[LogRow]:
+        """Records of which one is damaged, or of an older format without checksums. Raises: DamagedData."""
         readable: list[LogRow] = []
-        for key, header, old, new, checksum in found:
+        for key, header, old, new, checksum in stored:
             try:
                 is_whole = checksum is None or checksum == record_sum(key, header, old, new)
             except TypeError:
@@ -241,17 +247,17 @@ class SqliteStore:
         return readable
 
     def share_reads(self, soon: Soon) -> None:
-        """Let the reads of one turn of the event loop share a transaction; `soon` calls back when the turn is over.
+        """Let the reads of one turn of the event loop share a transaction; `soon` calls back after the turn.
 
-        A read in a transaction costs half. With `full` nothing changes: there commits land while a turn's reads go on, and those
-        must see them.
+        A read in a transaction costs half. With `full` nothing changes: there commits land while a turn's
+        reads go on, and those must see them.
         """
         if self._reader is self._writer:
             self._soon, self._begins_reads = soon, True
 
     def read_apart(self, is_apart: bool) -> None:
-        """Read through a connection of its own from now on, while another thread writes, or no longer. For files in `normal`, whose one
-        connection does both otherwise. Raises: StoreError.
+        """Read through a connection of its own from now on, while another thread writes, or no longer. For
+        files in `normal`, whose one connection does both otherwise. Raises: StoreError.
         """
         if is_apart:
             self._end_reads()
@@ -274,7 +280,7 @@ class SqliteStore:
 
     @property
     def can_read_apart(self) -> bool:
-        """Whether `read_apart` is of use: not in memory, where there is nothing beside the one connection, and not with `full`, where it is so always."""
+        """Whether `read_apart` is of use: not in memory, nor with `full`, where reads always are apart."""
         return self._path is not None and self._sync == "NORMAL"
 
     def _begin_reads(self) -> None:
@@ -297,7 +303,7 @@ class SqliteStore:
             if self._reader.in_transaction:
                 self._get("COMMIT")
 
-    # ---- writing -------------------------------------------------------------------------------------------------
+    # ---- writing -------------------------------------------------------------------------------------------
 
     def commit(self, commit: Commit) -> None:
         """One transaction. Raises: StoreError, and then nothing of it was written."""
@@ -320,7 +326,7 @@ class SqliteStore:
                 self._begin_and_write(commit)
             return
         if self._has_reads():
-            # The transaction of the turn's reads becomes the commit's: ending one and beginning the other costs six locks of the file.
+            # The transaction of the turn's reads becomes the commit's: two would cost six locks of the file.
             self._begins_reads = True
             try:
                 self._write_and_end(commit)
@@ -328,7 +334,7 @@ class SqliteStore:
             except sqlite3.OperationalError as error:
                 if not is_busy(error):
                     raise
-                # Another process has written since those reads: nobody may write on what they have seen.
+                # Another process has written since those reads: no write may stand on what they have seen.
         self._begin_and_write(commit)
 
     def _begin_and_write(self, commit: Commit) -> None:
@@ -352,7 +358,7 @@ class SqliteStore:
         if self._sums is not None:
             self._sums.begin()
         if commit.rows:
-            # Rows come in order and the last one of a key wins, so that puts and deletes may be written apart.
+            # Rows come in order and the last of a key wins, so that puts and deletes may be written apart.
             self._write_rows({(row.table, row.key): row.value for row in commit.rows})
         if commit.log:
             self._write_log(commit.log)
@@ -370,8 +376,12 @@ class SqliteStore:
         if sums is None:
             execute_many(
                 PUT_UNCHECKED,
-                [(bytearray(_key(*place)), bytearray(value)) for place, value in latest.items() if value is not None],
-            )  # fmt: skip
+                [
+                    (bytearray(_key(*place)), bytearray(value))
+                    for place, value in latest.items()
+                    if value is not None
+                ],
+            )
             execute_many(
                 "DELETE FROM items WHERE key=?",
                 [(_key(*place),) for place, value in latest.items() if value is None],
@@ -419,8 +429,9 @@ class SqliteStore:
     def _synced(self) -> Iterator[None]:
         """Make one commit survive power loss although the setting is `normal`.
 
-        FULL and not a checkpoint: in WAL mode FULL syncs the log file once, at the commit, and with it every earlier
-        commit in it, and SQLite replays a synced log after a power loss. A checkpoint would sync twice and move pages.
+        FULL and not a checkpoint: in WAL mode FULL syncs the log file once, at the commit, and with it every
+        earlier commit in it, and SQLite replays a synced log after a power loss. A checkpoint would sync
+        twice and move pages.
         """
         self._execute("PRAGMA synchronous=FULL")
         try:
@@ -432,12 +443,12 @@ class SqliteStore:
                 self._execute("PRAGMA synchronous=NORMAL")
 
     def pressure_s(self) -> float:
-        """How long the next commit is to be held back at most, because the log cannot be moved as fast as it grows; 0: not at all."""
+        """How long the next commit waits at most because the log grows faster than it can be moved, or 0."""
         mover = self._mover
         return mover.pressure_s() if mover is not None and mover.is_crowded else 0.0
 
     def close(self) -> None:
-        """Move the log into the database and give everything back; a commit under way ends first. Repeatable."""
+        """Move the log into the database and give everything back; ends a commit first. Repeatable."""
         # Closing a connection that another thread is writing through would kill the process.
         with self._committing:
             self._end_reads()  # the log cannot be moved under our own reads
@@ -449,7 +460,7 @@ class SqliteStore:
 
 
 def _growth(commit: Commit) -> int:
-    """How much a commit lets the write-ahead log grow, generously: what is removed may be on any number of pages. Units: bytes."""
+    """How much a commit lets the write-ahead log grow at most; removals touch any page. Units: bytes."""
     if commit.trims:
         return LOOK_BYTES
     size = (len(commit.rows) + len(commit.log)) * ROW_BYTES

@@ -3,9 +3,9 @@
 Theory of operation: a thread of its own moves the log into the database while commits go on (a passive
 checkpoint takes no lock that a reader or the writer needs). SQLite begins the log anew with the first commit
 after all of it was moved. A fast writer never leaves that gap, and a reader elsewhere may keep the log from
-being moved at all: beyond a bound, `pressure_s` asks whoever commits to leave gaps.
+being moved at all: beyond a bound, `pressure_s` asks the committer to leave gaps.
 Rules of this file: a look costs a call of the system, so `stores.sqlite` tells of commits when they may have
-made the log grow. Nothing here waits on the thread of whoever commits, and nothing that fails here fails a
+made the log grow. Nothing here waits on the committing thread, and nothing that fails here fails a
 commit: it has been made. The thread ends with `close`. Called by `stores.sqlite`; the pressure is heeded by
 `server.turns`.
 """
@@ -48,9 +48,9 @@ _log = logging.getLogger("tailrace.store")
 class LogMover:
     """Looks at the log's size when it is told of a commit. Units: bytes, seconds.
 
-    Guarantee: whoever tells of its commits, and leaves the gaps that `pressure_s` asks for, has a log below
-               `most_bytes` plus what is committed from one telling to the next, and what a reader elsewhere
-               keeps from being moved. No call waits for a move, except `close`.
+    Guarantee: an owner that tells of its commits, and leaves the gaps that `pressure_s` asks for, has a log
+               below `most_bytes` plus what is committed from one telling to the next, and what a reader
+               elsewhere keeps from being moved. No call waits for a move, except `close`.
     """
 
     def __init__(
@@ -69,8 +69,7 @@ class LogMover:
         self._size_when_asked = 0
         self._commits = 0
         self.is_crowded = False
-        """Whether the log is beyond its bound: then each commit is told of, and `pressure_s` asks for
-        gaps.
+        """Whether the log is beyond its bound: then each commit is told of, and `pressure_s` asks for gaps.
         """
         self._kept = 0
         """How many looks in a row have found that a reader keeps the log from being moved."""
@@ -94,8 +93,7 @@ class LogMover:
             self.is_crowded = True
             self._wanted.set()
             return
-        # SQLite begins the file anew once all of it was moved, and then cuts it to its size limit: it got
-        # smaller.
+        # SQLite begins the file anew once all of it was moved, and then cuts it to its size limit.
         self._size_when_asked = min(self._size_when_asked, size)
         if size - self._size_when_asked >= self._move_bytes:
             self._size_when_asked = size
@@ -164,10 +162,9 @@ class LogMover:
     def _move(self, mode: str) -> tuple[int, int]:
         """Pages in the log and those of them that are moved now."""
         # A busy or failing move costs nothing but a longer log: the next commits ask again, and one that
-        # finds the disk
-        # full or broken says so itself.
+        # finds the disk full or broken says so itself.
         with contextlib.suppress(sqlite3.Error):
-            found = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
-            (_, held, moved) = found[0]
+            rows = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            (_, held, moved) = rows[0]
             return int(held), int(moved)
         return 1, 0

@@ -1,7 +1,7 @@
 """Which handlers a change descends from, and how often: what tells a handler that calls itself from one that
 is only busy.
 
-Theory of operation: a change that somebody wrote from outside has no ancestry. One that a handler wrote in
+Theory of operation: a change that a client wrote from outside has no ancestry. One that a handler wrote in
 answer to another has the ancestry of that other and this handler once more. It is kept with the record, and a
 client's request carries it in the header that AWS's own loop detection uses.
 Rules of this file: pure; an ancestry is a text, "receipt:3,audit:1", the empty one for none: it is copied far
@@ -25,7 +25,8 @@ def _escaped(handler: str) -> str:
 
 def _read(ancestry: str) -> dict[str, int]:
     return {
-        name: int(count) for name, _, count in (each.rpartition(":") for each in ancestry.split(",") if each)
+        name: int(count)
+        for name, _, count in (entry.rpartition(":") for entry in ancestry.split(",") if entry)
     }
 
 
@@ -68,16 +69,16 @@ def descended(ancestry: str, handler: str) -> str:
 
 
 def merged(ancestries: Iterable[str]) -> str:
-    """The ancestry of a batch: nobody can say which of its changes an answer is to, so the deepest counts.
+    """The ancestry of a batch: a function does not say which change it answers, so the deepest counts.
 
     >>> merged(["receipt:3", "", "receipt:1,audit:2"])
     'receipt:3,audit:2'
     """
-    found: dict[str, int] = {}
+    deepest: dict[str, int] = {}
     for ancestry in dict.fromkeys(ancestries):
         for name, count in _read(ancestry).items():
-            found[name] = max(count, found.get(name, 0))
-    return _written(found)
+            deepest[name] = max(count, deepest.get(name, 0))
+    return _written(deepest)
 
 
 def trace_id(ancestry: str, created_ms: int, request_id: str) -> str:
@@ -91,7 +92,7 @@ def trace_id(ancestry: str, created_ms: int, request_id: str) -> str:
 
 
 def ancestry_of(trace: bytes) -> str:
-    """The ancestry that a request's X-Amzn-Trace-Id carries; empty for somebody else's, and for what is none.
+    """The ancestry that a request's X-Amzn-Trace-Id carries; empty for another's, and for what is none.
 
     >>> ancestry_of(b"Root=1-6553f100-3f2504e04f8911d39a0c0305;Sampled=0;Tailrace=receipt:3")
     'receipt:3'

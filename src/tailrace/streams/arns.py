@@ -76,8 +76,8 @@ def parse_table_arn(text: str) -> TableArn | None:
     >>> parse_table_arn("arn:aws:dynamodb:eu-west-1:000000000000:table/orders").region
     'eu-west-1'
     """
-    found = TABLE.fullmatch(text)
-    return None if found is None else TableArn(*found.groups())
+    match = TABLE.fullmatch(text)
+    return None if match is None else TableArn(*match.groups())
 
 
 def parse_stream_arn(text: str) -> StreamArn:
@@ -91,7 +91,7 @@ def parse_stream_arn(text: str) -> StreamArn:
                 f"1 validation error detected: Value '{text}' at 'streamArn' failed to satisfy constraint: "
                 f"Member must have length {bound}"
             )
-    found = PATTERN.fullmatch(text)
-    if found is None:
+    match = PATTERN.fullmatch(text)
+    if match is None:
         raise validation_error(f"Invalid StreamArn: {text}")
-    return StreamArn(*found.groups())
+    return StreamArn(*match.groups())

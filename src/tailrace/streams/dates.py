@@ -30,8 +30,7 @@ def moment(wall_ms: int) -> UtcTime:
     (2000, 2, 29)
     """
     days, rest = divmod(wall_ms, DAY_MS)
-    # Years begin in March here, so that a leap day is the last day of its year and every month's start is a
-    # formula.
+    # Years begin in March here, so that a leap day ends its year and every month's start is a formula.
     era, day_of_era = divmod(days + 719_468, 146_097)
     year_of_era = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)

@@ -60,11 +60,10 @@ class Iterator(msgspec.Struct, frozen=True, array_like=True):
             data = urlsafe_b64decode(text.encode("ascii"))
             checksum, body = data[:CHECKSUM_BYTES], data[CHECKSUM_BYTES:]
             if checksum == _checksum(body):
-                found = msgspec.msgpack.decode(body, type=cls)
-                # The decoder skips what is not of its alphabet; only the one text that was handed out is a
-                # token.
-                if found.format == FORMAT and urlsafe_b64encode(data) == text.encode():
-                    return found
+                iterator = msgspec.msgpack.decode(body, type=cls)
+                # The decoder skips what is not of its alphabet; only the text that was handed out is a token.
+                if iterator.format == FORMAT and urlsafe_b64encode(data) == text.encode():
+                    return iterator
         except (binascii.Error, UnicodeEncodeError, ValueError, msgspec.MsgspecError):
             pass  # garbage of any kind gets the one answer below
         raise validation_error("Invalid ShardIterator")
@@ -75,16 +74,14 @@ def _checksum(body: bytes) -> bytes:
 
 
 def read_token(text: str, now: Now) -> Iterator:
-    """The iterator behind a client's text. Raises: ApiError (ValidationException,
-    ExpiredIteratorException).
-    """
-    found = Iterator.from_token(text)
-    if now.wall_ms - found.created_ms > LIFE_MS:
+    """The iterator behind a text. Raises: ApiError (ValidationException, ExpiredIteratorException)."""
+    iterator = Iterator.from_token(text)
+    if now.wall_ms - iterator.created_ms > LIFE_MS:
         raise ApiError(
             "ExpiredIteratorException",
-            f"Iterator expired. The iterator was created at time {spoken(found.created_ms)} while "
+            f"Iterator expired. The iterator was created at time {spoken(iterator.created_ms)} while "
             "right now it is "
             f"{spoken(now.wall_ms)} which is further in the future than the tolerated delay of "
             f"{LIFE_MS} milliseconds.",
         )
-    return found
+    return iterator

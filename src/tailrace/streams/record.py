@@ -277,8 +277,7 @@ def read_log_rows(rows: Sequence[LogRow]) -> list[ChangeRecord]:
     records: list[ChangeRecord] = []
     add, unpack, start, names = records.append, HEADER.unpack_from, HEADER.size, EVENT_NAMES
     try:
-        # As `read_log_row`, without a call for each: the page is an eighth of what delivering its records
-        # costs.
+        # As `read_log_row`, without a call for each: the page is an eighth of what its delivery costs.
         for row in rows:
             header = row.header
             known, name, flags, created_ms, size, keys_size, new_size, partition, length = unpack(header)

@@ -1,6 +1,6 @@
 """Shards: parts of a stream, open for a while, then closed and continued by their children.
 
-Theory of operation: whoever delivers sees a `Shard`, of any stream anywhere: what it is called, which shards
+Theory of operation: a worker sees a `Shard`, of any stream anywhere: what it is called, which shards
 it continues, and where its numbers begin and end. Which keys are in it is told by none of the streams of
 others, so nothing may need it. The streams of this engine have a `HashedShard`: a range of partition hashes,
 with the engine's own number.
@@ -95,9 +95,8 @@ class HashedShard(msgspec.Struct, frozen=True):
     """One shard of one of the engine's own streams.
 
     Shape:   hashes `first <= partition <= last` belong to it; `number` is the engine's own, unique in a data
-             directory; `ending` is None while it is open.
-             `before` is the last record there was in ancestors that are gone: whoever stands below it has
-             lost something.
+             directory; `ending` is None while it is open. `before` is the last record there was in ancestors
+             that are gone: a reader below it has lost something.
     Units:   created_ms, closed_ms since the epoch; starting, ending are sequence numbers.
     """
 
@@ -121,9 +120,15 @@ class HashedShard(msgspec.Struct, frozen=True):
 def published(shard: HashedShard, stream_label: str) -> Shard:
     """A shard of the engine's as its readers see it."""
     return Shard(
-        shard.shard_id, shard.starting, () if shard.parent_id is None else (shard.parent_id,), shard.ending,
-        (shard.first, shard.last), stream_label, shard.created_ms, shard.before,
-    )  # fmt: skip
+        shard.shard_id,
+        shard.starting,
+        () if shard.parent_id is None else (shard.parent_id,),
+        shard.ending,
+        (shard.first, shard.last),
+        stream_label,
+        shard.created_ms,
+        shard.before,
+    )
 
 
 def _shard_id(stream_label: str, number: int, wall_ms: int) -> str:
@@ -140,11 +145,15 @@ def initial(stream_label: str, count: int, number: int, wall_ms: int, starting: 
     """
     return [
         HashedShard(
-            _shard_id(stream_label, number + index, wall_ms), number + index,
-            HASHES * index // count, HASHES * (index + 1) // count - 1, starting, wall_ms,
+            _shard_id(stream_label, number + index, wall_ms),
+            number + index,
+            HASHES * index // count,
+            HASHES * (index + 1) // count - 1,
+            starting,
+            wall_ms,
         )
         for index in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def close(shard: HashedShard, ending: int, wall_ms: int) -> HashedShard:
@@ -191,15 +200,15 @@ def forget(shards: Iterable[HashedShard], gone: Mapping[int, int]) -> tuple[Hash
     Shape:   `gone` are last records (0: there was none) by the numbers of shards; parents stand before their
              children.
     """
-    kept: list[HashedShard] = []
+    remaining: list[HashedShard] = []
     before: dict[str, int] = {}
     for shard in shards:
         inherited = max(shard.before, before.get(shard.parent_id or "", 0))
         if shard.number in gone:
             before[shard.shard_id] = max(inherited, gone[shard.number])
         else:
-            kept.append(msgspec.structs.replace(shard, before=inherited))
-    return tuple(kept)
+            remaining.append(msgspec.structs.replace(shard, before=inherited))
+    return tuple(remaining)
 
 
 def shard_for(open_shards: Sequence[HashedShard], partition: int) -> HashedShard:

@@ -60,7 +60,7 @@ def read_record(fields: Mapping[str, Any], version: int) -> ChangeRecord:
     elif fields["size_bytes"] == 0:  # it stands for something that is no item, and has no size
         keys_size = new_size = 0
     else:
-        keys_size, new_size = (size_bytes(image(each) or {}) for each in (keys, new))
+        keys_size, new_size = (size_bytes(image(data) or {}) for data in (keys, new))
     return ChangeRecord(
         sequence=sequence,
         shard=fields["shard"],

@@ -2,8 +2,8 @@
 
 A version is `(generation, sequence)`, compared as a pair. A generation is the number of one source of a table
 in one app: a stream, the stream after it was off, the table's next incarnation, another endpoint. Rules of
-this file: pure; the order of the texts and of the bytes is the order of the versions; nobody reads a time out
-of one. Source: growth §2.2.
+this file: pure; the order of the texts and of the bytes is the order of the versions; no reader takes a time
+out of one. Source: growth §2.2.
 """
 
 from collections.abc import Mapping

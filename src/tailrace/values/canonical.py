@@ -145,8 +145,7 @@ def number_bytes(text: str) -> bytes:
     digits = (whole + fraction).lstrip("0")
     exponent = len(whole) if whole != "0" else len(digits) - len(fraction)
     magnitude = (exponent + BIAS).to_bytes(2, "big") + digits.rstrip("0").encode()
-    # Of two negative numbers the one with more digits is the smaller: an end mark above every digit turns
-    # that round.
+    # Of two negative numbers that with more digits is the smaller: an end mark above every digit does it.
     return b"\x7f" + magnitude.translate(INVERTED) + b"\xff" if negative else b"\x81" + magnitude
 
 
@@ -259,7 +258,7 @@ def _weight(value: AttributeValue, weights: dict[int, int]) -> int:
                     known = 3 + sum(1 + _weight(element, weights) for element in content)
                 case "M":
                     known = 3 + sum(
-                        1 + _text_size(name) + _weight(one, weights) for name, one in content.items()
+                        1 + _text_size(name) + _weight(member, weights) for name, member in content.items()
                     )
                 case _:
                     known = _content_size(kind, content)

@@ -1,6 +1,6 @@
 """JSON ⇄ item: values are checked and made canonical here, once, at the border.
 
-Rules of this file: one walk over what a client sent; it reuses the decoder's dicts, so whoever calls hands
+Rules of this file: one walk over what a client sent; it reuses the decoder's dicts, so the caller hands
 them over. Wrong JSON types are SerializationExceptions, wrong values ValidationExceptions, in AWS's words.
 Source: semantics §6.3, §6.5.
 """
@@ -166,9 +166,9 @@ def read_boolean(raw: object) -> bool:
     (True, False)
     """
     if isinstance(raw, str):
-        if (found := BOOLEAN_WORDS.get(raw.lower())) is None:
+        if (boolean := BOOLEAN_WORDS.get(raw.lower())) is None:
             serialization_error("Unexpected token received from parser")
-        return found
+        return boolean
     if not isinstance(raw, bool):
         wrong_type(raw, "Boolean")
     return raw
@@ -250,30 +250,30 @@ def _elements(raw: Any) -> list[Any]:
 
 
 def _string_set(raw: Any, depth: int) -> list[str]:
-    found = [_string(element, depth) for element in _elements(raw)]
-    if not found:
+    elements = [_string(element, depth) for element in _elements(raw)]
+    if not elements:
         raise WrongValue("empty string set")
-    if len(set(found)) != len(found):
-        raise WrongValue("duplicate strings", found)
-    return sorted(found, key=str.encode)
+    if len(set(elements)) != len(elements):
+        raise WrongValue("duplicate strings", elements)
+    return sorted(elements, key=str.encode)
 
 
 def _number_set(raw: Any, depth: int) -> list[str]:
-    found = [_number(element, depth) for element in _elements(raw)]
-    if not found:
+    elements = [_number(element, depth) for element in _elements(raw)]
+    if not elements:
         raise WrongValue("empty number set")
-    if len(set(found)) != len(found):
+    if len(set(elements)) != len(elements):
         raise WrongValue("duplicate numbers")
-    return sorted(found, key=number_bytes)
+    return sorted(elements, key=number_bytes)
 
 
 def _binary_set(raw: Any, depth: int) -> list[str]:
-    found = [_binary(element, depth) for element in _elements(raw)]
-    if not found:
+    elements = [_binary(element, depth) for element in _elements(raw)]
+    if not elements:
         raise WrongValue("empty binary set")
-    if len(set(found)) != len(found):
-        raise WrongValue("duplicate binaries", found)
-    return sorted(found, key=binascii.a2b_base64)
+    if len(set(elements)) != len(elements):
+        raise WrongValue("duplicate binaries", elements)
+    return sorted(elements, key=binascii.a2b_base64)
 
 
 def sorted_set(kind: str, elements: list[str]) -> list[str]:

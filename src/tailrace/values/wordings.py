@@ -134,7 +134,7 @@ CURRENT: Final[Mapping[Fault, Words]] = {
     "duplicate binaries": lambda sent: (
         INVALID
         + "Input collection ["
-        + ",".join(f'"{one}"' for one in sent)
+        + ",".join(f'"{element}"' for element in sent)
         + "]of type BS contains duplicates."
     ),
     "no number": lambda parts: f"{NOT_NUMERIC}: {parts[0]}",

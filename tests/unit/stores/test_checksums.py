@@ -160,7 +160,7 @@ def test_a_row_of_an_earlier_commit_is_noticed_although_it_is_whole(path: Path) 
         file.execute("UPDATE items SET value=?, sum=? WHERE key=x'0000001062'", earlier)
     (damage,) = damages(path)
     assert (damage.kind, damage.number, damage.missing) == ("rows", TABLE, 0)
-    assert "add up" in damage.said
+    assert "add up" in damage.problem
 
 
 def test_a_row_that_nobody_wrote_is_one_too_many(path: Path) -> None:
@@ -179,12 +179,12 @@ def test_an_index_that_lost_an_entry_is_found(path: Path) -> None:
     place = data.index(b"\0\0\0\x10b", start)
     data[place + 4] ^= 0x40
     path.write_bytes(data)
-    assert any("index" in damage.said for damage in damages(path) if damage.kind == "file")
+    assert any("index" in damage.problem for damage in damages(path) if damage.kind == "file")
 
 
 def test_tables_that_are_declared_otherwise_are_damage(path: Path) -> None:
     by_hand(path, "ALTER TABLE log RENAME COLUMN new TO nev")
-    assert any("declared" in damage.said for damage in damages(path))
+    assert any("declared" in damage.problem for damage in damages(path))
 
 
 def test_the_sums_are_those_of_the_rows_after_any_commits(path: Path) -> None:
@@ -335,7 +335,7 @@ def test_commits_that_stand_behind_a_damaged_place_of_the_log_are_missed(
     frame = 24 + 4_096
     data[{"head": 17, "first": 32 + 24 + 100, "last": len(data) - frame + 24 + 100}[where]] ^= 1
     log.write_bytes(data)
-    said = [damage.said for damage in damages(target) if damage.kind == "file"]
+    said = [damage.problem for damage in damages(target) if damage.kind == "file"]
     expected = {
         "head": "the head of killed.db-wal is damaged",
         "first": "the last 3 commits",

@@ -60,11 +60,11 @@ class Namespace:
         return f"region {self.region}, account {self.account}"
 
     def table_arn(self, name: str) -> str:
-        """The ARN of a table of it."""
+        """The ARN of a table of this account and region."""
         return table_arn(self.region, self.account, name)
 
     def key(self, name: str) -> str:
-        """What rows call a table of it."""
+        """What rows call a table: its name in the default namespace, its ARN in others."""
         return name if self.is_default else self.table_arn(name)
 
 
@@ -89,7 +89,7 @@ class StreamState:
         self.replace(document)
 
     def replace(self, document: StreamDocument) -> None:
-        """Take a new lineage."""
+        """Take a document with other shards; what is due is looked up again."""
         self.due_ms = 0
         self.document = document
         self._open = sorted(
@@ -175,7 +175,7 @@ class TableState:
         return self.schema.number
 
     def set_indexes(self, indexes: Iterable[TableIndex]) -> None:
-        """Take another set of indexes."""
+        """Take these indexes; writes keep those that are not being deleted."""
         self.every_index = tuple(indexes)
         self.indexes = tuple(index for index in self.every_index if index.document.status != "DELETING")
         self.collections = max((index.document.collections for index in self.every_index), default=0)
@@ -293,7 +293,7 @@ class Catalog:
     # ---- writing -------------------------------------------------------------------------------------------
 
     def save_table(self, table: TableState, document: TableDocument) -> None:
-        """Keep a table's new document."""
+        """Keep a table's new document, in memory at once, in the store with the group."""
         table.document = document
         self._note_table(table)
         self._put(_table_key(table.key), document)
@@ -362,7 +362,7 @@ class Catalog:
         return stream
 
     def remove_stream(self, stream: StreamState) -> None:
-        """Forget a stream."""
+        """Forget a stream, its shards and its policy."""
         del self.streams[stream.arn]
         self._committer.put_row(CATALOG, policy_key(stream.arn), None)
         self._forget_shards(stream)
@@ -422,7 +422,7 @@ class Catalog:
         return label_ms
 
     def take_sequence(self, wall_ms: int) -> int:
-        """The next sequence number."""
+        """The next sequence number, above every one before. Reserves the next block when one is used up."""
         number = following(self.last_sequence, wall_ms)
         if number > self._reserved:
             self._reserved = number + BLOCK

@@ -25,7 +25,7 @@ from tailrace.streams.shards import HashedShard
 
 
 class Housekeeping(Struct, frozen=True):
-    """One round over everything."""
+    """One round over all streams, tables, indexes and tokens."""
 
     _committer: Committer
     _catalog: Catalog

@@ -175,9 +175,8 @@ class IndexLifecycle:
     def advance(self, table: TableState) -> None:
         """One step of what is under way: who waits for an index by describing its table pushes it on."""
         self.settle(table)
-        with suppress(
-            StoreError
-        ):  # it is described all the same; housekeeping says what is wrong, and tries again
+        # It is described all the same; housekeeping says what is wrong, and tries again.
+        with suppress(StoreError):
             self.fill(table)
 
     def settle(self, table: TableState) -> None:

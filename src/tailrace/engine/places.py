@@ -63,7 +63,7 @@ class Places:
         }
 
     def row(self, number: int, key: bytes) -> Location:
-        """What a row is."""
+        """Table, key and words for a row."""
         if (own := OWN.get(number)) is not None:
             text = printed(key)
             return Location(own, text, f"row {text} of the {own}")
@@ -79,7 +79,7 @@ class Places:
         )
 
     def record(self, shard: int, sequence: int) -> Location:
-        """What a record of the log is."""
+        """Table, sequence number and words for a record of the log."""
         table, name = self._shards.get(shard, ("?", f"number {shard}"))
         return Location(table, str(sequence), f"change {sequence} of table {table} (shard {name})")
 

@@ -55,7 +55,7 @@ class ShardReader:
         self._oldest_ms.clear()
 
     def forget_shard(self, shard: int) -> None:
-        """It has vanished."""
+        """Drop what is known of the horizon of a shard that has vanished."""
         self._through.pop(shard, None)
         self._oldest_ms.pop(shard, None)
 

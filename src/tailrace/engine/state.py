@@ -42,7 +42,7 @@ class StateRows:
         self._write_items = write_items
 
     def get(self, key: str) -> Fields | None:
-        """The fields of one row."""
+        """The fields of one row as the pending group leaves them; None without a row."""
         data = self._committer.get(STATE, key.encode())
         if data is None:
             return None
@@ -112,7 +112,7 @@ class StateOwner(Protocol):
 
     @property
     def state(self) -> StateRows:
-        """Its rows of state."""
+        """The rows of state in the same store."""
 
 
 class Flushing(StateOwner, Protocol):

@@ -57,7 +57,7 @@ class Writer(Protocol):
         """The operation with its condition judged in slices, if that takes long."""
 
     def apply(self, decided: Decided) -> None:
-        """Add it to the group."""
+        """Add a decided change to the pending group."""
 
 
 Stored = tuple[TableState, bytes | None]

@@ -121,7 +121,7 @@ def undefined_value(name: str, kind: str) -> Never:
 
 
 def check_leaf(leaf: Leaf, values: Values | None, kind: str) -> None:
-    """One condition. Raises: ApiError."""
+    """Refuse what is wrong with one condition, in AWS's order. Raises: ApiError."""
     things = list(within(leaf))
     for thing in things:
         if isinstance(thing, FunctionCall) and len(thing.operands) != OPERAND_COUNTS.get(thing.name, 2):

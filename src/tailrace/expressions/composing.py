@@ -119,7 +119,7 @@ class _Composing:
                 case "same":
                     before = action
                 case "entangled":
-                    raise NotExact(f"both write into {_told(action.path)}")
+                    raise NotExact(f"both write into {_shown(action.path)}")
         return before
 
     def _seen(self, action: Action) -> Action:
@@ -134,7 +134,7 @@ class _Composing:
             case Path():
                 put = self._put_at(operand)
                 if put is None:
-                    raise NotExact(f"the second reads {_told(operand)}, which the first has removed")
+                    raise NotExact(f"the second reads {_shown(operand)}, which the first has removed")
                 return put
             case FunctionCall("if_not_exists", (Path() as path, other)):
                 put = self._put_at(path)
@@ -159,7 +159,7 @@ class _Composing:
             case Action("SET", _, Value() as value):
                 return value
             case _:
-                raise NotExact(f"the second reads {_told(path)}, which the first computes")
+                raise NotExact(f"the second reads {_shown(path)}, which the first computes")
 
     def _before_read(self, path: Path) -> Action | None:
         for action in self._first:
@@ -167,7 +167,7 @@ class _Composing:
                 case "same":
                     return action
                 case "entangled":
-                    raise NotExact(f"the second reads {_told(path)}, and the first writes into it")
+                    raise NotExact(f"the second reads {_shown(path)}, and the first writes into it")
         return None
 
     # ---- two actions at one path ---------------------------------------------------------------------------
@@ -201,7 +201,7 @@ class _Composing:
         """ADD or DELETE of a value that is known."""
         kind = kind_of(operand)
         if kind not in old:
-            raise NotExact(f"the second would fail at {_told(path)}: the types differ")
+            raise NotExact(f"the second would fail at {_shown(path)}: the types differ")
         if kind == "N":
             return Action("SET", path, self._new({"N": _sum(old["N"], operand["N"])}))
         if section == "ADD":
@@ -213,14 +213,14 @@ class _Composing:
         first, second = self._values[name], self._values[operand]
         kind = kind_of(first)
         if kind not in second:
-            raise NotExact(f"the second would fail at {_told(path)}: the types differ")
+            raise NotExact(f"the second would fail at {_shown(path)}: the types differ")
         return {"N": _sum(first["N"], second["N"])} if kind == "N" else _union(kind, first, second)
 
     def _summed(self, first: Action, second: Action) -> Action:
         """Two sums of what stands at the path and a number. Raises: NotExact for anything else."""
         mine, theirs = self._sum_of(first), self._sum_of(second)
         if mine is None or theirs is None:
-            raise NotExact(f"at {_told(first.path)} the second depends on what the first finds there")
+            raise NotExact(f"at {_shown(first.path)} the second depends on what the first finds there")
         (base, number), (_, other) = mine, theirs
         total = self._new({"N": _sum(number, other)})
         if base is None:
@@ -278,6 +278,6 @@ def _union(kind: str, first: AttributeValue, second: AttributeValue) -> Attribut
     return read_value({kind: [*mine, *set(second[kind]).difference(mine)]})
 
 
-def _told(path: Path) -> str:
+def _shown(path: Path) -> str:
     pieces = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path.parts)
     return "".join(pieces)[1:]

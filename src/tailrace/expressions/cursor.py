@@ -115,7 +115,7 @@ class Cursor:
         return self._faults.get(kind)
 
     def count_operator(self) -> None:
-        """An operator or function more."""
+        """Count an operator or a function; one above the limit is noted as a fault."""
         self._operators += 1
         if self._operators > OPERATORS:
             self._faults["limit"] = (

@@ -82,7 +82,7 @@ class Report(Struct):
     catalog: dict[bytes, bytes] = field(default_factory=dict)
 
     def add(self, damage: Damage) -> None:
-        """One more."""
+        """Keep one of the first damages; of the others only their number."""
         if len(self.damages) < MOST:
             self.damages.append(damage)
         else:

@@ -106,10 +106,12 @@ class DynamoDbStateStore:
         if not slash:
             return len(await self.query(prefix))
         asked: dict[str, Any] = {
-            "TableName": self._table, "ConsistentRead": True, "Select": "COUNT",
+            "TableName": self._table,
+            "ConsistentRead": True,
+            "Select": "COUNT",
             "KeyConditionExpression": "pk = :pk AND begins_with(sk, :sk)",
             "ExpressionAttributeValues": {":pk": {"S": word}, ":sk": {"S": f"/{rest}"}},
-        }  # fmt: skip
+        }
         total = 0
         while True:
             page = await self._call("Query", asked)

@@ -36,7 +36,7 @@ def damaged_record(path: Path | None, shard: int, key: object, readable: list[Lo
 
 
 def failed(path: Path | None, error: sqlite3.Error) -> StoreError:
-    """What SQLite raised."""
+    """The StoreError for what SQLite raised, with a hint where one helps."""
     return StoreError(f"{path or 'the store in memory'}: {error}", hint=_hint(error))
 
 

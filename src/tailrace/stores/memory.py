@@ -105,7 +105,7 @@ class MemoryStore:
         return log[start : start + limit]
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Rows stay: a test may open the store again."""
 
 
 def _sequence(row: LogRow) -> int:

@@ -90,9 +90,8 @@ class SqliteStore:
         self._shared: Soon | None = None
         """`_soon` while reads are apart."""
         self._aside: sqlite3.Connection | None = None
-        self._begins_reads = (
-            False  # whether the next read begins the transaction that the reads of its turn share
-        )
+        self._begins_reads = False
+        """Whether the next read begins the transaction that the reads of its turn share."""
         if path is not None:
             keep_private(path, make=True)
             for suffix in ("-wal", "-shm"):  # of an owner that was killed; new ones are made as the file is
@@ -107,9 +106,8 @@ class SqliteStore:
             if path is not None:
                 self._mover = LogMover(self._connect, Path(f"{path}-wal"))
             for connection in (self._writer, self._reader):
-                connection.text_factory = (
-                    bytes  # we keep none: what a flipped bit makes text is still its bytes
-                )
+                # No row is text: what a flipped bit makes text is still its bytes.
+                connection.text_factory = bytes
                 connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         except sqlite3.Error as error:
             self.close()
@@ -297,9 +295,8 @@ class SqliteStore:
         if self._soon is None or self._begins_reads:
             return
         self._begins_reads = True
-        with contextlib.suppress(
-            sqlite3.Error
-        ):  # closed meanwhile, or ended by a fault that the read has told
+        # Closed meanwhile, or ended by a fault that the read has raised.
+        with contextlib.suppress(sqlite3.Error):
             if self._reader.in_transaction:
                 self._get("COMMIT")
 
@@ -437,9 +434,8 @@ class SqliteStore:
         try:
             yield
         finally:
-            with contextlib.suppress(
-                sqlite3.Error
-            ):  # the commit stands, and later ones are synced for nothing
+            # The commit stands, and later ones are synced for nothing.
+            with contextlib.suppress(sqlite3.Error):
                 self._execute("PRAGMA synchronous=NORMAL")
 
     def pressure_s(self) -> float:

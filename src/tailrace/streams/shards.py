@@ -84,9 +84,8 @@ def in_order(shards: Iterable[Shard]) -> list[Shard]:
     placed: list[Shard] = []
     while waiting:
         ready = [shard for shard in waiting.values() if waiting.keys().isdisjoint(shard.parents)]
-        for shard in ready or list(
-            waiting.values()
-        ):  # a circle of parents is no lineage: their numbers have to do
+        # A circle of parents is no lineage: their numbers have to do.
+        for shard in ready or list(waiting.values()):
             placed.append(waiting.pop(shard.shard_id))
     return placed
 

@@ -50,12 +50,24 @@ def in_window(event: bytes, window: WindowInvoke, shard_id: str, stream_arn: str
     >>> event["isFinalInvokeForWindow"], event["isWindowTerminatedEarly"]
     (True, False)
     """
-    return b"".join((
-        event[:-1], b',"window":', orjson.dumps(window.span), b',"state":', window.state,
-        b',"shardId":', orjson.dumps(shard_id), b',"eventSourceARN":', orjson.dumps(stream_arn),
-        b',"isFinalInvokeForWindow":', orjson.dumps(window.is_final),
-        b',"isWindowTerminatedEarly":', orjson.dumps(window.is_early), b"}",
-    ))  # fmt: skip
+    return b"".join(
+        (
+            event[:-1],
+            b',"window":',
+            orjson.dumps(window.span),
+            b',"state":',
+            window.state,
+            b',"shardId":',
+            orjson.dumps(shard_id),
+            b',"eventSourceARN":',
+            orjson.dumps(stream_arn),
+            b',"isFinalInvokeForWindow":',
+            orjson.dumps(window.is_final),
+            b',"isWindowTerminatedEarly":',
+            orjson.dumps(window.is_early),
+            b"}",
+        )
+    )
 
 
 def _seconds(at_ms: int) -> str:

@@ -354,7 +354,7 @@ class Entity(Generic[T]):
 
     @property
     def changes(self) -> "Changes[Entity[Any]]":
-        """Every change of it."""
+        """Its insertions, modifications and removals."""
         return self._changes(*EVENTS)
 
     @property

@@ -75,7 +75,7 @@ class Predicate:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class And(Predicate):
-    """Both."""
+    """True when every part is."""
 
     parts: tuple[Predicate, ...]
 
@@ -87,7 +87,7 @@ class And(Predicate):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Or(Predicate):
-    """One of them."""
+    """True when a part is."""
 
     parts: tuple[Predicate, ...]
 
@@ -99,7 +99,7 @@ class Or(Predicate):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Not(Predicate):
-    """Not that."""
+    """True when the inner predicate is not; so it is where that one has no value."""
 
     inner: Predicate
 

@@ -190,5 +190,5 @@ def name_in(name: str, region: str, account: str, here: str) -> str:
 
 
 def key_names(table: Table) -> Iterable[str]:
-    """The attributes of the key."""
+    """The attributes of the key, the partition key's first."""
     return (table.pk,) if table.sk is None else (table.pk, table.sk)

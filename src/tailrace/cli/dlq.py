@@ -317,7 +317,7 @@ def _row(letter: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def head(letter: Mapping[str, Any]) -> Iterator[str]:
-    """One letter."""
+    """A letter: its change, both images, how it failed, the traceback."""
     yield line(letter, diff=True)
     yield (
         f"  {letter['state']:10} by {printable(letter['handler'])} after {letter['attempts']} attempts "

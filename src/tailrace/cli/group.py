@@ -13,7 +13,7 @@ LONGEST: Final = 200
 
 
 class CommandGroup(click.Group):
-    """A command with commands of its own."""
+    """Commands under one name: alone it shows its help, of a wrong one it says what was meant."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Without anything, the help: it is no error to ask what there is."""

@@ -94,7 +94,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
+        """Import the module of a command; None: there is none of that name."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None

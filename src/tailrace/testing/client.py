@@ -26,7 +26,7 @@ class _Body:
         self._data = data
 
     def stream(self, *_: object, **__: object) -> Iterator[bytes]:
-        """All of it."""
+        """The whole body in one piece."""
         yield self._data
 
 

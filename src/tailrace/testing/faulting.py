@@ -185,7 +185,7 @@ class FaultySink:
         self._clock = clock
 
     async def open(self, clock: Clock) -> None:
-        """Open it."""
+        """Open the sink behind it; nothing is injected."""
         await self.sink.open(clock)
 
     async def write(self, batch: RecordBatch) -> Outcome:
@@ -204,7 +204,7 @@ class FaultySink:
         return outcome
 
     def close(self) -> Awaitable[None]:
-        """Close it."""
+        """Close the sink behind it; nothing is injected."""
         return self.sink.close()
 
     def _repeated(self, outcome: Outcome, batch: RecordBatch) -> list[int]:
@@ -270,7 +270,7 @@ class FaultyState:
             raise StoreError(f"the state store is throttled ({struck}, {INJECTED})")
 
     async def get(self, key: str) -> StateRow | None:
-        """One row."""
+        """One row. Raises: StoreError when the call is throttled."""
         self._throttle()
         return await self._state.get(key)
 
@@ -283,7 +283,7 @@ class FaultyState:
         return await self._state.count(prefix)
 
     async def transact(self, writes: Sequence[Action]) -> None:
-        """All of it or nothing."""
+        """All of it or nothing. Raises: StoreError when the call is throttled: then nothing."""
         self._throttle()
         await self._state.transact(writes)
 
@@ -297,7 +297,7 @@ class FaultySource:
         self._journal = journal
 
     async def stream(self) -> StreamRef:
-        """The present stream."""
+        """The present stream; only reads are throttled."""
         return await self._source.stream()
 
     async def earlier(self) -> list[StreamRef]:

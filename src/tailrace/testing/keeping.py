@@ -66,7 +66,7 @@ class KeepingSink:
         self._kept = kept
 
     async def open(self, clock: Clock) -> None:
-        """Open it; whatever it sends for that is kept too."""
+        """Open it; what it sends for that is kept too."""
         with self._keeping():
             await self._sink.open(clock)
 
@@ -76,7 +76,7 @@ class KeepingSink:
             return await self._sink.write(batch)
 
     async def close(self) -> None:
-        """Close it."""
+        """Close it; what it sends for that is kept too."""
         with self._keeping():
             await self._sink.close()
 

@@ -76,7 +76,7 @@ class _Task(asyncio.Task[Any]):
 
 
 class _Future(asyncio.Future[Any]):
-    """The same for a future."""
+    """A future that has its birth as its hash, as a task has."""
 
     number: int
 
@@ -137,7 +137,7 @@ class SeededLoop(asyncio.BaseEventLoop):
         return task
 
     def create_future(self) -> asyncio.Future[Any]:
-        """A future of this loop."""
+        """A future whose place in a set is that of its birth."""
         future = _Future.__new__(_Future)
         future.number = next(self._born)
         future.__init__(loop=self)  # type: ignore[misc]

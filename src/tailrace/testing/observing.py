@@ -93,7 +93,7 @@ class WorldObserver:
         self._notes: dict[str, Deliveries] = {}
 
     def notes(self, handler: str) -> Deliveries:
-        """The notes of one handler."""
+        """The notes of one handler, empty when it was never called."""
         return self._notes.setdefault(handler, Deliveries())
 
     def everything(self) -> Iterable[Deliveries]:

@@ -154,7 +154,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def _section(item: pytest.Item, nextitem: pytest.Item | None, failed: WorldFailure) -> list[str]:
-    """The section of a report."""
+    """What the report of a failed test says of its world, with the faults that matter."""
     again = f"pytest {shlex.quote(item.nodeid)} --tailrace-seed {failed.seed}"
     lines = [
         f"seed {failed.seed}, virtual time {failed.moment}, {len(failed.struck)} injected faults"

@@ -61,7 +61,7 @@ class Discarded:
 
 @dataclass(slots=True)
 class QuestionedWorker:
-    """An app's worker."""
+    """An app, its worker, and the task in which the worker runs."""
 
     app: App
     worker: Worker

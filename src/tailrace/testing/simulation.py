@@ -45,7 +45,7 @@ COMMON = 15
 
 
 class Run:
-    """One simulated run."""
+    """A plan, the ports that it decides, the workers, and the agenda of what happens when."""
 
     def __init__(self, made: SimulationPlan, observer_of: Callable[[MappingPlan], RunObserver]) -> None:
         self.plan = made
@@ -78,7 +78,7 @@ class Run:
 
     @property
     def now(self) -> Now:
-        """The present."""
+        """The run's time, and a wall clock beside it that faults set."""
         wall_ms = WALL_MS + self.time_ms + self.wall_step_ms
         if self._now.wall_ms != wall_ms or self._now.monotonic_ms != self.time_ms:
             self._now = Now(wall_ms, self.time_ms)
@@ -122,7 +122,7 @@ class Run:
         return self
 
     def mapping(self, mapping_id: str) -> SimulatedMapping:
-        """One of the mappings."""
+        """The mapping of this id."""
         return next(mapped for mapped in self.mappings if mapped.id == mapping_id)
 
     @property

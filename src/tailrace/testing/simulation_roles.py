@@ -290,11 +290,11 @@ class SimulationRun(Protocol):
 
     @property
     def now(self) -> Now:
-        """The present."""
+        """The run's time, and a wall clock beside it that faults set."""
 
     @property
     def mappings(self) -> Sequence[SimulatedMapping]:
-        """Every mapping."""
+        """The mappings of the run, one or two."""
 
     @property
     def workers(self) -> Sequence[Process]:
@@ -324,7 +324,7 @@ class SimulationRun(Protocol):
         """Do this later."""
 
     def mapping(self, mapping_id: str) -> SimulatedMapping:
-        """One of the mappings."""
+        """The mapping of this id."""
 
     def dies_at_a_new_yield(self) -> bool:
         """Draw whether a worker dies at a yield that is new in this run."""

@@ -57,36 +57,36 @@ def groups(quick: bool) -> dict[str, Callable[[], Figures]]:
 
 def measure(chosen: dict[str, Callable[[], Figures]]) -> dict[str, float]:
     """Run the groups one after another and say what is going on."""
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for name, group in chosen.items():
         begun = time.perf_counter()
         try:
             for figure, value in group():
-                found[figure] = value
+                figures[figure] = value
                 console.print(f"  {figure}: {value:,.2f}", highlight=False)
         # A figure that cannot be measured must not cost the others.
         except Exception as error:
             console.print(f"[red]{name} could not be measured:[/] {error}", highlight=False)
         console.print(f"[dim]{name} took {time.perf_counter() - begun:.0f} s[/]", highlight=False)
-    return found
+    return figures
 
 
-def table(found: dict[str, float], beside: dict[str, dict[str, float]]) -> Table:
+def table(figures: dict[str, float], beside: dict[str, dict[str, float]]) -> Table:
     """Figures, targets, limits and peers."""
     result = Table(
         "figure", "measured", "target", "of target", "limit", "of limit", *beside, title="tailrace"
     )
     for target in TARGETS:
-        if target.name in found:
+        if target.name in figures:
             result.add_row(
-                *_row(target, found), *(_number(peer.get(target.name)) for peer in beside.values())
+                *_row(target, figures), *(_number(peer.get(target.name)) for peer in beside.values())
             )
     return result
 
 
-def _row(target: Target, found: dict[str, float]) -> list[str]:
-    value = found[target.name]
-    limit = found.get(target.limit or "")
+def _row(target: Target, figures: dict[str, float]) -> list[str]:
+    value = figures[target.name]
+    limit = figures.get(target.limit or "")
     reached = ratio(target, value)
     missed = " [red]MISSED[/]" if is_missed(target, value) else ""
     return [
@@ -122,13 +122,13 @@ def main() -> int:
     for name in arguments.only or ():
         if name not in available:
             parser.error(f"no group {name!r}; there are: {', '.join(available)}")
-    found = measure({name: available[name] for name in arguments.only or available})
+    figures = measure({name: available[name] for name in arguments.only or available})
     beside = peers.figures(arguments.peer_url, console, installed=arguments.peers)
-    Console(width=160).print(table(found, beside))
+    Console(width=160).print(table(figures, beside))
     summary = {
-        "figures": found,
+        "figures": figures,
         "peers": beside,
-        "missed": [t.name for t in TARGETS if t.name in found and is_missed(t, found[t.name])],
+        "missed": [t.name for t in TARGETS if t.name in figures and is_missed(t, figures[t.name])],
     }
     if arguments.json:
         arguments.json.write_text(json.dumps(summary, indent=2) + "\n")

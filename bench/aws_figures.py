@@ -33,9 +33,7 @@ ACCOUNT = {
 
 
 def figures(quick: bool) -> Iterator[tuple[str, float]]:
-    """Calls that a second of this process's CPU makes, of both clients, and how many times as many ours
-    makes.
-    """
+    """Calls that a second of this process's CPU makes, by both clients, and the ratio of ours to boto3's."""
     os.sched_setaffinity(0, LOAD_CORE)
     os.environ.update(ACCOUNT)
     seconds, turns = (0.5, 3) if quick else (2.0, 5)
@@ -62,8 +60,8 @@ async def _make_table(access: Access) -> None:
 
 
 async def _ours(access: Access, operation: str, seconds: float) -> float:
-    name, given = OPERATIONS[operation]
-    parameters = {"TableName": TABLE, **given}
+    name, members = OPERATIONS[operation]
+    parameters = {"TableName": TABLE, **members}
     await call(access, "dynamodb", name, parameters)
     calls, begun, spent = 0, time.perf_counter(), time.process_time()
 
@@ -87,15 +85,15 @@ def _boto3(access: Access, operation: str, seconds: float) -> float:
         region_name=access.region,
         config=Config(max_pool_connections=AT_ONCE),
     )
-    name, given = OPERATIONS[operation]
+    name, members = OPERATIONS[operation]
     method = getattr(client, name)
-    method(TableName=TABLE, **given)
+    method(TableName=TABLE, **members)
     begun, spent = time.perf_counter(), time.process_time()
 
     def go_on(_: int) -> int:
         calls = 0
         while time.perf_counter() < begun + seconds:
-            method(TableName=TABLE, **given)
+            method(TableName=TABLE, **members)
             calls += 1
         return calls
 

@@ -26,11 +26,11 @@ def figures(quick: bool) -> Iterator[tuple[str, float]]:
             checked(run(server.port, lambda _: iter([create_table()]), 1), "CreateTable")
             fill(server.port)
 
-        def ratio(requests: Callable[[int], Requests], connections: int, what: str) -> float:
+        def ratio(requests: Callable[[int], Requests], connections: int, operation: str) -> float:
             ratios = []
             for number in range(ROUNDS):
                 costs = [
-                    cost_us(server, requests(number), connections, seconds, what)
+                    cost_us(server, requests(number), connections, seconds, operation)
                     for server in (checked_server, plain)
                 ]
                 ratios.append(costs[0] / costs[1])
@@ -47,10 +47,10 @@ def figures(quick: bool) -> Iterator[tuple[str, float]]:
         yield "GetItem with checksums, against without", ratio(lambda number: gets(), 16, "GetItem")
 
 
-def cost_us(server: Server, requests: Requests, connections: int, seconds: float, what: str) -> float:
+def cost_us(server: Server, requests: Requests, connections: int, seconds: float, operation: str) -> float:
     """The processor time of one request. Units: microseconds."""
     before = used_s(server.process.pid)
-    load = checked(run(server.port, requests, connections, seconds), what)
+    load = checked(run(server.port, requests, connections, seconds), operation)
     return (used_s(server.process.pid) - before) / load.requests * 1e6
 
 

@@ -25,11 +25,15 @@ from tailrace.tables.mutate import Put
 
 RECORDS = 200_000
 FILTERS: tuple[Pattern, ...] = (
-    compile_pattern({
-        "eventName": ["INSERT", "MODIFY"],
-        "dynamodb": {"NewImage": {"pk": {"S": [{"prefix": "customer#"}]}, "country": {"S": ["NL", "BE"]}}},
-    }),
-)  # fmt: skip
+    compile_pattern(
+        {
+            "eventName": ["INSERT", "MODIFY"],
+            "dynamodb": {
+                "NewImage": {"pk": {"S": [{"prefix": "customer#"}]}, "country": {"S": ["NL", "BE"]}}
+            },
+        }
+    ),
+)
 """Three tests that every record passes, so that every record is decoded and handled."""
 
 
@@ -52,9 +56,7 @@ def figures(quick: bool) -> Iterator[tuple[str, float]]:
 
 
 def _decode_and_call(count: int, filters: tuple[Pattern, ...] = ()) -> float:
-    """Records a second: parse a Lambda event of 100 records of 966 bytes and hand what the filters match to a
-    function.
-    """
+    """Records a second: parse a Lambda event of 100 records of 966 bytes and hand on the filtered ones."""
     image = orjson.dumps({**item(1), "more": {"S": "y" * 120}})
     keys = orjson.dumps({"pk": item(1)["pk"], "sk": item(1)["sk"]})
     records = [
@@ -71,7 +73,7 @@ def _decode_and_call(count: int, filters: tuple[Pattern, ...] = ()) -> float:
         decoded = orjson.loads(event)
         if filters:
             decoded["Records"] = [
-                record for record in decoded["Records"] if any(each.matches(record) for each in filters)
+                record for record in decoded["Records"] if any(pattern.matches(record) for pattern in filters)
             ]
         handler(decoded)
     return len(calls) * 100 / (time.perf_counter() - begun)
@@ -101,9 +103,7 @@ async def _delivery(count: int, filters: tuple[Pattern, ...] = ()) -> float:
 
 
 async def _fan_out(count: int, quick: int, slow: int = 0) -> float:
-    """Records a second that each quick handler gets, beside the other quick ones and slow ones of 100 records
-    a second.
-    """
+    """Records a second of each quick handler, beside other quick ones and slow ones of 100 a second."""
     seen = [0] * quick
     done = asyncio.Event()
     app = App("bench")

@@ -83,11 +83,18 @@ def gets(items: int = PARTITIONS) -> Requests:
 
 def updates() -> Requests:
     """`SET n = n + :one` over items that exist."""
-    return cycling("UpdateItem", [
-        {"TableName": TABLE, "Key": key(number), "UpdateExpression": "SET n = n + :one",
-         "ExpressionAttributeValues": {":one": {"N": "1"}}}
-        for number in range(PARTITIONS)
-    ])  # fmt: skip
+    return cycling(
+        "UpdateItem",
+        [
+            {
+                "TableName": TABLE,
+                "Key": key(number),
+                "UpdateExpression": "SET n = n + :one",
+                "ExpressionAttributeValues": {":one": {"N": "1"}},
+            }
+            for number in range(PARTITIONS)
+        ],
+    )
 
 
 def line_puts() -> Requests:
@@ -115,18 +122,24 @@ def line_puts() -> Requests:
 
 def queries() -> Requests:
     """Query of one partition with ten items."""
-    return cycling("Query", [
-        {"TableName": TABLE, "KeyConditionExpression": "pk = :pk",
-         "ExpressionAttributeValues": {":pk": {"S": f"order#{number:06d}"}}}
-        for number in range(1_000)
-    ])  # fmt: skip
+    return cycling(
+        "Query",
+        [
+            {
+                "TableName": TABLE,
+                "KeyConditionExpression": "pk = :pk",
+                "ExpressionAttributeValues": {":pk": {"S": f"order#{number:06d}"}},
+            }
+            for number in range(1_000)
+        ],
+    )
 
 
-def checked(load: Load, what: str) -> Load:
+def checked(load: Load, operation: str) -> Load:
     """The load, if every answer was 200. Raises: RuntimeError with the first that was not."""
     if load.errors:
         raise RuntimeError(
-            f"{what}: {load.errors} errors, the first: {load.first_error[:500].decode(errors='replace')}"
+            f"{operation}: {load.errors} errors, the first: {load.first_error[:500].decode(errors='replace')}"
         )
     return load
 
@@ -136,10 +149,10 @@ def fill(port: int, start: int = 0, count: int = PARTITIONS) -> None:
     checked(run(port, puts(start, count), 16), "filling")
 
 
-def rate(port: int, requests: Requests, connections: int, seconds: float, what: str) -> float:
+def rate(port: int, requests: Requests, connections: int, seconds: float, operation: str) -> float:
     """The median rate of three runs."""
     return statistics.median(
-        checked(run(port, requests, connections, seconds / 3), what).rate for _ in range(3)
+        checked(run(port, requests, connections, seconds / 3), operation).rate for _ in range(3)
     )
 
 

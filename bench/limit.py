@@ -23,9 +23,8 @@ class Limit:
     def __init__(self, directory: str) -> None:
         self.database = sqlite3.connect(f"{directory}/limit.db", isolation_level=None)
         self.database.executescript(
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-            "CREATE TABLE items(key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID;"
-            "CREATE TABLE log(sequence INTEGER PRIMARY KEY, old BLOB, new BLOB);"
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;CREATE TABLE items(key BLOB PRIMARY KEY, "
+            "value BLOB) WITHOUT ROWID;CREATE TABLE log(sequence INTEGER PRIMARY KEY, old BLOB, new BLOB);"
         )
         self.sequence = itertools.count(1)
         self.rows: list[tuple[bytes, bytes]] = []

@@ -28,24 +28,24 @@ def _peer(name: str) -> Iterator[Server]:
 
 def figures(named: list[str], console: Console, *, installed: bool) -> dict[str, dict[str, float]]:
     """Peer → figure → value, for every peer that is there."""
-    found: dict[str, dict[str, float]] = {}
+    by_peer: dict[str, dict[str, float]] = {}
     for name in COMMANDS if installed else ():
         if shutil.which(COMMANDS[name][0]):
             with contextlib.suppress(RuntimeError), _peer(name) as server:
-                found[name] = _measured(server, name, console)
+                by_peer[name] = _measured(server, name, console)
     for text in named:
         name, _, port = text.partition("=")
-        found[name] = _measured(Server(int(port), None, 0.0), name, console)  # type: ignore[arg-type]
-    return found
+        by_peer[name] = _measured(Server(int(port), None, 0.0), name, console)  # type: ignore[arg-type]
+    return by_peer
 
 
 def _measured(server: Server, name: str, console: Console) -> dict[str, float]:
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     try:
         for figure, value in operations(server, 3):
-            found[figure] = value
+            values[figure] = value
             console.print(f"  {name}: {figure}: {value:,.0f}", highlight=False)
     # A peer may refuse what we send or fall over; its column then shows what there is.
     except Exception as error:
         console.print(f"[yellow]{name} stopped being measured:[/] {error}", highlight=False)
-    return found
+    return values

@@ -39,7 +39,7 @@ class Server:
 
 
 def free_port() -> int:
-    """A loopback port that nobody has at this moment."""
+    """A loopback port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

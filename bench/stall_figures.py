@@ -51,24 +51,35 @@ def put(**more: Any) -> bytes:
 
 def update(text: str, values: Any) -> bytes:
     """UpdateItem of that item."""
-    return request("UpdateItem", {
-        "TableName": TABLE, "Key": {"pk": {"S": "one"}, "sk": {"S": "one"}},
-        "UpdateExpression": text, "ExpressionAttributeValues": values,
-    })  # fmt: skip
+    return request(
+        "UpdateItem",
+        {
+            "TableName": TABLE,
+            "Key": {"pk": {"S": "one"}, "sk": {"S": "one"}},
+            "UpdateExpression": text,
+            "ExpressionAttributeValues": values,
+        },
+    )
 
 
 def batch(**more: Any) -> bytes:
     """BatchWriteItem of 25 such items."""
-    return request("BatchWriteItem", {"RequestItems": {TABLE: [
-        {"PutRequest": {"Item": placed(number, **more)}} for number in range(25)
-    ]}})  # fmt: skip
+    return request(
+        "BatchWriteItem",
+        {"RequestItems": {TABLE: [{"PutRequest": {"Item": placed(number, **more)}} for number in range(25)]}},
+    )
 
 
 def transaction(count: int, **more: Any) -> bytes:
     """TransactWriteItems of so many such items."""
-    return request("TransactWriteItems", {"TransactItems": [
-        {"Put": {"TableName": TABLE, "Item": placed(number, **more)}} for number in range(count)
-    ]})  # fmt: skip
+    return request(
+        "TransactWriteItems",
+        {
+            "TransactItems": [
+                {"Put": {"TableName": TABLE, "Item": placed(number, **more)}} for number in range(count)
+            ]
+        },
+    )
 
 
 def nested(count: int) -> dict[str, Any]:
@@ -140,9 +151,15 @@ def worst() -> Iterator[tuple[str, Callable[[], list[bytes]]]]:
     yield "TransactWriteItems of 10 × 390 KB", lambda: [transaction(10, a={"S": "y"}, **large)]
     yield "TransactWriteItems of 5 × 200,000 elements", lambda: [transaction(5, **nulls)]
     yield "the same again, changed", lambda: [transaction(5, a={"S": "y"}, **nulls)]
-    yield "TransactGetItems of 10 × 390 KB", lambda: [request("TransactGetItems", {"TransactItems": [
-        {"Get": {"TableName": TABLE, "Key": key}} for key in keys[10:20]
-    ]})]  # fmt: skip
+    yield (
+        "TransactGetItems of 10 × 390 KB",
+        lambda: [
+            request(
+                "TransactGetItems",
+                {"TransactItems": [{"Get": {"TableName": TABLE, "Key": key}} for key in keys[10:20]]},
+            )
+        ],
+    )
     yield "gzip two hundred times", lambda: [gzipped(padded(put(a={"S": "x"})), 200)]
     yield "gzip of 16 MB of blanks", lambda: [gzipped(padded(put(a={"S": "x"})), 1)]
     yield "DeleteTable of tiny items", lambda: [request("DeleteTable", {"TableName": "tiny"})]
@@ -150,10 +167,16 @@ def worst() -> Iterator[tuple[str, Callable[[], list[bytes]]]]:
 
 def update_if(condition: str) -> bytes:
     """UpdateItem of that item under a condition."""
-    return request("UpdateItem", {
-        "TableName": TABLE, "Key": {"pk": {"S": "one"}, "sk": {"S": "one"}}, "UpdateExpression": "SET a = :a",
-        "ConditionExpression": condition, "ExpressionAttributeValues": {":a": {"S": "x"}},
-    })  # fmt: skip
+    return request(
+        "UpdateItem",
+        {
+            "TableName": TABLE,
+            "Key": {"pk": {"S": "one"}, "sk": {"S": "one"}},
+            "UpdateExpression": "SET a = :a",
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": {":a": {"S": "x"}},
+        },
+    )
 
 
 def figures() -> Iterator[tuple[str, float]]:
@@ -197,8 +220,8 @@ def measured(server: Server) -> Iterator[tuple[str, float]]:
     whole = Stall()
     for name, make in worst():
         *before, last = make()
-        for one in before:
-            ask(server.port, one)
+        for request_before in before:
+            ask(server.port, request_before)
         met = beside(server, last)
         console.print(
             f"    {name} ({met.status}): {met.longest_ms:,.1f} ms, beside it "

@@ -41,9 +41,16 @@ def read_all(port: int, table: str) -> tuple[int, float]:
 
 
 def _read_shard(connection: http.client.HTTPConnection, arn: str, shard_id: str) -> int:
-    iterator = call(connection, STREAMS, "GetShardIterator", {
-        "StreamArn": arn, "ShardId": shard_id, "ShardIteratorType": "TRIM_HORIZON",
-    })["ShardIterator"]  # fmt: skip
+    iterator = call(
+        connection,
+        STREAMS,
+        "GetShardIterator",
+        {
+            "StreamArn": arn,
+            "ShardId": shard_id,
+            "ShardIteratorType": "TRIM_HORIZON",
+        },
+    )["ShardIterator"]
     count = 0
     while iterator:
         page = call(connection, STREAMS, "GetRecords", {"ShardIterator": iterator})

@@ -61,9 +61,14 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 def order(number: int) -> Order:
     """One order."""
     return Order(
-        id=f"{number:09d}", status=Status.PAID, total=Decimal("150.25"), count=3, placed_at=NOON,
-        address=Address(city="Delft", zip="2611"), note="y" * 100,
-    )  # fmt: skip
+        id=f"{number:09d}",
+        status=Status.PAID,
+        total=Decimal("150.25"),
+        count=3,
+        placed_at=NOON,
+        address=Address(city="Delft", zip="2611"),
+        note="y" * 100,
+    )
 
 
 def figures(quick: bool) -> Iterator[tuple[str, float]]:
@@ -123,13 +128,14 @@ HANDLERS: dict[str, Callable[[Callable[[int], None]], None]] = {
 async def _delivery(count: int, declare: Callable[[Callable[[int], None]], None]) -> float:
     total, done = 0, asyncio.Event()
 
-    def seen(found: int) -> None:
+    def seen(changes: int) -> None:
         nonlocal total
-        total += found
+        total += changes
         if total >= count:
             done.set()
 
-    app._mappings.clear()
+    for mapping in app.mappings:
+        app.withdraw(mapping.id)
     declare(seen)
     with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as directory:
         options = EngineOptions(Path(directory))

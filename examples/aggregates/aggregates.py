@@ -26,14 +26,15 @@ class Reading(Item, table=readings):
 
 @app.window(Reading, every="1m", by=Reading.sensor, at=Reading.at, lateness="10s", keep="6h")
 def by_minute(window: Window[Reading]) -> dict[str, object]:
-    """One row for each sensor and minute. A maximum could not be taken back by a projection: here it is
-    computed anew.
-    """
+    """One row for each sensor and minute. A projection cannot take a maximum back: it is computed anew."""
     values = [reading.celsius for reading in window]
     return {
-        "count": len(window), "lowest": min(values, default=None), "highest": max(values, default=None),
-        "mean": sum(values, Decimal(0)) / len(values) if values else None, "revision": window.revision,
-    }  # fmt: skip
+        "count": len(window),
+        "lowest": min(values, default=None),
+        "highest": max(values, default=None),
+        "mean": sum(values, Decimal(0)) / len(values) if values else None,
+        "revision": window.revision,
+    }
 
 
 minutes = sinks.DuckDB(os.environ.get("AGGREGATES_DUCKDB", "aggregates.duckdb"), "minutes")

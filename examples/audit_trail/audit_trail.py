@@ -1,4 +1,4 @@
-"""Who changed what, and when: every change of a document leaves a line that nobody can change.
+"""Who changed what, and when: every change of a document leaves a line that stays as it is.
 `tailrace dev …/audit_trail.py`.
 
 The line is written on `change.transaction`, in one commit with the mark that the change was seen: each change
@@ -16,7 +16,7 @@ trail = app.table("trail", pk="document", sk="position", stream=None)
 
 
 class Document(Item, table=documents):
-    """A document. Whoever writes it leaves a name in `edited_by`."""
+    """A document. Its writer leaves a name in `edited_by`."""
 
     id: str
     title: str = ""

@@ -14,7 +14,10 @@ app = App("existing")
 orders = app.table("orders", pk="id")
 
 app.function(
-    lambda_handler, orders,
-    BatchSize=100, MaximumRetryAttempts=3, BisectBatchOnFunctionError=True,
+    lambda_handler,
+    orders,
+    BatchSize=100,
+    MaximumRetryAttempts=3,
+    BisectBatchOnFunctionError=True,
     FunctionResponseTypes=["ReportBatchItemFailures"],
-)  # fmt: skip
+)

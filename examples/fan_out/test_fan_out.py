@@ -24,9 +24,9 @@ def test_the_slow_handlers_hold_nobody(world: World) -> None:
     world.settle()
     assert len(world.delivered(partner)) == ORDERS
     assert dict(REVENUE) == {"tea": Decimal(5 * ORDERS)}
-    kept = world.get(stock, {"sku": "tea"})
-    assert kept is not None
-    assert kept["pieces"] == -2 * ORDERS
+    item = world.get(stock, {"sku": "tea"})
+    assert item is not None
+    assert item["pieces"] == -2 * ORDERS
 
 
 def test_what_one_handler_cannot_do_is_no_matter_of_the_others(world: World) -> None:

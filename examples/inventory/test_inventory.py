@@ -10,15 +10,15 @@ pytestmark = pytest.mark.world(app)
 
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
-    """Nobody has been told anything yet."""
-    pager.told.clear()
+    """No alert has been told yet."""
+    pager.alerts.clear()
 
 
 def left(world: World, sku: str = "tea") -> int:
     """How many pieces there are."""
-    found = world.get(Stock, sku=sku)
-    assert found is not None
-    return found.pieces
+    item = world.get(Stock, sku=sku)
+    assert item is not None
+    return item.pieces
 
 
 def sell(world: World, number: int, count: int) -> None:
@@ -32,11 +32,11 @@ def test_an_alert_is_told_when_the_stock_falls_below_its_minimum_and_not_again(w
         sell(world, number, count)
         world.settle()
     assert left(world) == 2
-    assert [(alert["order"], alert["left"]) for alert in pager.told] == [("tea", 3)]
+    assert [(alert["order"], alert["left"]) for alert in pager.alerts] == [("tea", 3)]
     world.update(Stock, sku="tea", pieces=20)
     sell(world, 9, 17)
     world.settle()
-    assert [alert["left"] for alert in pager.told] == [3, 3]
+    assert [alert["left"] for alert in pager.alerts] == [3, 3]
     assert world.delivered(running_low) == ["tea", "tea"]
 
 

@@ -2,7 +2,7 @@
 `tailrace dev …/receipts.py`.
 
 `decide` writes the receipt into a table, in one commit with the mark that the order's change was seen: each
-paid order has exactly one receipt, whatever crashes when. `deliver` mails it: nobody can send a mail and
+paid order has exactly one receipt, whatever crashes when. `deliver` mails it: no program can send a mail and
 commit in one step, so it may be sent twice, with the same key both times. A mail server that is down is an
 outage: nothing is given up. An address that it refuses parks that receipt alone.
 """
@@ -74,9 +74,7 @@ def decide(change: Change[Order]) -> None:
 
 @app.on(Receipt.inserted, retry=Retry(3, backoff="1s..1m"), on_failure=Park.key, timeout=10)
 async def deliver(change: Change[Receipt], mail: Annotated[Mailer, Depends(mailer)]) -> None:
-    """Mail it. What the server is not there for is tried again without end; what it refuses is parked after
-    three retries.
-    """
+    """Mail it. An absent server is waited for without end; what it refuses is parked after three retries."""
     receipt = change.new
     try:
         await mail.send(receipt.address, receipt.text, key=receipt.id)

@@ -30,8 +30,9 @@ class Article(Item, table=articles):
 
 
 class Index:
-    """The index. Shape: `shown` has the sequence number of each article's last change; without a title it is
-    deleted.
+    """The index.
+
+    Shape:   `shown` has the sequence number of each article's last change; without a title it is deleted.
     """
 
     def __init__(self, path: str) -> None:
@@ -58,8 +59,8 @@ class Index:
     def search(self, words: str) -> list[str]:
         """The ids of the articles that have all of these words, the best first."""
         quoted = " ".join(f'"{word}"' for word in re.findall(r"\w+", words))
-        found = self._file.execute("select id from words where words match ? order by rank, id", (quoted,))
-        return [key for (key,) in found]
+        rows = self._file.execute("select id from words where words match ? order by rank, id", (quoted,))
+        return [key for (key,) in rows]
 
     def articles(self) -> dict[str, str]:
         """Every article's title."""
@@ -78,6 +79,6 @@ def index() -> Iterator[Index]:
 
 
 @app.batch(Article, batch_size=100)
-def keep_in_step(batch: Batch[Article], found: Annotated[Index, Depends(index)]) -> None:
+def keep_in_step(batch: Batch[Article], search_index: Annotated[Index, Depends(index)]) -> None:
     """Bring the index up to these changes."""
-    found.apply(batch)
+    search_index.apply(batch)

@@ -25,7 +25,7 @@ class Remembering(Index):
 
 
 @pytest.fixture
-def found(world: World) -> Iterator[Remembering]:
+def search_index(world: World) -> Iterator[Remembering]:
     """An index in memory, which outlives the workers of the world as a file would."""
     made = Remembering(":memory:")
     world.override(index, lambda: made)
@@ -33,22 +33,24 @@ def found(world: World) -> Iterator[Remembering]:
     made.close()
 
 
-def test_what_is_written_is_found_and_what_is_changed_is_found_anew(world: World, found: Index) -> None:
+def test_what_is_written_is_found_and_what_is_changed_is_found_anew(
+    world: World, search_index: Index
+) -> None:
     world.put(Article(id="a1", title="Streams", text="A change and its record are one commit."))
     world.put(Article(id="a2", title="Shards", text="A record is in one shard."))
     world.settle()
-    assert found.search("record one") == ["a2", "a1"]
-    assert found.search("commit") == ["a1"]
+    assert search_index.search("record one") == ["a2", "a1"]
+    assert search_index.search("commit") == ["a1"]
     world.update(Article, id="a1", text="Nothing of that.")
     world.delete(Article, id="a2")
     world.settle()
-    assert found.search("record") == []
-    assert found.search("streams") == ["a1"]
-    assert found.articles() == {"a1": "Streams"}
+    assert search_index.search("record") == []
+    assert search_index.search("streams") == ["a1"]
+    assert search_index.articles() == {"a1": "Streams"}
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_index_is_the_table_whatever_goes_wrong(world: World, found: Index, seed: int) -> None:
+def test_the_index_is_the_table_whatever_goes_wrong(world: World, search_index: Index, seed: int) -> None:
     with world.faults(
         duplicates=0.4, crash=["before-effect", "after-effect"], reshard="1h", throttle=0.2, seed=seed
     ):
@@ -57,12 +59,12 @@ def test_the_index_is_the_table_whatever_goes_wrong(world: World, found: Index, 
                 world.put(Article(id=f"a{number}", title=f"Version {turn} of {number}"))
             world.delete(Article, id=f"a{turn % 5}")
         world.settle()
-    kept = {str(item["id"]): str(item["title"]) for item in world.scan(articles)}
-    assert found.articles() == kept
-    assert found.search("version") == sorted(kept)
+    titles = {str(item["id"]): str(item["title"]) for item in world.scan(articles)}
+    assert search_index.articles() == titles
+    assert search_index.search("version") == sorted(titles)
 
 
-def test_an_older_change_that_comes_late_changes_nothing(world: World, found: Remembering) -> None:
+def test_an_older_change_that_comes_late_changes_nothing(world: World, search_index: Remembering) -> None:
     for title in ("One", "Two"):
         world.put(Article(id="a1", title=title))
         world.settle()
@@ -70,7 +72,7 @@ def test_an_older_change_that_comes_late_changes_nothing(world: World, found: Re
     world.settle()
     world.delete(Article, id="a2")
     world.settle()
-    for batch in reversed(found.batches):
-        found.apply(batch)
-    assert found.articles() == {"a1": "Two"}
-    assert found.search("One") == []
+    for batch in reversed(search_index.batches):
+        search_index.apply(batch)
+    assert search_index.articles() == {"a1": "Two"}
+    assert search_index.search("One") == []

@@ -1,9 +1,9 @@
 """Sessions that end by themselves: time to live deletes them, and the deletion is an event.
 `tailrace dev examples/sessions/sessions.py`.
 
-A session that somebody signs out of is deleted by a person, one that is forgotten by TTL: predicates tell the
-two apart, each has a handler. DynamoDB deletes what has expired within a few days; here the clock decides,
-and a test bends it.
+A session that its user signs out of is deleted by a request, one that is forgotten by TTL: predicates tell
+the two apart, each has a handler. DynamoDB deletes what has expired within a few days; here the clock
+decides, and a test bends it.
 """
 
 from datetime import datetime
@@ -39,7 +39,7 @@ def signed_out(change: Change[Session]) -> None:
 
 @app.on(Session.removed, where=by_ttl())
 def expired(change: Change[Session]) -> None:
-    """Nobody came back: whatever lay in the basket is worth a reminder, once."""
+    """The user did not come back: what lay in the basket is worth a reminder, once."""
     count(change, change.old.user, -1)
     if change.old.basket:
         change.transaction.update(
@@ -49,9 +49,7 @@ def expired(change: Change[Session]) -> None:
 
 @app.on(Session.modified, where=changed(Session.user))
 def taken_over(change: Change[Session]) -> None:
-    """A session never changes hands: this is an error that must be seen, and waits as a dead letter until it
-    is.
-    """
+    """A session never changes hands: this error waits as a dead letter until it is looked at."""
     raise PermissionError(f"session {change.key} went from {change.old.user} to {change.new.user}")
 
 

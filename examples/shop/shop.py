@@ -31,8 +31,12 @@ from tailrace import (
 
 app = App("shop")
 shop = app.table(
-    "shop", pk="pk", sk="sk", ttl="expires_at", indexes={"by_country": Index("country", "placed_at")},
-)  # fmt: skip
+    "shop",
+    pk="pk",
+    sk="sk",
+    ttl="expires_at",
+    indexes={"by_country": Index("country", "placed_at")},
+)
 
 
 class Order(Item, table=shop, pk="ORDER#{id}", sk="META"):
@@ -109,9 +113,7 @@ def cheaper(change: Change[Order]) -> None:
 
 @app.on(Order.inserted)
 def latest(change: Change[Order], db: Annotated[Client, Depends(app.client)]) -> None:
-    """Keep the three newest orders of each country: what is read is what there is now, what is written is
-    committed once.
-    """
+    """Keep the three newest orders of each country: read as they are now, written once together."""
     country = change.new.country
     newest = db.query(Order, index="by_country", country=country, reverse=True, limit=3)
     change.transaction.put(Latest(of=country, orders=[order.id for order in newest]))
@@ -119,17 +121,13 @@ def latest(change: Change[Order], db: Annotated[Client, Depends(app.client)]) ->
 
 @app.projection(by=Order.country, version=2)
 def sales(total: Decimal, order: Order, sign: int) -> Decimal:
-    """What is sold in each country. The old image comes with −1, under its old country; the new one with
-    +1.
-    """
+    """What is sold in each country. The old image comes with −1, in its old country; the new with +1."""
     return total + sign * order.total
 
 
 @app.window(Order, every="1m", by=Order.country, at=Order.placed_at, lateness="5m")
 def spike(window: Window[Order]) -> dict[str, object] | None:
-    """Tell of a minute in which a country placed ten orders or more; what is returned goes to this handler's
-    sink.
-    """
+    """Alert of a minute with ten orders or more in a country; the returned value goes to the sink."""
     if len(window) < 10:
         return None
     return {"country": window.key, "minute": window.start, "orders": len(window)}
@@ -152,7 +150,7 @@ def tally(batch: Batch[Line]) -> None:
 def others(change: Change) -> None:
     """What fits no entity: the counters that `cheaper` keeps, and whatever else comes into the table."""
     if change.keys["sk"] != "CUTS":
-        raise ValueError(f"nobody knows what {change.key} is")
+        raise ValueError(f"{change.key} is of no known kind")
 
 
 def legacy(event: dict[str, Any], context: object) -> dict[str, list[dict[str, str]]]:
@@ -161,6 +159,10 @@ def legacy(event: dict[str, Any], context: object) -> dict[str, list[dict[str, s
 
 
 app.function(
-    legacy, shop, BatchSize=100, BisectBatchOnFunctionError=True, MaximumRetryAttempts=3,
+    legacy,
+    shop,
+    BatchSize=100,
+    BisectBatchOnFunctionError=True,
+    MaximumRetryAttempts=3,
     FunctionResponseTypes=["ReportBatchItemFailures"],
-)  # fmt: skip
+)

@@ -36,9 +36,7 @@ def move(change: Change) -> None:
 
 @app.batch(accounts, batch_size=1_000)
 def invariant(batch: Batch) -> None:
-    """Say what has moved since this process began: between accounts money only moves, so the sum is
-    nothing.
-    """
+    """Say what has moved since the process began: between accounts money only moves, so the sum is 0."""
     for change in batch:
         before = change.old["balance"] if change.old else OPENING
         after = change.new["balance"] if change.new else OPENING

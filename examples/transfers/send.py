@@ -12,9 +12,12 @@ import boto3
 def main(count: int = 1_000, port: int = 8000) -> None:
     """Each transfer is one item with an id of its own."""
     database: Any = boto3.resource(
-        "dynamodb", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
-        aws_access_key_id="any", aws_secret_access_key="any",
-    )  # fmt: skip
+        "dynamodb",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+    )
     table = database.Table("transfers")
     for _ in range(count):
         source, target = random.sample(range(10), 2)

@@ -50,16 +50,14 @@ class Result:
 
 
 def control_figures(program: Path, data: Path) -> Result:
-    """Run the control program over the data, in a process and an interpreter that cannot see Tailrace's
-    modules.
-    """
+    """Run the control program over the data, in an interpreter that cannot see Tailrace's modules."""
     run = subprocess.run(
         [sys.executable, "-I", str(program), str(data)], capture_output=True, text=True, check=False
     )
     if run.returncode:
         raise DemoFailure(f"The control program failed: {run.stderr.strip()[-500:]}")
-    found = json.loads(run.stdout)
-    return Result(found["statistics"], found["alerts"])
+    figures = json.loads(run.stdout)
+    return Result(figures["statistics"], figures["alerts"])
 
 
 def kept_figures(statistics: Iterable[Mapping[str, Any]], alerts: Iterable[Mapping[str, Any]]) -> Result:
@@ -85,9 +83,7 @@ FROM flights GROUP BY carrier"""
 
 
 def mirror_figures(file: Path) -> Figures | None:
-    """The figures of each carrier, asked of the DuckDB table that followed the flights; None where there is
-    none.
-    """
+    """The figures of each carrier in the DuckDB table that followed the flights, if there is one."""
     if not file.exists():
         return None
     names, rows = DuckDB.ask(file, MIRROR)
@@ -97,24 +93,24 @@ def mirror_figures(file: Path) -> Figures | None:
 def mirror_differences(mirror: Figures, control: Result) -> list[str]:
     """Every figure of a carrier that the DuckDB table has otherwise."""
     carriers = {name: row for name, row in control.statistics.items() if name.startswith("carrier ")}
-    return [f"DuckDB, {each}" for each in differences(Result(mirror, {}), Result(carriers, {}))]
+    return [f"DuckDB, {difference}" for difference in differences(Result(mirror, {}), Result(carriers, {}))]
 
 
 def differences(kept: Result, control: Result) -> list[str]:
     """Every figure and every alert that is not the same on both sides."""
-    found = []
+    lines = []
     for row in sorted({*kept.statistics, *control.statistics}):
         ours, theirs = kept.statistics.get(row, {}), control.statistics.get(row, {})
         for name in sorted({*ours, *theirs}):
             if ours.get(name, 0) != theirs.get(name, 0):
-                found.append(f"{row}, {name}: {ours.get(name, 0)} kept, {theirs.get(name, 0)} in the data")
+                lines.append(f"{row}, {name}: {ours.get(name, 0)} kept, {theirs.get(name, 0)} in the data")
     for flight in sorted({*kept.alerts, *control.alerts}):
         if kept.alerts.get(flight) != control.alerts.get(flight):
-            found.append(
+            lines.append(
                 f"alert {flight}: {kept.alerts.get(flight)} min kept, {control.alerts.get(flight)} "
                 "min in the data"
             )
-    return found
+    return lines
 
 
 def summed(statistics: Figures) -> dict[str, dict[str, int]]:

@@ -25,9 +25,7 @@ MOMENTS: Final = 6
 WRITES_A_SHARE: Final = {"write.received": 40, "write.mutated": 40, ANY_MOMENT: 20} | dict.fromkeys(
     ("commit.begun", "commit.written", "commit.done", "answer.sent"), 400
 )
-"""The furthest passing is this share of all writes. Points of groups and of batches are passed once for many
-writes.
-"""
+"""The furthest passing is this share of all writes: a group or a batch passes once for many."""
 
 
 class Planned(NamedTuple):
@@ -109,10 +107,12 @@ class Kill:
     def as_json(self) -> dict[str, object]:
         """For --json."""
         return {
-            "point": self.point, "passing": self.passing, "written": self.written,
+            "point": self.point,
+            "passing": self.passing,
+            "written": self.written,
             "in_flight": {"writes": self.writes_in_flight, "calls": len(self.calls_in_flight)},
             "repeated": {"writes": self.writes_repeated, "calls": len(set(self.calls_repeated))},
-        }  # fmt: skip
+        }
 
 
 class Witness:
@@ -137,7 +137,9 @@ class Witness:
             Call(name, sequence)
             for name, sequences in self._made.items()
             for sequence in sequences
-            if not any(_covers(each, sequence) for each in positions if each.mapping.handler == name)
+            if not any(
+                _covers(position, sequence) for position in positions if position.mapping.handler == name
+            )
         )
 
 
@@ -151,8 +153,7 @@ def line(number: int, kill: Kill) -> str:
     """One kill, for people."""
     place = kill.point if kill.point == ANY_MOMENT else f"{kill.point} (passing {kill.passing})"
     return (
-        f"kill {number:>2}  {place:<30} after {kill.written:>6,} writes; in flight "
-        f"{kill.writes_in_flight} writes, "
-        f"{len(kill.calls_in_flight)} calls; repeated {kill.writes_repeated} writes, "
+        f"kill {number:>2}  {place:<30} after {kill.written:>6,} writes; in flight {kill.writes_in_flight} "
+        f"writes, {len(kill.calls_in_flight)} calls; repeated {kill.writes_repeated} writes, "
         f"{len(set(kill.calls_repeated))} calls"
     )

@@ -36,15 +36,16 @@ POLL_S: Final = 0.01
 
 
 def free_port() -> int:
-    """A loopback port that nobody has at this moment."""
+    """A loopback port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Node:
-    """A data directory, a port, and a process that comes and goes. Raises: DemoFailure with the end of its
-    log.
+    """A data directory, a port, and a process that comes and goes.
+
+    Raises:  DemoFailure with the end of its log.
     """
 
     def __init__(self, directory: Path, app: Path) -> None:
@@ -155,9 +156,7 @@ class Node:
             self._control = None
 
     def positions(self, wall_ms: int) -> list[HandlerPosition]:
-        """Where each handler stands, read from the store of a process that is dead, at the time that it
-        had.
-        """
+        """Where each handler stands, read from the store of a dead process, at the time that it had."""
         engine = open_engine(EngineOptions(self.data, clock="manual", clock_start_ms=wall_ms))
         try:
             return at_once(_positions(state_of(engine), EmbeddedLog(engine)))
@@ -177,8 +176,8 @@ class Node:
 
     def tail(self, lines: int = 20) -> str:
         """The end of its log, without the clock."""
-        told = self._log.read_text(errors="replace").splitlines()
-        return "\n".join([line for line in told if "admin: clock.set" not in line][-lines:])
+        lines_of_log = self._log.read_text(errors="replace").splitlines()
+        return "\n".join([line for line in lines_of_log if "admin: clock.set" not in line][-lines:])
 
 
 async def _positions(state: StateStore, log: LogReader) -> list[HandlerPosition]:

@@ -53,7 +53,7 @@ class Progress:
         return self.kills if self.is_over else self.kills[:-1]
 
 
-Told = Callable[[Progress], None]
+OnProgress = Callable[[Progress], None]
 
 
 class Replay:
@@ -67,7 +67,7 @@ class Replay:
         self._client = Client(node.port, CONNECTIONS)
         self._writes = writes
         self._planned = list(planned)
-        self.told: Told = lambda progress: None
+        self.on_progress: OnProgress = lambda progress: None
         self._witness = Witness(node.calls) if planned else None
         self._armed: Planned | None = None
         self._kill_at = 0
@@ -159,7 +159,7 @@ class Replay:
                     f"Nothing has moved for {STUCK_S:g} s: {self.progress}\n{self._node.tail()}"
                 )
             if still > PUSH_S:
-                # Whoever backs off waits for this clock, which nobody else moves.
+                # A handler that backs off waits for this clock, and only the replay moves it.
                 self._wall_ms += 1_000
                 await self._ask("clock.set", wall_ms=self._wall_ms)
             await asyncio.sleep(0.01)
@@ -199,7 +199,7 @@ class Replay:
                 self.progress.alerts = sum(int(row.get("late", {"N": "0"})["N"]) for row in carriers)
                 await self._refresh()
             self._measure()
-            self.told(self.progress)
+            self.on_progress(self.progress)
             # Looking must not cost the node more than a tenth of its time.
             await asyncio.sleep(max(TELL_S, 9 * (time.monotonic() - begun)))
 
@@ -226,9 +226,7 @@ class Replay:
             await self._record_kill()
 
     async def _until_killed(self) -> bool:
-        """Whether the node died; False when all is done. Kills it itself when the plan says: at any
-        moment.
-        """
+        """Whether the node died, by itself or because the plan says any moment; False when all is done."""
         while not self._node.is_dead():
             if self._is_over:
                 if self._armed and not is_enough([kill.point for kill in self.progress.kills]):

@@ -60,11 +60,11 @@ def watch(
         replay = replaying.Replay(node, writes, planned, followers=int(has_duckdb()))
         say_how_to_ask(console, node.data)
         with Screen(console, len(writes)) as screen:
-            replay.told = screen.tell
-            found = asyncio.run(replay.run())
+            replay.on_progress = screen.tell
+            tables = asyncio.run(replay.run())
             screen.tell(replay.progress)
         mirror = comparing.mirror_figures(node.mirror)
-    kept = comparing.kept_figures(*found)
+    kept = comparing.kept_figures(*tables)
     if os.environ.get(PLANT):
         plant(kept)
     control = comparing.control_figures(files / "control.py", data)
@@ -147,16 +147,17 @@ def say_how_to_ask(console: Console, data: Path) -> None:
 
 
 class Screen:
-    """A progress bar above live figures; without a terminal, a line for each day. Kills are told as they are
-    over.
-    """
+    """A progress bar above live figures; without a terminal, a line for each day. Ended kills are told."""
 
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-            TimeRemainingColumn(), console=console,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+            console=console,
+        )
         self._task = self._bar.add_task("starting", total=total)
         self._live: Live | None = None
         self._day = ""
@@ -190,9 +191,8 @@ def figures(progress: replaying.Progress) -> str:
     """The live figures, in one line."""
     rate = progress.written / progress.seconds if progress.seconds else 0.0
     return (
-        f"{progress.flights:,} flights · {rate:,.0f} writes/s · lag "
-        f"{format_duration(progress.lag_ms)} of the flights' time · "
-        f"late {progress.late:,} · alerts {progress.alerts:,}"
+        f"{progress.flights:,} flights · {rate:,.0f} writes/s · lag {format_duration(progress.lag_ms)} of "
+        f"the flights' time · late {progress.late:,} · alerts {progress.alerts:,}"
     )
 
 
@@ -250,8 +250,7 @@ def verdict(
         return f"disagree: {len(different)} differences between what the handlers kept and the data{killed}"
     return (
         f"agree: {control.total('scheduled'):,} flights and {len(control.alerts):,} alerts, "
-        f"{len(control.statistics)} "
-        f"carriers and airports, to the last flight{killed}"
+        f"{len(control.statistics)} carriers and airports, to the last flight{killed}"
     )
 
 

@@ -128,9 +128,9 @@ def _content_length(head: bytes) -> int:
 
 
 class Client:
-    """Several connections. `is_up` says whether it makes sense to try: whoever kills the server clears it.
+    """Several connections. `is_up` says whether it makes sense to try: a kill of the server clears it.
 
-    Shape:   `run` numbers the server's starts, set by whoever starts it; by run, `lost` counts the writes
+    Shape:   `run` numbers the server's starts, set at each start; by run, `lost` counts the writes
              whose answer its end took, `repeated` those of them that were sent again. `written` counts
              acknowledged writes.
     """
@@ -174,7 +174,7 @@ class Client:
             self.written += 1
 
     async def _is_answered(self, connection: Connection, request: Request) -> bool:
-        """Send once. Without an answer nobody knows whether it was written; sending it again is harmless."""
+        """Send once. Without an answer it may be written or not; sending it again is harmless."""
         try:
             await connection.call(request.operation, request.body)
         except OSError:

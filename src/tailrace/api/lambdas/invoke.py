@@ -128,7 +128,7 @@ async def _answered(service: LambdaService, invocation: Invocation, *, tail: boo
     headers = dict(VERSION)
     if failure is not None:
         answer = orjson.dumps(failure)
-        headers["X-Amz-DeployedFunction-Error"] = "Unhandled"
+        headers["X-Amz-Function-Error"] = "Unhandled"
     if captured is not None:
         memory_size = function.settings.memory_mb
         log = log_of(
@@ -155,7 +155,7 @@ async def _unattended(service: LambdaService, invocation: Invocation) -> None:
     clock = service.engine.clock
     for after_ms in (*RETRY_AFTER_MS, None):
         answer = await _answered(service, invocation)
-        if "X-Amz-DeployedFunction-Error" not in answer.headers:
+        if "X-Amz-Function-Error" not in answer.headers:
             return
         words = "given up" if after_ms is None else f"tried again in {after_ms // 1_000} s"
         LOG.error("function %s failed, %s: %s", invocation.function.name, words, answer.body.decode())

@@ -1,7 +1,7 @@
 """Calls of DynamoDB that one core makes in a second: our client beside boto3's, against the same
 `tailrace serve`.
 
-Rules of this file: a second is one of this process's CPU, so that neither the server nor whoever else runs
+Rules of this file: a second is one of this process's CPU, so that neither the server nor what else runs
 here counts. boto3 has threads, ours has tasks of one uvloop, as a worker has; both as many calls at once,
 each of them a put or a get of one small item. They take turns, in the same run, and the best turn of each
 counts: their ratio means something on any machine.

@@ -5,8 +5,9 @@ Rules of this file: a name that begins with an underscore is its module's own af
 """
 
 import ast
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -109,3 +110,74 @@ def test_a_name_that_is_no_noun_is_seen(text: str) -> None:
 
 def test_the_words_themselves_may_be_said() -> None:
     assert no_nouns('"""Found each."""\nanswer["found"] = f"{a.found} {each} {found()}"\nis_found = 1') == 0
+
+
+# ---- docstrings --------------------------------------------------------------------------------------------
+
+SMALL: Final = """a an the of to is are be it its this that in on for by with as at and or from one has have
+was were what which who whose their there they how when where if not no does do did all any into over s"""
+"""Words that say nothing by themselves."""
+ENDINGS: Final = ("ies", "ing", "ed", "es", "s", "er", "ation", "ion")
+
+
+def stems(text: str) -> set[str]:
+    """Words of a text or of a name, without their endings and without the small ones."""
+    parted = re.sub(r"([a-z])([A-Z])", r"\1 \2", text).replace("_", " ").lower()
+    return {stem(word) for word in re.findall("[a-z]+", parted) if word not in SMALL.split()}
+
+
+def stem(word: str) -> str:
+    """
+    >>> [stem(word) for word in ("queries", "closing", "closed", "close", "shards")]
+    ['query', 'clos', 'clos', 'clos', 'shard']
+    """
+    for ending in ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            word = word.removesuffix(ending) + ("y" if ending == "ies" else "")
+            break
+    return word.rstrip("e")
+
+
+def echoes(path: str, text: str) -> list[str]:
+    """Docstrings of one line with no word beside those of the name, its class, module or arguments."""
+    known_words = stems(Path(path).stem)
+    echoing: list[str] = []
+
+    def look(body: Sequence[ast.stmt], above: set[str]) -> None:
+        for node in body:
+            if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            docstring, known = ast.get_docstring(node) or "", above | stems(node.name)
+            if not isinstance(node, ast.ClassDef):
+                known |= {word for argument in node.args.args for word in stems(argument.arg)}
+            said = stems(docstring)
+            if said and said <= known and "\n" not in docstring and not docstring.startswith("As `"):
+                echoing.append(f"{path}:{node.lineno} {node.name}: {docstring}")
+            if isinstance(node, ast.ClassDef):
+                look(node.body, above | stems(node.name))
+
+    look(ast.parse(text).body, known_words)
+    return echoing
+
+
+def test_a_docstring_says_what_the_name_does_not() -> None:
+    said = [line for path, text in read().items() for line in echoes(path, text)]
+    assert said == [], "give the shape, the units, an error or the reason; or the name that it should have"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['def close_stream(self):\n "Close the stream."', 'class TableIndex:\n "One index of a table."',
+     'class Letter:\n def row(self):\n  "The row of its letter."', 'def of(shard):\n "The shards."'],
+)  # fmt: skip
+def test_a_docstring_that_says_the_name_again_is_seen(text: str) -> None:
+    assert len(echoes("planted.py", text)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['def close_stream(self):\n "Repeatable."', 'def put(self):\n "As `Client.put`."',
+     "def close(self): pass", 'def close(self):\n """Close.\n\n    Units: ms.\n    """'],
+)  # fmt: skip
+def test_a_docstring_that_says_more_is_left(text: str) -> None:
+    assert echoes("planted.py", text) == []

@@ -84,14 +84,14 @@ class ServiceModel:
         return NOTHING if name is None else {**self._shapes[name], **self._patches.get(name, NOTHING)}
 
     def structure(self, name: str) -> Structure:
-        """A structure by its name."""
+        """Raises: TypeError when the shape of that name is none, KeyError when there is none."""
         made = self.shape(name)
         if not isinstance(made, Structure):
             raise TypeError(f"{name} is no structure")
         return made
 
     def shape(self, name: str) -> Shape:
-        """Any shape by its name."""
+        """Made at its first use. Raises: KeyError."""
         if name not in self._made:
             self._made[name] = self._make(name, self._model(name))
         return self._made[name]

@@ -58,7 +58,7 @@ def of_request(operation: str, error: ApiError) -> ApiError:
 
 
 class MapStep(NamedTuple):
-    """A step into a map."""
+    """The name of an entry, where a number is a place in a list and a text a member."""
 
     name: str
 

@@ -53,7 +53,7 @@ class Asking:
         return to_plain_item(item) if is_plain else entity_named(target, self._of).decode(item)
 
     def put(self, target: Any, item: Members | None, beside: Members) -> Steps[None]:
-        """PutItem."""
+        """An item, or an object of an entity with `item` None; `beside` are other members of PutItem."""
         table, content = put_of(target, item, self._of)
         yield "PutItem", {"TableName": str(table), "Item": content, **beside}
 

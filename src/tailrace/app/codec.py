@@ -276,7 +276,7 @@ def _choice(words: str, choices: Mapping[Any, Any]) -> Codec:
 
 
 def list_codec(inner: Codec, make: Callable[[list[Any]], Any] | None = None, words: str = "list") -> Codec:
-    """A list, or what `make` makes of one."""
+    """Elements are coded by `inner`; `make` turns the list that was read into another sequence."""
     write, read = inner.encode, inner.decode
 
     def encode(value: Any) -> AttributeValue:

@@ -180,7 +180,7 @@ class botocore_says:  # noqa: N801 - reads as a statement: `with botocore_says(â
         """Nothing to begin."""
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        """Say it."""
+        """Raises: AwsError for an error of botocore."""
         if error is None or isinstance(error, ImportError):
             return
         from botocore.exceptions import BotoCoreError, ClientError

@@ -102,7 +102,7 @@ def signed_headers(
 
 
 def payload_hash_of(body: bytes) -> str:
-    """The hash of a body, as it is signed."""
+    """What Signature Version 4 signs of it. Shape: SHA-256 in hexadecimal digits."""
     return sha256(body).hexdigest() if body else EMPTY_HASH
 
 

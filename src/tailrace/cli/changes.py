@@ -17,7 +17,7 @@ WIDEST: Final = 240
 
 
 def line(change: Mapping[str, Any], *, diff: bool = False) -> str:
-    """One change on one line."""
+    """Time, event, key and item, in colours; with `diff` only what differs."""
     name = change["event_name"]
     at = click.style(str(change["at"])[11:23], dim=True)
     event = click.style(f"{name:6}", fg=COLOURS.get(name))

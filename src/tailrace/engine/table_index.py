@@ -11,7 +11,7 @@ from tailrace.tables.schema import TableSchema
 
 
 class TableIndex:
-    """One index of one table."""
+    """How an index is now: its document, its schema, and what its entries weigh."""
 
     __slots__ = ("document", "items", "schema", "size_bytes")
 

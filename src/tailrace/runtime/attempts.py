@@ -179,7 +179,7 @@ class Attempts:
         del self._at_work[id]
 
     def came_to(self, batch: RecordBatch, outcome: Outcome) -> None:
-        """An attempt came to this."""
+        """Keep which records failed, when first and when last; forget those that went well."""
         if not self._failing and not isinstance(outcome, Failed | FailedFrom):
             return  # nearly always
         failures = _failures(batch.records, outcome)

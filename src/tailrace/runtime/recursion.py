@@ -206,7 +206,7 @@ class GuardedSink:
         self._sink = sink
 
     async def open(self, clock: Clock) -> None:
-        """Open it."""
+        """The sink inside."""
         await self._sink.open(clock)
 
     def write(self, batch: RecordBatch) -> Coroutine[Any, Any, Outcome]:
@@ -231,7 +231,7 @@ class GuardedSink:
         return await self._sink.write(batch)
 
     def close(self) -> Awaitable[None]:
-        """Close it."""
+        """The sink inside."""
         return self._sink.close()
 
     async def _judged(self, own: Sequence[Own], *, multiply: bool) -> Outcome | None:

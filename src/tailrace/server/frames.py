@@ -20,7 +20,7 @@ def framed(parts: Sequence[bytes]) -> list[bytes]:
 
 
 def write_frame(stream: BinaryIO, parts: Sequence[bytes]) -> None:
-    """Write a frame."""
+    """To a pipe, and flush it. Raises: OSError."""
     for piece in framed(parts):
         stream.write(piece)
     stream.flush()

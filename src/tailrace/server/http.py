@@ -204,7 +204,7 @@ class HttpServer:
             self._empty.set()
 
     def remember(self, connection: Guest) -> None:
-        """A connection is there."""
+        """Until `forget`: a drain waits for it."""
         self.connections.add(connection)
         if self._empty is not None:
             self._empty.clear()

@@ -61,7 +61,7 @@ class AppSinks(Struct, frozen=True):
                 self.functions[mapping.id] = mapping.function_name
 
     def mapping(self, id: str) -> HandlerMapping:
-        """The mapping with this id."""
+        """As the app declares it now. Raises: ValueError when it does not."""
         (mapping,) = [mapping for mapping in self.app.mappings if mapping.id == id]
         return mapping
 
@@ -92,7 +92,7 @@ class SinkMaker(Struct, frozen=True):
     state: StateStore
 
     def make(self, mapping: HandlerMapping, run_id: str = LIVE) -> Sink:
-        """The sink of one mapping."""
+        """Its own, inside of what agrees on sources and guards it; of a replay unless the run is live."""
         made = self._made(mapping, run_id)
         for beside in self._beside(mapping):
             made = Agreeing(made, beside, self.state, self.app.name, mapping.table.name)

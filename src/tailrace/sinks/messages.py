@@ -57,7 +57,7 @@ class Failures:
         self._keys.add(message.record.key)
 
     def add_record(self, place: int, record: ChangeRecord, failure: Failure) -> None:
-        """A record has no message."""
+        """Why no message could be made of it."""
         self.by_place.setdefault(place, failure)
         self._keys.add(record.key)
 

@@ -43,7 +43,7 @@ class Outputs:
             await self._sink.open(clock)
 
     async def close(self) -> None:
-        """Close it, if there is one."""
+        """As a sink; nothing without one."""
         if self._sink is not None:
             await self._sink.close()
 

@@ -66,7 +66,7 @@ def table_arn(region: str, account: str, table: str) -> str:
 
 
 def stream_arn(table: str, label: str) -> str:
-    """The ARN of a table's stream, from the table's ARN and the stream's label."""
+    """Shape: `<table's ARN>/stream/<label>`."""
     return f"{table}/stream/{label}"
 
 

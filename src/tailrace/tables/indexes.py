@@ -27,7 +27,7 @@ WRITE_BYTES: Final = 1_024
 
 
 class KeyAttribute(NamedTuple):
-    """A key attribute of an index."""
+    """An attribute that orders or partitions entries. Shape: `type` is S, N or B."""
 
     name: str
     type: KeyType
@@ -110,7 +110,7 @@ class TableIndexSchema(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The index's name."""
+        """As Query's IndexName has it."""
         return self.definition.name
 
     @property
@@ -162,7 +162,7 @@ class TableIndexSchema(msgspec.Struct, frozen=True):
 
 
 def make_index(definition: IndexDefinition, table: TableSchema, number: int) -> TableIndexSchema:
-    """An index of a table."""
+    """Ready for work: with what its entries hold of an item. Shape: `number` as rows have it."""
     projected = None
     if definition.projection != "ALL":
         projected = frozenset((*table.key_names, *definition.key_names, *definition.included))

@@ -305,7 +305,7 @@ class FaultySource:
         return await self._source.earlier()
 
     async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
-        """Its shards."""
+        """As they are: no listing fails."""
         return await self._source.shards(stream)
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:

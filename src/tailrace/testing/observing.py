@@ -119,7 +119,7 @@ class ObservingSink:
         self._mark_name = mark_name
 
     async def open(self, clock: Clock) -> None:
-        """Open it."""
+        """Not noted."""
         await self.sink.open(clock)
 
     async def write(self, batch: RecordBatch) -> Outcome:
@@ -148,7 +148,7 @@ class ObservingSink:
         return outcome
 
     def close(self) -> Awaitable[None]:
-        """Close it."""
+        """Not noted."""
         return self.sink.close()
 
     def _was_called(self, record: ChangeRecord) -> bool:

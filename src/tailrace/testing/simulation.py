@@ -122,7 +122,7 @@ class Run:
         return self
 
     def mapping(self, mapping_id: str) -> SimulatedMapping:
-        """The mapping of this id."""
+        """Raises: StopIteration when the plan has none."""
         return next(mapped for mapped in self.mappings if mapped.id == mapping_id)
 
     @property

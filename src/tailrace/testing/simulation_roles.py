@@ -233,7 +233,7 @@ class Process(Protocol):
 
     @property
     def redrives(self) -> Redriving:
-        """Its redrives."""
+        """Requests that this worker carries out."""
 
     @property
     def is_cut_off(self) -> bool:
@@ -324,7 +324,7 @@ class SimulationRun(Protocol):
         """Do this later."""
 
     def mapping(self, mapping_id: str) -> SimulatedMapping:
-        """The mapping of this id."""
+        """Raises: StopIteration when the plan has none."""
 
     def dies_at_a_new_yield(self) -> bool:
         """Draw whether a worker dies at a yield that is new in this run."""

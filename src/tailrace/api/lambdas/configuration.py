@@ -105,7 +105,7 @@ def code_of(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def document(function: DeployedFunction, region: str, account: str) -> dict[str, Any]:
-    """A function's configuration."""
+    """As GetFunctionConfiguration answers it."""
     settings, code = dict(function.configured.settings), function.code.code
     changed = datetime.fromtimestamp(function.configured.modified_ms / 1_000, UTC)
     return {

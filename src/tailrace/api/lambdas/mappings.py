@@ -86,7 +86,7 @@ def document(
 
 
 def mapping_arn(uuid: str, region: str, account: str) -> str:
-    """The ARN of a mapping."""
+    """What tags hang on, as AWS writes it."""
     return f"arn:aws:lambda:{region}:{account}:event-source-mapping:{uuid}"
 
 

@@ -42,7 +42,7 @@ def registered(
 
 
 def configuration(service: LambdaService, function: DeployedFunction) -> dict[str, Any]:
-    """A function's configuration."""
+    """Its document in the namespace that Lambda's API has here: the default one."""
     return document(function, service.engine.settings.region, service.engine.settings.account)
 
 

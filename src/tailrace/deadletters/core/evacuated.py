@@ -79,7 +79,7 @@ class Evacuation(Struct, frozen=True):
 
     @property
     def row_key(self) -> str:
-        """Its row."""
+        """One a mapping and shard."""
         return EVACUATION.key(*self.words)
 
     @property

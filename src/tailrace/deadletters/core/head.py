@@ -61,7 +61,7 @@ class Head(Struct, frozen=True):
 
     @property
     def row_key(self) -> str:
-        """Its row."""
+        """One an item of a mapping."""
         return head_key(self.app, self.mapping_id, self.key)
 
 

@@ -117,7 +117,7 @@ class Keeper(Protocol):
 
     @property
     def machine(self) -> ShardMachine:
-        """The machine."""
+        """Asked for what its handler has; told only through `tell`."""
 
     @property
     def fence(self) -> Check:

@@ -59,7 +59,7 @@ class KnownBuilds(Struct, frozen=True):
         return [build for build in self.builds if build.version == version]
 
     def build(self, name: str | None) -> Build | None:
-        """A build by its name."""
+        """None: it is not there, or no name was given."""
         return next((build for build in self.builds if build.name == name), None)
 
     def next_name(self, version: int) -> str:

@@ -131,7 +131,7 @@ def items_prefix(app: str, name: str, bucket: int) -> str:
 
 
 def item_key(app: str, name: str, key: str) -> str:
-    """The row of one item."""
+    """In its bucket. Shape: `key` in hexadecimal digits."""
     return PROJECTION_ITEM.key(app, name, f"{bucket_of(key):02x}", key)
 
 
@@ -141,12 +141,12 @@ def groups_prefix(app: str, name: str) -> str:
 
 
 def group_key(app: str, name: str, key: str) -> str:
-    """The row of one group."""
+    """Shape: `key` is the JSON text of the key as an attribute value."""
     return PROJECTION_GROUP.key(app, name, key)
 
 
 def item_fields(row: AppliedItem) -> dict[str, Any]:
-    """The fields of an item's row."""
+    """As docs/formats/state.md has them; `read_item_row` takes them back."""
     return {
         "v": PROJECTION_ITEM.format,
         "key": row.key,
@@ -158,7 +158,7 @@ def item_fields(row: AppliedItem) -> dict[str, Any]:
 
 
 def group_fields(row: GroupState) -> dict[str, Any]:
-    """The fields of a group's row."""
+    """As docs/formats/state.md has them; `read_group_row` takes them back."""
     return {
         "v": VERSION,
         "key": row.key,

@@ -33,7 +33,7 @@ SLICES: Final = 256
 
 
 class WindowOwner(Struct, frozen=True):
-    """Whose rows they are."""
+    """The mapping that a window's rows belong to; it makes their keys."""
 
     app: str
     mapping_id: str
@@ -107,7 +107,7 @@ def digits(time_ms: int) -> str:
 
 
 def item_key(owner: WindowOwner, key: str) -> str:
-    """The row of one item."""
+    """Where it is kept which pane its last version is in."""
     return owner.key("item", key)
 
 
@@ -148,7 +148,7 @@ def before_day(owner: WindowOwner, day: int) -> str:
 
 
 def day_of(owner: WindowOwner, key: str) -> int:
-    """The day that a row is of."""
+    """Units: days since 1970."""
     return int(key[len(all_days(owner)) :].partition("/")[0])
 
 

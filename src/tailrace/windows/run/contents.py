@@ -59,7 +59,7 @@ class WindowContents:
         return sorted(inside, key=lambda member: (member.at_ms, member.key))
 
     async def members(self, group: str, pane: int) -> list[Contribution]:
-        """What is in a pane."""
+        """By key; none in a pane before 1970. Raises: StoreError."""
         if pane < 0:
             return []
         rows = await self._state.query(member_key(self._owner, group, pane, ""))

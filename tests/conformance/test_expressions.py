@@ -1,7 +1,7 @@
 """Expressions at the wire: every text of semantics §6.4 and every reserved word; the
 limits are in test_limits.py.
 
-Each case says where its text comes from: SPEC is semantics.md, TODAY is what AWS answers since 2026
+Each case says where its text comes from: SPEC is semantics, TODAY is what AWS answers since 2026
 (aws-texts, faults §3), MEMORY is AWS's words as we remember them (dynalite, Alternator's tests, the field),
 for what the others leave open.
 """

@@ -1,7 +1,7 @@
 """The legacy parameters through boto3 and at the wire: Expected,
 AttributeUpdates, KeyConditions, filters, AttributesToGet.
 
-Texts marked `memory` are not in semantics.md: they are AWS's as far as we remember them.
+Texts marked `memory` are not in semantics: they are AWS's as far as we remember them.
 """
 
 from typing import Any

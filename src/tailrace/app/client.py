@@ -6,7 +6,7 @@ a client only says how a request is carried out: `Client` waits in its thread, f
 `AsyncClient` is awaited, for `async def`. Writes take effect at once, each on its own, and again when the
 change is delivered again; what is to be exactly once goes on `change.transaction`.
 Rules of this file: no transport, no engine, no boto3; a `Door` has them. Decision 32. Doors are made by
-`compose`: of the embedded engine, or of `app.transactions`.
+`compose_worker`: of the embedded engine, or of `app.transactions`.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Mapping

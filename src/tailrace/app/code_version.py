@@ -3,7 +3,7 @@ the repair or after it.
 
 Rules of this file: it is the content of the files in which the handler and its helpers of one declaration
 (transform, enrich) stand, not of what they import; a deployment that knows better sets
-`TAILRACE_CODE_VERSION`. It never raises. Called by `compose` when an app starts.
+`TAILRACE_CODE_VERSION`. It never raises. Called by `compose_worker`.
 """
 
 import inspect

@@ -1,7 +1,7 @@
 """DestinationConfig of an event source mapping: the ARN that is told of the records a function gave up.
 
-Rules of this file: it judges the words only; what delivers to the ARN is chosen by `compose`
-(sinks/destinations.py). Called by declaring.py.
+Rules of this file: it judges the words only; what delivers to the ARN is chosen by
+sinks/making.py (sinks/destinations.py). Called by declaring.py.
 Source: semantics §2.1 (what an on-failure destination may be), AWS Lambda API Reference, DestinationConfig.
 """
 

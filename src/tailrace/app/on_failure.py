@@ -1,7 +1,7 @@
 """`on_failure=Park.key`, `Park.shard`, `Discard(to=…)`, `Drop`: a change after its last attempt.
 
 Rules of this file: declarations only; the machine's words for them are in mapping/settings.py. Nothing is
-dropped unless it is spelled out. Used by declaring.py, `explain` and compose.
+dropped unless it is spelled out. Used by app.py and declaring.py.
 """
 
 from dataclasses import dataclass

@@ -5,8 +5,8 @@
         return total + sign * order.total
 
 Rules of this file: the function's signature is the configuration; what is wrong with it is refused where the
-app is loaded, in words that say how to fix it. Between attribute values it is a `projections.folding.Fold`.
-Called by declaring.py; run by sinks/projected.py.
+app is loaded, in words that say how to fix it. Between attribute values it is a
+`projections.core.folding.Fold`. Called by declaring.py; run by sinks/projected.py.
 """
 
 import inspect

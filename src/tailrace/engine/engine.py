@@ -29,7 +29,6 @@ from tailrace.engine.opening import open_page, readable_index
 from tailrace.engine.paging import ItemPage, Paging, QueryRequest, ScanRequest
 from tailrace.engine.places import places_of_catalog
 from tailrace.engine.reading import ShardReader
-from tailrace.engine.rekeying import rekey
 from tailrace.engine.requests import Requests
 from tailrace.engine.resources import Resources, check_tags
 from tailrace.engine.settings import EngineSettings
@@ -38,6 +37,7 @@ from tailrace.engine.state import StateRows
 from tailrace.engine.streams import RecordsPage, Streams
 from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.transact import Decided, KeyOf, Place, Transactions, read_all
+from tailrace.engine.upgrade_to_versions import rekey
 from tailrace.errors import SettingsError
 from tailrace.ports import Clock, LogRow, Shard, Store, StreamRef
 from tailrace.streams.iterators import IteratorStart

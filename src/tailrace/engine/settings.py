@@ -1,7 +1,7 @@
 """What an engine may be told when it is opened.
 
 Rules of this file: values only; a wrong one is refused at once, in a text that names option, value and bound.
-Called by `compose` and the test world.
+Made by stores/opened.py and the test world.
 """
 
 import re

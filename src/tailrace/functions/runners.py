@@ -2,8 +2,8 @@
 
 Rules of this file: one runner a mapping, kept as long as the worker. A function runs as what its name says,
 never as what it calls itself. What no other process can find (a lambda, a function inside a function) runs
-here, and is told so once. Made by `compose`. Stands alone because the pool serves Lambda's API, too, which
-knows no app.
+here, and is told so once. Made by `compose_worker`. Stands alone because the pool serves Lambda's API, too,
+which knows no app.
 """
 
 import logging

@@ -4,8 +4,8 @@ Theory of operation: a key is words joined by `/`, the first names the kind. Wha
 (`mapping rename`, `mapping drop`, rebuilds, `projection drop`, deletions of Lambda's API, forgetting, the
 audit) reads this registry and has no list of its own.
 Rules of this file: a key is made by `RowKind.key` or `RowKind.prefix` and nowhere else
-(tests/architecture/test_rows.py); a new kind of row is a line here, a section of docs/formats and a row in
-tests/unit/rows/test_every_kind.py. Source: growth §2.1.
+(tests/architecture/tidy.py, `state_keys`); a new kind of row is a line here and in `KINDS`, a section of
+docs/formats and a row in tests/unit/rows/every_kind.py. Source: growth §2.1.
 """
 
 from functools import lru_cache

@@ -1,8 +1,7 @@
 """The rows of one mapping: which they are, and how they read under another id.
 
-Rules of this file: pure; it walks the registry and names no kind. Called by server/mapping_rows.py, which
-reads and writes them beside an engine, and by runtime/mapping_rows.py, over a state store. Stands alone
-because it is pure: mapping_rows.py reads and writes what it names.
+Rules of this file: pure; it walks the registry and names no kind. Called by runtime/mapping_rows.py,
+which reads and writes what this names. Stands alone because it is pure.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

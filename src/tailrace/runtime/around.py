@@ -1,7 +1,7 @@
 """What may be laid around the parts of a worker: nothing, or the test world's notes and faults.
 
-Rules of this file: one method a part; here each gives back what it is given. Called by `compose` when it
-builds a worker, overridden by testing/faulting.py.
+Rules of this file: one method a part; here each gives back what it is given. Called by `compose_worker`
+when it builds a worker, overridden by testing/faulting.py.
 """
 
 from collections.abc import Callable

@@ -5,7 +5,7 @@ Rules of this file: it tells and decides nothing, and is gone with the process: 
 its own. Numbers are AWS's metrics for a function and its event source mapping (their names and units are in
 `telemetry.AWS_METRICS`); each thing is counted where it happens. A change counts as failing from
 its first failure until an attempt accepts it, or it is settled otherwise; of many the latest are kept, and
-since when is remembered for all. Tallies are kept by `compose.Node` over changes of the worker, and read by
+since when is remembered for all. Tallies are kept by server/node.py over changes of the worker, and read by
 server/snapshot.py; what fails now is told by `status` and `why`. Source: semantics §2.12.
 """
 

@@ -2,7 +2,7 @@
 
 Rules of this file: a provider is called before the first change that needs it, and never twice; what follows
 its `yield` runs when the worker ends, the last one first. A provider that fails is an outage, not a change's
-fault: it is tried again. Made by `compose`.
+fault: it is tried again. Made by `compose_worker`.
 """
 
 import asyncio

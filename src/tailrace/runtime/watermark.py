@@ -5,7 +5,7 @@ Theory of operation: a change is settled at or below its shard's watermark and i
 time before which every change of every shard is settled is the low watermark that windows wait for. Rules of
 this file: it only reads, through `StateStore` and `LogReader`, so that it answers the same beside a worker
 and without one. A shard that a handler has not begun counts from its start. Called by views and, through
-compose.py, by windows and projections.
+compose_worker.py, by windows and projections.
 """
 
 from collections.abc import AsyncIterator, Iterable

@@ -2,7 +2,7 @@
 
 Rules of this file: it joins the socket (`control`) and the record of it (`nodes`). A socket of a data
 directory that cannot be made ends the start; a node that cannot be told by its port is told so in the log,
-and runs. Made by `compose.Node`. Stands alone because a node is found so, whatever else it does.
+and runs. Made by node.py. Stands alone because a node is found so, whatever else it does.
 """
 
 import logging

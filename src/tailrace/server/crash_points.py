@@ -1,7 +1,7 @@
 """Points at which a process kills itself, for the campaigns that kill it everywhere.
 
 Rules of this file: what is asked for comes from the environment; without it nothing happens. Called by
-`compose`. Stands alone because campaigns need it, and a node does without.
+node.py. Stands alone because campaigns need it, and a node does without.
 """
 
 import os

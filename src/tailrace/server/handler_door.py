@@ -4,7 +4,7 @@ Theory of operation: the engine belongs to the event loop. A coroutine asks it t
 its turn; a thread hands its request to the loop and waits. In a test world `def` handlers run on the loop
 itself, so their commit is made at once, as `world.put` does.
 Rules of this file: the operations of the server, without its wire; a write descends from what its handler is
-called for. Made by compose.
+called for. Made by `compose_worker`.
 """
 
 import asyncio

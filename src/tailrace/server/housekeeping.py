@@ -1,8 +1,8 @@
 """Work beside the requests: trimming, rolling over, removing what expired, filling new indexes.
 
 Rules of this file: the engine says what is to be done, in slices; each slice is made durable before the next.
-What fails is tried again by the next round, and nothing of it ends a round for good. Run by `compose.Node`
-and the test world.
+What fails is tried again by the next round, and nothing of it ends a round for good. Run by node.py and the
+test world.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The HTTP server: listening, connections, their time-outs, the drain.
 
 Rules of this file: sockets and the loop's timer, nothing about DynamoDB. Safe by default: it listens on
-loopback, checks the Host header, and sends no CORS header unless an origin is configured. Made by `compose`.
+loopback, checks the Host header, and sends no CORS header unless an origin is configured. Made by node.py.
 """
 
 import asyncio

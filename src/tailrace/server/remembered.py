@@ -1,7 +1,7 @@
 """The time of a manual clock, kept with the data: a question or a restart later finds it where it was.
 
 Rules of this file: one row of state, `clock`, format 1; a directory last served by the system's clock has
-none. Called by the clock's verbs, `compose.Node` and `cli.offline`.
+none. Called by the clock's verbs, node.py and `cli.offline`.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """The GET paths beside DynamoDB's: `/metrics` and `/ready`.
 
 Rules of this file: light. What answers is imported at the first request, because the start of a server is
-measured and many are never scraped. `compose.Node` hands the routes to the HTTP server.
+measured and many are never scraped. node.py hands the routes to the HTTP server.
 Stands alone because what answers is loaded late.
 """
 

@@ -2,7 +2,7 @@
 
 Rules of this file: it gathers, `observe` decides and words. Progress counts for handlers that run here: one
 that does not run cannot be stuck. Between two handlers the loop is given back, because scrapes come every
-few seconds. Called by `compose.Node` for each scrape.
+few seconds. Called by node.py for each scrape.
 """
 
 import asyncio

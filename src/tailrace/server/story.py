@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tailrace.errors import TailraceError
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.tables import tables
-from tailrace.server.targets import EventTarget, KeyTarget, read_target
+from tailrace.server.why_targets import EventTarget, KeyTarget, read_target
 from tailrace.views.story import LocatedChange, find_event, last_changes, story
 
 

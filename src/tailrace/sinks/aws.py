@@ -11,7 +11,7 @@ from typing import Any, Final
 from tailrace.aws import client
 from tailrace.aws.errors import AwsError, sink_error
 from tailrace.aws.places import Access
-from tailrace.sinks.sending import KEEPER, ServiceCall, missing_extra
+from tailrace.sinks.intercepting import KEEPER, ServiceCall, missing_extra
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from tailrace.ports import Clock, Failure, Outcome, ProjectionStore, RecordBatch
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.documents import to_json
 from tailrace.sinks.duckdb_question import SEALED, Question
+from tailrace.sinks.intercepting import missing_extra
 from tailrace.sinks.messages import Failures
-from tailrace.sinks.sending import missing_extra
 from tailrace.streams.record import ChangeRecord, image
 from tailrace.streams.version import FIRST_GENERATION, GENERATION_DIGITS, SEQUENCE_DIGITS
 

@@ -2,7 +2,8 @@
 
 Rules of this file: one call a request, never repeated. What an answer means is read in aws/errors.py. A
 write's ancestry goes in the header that our client adds, and that botocore's sessions do
-(runtime/causing.py). Stands alone because compose picks between it and the engine's door. Made by compose.
+(runtime/causing.py). Stands alone because `compose_worker`, which makes it, picks between it and the
+engine's door.
 """
 
 from typing import Any

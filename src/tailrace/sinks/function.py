@@ -3,7 +3,7 @@
 Rules of this file: a returned value is success and goes to the handler's sink, an exception is failure; which
 records failed is told as exactly as the handler's form allows. Coroutines run on the loop; other functions
 run in a thread, one hop for a whole run of records. What they recorded on `change.transaction` is committed
-before the outcome is told. Made by `compose`.
+before the outcome is told. Made by making.py.
 """
 
 from collections.abc import Awaitable, Callable, Container, Sequence

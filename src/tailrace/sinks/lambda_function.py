@@ -2,7 +2,7 @@
 
 Rules of this file: the answer is read as an event source mapping reads it. What runs the function is a
 `Runner`: a process of its own (functions/pool.py), which can be killed at its time-out, or this one. Made by
-`compose`. Source: semantics §2.6, §2.10.
+making.py. Source: semantics §2.6, §2.10.
 """
 
 import json

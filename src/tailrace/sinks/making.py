@@ -1,7 +1,7 @@
 """The sink of each mapping: the handler's form decides.
 
-Rules of this file: it only puts parts together. Called by `compose` for a worker, and again for each redrive,
-whose marks are of their own run.
+Rules of this file: it only puts parts together. Called by `compose_worker` for a worker, and again for each
+redrive, whose marks are of their own run.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,7 +1,7 @@
 """Where the rows of a projection's builds are kept: its `into` decides.
 
 Rules of this file: it only chooses. What is neither the app's state nor a table brings its own adapter
-(`sinks.DuckDB`). Made by compose.
+(`sinks.DuckDB`). Made by `compose_worker`.
 """
 
 from msgspec import Struct

@@ -4,7 +4,7 @@ Theory of operation: `transform` turns each change into a value (None: nothing i
 `enrich` is then given the values of the whole batch at once and answers with as many. Transform, enrichment
 and write are one attempt: what fails is retried like any handler.
 Rules of this file: failures are told by the record that they come from. Declared by `app.sink(Order, …)`,
-made by compose.
+made by making.py.
 """
 
 from collections.abc import Awaitable, Sequence

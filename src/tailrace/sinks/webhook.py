@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Final
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import SettingsError
 from tailrace.ports import Clock, Failure, FailureKind, Outcome, RecordBatch
+from tailrace.sinks.intercepting import KEEPER, Keep, ServiceCall, missing_extra
 from tailrace.sinks.messages import Failures, Message, by_key, sendable
-from tailrace.sinks.sending import KEEPER, Keep, ServiceCall, missing_extra
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession

@@ -1,8 +1,8 @@
 """The streams of an engine in this process, as they are at this moment.
 
 Rules of this file: it never waits; a stream whose day has passed meanwhile is a SourceError. Made by
-compose.py, control.py and the test world, for views and watermarks. Stands alone because a reader of one
-stream (`embedded`) waits for commits, and this one must not.
+compose_worker.py, server/control.py, cli/explain.py and the test world, for views and watermarks. Stands
+alone because a reader of one stream (`embedded`) waits for commits, and this one must not.
 """
 
 from contextlib import suppress

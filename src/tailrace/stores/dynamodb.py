@@ -3,7 +3,7 @@ one TransactWriteItems.
 
 Rules of this file: a row is an item (`pk` the first word of its key, `sk` the rest); numbers and texts of its
 fields are attributes of their own too, because conditions look at them. It never retries. Needs the extra
-`aws`. Format 1, docs/formats/state.md. Made by compose.
+`aws`. Format 1, docs/formats/state.md. Made by `compose_worker`.
 """
 
 import json

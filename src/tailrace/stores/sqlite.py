@@ -6,7 +6,7 @@ connection. With `full`, and with `normal` between `read_apart(True)` and `read_
 run in one writer thread while the owner's thread calls `get`, `query` and `read_log`: each side has its own
 connection, and a read sees what was committed when it began. Everything else (opening, closing) happens while
 nothing is under way. What is bound is a bytearray: for any other type the sqlite3 module looks for adapters,
-half a microsecond a value. Layout: docs/formats/store.md. Made by `compose`.
+half a microsecond a value. Layout: docs/formats/store.md. Made by opened.py.
 """
 
 import contextlib

@@ -1,9 +1,9 @@
 """What the sinks of a world would have sent: kept instead, decoded, in order.
 
-Theory of operation: the real sinks run up to where a request would leave (sinks/sending.py), so their checks,
-entries, headers and ids are those of production; there it is taken apart into one `Sent` a message. Rules of
-this file: everything is accepted, nothing is judged. Laid around sinks and on-failure destinations by
-faulting.py, read by `world.sent`.
+Theory of operation: the real sinks run up to where a request would leave (sinks/intercepting.py), so their
+checks, entries, headers and ids are those of production; there it is taken apart into one `Sent` a message.
+Rules of this file: everything is accepted, nothing is judged. Laid around sinks and on-failure destinations
+by faulting.py, read by `world.sent`.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from tailrace.app.plain import to_plain_item
 from tailrace.ports import Clock, Outcome, RecordBatch, Sink
-from tailrace.sinks.sending import KEEPER, ServiceCall
+from tailrace.sinks.intercepting import KEEPER, ServiceCall
 from tailrace.testing.journal import Journal
 
 

@@ -4,7 +4,7 @@ Theory of operation: a worker drains; what has not ended when the time is up is 
 cancelled and goes on all the same (an `async def` handler that catches its cancellation, a thread) is
 abandoned. Its changes are not settled, so that the next start delivers them again.
 Rules of this file: nothing here waits longer than it was told, but for a moment of grace. Called by
-`compose.Node`.
+`compose` and server/node.py.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 Rules of this file: a shard is begun by a mapping only when that mapping has finished the shard's parent, so
 that the changes of one item stay in order. One lease an app and shard, taken with a new epoch at each start.
-Made by `compose`.
+Made by `compose_worker`.
 """
 
 import asyncio

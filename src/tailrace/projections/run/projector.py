@@ -10,8 +10,8 @@ which changes nothing of what is applied: after a while that grows, and as soon 
 was applied. Several workers may run one each: one of them claims the filling, the others look now and then,
 and go on from where its row says when it falls silent.
 Rules of this file: everything may be cut off anywhere and is done again, here or by another worker; what is
-decided holds only if the builds are still those that it was decided from. Made by compose, run by
-worker.py.
+decided holds only if the builds are still those that it was decided from. Made by
+`compose_worker`, run by worker/crew.py.
 """
 
 import asyncio

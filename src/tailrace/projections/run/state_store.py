@@ -3,7 +3,7 @@
 Rules of this file: one state row a row; the conditions are the state store's. What is written carries the
 condition that its build is still there, so that a worker which does not know yet leaves no rows behind.
 `serve` has nothing to do: who asks here is told by the projection's own row (projections/run/builds.py).
-Made by compose.
+Made by sinks/projection_places.py.
 """
 
 import asyncio

@@ -9,7 +9,7 @@ is told, its number and its digest are noted: a crash between telling and noting
 id, as long as the window holds the same; when it holds something else by then, even what was told before,
 that is the next revision. So a revision has one content for all who saw it.
 Rules of this file: everything may be cut off anywhere and is done again at the next start; the handler and
-its sink are behind `tell`. Made by compose, run by worker.py.
+its sink are behind `tell`. Made by `compose_worker`, run by worker/crew.py.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tailrace.compose import EngineOptions, OpenEngine, open_engine
-from tailrace.engine import rekeying
+from tailrace.engine import upgrade_to_versions
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import StateRows
 from tailrace.rows.kinds import LAYOUT
@@ -25,7 +25,7 @@ def opened(directory: Path) -> OpenEngine:
 @pytest.fixture
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One of before versions."""
-    monkeypatch.setattr(rekeying, "SLICE", 4)
+    monkeypatch.setattr(upgrade_to_versions, "SLICE", 4)
     engine = opened(tmp_path)
     engine.state.transact([Write(key, {"v": 2, "key": key}) for key in OLD])
     engine.close()
@@ -61,7 +61,7 @@ def test_a_start_that_is_cut_off_leaves_each_row_once_and_the_next_one_goes_on(
             with pytest.raises(KeyboardInterrupt):
                 opened(directory)
     with monkeypatch.context() as patch:
-        patch.setattr(rekeying, "VERSIONED", ())
+        patch.setattr(upgrade_to_versions, "VERSIONED", ())
         engine = opened(directory)  # a look at what the crash left, old keys and new ones
         left_behind = letters(engine)
         assert sorted(left_behind.values()) == OLD
@@ -84,5 +84,5 @@ def test_a_directory_is_looked_through_once(directory: Path, monkeypatch: pytest
     def again(*_: object) -> None:
         raise AssertionError("it was looked through again")
 
-    monkeypatch.setattr(rekeying, "rekeyed", again)
+    monkeypatch.setattr(upgrade_to_versions, "rekeyed", again)
     opened(directory).close()

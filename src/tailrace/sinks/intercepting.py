@@ -1,8 +1,9 @@
-"""What leaves through our sinks: one request to one service, and who may keep it instead.
+"""The seam at which a test world takes what sinks would send: one call of a service, and who keeps it.
 
-Theory of operation: a sink sends through here when a keeper in its context takes what is sent, as the test
-world does; then nothing leaves, and the sink is answered as by a service that accepts everything. Rules of
-this file: it keeps nothing itself. Asked by aws.py and webhook.py, set by testing/keeping.py.
+Theory of operation: a sink asks `KEEPER` before it sends. Where a keeper is set in its context, as the test
+world does, the call goes there: nothing leaves, and the sink is answered as by a service that accepts
+everything. A sink with a transport of its own that does not ask really sends, out of a test world too.
+Rules of this file: it keeps nothing itself. Asked by aws.py and webhook.py, set by testing/keeping.py.
 """
 
 from collections.abc import Callable, Mapping

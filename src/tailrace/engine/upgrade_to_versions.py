@@ -11,7 +11,7 @@ from tailrace.engine.committer import Committer
 from tailrace.engine.documents import STATE
 from tailrace.engine.state import StateRows
 from tailrace.rows.kinds import LAYOUT
-from tailrace.rows.rekeying import VERSIONED, rekeyed
+from tailrace.rows.upgrade_to_versions import VERSIONED, rekeyed
 from tailrace.rows.writes import VERSION, Write
 
 SLICE: Final = 200

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.server.targets import EventTarget, KeyTarget, TargetError, read_target
+from tailrace.server.why_targets import EventTarget, KeyTarget, TargetError, read_target
 from tailrace.tables.schema import TableSchema
 
 SHOP = TableSchema("shop", 16, "id-1", "pk", "S")

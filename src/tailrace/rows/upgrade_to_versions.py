@@ -5,7 +5,7 @@ Theory of operation: a row is written under its new key and its old one goes in 
 crash at any moment leaves rows under old keys and rows under new ones, each row once; the next try takes
 the old ones that are left. Only keys change: fields are read in their own formats.
 Rules of this file: pure; which word of a key it is says the registry. Stands alone because it is of one
-upgrade and goes with it. Called by engine/rekeying.py. Source: growth §2.2.
+upgrade and goes with it. Called by engine/upgrade_to_versions.py. Source: growth §2.2.
 """
 
 from typing import Final

@@ -3,7 +3,7 @@
 import pytest
 
 from tailrace.rows.kinds import KINDS
-from tailrace.rows.rekeying import VERSIONED, rekeyed
+from tailrace.rows.upgrade_to_versions import VERSIONED, rekeyed
 from tailrace.rows.writes import Equals, StateRow, Write
 from tailrace.streams.version import Version
 from tests.unit.rows.every_kind import MADE

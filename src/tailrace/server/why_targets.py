@@ -1,4 +1,5 @@
-"""Which change a user means: an event id, `table/pk[/sk]`, or a key as JSON.
+"""What `tailrace why` is asked about: a change by its event id, or an item as `table/pk[/sk]` or by its key
+as JSON.
 
 Rules of this file: text and schemas in, values out; it reads nothing. Called by `story`.
 """

@@ -1,5 +1,5 @@
-"""One PutItem goes through exactly the modules of architecture §3, in their order, and past
-the points in theirs.
+"""One PutItem goes through exactly the modules of the picture in docs/flow.md, in their order, and past the
+points in theirs.
 
 Rules of this file: a real node with a handler, on loopback and on disk; `sys.setprofile` sees every call
 between the request's first byte and the saved checkpoint. What else is entered on the way is listed here with
@@ -8,6 +8,7 @@ its reason, so that a new module on the path is a decision and not an accident.
 
 import asyncio
 import json
+import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,11 +27,13 @@ PACKAGE = str(Path(tailrace.__file__).parent) + "/"
 
 STEPS = [
     ("server/connection.py", "data_received"),
+    ("api/dispatch.py", "execute"),
     ("api/wire.py", None),
     ("api/dynamodb/put_item.py", None),
     ("engine/engine.py", "put"),
     ("tables/mutate.py", None),
     ("streams/record.py", None),
+    ("server/turns.py", "_flush"),
     ("engine/committer.py", "flush"),
     ("stores/sqlite.py", "commit"),
     ("sources/embedded.py", None),
@@ -41,18 +44,19 @@ STEPS = [
     ("mapping/shard.py", "step"),
     ("runtime/delivering.py", "_save"),
     ("runtime/driver.py", "_answer"),
+    ("server/turns.py", "_flush"),
     ("engine/committer.py", "flush"),
     ("stores/sqlite.py", "commit"),
 ]
-"""The twelve steps of the picture. `server/http.py` is connection, dispatch and turns:
-listening, framing, group commit.
+"""The lines of the picture in docs/flow.md that name a module, in their order, each with the function that is
+entered; None: any.
 """
+PAGE = Path(__file__).parents[2] / "docs" / "flow.md"
+NAMED = re.compile(r"^ *(?:\d+ )? *([a-z_]+(?:/[a-z_]+)*\.py) ", re.MULTILINE)
 
 PATH = {file for file, _ in STEPS}
 BESIDE = {
     "server/http.py": "owns the connections; asked for its limits and the Host",
-    "api/dispatch.py": "finds the operation behind a target",
-    "server/turns.py": "ends the turn of the loop with one commit, and lets a checkpoint join it",
     "api/dynamodb/parameters.py": "members that several operations share",
     "api/validation.py": "checks members, in AWS's words",
     "api/shapes.py": "what members an operation takes",
@@ -110,6 +114,11 @@ def missing_step(
         if not any(file == seen and function in (None, name) for seen, name in remaining):
             return file, function
     return None
+
+
+def drawn(page: str) -> list[str]:
+    """The modules that the picture of a page names, in their order."""
+    return NAMED.findall(page.split("```")[1])
 
 
 def strangers(calls: list[tuple[str, str]]) -> set[str]:
@@ -217,6 +226,21 @@ def test_the_change_is_answered_and_handled(traced: tuple[Trace, list[str], byte
 
 def test_it_goes_through_the_modules_of_the_picture_in_order(traced: tuple[Trace, list[str], bytes]) -> None:
     assert missing_step(traced[0].calls, STEPS) is None
+
+
+def test_the_page_draws_every_step_in_order() -> None:
+    assert drawn(PAGE.read_text(encoding="utf-8")) == [file for file, _ in STEPS]
+
+
+def test_a_picture_of_another_way_is_found() -> None:
+    page, steps = PAGE.read_text(encoding="utf-8"), [file for file, _ in STEPS]
+    for before, after in (
+        ("   sinks/function.py", "   sinks/functions.py"),
+        ("   api/wire.py", "              "),
+        ("12 runtime/delivering.py", "12 runtime/settling.py"),
+    ):
+        assert before in page
+        assert drawn(page.replace(before, after)) != steps
 
 
 def test_it_goes_through_no_other_module(traced: tuple[Trace, list[str], bytes]) -> None:

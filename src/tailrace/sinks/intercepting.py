@@ -2,7 +2,8 @@
 
 Theory of operation: a sink asks `KEEPER` before it sends. Where a keeper is set in its context, as the test
 world does, the call goes there: nothing leaves, and the sink is answered as by a service that accepts
-everything. A sink with a transport of its own that does not ask really sends, out of a test world too.
+everything. What a sink with a transport of its own sends without asking is not kept: a socket of Python meets
+the walls of the world (testing/sealing.py), and what a C library opens really leaves.
 Rules of this file: it keeps nothing itself. Asked by aws.py and webhook.py, set by testing/keeping.py.
 """
 

@@ -21,8 +21,9 @@ Expiry: TypeAlias = Literal[
     "never", "with its shard", "with its item", "after two days", "when its windows are closed", "when done",
     "when 10,000 came after it",
 ]  # fmt: skip
-"""What ends a row while its owner lives. "with its item": when the item is free again, or has no dead letters
-any more.
+"""What ends a row while its owner lives. "with its item": when the item is free again. Rows "with its shard"
+are removed by worker/forgetting.py, any other by the code that writes them:
+tests/unit/rows/test_a_whole_world.py sees to it.
 """
 
 
@@ -153,7 +154,7 @@ PARKED: Final = of_mapping(
 DEADLETTER: Final = of_mapping(
     "deadletter", format=3, ids=("handler", "trace"), holds="dead letters", outlives=True, version_word=3
 )
-PASSED: Final = of_mapping("passed", format=2, expires="with its item", outlives=True)
+PASSED: Final = of_mapping("passed", format=2, outlives=True)
 LOST_WINDOW: Final = of_mapping("lost-window", ids=("handler",), holds="lost tumbling windows", outlives=True)
 OUTBOX: Final = of_mapping(
     "outbox",

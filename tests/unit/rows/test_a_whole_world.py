@@ -1,5 +1,5 @@
-"""What really runs keeps only rows of registered kinds, and a mapping that was renamed while it had work goes
-on with it.
+"""What really runs keeps only rows of registered kinds and none that has expired, and a mapping that was
+renamed while it had work goes on with it.
 
 Rules of this file: worlds of many features; every row that they leave is looked at.
 """
@@ -10,11 +10,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from tailrace import App, Change, Discard, Item, Retry, Window
 from tailrace.errors import SinkError
-from tailrace.rows.kinds import KINDS, OUTBOX, kind_of
+from tailrace.leases.checkpoint import EARLIER
+from tailrace.rows.kinds import AUDIT, CHECKPOINT, KINDS, LEASE, OUTBOX, kind_of, of_mapping, words_of
+from tailrace.rows.writes import Write
 from tailrace.server.control import Subject, find_verb
+from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.testing import World
+from tailrace.views.at_once import at_once
 
 
 class Destination:
@@ -43,7 +49,22 @@ def asked(world: World, name: str, **arguments: object) -> Any:
     return answer
 
 
-def rich() -> App:
+class Trouble:
+    """What is wrong with the handlers of a rich app and with its destination, until it is mended."""
+
+    def __init__(self) -> None:
+        self.destination = Destination(10**9)
+        self.is_there = True
+
+    def strike(self) -> None:
+        if self.is_there:
+            raise ValueError("no")
+
+    def mend(self) -> None:
+        self.is_there, self.destination.refusals = False, 0
+
+
+def rich(trouble: Trouble) -> App:
     """An app with everything that keeps rows."""
     app = App("shop")
     orders = app.table("orders", pk="id")
@@ -55,11 +76,11 @@ def rich() -> App:
 
     @app.on(orders, id="park", retry=Retry(1))
     def park(change: Change) -> None:
-        raise ValueError("no")
+        trouble.strike()
 
-    @app.on(orders, id="discard", retry=Retry(1), on_failure=Discard(to=Destination(10**9)))
+    @app.on(orders, id="discard", retry=Retry(1), on_failure=Discard(to=trouble.destination))
     def discard(change: Change) -> None:
-        raise ValueError("no")
+        trouble.strike()
 
     @app.on(orders, id="once", once=True)
     def once(change: Change) -> None: ...
@@ -68,14 +89,15 @@ def rich() -> App:
 
     @app.on(loops, id="itself", max_generations=2)
     def itself(change: Change) -> None:
-        change.transaction.put(loops, {"id": change.key, "n": change.new["n"] + 1})
+        if trouble.is_there:
+            change.transaction.put(loops, {"id": change.key, "n": change.new["n"] + 1})
 
     @app.window(Order, id="minutes", every="1m", by=Order.country)
     def minutes(window: Window[Order]) -> None: ...
 
     def tumbling(event: Mapping[str, Any], context: object) -> Any:
         if event.get("isFinalInvokeForWindow"):
-            raise ValueError("no")
+            trouble.strike()
         return {"state": {}}
 
     app.function(
@@ -95,21 +117,85 @@ def rich() -> App:
 
 
 def test_every_row_that_a_world_of_all_features_keeps_is_of_a_registered_kind() -> None:
-    app = rich()
     seen: set[str] = set()
-    with World(app, seed=3, allow_failures=True) as world:
-        for name in ("o1", "o2"):
-            world.put("orders", {"id": name, "country": "NL", "total": 1})
-        world.put("loops", {"id": "l1", "n": 1})
-        for _ in range(20):
-            world.advance("5s")
-            seen |= kinds_in(world)
+    with World(rich(Trouble()), seed=3, allow_failures=True) as world:
+        seen |= worked(world)
         world._ask("resume", {"handler": "itself"})
         seen |= kinds_in(world)
     expected = {name for name, kind in KINDS.items() if kind.owner in ("mapping", "shard", "projection")}
     assert expected - seen == {"redrive", "evacuated", "evacuation", "gap", "resumed", "ledger"}, (
         "this world should keep rows of these kinds, too"
     )
+
+
+def worked(world: World) -> set[str]:
+    """A hundred seconds of a rich app. Returns: the kinds of rows that there were meanwhile."""
+    seen: set[str] = set()
+    for name in ("o1", "o2"):
+        world.put("orders", {"id": name, "country": "NL", "total": 1})
+    world.put("loops", {"id": "l1", "n": 1})
+    for _ in range(20):
+        world.advance("5s")
+        seen |= kinds_in(world)
+    return seen
+
+
+def aged(world: World, days: int) -> set[str]:
+    """Days in a world. Returns: the kinds of rows that there were meanwhile."""
+    seen: set[str] = set()
+    for _ in range(6 * days):
+        world.advance("4h")
+        seen |= kinds_in(world)
+    return seen
+
+
+def expiring() -> set[str]:
+    """The kinds of rows that end while their owner lives, but for the audit, which is only kept short."""
+    return {kind.name for kind in KINDS.values() if kind.expires not in ("never", AUDIT.expires)}
+
+
+def overdue(world: World) -> set[str]:
+    """The kinds that expire and of which there are rows, but for those of shards that can be read."""
+    log = EmbeddedLog(world.engine)
+    present = {
+        (stream.label, shard.shard_id)
+        for stream in at_once(log.streams())
+        for shard in at_once(log.shards(stream))
+    }
+    left = set[str]()
+    for row in world.engine.state.query(""):
+        kind, words = kind_of(row.key), words_of(row.key)
+        assert kind is not None
+        if kind.name in expiring() and (
+            kind.expires != LEASE.expires or (words[-2], words[-1]) not in {*present, (EARLIER, EARLIER)}
+        ):
+            left.add(kind.name)
+    return left
+
+
+def test_a_row_of_every_kind_that_expires_is_gone_when_nothing_is_left_to_do() -> None:
+    trouble = Trouble()
+    with World(rich(trouble), seed=3, allow_failures=True) as world:
+        seen = worked(world) | aged(world, days=1)
+        assert overdue(world) != set()
+        trouble.mend()
+        world._ask("resume", {"handler": "itself"})
+        for handler in ("park", "discard"):
+            world.dlq(handler).redrive()
+        seen |= aged(world, days=4)
+        assert overdue(world) == set()
+    assert expiring() - seen == {"redrive"}, "rows of these kinds should come and go in this world, too"
+
+
+def test_a_row_that_should_be_gone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    novel = of_mapping("novel", expires="when done")
+    monkeypatch.setitem(KINDS, novel.name, novel)
+    with World(rich(Trouble()), seed=3) as world:
+        world.settle()
+        assert overdue(world) == set()
+        for kind in (novel, CHECKPOINT):
+            world.engine.state.transact([Write(kind.key("shop", "once", "gone", "shard"), {"v": 1})])
+        assert overdue(world) == {"novel", "checkpoint"}
 
 
 def kinds_in(world: World) -> set[str]:

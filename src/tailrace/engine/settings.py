@@ -53,7 +53,7 @@ class EngineSettings(Struct, frozen=True):
 
     def in_region(self, region: str) -> Self:
         """The same in a region, unless they name one themselves."""
-        return replace(self, region=region) if self.region == REGION else self
+        return replace(self, region=region) if self.region == REGION != region else self
 
 
 def _within(name: str, value: int, lowest: int, highest: int) -> None:

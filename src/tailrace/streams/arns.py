@@ -76,7 +76,7 @@ def parse_table_arn(text: str) -> TableArn | None:
     >>> parse_table_arn("arn:aws:dynamodb:eu-west-1:000000000000:table/orders").region
     'eu-west-1'
     """
-    match = TABLE.fullmatch(text)
+    match = TABLE.fullmatch(text) if text.startswith("arn:") else None
     return None if match is None else TableArn(*match.groups())
 
 

@@ -20,6 +20,7 @@ from tailrace.engine.slices import at_once
 from tailrace.server.frames import answer_parts, question_of, question_parts, taken_of
 from tailrace.stores.memory import MemoryStore
 from tailrace.tables.definition import TableDefinition
+from tailrace.values import canonical
 from tests.serving import START_MS, Client, Served, chunked, request, serving
 
 LIMIT = 16 * 1024 * 1024
@@ -124,6 +125,40 @@ def test_a_large_request_is_done_in_the_region_that_it_names_by_header_or_by_que
         taken = taken_of(answer_parts(take(told_headers, query_again, again, limit, operations)))
         assert whole(dispatcher.execute_taken(given, taken, asked_by)).status == 200
         assert there.get("things", {"pk": {"S": key}}) is not None
+
+
+@pytest.mark.parametrize("operation", ["TransactWriteItems", "BatchWriteItem"])
+def test_no_slice_of_a_large_request_weighs_several_of_its_items(
+    operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weighed, of_elements, elements = [0], canonical._elements_size, 20_000
+
+    def weighing(content: Any) -> int:
+        weighed[-1] += len(content)
+        return of_elements(content)
+
+    engine = Engine(MemoryStore(), ManualClock(START_MS))
+    engine.create_table(TableDefinition("things", "pk", "S"))
+    items = [{"pk": {"S": key}, "l": {"L": [{"NULL": True}] * elements}} for key in "abcde"]
+    puts: dict[str, Any] = {
+        "TransactWriteItems": {
+            "TransactItems": [{"Put": {"TableName": "things", "Item": item}} for item in items]
+        },
+        "BatchWriteItem": {"RequestItems": {"things": [{"PutRequest": {"Item": item}} for item in items]}},
+    }
+    body, given = json.dumps(puts[operation]).encode(), headers(operation)
+    taken = take(given, b"", body, LIMIT, find_operations())
+    monkeypatch.setattr(canonical, "_elements_size", weighing)
+    work = Dispatcher(engine).execute_taken(given, taken)
+    while not isinstance(work, Reply):
+        weighed.append(0)
+        try:
+            next(work)
+        except StopIteration as end:
+            work = end.value
+    assert work.status == 200
+    assert sum(weighed) >= 5 * elements
+    assert max(weighed) <= 2 * elements, "beside the stored item, one that is written"
 
 
 def test_a_large_request_is_answered_and_done_as_a_small_one_is() -> None:

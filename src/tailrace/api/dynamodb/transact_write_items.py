@@ -36,6 +36,7 @@ from tailrace.errors import ApiError, validation_error
 from tailrace.tables.actions import read_action
 from tailrace.tables.mutate import Mutation, Operation, Put, require_room
 from tailrace.values.canonical import size_bytes
+from tailrace.values.wire import Checked
 
 ONE_OF: Final = "TransactItems can only contain one of Check, Put, Update or Delete"
 ACTIONS: Final = ("ConditionCheck", "Put", "Delete", "Update")
@@ -99,8 +100,9 @@ def _read_one(transact_item: Payload) -> Operation:
     if placeholders.values:
         action["ExpressionAttributeValues"] = placeholders.values  # canonical, for the digest
     operation = read_action(name, action, placeholders)
-    if isinstance(operation, Put):
-        require_room(operation.item)  # of the request itself: an update that makes too large an item cancels
+    # Of the request itself: an update that makes too large an item cancels. A checked one was weighed before.
+    if isinstance(operation, Put) and type(operation.item) is not Checked:
+        require_room(operation.item)
     return operation
 
 

@@ -97,11 +97,13 @@ def kept_behind_a_parked_head(record: ChangeRecord) -> ChangeRecord:
 
 
 def told_by_the_log(record: ChangeRecord) -> ChangeRecord:
-    """What the engine's own log keeps of a record: its clock counts milliseconds, and the generation is for
-    who reads it to say.
+    """What the engine's own log keeps of a record: its clock counts milliseconds, the generation is for who
+    reads it to say, and no record there came from another server.
     """
     whole_us = record.created_us - record.created_us % MILLISECOND
-    return msgspec.structs.replace(record, created_us=whole_us, generation=1, precision_us=MILLISECOND)
+    return msgspec.structs.replace(
+        record, created_us=whole_us, generation=1, precision_us=MILLISECOND, source_id=""
+    )
 
 
 STORES = (
@@ -139,7 +141,7 @@ def test_no_field_of_a_record_is_forgotten(record: ChangeRecord, data: st.DataOb
         "partition": 2**64 - 1, "key": b"\xff",
         "keys": b'{"pk":{"S":"\xc3\xa4"}}', "old": b'{"a":{"N":"1"}}', "new": None, "by_ttl": True,
         "keys_size": 11, "new_size": 12,
-        "ancestry": "shop/other", "generation": 2, "precision_us": 1,
+        "ancestry": "shop/other", "generation": 2, "precision_us": 1, "source_id": "0e1f",
     }  # fmt: skip
     assert set(other) == set(ChangeRecord.__struct_fields__)
     changed = msgspec.structs.replace(

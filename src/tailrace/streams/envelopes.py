@@ -29,7 +29,11 @@ TTL_LAMBDA: Final = b',"userIdentity":{"type":"Service","principalId":"dynamodb.
 
 
 def event_id(record: ChangeRecord) -> str:
-    """32 hex digits, unique in a data directory. They look like nothing, but `locate` reads them."""
+    """32 hex digits, unique in a data directory. They look like nothing, but `locate` reads them. A record of
+    another server has the id that it came with.
+    """
+    if record.source_id:
+        return record.source_id
     scrambled = record.sequence * SCRAMBLE & MASK
     return f"{scrambled:016x}{(record.shard ^ scrambled):016x}"
 
@@ -65,10 +69,15 @@ def view_size(record: ChangeRecord, view_type: ViewType) -> int:
 
 
 @lru_cache(maxsize=64)
-def _layout(region: str, view_type: ViewType, fraction: bytes, origin: bytes) -> bytes:
+def _layout(region: str, view_type: ViewType, fraction: bytes, origin: bytes) -> tuple[bytes, bytes]:
     """A record's JSON with a place for everything that differs from record to record: one formatting a record
-    is all it costs.
+    is all it costs. The second is for records of another server, whose id and number are texts.
     """
+    numbered = _with_places(region, view_type, fraction, origin)
+    return numbered, numbered.replace(b"%016x%016x", b"%b%b").replace(PREFIX.encode() + b"%019d", b"%b")
+
+
+def _with_places(region: str, view_type: ViewType, fraction: bytes, origin: bytes) -> bytes:
 
     def literal(text: bytes) -> bytes:
         return text.replace(b"%", b"%%")
@@ -90,13 +99,15 @@ def _layout(region: str, view_type: ViewType, fraction: bytes, origin: bytes) ->
     )
 
 
-def _filled(layout: bytes, record: ChangeRecord, view_type: ViewType, identity: bytes) -> bytes:
+def _filled(layout: tuple[bytes, bytes], record: ChangeRecord, view_type: ViewType, identity: bytes) -> bytes:
     scrambled = record.sequence * SCRAMBLE & MASK
+    id_and_number: tuple[object, object, object] = (scrambled, record.shard ^ scrambled, record.sequence)
+    if record.source_id:
+        id_and_number = orjson.dumps(record.source_id)[1:-1], b"", record.sequence_number.wire.encode()
     new = record.new if view_type in NEW_VIEWS else None
     old = record.old if view_type in OLD_VIEWS else None
-    return layout % (
-        scrambled,
-        record.shard ^ scrambled,
+    return layout[bool(record.source_id)] % (
+        *id_and_number[:2],
         NAME_BYTES[record.event_name],
         record.created_us // 1_000_000,
         record.keys,
@@ -104,7 +115,7 @@ def _filled(layout: bytes, record: ChangeRecord, view_type: ViewType, identity: 
         new or b"",
         b"" if old is None else b',"OldImage":',
         old or b"",
-        record.sequence,
+        id_and_number[2],
         view_size(record, view_type),
         identity if record.by_ttl else b"",
     )
@@ -121,7 +132,7 @@ def lambda_record(record: ChangeRecord, stream_arn: str, view_type: ViewType, re
 
 
 @lru_cache(maxsize=64)
-def _lambda_layout(stream_arn: str, view_type: ViewType, region: str) -> bytes:
+def _lambda_layout(stream_arn: str, view_type: ViewType, region: str) -> tuple[bytes, bytes]:
     return _layout(region, view_type, b".0", b',"eventSourceARN":' + orjson.dumps(stream_arn))
 
 

@@ -22,6 +22,8 @@ from tailrace.values.types import Item
 
 PREFIX: Final = "100"  # AWS's numbers have 21 to 40 digits: three of ours, then nineteen
 SEQUENCE_DIGITS: Final = 19
+OF_OTHERS: Final = 10**SEQUENCE_DIGITS
+"""Numbers of other servers are not below it: what stands on their wire has 21 digits at least."""
 CLOCK_BITS: Final = 20
 BLOCK: Final = 3_600_000 << CLOCK_BITS
 """What a start reserves with one full sync: an hour of numbers, so that a replay under a driven clock syncs
@@ -53,12 +55,14 @@ BY_TTL: Final = 1
 
 
 class SequenceNumber(int):
-    """An integer with the wire's text form.
+    """An integer with the wire's text form. A number that another server gave is its own text.
 
     >>> SequenceNumber(7).wire
     '1000000000000000000007'
     >>> SequenceNumber.from_wire("1000000000000000000007") == 7
     True
+    >>> SequenceNumber(2900002759746085485437).wire
+    '2900002759746085485437'
     """
 
     __slots__ = ()
@@ -66,7 +70,7 @@ class SequenceNumber(int):
     @property
     def wire(self) -> str:
         """The text clients see: a fixed prefix and nineteen digits."""
-        return f"{PREFIX}{self:0{SEQUENCE_DIGITS}d}"
+        return str(int(self)) if self >= OF_OTHERS else f"{PREFIX}{self:0{SEQUENCE_DIGITS}d}"
 
     @classmethod
     def from_wire(cls, text: str) -> Self:
@@ -105,7 +109,8 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
              order-preserving bytes of the whole key (it identifies the item inside its table), `keys`, `old`,
              `new` DynamoDB JSON; `ancestry` the handlers that it descends from (streams/ancestry.py), empty
              for what was written from outside. `generation` is the number of the source that it was read from
-             (streams/version.py): the runtime sets it when it reads.
+             (streams/version.py): the runtime sets it when it reads. `source_id` is the event id that a
+             stream of another server gave it; "" where the engine makes one.
     Units:   created_us since the epoch, the only time of a change: its source knows it to within
              precision_us; size_bytes as AWS counts them for NEW_AND_OLD_IMAGES, keys_size and new_size are
              parts of it.
@@ -127,6 +132,7 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
     ancestry: str = ""
     generation: int = FIRST_GENERATION
     precision_us: int = MILLISECOND
+    source_id: str = ""
 
     @property
     def created_ms(self) -> int:

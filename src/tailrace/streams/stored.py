@@ -41,6 +41,7 @@ def record_fields(record: ChangeRecord) -> dict[str, Any]:
         "new": _text(record.new),
         "by_ttl": record.by_ttl,
         **({"ancestry": record.ancestry} if record.ancestry else {}),
+        **({"source_id": record.source_id} if record.source_id else {}),
     }
 
 
@@ -78,6 +79,7 @@ def read_record(fields: Mapping[str, Any], version: int) -> ChangeRecord:
         ancestry=fields.get("ancestry", ""),
         generation=generation,
         precision_us=precision_us,
+        source_id=fields.get("source_id", ""),
     )
 
 

@@ -158,3 +158,13 @@ def test_an_event_id_is_thirty_two_digits_that_say_where_the_record_is(shard: in
 def test_another_text_is_no_event_id(text: str) -> None:
     with pytest.raises(ValueError, match="no event id"):
         locate(text)
+
+
+def test_a_record_of_another_server_keeps_its_number_and_its_id() -> None:
+    number, name = 2900002759746085485437, 'c81e728d"9d4c2f63'
+    record = ChangeRecord(number, 1, "INSERT", 5_000_000, 9, 0, b"k", b'{"pk":{"S":"a"}}', source_id=name)
+    shown = json.loads(api_record(record, "KEYS_ONLY", "eu-west-1"))
+    assert (shown["eventID"], shown["dynamodb"]["SequenceNumber"]) == (name, str(number))
+    assert event_id(record) == name
+    (told,) = json.loads(lambda_event([record], "arn", "KEYS_ONLY", "eu-west-1"))["Records"]
+    assert (told["eventID"], told["dynamodb"]["SequenceNumber"]) == (name, str(number))

@@ -51,3 +51,8 @@ def test_a_block_is_an_hour_of_numbers_and_the_far_future_still_fits() -> None:
     assert following(0, 3_600_000) == BLOCK
     year_2200_ms = 7_258_118_400_000
     assert following(0, year_2200_ms) + BLOCK < 1 << 63
+
+
+def test_a_number_of_another_server_is_its_own_text() -> None:
+    assert SequenceNumber(10**19).wire == str(10**19)
+    assert SequenceNumber(10**19 - 1).wire == "100" + "9" * 19

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from tailrace.clocks.manual import ManualClock
-from tailrace.engine.engine import Engine
+from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.ports import Store
 from tailrace.server.connection import Connection
 from tailrace.server.http import HttpServer, HttpSettings, Route
@@ -34,10 +34,16 @@ HEAD = (
 class Served:
     """A running server."""
 
-    def __init__(self, settings: HttpSettings, store: Store, routes: dict[str, Route] | None) -> None:
+    def __init__(
+        self,
+        settings: HttpSettings,
+        store: Store,
+        routes: dict[str, Route] | None,
+        engine: EngineSettings | None = None,
+    ) -> None:
         self.points: list[str] = []
         self.clock = ManualClock(START_MS)
-        self.engine = Engine(store, self.clock, reached=self.points.append)
+        self.engine = Engine(store, self.clock, engine or EngineSettings(), reached=self.points.append)
         self.server = HttpServer(
             self.engine, replace(settings, port=0), routes, self.points.append, guest=Connection
         )
@@ -144,9 +150,10 @@ def serving(
     *,
     store: Store | None = None,
     routes: dict[str, Route] | None = None,
+    engine: EngineSettings | None = None,
 ) -> Iterator[Served]:
     """A server until the block ends."""
-    served = Served(settings, store or MemoryStore(), routes)
+    served = Served(settings, store or MemoryStore(), routes, engine)
     try:
         yield served
     finally:

@@ -103,6 +103,31 @@ class AwsClient:
 
         Raises:  AwsError; ImportError without the extra `aws`.
         """
+        model, answer = await self._asked(access, service, operation, parameters, timeout_s, headers)
+        return members_of(model, answer.status, answer.headers, answer.body)
+
+    async def date_of(
+        self, access: Access, service: str, operation: str, parameters: Mapping[str, Any]
+    ) -> int:
+        """When a service answered a call, by its own clock; by this machine's where it does not say.
+        Units: ms since the epoch, to the second. Raises: AwsError.
+        """
+        _, answer = await self._asked(access, service, operation, parameters, None, None)
+        try:
+            return round(parsedate_to_datetime(answer.headers["date"]).timestamp() * 1_000)
+        except (KeyError, ValueError):
+            return int(self._now()) * 1_000
+
+    async def _asked(
+        self,
+        access: Access,
+        service: str,
+        operation: str,
+        parameters: Mapping[str, Any],
+        timeout_s: float | None,
+        headers: Mapping[str, str] | None,
+    ) -> tuple[OperationModel, HttpResponse]:
+        """An operation and the answer that says yes. Raises: AwsError."""
         bucket = str(parameters.get("Bucket", "")) if service == "s3" else ""
         key = (service, access.region, access.endpoint_url, access.profile, bucket)
         try:
@@ -118,7 +143,7 @@ class AwsClient:
         for is_last in (False, True):
             answer = await self._exchange(access, place, model, wire, timeout_s, headers)
             if answer.status < 300:
-                return members_of(model, answer.status, answer.headers, answer.body)
+                return model, answer
             error = error_of(model, answer.status, answer.headers, answer.body, answer.reason)
             if error.verdict.meaning is Meaning.CREDENTIALS:
                 self._forget(access.profile)
@@ -333,6 +358,15 @@ async def call(access: Access, service: str, operation: str, parameters: Mapping
         return call_here(access, service, operation, parameters)
     client = known[0] if known is not None else await _begin(loop)
     return await client.call(access, service, operation, parameters)
+
+
+async def date_of(access: Access, service: str, operation: str, parameters: Mapping[str, Any]) -> int:
+    """When a service answered a call, by its own clock. Units: ms since the epoch, to the second. Raises:
+    AwsError.
+    """
+    loop = asyncio.get_running_loop()
+    client = _OF_LOOPS[loop][0] if loop in _OF_LOOPS else await _begin(loop)
+    return await client.date_of(access, service, operation, parameters)
 
 
 def call_here(access: Access, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

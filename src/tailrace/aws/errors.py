@@ -213,6 +213,8 @@ PERMISSIONS: Final = {
     "transact_write_items": "PutItem, UpdateItem, DeleteItem and ConditionCheckItem",
 }
 """Operations whose permission is not their own name."""
+SERVICES: Final = {"dynamodbstreams": "dynamodb"}
+"""Services whose permissions have another one's name."""
 
 
 class Meaning(Enum):
@@ -298,6 +300,7 @@ def _allow(service: str, operation: str) -> str | None:
     if not operation:
         return "allow what the words name to whom `aws sts get-caller-identity` names"
     action = PERMISSIONS.get(operation, operation.title().replace("_", ""))
+    service = SERVICES.get(service, service)
     return f"allow the action {service}:{action} to whom `aws sts get-caller-identity` names"
 
 

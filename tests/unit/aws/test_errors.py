@@ -64,6 +64,7 @@ def test_what_a_code_means(code: str, words: str, status: int, expected: ErrorMe
 @pytest.mark.parametrize(
     ("service", "operation", "action"),
     [
+        ("dynamodbstreams", "get_records", "dynamodb:GetRecords"),
         ("sqs", "send_message_batch", "sqs:SendMessage"), ("sns", "publish_batch", "sns:Publish"),
         ("events", "put_events", "events:PutEvents"), ("s3", "put_object", "s3:PutObject"),
         ("dynamodb", "delete_item", "dynamodb:DeleteItem"),

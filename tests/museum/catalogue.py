@@ -58,8 +58,11 @@ of this package and fails; our delivery runs beside it on the same stream and do
 one of reading, a plain reader
 without it plays the scenario too, so that nothing else in the model is to blame. The models are of what was \
 *reported*; the readers named
-may have been mended since. The tests are in `tests/museum`; this page is made from them (`python -m \
-tests.museum`).
+may have been mended since. Those that concern a reader are played over real HTTP, too \
+(`tests/museum/test_over_http.py`): our worker
+reads a server's stream over connections that are cut, throttled, answered twice and contradicted. The \
+tests are in `tests/museum`;
+this page is made from them (`python -m tests.museum`).
 """
 
 

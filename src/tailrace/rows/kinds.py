@@ -137,6 +137,8 @@ def of_mapping(
 
 CHECKPOINT: Final = of_mapping("checkpoint", format=4, expires="with its shard")
 LEDGER: Final = of_mapping("ledger", format=2, expires="with its shard")
+START: Final = of_mapping("start", ids=("id",))
+"""From when on a mapping wants the changes of a stream of another server."""
 MARK: Final = of_mapping("mark", format=2, expires="after two days", joint=True)
 
 # ---- what it has not handled -------------------------------------------------------------------------------
@@ -218,6 +220,7 @@ KINDS: Final[dict[str, RowKind]] = {
     for kind in (
         CHECKPOINT,
         LEDGER,
+        START,
         MARK,
         HEAD,
         PARKED,

@@ -7,7 +7,7 @@ into a time, the server's own, and that is saved before the first read. A shard 
 time is read from then on, each that began later from its oldest record, and one that had been continued
 by then is not read at all. Records tell their time to the second, so a change of that very second is
 delivered: rather one too many than one too few.
-Rules of this file: pure. Performed by sources/dynamodb_streams.py (`since_ms`). Source: growth §3.1.
+Rules of this file: pure; steps. Performed by sources/dynamodb_streams.py (`since_ms`). Source: growth §3.1.
 """
 
 from collections.abc import Iterable
@@ -15,6 +15,10 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from msgspec import Struct
 
+from tailrace.errors import StateConflict
+from tailrace.rows.kinds import START
+from tailrace.rows.writes import Absent, StateRow, Write, readable
+from tailrace.runtime.steps import Get, Steps, Transact
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
 
@@ -55,6 +59,26 @@ def resolved_ms(start: StartPosition, server_ms: int) -> int | None:
             return None
         case _:
             assert_never(start.name)
+
+
+def saved_start(app: str, mapping_id: str, start: StartPosition, server_ms: int) -> Steps[int | None]:
+    """From when on a mapping wants changes: as it was saved, whatever is asked for now; else as it is asked
+    for, saved before anything is read. Returns: ms since the epoch; None: everything there is.
+
+    Guarantee: the same for every worker, and at every start.
+    Raises:  StoreError.
+    """
+    key = START.key(app, mapping_id)
+    while True:
+        row: StateRow | None = yield Get(key)
+        if row is not None:
+            since_ms: int | None = readable(row.fields, START.name, START.format)["since_ms"]
+            return since_ms
+        fields = {"v": START.format, "id": mapping_id, "since_ms": resolved_ms(start, server_ms)}
+        try:
+            yield Transact((Write(key, fields, Absent()),))
+        except StateConflict:
+            continue  # another worker was faster: what it saved is it
 
 
 FirstRead: TypeAlias = Literal["oldest", "since", "not"]

@@ -35,7 +35,18 @@ from tailrace.projections.core.rows import (
     item_fields,
 )
 from tailrace.projections.core.rows import item_key as projection_item_key
-from tailrace.rows.kinds import AUDIT, CLOCK, LAYOUT, LEDGER, MAPPING, PAUSE, PAUSE_SEEN, REDRIVE, RESUMED
+from tailrace.rows.kinds import (
+    AUDIT,
+    CLOCK,
+    LAYOUT,
+    LEDGER,
+    MAPPING,
+    PAUSE,
+    PAUSE_SEEN,
+    REDRIVE,
+    RESUMED,
+    START,
+)  # fmt: skip
 from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
@@ -181,6 +192,7 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     ),
     "resumed": lambda app, mapping: (RESUMED.key(app, mapping), resumed_row(mapping, [(LABEL, SHARD, 5)])),
     "pause": lambda app, mapping: (PAUSE.key(app, mapping), pause_row(mapping, 5)),
+    "start": lambda app, mapping: (START.key(app, mapping), {"v": 1, "id": mapping, "since_ms": 5}),
     "generations": lambda app, mapping: (generations_key(app, mapping),
         {"v": 1, "id": mapping, "allowed": 20}),
     "mapping": lambda app, mapping: (MAPPING.key(app, mapping), {"v": 1, "id": mapping, "table": "orders"}),

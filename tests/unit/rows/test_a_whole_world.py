@@ -123,7 +123,7 @@ def test_every_row_that_a_world_of_all_features_keeps_is_of_a_registered_kind() 
         world._ask("resume", {"handler": "itself"})
         seen |= kinds_in(world)
     expected = {name for name, kind in KINDS.items() if kind.owner in ("mapping", "shard", "projection")}
-    assert expected - seen == {"redrive", "evacuated", "evacuation", "gap", "resumed", "ledger"}, (
+    assert expected - seen == {"redrive", "evacuated", "evacuation", "gap", "resumed", "ledger", "start"}, (
         "this world should keep rows of these kinds, too"
     )
 

@@ -1,10 +1,25 @@
 """Where a mapping begins: the names, and what they mean for each shard."""
 
+import asyncio
+from collections.abc import Sequence
+
 import pytest
 
-from tailrace.runtime.beginning import AtName, AtTime, first_read, is_wanted, resolved_ms
+from tailrace.ports import Action, StateStore
+from tailrace.rows.writes import Write
+from tailrace.runtime.beginning import (
+    AtName,
+    AtTime,
+    StartPosition,
+    first_read,
+    is_wanted,
+    resolved_ms,
+    saved_start,
+)
+from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
+from tests.unit.runtime.performed import performed
 
 SINCE_MS = 1_780_000_000_500
 HOUR_MS = 3_600_000
@@ -50,3 +65,34 @@ def test_from_the_beginning_everything_is_read_from_its_oldest_record() -> None:
 def test_a_change_of_that_very_second_is_delivered(second: int, expected: bool) -> None:
     record = ChangeRecord(1, 1, "INSERT", second * 1_000_000, 0, 0, b"", b"{}", precision_us=1_000_000)
     assert is_wanted(record, SINCE_MS) is expected
+
+
+def saved(state: StateStore, start: StartPosition, server_ms: int) -> int | None:
+    return asyncio.run(performed(state, saved_start("shop", "mail", start, server_ms)))
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"), [(AtName("end"), SINCE_MS), (AtTime(7), 7), (AtName("beginning"), None)]
+)
+def test_where_a_mapping_begins_is_saved_once_and_holds_at_every_start(
+    start: StartPosition, expected: int | None
+) -> None:
+    state = MemoryStateStore()
+    assert saved(state, start, SINCE_MS) == expected
+    for later in (AtName("where it was"), AtName("end"), AtTime(9), start):
+        assert saved(state, later, SINCE_MS + HOUR_MS) == expected
+
+
+class SavedMeanwhile(MemoryStateStore):
+    """Another worker saves where it begins, after this one has looked."""
+
+    async def transact(self, writes: Sequence[Action]) -> None:
+        (write,) = writes
+        assert isinstance(write, Write)
+        if await self.get(write.key) is None:
+            await super().transact([Write(write.key, {"v": 1, "id": "mail", "since_ms": 3})])
+        await super().transact(writes)
+
+
+def test_of_two_workers_that_begin_at_once_both_begin_where_the_first_did() -> None:
+    assert saved(SavedMeanwhile(), AtName("end"), SINCE_MS) == 3

@@ -88,6 +88,8 @@ CRASH_POINTS: Final = {
 ENVIRONMENT: Final = {
     "TAILRACE_CRASH_AT": "`point:count`: the process kills itself when it passes a point for the count-th "
     "time; for tests.",
+    "TAILRACE_RUNTIME": "What runs Lambda functions: `tailrace`, or `awslambdaric`, AWS's own runtime client, "
+    "where it is installed.",
     "TAILRACE_DATA": "The data directory of every command that has `--data` and is given none.",
     "TAILRACE_CODE_VERSION": "The version of the code, as dead letters tell it; without it a hash of the "
     "handler's file.",

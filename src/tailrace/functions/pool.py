@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tailrace.app.function_settings import CodePlace, FunctionSettings
-from tailrace.errors import Unavailable
+from tailrace.errors import SettingsError, Unavailable
 from tailrace.functions.frames import LENGTHS, Frame, decode
 from tailrace.functions.printing import printing_to
 from tailrace.sinks.calling import FailedElsewhere, TimedOut
@@ -28,6 +28,12 @@ START_S: Final = 120.0
 """What starting a process and loading its function may take. Lambda gives its INIT phase 10 s on a machine of
 its own; here many start at once.
 """
+RUNTIME: Final = "TAILRACE_RUNTIME"
+"""The environment variable that says what runs functions: `tailrace`, or AWS's own client, `awslambdaric`."""
+RUNTIMES: Final = {
+    "tailrace": "tailrace.functions.process",
+    "awslambdaric": "tailrace.functions.runtime_api",
+}
 PAYLOAD_BYTES: Final = 6 << 20
 """An event and an answer. Source: semantics §2.4."""
 
@@ -157,7 +163,7 @@ class ProcessRunner:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "tailrace.functions.process",
+            RUNTIMES[_runtime()],
             self._code.module,
             self._code.attribute,
             self._code.file,
@@ -215,6 +221,14 @@ class ProcessRunner:
         if code < 0:
             return f" with error: signal: {-code}"
         return f" with error: exit status {code}" if code else " without providing a reason"
+
+
+def _runtime() -> str:
+    """What runs functions. Raises: SettingsError."""
+    said = os.environ.get(RUNTIME) or "tailrace"
+    if said not in RUNTIMES:
+        raise SettingsError(f"{RUNTIME}: {said!r} is not allowed; it is {' or '.join(RUNTIMES)}")
+    return said
 
 
 def _end(process: Process) -> None:

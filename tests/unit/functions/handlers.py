@@ -64,6 +64,13 @@ def hangs(event: Any, context: Any) -> None:
     threading.Event().wait()
 
 
+def hangs_and_says_who(event: Any, context: Any) -> None:
+    """Longer than it may, in this process."""
+    with open(os.environ["PID_FILE"], "w", encoding="ascii") as file:
+        file.write(str(os.getpid()))
+    threading.Event().wait()
+
+
 def leaves(event: Any, context: Any) -> None:
     """The end of the process."""
     os._exit(3)

@@ -1,6 +1,6 @@
 """A server with Lambda functions, in a real process, for the tests of its API."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,19 @@ class Shop:
             return str(self.client.get_event_source_mapping(UUID=uuid)["State"])
         except self.client.exceptions.ResourceNotFoundException:
             return "gone"
+
+
+def new_table(client: Any, name: str, keys: Sequence[str]) -> str:
+    """Make a table with these keys, texts, and a stream that shows both images; returns the stream's ARN."""
+    kinds = zip(keys, ("HASH", "RANGE"), strict=False)
+    made = client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in kinds],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+    return str(made["TableDescription"]["LatestStreamArn"])
 
 
 def refused(call: Callable[..., Any], **given: Any) -> tuple[str, str, int]:

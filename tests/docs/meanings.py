@@ -88,8 +88,13 @@ CRASH_POINTS: Final = {
 ENVIRONMENT: Final = {
     "TAILRACE_CRASH_AT": "`point:count`: the process kills itself when it passes a point for the count-th "
     "time; for tests.",
-    "TAILRACE_RUNTIME": "What runs Lambda functions: `tailrace`, or `awslambdaric`, AWS's own runtime client, "
-    "where it is installed.",
+    "TAILRACE_STATE": "On Lambda: where state is kept, `dynamodb:TABLE`; `app.lambda_state` without it.",
+    "TAILRACE_HANDLERS": "On Lambda: the handlers that a function runs, by their ids, with commas; all of "
+    "the app without it.",
+    "TAILRACE_PARTIAL_RESPONSES": "On Lambda: `yes` or `no`, whether event source mappings read batch item "
+    "failures; Lambda is asked without it.",
+    "TAILRACE_RUNTIME": "What runs Lambda functions: `tailrace`, or `awslambdaric`, AWS's own runtime "
+    "client, where it is installed.",
     "TAILRACE_DATA": "The data directory of every command that has `--data` and is given none.",
     "TAILRACE_CODE_VERSION": "The version of the code, as dead letters tell it; without it a hash of the "
     "handler's file.",

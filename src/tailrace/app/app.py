@@ -22,6 +22,7 @@ from tailrace.app.index import Index, KeyType
 from tailrace.app.item import declare
 from tailrace.app.mapping import HandlerMapping, Target, Where, projection_named
 from tailrace.app.on_failure import Park, Policy
+from tailrace.app.on_lambda import OnLambda
 from tailrace.app.operations import Ask, DeadLetters
 from tailrace.app.projected import Projected
 from tailrace.app.projection import UNSET, Swap, projection_of
@@ -38,7 +39,7 @@ from tailrace.streams.record import ViewType
 T = TypeVar("T")
 
 
-class App:
+class App(OnLambda):
     """Tables and handlers under one name.
 
     >>> app = App("shop")

@@ -228,7 +228,7 @@ class Settling:
         row = self._row(command)
         saved = Write(self.fence.key, row.fields(), self.fence.condition)
         try:
-            yield Transact((saved, *self._beside(command)), "checkpoint.begun", "checkpoint.done")
+            yield Transact((saved, *self.beside(command)), "checkpoint.begun", "checkpoint.done")
         except StateConflict as error:
             raise LeaseLost(f"another worker has taken {self.place.shard_id}") from error
         self._saved = row
@@ -255,7 +255,7 @@ class Settling:
             before.named,
         )
 
-    def _beside(self, command: SaveCheckpoint) -> list[Write]:
+    def beside(self, command: SaveCheckpoint) -> list[Write]:
         """What goes into the transaction of the checkpoint: nearly always nothing."""
         gaps = _gaps(self.place, command)
         if not (command.given_up or command.passed or command.windows):

@@ -96,7 +96,7 @@ class Driver:
     ) -> None:
         place, clock = delivery.settling.place, parts.clock
         self.machine = machine
-        self._delivery = delivery
+        self.delivery = delivery
         self._damaged = 0
         self.shard, self.fence = delivery.shard, delivery.settling.fence
         self.name = name or place.mapping_id
@@ -190,11 +190,11 @@ class Driver:
                 tasks.create_task(self._carry_out(command))
 
     async def _carry_out(self, command: Asked) -> None:
-        for completion in await self._performer.perform(self._delivery.steps(command)):
-            self._note(command, completion)
+        for completion in await self._performer.perform(self.delivery.steps(command)):
+            self.note(command, completion)
             self.tell(completion)
 
-    def _note(self, command: Asked, completion: Completion) -> None:
+    def note(self, command: Asked, completion: Completion) -> None:
         """Log it, and count it."""
         match command, completion:
             case _, ReadDone(records):

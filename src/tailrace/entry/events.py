@@ -1,0 +1,211 @@
+"""The event of a DynamoDB stream as Lambda hands it over, read as a source that has one batch and no more.
+
+Theory of operation: an event holds records of one shard, of which it names the stream and no more: neither
+the shard nor what comes after. Its records become change records, with the sequence number that is on the
+wire as it is, and the batch is a closed shard of its own, so that the machine reads it once, settles it and
+ends. Which table of the app it is of, its stream's ARN says; an account number is compared only where the app
+names one.
+Rules of this file: pure; what is no batch of one stream of the app is refused whole, never skipped in part.
+Source: semantics §1.3, §2.10.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final, NoReturn
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tailrace.app.app import App
+from tailrace.app.table import Table
+from tailrace.errors import ApiError, SettingsError, SourceError
+from tailrace.ports import ReadDone, Shard, StreamRef
+from tailrace.streams.arns import TableArn, parse_table_arn
+from tailrace.streams.record import EVENT_NAMES, ChangeRecord
+from tailrace.tables.schema import TableSchema
+from tailrace.values.types import Item
+from tailrace.values.wire import dump_item, read_item
+
+SECOND_US: Final = 1_000_000
+"""How exactly an event says when a change was made."""
+SHARD: Final = "lambda-"
+"""What the name of a shard begins with that Lambda did not name; the label of its stream follows."""
+BOTH: Final = "NEW_AND_OLD_IMAGES"
+SERVICE: Final = ("Service", "dynamodb.amazonaws.com")
+"""Who deletes what has expired."""
+
+
+class Incoming(Struct, frozen=True):
+    """One batch. Shape: records of one shard, in order, at least one; `identifiers` are their sequence
+    numbers as Lambda wants them back, by place.
+    """
+
+    stream: StreamRef
+    table: Table
+    records: Sequence[ChangeRecord]
+    identifiers: Sequence[str]
+
+    @property
+    def shard(self) -> Shard:
+        """The batch as a shard that is closed behind its last record."""
+        first, last = self.records[0].sequence, self.records[-1].sequence
+        return Shard(shard_id(self.stream.label), first, last=last, stream=self.stream.label)
+
+    def descended(self, ancestry: str) -> "Incoming":
+        """The batch of changes that descend from these handlers, as far as anybody said."""
+        if not ancestry:
+            return self
+        return replace(self, records=[replace(record, ancestry=ancestry) for record in self.records])
+
+
+def shard_id(label: str) -> str:
+    """How rows name the shard that a record of a stream came from by Lambda."""
+    return f"{SHARD}{label}"
+
+
+def read_event(app: App, event: Any) -> Incoming | None:
+    """The batch of an event: `{"Records": […]}`, or the bare list that a pipe sends; None for an empty one.
+
+    Raises:  SettingsError for what is no batch of one stream of a table that the app declares, with all that
+             the app needs to see.
+    """
+    entries = event.get("Records") if isinstance(event, Mapping) else event
+    if not isinstance(entries, list):
+        raise SettingsError(
+            "the event has no Records: app.lambda_handler is called by an event source mapping of a "
+            "DynamoDB stream; a schedule calls app.lambda_redriver"
+        )
+    if isinstance(event, Mapping) and "window" in event:
+        raise SettingsError(
+            "the event source mapping has TumblingWindowInSeconds, and wants a state back that handlers of "
+            "an app have not: take it away"
+        )
+    if not entries:
+        return None
+    try:
+        arns = {str(raw["eventSourceARN"]) for raw in entries}
+        views = {str(raw["dynamodb"]["StreamViewType"]) for raw in entries}
+    except (KeyError, TypeError) as error:
+        raise SettingsError(f"the event's records are not those of a DynamoDB stream: no {error}") from error
+    if len(arns) > 1:
+        raise SettingsError(f"the event has records of {len(arns)} streams: {', '.join(sorted(arns))}")
+    arn = arns.pop()
+    table, place = table_of(app, arn)
+    if views != {BOTH}:
+        raise SettingsError(
+            f"the stream {arn} has the view type {', '.join(sorted(views))}: handlers are given both images, "
+            f"and what shows fewer would be judged wrongly. Its view type must be {BOTH}"
+        )
+    label = arn.partition("/stream/")[2]
+    stream = StreamRef(arn, place.table, label, BOTH, place.region)
+    return _incoming(stream, table, entries)
+
+
+def table_of(app: App, arn: str) -> tuple[Table, TableArn]:
+    """The app's table behind the ARN of a stream, and where it is. Raises: SettingsError."""
+    place = parse_table_arn(arn.partition("/stream/")[0])
+    if place is None:
+        raise SettingsError(f"{arn!r} is no stream of DynamoDB's: this function is called by nothing else")
+    for table in app.tables.values():
+        there = table.place
+        if there == place or (there is None and (app.region, table.name) == (place.region, place.table)):
+            return table, place
+    raise SettingsError(
+        f"app {app.name!r} declares no table {place.table!r} in {place.region}: its records are not handled, "
+        "so they are refused",
+        hint="remove the event source mapping, or declare the table",
+    )
+
+
+def _incoming(stream: StreamRef, table: Table, entries: Sequence[Mapping[str, Any]]) -> Incoming:
+    schema = TableSchema(
+        table.name, 0, "", table.pk, table.pk_type, table.sk, None if table.sk is None else table.sk_type
+    )
+    records = [_record(raw, schema) for raw in entries]
+    for before, after in pairwise(records):
+        if before.sequence >= after.sequence:
+            raise SettingsError(
+                f"the event's records are not in the order of their sequence numbers: {after.sequence} "
+                f"follows {before.sequence}"
+            )
+    identifiers = [str(raw["dynamodb"]["SequenceNumber"]) for raw in entries]
+    return Incoming(stream, table, records, identifiers)
+
+
+def _record(raw: Mapping[str, Any], schema: TableSchema) -> ChangeRecord:
+    """One record. Raises: SettingsError for one that is not of the table."""
+    try:
+        name, data = raw["eventName"], raw["dynamodb"]
+        keys, sequence = read_item(data["Keys"]), int(data["SequenceNumber"])
+        old, new = _image(data.get("OldImage")), _image(data.get("NewImage"))
+        created_us = round(float(data["ApproximateCreationDateTime"]) * SECOND_US)
+        target = schema.locate_key(keys)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SettingsError(f"a record of the event is not readable: {error!r}") from error
+    except ApiError as error:
+        raise SettingsError(
+            f"a record's key is not that of table {schema.name!r} as the app declares it: {error}"
+        ) from error
+    if name not in EVENT_NAMES:
+        raise SettingsError(f"a record's eventName is {name!r}: it is one of {', '.join(EVENT_NAMES)}")
+    return ChangeRecord(
+        sequence,
+        0,
+        name,
+        created_us,
+        int(data.get("SizeBytes", 0)),
+        target.partition,
+        target.key_bytes,
+        dump_item(keys),
+        old,
+        new,
+        _is_by_ttl(raw.get("userIdentity")),
+        precision_us=SECOND_US,
+        source_id=str(raw.get("eventID", "")),
+    )
+
+
+def _image(item: Item | None) -> bytes | None:
+    """An image in the one form in which equal ones are equal: AWS writes the elements of a set in any
+    order.
+    """
+    return None if item is None else dump_item(read_item(item))
+
+
+def _is_by_ttl(identity: Mapping[str, Any] | None) -> bool:
+    if not isinstance(identity, Mapping):
+        return False
+    said = {str(name).lower(): value for name, value in identity.items()}
+    return (said.get("type"), said.get("principalid")) == SERVICE
+
+
+class EventSource:
+    """A batch as a `Source`. Guarantee: it reads what it was given, and nothing follows."""
+
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
+
+    async def stream(self) -> StreamRef:
+        """The stream of the batch."""
+        return self._incoming.stream
+
+    async def earlier(self) -> list[StreamRef]:
+        """None that Lambda would tell of."""
+        return []
+
+    async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
+        """The batch."""
+        return [self._incoming.shard]
+
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
+        """The records after a position; the last of them closes the shard. Raises: SourceError."""
+        if shard.place != self._incoming.shard.place:
+            self._refuse(shard)
+        records = [record for record in self._incoming.records if record.sequence > after]
+        page = records[:limit]
+        last = self._incoming.records[-1].sequence
+        next_after = page[-1].sequence if page else max(after, last)
+        return ReadDone(page, next_after, closed=next_after >= last)
+
+    def _refuse(self, shard: Shard) -> NoReturn:
+        raise SourceError(f"an event has one shard, which is not {shard.shard_id}")

@@ -1,0 +1,168 @@
+"""What a schedule does on Lambda: what is parked and dead goes back to its handlers, in order.
+
+Theory of operation: the same steps as a worker's redriver, for one request a handler and run: everything that
+waits is tried once, oldest first of each item, under a claim of the key's head. A run that is cut off leaves
+its request in the state, and the next one goes on with it. Batches of the same keys may be under way in other
+processes: a parked key is safe from them, because what they park goes behind its head, which they have read
+or find gone; of a key that has only dead letters, no process can be told to wait.
+Rules of this file: no decision about a change. Called by handler.py. Source: growth §2.3, §3.4.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from tailrace.deadletters.core.entry import DeadLetter, deadletter_prefix
+from tailrace.deadletters.core.head import head_prefix
+from tailrace.deadletters.core.requests import Progress, RedriveRequest
+from tailrace.deadletters.run.putting_back import Holding
+from tailrace.deadletters.run.redriver import Redriver
+from tailrace.entry.events import BOTH, SHARD
+from tailrace.entry.sandbox import Sandbox
+from tailrace.errors import SettingsError
+from tailrace.mapping.commands import Completion
+from tailrace.ports import StreamRef
+from tailrace.streams.arns import ACCOUNT, table_arn
+from tailrace.streams.version import NOTHING
+
+UNKNOWN: Final = "unknown"
+"""The label of a stream that nobody has written down."""
+
+
+class RedriverEvent(Struct, frozen=True):
+    """What a schedule may say. Shape: `rate` as "10/s"; `even_if_overtaken` puts back what a later change of
+    its item was handled after.
+    """
+
+    rate: str | None = None
+    even_if_overtaken: bool = False
+
+
+def read_redriver_event(event: Any) -> RedriverEvent:
+    """What an event says; what else is in it, as in EventBridge's own, says nothing. Raises:
+    SettingsError.
+    """
+    try:
+        return msgspec.convert(event if isinstance(event, dict) else {}, RedriverEvent)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"the event of app.lambda_redriver: {error}") from error
+
+
+class Elsewhere:
+    """The machines that a redriver on Lambda can speak to: none. They are in other processes, and learn of a
+    key from its head.
+    """
+
+    def __init__(self, sandbox: Sandbox, account: str) -> None:
+        self._sandbox = sandbox
+        self._account = account
+
+    @property
+    def owner(self) -> str:
+        """How this process is called."""
+        return self._sandbox.owner
+
+    def hold(self, mapping_id: str, letter: DeadLetter) -> Holding | None:
+        """Nothing is kept from a handler but by the head that the claim makes."""
+        return Holding(NOTHING)
+
+    def tell(self, mapping_id: str, word: Completion) -> None:
+        """There is no machine here."""
+
+    def code_version(self, mapping_id: str) -> str:
+        """The version of a handler's code."""
+        return self._sandbox.code(mapping_id)
+
+    def reads(self, mapping_id: str, letter: DeadLetter) -> bool:
+        """As far as anybody can say."""
+        return True
+
+    async def stream_of(self, mapping_id: str, shard_id: str) -> StreamRef:
+        """The stream of a change, as far as the name of its shard says it."""
+        table = self._sandbox.mapping(mapping_id).table
+        place, region = table.place, self._sandbox.app.region
+        arn = table_arn(region, self._account, table.name) if place is None else table.name
+        label = shard_id.removeprefix(SHARD) if shard_id.startswith(SHARD) else UNKNOWN
+        return StreamRef(
+            f"{arn}/stream/{label}",
+            table.name if place is None else place.table,
+            label,
+            BOTH,
+            region if place is None else place.region,
+        )
+
+
+class ScheduledRedrives:
+    """The redrives of one process. Shape: `account` is the function's own."""
+
+    def __init__(self, sandbox: Sandbox, account: str = ACCOUNT) -> None:
+        self._sandbox = sandbox
+        self._runs = 0
+        parts = sandbox.parts
+        self._redriver = Redriver(
+            sandbox.app.name,
+            parts.state,
+            parts.clock,
+            Elsewhere(sandbox, account),
+            sandbox.sinks,
+            lambda handler, run: sandbox.make(sandbox.mapping(handler), run),
+        )
+
+    async def run(self, asked: RedriverEvent, remaining_ms: int) -> Mapping[str, Any]:
+        """Put back what waits, handler by handler, until the time is used up. Units: remaining_ms.
+
+        Returns: by handler the counts that `tailrace dlq redrive --json` shows; `is_over` is False where time
+                 did not suffice.
+        Raises:  StoreError.
+        """
+        progress = {mapping.id: Progress() for mapping in self._sandbox.mappings}
+        running = asyncio.ensure_future(self._run(asked, progress))
+        clock = self._sandbox.parts.clock
+        ends_ms = clock.now().monotonic_ms + remaining_ms
+        ending = asyncio.ensure_future(clock.sleep_until(ends_ms))
+        try:
+            await asyncio.wait({running, ending}, return_when=asyncio.FIRST_COMPLETED)
+            is_over = running.done()
+            if is_over:
+                running.result()
+        finally:
+            running.cancel()
+            ending.cancel()
+            await asyncio.gather(running, ending, return_exceptions=True)
+        return {
+            "is_over": is_over,
+            "handlers": {
+                handler: msgspec.to_builtins(counts) for handler, counts in progress.items() if counts.total
+            },
+        }
+
+    async def _run(self, asked: RedriverEvent, progress: Mapping[str, Progress]) -> None:
+        left = {request.id: request for request in await self._redriver.pending()}
+        for request in left.values():
+            if request.handler in progress:
+                await self._redriver.carry_out(request, progress[request.handler])
+        for handler in progress:
+            if any(request.handler == handler for request in left.values()):
+                continue  # what that one left is tried by the next run
+            if not await self._has_any(handler):
+                continue
+            self._runs += 1
+            now_ms = self._sandbox.parts.clock.now().wall_ms
+            request = RedriveRequest(
+                f"lambda-{self._sandbox.owner}-{now_ms:x}-{self._runs}",
+                handler,
+                rate=asked.rate,
+                even_if_overtaken=asked.even_if_overtaken,
+            )
+            await self._redriver.note(request)
+            await self._redriver.carry_out(request, progress[handler])
+
+    async def _has_any(self, handler: str) -> bool:
+        state, app = self._sandbox.parts.state, self._sandbox.app.name
+        return bool(
+            await state.query(head_prefix(app, handler), limit=1)
+            or await state.query(deadletter_prefix(app, handler), limit=1)
+        )

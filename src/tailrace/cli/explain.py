@@ -1,6 +1,7 @@
-"""`tailrace explain HANDLER`: what reaches a handler, and why.
+"""`tailrace explain HANDLER`: what reaches a handler, and why; with `--on lambda` or `--iam` what a whole app
+may do elsewhere, and what it needs there.
 
-Rules of this file: options and output; the answer is the `explain` verb's. Registered in `main`.
+Rules of this file: options and output; the answer is the `explain` verb's, or entry's. Registered in `main`.
 """
 
 import asyncio
@@ -17,12 +18,29 @@ from tailrace.cli.place import Place
 
 
 @click.command()
-@click.argument("handler")
+@click.argument("handler", metavar="HANDLER|APP.PY")
 @click.option(
     "--app", "app", metavar="APP.PY", help="The app, where none runs: a file, or package.module:app."
 )
+@click.option("--on", "on", type=click.Choice(["lambda"]), help="What an app's handlers are on AWS Lambda.")
+@click.option(
+    "--iam", is_flag=True, help="The least statements for the roles of an app's worker and function."
+)
+@click.option("--state", metavar="dynamodb:TABLE", help="With --on and --iam: where state is kept.")
+@click.option(
+    "--account", default="*", metavar="ID", help="With --iam: the account of what is named without."
+)
 @options.options(*options.place, options.as_json)
-def explain(handler: str, app: str | None, place: Place, as_json: bool) -> None:
+def explain(
+    handler: str,
+    app: str | None,
+    on: str | None,
+    iam: bool,
+    state: str | None,
+    account: str,
+    place: Place,
+    as_json: bool,
+) -> None:
     """Print which changes reach a handler: the event pattern, the residual judged in process, and why.
 
     The pattern is the widest that is sound: it drops nothing that the handler wants. Beside a running server
@@ -32,8 +50,15 @@ def explain(handler: str, app: str | None, place: Place, as_json: bool) -> None:
     \b
     Example: tailrace explain receipt
              tailrace explain receipt --app app.py
+             tailrace explain --on lambda app.py
+             tailrace explain --iam app.py --json
     Next:    tailrace status
     """
+    if on is not None or iam:
+        from tailrace.cli.explain_app import tell_app
+
+        tell_app(app or handler, state, account if iam else None, as_json=as_json)
+        return
     from tailrace.app.explain import lines_of
 
     value = ask(place, "explain", {"handler": handler}) if app is None else _from_file(app, handler, place)

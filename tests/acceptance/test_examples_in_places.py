@@ -1,0 +1,276 @@
+"""Every example in every place where it can run: the same writes leave the same items, in a test world, under
+`tailrace dev`, and on Lambda.
+
+A place that cannot run a handler says so in words: that is looked at for all of them. What an example tells
+others than tables (a pager, a mail) is left to its own tests.
+Rules of this file: one script of writes and one look at the tables for each example, through DynamoDB's API
+in all places.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+import pytest
+from botocore.config import Config
+
+import tailrace
+from tailrace.app.app import App
+from tailrace.app.loading import load_app
+from tailrace.app.plain import to_item, to_plain_item
+from tailrace.entry.fitness import judge
+from tailrace.testing import World
+from tests.acceptance.lambda_shop import new_table
+from tests.crash.node import Node, free_port
+from tests.patience import at_rest, eventually
+
+EXAMPLES: Final = Path(tailrace.__file__).parents[2] / "examples"
+Writes = list[tuple[str, Mapping[str, Any] | None, Mapping[str, Any]]]
+"""The table, the item to put (None: delete), its key."""
+Scan = Callable[[str], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One example. Shape: `tables` are made with these keys; `left` is what the tables say in the end."""
+
+    file: str
+    tables: Mapping[str, tuple[str, ...]]
+    writes: Writes
+    left: Callable[[Scan], Any]
+    handlers: str = ""
+    names: tuple[str, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """How it is called."""
+        return self.file.partition("/")[0]
+
+
+def put(table: str, **item: Any) -> tuple[str, Mapping[str, Any] | None, Mapping[str, Any]]:
+    """A write."""
+    return table, item, {}
+
+
+EXAMPLE_LIST: Final = (
+    Example(
+        "inventory/inventory.py",
+        {"stock": ("sku",), "sales": ("id",)},
+        [
+            put("stock", sku="nuts", pieces=10, minimum=3),
+            *(put("sales", id=f"s{n}", sku="nuts", count=n) for n in (1, 2, 3)),
+            put("sales", id="s9", sku="nuts", count=9),  # more than there are: it is parked
+        ],
+        lambda scan: {row["sku"]: row["pieces"] for row in scan("stock")},
+    ),
+    Example(
+        "fan_out/fan_out.py",
+        {"orders": ("id",), "stock": ("sku",)},
+        [put("orders", id=f"o{n}", sku="abc"[n % 3], count=n, total=n) for n in range(1, 8)],
+        lambda scan: {row["sku"]: row["pieces"] for row in scan("stock")},
+        handlers="revenue,reserve",  # `partner` takes its time, and leaves nothing
+    ),
+    Example(
+        "receipts/receipts.py",
+        {"orders": ("id",), "outbox": ("id",)},
+        [
+            put("orders", id="o1", address="a@example.com", status="new", total=5),
+            put("orders", id="o1", address="a@example.com", status="paid", total=5),
+            put("orders", id="o2", address="b@example.com", status="paid", total=7),
+            put("orders", id="o1", address="a@example.com", status="sent", total=5),
+        ],
+        lambda scan: sorted(row["text"] for row in scan("outbox")),
+    ),
+    Example(
+        "sessions/sessions.py",
+        {"sessions": ("id",), "users": ("name",)},
+        [
+            *(put("sessions", id=f"s{n}", user="ab"[n % 2], basket=[]) for n in range(5)),
+            ("sessions", None, {"id": "s1"}),
+            put("sessions", id="s2", user="b", basket=[]),  # taken over: it is parked
+        ],
+        lambda scan: {row["name"]: row["sessions"] for row in scan("users")},
+    ),
+    Example(
+        "transfers/app.py",
+        {"transfers": ("id",), "accounts": ("id",)},
+        [
+            put("transfers", id=f"t{n}", source="abc"[n % 3], target="abc"[(n + 1) % 3], amount=n)
+            for n in range(1, 12)
+        ],
+        lambda scan: {row["id"]: (row["balance"], row["applied"]) for row in scan("accounts")},
+    ),
+    Example(
+        "audit_trail/audit_trail.py",
+        {"documents": ("id",), "trail": ("document", "position")},
+        [
+            put("documents", id="d1", title="one", edited_by="ann"),
+            put("documents", id="d1", title="two", edited_by="bob"),
+            put("documents", id="d2", title="other", edited_by="ann"),
+            ("documents", None, {"id": "d1"}),
+        ],
+        lambda scan: [
+            (row["document"], row["what"], row["who"], row["fields"])
+            for row in sorted(scan("trail"), key=lambda row: (row["document"], row["position"]))
+        ],
+    ),
+)  # fmt: skip
+ALL: Final = {
+    "shop": "shop/shop.py",
+    "aggregates": "aggregates/aggregates.py",
+    "search_index": "search_index/search_index.py",
+    "existing_function": "existing_function/existing_function.py",
+    **{example.name: example.file for example in EXAMPLE_LIST},
+}  # fmt: skip
+REFUSED: Final = {
+    "aggregates": {"by_minute": "when it is over", "heat": "when it is over", "online": "when it is over"},
+    "existing_function": {"lambda_handler": "mapping of its own"},
+}
+
+
+def loaded(file: str) -> App:
+    """An example's app, made anew."""
+    path = EXAMPLES / file
+    for name in [
+        name for name, module in sys.modules.items() if str(EXAMPLES) in str(getattr(module, "__file__", ""))
+    ]:
+        del sys.modules[name]
+    return load_app(str(path))
+
+
+def scan_of(client: Any) -> Scan:
+    """All items of a table, as plain values."""
+
+    def scan(table: str) -> list[dict[str, Any]]:
+        return [to_plain_item(item) for item in client.scan(TableName=table)["Items"]]
+
+    return scan
+
+
+def write(client: Any, writes: Writes) -> None:
+    """Do what the script says."""
+    for table, item, key in writes:
+        if item is None:
+            client.delete_item(TableName=table, Key=to_item(key))
+        else:
+            client.put_item(TableName=table, Item=to_item(item))
+
+
+def in_a_world(example: Example) -> Any:
+    """What is left in a test world, which is what the others are held against."""
+    with World(loaded(example.file), seed=1, allow_failures=True) as world:
+        client = world.client("dynamodb")
+        write(client, example.writes)
+        world.settle()
+        return example.left(scan_of(client))
+
+
+@contextmanager
+def served(
+    directory: Path, command: tuple[str, ...], environment: Mapping[str, str]
+) -> Iterator[tuple[Any, Any, Node]]:
+    """A node in a process of its own, and clients of it."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    node = Node(directory, port, command)
+    given: dict[str, Any] = {
+        "endpoint_url": address, "region_name": "us-east-1",
+        "aws_access_key_id": "any", "aws_secret_access_key": "any",
+        "config": Config(retries={"total_max_attempts": 1}),
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ENDPOINT_URL": address,
+            "AWS_ACCESS_KEY_ID": "any",
+            "AWS_SECRET_ACCESS_KEY": "any",
+            **environment,
+        }.items():
+            patch.setenv(name, value)
+        node.start()
+    try:
+        node.wait_until_answering()
+        yield boto3.client("dynamodb", **given), boto3.client("lambda", **given), node
+    finally:
+        node.stop()
+
+
+def under_dev(example: Example, directory: Path, expected: Any) -> Any:
+    """What is left under `tailrace dev`."""
+    with served(directory, ("dev", str(EXAMPLES / example.file), "--no-reload"), {}) as (client, _, _node):
+        scan = scan_of(client)
+        write(client, example.writes)
+        return at_rest(lambda: example.left(scan), lambda left: left == expected)
+
+
+def on_lambda(example: Example, directory: Path, expected: Any) -> Any:
+    """What is left by the Lambda entry, behind an event source mapping for each stream."""
+    module = Path(example.file).stem
+    (directory / "entry_of_example.py").write_text(
+        f"import sys\nsys.path.insert(0, {str((EXAMPLES / example.file).parent)!r})\n"
+        f"from {module} import app\nhandler = app.lambda_handler\n"
+    )
+    environment = {
+        "PYTHONPATH": os.pathsep.join([str(directory), *filter(None, [os.environ.get("PYTHONPATH", "")])]),
+        "TAILRACE_STATE": "dynamodb:state",
+        **({"TAILRACE_HANDLERS": example.handlers} if example.handlers else {}),
+    }
+    command = ("serve", "--function=entry=entry_of_example:handler")
+    with served(directory, command, environment) as (client, functions, _node):
+        functions.update_function_configuration(FunctionName="entry", Timeout=60)
+        streams = {
+            name: new_table(client, name, keys)
+            for name, keys in {"state": ("pk", "sk"), **example.tables}.items()
+        }
+        app = loaded(example.file)
+        chosen = [name for name in example.handlers.split(",") if name]
+        followed = {
+            mapping.table.name
+            for mapping in app.mappings
+            if (not chosen or mapping.id in chosen) and not mapping.only_counts
+        }
+        for name in sorted(followed):
+            uuid = functions.create_event_source_mapping(
+                EventSourceArn=streams[name], FunctionName="entry", StartingPosition="TRIM_HORIZON",
+                FunctionResponseTypes=["ReportBatchItemFailures"], BisectBatchOnFunctionError=True,
+            )["UUID"]  # fmt: skip
+            eventually(lambda uuid=uuid: functions.get_event_source_mapping(UUID=uuid)["State"] == "Enabled")
+        scan = scan_of(client)
+        write(client, example.writes)
+        return at_rest(lambda: example.left(scan), lambda left: left == expected)
+
+
+@pytest.mark.parametrize("place", [under_dev, on_lambda], ids=["dev", "lambda"])
+@pytest.mark.parametrize("example", EXAMPLE_LIST, ids=lambda example: example.name)
+def test_an_example_leaves_the_same_in_every_place(
+    example: Example,
+    place: Callable[[Example, Path, Any], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    expected = in_a_world(example)
+    assert expected
+    assert place(example, tmp_path, expected) == expected
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_what_lambda_cannot_run_of_an_example_is_refused_in_words(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = {
+        verdict.handler: verdict.says
+        for verdict in judge(loaded(ALL[name]), keeps=True)
+        if verdict.word == "refused"
+    }
+    if name == "shop":
+        assert refused  # its projections and windows
+        return
+    wanted = REFUSED.get(name, {})
+    assert refused.keys() == wanted.keys()
+    assert all(words in refused[handler] for handler, words in wanted.items())

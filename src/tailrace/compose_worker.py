@@ -92,7 +92,7 @@ class Ground(Struct, frozen=True):
         return (
             self.parts
             if self.remote is None
-            else structs.replace(self.parts, state=DynamoDbStateStore(*self.remote))
+            else structs.replace(self.parts, state=DynamoDbStateStore(*self.remote, self.parts.clock))
         )
 
 

@@ -114,6 +114,10 @@ class StoreError(PortError):
     """The data directory could not be read or written."""
 
 
+class OutcomeUnknown(StoreError):
+    """The connection was lost while something was written: it is there or it is not. Read, and compare."""
+
+
 class DamagedData(StoreError):
     """What is kept is not what was written: its checksum differs. `tailrace check` lists all of it; restore a
     copy.

@@ -335,7 +335,11 @@ class StateStore(Protocol):
         """
 
     async def transact(self, writes: Sequence[Action]) -> None:
-        """All of it, durably, or nothing. Raises: StateConflict(index) when a condition does not hold."""
+        """All of it, durably, or nothing; at most 100 rows, 99 if one of them has more than 300,000 bytes.
+
+        Raises: StateConflict(index) when a condition does not hold; OutcomeUnknown when the connection was
+                lost meanwhile. After any other StoreError nothing was written.
+        """
 
 
 class ProjectionStore(Protocol):

@@ -19,7 +19,7 @@ from tailrace.app.client import AsyncClient, Client
 from tailrace.app.retry import Retry
 from tailrace.aws.places import KNOWN
 from tailrace.compose import EngineOptions, create_tables, open_engine, running_worker
-from tailrace.stores.dynamodb import DynamoDbStateStore
+from tailrace.stores.dynamodb_table import create_table
 from tailrace.tables.mutate import Put
 from tailrace.testing import World
 from tests.patience import PATIENCE_S
@@ -53,7 +53,7 @@ def far() -> Iterator[Away]:
             aws_secret_access_key="any",
             config=Config(retries={"total_max_attempts": 1}),
         )
-        DynamoDbStateStore(client, "marks").create()
+        create_table(client, "marks")
         yield Away(client)
 
 

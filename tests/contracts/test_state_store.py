@@ -5,19 +5,21 @@ Rules of this file: one canary a rule.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import StateConflict
 from tailrace.ports import Action, ItemWrite, StateStore
-from tailrace.rows.writes import AbsentOrOlder, Check, Equals, StateRow, Write
+from tailrace.rows.writes import Absent, AbsentOrOlder, Check, Equals, StateRow, Write
 from tailrace.stores.memory import MemoryStateStore, MemoryStore
 from tailrace.stores.sqlite import SqliteStore
 from tailrace.streams.version import Version
 from tailrace.testing import check_state_store
-from tailrace.testing.contracts import state
+from tailrace.testing.contracts import state, state_writers
 from tests.contracts.breaking import breaks
 from tests.unit.engine.building import opened
 
@@ -153,6 +155,122 @@ class DropsWritesToTables(MemoryStateStore):
         await super().transact([write for write in writes if not isinstance(write, ItemWrite)])
 
 
+class CutsLongKeys(MemoryStateStore):
+    async def get(self, key: str) -> StateRow | None:
+        row = await super().get(key[:1_024])
+        return None if row is None else StateRow(key, row.fields)
+
+    async def transact(self, writes: Sequence[Action]) -> None:
+        await super().transact([replace(write, key=write.key[:1_024]) for write in writes])  # type: ignore[type-var]
+
+
+class OrdersLongKeysByTheirDigest(MemoryStateStore):
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        def order(key: str) -> str:
+            return "/".join(
+                word if len(word) <= 400 else sha256(word.encode()).hexdigest() for word in key.split("/")
+            )
+
+        rows = sorted(await super().query(prefix), key=lambda row: order(row.key))
+        return [row for row in rows if not after or order(row.key) > order(after)][:limit]
+
+
+class CutsLargeTexts(MemoryStateStore):
+    async def transact(self, writes: Sequence[Action]) -> None:
+        await super().transact(
+            [
+                replace(
+                    write,
+                    fields={
+                        name: value[:200_000] if isinstance(value, str) else value
+                        for name, value in write.fields.items()
+                    },
+                )
+                if isinstance(write, Write) and write.fields
+                else write
+                for write in writes
+            ]
+        )
+
+
+class LeavesLargeRowsBehind(MemoryStateStore):
+    async def transact(self, writes: Sequence[Action]) -> None:
+        kept: list[Action] = []
+        for write in writes:
+            row = await self.get(write.key) if isinstance(write, Write) and write.fields is None else None
+            kept.append(
+                Check(write.key, write.condition) if row and len(str(row.fields)) > 300_000 else write
+            )  # type: ignore[union-attr]
+        await super().transact(kept)
+
+
+class WritesNinetyNine(MemoryStateStore):
+    async def transact(self, writes: Sequence[Action]) -> None:
+        await super().transact(writes[:99])
+
+
+class SeesItsOwnWrites(MemoryStateStore):
+    """Judges each condition on what the transaction itself has made of the row."""
+
+    async def transact(self, writes: Sequence[Action]) -> None:
+        for index, write in enumerate(writes):
+            try:
+                await super().transact([write])
+            except StateConflict as conflict:
+                raise StateConflict(str(conflict), index=index) from conflict
+
+
+class ReadsALittleLate(MemoryStateStore):
+    """Another connection sees what is written only with its next question."""
+
+    def __init__(self, shared: MemoryStateStore) -> None:
+        super().__init__()
+        self._shared, self._seen = shared, dict(shared._rows)
+
+    async def get(self, key: str) -> StateRow | None:
+        self._rows, self._seen = self._seen, dict(self._shared._rows)
+        return await super().get(key)
+
+    async def transact(self, writes: Sequence[Action]) -> None:
+        await self._shared.transact(writes)
+
+
+class Judged(MemoryStateStore):
+    """Two connections to one store: `judged` are the conditions that it looks at when it writes; at all
+    others it has looked before.
+    """
+
+    judged: Callable[[Action], bool] = staticmethod(lambda action: False)
+
+    async def transact(self, writes: Sequence[Action]) -> None:
+        await super().transact(
+            [Check(one.key, one.condition) for one in writes if not isinstance(one, ItemWrite)]
+        )
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await super().transact(
+            [
+                one if self.judged(one) else Write(one.key, one.fields)
+                for one in writes
+                if isinstance(one, Write)
+            ]
+        )
+
+
+class LooksAtRowsThatItWrites(Judged):
+    """Snapshots without serialisation: what is only read may change meanwhile."""
+
+    judged = staticmethod(lambda action: isinstance(action, Write))
+
+
+class LooksAtAbsentRows(Judged):
+    judged = staticmethod(lambda action: isinstance(action, Write) and isinstance(action.condition, Absent))
+
+
+class LooksAtNumbers(Judged):
+    judged = staticmethod(lambda action: isinstance(action, Write) and isinstance(action.condition, Equals))
+
+
 CANARIES: list[tuple[Callable[[], StateStore], Callable[..., object]]] = [
     (MergesFields, state.rows_are_kept_as_they_are),
     (GetsOnlyOnce, state.what_is_given_is_a_copy),
@@ -165,7 +283,18 @@ CANARIES: list[tuple[Callable[[], StateStore], Callable[..., object]]] = [
     (ComparesAsText, state.conditions_are_judged),
     (WritesOneByOne, state.transactions_are_all_or_nothing),
     (ForgetsTheIndex, state.transactions_are_all_or_nothing),
+    (CutsLongKeys, state.long_keys_are_kept_apart),
+    (OrdersLongKeysByTheirDigest, state.long_keys_are_kept_apart),
+    (CutsLargeTexts, state.large_rows_are_kept_whole),
+    (LeavesLargeRowsBehind, state.large_rows_are_kept_whole),
+    (WritesNinetyNine, state.a_hundred_rows_are_one_transaction),
+    (SeesItsOwnWrites, state.a_row_may_be_named_twice),
     (LooksThenWrites, state.one_of_many_takers_wins),
+    (LooksThenWrites, state_writers.of_two_takers_one_wins),
+    (LooksAtAbsentRows, state_writers.no_update_is_lost),
+    (LooksAtNumbers, state_writers.marks_rise),
+    (LooksAtRowsThatItWrites, state_writers.a_condition_on_another_row_holds_at_the_write),
+    (LooksAtRowsThatItWrites, state_writers.a_raised_epoch_fences),
     (DropsWritesToTables, state.writes_to_tables_are_refused),
 ]
 
@@ -175,5 +304,14 @@ def test_a_broken_state_store_is_caught(make: Callable[[], StateStore], rule: Ca
     breaks(rule, lambda: check_state_store(make))
 
 
+def test_another_worker_that_reads_late_is_caught() -> None:
+    breaks(
+        state_writers.both_see_what_is_written,
+        lambda: check_state_store(MemoryStateStore, again=ReadsALittleLate),
+    )
+
+
 def test_every_rule_has_a_canary() -> None:
-    assert {rule for _, rule in CANARIES} == {*state.RULES, state.writes_to_tables_are_refused}
+    elsewhere = {state_writers.both_see_what_is_written}
+    rules = {*state.RULES, *state_writers.RULES_OF_TWO, state.writes_to_tables_are_refused}
+    assert {rule for _, rule in CANARIES} | elsewhere == rules

@@ -21,7 +21,7 @@ from tailrace.deadletters.core.head import parked
 from tailrace.deadletters.run.courier import FailureDocument
 from tailrace.ports import StreamRef
 from tailrace.rows.writes import Write
-from tailrace.stores.dynamodb import _fields, _item
+from tailrace.stores.dynamodb_layout import fields_of, item_of, text_of
 from tailrace.streams.envelopes import api_record, event_id, lambda_event
 from tailrace.streams.record import MILLISECOND, VIEW_TYPES, ChangeRecord, log_row, read_log_row
 from tailrace.tables.mutate import Delete, Put
@@ -86,7 +86,8 @@ def kept_by_the_embedded_state(record: ChangeRecord) -> ChangeRecord:
 
 
 def kept_in_a_dynamodb_table(record: ChangeRecord) -> ChangeRecord:
-    return read_deadletter(_fields(_item("deadletter/shop", deadletter_fields(letter_of(record))))).record
+    fields = deadletter_fields(letter_of(record))
+    return read_deadletter(fields_of(item_of("deadletter/shop", fields, text_of(fields)))).record
 
 
 def kept_behind_a_parked_head(record: ChangeRecord) -> ChangeRecord:

@@ -63,7 +63,9 @@ class RowKind(Struct, frozen=True):
              key has only the app, and that field says whose it is. `ids` are fields that hold the mapping's
              id, alone or before a `/`. `holds` says in the plural what of the mapping's work such a row is:
              when it goes, that was never handled. `outlives` a mapping that Lambda's API deletes: it is for
-             people to redrive or drop. `version_word` is which word of its key is a version, 0: none.
+             people to redrive or drop. `version_word` is which word of its key is a version, 0: none. Of a
+             kind with `spread` there may be so many writes at once that a store with partitions spreads its
+             rows, by so many words behind the first two; rows that are read together have these in common.
     """
 
     name: str
@@ -78,6 +80,7 @@ class RowKind(Struct, frozen=True):
     holds: str = ""
     outlives: bool = False
     version_word: int = 0
+    spread: int = 0
 
     def key(self, *words: str) -> str:
         """The key of one row.
@@ -115,6 +118,7 @@ def of_mapping(
     holds: str = "",
     outlives: bool = False,
     version_word: int = 0,
+    spread: int = 0,
 ) -> RowKind:
     """A kind of row that belongs to one mapping: it moves with it and goes with it."""
     return RowKind(
@@ -130,20 +134,21 @@ def of_mapping(
         holds=holds,
         outlives=outlives,
         version_word=version_word,
+        spread=spread,
     )
 
 
 # ---- progress of a mapping ---------------------------------------------------------------------------------
 
-CHECKPOINT: Final = of_mapping("checkpoint", format=4, expires="with its shard")
+CHECKPOINT: Final = of_mapping("checkpoint", format=4, expires="with its shard", spread=3)
 LEDGER: Final = of_mapping("ledger", format=2, expires="with its shard")
 START: Final = of_mapping("start", ids=("id",))
 """From when on a mapping wants the changes of a stream of another server."""
-MARK: Final = of_mapping("mark", format=2, expires="after two days", joint=True)
+MARK: Final = of_mapping("mark", format=2, expires="after two days", joint=True, spread=3)
 
 # ---- what it has not handled -------------------------------------------------------------------------------
 
-HEAD: Final = of_mapping("head", format=2, expires="with its item", outlives=True)
+HEAD: Final = of_mapping("head", format=2, expires="with its item", outlives=True, spread=2)
 PARKED: Final = of_mapping(
     "parked",
     format=3,
@@ -152,11 +157,18 @@ PARKED: Final = of_mapping(
     holds="parked changes",
     outlives=True,
     version_word=4,
+    spread=2,
 )
 DEADLETTER: Final = of_mapping(
-    "deadletter", format=3, ids=("handler", "trace"), holds="dead letters", outlives=True, version_word=3
+    "deadletter",
+    format=3,
+    ids=("handler", "trace"),
+    holds="dead letters",
+    outlives=True,
+    version_word=3,
+    spread=2,
 )
-PASSED: Final = of_mapping("passed", format=2, outlives=True)
+PASSED: Final = of_mapping("passed", format=2, outlives=True, spread=2)
 LOST_WINDOW: Final = of_mapping("lost-window", ids=("handler",), holds="lost tumbling windows", outlives=True)
 OUTBOX: Final = of_mapping(
     "outbox",
@@ -165,9 +177,15 @@ OUTBOX: Final = of_mapping(
     ids=("handler",),
     holds="notices to its on-failure destination",
     version_word=3,
+    spread=2,
 )
 EVACUATED: Final = of_mapping(
-    "evacuated", format=3, expires="when done", holds="changes saved from the trim", version_word=5
+    "evacuated",
+    format=3,
+    expires="when done",
+    holds="changes saved from the trim",
+    version_word=5,
+    spread=3,
 )
 EVACUATION: Final = of_mapping("evacuation", format=2, expires="when done")
 GAP: Final = of_mapping("gap", format=2, expires="never", holds="gaps", version_word=3)
@@ -175,13 +193,17 @@ REDRIVE: Final = of_mapping("redrive", expires="when done", ids=("handler",), by
 
 # ---- its windows -------------------------------------------------------------------------------------------
 
-WINDOW_ITEM: Final = of_mapping("window-item", format=2, expires="when its windows are closed")
-WINDOW_MEMBER: Final = of_mapping("window-member", format=2, expires="when its windows are closed")
+WINDOW_ITEM: Final = of_mapping("window-item", format=2, expires="when its windows are closed", spread=2)
+WINDOW_MEMBER: Final = of_mapping("window-member", format=2, expires="when its windows are closed", spread=4)
 WINDOW_TOUCHED: Final = of_mapping(
-    "window-touched", format=2, expires="when done", holds="pieces of open windows"
+    "window-touched",
+    format=2,
+    expires="when done",
+    holds="pieces of open windows",
+    spread=3,
 )
-WINDOW_TOLD: Final = of_mapping("window-told", expires="when its windows are closed")
-WINDOW_DAY: Final = of_mapping("window-day", expires="when done")
+WINDOW_TOLD: Final = of_mapping("window-told", expires="when its windows are closed", spread=3)
+WINDOW_DAY: Final = of_mapping("window-day", expires="when done", spread=3)
 
 # ---- what people said of it --------------------------------------------------------------------------------
 
@@ -198,13 +220,13 @@ repeated.
 
 SOURCES: Final = RowKind("sources", "app")
 """The numbers of a table's streams: the generations of its changes."""
-LEASE: Final = RowKind("lease", "shard", expires="with its shard")
+LEASE: Final = RowKind("lease", "shard", expires="with its shard", spread=2)
 PROJECTION: Final = RowKind("projection", "projection")
 PROJECTION_BUILDS: Final = RowKind("projection-builds", "projection")
 """The number of the last change of which builds a projection has: the condition of the next one."""
 PROJECTION_BUILD: Final = RowKind("projection-build", "projection")
-PROJECTION_ITEM: Final = RowKind("projection-item", "projection", format=2)
-PROJECTION_GROUP: Final = RowKind("projection-group", "projection")
+PROJECTION_ITEM: Final = RowKind("projection-item", "projection", format=2, spread=2)
+PROJECTION_GROUP: Final = RowKind("projection-group", "projection", spread=2)
 
 # ---- of a data directory -----------------------------------------------------------------------------------
 

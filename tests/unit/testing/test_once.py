@@ -122,10 +122,11 @@ def test_transactions_are_committed_once_in_another_dynamodb(remote: Any) -> Non
     from tailrace.app.change import Change as Given
     from tailrace.runtime.effects import Effects, Marking
     from tailrace.stores.dynamodb import DynamoDbStateStore
+    from tailrace.stores.dynamodb_table import create_table
     from tests.unit.sinks.batches import record
 
     store = DynamoDbStateStore(remote, "marks")
-    store.create()
+    create_table(remote, "marks")
 
     def given() -> Given[Any]:
         change: Given[Any] = Given(record(5, "a"), "orders")

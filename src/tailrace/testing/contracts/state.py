@@ -1,20 +1,32 @@
 """The contract of `StateStore`.
 
+Theory of operation: most rules work with one store. Those of state_writers.py have two over the same rows,
+as two workers have, and write with both at once.
 Rules of this file: conditions are judged on what was there before the transaction, and none of it is written
 when one of them does not hold. Called by tests/contracts and by users.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
 from typing import Any, Final
 
 from tailrace.errors import SettingsError, StateConflict
 from tailrace.ports import Action, ItemWrite, StateStore
+from tailrace.rows.kinds import CHECKPOINT, DEADLETTER, HEAD, PARKED
 from tailrace.rows.writes import Absent, AbsentOrOlder, Check, Condition, Equals, StateRow, Write
 from tailrace.streams.version import MOST_SEQUENCE, Version
 from tailrace.testing.contracts.rules import ContractBroken, run_async, same
+from tailrace.testing.contracts.state_writers import RULES_OF_TWO, WriterPair
 
 BIG: Final = (1 << 63) - 1
+KEY_BYTES: Final = 2_048 + 1_024
+"""What the keys of an item may have, partition key and sort key together."""
+IMAGE_BYTES: Final = 400 * 1_024
+WINDOW_BYTES: Final = 1 << 20
+"""The state of a tumbling window."""
+MOST_ROWS: Final = 100
+"""Of one transaction."""
 SECOND: Final = Version(2, 5)
 
 TRUTH: Final[tuple[tuple[dict[str, Any] | None, Condition, bool], ...]] = (
@@ -46,14 +58,34 @@ TRUTH: Final[tuple[tuple[dict[str, Any] | None, Condition, bool], ...]] = (
 """A row's fields (None: no row), a condition, and whether it holds."""
 
 
-def check_state_store(make: Callable[[], StateStore], *, has_tables: bool = False) -> None:
+def check_state_store(
+    make: Callable[[], StateStore],
+    *,
+    has_tables: bool = False,
+    again: Callable[[Any], StateStore] | None = None,
+) -> None:
     """Whether a state store keeps the contract of `ports.StateStore`.
 
     Shape:   `make` gives a new, empty store; it is called inside a running loop. `has_tables`: it takes
-             writes to users' tables too.
+             writes to users' tables too. `again(store)` gives another store over the same rows, as another
+             worker has it; without it the same one writes twice at once.
     Raises:  ContractBroken, naming the rule.
     """
-    run_async(RULES if has_tables else (*RULES, writes_to_tables_are_refused), make)
+
+    def pair() -> WriterPair:
+        first = make()
+        return WriterPair(first, first if again is None else again(first))
+
+    of_one = RULES if has_tables else (*RULES, writes_to_tables_are_refused)
+    run_async((*map(_on_one, of_one), *RULES_OF_TWO), pair)
+
+
+def _on_one(rule: Callable[[StateStore], Awaitable[None]]) -> Callable[[WriterPair], Awaitable[None]]:
+    @wraps(rule)
+    async def on_one(pair: WriterPair) -> None:
+        await rule(pair.one)
+
+    return on_one
 
 
 async def rows_are_kept_as_they_are(store: StateStore) -> None:
@@ -174,6 +206,109 @@ async def transactions_are_all_or_nothing(store: StateStore) -> None:
     same([row.key for row in await store.query("")], ["checkpoint"], "the rows when all conditions hold")
 
 
+async def long_keys_are_kept_apart(store: StateStore) -> None:
+    """Rows of items whose keys have 2,048 + 1,024 bytes are apart from each other, in key order, in pages."""
+    shared = "a5" * (KEY_BYTES - 2)
+    items = [f"{shared}{number:04x}" for number in (0x9C01, 0x0000, 0xFFFF, 0x4D00)] + ["a5", shared, "ff"]
+    keys = sorted(
+        [HEAD.key("shop", "mail", item) for item in items]
+        + [PARKED.key("shop", "mail", item, Version(1, n).text) for item in items for n in (1, 2, 1 << 70)]
+    )
+    for start in range(0, len(keys), 10):
+        await store.transact([Write(key, {"key": key}, Absent()) for key in keys[start : start + 10]])
+    for key in keys:
+        same(await store.get(key), StateRow(key, {"key": key}), "a row of an item with a long key")
+    long = items[2]
+    for prefix in (
+        HEAD.prefix("shop", "mail"),
+        PARKED.prefix("shop", "mail"),
+        PARKED.prefix("shop", "mail", long),
+        f"parked/shop/mail/{shared[:5_000]}",
+        f"parked/shop/mail/{shared[:300]}",
+    ):
+        expected = [key for key in keys if key.startswith(prefix)]
+        same([row.key for row in await store.query(prefix)], expected, f"the keys of {len(prefix)} letters")
+        same(await store.count(prefix), len(expected), f"the count for {len(prefix)} letters")
+        seen: list[str] = []
+        for _ in range(len(expected) + 1):
+            page = await store.query(prefix, after=seen[-1] if seen else "", limit=2)
+            seen += [row.key for row in page]
+        same(seen, expected, f"the keys of {len(prefix)} letters, in pages of two")
+    head = HEAD.key("shop", "mail", long)
+    same(await _conflict(store, [Write(head, None, Equals("key", keys[0]))]), 0, "another row's condition")
+    await store.transact([Write(head, None, Equals("key", head))])
+    same(await store.get(head), None, "the row deleted")
+
+
+async def large_rows_are_kept_whole(store: StateStore) -> None:
+    """Letters with two images of 400 KB and a window's state of 1 MB come back whole, and go."""
+    image = ('ä"' * IMAGE_BYTES)[: IMAGE_BYTES * 2 // 3]
+    letters = {
+        DEADLETTER.key("shop", "mail", Version(1, number).text): {
+            "v": 3,
+            "old": image,
+            "new": f"{number}{image}",
+        }
+        for number in (1, 2)
+    }
+    checkpoint = CHECKPOINT.key("shop", "mail", "label", "shard-1")
+    saved = {"v": 4, "epoch": 3, "window": [0, 60_000, "w" * WINDOW_BYTES]}
+    await store.transact([Write(key, fields, Absent()) for key, fields in letters.items()])
+    await store.transact([Write(checkpoint, saved)])
+    prefix = DEADLETTER.prefix("shop", "mail")
+    same(await store.get(checkpoint), StateRow(checkpoint, saved), "a window's state")
+    rows = await store.query(prefix)
+    same(rows == [StateRow(key, fields) for key, fields in letters.items()], True, "the letters are whole")
+    smaller = {**saved, "window": None}
+    await store.transact([Write(checkpoint, {**saved, "epoch": 4}, Equals("epoch", 3))])
+    same(
+        await _conflict(store, [Write(checkpoint, smaller, Equals("epoch", 3))]), 0, "a save of another epoch"
+    )
+    same(
+        await store.get(checkpoint),
+        StateRow(checkpoint, {**saved, "epoch": 4}),
+        "the state of the next epoch",
+    )
+    await store.transact([Write(checkpoint, smaller, Equals("epoch", 4))])
+    same(await store.get(checkpoint), StateRow(checkpoint, smaller), "the row when the window is closed")
+    await store.transact([Write(key, None, Equals("v", 3)) for key in letters])
+    same((await store.query(prefix), await store.count(prefix)), ([], 0), "the letters when they are deleted")
+
+
+async def a_hundred_rows_are_one_transaction(store: StateStore) -> None:
+    """A transaction of a hundred rows, each with its condition, is written whole or not at all."""
+    keys = [f"row/{number:03d}" for number in range(MOST_ROWS)]
+    await store.transact([Write(key, {"n": 1}, Absent()) for key in keys])
+    same(len(await store.query("row/")), MOST_ROWS, "how many rows there are")
+    writes: list[Action] = [
+        Check(key, Equals("n", 1)) if number % 2 else Write(key, {"n": 2}, Equals("n", 1))
+        for number, key in enumerate(keys)
+    ]
+    last = len(writes) - 1
+    wrong: list[Action] = [*writes[:last], Check(keys[last], Equals("n", 3))]
+    same(await _conflict(store, wrong), last, "the index of the conflict in the last of a hundred")
+    same({row.fields["n"] for row in await store.query("row/")}, {1}, "the rows after it")
+    await store.transact(writes)
+    expected = [1 if number % 2 else 2 for number in range(MOST_ROWS)]
+    same(
+        [row.fields["n"] for row in await store.query("row/")], expected, "the rows when all conditions hold"
+    )
+
+
+async def a_row_may_be_named_twice(store: StateStore) -> None:
+    """Conditions on a row that is named twice are judged on what was there before; its last write stays."""
+    await store.transact([Write("a", {"n": 1})])
+    twice: list[Action] = [
+        Check("a", Equals("n", 1)),
+        Write("a", {"n": 2}),
+        Write("a", {"n": 3}, Equals("n", 1)),
+    ]
+    await store.transact(twice)
+    same(await store.get("a"), StateRow("a", {"n": 3}), "the row")
+    same(await _conflict(store, twice) in (0, 2), True, "a conflict of one of its conditions")
+    same(await store.get("a"), StateRow("a", {"n": 3}), "the row after it")
+
+
 async def one_of_many_takers_wins(store: StateStore) -> None:
     """Of many that take the same absent row at the same time, exactly one succeeds."""
     takers = [_is_held(store, Write("lease", {"owner": number}, Absent())) for number in range(8)]
@@ -214,5 +349,9 @@ RULES: Final[tuple[Callable[[StateStore], Awaitable[None]], ...]] = (
     counts_are_of_what_a_query_gives,
     conditions_are_judged,
     transactions_are_all_or_nothing,
+    long_keys_are_kept_apart,
+    large_rows_are_kept_whole,
+    a_hundred_rows_are_one_transaction,
+    a_row_may_be_named_twice,
     one_of_many_takers_wins,
 )

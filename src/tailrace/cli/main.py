@@ -45,6 +45,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "shards": CommandEntry("tailrace.cli.shards:shards", "List the shards of a stream, or split them."),
     "sql": CommandEntry("tailrace.cli.sql:sql", "Ask the tables that DuckDB sinks keep."),
     "check": CommandEntry("tailrace.cli.check:check", "See whether everything kept is what was written."),
+    "state": CommandEntry(
+        "tailrace.cli.state:state", "Make or judge the place where a fleet keeps its state."
+    ),
     "audit": CommandEntry("tailrace.cli.audit:audit", "Read what people did here, and how it ended."),
     "explain": CommandEntry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),
     "coverage": CommandEntry("tailrace.cli.coverage:coverage", "List what of AWS's APIs is there."),

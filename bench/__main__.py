@@ -24,6 +24,7 @@ from bench import (
     peers,
     process_figures,
     stall_figures,
+    state_figures,
     typed_figures,
 )
 from bench.targets import TARGETS, Target, is_missed, ratio
@@ -48,6 +49,7 @@ def groups(quick: bool) -> dict[str, Callable[[], Figures]]:
         "delivery": lambda: delivery_figures.figures(quick),
         "concurrency": lambda: concurrency_figures.figures(quick),
         "aws": lambda: aws_figures.figures(quick),
+        "state": lambda: state_figures.figures(quick),
         "types": lambda: typed_figures.figures(quick),
         "simulation": lambda: delivery_figures.simulation_figures(quick),
         "tables": lambda: http_figures.table_figures(100 if quick else 1_000),

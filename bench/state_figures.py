@@ -25,6 +25,7 @@ from tailrace.aws.places import Access
 from tailrace.clocks.system import SystemClock
 from tailrace.compose import EngineOptions, Joined, Turns, create_tables, open_engine
 from tailrace.compose_worker import WorkerOptions, build_worker
+from tailrace.engine.settings import EngineSettings
 from tailrace.ports import StateStore
 from tailrace.runtime.around import Around
 from tailrace.stores.dynamodb import DynamoDbStateStore
@@ -130,7 +131,7 @@ async def _counted(
     counted = CountedTables(store._tables)
     store._tables = counted
     with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as directory:
-        engine = open_engine(EngineOptions(Path(directory), shards=SHARDS))
+        engine = open_engine(EngineOptions(Path(directory), settings=EngineSettings(shards=SHARDS)))
         loop = asyncio.get_running_loop()
         turns = Turns(engine, loop, in_thread=False)
         create_tables(app, engine)

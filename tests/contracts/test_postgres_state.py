@@ -4,7 +4,7 @@ moment.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,11 +13,18 @@ import psycopg
 import pytest
 
 from tailrace.errors import OutcomeUnknown, SettingsError, StateConflict, StoreError
-from tailrace.ports import ItemWrite, StateStore
+from tailrace.ports import Action, ItemWrite, StateStore
 from tailrace.rows.kinds import HEAD
 from tailrace.rows.writes import Absent, Check, Equals, StateRow, Write
 from tailrace.stores import postgresql
-from tailrace.stores.postgresql import PostgresStateStore, create_schema, judge_schema, locks_of, shown
+from tailrace.stores.postgresql import (
+    PostgresStateStore,
+    RowLock,
+    create_schema,
+    judge_schema,
+    locks_of,
+    shown,
+)
 from tailrace.testing import check_state_store
 from tailrace.testing.contracts import state_writers
 from tailrace.testing.contracts.state_writers import is_written
@@ -71,32 +78,54 @@ def test_it_keeps_the_contract_where_the_database_has_a_stricter_isolation(
 # ---- canaries: what PostgreSQL itself does not give --------------------------------------------------------
 
 
+class SlowToWrite(PostgresStateStore):
+    """Between its look and its write there is time for another worker, as there may be at any moment."""
+
+    async def _written(self, *arguments: Any) -> None:
+        await asyncio.sleep(WINDOW_S)
+        await super()._written(*arguments)
+
+
+WINDOW_S = 0.02
+
+
+@pytest.fixture
+def slow(server: PostgresServer, url: str) -> Callable[[], None]:
+    """The check of stores that are slow to write."""
+
+    def make() -> StateStore:
+        server.execute("TRUNCATE tailrace_state", url.partition("@/")[2].partition("?")[0])
+        return SlowToWrite(url)
+
+    return lambda: check_state_store(make, again=lambda store: SlowToWrite(store._url))
+
+
+def test_a_store_that_is_only_slow_keeps_the_contract(slow: Callable[[], None]) -> None:
+    slow()
+
+
 def test_a_store_that_takes_no_locks_is_caught(
-    server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
+    slow: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgresql, "LOCK", "SELECT %(numbers)s::bigint[], %(writes)s::boolean[]")
-    make = emptied(server, url)
-    breaks(state_writers.of_two_takers_one_wins, lambda: check_state_store(make, again=again))
+    breaks(state_writers.of_two_takers_one_wins, slow)
 
 
 def test_a_store_that_reads_what_was_there_before_it_waited_is_caught(
-    server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
+    slow: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgresql, "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ")
-    make = emptied(server, url)
-    breaks(
-        state_writers.a_condition_on_another_row_holds_at_the_write,
-        lambda: check_state_store(make, again=again),
-    )
+    breaks(state_writers.a_condition_on_another_row_holds_at_the_write, slow)
 
 
 def test_a_store_that_locks_only_what_it_writes_is_caught(
-    server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
+    slow: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only_writes = [lambda writes: locks_of([write for write in writes if isinstance(write, Write)])]
-    monkeypatch.setattr(postgresql, "locks_of", only_writes[0])
-    make = emptied(server, url)
-    breaks(state_writers.a_raised_epoch_fences, lambda: check_state_store(make, again=again))
+    def only_writes(writes: Sequence[Action]) -> list[RowLock]:
+        return locks_of([write for write in writes if isinstance(write, Write)])
+
+    monkeypatch.setattr(postgresql, "locks_of", only_writes)
+    breaks(state_writers.a_condition_on_another_row_holds_at_the_write, slow)
 
 
 # ---- connections -------------------------------------------------------------------------------------------

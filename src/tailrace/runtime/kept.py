@@ -57,7 +57,9 @@ class SavedChanges:
         if (
             after < saved.begin
         ):  # what there was is gone with the shards before this one, or there was nothing
-            gone = saved.shard.before or 0
+            gone = saved.shard.before
+            if gone is None:  # the source does not know how much there was: as runtime/delivering.py says it
+                gone = saved.shard.first - 1 if after else 0
             is_lost = after < gone
             return ReadDone([], min(saved.begin, gone) if is_lost else saved.begin, trimmed=is_lost)
         if after >= saved.through:

@@ -133,3 +133,20 @@ def test_a_look_forgets_nothing_that_is_newer(
     del rows[key]
     rows.perform(kept.look(PLACE.words), Now(0, 0))
     assert kept.evacuation.age == after
+
+
+@pytest.mark.parametrize(
+    ("after", "read"), [(5, (99, True)), (98, (99, True)), (0, (99, False)), (99, (120, False))]
+)
+def test_what_was_lost_before_a_saved_shard_is_told_also_where_its_source_does_not_know_how_much(
+    after: int, read: tuple[int, bool]
+) -> None:
+    """Found over HTTP: a shard was saved from the trim before its driver began, and what had gone with its
+    parent was passed over in silence.
+    """
+    kept, rows = saved((130,), ())
+    assert kept.evacuation is not None
+    begin = 120 if after == 99 else 99
+    kept.evacuation = replace(kept.evacuation, shard=Shard("shardId-2", 100), begin=begin)
+    done: ReadDone = rows.perform(kept.read(after, 10), Now(0, 0))
+    assert (list(done.records), done.next_after, done.trimmed) == ([], *read)

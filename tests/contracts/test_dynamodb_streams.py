@@ -54,7 +54,7 @@ class PacedSource(PolledSource):
     def __init__(self, bare: BareSource) -> None:
         self.table = bare.table
         self.clock = RestlessClock()
-        super().__init__(bare, self.clock, Pacer(UNHURRIED), listing_ms=0)
+        super().__init__(bare, self.clock, Pacer(UNHURRIED), listing_ms=0, confirm=False)
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         self.clock.is_rest.clear()

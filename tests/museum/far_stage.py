@@ -41,10 +41,13 @@ from tailrace.worker.worker import Worker
 from tests.far_streams import far
 from tests.museum.stage import Stage, Written
 
-STEP_MS = 300_000
+STEP_MS = 60_000
+LONG_STEP_MS = 300_000
+"""The same where much time passes at once."""
+LONG_MS = 1_800_000
 AWAY_STEP_MS = 1_800_000
 """How far time goes at once: nobody is there to see it."""
-CALM_ROUNDS = 4
+CALM_ROUNDS = 10
 
 
 class FarGap(NamedTuple):
@@ -235,12 +238,13 @@ class FarWorld:
     def advance(self, time: str | int) -> None:
         """Let time pass."""
         left_ms = milliseconds(time) if isinstance(time, str) else time
+        step_ms = AWAY_STEP_MS if not self._running else STEP_MS if left_ms <= LONG_MS else LONG_STEP_MS
         while left_ms > 0:
             now_ms = self.clock.now().monotonic_ms
             soon = [alarm - now_ms for alarm in self.alarms if alarm > now_ms]
-            step_ms = min([left_ms, STEP_MS if self._running else AWAY_STEP_MS, *soon])
-            left_ms -= step_ms
-            self._change(lambda engine: self._pass(engine, step_ms))  # noqa: B023 - called before it changes
+            next_ms = min([left_ms, step_ms, *soon])
+            left_ms -= next_ms
+            self._change(lambda engine: self._pass(engine, next_ms))  # noqa: B023 - called before it changes
             self._do(self._calm())
 
     def _pass(self, engine: Engine, step_ms: int) -> None:

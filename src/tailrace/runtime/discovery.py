@@ -8,7 +8,9 @@ an open shard with a child is closed; a closed one whose child is not there yet 
 as long as the stream is on; a shard that was there and is missing is kept until several listings in a
 row lack it; and a child whose parent is missing, although the parent cannot be too old to be listed, is
 held back: its parent's page was missed, and what the parent has comes first. Such a stream is listed
-again, five times; then the parent is asked for by name, and either read or known to be gone.
+again, five times; then the parent is asked for by
+name, and either read or known to be gone. The first listing is made twice, for nothing is known yet that
+could contradict it; and as long as a listing is in doubt, none is shown.
 Rules of this file: pure; it says what to ask, is told what came, and answers with shards. Nothing is
 given up and nothing is guessed in silence. Performed by runtime/polling.py. Source: growth §3.1;
 reference/fleet §1.2.
@@ -85,14 +87,17 @@ def listing_interval_ms(shards: int, least_ms: int = LISTING_MS) -> int:
 
 
 class Discovery:
-    """The shards of one stream. Shape: `has_filter` whether the other side knows CHILD_SHARDS. Units: every
-    `now_ms` of the monotonic clock; `wall_ms` since the epoch; `listing_ms` how old a listing may be.
+    """The shards of one stream. Shape: `confirm` whether the first listing is made twice; `has_filter`
+    whether the other side knows CHILD_SHARDS. Units: every `now_ms` of the monotonic clock; `wall_ms` since
+    the epoch; `listing_ms` how old a listing may be.
     """
 
     def __init__(
-        self, *, has_filter: bool = True, retention_ms: int = RETENTION_MS, listing_ms: int = LISTING_MS
-    ) -> None:
+        self, *, has_filter: bool = True, retention_ms: int = RETENTION_MS, listing_ms: int = LISTING_MS,
+        confirm: bool = True,
+    ) -> None:  # fmt: skip
         self._has_filter = has_filter
+        self._is_confirmed = not confirm
         self._least_ms = listing_ms
         self._retention_ms = retention_ms
         self._known: dict[str, Shard] = {}
@@ -106,6 +111,13 @@ class Discovery:
         self._relists = 0
         self._asking_for: list[str] = []
         self._is_on = True
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether what is known can be acted on: who takes a part for the whole takes what it lacks for
+        gone.
+        """
+        return self._listed_ms is not None and self._is_confirmed and not (self._relists or self._asking_for)
 
     # ---- what to ask ---------------------------------------------------------------------------------------
 
@@ -125,12 +137,13 @@ class Discovery:
     def _next_listing_ms(self) -> int:
         assert self._listed_ms is not None
         interval_ms = listing_interval_ms(len(self._known), self._least_ms)
-        return self._listed_ms + (RELIST_MS if self._relists else interval_ms)
+        return self._listed_ms + (interval_ms if self._is_confirmed and not self._relists else RELIST_MS)
 
     # ---- what came -----------------------------------------------------------------------------------------
 
     def listed(self, shards: Sequence[Shard], now_ms: int, wall_ms: int, *, is_on: bool = True) -> None:
         """Every shard, as the stream was listed just now. Shape: `is_on` whether new ones can still come."""
+        self._is_confirmed = self._is_confirmed or self._listed_ms is not None
         self._listed_ms, self._is_on = now_ms, is_on
         seen = {shard.shard_id for shard in shards}
         self._learn(shards)

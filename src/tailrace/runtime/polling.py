@@ -72,8 +72,9 @@ class PolledSource:
 
     def __init__(
         self, source: PagedSource, clock: Clock, pacer: Pacer, *, has_filter: bool = True,
-        listing_ms: int = LISTING_MS,
+        listing_ms: int = LISTING_MS, confirm: bool = True,
     ) -> None:  # fmt: skip
+        self._confirm = confirm
         self._listing_ms = listing_ms
         self._source = source
         self._clock = clock
@@ -110,7 +111,9 @@ class PolledSource:
         return self._ended[1]
 
     async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
-        """Every shard that can be read, as far as it is known now. Raises: SourceError."""
+        """Every shard that can be read, as far as it is known now; while a listing contradicts itself, it is
+        waited until it no longer does. Raises: SourceError.
+        """
         if stream is None:
             stream = await self.stream()
         followed = self._followed(stream.label)
@@ -119,7 +122,7 @@ class PolledSource:
             has_listed = False
             while True:
                 match followed.discovery.next(self._now_ms()):
-                    case ListAll() if has_listed:
+                    case ListAll() if has_listed and followed.discovery.is_settled:
                         return followed.discovery.shards(self._clock.now().wall_ms)
                     case ListAll():
                         await self._list_all(stream, followed)
@@ -131,13 +134,17 @@ class PolledSource:
                     case AskFor(shard_id):
                         can_be_read = await self._source.can_be_read(stream, shard_id)
                         followed.discovery.answered(shard_id, can_be_read=can_be_read)
+                    case RestUntil(until_ms) if not followed.discovery.is_settled:
+                        await self._clock.sleep_until(until_ms)
                     case RestUntil():
                         return followed.discovery.shards(self._clock.now().wall_ms)
 
     def _followed(self, label: str) -> _Followed:
         followed = self._streams.get(label)
         if followed is None:
-            discovery = Discovery(has_filter=self._has_filter, listing_ms=self._listing_ms)
+            discovery = Discovery(
+                has_filter=self._has_filter, listing_ms=self._listing_ms, confirm=self._confirm
+            )
             followed = self._streams[label] = _Followed(discovery, asyncio.Lock())
         return followed
 

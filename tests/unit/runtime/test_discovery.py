@@ -43,7 +43,7 @@ ROOT, LEFT, RIGHT = shard("root", 10, last=19), shard("left", 20, "root"), shard
 
 
 def test_a_stream_is_listed_whole_first_and_then_once_a_minute() -> None:
-    discovery = Discovery()
+    discovery = Discovery(confirm=False)
     assert discovery.next(5) == ListAll()
     discovery.listed([RIGHT, ROOT, LEFT], 5, WALL_MS)
     assert discovery.next(6) == RestUntil(5 + LISTING_MS)
@@ -59,7 +59,7 @@ def test_whole_listings_use_a_tenth_of_the_calls_at_most(shards: int, expected: 
 
 
 def test_the_children_of_a_finished_shard_are_asked_for_and_no_listing() -> None:
-    discovery = Discovery()
+    discovery = Discovery(confirm=False)
     discovery.listed([replace(ROOT, last=None)], 0, WALL_MS)
     discovery.finished("root", 100)
     discovery.finished("root", 100)
@@ -70,7 +70,7 @@ def test_the_children_of_a_finished_shard_are_asked_for_and_no_listing() -> None
 
 
 def test_a_server_without_that_filter_is_listed_instead() -> None:
-    discovery = Discovery(has_filter=False)
+    discovery = Discovery(has_filter=False, confirm=False)
     discovery.listed([ROOT], 0, WALL_MS)
     discovery.finished("root", 100)
     assert discovery.next(100) == ListAll()
@@ -81,7 +81,7 @@ def test_a_server_without_that_filter_is_listed_instead() -> None:
 
 
 def test_children_that_are_not_there_yet_are_asked_for_again_and_again_while_the_stream_is_on() -> None:
-    discovery, now_ms, pauses = Discovery(), 0, []
+    discovery, now_ms, pauses = Discovery(confirm=False), 0, []
     discovery.listed([ROOT], now_ms, WALL_MS)
     discovery.finished("root", now_ms)
     while len(pauses) < 20:
@@ -99,21 +99,36 @@ def test_children_that_are_not_there_yet_are_asked_for_again_and_again_while_the
     assert discovery.next(now_ms) == RestUntil(now_ms + LISTING_MS)
 
 
-def test_an_open_shard_with_a_child_is_closed() -> None:
+def test_the_first_listing_is_made_twice_and_nothing_is_shown_before_it_is_settled() -> None:
     discovery = Discovery()
+    assert not discovery.is_settled
+    discovery.listed([LEFT], 0, WALL_MS)
+    assert (discovery.is_settled, discovery.next(0)) == (False, RestUntil(RELIST_MS))
+    discovery.listed([ROOT], RELIST_MS, WALL_MS)
+    assert discovery.is_settled
+    assert ids(discovery) == ["root", "left"]
+    assert discovery.next(RELIST_MS) == RestUntil(RELIST_MS + LISTING_MS)
+    discovery.listed([ROOT, LEFT, shard("child", 40, "unknown")], 70_000, WALL_MS)
+    assert not discovery.is_settled
+    discovery.listed([ROOT, LEFT, shard("unknown", 30), shard("child", 40, "unknown")], 71_000, WALL_MS)
+    assert discovery.is_settled
+
+
+def test_an_open_shard_with_a_child_is_closed() -> None:
+    discovery = Discovery(confirm=False)
     discovery.listed([replace(ROOT, last=None), LEFT, RIGHT], 0, WALL_MS)
     assert [listed.last for listed in discovery.shards(WALL_MS)] == [19, None, None]
 
 
 def test_a_shard_that_was_closed_is_not_opened_by_an_older_page() -> None:
-    discovery = Discovery()
+    discovery = Discovery(confirm=False)
     discovery.listed([ROOT], 0, WALL_MS)
     discovery.children("x", [replace(ROOT, last=None)], 1)
     assert discovery.shards(WALL_MS)[0].last == 19
 
 
 def test_a_child_is_held_back_while_its_parents_page_is_missed() -> None:
-    discovery = Discovery()
+    discovery = Discovery(confirm=False)
     grandchild = shard("grandchild", 30, "left")
     discovery.listed([LEFT, RIGHT, grandchild, shard("other", 5)], 0, WALL_MS)
     assert ids(discovery) == ["other"]
@@ -125,7 +140,7 @@ def test_a_child_is_held_back_while_its_parents_page_is_missed() -> None:
 
 @pytest.mark.parametrize(("age_ms", "is_old"), [(RETENTION_MS - 1, False), (RETENTION_MS, True)])
 def test_a_parent_is_missed_as_long_as_it_cannot_be_too_old(age_ms: int, is_old: bool) -> None:
-    discovery = Discovery()
+    discovery = Discovery(confirm=False)
     discovery.listed([shard("child", 20, "parent", age_ms=age_ms)], 0, WALL_MS)
     assert ids(discovery) == (["child"] if is_old else [])
 
@@ -145,7 +160,7 @@ def relisted(discovery: Discovery, shards: list[Shard]) -> int:
 
 
 def test_a_parent_that_is_never_listed_is_asked_for_by_name_and_read() -> None:
-    discovery = Discovery()
+    discovery = Discovery(confirm=False)
     assert relisted(discovery, [LEFT, RIGHT]) == 1 + RELISTS
     discovery.answered("root", can_be_read=True)
     root = discovery.shards(WALL_MS)[0]
@@ -154,7 +169,7 @@ def test_a_parent_that_is_never_listed_is_asked_for_by_name_and_read() -> None:
 
 
 def test_a_parent_that_cannot_be_read_is_gone_and_its_children_begin() -> None:
-    discovery = Discovery()
+    discovery = Discovery(confirm=False)
     relisted(discovery, [LEFT, RIGHT])
     discovery.answered("root", can_be_read=False)
     assert ids(discovery) == ["left", "right"]
@@ -163,7 +178,7 @@ def test_a_parent_that_cannot_be_read_is_gone_and_its_children_begin() -> None:
 
 
 def test_a_shard_is_gone_when_several_listings_in_a_row_lack_it() -> None:
-    discovery = Discovery()
+    discovery = Discovery(confirm=False)
     discovery.listed([ROOT, LEFT], 0, WALL_MS)
     for listing in range(MISSED_LISTINGS - 1):
         discovery.listed([LEFT], listing + 1, WALL_MS + RETENTION_MS)
@@ -175,7 +190,7 @@ def test_a_shard_is_gone_when_several_listings_in_a_row_lack_it() -> None:
 
 
 def test_a_shard_that_was_found_gone_is_not_believed_to_be_there() -> None:
-    discovery = Discovery()
+    discovery = Discovery(confirm=False)
     discovery.listed([ROOT, LEFT], 0, WALL_MS)
     discovery.gone("root")
     discovery.listed([ROOT, LEFT], 1, WALL_MS)
@@ -246,6 +261,8 @@ def follow(seed: int, made: Callable[[], Discovery] = Discovery) -> tuple[FarStr
                 discovery.answered(shard_id, can_be_read=shard_id in stream.shards)
             case RestUntil(until_ms) if until_ms < NEVER_MS:
                 now_ms = until_ms
+        if not discovery.is_settled:
+            continue
         shown = {listed.shard_id: listed for listed in discovery.shards(stream.wall_ms)}
         for name, listed in shown.items():
             if name not in begun and finished.issuperset(shown.keys() & set(listed.parents)):

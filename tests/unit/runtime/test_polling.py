@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SourceError
@@ -79,7 +80,7 @@ class Pace:
     def __init__(self, **settings: Any) -> None:
         self.script, self.clock = Scripted(), ManualClock()
         self.pacer = Pacer(PacingSettings(**settings))
-        self.source = PolledSource(self.script, self.clock, self.pacer)
+        self.source = PolledSource(self.script, self.clock, self.pacer, confirm=False)
 
     async def rest(self, times: int = 20) -> None:
         """Let what can run run."""
@@ -127,7 +128,7 @@ def test_pages_that_were_listed_before_an_error_are_not_asked_again_unless_they_
             (PAGES_MS - 1, ["page behind root"]),
             (PAGES_MS, ["page behind nothing", "page behind root"]),
         ):
-            fresh = PolledSource(pace.script, pace.clock, Pacer())
+            fresh = PolledSource(pace.script, pace.clock, Pacer(), confirm=False)
 
             async def broken(_: StreamRef, start: str) -> ShardPage:
                 if start:
@@ -275,5 +276,24 @@ def test_whether_something_is_gone_is_answered_without_waiting() -> None:
     async def story(pace: Pace) -> None:
         assert await pace.source.read(LEFT, 30, 0) == ReadDone([], 30)
         assert await pace.source.read(LEFT, 30, 0) == ReadDone([], 30)
+
+    told(story)
+
+
+def test_while_a_listing_contradicts_itself_nothing_is_shown() -> None:
+    async def story(pace: Pace) -> None:
+        pace.script.pages = {"": ShardPage([LEFT, RIGHT], "", True)}
+        young = [structs.replace(shard, created_ms=pace.clock.now().wall_ms) for shard in (LEFT, RIGHT)]
+        pace.script.pages = {"": ShardPage(young, "", True)}
+        listing = asyncio.ensure_future(PolledSource(pace.script, pace.clock, pace.pacer).shards())
+        for _ in range(3):
+            await pace.rest()
+            assert not listing.done()
+            pace.clock.advance(500)
+        pace.script.pages = {"": ShardPage([ROOT, *young], "", True)}
+        await pace.rest()
+        pace.clock.advance(500)
+        await pace.rest()
+        assert [shard.shard_id for shard in listing.result()] == ["root", "left", "right"]
 
     told(story)

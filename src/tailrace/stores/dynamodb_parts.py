@@ -128,11 +128,10 @@ class RowParts:
         """A set whose head was not there. The owner's name makes its own names those of nobody else, also
         later; the condition does it where there is no owner.
         """
-        listed = orjson.dumps([tuple(place) for place in rows]).decode()
         while True:
             self._sets += 1
             parts = PartSet(f"{self._owner}.{self._sets}", rows)
-            claim = {"Item": {**parts.head.key, "rows": {"S": listed}}, "ConditionExpression": UNCLAIMED}
+            claim = {"Item": _head_item(parts), "ConditionExpression": UNCLAIMED}
             try:
                 await self._call("PutItem", {"TableName": self._table, **claim})
             except AwsError as error:
@@ -283,13 +282,11 @@ class RowParts:
         ]
         mark = {
             "TableName": self._table,
-            "Key": parts.head.key,
-            "UpdateExpression": "SET condemned = :yes",
+            "Item": {**_head_item(parts), "condemned": {"N": "1"}},
             "ConditionExpression": "attribute_exists(pk)",
-            "ExpressionAttributeValues": {":yes": {"N": "1"}},
         }
         try:
-            await self._call("TransactWriteItems", {"TransactItems": [{"Update": mark}, *unnamed]})
+            await self._call("TransactWriteItems", {"TransactItems": [{"Put": mark}, *unnamed]})
         except AwsError as error:
             if error.code != "TransactionCanceledException":
                 raise
@@ -320,6 +317,11 @@ def required_head(parts: PartSet, table: str) -> dict[str, Any]:
             "ConditionExpression": "attribute_exists(pk) AND attribute_not_exists(condemned)",
         }
     }
+
+
+def _head_item(parts: PartSet) -> dict[str, Any]:
+    listed = orjson.dumps([tuple(place) for place in parts.rows]).decode()
+    return {**parts.head.key, "rows": {"S": listed}}
 
 
 def _set_of(head: Mapping[str, Any]) -> PartSet:

@@ -9,30 +9,25 @@ from msgspec import Struct
 from tailrace.app.app import App
 from tailrace.app.projection import Projection
 from tailrace.app.table import Table
-from tailrace.engine.engine import Engine
 from tailrace.ports import ProjectionStore, StateStore, Versioned
 from tailrace.projections.core.known import is_there
 from tailrace.projections.core.rows import build_name
 from tailrace.projections.run.state_store import StateProjectionStore
-from tailrace.sinks.projected_table import (
-    ConsistentRows,
-    EngineRows,
-    RemoteRows,
-    TableProjectionStore,
-    TableSources,
-)
+from tailrace.sinks.projected_table import ConsistentRows, TableProjectionStore, TableSources
 
 ROWS_AT_ONCE = 300
 """One batch of 100 changes, each with an item and two groups, is one transaction."""
 
 
 class ProjectionPlaces(Struct, frozen=True):
-    """Makes the adapter of a build. Shape: `effects` is where `change.transaction` is committed."""
+    """Makes the adapter of a build. Shape: `effects` is where `change.transaction` is committed, `rows` reads
+    what it wrote.
+    """
 
     app: App
     state: StateStore
     effects: StateStore
-    engine: Engine
+    rows: ConsistentRows
 
     def __call__(self, projection: Projection, name: str) -> ProjectionStore:
         """The rows of the build of that full name."""
@@ -42,7 +37,7 @@ class ProjectionPlaces(Struct, frozen=True):
                 fence = is_there(self.app.name, projection.id, build)
                 return StateProjectionStore(self.state, self.app.name, name, ROWS_AT_ONCE, fence)
             case Table() as table:
-                return TableProjectionStore(table, projection.id, name, self.effects, self._rows())
+                return TableProjectionStore(table, projection.id, name, self.effects, self.rows)
             case place:
                 made: ProjectionStore = place.projection_store(projection, name)
                 return made
@@ -51,11 +46,7 @@ class ProjectionPlaces(Struct, frozen=True):
         """Where the sources of a projection's rows are kept; None: in the state, or not at all."""
         match projection.into:
             case Table() as table:
-                return TableSources(table, projection.id, self.effects, self._rows())
+                return TableSources(table, projection.id, self.effects, self.rows)
             case Versioned() as place:
                 return place
         return None
-
-    def _rows(self) -> ConsistentRows:
-        remote = self.app.remote
-        return EngineRows(self.engine) if remote is None else RemoteRows(remote[0])

@@ -1,0 +1,139 @@
+"""What the worker of an app is joined of, wherever its tables are: sinks, windows, what works beside them.
+
+Rules of this file: it picks and joins, and has no behaviour; nothing here knows whether tables are in this
+process or at another server. Called by compose_worker.py and compose_fleet.py.
+"""
+
+from collections import ChainMap
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
+
+from msgspec import Struct
+
+from tailrace.app.app import App
+from tailrace.app.client import Door
+from tailrace.deadletters.run.courier import Courier
+from tailrace.deadletters.run.redriver import Redriver
+from tailrace.functions.runners import Runners
+from tailrace.leases.lease import Owner
+from tailrace.projections.run.builds import Builds
+from tailrace.runtime.dependencies import Dependencies
+from tailrace.runtime.parts import Parts
+from tailrace.runtime.watermark import MappingName
+from tailrace.server.handler_door import providers_of_clients
+from tailrace.sinks.making import AppSinks, SinkMaker
+from tailrace.sinks.projected_table import ConsistentRows
+from tailrace.sinks.projection_places import ProjectionPlaces
+from tailrace.sinks.windowed import windows_of
+from tailrace.windows.run.changes import WindowChanges
+from tailrace.windows.run.windowing import Windows
+from tailrace.worker.worker import Worker
+
+Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
+
+
+class Ground(Struct, frozen=True):
+    """What an app's worker stands on. Shape: marks and effects are kept in the state of `effects`, all else
+    in that of `parts`; `rows` reads tables in which projections are kept. Units: `settled` says until when a
+    mapping has settled every change, ms since the epoch.
+    """
+
+    app: App
+    parts: Parts
+    effects: Parts
+    declared: AppSinks
+    needed: Dependencies
+    runners: Runners
+    owner: Owner
+    rows: ConsistentRows
+    settled: Callable[[MappingName], Awaitable[int]]
+
+
+class Assembly(Struct, frozen=True):
+    """The parts that sinks are made of. Shape: `windows` by mapping."""
+
+    ground: Ground
+    windows: Mapping[str, Windows]
+    builds: Builds
+    maker: SinkMaker
+
+
+def assemble(ground: Ground) -> Assembly:
+    """What makes sinks, over this ground."""
+    app, parts, state = ground.app, ground.parts, ground.parts.state
+    windows = _windows_of(ground)
+    places = ProjectionPlaces(app, state, ground.effects.state, ground.rows)
+    builds = Builds(app.name, state, parts.clock, places, ground.owner)
+    changes = {
+        name: WindowChanges(mapping_windows, state, parts.clock, parts.tallies.of(name))
+        for name, mapping_windows in windows.items()
+    }
+    maker = SinkMaker(
+        app, ground.effects, ground.declared, ground.needed, ground.runners.of, builds, changes, places, state
+    )
+    return Assembly(ground, windows, builds, maker)
+
+
+def dependencies(app: App, door: Callable[[], Door], overrides: Overrides | None) -> Dependencies:
+    """What handlers depend on, the clients of `app.client` among it."""
+    chosen = app.overrides if overrides is None else overrides
+    return Dependencies(ChainMap(cast("dict[Any, Any]", chosen), providers_of_clients(app, door)))
+
+
+def _windows_of(ground: Ground) -> dict[str, Windows]:
+    """What keeps the windows of each mapping that has them, by the mapping's id."""
+    app, declared = ground.app, ground.declared
+    return {
+        mapping.id: windows_of(
+            app.name,
+            replace(mapping, sink=declared.output(mapping)),
+            mapping.window,
+            target=mapping.target,
+            needed=ground.needed,
+            account=declared.account,
+            parts=ground.parts,
+            watermark=partial(ground.settled, MappingName(app.name, mapping.id, mapping.table.name)),
+        )
+        for mapping in app.mappings
+        if mapping.window is not None
+    }
+
+
+def redriver_of(assembly: Assembly, worker: Worker) -> Redriver:
+    """What puts dead letters back."""
+    ground, maker = assembly.ground, assembly.maker
+    of = ground.declared.mapping
+    return Redriver(
+        ground.app.name,
+        ground.parts.state,
+        ground.parts.clock,
+        worker,
+        worker.sinks,
+        lambda handler, run: maker.make(of(handler), run),
+        lambda handler, sink: worker.guards.around(of(handler), sink),
+    )
+
+
+def courier_of(ground: Ground, worker: Worker, *, changes: bool) -> Courier | None:
+    """What tells destinations of dead letters; None: there is none, and the app does not change."""
+    declared = ground.declared
+    declared.read()
+    if not (declared.destinations or changes):
+        return None
+    return Courier(
+        ground.app.name,
+        ground.parts,
+        declared.destinations,
+        worker.stream_of,
+        declared.account,
+        declared.functions,
+    )
+
+
+async def end_of(ground: Ground) -> None:
+    """Give back what sinks, dependencies and functions hold."""
+    await ground.declared.openings.close()
+    await ground.needed.close()
+    await ground.runners.close()

@@ -12,7 +12,6 @@ from msgspec import Struct, field, structs
 
 from tailrace.app.app import App
 from tailrace.app.code_version import code_version
-from tailrace.aws.places import Access
 from tailrace.compose_parts import (
     Assembly,
     Ground,
@@ -27,21 +26,16 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore, state_of
 from tailrace.functions.runners import Runners
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
-from tailrace.ports import Clock
 from tailrace.projections.run.projector import Projector
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.attempts import Tallies
-from tailrace.runtime.pacing import Pacer, PacingSettings
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.polling import PolledSource
 from tailrace.runtime.watermark import MappingName, oldest_of, settled_until
 from tailrace.server.handler_door import EngineDoor
 from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import AppSinks
 from tailrace.sinks.projected_table import EngineRows, RemoteRows
-from tailrace.sources.dialects import AWS, Dialect
-from tailrace.sources.dynamodb_streams import DynamoDbStreamsSource
 from tailrace.sources.embedded import EmbeddedItems, EmbeddedSource
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.stores.dynamodb import DynamoDbStateStore
@@ -83,7 +77,7 @@ def build_worker(
     remote = around.remote(app.remote)
     effects = parts
     if remote is not None:
-        effects = structs.replace(parts, state=DynamoDbStateStore(*remote, engine.clock))
+        effects = structs.replace(parts, state=DynamoDbStateStore(*remote, engine.clock, options.owner))
     engine.workers.add(options.owner)
     ground = Ground(
         app,
@@ -154,19 +148,3 @@ def _projector(
         ),
         besides=assembly.maker.besides,
     )
-
-
-def far_sources(
-    access: Access, clock: Clock, owner: str, dialect: Dialect | None = None
-) -> Callable[[str], PolledSource]:
-    """Sources of tables at another server, by their names; all of a process keep to one budget. Shape:
-    without a `dialect` the pace is AWS's, the strictest.
-    """
-    paced = dialect or AWS
-    pacer = Pacer(PacingSettings(shard_reads_per_s=paced.shard_reads_per_s), owner)
-
-    def source_of(table: str) -> PolledSource:
-        far = DynamoDbStreamsSource(access, table, clock, dialect)
-        return PolledSource(far, clock, pacer, has_filter=paced.has_filter)
-
-    return source_of

@@ -6,7 +6,6 @@ Where the app is broken the old handlers go on and the message says so. Register
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ import click
 
 from tailrace.cli import options
 from tailrace.cli.changes import line
-from tailrace.cli.failures import CommandFailure
+from tailrace.cli.loading import load
 from tailrace.cli.reload import Watch, forget_modules, module_files
 from tailrace.cli.running import Serving, begin_of_start
 from tailrace.cli.serve import endpoint_of, how_to_ask
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from tailrace.compose import Node
 
 LOOK_EVERY_S: Final = 0.25
-_NOT_THEIRS: Final = (os.path.dirname(os.__file__), str(Path(__file__).parents[1]))
 LINES_A_SECOND: Final = 50
 """More changes than this are counted instead of shown: a terminal must not slow the handlers down."""
 
@@ -73,44 +71,6 @@ def dev(app: str, reload: bool, quiet: bool, **chosen: Any) -> None:
             await asyncio.Event().wait()
 
     run_loop(run_until_stopped(node, serving, lambda port: session.announce(port, loaded), beside))
-
-
-def load(app: str) -> "App":
-    """The app behind a path or a name. Raises: CommandFailure that names the line at fault."""
-    from tailrace.app.loading import load_app
-    from tailrace.runtime.causing import trace_clients
-
-    trace_clients()  # before the app makes clients of its own
-    try:
-        return load_app(app)
-    except TailraceError as error:
-        raise CommandFailure(
-            f"{error.args[0]}{place_of(error, str(error.args[0]))}",
-            hint=error.hint or f"mend it, then: tailrace dev {app}",
-        ) from error
-    except (Exception, SystemExit) as error:  # the user's own code may raise anything while it is imported
-        raise CommandFailure(f"{app} cannot be loaded: {described(error)}", hint=f"python {app}") from error
-
-
-def described(error: BaseException) -> str:
-    """The kind, the words and the place of an exception that the user's code raised."""
-    if isinstance(error, SyntaxError):
-        return f"{type(error).__name__}: {error}"
-    return f"{type(error).__name__}: {error}{place_of(error)}"
-
-
-def place_of(error: BaseException, text: str = "") -> str:
-    """Where the user's code stood, in brackets; nothing when `text` has it already, or it was ours."""
-    place = ""
-    trace = error.__traceback__
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if not file.startswith(("<", *_NOT_THEIRS)):
-            place = f" ({file}:{trace.tb_lineno})"
-            if f"{os.path.basename(file)}:{trace.tb_lineno}" in text:
-                place = ""
-        trace = trace.tb_next
-    return place
 
 
 class Throttle:

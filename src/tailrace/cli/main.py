@@ -27,6 +27,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "demo": CommandEntry("tailrace.cli.demo:demo", "Watch the main job run on real flights. Start here."),
     "serve": CommandEntry("tailrace.cli.serve:serve", "Run the engine: any DynamoDB client, any language."),
     "dev": CommandEntry("tailrace.cli.dev:dev", "Run the engine and an app's handlers, with reload."),
+    "worker": CommandEntry(
+        "tailrace.cli.worker:worker", "Run an app's handlers against real streams, on many machines."
+    ),
     "tail": CommandEntry("tailrace.cli.tail:tail", "Watch a table's changes live."),
     "status": CommandEntry("tailrace.cli.status:status", "See how far every handler is."),
     "why": CommandEntry("tailrace.cli.why:why", "Read the story of one change."),

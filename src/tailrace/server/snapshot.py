@@ -29,12 +29,7 @@ async def observed(
 ) -> Observed:
     """A node at this moment. Raises: StoreError, SourceError."""
     reading = subject.reading
-    progress: list[ShardProgress] = []
-    handlers: list[HandlerTotals] = []
-    for mapping in await begun(reading):
-        progress += await shard_progress(reading, mapping)
-        handlers.append(await handler_totals(subject, reading, mapping))
-        await asyncio.sleep(0)
+    progress, handlers = await handlers_observed(reading, own_changes(subject.worker))
     return Observed(
         version=version,
         progress=progress,
@@ -46,6 +41,25 @@ async def observed(
         commit_error=http.turns.commit_error,
         retention_ms=reading.retention_ms,
     )
+
+
+def own_changes(worker: object) -> Mapping[str, int]:
+    """How many changes that a handler itself made each handler was called for, since the start."""
+    guards = getattr(worker, "guards", None)
+    return {} if guards is None else guards.own
+
+
+async def handlers_observed(
+    reading: ViewSources, own: Mapping[str, int]
+) -> tuple[list[ShardProgress], list[HandlerTotals]]:
+    """How every handler stands. Raises: StoreError, SourceError."""
+    progress: list[ShardProgress] = []
+    handlers: list[HandlerTotals] = []
+    for mapping in await begun(reading):
+        progress += await shard_progress(reading, mapping)
+        handlers.append(await handler_totals(reading, mapping, own.get(mapping.handler, 0)))
+        await asyncio.sleep(0)
+    return progress, handlers
 
 
 async def shard_progress(reading: ViewSources, mapping: MappingName) -> list[ShardProgress]:
@@ -69,7 +83,7 @@ async def shard_progress(reading: ViewSources, mapping: MappingName) -> list[Sha
     return progress
 
 
-async def handler_totals(subject: Subject, reading: ViewSources, mapping: MappingName) -> HandlerTotals:
+async def handler_totals(reading: ViewSources, mapping: MappingName, own: int) -> HandlerTotals:
     """A handler's totals, running or not."""
     state = reading.state
     letters = await letter_counts(state, mapping.app, mapping.handler)
@@ -77,7 +91,6 @@ async def handler_totals(subject: Subject, reading: ViewSources, mapping: Mappin
     now_ms = reading.clock.now().wall_ms
     sink, windows = sink_of(reading.live, mapping.handler), windows_of(reading.live, mapping.handler)
     tally = Tally() if sink is None else sink.tally
-    guards = getattr(subject.worker, "guards", None)
     return HandlerTotals(
         handler=mapping.handler,
         table=mapping.table,
@@ -85,7 +98,7 @@ async def handler_totals(subject: Subject, reading: ViewSources, mapping: Mappin
         duplicates=tally.suppressed,
         dead_letters=letters.discarded + letters.parked,
         parked_keys=letters.parked_keys,
-        own_changes=0 if guards is None else guards.own.get(mapping.handler, 0),
+        own_changes=own,
         open_windows=0 if windows is None else windows.open,
         late_changes=0 if windows is None else windows.late,
         open_gaps=len(lost),

@@ -17,11 +17,13 @@ from tailrace.views.reading import ViewSources, running
 OUTCOMES: Final = ("handled", "filtered", "parked", "discarded", "dropped", "trimmed")
 
 
-async def known_mappings(state: StateStore, log: LogReader) -> list[MappingName]:
-    """Every handler that has ever saved a checkpoint in a stream that can still be read."""
+async def known_mappings(state: StateStore, log: LogReader, *scope: str) -> list[MappingName]:
+    """Every handler, of one app or of all, that has ever saved a checkpoint in a stream that can still be
+    read.
+    """
     table_of = {stream.label: stream.table for stream in await log.streams()}
     known: dict[MappingName, None] = {}
-    async for row in rows(state, CHECKPOINT.prefix()):
+    async for row in rows(state, CHECKPOINT.prefix(*scope)):
         _, app, handler, label, _ = words_of(row.key)
         if label in table_of:
             known[MappingName(app, handler, table_of[label])] = None
@@ -30,13 +32,15 @@ async def known_mappings(state: StateStore, log: LogReader) -> list[MappingName]
 
 async def begun(reading: ViewSources) -> list[MappingName]:
     """Every handler that runs or has ever saved a checkpoint."""
-    return _sorted([*running(reading.live), *await known_mappings(reading.state, reading.log)])
+    return _sorted(
+        [*running(reading.live), *await known_mappings(reading.state, reading.log, *reading.scope)]
+    )
 
 
 async def declared(reading: ViewSources) -> list[MappingName]:
     """Every handler that runs, was ever declared or has saved a checkpoint."""
     known = await begun(reading)
-    async for row in rows(reading.state, MAPPING.prefix()):
+    async for row in rows(reading.state, MAPPING.prefix(*reading.scope)):
         known.append(MappingName(words_of(row.key)[1], row.fields["id"], row.fields["table"]))
     return _sorted(known)
 

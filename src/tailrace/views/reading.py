@@ -18,13 +18,21 @@ DAY_MS: Final = 86_400_000
 
 
 class ViewSources(Struct, frozen=True):
-    """What a view is given. Units: retention_ms is how long a stream keeps a change."""
+    """What a view is given. Shape: `app` is the only one whose handlers are shown; "": those of all apps.
+    Units: retention_ms is how long a stream keeps a change.
+    """
 
     state: StateStore
     log: LogReader
     clock: Clock
     live: Live | None = None
     retention_ms: int = DAY_MS
+    app: str = ""
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """The words behind the kind in the keys of rows that are looked at."""
+        return (self.app,) if self.app else ()
 
 
 def running(live: Live | None) -> Iterator[MappingName]:

@@ -207,7 +207,7 @@ async def story(reading: ViewSources, change: LocatedChange) -> dict[str, Any]:
     """A change and what every handler of its table made of it."""
     state, log = reading.state, reading.log
     saved = [mapping async for mapping, _ in all_saved(state, change.table)]
-    known = dict.fromkeys([*await known_mappings(state, log), *running(reading.live), *saved])
+    known = dict.fromkeys([*await known_mappings(state, log, *reading.scope), *running(reading.live), *saved])
     return {
         **change_value(change.record, change.table, change.shard.shard_id),
         "handlers": [

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tailrace.cli.dev import DevSession, Throttle, described, load
+from tailrace.cli.dev import DevSession, Throttle
+from tailrace.cli.loading import described, load
 from tailrace.cli.running import Serving, build_node
 from tailrace.compose import Node
 from tailrace.runtime.watermark import positions

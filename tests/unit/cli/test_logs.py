@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from tailrace.cli.logs import set_up
+from tailrace.cli.logs import masked, set_up
 from tailrace.telemetry import LOG_FIELDS
 
 
@@ -84,3 +84,20 @@ def test_the_trace_of_a_failure_stands_under_its_line_when_everything_is_wanted(
 def test_setting_up_twice_writes_each_line_once() -> None:
     set_up("text", io.StringIO())
     assert logged("text").count("handled 3") == 1
+
+
+def test_accounts_and_keys_are_masked_in_both_forms() -> None:
+    secret = "arn:aws:iam::123456789012:user/a may not; key ASIAEXAMPLEEXAMPLE of account 123456789012"
+    for form in ("json", "text"):
+        stream = io.StringIO()
+        set_up(form, stream, is_masked=True)  # type: ignore[arg-type]
+        logging.getLogger("tailrace.test").error("%s", secret)
+        text = stream.getvalue()
+        assert "123456789012" not in text
+        assert "ASIAEXAMPLE" not in text
+        assert "arn:aws:iam::***:user/a may not" in text
+
+
+def test_sequence_numbers_times_and_ids_are_not_masked() -> None:
+    kept = "1795860000000 000000000000000000007 shardId-00000001789651619772-2a9e5aad e123456789012f"
+    assert masked(kept) == kept

@@ -1,0 +1,160 @@
+"""How a worker of a fleet is joined: real streams at an endpoint, state in a place of its own, and no engine.
+
+Rules of this file: it picks and joins, and has no behaviour; everything that handlers need is imported here.
+Called by cli/worker.py.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from msgspec import Struct, structs
+
+from tailrace.app.app import App
+from tailrace.app.code_version import code_version
+from tailrace.app.table import Table
+from tailrace.aws.places import Access
+from tailrace.compose_parts import Ground, assemble, courier_of, dependencies, end_of, redriver_of
+from tailrace.functions.runners import Runners
+from tailrace.leases.lease import LEASE_DURATION_MS, Owner
+from tailrace.ports import Clock, Source, StateStore, StreamRef
+from tailrace.runtime.around import Around
+from tailrace.runtime.attempting import Openings
+from tailrace.runtime.beginning import AtName, StartPosition
+from tailrace.runtime.outages import Outages, WatchedSource, WatchedState
+from tailrace.runtime.pacing import Pacer, PacingSettings
+from tailrace.runtime.parts import Parts
+from tailrace.runtime.polling import PolledSource
+from tailrace.runtime.reading import NumberedSource
+from tailrace.runtime.watermark import settled_until
+from tailrace.server.fleet import FleetWorker
+from tailrace.sinks.dynamodb_door import DynamoDbDoor
+from tailrace.sinks.making import AppSinks
+from tailrace.sinks.projected_table import RemoteRows
+from tailrace.sources.dialects import AWS, Dialect, dialect_of
+from tailrace.sources.dynamodb_streams import DynamoDbStreamsLog, DynamoDbStreamsSource
+from tailrace.sources.far_log import AppLog
+from tailrace.sources.far_tables import FarPlace
+from tailrace.stores.dynamodb import DynamoDbStateStore
+from tailrace.telemetry import PointReached, pass_by
+from tailrace.views.reading import ViewSources
+from tailrace.worker.beginning import Starts
+from tailrace.worker.crew import Crew
+from tailrace.worker.worker import Doors, Habits, Worker
+
+DISCOVERY_MS = 5_000
+"""How often a worker looks for what it may begin; listings are as old as runtime/polling.py lets them be."""
+
+
+class FleetOptions(Struct, frozen=True):
+    """How a worker of a fleet runs.
+
+    Shape:   `state` is open, `target` what it is called; `access` is where the tables are, `place` what their
+             names tell; `marks` a DynamoDB client and a table beside them, None: there is none; `close` gives
+             the state back.
+    """
+
+    owner: str
+    state: StateStore
+    target: str
+    access: Access
+    place: FarPlace
+    close: Callable[[], Awaitable[None]]
+    marks: tuple[Any, str] | None = None
+    start: StartPosition = AtName("where it was")
+    dialect: Dialect | None = None
+    reached: PointReached = pass_by
+    discovery_ms: int = DISCOVERY_MS
+    renewal_ms: int = LEASE_DURATION_MS // 3
+
+
+def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWorker:
+    """A worker for the app, made in the loop that it runs in."""
+    outages = Outages(clock)
+    state = WatchedState(options.state, outages, options.target)
+    parts = Parts(state, clock, options.reached)
+    read = dict.fromkeys(mapping.table.name for mapping in app.mappings)
+    log = AppLog(DynamoDbStreamsLog(options.access, clock, options.dialect), read)
+    client = options.access if options.marks is None else options.marks[0]
+    effects = parts
+    if options.marks is not None:
+        effects = structs.replace(parts, state=DynamoDbStateStore(*options.marks, clock, options.owner))
+    ground = Ground(
+        app,
+        parts,
+        effects,
+        declared=AppSinks(app, options.place.account, Around(), Openings(clock)),
+        needed=dependencies(app, lambda: DynamoDbDoor(client), None),
+        runners=Runners(clock, in_processes=True, region=options.place.region),
+        owner=Owner(options.owner),
+        rows=RemoteRows(client),
+        settled=partial(settled_until, state, log, clock),
+    )
+    assembly = assemble(ground)
+    maker = assembly.maker
+
+    def crew(worker: Worker) -> Crew:
+        return Crew(
+            redriver=redriver_of(assembly, worker),
+            courier=courier_of(ground, worker, changes=False),
+            windows=tuple(assembly.windows.values()),
+            declared=ground.declared.read,
+            withdrawn=ground.runners.withdraw,
+            ended=partial(end_of, ground),
+        )
+
+    sources = far_sources(options.access, clock, options.owner, options.dialect)
+    doors = Doors(
+        source_of=lambda table: WatchedSource(sources(table.name), outages, table.name),
+        sink_of=maker.make,
+        code_version_of=code_version,
+        besides=maker.besides,
+    )
+
+    async def numbered(table: Table) -> None:
+        await NumberedSource(sources(table.name), state, app, table.name, maker.besides).earlier()
+
+    starts = Starts(
+        app, state, clock, options.start, partial(FarStart, options.access, clock, options.dialect), numbered
+    )
+    worker = Worker(app, parts, doors, Habits(ground.owner, options.discovery_ms, options.renewal_ms), crew)
+    reading = ViewSources(state, log, clock, worker, app=app.name)
+    return FleetWorker(worker, starts.begin, reading, outages, options.close)
+
+
+def far_sources(
+    access: Access, clock: Clock, owner: str, dialect: Dialect | None = None
+) -> Callable[[str], PolledSource]:
+    """Sources of tables at another server, by their names; all of a process keep to one budget. Shape:
+    without a `dialect` the pace is AWS's, the strictest.
+    """
+    paced = dialect or AWS
+    pacer = Pacer(PacingSettings(shard_reads_per_s=paced.shard_reads_per_s), owner)
+
+    def source_of(table: str) -> PolledSource:
+        far = DynamoDbStreamsSource(access, table, clock, dialect)
+        return PolledSource(far, clock, pacer, has_filter=paced.has_filter)
+
+    return source_of
+
+
+class FarStart(Struct, frozen=True):
+    """A table as a start asks it."""
+
+    access: Access
+    clock: Clock
+    dialect: Dialect | None
+    table: str
+
+    async def server_ms(self) -> int:
+        """The server's own time. Raises: SourceError."""
+        return await DynamoDbStreamsSource(self.access, self.table, self.clock, self.dialect).server_ms()
+
+    def since(self, since_ms: int, counted: StreamRef | None = None) -> Source:
+        """The table's stream without what was created before; of the stream `counted` all is read, so that
+        positions tell how far that goes.
+        """
+        dialect = self.dialect
+        if counted is not None:
+            dialect = structs.replace(dialect or dialect_of(counted.arn), has_timestamps=False)
+        return DynamoDbStreamsSource(self.access, self.table, self.clock, dialect, since_ms=since_ms)

@@ -1,0 +1,117 @@
+"""Telling that a stream or the state cannot be reached, and that it can again: for a worker whose both are
+elsewhere.
+
+Theory of operation: machines and services ask again by themselves, for ever, and say nothing: an outage of
+some seconds is nobody's business. So what is asked is watched here, at the ports: the first failure of a kind
+is told with the command that helps, then one a minute while it lasts, and once that it is over.
+Rules of this file: an answer and an error go through as they are. Made by compose_fleet.py. Stands alone
+because both ports are watched by it.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from tailrace.errors import LeaseHeld, LeaseLost, PortError, StateConflict
+from tailrace.ports import Action, Clock, ReadDone, Shard, Source, StateStore, StreamRef
+from tailrace.rows.writes import StateRow
+
+LOG: Final = logging.getLogger("tailrace.worker")
+AGAIN_MS: Final = 60_000
+"""How often an outage is told while it lasts."""
+NO_OUTAGE: Final = (StateConflict, LeaseHeld, LeaseLost)
+"""Answers, although they are raised."""
+
+
+class Outages:
+    """What cannot be reached now. Shape: `failing` has the words of the last failure, by what failed."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._told_ms: dict[str, int] = {}
+        self.failing: dict[str, str] = {}
+
+    @contextmanager
+    def watched(self, what: str) -> Iterator[None]:
+        """Around one question. Raises: what it raises."""
+        try:
+            yield
+        except NO_OUTAGE:
+            self._is_well(what)
+            raise
+        except PortError as error:
+            self._failed(what, error)
+            raise
+        self._is_well(what)
+
+    def _failed(self, what: str, error: PortError) -> None:
+        words, now_ms = str(error.args[0]), self._clock.now().monotonic_ms
+        self.failing[what] = words
+        due_ms = self._told_ms.get(what)
+        if due_ms is None or due_ms <= now_ms:
+            self._told_ms[what] = now_ms + AGAIN_MS
+            LOG.warning("%s: %s; it is tried again", what, words, extra={"hint": error.hint})
+
+    def _is_well(self, what: str) -> None:
+        if self.failing.pop(what, None) is not None:
+            self._told_ms.pop(what, None)
+            LOG.info("%s: it can be reached again", what)
+
+
+class WatchedSource:
+    """A `Source` whose outages are told."""
+
+    def __init__(self, source: Source, outages: Outages, table: str) -> None:
+        self._source = source
+        self._outages = outages
+        self._what = f"the stream of table {table}"
+
+    async def stream(self) -> StreamRef:
+        """The present stream. Raises: SourceError."""
+        with self._outages.watched(self._what):
+            return await self._source.stream()
+
+    async def earlier(self) -> list[StreamRef]:
+        """Streams that have ended. Raises: SourceError."""
+        with self._outages.watched(self._what):
+            return await self._source.earlier()
+
+    async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
+        """Every shard. Raises: SourceError."""
+        with self._outages.watched(self._what):
+            return await self._source.shards(stream)
+
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
+        """Records behind a position. Raises: SourceError."""
+        with self._outages.watched(self._what):
+            return await self._source.read(shard, after, limit)
+
+
+class WatchedState:
+    """A `StateStore` whose outages are told."""
+
+    def __init__(self, state: StateStore, outages: Outages, target: str) -> None:
+        self._state = state
+        self._outages = outages
+        self._what = f"the state in {target}"
+
+    async def get(self, key: str) -> StateRow | None:
+        """One row. Raises: StoreError."""
+        with self._outages.watched(self._what):
+            return await self._state.get(key)
+
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        """Rows in key order. Raises: StoreError."""
+        with self._outages.watched(self._what):
+            return await self._state.query(prefix, after=after, limit=limit)
+
+    async def count(self, prefix: str) -> int:
+        """How many rows. Raises: StoreError."""
+        with self._outages.watched(self._what):
+            return await self._state.count(prefix)
+
+    async def transact(self, writes: Sequence[Action]) -> None:
+        """All of it, or nothing. Raises: StateConflict, StoreError."""
+        with self._outages.watched(self._what):
+            await self._state.transact(writes)

@@ -1,0 +1,120 @@
+"""A worker of a fleet as a process runs it, from its start to its end: the worker, and what it tells of
+itself over HTTP.
+
+Theory of operation: the same order as a node's. Everything is seen before anything is read; then starts are
+put, the worker checks what it declares, listens, and runs. A worker that ends by itself ends the process. The
+end drains within a bound, as a node's does; what is left is said.
+Rules of this file: it knows of no implementation; what it runs is made by compose_fleet.py.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import orjson
+from msgspec import Struct
+
+from tailrace.errors import PortError
+from tailrace.runtime.outages import Outages
+from tailrace.server import observe
+from tailrace.server.http import Route
+from tailrace.server.observe import Observed, Response
+from tailrace.server.probes import Probes
+from tailrace.server.snapshot import handlers_observed, own_changes
+from tailrace.version import __version__
+from tailrace.views.reading import ViewSources
+from tailrace.worker.ending import end_worker, still_at_work
+from tailrace.worker.worker import Worker
+
+JSON = "application/json"
+
+
+class FleetWorker(Struct, frozen=True):
+    """A worker and what is beside it. Shape: `begin` puts the starts of new mappings, and says from when they
+    begin (ms since the epoch, by mapping); `close` gives back what is open.
+    """
+
+    worker: Worker
+    begin: Callable[[], Awaitable[Mapping[str, int]]]
+    reading: ViewSources
+    outages: Outages
+    close: Callable[[], Awaitable[None]]
+
+
+class FleetProcess:
+    """One worker in this process. Shape: `probes` are host and port of each address, with the paths that it
+    answers. Units: seconds.
+    """
+
+    def __init__(
+        self, fleet: FleetWorker, probes: Sequence[tuple[str, int, Sequence[str]]], drain_s: float
+    ) -> None:
+        self._fleet = fleet
+        self._drain_s = drain_s
+        self._probes = [
+            Probes(host, port, {path: self._routes()[path] for path in paths}) for host, port, paths in probes
+        ]
+        self._working: asyncio.Task[None] | None = None
+        self.stopping = asyncio.Event()
+        self.started: Mapping[str, int] = {}
+        """From when mappings begin that were never here and do not begin at the beginning."""
+
+    async def start(self) -> list[int]:
+        """Begin. Returns: the ports that it listens at. Raises: SettingsError, SourceError, StoreError,
+        OSError.
+        """
+        self.started = await self._fleet.begin()
+        await self._fleet.worker.check()
+        ports = [await probe.start() for probe in self._probes]
+        self._working = asyncio.get_running_loop().create_task(self._fleet.worker.run())
+        self._working.add_done_callback(lambda _: self.stopping.set())
+        return ports
+
+    async def stop(self) -> list[str]:
+        """Drain within the bound, and close everything. Repeatable.
+
+        Returns: what was left, in words: then this process should end at once. Raises: what ended the worker.
+        """
+        working, self._working = self._working, None
+        left: list[str] = []
+        try:
+            if working is not None:
+                left = await end_worker(self._fleet.worker, working, self._drain_s)
+        finally:
+            for probe in self._probes:
+                await probe.close()
+            await self._fleet.close()
+        return left or await still_at_work()
+
+    # ---- what it answers -----------------------------------------------------------------------------------
+
+    def _routes(self) -> Mapping[str, Route]:
+        return {"/health": self._health, "/ready": self._ready, "/metrics": self._metrics}
+
+    async def _health(self) -> Response:
+        return 200, JSON, orjson.dumps({"alive": True, "worker": self._fleet.worker.owner})
+
+    async def _ready(self) -> Response:
+        failing = dict(self._fleet.outages.failing)
+        try:
+            status, kind, body = observe.ready(await self._observed())
+        except PortError as error:
+            status, kind, body = 503, JSON, b'{"reasons":[]}'
+            failing.setdefault("what it reads", str(error.args[0]))
+        if not failing:
+            return status, kind, body
+        reasons = [{"reason": "outage", "what": what, "message": text} for what, text in failing.items()]
+        answer = {"ready": False, "reasons": [*reasons, *orjson.loads(body)["reasons"]]}
+        return 503, JSON, orjson.dumps(answer)
+
+    async def _metrics(self) -> Response:
+        try:
+            return observe.metrics(await self._observed())
+        except PortError as error:
+            return 503, "text/plain", f"{error.args[0]}\n".encode()
+
+    async def _observed(self) -> Observed:
+        worker, reading = self._fleet.worker, self._fleet.reading
+        progress, handlers = await handlers_observed(reading, own_changes(worker))
+        return Observed(
+            version=__version__, progress=progress, handlers=handlers, retention_ms=reading.retention_ms
+        )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tailrace.cli.failures import CommandFailure
-from tailrace.cli.place import NodeAt, Place
+from tailrace.cli.place import NodeAt, Place, StateAt
 from tailrace.server import nodes
 from tailrace.server.control_socket import socket_path
 from tailrace.stores.directory import DirectoryInUse, is_owned, owner
@@ -51,6 +51,11 @@ def answers(
     Shape:   `is_nested`: the next question may come before the last value of this one, so a directory
              that is opened for it is closed first.
     """
+    if isinstance(place, StateAt):
+        from tailrace.cli.far import run_far
+
+        yield from run_far(place, verb, arguments or {})
+        return
     if isinstance(place, NodeAt):
         yield from _asked(reach(place), place, verb, arguments or {}, endless=endless)
         return

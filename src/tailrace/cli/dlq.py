@@ -58,7 +58,7 @@ def dlq() -> None:
 @dlq.command()
 @click.argument("handler", required=False)
 @where
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def ls(handler: str | None, place: Place, as_json: bool, **filters: Any) -> None:
     """List dead letters and parked changes, then count those whose failures look alike.
 
@@ -79,7 +79,7 @@ def ls(handler: str | None, place: Place, as_json: bool, **filters: Any) -> None
 @dlq.command()
 @click.argument("event_id")
 @click.option("--handler", help="Whose dead letter, when several handlers have one.")
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def show(event_id: str, handler: str | None, place: Place, as_json: bool) -> None:
     """Show one dead letter whole: both images, the failure, and what waits behind it.
 
@@ -122,7 +122,7 @@ def diff(event_id: str, handler: str | None, place: Place, as_json: bool) -> Non
     "--even-if-overtaken", is_flag=True, help="Also what a later change of the same item has overtaken."
 )
 @dry_run
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def redrive(
     handler: str,
     rate: str | None,

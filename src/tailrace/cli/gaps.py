@@ -52,7 +52,7 @@ def gaps() -> None:
 
 @gaps.command(hidden=True)
 @click.argument("handler", required=False)
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def ls(handler: str | None, place: Place, as_json: bool) -> None:
     """List gaps. It exits with 1 when one is not acknowledged, so that a script can ask.
 
@@ -75,7 +75,7 @@ def ls(handler: str | None, place: Place, as_json: bool) -> None:
 @click.argument("handler", required=False)
 @click.option("--all", "every", is_flag=True, help="The gaps of all handlers.")
 @click.option("--dry-run", is_flag=True, help="Say which gaps that would be, and do nothing.")
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def acknowledge(handler: str | None, every: bool, dry_run: bool, place: Place, as_json: bool) -> None:
     """Say that the gaps of HANDLER are known: they count in lag and /ready no more, and stay listed.
 

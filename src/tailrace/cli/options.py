@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from tailrace.cli.durations import duration, instant
-from tailrace.cli.place import chosen_place, chosen_url
+from tailrace.cli.place import chosen_far, chosen_place, chosen_url
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 DEFAULT_DATA: Final = Path(".tailrace")
@@ -47,6 +47,23 @@ place = (
     ),
 )
 """Which node is asked; a command gets it as `place`."""
+
+
+def _of_fleet(name: str, metavar: str, help: str) -> Any:
+    return click.option(
+        name, metavar=metavar, help=help, callback=chosen_far, expose_value=False, is_eager=True
+    )
+
+
+place_or_fleet = (
+    *place,
+    _of_fleet("--state", "TARGET", "A fleet's state, as `tailrace worker` was told it; then --app, too."),
+    _of_fleet("--app", "APP", "With --state: the app whose workers they are."),
+    _of_fleet("--endpoint", "URL", "With --state: where the tables are, if not at AWS."),
+    _of_fleet("--region", "REGION", "With --state: the region of the tables."),
+    _of_fleet("--state-endpoint", "URL", "With --state dynamodb:TABLE: if not that of the tables."),
+)
+"""The same, or a fleet that is asked from any machine that reaches its state."""
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output only.")
 log_format = click.option(
     "--log-format",

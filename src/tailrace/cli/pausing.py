@@ -17,7 +17,7 @@ dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, 
 @click.command()
 @click.argument("handler")
 @dry_run
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def pause(handler: str, dry_run: bool, place: Place, as_json: bool) -> None:
     """Let HANDLER start nothing new. What runs ends; nothing is lost.
 
@@ -33,7 +33,7 @@ def pause(handler: str, dry_run: bool, place: Place, as_json: bool) -> None:
 @click.command()
 @click.argument("handler")
 @dry_run
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def resume(handler: str, dry_run: bool, place: Place, as_json: bool) -> None:
     """Let HANDLER go on after a pause.
 

@@ -1,4 +1,5 @@
-"""Which node a command asks: the one that has a data directory, or the one that serves a URL of this machine.
+"""Which node a command asks: the one that has a data directory, or the one that serves a URL of this machine;
+or a fleet, by the state that its workers share.
 
 Rules of this file: what was typed, made a place; nothing is opened or asked. `--data` and `--url` each name
 one: what is typed counts before what the environment says, and `--url` before `--data` there. Used by the
@@ -16,6 +17,8 @@ from msgspec import Struct
 
 URL = "tailrace.url"
 """Where the context keeps what --url said until --data is read."""
+STATE = "tailrace.state"
+"""Where it keeps what is said of a fleet's state, by the option's name."""
 
 
 class NodeAt(Struct, frozen=True):
@@ -28,7 +31,22 @@ class NodeAt(Struct, frozen=True):
         return self.url
 
 
-Place: TypeAlias = Path | NodeAt
+class StateAt(Struct, frozen=True):
+    """The state of a fleet, and where the tables are whose handlers keep it. Shape: `app` is a file or a
+    name.
+    """
+
+    state: str
+    app: str
+    endpoint: str | None = None
+    region: str | None = None
+    state_endpoint: str | None = None
+
+    def __str__(self) -> str:
+        return self.state
+
+
+Place: TypeAlias = Path | NodeAt | StateAt
 
 
 def read_url(text: str) -> NodeAt:
@@ -63,8 +81,37 @@ def chosen_url(context: click.Context, parameter: click.Parameter, value: str | 
         raise click.BadParameter(str(error), context, parameter) from None
 
 
+def chosen_far(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """A click callback: keeps what --state, --app, --endpoint, --region and --state-endpoint say."""
+    assert parameter.name is not None
+    context.meta.setdefault(STATE, {})[parameter.name] = value
+
+
+def _far(context: click.Context) -> StateAt | None:
+    """The fleet's state that was typed; None: none was. Raises: UsageError when a part of it is missing."""
+    typed: dict[str, str | None] = {
+        name: value for name, value in context.meta.get(STATE, {}).items() if value is not None
+    }
+    if not typed:
+        return None
+    if not (typed.get("state") and typed.get("app")):
+        raise click.UsageError(
+            "A fleet is asked with --state TARGET and --app APP together, as its workers were started.",
+            context,
+        )
+    for name in ("place", "url"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                "--state names a fleet, --data and --url a node: give one of them.", context
+            )
+    return StateAt(**typed)  # type: ignore[arg-type]
+
+
 def chosen_place(context: click.Context, parameter: click.Parameter, value: Path) -> Place:
     """A click callback of --data, after --url: the chosen one. Raises: UsageError when both were typed."""
+    far = _far(context)
+    if far is not None:
+        return far
     node: NodeAt | None = context.meta[URL]
     if node is None:
         return value

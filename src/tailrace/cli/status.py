@@ -17,7 +17,7 @@ from tailrace.cli.place import Place
 
 
 @click.command()
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def status(place: Place, as_json: bool) -> None:
     """See how far every handler is: lag, what it settled, dead letters, its last progress.
 

@@ -20,7 +20,7 @@ import orjson
 from msgspec import Struct, field
 
 from tailrace.engine.state import EngineStateStore
-from tailrace.errors import TailraceError
+from tailrace.errors import InternalError, TailraceError
 from tailrace.server.audit import audited
 from tailrace.server.control_socket import listen, place_socket, remove_leftovers
 from tailrace.views.live import Live
@@ -63,13 +63,27 @@ class Subject(Struct):
     nor anything to stop, and nothing new comes.
     """
 
-    engine: "Engine"
+    embedded: "Engine | None"
     clock: "Clock"
     worker: ControlledWorker | None = None
     stop: Callable[[], None] | None = None
     flushed: Callable[[], Awaitable[None]] | None = None
     is_offline: bool = False
     about: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> "Engine":
+        """The engine that has the tables. Raises: InternalError where they are at another server."""
+        if self.embedded is None:
+            raise InternalError("this verb asks an engine, and works from afar")
+        return self.embedded
+
+    async def tables(self) -> list[dict[str, Any]]:
+        """The tables, with their streams and the shards of them."""
+        # Imported at the first request, as all that answers.
+        from tailrace.server.tables import table_value, tables
+
+        return [table_value(self.engine, table) for table in tables(self.engine)]
 
     def runs(self, worker: ControlledWorker | None) -> None:
         """From now on this is what runs; None: nothing does."""
@@ -108,7 +122,8 @@ class Verb(Struct, frozen=True):
     """One word of the API.
 
     Shape:   `run` gives its values, one or many; `changes`: it is audited, and refused offline unless it
-             works there too; `streams`: it ends when the client goes.
+             works there too; `streams`: it ends when the client goes; `works_afar`: it asks nothing but the
+             state and the streams, wherever these are.
     """
 
     name: str
@@ -116,6 +131,7 @@ class Verb(Struct, frozen=True):
     changes: bool = False
     streams: bool = False
     works_offline: bool = False
+    works_afar: bool = False
 
 
 VERBS: Final[dict[str, Verb]] = {}
@@ -125,26 +141,33 @@ class RequestError(TailraceError):
     """The request is not one that this server understands."""
 
 
-def verb(name: str, *, changes: bool = False, works_offline: bool = False) -> Callable[[Answer], Answer]:
+def verb(
+    name: str, *, changes: bool = False, works_offline: bool = False, works_afar: bool = False
+) -> Callable[[Answer], Answer]:
     """Register a verb that answers once under its name."""
 
     def register(answer: Answer) -> Answer:
         async def run(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
             yield await answer(subject, arguments)
 
-        VERBS[name] = Verb(name, run, changes, works_offline=works_offline)
+        VERBS[name] = Verb(name, run, changes, works_offline=works_offline, works_afar=works_afar)
         return answer
 
     return register
 
 
 def verb_of_values(
-    name: str, *, changes: bool = False, streams: bool = False, works_offline: bool = False
+    name: str,
+    *,
+    changes: bool = False,
+    streams: bool = False,
+    works_offline: bool = False,
+    works_afar: bool = False,
 ) -> Callable[[Answers], Answers]:
     """Register a verb that answers value by value; with `streams` until its client goes."""
 
     def register(run: Answers) -> Answers:
-        VERBS[name] = Verb(name, run, changes, streams, works_offline)
+        VERBS[name] = Verb(name, run, changes, streams, works_offline, works_afar)
         return run
 
     return register

@@ -55,7 +55,7 @@ def is_meant(choice: Choice, letter: DeadLetter) -> bool:
     return choice.takes_waiting(letter) if letter.is_waiting else choice.takes(letter)
 
 
-@verb_of_values("dlq.ls")
+@verb_of_values("dlq.ls", works_afar=True)
 async def dlq_ls(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: handler (None: all), where. Answers the groups that look alike, how many letters there are
     and how many of them only wait, and how long the longest name of an item is; then the letters in pages.
@@ -110,7 +110,7 @@ async def _grouped(state: StateStore, mapping: MappingName, choice: Choice) -> G
     return groups
 
 
-@verb("dlq.show")
+@verb("dlq.show", works_afar=True)
 async def dlq_show(subject: Subject, arguments: Arguments) -> object:
     """Arguments: event_id, handler (None: any that has it). Answers the letter, and what waits behind it."""
     mapping, letter = await find(subject, arguments)
@@ -172,7 +172,7 @@ async def find(subject: Subject, arguments: Arguments) -> tuple[MappingName, Dea
 # ---- what changes something --------------------------------------------------------------------------------
 
 
-@verb_of_values("dlq.redrive", changes=True, works_offline=True)
+@verb_of_values("dlq.redrive", changes=True, works_offline=True, works_afar=True)
 async def dlq_redrive(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: handler, where, rate, even_if_overtaken, dry_run. Answers progress, then how it ended."""
     async for value in _carry_out(subject, arguments, drop=False):

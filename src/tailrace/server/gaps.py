@@ -13,7 +13,7 @@ from tailrace.views.gaps import gap_value, gaps, open_gaps
 from tailrace.views.progress import declared
 
 
-@verb("gaps")
+@verb("gaps", works_afar=True)
 async def gaps_of(subject: Subject, arguments: Arguments) -> object:
     """Arguments: handler, or none for all. Units: from_ms, until_ms since the epoch, when the first and the
     last of them can have been made; null: not known.
@@ -25,7 +25,7 @@ async def gaps_of(subject: Subject, arguments: Arguments) -> object:
     ]
 
 
-@verb("gaps.acknowledge", changes=True, works_offline=True)
+@verb("gaps.acknowledge", changes=True, works_offline=True, works_afar=True)
 async def acknowledge(subject: Subject, arguments: Arguments) -> object:
     """Arguments: handler, or none for all; dry_run. Answers the gaps that were open."""
     now_ms = subject.clock.now().wall_ms

@@ -33,13 +33,13 @@ async def named(subject: Subject, arguments: Arguments) -> MappingName:
     raise TailraceError(f"There is no handler {name!r}. There are: {words}.", hint="tailrace mapping ls")
 
 
-@verb("pause", changes=True, works_offline=True)
+@verb("pause", changes=True, works_offline=True, works_afar=True)
 async def pause(subject: Subject, arguments: Arguments) -> object:
     """Arguments: handler."""
     return await _set_paused(subject, arguments, paused=True)
 
 
-@verb("resume", changes=True, works_offline=True)
+@verb("resume", changes=True, works_offline=True, works_afar=True)
 async def resume(subject: Subject, arguments: Arguments) -> object:
     """Arguments: handler."""
     return await _set_paused(subject, arguments, paused=False)
@@ -65,7 +65,7 @@ async def _set_paused(subject: Subject, arguments: Arguments, *, paused: bool) -
     return {"handler": mapping.handler, "app": mapping.app, "paused": paused, "was_paused": was}
 
 
-@verb("mapping.ls")
+@verb("mapping.ls", works_afar=True)
 async def mapping_ls(subject: Subject, arguments: Arguments) -> object:
     """Every handler that this directory knows."""
     live, state = set(running(subject.worker)), subject.state

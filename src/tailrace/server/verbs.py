@@ -21,7 +21,6 @@ from tailrace.server import (
 )
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.remembered import remember_time
-from tailrace.server.tables import table_value, tables
 from tailrace.views.audit import audit as audit_view
 from tailrace.views.status import pool_value
 from tailrace.views.status import status as status_view
@@ -40,14 +39,13 @@ __all__ = [
 ]
 
 
-@verb("status")
+@verb("status", works_afar=True)
 async def status(subject: Subject, arguments: Arguments) -> object:
     """How far every handler is, and what tables there are."""
-    engine, now = subject.engine, subject.clock.now()
     return {
         **subject.about,
-        "wall_ms": now.wall_ms,
-        "tables": [table_value(engine, table) for table in tables(engine)],
+        "wall_ms": subject.clock.now().wall_ms,
+        "tables": await subject.tables(),
         "handlers": await status_view(subject.reading),
         "sql": pool_value(sql.THREADS),
     }
@@ -127,7 +125,7 @@ async def stop(subject: Subject, arguments: Arguments) -> object:
     return {"stopping": True}
 
 
-@verb("audit")
+@verb("audit", works_afar=True)
 async def audit(subject: Subject, arguments: Arguments) -> object:
     """What people did and how it ended, the newest last. Arguments: last (how many)."""
     last = arguments.get("last", 100)

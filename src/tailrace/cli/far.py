@@ -1,0 +1,103 @@
+"""Answering a question about a fleet from any machine that reaches its state and its streams.
+
+Rules of this file: the verbs are the server's own; those that ask an engine are refused in words, and so are
+those that must be told to the worker that has the handler. Imported only when a fleet is asked.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from typing import Any
+
+from tailrace.aws.places import Access
+from tailrace.cli.failures import CommandFailure
+from tailrace.cli.loading import load
+from tailrace.cli.place import StateAt
+from tailrace.clocks.system import SystemClock
+from tailrace.compose import incarnation
+from tailrace.errors import TailraceError
+from tailrace.ports import LogReader, StateStore
+from tailrace.server.audit import audited
+from tailrace.server.control import Subject, Verb, find_verb, registered_verbs
+from tailrace.sources.dynamodb_streams import DynamoDbStreamsLog
+from tailrace.sources.far_log import AppLog
+from tailrace.stores.state_targets import open_state
+from tailrace.views.reading import ViewSources
+
+
+class FleetSubject(Subject):
+    """What verbs act on from afar: the state and the streams of one app."""
+
+    kept: StateStore | None = None
+    log: LogReader | None = None
+    app: str = ""
+
+    @property
+    def state(self) -> StateStore:
+        """What the workers keep."""
+        assert self.kept is not None
+        return self.kept
+
+    @property
+    def reading(self) -> ViewSources:
+        """What views are given: nothing of a worker, for it is elsewhere."""
+        assert self.log is not None
+        return ViewSources(self.state, self.log, self.clock, app=self.app)
+
+    async def tables(self) -> list[dict[str, Any]]:
+        """The app's tables, by their newest streams. Raises: SourceError."""
+        assert self.log is not None
+        newest = {stream.table: stream for stream in await self.log.streams()}
+        values = []
+        for name, stream in newest.items():
+            shards = await self.log.shards(stream)
+            closed = sum(shard.is_closed for shard in shards)
+            counts = {"open": len(shards) - closed, "closed": closed}
+            values.append({"table": name, "items": None, "view_type": stream.view_type, "shards": counts})
+        return values
+
+
+def run_far(place: StateAt, name: str, arguments: Mapping[str, Any]) -> Iterator[Any]:
+    """Every value of a verb. Raises: CommandFailure, SettingsError, PortError, what the verb raises."""
+    asked = find_verb(name)
+    if not asked.works_afar:
+        known = sorted(verb.name for verb in registered_verbs().values() if verb.works_afar)
+        raise CommandFailure(
+            f"`{name.replace('.', ' ')}` cannot be asked of a fleet: it needs the tables themselves, or the "
+            f"worker that has the handler. These can: {', '.join(known)}.",
+            hint=f"tailrace status --state {place} --app {place.app}",
+        )
+    with asyncio.Runner() as runner:
+        values = _answers(place, asked, arguments)
+        try:
+            while True:
+                yield runner.run(_following(values))
+        except StopAsyncIteration:
+            return
+        finally:
+            runner.run(values.aclose())
+
+
+async def _following(values: AsyncGenerator[Any, None]) -> Any:
+    return await anext(values)
+
+
+async def _answers(place: StateAt, asked: Verb, arguments: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+    clock, app = SystemClock(), load(place.app)
+    target: dict[str, str | None] = {}
+    if place.state.startswith("dynamodb:"):
+        endpoint = place.state_endpoint or place.endpoint
+        target = {"region": place.region, "endpoint_url": endpoint}
+    elif place.state_endpoint is not None:
+        raise TailraceError("--state-endpoint is of --state dynamodb:TABLE alone.")
+    state = await open_state(place.state, clock, incarnation(), **target)
+    read = dict.fromkeys(mapping.table.name for mapping in app.mappings)
+    log = AppLog(DynamoDbStreamsLog(Access(place.region, place.endpoint), clock), read)
+    subject = FleetSubject(None, clock, is_offline=True, kept=state, log=log, app=app.name)
+    try:
+        async with audited(state, clock, asked.name, arguments, changes=asked.changes):
+            async for value in asked.run(subject, arguments):
+                yield value
+    finally:
+        close = getattr(state, "close", None)
+        if close is not None:
+            await close()

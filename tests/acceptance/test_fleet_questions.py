@@ -1,0 +1,136 @@
+"""Questions about a fleet from a machine that runs no worker: they reach its state and its streams, and
+nothing else.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fleet import TERM, Fleet, fleet
+from tests.patience import eventually
+
+FAILING = """
+import os
+
+from tailrace import App, Change, Park, Retry
+
+app = App("fleet")
+orders = app.table("orders", pk="id")
+
+
+@app.on(orders, retry=Retry(retries=0), on_failure=Park.key)
+def note(change: Change) -> None:
+    if not os.path.exists(os.environ["SEEN"] + ".mended"):
+        raise ValueError("the post office is shut")
+    with open(os.environ["SEEN"], "a") as seen:
+        seen.write(f"{change.new['id']} {change.new['n']} {os.getpid()}\\n")
+"""
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
+    """A server with a table, and a place for state."""
+    with fleet(tmp_path) as ground:
+        if request.param == "dynamodb":
+            other = ground.serve("--port", "0", "--memory").announced
+            ground.state = [
+                "--state",
+                "dynamodb:kept",
+                "--state-endpoint",
+                f"http://127.0.0.1:{other['port']}",
+            ]
+        ground.create_state()
+        ground.create_table()
+        yield ground
+
+
+def ask(ground: Fleet, *arguments: str) -> Any:
+    """The JSON that a command answers."""
+    code, out, said = ground.run(
+        *arguments, *ground.state, "--app", "app.py", "--endpoint", ground.endpoint, "--json"
+    )
+    assert code in (0, 1), said
+    assert out, said
+    return json.loads(out)
+
+
+def test_status_tells_how_far_the_handlers_of_a_fleet_are(ground: Fleet) -> None:
+    before = ground.write(3, 0, 2)
+    worker = ground.worker()
+    ground.wait(before)
+    (handler,) = eventually(
+        lambda: [
+            handler for handler in ask(ground, "status")["handlers"] if handler["settled"]["handled"] == 6
+        ]
+    )
+    assert (handler["handler"], handler["app"], handler["table"]) == ("note", "fleet", "orders")
+    assert {shard["owner"] for shard in handler["shards"]} == {worker.announced["worker"]}
+    worker.end(TERM)
+    away = ground.write(1, 2, 3)
+    answer = ask(ground, "status")
+    assert answer["handlers"][0]["waiting"]
+    assert answer["tables"] == [
+        {
+            "table": "orders",
+            "items": None,
+            "view_type": "NEW_AND_OLD_IMAGES",
+            "shards": {"open": 1, "closed": 0},
+        }
+    ]
+    assert ask(ground, "gaps") == []
+    assert away
+
+
+def test_a_pause_reaches_workers_that_run_and_outlives_them(ground: Fleet) -> None:
+    worker = ground.worker()
+    before = ground.write(1, 0, 1)
+    ground.wait(before)
+    assert ask(ground, "pause", "note")["paused"]
+    worker.end(TERM)
+    ground.worker()
+    paused = ground.write(1, 1, 2)
+    eventually(lambda: ask(ground, "status")["handlers"][0]["waiting"])
+    assert ask(ground, "status")["handlers"][0]["paused"]
+    assert {line[:2] for line in ground.handled()} == before
+    ask(ground, "resume", "note")
+    ground.wait(before | paused)
+
+
+def test_dead_letters_are_listed_and_put_back_from_afar(ground: Fleet) -> None:
+    (ground.path / "app.py").write_text(FAILING)
+    ground.worker()
+    changes = ground.write(1, 0, 2)
+    eventually(lambda: ask(ground, "dlq", "ls")["count"] == 2)
+    listed = ask(ground, "dlq", "ls")
+    assert "post office" in json.dumps(listed["letters"])
+    letter = next(letter for letter in listed["letters"] if "post office" in (letter.get("error") or ""))
+    assert ask(ground, "dlq", "show", letter["event_id"])["handler"] == "note"
+    (ground.path / "seen.txt.mended").touch()
+    ground.run("dlq", "redrive", "note", *ground.state, "--app", "app.py", "--endpoint", ground.endpoint)
+    ground.wait(changes)
+    assert [line.number for line in ground.handled()] == [0, 1]
+    eventually(lambda: ask(ground, "dlq", "ls")["count"] == 0)
+
+
+def test_a_state_without_its_app_or_beside_a_data_directory_is_refused(tmp_path: Path) -> None:
+    with fleet(tmp_path) as ground:
+        code, _, said = ground.run("status", "--state", "sqlite:state.db")
+        assert (code, "--app" in said) == (2, True)
+        code, _, said = ground.run(
+            "status", "--state", "sqlite:state.db", "--app", "app.py", "--data", "elsewhere"
+        )
+        assert (code, "--data" in said) == (2, True)
+        code, _, said = ground.run("status", "--state", "sqlite:state.db", "--app", "app.py")
+        assert (code, "tailrace state create sqlite:state.db" in said) == (1, True)
+
+
+def test_what_needs_the_tables_themselves_says_so(tmp_path: Path) -> None:
+    from tailrace.cli.failures import CommandFailure
+    from tailrace.cli.far import run_far
+    from tailrace.cli.place import StateAt
+
+    with pytest.raises(CommandFailure, match="`dlq drop` cannot be asked of a fleet"):
+        next(run_far(StateAt("sqlite:state.db", "app.py"), "dlq.drop", {}))

@@ -23,6 +23,7 @@ from tailrace.deadletters.core.redriving import (
     Refusal,
     Step,
     WriteRows,
+    put_back_key,
     put_back_letter,
 )
 from tailrace.rows.writes import Check, Equals, Write
@@ -222,3 +223,21 @@ def test_none_behind_one_that_failed_again_is_put_back_before_what_was_parked(
     delivered = [step.letter.record.sequence for step in asked if isinstance(step, Deliver)]
     assert delivered == [LETTER.record.sequence, *then]
     assert (ended.how, ended.error) == ("failed", "no")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_claim_for_a_change_that_was_put_back_already_ends_and_one_for_a_change_that_is_there_stays(
+    is_there: bool,
+) -> None:
+    """A claim is made after its change was read, and its answer may be lost."""
+    redriving: Redriving = put_back_key("shop", LETTER.record.key, by(), lambda: 1_000)
+    asked = [next(redriving)]
+    left = claim()
+    with pytest.raises(StopIteration) as end:
+        for answer in (left, True, None, LETTER if is_there else None, True):
+            asked.append(redriving.send(answer))
+    assert kinds(asked) == [ReadHead, WriteRows, ReadOldest, ReadLetter, WriteRows]
+    (last,) = asked[-1].rows  # type: ignore[union-attr]
+    assert isinstance(last, Write)
+    assert (last.fields is None) == (not is_there)
+    assert end.value.value.how == ("stopped" if is_there else "gone")

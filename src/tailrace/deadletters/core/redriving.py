@@ -162,6 +162,10 @@ def _put_back_parked(
     count = 0
     while True:
         letter: DeadLetter | None = yield ReadOldest(taken.key)
+        if letter is None and not taken.count and (yield ReadLetter(taken.first)) is None:
+            # A claim for a discarded change, made when that was put back already: nothing would ever end it.
+            yield WriteRows((freed(taken),))
+            return Ended("gone")
         if letter is None or not wants(letter):
             yield WriteRows(
                 (released(taken, by.request)[1],)

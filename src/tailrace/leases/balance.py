@@ -26,7 +26,7 @@ MOST_WEIGHT: Final = 1_000
 """A worker of this weight beside one of 1 has all leases but a thousandth: more is a mistake."""
 
 
-class Member(Struct, frozen=True):
+class FleetMember(Struct, frozen=True):
     """A live worker. Shape: `name` is its incarnation's; `weight` its share beside those of others, 1 to
     1,000.
 
@@ -43,10 +43,10 @@ class Member(Struct, frozen=True):
             )
 
 
-def rooms(leases: int, members: Iterable[Member]) -> dict[str, int]:
+def rooms(leases: int, members: Iterable[FleetMember]) -> dict[str, int]:
     """The most leases that each worker may have: its share by weight, rounded up.
 
-    >>> rooms(10, [Member("a"), Member("b"), Member("c", 2)])
+    >>> rooms(10, [FleetMember("a"), FleetMember("b"), FleetMember("c", 2)])
     {'a': 3, 'b': 3, 'c': 5}
     """
     present = {member.name: member.weight for member in members}
@@ -54,14 +54,14 @@ def rooms(leases: int, members: Iterable[Member]) -> dict[str, int]:
     return {name: ceil(Fraction(leases * weight, total)) for name, weight in present.items()}
 
 
-def assign(leases: Iterable[str], members: Iterable[Member]) -> Mapping[str, str]:
+def assign(leases: Iterable[str], members: Iterable[FleetMember]) -> Mapping[str, str]:
     """The worker of each lease, by the lease's name; nothing without workers.
 
     Shape:     `leases` are those of shards that are not finished, each once.
     Guarantee: every lease has a worker; no worker has more than its room; the same for every order of both
                lists.
 
-    >>> assign(["shard-1", "shard-2", "shard-3"], [Member("a")])["shard-2"]
+    >>> assign(["shard-1", "shard-2", "shard-3"], [FleetMember("a")])["shard-2"]
     'a'
     """
     names, present = set(leases), {member.name: member for member in members}
@@ -81,7 +81,7 @@ def _hash(*names: str) -> int:
     return 1 + int.from_bytes(blake2b(text.encode(), digest_size=HASH_BYTES).digest(), "big")
 
 
-def _score(lease: str, member: Member) -> float:
+def _score(lease: str, member: FleetMember) -> float:
     """How much a lease and a worker want each other. Of many leases a worker wins its share by weight.
 
     Source: weighted rendezvous hashing (Resch): weight / -ln(hash as a fraction of 1).

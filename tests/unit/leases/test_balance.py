@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.errors import SettingsError
-from tailrace.leases.balance import MOST_WEIGHT, Member, assign, rooms
+from tailrace.leases.balance import MOST_WEIGHT, FleetMember, assign, rooms
 
 NAMES = st.sets(st.text(min_size=1, max_size=4), max_size=40)
 MEMBERS = st.dictionaries(st.text(min_size=1, max_size=4), st.integers(1, 5), max_size=8).map(
-    lambda weights: [Member(name, weight) for name, weight in weights.items()]
+    lambda weights: [FleetMember(name, weight) for name, weight in weights.items()]
 )
 
 
 @given(NAMES, MEMBERS)
 def test_every_lease_has_a_worker_and_no_worker_has_more_than_its_room(
-    leases: set[str], members: list[Member]
+    leases: set[str], members: list[FleetMember]
 ) -> None:
     assigned = assign(leases, members)
     assert assigned.keys() == (leases if members else set())
@@ -29,7 +29,7 @@ def test_every_lease_has_a_worker_and_no_worker_has_more_than_its_room(
 
 @given(NAMES, MEMBERS, st.randoms())
 def test_workers_agree_in_whatever_order_they_hear_of_leases_and_of_each_other(
-    leases: set[str], members: list[Member], chance: random.Random
+    leases: set[str], members: list[FleetMember], chance: random.Random
 ) -> None:
     shuffled, others = sorted(leases), list(members)
     chance.shuffle(shuffled)
@@ -38,8 +38,8 @@ def test_workers_agree_in_whatever_order_they_hear_of_leases_and_of_each_other(
 
 
 def test_a_worker_or_lease_that_is_listed_twice_counts_once() -> None:
-    assert assign(["a", "b", "a"], [Member("x"), Member("y"), Member("x")]) == assign(
-        ["a", "b"], [Member("x"), Member("y")]
+    assert assign(["a", "b", "a"], [FleetMember("x"), FleetMember("y"), FleetMember("x")]) == assign(
+        ["a", "b"], [FleetMember("x"), FleetMember("y")]
     )
 
 
@@ -52,17 +52,20 @@ def test_a_weight_beyond_its_bounds_is_refused(weight: int) -> None:
     with pytest.raises(
         SettingsError, match=f"weight {weight} of worker 'x' is not allowed; it is 1 to 1,000"
     ):
-        Member("x", weight)
+        FleetMember("x", weight)
 
 
 def test_weights_at_their_bounds_are_allowed() -> None:
-    assert rooms(1_001, [Member("small"), Member("large", MOST_WEIGHT)]) == {"small": 1, "large": 1_000}
+    assert rooms(1_001, [FleetMember("small"), FleetMember("large", MOST_WEIGHT)]) == {
+        "small": 1,
+        "large": 1_000,
+    }
 
 
 def test_the_answer_is_the_same_in_every_process_and_version() -> None:
     """Recorded: a worker of another version beside this one must come to the same."""
     leases = [f"shard-{number}" for number in range(8)]
-    owners = assign(leases, [Member("a"), Member("b"), Member("c")])
+    owners = assign(leases, [FleetMember("a"), FleetMember("b"), FleetMember("c")])
     assert "".join(owners[lease] for lease in leases) == "bacbbcca"
 
 
@@ -72,7 +75,7 @@ def test_a_worker_that_joins_or_leaves_moves_little_more_than_what_it_has(leases
     for count in (2, 3, 5, 8):
         moved = had = 0
         for seed in range(6):
-            members = [Member(f"worker-{seed}-{number}") for number in range(count + 1)]
+            members = [FleetMember(f"worker-{seed}-{number}") for number in range(count + 1)]
             before, after = assign(names, members[:count]), assign(names, members)
             moved += sum(before[name] != after[name] for name in names)
             had += sum(owner == members[count].name for owner in after.values())
@@ -80,7 +83,7 @@ def test_a_worker_that_joins_or_leaves_moves_little_more_than_what_it_has(leases
 
 
 def test_a_shard_that_splits_moves_few_of_the_other_leases() -> None:
-    members = [Member(f"worker-{number}") for number in range(5)]
+    members = [FleetMember(f"worker-{number}") for number in range(5)]
     names = [f"shard-{number}" for number in range(100)]
     before = assign(names, members)
     after = assign([*names[:50], *names[51:], "shard-50a", "shard-50b"], members)
@@ -89,6 +92,6 @@ def test_a_shard_that_splits_moves_few_of_the_other_leases() -> None:
 
 def test_a_heavier_worker_gets_its_share() -> None:
     names = [f"shard-{number}" for number in range(400)]
-    owners = list(assign(names, [Member("a"), Member("b"), Member("c", 2)]).values())
+    owners = list(assign(names, [FleetMember("a"), FleetMember("b"), FleetMember("c", 2)]).values())
     assert owners.count("c") == 200
     assert owners.count("a") == owners.count("b") == 100

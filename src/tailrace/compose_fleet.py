@@ -4,10 +4,8 @@ Rules of this file: it picks and joins, and has no behaviour; everything that ha
 Called by cli/worker.py.
 """
 
-import os
 from collections.abc import Awaitable, Callable
 from functools import partial
-from socket import gethostname
 from typing import Any
 
 from msgspec import Struct, structs
@@ -19,7 +17,6 @@ from tailrace.aws.places import Access
 from tailrace.compose_parts import Ground, assemble, courier_of, dependencies, end_of, redriver_of
 from tailrace.functions.runners import Runners
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
-from tailrace.leases.member import Identity
 from tailrace.ports import Clock, Source, StateStore, StreamRef
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
@@ -40,12 +37,10 @@ from tailrace.sources.far_log import AppLog
 from tailrace.sources.far_tables import FarPlace
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by
-from tailrace.version import __version__
 from tailrace.views.reading import ViewSources
 from tailrace.worker.beginning import Starts
 from tailrace.worker.crew import Crew
-from tailrace.worker.habits import Doors, Habits
-from tailrace.worker.worker import Worker
+from tailrace.worker.worker import Doors, Habits, Worker
 
 DISCOVERY_MS = 5_000
 """How often a worker looks for what it may begin; listings are as old as runtime/polling.py lets them be."""
@@ -122,9 +117,7 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     starts = Starts(
         app, state, clock, options.start, partial(FarStart, options.access, clock, options.dialect), numbered
     )
-    identity = Identity(options.owner, host=gethostname(), pid=os.getpid(), version=__version__)
-    habits = Habits(ground.owner, options.discovery_ms, options.renewal_ms, identity=identity)
-    worker = Worker(app, parts, doors, habits, crew)
+    worker = Worker(app, parts, doors, Habits(ground.owner, options.discovery_ms, options.renewal_ms), crew)
     reading = ViewSources(state, log, clock, worker, app=app.name)
     return FleetWorker(worker, starts.begin, reading, outages, options.close)
 

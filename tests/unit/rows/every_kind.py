@@ -25,7 +25,6 @@ from tailrace.deadletters.core.requests import RedriveRequest
 from tailrace.leases.checkpoint import CheckpointRow, Ledger, checkpoint_key, ledger_key, mark_key, mark_write
 from tailrace.leases.generation import Generations
 from tailrace.leases.lease import lease_key, take
-from tailrace.leases.member import Heartbeat, Identity
 from tailrace.projections.core.builds import Build, build_fields, build_key, served_fields, served_key
 from tailrace.projections.core.known import KnownBuilds, known_fields, known_key
 from tailrace.projections.core.rows import (
@@ -199,7 +198,6 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "mapping": lambda app, mapping: (MAPPING.key(app, mapping), {"v": 1, "id": mapping, "table": "orders"}),
     "sources": lambda app, mapping: written(Generations(app, "orders").with_labels([LABEL]).write()),
     "lease": lambda app, mapping: written(take(lease_key(app, LABEL, SHARD), None, "pid-1")[1]),
-    "member": lambda app, mapping: written(Heartbeat(app, Identity("pid-1")).attempt()),
     "projection": lambda app, mapping: (served_key(app, "sales"), served_fields("sales", "orders", "1")),
     "projection-builds": lambda app, mapping: (
         known_key(app, "sales"), known_fields(KnownBuilds(app, "sales", revision=3))

@@ -4,11 +4,11 @@ Rules of this file: the verbs are the server's own; those that ask an engine are
 those that must be told to the worker that has the handler. Imported only when a fleet is asked.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any
 
 from tailrace.aws.places import Access
+from tailrace.cli.answering import one_by_one
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.loading import load
 from tailrace.cli.place import StateAt
@@ -66,19 +66,7 @@ def run_far(place: StateAt, name: str, arguments: Mapping[str, Any]) -> Iterator
             f"worker that has the handler. These can: {', '.join(known)}.",
             hint=f"tailrace status --state {place} --app {place.app}",
         )
-    with asyncio.Runner() as runner:
-        values = _answers(place, asked, arguments)
-        try:
-            while True:
-                yield runner.run(_following(values))
-        except StopAsyncIteration:
-            return
-        finally:
-            runner.run(values.aclose())
-
-
-async def _following(values: AsyncGenerator[Any, None]) -> Any:
-    return await anext(values)
+    yield from one_by_one(_answers(place, asked, arguments))
 
 
 async def _answers(place: StateAt, asked: Verb, arguments: Mapping[str, Any]) -> AsyncGenerator[Any, None]:

@@ -4,11 +4,11 @@ Rules of this file: verbs that change something are refused, but for those that 
 alone because it costs the engine's imports, and is imported only when no process has the directory.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tailrace.cli.answering import one_by_one
 from tailrace.cli.failures import CommandFailure
 from tailrace.clocks.system import SystemClock
 from tailrace.compose import EngineOptions, open_engine
@@ -25,15 +25,7 @@ def run_offline(directory: Path, name: str, arguments: Mapping[str, Any]) -> Ite
             f"No server runs on {directory}, so there is nothing to tell it.",
             hint=_server(directory, name),
         )
-    with asyncio.Runner() as runner:
-        values = _answers(directory, asked, arguments)
-        try:
-            while True:
-                yield runner.run(_following(values))
-        except StopAsyncIteration:
-            return
-        finally:
-            runner.run(values.aclose())
+    yield from one_by_one(_answers(directory, asked, arguments))
 
 
 def _server(directory: Path, name: str) -> str:
@@ -44,10 +36,6 @@ def _server(directory: Path, name: str) -> str:
         case "projection":
             return f"tailrace dev app.py --data {directory}"
     return f"tailrace serve --data {directory}"
-
-
-async def _following(values: AsyncGenerator[Any, None]) -> Any:
-    return await anext(values)
 
 
 async def _answers(directory: Path, asked: Verb, arguments: Mapping[str, Any]) -> AsyncGenerator[Any, None]:

@@ -24,6 +24,15 @@ data = click.option(
     show_default="./.tailrace",
     help="The data directory; TAILRACE_DATA names it for every command.",
 )
+drain = click.option(
+    "--drain",
+    callback=duration,
+    default="30s",
+    show_default=True,
+    metavar="DURATION",
+    help="How long the end may take. What has not ended then is told and left behind; its changes are "
+    "delivered again.",
+)
 place = (
     click.option(
         "--data",
@@ -131,15 +140,7 @@ serving = (
         is_flag=True,
         help="Listen beyond loopback although no signature is checked.",
     ),
-    click.option(
-        "--drain",
-        callback=duration,
-        default="30s",
-        show_default=True,
-        metavar="DURATION",
-        help="How long the end may take. What has not ended then is told and left behind; its changes are "
-        "delivered again.",
-    ),
+    drain,
     log_format,
     verbose,
     as_json,

@@ -15,7 +15,7 @@ import click
 from msgspec import Struct
 
 from tailrace.cli import options
-from tailrace.cli.durations import duration, format_instant, instant
+from tailrace.cli.durations import format_instant, instant
 from tailrace.cli.ending import Ending
 from tailrace.cli.failures import CommandFailure
 from tailrace.errors import TailraceError
@@ -127,15 +127,7 @@ class Chosen(Struct, frozen=True):
         help="Where /health, /ready and /metrics are answered. Port 0: any free one.",
     ),
     click.option("--metrics", callback=address, metavar="HOST:PORT", help="A place of its own for /metrics."),
-    click.option(
-        "--drain",
-        callback=duration,
-        default="30s",
-        show_default=True,
-        metavar="DURATION",
-        help="How long the end may take. What has not ended then is told and left behind; its changes are "
-        "delivered again.",
-    ),
+    options.drain,
     options.log_format,
     options.verbose,
     options.as_json,

@@ -92,6 +92,15 @@ class Command:
         self._reader.join(PATIENCE_S)
         return code, "".join(self.errors)
 
+    def close(self) -> None:
+        """Kill it if it lives, and close its pipes."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.end()
+        for pipe in (self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
+
     def said(self, words: str) -> str:
         """Wait for a line on standard error with these words."""
         return eventually(
@@ -221,12 +230,7 @@ class Fleet:
     def end(self) -> None:
         """Kill what is left."""
         for command in self.commands:
-            if command.process.poll() is None:
-                command.process.kill()
-            command.end()
-            for pipe in (command.process.stdout, command.process.stderr):
-                assert pipe is not None
-                pipe.close()
+            command.close()
 
 
 def first_deliveries(lines: list[Handled]) -> dict[str, list[int]]:

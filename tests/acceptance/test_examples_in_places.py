@@ -1,5 +1,5 @@
 """Every example in every place where it can run: the same writes leave the same items, in a test world, under
-`tailrace dev`, and on Lambda.
+`tailrace dev`, by `tailrace worker`, and on Lambda.
 
 A place that cannot run a handler says so in words: that is looked at for all of them. What an example tells
 others than tables (a pager, a mail) is left to its own tests.
@@ -10,7 +10,7 @@ in all places.
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +27,7 @@ from tailrace.entry.fitness import judge
 from tailrace.testing import World
 from tests.acceptance.lambda_shop import new_table
 from tests.crash.node import Node, free_port
+from tests.fleet import TERM, Command
 from tests.patience import at_rest, eventually
 
 EXAMPLES: Final = Path(tailrace.__file__).parents[2] / "examples"
@@ -207,6 +208,24 @@ def under_dev(example: Example, directory: Path, expected: Any) -> Any:
         return at_rest(lambda: example.left(scan), lambda left: left == expected)
 
 
+def by_a_worker(example: Example, directory: Path, expected: Any) -> Any:
+    """What is left by a worker of a fleet, with a `tailrace serve` for AWS, and state in a table there."""
+    with served(directory, ("serve",), {}) as (client, _, _node):
+        for name, keys in example.tables.items():
+            new_table(client, name, keys)
+        far = ("--state", "dynamodb:state", "--endpoint", client.meta.endpoint_url)
+        with closing(Command("state", "create", "dynamodb:state", *far[2:], cwd=directory)) as made:
+            assert made.end()[0] == 0
+        file = str(EXAMPLES / example.file)
+        with closing(Command("worker", file, *far, "--health", "off", "--json", cwd=directory)) as worker:
+            assert worker.announced["handlers"]
+            scan = scan_of(client)
+            write(client, example.writes)
+            left = at_rest(lambda: example.left(scan), lambda left: left == expected)
+            assert worker.end(TERM)[0] == 0
+        return left
+
+
 def on_lambda(example: Example, directory: Path, expected: Any) -> Any:
     """What is left by the Lambda entry, behind an event source mapping for each stream."""
     module = Path(example.file).stem
@@ -244,7 +263,7 @@ def on_lambda(example: Example, directory: Path, expected: Any) -> Any:
         return at_rest(lambda: example.left(scan), lambda left: left == expected)
 
 
-@pytest.mark.parametrize("place", [under_dev, on_lambda], ids=["dev", "lambda"])
+@pytest.mark.parametrize("place", [under_dev, by_a_worker, on_lambda], ids=["dev", "worker", "lambda"])
 @pytest.mark.parametrize("example", EXAMPLE_LIST, ids=lambda example: example.name)
 def test_an_example_leaves_the_same_in_every_place(
     example: Example,

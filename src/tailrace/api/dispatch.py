@@ -35,9 +35,11 @@ from tailrace.api.wire import (
     namespace_of,
     read_call,
 )
+from tailrace.engine.paging import PageAsOf
 from tailrace.engine.slices import Slices
 from tailrace.errors import CORAL, ApiError, StoreError
 from tailrace.streams.ancestry import TRACE_HEADER, ancestry_of
+from tailrace.streams.positions import POSITION_HEADER, position_value
 from tailrace.telemetry import PointReached, pass_by
 
 if TYPE_CHECKING:
@@ -48,15 +50,17 @@ _log = logging.getLogger("tailrace.server")
 
 OK: Final = 200
 NO_CREDENTIAL: Final = b"\0"
+POSITION: Final = POSITION_HEADER.encode()
 MOST_ENGINES: Final = 1_000
 """How many credentials are remembered at once, and how many tables that are elsewhere are told of."""
 
 
 class Reply(NamedTuple):
-    """Status and body of an answer."""
+    """Status and body of an answer. Shape: `lines` are further header lines, each with its CRLF."""
 
     status: int
     body: bytes
+    lines: bytes = b""
 
 
 class Dispatcher:
@@ -87,6 +91,8 @@ class Dispatcher:
         Returns: the answer, or the work to it when its first slice was not all. What a slice wrote is in the
                  group, too.
         """
+        if POSITION in headers:
+            return self._execute_as_of(headers, query, body)
         name = "-"
         try:
             signed = headers.get(b"authorization", b"")
@@ -114,6 +120,13 @@ class Dispatcher:
             return self._refused(name, error)
         self.count(name, "200")
         return Reply(200, answer)
+
+    def _execute_as_of(self, headers: Headers, query: bytes, body: bytes) -> Reply | Slices[Reply]:
+        """The same; a page of items says as of which position it is."""
+        others = {name: value for name, value in headers.items() if name != POSITION}
+        with self._engine_of(headers.get(b"authorization", b""), query).read_as_of() as as_of:
+            executed = self.execute(others, query, body)
+        return _with_position(executed, as_of) if isinstance(executed, Reply) else _told(executed, as_of)
 
     def _engine_of(self, signed: bytes, query: bytes) -> "Engine":
         """The engine as the namespace of a request sees it: the region of its credential scope, the account
@@ -271,3 +284,17 @@ def _begun(work: Slices[Reply]) -> Reply | Slices[Reply]:
         reply: Reply = end.value
         return reply
     return work
+
+
+def _told(work: Slices[Reply], as_of: PageAsOf) -> Slices[Reply]:
+    """The same work; its answer says as of which position it is."""
+    reply = yield from work
+    return _with_position(reply, as_of)
+
+
+def _with_position(reply: Reply, as_of: PageAsOf) -> Reply:
+    """The answer, with the position of its page if it is one."""
+    if as_of.position is None or reply.status != OK:
+        return reply
+    line = f"{POSITION_HEADER}: {position_value(as_of.position)}\r\n"
+    return reply._replace(lines=reply.lines + line.encode())

@@ -26,7 +26,7 @@ from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.namespaces import kept_settings
 from tailrace.engine.opening import open_page, readable_index
-from tailrace.engine.paging import ItemPage, Paging, QueryRequest, ScanRequest
+from tailrace.engine.paging import ItemPage, PageAsOf, Paging, QueryRequest, ScanRequest
 from tailrace.engine.places import places_of_catalog
 from tailrace.engine.reading import ShardReader
 from tailrace.engine.requests import Requests
@@ -103,6 +103,8 @@ class Engine:
         self._see(self._catalog.default, is_whole=True)
         self.ancestry = ""
         """The handlers that what is written now descends from; set by `caused_by`."""
+        self.as_of: PageAsOf | None = None
+        """What the pages that are opened now tell their position; set by `read_as_of`."""
         self.workers: set[str] = set()
         """The names of the workers on this engine: another that left leases in its store has ended."""
         self.endpoint = "localhost"
@@ -139,7 +141,7 @@ class Engine:
         if view is None:
             view = self._views[key] = copy(self)
             view.settings = replace(self.settings, region=namespace.region, account=namespace.account)
-            view.ancestry = ""
+            view.ancestry, view.as_of = "", None
             view._see(namespace)
         return view
 
@@ -315,7 +317,22 @@ class Engine:
 
     def open(self, request: QueryRequest | ScanRequest) -> Paging:
         """One page of a Query or a Scan, to be read whole or in slices. Raises: ApiError."""
-        return open_page(self.committer, self._lifecycle, request)
+        paging = open_page(self.committer, self._lifecycle, request)
+        if self.as_of is not None:
+            self.as_of.begin()
+            paging.has_passed = self.as_of.has_passed
+        return paging
+
+    @contextmanager
+    def read_as_of(self) -> Iterator[PageAsOf]:
+        """A page that is opened inside is as of one sequence number, and ends where it would not be any more.
+        Nothing may be awaited inside, and the page's first slice is read at once.
+        """
+        self.as_of = as_of = PageAsOf(lambda: self.last_sequence)
+        try:
+            yield as_of
+        finally:
+            self.as_of = None
 
     # ---- indexes -------------------------------------------------------------------------------------------
 

@@ -103,6 +103,27 @@ class Range(msgspec.Struct, frozen=True):
         return self.first <= key and (self.last is None or key < self.last)
 
 
+class PageAsOf:
+    """As of which sequence number a page is read: everything up to it is in the page, nothing behind it.
+
+    Shape:   `position` is None before a page was begun.
+    """
+
+    __slots__ = ("_last_sequence", "position")
+
+    def __init__(self, last_sequence: Callable[[], int]) -> None:
+        self._last_sequence = last_sequence
+        self.position: int | None = None
+
+    def begin(self) -> None:
+        """A page is read from now on."""
+        self.position = self._last_sequence()
+
+    def has_passed(self) -> bool:
+        """Whether something was written since: what is read from now on is as of another number."""
+        return self._last_sequence() != self.position
+
+
 class PagedRows:
     """Rows of a range in pages that grow, so that ten items cost one small read and a megabyte few large
     ones.
@@ -178,8 +199,8 @@ class Paging:
     """
 
     __slots__ = (
-        "_fetch", "_fetched", "_is_stored", "_key_names", "_meter", "_reading", "_request", "_rows",
-        "_work", "still_there",
+        "_fetch", "_fetched", "_is_over", "_is_stored", "_key_names", "_meter", "_reading", "_request",
+        "_rows", "_work", "has_passed", "still_there",
     )  # fmt: skip
 
     def __init__(
@@ -196,6 +217,9 @@ class Paging:
         self._is_stored = request.filter is None and request.projection is None and fetch is None
         self.still_there: Callable[[], object] = _nothing
         """Asked after each rest: raises ApiError when what is read has gone."""
+        self.has_passed: Callable[[], bool] = _never
+        """Asked after each rest: whether the page has to end with what was read before it."""
+        self._is_over = False
 
     def few(self) -> ItemPage | None:
         """The page, when one small read tells that it is one and nothing is to be judged or weighed; else
@@ -259,12 +283,12 @@ class Paging:
             if meter.add(data):
                 yield from self._weighed()
                 is_full = is_full or meter.is_full
-            if is_full:
+            if not is_full and self._work >= SLICE_WORK:
+                yield from self._rested()
+            if is_full or self._is_over:
                 entry: Item = orjson.loads(data)
                 last_key = {name: entry[name] for name in self._key_names}
                 break
-            if self._work >= SLICE_WORK:
-                yield from self._rested()
         if request.measured:
             yield from self._weighed()
         weight = meter.exact if request.measured else 0
@@ -289,6 +313,7 @@ class Paging:
         yield
         self._reading.forget(rows)
         self.still_there()
+        self._is_over = self._is_over or self.has_passed()
 
 
 def _work_once(request: QueryRequest | ScanRequest) -> int:
@@ -299,6 +324,11 @@ def _work_once(request: QueryRequest | ScanRequest) -> int:
 
 def _nothing() -> None:
     """Where nothing can go between two slices."""
+
+
+def _never() -> bool:
+    """Where a page may be read as of several moments, as AWS's are."""
+    return False
 
 
 class _Meter:

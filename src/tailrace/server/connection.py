@@ -287,8 +287,8 @@ class Connection(Guest):
         if type(executed) is not Reply:
             self._answering = self._begin(self._answer_slowly(request, kind, extra, executed))
             return
-        status, answer = executed
-        if status == 200 and keep and kind is declared and declared == JSON_1_0 and not extra:
+        status, answer, lines = executed
+        if status == 200 and keep and kind is declared and declared == JSON_1_0 and not (extra or lines):
             self._queue(success_bytes(server.stamp, server.ids.next(), answer))
             return
         self._reply(request, kind, extra, executed)
@@ -309,7 +309,7 @@ class Connection(Guest):
         if isinstance(executed, Reply) and len(executed.body) <= BYTES_WRITTEN:
             name = chosen(headers, len(executed.body))
             if name is not None:
-                executed = Reply(executed.status, encoded(executed.body, name))
+                executed = executed._replace(body=encoded(executed.body, name))
                 extra += b"Content-Encoding: %b\r\n" % name
             self._reply(request, kind, extra, executed)
         else:
@@ -317,7 +317,8 @@ class Connection(Guest):
 
     def _reply(self, request: Request, kind: bytes, extra: bytes, reply: Reply) -> None:
         stamp, request_id, closing = self._server.stamp, self._server.ids.next(), not request.keep
-        status, body = reply
+        status, body, lines = reply
+        extra += lines
         self._queue(
             answer_bytes(stamp, status, body, request_id=request_id, kind=kind, extra=extra, closing=closing)
         )
@@ -347,7 +348,7 @@ class Connection(Guest):
         reply = executed if isinstance(executed, Reply) else await slicing.run(executed)
         name = chosen(request.headers, len(reply.body))
         if name is not None:
-            reply = Reply(reply.status, await slicing.run(encoding(reply.body, name)))
+            reply = reply._replace(body=await slicing.run(encoding(reply.body, name)))
             extra += b"Content-Encoding: %b\r\n" % name
         self._reply(request, kind, extra, reply)
 

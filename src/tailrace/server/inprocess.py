@@ -76,9 +76,9 @@ class InProcess:
             executed = self._dispatcher.execute(lowered, query.encode("latin-1"), body)
             reply = self._flushed(executed if isinstance(executed, Reply) else at_once(executed))
         self._reached("answer.sent")
-        return self._answer(reply.status, reply.body, kind or JSON_PLAIN)
+        return self._answer(reply.status, reply.body, kind or JSON_PLAIN, reply.lines)
 
-    def _answer(self, status: int, body: bytes, kind: bytes | None = None) -> Answer:
+    def _answer(self, status: int, body: bytes, kind: bytes | None = None, lines: bytes = b"") -> Answer:
         second = self._engine.clock.now().wall_ms // SECOND_MS
         if second != self._second:
             self._second, self._date = second, http_date(second * SECOND_MS)
@@ -88,6 +88,7 @@ class InProcess:
             "x-amzn-RequestId": self._ids.next().decode(),
             "x-amz-crc32": str(crc32(body)),
             "Content-Length": str(len(body)),
+            **dict(line.split(": ", 1) for line in lines.decode().splitlines()),
         }
         return Answer(status, headers if kind is None else {"Content-Type": kind.decode(), **headers}, body)
 

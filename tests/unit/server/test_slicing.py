@@ -189,5 +189,5 @@ def test_the_same_token_twice_at_once_is_done_once() -> None:
     assert not isinstance(first, Reply)
     assert not isinstance(second, Reply)
     next(second)
-    assert [at_once(first), at_once(second)] == [(200, b"{}")] * 2
+    assert [at_once(first), at_once(second)] == [Reply(200, b"{}")] * 2
     assert engine.get("things", {"pk": {"S": "counter"}}) == {"pk": {"S": "counter"}, "n": {"N": "1"}}

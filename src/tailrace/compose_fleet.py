@@ -26,6 +26,7 @@ from tailrace.runtime.pacing import Pacer, PacingSettings
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.polling import PolledSource
 from tailrace.runtime.reading import NumberedSource
+from tailrace.runtime.sight import Sight
 from tailrace.runtime.watermark import settled_until
 from tailrace.server.fleet import FleetWorker
 from tailrace.sinks.dynamodb_door import DynamoDbDoor
@@ -103,9 +104,10 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
             ended=partial(end_of, ground),
         )
 
-    sources = far_sources(options.access, clock, options.owner, options.dialect)
+    pacer = far_pacer(options.owner, options.dialect)
+    sources, sight = far_sources(options.access, clock, pacer, options.dialect), Sight(clock, pacer)
     doors = Doors(
-        source_of=lambda table: WatchedSource(sources(table.name), outages, table.name),
+        source_of=lambda table: WatchedSource(sources(table.name), outages, table.name, sight),
         sink_of=maker.make,
         code_version_of=code_version,
         besides=maker.besides,
@@ -119,17 +121,19 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     )
     worker = Worker(app, parts, doors, Habits(ground.owner, options.discovery_ms, options.renewal_ms), crew)
     reading = ViewSources(state, log, clock, worker, app=app.name)
-    return FleetWorker(worker, starts.begin, reading, outages, options.close)
+    return FleetWorker(worker, starts.begin, reading, outages, sight, options.close)
+
+
+def far_pacer(owner: str, dialect: Dialect | None = None) -> Pacer:
+    """The one budget of a process. Shape: without a `dialect` the pace is AWS's, the strictest."""
+    return Pacer(PacingSettings(shard_reads_per_s=(dialect or AWS).shard_reads_per_s), owner)
 
 
 def far_sources(
-    access: Access, clock: Clock, owner: str, dialect: Dialect | None = None
+    access: Access, clock: Clock, pacer: Pacer, dialect: Dialect | None = None
 ) -> Callable[[str], PolledSource]:
-    """Sources of tables at another server, by their names; all of a process keep to one budget. Shape:
-    without a `dialect` the pace is AWS's, the strictest.
-    """
+    """Sources of tables at another server, by their names; all of them keep to this budget."""
     paced = dialect or AWS
-    pacer = Pacer(PacingSettings(shard_reads_per_s=paced.shard_reads_per_s), owner)
 
     def source_of(table: str) -> PolledSource:
         far = DynamoDbStreamsSource(access, table, clock, dialect)

@@ -68,16 +68,24 @@ class Metric(NamedTuple):
 
 METRICS: Final = (
     Metric(
-        "tailrace_lag_seconds", "gauge", ("table", "handler"), "age of the oldest change that is not settled"
+        "tailrace_lag_seconds",
+        "gauge",
+        ("table", "handler"),
+        "age of the oldest change that is not settled or was lost in a gap; where none is known, of the last "
+        "look at its shards. Never absent",
     ),
     Metric(
-        "tailrace_last_progress_seconds", "gauge", ("table", "handler"), "time since a checkpoint last moved"
+        "tailrace_last_progress_timestamp_seconds",
+        "gauge",
+        ("table", "handler"),
+        "when a checkpoint last moved, in seconds since the epoch: to be shown, for a table without changes "
+        "moves none",
     ),
     Metric(
         "tailrace_retention_left_seconds",
         "gauge",
         ("table", "handler"),
-        "time until the oldest unsettled change is trimmed",
+        "time until the oldest unsettled change is trimmed, 0 once one was. Never absent",
     ),
     Metric("tailrace_changes_total", "counter", ("handler", "outcome"), "changes settled, by outcome"),
     Metric(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tailrace.testing.proxy import Proxy, Refuse
+from tailrace.testing.proxy import Never, Proxy, Refuse
 from tests.fleet import APP, ENVIRONMENT, INT, KILL, TERM, Fleet, Handled, check_order, fleet
 from tests.patience import eventually
 
@@ -181,6 +181,31 @@ def test_a_worker_says_over_http_that_it_lives_is_ready_and_what_it_counted(loca
     assert json.loads(worker.get("/health")[1])["alive"] is True
     assert worker.get("/ready") == (200, '{"ready":true,"reasons":[]}')
     eventually(lambda: 'outcome="handled"} 3.0' in worker.get("/metrics")[1])
+
+
+def test_a_scrape_asks_no_stream_and_lag_grows_where_none_answers(local: Fleet) -> None:
+    local.create_state()
+    local.create_table()
+    with Proxy(local.endpoint) as proxy:
+        local.behind = proxy.url
+        worker = local.worker()
+        local.wait(local.write(3, 0, 1))
+        for operation in ("GetRecords", "GetShardIterator", "DescribeStream", "ListStreams"):
+            proxy.on(operation, Never(seen=False))
+
+        def lag() -> float:
+            status, body = worker.get("/metrics")  # with a stream to ask, it would never answer
+            assert status == 200, body
+            (line,) = [line for line in body.splitlines() if line.startswith("tailrace_lag_seconds{")]
+            return float(line.split()[1])
+
+        first = eventually(lag)
+        eventually(lambda: lag() > first + 1)
+        assert worker.get("/ready")[0] == 200
+        asked = proxy.count("GetRecords")
+        for _ in range(20):
+            lag()
+        assert proxy.count("GetRecords") <= asked + 1  # what its own reader asks, and that has no answer
 
 
 def test_an_outage_is_told_once_with_what_helps_and_the_worker_goes_on_after_it(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ goes through. Made by worker/worker.py.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, assert_never
+from typing import Any, Final, Protocol, TypeVar, assert_never
 
 from msgspec import Struct
 
@@ -61,8 +61,30 @@ T = TypeVar("T")
 _log = logging.getLogger("tailrace.handlers")
 
 
+class ReadSoFar(Struct, frozen=True):
+    """How far a reader is, as it knows itself.
+
+    Shape:   `oldest_ms` is when the oldest record was written that was read and is not settled, None: all is
+             settled; `come_to_ms` when the last record of the last answer was written, None: no answer yet,
+             or one without records.
+    Units:   oldest_ms and come_to_ms since the epoch; answered_ms monotonic: of the last answer, else of the
+             start.
+    """
+
+    oldest_ms: int | None = None
+    come_to_ms: int | None = None
+    answered_ms: int = 0
+
+
+NOT_READ: Final = ReadSoFar()
+
+
 class Status(Struct, frozen=True):
-    """One mapping in one shard at this moment. Units: last_progress_ms monotonic."""
+    """One mapping in one shard at this moment.
+
+    Shape:   `position` is the last record read, `read` what is known of what follows it.
+    Units:   last_progress_ms monotonic.
+    """
 
     app: str
     mapping_id: str
@@ -78,6 +100,9 @@ class Status(Struct, frozen=True):
     parked_keys: int = 0
     paused: bool = False
     attempts: Attempts | None = None
+    label: str = ""
+    position: int = 0
+    read: ReadSoFar = NOT_READ
 
 
 class Driver:
@@ -101,7 +126,8 @@ class Driver:
         self.shard, self.fence = delivery.shard, delivery.settling.fence
         self.name = name or place.mapping_id
         self.table = place.table
-        self.progress_ms = clock.now().monotonic_ms
+        self.progress_ms = self._answered_ms = clock.now().monotonic_ms
+        self._come_to_ms: int | None = None
         self._reads = reads
         self._sink = sink
         self._clock = clock
@@ -134,6 +160,9 @@ class Driver:
             machine.parked_keys,
             is_paused,
             self.attempts,
+            self.shard.stream,
+            machine.position,
+            ReadSoFar(machine.oldest_unsettled_ms, self._come_to_ms, self._answered_ms),
         )
 
     @property
@@ -199,6 +228,8 @@ class Driver:
         match command, completion:
             case _, ReadDone(records):
                 self._tally.polled += len(records)
+                self._answered_ms = self._clock.now().monotonic_ms
+                self._come_to_ms = records[-1].created_ms if records else None
             case SaveCheckpoint(), CheckpointDone():
                 self.attempts.settled(command.checkpoint.watermark, command.checkpoint.ranges)
                 self._failures.given_up(command.given_up, command.windows)

@@ -16,6 +16,7 @@ from typing import Final
 from tailrace.errors import LeaseHeld, LeaseLost, PortError, StateConflict
 from tailrace.ports import Action, Clock, ReadDone, Shard, Source, StateStore, StreamRef
 from tailrace.rows.writes import StateRow
+from tailrace.runtime.sight import Sight
 
 LOG: Final = logging.getLogger("tailrace.worker")
 AGAIN_MS: Final = 60_000
@@ -60,27 +61,41 @@ class Outages:
 
 
 class WatchedSource:
-    """A `Source` whose outages are told."""
+    """A `Source` whose outages are told, and that `sight` is told of what was listed."""
 
-    def __init__(self, source: Source, outages: Outages, table: str) -> None:
+    def __init__(self, source: Source, outages: Outages, table: str, sight: Sight | None = None) -> None:
         self._source = source
         self._outages = outages
+        self._table = table
+        self._sight = sight
+        self._present = ""
         self._what = f"the stream of table {table}"
 
     async def stream(self) -> StreamRef:
         """The present stream. Raises: SourceError."""
+        self._present = ""
         with self._outages.watched(self._what):
-            return await self._source.stream()
+            stream = await self._source.stream()
+        if self._sight is not None:
+            self._present = stream.label
+        return stream
 
     async def earlier(self) -> list[StreamRef]:
         """Streams that have ended. Raises: SourceError."""
         with self._outages.watched(self._what):
-            return await self._source.earlier()
+            earlier = await self._source.earlier()
+        if self._sight is not None:
+            labels = {self._present, *(stream.label for stream in earlier)} - {""}
+            self._sight.present(self._table, labels)
+        return earlier
 
     async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
         """Every shard. Raises: SourceError."""
         with self._outages.watched(self._what):
-            return await self._source.shards(stream)
+            shards = await self._source.shards(stream)
+        if self._sight is not None:
+            self._sight.listed(self._table, self._present if stream is None else stream.label)
+        return shards
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records behind a position. Raises: SourceError."""

@@ -115,7 +115,8 @@ class ShardPace(Struct):
 
     Shape:   `due_ms` when it rests no longer; `frontier` the position behind which the last read saw
              nothing; `is_active`: its last read had records; `read_ms` when a read of it last succeeded,
-             with records or without, None before the first.
+             with records or without, None before the first; `empty_ms` when one last saw that nothing is
+             behind `frontier`, None when the last one saw something.
     """
 
     due_ms: int
@@ -126,6 +127,7 @@ class ShardPace(Struct):
     asked_ms: int = 0
     failures: int = 0
     read_ms: int | None = None
+    empty_ms: int | None = None
 
 
 class PacingSettings(Struct, frozen=True):
@@ -214,6 +216,7 @@ class Pacer:
         if next_after < pace.frontier:
             return []  # a reader that is behind: it says nothing about the end
         pace.is_active, pace.frontier = has_records, next_after
+        pace.empty_ms = None if has_records else now_ms
         pace.due_ms = now_ms if has_records else now_ms + self.idle_ms
         return self._wake_siblings(place, now_ms) if has_woken else []
 
@@ -238,6 +241,15 @@ class Pacer:
         chance = fraction(self._seed, *place, pace.failures, now_ms)
         pace.is_active = False
         pace.due_ms = now_ms + pause_ms(pace.failures, chance, retry_after_ms)
+
+    def empty_ms(self, place: Place, after: int, now_ms: int) -> int | None:
+        """How long ago a read of a shard saw that nothing is behind a position; None: the last one that
+        succeeded saw something, or none has.
+        """
+        pace = self._shards.get(place)
+        if pace is None or pace.empty_ms is None or after < pace.frontier:
+            return None
+        return now_ms - pace.empty_ms
 
     def unread_ms(self, place: Place, now_ms: int) -> int | None:
         """How long ago a read of a shard last succeeded, empty or not; None: none ever has."""

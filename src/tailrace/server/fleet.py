@@ -15,11 +15,13 @@ from msgspec import Struct
 
 from tailrace.errors import PortError
 from tailrace.runtime.outages import Outages
+from tailrace.runtime.sight import Sight
 from tailrace.server import observe
 from tailrace.server.http import Route
 from tailrace.server.observe import Observed, Response
 from tailrace.server.probes import Probes
-from tailrace.server.snapshot import handlers_observed, own_changes
+from tailrace.server.readers import declared_mappings, readers_progress
+from tailrace.server.snapshot import handler_totals, own_changes
 from tailrace.version import __version__
 from tailrace.views.reading import ViewSources
 from tailrace.worker.ending import end_worker, still_at_work
@@ -37,6 +39,7 @@ class FleetWorker(Struct, frozen=True):
     begin: Callable[[], Awaitable[Mapping[str, int]]]
     reading: ViewSources
     outages: Outages
+    sight: Sight
     close: Callable[[], Awaitable[None]]
 
 
@@ -113,8 +116,15 @@ class FleetProcess:
             return 503, "text/plain", f"{error.args[0]}\n".encode()
 
     async def _observed(self) -> Observed:
-        worker, reading = self._fleet.worker, self._fleet.reading
-        progress, handlers = await handlers_observed(reading, own_changes(worker))
+        worker, reading, sight = self._fleet.worker, self._fleet.reading, self._fleet.sight
+        own, progress, handlers = own_changes(worker), [], []
+        for mapping in declared_mappings(worker.app):
+            progress += readers_progress(reading, sight, mapping)
+            handlers.append(await handler_totals(reading, mapping, own.get(mapping.handler, 0)))
         return Observed(
-            version=__version__, progress=progress, handlers=handlers, retention_ms=reading.retention_ms
+            version=__version__,
+            progress=progress,
+            handlers=handlers,
+            retention_ms=reading.retention_ms,
+            wall_ms=reading.clock.now().wall_ms,
         )

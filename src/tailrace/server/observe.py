@@ -36,15 +36,17 @@ class Durations(Struct, frozen=True):
 class ShardProgress(Struct, frozen=True):
     """How one handler stands in one shard.
 
-    Units: oldest_unsettled_ms is an age by the wall clock, None when all is settled; still_ms is the time
-           since its checkpoint last moved (since its start, before the first), by the monotonic clock.
+    Units: oldest_unsettled_ms is an age by the wall clock, None when all that is known is settled; still_ms
+           is the time since its checkpoint last moved (since its start, before the first), by the monotonic
+           clock, None where it does not run; lag_ms how old that knowledge is, for what is None.
     """
 
     handler: str
     table: str
     shard: str
     oldest_unsettled_ms: int | None = None
-    still_ms: int = 0
+    still_ms: int | None = 0
+    lag_ms: int = 0
 
 
 class HandlerTotals(Struct, frozen=True):
@@ -67,8 +69,8 @@ class HandlerTotals(Struct, frozen=True):
 
 
 class Observed(Struct, frozen=True):
-    """A node at one moment. `commit_error`: why the last commit failed, None when it did not; `functions`:
-    those that were invoked directly.
+    """A process at one moment (`wall_ms`, since the epoch). `commit_error`: why the last commit failed, None
+    when it did not; `functions`: those that were invoked directly.
     """
 
     version: str
@@ -80,6 +82,7 @@ class Observed(Struct, frozen=True):
     commits: int = 0
     commit_error: str | None = None
     retention_ms: int = 86_400_000
+    wall_ms: int = 0
 
 
 # ---- readiness ---------------------------------------------------------------------------------------------
@@ -118,8 +121,8 @@ def reasons_against(observed: Observed, limits: Limits = LIMITS) -> list[dict[st
                 }
             )
     for progress in observed.progress:
-        age = progress.oldest_unsettled_ms
-        if age is None or age <= limits.age_ms or progress.still_ms <= limits.still_ms:
+        age, still_ms = progress.oldest_unsettled_ms, progress.still_ms or 0
+        if age is None or age <= limits.age_ms or still_ms <= limits.still_ms:
             continue
         reasons.append(
             {
@@ -128,8 +131,8 @@ def reasons_against(observed: Observed, limits: Limits = LIMITS) -> list[dict[st
                 "table": progress.table,
                 "shard": progress.shard,
                 "oldest_unsettled_seconds": age / 1_000,
-                "still_seconds": progress.still_ms / 1_000,
-                "message": f"{progress.handler} has not moved for {progress.still_ms / 1_000:g} s "
+                "still_seconds": still_ms / 1_000,
+                "message": f"{progress.handler} has not moved for {still_ms / 1_000:g} s "
                 f"in {progress.shard}, and its oldest change waits for {age / 1_000:g} s",
                 "hint": "tailrace status",
             }
@@ -194,12 +197,13 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
     """The label values and numbers of one counter or gauge."""
     match metric.name:
         case "tailrace_lag_seconds":
-            yield from ((key, (age or 0) / 1_000) for key, age in worst_ages(observed).items())
-        case "tailrace_last_progress_seconds":
-            yield from ((key, still / 1_000) for key, still in worst_stillness(observed).items())
+            yield from ((key, age / 1_000) for key, age in worst_ages(observed).items())
+        case "tailrace_last_progress_timestamp_seconds":
+            for key, still in worst_stillness(observed).items():
+                yield key, (observed.wall_ms - still) / 1_000
         case "tailrace_retention_left_seconds":
             for key, age in worst_ages(observed).items():
-                yield key, max(0, observed.retention_ms - (age or 0)) / 1_000
+                yield key, max(0, observed.retention_ms - age) / 1_000
         case "tailrace_changes_total":
             for totals in observed.handlers:
                 yield from (((totals.handler, outcome), count) for outcome, count in totals.settled.items())
@@ -241,32 +245,33 @@ def counted(metric: AwsMetric, observed: Observed) -> Iterator[tuple[Labels, flo
             yield (name,), getattr(tally, metric.member) / unit
 
 
-def worst_ages(observed: Observed) -> dict[tuple[str, str], int | None]:
+def worst_ages(observed: Observed) -> dict[tuple[str, str], int]:
     """By table and handler: the age of the oldest change of any shard that is unsettled, or lost in an open
-    gap. None: all is settled.
+    gap; where none is known, that of the oldest look. Never absent: 0 where no shard is there to be read.
+
+    >>> worst_ages(Observed("1", handlers=[HandlerTotals("mail", "orders")]))
+    {('orders', 'mail'): 0}
     """
-    worst: dict[tuple[str, str], int | None] = {}
+    worst = {(totals.table, totals.handler): totals.gap_age_ms or 0 for totals in observed.handlers}
+    # A gap counts, since what is gone has not been handled: the alarm does not end with the data.
     for progress in observed.progress:
         key, age = (progress.table, progress.handler), progress.oldest_unsettled_ms
-        known = worst.get(key)
-        worst[key] = known if age is None else age if known is None else max(known, age)
-    for lost in observed.handlers:
-        if (
-            lost.gap_age_ms is not None
-        ):  # what is gone has not been handled: the alarm does not end with the data
-            key = (lost.table, lost.handler)
-            worst[key] = max(worst.get(key) or 0, lost.gap_age_ms)
+        worst[key] = max(worst.get(key, 0), progress.lag_ms if age is None else age)
     return worst
 
 
 def worst_stillness(observed: Observed) -> dict[tuple[str, str], int]:
-    """By table and handler: the longest stillness of a shard with work left, else the shortest of all."""
+    """By table and handler that runs: the longest stillness of a shard with work left, else the shortest of
+    all.
+    """
     busy: dict[tuple[str, str], int] = {}
     idle: dict[tuple[str, str], int] = {}
     for progress in observed.progress:
-        key = (progress.table, progress.handler)
+        key, still_ms = (progress.table, progress.handler), progress.still_ms
+        if still_ms is None:
+            continue
         if progress.oldest_unsettled_ms is None:
-            idle[key] = min(progress.still_ms, idle.get(key, progress.still_ms))
+            idle[key] = min(still_ms, idle.get(key, still_ms))
         else:
-            busy[key] = max(progress.still_ms, busy.get(key, 0))
+            busy[key] = max(still_ms, busy.get(key, 0))
     return {**idle, **busy}

@@ -1,7 +1,7 @@
 """One look at a running node: what `/metrics` and `/ready` are views of.
 
-Rules of this file: it gathers, `observe` decides and words. Progress counts for handlers that run here: one
-that does not run cannot be stuck. Between two handlers the loop is given back, because scrapes come every
+Rules of this file: it gathers, `observe` decides and words. A handler that does not run here may be late, and
+cannot be stuck. Between two handlers the loop is given back, because scrapes come every
 few seconds. Called by node.py for each scrape.
 """
 
@@ -9,7 +9,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from tailrace.deadletters.views.letters import letter_counts
+from tailrace.ports import Now
 from tailrace.runtime.attempts import Tally
+from tailrace.runtime.driver import Status
 from tailrace.runtime.watermark import MappingName, positions
 from tailrace.server.control import Subject
 from tailrace.server.http import HttpServer
@@ -40,6 +42,7 @@ async def observed(
         commits=http.turns.commits,
         commit_error=http.turns.commit_error,
         retention_ms=reading.retention_ms,
+        wall_ms=reading.clock.now().wall_ms,
     )
 
 
@@ -63,10 +66,8 @@ async def handlers_observed(
 
 
 async def shard_progress(reading: ViewSources, mapping: MappingName) -> list[ShardProgress]:
-    """How a handler that runs here stands in each shard."""
+    """How a handler stands in each shard of its table's streams, running or not."""
     live = live_status(reading.live, mapping)
-    if not live:
-        return []
     now = reading.clock.now()
     progress: list[ShardProgress] = []
     async for place in positions(reading.state, reading.log, [mapping]):
@@ -77,10 +78,15 @@ async def shard_progress(reading: ViewSources, mapping: MappingName) -> list[Sha
                 table=mapping.table,
                 shard=place.shard.shard_id,
                 oldest_unsettled_ms=None if oldest is None else max(0, now.wall_ms - oldest.created_ms),
-                still_ms=0 if seen is None else max(0, now.monotonic_ms - seen.last_progress_ms),
+                still_ms=still_ms(seen, now) if live else None,
             )
         )
     return progress
+
+
+def still_ms(seen: Status | None, now: Now) -> int:
+    """Since when a shard has not moved; 0 where it has not been begun."""
+    return 0 if seen is None else max(0, now.monotonic_ms - seen.last_progress_ms)
 
 
 async def handler_totals(reading: ViewSources, mapping: MappingName, own: int) -> HandlerTotals:

@@ -94,6 +94,20 @@ def test_a_shard_with_records_is_due_at_once_and_one_without_rests() -> None:
     assert pacer.unread_ms(B, 1_200) is None
 
 
+def test_nothing_is_behind_a_position_as_of_the_read_that_saw_nothing_there() -> None:
+    pacer = Pacer()
+    assert pacer.empty_ms(A, 0, 0) is None
+    pacer.page(A, 9, has_records=True, now_ms=1_000)
+    assert pacer.empty_ms(A, 9, 1_050) is None
+    pacer.page(A, 9, has_records=False, now_ms=1_100)
+    assert pacer.empty_ms(A, 8, 1_200) is None
+    assert pacer.empty_ms(A, 9, 1_200) == 100
+    pacer.page(A, 4, has_records=True, now_ms=1_300)  # a reader that is behind says nothing of the end
+    assert pacer.empty_ms(A, 9, 1_300) == 200
+    pacer.page(A, 12, has_records=True, now_ms=1_400)
+    assert pacer.empty_ms(A, 12, 1_400) is None
+
+
 def test_no_shard_is_read_six_times_in_a_second_whoever_reads() -> None:
     pacer = Pacer()
     pacer.page(A, 9, has_records=True, now_ms=0)

@@ -41,6 +41,7 @@ BUSY = Observed(
     shards={("shop", "open"): 2, ("shop", "closed"): 1},
     commits=5,
     retention_ms=10_000,
+    wall_ms=1_700_000,
 )
 
 
@@ -59,8 +60,8 @@ def exposed(observed: Observed) -> dict[tuple[str, tuple[tuple[str, str], ...]],
     [
         ("tailrace_lag_seconds", {"table": "shop", "handler": "mail"}, 9.0),
         ("tailrace_lag_seconds", {"table": "shop", "handler": "audit"}, 0.0),
-        ("tailrace_last_progress_seconds", {"table": "shop", "handler": "mail"}, 0.7),
-        ("tailrace_last_progress_seconds", {"table": "shop", "handler": "audit"}, 4.0),
+        ("tailrace_last_progress_timestamp_seconds", {"table": "shop", "handler": "mail"}, 1_699.3),
+        ("tailrace_last_progress_timestamp_seconds", {"table": "shop", "handler": "audit"}, 1_696.0),
         ("tailrace_retention_left_seconds", {"table": "shop", "handler": "mail"}, 1.0),
         ("tailrace_changes_total", {"handler": "mail", "outcome": "filtered"}, 2.0),
         ("tailrace_duplicates_suppressed_total", {"handler": "mail"}, 1.0),

@@ -11,7 +11,7 @@ from tailrace.runtime.attempting import TimedSink
 from tailrace.runtime.attempts import Tally
 from tailrace.server.connection import Connection
 from tailrace.server.http import HttpServer, HttpSettings
-from tailrace.server.observe import Limits, Observed
+from tailrace.server.observe import Limits, Observed, reasons_against, worst_ages, worst_stillness
 from tailrace.server.scrape import routes
 from tailrace.server.snapshot import observed
 from tests.patience import PATIENCE_S
@@ -48,14 +48,18 @@ def test_a_handler_that_runs_here_is_seen_with_its_age_and_stillness() -> None:
     assert (progress.oldest_unsettled_ms, progress.still_ms) == (5_000, 7_000)
 
 
-def test_a_handler_that_does_not_run_here_counts_in_totals_but_cannot_be_stuck() -> None:
+def test_a_handler_that_does_not_run_here_counts_and_may_be_late_but_cannot_be_stuck() -> None:
     ground = Ground()
     ground.put("o1")
     ground.settle("mail", 1, [(1, 1, 4, "handled"), (1, 1, 1, "discarded")])
     ground.give_up("mail", ground.records()[0])
     ground.clock.advance(3_600_000)
     seen = look(ground)
-    assert seen.progress == []
+    (progress,) = seen.progress
+    assert (progress.oldest_unsettled_ms, progress.still_ms) == (3_600_000, None)
+    assert reasons_against(seen) == []
+    assert worst_ages(seen) == {("shop", "mail"): 3_600_000}
+    assert worst_stillness(seen) == {}
     assert (seen.handlers[0].settled["handled"], seen.handlers[0].dead_letters) == (4, 1)
 
 

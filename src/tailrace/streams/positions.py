@@ -5,7 +5,8 @@ Theory of operation: sequence numbers rise over all streams of a data directory,
 record. So one number is the position of every shard at once, of those too that begin later: a page as of that
 number holds every change with it or a lower one, and none with a higher one.
 Rules of this file: pure. The format is docs/formats/tokens.md's. Written by api.dispatch, read by
-sources/far_items.py. Stands alone because both ends of the wire need it, and nothing else of each other.
+readers of another server's tables. Stands alone because both ends of the wire need it, and nothing else of
+each other.
 """
 
 from typing import Final

@@ -9,6 +9,7 @@ import ast
 from collections.abc import Iterator
 from typing import Final
 
+from tests.architecture.syntax import dotted, nodes
 from tests.architecture.tidy import Sources
 from tests.patience import PATIENCE_S
 
@@ -80,7 +81,7 @@ def own_patience(sources: Sources) -> Iterator[str]:
     for path, text in sources.items():
         if path == "tests/patience.py":
             continue
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(text):
             if (bound := _bound(node)) is not None:
                 yield (
                     f"{path}:{bound.lineno} gives up after {ast.unparse(bound)} s: take PATIENCE_S of "
@@ -91,8 +92,8 @@ def own_patience(sources: Sources) -> Iterator[str]:
 def hurried_properties(sources: Sources) -> Iterator[str]:
     """A property takes as long as it takes: no deadline, and no complaint of slow draws."""
     for path, text in sources.items():
-        for node in ast.walk(ast.parse(text)):
-            if not isinstance(node, ast.keyword):
+        for node in nodes(text):
+            if not isinstance(node, ast.keyword) or node.arg not in ("deadline", "suppress_health_check"):
                 continue
             shown = ast.unparse(node.value)
             hurried = node.arg == "deadline" and shown != "None" and "settings" in text
@@ -120,16 +121,16 @@ def _named(sources: Sources, names: set[str], allowed: dict[str, str], instead: 
     for path, text in sources.items():
         if path in allowed:
             continue
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(text):
             match node:
-                case ast.Attribute() | ast.Name() if (name := ast.unparse(node)) in names:
+                case ast.Attribute() | ast.Name() if (name := dotted(node)) in names:
                     yield f"{path}:{node.lineno} asks {name}: {instead}"
                 case ast.ImportFrom(module="time" | "timeit", names=imported):
                     for alias in imported:
                         if alias.name in short:
                             yield f"{path}:{node.lineno} asks {alias.name}: {instead}"
                 case ast.Call(func=ast.Attribute(attr="strftime"), args=[_]) if (
-                    ast.unparse(node.func) == "time.strftime" and names is PRESENT
+                    dotted(node.func) == "time.strftime" and names is PRESENT
                 ):
                     yield f"{path}:{node.lineno} asks time.strftime: {instead}"
                 case _:

@@ -13,6 +13,8 @@ from typing import Final
 
 import pytest
 
+from tests.architecture.syntax import nodes, tree
+
 SOURCES: Final = Path(__file__).parents[2] / "src" / "tailrace"
 TWICE: Final = frozenset({"And", "Exists", "Not", "Or"})
 """One notion at two layers: a condition of AWS's expression language, and the Python
@@ -24,7 +26,7 @@ def classes(sources: Mapping[str, str]) -> dict[str, list[str]]:
     """Class names of modules and the modules that define them."""
     paths: dict[str, list[str]] = defaultdict(list)
     for path, text in sources.items():
-        for node in ast.parse(text).body:
+        for node in tree(text).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 paths[node.name].append(path)
     return paths
@@ -79,7 +81,7 @@ def bound(node: ast.AST) -> Iterator[str]:
 
 def no_nouns(text: str) -> int:
     """How often a module calls something `each` or `found`."""
-    return sum(name in NO_NOUNS for node in ast.walk(ast.parse(text)) for name in bound(node))
+    return sum(name in NO_NOUNS for node in nodes(text) for name in bound(node))
 
 
 def test_names_are_nouns_of_the_field() -> None:
@@ -156,7 +158,7 @@ def echoes(path: str, text: str) -> list[str]:
             if isinstance(node, ast.ClassDef):
                 look(node.body, above | stems(node.name))
 
-    look(ast.parse(text).body, known_words)
+    look(tree(text).body, known_words)
     return echoing
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from tailrace.rows.kinds import KINDS
+from tests.architecture.syntax import dotted, nodes, tree
 
 Sources = Mapping[str, str]
 
@@ -67,7 +68,7 @@ def module_sizes(sources: Sources) -> Iterator[str]:
 def function_sizes(sources: Sources) -> Iterator[str]:
     """A function that does not fit on a screen is not read."""
     for path, text in sources.items():
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(text):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > FUNCTION_LINES and f"{path}:{node.name}" not in LONG_FUNCTIONS:
@@ -77,7 +78,7 @@ def function_sizes(sources: Sources) -> Iterator[str]:
 def constructor_sizes(sources: Sources) -> Iterator[str]:
     """A constructor with many arguments hides a value that has no name yet."""
     for path, text in sources.items():
-        for made in ast.walk(ast.parse(text)):
+        for made in nodes(text):
             if not isinstance(made, ast.ClassDef) or f"{path}:{made.name}" in MANY_ARGUMENTS:
                 continue
             for node in made.body:
@@ -107,7 +108,7 @@ def outside_assignments(sources: Sources) -> Iterator[str]:
         if path not in JOIN_PARTS and not path.startswith(RUNS):
             continue
         allowed = set(TRACES) if path in JOIN_PARTS else values | TRACES
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(text):
             for target in _assigned(node):
                 owner = target.value
                 is_own = isinstance(owner, ast.Name) and owner.id in ("self", "cls")
@@ -138,7 +139,7 @@ def _assigned(node: ast.AST) -> Iterator[ast.Attribute]:
 
 def _mutable_fields(text: str) -> Iterator[str]:
     """The fields of structs and dataclasses that are not frozen."""
-    for made in ast.walk(ast.parse(text)):
+    for made in nodes(text):
         if isinstance(made, ast.ClassDef):
             marks = [
                 mark
@@ -168,14 +169,14 @@ def world_questions(sources: Sources) -> Iterator[str]:
     for path, text in sources.items():
         if path.startswith(MAY_ASK_THE_WORLD):
             continue
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(text):
             for name in _asked(node):
                 yield f"{path}:{getattr(node, 'lineno', 0)} asks {name}: take a Clock, or be given the value"
 
 
 def _asked(node: ast.AST) -> Iterator[str]:
     match node:
-        case ast.Attribute() if (name := ast.unparse(node)) in WALL_CLOCKS:
+        case ast.Attribute() if (name := dotted(node)) in WALL_CLOCKS:
             yield name
         case ast.Import(names=names):
             yield from (alias.name for alias in names if alias.name.split(".")[0] in RANDOM_MODULES)
@@ -199,7 +200,7 @@ def times_in_numbers(sources: Sources) -> Iterator[str]:
     for path, text in sources.items():
         if path == CLOCK_OF_NUMBERS:
             continue
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(text):
             if _reads_a_time(node):
                 yield (
                     f"{path}:{getattr(node, 'lineno', 0)} reads a time out of a sequence number: use "
@@ -243,7 +244,7 @@ def prints(sources: Sources) -> Iterator[str]:
     for path, text in sources.items():
         if path.startswith("cli/"):
             continue
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(text):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
                 yield f"{path}:{node.lineno} prints: log it, return it, or raise"
 
@@ -254,7 +255,7 @@ def broad_excepts(sources: Sources) -> Iterator[str]:
     """
     for path, text in sources.items():
         lines = text.splitlines()
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(text):
             if not isinstance(node, ast.ExceptHandler) or not _is_broad(node.type) or _passes_on(node):
                 continue
             if not any("#" in line for line in lines[max(0, node.lineno - 2) : node.body[0].lineno - 1]):
@@ -296,7 +297,7 @@ def dead_modules(sources: Sources, also_named: str = "") -> Iterator[str]:
 
 def _imported(path: str, text: str) -> set[str]:
     imported: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in nodes(text):
         match node:
             case ast.Import(names=names):
                 imported |= {alias.name for alias in names}
@@ -313,7 +314,7 @@ def operation_headers(sources: Sources) -> Iterator[str]:
     """An operation says what it does, its limits, what it leaves out, and who says so."""
     for path, text in sources.items():
         if path.startswith("api/") and re.search(r"^@(lambda_)?operation\(", text, re.MULTILINE):
-            header = ast.get_docstring(ast.parse(text)) or ""
+            header = ast.get_docstring(tree(text)) or ""
             for word in OPERATION_HEADER:
                 if not re.search(rf"^\s*{word}\b", header, re.MULTILINE):
                     yield f"{path}: its header lacks {word!r}"
@@ -322,14 +323,14 @@ def operation_headers(sources: Sources) -> Iterator[str]:
 def module_docstrings(sources: Sources) -> Iterator[str]:
     """A module opens by saying what lives in it."""
     for path, text in sources.items():
-        if not ast.get_docstring(ast.parse(text)):
+        if not ast.get_docstring(tree(text)):
             yield f"{path} has no docstring: say what lives here and who calls it"
 
 
 def public_docstrings(sources: Sources) -> Iterator[str]:
     """A public name says what it is."""
     for path, text in sources.items():
-        for node in _public_definitions(ast.parse(text).body):
+        for node in _public_definitions(tree(text).body):
             if not ast.get_docstring(node) and not _is_overload(node) and not _is_empty(node):
                 yield f"{path}:{node.lineno} {node.name} has no docstring"
 
@@ -364,7 +365,7 @@ def state_keys(sources: Sources) -> Iterator[str]:
     for path, text in sources.items():
         if path.startswith(MAY_NAME_ROWS):
             continue
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(text):
             match node:
                 case ast.Constant(value=str(words)) if begins.match(words):
                     yield (
@@ -395,8 +396,8 @@ def engine_state_reads(sources: Sources) -> Iterator[str]:
     for path, text in sources.items():
         if path.startswith(MAY_TOUCH_ENGINE_STATE):
             continue
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Attribute) and ENGINES_STATE.search(ast.unparse(node)):
+        for node in nodes(text):
+            if isinstance(node, ast.Attribute) and ENGINES_STATE.search(dotted(node)):
                 yield (
                     f"{path}:{node.lineno} reads or writes the engine's own state: use a StateStore, or "
                     f"a view of tailrace.views"

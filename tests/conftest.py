@@ -3,7 +3,8 @@
 Rules of this file: the environment of a test run must not change what is tested. A run in the background may
 have been started with SIGINT ignored, and children inherit that: then Ctrl-C, which the tests send to them,
 would do nothing. Nor may the account of the developer who runs them: a sink of an example must not reach a
-real bus, and says another thing where there are credentials. Nor may the day, a faked one included.
+real bus, and says another thing where there are credentials. Nor may the day, a faked one included. Nothing
+may reach another machine: a test that does fails (tests/started).
 
 Properties draw the same examples in every run, so that a change fails for what it changed and not for a draw
 that it met first; `HYPOTHESIS_PROFILE=seek` draws new ones (`make seek`). However long a draw takes, it is no
@@ -12,10 +13,14 @@ failure: the machine may be busy.
 
 import os
 import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.faked import sitecustomize as faked
+from tests.started import tests_on_a_faked_day, tests_stay_on_loopback
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -29,13 +34,34 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [tests_stay_on_loopback.FOLDER, os.environ.get("PYTHONPATH")])
+)
+BEYOND = Path(tempfile.mkdtemp(prefix="tailrace-tests-")) / "beyond-loopback"
+"""What this process and those that its tests start said to other machines, or wanted to."""
+os.environ[tests_stay_on_loopback.FILE] = str(BEYOND)
+tests_stay_on_loopback.guard()
+
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-if faked.IS_BROKEN:
+if tests_on_a_faked_day.IS_BROKEN:
     os.environ.setdefault("FAKETIME_FORCE_MONOTONIC_FIX", "0")  # as tests/someday.sh has it
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [os.path.dirname(faked.__file__), os.environ.get("PYTHONPATH")])
-    )
 
 settings.register_profile("same", PATIENT, derandomize=True)
 settings.register_profile("seek", PATIENT, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Fail a test of which something talked to another machine, whatever became of that."""
+    yield
+    if BEYOND.exists():
+        words = BEYOND.read_text()
+        BEYOND.unlink()
+        pytest.fail(f"tests talk to loopback only:\n{words}", pytrace=False)
+
+
+def pytest_unconfigure() -> None:
+    """Take away the place for what was said."""
+    BEYOND.unlink(missing_ok=True)
+    BEYOND.parent.rmdir()

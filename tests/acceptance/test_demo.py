@@ -25,6 +25,7 @@ import tailrace
 from tailrace import telemetry
 from tailrace.cli.demo import flights_directory, load, loaded
 from tests.patience import PATIENCE_S
+from tests.started.tests_stay_on_loopback import python_path
 
 ROOT = Path(tailrace.__file__).parents[2]
 PLANT: str = loaded("showing").PLANT
@@ -107,7 +108,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_demo_runs_from_the_wheel(sample: Path, installed: Path, tmp_path: Path) -> None:
-    where = {"PYTHONPATH": str(installed), "TAILRACE_TRACEBACK": "1"}
+    where = {"PYTHONPATH": python_path(installed), "TAILRACE_TRACEBACK": "1"}
     ran = subprocess.run(
         [sys.executable, "-c", "from tailrace.cli.demo import loaded; print(loaded('showing').__file__)"],
         capture_output=True,
@@ -124,7 +125,7 @@ def test_the_demo_runs_from_the_wheel(sample: Path, installed: Path, tmp_path: P
 
 def test_a_wheel_without_its_example_says_so(installed: Path, tmp_path: Path) -> None:
     shutil.copytree(installed / "tailrace", tmp_path / "tailrace", ignore=shutil.ignore_patterns("flights"))
-    run = demo(PYTHONPATH=str(tmp_path))
+    run = demo(PYTHONPATH=python_path(tmp_path))
     assert run.returncode == 1
     assert "not installed" in run.stderr
 

@@ -7,7 +7,6 @@ Rules of this file: one script of writes and one look at the tables for each exa
 in all places.
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -29,6 +28,7 @@ from tests.acceptance.lambda_shop import new_table
 from tests.crash.node import Node, free_port
 from tests.fleet import TERM, Command
 from tests.patience import at_rest, eventually
+from tests.started.tests_stay_on_loopback import python_path
 
 EXAMPLES: Final = Path(tailrace.__file__).parents[2] / "examples"
 Writes = list[tuple[str, Mapping[str, Any] | None, Mapping[str, Any]]]
@@ -234,7 +234,7 @@ def on_lambda(example: Example, directory: Path, expected: Any) -> Any:
         f"from {module} import app\nhandler = app.lambda_handler\n"
     )
     environment = {
-        "PYTHONPATH": os.pathsep.join([str(directory), *filter(None, [os.environ.get("PYTHONPATH", "")])]),
+        "PYTHONPATH": python_path(directory),
         "TAILRACE_STATE": "dynamodb:state",
         **({"TAILRACE_HANDLERS": example.handlers} if example.handlers else {}),
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import tailrace
+from tests.started.tests_stay_on_loopback import python_path
 
 PACKAGE = Path(tailrace.__file__).parent
 ROOT = PACKAGE.parents[1]
@@ -58,7 +59,7 @@ PLANTED = {
 
 def lint(config: Path, sources: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the import contracts of one file, over a copy of the package in `sources` where there is one."""
-    elsewhere = {} if sources is None else {"PYTHONPATH": str(sources)}
+    elsewhere = {} if sources is None else {"PYTHONPATH": python_path(sources)}
     return subprocess.run(
         [LINT, "--no-cache", "--config", config],
         capture_output=True,

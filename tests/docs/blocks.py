@@ -27,6 +27,7 @@ from typing import Any, Final
 
 from tests.crash.node import free_port
 from tests.patience import PATIENCE_S, eventually
+from tests.started.tests_stay_on_loopback import python_path
 
 BLOCK: Final = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KILL: Final = re.compile(r"kill (?P<hard>-9 )?%(?P<number>\d+)")
@@ -118,7 +119,7 @@ class Page:
     def _shell(self, command: str, expected: str, where: str) -> None:
         environment = {
             **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": os.pathsep.join([".", *filter(None, [os.environ.get("PYTHONPATH")])]),
+            "PYTHONPATH": python_path("."),
             "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1",
             "COLUMNS": "140", "NO_COLOR": "1",
         }  # fmt: skip

@@ -24,6 +24,7 @@ from typing import Final
 
 from tests.mutation.mutant import PACKAGE, ROOT, Mutant
 from tests.patience import PATIENCE_S
+from tests.started.tests_stay_on_loopback import python_path
 
 COPIED: Final = (
     "src",
@@ -71,7 +72,7 @@ class Copy:
         """
         environment = {
             **os.environ,
-            "PYTHONPATH": str(self.root / "src"),
+            "PYTHONPATH": python_path(self.root / "src"),
             "PYTHONHASHSEED": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
             "HYPOTHESIS_PROFILE": "same",

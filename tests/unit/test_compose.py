@@ -27,6 +27,7 @@ from tailrace.server.http import HttpSettings
 from tailrace.tables.mutate import Put
 from tailrace.telemetry import POINTS
 from tests.patience import PATIENCE_S
+from tests.started.tests_stay_on_loopback import python_path
 
 APP = """
 from tailrace import App
@@ -93,7 +94,7 @@ def test_the_process_is_killed_at_that_passing_of_that_point() -> None:
         capture_output=True,
         text=True,
         check=False,
-        env={"TAILRACE_CRASH_AT": "commit.done:3", "PATH": ""},
+        env={"TAILRACE_CRASH_AT": "commit.done:3", "PATH": "", "PYTHONPATH": python_path()},
     )
     assert (ran.returncode, ran.stdout.split()) == (-signal.SIGKILL, ["0", "1", "2"])
 

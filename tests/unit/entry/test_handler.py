@@ -15,6 +15,7 @@ from tailrace.aws.errors import AwsError, ErrorMeaning, Meaning
 from tailrace.entry.handler import BatchFailed, LambdaEntry
 from tailrace.errors import SettingsError
 from tailrace.sinks.lambda_function import LambdaContext
+from tests.started.tests_stay_on_loopback import python_path
 from tests.unit.entry.invoking import ARN, DONE, Script, TablesInMemory, event_of, identifier, shop
 
 CONTEXT = LambdaContext("audit", "r-1", "arn:aws:lambda:us-east-1:123456789012:function:audit", lambda: 4_000)
@@ -196,7 +197,7 @@ def test_the_entry_loads_nothing_that_a_batch_does_not_need(on_lambda: bool, tmp
         "from tailrace import App\napp = App('shop')\norders = app.table('orders', pk='id')\n"
         "@app.on(orders)\ndef audit(change): ...\nhandler = app.lambda_handler\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)} | (
+    environment = {**os.environ, "PYTHONPATH": python_path(tmp_path)} | (
         {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9"} if on_lambda else {}
     )
     script = (

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.started.tests_stay_on_loopback import python_path
+
 HEAVY = ["tailrace.server", "tailrace.engine", "tailrace.stores", "tailrace.compose", "tailrace.runtime",
          "boto3", "botocore", "aiohttp", "sqlite3", "httptools", "asyncio"]  # fmt: skip
 
@@ -61,7 +63,11 @@ def pytest_in(folder: Path, text: str, *options: str) -> tuple[int, str]:
         text=True,
         check=False,
         cwd=folder,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={
+            **os.environ,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTHONPATH": python_path(*sys.path),
+        },
     )
     return ran.returncode, ran.stdout + ran.stderr
 

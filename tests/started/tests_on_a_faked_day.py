@@ -4,7 +4,7 @@ fakes the day.
 Theory of operation: Python sleeps until a moment of the monotonic clock, and libfaketime 0.9.10, told to
 leave that clock alone, subtracts the faked day from that moment all the same: the system refuses the sleep as
 an invalid argument. Rules of this file: where sleeping works nothing is changed. `tests/conftest.py` imports
-it, and puts this folder on the path of the processes that tests start, which import it by its name.
+it, and sitecustomize.py does in the processes that tests start.
 """
 
 import select

@@ -29,6 +29,7 @@ MAY_ASK_FOR_THE_PRESENT: Final = {
     "tests/unit/functions/test_naming.py": "processes of functions run in real time, and their "
     "clock dates nothing",
     "tests/unit/functions/test_runtime_client.py": "AWS's own client reads the clock of the system",
+    "tests/acceptance/test_nothing_secret_is_said.py": "AWS's own client reads the clock of the system",
 }
 STOPWATCHES: Final = {
     "time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns", "time.process_time",

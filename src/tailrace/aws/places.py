@@ -25,6 +25,7 @@ from msgspec.structs import replace
 from tailrace.aws.errors import AwsError, ErrorMeaning, Meaning, read_answer, verdict, verdict_here
 from tailrace.aws.operations import OperationModel, compiled
 from tailrace.aws.signing import Credentials, Scope
+from tailrace.runtime.masking import learn
 from tailrace.runtime.threads import Threads
 
 if TYPE_CHECKING:
@@ -289,6 +290,7 @@ class Keyring:
         with botocore_says("credentials"):
             self._source = self._source or self._load()
             frozen = self._source.get_frozen_credentials()
+        learn(frozen.secret_key, frozen.token)
         runs_out = isinstance(self._source, RefreshableCredentials)
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token or None), runs_out
 

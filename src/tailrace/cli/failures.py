@@ -20,6 +20,8 @@ FAILURE: Final = 1
 UNDRAINED: Final = 3
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
+LOGGED: Final = frozenset(("worker", "dev", "serve"))
+"""Commands that run for long."""
 
 
 class CommandFailure(TailraceError):
@@ -28,13 +30,13 @@ class CommandFailure(TailraceError):
 
 def report(error: BaseException, arguments: Sequence[str]) -> int:
     """Tell the user, and return the exit code."""
-    as_json = "--json" in arguments
+    as_json, is_logged = "--json" in arguments, bool(LOGGED.intersection(arguments[:1]))
     match error:
         case click.UsageError():
-            show(error.format_message(), usage_hint(error), as_json)
+            show(error.format_message(), usage_hint(error), as_json, is_logged)
             return USAGE
         case click.ClickException():
-            show(error.format_message(), None, as_json)
+            show(error.format_message(), None, as_json, is_logged)
             return FAILURE
         case KeyboardInterrupt() | click.Abort():
             return INTERRUPTED
@@ -43,14 +45,20 @@ def report(error: BaseException, arguments: Sequence[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return BROKEN_PIPE
         case TailraceError():
-            show(str(error.args[0]), error.hint or help_of(arguments), as_json)
+            show(str(error.args[0]), error.hint or help_of(arguments), as_json, is_logged)
             return FAILURE
     unexpected(error, as_json)
     return FAILURE
 
 
-def show(message: str, hint: str | None, as_json: bool) -> None:
-    """One message on standard error."""
+def show(message: str, hint: str | None, as_json: bool, is_logged: bool = False) -> None:
+    """One message on standard error, without secrets; without accounts and keys too where it goes to a log
+    that others read.
+    """
+    from tailrace.runtime.masking import hidden, masked  # not at every start of a command
+
+    said = masked if is_logged else hidden
+    message, hint = said(message), None if hint is None else said(hint)
     if as_json:
         click.echo(json.dumps({"error": {"message": message, "hint": hint}}), err=True)
         return
@@ -71,20 +79,27 @@ def help_of(arguments: Sequence[str]) -> str:
 
 
 def unexpected(error: BaseException, as_json: bool) -> None:
-    """A fault of ours: short words for the user, the trace in a file."""
+    """A fault of ours: short words for the user, the trace in a file, which is sent to others and so is
+    masked.
+    """
     # Imported here: they cost more than the rest of the command line together, and this hardly ever happens.
     import tempfile
     import traceback
 
+    from tailrace.runtime.masking import masked
+
+    trace = masked("".join(traceback.format_exception(error)))
     if os.environ.get("TAILRACE_TRACEBACK") == "1":
-        traceback.print_exception(error)
+        sys.stderr.write(trace)
         return
     with tempfile.NamedTemporaryFile(
         "w", prefix="tailrace-error-", suffix=".log", delete=False, encoding="utf-8"
     ) as log:
-        traceback.print_exception(error, file=log)
+        log.write(trace)
+    words = masked(f"{type(error).__name__}: {error}")
     show(
-        f"This should not have happened: {type(error).__name__}: {error}. The trace is in {log.name}.",
+        f"This should not have happened: {words}. The trace is in {log.name}.",
         "report it with that file, or repeat the command with TAILRACE_TRACEBACK=1",
         as_json,
+        True,
     )

@@ -6,19 +6,14 @@ Rules of this file: the fields of a JSON line are `telemetry.LOG_FIELDS` and no 
 
 import json
 import logging
-import re
+import os
 import sys
 from typing import Final, Literal, TextIO
 
 from tailrace.cli.durations import format_instant
+from tailrace.runtime.masking import KEPT_SECRET, Masked, learn
 from tailrace.telemetry import LOG_FIELDS
 
-SECRETS: Final = re.compile(
-    r"(?P<arn>\barn:aws[a-z-]*:[a-z0-9-]*:[a-z0-9-]*:)[0-9]{12}"
-    r"|(?<![0-9A-Za-z])[0-9]{12}(?![0-9A-Za-z])"
-    r"|\b(?:AKIA|ASIA|AROA|AIDA|ANPA|AGPA)[A-Z0-9]{8,}"
-)
-"""Accounts, in names of resources and alone, and the identities of keys, roles and users."""
 EXTRA: Final = tuple(name for name in LOG_FIELDS if name not in ("time", "level", "message", "trace"))
 
 
@@ -63,27 +58,6 @@ class TextLines(logging.Formatter):
         return "\n".join([line, *([trace] if trace else []), *([f"  next: {hint}"] if hint else [])])
 
 
-def masked(text: str) -> str:
-    """A text without account ids and identities of keys: AWS's refusals name both.
-
-    >>> masked("User: arn:aws:iam::123456789012:user/shop is not authorized")
-    'User: arn:aws:iam::***:user/shop is not authorized'
-    """
-    return SECRETS.sub(lambda match: f"{match['arn'] or ''}***", text)
-
-
-class Masked(logging.Formatter):
-    """Another form, without account ids and identities of keys."""
-
-    def __init__(self, form: logging.Formatter) -> None:
-        super().__init__()
-        self._form = form
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Render a record."""
-        return masked(self._form.format(record))
-
-
 def trace_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     """The traceback of a record, given as an exception or as the text a handler left."""
     if record.exc_info and record.exc_info[0] is not None:
@@ -96,14 +70,14 @@ def set_up(
     stream: TextIO | None = None,
     *,
     verbose: bool = False,
-    is_masked: bool = False,
 ) -> None:
-    """Send everything from INFO up to a stream (standard error), in that form; without accounts and keys if
-    `is_masked`. Repeatable: it replaces itself.
+    """Send everything from INFO up to a stream (standard error), in that form, without accounts, keys and
+    secrets. Repeatable: it replaces itself.
     """
+    learn(*(os.environ.get(name) for name in KEPT_SECRET))
     handler = logging.StreamHandler(stream or sys.stderr)
     form = JsonLines() if log_format == "json" else TextLines(verbose=verbose)
-    handler.setFormatter(Masked(form) if is_masked else form)
+    handler.setFormatter(Masked(form))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)

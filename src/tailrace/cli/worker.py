@@ -18,7 +18,6 @@ from tailrace.cli import options
 from tailrace.cli.durations import format_instant, instant
 from tailrace.cli.ending import Ending
 from tailrace.cli.failures import CommandFailure
-from tailrace.errors import TailraceError
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
@@ -152,18 +151,14 @@ def worker(app: str, **chosen: Any) -> None:
              tailrace status --state dynamodb:tailrace-state --app app.py
     """
     from tailrace.cli.loading import load
-    from tailrace.cli.logs import masked, set_up
+    from tailrace.cli.logs import set_up
     from tailrace.cli.running import run_loop
 
     settings = Chosen(**chosen)
-    set_up(settings.log_format, verbose=settings.verbose, is_masked=True)
+    set_up(settings.log_format, verbose=settings.verbose)
     _require_aws()
     loaded = load(app)
-    try:
-        run_loop(_run(loaded, settings))
-    except TailraceError as error:
-        hint = None if error.hint is None else masked(error.hint)
-        raise CommandFailure(masked(str(error.args[0])), hint=hint) from error
+    run_loop(_run(loaded, settings))
 
 
 def _require_aws() -> None:

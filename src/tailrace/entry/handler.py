@@ -15,7 +15,8 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from tailrace.app.app import App
@@ -25,6 +26,7 @@ from tailrace.entry.fitness import STATE
 from tailrace.entry.sandbox import Sandbox, state_named
 from tailrace.errors import SettingsError, TailraceError
 from tailrace.ports import Clock, StateStore
+from tailrace.runtime.masking import KEPT_SECRET, learn, mask_handlers, masked
 from tailrace.streams.ancestry import ancestry_of
 from tailrace.streams.arns import ACCOUNT
 
@@ -45,6 +47,21 @@ REDRIVER_RESERVE_MS: Final = 2_000
 
 class BatchFailed(TailraceError):
     """A batch comes again as a whole, because its event source mapping does not read which records failed."""
+
+
+@contextmanager
+def masked_errors() -> Iterator[None]:
+    """What is raised in a block has no accounts, keys and secrets in its words: Lambda logs it. Raises: what
+    the block raises.
+    """
+    try:
+        yield
+    except Exception as error:  # every error: Lambda logs each
+        raised: BaseException | None = error
+        while raised is not None:
+            raised.args = tuple(masked(word) if isinstance(word, str) else word for word in raised.args)
+            raised = raised.__cause__ or raised.__context__
+        raise
 
 
 class LoopThread:
@@ -87,12 +104,13 @@ class LambdaEntry:
         Raises:  SettingsError for what cannot be handled at all; BatchFailed where the answer would not be
                  read. Lambda sends the batch again then.
         """
-        thread, sandbox = self._ready()
-        ancestry = ancestry_of(self._environment.get(TRACE, "").encode())
-        answer = thread.run(deliver(sandbox, event, _remaining_ms(context), ancestry))
-        if answer.left_from is not None and not thread.run(self._is_answer_read(event, context)):
-            raise BatchFailed(_unread(answer))
-        return answer.value()
+        with masked_errors():
+            thread, sandbox = self._ready()
+            ancestry = ancestry_of(self._environment.get(TRACE, "").encode())
+            answer = thread.run(deliver(sandbox, event, _remaining_ms(context), ancestry))
+            if answer.left_from is not None and not thread.run(self._is_answer_read(event, context)):
+                raise BatchFailed(_unread(answer))
+            return answer.value()
 
     def redriver(self, event: Any = None, context: Any = None) -> dict[str, Any]:
         """What a schedule calls: what is parked and dead is put back. Returns: counts by handler.
@@ -100,6 +118,10 @@ class LambdaEntry:
         Shape:   the event may say `{"rate": "10/s", "even_if_overtaken": true}`.
         Raises:  SettingsError without a state table; StoreError.
         """
+        with masked_errors():
+            return self._redriven(event, context)
+
+    def _redriven(self, event: Any, context: Any) -> dict[str, Any]:
         from tailrace.entry.redriving import ScheduledRedrives, read_redriver_event
 
         thread, sandbox = self._ready()
@@ -120,6 +142,8 @@ class LambdaEntry:
     def _ready(self) -> tuple[LoopThread, Sandbox]:
         with self._making:
             if self._thread is None:
+                learn(*(self._environment.get(name) for name in KEPT_SECRET))
+                mask_handlers(logging.getLogger())
                 self._thread = LoopThread()
             if self._sandbox is None:
                 self._sandbox = self._thread.run(self._made())

@@ -14,6 +14,7 @@ import orjson
 from msgspec import Struct
 
 from tailrace.errors import PortError
+from tailrace.runtime.masking import masked
 from tailrace.runtime.outages import Outages
 from tailrace.runtime.sight import Sight
 from tailrace.server import observe
@@ -105,7 +106,9 @@ class FleetProcess:
             failing.setdefault("what it reads", str(error.args[0]))
         if not failing:
             return status, kind, body
-        reasons = [{"reason": "outage", "what": what, "message": text} for what, text in failing.items()]
+        reasons = [
+            {"reason": "outage", "what": what, "message": masked(text)} for what, text in failing.items()
+        ]
         answer = {"ready": False, "reasons": [*reasons, *orjson.loads(body)["reasons"]]}
         return 503, JSON, orjson.dumps(answer)
 
@@ -113,7 +116,7 @@ class FleetProcess:
         try:
             return observe.metrics(await self._observed())
         except PortError as error:
-            return 503, "text/plain", f"{error.args[0]}\n".encode()
+            return 503, "text/plain", masked(f"{error.args[0]}\n").encode()
 
     async def _observed(self) -> Observed:
         worker, reading, sight = self._fleet.worker, self._fleet.reading, self._fleet.sight

@@ -9,6 +9,7 @@ Called by cli/state.py and by workers.
 import json
 from pathlib import Path
 from typing import Final, Protocol
+from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 from tailrace.aws.places import Access
 from tailrace.errors import SettingsError
 from tailrace.ports import Clock, StateStore
+from tailrace.runtime.masking import learn
 from tailrace.runtime.threads import in_thread
 from tailrace.stores.dynamodb import DynamoDbStateStore, format_item
 from tailrace.stores.dynamodb_table import create_table, judge_table, table_request
@@ -159,6 +161,8 @@ def state_target(text: str, *, region: str | None = None, endpoint_url: str | No
         raise SettingsError(f"{shown(text)}: a region and an endpoint are of dynamodb:TABLE", hint=None)
     if text.startswith(POSTGRES_SCHEMES):
         _is_installed(text)
+        password = urlsplit(text).password
+        learn(password, password and unquote(password))
         return PostgresTarget(text)
     if kind == "sqlite" and rest and not rest.startswith("//"):
         return SqliteTarget(Path(rest).expanduser())

@@ -8,7 +8,8 @@ from typing import Literal
 
 import pytest
 
-from tailrace.cli.logs import masked, set_up
+from tailrace.cli.logs import set_up
+from tailrace.runtime.masking import masked
 from tailrace.telemetry import LOG_FIELDS
 
 
@@ -90,7 +91,7 @@ def test_accounts_and_keys_are_masked_in_both_forms() -> None:
     secret = "arn:aws:iam::123456789012:user/a may not; key ASIAEXAMPLEEXAMPLE of account 123456789012"
     for form in ("json", "text"):
         stream = io.StringIO()
-        set_up(form, stream, is_masked=True)  # type: ignore[arg-type]
+        set_up(form, stream)  # type: ignore[arg-type]
         logging.getLogger("tailrace.test").error("%s", secret)
         text = stream.getvalue()
         assert "123456789012" not in text

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import IO, Any
 
 from tests.patience import PATIENCE_S
 
@@ -92,17 +92,21 @@ def _serving(api: RuntimeApi) -> Iterator[str]:
 
 
 def by_the_runtime_client(
-    handler: str, event: bytes, environment: dict[str, str], deadline_ms: int
+    handler: str,
+    event: bytes,
+    environment: dict[str, str],
+    deadline_ms: int,
+    output: IO[bytes] | int = subprocess.DEVNULL,
 ) -> tuple[str, Any]:
-    """What AWS's own runtime client says of one invocation."""
+    """What AWS's own runtime client says of one invocation. Shape: `output` gets what the process prints."""
     api = RuntimeApi(event, deadline_ms)
     with _serving(api) as address:
         process = subprocess.Popen(
             [sys.executable, "-m", "awslambdaric", handler],
             env={**os.environ, **environment, "AWS_LAMBDA_RUNTIME_API": address, "_HANDLER": handler},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.PIPE if output == subprocess.DEVNULL else subprocess.STDOUT,
         )
         try:
             if not api.has_said.wait(PATIENCE_S):

@@ -10,12 +10,13 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from tailrace.app.app import App
+from tailrace.app.app import App, HandlerMapping
 from tailrace.app.code_version import code_version
 from tailrace.app.table import Table
 from tailrace.aws.places import Access
-from tailrace.compose_parts import Ground, assemble, courier_of, dependencies, end_of, redriver_of
+from tailrace.compose_parts import Assembly, Ground, assemble, courier_of, dependencies, end_of, redriver_of
 from tailrace.functions.runners import Runners
+from tailrace.kcl.run.sides import HandlerSide
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.ports import Clock, Source, StateStore, StreamRef
 from tailrace.runtime.around import Around
@@ -74,25 +75,9 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     outages = Outages(clock)
     state = WatchedState(options.state, outages, options.target)
     parts = Parts(state, clock, options.reached)
-    read = dict.fromkeys(mapping.table.name for mapping in app.mappings)
-    log = AppLog(DynamoDbStreamsLog(options.access, clock, options.dialect), read)
-    client = options.access if options.marks is None else options.marks[0]
-    effects = parts
-    if options.marks is not None:
-        effects = structs.replace(parts, state=DynamoDbStateStore(*options.marks, clock, options.owner))
-    ground = Ground(
-        app,
-        parts,
-        effects,
-        declared=AppSinks(app, options.place.account, Around(), Openings(clock)),
-        needed=dependencies(app, lambda: DynamoDbDoor(client), None),
-        runners=Runners(clock, in_processes=True, region=options.place.region),
-        owner=Owner(options.owner),
-        rows=RemoteRows(client),
-        settled=partial(settled_until, state, log, clock),
-    )
-    assembly = assemble(ground)
-    maker = assembly.maker
+    log = _log_of(app, clock, options)
+    assembly = _assembly(app, parts, log, options)
+    ground, maker = assembly.ground, assembly.maker
 
     def crew(worker: Worker) -> Crew:
         return Crew(
@@ -127,6 +112,54 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
 def far_pacer(owner: str, dialect: Dialect | None = None) -> Pacer:
     """The one budget of a process. Shape: without a `dialect` the pace is AWS's, the strictest."""
     return Pacer(PacingSettings(shard_reads_per_s=(dialect or AWS).shard_reads_per_s), owner)
+
+
+def _log_of(app: App, clock: Clock, options: FleetOptions) -> AppLog:
+    read = dict.fromkeys(mapping.table.name for mapping in app.mappings)
+    return AppLog(DynamoDbStreamsLog(options.access, clock, options.dialect), read)
+
+
+def _assembly(app: App, parts: Parts, log: AppLog, options: FleetOptions) -> Assembly:
+    """What makes the sinks of an app whose tables are at another server."""
+    clock = parts.clock
+    client = options.access if options.marks is None else options.marks[0]
+    effects = parts
+    if options.marks is not None:
+        effects = structs.replace(parts, state=DynamoDbStateStore(*options.marks, clock, options.owner))
+    ground = Ground(
+        app,
+        parts,
+        effects,
+        declared=AppSinks(app, options.place.account, Around(), Openings(clock)),
+        needed=dependencies(app, lambda: DynamoDbDoor(client), None),
+        runners=Runners(clock, in_processes=True, region=options.place.region),
+        owner=Owner(options.owner),
+        rows=RemoteRows(client),
+        settled=partial(settled_until, parts.state, log, clock),
+    )
+    return assemble(ground)
+
+
+def handler_sides(
+    app: App, clock: Clock, options: FleetOptions
+) -> tuple[Callable[[HandlerMapping], HandlerSide], Callable[[], Awaitable[None]]]:
+    """An app's handlers as those between whose checkpoints and a KCL lease table something moves; and what
+    gives back what was opened for it.
+    """
+    parts = Parts(options.state, clock, options.reached)
+    assembly = _assembly(app, parts, _log_of(app, clock, options), options)
+    besides = assembly.maker.besides
+    pacer = far_pacer(options.owner, options.dialect)
+    sources = far_sources(options.access, clock, pacer, options.dialect)
+
+    def side_of(handler: HandlerMapping) -> HandlerSide:
+        table = handler.table.name
+        numbered = NumberedSource(sources(table), options.state, app, table, besides)
+        source = DynamoDbStreamsSource(options.access, table, clock, options.dialect)
+        started = FarStart(options.access, clock, options.dialect, table)
+        return HandlerSide(app, handler, options.state, clock, source, numbered, started)
+
+    return side_of, partial(end_of, assembly.ground)
 
 
 def far_sources(

@@ -156,18 +156,20 @@ def worker(app: str, **chosen: Any) -> None:
 
     settings = Chosen(**chosen)
     set_up(settings.log_format, verbose=settings.verbose)
-    _require_aws()
+    require_aws()
     loaded = load(app)
     run_loop(_run(loaded, settings))
 
 
-def _require_aws() -> None:
+def require_aws() -> None:
+    """See that the extra is there. Raises: CommandFailure."""
     try:
         import aiohttp  # noqa: F401 - told before anything is asked
         import botocore  # noqa: F401
     except ImportError as error:
         raise CommandFailure(
-            "A worker needs the extra `aws`.", hint="pip install '.[aws]' in the checkout, and start again"
+            "Tables at another server need the extra `aws`.",
+            hint="pip install '.[aws]' in the checkout, and start again",
         ) from error
 
 
@@ -202,7 +204,7 @@ async def open_fleet(app: "App", chosen: Chosen, clock: "Clock") -> "FleetOption
     from tailrace.stores.state_targets import open_state, state_target
 
     access = Access(chosen.region, chosen.endpoint)
-    target, is_beside = _state_place(chosen)
+    target, is_beside = state_place(chosen.state, chosen.state_endpoint, access)
     owner = incarnation()
     state = await open_state(chosen.state, clock, owner, **target)
     words = state_target(chosen.state, **target).text
@@ -220,16 +222,16 @@ async def open_fleet(app: "App", chosen: Chosen, clock: "Clock") -> "FleetOption
     )
 
 
-def _state_place(chosen: Chosen) -> tuple[dict[str, str | None], bool]:
-    """Region and endpoint of the state, and whether it is a table beside the app's."""
-    if not chosen.state.startswith("dynamodb:"):
-        if chosen.state_endpoint is not None:
-            raise CommandFailure(
-                "--state-endpoint is of --state dynamodb:TABLE alone.", hint="tailrace worker --help"
-            )
+def state_place(
+    state: str, state_endpoint: str | None, tables: "Access"
+) -> tuple[dict[str, str | None], bool]:
+    """Region and endpoint of a state, and whether it is a table beside these. Raises: CommandFailure."""
+    if not state.startswith("dynamodb:"):
+        if state_endpoint is not None:
+            raise CommandFailure("--state-endpoint is of --state dynamodb:TABLE alone.")
         return {}, False
-    endpoint = chosen.state_endpoint or chosen.endpoint
-    return {"region": chosen.region, "endpoint_url": endpoint}, endpoint == chosen.endpoint
+    endpoint = state_endpoint or tables.endpoint_url
+    return {"region": tables.region, "endpoint_url": endpoint}, endpoint == tables.endpoint_url
 
 
 async def _marks(app: "App", chosen: Chosen, access: "Access", beside: str | None) -> tuple[Any, str] | None:

@@ -82,19 +82,27 @@ class Starts:
         return await self._performer.perform(saved_start(self._app.name, mapping.id, start, now_ms))
 
     async def _put(self, mapping: HandlerMapping, since_ms: int) -> None:
-        source = self._tables(mapping.table.name).since(since_ms)
+        table = self._tables(mapping.table.name)
+        source = table.since(since_ms)
         streams = await source.earlier()
         with suppress(SourceError):  # it is off
             streams.append(await source.stream())
         for stream in [ref for ref in streams if not ref.is_of_deleted]:
             for shard in await source.shards(stream):
-                row = await first_checkpoint(source, shard)
-                if not (row.watermark or row.finished):
-                    counting = self._tables(mapping.table.name).since(since_ms, stream)
-                    row = await first_checkpoint(counting, shard)
+                row = await checkpoint_since(table, since_ms, stream, shard)
                 key = checkpoint_key(self._app.name, mapping.id, stream.label, shard.shard_id)
                 with suppress(StateConflict):  # it was put before, by this worker or by another one
                     await self._state.transact([Write(key, row.fields(), Absent())])
+
+
+async def checkpoint_since(
+    table: StartedTable, since_ms: int, stream: StreamRef, shard: Shard
+) -> CheckpointRow:
+    """The checkpoint of who wants of a shard what was written then or later. Raises: SourceError."""
+    row = await first_checkpoint(table.since(since_ms), shard)
+    if row.watermark or row.finished:
+        return row
+    return await first_checkpoint(table.since(since_ms, stream), shard)
 
 
 async def first_checkpoint(source: Source, shard: Shard) -> CheckpointRow:

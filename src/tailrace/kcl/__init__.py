@@ -1,0 +1,1 @@
+"""Lease tables of the Kinesis Client Library: their checkpoints become ours, and ours theirs."""

@@ -1,0 +1,1 @@
+"""Reading and writing lease tables, and moving checkpoints between them and state."""

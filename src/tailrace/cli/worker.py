@@ -150,9 +150,11 @@ def worker(app: str, **chosen: Any) -> None:
     Next:    tailrace state create dynamodb:tailrace-state       once, before the first worker
              tailrace status --state dynamodb:tailrace-state --app app.py
     """
+    from tailrace.cli.running import begin_of_start, run_loop
+
+    begin_of_start()
     from tailrace.cli.loading import load
     from tailrace.cli.logs import set_up
-    from tailrace.cli.running import run_loop
 
     settings = Chosen(**chosen)
     set_up(settings.log_format, verbose=settings.verbose)
@@ -175,6 +177,7 @@ def require_aws() -> None:
 
 async def _run(app: "App", chosen: Chosen) -> None:
     """See, begin, announce, wait, drain. Raises: CommandFailure, SettingsError, PortError."""
+    from tailrace.cli.running import end_of_start
     from tailrace.clocks.system import SystemClock
     from tailrace.compose_fleet import build_fleet_worker
     from tailrace.server.fleet import FleetProcess
@@ -187,6 +190,7 @@ async def _run(app: "App", chosen: Chosen) -> None:
     try:
         ports = await _listening(process.start)
         _announce(app, opened, chosen, process, ports)
+        end_of_start()
         await process.stopping.wait()
     finally:
         ending.begin()

@@ -138,8 +138,7 @@ def _change(
     name = _event_name(said)
     schema = described.schema or _learn_schema(described, keys)
     target = schema.locate_key({key: keys[key] for key in described.key_names})
-    keys_size = size_bytes(keys)
-    size, new_size = _sizes(body.get("SizeBytes"), view_type, keys_size, old, new)
+    size, keys_size, new_size = _sizes(body.get("SizeBytes"), view_type, keys, old, new)
     return ChangeRecord(
         sequence=sequence,
         shard=shard,
@@ -152,7 +151,7 @@ def _change(
         old=None if old is None else dump_item(old),
         new=None if new is None else dump_item(new),
         by_ttl=is_by_ttl(members.get("userIdentity")),
-        keys_size=size if view_type == "KEYS_ONLY" else keys_size,
+        keys_size=keys_size,
         new_size=new_size,
         precision_us=SECOND_US,
         source_id=str(members["eventID"]),
@@ -187,12 +186,20 @@ def _learn_schema(described: DescribedStream, keys: Item) -> TableSchema:
 
 
 def _sizes(
-    told: int | None, view_type: ViewType, keys_size: int, old: Item | None, new: Item | None
-) -> tuple[int, int]:
-    """The size of the whole record and of its new image, so that the view type's size is what the wire said
-    (streams/envelopes.py); computed where it said nothing.
+    told: int | None, view_type: ViewType, keys: Item, old: Item | None, new: Item | None
+) -> tuple[int, int, int]:
+    """The size of the whole record, of its keys and of its new image, so that the view type's size is what
+    the wire said (streams/envelopes.py); computed where it said nothing. Parts that the view type never asks
+    for are left at 0: to weigh images is a fifth of what it takes to read a record.
     """
-    new_size = 0 if new is None else size_bytes(new)
     if told is None:
-        return keys_size + new_size + (0 if old is None else size_bytes(old)), new_size
-    return told, max(0, told - keys_size) if view_type == "NEW_IMAGE" else new_size
+        keys_size, new_size = size_bytes(keys), 0 if new is None else size_bytes(new)
+        return keys_size + new_size + (0 if old is None else size_bytes(old)), keys_size, new_size
+    match view_type:
+        case "NEW_AND_OLD_IMAGES" | "OLD_IMAGE":
+            return told, 0, 0
+        case "KEYS_ONLY":
+            return told, told, 0
+        case "NEW_IMAGE":
+            keys_size = size_bytes(keys)
+            return told, keys_size, max(0, told - keys_size)

@@ -4,7 +4,7 @@ Rules of this file: it picks and joins, and has no behaviour; everything that ha
 Called by cli/worker.py.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,17 @@ from tailrace.app.app import App, HandlerMapping
 from tailrace.app.code_version import code_version
 from tailrace.app.table import Table
 from tailrace.aws.places import Access
-from tailrace.compose_parts import Assembly, Ground, assemble, courier_of, dependencies, end_of, redriver_of
+from tailrace.compose_parts import (
+    AlertLook,
+    Assembly,
+    Ground,
+    alerts_of,
+    assemble,
+    courier_of,
+    dependencies,
+    end_of,
+    redriver_of,
+)
 from tailrace.functions.runners import Runners
 from tailrace.kcl.run.sides import HandlerSide
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
@@ -28,8 +38,10 @@ from tailrace.runtime.parts import Parts
 from tailrace.runtime.polling import PolledSource
 from tailrace.runtime.reading import NumberedSource
 from tailrace.runtime.sight import Sight
-from tailrace.runtime.watermark import settled_until
+from tailrace.runtime.watermark import MappingName, settled_until
 from tailrace.server.fleet import FleetWorker
+from tailrace.server.observe import ShardProgress
+from tailrace.server.readers import readers_progress
 from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import AppSinks
 from tailrace.sinks.projected_table import RemoteRows
@@ -79,18 +91,26 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     assembly = _assembly(app, parts, log, options)
     ground, maker = assembly.ground, assembly.maker
 
+    pacer = far_pacer(options.owner, options.dialect)
+    sight = Sight(clock, pacer)
+
+    def read_of(worker: Worker) -> ViewSources:
+        return ViewSources(state, log, clock, worker, app=app.name)
+
     def crew(worker: Worker) -> Crew:
         return Crew(
             redriver=redriver_of(assembly, worker),
             courier=courier_of(ground, worker, changes=False),
             windows=tuple(assembly.windows.values()),
+            alerts=alerts_of(
+                ground, worker, read_of(worker), AlertLook(partial(_progress, read_of(worker), sight))
+            ),
             declared=ground.declared.read,
             withdrawn=ground.runners.withdraw,
             ended=partial(end_of, ground),
         )
 
-    pacer = far_pacer(options.owner, options.dialect)
-    sources, sight = far_sources(options.access, clock, pacer, options.dialect), Sight(clock, pacer)
+    sources = far_sources(options.access, clock, pacer, options.dialect)
     doors = Doors(
         source_of=lambda table: WatchedSource(sources(table.name), outages, table.name, sight),
         sink_of=maker.make,
@@ -105,8 +125,12 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
         app, state, clock, options.start, partial(FarStart, options.access, clock, options.dialect), numbered
     )
     worker = Worker(app, parts, doors, Habits(ground.owner, options.discovery_ms, options.renewal_ms), crew)
-    reading = ViewSources(state, log, clock, worker, app=app.name)
-    return FleetWorker(worker, starts.begin, reading, outages, sight, options.close)
+    return FleetWorker(worker, starts.begin, read_of(worker), outages, sight, options.close)
+
+
+async def _progress(reading: ViewSources, sight: Sight, mapping: MappingName) -> Sequence[ShardProgress]:
+    """As readers know it: nothing is asked."""
+    return readers_progress(reading, sight, mapping)
 
 
 def far_pacer(owner: str, dialect: Dialect | None = None) -> Pacer:

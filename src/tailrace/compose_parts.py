@@ -10,8 +10,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from tailrace.alerts.core.signs import HandlerSigns
+from tailrace.alerts.run.watch import LOOK_MS, AlertWatch
 from tailrace.app.app import App
 from tailrace.app.client import Door
 from tailrace.deadletters.run.courier import Courier
@@ -23,10 +25,13 @@ from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.watermark import MappingName
 from tailrace.server.handler_door import providers_of_clients
+from tailrace.server.readers import declared_mappings
+from tailrace.server.signs import ContestedLeases, Progress, signs_of
 from tailrace.sinks.making import AppSinks, SinkMaker
 from tailrace.sinks.projected_table import ConsistentRows
 from tailrace.sinks.projection_places import ProjectionPlaces
 from tailrace.sinks.windowed import windows_of
+from tailrace.views.reading import ViewSources
 from tailrace.windows.run.changes import WindowChanges
 from tailrace.windows.run.windowing import Windows
 from tailrace.worker.worker import Worker
@@ -49,6 +54,13 @@ class Ground(Struct, frozen=True):
     owner: Owner
     rows: ConsistentRows
     settled: Callable[[MappingName], Awaitable[int]]
+
+
+class AlertLook(Struct, frozen=True):
+    """How alerts are looked for: what tells how a handler stands in its shards, and how often."""
+
+    progress: Progress
+    look_ms: int = LOOK_MS
 
 
 class Assembly(Struct, frozen=True):
@@ -130,6 +142,23 @@ def courier_of(ground: Ground, worker: Worker, *, changes: bool) -> Courier | No
         declared.account,
         declared.functions,
     )
+
+
+def alerts_of(ground: Ground, worker: Worker, reading: ViewSources, looking: AlertLook) -> AlertWatch | None:
+    """What tells people before it hurts; None: the app tells no one."""
+    app, clock, owner = ground.app, reading.clock, ground.owner.name
+    plan = app.alert_plan
+    if plan is None:
+        return None
+    contested = ContestedLeases(app.name, reading.state, clock, owner)
+
+    async def look() -> list[HandlerSigns]:
+        mappings = declared_mappings(app)
+        return await signs_of(reading, mappings, looking.progress, await contested.look(worker.drivers))
+
+    around = ground.declared.around
+    laid = structs.replace(plan, sinks=tuple(map(around.alert_sink, plan.sinks)))
+    return AlertWatch(app.name, reading.state, clock, owner, laid, look, looking.look_ms)
 
 
 async def end_of(ground: Ground) -> None:

@@ -10,12 +10,15 @@ from typing import Final
 
 from msgspec import Struct, field, structs
 
+from tailrace.alerts.run.watch import LOOK_MS, AlertWatch
 from tailrace.app.app import App
 from tailrace.app.code_version import code_version
 from tailrace.compose_parts import (
+    AlertLook,
     Assembly,
     Ground,
     Overrides,
+    alerts_of,
     assemble,
     courier_of,
     dependencies,
@@ -33,6 +36,7 @@ from tailrace.runtime.attempts import Tallies
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.watermark import MappingName, oldest_of, settled_until
 from tailrace.server.handler_door import EngineDoor
+from tailrace.server.snapshot import shard_progress
 from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import AppSinks
 from tailrace.sinks.projected_table import EngineRows, RemoteRows
@@ -40,6 +44,7 @@ from tailrace.sources.embedded import EmbeddedItems, EmbeddedSource
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by
+from tailrace.views.reading import ViewSources
 from tailrace.worker.crew import Crew
 from tailrace.worker.worker import Doors, Habits, Worker
 
@@ -53,7 +58,7 @@ class WorkerOptions(Struct, frozen=True):
 
     Shape:   `overrides` stand for providers of Depends, those of the app without any; `in_processes` gives
              functions processes of their own; `tallies` go on being counted; the app `changes` when it will
-             be told to declare something else.
+             be told to declare something else; alerts are looked for every `alerts_ms`.
     """
 
     owner: str
@@ -65,6 +70,7 @@ class WorkerOptions(Struct, frozen=True):
     in_processes: bool = False
     tallies: Tallies = field(default_factory=Tallies)
     changes: bool = False
+    alerts_ms: int = LOOK_MS
 
 
 def build_worker(
@@ -105,6 +111,7 @@ def build_worker(
             courier=courier_of(ground, worker, changes=options.changes),
             projector=_projector(assembly, engine, flushed),
             windows=tuple(assembly.windows.values()),
+            alerts=_alerts(ground, worker, engine, flushed, options.alerts_ms),
             declared=ground.declared.read,
             withdrawn=ground.runners.withdraw,
             ended=partial(_end, ground, engine),
@@ -119,6 +126,21 @@ def build_worker(
     )
     habits = Habits(ground.owner, options.discovery_ms, options.renewal_ms, engine.settings.retention_ms)
     return Worker(app, parts, doors, habits, crew)
+
+
+def _alerts(
+    ground: Ground, worker: Worker, engine: Engine, flushed: Callable[[], Awaitable[None]], look_ms: int
+) -> AlertWatch | None:
+    """Of the engine's own state: looking must not use up the faults that the test world injects."""
+    reading = ViewSources(
+        EngineStateStore(engine, flushed),
+        EmbeddedLog(engine),
+        engine.clock,
+        worker,
+        engine.settings.retention_ms,
+        ground.app.name,
+    )
+    return alerts_of(ground, worker, reading, AlertLook(partial(shard_progress, reading), look_ms))
 
 
 async def _end(ground: Ground, engine: Engine) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, Unpack
 
+from tailrace.app.alerting import AlertPlan, AlertSink, alert_plan
 from tailrace.app.change import Batch, Change
 from tailrace.app.checking import is_async
 from tailrace.app.client import AsyncClient, Client, unprovided
@@ -65,6 +66,8 @@ class App(OnLambda):
         self._declared = Declarations(name, (self.client, self.async_client))
         self.tables = self._declared.tables
         self._ask: Ask | None = None
+        self.alert_plan: AlertPlan | None = None
+        """Who is told before it hurts; None: no one is."""
 
     @property
     def mappings(self) -> Collection[HandlerMapping]:
@@ -291,6 +294,31 @@ class App(OnLambda):
             window_plan, every=every, length=length, gap=gap, by=by, at=at, lateness=lateness, keep=keep
         )
         return self._declared.window(target, common, plan_of)
+
+    # ---- who is told -------------------------------------------------------------------------------------
+
+    def alerts(
+        self,
+        *sinks: AlertSink,
+        late: str = "15m",
+        stuck: str = "10m",
+        left: str = "4h",
+        quiet: str = "15m",
+        again: str = "1h",
+    ) -> None:
+        """Tell people when a handler is late, stuck, has a gap, saves changes from the trim, has more dead
+        letters, or is run by two workers: `app.alerts(sinks.Webhook("https://…"))`.
+
+        Shape:   each alert is told once when it begins and once when it ends, by one of all workers; one that
+                 lasts every `again`. A handler is late when its lag is above `late` or its oldest change is
+                 trimmed in less than `left`; stuck when older changes wait in a shard that has not moved for
+                 longer than `stuck`; dead letters have grown until none has come for `quiet`.
+        Units:   durations, as "15m".
+        Raises:  SettingsError, also when it is called twice.
+        """
+        if self.alert_plan is not None:
+            raise SettingsError("alerts: they are declared already; name all sinks in one call")
+        self.alert_plan = alert_plan(sinks, late=late, stuck=stuck, left=left, quiet=quiet, again=again)
 
     def withdraw(self, handler: str) -> None:
         """Take back what was declared under this id: a worker that is told to `change` drains it."""

@@ -191,6 +191,9 @@ EVACUATION: Final = of_mapping("evacuation", format=2, expires="when done")
 GAP: Final = of_mapping("gap", format=2, expires="never", holds="gaps", version_word=3)
 REDRIVE: Final = of_mapping("redrive", expires="when done", ids=("handler",), by_field="handler")
 
+ALERT: Final = of_mapping("alert", expires="when done", ids=("handler",))
+"""An alert that holds, or that is still to be told."""
+
 # ---- its windows -------------------------------------------------------------------------------------------
 
 WINDOW_ITEM: Final = of_mapping("window-item", format=2, expires="when its windows are closed", spread=2)
@@ -254,6 +257,7 @@ KINDS: Final[dict[str, RowKind]] = {
         EVACUATION,
         GAP,
         REDRIVE,
+        ALERT,
         WINDOW_ITEM,
         WINDOW_MEMBER,
         WINDOW_TOUCHED,

@@ -7,6 +7,7 @@ when it builds a worker, overridden by testing/faulting.py.
 from collections.abc import Callable
 from typing import Any
 
+from tailrace.app.alerting import AlertSink
 from tailrace.app.app import HandlerMapping
 from tailrace.app.sinking import Writes
 from tailrace.ports import Sink, Source, StateStore
@@ -30,6 +31,10 @@ class Around:
     def destination(self, handler: str, destination: Any) -> Any:
         """Around what is told of a handler's failures."""
         return destination
+
+    def alert_sink(self, sink: AlertSink) -> AlertSink:
+        """Around who is told of alerts."""
+        return sink
 
     def remote(self, remote: tuple[Any, str] | None) -> tuple[Any, str] | None:
         """Around the DynamoDB of `app.transactions`; None: marks and effects stay in this engine."""

@@ -48,6 +48,11 @@ class ShardProgress(Struct, frozen=True):
     still_ms: int | None = 0
     lag_ms: int = 0
 
+    @property
+    def age_ms(self) -> int:
+        """The age of the oldest change that is not settled, else of what is known."""
+        return self.lag_ms if self.oldest_unsettled_ms is None else self.oldest_unsettled_ms
+
 
 class HandlerTotals(Struct, frozen=True):
     """One handler's totals in all shards, since the data directory exists."""
@@ -255,8 +260,8 @@ def worst_ages(observed: Observed) -> dict[tuple[str, str], int]:
     worst = {(totals.table, totals.handler): totals.gap_age_ms or 0 for totals in observed.handlers}
     # A gap counts, since what is gone has not been handled: the alarm does not end with the data.
     for progress in observed.progress:
-        key, age = (progress.table, progress.handler), progress.oldest_unsettled_ms
-        worst[key] = max(worst.get(key, 0), progress.lag_ms if age is None else age)
+        key = (progress.table, progress.handler)
+        worst[key] = max(worst.get(key, 0), progress.age_ms)
     return worst
 
 

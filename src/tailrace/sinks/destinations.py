@@ -121,6 +121,13 @@ class Sns(AlwaysOpen):
         body = _fitting(failure.message, self.topic, self.most_bytes)
         await self.access.call("sns", "publish", TopicArn=self.topic, Message=body)
 
+    async def tell(self, id: str, subject: str, body: bytes) -> None:
+        """Publish one notice of an alert. Raises: Throttled, Unavailable, SinkError."""
+        order = {"MessageGroupId": "tailrace", "MessageDeduplicationId": blake2b(id.encode()).hexdigest()}
+        fifo = order if self.topic.endswith(".fifo") else {}
+        text = body.decode()
+        await self.access.call("sns", "publish", TopicArn=self.topic, Subject=subject, Message=text, **fifo)
+
     @property
     def keys_at_once(self) -> int:
         """A call takes so many messages, each of another item."""

@@ -5,7 +5,7 @@ that has seen it answers without doing it again; `webhook-signature` is an HMAC 
 no other sender can make one. Items are posted side by side, the changes of one item one after the other.
 Rules of this file: 429, 502, 503, 504, no connection, and 401 and 407, which are about us, are an outage and
 use up no attempt; every other answer than 2xx is the message's fault, for good with 413 and 415, and so is no
-answer in time. Declared as `sinks.Webhook(…)`, called through `app.sink`.
+answer in time. Declared as `sinks.Webhook(…)`, called through `app.sink` and, to tell alerts, `app.alerts`.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from tailrace.app.sinking import AlwaysOpen
-from tailrace.errors import SettingsError
+from tailrace.errors import SettingsError, Throttled, Unavailable
 from tailrace.ports import Clock, Failure, FailureKind, Outcome, RecordBatch
 from tailrace.sinks.intercepting import KEEPER, Keep, ServiceCall, missing_extra
 from tailrace.sinks.messages import Failures, Message, by_key, sendable
@@ -112,6 +112,26 @@ class Webhook(AlwaysOpen):
             await asyncio.gather(*map(post_in_order, groups))
         return failures.outcome
 
+    async def tell(self, id: str, subject: str, body: bytes) -> None:
+        """Post one notice of an alert; its subject is the `text` in it. Raises: Throttled, Unavailable,
+        SinkError.
+        """
+        headers = self._headers(id, body, self.clock.now().wall_ms if self.clock else 0)
+        if (keep := KEEPER.get()) is not None:
+            keep(ServiceCall("webhook", "post", {"url": self.url, "headers": headers, "body": body}))
+            return
+        try:
+            from aiohttp import ClientSession, ClientTimeout
+        except ImportError as error:
+            raise missing_extra("sinks.Webhook", "webhook") from error
+
+        async with ClientSession(timeout=ClientTimeout(total=self.timeout)) as session:
+            failure = await self._send(session, body, headers)
+        if failure is not None:
+            is_throttled = failure.kind is FailureKind.THROTTLED
+            raised = Throttled if is_throttled else Unavailable
+            raise raised(failure.error, retry_after=failure.retry_after_ms / 1_000)
+
     def _keep_messages(self, batch: RecordBatch, keep: Keep) -> Outcome:
         """Give every message to the keeper of the context."""
         failures = Failures()
@@ -121,12 +141,15 @@ class Webhook(AlwaysOpen):
         return failures.outcome
 
     async def _post(self, session: "ClientSession", message: Message) -> Failure | None:
+        return await self._send(session, message.body, self.headers_of(message))
+
+    async def _send(
+        self, session: "ClientSession", body: bytes, headers: Mapping[str, str]
+    ) -> Failure | None:
         from aiohttp import ClientError
 
         try:
-            async with session.post(
-                self.url, data=message.body, headers=self.headers_of(message), allow_redirects=False
-            ) as answer:
+            async with session.post(self.url, data=body, headers=headers, allow_redirects=False) as answer:
                 return None if answer.ok and answer.status < 300 else await self._refusal(answer)
         except TimeoutError:
             return Failure(FailureKind.TIMEOUT, f"{self.url}: no answer within {self.timeout:g} s")
@@ -135,16 +158,20 @@ class Webhook(AlwaysOpen):
 
     def headers_of(self, message: Message) -> dict[str, str]:
         """The headers of one POST."""
-        seconds = str((self.clock.now().wall_ms if self.clock else message.record.created_ms) // 1_000)
+        wall_ms = self.clock.now().wall_ms if self.clock else message.record.created_ms
+        return self._headers(message.id, message.body, wall_ms)
+
+    def _headers(self, id: str, body: bytes, wall_ms: int) -> dict[str, str]:
+        seconds = str(wall_ms // 1_000)
         headers = {
             "content-type": "application/json",
-            "idempotency-key": message.id,
-            "webhook-id": message.id,
+            "idempotency-key": id,
+            "webhook-id": id,
             "webhook-timestamp": seconds,
             **self.headers,
         }
         if self.secret is not None:
-            signed = b"%b.%b.%b" % (message.id.encode(), seconds.encode(), message.body)
+            signed = b"%b.%b.%b" % (id.encode(), seconds.encode(), body)
             digest = hmac.new(self._key, signed, sha256).digest()
             headers["webhook-signature"] = f"v1,{b64encode(digest).decode()}"
         return headers

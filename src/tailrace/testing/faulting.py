@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from tailrace.app.alerting import AlertSink
 from tailrace.app.app import App, HandlerMapping, is_async
 from tailrace.app.fence import Death
 from tailrace.app.sinking import Writes, whole
@@ -38,7 +39,7 @@ from tailrace.runtime.around import Around
 from tailrace.sinks.making import mark_name
 from tailrace.testing.faults import Faults
 from tailrace.testing.journal import Journal, KeysOf
-from tailrace.testing.keeping import KeepingDestination, KeepingSink, KeptWrites
+from tailrace.testing.keeping import KeepingAlertSink, KeepingDestination, KeepingSink, KeptWrites
 from tailrace.testing.observing import NOTED, ObservingSink, WorldObserver, accepted_by, noted
 
 INJECTED = "injected by world.faults"
@@ -81,6 +82,10 @@ class Laid(Around):
     def destination(self, handler: str, destination: Any) -> Any:
         """A destination that keeps what it would send."""
         return destination if self._kept is None else KeepingDestination(destination, handler, self._kept)
+
+    def alert_sink(self, sink: AlertSink) -> AlertSink:
+        """One that keeps what it would send."""
+        return sink if self._kept is None else KeepingAlertSink(sink, self._kept)
 
     def remote(self, remote: tuple[Any, str] | None) -> tuple[Any, str] | None:
         """The world's engine stands for the other DynamoDB."""

@@ -8,12 +8,13 @@ by faulting.py, read by `world.sent`.
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from tailrace.app.alerting import AlertSink
 from tailrace.app.plain import to_plain_item
 from tailrace.ports import Clock, Outcome, RecordBatch, Sink
 from tailrace.sinks.intercepting import KEEPER, ServiceCall
@@ -104,6 +105,34 @@ class KeepingDestination:
             await self._destination.deliver(failure)
         finally:
             KEEPER.reset(token)
+
+
+ALERTS: Final = "app.alerts"
+"""What alerts are kept under: no handler can have this name."""
+
+
+class KeepingAlertSink:
+    """Who is told of alerts, whose requests are kept."""
+
+    def __init__(self, sink: AlertSink, kept: KeptWrites) -> None:
+        self._sink = sink
+        self._kept = kept
+
+    async def open(self, clock: Clock) -> None:
+        """Nothing is sent for that, as yet: a request of it would really leave."""
+        await self._sink.open(clock)
+
+    async def tell(self, id: str, subject: str, body: bytes) -> None:
+        """Keep the request that it makes."""
+        token = KEEPER.set(lambda request: self._kept.keep(ALERTS, request))
+        try:
+            await self._sink.tell(id, subject, body)
+        finally:
+            KEEPER.reset(token)
+
+    def close(self) -> Awaitable[None]:
+        """Nothing is sent for that."""
+        return self._sink.close()
 
 
 def _taken(request: ServiceCall) -> tuple[list[Sent], Any]:

@@ -23,7 +23,7 @@ from tailrace.runtime.watermark import HandlerPosition, MappingName, positions
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.testing.faults import Faults
 from tailrace.testing.journal import KEPT, Journal
-from tailrace.testing.keeping import KeptWrites, Sent
+from tailrace.testing.keeping import ALERTS, KeptWrites, Sent
 from tailrace.testing.looking import Looking, kept_of
 from tailrace.testing.observing import WorldObserver
 from tailrace.views.at_once import at_once
@@ -187,6 +187,18 @@ class Questions:
                 "sent: the sinks of this world are real, so nothing of what they send is kept"
             )
         return self._kept.of(self._named(handler)[1].id)
+
+    def alerts(self) -> list[Sent]:
+        """What the sinks of `app.alerts` would have been told, in order; nothing has left. Time must pass for
+        an alert to begin, and to end: `world.advance("20m")`.
+
+        Raises:  SettingsError when the sinks of this world are real.
+        """
+        if self._kept is None:
+            raise SettingsError(
+                "alerts: the sinks of this world are real, so nothing of what they send is kept"
+            )
+        return self._kept.of(ALERTS)
 
     def dead_letters(self, handler: Callable[..., Any] | str) -> list[Discarded]:
         """The changes that were given up on, parked ones too, in the order of their sequence numbers.

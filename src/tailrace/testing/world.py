@@ -54,6 +54,10 @@ PACE_MS: Final = 600_000
 """How often worker and housekeeping look around by themselves: seldom, so that a day is few steps."""
 
 
+ALERTS_MS: Final = 60_000
+"""How often a world looks for alerts, where its app tells them."""
+
+
 class Unsettled(TailraceError):
     """A day has passed, and the world is not settled: some handler keeps failing, or waits for ever."""
 
@@ -213,6 +217,7 @@ class World(Branching, Items):
                 around=Laid(app, self.engine, self._faults, self._journal, self._observer, self._kept),
                 discovery_ms=PACE_MS,
                 renewal_ms=PACE_MS,
+                alerts_ms=ALERTS_MS,
                 overrides=ChainMap(self._overrides, app.overrides),
             ),
         )

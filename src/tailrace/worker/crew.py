@@ -1,5 +1,5 @@
 """Who works beside the machines of a worker: what puts dead letters back, tells destinations, brings up
-projections, closes windows.
+projections, closes windows, tells alerts.
 
 Stands alone because the worker and those who join it name the same. Rules of this file: values only;
 long-lived work is a Service.
@@ -42,6 +42,7 @@ class Crew(Struct, frozen=True):
     courier: Courier | None = None
     projector: Projector | None = None
     windows: Sequence[Windows] = ()
+    alerts: Service | None = None
     declared: Callable[[], None] = _nothing
     withdrawn: Callable[[str], Awaitable[None]] = _never
     ended: Callable[[], Awaitable[None]] = _never
@@ -53,3 +54,5 @@ class Crew(Struct, frozen=True):
             yield "courier", self.courier
         if self.projector is not None:
             yield "projector", self.projector
+        if self.alerts is not None:
+            yield "alerts", self.alerts

@@ -7,6 +7,7 @@ for one that the registry lacks.
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+from tailrace.alerts.core.row import AlertRow, alert_fields, alert_key
 from tailrace.api.lambdas.functions import Configured
 from tailrace.api.lambdas.mappings import EventSourceMapping
 from tailrace.deadletters.core.entry import (
@@ -172,6 +173,9 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "gap": lambda app, mapping: (Gap(SHARD, 1, 42, 5, 9).key(app, mapping), Gap(SHARD, 1, 42, 5, 9).fields()),
     "redrive": lambda app, mapping: (REDRIVE.key(app, f"5-{len(mapping)}"),
         RedriveRequest(f"5-{len(mapping)}", mapping).fields()),
+    "alert": lambda app, mapping: (
+        alert_key(app, mapping, "gap"), alert_fields(AlertRow("gap", mapping, "orders", began_ms=5))
+    ),
     "window-item": lambda app, mapping: (
         item_key(WindowOwner(app, mapping), "6f31"), contribution_fields(Contribution("6f31", RECORD.version))
     ),

@@ -1,0 +1,1 @@
+"""What a room of alerts decides: signs, transitions, rows, words. Pure."""

@@ -209,9 +209,9 @@ def _discarded(app: App, mapping: HandlerMapping, keeps: bool) -> str | None:
     if mapping.settings.on_failure != "discard" or not keeps:
         return None
     return (
-        "app.lambda_redriver puts dead letters back, but cannot keep an item from a batch that is under way "
-        "in another sandbox: a dead letter may then be handled beside a later change of its item. What is "
-        "parked (Park.key) is never"
+        "a dead letter waits to be put back until every batch is over that was under way when "
+        "app.lambda_redriver saw it: 15 minutes, or longest_batch_s in the event of its schedule. What comes "
+        "of its item meanwhile is parked behind it"
     )
 
 

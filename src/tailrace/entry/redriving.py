@@ -4,16 +4,17 @@ Theory of operation: the same steps as a worker's redriver, for one request a ha
 waits is tried once, oldest first of each item, under a claim of the key's head. A run that is cut off leaves
 its request in the state, and the next one goes on with it. Batches of the same keys may be under way in other
 processes: a parked key is safe from them, because what they park goes behind its head, which they have read
-or find gone; of a key that has only dead letters, no process can be told to wait.
+or find gone. A key that has only dead letters gets a head first, and waits until every batch is over that
+began before it (waiting.py); a request of our own is not kept for that, because the next run makes one anew.
 Rules of this file: no decision about a change. Called by handler.py. Source: growth §2.3, §3.4.
 """
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from tailrace.deadletters.core.entry import DeadLetter, deadletter_prefix
 from tailrace.deadletters.core.head import head_prefix
@@ -22,23 +23,31 @@ from tailrace.deadletters.run.putting_back import Holding
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.entry.events import BOTH, SHARD
 from tailrace.entry.sandbox import Sandbox
+from tailrace.entry.waiting import HeldLetters
 from tailrace.errors import SettingsError
 from tailrace.mapping.commands import Completion
 from tailrace.ports import StreamRef
+from tailrace.rows.kinds import REDRIVE
+from tailrace.rows.writes import Write
 from tailrace.streams.arns import ACCOUNT, table_arn
 from tailrace.streams.version import NOTHING
 
 UNKNOWN: Final = "unknown"
 """The label of a stream that nobody has written down."""
+LONGEST_BATCH_S: Final = 900
+"""Lambda's longest time-out."""
+REQUEST: Final = "lambda-"
+"""What the names of our own requests begin with."""
 
 
 class RedriverEvent(Struct, frozen=True):
     """What a schedule may say. Shape: `rate` as "10/s"; `even_if_overtaken` puts back what a later change of
-    its item was handled after.
+    its item was handled after. Units: `longest_batch_s`, the time-out of the function that handles batches.
     """
 
     rate: str | None = None
     even_if_overtaken: bool = False
+    longest_batch_s: Annotated[int, Meta(ge=1, le=LONGEST_BATCH_S)] = LONGEST_BATCH_S
 
 
 def read_redriver_event(event: Any) -> RedriverEvent:
@@ -56,9 +65,10 @@ class Elsewhere:
     key from its head.
     """
 
-    def __init__(self, sandbox: Sandbox, account: str) -> None:
+    def __init__(self, sandbox: Sandbox, account: str, letters: HeldLetters) -> None:
         self._sandbox = sandbox
         self._account = account
+        self._letters = letters
 
     @property
     def owner(self) -> str:
@@ -77,8 +87,8 @@ class Elsewhere:
         return self._sandbox.code(mapping_id)
 
     def reads(self, mapping_id: str, letter: DeadLetter) -> bool:
-        """As far as anybody can say."""
-        return True
+        """Whether it may be put back now."""
+        return not self._letters.is_waiting(mapping_id, letter.record.version)
 
     async def stream_of(self, mapping_id: str, shard_id: str) -> StreamRef:
         """The stream of a change, as far as the name of its shard says it."""
@@ -102,11 +112,12 @@ class ScheduledRedrives:
         self._sandbox = sandbox
         self._runs = 0
         parts = sandbox.parts
+        self._letters = HeldLetters(sandbox.app.name, parts.state, parts.clock)
         self._redriver = Redriver(
             sandbox.app.name,
             parts.state,
             parts.clock,
-            Elsewhere(sandbox, account),
+            Elsewhere(sandbox, account, self._letters),
             sandbox.sinks,
             lambda handler, run: sandbox.make(sandbox.mapping(handler), run),
         )
@@ -143,7 +154,7 @@ class ScheduledRedrives:
         left = {request.id: request for request in await self._redriver.pending()}
         for request in left.values():
             if request.handler in progress:
-                await self._redriver.carry_out(request, progress[request.handler])
+                await self._carry_out(request, asked, progress[request.handler])
         for handler in progress:
             if any(request.handler == handler for request in left.values()):
                 continue  # what that one left is tried by the next run
@@ -152,13 +163,22 @@ class ScheduledRedrives:
             self._runs += 1
             now_ms = self._sandbox.parts.clock.now().wall_ms
             request = RedriveRequest(
-                f"lambda-{self._sandbox.owner}-{now_ms:x}-{self._runs}",
+                f"{REQUEST}{self._sandbox.owner}-{now_ms:x}-{self._runs}",
                 handler,
                 rate=asked.rate,
                 even_if_overtaken=asked.even_if_overtaken,
             )
             await self._redriver.note(request)
-            await self._redriver.carry_out(request, progress[handler])
+            await self._carry_out(request, asked, progress[handler])
+
+    async def _carry_out(self, request: RedriveRequest, asked: RedriverEvent, progress: Progress) -> None:
+        plan = await self._redriver.plan(request)
+        waiting = await self._letters.look(request, plan, asked.longest_batch_s * 1_000)
+        await self._redriver.carry_out(request, progress)
+        await self._letters.free(request.handler)
+        if waiting and request.id.startswith(REQUEST):
+            key = REDRIVE.key(self._sandbox.app.name, request.id)
+            await self._sandbox.parts.state.transact([Write(key, None)])
 
     async def _has_any(self, handler: str) -> bool:
         state, app = self._sandbox.parts.state, self._sandbox.app.name

@@ -1,14 +1,21 @@
 """What a schedule does: what is parked and dead goes back, in order, as far as the time goes."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from tailrace.app.app import App
 from tailrace.app.on_failure import Discard
 from tailrace.deadletters.core.head import CLAIM_MS
+from tailrace.entry.delivering import deliver
 from tailrace.entry.redriving import RedriverEvent, read_redriver_event
+from tailrace.entry.waiting import MARGIN_MS
 from tailrace.errors import SettingsError, Unavailable
+from tailrace.rows.writes import Write
 from tests.unit.entry.invoking import ARN, DONE, Process, Script, TablesInMemory, event_of, shop
+
+WAIT_MS = 900_000 + MARGIN_MS
 
 
 def test_what_is_parked_is_handled_in_order_and_its_key_is_free() -> None:
@@ -50,12 +57,130 @@ def test_dead_letters_are_put_back_unless_they_are_overtaken() -> None:
     process = Process(shop(script, on_failure=Discard()), state)
     process(event_of("a", "a", "b"))
     assert script.handled == [2]
+    process.redrive()
+    process.clock.advance(WAIT_MS)
     said = process.redrive()
     assert script.handled == [2, 3]  # 1 is older than what was handled of its item
     assert said["handlers"]["audit"]["overtaken"] == 1
-    said = process.redrive(even_if_overtaken=True)
+    process.redrive(even_if_overtaken=True)
+    process.clock.advance(WAIT_MS)
+    process.redrive(even_if_overtaken=True)
     assert script.handled == [2, 3, 1]
-    assert state.keys("deadletter") == []
+    assert state.keys("deadletter") == state.keys("head") == state.keys("redrive") == []
+
+
+# ---- dead letters and batches that are under way -----------------------------------------------------------
+
+
+def given_up(longest_batch_s: int = 900) -> tuple[Script, TablesInMemory, Process]:
+    """A change of `a` that was given up, and the first call of the schedule since."""
+    script, state = Script({1: 3}), TablesInMemory()
+    process = Process(shop(script, on_failure=Discard()), state)
+    process(event_of("a"))
+    assert process.redrive(longest_batch_s=longest_batch_s)["handlers"]["audit"]["busy"] == 1
+    assert script.handled == []
+    return script, state, process
+
+
+@pytest.mark.parametrize("longest_batch_s", [1, 900])
+def test_a_dead_letter_waits_until_every_batch_is_over_that_began_before_its_head(
+    longest_batch_s: int,
+) -> None:
+    script, state, process = given_up(longest_batch_s)
+    process.clock.advance(longest_batch_s * 1_000 + MARGIN_MS - 1)
+    process.redrive(longest_batch_s=longest_batch_s)
+    assert script.handled == []
+    process.clock.advance(1)
+    process.redrive(longest_batch_s=longest_batch_s)
+    assert script.handled == [1]
+    assert state.keys("head") == state.keys("deadletter") == state.keys("redrive") == []
+
+
+def test_what_comes_of_its_item_meanwhile_is_handled_behind_it_by_whichever_process() -> None:
+    script, state, process = given_up()
+    other = Process(process.sandbox.app, state, process.clock, seed=2)
+    assert other(event_of("a", "b", first=2)) == DONE
+    assert script.handled == [3]
+    process.clock.advance(WAIT_MS)
+    other.redrive()
+    assert script.handled == [3, 1, 2]
+    assert state.keys("head") == state.keys("parked") == state.keys("deadletter") == []
+
+
+def test_a_batch_that_began_before_the_head_has_its_item_for_itself() -> None:
+    seen: list[str] = []
+    has_begun, may_end, failing = asyncio.Event(), asyncio.Event(), [1, 1, 1]
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+
+    @app.on(orders, id="audit", on_failure=Discard())
+    async def audit(change: Any) -> None:
+        number = int(change.new["n"])
+        if number == 1 and failing:
+            failing.pop()
+            raise ValueError("not yet")
+        seen.append(f"begins {number}")
+        if number == 2:
+            has_begun.set()
+            await may_end.wait()
+        seen.append(f"ends {number}")
+
+    process = Process(app, TablesInMemory())
+    process(event_of("a"))
+
+    async def side_by_side() -> None:
+        batch = asyncio.ensure_future(deliver(process.sandbox, event_of("a", first=2), 60_000))
+        await has_begun.wait()
+        await process.redrives.run(RedriverEvent(even_if_overtaken=True), 30_000)
+        assert seen == ["begins 2"]
+        may_end.set()
+        assert (await batch).value() == DONE
+
+    process.run(side_by_side())
+    process.clock.advance(WAIT_MS)
+    process.redrive(even_if_overtaken=True)
+    assert seen == ["begins 2", "ends 2", "begins 1", "ends 1"]
+
+
+def test_a_dead_letter_that_fails_again_frees_its_item_and_waits_anew() -> None:
+    script, state, process = given_up()
+    script.failing[1] = 1
+    process.clock.advance(WAIT_MS)
+    process.redrive()
+    assert script.handled == []
+    assert state.keys("head") == []
+    process.redrive()
+    process.clock.advance(WAIT_MS)
+    process.redrive()
+    assert script.handled == [1]
+
+
+def test_several_dead_letters_of_an_item_come_in_order_each_after_its_wait() -> None:
+    script, state = Script({1: 3, 2: 3}), TablesInMemory()
+    process = Process(shop(script, on_failure=Discard()), state)
+    process(event_of("a"))
+    process(event_of("a", first=2))
+    for handled in ([], [1], [1], [1, 2]):
+        process.redrive()
+        assert script.handled == handled, handled
+        process.clock.advance(WAIT_MS)
+    assert state.keys("head") == state.keys("deadletter") == []
+
+
+def test_a_head_whose_dead_letter_is_no_more_is_removed() -> None:
+    _, state, process = given_up()
+    (letter,) = state.keys("deadletter")
+    process.run(state.transact([Write(letter, None)]))
+    assert len(state.keys("head")) == 1
+    process(event_of("b", first=5))
+    process.redrive()
+    assert state.keys("head") == []
+
+
+@pytest.mark.parametrize("longest_batch_s", [0, 901])
+def test_a_time_out_that_lambda_does_not_have_is_refused(longest_batch_s: int) -> None:
+    with pytest.raises(SettingsError, match="longest_batch_s"):
+        read_redriver_event({"longest_batch_s": longest_batch_s})
 
 
 def test_nothing_that_waits_costs_two_queries_and_no_row() -> None:

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from tailrace.app.mapping import HandlerMapping
 from tailrace.entry.events import EventSource, Incoming, read_event
 from tailrace.entry.fitness import PATIENCE_MS, STATE, fitted
-from tailrace.entry.keeping import EventDelivery, EventSettling
+from tailrace.entry.keeping import Announcing, EventDelivery, EventSettling
 from tailrace.entry.sandbox import Sandbox
 from tailrace.errors import PortError, SettingsError
 from tailrace.leases.checkpoint import CheckpointRow
@@ -172,7 +172,8 @@ class HandlerRun:
         ]
         ranges = tuple((sequence, sequence) for sequence in known)
         self._begun = CheckpointRow(watermark=shard.first - 1, ranges=ranges)
-        self._settling = EventSettling(self._place, self._begun, sandbox.code(name))
+        announced = None if mapping.destination is None else Announcing(self._clock)
+        self._settling = EventSettling(self._place, self._begun, sandbox.code(name), announced)
         self._delivery = EventDelivery(shard, stream, self._settling, keeps=sandbox.keeps)
 
     async def run(self) -> Done:
@@ -207,7 +208,10 @@ class HandlerRun:
         machine = ShardMachine(settings.reading(stream.arn, stream.view_type, stream.region))
         sink = PatientSink(self._sandbox.sinks[mapping.id], self._clock, self._time.patient_ms)
         reads, parts = SharedReads(EventSource(self._incoming), Budget(0)), self._sandbox.parts
-        return EventDriver(machine, self._delivery, reads, sink, parts, name=mapping.function_name)
+        has_destination, name = mapping.destination is not None, mapping.function_name
+        return EventDriver(
+            machine, self._delivery, reads, sink, parts, has_destination=has_destination, name=name
+        )
 
     async def _in_time(self, driver: Driver, running: "asyncio.Task[bool]") -> None:
         """Let it run to its end, or to that of the time, as long as a handler is at work."""

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from tailrace.app.app import App
 from tailrace.app.mapping import HandlerMapping
+from tailrace.entry.events import SHARD
 from tailrace.errors import SettingsError
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import INFINITE, Backoff, MappingSettings
@@ -142,11 +143,11 @@ def _versions(app: App, mapping: HandlerMapping, keeps: bool) -> str | None:
 
 
 def _destination(app: App, mapping: HandlerMapping, keeps: bool) -> str | None:
-    if mapping.destination is None:
+    if mapping.destination is None or keeps:
         return None
     return (
-        "Discard(to=…) is told by a worker, and none runs: without `to` the change is kept as a dead letter, "
-        "and Park.key keeps its item in order besides"
+        "Discard(to=…) tells its destination of dead letters, and there is no table to keep them: set "
+        f"{STATE}=dynamodb:TABLE, or give the event source mapping an OnFailure destination"
     )
 
 
@@ -215,6 +216,15 @@ def _discarded(app: App, mapping: HandlerMapping, keeps: bool) -> str | None:
     )
 
 
+def _told(app: App, mapping: HandlerMapping, keeps: bool) -> str | None:
+    if mapping.destination is None:
+        return None
+    return (
+        "its destination is told of dead letters when the schedule calls app.lambda_redriver next, and of a "
+        f"shard that is called {SHARD}LABEL, for Lambda does not name it"
+    )
+
+
 def _loops(app: App, mapping: HandlerMapping, keeps: bool) -> str | None:
     if mapping.only_counts:
         return None
@@ -229,7 +239,7 @@ REFUSALS: Final[tuple[Rule, ...]] = (
     _projection, _window, _function, _whole_shard, _hidden_images, _once, _versions, _destination,
 )  # fmt: skip
 DIFFERENCES: Final[tuple[Rule, ...]] = (
-    _without_state, _attempts, _age, _batches, _position, _discarded, _loops,
+    _without_state, _attempts, _age, _batches, _position, _discarded, _told, _loops,
 )  # fmt: skip
 
 

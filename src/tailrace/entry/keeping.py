@@ -17,8 +17,10 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
+from tailrace.deadletters.run.courier import notice_rows
 from tailrace.errors import PortError
 from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.mapping.commands import (
@@ -26,14 +28,15 @@ from tailrace.mapping.commands import (
     CheckpointFailed,
     Completion,
     GivenUp,
+    GivenUpWindow,
     ParkDone,
     ParkKey,
     SaveCheckpoint,
 )
-from tailrace.ports import Shard, StreamRef
-from tailrace.rows.writes import ALWAYS, Check
+from tailrace.ports import Clock, Shard, StreamRef
+from tailrace.rows.writes import ALWAYS, Check, Write
 from tailrace.runtime.attempting import unavailable
-from tailrace.runtime.delivering import Asked, Delivery, MappingShard, Settling
+from tailrace.runtime.delivering import Announced, Asked, Delivery, MappingShard, Settling
 from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.steps import Steps, Transact
 
@@ -44,13 +47,30 @@ what its images weigh.
 """
 
 
+class Announcing(Struct, frozen=True):
+    """Notices to the on-failure destination of a handler, kept until the redriver tells it."""
+
+    clock: Clock
+
+    def rows(
+        self, place: MappingShard, given_up: Sequence[GivenUp], windows: Sequence[GivenUpWindow] = ()
+    ) -> list[Write]:
+        """One for each batch that was given up."""
+        return notice_rows(place.app, place, given_up, windows, self.clock.now().wall_ms)
+
+    def wake(self) -> None:
+        """Nobody waits here: the schedule calls who tells."""
+
+
 class EventSettling(Settling):
     """Saves what a machine has settled of one batch. Shape: everything up to `watermark` is settled, and
     durable as far as anything had to be kept.
     """
 
-    def __init__(self, place: MappingShard, begun: CheckpointRow, code_version: str) -> None:
-        super().__init__(place, begun, code_version)
+    def __init__(
+        self, place: MappingShard, begun: CheckpointRow, code_version: str, announced: Announced | None = None
+    ) -> None:
+        super().__init__(place, begun, code_version, announced)
         self.fence = Check(place.checkpoint_key, ALWAYS)
         self.watermark = begun.watermark
         self.ranges = begun.ranges

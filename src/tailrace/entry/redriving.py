@@ -10,15 +10,17 @@ Rules of this file: no decision about a change. Called by handler.py. Source: gr
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
+from tailrace.app.mapping import HandlerMapping
 from tailrace.deadletters.core.entry import DeadLetter, deadletter_prefix
 from tailrace.deadletters.core.head import head_prefix
 from tailrace.deadletters.core.requests import Progress, RedriveRequest
+from tailrace.deadletters.run.courier import Courier, Destination
 from tailrace.deadletters.run.putting_back import Holding
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.entry.events import BOTH, SHARD
@@ -113,11 +115,18 @@ class ScheduledRedrives:
         self._runs = 0
         parts = sandbox.parts
         self._letters = HeldLetters(sandbox.app.name, parts.state, parts.clock)
+        elsewhere = Elsewhere(sandbox, account, self._letters)
+        destinations = _destinations(sandbox.mappings)
+        self._courier = (
+            Courier(sandbox.app.name, parts, destinations, elsewhere.stream_of, account)
+            if destinations
+            else None
+        )
         self._redriver = Redriver(
             sandbox.app.name,
             parts.state,
             parts.clock,
-            Elsewhere(sandbox, account, self._letters),
+            elsewhere,
             sandbox.sinks,
             lambda handler, run: sandbox.make(sandbox.mapping(handler), run),
         )
@@ -151,6 +160,14 @@ class ScheduledRedrives:
         }
 
     async def _run(self, asked: RedriverEvent, progress: Mapping[str, Progress]) -> None:
+        if self._courier is None:
+            await self._redrive(asked, progress)
+            return
+        async with asyncio.TaskGroup() as tasks:  # a destination that hangs holds up no handler
+            tasks.create_task(self._courier.deliver_once())
+            tasks.create_task(self._redrive(asked, progress))
+
+    async def _redrive(self, asked: RedriverEvent, progress: Mapping[str, Progress]) -> None:
         left = {request.id: request for request in await self._redriver.pending()}
         for request in left.values():
             if request.handler in progress:
@@ -186,3 +203,16 @@ class ScheduledRedrives:
             await state.query(head_prefix(app, handler), limit=1)
             or await state.query(deadletter_prefix(app, handler), limit=1)
         )
+
+
+def _destinations(mappings: Iterable[HandlerMapping]) -> dict[str, Destination]:
+    """Where handlers tell of what was given up, by their ids. Raises: SettingsError."""
+    destinations: dict[str, Destination] = {}
+    for mapping in mappings:
+        if isinstance(mapping.destination, str):
+            from tailrace.sinks.destinations import destination_of  # only where one is named by its ARN
+
+            destinations[mapping.id] = destination_of(mapping.destination)
+        elif mapping.destination is not None:
+            destinations[mapping.id] = mapping.destination
+    return destinations

@@ -66,7 +66,6 @@ def judged(declare: Callable[[App], None], *, keeps: bool) -> list[Verdict]:
         (window, "when it is over"),
         (function, "mapping of its own"),
         (only_keys, "KEYS_ONLY"),
-        (handler(on_failure=Discard(to=sinks.Sqs("failed"))), "told by a worker"),
     ],
 )
 def test_what_needs_a_worker_that_stays_is_refused_with_a_state_table_too(
@@ -82,7 +81,12 @@ def test_what_needs_a_worker_that_stays_is_refused_with_a_state_table_too(
 
 
 @pytest.mark.parametrize(
-    ("declare", "words"), [(handler(once=True), "once=True"), (versioned, "DynamoDB keeps versions")]
+    ("declare", "words"),
+    [
+        (handler(once=True), "once=True"),
+        (versioned, "DynamoDB keeps versions"),
+        (handler(on_failure=Discard(to=sinks.Sqs("failed"))), "no table to keep them"),
+    ],
 )
 def test_what_needs_a_state_table_is_refused_without_one_alone(
     declare: Callable[[App], None], words: str
@@ -117,7 +121,8 @@ def test_the_environment_names_the_handlers_of_a_function() -> None:
         (handler(), True, "2 times within 5 s: then it is parked"),
         (handler(), False, "then it is left to Lambda"),
         (handler(on_failure=Discard()), True, "then it is a dead letter"),
-        (handler(on_failure=Discard()), True, "another sandbox"),
+        (handler(on_failure=Discard()), True, "longest_batch_s"),
+        (handler(on_failure=Discard(to=sinks.Sqs("failed"))), True, "told of dead letters when the schedule"),
         (handler(on_failure=Drop), True, "dropped, earlier than elsewhere"),
         (handler(retry=Retry(INFINITE)), True, "tried again without end"),
         (handler(maximum_record_age_ms=60_000), False, "MaximumRecordAgeInSeconds"),
@@ -137,7 +142,7 @@ def test_what_means_something_else_is_said(declare: Callable[[App], None], keeps
         (handler(retry=Retry(2)), True, "a failing change would be tried again"),
         (handler(on_failure=Park.shard), True, "a failing change would be tried again"),
         (handler(maximum_record_age_ms=60_000), True, "MaximumRecordAgeInSeconds"),
-        (handler(), True, "another sandbox"),
+        (handler(), True, "longest_batch_s"),
     ],
 )
 def test_what_means_the_same_is_not_said(declare: Callable[[App], None], keeps: bool, words: str) -> None:

@@ -1,6 +1,7 @@
 """What a schedule does: what is parked and dead goes back, in order, as far as the time goes."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tailrace.entry.redriving import RedriverEvent, read_redriver_event
 from tailrace.entry.waiting import MARGIN_MS
 from tailrace.errors import SettingsError, Unavailable
 from tailrace.rows.writes import Write
-from tests.unit.entry.invoking import ARN, DONE, Process, Script, TablesInMemory, event_of, shop
+from tests.unit.entry.invoking import ARN, DONE, FIRST, Process, Script, TablesInMemory, event_of, shop
 
 WAIT_MS = 900_000 + MARGIN_MS
 
@@ -248,3 +249,56 @@ def test_an_event_may_say_the_rate() -> None:
     assert read_redriver_event({"rate": "5/s", "even_if_overtaken": True}) == RedriverEvent("5/s", True)
     with pytest.raises(SettingsError, match="even_if_overtaken"):
         read_redriver_event({"even_if_overtaken": "yes"})
+
+
+# ---- on-failure destinations -------------------------------------------------------------------------------
+
+
+class Mailbox:
+    """A destination that notes what it is told, and refuses as often as it is said."""
+
+    def __init__(self, refuses: int = 0) -> None:
+        self.refuses = refuses
+        self.messages: list[dict[str, Any]] = []
+
+    async def deliver(self, failure: Any) -> None:
+        if self.refuses:
+            self.refuses -= 1
+            raise ConnectionError("the queue is away")
+        self.messages.append(json.loads(failure.message))
+
+
+def test_a_destination_is_told_what_was_given_up_when_the_schedule_calls_next_and_once() -> None:
+    script, state, mailbox = Script([1]), TablesInMemory(), Mailbox()
+    process = Process(shop(script, on_failure=Discard(to=mailbox)), state)
+    assert process(event_of("a", "b")) == DONE
+    assert mailbox.messages == []
+    for _ in range(2):
+        process.redrive()
+    (message,) = mailbox.messages
+    told = message["DDBStreamBatchInfo"]
+    assert (told["streamArn"], told["batchSize"]) == (ARN.replace("123456789012", "000000000000"), 1)
+    assert told["startSequenceNumber"] == str(FIRST + 1)
+    assert told["shardId"] == "lambda-2026-01-01T00:00:00.000"
+    assert message["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert state.keys("outbox") == []
+
+
+def test_a_destination_that_is_away_is_told_by_a_later_run_of_whichever_process() -> None:
+    script, state, mailbox = Script([1]), TablesInMemory(), Mailbox(refuses=1)
+    app = shop(script, on_failure=Discard(to=mailbox))
+    Process(app, state)(event_of("a"))
+    Process(app, state, seed=2).redrive()
+    assert (mailbox.messages, len(state.keys("outbox"))) == ([], 1)
+    Process(app, state, seed=3).redrive()
+    assert (len(mailbox.messages), state.keys("outbox")) == (1, [])
+
+
+def test_a_batch_that_comes_again_is_told_of_once() -> None:
+    script, state, mailbox = Script([1]), TablesInMemory(), Mailbox()
+    process = Process(shop(script, on_failure=Discard(to=mailbox)), state)
+    for _ in range(2):
+        process(event_of("a"))
+    assert len(state.keys("outbox")) == 1
+    process.redrive()
+    assert len(mailbox.messages) == 1

@@ -110,40 +110,7 @@ class Courier:
         self, place: MappingShard, given_up: Sequence[GivenUp], windows: Sequence[GivenUpWindow] = ()
     ) -> list[Write]:
         """One notice for each batch that was given up, and for each final invoke of a window."""
-        groups: dict[tuple[int, str], list[GivenUp]] = {}
-        for entry in given_up:
-            groups.setdefault((entry.request, entry.condition), []).append(entry)
-        at_ms = self._clock.now().wall_ms
-        notices = [
-            Notice(
-                place.mapping_id,
-                place.shard_id,
-                tuple(entry.record.version for entry in entries),
-                condition,
-                entries[0].attempts,
-                request,
-                at_ms,
-                run=place.run,
-                window=entries[0].window,
-            )
-            for (request, condition), entries in groups.items()
-        ]
-        notices += [
-            Notice(
-                place.mapping_id,
-                place.shard_id,
-                (),
-                lost.condition,
-                lost.attempts,
-                lost.request,
-                at_ms,
-                run=place.run,
-                window=lost.window,
-                is_unhandled=bool(lost.failure and lost.failure.traceback),
-            )
-            for lost in windows
-        ]
-        return [Write(outbox_key(self._app, notice), notice.fields()) for notice in notices]
+        return notice_rows(self._app, place, given_up, windows, self._clock.now().wall_ms)
 
     def wake(self) -> None:
         """There is something new to tell."""
@@ -160,6 +127,11 @@ class Courier:
                 except PortError:
                     waiting[""] = self._clock.now().monotonic_ms + BACKOFF.base_ms
                 await self._until_due(min(waiting.values(), default=None))
+
+    async def deliver_once(self) -> None:
+        """Deliver everything that waits, each notice at most once; what fails is left. Raises: StoreError."""
+        async with asyncio.TaskGroup() as tasks:
+            await self._deliver_due({}, tasks)
 
     async def _until_due(self, due_ms: int | None) -> None:
         if due_ms is None:
@@ -290,6 +262,51 @@ class Courier:
             window=notice.window,
         )
         return FailureDocument(failure, letters, stream, uuid_of(f"{self._app}/{notice.handler}"))
+
+
+def notice_rows(
+    app: str,
+    place: MappingShard,
+    given_up: Sequence[GivenUp],
+    windows: Sequence[GivenUpWindow],
+    at_ms: int,
+) -> list[Write]:
+    """One notice for each batch that was given up, and for each final invoke of a window. Units: `at_ms`
+    since the epoch.
+    """
+    groups: dict[tuple[int, str], list[GivenUp]] = {}
+    for entry in given_up:
+        groups.setdefault((entry.request, entry.condition), []).append(entry)
+    notices = [
+        Notice(
+            place.mapping_id,
+            place.shard_id,
+            tuple(entry.record.version for entry in entries),
+            condition,
+            entries[0].attempts,
+            request,
+            at_ms,
+            run=place.run,
+            window=entries[0].window,
+        )
+        for (request, condition), entries in groups.items()
+    ]
+    notices += [
+        Notice(
+            place.mapping_id,
+            place.shard_id,
+            (),
+            lost.condition,
+            lost.attempts,
+            lost.request,
+            at_ms,
+            run=place.run,
+            window=lost.window,
+            is_unhandled=bool(lost.failure and lost.failure.traceback),
+        )
+        for lost in windows
+    ]
+    return [Write(outbox_key(app, notice), notice.fields()) for notice in notices]
 
 
 def uuid_of(name: str) -> str:

@@ -16,13 +16,13 @@ from msgspec import Struct
 
 from tailrace.app.app import App
 from tailrace.app.table import Table
-from tailrace.entry.sandbox import DYNAMODB
 from tailrace.sinks.called import Function
 from tailrace.sinks.destinations import S3, Directory, Sns, Sqs
 from tailrace.sinks.duckdb_table import DuckDB
 from tailrace.sinks.dynamodb_table import DynamoDB
 from tailrace.sinks.event_bridge import EventBridge
 from tailrace.sinks.webhook import Webhook
+from tailrace.stores.dynamodb_layout import named_table
 
 READ_STREAM: Final = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator")
 KEEP_STATE: Final = (
@@ -75,10 +75,9 @@ class Permissions(Struct, frozen=True):
 
 def permissions_of(app: App, state: str | None = None, account: str = "*") -> Permissions:
     """The statements of an app. Shape: `state` names the state table, `dynamodb:TABLE`."""
-    table = None if state is None else state.removeprefix(DYNAMODB)
-    is_table = state is not None and state.startswith(DYNAMODB)
+    table = None if state is None else named_table(state)
     places = _Places(app.region, account)
-    common = list(_joined(_beside(app, places, table if is_table else None)))
+    common = list(_joined(_beside(app, places, table)))
     streams = sorted({places.table(mapping.table) for mapping in app.mappings})
     worker = [
         Statement("DescribeTables", ("dynamodb:DescribeTable",), tuple(streams)),
@@ -91,7 +90,7 @@ def permissions_of(app: App, state: str | None = None, account: str = "*") -> Pe
         Statement("WriteLogs", LOGS, (f"arn:aws:logs:{app.region}:{account}:log-group:/aws/lambda/*",)),
         *common,
     ]
-    return Permissions(worker, function, list(_notes(app, state, is_table=is_table)))
+    return Permissions(worker, function, list(_notes(app, state, is_table=table is not None)))
 
 
 class _Places(Struct, frozen=True):

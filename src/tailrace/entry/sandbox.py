@@ -43,7 +43,6 @@ from tailrace.streams.version import FIRST_GENERATION
 
 MOST_HANDLED: Final = 20_000
 """Changes that a process remembers to have handled: two batches of the largest size."""
-DYNAMODB: Final = "dynamodb:"
 
 
 class NoStateTable:
@@ -239,10 +238,11 @@ def _door(app: App, access: Any) -> Any:
 
 
 def state_named(target: str, access: Any) -> StateStore:
-    """The state store of a target, `dynamodb:TABLE`. Raises: SettingsError."""
-    table = target.removeprefix(DYNAMODB)
-    if not target.startswith(DYNAMODB) or not table:
-        raise SettingsError(f"{STATE}: {target!r} is not allowed; on Lambda it is dynamodb:TABLE")
-    from tailrace.stores.dynamodb import DynamoDbStateStore
+    """The state store of a target, which on Lambda is a table. Raises: SettingsError."""
+    from tailrace.stores.dynamodb import DynamoDbStateStore  # where there is none, it is not loaded
+    from tailrace.stores.dynamodb_layout import named_table
 
+    table = named_table(target)
+    if table is None:
+        raise SettingsError(f"{STATE}: {target!r} is not allowed; on Lambda it is dynamodb:TABLE")
     return DynamoDbStateStore(access, table)

@@ -36,10 +36,22 @@ ALONE: Final = "-"
 """The sort key of a row whose key is its head."""
 KEYS: Final = {"pk": "HASH", "sk": "RANGE"}
 OURS: Final = "tailrace"
+TARGET: Final = "dynamodb:"
+"""What the name of a table begins with where a place for state is typed."""
 PARTS: Final = "tailrace-parts"
 PART_SETS: Final = "tailrace-part-sets"
 """Partition keys of items that are no rows: no kind has these names."""
 FORMAT_ITEM: Final = {"pk": {"S": OURS}, "sk": {"S": "format"}}
+
+
+def named_table(target: str) -> str | None:
+    """The table that a place for state names; None: it names another place, or none.
+
+    >>> named_table("dynamodb:tailrace"), named_table("dynamodb://table"), named_table("sqlite:x")
+    ('tailrace', None, None)
+    """
+    table = target.removeprefix(TARGET)
+    return table if target.startswith(TARGET) and table and not table.startswith("/") else None
 
 
 class ItemPlace(NamedTuple):

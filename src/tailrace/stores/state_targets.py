@@ -20,6 +20,7 @@ from tailrace.ports import Clock, StateStore
 from tailrace.runtime.masking import learn
 from tailrace.runtime.threads import in_thread
 from tailrace.stores.dynamodb import DynamoDbStateStore, format_item
+from tailrace.stores.dynamodb_layout import TARGET, named_table
 from tailrace.stores.dynamodb_table import create_table, judge_table, table_request
 from tailrace.stores.postgresql import SCHEMA as POSTGRES_SCHEMA
 from tailrace.stores.postgresql import PostgresStateStore, create_schema, judge_schema, shown
@@ -60,7 +61,7 @@ class DynamoDbTarget(Struct, frozen=True):
     @property
     def text(self) -> str:
         """As it is typed."""
-        return f"dynamodb:{self.table}"
+        return f"{TARGET}{self.table}"
 
     def plan(self) -> str:
         """The requests."""
@@ -154,9 +155,8 @@ def state_target(text: str, *, region: str | None = None, endpoint_url: str | No
     >>> state_target("sqlite:state.db").text
     'sqlite:state.db'
     """
-    kind, _, rest = text.partition(":")
-    if kind == "dynamodb" and rest and not rest.startswith("/"):
-        return DynamoDbTarget(rest, Access(region, endpoint_url))
+    if (table := named_table(text)) is not None:
+        return DynamoDbTarget(table, Access(region, endpoint_url))
     if region is not None or endpoint_url is not None:
         raise SettingsError(f"{shown(text)}: a region and an endpoint are of dynamodb:TABLE", hint=None)
     if text.startswith(POSTGRES_SCHEMES):
@@ -164,6 +164,7 @@ def state_target(text: str, *, region: str | None = None, endpoint_url: str | No
         password = urlsplit(text).password
         learn(password, password and unquote(password))
         return PostgresTarget(text)
+    kind, _, rest = text.partition(":")
     if kind == "sqlite" and rest and not rest.startswith("//"):
         return SqliteTarget(Path(rest).expanduser())
     raise SettingsError(f"{shown(text)!r} names no place for state; write {FORMS}")

@@ -7,10 +7,11 @@ KILLS ?= 100
 SEEDS ?= 10000
 REQUESTS ?= 100000
 JOBS ?= 2
+SHARDS ?= 2000
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test check lint types imports demo year fresh someday busy crash evacuate fuzz simulate mutate seek scenarios bench clients pyright conformance lock format clean
+.PHONY: help venv test check lint types imports demo year fresh someday busy crash evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -75,6 +76,9 @@ crash: venv  ## KILLS hard kills of real processes at every named point, and as 
 
 evacuate: venv  ## KEYS items that wait longer than a day, saved by processes that are killed, then handled; memory stays flat
 	@$(BIN)/python -m tests.evacuation --keys $(KEYS)
+
+shards: venv  ## a worker over SHARDS idle shards of a server: its memory, its calls and its idle delay, beside AWS's limits
+	@$(BIN)/python -m tests.shards --shards $(SHARDS)
 
 fuzz: venv  ## REQUESTS mutated requests of every operation, no fault of the server; SEED=… replays
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.fuzz --requests $(REQUESTS) $(if $(SEED),--seed $(SEED))

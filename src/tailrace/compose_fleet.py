@@ -125,7 +125,7 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
         app, state, clock, options.start, partial(FarStart, options.access, clock, options.dialect), numbered
     )
     worker = Worker(app, parts, doors, Habits(ground.owner, options.discovery_ms, options.renewal_ms), crew)
-    return FleetWorker(worker, starts.begin, read_of(worker), outages, sight, options.close)
+    return FleetWorker(worker, starts.begin, read_of(worker), outages, sight, pacer, options.close)
 
 
 async def _progress(reading: ViewSources, sight: Sight, mapping: MappingName) -> Sequence[ShardProgress]:

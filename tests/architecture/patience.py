@@ -22,6 +22,7 @@ PRESENT: Final = {
 }  # fmt: skip
 MAY_ASK_FOR_THE_PRESENT: Final = {
     "tests/evidence.py": "it dates what it writes",
+    "tests/shards/campaign.py": "a worker runs in real time, and its server's clock is set to it",
     "tests/unit/clocks/test_system.py": "the clock of the system is what it tests",
     "tests/contracts/test_clock.py": "the clock of the system is what it tests",
     "tests/unit/server/test_remembered.py": "what a clock of the system leaves behind is what "
@@ -40,6 +41,7 @@ MAY_MEASURE: Final = {
     "tests/patience.py": "the bound on waiting",
     "tests/unit/clocks/test_system.py": "the clock of the system is what it tests",
     "tests/simulation/campaign.py": "it prints how fast it was",
+    "tests/shards/campaign.py": "it counts the calls of a second, which the server's moments alone say",
 }
 BOUNDED: Final = {
     "run": None,

@@ -16,6 +16,7 @@ from msgspec import Struct
 from tailrace.errors import PortError
 from tailrace.runtime.masking import masked
 from tailrace.runtime.outages import Outages
+from tailrace.runtime.pacing import Pacer
 from tailrace.runtime.sight import Sight
 from tailrace.server import observe
 from tailrace.server.http import Route
@@ -41,6 +42,7 @@ class FleetWorker(Struct, frozen=True):
     reading: ViewSources
     outages: Outages
     sight: Sight
+    pacer: Pacer
     close: Callable[[], Awaitable[None]]
 
 
@@ -95,7 +97,9 @@ class FleetProcess:
         return {"/health": self._health, "/ready": self._ready, "/metrics": self._metrics}
 
     async def _health(self) -> Response:
-        return 200, JSON, orjson.dumps({"alive": True, "worker": self._fleet.worker.owner})
+        pacer = self._fleet.pacer
+        pace = {"shards": pacer.open_shards, "idle_delay_ms": pacer.idle_ms}
+        return 200, JSON, orjson.dumps({"alive": True, "worker": self._fleet.worker.owner, **pace})
 
     async def _ready(self) -> Response:
         failing = dict(self._fleet.outages.failing)

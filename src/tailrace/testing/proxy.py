@@ -17,6 +17,7 @@ users.
 """
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -37,6 +38,7 @@ MOST_HEAD: Final = 64 * 1024
 STARTS_S: Final = 10.0
 HOP_BY_HOP: Final = frozenset(("connection", "keep-alive", "transfer-encoding", "content-length"))
 JSON: Final = "application/x-amz-json-1.0"
+SIGNER: Final = re.compile("Credential=([^/,]+)/")
 
 
 # ---- faults ------------------------------------------------------------------------------------------------
@@ -153,7 +155,7 @@ def listing(*, without: Collection[str] = (), opened: Collection[str] = (), last
 
 class ProxyCall(Struct):
     """A call that came. Shape: `number` among those of its operation, from 1; `fault` what was done to it;
-    `status` what was answered, 0 for nothing.
+    `status` what was answered, 0 for nothing; `access_key` who signed it, "" where that is not said.
     """
 
     operation: str
@@ -161,24 +163,28 @@ class ProxyCall(Struct):
     members: dict[str, Any]
     fault: Fault | None = None
     status: int = 0
+    access_key: str = ""
 
 
 class ProxyRule(Struct):
     """What is done to which calls. Shape: `calls` by their numbers among those that fit, from 1; None:
-    all.
+    all; `access_key` who signed them, None: anybody.
     """
 
     operation: str
     fault: Fault
     calls: Collection[int] | None
     where: Mapping[str, Any]
+    access_key: str | None = None
     fitting: int = 0
     answer: "_Answer | None" = None
 
     def fits(self, call: ProxyCall) -> bool:
         """Whether it is about such calls."""
-        return self.operation in (call.operation, "*") and all(
-            call.members.get(name) == value for name, value in self.where.items()
+        return (
+            self.operation in (call.operation, "*")
+            and self.access_key in (call.access_key, None)
+            and all(call.members.get(name) == value for name, value in self.where.items())
         )
 
 
@@ -244,12 +250,14 @@ class Proxy:
         *,
         calls: Collection[int] | None = None,
         where: Mapping[str, Any] | None = None,
+        access_key: str | None = None,
     ) -> Self:
         """From now on do this to calls of an operation ("*": of any). Shape: `calls` by their numbers from
-        now on, from 1, among those whose members are as `where` says; None: all of them.
+        now on, from 1, among those whose members are as `where` says and that `access_key` signed; None: all
+        of them.
         """
         with self._lock:
-            self._rules.append(ProxyRule(operation, fault, calls, dict(where or {})))
+            self._rules.append(ProxyRule(operation, fault, calls, dict(where or {}), access_key))
         return self
 
     def clear(self) -> None:
@@ -347,7 +355,8 @@ class Proxy:
             members = orjson.loads(request.body or b"{}")
         with self._lock:
             number = next(self._counts.setdefault(operation, count(1)))
-            call = ProxyCall(operation, number, members)
+            signer = SIGNER.search(request.headers.get("authorization", ""))
+            call = ProxyCall(operation, number, members, access_key=signer[1] if signer else "")
             self.calls.append(call)
             for rule in self._rules:
                 if rule.fits(call):

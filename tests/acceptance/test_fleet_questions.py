@@ -115,6 +115,34 @@ def test_dead_letters_are_listed_and_put_back_from_afar(ground: Fleet) -> None:
     eventually(lambda: ask(ground, "dlq", "ls")["count"] == 0)
 
 
+def test_positions_are_set_from_afar_beside_workers_that_run(ground: Fleet) -> None:
+    worker = ground.worker()
+    changes = ground.write(2, 0, 3)
+    ground.wait(changes)
+    (handler,) = eventually(
+        lambda: [
+            handler
+            for handler in ask(ground, "checkpoint", "show", "note")
+            if handler["shards"][0]["watermark"] is not None and handler["shards"][0]["owner"]
+        ]
+    )
+    assert handler["shards"][0]["generation"] == 1
+    eventually(lambda: not ask(ground, "status")["handlers"][0]["waiting"])
+    planned = ask(ground, "checkpoint", "set", "note", "beginning", "--dry-run")
+    assert (planned["repeated"], planned["skipped"], len(ground.handled())) == (6, 0, 6)
+    assert ask(ground, "checkpoint", "set", "note", "beginning")["repeated"] == 6
+    eventually(lambda: len(ground.handled()) == 12)
+    assert [line[:2] for line in ground.handled()[6:]] == [line[:2] for line in ground.handled()[:6]]
+    worker.end(TERM)
+    ground.write(1, 3, 5)
+    refused, _, said = ground.run(
+        "checkpoint", "set", "note", "end", *ground.state, "--app", "app.py", "--endpoint", ground.endpoint
+    )
+    assert (refused, "--yes" in said) == (1, True)
+    assert ask(ground, "checkpoint", "set", "note", "end", "--yes")["skipped"] == 2
+    assert [gap["skipped"] for gap in ask(ground, "gaps", "note")] == [2]
+
+
 def test_a_state_without_its_app_or_beside_a_data_directory_is_refused(tmp_path: Path) -> None:
     with fleet(tmp_path) as ground:
         code, _, said = ground.run("status", "--state", "sqlite:state.db")

@@ -18,6 +18,7 @@ EVACUATION: Final = "unit/testing/test_evacuation.py"
 LINEAGE: Final = "unit/leases/test_lineage.py"
 SCRIPTED: Final = "contracts/test_scripted_delivery.py"
 TWO: Final = "contracts/test_two_processes.py"
+PLACED: Final = "contracts/test_positions_set.py"
 
 DELIVERY: Final = (
     Mutant(
@@ -38,6 +39,25 @@ DELIVERY: Final = (
         "return whole",
         "what was trimmed between an older ancestor and a shard is lost in silence",
         (DELIVERING, "unit/testing/test_world_gaps.py"),
+    ),
+    Mutant(
+        "positions-set-that-no-worker-hears-of", "runtime/placing.py",
+        "                    Write(placed_key(place.app, place.mapping_id), heard, ALWAYS),\n", "",
+        "a finished shard that was set back is read again only after a restart",
+        (PLACED,),
+    ),
+    Mutant(
+        "child-that-begins-on-an-old-look", "worker/worker.py",
+        "if not table.runs(handler) or await self._placed.has_moved(handler.id):",
+        "if not table.runs(handler):",
+        "what is repeated of a shard comes before what is repeated of the one that it continues",
+        (PLACED,),
+    ),
+    Mutant(
+        "position-without-its-epoch", "runtime/placing.py",
+        "Equals(\"epoch\", lease.epoch)", "ALWAYS",
+        "a position is set beside a worker that has taken the lease since, and undoes what that has saved",
+        ("unit/runtime/test_placing.py",),
     ),
     Mutant(
         "lineage-of-everybody", "leases/lineage.py",

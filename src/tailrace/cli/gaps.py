@@ -109,6 +109,8 @@ def tell(answer: list[dict[str, Any]]) -> None:
     for gap in answer:
         times = ["?" if time is None else format_instant(time) for time in (gap["from_ms"], gap["until_ms"])]
         known = "no" if gap["acknowledged_ms"] is None else format_instant(gap["acknowledged_ms"])
+        if gap.get("skipped"):
+            known = f"{gap['skipped']} skipped {known}"
         rows.append(
             (
                 printable(gap["handler"]),

@@ -36,6 +36,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "gaps": CommandEntry(
         "tailrace.cli.gaps:gaps", "List what was trimmed before a handler read it; acknowledge it."
     ),
+    "checkpoint": CommandEntry(
+        "tailrace.cli.checkpoint:checkpoint", "See where a handler stands in each shard; set it elsewhere."
+    ),
     "dlq": CommandEntry("tailrace.cli.dlq:dlq", "Look at what was given up; put it back, or drop it."),
     "pause": CommandEntry("tailrace.cli.pausing:pause", "Let a handler start nothing new."),
     "resume": CommandEntry("tailrace.cli.pausing:resume", "Let it go on."),
@@ -81,7 +84,12 @@ ELSEWHERE: Final[dict[str, str]] = {
     "rename": "tailrace mapping rename",
     "split": "tailrace shards split",
     "redrive": "tailrace dlq redrive",
-    "replay": "tailrace dlq redrive",
+    "replay": "tailrace dlq redrive, or tailrace checkpoint set HANDLER TIME --dry-run",
+    "rewind": "tailrace checkpoint set HANDLER TIME --dry-run",
+    "seek": "tailrace checkpoint set HANDLER TIME --dry-run",
+    "skip": "tailrace checkpoint set HANDLER end --dry-run",
+    "reset": "tailrace checkpoint set HANDLER beginning --dry-run",
+    "offsets": "tailrace checkpoint show",
     "retry": "tailrace dlq redrive",
     "deadletters": "tailrace dlq ls",
     "dead-letters": "tailrace dlq ls",

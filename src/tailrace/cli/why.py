@@ -109,6 +109,8 @@ def _details(handler: Mapping[str, Any]) -> str:
         parts.append(f"for {format_duration(lag)}")
     if handler.get("saved_from_trim"):
         parts.append("saved before the stream forgot it")
+    if handler.get("is_skipped"):
+        parts.append("skipped by `tailrace checkpoint set` (tailrace audit)")
     if handler.get("is_gone"):
         parts.append("since then put back or dropped (tailrace audit)")
     return ": " + ", ".join(parts) if parts else ""

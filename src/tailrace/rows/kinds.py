@@ -214,6 +214,8 @@ PAUSE: Final = of_mapping("pause", expires="when done", ids=("id",))
 PAUSE_SEEN: Final = of_mapping("pause-seen", expires="when done")
 RESUMED: Final = of_mapping("resumed", ids=("id",))
 GENERATIONS: Final = of_mapping("generations", ids=("id",))
+PLACED: Final = of_mapping("placed", ids=("id",))
+"""Says that its positions were set by an operator: workers that run it forget where it stood."""
 MAPPING: Final = of_mapping("mapping", ids=("id",))
 """Says that the mapping was declared: the last that goes with it, so that whatever removes the others can be
 repeated.
@@ -267,6 +269,7 @@ KINDS: Final[dict[str, RowKind]] = {
         PAUSE_SEEN,
         RESUMED,
         GENERATIONS,
+        PLACED,
         SOURCES,
         LEASE,
         PROJECTION,

@@ -49,7 +49,7 @@ class ControlledWorker(Live, Protocol):
     projector: "Projector | None"
 
     async def look_at_pauses(self) -> None:
-        """Learn at once which handlers are to start nothing new, and which may go on."""
+        """Learn at once which handlers are to start nothing new, and which may go on, or go on elsewhere."""
 
     async def begun(self) -> None:
         """Return when requests are taken."""

@@ -70,11 +70,18 @@ async def check_owner(state: StateStore, mapping: MappingName) -> None:
             f"{name!r} is an event source mapping of Lambda's API.",
             hint=f"aws lambda delete-event-source-mapping --uuid {name}",
         )
+    await check_no_projection(state, mapping, "projection drop", ", or keep its name with id={!r}")
+
+
+async def check_no_projection(
+    state: StateStore, mapping: MappingName, command: str = "projection rebuild", more: str = ""
+) -> None:
+    """Raises: TailraceError for what brings changes into a projection, with the command that is meant."""
+    projection = mapping.handler.rpartition("@v")[0]
     if await _is_projected(state, mapping):
-        projection = name.rpartition("@v")[0]
         raise TailraceError(
-            f"{name!r} brings changes into the projection {projection!r}.",
-            hint=f"tailrace projection drop {projection}, or keep its name with id={projection!r}",
+            f"{mapping.handler!r} brings changes into the projection {projection!r}.",
+            hint=f"tailrace {command} {projection}{more.format(projection)}",
         )
 
 

@@ -8,6 +8,7 @@ values that are JSON. Importing it registers every verb. Called through `control
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import TailraceError
 from tailrace.server import (
+    checkpoints,
     dlq,
     explaining,
     gaps,
@@ -26,6 +27,7 @@ from tailrace.views.status import pool_value
 from tailrace.views.status import status as status_view
 
 __all__ = [
+    "checkpoints",
     "dlq",
     "explaining",
     "gaps",

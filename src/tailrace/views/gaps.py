@@ -64,4 +64,5 @@ def gap_value(mapping: MappingName, gap: Gap) -> dict[str, Any]:
         "from_ms": gap.from_ms or None,
         "until_ms": gap.until_ms or None,
         "acknowledged_ms": gap.acknowledged_ms or None,
+        "skipped": gap.skipped or None,
     }

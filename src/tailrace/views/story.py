@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 
 from tailrace.deadletters.core.entry import DeadLetter, read_deadletter
 from tailrace.deadletters.core.evacuated import Evacuation, read_evacuated, read_evacuation
+from tailrace.deadletters.core.gap import Gap
 from tailrace.deadletters.views.letters import PAGE, is_parked, letter_of, letter_value
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import (
@@ -252,9 +253,13 @@ async def chapter(reading: ViewSources, mapping: MappingName, change: LocatedCha
     older = await state.get(ledger_key(*where))
     ledger = ledger_of(checkpoint, None if older is None else older.fields)
     outcome = outcome_of(sequence, watermark, ranges, ledger)
-    if outcome == "settled" and await _is_in_a_gap(state, mapping, record, change.shard.shard_id):
-        outcome = "trimmed"
+    gap = None
+    if outcome in ("settled", "trimmed"):
+        gap = await _gap_of(state, mapping, record, change.shard.shard_id)
+        outcome = outcome if gap is None else "trimmed"
     members: dict[str, Any] = {"handler": mapping.handler, "app": mapping.app, "state": outcome}
+    if gap is not None and gap.skipped:
+        members["is_skipped"] = True
     if outcome in ("parked", "discarded"):
         members["is_gone"] = True  # the ledger has it and no letter does: it was put back, or dropped
     if outcome == "waiting":
@@ -267,15 +272,15 @@ async def chapter(reading: ViewSources, mapping: MappingName, change: LocatedCha
     return members
 
 
-async def _is_in_a_gap(state: StateStore, mapping: MappingName, record: ChangeRecord, shard_id: str) -> bool:
-    """Whether a change was trimmed before its handler came to it: a gap stands in its row when the ledger has
-    no room for it any more.
+async def _gap_of(state: StateStore, mapping: MappingName, record: ChangeRecord, shard_id: str) -> Gap | None:
+    """The gap that a change is in, because it was trimmed before its handler came to it or an operator has
+    skipped it: a gap stands in its row when the ledger has no room for it any more. None: it is in none.
     """
-    return any(
-        (gap.generation, gap.shard_id) == (record.generation, shard_id)
-        and gap.first <= record.sequence <= gap.last
-        for gap in await gaps(state, mapping)
-    )
+    for gap in await gaps(state, mapping):
+        is_here = (gap.generation, gap.shard_id) == (record.generation, shard_id)
+        if is_here and gap.first <= record.sequence <= gap.last:
+            return gap
+    return None
 
 
 def _at_this_moment(reading: ViewSources, mapping: MappingName, change: LocatedChange) -> dict[str, Any]:

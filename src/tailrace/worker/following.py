@@ -4,7 +4,7 @@ Rules of this file: it asks the source and remembers; what is begun, and when, i
 used by worker/worker.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from typing import Self, TypeAlias
 
@@ -88,6 +88,11 @@ class FollowedTable(Struct):
         """A mapping is done with a shard."""
         self.finished.add(begun)
         self.fresh.discard(begun[0])
+
+    def forget_places(self, mapping_ids: Container[str], running: Container[Begun]) -> None:
+        """Nothing is known any more of how far these mappings are; what runs has begun until it ends."""
+        self.finished = {begun for begun in self.finished if begun[0] not in mapping_ids}
+        self.begun = {begun for begun in self.begun if begun[0] not in mapping_ids or begun in running}
 
     def readers(self, mapping_id: str, shard_id: str, partition: int) -> set[Begun] | None:
         """Where a mapping may be at later changes of an item that had one in this shard; None: that is not

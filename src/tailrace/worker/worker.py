@@ -45,6 +45,7 @@ from tailrace.worker.declared import check_declared, mapping_write
 from tailrace.worker.following import Begun, FollowedTable
 from tailrace.worker.forgetting import forget_marks, forget_shards
 from tailrace.worker.leasing import Held, Leasing
+from tailrace.worker.placed import Placed
 from tailrace.worker.rounds import Rounds, Waiting
 
 FORGETTING_MS: Final = 3_600_000
@@ -114,6 +115,7 @@ class Worker:
             app.name, self._state, self._clock, habits.owner.name, self._drivers_of, self.guards.resumed
         )
         """Which mappings are not to run, as far as this worker knows."""
+        self._placed = Placed(app.name, self._state)
         self._has_begun, self._has_looked = asyncio.Event(), asyncio.Event()
         self._rounds = Rounds(app.name, self._state, self._clock, habits.retention_ms)
         self._evacuator = self._rounds.evacuator
@@ -187,9 +189,10 @@ class Worker:
         return self.redrives.carry_out(request, progress)
 
     async def look_at_pauses(self) -> None:
-        """Learn at once what is to pause and what may go on; a failing store is asked at the next look."""
-        with suppress(PortError):
+        """Learn at once what people want: pauses now, positions that were set at the look that follows."""
+        with suppress(PortError):  # the store is failing: the next look asks again
             await self.pauses.look()
+        self._look.set()
 
     def _stopped(self, mapping_id: str, since_ms: int) -> None:
         """A guard has written that a mapping is to pause."""
@@ -266,6 +269,7 @@ class Worker:
                 await self.guards.load()
                 await self.pauses.look()
                 await self._rounds.load()
+                await self._placed.look(self._tables, self._drivers.keys(), self.leases.lose)
                 return
             await self._look.wait()
             self._look.clear()
@@ -440,8 +444,8 @@ class Worker:
         start = await performer.perform(load_start(place, shard, begun, code))
         await self.pauses.look_at(handler.id)
         announced = None if self.courier is None else self.courier.announced(handler.id)
-        if not table.runs(handler):
-            table.begun.discard(there)  # it was withdrawn meanwhile
+        if not table.runs(handler) or await self._placed.has_moved(handler.id):
+            table.begun.discard(there)  # it was withdrawn meanwhile, or its positions were set
             return
         machine = ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region))
         delivery = Delivery(shard, stream, saved, Settling(place, begun, code, announced))

@@ -50,6 +50,7 @@ from tailrace.rows.kinds import (
 )  # fmt: skip
 from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
+from tailrace.runtime.placing import placed_fields, placed_key
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import HASHES, Shard
@@ -199,6 +200,7 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "start": lambda app, mapping: (START.key(app, mapping), {"v": 1, "id": mapping, "since_ms": 5}),
     "generations": lambda app, mapping: (generations_key(app, mapping),
         {"v": 1, "id": mapping, "allowed": 20}),
+    "placed": lambda app, mapping: (placed_key(app, mapping), placed_fields(mapping, "set-5/0", 5)),
     "mapping": lambda app, mapping: (MAPPING.key(app, mapping), {"v": 1, "id": mapping, "table": "orders"}),
     "sources": lambda app, mapping: written(Generations(app, "orders").with_labels([LABEL]).write()),
     "lease": lambda app, mapping: written(take(lease_key(app, LABEL, SHARD), None, "pid-1")[1]),

@@ -132,6 +132,7 @@ def test_every_row_that_a_world_of_all_features_keeps_is_of_a_registered_kind() 
         "ledger",
         "start",
         "alert",
+        "placed",
     }, "this world should keep rows of these kinds, too"
 
 

@@ -22,7 +22,8 @@ FORMAT: Final = 2
 class Gap(Struct, frozen=True):
     """Changes that a handler never saw.
 
-    Shape:   sequence numbers of one generation, inclusive; how many there were is not known.
+    Shape:   sequence numbers of one generation, inclusive; how many there were is not known, unless an
+             operator has `skipped` so many of them.
     Units:   *_ms since the epoch: all of them were written between from_ms and until_ms (0: not known);
              acknowledged_ms is 0 while no operator has.
     """
@@ -34,6 +35,7 @@ class Gap(Struct, frozen=True):
     until_ms: int = 0
     acknowledged_ms: int = 0
     generation: int = FIRST_GENERATION
+    skipped: int = 0
 
     def key(self, app: str, mapping_id: str) -> str:
         """Its row. The shard is in it: shards that were split off each other may lose changes from the same
@@ -43,7 +45,7 @@ class Gap(Struct, frozen=True):
 
     def fields(self) -> dict[str, Any]:
         """What its row holds."""
-        return {
+        fields: dict[str, Any] = {
             "v": FORMAT,
             "shard_id": self.shard_id,
             "first": str(self.first),
@@ -53,6 +55,9 @@ class Gap(Struct, frozen=True):
             "acknowledged_ms": self.acknowledged_ms,
             "generation": self.generation,
         }
+        if self.skipped:
+            fields["skipped"] = self.skipped
+        return fields
 
     def acknowledged(self, now_ms: int) -> Self:
         """It is known to an operator, and counts in lag and readiness no more."""
@@ -70,4 +75,5 @@ def read_gap(fields: Mapping[str, Any]) -> Gap:
         row["until_ms"],
         row["acknowledged_ms"],
         row.get("generation", FIRST_GENERATION),
+        row.get("skipped", 0),
     )

@@ -20,19 +20,14 @@ from tailrace.app.app import App
 from tailrace.app.table import Table
 from tailrace.errors import ApiError, SettingsError, SourceError
 from tailrace.ports import ReadDone, Shard, StreamRef
+from tailrace.sources.stream_records import RecordPlace, change_of, event_name, images_of
 from tailrace.streams.arns import TableArn, parse_table_arn
-from tailrace.streams.record import EVENT_NAMES, ChangeRecord
+from tailrace.streams.record import ChangeRecord
 from tailrace.tables.schema import TableSchema
-from tailrace.values.types import Item
-from tailrace.values.wire import dump_item, read_item
 
-SECOND_US: Final = 1_000_000
-"""How exactly an event says when a change was made."""
 SHARD: Final = "lambda-"
 """What the name of a shard begins with that Lambda did not name; the label of its stream follows."""
 BOTH: Final = "NEW_AND_OLD_IMAGES"
-SERVICE: Final = ("Service", "dynamodb.amazonaws.com")
-"""Who deletes what has expired."""
 
 
 class Incoming(Struct, frozen=True):
@@ -135,48 +130,15 @@ def _incoming(stream: StreamRef, table: Table, entries: Sequence[Mapping[str, An
 def _record(raw: Mapping[str, Any], schema: TableSchema) -> ChangeRecord:
     """One record. Raises: SettingsError for one that is not of the table."""
     try:
-        name, data = raw["eventName"], raw["dynamodb"]
-        keys, sequence = read_item(data["Keys"]), int(data["SequenceNumber"])
-        old, new = _image(data.get("OldImage")), _image(data.get("NewImage"))
-        created_us = round(float(data["ApproximateCreationDateTime"]) * SECOND_US)
-        target = schema.locate_key(keys)
+        data = raw["dynamodb"]
+        place = RecordPlace(int(data["SequenceNumber"]), 0, schema, BOTH)
+        return change_of(raw, event_name(raw["eventName"]), images_of(data), place)
     except (KeyError, TypeError, ValueError) as error:
         raise SettingsError(f"a record of the event is not readable: {error!r}") from error
     except ApiError as error:
         raise SettingsError(
             f"a record's key is not that of table {schema.name!r} as the app declares it: {error}"
         ) from error
-    if name not in EVENT_NAMES:
-        raise SettingsError(f"a record's eventName is {name!r}: it is one of {', '.join(EVENT_NAMES)}")
-    return ChangeRecord(
-        sequence,
-        0,
-        name,
-        created_us,
-        int(data.get("SizeBytes", 0)),
-        target.partition,
-        target.key_bytes,
-        dump_item(keys),
-        old,
-        new,
-        _is_by_ttl(raw.get("userIdentity")),
-        precision_us=SECOND_US,
-        source_id=str(raw.get("eventID", "")),
-    )
-
-
-def _image(item: Item | None) -> bytes | None:
-    """An image in the one form in which equal ones are equal: AWS writes the elements of a set in any
-    order.
-    """
-    return None if item is None else dump_item(read_item(item))
-
-
-def _is_by_ttl(identity: Mapping[str, Any] | None) -> bool:
-    if not isinstance(identity, Mapping):
-        return False
-    said = {str(name).lower(): value for name, value in identity.items()}
-    return (said.get("type"), said.get("principalid")) == SERVICE
 
 
 class EventSource:

@@ -45,9 +45,7 @@ class InitError(Exception):
 def main(arguments: list[str]) -> int:
     """Answer frames until the input ends."""
     module, attribute, *place = arguments
-    end_with_node(0)
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
+    answers = begun()
     handler: Handler | None = None
     while (frame := read(sys.stdin.buffer)) is not None:
         file = frame.head.get("log")
@@ -67,6 +65,16 @@ def main(arguments: list[str]) -> int:
             answer.head["memory_mb"] = memory_mb()
         answers.write(answer.encode())
     return 0
+
+
+def begun() -> BinaryIO:
+    """Begin to live as a function's process: it ends with its node, and what is printed goes to standard
+    error. Returns: where answers go.
+    """
+    end_with_node(0)
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return answers
 
 
 def end_with_node(pipe: int) -> None:

@@ -27,7 +27,7 @@ from typing import Any, Final, NamedTuple
 
 from tailrace.clocks.system import SystemClock
 from tailrace.functions.frames import LOADED, Frame
-from tailrace.functions.process import end_with_node, failed, read
+from tailrace.functions.process import begun, failed, read
 
 CLIENT: Final = "awslambdaric"
 PREFIX: Final = "/2018-06-01/runtime"
@@ -170,9 +170,7 @@ class RuntimeClient:
 def main(arguments: list[str]) -> int:
     """Answer frames until the input ends, or the client does."""
     module, attribute, *place = arguments
-    end_with_node(0)
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
+    answers = begun()
     client: RuntimeClient | None = None
     while (frame := read(sys.stdin.buffer)) is not None:
         if find_spec(CLIENT) is None:

@@ -140,7 +140,7 @@ def is_by_ttl(identity: Mapping[str, Any] | None) -> bool:
     """Whether it was the service itself that deleted an item whose time had passed. Source: semantics
     §1.3 (the API and Lambda's event write the members differently).
     """
-    if not identity:
+    if not isinstance(identity, Mapping):
         return False
-    members = {name.lower(): value for name, value in identity.items()}
+    members = {str(name).lower(): value for name, value in identity.items()}
     return (members.get("type"), members.get("principalid")) == SERVICE_IDENTITY

@@ -5,13 +5,14 @@ Items are brought into the one form in which equal ones are equal (decision 4): 
 of a set in any order. What the wire does not tell is computed from what it does: the key's bytes and
 hash by the table's own rules, sizes by AWS's.
 Rules of this file: pure; a record that cannot be read is a SourceError that names it, never one that is
-left out. Called by dynamodb_streams.py. Source: semantics §1.3, §1.5.
+left out. Called by dynamodb_streams.py; the core of a record (`images_of`, `change_of`) by entry/events.py,
+too, for Lambda hands over the same. Source: semantics §1.3, §1.5.
 """
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -126,24 +127,51 @@ def changes_of(
 def _change(
     members: Members, sequence: int, shard: int, described: DescribedStream, dialect: Dialect
 ) -> ChangeRecord | None:
-    body = members["dynamodb"]
-    view_type = described.stream.view_type
-    keys = read_item(body["Keys"])
-    old, new = (None if image is None else read_item(image) for image in map(body.get, IMAGES))
+    view_type, images = described.stream.view_type, images_of(members["dynamodb"])
     said = members["eventName"]
     if view_type == "NEW_AND_OLD_IMAGES":
-        said = dialect.event_name(said, old, new)
+        said = dialect.event_name(said, images.old, images.new)
         if said is None:
             return None
-    name = _event_name(said)
-    schema = described.schema or _learn_schema(described, keys)
-    target = schema.locate_key({key: keys[key] for key in described.key_names})
-    size, keys_size, new_size = _sizes(body.get("SizeBytes"), view_type, keys, old, new)
+    name = event_name(said)
+    schema = described.schema or _learn_schema(described, images.keys)
+    place = RecordPlace(sequence, shard, schema, view_type)
+    return change_of(members, name, images, place)
+
+
+class RecordImages(NamedTuple):
+    """The items of a record, in the one form in which equal ones are equal."""
+
+    keys: Item
+    old: Item | None
+    new: Item | None
+
+
+class RecordPlace(NamedTuple):
+    """Where a record is: its number, what stands for its shard, its table's key, what its stream shows."""
+
+    sequence: int
+    shard: int
+    schema: TableSchema
+    view_type: ViewType
+
+
+def images_of(body: Members) -> RecordImages:
+    """The items of a record's `dynamodb` member. Raises: KeyError, TypeError, ValueError, ApiError."""
+    old, new = (None if image is None else read_item(image) for image in map(body.get, IMAGES))
+    return RecordImages(read_item(body["Keys"]), old, new)
+
+
+def change_of(members: Members, name: EventName, images: RecordImages, place: RecordPlace) -> ChangeRecord:
+    """The change that a record of the wire tells. Raises: as `images_of`, where it does not fit its table."""
+    body, (keys, old, new), schema = members["dynamodb"], images, place.schema
+    target = schema.locate_key({key: keys[key] for key in schema.key_names if key in keys})
+    size, keys_size, new_size = _sizes(body.get("SizeBytes"), place.view_type, keys, old, new)
     return ChangeRecord(
-        sequence=sequence,
-        shard=shard,
+        sequence=place.sequence,
+        shard=place.shard,
         event_name=name,
-        created_us=round(body["ApproximateCreationDateTime"] * SECOND_US),
+        created_us=round(float(body["ApproximateCreationDateTime"]) * SECOND_US),
         size_bytes=size,
         partition=target.partition,
         key=target.key_bytes,
@@ -154,15 +182,16 @@ def _change(
         keys_size=keys_size,
         new_size=new_size,
         precision_us=SECOND_US,
-        source_id=str(members["eventID"]),
+        source_id=str(members.get("eventID", "")),
     )
 
 
-def _event_name(said: object) -> EventName:
+def event_name(said: object) -> EventName:
+    """What a record calls its change. Raises: ValueError for a name that AWS does not have."""
     for name in EVENT_NAMES:
         if said == name:
             return name
-    raise ValueError(f"{said!r} is no name of an event")
+    raise ValueError(f"its eventName is {said!r}, which is none of {', '.join(EVENT_NAMES)}")
 
 
 def _learn_schema(described: DescribedStream, keys: Item) -> TableSchema:

@@ -29,15 +29,17 @@ from tailrace.entry.waiting import HeldLetters
 from tailrace.errors import SettingsError
 from tailrace.mapping.commands import Completion
 from tailrace.ports import StreamRef
-from tailrace.rows.kinds import REDRIVE
+from tailrace.rows.kinds import MARK, REDRIVE
 from tailrace.rows.writes import Write
 from tailrace.streams.arns import ACCOUNT, table_arn
 from tailrace.streams.version import NOTHING
+from tailrace.worker.forgetting import forget_marks
 
 UNKNOWN: Final = "unknown"
 """The label of a stream that nobody has written down."""
 LONGEST_BATCH_S: Final = 900
 """Lambda's longest time-out."""
+FORGETTING_MS: Final = 3_600_000
 REQUEST: Final = "lambda-"
 """What the names of our own requests begin with."""
 
@@ -113,6 +115,7 @@ class ScheduledRedrives:
     def __init__(self, sandbox: Sandbox, account: str = ACCOUNT) -> None:
         self._sandbox = sandbox
         self._runs = 0
+        self._forgets_ms = 0
         parts = sandbox.parts
         self._letters = HeldLetters(sandbox.app.name, parts.state, parts.clock)
         elsewhere = Elsewhere(sandbox, account, self._letters)
@@ -187,6 +190,18 @@ class ScheduledRedrives:
             )
             await self._redriver.note(request)
             await self._carry_out(request, asked, progress[handler])
+        await self._forget_marks()
+
+    async def _forget_marks(self) -> None:
+        """Remove marks that nothing needs, once an hour: no worker may ever come to this state."""
+        sandbox = self._sandbox
+        state, now = sandbox.parts.state, sandbox.parts.clock.now()
+        if not sandbox.keeps_marks or now.monotonic_ms < self._forgets_ms:
+            return
+        self._forgets_ms = now.monotonic_ms + FORGETTING_MS
+        for mapping in sandbox.mappings:
+            if await state.query(MARK.of_mapping(sandbox.app.name, mapping.id) + "/", limit=1):
+                await forget_marks(state, sandbox.app.name, mapping.id, now.wall_ms)
 
     async def _carry_out(self, request: RedriveRequest, asked: RedriverEvent, progress: Progress) -> None:
         plan = await self._redriver.plan(request)

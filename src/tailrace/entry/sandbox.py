@@ -101,6 +101,11 @@ class Sandbox:
         self._generations: dict[str, int] = {}
         self._handled: dict[tuple[str, str], None] = {}
 
+    @property
+    def keeps_marks(self) -> bool:
+        """Whether marks are in the state, beside the heads and dead letters that say which are needed."""
+        return self.keeps and self._effects is self.parts.state
+
     def code(self, mapping_id: str) -> str:
         """The version of a handler's code."""
         return self._codes.get(mapping_id, "")

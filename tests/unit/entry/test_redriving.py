@@ -10,9 +10,10 @@ from tailrace.app.app import App
 from tailrace.app.on_failure import Discard
 from tailrace.deadletters.core.head import CLAIM_MS
 from tailrace.entry.delivering import deliver
-from tailrace.entry.redriving import RedriverEvent, read_redriver_event
+from tailrace.entry.redriving import FORGETTING_MS, RedriverEvent, read_redriver_event
 from tailrace.entry.waiting import MARGIN_MS
 from tailrace.errors import SettingsError, Unavailable
+from tailrace.leases.checkpoint import MARK_AGE_MS
 from tailrace.rows.writes import Write
 from tests.unit.entry.invoking import ARN, DONE, FIRST, Process, Script, TablesInMemory, event_of, shop
 
@@ -302,3 +303,36 @@ def test_a_batch_that_comes_again_is_told_of_once() -> None:
     assert len(state.keys("outbox")) == 1
     process.redrive()
     assert len(mailbox.messages) == 1
+
+
+# ---- marks -------------------------------------------------------------------------------------------------
+
+
+def test_marks_whose_changes_are_long_gone_are_removed_once_an_hour() -> None:
+    script, state = Script(), TablesInMemory()
+    process = Process(shop(script, once=True), state)
+    process(event_of("a", "b"))
+    process.clock.advance(MARK_AGE_MS)
+    process.redrive()
+    assert len(state.keys("mark")) == 2
+    process.clock.advance(FORGETTING_MS - 1)
+    process.redrive()
+    assert len(state.keys("mark")) == 2  # it has looked within the hour
+    process.clock.advance(1)
+    process.redrive()
+    assert state.keys("mark") == []
+
+
+def test_a_mark_of_an_item_with_a_dead_letter_is_kept() -> None:
+    script, state = Script([3]), TablesInMemory()
+    process = Process(shop(script, once=True), state)
+    process(event_of("a", "b"))
+    process.clock.advance(2 * MARK_AGE_MS)
+    process(event_of("a", first=3))
+    process.redrive()
+    assert [key.rpartition("/")[2] for key in state.keys("mark")] == [key_of_a(state)]
+
+
+def key_of_a(state: TablesInMemory) -> str:
+    (head,) = state.keys("head")
+    return head.rpartition("/")[2]

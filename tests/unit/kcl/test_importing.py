@@ -117,10 +117,11 @@ def test_the_oldest_record_there_is_is_where_a_first_shard_begins() -> None:
 
 
 def test_a_shard_that_continues_another_begins_with_its_first_record_though_it_is_trimmed() -> None:
-    line = only(lease(A, "SHARD_END"), lease(B, "TRIM_HORIZON"), b=number(220))
-    assert line.row is not None
-    assert line.row.watermark == number(200) - 1
-    assert "a gap" in line.words
+    for before in ([lease(A, "SHARD_END")], []):  # the lease before it may be gone with its shard
+        line = only(*before, lease(B, "TRIM_HORIZON"), b=number(220))
+        assert line.row is not None
+        assert line.row.watermark == number(200) - 1
+        assert "a gap" in line.words
 
 
 @pytest.mark.parametrize("says", ["LATEST", "AT_TIMESTAMP"])

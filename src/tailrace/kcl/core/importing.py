@@ -211,7 +211,8 @@ def _with_lease(stream: ReadableStream, shard: Shard, lease: KclLease, lineage: 
         case "SHARD_END":
             return _ended(stream, shard, lineage)
         case "TRIM_HORIZON":
-            return _from_beginning(stream, shard, says, "", is_follower=lineage.continues_a_lease(shard))
+            # Nobody knows whether KCL read what it continues: the lease of that may be gone with its shard.
+            return _from_beginning(stream, shard, says, "", is_follower=bool(shard.parents))
         case "LATEST" | "AT_TIMESTAMP":
             words = (
                 "is no place: KCL takes it anew at every start"

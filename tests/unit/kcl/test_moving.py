@@ -15,6 +15,7 @@ from tailrace.compose_fleet import FarStart
 from tailrace.deadletters.core.entry import DeadLetter, deadletter_fields, parked_key
 from tailrace.deadletters.core.gap import read_gap
 from tailrace.errors import SettingsError
+from tailrace.kcl.core.lease_table import stream_name
 from tailrace.kcl.run.exporting import ExportChoice, PreparedExport, carry_out_export, prepare_export
 from tailrace.kcl.run.importing import ImportChoice, PreparedImport, carry_out_import, prepare_import
 from tailrace.kcl.run.lease_table import KclTable
@@ -31,6 +32,8 @@ from tailrace.streams.version import Version
 from tests.far_streams import HOUR_MS, FarTable, far
 from tests.kcl_model import KclModel
 from tests.serving import START_MS, Served
+from tests.unit.kcl import golden
+from tests.unit.kcl.golden import raw
 
 IMPORT, EXPORT = ImportChoice(), ExportChoice()
 Ground = tuple[Served, Access]
@@ -159,6 +162,28 @@ def test_a_handler_goes_on_behind_what_kcl_has_processed(ground: Ground, form: A
     move.kcl.stop()
     assert move.take_over() == 1
     assert move.unsettled() == [3, 4]
+
+
+@pytest.mark.parametrize("name", ["1.x", "2.x", "2.x-several-streams", "3.3", "3.5"])
+def test_the_tables_of_every_version_are_read_over_the_wire(move: Move, name: str) -> None:
+    move.write(2)
+    move.table.roll()
+    move.write(3)
+    ended, present = move.kcl.shards()
+    _, _, _, region, account, path = move.kcl.arn.split(":", 5)
+    _, table, _, label = path.split("/")
+    text = json.dumps([item for item in raw(name)["items"] if golden.C not in item["leaseKey"]["S"]])
+    for before, now in (
+        (golden.A, ended),
+        (golden.B, present),
+        (str(golden.number(250)), str(sequences(move)[3])),
+        (f"123456789012:{golden.NAME}", f"{account}:{stream_name(region, account, table, label)}"),
+    ):
+        text = text.replace(before, now)
+    for item in json.loads(text):
+        move.kcl.call("DynamoDB_20120810", "PutItem", TableName=move.leases, Item=item)
+    assert move.take_over() == 2
+    assert move.unsettled() == [4]
 
 
 def test_parents_children_and_a_cut_between_them_are_taken_over(move: Move) -> None:

@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 KEYS ?= 1000000
 KILLS ?= 100
+FAULTS ?= 1000
 SEEDS ?= 10000
 REQUESTS ?= 100000
 JOBS ?= 2
@@ -11,7 +12,7 @@ SHARDS ?= 2000
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test check lint types imports demo year fresh someday busy crash evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance lock format clean
+.PHONY: help venv test check lint types imports demo year fresh someday busy crash fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -73,6 +74,10 @@ crash: venv  ## KILLS hard kills of real processes at every named point, and as 
 	@$(BIN)/python -m tests.crash --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example places --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example transfers --kills $(KILLS)
+
+fleet: venv  ## FAULTS faults of workers (killed, stopped, cut off, added, removed), state in DynamoDB, then in PostgreSQL; resumable
+	@$(BIN)/python -m tests.fleets --faults $(FAULTS) --state dynamodb
+	@$(BIN)/python -m tests.fleets --faults $(FAULTS) --state postgres
 
 evacuate: venv  ## KEYS items that wait longer than a day, saved by processes that are killed, then handled; memory stays flat
 	@$(BIN)/python -m tests.evacuation --keys $(KEYS)

@@ -178,11 +178,13 @@ class Fleet:
             "--log-format", "json", *options,
         )  # fmt: skip
 
-    def call(self, operation: str, members: dict[str, Any], port: int = 0) -> dict[str, Any]:
+    def call(
+        self, operation: str, members: dict[str, Any], port: int = 0, service: str = "DynamoDB_20120810"
+    ) -> dict[str, Any]:
         """One request. Raises: AssertionError when it is refused."""
         connection = HTTPConnection("127.0.0.1", port or self.port, timeout=PATIENCE_S)
         try:
-            target = {"X-Amz-Target": f"DynamoDB_20120810.{operation}"}
+            target = {"X-Amz-Target": f"{service}.{operation}"}
             connection.request("POST", "/", json.dumps(members), {**HEADERS, **target})
             answer = connection.getresponse()
             body: dict[str, Any] = json.loads(answer.read())

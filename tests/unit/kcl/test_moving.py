@@ -23,7 +23,7 @@ from tailrace.kcl.run.sides import HandlerSide
 from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key
 from tailrace.leases.lease import renew, take
 from tailrace.ports import Now
-from tailrace.rows.kinds import GAP, MAPPING
+from tailrace.rows.kinds import GAP, KINDS, MAPPING, RowKind
 from tailrace.rows.writes import Write
 from tailrace.runtime.reading import NumberedSource
 from tailrace.sources.dynamodb_streams import DynamoDbStreamsSource
@@ -279,6 +279,25 @@ def test_a_worker_of_the_app_that_lives_keeps_leases_from_being_written(move: Mo
     prepared = move.prepare_back(meanwhile=go_on)
     assert prepared.alive == ("worker-1",)
     assert "a worker of the app" in prepared.refusals[0][0]
+
+
+def test_a_worker_that_lives_by_a_row_of_its_own_is_told_though_no_lease_moves(
+    move: Move, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = RowKind("member", "app")
+    monkeypatch.setitem(KINDS, "member", member)
+    move.write(2)
+    move.kcl.run(1)
+    move.kcl.stop()
+    move.take_over()
+
+    def beat(counter: int) -> None:
+        write = Write(member.key("shop", "worker-1"), {"v": 1, "counter": counter})
+        asyncio.run(move.state.transact([write]))
+
+    beat(1)
+    assert move.prepare_back().alive == ()  # it was killed
+    assert move.prepare_back(meanwhile=lambda: beat(2)).alive == ("worker-1",)
 
 
 # ---- what is no place --------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from tailrace.app.app import App, HandlerMapping
 from tailrace.errors import SourceError
@@ -74,9 +73,7 @@ class HandlerSide(Struct, frozen=True):
             position = after(stream, shard)
             if position is not None:
                 gone[shard.shard_id] = (await self.source.read(shard, position, 0)).next_after
-        _, _, _, region, account, *_ = stream.arn.split(":")
-        name = stream_name(region, account, stream.table, stream.label)
-        return ReadableStream(stream.label, name, shards, dialect_of(stream.arn), gone)
+        return ReadableStream(stream.label, adapter_name(stream), shards, dialect_of(stream.arn), gone)
 
     async def generations(self) -> dict[str, int]:
         """The number of each stream, given now where it has none. Raises: SourceError, StoreError."""
@@ -126,9 +123,17 @@ async def look_twice(table: KclTable, side: HandlerSide, apart_ms: int) -> Looks
     return Looks(now, kcl, tuple(dict.fromkeys([*moved, *gone])))
 
 
-def with_handler(side: HandlerSide, handler: HandlerMapping) -> HandlerSide:
-    """The same for another handler of the table."""
-    return replace(side, handler=handler)
+def adapter_name(stream: StreamRef) -> str:
+    """What the DynamoDB Streams adapter calls a stream; an old name of Alternator's tells no account.
+
+    >>> arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-11-28T10:00:00.000"
+    >>> adapter_name(StreamRef(arn, "orders", "2026-11-28T10:00:00.000", "KEYS_ONLY", "eu-west-1"))
+    'eu-west-1$123456789012$orders$2026-11-28T10_00_00.000'
+    >>> adapter_name(StreamRef("S0123abcd-0123-0123-0123-0123456789ab", "orders", "0123", "KEYS_ONLY", "dc1"))
+    'dc1$$orders$0123'
+    """
+    words = stream.arn.split(":")
+    return stream_name(stream.region, words[4] if len(words) > 5 else "", stream.table, stream.label)
 
 
 def _place(row: StateRow) -> tuple[str, str]:

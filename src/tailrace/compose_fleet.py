@@ -41,7 +41,9 @@ from tailrace.runtime.sight import Sight
 from tailrace.runtime.watermark import MappingName, settled_until
 from tailrace.server.fleet import FleetWorker
 from tailrace.server.observe import ShardProgress
+from tailrace.server.pulse import Pulse
 from tailrace.server.readers import readers_progress
+from tailrace.server.signs import ContestedLeases
 from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import AppSinks
 from tailrace.sinks.projected_table import RemoteRows
@@ -125,7 +127,11 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
         app, state, clock, options.start, partial(FarStart, options.access, clock, options.dialect), numbered
     )
     worker = Worker(app, parts, doors, Habits(ground.owner, options.discovery_ms, options.renewal_ms), crew)
-    return FleetWorker(worker, starts.begin, read_of(worker), outages, sight, pacer, options.close)
+    contested = ContestedLeases(app.name, state, clock, options.owner)
+    pulse = Pulse(worker, state, clock, sight)
+    return FleetWorker(
+        worker, starts.begin, read_of(worker), outages, sight, pacer, contested, pulse, options.close
+    )
 
 
 async def _progress(reading: ViewSources, sight: Sight, mapping: MappingName) -> Sequence[ShardProgress]:

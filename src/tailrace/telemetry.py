@@ -183,6 +183,18 @@ METRICS: Final = (
         ("handler",),
         "ranges trimmed before they were read, and not acknowledged",
     ),
+    Metric(
+        "tailrace_evacuating_shards",
+        "gauge",
+        ("handler",),
+        "shards of which changes are kept from the trim until the handler takes them",
+    ),
+    Metric(
+        "tailrace_contested_shards",
+        "gauge",
+        ("handler",),
+        "shards that are read here while their lease has named another worker for longer than a lease lasts",
+    ),
     Metric("tailrace_parked_keys", "gauge", ("handler",), "items whose changes wait for a redrive"),
     Metric(
         "tailrace_parked_oldest_seconds", "gauge", ("handler",), "time since the oldest of them was parked"
@@ -246,6 +258,90 @@ AWS_METRICS: Final = (
 """AWS's metrics of a function and of its event source mapping. Not there: DeadLetterErrors (asynchronous
 invocations have no dead-letter queue here) and DeletedEventCount (of SQS). Source: semantics §2.12.
 """
+
+
+class AlertRule(NamedTuple):
+    """One rule of Prometheus. Shape: in `expression` and `lasts` stand names of bounds, as `{bounds.late}`;
+    `lasts` "" where the expression is true at once; `next` is the command that looks closer.
+    """
+
+    name: str
+    expression: str
+    lasts: str
+    severity: str
+    summary: str
+    next: str
+
+
+OF_HANDLER: Final = "{{ $labels.handler }}"
+ALERT_RULES: Final = (
+    AlertRule(
+        "TailraceLate",
+        "max by (table, handler) (tailrace_lag_seconds) > {bounds.late}",
+        "",
+        "ticket",
+        f"{OF_HANDLER} is late: its oldest change waits for {{{{ $value | humanizeDuration }}}}",
+        "tailrace status",
+    ),
+    AlertRule(
+        "TailraceTrimNear",
+        "min by (table, handler) (tailrace_retention_left_seconds) < {bounds.left}",
+        "",
+        "page",
+        f"{OF_HANDLER} loses changes to the trim in {{{{ $value | humanizeDuration }}}}",
+        "tailrace status",
+    ),
+    AlertRule(
+        "TailraceStuck",
+        "max by (table, handler) (tailrace_lag_seconds > {bounds.stuck} "
+        "and (time() - tailrace_last_progress_timestamp_seconds) > {bounds.stuck})",
+        "",
+        "page",
+        f"{OF_HANDLER} is stuck: changes wait, and nothing moves",
+        "tailrace status",
+    ),
+    AlertRule(
+        "TailraceGap",
+        "max by (handler) (tailrace_open_gaps) > 0",
+        "",
+        "page",
+        f"{OF_HANDLER} has lost changes: they were trimmed before they were handled",
+        "tailrace gaps",
+    ),
+    AlertRule(
+        "TailraceEvacuating",
+        "max by (handler) (tailrace_evacuating_shards) > 0",
+        "",
+        "page",
+        f"{OF_HANDLER} is about to lose changes to the trim: they are kept until it takes them",
+        "tailrace status",
+    ),
+    AlertRule(
+        "TailraceDeadLettersGrew",
+        "max by (handler) (delta(tailrace_dead_letters[{bounds.quiet}s])) > 0",
+        "",
+        "ticket",
+        f"{OF_HANDLER} has more dead letters",
+        "tailrace dlq ls",
+    ),
+    AlertRule(
+        "TailraceTwoOwners",
+        "max by (handler) (tailrace_contested_shards) > 0",
+        "",
+        "page",
+        f"{OF_HANDLER} is run by two workers at once",
+        "tailrace status",
+    ),
+    AlertRule(
+        "TailraceAbsent",
+        "absent(tailrace_build_info)",
+        "{bounds.absent}s",
+        "page",
+        "nothing of tailrace answers: no worker runs, or none can be scraped",
+        "tailrace status",
+    ),
+)
+"""What `tailrace generate alerts` writes: what `app.alerts` tells, and the silence of who would tell it."""
 LOG_FIELDS: Final = (
     "time",
     "level",

@@ -54,6 +54,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "state": CommandEntry(
         "tailrace.cli.state:state", "Make or judge the place where a fleet keeps its state."
     ),
+    "generate": CommandEntry(
+        "tailrace.cli.generate:generate", "Write files for what stands beside: rules of Prometheus."
+    ),
     "kcl": CommandEntry("tailrace.cli.kcl:kcl", "Take over where a KCL application was, or hand back to it."),
     "audit": CommandEntry("tailrace.cli.audit:audit", "Read what people did here, and how it ended."),
     "explain": CommandEntry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tailrace.server.fleet import FleetProcess
 
 PROBES: Final = "127.0.0.1:8181"
-PATHS: Final = ("/health", "/ready", "/metrics")
+PATHS: Final = ("/health", "/alive", "/ready", "/metrics")
 Address = tuple[str, int]
 
 
@@ -94,8 +94,8 @@ class Chosen(Struct, frozen=True):
         """Where it listens, and what is answered there."""
         if self.metrics is None:
             return [] if self.health is None else [(*self.health, PATHS)]
-        health = [] if self.health is None else [(*self.health, PATHS[:2])]
-        return [*health, (*self.metrics, PATHS[2:])]
+        health = [] if self.health is None else [(*self.health, PATHS[:3])]
+        return [*health, (*self.metrics, PATHS[3:])]
 
 
 @click.command()
@@ -123,7 +123,7 @@ class Chosen(Struct, frozen=True):
         default=PROBES,
         show_default=True,
         metavar="HOST:PORT|off",
-        help="Where /health, /ready and /metrics are answered. Port 0: any free one.",
+        help="Where /health, /alive, /ready and /metrics are answered. Port 0: any free one.",
     ),
     click.option("--metrics", callback=address, metavar="HOST:PORT", help="A place of its own for /metrics."),
     options.drain,

@@ -223,6 +223,8 @@ repeated.
 
 # ---- of an app and its projections -------------------------------------------------------------------------
 
+ALIVE: Final = RowKind("alive", "app")
+"""When a worker of the app last made a whole round: for a watcher outside."""
 SOURCES: Final = RowKind("sources", "app")
 """The numbers of a table's streams: the generations of its changes."""
 LEASE: Final = RowKind("lease", "shard", expires="with its shard", spread=2)
@@ -270,6 +272,7 @@ KINDS: Final[dict[str, RowKind]] = {
         RESUMED,
         GENERATIONS,
         PLACED,
+        ALIVE,
         SOURCES,
         LEASE,
         PROJECTION,

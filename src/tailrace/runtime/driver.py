@@ -74,6 +74,7 @@ class ReadSoFar(Struct, frozen=True):
     oldest_ms: int | None = None
     come_to_ms: int | None = None
     answered_ms: int = 0
+    is_reading: bool = False
 
 
 NOT_READ: Final = ReadSoFar()
@@ -162,7 +163,7 @@ class Driver:
             self.attempts,
             self.shard.stream,
             machine.position,
-            ReadSoFar(machine.oldest_unsettled_ms, self._come_to_ms, self._answered_ms),
+            ReadSoFar(machine.oldest_unsettled_ms, self._come_to_ms, self._answered_ms, machine.is_reading),
         )
 
     @property

@@ -46,6 +46,14 @@ class Sight:
         empty_ms = self._pacer.empty_ms((status.label, status.shard_id), status.position, now.monotonic_ms)
         return lag_ms(status, empty_ms, now)
 
+    def unread_ms(self, status: Status) -> int:
+        """How long ago a read of a reader's shard last succeeded; since it began where none has. Units:
+        milliseconds.
+        """
+        now_ms = self._clock.now().monotonic_ms
+        unread_ms = self._pacer.unread_ms((status.label, status.shard_id), now_ms)
+        return max(0, now_ms - status.read.answered_ms) if unread_ms is None else unread_ms
+
 
 def lag_ms(status: Status, empty_ms: int | None, now: Now) -> int:
     """The age of the oldest change that a reader knows and has not settled, else of its last look.

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.errors import PortError
 from tailrace.runtime.masking import masked
@@ -22,7 +23,9 @@ from tailrace.server import observe
 from tailrace.server.http import Route
 from tailrace.server.observe import Observed, Response
 from tailrace.server.probes import Probes
+from tailrace.server.pulse import Pulse
 from tailrace.server.readers import declared_mappings, readers_progress
+from tailrace.server.signs import ContestedLeases
 from tailrace.server.snapshot import handler_totals, own_changes
 from tailrace.version import __version__
 from tailrace.views.reading import ViewSources
@@ -43,6 +46,8 @@ class FleetWorker(Struct, frozen=True):
     outages: Outages
     sight: Sight
     pacer: Pacer
+    contested: ContestedLeases
+    pulse: Pulse
     close: Callable[[], Awaitable[None]]
 
 
@@ -60,6 +65,7 @@ class FleetProcess:
             Probes(host, port, {path: self._routes()[path] for path in paths}) for host, port, paths in probes
         ]
         self._working: asyncio.Task[None] | None = None
+        self._pulsing: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
         self.started: Mapping[str, int] = {}
         """From when mappings begin that were never here and do not begin at the beginning."""
@@ -73,6 +79,7 @@ class FleetProcess:
         ports = [await probe.start() for probe in self._probes]
         self._working = asyncio.get_running_loop().create_task(self._fleet.worker.run())
         self._working.add_done_callback(lambda _: self.stopping.set())
+        self._pulsing = asyncio.get_running_loop().create_task(self._fleet.pulse.run())
         return ports
 
     async def stop(self) -> list[str]:
@@ -86,6 +93,8 @@ class FleetProcess:
             if working is not None:
                 left = await end_worker(self._fleet.worker, working, self._drain_s)
         finally:
+            if self._pulsing is not None:
+                self._pulsing.cancel()
             for probe in self._probes:
                 await probe.close()
             await self._fleet.close()
@@ -94,7 +103,15 @@ class FleetProcess:
     # ---- what it answers -----------------------------------------------------------------------------------
 
     def _routes(self) -> Mapping[str, Route]:
-        return {"/health": self._health, "/ready": self._ready, "/metrics": self._metrics}
+        return {
+            "/health": self._health,
+            "/alive": self._alive,
+            "/ready": self._ready,
+            "/metrics": self._metrics,
+        }
+
+    async def _alive(self) -> Response:
+        return self._fleet.pulse.answer()
 
     async def _health(self) -> Response:
         pacer = self._fleet.pacer
@@ -125,9 +142,12 @@ class FleetProcess:
     async def _observed(self) -> Observed:
         worker, reading, sight = self._fleet.worker, self._fleet.reading, self._fleet.sight
         own, progress, handlers = own_changes(worker), [], []
+        contested = await self._fleet.contested.look(worker.drivers)
         for mapping in declared_mappings(worker.app):
             progress += readers_progress(reading, sight, mapping)
-            handlers.append(await handler_totals(reading, mapping, own.get(mapping.handler, 0)))
+            totals = await handler_totals(reading, mapping, own.get(mapping.handler, 0))
+            shards = len(contested.get(mapping.handler, ()))
+            handlers.append(replace(totals, contested_shards=shards))
         return Observed(
             version=__version__,
             progress=progress,

@@ -70,6 +70,8 @@ class HandlerTotals(Struct, frozen=True):
     late_changes: int = 0
     open_gaps: int = 0
     gap_age_ms: int | None = None
+    evacuating_shards: int = 0
+    contested_shards: int = 0
     tally: Tally = field(default_factory=Tally)
 
 
@@ -222,6 +224,10 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
             yield from (((totals.handler,), totals.late_changes) for totals in observed.handlers)
         case "tailrace_open_gaps":
             yield from (((totals.handler,), totals.open_gaps) for totals in observed.handlers)
+        case "tailrace_evacuating_shards":
+            yield from (((totals.handler,), totals.evacuating_shards) for totals in observed.handlers)
+        case "tailrace_contested_shards":
+            yield from (((totals.handler,), totals.contested_shards) for totals in observed.handlers)
         case "tailrace_parked_keys":
             yield from (((totals.handler,), totals.parked_keys) for totals in observed.handlers)
         case "tailrace_parked_oldest_seconds":

@@ -12,7 +12,7 @@ from tailrace.deadletters.views.letters import letter_counts
 from tailrace.ports import Now
 from tailrace.runtime.attempts import Tally
 from tailrace.runtime.driver import Status
-from tailrace.runtime.watermark import MappingName, positions
+from tailrace.runtime.watermark import MappingName, evacuations, positions
 from tailrace.server.control import Subject
 from tailrace.server.http import HttpServer
 from tailrace.server.observe import Durations, HandlerTotals, Observed, ShardProgress
@@ -109,6 +109,7 @@ async def handler_totals(reading: ViewSources, mapping: MappingName, own: int) -
         late_changes=0 if windows is None else windows.late,
         open_gaps=len(lost),
         gap_age_ms=gap_age_ms(reading, lost),
+        evacuating_shards=len(await evacuations(state, mapping)),
         parked_oldest_ms=0 if letters.oldest_parked_ms is None else max(0, now_ms - letters.oldest_parked_ms),
         durations=Durations(tally.buckets(), tally.total_ms / 1_000),
         tally=tally,

@@ -37,6 +37,7 @@ from tailrace.projections.core.rows import (
 )
 from tailrace.projections.core.rows import item_key as projection_item_key
 from tailrace.rows.kinds import (
+    ALIVE,
     AUDIT,
     CLOCK,
     LAYOUT,
@@ -52,6 +53,7 @@ from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.placing import placed_fields, placed_key
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
+from tailrace.server.pulse import alive_fields
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import HASHES, Shard
 from tailrace.windows.core.rows import (
@@ -202,6 +204,7 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
         {"v": 1, "id": mapping, "allowed": 20}),
     "placed": lambda app, mapping: (placed_key(app, mapping), placed_fields(mapping, "set-5/0", 5)),
     "mapping": lambda app, mapping: (MAPPING.key(app, mapping), {"v": 1, "id": mapping, "table": "orders"}),
+    "alive": lambda app, mapping: (ALIVE.key(app), alive_fields("pid-1", 5, 1)),
     "sources": lambda app, mapping: written(Generations(app, "orders").with_labels([LABEL]).write()),
     "lease": lambda app, mapping: written(take(lease_key(app, LABEL, SHARD), None, "pid-1")[1]),
     "projection": lambda app, mapping: (served_key(app, "sales"), served_fields("sales", "orders", "1")),

@@ -1,0 +1,76 @@
+"""`tailrace generate alerts`: files for what stands beside tailrace, written from what it says of itself.
+
+Rules of this file: options and output; what is written is alerts/core/rules.py's. It asks nothing and opens
+nothing. Registered in `main`.
+"""
+
+from pathlib import Path
+
+import click
+
+from tailrace.cli.durations import duration
+from tailrace.cli.group import CommandGroup
+
+
+@click.group(cls=CommandGroup)
+def generate() -> None:
+    """Write files for what stands beside tailrace.
+
+    \b
+    Example: tailrace generate alerts --out tailrace.rules.yml
+    """
+
+
+@generate.command()
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file; else it is printed.")
+@click.option(
+    "--late",
+    callback=duration,
+    metavar="DURATION",
+    default="15m",
+    show_default=True,
+    help="Lag above it is late.",
+)
+@click.option(
+    "--stuck",
+    callback=duration,
+    metavar="DURATION",
+    default="10m",
+    show_default=True,
+    help="Not moved for longer is stuck.",
+)
+@click.option(
+    "--left",
+    callback=duration,
+    metavar="DURATION",
+    default="4h",
+    show_default=True,
+    help="Less until the trim is an alert.",
+)
+@click.option(
+    "--quiet",
+    callback=duration,
+    metavar="DURATION",
+    default="15m",
+    show_default=True,
+    help="So long dead letters count as new.",
+)
+def alerts(out: Path | None, late: int, stuck: int, left: int, quiet: int) -> None:
+    """Write the rules of Prometheus for everything that `app.alerts` tells.
+
+    They are made of the metrics that each node and worker answers at /metrics, and of their absence: a fleet
+    that is gone tells nothing.
+
+    \b
+    Example: tailrace generate alerts --out tailrace.rules.yml
+    Next:    promtool check rules tailrace.rules.yml
+    """
+    from tailrace.alerts.core.rules import RuleBounds, rules_file
+
+    seconds = [max(1, milliseconds // 1_000) for milliseconds in (late, stuck, left, quiet)]
+    text = rules_file(RuleBounds(*seconds))
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
+        click.echo(f"wrote {out}", err=True)

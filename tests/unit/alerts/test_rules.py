@@ -1,0 +1,149 @@
+"""Rules of Prometheus: valid YAML, of metrics that there are, and true past each bound and not at it."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from tailrace.alerts.core.rules import RuleBounds, quoted, rules_file
+from tailrace.cli.main import cli
+from tailrace.telemetry import ALERT_RULES, METRICS
+
+BOUNDS = RuleBounds(late=900, stuck=600, left=14_400, quiet=900, absent=300)
+PROMTOOL = shutil.which("promtool")
+needs_promtool = pytest.mark.skipif(
+    PROMTOOL is None, reason="promtool is not installed: apt-get install prometheus has it"
+)
+OF = '{table="orders", handler="mail", instance="w1"}'
+
+
+def rules(text: str) -> list[dict[str, Any]]:
+    (group,) = yaml.safe_load(text)["groups"]
+    assert group["name"] == "tailrace"
+    listed: list[dict[str, Any]] = group["rules"]
+    return listed
+
+
+def test_the_file_is_yaml_and_has_every_rule_whole() -> None:
+    listed = rules(rules_file(BOUNDS))
+    assert [rule["alert"] for rule in listed] == [rule.name for rule in ALERT_RULES]
+    for rule in listed:
+        assert rule["labels"]["severity"] in ("page", "ticket")
+        assert rule["annotations"]["summary"]
+        assert rule["annotations"]["next"].startswith("tailrace ")
+        assert "bounds" not in str(rule)
+    assert listed[-1]["for"] == "300s"
+
+
+def test_rules_name_metrics_that_are_exposed_with_labels_that_they_have() -> None:
+    known = {metric.name: set(metric.labels) for metric in METRICS}
+    for rule in ALERT_RULES:
+        names = re.findall(r"tailrace_\w+", rule.expression)
+        assert names, rule.name
+        for name in names:
+            assert name in known, (rule.name, name)
+        for labels in re.findall(r"by \(([\w, ]+)\)", rule.expression):
+            assert set(labels.split(", ")) <= set.intersection(*(known[name] for name in names)), rule.name
+
+
+def test_a_text_with_quotes_and_newlines_stays_one_text() -> None:
+    text = 'a "b"\n: {c} \\ {{ $value }}'
+    assert yaml.safe_load(f"x: {quoted(text)}") == {"x": text}
+
+
+def test_the_command_prints_them_or_writes_a_file_with_the_bounds_that_are_said(tmp_path: Path) -> None:
+    printed = CliRunner().invoke(cli, ["generate", "alerts"])
+    assert (printed.exit_code, printed.output) == (0, rules_file(BOUNDS))
+    out = tmp_path / "rules.yml"
+    said = CliRunner().invoke(cli, ["generate", "alerts", "--late", "5m", "--quiet", "1h", "--out", str(out)])
+    assert said.exit_code == 0, said.output
+    expressions = {rule["alert"]: rule["expr"] for rule in rules(out.read_text())}
+    assert expressions["TailraceLate"].endswith("> 300")
+    assert "[3600s]" in expressions["TailraceDeadLettersGrew"]
+    assert CliRunner().invoke(cli, ["generate", "alerts", "--late", "soon"]).exit_code == 2
+
+
+# ---- by Prometheus' own tool -------------------------------------------------------------------------------
+
+
+def canary(name: str, series: dict[str, str], at: str, *, holds: bool) -> tuple[Any, ...]:
+    return (name, series, at, holds)
+
+
+LAG, LEFT = f"tailrace_lag_seconds{OF}", f"tailrace_retention_left_seconds{OF}"
+MOVED = f"tailrace_last_progress_timestamp_seconds{OF}"
+EACH_BOUND = [
+    canary("TailraceLate", {LAG: "900x30"}, "5m", holds=False),
+    canary("TailraceLate", {LAG: "901x30"}, "5m", holds=True),
+    canary("TailraceTrimNear", {LEFT: "14400x30"}, "5m", holds=False),
+    canary("TailraceTrimNear", {LEFT: "14399x30"}, "5m", holds=True),
+    canary("TailraceStuck", {LAG: "601x30", MOVED: "0x30"}, "10m", holds=False),  # still for 600 s
+    canary("TailraceStuck", {LAG: "601x30", MOVED: "0x30"}, "11m", holds=True),
+    canary("TailraceStuck", {LAG: "600x30", MOVED: "0x30"}, "11m", holds=False),  # what waits is young
+    canary("TailraceGap", {'tailrace_open_gaps{handler="mail"}': "0x30"}, "5m", holds=False),
+    canary("TailraceGap", {'tailrace_open_gaps{handler="mail"}': "1x30"}, "5m", holds=True),
+    canary("TailraceEvacuating", {'tailrace_evacuating_shards{handler="mail"}': "0x30"}, "5m", holds=False),
+    canary("TailraceEvacuating", {'tailrace_evacuating_shards{handler="mail"}': "1x30"}, "5m", holds=True),
+    canary("TailraceDeadLettersGrew", {'tailrace_dead_letters{handler="mail"}': "7x30"}, "20m", holds=False),
+    canary(
+        "TailraceDeadLettersGrew", {'tailrace_dead_letters{handler="mail"}': "7x10 8x20"}, "20m", holds=True
+    ),
+    canary("TailraceTwoOwners", {'tailrace_contested_shards{handler="mail"}': "0x30"}, "5m", holds=False),
+    canary("TailraceTwoOwners", {'tailrace_contested_shards{handler="mail"}': "1x30"}, "5m", holds=True),
+    canary("TailraceAbsent", {'tailrace_build_info{version="1"}': "1x30"}, "20m", holds=False),
+    canary("TailraceAbsent", {"up": "0x30"}, "4m", holds=False),
+    canary("TailraceAbsent", {"up": "0x30"}, "5m", holds=True),
+]
+
+
+def test_every_rule_has_a_canary_that_holds_and_one_that_does_not() -> None:
+    for rule in ALERT_RULES:
+        assert {holds for name, _, _, holds in EACH_BOUND if name == rule.name} == {True, False}, rule.name
+
+
+@needs_promtool
+def test_promtool_accepts_the_rules(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text(rules_file(BOUNDS))
+    said = subprocess.run(
+        [str(PROMTOOL), "check", "rules", "rules.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert f"{len(ALERT_RULES)} rules found" in said.stdout
+
+
+@needs_promtool
+def test_each_rule_holds_past_its_bound_and_not_at_it_as_prometheus_evaluates_it(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text(rules_file(BOUNDS))
+    tests = [
+        {
+            "interval": "1m",
+            "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "promql_expr_test": [
+                {
+                    "expr": f'count(ALERTS{{alertname="{name}", alertstate="firing"}})',
+                    "eval_time": at,
+                    "exp_samples": [{"labels": "{}", "value": 1}] if holds else [],
+                }
+            ],
+        }
+        for name, series, at, holds in EACH_BOUND
+    ]
+    document = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": tests}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(document))
+    said = subprocess.run(
+        [str(PROMTOOL), "test", "rules", "test.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stdout + said.stderr

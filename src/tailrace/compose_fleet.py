@@ -23,6 +23,7 @@ from tailrace.compose_parts import (
     courier_of,
     dependencies,
     end_of,
+    projector_of,
     redriver_of,
 )
 from tailrace.functions.runners import Runners
@@ -32,13 +33,13 @@ from tailrace.ports import Clock, Source, StateStore, StreamRef
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.beginning import AtName, StartPosition
-from tailrace.runtime.outages import Outages, WatchedSource, WatchedState
+from tailrace.runtime.outages import Outages, WatchedItems, WatchedSource, WatchedState
 from tailrace.runtime.pacing import Pacer, PacingSettings
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.polling import PolledSource
 from tailrace.runtime.reading import NumberedSource
 from tailrace.runtime.sight import Sight
-from tailrace.runtime.watermark import MappingName, settled_until
+from tailrace.runtime.watermark import MappingName, oldest_of, settled_until
 from tailrace.server.fleet import FleetWorker
 from tailrace.server.observe import ShardProgress
 from tailrace.server.pulse import Pulse
@@ -49,6 +50,7 @@ from tailrace.sinks.making import AppSinks
 from tailrace.sinks.projected_table import RemoteRows
 from tailrace.sources.dialects import AWS, Dialect, dialect_of
 from tailrace.sources.dynamodb_streams import DynamoDbStreamsLog, DynamoDbStreamsSource
+from tailrace.sources.far_items import FarItems
 from tailrace.sources.far_log import AppLog
 from tailrace.sources.far_tables import FarPlace
 from tailrace.stores.dynamodb import DynamoDbStateStore
@@ -99,10 +101,13 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     def read_of(worker: Worker) -> ViewSources:
         return ViewSources(state, log, clock, worker, app=app.name)
 
+    items = WatchedItems(FarItems(options.access, app.tables.values()), outages)
+
     def crew(worker: Worker) -> Crew:
         return Crew(
             redriver=redriver_of(assembly, worker),
             courier=courier_of(ground, worker, changes=False),
+            projector=projector_of(assembly, items, partial(oldest_of, state, log)),
             windows=tuple(assembly.windows.values()),
             alerts=alerts_of(
                 ground, worker, read_of(worker), AlertLook(partial(_progress, read_of(worker), sight))

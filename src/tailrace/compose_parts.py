@@ -20,7 +20,9 @@ from tailrace.deadletters.run.courier import Courier
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.functions.runners import Runners
 from tailrace.leases.lease import Owner
+from tailrace.ports import TableItems
 from tailrace.projections.run.builds import Builds
+from tailrace.projections.run.projector import Projector
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.watermark import MappingName
@@ -159,6 +161,27 @@ def alerts_of(ground: Ground, worker: Worker, reading: ViewSources, looking: Ale
     around = ground.declared.around
     laid = structs.replace(plan, sinks=tuple(map(around.alert_sink, plan.sinks)))
     return AlertWatch(app.name, reading.state, clock, owner, laid, look, looking.look_ms)
+
+
+def projector_of(
+    assembly: Assembly, items: TableItems, oldest: Callable[[MappingName], Awaitable[int | None]]
+) -> Projector | None:
+    """What brings up the builds of projections; None: there are none. Shape: `oldest` says the first change
+    that a mapping has not settled.
+    """
+    app = assembly.ground.app
+    projections = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
+    if not projections:
+        return None
+    return Projector(
+        app.name,
+        projections,
+        assembly.builds,
+        items=items,
+        parts=assembly.ground.parts,
+        oldest=lambda projection: oldest(MappingName(app.name, projection.mapping_id, projection.table.name)),
+        besides=assembly.maker.besides,
+    )
 
 
 async def end_of(ground: Ground) -> None:

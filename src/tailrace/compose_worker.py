@@ -15,7 +15,6 @@ from tailrace.app.app import App
 from tailrace.app.code_version import code_version
 from tailrace.compose_parts import (
     AlertLook,
-    Assembly,
     Ground,
     Overrides,
     alerts_of,
@@ -23,18 +22,18 @@ from tailrace.compose_parts import (
     courier_of,
     dependencies,
     end_of,
+    projector_of,
     redriver_of,
 )
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore, state_of
 from tailrace.functions.runners import Runners
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
-from tailrace.projections.run.projector import Projector
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.attempts import Tallies
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.watermark import MappingName, oldest_of, settled_until
+from tailrace.runtime.watermark import oldest_of, settled_until
 from tailrace.server.handler_door import EngineDoor
 from tailrace.server.snapshot import shard_progress
 from tailrace.sinks.dynamodb_door import DynamoDbDoor
@@ -109,7 +108,11 @@ def build_worker(
         return Crew(
             redriver=redriver_of(assembly, worker),
             courier=courier_of(ground, worker, changes=options.changes),
-            projector=_projector(assembly, engine, flushed),
+            projector=projector_of(
+                assembly,
+                EmbeddedItems(engine, flushed),
+                partial(oldest_of, state_of(engine), EmbeddedLog(engine)),
+            ),
             windows=tuple(assembly.windows.values()),
             alerts=_alerts(ground, worker, engine, flushed, options.alerts_ms),
             declared=ground.declared.read,
@@ -146,27 +149,3 @@ def _alerts(
 async def _end(ground: Ground, engine: Engine) -> None:
     engine.workers.discard(ground.owner.name)
     await end_of(ground)
-
-
-def _projector(
-    assembly: Assembly, engine: Engine, flushed: Callable[[], Awaitable[None]]
-) -> Projector | None:
-    """What brings up the builds of projections."""
-    ground = assembly.ground
-    app = ground.app
-    projections = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
-    if not projections:
-        return None
-    return Projector(
-        app.name,
-        projections,
-        assembly.builds,
-        items=EmbeddedItems(engine, flushed),
-        parts=ground.parts,
-        oldest=lambda projection: oldest_of(
-            state_of(engine),
-            EmbeddedLog(engine),
-            MappingName(app.name, projection.mapping_id, projection.table.name),
-        ),
-        besides=assembly.maker.besides,
-    )

@@ -19,6 +19,7 @@ from tailrace.streams.record import ChangeRecord, LogRow, ReadDone, ViewType
 from tailrace.streams.shards import Shard
 from tailrace.streams.version import FIRST_GENERATION
 from tailrace.streams.windows import WindowInvoke
+from tailrace.values.types import Item
 
 __all__ = [
     "Action",
@@ -31,6 +32,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "ItemWrite",
+    "ItemsPage",
     "LogReader",
     "LogRow",
     "Now",
@@ -45,6 +47,7 @@ __all__ = [
     "StateStore",
     "Store",
     "StreamRef",
+    "TableItems",
     "TargetPosition",
     "Transactional",
     "Trim",
@@ -134,6 +137,32 @@ class LogReader(Protocol):
     async def pending_since(self, shard: Shard) -> int | None:
         """When the oldest record was written that is not durable yet. Units: ms since the epoch; None: all of
         them are.
+        """
+
+
+class ItemsPage(Struct, frozen=True):
+    """Items as they were when `position` was the last sequence number. Shape: (key in hex, key, image), as
+    records of the table's stream have them; `after` None at the end, else what the next page is asked with,
+    which may be kept as JSON.
+    """
+
+    items: Sequence[tuple[str, Item, Item]]
+    position: int
+    after: Mapping[str, Any] | None
+
+
+class TableItems(Protocol):
+    """Where a table's items are read with an exact position."""
+
+    async def page(
+        self, table: str, after: Mapping[str, Any] | None, limit: int, segment: tuple[int, int] | None = None
+    ) -> ItemsPage:
+        """The next items, at most `limit`, perhaps none before the end. Shape: `segment` (number, how many)
+        of a parallel scan. Repeatable.
+
+        Guarantee: the page holds every change of the table with a number up to the position, in whatever
+                   shard, and none behind it; all of it is durable. A later page has no lower position.
+        Raises: SourceError, also when no position is told there; StoreError.
         """
 
 

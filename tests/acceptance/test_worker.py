@@ -368,20 +368,3 @@ def copy(change: Change) -> None:
     copies = {"TableName": "orders", "Key": {"id": {"S": "copies"}}}
     eventually(lambda: local.call("GetItem", copies).get("Item", {}).get("made") == {"N": "6"})
     assert worker.end(TERM)[0] == 0
-
-
-PROJECTION = """
-
-@app.projection(orders, by="id")
-def totals(total: int, item: dict, sign: int) -> int:
-    return total + sign
-"""
-
-
-def test_a_projection_is_refused_in_words(local: Fleet) -> None:
-    (local.path / "app.py").write_text(APP + PROJECTION)
-    local.create_state()
-    local.create_table()
-    message, _ = refused(local)
-    assert "'totals'" in message
-    assert "snapshot" in message

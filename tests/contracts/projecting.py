@@ -21,13 +21,21 @@ from tailrace.app.projection import Projection
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import PortError, StoreError
 from tailrace.leases.lease import Owner
-from tailrace.ports import Action, ProjectionStore, RecordBatch, StateRow, StateStore, Written
+from tailrace.ports import (
+    Action,
+    ItemsPage,
+    ProjectionStore,
+    RecordBatch,
+    StateRow,
+    StateStore,
+    Written,
+)
 from tailrace.projections.core.builds import builds_prefix, read_served, served_key
 from tailrace.projections.core.known import KnownBuilds, is_there, known_key, read_known
 from tailrace.projections.core.rows import GroupState, build_name, read_group_row, read_item_row
 from tailrace.projections.run import projector
 from tailrace.projections.run.builds import Builds
-from tailrace.projections.run.projector import ItemsPage, Projector
+from tailrace.projections.run.projector import Projector
 from tailrace.projections.run.state_store import StateProjectionStore
 from tailrace.rows.kinds import PROJECTION_GROUP, PROJECTION_ITEM, words_of
 from tailrace.runtime.parts import Parts
@@ -125,7 +133,9 @@ class Orders:
             )
         )
 
-    async def page(self, table: str, after: Mapping[str, Any] | None, limit: int) -> ItemsPage:
+    async def page(
+        self, table: str, after: Mapping[str, Any] | None, limit: int, segment: tuple[int, int] | None = None
+    ) -> ItemsPage:
         """The next items."""
         await self.clock.sleep_until(self.clock.now().monotonic_ms + self.page_ms)
         await asyncio.sleep(0)

@@ -106,6 +106,20 @@ class AwsClient:
         model, answer = await self._asked(access, service, operation, parameters, timeout_s, headers)
         return members_of(model, answer.status, answer.headers, answer.body)
 
+    async def answer_of(
+        self,
+        access: Access,
+        service: str,
+        operation: str,
+        parameters: Mapping[str, Any],
+        headers: Mapping[str, str],
+    ) -> tuple[dict[str, Any], Mapping[str, str]]:
+        """One call with further headers. Returns: the members and the headers of the answer. Raises: as
+        `call`.
+        """
+        model, answer = await self._asked(access, service, operation, parameters, None, headers)
+        return members_of(model, answer.status, answer.headers, answer.body), answer.headers
+
     async def date_of(
         self, access: Access, service: str, operation: str, parameters: Mapping[str, Any]
     ) -> int:
@@ -358,6 +372,17 @@ async def call(access: Access, service: str, operation: str, parameters: Mapping
         return call_here(access, service, operation, parameters)
     client = known[0] if known is not None else await _begin(loop)
     return await client.call(access, service, operation, parameters)
+
+
+async def answer_of(
+    access: Access, service: str, operation: str, parameters: Mapping[str, Any], headers: Mapping[str, str]
+) -> tuple[dict[str, Any], Mapping[str, str]]:
+    """One call with further headers, on a loop that has sockets. Returns: the members and the headers of the
+    answer; names in whatever case. Raises: AwsError.
+    """
+    loop = asyncio.get_running_loop()
+    client = _OF_LOOPS[loop][0] if loop in _OF_LOOPS else await _begin(loop)
+    return await client.answer_of(access, service, operation, parameters, headers)
 
 
 async def date_of(access: Access, service: str, operation: str, parameters: Mapping[str, Any]) -> int:

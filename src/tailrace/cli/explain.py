@@ -1,5 +1,5 @@
-"""`tailrace explain HANDLER`: what reaches a handler, and why; with `--on lambda` or `--iam` what a whole app
-may do elsewhere, and what it needs there.
+"""`tailrace explain HANDLER`: what reaches a handler, and why; with `--on lambda`, `--on worker` or `--iam`
+what a whole app may do elsewhere, and what it needs there.
 
 Rules of this file: options and output; the answer is the `explain` verb's, or entry's. Registered in `main`.
 """
@@ -22,7 +22,14 @@ from tailrace.cli.place import Place
 @click.option(
     "--app", "app", metavar="APP.PY", help="The app, where none runs: a file, or package.module:app."
 )
-@click.option("--on", "on", type=click.Choice(["lambda"]), help="What an app's handlers are on AWS Lambda.")
+@click.option(
+    "--on",
+    "on",
+    type=click.Choice(["lambda", "worker"]),
+    help="What an app's handlers are on AWS Lambda, or by `tailrace worker`.",
+)
+@click.option("--endpoint", metavar="URL", help="With --on worker: where the tables are, if not at AWS.")
+@click.option("--region", metavar="REGION", help="With --on worker: the region of the tables.")
 @click.option(
     "--iam", is_flag=True, help="The least statements for the roles of an app's worker and function."
 )
@@ -35,6 +42,8 @@ def explain(
     handler: str,
     app: str | None,
     on: str | None,
+    endpoint: str | None,
+    region: str | None,
     iam: bool,
     state: str | None,
     account: str,
@@ -51,9 +60,15 @@ def explain(
     Example: tailrace explain receipt
              tailrace explain receipt --app app.py
              tailrace explain --on lambda app.py
+             tailrace explain --on worker app.py --endpoint http://localhost:8000
              tailrace explain --iam app.py --json
     Next:    tailrace status
     """
+    if on == "worker":
+        from tailrace.cli.explain_worker import tell_worker
+
+        tell_worker(app or handler, state, endpoint, region, as_json=as_json)
+        return
     if on is not None or iam:
         from tailrace.cli.explain_app import tell_app
 

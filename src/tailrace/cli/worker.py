@@ -137,7 +137,7 @@ def worker(app: str, **chosen: Any) -> None:
     APP is a file (app.py) or a name (package.module:app). All workers of one app share one state, made once
     by `tailrace state create`; each reads some of the shards, and takes over those of a worker that is gone.
     It needs the extra `aws`, credentials as the AWS CLI finds them, and tables with streams; it makes and
-    changes none. Projections stay where their table is: it takes no snapshots yet.
+    changes none. Projections are built where a `tailrace serve` has their table, and refused elsewhere.
 
     The first Ctrl-C or SIGTERM drains: what runs ends and is saved, and its shards are given back. The
     second one ends at once. The exit code is 0 after a whole drain, and 3 when something was left after
@@ -204,6 +204,7 @@ async def open_fleet(app: "App", chosen: Chosen, clock: "Clock") -> "FleetOption
     from tailrace.aws.places import Access
     from tailrace.compose import incarnation
     from tailrace.compose_fleet import FleetOptions
+    from tailrace.sources.far_projections import check_projections
     from tailrace.sources.far_tables import check_app, check_tables
     from tailrace.stores.state_targets import open_state, state_target
 
@@ -214,12 +215,14 @@ async def open_fleet(app: "App", chosen: Chosen, clock: "Clock") -> "FleetOption
     words = state_target(chosen.state, **target).text
     marks = await _marks(app, chosen, access, words.partition(":")[2] if is_beside else None)
     check_app(app, has_marks=marks is not None)
+    place = await check_tables(app, access)
+    await check_projections(app, access, has_marks=marks is not None)
     return FleetOptions(
         owner=owner,
         state=state,
         target=words,
         access=access,
-        place=await check_tables(app, access),
+        place=place,
         close=_closer(state),
         marks=marks,
         start=_start(chosen.start),

@@ -5,16 +5,26 @@ Theory of operation: machines and services ask again by themselves, for ever, an
 some seconds is nobody's business. So what is asked is watched here, at the ports: the first failure of a kind
 is told with the command that helps, then one a minute while it lasts, and once that it is over.
 Rules of this file: an answer and an error go through as they are. Made by compose_fleet.py. Stands alone
-because both ports are watched by it.
+because several ports are watched by it.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from tailrace.errors import LeaseHeld, LeaseLost, PortError, StateConflict
-from tailrace.ports import Action, Clock, ReadDone, Shard, Source, StateStore, StreamRef
+from tailrace.ports import (
+    Action,
+    Clock,
+    ItemsPage,
+    ReadDone,
+    Shard,
+    Source,
+    StateStore,
+    StreamRef,
+    TableItems,
+)
 from tailrace.rows.writes import StateRow
 from tailrace.runtime.sight import Sight
 
@@ -101,6 +111,21 @@ class WatchedSource:
         """Records behind a position. Raises: SourceError."""
         with self._outages.watched(self._what):
             return await self._source.read(shard, after, limit)
+
+
+class WatchedItems:
+    """A `TableItems` whose outages are told."""
+
+    def __init__(self, items: TableItems, outages: Outages) -> None:
+        self._items = items
+        self._outages = outages
+
+    async def page(
+        self, table: str, after: Mapping[str, Any] | None, limit: int, segment: tuple[int, int] | None = None
+    ) -> ItemsPage:
+        """The next items. Raises: SourceError."""
+        with self._outages.watched(f"the items of table {table}"):
+            return await self._items.page(table, after, limit, segment)
 
 
 class WatchedState:

@@ -14,8 +14,7 @@ from msgspec.structs import replace
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import ScanRequest
 from tailrace.errors import ApiError, SourceError
-from tailrace.ports import ReadDone, Shard, StreamRef
-from tailrace.projections.run.projector import ItemsPage
+from tailrace.ports import ItemsPage, ReadDone, Shard, StreamRef
 
 
 class EmbeddedSource:
@@ -100,12 +99,14 @@ class EmbeddedItems:
         self._engine = engine
         self._flushed = flushed
 
-    async def page(self, table: str, after: Mapping[str, Any] | None, limit: int) -> ItemsPage:
+    async def page(
+        self, table: str, after: Mapping[str, Any] | None, limit: int, segment: tuple[int, int] | None = None
+    ) -> ItemsPage:
         """The next items. Raises: SourceError when there is no such table, StoreError."""
         try:
             schema = self._engine.schema(table)
             page = self._engine.scan(
-                ScanRequest(table, limit=limit, start=None if after is None else dict(after))
+                ScanRequest(table, limit=limit, start=None if after is None else dict(after), segment=segment)
             )
         except ApiError as error:
             raise SourceError(f"table {table!r}: {error.message}") from error

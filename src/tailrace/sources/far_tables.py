@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from tailrace.app.app import App
+from tailrace.app.app import App, HandlerMapping
 from tailrace.app.table import Table
 from tailrace.aws import client
 from tailrace.aws.errors import AwsError
@@ -39,26 +39,32 @@ class FarPlace(Struct, frozen=True):
     account: str
 
 
+class FarRefusal(Struct, frozen=True):
+    """Why a worker does not run something, and what to do instead. Shape: `says` follows its name."""
+
+    says: str
+    hint: str
+
+
 def check_app(app: App, *, has_marks: bool) -> None:
-    """See that everything an app declares can run away from its tables. Shape: `has_marks` a DynamoDB table
-    beside the tables keeps marks. Raises: SettingsError naming the handler and what to do.
+    """See that every handler of an app can run away from its tables; projections are seen by
+    far_projections.py. Shape: `has_marks` a DynamoDB table beside the tables keeps marks. Raises:
+    SettingsError naming the handler and what to do.
     """
     for mapping in app.mappings:
-        if mapping.projection is not None:
-            raise SettingsError(
-                f"projection {mapping.projection.id!r} is of a table at another server: its build begins "
-                "with a snapshot of the table, and a worker takes none yet",
-                hint="keep it where the table is, with `tailrace dev`, or read the changes with @app.on",
-            )
-        if has_marks:
-            continue
-        if mapping.once or records_effects(mapping.target):
-            what = "once=True" if mapping.once else "change.transaction"
-            raise SettingsError(
-                f"handler {mapping.id!r} uses {what}, which needs a DynamoDB table for marks beside the "
-                "tables that it writes",
-                hint="tailrace state create dynamodb:TABLE, and the same command with --marks TABLE",
-            )
+        if not has_marks and (refused := refused_effects(mapping)) is not None:
+            raise SettingsError(f"handler {mapping.id!r} {refused.says}", hint=refused.hint)
+
+
+def refused_effects(mapping: HandlerMapping) -> FarRefusal | None:
+    """Why a handler does not run without a table for marks; None: it does."""
+    if not (mapping.once or records_effects(mapping.target)):
+        return None
+    what = "once=True" if mapping.once else "change.transaction"
+    return FarRefusal(
+        f"uses {what}, which needs a DynamoDB table for marks beside the tables that it writes",
+        "tailrace state create dynamodb:TABLE, and the same command with --marks TABLE",
+    )
 
 
 def records_effects(target: object) -> bool:

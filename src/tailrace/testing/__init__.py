@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         check_source,
         check_state_store,
         check_store,
+        check_table_items,
         check_transactional_sink,
         check_versioned_sink,
     )
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tailrace.testing.looking import NotLookedAt
     from tailrace.testing.loop import SeededLoop
     from tailrace.testing.scripted import ScriptedSource
+    from tailrace.testing.scripted_items import ScriptedItems
     from tailrace.testing.sealing import NetworkRefused
     from tailrace.testing.simulation import simulate
     from tailrace.testing.waiting import BlockingCall
@@ -36,6 +38,7 @@ __all__ = [
     "Exploration",
     "NetworkRefused",
     "NotLookedAt",
+    "ScriptedItems",
     "ScriptedSource",
     "SeededLoop",
     "Sent",
@@ -49,6 +52,7 @@ __all__ = [
     "check_source",
     "check_state_store",
     "check_store",
+    "check_table_items",
     "check_transactional_sink",
     "check_versioned_sink",
     "simulate",
@@ -60,6 +64,7 @@ _PLACES = {
     "Exploration": "exploring",
     "NetworkRefused": "sealing",
     "NotLookedAt": "looking",
+    "ScriptedItems": "scripted_items",
     "ScriptedSource": "scripted",
     "SeededLoop": "loop",
     "Sent": "keeping",
@@ -75,6 +80,7 @@ _PLACES = {
     "check_archive_store": "contracts",
     "check_state_store": "contracts",
     "check_store": "contracts",
+    "check_table_items": "contracts",
     "check_transactional_sink": "contracts",
     "check_versioned_sink": "contracts",
 }

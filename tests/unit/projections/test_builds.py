@@ -1,5 +1,6 @@
 """Rows of builds and of projections come back as they were, and one of another format is refused."""
 
+import orjson
 import pytest
 
 from tailrace.errors import StoreError
@@ -36,6 +37,21 @@ def test_a_build_comes_back_as_it_was() -> None:
     assert (build.version, build.number) == (2, 1)
     assert read_served(served_fields("sales", "orders", "2.1")) == "2.1"
     assert read_served(None) is None
+
+
+@pytest.mark.parametrize(
+    ("position", "since", "row_format"),
+    [(2**63 - 1, 5, 1), (2**63, 5, 2), (10**40 - 1, 10**39, 2), (7, 2**63, 2)],
+)
+def test_numbers_of_another_server_are_text_and_the_row_says_so(
+    position: int, since: int, row_format: int
+) -> None:
+    build = Build("sales", "1", position=position, since=since, claimed_by="one", claim=3, beat=2)
+    fields = orjson.loads(orjson.dumps(build_fields(build)))
+    assert (read_build(fields), fields["v"]) == (build, row_format)
+    assert type(fields["position"]) is (int if position < 2**63 else str)
+    with pytest.raises(StoreError, match="format 3; this version reads 1 to 2"):
+        read_build({**fields, "v": 3})
 
 
 @pytest.mark.parametrize(

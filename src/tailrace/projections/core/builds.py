@@ -3,8 +3,8 @@
 Theory of operation: a build is a set of rows under a name of its own (`sales@v2`; `sales@v2.1` after a
 rebuild). A build is filled from the table's items, lives from the changes after that, and is served from
 then on; the build that was served before is removed.
-Rules of this file: layouts only, format 1, docs/formats/projections.md. Called by projections/run/builds.py
-and the `projection` verbs.
+Rules of this file: layouts only, formats 1 and 2, docs/formats/projections.md. Called by
+projections/run/builds.py and the `projection` verbs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,10 @@ from tailrace.rows.writes import VERSION, Equals, readable
 
 MOST_FAILED: Final = 20
 """So many items that could not be filled in are named; the others are counted."""
+
+
+WIDEST: Final = 2**63 - 1
+"""The largest number of ours; numbers of another server are text in rows."""
 
 
 class Build(Struct, frozen=True):
@@ -57,6 +61,11 @@ class Build(Struct, frozen=True):
     def unchanged(self) -> Equals:
         """That its row is the one that was read; of a row of before claims, that it is there."""
         return Equals("stamp", self.stamp) if self.claim else Equals("name", self.name)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether its numbers are another server's, wider than JSON's."""
+        return max(self.position, self.since) > WIDEST
 
     @property
     def version(self) -> int:
@@ -129,18 +138,18 @@ def read_served(fields: Mapping[str, Any] | None) -> str | None:
 def build_fields(build: Build) -> dict[str, Any]:
     """The fields of a build's row."""
     return {
-        "v": VERSION,
+        "v": PROJECTION_BUILD.format if build.is_wide else VERSION,
         "projection": build.projection,
         "name": build.name,
         "into": build.into,
         "is_filled": build.is_filled,
-        "position": build.position,
+        "position": _number(build.position),
         "after": build.after,
         "filled": build.filled,
         "failures": build.failures,
         "failed": [list(failure) for failure in build.failed],
         "begun_ms": build.begun_ms,
-        "since": build.since,
+        "since": _number(build.since),
         "code": build.code,
         "claimed_by": build.claimed_by,
         "claim": build.claim,
@@ -149,21 +158,25 @@ def build_fields(build: Build) -> dict[str, Any]:
     }
 
 
+def _number(sequence: int) -> int | str:
+    return str(sequence) if sequence > WIDEST else sequence
+
+
 def read_build(fields: Mapping[str, Any]) -> Build:
     """A build's row. Raises: StoreError for a format of another version."""
-    row = readable(fields, "projection's build")
+    row = readable(fields, "projection's build", PROJECTION_BUILD.format)
     return Build(
         row["projection"],
         row["name"],
         row["into"],
         row["is_filled"],
-        row["position"],
+        int(row["position"]),
         row["after"],
         row["filled"],
         row["failures"],
         tuple((key, error) for key, error in row["failed"]),
         row["begun_ms"],
-        row["since"],
+        int(row["since"]),
         row["code"],
         row.get("claimed_by", ""),
         row.get("claim", 0),

@@ -11,23 +11,22 @@ was applied. Several workers may run one each: one of them claims the filling, t
 and go on from where its row says when it falls silent.
 Rules of this file: everything may be cut off anywhere and is done again, here or by another worker; what is
 decided holds only if the builds are still those that it was decided from. Made by
-`compose_worker`, run by worker/crew.py.
+`compose_parts`, run by worker/crew.py.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Sequence, Set
 from contextlib import suppress
 from itertools import cycle
-from typing import Any, Final, Protocol
-
-from msgspec import Struct
+from typing import Final
 
 from tailrace.app.fence import told
 from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection, mapping_id
 from tailrace.errors import PortError
 from tailrace.leases.generation import read_generations, sources_key
+from tailrace.ports import TableItems
 from tailrace.projections.core.builds import Build
 from tailrace.projections.core.folding import ItemChange
 from tailrace.projections.core.known import KnownBuilds
@@ -43,7 +42,6 @@ from tailrace.runtime.mapping_rows import forget_mapping
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.threads import Threads
 from tailrace.streams.version import Version
-from tailrace.values.types import Item
 
 PAGE: Final = 100
 FILLING: Final = 4
@@ -55,23 +53,6 @@ STUCK_LOOK_MS: Final = 60_000
 FORGETTING_MS: Final = 86_400_000 // BUCKETS
 """One bucket after the other is looked through for tombstones, each of its rows: all of them in a day."""
 _log = logging.getLogger("tailrace.projections")
-
-
-class ItemsPage(Struct, frozen=True):
-    """Items as they were when `position` was the last sequence number. Shape: (key in hex, key, image);
-    `after` None at the end.
-    """
-
-    items: Sequence[tuple[str, Item, Item]]
-    position: int
-    after: Mapping[str, Any] | None
-
-
-class TableItems(Protocol):
-    """Where a table's items are read with an exact position."""
-
-    async def page(self, table: str, after: Mapping[str, Any] | None, limit: int) -> ItemsPage:
-        """The next items, durable. Raises: StoreError, SourceError."""
 
 
 class Projector:

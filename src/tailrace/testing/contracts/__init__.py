@@ -14,6 +14,7 @@ from tailrace.testing.contracts.sink import check_sink
 from tailrace.testing.contracts.source import check_source
 from tailrace.testing.contracts.state import check_state_store
 from tailrace.testing.contracts.store import check_store
+from tailrace.testing.contracts.table_items import check_table_items
 from tailrace.testing.contracts.transactional import check_transactional_sink
 from tailrace.testing.contracts.versioned import check_versioned_sink
 
@@ -27,6 +28,7 @@ __all__ = [
     "check_source",
     "check_state_store",
     "check_store",
+    "check_table_items",
     "check_transactional_sink",
     "check_versioned_sink",
 ]

@@ -151,6 +151,10 @@ class Orders:
         numbers = [record.sequence for records in self.unsettled.values() for record in records]
         return min(numbers, default=None)
 
+    def place(self, name: str) -> str:
+        """The key of an item as rows have it."""
+        return name.encode().hex()
+
     def fold(self) -> dict[str, tuple[int, int]]:
         """Country → (how many items, their total)."""
         groups: dict[str, tuple[int, int]] = {}
@@ -351,7 +355,7 @@ class Workshop:
         """The items that a build has."""
         prefix = PROJECTION_ITEM.prefix(APP, build_name("sales", build))
         items = [read_item_row(row.fields) for row in await (rows or self.state).query(prefix)]
-        return {bytes.fromhex(item.key).decode() for item in items if item.image is not None}
+        return {item.key for item in items if item.image is not None}
 
     async def check(self, rows: StateStore | None = None, *, is_swept: bool = True) -> None:
         """The build that is served is what the table says; there is no other, and nothing is left of those
@@ -362,7 +366,7 @@ class Workshop:
         assert [build.name for build in known.builds] == [known.served], "one build is left, and is served"
         assert known.builds[0].is_filled
         assert await self.fold(known.served, rows) == self.orders.fold()
-        assert await self.keys(known.served, rows) == set(self.orders.items)
+        assert await self.keys(known.served, rows) == {self.orders.place(name) for name in self.orders.items}
         if is_swept:
             assert await self.with_rows(rows) <= {known.served}, "rows of builds that are gone"
         assert not known.removing

@@ -1,6 +1,6 @@
 """A server with Lambda functions, in a real process, for the tests of its API."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -114,15 +114,31 @@ class Shop:
             return "gone"
 
 
-def new_table(client: Any, name: str, keys: Sequence[str]) -> str:
+def new_table(
+    client: Any, name: str, keys: Sequence[str], indexes: Mapping[str, tuple[str, str]] | None = None
+) -> str:
     """Make a table with these keys, texts, and a stream that shows both images; returns the stream's ARN."""
-    kinds = zip(keys, ("HASH", "RANGE"), strict=False)
+    schema = list(zip(keys, ("HASH", "RANGE"), strict=False))
+    global_indexes = [
+        {
+            "IndexName": index,
+            "KeySchema": [
+                {"AttributeName": key, "KeyType": kind}
+                for key, kind in zip(of, ("HASH", "RANGE"), strict=True)
+            ],
+            "Projection": {"ProjectionType": "ALL"},
+        }
+        for index, of in (indexes or {}).items()
+    ]
+    more = {"GlobalSecondaryIndexes": global_indexes} if global_indexes else {}
+    keys = [*keys, *(key for of in (indexes or {}).values() for key in of)]
     made = client.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in kinds],
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in schema],
         AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+        **more,
     )
     return str(made["TableDescription"]["LatestStreamArn"])
 

@@ -7,10 +7,13 @@ Rules of this file: one script of writes and one look at the tables for each exa
 in all places.
 """
 
+import asyncio
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +25,11 @@ import tailrace
 from tailrace.app.app import App
 from tailrace.app.loading import load_app
 from tailrace.app.plain import to_item, to_plain_item
+from tailrace.clocks.manual import ManualClock
 from tailrace.entry.fitness import judge
+from tailrace.projections.core.builds import served_key
+from tailrace.projections.core.rows import build_name, groups_prefix, read_group_row
+from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.testing import World
 from tests.acceptance.lambda_shop import new_table
 from tests.crash.node import Node, free_port
@@ -38,19 +45,30 @@ Scan = Callable[[str], list[dict[str, Any]]]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One example. Shape: `tables` are made with these keys; `left` is what the tables say in the end."""
+    """One example. Shape: `tables` are made with these keys, and with these `indexes`; `left` is what the
+    tables say in the end, and `projection` one that is looked at beside them.
+    """
 
     file: str
     tables: Mapping[str, tuple[str, ...]]
     writes: Writes
     left: Callable[[Scan], Any]
     handlers: str = ""
-    names: tuple[str, ...] = field(default=())
+    indexes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    projection: str = ""
 
     @property
     def name(self) -> str:
         """How it is called."""
         return self.file.partition("/")[0]
+
+
+def order(number: int, country: str, total: int) -> tuple[str, Mapping[str, Any] | None, Mapping[str, Any]]:
+    """An order of the shop, written."""
+    key = {"pk": f"ORDER#o{number}", "sk": "META", "id": f"o{number}"}
+    return put(
+        "shop", **key, country=country, total=total, placed_at=f"2026-01-{number + 1:02}T00:00:00.000000Z"
+    )
 
 
 def put(table: str, **item: Any) -> tuple[str, Mapping[str, Any] | None, Mapping[str, Any]]:
@@ -120,9 +138,16 @@ EXAMPLE_LIST: Final = (
             for row in sorted(scan("trail"), key=lambda row: (row["document"], row["position"]))
         ],
     ),
+    Example(
+        "shop/shop.py",
+        {"shop": ("pk", "sk")},
+        [order(n, ("NL", "BE")[n % 2], 10 + n) for n in range(6)] + [order(2, "BE", 3), order(3, "NL", 2)],
+        lambda scan: {row["pk"]: row["cuts"] for row in scan("shop") if row["sk"] == "CUTS"},
+        indexes={"by_country": ("country", "placed_at")},
+        projection="sales",
+    ),
 )  # fmt: skip
 ALL: Final = {
-    "shop": "shop/shop.py",
     "aggregates": "aggregates/aggregates.py",
     "search_index": "search_index/search_index.py",
     "existing_function": "existing_function/existing_function.py",
@@ -168,7 +193,10 @@ def in_a_world(example: Example) -> Any:
         client = world.client("dynamodb")
         write(client, example.writes)
         world.settle()
-        return example.left(scan_of(client))
+        left = example.left(scan_of(client))
+        if example.projection:
+            return left, {key: Decimal(state) for key, state in world.projected(example.projection).items()}
+        return left
 
 
 @contextmanager
@@ -205,14 +233,39 @@ def under_dev(example: Example, directory: Path, expected: Any) -> Any:
     with served(directory, ("dev", str(EXAMPLES / example.file), "--no-reload"), {}) as (client, _, _node):
         scan = scan_of(client)
         write(client, example.writes)
-        return at_rest(lambda: example.left(scan), lambda left: left == expected)
+
+        def look() -> Any:
+            if not example.projection:
+                return example.left(scan)
+            show = ("projection", "show", example.projection, "--json", "--url", client.meta.endpoint_url)
+            with closing(Command(*show, cwd=directory)) as shown:
+                groups = json.loads(shown.first)["groups"] if shown.end()[0] == 0 else []
+            return example.left(scan), {group["key"]["S"]: Decimal(group["state"]["N"]) for group in groups}
+
+        return at_rest(look, lambda left: left == expected)
+
+
+def projected(client: Any, app: App, name: str) -> dict[str, Decimal]:
+    """What the build of a projection that is served says, from the state of a fleet."""
+
+    async def read() -> dict[str, Decimal]:
+        state = DynamoDbStateStore(client, "state", ManualClock(), "looker")
+        row = await state.get(served_key(app.name, name))
+        if row is None:
+            return {}
+        build = build_name(name, str(row.fields["served"]))
+        groups = [read_group_row(group.fields) for group in await state.query(groups_prefix(app.name, build))]
+        return {json.loads(group.key)["S"]: Decimal(group.state["N"]) for group in groups if group.count}
+
+    return asyncio.run(read())
 
 
 def by_a_worker(example: Example, directory: Path, expected: Any) -> Any:
     """What is left by a worker of a fleet, with a `tailrace serve` for AWS, and state in a table there."""
     with served(directory, ("serve",), {}) as (client, _, _node):
         for name, keys in example.tables.items():
-            new_table(client, name, keys)
+            new_table(client, name, keys, indexes=example.indexes)
+        app = loaded(example.file)
         far = ("--state", "dynamodb:state", "--endpoint", client.meta.endpoint_url)
         with closing(Command("state", "create", "dynamodb:state", *far[2:], cwd=directory)) as made:
             assert made.end()[0] == 0
@@ -221,7 +274,14 @@ def by_a_worker(example: Example, directory: Path, expected: Any) -> Any:
             assert worker.announced["handlers"]
             scan = scan_of(client)
             write(client, example.writes)
-            left = at_rest(lambda: example.left(scan), lambda left: left == expected)
+
+            def look() -> Any:
+                left = example.left(scan)
+                if not example.projection:
+                    return left
+                return left, projected(client, app, example.projection)
+
+            left = at_rest(look, lambda left: left == expected)
             assert worker.end(TERM)[0] == 0
         return left
 
@@ -272,6 +332,9 @@ def test_an_example_leaves_the_same_in_every_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    if place is on_lambda and example.projection:
+        assert any(verdict.word == "refused" for verdict in judge(loaded(example.file), keeps=True))
+        return
     expected = in_a_world(example)
     assert expected
     assert place(example, tmp_path, expected) == expected

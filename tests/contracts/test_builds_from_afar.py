@@ -190,7 +190,7 @@ def test_the_runs_by_chance_see_what_they_are_for() -> None:
     assert sum(orders.splits for _, orders in runs) > 3
 
 
-def found(change: Callable[[Server], None]) -> bool:
+def is_found_out(change: Callable[[Server], None]) -> bool:
     """Whether some seed finds it out."""
     for seed in SEEDS:
         try:
@@ -206,7 +206,7 @@ def test_a_position_that_is_told_when_the_answer_arrives_is_found_out() -> None:
             **headers, POSITION_HEADER: position_value(server.engine.last_sequence)
         }  # fmt: skip
 
-    assert found(change)
+    assert is_found_out(change)
 
 
 def test_a_position_behind_the_page_s_is_found_out() -> None:
@@ -222,7 +222,7 @@ def test_a_position_behind_the_page_s_is_found_out() -> None:
 
         server.door.call = call  # type: ignore[method-assign]
 
-    assert found(change)
+    assert is_found_out(change)
 
 
 def test_a_page_that_is_not_wholly_applied_before_it_is_saved_is_found_out() -> None:
@@ -233,4 +233,4 @@ def test_a_page_that_is_not_wholly_applied_before_it_is_saved_is_found_out() -> 
         return await apply_steps(store, fold, steps[1:] if next(pages) % 7 == 3 else steps)
 
     with mock.patch.object(projector, "apply_steps", in_part):
-        assert found(lambda _: None)
+        assert is_found_out(lambda _: None)

@@ -238,6 +238,7 @@ class App(OnLambda):
         initial: Any = UNSET,
         into: Any = None,
         swap: Swap = "auto",
+        combine: Callable[[Any, Any], Any] | None = None,
         retry: Retry | None = None,
         batch_size: int = 100,
         concurrency: int = 1,
@@ -252,13 +253,16 @@ class App(OnLambda):
                  `type()` of the first parameter's annotation, or as `initial`. `into` is where the rows are
                  kept: an `app.table(…)`, `sinks.DuckDB(…)`, or the app's own state. Another `version` is
                  built beside the one that is served, from the table's items, and takes its place when it has
-                 caught up, or by `tailrace projection swap` with `swap="manual"`. Further settings:
+                 caught up, or by `tailrace projection swap` with `swap="manual"`. `combine` makes one state
+                 of two: then shards keep parts of a group, and do not wait for each other. Further settings:
                  HandlerSettings.
         Raises:  SettingsError.
         """
         sizes = {"batch_size": batch_size, "concurrency": concurrency}
         common = CommonSettings(id, None, retry, None, on_failure, {**sizes, **settings})
-        make = partial(projection_of, version=version, by=by, initial=initial, into=into, swap=swap)
+        make = partial(
+            projection_of, version=version, by=by, initial=initial, into=into, swap=swap, combine=combine
+        )
         return self._declared.projection(target, common, make)
 
     def window(

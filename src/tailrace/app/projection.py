@@ -12,6 +12,7 @@ app is loaded, in words that say how to fix it. Between attribute values it is a
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Annotated, Any, Final, Literal, TypeAlias, get_args, get_origin
 
 import orjson
@@ -39,7 +40,8 @@ class Projection:
     """One version of a projection.
 
     Shape:   `id` is the name that it is asked by, `into` where its rows are kept (None: the app's own state),
-             `swap` who lets a build that has caught up stand for the one before.
+             `swap` who lets a build that has caught up stand for the one before, `combine` makes one state of
+             two: shards may keep parts of a group.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Projection:
     initial: AttributeValue
     into: Any = None
     swap: Swap = "auto"
+    combine: Callable[[Any, Any], Any] | None = None
 
     @property
     def mapping_id(self) -> str:
@@ -61,7 +64,8 @@ class Projection:
     @property
     def fingerprint(self) -> str:
         """What says whether a build was made by this very function."""
-        functions = (self.function,) if self.by.function is None else (self.function, self.by.function)
+        others = (self.by.function, self.combine)
+        functions = (self.function, *(function for function in others if function is not None))
         return fingerprint(functions, self.by.words, self.initial)
 
     def group_of(self, image: Item) -> str:
@@ -73,12 +77,21 @@ class Projection:
         value = self.state.decode(self.initial if state is None else state)
         for image, sign in images:
             value = self.function(value, self._instance(image), sign)
+        return self._encoded(value, self.function)
+
+    def combined(self, states: Sequence[AttributeValue]) -> AttributeValue:
+        """One state of several parts. Raises: what the user's function raises, TypeError."""
+        assert self.combine is not None
+        return self._encoded(reduce(self.combine, map(self.state.decode, states)), self.combine)
+
+    def _encoded(self, value: Any, function: Callable[..., Any]) -> AttributeValue:
+        """What a function of the user's returned. Raises: TypeError."""
         try:
             return read_value(self.state.encode(value))
         except MISFITS as error:
             forgotten = ": has it no return?" if value is None else f": {error}"
             raise TypeError(
-                f"projection {self.id!r}{place_of(self.function)} is to return {self.state.words} "
+                f"projection {self.id!r}{place_of(function)} is to return {self.state.words} "
                 f"and returned {value!r}{forgotten}"
             ) from error
 
@@ -172,6 +185,7 @@ def projection_of(
     initial: Any,
     into: Any,
     swap: Swap,
+    combine: Callable[[Any, Any], Any] | None = None,
 ) -> Projection:
     """The projection, when all of it fits. Raises: SettingsError."""
     place = declared.place
@@ -186,6 +200,7 @@ def projection_of(
             "'manual' (tailrace projection swap)"
         )
     _check_into(place, into, changes)
+    _check_combine(place, combine, into)
     codec = _state_codec(place, declared.state)
     return Projection(
         id,
@@ -198,6 +213,7 @@ def projection_of(
         _initial(place, declared.state, codec, initial),
         into,
         swap,
+        combine,
     )
 
 
@@ -239,6 +255,20 @@ def _bare(annotation: Any) -> Any:
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     return get_origin(annotation) or annotation
+
+
+def _check_combine(place: str, combine: object, into: object) -> None:
+    if combine is None:
+        return
+    if not callable(combine) or inspect.iscoroutinefunction(combine):
+        raise SettingsError(
+            f"{place}: combine={combine!r} is no function that makes one state of two, as operator.add does"
+        )
+    if into is not None:
+        raise SettingsError(
+            f"{place}: combine= keeps groups in parts, and who reads into={getattr(into, 'name', into)!r} "
+            "would find parts instead of groups: leave one of the two out"
+        )
 
 
 def _check_into(place: str, into: Any, changes: Changes[Entity[Any]]) -> None:

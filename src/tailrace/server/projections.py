@@ -5,7 +5,7 @@ lie in the data directory; what needs the function, or changes something, needs 
 `verbs`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from tailrace.deadletters.views.letters import heads
 from tailrace.errors import TailraceError
 from tailrace.ports import ProjectionStore
 from tailrace.projections.core.builds import Build
+from tailrace.projections.core.parts import part_keys, whole_groups
 from tailrace.projections.core.rows import GroupState
 from tailrace.projections.run.projector import Projector
 from tailrace.projections.run.verifying import verify
@@ -24,6 +25,7 @@ from tailrace.projections.views.projections import ProjectionView, own_keys, pro
 from tailrace.runtime.pages import rows
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.mapping_verbs import remove
+from tailrace.values.types import AttributeValue
 
 STATE = "state"
 """Where rows are kept that can be read without the app."""
@@ -78,14 +80,30 @@ class DeclaredProjection(Struct, frozen=True):
         projector, projection = self.declared()
         return projector.builds.store(projection, build.name)
 
+    def _combined(self, build: Build) -> Callable[[Sequence[AttributeValue]], AttributeValue]:
+        """What makes one state of the parts of a group. Raises: TailraceError when no app here can."""
+        projector, _ = self.declared()
+        for projection in self.declared_in(projector):
+            if projection.version == build.version and projection.combine is not None:
+                return projection.combined
+        raise TailraceError(
+            f"{self.id!r}: build {build.name} keeps groups in parts, and the app has no combine= for version "
+            f"{build.version}.",
+            hint=f"declare combine= again, or raise the version of {self.id}",
+        )
+
     async def groups(self, build: Build, keys: Sequence[str] | None) -> list[GroupState]:
         """Groups with items, by their keys' texts. Raises: StoreError, Unavailable, TailraceError."""
         store = self.store(build)
+        if build.is_parted and keys is not None:
+            keys = [row for key in keys for row in part_keys(key)]
         groups = (
             await state_groups(self.subject.state, self.rows, build, keys)
             if store is None
             else await store.groups(keys)
         )
+        if build.is_parted:
+            groups = whole_groups(groups, self._combined(build))
         return sorted((group for group in groups if group.count), key=lambda group: group.key)
 
 

@@ -27,6 +27,7 @@ from tailrace.ports import (
 )
 from tailrace.projections.core.folding import ItemChange
 from tailrace.projections.core.known import BuildGone
+from tailrace.projections.core.parts import part_of
 from tailrace.projections.run.applying import CONTENDED_MS, Applied, Contended, apply_steps
 from tailrace.projections.run.builds import Builds
 from tailrace.runtime.attempts import Tally
@@ -60,9 +61,11 @@ class ProjectionSink(AlwaysOpen):
         now_ms = self._clock.now().wall_ms
         steps = [step_of(record, now_ms) for record in batch.records]
         failures: dict[int, Failure] = {}
-        for _, store in await self._builds.current(self._projection):
+        for build, store in await self._builds.current(self._projection):
+            is_parted = build.is_parted and self._projection.combine is not None
+            part = part_of(batch.shard_id) if is_parted else ""
             with suppress(BuildGone):  # another worker has removed it meanwhile: no reader asks it any more
-                applied = await self._applied(store, steps)
+                applied = await self._applied(store, steps, part)
                 for index, error in applied.failures.items():
                     failures.setdefault(index, _failure(error))
         failed = {steps[index].key for index in failures}
@@ -72,12 +75,12 @@ class ProjectionSink(AlwaysOpen):
         self._reached("invoke.done")
         return Failed(dict(sorted(failures.items()))) if failures else Written()
 
-    async def _applied(self, store: ProjectionStore, steps: Sequence[ItemChange]) -> Applied:
-        applied = await apply_steps(store, self._projection, steps)
+    async def _applied(self, store: ProjectionStore, steps: Sequence[ItemChange], part: str) -> Applied:
+        applied = await apply_steps(store, self._projection, steps, part)
         self._tally.suppressed += applied.ignored
         for _ in range(CONTENDED_ROUNDS if applied.is_contended else 0):
             await self._clock.sleep_until(self._clock.now().monotonic_ms + CONTENDED_MS)
-            applied = await apply_steps(store, self._projection, steps)
+            applied = await apply_steps(store, self._projection, steps, part)
             if not applied.is_contended:
                 break
         return applied

@@ -1,5 +1,6 @@
 """What a projection's declaration says, and what is refused where it is loaded."""
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -211,6 +212,10 @@ REFUSED: list[tuple[Callable[..., Any], Any, dict[str, Any], str]] = [
     (sales, None, {"into": shop}, "into='shop' is the table that it follows"),
     (sales, None, {"into": plain}, "into='plain' needs a partition key and a sort key, both texts"),
     (sales, None, {"into": "sales"}, "into='sales' keeps no projections: leave it out, or give an app.table"),
+    (sales, None, {"combine": 7}, "combine=7 is no function that makes one state of two, as operator.add"),
+    (sales, None, {"combine": waits}, "combine=.* is no function that makes one state of two"),
+    (sales, None, {"combine": operator.add, "into": app.table("kept", pk="pk", sk="sk")},
+     "combine= keeps groups in parts, and who reads into='kept' would find parts"),
     (sales, None, {"wrong": 1}, "wrong: no such setting"),
 ]  # fmt: skip
 
@@ -243,6 +248,16 @@ def test_what_a_function_returns_is_checked() -> None:
         TypeError, match=r"'.*forgets' \(test_projection.py:.* returned None: has it no return\?"
     ):
         declared(forgets, id="forgets").folded(None, [(order(), 1)])
+
+
+def test_parts_are_combined_into_one_state_and_what_comes_of_it_is_checked() -> None:
+    summed = declared(sales, combine=operator.add)
+    assert summed.combined([{"N": "1"}, {"N": "2.5"}, {"N": "-1"}]) == {"N": "2.5"}
+    assert summed.combined([{"N": "7"}]) == {"N": "7"}
+    assert summed.fingerprint != declared(sales).fingerprint
+    forgets = declared(sales, combine=lambda one, other: None, id="forgets")
+    with pytest.raises(TypeError, match=r"'forgets' \(test_projection.py:.* returned None: has it no return"):
+        forgets.combined([{"N": "1"}, {"N": "2"}])
 
 
 def test_the_same_version_twice_is_refused_and_another_is_beside_it() -> None:

@@ -54,6 +54,13 @@ def test_numbers_of_another_server_are_text_and_the_row_says_so(
         read_build({**fields, "v": 3})
 
 
+def test_a_build_whose_groups_may_have_parts_says_so_in_a_format_that_older_versions_refuse() -> None:
+    build = Build("sales", "1", is_parted=True)
+    fields = build_fields(build)
+    assert (read_build(fields), fields["v"], fields["parts"]) == (build, 2, True)
+    assert "parts" not in build_fields(Build("sales", "1"))
+
+
 @pytest.mark.parametrize(
     ("present", "name"), [([], "2"), (["1", "1.4"], "2"), (["2"], "2.1"), (["2", "2.9", "2.10"], "2.11")]
 )

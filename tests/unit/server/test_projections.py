@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from operator import add
 from typing import Any
 
 import pytest
@@ -283,3 +284,57 @@ def test_a_function_that_changed_without_its_version_is_warned_of(
     world.settle()
     assert not ask(world, "ls")[0]["changed"]
     assert changed.projected(sales)["BE"] == 14
+
+
+# ---- groups in parts ---------------------------------------------------------------------------------------
+
+
+def hot(*, parts: bool = True, version: int = 1) -> App:
+    app = App("hot")
+    orders = app.table("orders", pk="id")
+
+    @app.projection(orders, by="country", id="sales", version=version, combine=add if parts else None)
+    def sales(total: Decimal, order: dict[str, Any], sign: int) -> Decimal:
+        return total + sign * order["total"]
+
+    return app
+
+
+def filled(world: World) -> None:
+    """Items of four shards in two groups, of which some have gone or moved."""
+    for number in range(24):
+        world.put("orders", {"id": f"o{number}", "country": "NL", "total": number})
+    world.settle()
+    for number in range(0, 24, 3):
+        world.put("orders", {"id": f"o{number}", "country": "BE", "total": number})
+    for number in range(1, 24, 6):
+        world.delete("orders", {"id": f"o{number}"})
+    world.settle()
+
+
+def test_parts_are_read_and_verified_as_the_groups_that_they_are_of() -> None:
+    with World(hot(), shards=4) as world:
+        filled(world)
+        assert len(world.engine.state.query("projection-group/")) > 4
+        totals = {"BE": sum(range(0, 24, 3)), "NL": sum(n for n in range(24) if n % 3 and n % 6 != 1)}
+        assert dict(world.projected("sales")) == totals
+        assert world.projected("sales")["BE"] == totals["BE"]
+        assert world.projected("sales").count("NL") == 12
+        answer = ask(world, "verify", projection="sales")
+        assert (answer["items"], answer["groups"], answer["differing"]) == (20, 2, 0)
+        broken(world, "projection-group/", state={"N": "1000"})
+        assert ask(world, "verify", projection="sales")["differing"] == 1
+
+
+def test_parts_without_the_function_that_combines_them_are_refused_in_words() -> None:
+    with World(hot(), shards=4) as world:
+        filled(world)
+        world.kill()
+        world.use(hot(parts=False))
+        world.settle()
+        with pytest.raises(TailraceError, match="build 1 keeps groups in parts, and the app has no combine="):
+            ask(world, "read", projection="sales")
+        world.kill()
+        world.use(hot(parts=False, version=2))
+        world.settle()
+        assert world.projected("sales").count("NL") == 12

@@ -33,7 +33,7 @@ class Build(Struct, frozen=True):
              error) of items that the function failed on; `code` is the fingerprint of the function that it is
              made by. `claimed_by` is the worker that fills it, "" for none; `claim` is the number of the
              last claim, which no other claim of the projection has, 0 before the first; `beat` rises with
-             every write under a claim.
+             every write under a claim. `is_parted`: groups may have parts (parts.py).
     """
 
     projection: str
@@ -51,6 +51,7 @@ class Build(Struct, frozen=True):
     claimed_by: str = ""
     claim: int = 0
     beat: int = 0
+    is_parted: bool = False
 
     @property
     def stamp(self) -> str:
@@ -137,8 +138,8 @@ def read_served(fields: Mapping[str, Any] | None) -> str | None:
 
 def build_fields(build: Build) -> dict[str, Any]:
     """The fields of a build's row."""
-    return {
-        "v": PROJECTION_BUILD.format if build.is_wide else VERSION,
+    fields = {
+        "v": PROJECTION_BUILD.format if build.is_wide or build.is_parted else VERSION,
         "projection": build.projection,
         "name": build.name,
         "into": build.into,
@@ -156,6 +157,9 @@ def build_fields(build: Build) -> dict[str, Any]:
         "beat": build.beat,
         "stamp": build.stamp,
     }
+    if build.is_parted:
+        fields["parts"] = True
+    return fields
 
 
 def _number(sequence: int) -> int | str:
@@ -181,4 +185,5 @@ def read_build(fields: Mapping[str, Any]) -> Build:
         row.get("claimed_by", ""),
         row.get("claim", 0),
         row.get("beat", 0),
+        row.get("parts", False),
     )

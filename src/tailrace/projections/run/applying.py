@@ -51,14 +51,17 @@ class Applied(Struct, frozen=True):
         return any(isinstance(error, Contended) for error in self.failures.values())
 
 
-async def apply_steps(store: ProjectionStore, fold: Fold, steps: Sequence[ItemChange]) -> Applied:
-    """Fold these steps in, in order, as many in one transaction as it may hold.
+async def apply_steps(
+    store: ProjectionStore, fold: Fold, steps: Sequence[ItemChange], part: str = ""
+) -> Applied:
+    """Fold these steps in, in order, as many in one transaction as it may hold; images enter this part of
+    their groups (core/parts.py), or the groups themselves.
 
     After a failure the later steps of that item are left out: neither failed nor applied.
     Raises:  StoreError, Unavailable: what is not applied then is not applied at all, and all of it may be
              repeated.
     """
-    applying = _Applying(store, fold)
+    applying = _Applying(store, fold, part)
     grouped = await in_thread(lambda: applying.grouped(steps))
     at_once = max(1, store.rows_at_once // ROWS_A_STEP)
     for start in range(0, len(grouped), at_once):
@@ -71,6 +74,7 @@ class _Applying(Struct):
 
     store: ProjectionStore
     fold: Fold
+    part: str = ""
     failures: Failures = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
     """The items of the failures: what follows of them is left out."""
@@ -86,7 +90,7 @@ class _Applying(Struct):
             if step.image is not None:
                 try:
                     with FENCE:
-                        step = replace(step, group=self.fold.group_of(step.image))
+                        step = replace(step, group=self.fold.group_of(step.image) + self.part)
                 except Exception as error:  # whatever the user's code raises is this change's failure
                     self._fail(index, step, error)
                     continue

@@ -147,6 +147,7 @@ class Builds:
                 place_words(projection),
                 begun_ms=self._clock.now().wall_ms,
                 code=projection.fingerprint,
+                is_parted=projection.combine is not None,
             )
             if await self._changed(*begun(known, build, projection.table.name)):
                 await self.show(projection)

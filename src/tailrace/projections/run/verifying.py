@@ -19,6 +19,7 @@ from tailrace.app.fence import FENCE, told
 from tailrace.app.projection import Projection
 from tailrace.app.table import key_names
 from tailrace.ports import Clock, ProjectionStore
+from tailrace.projections.core.parts import part_in, whole_key
 from tailrace.projections.core.rows import BUCKETS, AppliedItem, GroupState
 from tailrace.projections.run.projector import PAGE, Projector
 from tailrace.runtime.threads import in_thread
@@ -160,6 +161,7 @@ async def _settled(projector: Projector, projection: Projection, clock: Clock, p
 
 async def _verify_groups(verdict: ComparedProjection, projection: Projection, store: ProjectionStore) -> None:
     judged: set[str] = set()
+    there: set[str] = set()
     for _ in range(ROUNDS):
         before = {row.key: row for row in await store.groups()}
         folded = await _folded(projection, store)
@@ -170,11 +172,16 @@ async def _verify_groups(verdict: ComparedProjection, projection: Projection, st
                 moving += 1
                 continue
             judged.add(key)
-            verdict.groups += 1
+            there |= {whole_key(key)} if _has_items(folded.get(key), before.get(key)) else set()
             _judge_group(verdict, projection, key, folded.get(key), before.get(key))
+        verdict.groups = len(there)
         if not moving:
             return
     verdict.in_flight += moving
+
+
+def _has_items(folded: "_Folded | None", row: GroupState | None) -> bool:
+    return bool(folded is not None and folded.count) or bool(row is not None and row.count)
 
 
 def _judge_group(
@@ -185,7 +192,6 @@ def _judge_group(
     row: GroupState | None,
 ) -> None:
     if folded is None or not folded.count:
-        verdict.groups -= row is None or not row.count
         if row is not None and row.count:
             verdict.differs(
                 Difference(
@@ -234,7 +240,7 @@ def _fold_rows(projection: Projection, rows: Sequence[AppliedItem], groups: dict
             continue
         try:
             with FENCE:
-                key = projection.group_of(row.image)
+                key = projection.group_of(row.image) + part_in(row.group)
                 group = groups.setdefault(key, _Folded())
                 group.count += 1
                 group.state = projection.folded(group.state, [(row.image, 1)])

@@ -53,6 +53,7 @@ from tailrace.sources.dynamodb_streams import DynamoDbStreamsLog, DynamoDbStream
 from tailrace.sources.far_items import FarItems
 from tailrace.sources.far_log import AppLog
 from tailrace.sources.far_tables import FarPlace
+from tailrace.sources.stream_service import Counted, uncounted
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.views.reading import ViewSources
@@ -117,7 +118,7 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
             ended=partial(end_of, ground),
         )
 
-    sources = far_sources(options.access, clock, pacer, options.dialect)
+    sources = far_sources(options.access, clock, pacer, options.dialect, sight.called)
     doors = Doors(
         source_of=lambda table: WatchedSource(sources(table.name), outages, table.name, sight),
         sink_of=maker.make,
@@ -198,13 +199,17 @@ def handler_sides(
 
 
 def far_sources(
-    access: Access, clock: Clock, pacer: Pacer, dialect: Dialect | None = None
+    access: Access,
+    clock: Clock,
+    pacer: Pacer,
+    dialect: Dialect | None = None,
+    counted: Counted = uncounted,
 ) -> Callable[[str], PolledSource]:
     """Sources of tables at another server, by their names; all of them keep to this budget."""
     paced = dialect or AWS
 
     def source_of(table: str) -> PolledSource:
-        far = DynamoDbStreamsSource(access, table, clock, dialect)
+        far = DynamoDbStreamsSource(access, table, clock, dialect, counted=counted)
         return PolledSource(far, clock, pacer, has_filter=paced.has_filter)
 
     return source_of

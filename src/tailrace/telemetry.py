@@ -204,6 +204,13 @@ METRICS: Final = (
     ),
     Metric("tailrace_requests_total", "counter", ("operation", "status"), "requests answered"),
     Metric("tailrace_commits_total", "counter", (), "group commits"),
+    Metric("tailrace_leases", "gauge", (), "shards that this worker holds a lease of"),
+    Metric(
+        "tailrace_source_calls_total",
+        "counter",
+        ("operation", "result"),
+        "calls of DynamoDB Streams that this worker's readers made, by their result: ok, or AWS's code",
+    ),
     Metric("tailrace_shards", "gauge", ("table", "state"), "shards of the current stream, by state"),
     Metric("tailrace_build_info", "gauge", ("version",), "the running version; the value is always 1"),
 )

@@ -8,6 +8,8 @@ Rules of this file: it asks no port, and decides nothing. Filled by runtime/outa
 server/readers.py; made by compose_fleet.py. Source: growth §3.1.
 """
 
+from collections import Counter
+
 from tailrace.ports import Clock, Now
 from tailrace.runtime.driver import Status
 from tailrace.runtime.pacing import Pacer
@@ -20,8 +22,14 @@ class Sight:
         self._clock = clock
         self._pacer = pacer
         self._begun_ms = clock.now().monotonic_ms
+        self.calls: Counter[tuple[str, str]] = Counter()
+        """Of DynamoDB Streams, by operation and result."""
         self._listed_ms: dict[str, dict[str, int]] = {}
         """When each stream of a table was listed last, by label."""
+
+    def called(self, operation: str, result: str) -> None:
+        """A call has ended."""
+        self.calls[operation, result] += 1
 
     def listed(self, table: str, label: str) -> None:
         """The shards of a stream were listed; "" where it is the present one, whatever its name."""

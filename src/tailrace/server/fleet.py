@@ -154,4 +154,6 @@ class FleetProcess:
             handlers=handlers,
             retention_ms=reading.retention_ms,
             wall_ms=reading.clock.now().wall_ms,
+            leases=len(worker.leases.held),
+            calls=sight.calls,
         )

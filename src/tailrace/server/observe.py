@@ -90,6 +90,8 @@ class Observed(Struct, frozen=True):
     commit_error: str | None = None
     retention_ms: int = 86_400_000
     wall_ms: int = 0
+    leases: int = 0
+    calls: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 # ---- readiness ---------------------------------------------------------------------------------------------
@@ -240,6 +242,10 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
             yield (), observed.commits
         case "tailrace_shards":
             yield from observed.shards.items()
+        case "tailrace_leases":
+            yield (), observed.leases
+        case "tailrace_source_calls_total":
+            yield from observed.calls.items()
         case "tailrace_build_info":
             yield (observed.version,), 1
         case name:

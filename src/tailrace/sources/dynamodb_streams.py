@@ -25,7 +25,7 @@ from tailrace.runtime.beginning import is_wanted
 from tailrace.runtime.polling import ShardPage
 from tailrace.sources.dialects import Dialect
 from tailrace.sources.stream_records import DescribedStream, changes_of
-from tailrace.sources.stream_service import GONE, TRIMMED, StreamService
+from tailrace.sources.stream_service import GONE, TRIMMED, Counted, StreamService, uncounted
 from tailrace.streams.dates import DAY_MS, label
 
 HOPS: Final = 5
@@ -157,10 +157,10 @@ class DynamoDbStreamsSource:
 
     def __init__(
         self, access: Access, table: str, clock: Clock, dialect: Dialect | None = None, *,
-        since_ms: int | None = None,
+        since_ms: int | None = None, counted: Counted = uncounted,
     ) -> None:  # fmt: skip
         self._table = table
-        self._service = StreamService(access, clock, dialect)
+        self._service = StreamService(access, clock, dialect, counted)
         self._pages = StreamPages(self._service, clock, since_ms)
 
     async def stream(self) -> StreamRef:

@@ -10,8 +10,8 @@ AwsError, and SourceError for an answer that cannot be read. Called by dynamodb_
 §1.6, §1.7.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -41,6 +41,14 @@ TRIES: Final = 4
 """One each for an iterator that is kept, one that has expired, one that is past the trim, and the last."""
 
 
+Counted: TypeAlias = Callable[[str, str], None]
+"""Told of each call of DynamoDB Streams: its operation, and "ok" or AWS's code of what went wrong."""
+
+
+def uncounted(operation: str, result: str) -> None:
+    """Calls that are not counted."""
+
+
 class KeptIterator(Struct):
     """An iterator for the records behind `after`. Units: made_ms of the monotonic clock. Shape:
     `is_trimmed` something behind `after` is gone, and this one begins with what is left.
@@ -63,7 +71,10 @@ class RecordsAnswer(Struct):
 class StreamService:
     """The calls, and what they taught of streams. Shape: `dialect` None: as each stream's name tells."""
 
-    def __init__(self, access: Access, clock: Clock, dialect: Dialect | None = None) -> None:
+    def __init__(
+        self, access: Access, clock: Clock, dialect: Dialect | None = None, counted: Counted = uncounted
+    ) -> None:
+        self._counted = counted
         self._access = access
         self._clock = clock
         self._dialect = dialect
@@ -80,7 +91,13 @@ class StreamService:
 
     async def call(self, operation: str, **members: Any) -> dict[str, Any]:
         """One call of DynamoDB Streams. Raises: AwsError."""
-        return await client.call(self._access, STREAMS, operation, members)
+        try:
+            answer = await client.call(self._access, STREAMS, operation, members)
+        except AwsError as error:
+            self._counted(operation, error.code or "unreachable")
+            raise
+        self._counted(operation, "ok")
+        return answer
 
     async def table(self, name: str) -> dict[str, Any] | None:
         """A table as DescribeTable says it; None: there is none. Raises: AwsError."""

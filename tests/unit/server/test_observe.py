@@ -42,6 +42,8 @@ BUSY = Observed(
     commits=5,
     retention_ms=10_000,
     wall_ms=1_700_000,
+    leases=3,
+    calls={("get_records", "ok"): 8, ("get_records", "ThrottlingException"): 1},
 )
 
 
@@ -70,6 +72,8 @@ def exposed(observed: Observed) -> dict[tuple[str, tuple[tuple[str, str], ...]],
         ("tailrace_handler_seconds_sum", {"handler": "mail"}, 1.5),
         ("tailrace_requests_total", {"operation": "PutItem", "status": "400"}, 1.0),
         ("tailrace_commits_total", {}, 5.0),
+        ("tailrace_leases", {}, 3.0),
+        ("tailrace_source_calls_total", {"operation": "get_records", "result": "ok"}, 8.0),
         ("tailrace_shards", {"table": "shop", "state": "closed"}, 1.0),
         ("tailrace_build_info", {"version": "1.2.3"}, 1.0),
     ],

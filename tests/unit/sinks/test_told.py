@@ -2,64 +2,24 @@
 
 import asyncio
 import hmac
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import Throttled, Unavailable
 from tailrace.sinks.webhook import Webhook
+from tests.receiving import Receiver, receiving
 
 BODY = b'{"text":"shop: mail is late"}'
 
 
-class Receiver(HTTPServer):
-    """Answers as it is told, and keeps what was posted."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Posted)
-        self.status = 204
-        self.headers: dict[str, str] = {}
-        self.posted: list[tuple[dict[str, str], bytes]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/hook"
-
-
-class Posted(BaseHTTPRequestHandler):
-    """One request."""
-
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.posted.append(({name.lower(): text for name, text in self.headers.items()}, body))
-        self.send_response(self.server.status)
-        for name, text in self.server.headers.items():
-            self.send_header(name, text)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    server = Receiver()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with receiving() as server:
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def tell(hook: Webhook) -> None:

@@ -24,6 +24,7 @@ MAY_ASK_FOR_THE_PRESENT: Final = {
     "tests/evidence.py": "it dates what it writes",
     "tests/shards/campaign.py": "a worker runs in real time, and its server's clock is set to it",
     "tests/fleets/app.py": "it dates the batches of a disturbed fleet, for people",
+    "tests/shards/simulated.py": "a worker runs in real time",
     "tests/unit/clocks/test_system.py": "the clock of the system is what it tests",
     "tests/contracts/test_clock.py": "the clock of the system is what it tests",
     "tests/unit/server/test_remembered.py": "what a clock of the system leaves behind is what "
@@ -44,6 +45,7 @@ MAY_MEASURE: Final = {
     "tests/simulation/campaign.py": "it prints how fast it was",
     "tests/shards/campaign.py": "it counts the calls of a second, which the server's moments alone say",
     "tests/fleets/campaign.py": "it decides when a fault begins and ends, and says how long a rest took",
+    "tests/shards/simulated.py": "it counts the calls of a second",
 }
 BOUNDED: Final = {
     "run": None,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tests.shards.campaign import ShardsReport, most_in_a_second, run
 
 SHARDS = 80
-WELL = ShardsReport(200, 90.0, 50.0, 5, 10, 4_000, 4_000, 200, 2, 1.0)
+WELL = ShardsReport(200, 90.0, 50.0, 5, 10, 4_000, 4_000, 200, 2, 2, 1.0)
 
 
 def test_a_worker_over_eighty_idle_shards_is_small_rests_and_sees_what_comes(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_worker_over_eighty_idle_shards_is_small_rests_and_sees_what_comes(tmp
         ({"rest_reads_per_s": 50.6}, "51 reads a second at rest"),
         ({"told_idle_delay_ms": 3_999}, "idle delay of 3999"),
         ({"told_shards": 199}, "199 shards"),
-        ({"handled": 1}, "1 changes"),
+        ({"handled": 1}, "1 changes of 2"),
     ],
 )
 def test_what_is_beyond_a_limit_is_told(beyond: dict[str, float], words: str) -> None:

@@ -131,11 +131,13 @@ class ShardPace(Struct):
 
 
 class PacingSettings(Struct, frozen=True):
-    """What a second may cost. Shape: `shard_reads_per_s` None where the other side has no such bound."""
+    """What a second may cost. Shape: `shard_reads_per_s` None where the other side has no such bound;
+    `describes_per_s` one fewer than it gives: a call that is late arrives in another second than ours.
+    """
 
     calls_per_s: int = CALLS_PER_S
     shard_reads_per_s: int | None = SHARD_READS_PER_S
-    describes_per_s: int = DESCRIBES_PER_S
+    describes_per_s: int = DESCRIBES_PER_S - 1
 
 
 class Pacer:
@@ -150,6 +152,7 @@ class Pacer:
         self._woken_ms: dict[str, int] = {}
         self._idle = TokenBucket(self._settings.calls_per_s)
         self._awake = TokenBucket(self._settings.calls_per_s * AWAKE)
+        self._asked = TokenBucket(self._settings.calls_per_s * AWAKE)
         self.describes = TokenBucket(self._settings.describes_per_s)
         """For DescribeStream, of whichever stream."""
 
@@ -204,6 +207,15 @@ class Pacer:
         moment = now_ms
         if not (pace.is_active or after < pace.frontier):
             moment = (self._awake if pace.is_woken else self._idle).book(moment)
+        return pace.bucket.book(moment) if self._settings.shard_reads_per_s is not None else moment
+
+    def book_question(self, place: Place, now_ms: int) -> int:
+        """The moment of what is asked once of a shard when it is begun. Returns: `now_ms` or later. It costs
+        the idle shards nothing, nor do they hold it up: else who begins thousands would wait behind those
+        that are begun, for hours.
+        """
+        pace = self.begin(place, now_ms)
+        moment = self._asked.book(now_ms)
         return pace.bucket.book(moment) if self._settings.shard_reads_per_s is not None else moment
 
     def page(self, place: Place, next_after: int, *, has_records: bool, now_ms: int) -> list[Place]:

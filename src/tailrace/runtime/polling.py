@@ -94,6 +94,7 @@ class PolledSource:
         now_ms = self._now_ms()
         if self._present is None or self._present[0] + STREAMS_MS <= now_ms:
             self._present = None
+            await self._pace_description()
             stream = await self._source.stream()
             self._present = now_ms, stream
         return self._present[1]
@@ -107,6 +108,7 @@ class PolledSource:
         now_ms = self._now_ms()
         present_ms = now_ms if self._present is None else self._present[0]
         if self._ended is None or self._ended[0] + STREAMS_MS <= now_ms or self._ended[0] < present_ms:
+            await self._pace_description()
             self._ended = now_ms, await self._source.earlier()
         return self._ended[1]
 
@@ -169,6 +171,7 @@ class PolledSource:
         followed.discovery.listed(listing.shards, now.monotonic_ms, now.wall_ms, is_on=is_on)
 
     async def _pace_description(self) -> None:
+        """Before a page of a listing, and before a look at a table's streams, which describes one of them."""
         now_ms = self._now_ms()
         at_ms = self._pacer.describes.book(now_ms)
         if at_ms > now_ms:
@@ -206,7 +209,10 @@ class PolledSource:
             await asyncio.sleep(0)  # all that begin together are counted before the first of them is read
             await self._rest(place, after)
         now_ms = self._now_ms()
-        at_ms = self._pacer.book(place, after, now_ms)
+        if limit:
+            at_ms = self._pacer.book(place, after, now_ms)
+        else:
+            at_ms = self._pacer.book_question(place, now_ms)
         if at_ms > now_ms:
             await self._clock.sleep_until(at_ms)
         try:

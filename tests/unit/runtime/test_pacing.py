@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.runtime.pacing import (
+    AWAKE,
     LEAST_IDLE_MS,
     MOST_IDLE_MS,
     SECOND_MS,
@@ -170,6 +171,14 @@ def test_two_workers_do_not_come_back_at_the_same_moment() -> None:
         pacer.failed(A, 0, 0)
         dues.add(pacer.due_ms(A, 0, 0))
     assert len(dues) == 3
+
+
+def test_what_is_asked_once_of_a_new_shard_does_not_wait_behind_idle_ones() -> None:
+    pacer = Pacer(PacingSettings(calls_per_s=1))
+    idle = [pacer.book(("label", str(number)), 9, 0) for number in range(20)]
+    assert idle[-1] >= 5_000
+    asked = [pacer.book_question(("label", f"new {number}"), 0) for number in range(AWAKE + 1)]
+    assert asked == [0] * AWAKE + [1_000]
 
 
 def test_a_shard_that_is_read_no_more_costs_nothing() -> None:

@@ -156,7 +156,7 @@ def test_a_page_that_went_between_the_pages_ends_a_listing() -> None:
     told(story)
 
 
-def test_listings_keep_to_ten_calls_a_second() -> None:
+def test_listings_keep_to_nine_calls_a_second() -> None:
     async def story(pace: Pace) -> None:
         many = [Shard(f"s{number:02}", number + 1, stream="label") for number in range(25)]
         pace.script.pages = {
@@ -171,7 +171,7 @@ def test_listings_keep_to_ten_calls_a_second() -> None:
             await pace.rest(60)
             counts.append(sum(call.startswith("page") for call in pace.script.calls))
             pace.clock.advance(1_000)
-        assert counts == [10, 20, 25]
+        assert counts == [8, 17, 25]  # the look at the table, which describes its stream, is one of them
 
     told(story)
 

@@ -30,9 +30,11 @@ from tailrace.functions.runners import Runners
 from tailrace.kcl.run.sides import HandlerSide
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.ports import Clock, Source, StateStore, StreamRef
+from tailrace.rows.kinds import DUTY
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.beginning import AtName, StartPosition
+from tailrace.runtime.duties import Duties
 from tailrace.runtime.outages import Outages, WatchedItems, WatchedSource, WatchedState
 from tailrace.runtime.pacing import Pacer, PacingSettings
 from tailrace.runtime.parts import Parts
@@ -58,6 +60,7 @@ from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.views.reading import ViewSources
 from tailrace.worker.beginning import Starts
+from tailrace.worker.cleaning import Cleaner
 from tailrace.worker.crew import Crew
 from tailrace.worker.worker import Doors, Habits, Worker
 
@@ -91,10 +94,12 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     """A worker for the app, made in the loop that it runs in."""
     outages = Outages(clock)
     state = WatchedState(options.state, outages, options.target)
-    parts = Parts(state, clock, options.reached)
+    duties = Duties(state, clock, Owner(options.owner))
+    parts = Parts(state, clock, options.reached, duties=duties)
     log = _log_of(app, clock, options)
     assembly = _assembly(app, parts, log, options)
     ground, maker = assembly.ground, assembly.maker
+    cleaned = {options.target: options.state, "the table with the marks": ground.effects.state}
 
     pacer = far_pacer(options.owner, options.dialect)
     sight = Sight(clock, pacer)
@@ -116,6 +121,8 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
             declared=ground.declared.read,
             withdrawn=ground.runners.withdraw,
             ended=partial(end_of, ground),
+            may_forget=duties.of(DUTY.key(app.name, "forgetting")).may,
+            cleaner=Cleaner(cleaned, duties.of(DUTY.key(app.name, "cleaning")), clock),
         )
 
     sources = far_sources(options.access, clock, pacer, options.dialect, sight.called)

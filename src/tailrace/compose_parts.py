@@ -185,7 +185,9 @@ def projector_of(
 
 
 async def end_of(ground: Ground) -> None:
-    """Give back what sinks, dependencies and functions hold."""
+    """Give back what sinks, dependencies and functions hold, and what one worker does at a time."""
+    if ground.parts.duties is not None:
+        await ground.parts.duties.leave()
     await ground.declared.openings.close()
     await ground.needed.close()
     await ground.runners.close()

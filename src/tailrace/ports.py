@@ -364,10 +364,12 @@ class StateStore(Protocol):
         """
 
     async def transact(self, writes: Sequence[Action]) -> None:
-        """All of it, durably, or nothing; at most 100 rows, 99 if one of them has more than 300,000 bytes.
+        """All of it, durably, or nothing; at most 100 rows, 99 if one of them has more than 300,000 bytes or
+        all together 3,000,000: an adapter asks `rows.bounds.bounded` first.
 
         Raises: StateConflict(index) when a condition does not hold; OutcomeUnknown when the connection was
-                lost meanwhile. After any other StoreError nothing was written.
+                lost meanwhile; InternalError for more rows. After any of them but OutcomeUnknown, and after
+                any other StoreError, nothing was written.
         """
 
 

@@ -14,7 +14,7 @@ from botocore.config import Config
 from tailrace.aws.errors import AwsError, verdict, verdict_here
 from tailrace.aws.places import KNOWN
 from tailrace.clocks.manual import ManualClock
-from tailrace.errors import ApiError, OutcomeUnknown, SettingsError, StateConflict, StoreError
+from tailrace.errors import ApiError, InternalError, OutcomeUnknown, StateConflict, StoreError
 from tailrace.leases.checkpoint import mark_key, mark_write
 from tailrace.ports import ItemWrite, StateStore
 from tailrace.rows.writes import Absent, Check, Equals, StateRow, Write
@@ -277,7 +277,7 @@ def test_a_transaction_of_a_hundred_rows_with_a_large_one_is_refused_by_name(cli
         store, _ = await watched(client)
         small = [Write(f"row/{number}", {"v": 1}) for number in range(98)]
         await store.transact([*small, Write("large", {"t": LARGE})])
-        with pytest.raises(SettingsError, match="99 are the most"):
+        with pytest.raises(InternalError, match="99 are the most"):
             await store.transact([*small, Write("row/98", {"v": 1}), Write("large", {"t": LARGE})])
 
     asyncio.run(story())

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from tailrace.engine.state import EngineStateStore
 from tailrace.errors import StateConflict
 from tailrace.ports import Action, ItemWrite, StateStore
+from tailrace.rows.bounds import slices
 from tailrace.rows.writes import Absent, AbsentOrOlder, Check, Equals, StateRow, Write
 from tailrace.stores.memory import MemoryStateStore, MemoryStore
 from tailrace.stores.sqlite import SqliteStore
@@ -209,6 +210,14 @@ class WritesNinetyNine(MemoryStateStore):
         await super().transact(writes[:99])
 
 
+class WritesInParts(MemoryStateStore):
+    """What is more than a transaction takes it writes in two."""
+
+    async def transact(self, writes: Sequence[Action]) -> None:
+        for some in slices(writes) if len(writes) > 100 else (writes,):
+            await super().transact(some)
+
+
 class SeesItsOwnWrites(MemoryStateStore):
     """Judges each condition on what the transaction itself has made of the row."""
 
@@ -288,6 +297,7 @@ CANARIES: list[tuple[Callable[[], StateStore], Callable[..., object]]] = [
     (CutsLargeTexts, state.large_rows_are_kept_whole),
     (LeavesLargeRowsBehind, state.large_rows_are_kept_whole),
     (WritesNinetyNine, state.a_hundred_rows_are_one_transaction),
+    (WritesInParts, state.what_no_transaction_takes_is_refused),
     (SeesItsOwnWrites, state.a_row_may_be_named_twice),
     (LooksThenWrites, state.one_of_many_takers_wins),
     (LooksThenWrites, state_writers.of_two_takers_one_wins),

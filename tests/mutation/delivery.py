@@ -140,7 +140,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "discarded-change-without-its-fence", "deadletters/core/redriving.py",
-        "if not (yield WriteRows((*fences, claim))):", "if not (yield WriteRows((claim,))):",
+        "if not (yield WriteRows((*fences[:SLICE], claim))):", "if not (yield WriteRows((claim,))):",
         "who lost a shard and does not know puts an older change back beside a later one at the new owner",
         (REDRIVE, SHARED),
     ),

@@ -45,8 +45,8 @@ MACHINE: Final = (
     ),
     Mutant(
         "letters-on-their-way-are-saved", "mapping/settlement.py",
-        "return bool(self._given_up) or (self._saving is not None and bool(self._saving.given_up))",
-        "return bool(self._given_up)",
+        "return bool(waiting) or (self._saving is not None and bool(self._saving.given_up))",
+        "return bool(waiting)",
         "as parked-before-its-letters-are-saved, while the checkpoint is on its way",
         ("unit/mapping/test_parking.py",),
     ),

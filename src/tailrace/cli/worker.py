@@ -243,6 +243,8 @@ def state_place(
 
 async def _marks(app: "App", chosen: Chosen, access: "Access", beside: str | None) -> tuple[Any, str] | None:
     """Where marks and effects are kept: as the app, the command line or the state say; None: nowhere."""
+    from tailrace.runtime.threads import in_thread
+    from tailrace.stores.dynamodb_table import judge_table
     from tailrace.stores.state_targets import state_target
 
     if app.remote is not None:
@@ -251,6 +253,9 @@ async def _marks(app: "App", chosen: Chosen, access: "Access", beside: str | Non
                 "The app says itself where transactions are committed, with app.transactions(…).",
                 hint="leave --marks out",
             )
+        verdict = await in_thread(judge_table, *app.remote)
+        if verdict.finding in ("foreign", "newer"):  # marks of format 1 stay where they are
+            verdict.refuse()
         return app.remote
     if chosen.marks is None:
         return None if beside is None else (access, beside)

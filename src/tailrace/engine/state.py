@@ -17,6 +17,7 @@ from tailrace.engine.documents import STATE
 from tailrace.engine.query import following_prefix
 from tailrace.errors import StateConflict
 from tailrace.ports import Action, ItemWrite
+from tailrace.rows.bounds import MOST_ROWS, bounded
 from tailrace.rows.writes import Always, StateRow, Write, holds
 from tailrace.tables.actions import read_parameters
 from tailrace.tables.mutate import Operation
@@ -150,6 +151,8 @@ class EngineStateStore:
 
     async def transact(self, writes: Sequence[Action]) -> None:
         """All of it, durably, or nothing. Raises: StateConflict, StoreError, ApiError for items."""
+        if len(writes) >= MOST_ROWS:  # no look at what is far from it
+            bounded(writes)
         self._rows.transact(writes)
         await self._flushed()
 

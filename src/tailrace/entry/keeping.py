@@ -34,11 +34,12 @@ from tailrace.mapping.commands import (
     SaveCheckpoint,
 )
 from tailrace.ports import Clock, Shard, StreamRef
+from tailrace.rows.bounds import slices
 from tailrace.rows.writes import ALWAYS, Check, Write
 from tailrace.runtime.attempting import unavailable
 from tailrace.runtime.delivering import Announced, Asked, Delivery, MappingShard, Settling
 from tailrace.runtime.kept import SavedChanges
-from tailrace.runtime.steps import Steps, Transact
+from tailrace.runtime.steps import Steps
 
 MOST_ROWS: Final = 40
 MOST_BYTES: Final = 1_000_000
@@ -82,9 +83,9 @@ class EventSettling(Settling):
 
     def save(self, command: SaveCheckpoint) -> Steps[None]:
         """Make dead letters durable. Raises: StoreError."""
-        rows = self.beside(command)
-        for start in range(0, len(rows), MOST_ROWS):
-            yield Transact(tuple(rows[start : start + MOST_ROWS]), "checkpoint.begun", "checkpoint.done")
+        rows = [*self.given_up(command), *self.others(command)]
+        for some in slices(rows, MOST_ROWS):
+            yield from self.written(self.fence, some, "checkpoint.done")
         self.watermark = command.checkpoint.watermark
         self.ranges = command.checkpoint.ranges
 

@@ -184,7 +184,8 @@ class ContiguousFlow:
         shard stops at it.
         """
         if self._settings.on_failure == "discard":
-            self._settlement.give_up(work.exhausted())
+            (given_up,) = work.exhausted()
+            self._settlement.give_up_now(given_up)
             return
         work.ready_ms = now.monotonic_ms + max(self._settings.backoff.cap_ms, failure.retry_after_ms)
         self._refused = work

@@ -7,6 +7,7 @@ Source: architecture §5.3.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from msgspec import Struct, field
 
@@ -15,6 +16,9 @@ from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import NOTHING, Version
+
+MOST_AT_ONCE: Final = 90
+"""Changes of a key that are parked at once: one transaction, beside the head, takes no more."""
 
 
 class ParkedKey(Struct):
@@ -122,7 +126,7 @@ class Parking:
         for key in [key for key in self._ready if not is_held(key)]:
             del self._ready[key]
             parked = self.keys[key]
-            parked.going = min(len(parked.queue), self._room(parked))
+            parked.going = min(len(parked.queue), self._room(parked), MOST_AT_ONCE)
             self._id += 1
             self._asked[self._id] = key
             commands.append(ParkKey(self._id, key, tuple(parked.queue[: parked.going])))

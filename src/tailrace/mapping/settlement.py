@@ -10,9 +10,10 @@ everything is settled. Called by shard.py and by the flows.
 """
 
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeAlias, get_args
+from typing import Final, TypeAlias, get_args
 
 from msgspec import Struct
 
@@ -209,6 +210,12 @@ def _union(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return united
 
 
+MOST_GIVEN_UP: Final = 24
+"""Of the records of one checkpoint: each may have a dead letter, a notice and a key that is watched in its
+transaction, which takes a hundred rows.
+"""
+MOST_WINDOWS: Final = 8
+"""Of the final invokes of one checkpoint: where so many wait for it, no further one begins."""
 Report: TypeAlias = tuple[int, int, int, int, SettledAs]
 """A span of ordinals (half open), the first and last sequence number in it, the outcome."""
 
@@ -234,6 +241,7 @@ class Settlement:
     """
 
     __slots__ = (
+        "_awaiting",
         "_given_up",
         "_lost_between",
         "_passed",
@@ -258,6 +266,8 @@ class Settlement:
         self.unsaved = self.open_bytes = 0
         self._reports: list[Report] = []
         self._given_up: list[GivenUp] = []
+        self._awaiting: deque[GivenUp] = deque()
+        """Those that no checkpoint has room for yet: not settled until one has."""
         self._passed: dict[bytes, Version] = {}
         self._lost_between: dict[int, tuple[int, int]] = {}
         """When what was trimmed had been written, by its first number."""
@@ -294,15 +304,51 @@ class Settlement:
     @property
     def has_unsaved_letters(self) -> bool:
         """Whether dead letters wait for the next checkpoint."""
-        return bool(self._given_up) or (self._saving is not None and bool(self._saving.given_up))
+        waiting = self._given_up or self._awaiting
+        return bool(waiting) or (self._saving is not None and bool(self._saving.given_up))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the next checkpoint has no room for what else is given up: nothing is to begin until it is
+        saved.
+        """
+        windows = len(self._windows) + (0 if self._saving is None else len(self._saving.windows))
+        return bool(self._awaiting) or self._room <= 0 or windows >= MOST_WINDOWS
+
+    @property
+    def _room(self) -> int:
+        """For how many more records the next checkpoint has room, also if one that is on its way fails."""
+        saving = 0 if self._saving is None else len(self._saving.given_up)
+        return MOST_GIVEN_UP - len(self._given_up) - saving
 
     def give_up(self, given_up: Sequence[GivenUp]) -> None:
-        """These records will not be tried again; they go, whole, into the next checkpoint's transaction."""
-        self._given_up.extend(given_up)
+        """These records will not be tried again; they go, whole, into the next checkpoint's transaction, or
+        where that has no room for them into one of the following: until then they are not settled.
+        """
+        self._await(given_up)
+        self._enter_given_up(self._room)
+
+    def give_up_now(self, given_up: GivenUp) -> None:
+        """The same of one record which settles before any that follows it. The caller begins nothing while
+        this `is_behind`, so there is room.
+        """
+        self._await([given_up])
+        self._enter_given_up(len(self._awaiting))
+
+    def _await(self, given_up: Sequence[GivenUp]) -> None:
+        self._awaiting.extend(given_up)
         for entry in given_up:
-            if entry.record.key not in self.watched:  # else it is known, or on its way, what was handled last
-                self.watched[entry.record.key] = self._passed[entry.record.key] = NOTHING
-        self.settle([entry.record for entry in given_up], "discarded")
+            self.watched.setdefault(entry.record.key, NOTHING)
+
+    def _enter_given_up(self, room: int) -> None:
+        """Settle as many of the records that are given up as there is room for."""
+        entered = [self._awaiting.popleft() for _ in range(min(room, len(self._awaiting)))]
+        entered.sort(key=lambda entry: entry.record.sequence)
+        self._given_up += entered
+        for entry in entered:  # the row of a key that had dead letters before may be forgotten meanwhile
+            self._passed[entry.record.key] = self.watched[entry.record.key]
+        if entered:
+            self.settle([entry.record for entry in entered], "discarded")
 
     def note_redriven(self, key: bytes, version: Version) -> None:
         """This change was put back, and handled: it overtakes the older discarded ones of its key, whatever
@@ -387,6 +433,7 @@ class Settlement:
             if not any(report[4] == "trimmed" for report in self._reports):
                 self._lost_between.clear()
             self._saving = None
+            self._enter_given_up(self._room)
 
     def not_saved(self) -> None:
         """Nothing of the last command of save() is durable: the next one carries it again."""

@@ -399,7 +399,9 @@ class ShardMachine:
 
     def _is_held_back(self) -> bool:
         """Whether starting more would let what a crash repeats grow without bound."""
-        return self._state.failures > 0 or (self._saving and self._settlement.unsaved >= self._capacity)
+        if self._state.failures > 0 or self._settlement.is_behind:
+            return True
+        return self._saving and self._settlement.unsaved >= self._capacity
 
     def _ask_for_invokes(self, commands: list[Command], now: Now) -> None:
         if self._phase == "running" and not self._paused and not self._is_held_back():
@@ -420,6 +422,7 @@ class ShardMachine:
             finished
             or self._phase == "stopping"
             or self._state.failures > 0
+            or self._settlement.is_behind
             or self._settlement.unsaved >= self._capacity
         )
         if is_urgent or now.monotonic_ms >= self._saved_ms + self._settings.checkpoint_interval_ms:

@@ -206,6 +206,8 @@ WINDOW_TOUCHED: Final = of_mapping(
     spread=3,
 )
 WINDOW_TOLD: Final = of_mapping("window-told", expires="when its windows are closed", spread=3)
+WINDOW_DUTY: Final = of_mapping("window-duty")
+"""Whose it is now to tell its windows."""
 WINDOW_DAY: Final = of_mapping("window-day", expires="when done", spread=3)
 
 # ---- what people said of it --------------------------------------------------------------------------------
@@ -225,6 +227,8 @@ repeated.
 
 ALIVE: Final = RowKind("alive", "app")
 """When a worker of the app last made a whole round: for a watcher outside."""
+DUTY: Final = RowKind("duty", "app")
+"""Whose it is now to tell destinations, and to clean up."""
 SOURCES: Final = RowKind("sources", "app")
 """The numbers of a table's streams: the generations of its changes."""
 LEASE: Final = RowKind("lease", "shard", expires="with its shard", spread=2)
@@ -267,12 +271,14 @@ KINDS: Final[dict[str, RowKind]] = {
         WINDOW_TOUCHED,
         WINDOW_TOLD,
         WINDOW_DAY,
+        WINDOW_DUTY,
         PAUSE,
         PAUSE_SEEN,
         RESUMED,
         GENERATIONS,
         PLACED,
         ALIVE,
+        DUTY,
         SOURCES,
         LEASE,
         PROJECTION,

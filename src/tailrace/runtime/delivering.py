@@ -22,7 +22,7 @@ from tailrace.deadletters.core.entry import DeadLetter, deadletter_fields, deadl
 from tailrace.deadletters.core.gap import Gap
 from tailrace.deadletters.core.head import Head, head_key, parked, read_head
 from tailrace.deadletters.core.lost_window import LostWindow, lost_window_key
-from tailrace.deadletters.core.passed import passed_write
+from tailrace.deadletters.core.passed import passed_write, read_passed, watched_write
 from tailrace.errors import LeaseLost, PortError, StateConflict
 from tailrace.leases.checkpoint import (
     EVERY_HASH,
@@ -52,14 +52,15 @@ from tailrace.mapping.commands import LeaseTaken as LeaseLostInput
 from tailrace.mapping.outcomes import Failure, FailureKind, Outcome
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
-from tailrace.ports import Now, RecordBatch, Shard, StreamRef
+from tailrace.ports import Action, Now, RecordBatch, Shard, StreamRef
+from tailrace.rows.bounds import SLICE, slices
 from tailrace.rows.writes import Check, Equals, StateRow, Write
 from tailrace.runtime.attempting import unavailable
 from tailrace.runtime.kept import SavedChanges
-from tailrace.runtime.steps import AskTime, Get, ReadShard, Steps, Transact, WriteBatch
+from tailrace.runtime.steps import AskTime, Call, Get, ReadShard, Steps, Transact, WriteBatch
 from tailrace.streams.envelopes import event_id
 from tailrace.streams.record import ReadDone
-from tailrace.streams.version import FIRST_GENERATION
+from tailrace.streams.version import FIRST_GENERATION, Version
 
 Asked: TypeAlias = Read | Invoke | ParkKey | SaveCheckpoint
 """Commands that ask something of a port. Wake and Stopped are the interpreter's own."""
@@ -227,13 +228,39 @@ class Settling:
         """Make it durable. Raises: LeaseLost, StoreError."""
         row = self._row(command)
         saved = Write(self.fence.key, row.fields(), self.fence.condition)
-        try:
-            yield Transact((saved, *self.beside(command)), "checkpoint.begun", "checkpoint.done")
-        except StateConflict as error:
-            raise LeaseLost(f"another worker has taken {self.place.shard_id}") from error
+        early, beside = self._parted(command)
+        for some in slices(early) if early else ():
+            yield from self.written(self.fence, some)
+        yield from self.written(saved, beside, "checkpoint.done")
         self._saved = row
         if self._announced is not None and (command.given_up or command.windows):
             self._announced.wake()
+
+    def written(self, fence: Action, beside: Sequence[Write], done: str = "") -> Steps[None]:
+        """Write these under a fence. Where a row says already that a later change of its item was handled,
+        that stays. Raises: LeaseLost, StoreError.
+        """
+        rows, newer = list(beside), -1
+        while True:
+            call: Call = (
+                Transact((fence, *rows), "checkpoint.begun", done) if newer < 0 else Get(rows[newer].key)
+            )
+            try:
+                there: StateRow | None = yield call
+            except StateConflict as error:
+                if error.index == 0:
+                    raise LeaseLost(f"another worker has taken {self.place.shard_id}") from error
+                newer = error.index - 1
+                continue
+            if newer < 0:
+                return
+            if there is not None:
+                key, version = bytes.fromhex(there.fields["key"]), read_passed(there.fields)
+                rows[newer] = self._watched(key, version)
+            newer = -1
+
+    def _watched(self, key: bytes, version: Version) -> Write:
+        return watched_write(self.place.app, self.place.mapping_id, key, version)
 
     def _row(self, command: SaveCheckpoint) -> CheckpointRow:
         place, checkpoint = self.place, command.checkpoint
@@ -255,20 +282,39 @@ class Settling:
             before.named,
         )
 
-    def beside(self, command: SaveCheckpoint) -> list[Write]:
-        """What goes into the transaction of the checkpoint: nearly always nothing."""
-        gaps = _gaps(self.place, command)
-        if not (command.given_up or command.passed or command.windows):
-            return gaps
-        place, announced = self.place, self._announced
+    def _parted(self, command: SaveCheckpoint) -> tuple[list[Write], list[Write]]:
+        """What is written before the checkpoint, and what in its transaction; both nearly always nothing.
+
+        What is given up of a machine in one checkpoint is no more than its transaction takes. What else there
+        is stays true where the checkpoint fails: that a change was handled, that records are gone. Where
+        there is no room for all of that, it goes before.
+        """
+        given_up, others = self.given_up(command), self.others(command)
+        return ([], [*given_up, *others]) if len(given_up) + len(others) < SLICE else (others, given_up)
+
+    def given_up(self, command: SaveCheckpoint) -> list[Write]:
+        """The rows of what is given up; the keys of dead letters are watched in the same transaction."""
+        if not (command.given_up or command.windows):
+            return []
+        place, announced, passed = self.place, self._announced, dict(command.passed)
         letters = [letter_of(place, given_up, self.code_version) for given_up in command.given_up]
+        keys = [key for key in dict.fromkeys(letter.record.key for letter in letters) if key in passed]
         return [
             *(_letter_write(place, letter) for letter in letters),
-            *(passed_write(place.app, place.mapping_id, key, last) for key, last in command.passed),
+            *(self._watched(key, passed[key]) for key in keys),
             *(lost_window_write(place, lost, self.code_version) for lost in command.windows),
             *(() if announced is None else announced.rows(place, command.given_up, command.windows)),
-            *gaps,
         ]
+
+    def others(self, command: SaveCheckpoint) -> list[Write]:
+        """The rows of what was handled of other items with dead letters, and of gaps."""
+        place, given_up = self.place, {given_up.record.key for given_up in command.given_up}
+        passed = [
+            passed_write(place.app, place.mapping_id, key, last)
+            for key, last in command.passed
+            if key not in given_up
+        ]
+        return passed + _gaps(place, command)
 
 
 def _gaps(place: MappingShard, command: SaveCheckpoint) -> list[Write]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tailrace.mapping.commands import Pause, Resume
 from tailrace.ports import Clock, StateStore
+from tailrace.rows.bounds import slices
 from tailrace.rows.kinds import PAUSE, PAUSE_SEEN, RESUMED
 from tailrace.rows.writes import VERSION, StateRow, Write, readable
 
@@ -115,7 +116,8 @@ class Pauses:
         """Say what this worker has seen; of a pause that is over that is of no use."""
         for mapping_id in self._seen.keys() - self._since.keys():
             rows = await self._state.query(PAUSE_SEEN.prefix(self._app, mapping_id))
-            await self._state.transact([Write(row.key, None) for row in rows])
+            for some in slices(rows):
+                await self._state.transact([Write(row.key, None) for row in some])
             del self._seen[mapping_id]
         for mapping_id, since_ms in self._since.items():
             if self._seen.get(mapping_id) != since_ms:

@@ -41,6 +41,7 @@ from tailrace.mapping.commands import Checkpoint, ParkedHead, Start
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
 from tailrace.ports import Now, Shard
+from tailrace.rows.bounds import slices
 from tailrace.rows.kinds import CHECKPOINT, RESUMED, words_of
 from tailrace.rows.writes import Absent, StateRow, Write
 from tailrace.runtime.delivering import MappingShard
@@ -142,7 +143,10 @@ def enter(
         put = Write(place.checkpoint_key, row.fields(), Absent())
         lost = yield from _lost_streams(place, shard, known)
         try:
-            yield Transact((put, *lost), done="stamp.done")
+            for some in slices(
+                [*lost, put]
+            ):  # each gap is told once, also when this is cut off before the put
+                yield Transact(some, done="stamp.done")
         except StateConflict:
             continue  # another worker was faster: whose epoch is higher will be seen
         return row

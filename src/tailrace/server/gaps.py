@@ -5,6 +5,7 @@ Stands alone as every family of verbs does.
 """
 
 from tailrace.deadletters.core.gap import Gap
+from tailrace.rows.bounds import slices
 from tailrace.rows.writes import Write
 from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb
@@ -32,11 +33,11 @@ async def acknowledge(subject: Subject, arguments: Arguments) -> object:
     gaps: list[tuple[MappingName, Gap]] = []
     for mapping in await _named_mappings(subject, arguments):
         gaps += [(mapping, gap) for gap in await open_gaps(subject.state, mapping)]
-    if gaps and not arguments.get("dry_run"):
+    for some in () if arguments.get("dry_run") else slices(gaps):
         await subject.state.transact(
             [
                 Write(gap.key(mapping.app, mapping.handler), gap.acknowledged(now_ms).fields())
-                for mapping, gap in gaps
+                for mapping, gap in some
             ]
         )
     return [gap_value(mapping, gap) for mapping, gap in gaps]

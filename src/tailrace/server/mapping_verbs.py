@@ -19,7 +19,7 @@ from tailrace.ports import StateStore
 from tailrace.projections.views.projections import is_projection
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, LEASE, MAPPING
 from tailrace.rows.writes import Write
-from tailrace.runtime.mapping_rows import moves, rows_of
+from tailrace.runtime.mapping_rows import moves, rename_mapping, renaming_to, rows_of
 from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName, positions
 from tailrace.server.control import Arguments, Subject, verb
@@ -114,15 +114,26 @@ async def mapping_rename(subject: Subject, arguments: Arguments) -> object:
         why="what it saves would go to the wrong name",
         hint="stop `tailrace dev`, rename, start it with the renamed handler",
     )
-    async for _ in rows_of(state, mapping.app, to):
-        raise TailraceError(
-            f"There is a handler {to!r} already, with checkpoints of its own.", hint="tailrace mapping ls"
-        )
-    writes = [write async for write in moves(state, mapping.app, mapping.handler, to)]
+    await _check_new_name(state, mapping, to)
+    moved = len([row async for row in moves(state, mapping.app, mapping.handler, to)])
     if not arguments.get("dry_run"):
-        await state.transact(writes)
-    moved = sum(write.fields is not None for write in writes)
+        await rename_mapping(state, mapping.app, mapping.handler, mapping.table, to)
     return {"handler": mapping.handler, "to": to, "rows": moved, "dry_run": bool(arguments.get("dry_run"))}
+
+
+async def _check_new_name(state: StateStore, mapping: MappingName, to: str) -> None:
+    """Raises: TailraceError when it is another mapping's, or when a renaming to another one was cut off."""
+    begun = await renaming_to(state, mapping.app, mapping.handler)
+    if begun not in (None, to):
+        raise TailraceError(
+            f"{mapping.handler!r} is on its way to {begun!r}: a renaming was cut off.",
+            hint=f"tailrace mapping rename {mapping.handler} {begun}",
+        )
+    if begun is None:
+        async for _ in rows_of(state, mapping.app, to):
+            raise TailraceError(
+                f"There is a handler {to!r} already, with checkpoints of its own.", hint="tailrace mapping ls"
+            )
 
 
 @verb("mapping.drop", changes=True, works_offline=True)
@@ -233,7 +244,10 @@ async def forget_idle(subject: Subject, app: str, declared: Mapping[str, str]) -
     known = {str(row.fields["id"]) async for row in rows(state, MAPPING.prefix(app))}
     fresh = {table for name, table in declared.items() if name not in known}
     for mapping in gone:
-        if mapping.table in fresh or await _is_projected(state, mapping) or await pending(reading, mapping):
+        is_moving = await renaming_to(state, mapping.app, mapping.handler) is not None
+        if is_moving or mapping.table in fresh or await _is_projected(state, mapping):
+            return []
+        if await pending(reading, mapping):
             return []
     for mapping in gone:
         await drop(state, mapping)

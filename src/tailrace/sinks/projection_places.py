@@ -13,10 +13,8 @@ from tailrace.ports import ProjectionStore, StateStore, Versioned
 from tailrace.projections.core.known import is_there
 from tailrace.projections.core.rows import build_name
 from tailrace.projections.run.state_store import StateProjectionStore
+from tailrace.rows.bounds import SLICE
 from tailrace.sinks.projected_table import ConsistentRows, TableProjectionStore, TableSources
-
-ROWS_AT_ONCE = 300
-"""One batch of 100 changes, each with an item and two groups, is one transaction."""
 
 
 class ProjectionPlaces(Struct, frozen=True):
@@ -35,7 +33,7 @@ class ProjectionPlaces(Struct, frozen=True):
             case None:
                 build = name.removeprefix(build_name(projection.id, ""))
                 fence = is_there(self.app.name, projection.id, build)
-                return StateProjectionStore(self.state, self.app.name, name, ROWS_AT_ONCE, fence)
+                return StateProjectionStore(self.state, self.app.name, name, SLICE, fence)
             case Table() as table:
                 return TableProjectionStore(table, projection.id, name, self.effects, self.rows)
             case place:

@@ -20,8 +20,9 @@ import orjson
 
 from tailrace.aws.errors import PASSING_REASONS, AwsError, Meaning, store_error
 from tailrace.aws.tables import Members, tables_of
-from tailrace.errors import ApiError, OutcomeUnknown, SettingsError, StateConflict, StoreError, TailraceError
+from tailrace.errors import ApiError, OutcomeUnknown, StateConflict, StoreError, TailraceError
 from tailrace.ports import Action, Clock, ItemWrite
+from tailrace.rows.bounds import bounded
 from tailrace.rows.writes import Check, Condition, StateRow, Write, holds
 from tailrace.stores.dynamodb_layout import (
     FORMAT,
@@ -49,8 +50,6 @@ Joined: TypeAlias = tuple[int, Action, tuple[Condition, ...]]
 Tried: TypeAlias = tuple[Sequence[Action], Sequence[int]]
 Fact = TypeVar("Fact")
 AT_ONCE: Final = 8
-MOST_ACTIONS: Final = 100
-"""Of one TransactWriteItems."""
 OLD_WORDS: Final = ("mark", "sources")
 """Partition keys of format 1: a table of it has held marks, so it has one of these."""
 LOOKS_AT_A_ROW: Final = 5
@@ -122,6 +121,7 @@ class DynamoDbStateStore:
         """
         if not writes:
             return
+        bounded(writes)
         has_rows = any(not isinstance(write, ItemWrite) for write in writes)
         number = await self.format() if has_rows else FORMAT
         joined = joined_by_row(writes)
@@ -282,11 +282,6 @@ class DynamoDbStateStore:
         texts: Mapping[int, bytes],
         large: Sequence[int],
     ) -> None:
-        if len(joined) >= MOST_ACTIONS:
-            raise SettingsError(
-                f"a transaction of {len(joined)} rows, {len(large)} of which are larger than an item may be: "
-                f"{MOST_ACTIONS - 1} are the most then"
-            )
         rows = [LargeRow(place_of(joined[index][1].key), texts[index]) for index in large]  # type: ignore[union-attr]
         try:
             parts = await self._parts.write(rows)

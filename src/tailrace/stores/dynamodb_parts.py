@@ -18,13 +18,10 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from tailrace.aws.errors import AwsError, Meaning
+from tailrace.rows.bounds import MOST_BYTES, MOST_TOGETHER
 from tailrace.stores.dynamodb_layout import BUCKETS, PART_SETS, PARTS, ItemPlace, bucket_of
 
 Call = Callable[[str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
-MOST_BYTES: Final = 300_000
-"""Of a row's fields in one item, and of a piece: DynamoDB takes 409,600 with everything else in the item."""
-MOST_TOGETHER: Final = 3_000_000
-"""Of the fields of all rows of a transaction that stand in their items: DynamoDB takes 4,194,304."""
 UNCLAIMED: Final = "attribute_not_exists(pk)"
 SPARED_MS: Final = 60_000
 """How long a set without rows is left alone after it was first seen so."""

@@ -12,6 +12,7 @@ import orjson
 
 from tailrace.errors import SettingsError, StateConflict, StoreError
 from tailrace.ports import Action, Commit, ItemWrite, LogRow
+from tailrace.rows.bounds import bounded
 from tailrace.rows.writes import StateRow, Write, holds
 
 
@@ -138,6 +139,7 @@ class MemoryStateStore:
         """All of it or nothing. Raises: StateConflict; SettingsError for a write to a table, which has no
         place here.
         """
+        bounded(writes)
         for index, write in enumerate(writes):
             if isinstance(write, ItemWrite):
                 raise SettingsError("this state store has no tables: a transaction needs the embedded engine")

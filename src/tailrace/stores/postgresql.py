@@ -27,6 +27,7 @@ import orjson
 
 from tailrace.errors import OutcomeUnknown, SettingsError, StateConflict, StoreError
 from tailrace.ports import Action, ItemWrite
+from tailrace.rows.bounds import bounded
 from tailrace.rows.writes import StateRow, Write, holds
 from tailrace.stores.row_keys import LONGEST_WORD, Ordering, cut_key, cut_prefix, first_stored, following
 from tailrace.stores.verdicts import NEWEST, PlaceVerdict
@@ -151,6 +152,7 @@ class PostgresStateStore:
             raise SettingsError("PostgreSQL has no tables of DynamoDB's: give app.transactions a table")
         if not writes:
             return
+        bounded(writes)
         last = {write.key: write.fields for write in writes if isinstance(write, Write)}
         texts = {key: orjson.dumps(fields).decode() for key, fields in last.items() if fields is not None}
         deleted = [cut_key(key) for key, fields in last.items() if fields is None]

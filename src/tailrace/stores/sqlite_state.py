@@ -20,6 +20,7 @@ import orjson
 
 from tailrace.errors import SettingsError, StateConflict
 from tailrace.ports import Action, ItemWrite
+from tailrace.rows.bounds import bounded
 from tailrace.rows.writes import Always, StateRow, Write, holds
 from tailrace.runtime.threads import Threads
 from tailrace.stores.failures import failed
@@ -71,6 +72,7 @@ class SqliteStateStore:
         """
         if any(isinstance(write, ItemWrite) for write in writes):
             raise SettingsError("a SQLite file has no tables of DynamoDB's: give app.transactions a table")
+        bounded(writes)
         encoded = [
             orjson.dumps(write.fields).decode()
             if isinstance(write, Write) and write.fields is not None

@@ -17,6 +17,7 @@ from tailrace.deadletters.core.redriving import ReadHead, ReadLetter, ReadOldest
 from tailrace.errors import InternalError, StateConflict
 from tailrace.leases.checkpoint import Ledger, checkpoint_key, ledger_key, ledger_of
 from tailrace.ports import StreamRef
+from tailrace.rows.bounds import bounded
 from tailrace.rows.writes import StateRow, Write, holds
 from tailrace.runtime.steps import AskTime, Call, Get, QueryRows, ReadTrimHorizon, Steps, Transact
 from tailrace.streams.moment import Now
@@ -44,6 +45,7 @@ class SimulatedRows(dict[str, dict[str, Any]]):
 
     def transact(self, writes: Sequence[Any]) -> None:
         """All or nothing. Raises: StateConflict."""
+        bounded(writes)
         for index, write in enumerate(writes):
             if not holds(write.condition, self.get(write.key)):
                 raise StateConflict(f"{write.key} is not as expected", index=index)

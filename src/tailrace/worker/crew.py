@@ -27,6 +27,11 @@ def _nothing() -> None:
     """What is called where the crew has none."""
 
 
+async def _always() -> bool:
+    """What is asked where one worker is alone."""
+    return True
+
+
 async def _never(_: str = "") -> None:
     """What is called where the crew has none."""
 
@@ -35,7 +40,9 @@ class Crew(Struct, frozen=True):
     """Those who are there; a worker does without the others.
 
     Shape:   `declared` is told when the app declares something else, `withdrawn` of each mapping that has
-             ended because it is no longer declared, `ended` when the worker has.
+             ended because it is no longer declared, `ended` when the worker has. Of several workers the one
+             for which `may_forget` removes what nothing needs; a `cleaner` removes what only the store knows
+             of.
     """
 
     redriver: Redriver | None = None
@@ -46,6 +53,8 @@ class Crew(Struct, frozen=True):
     declared: Callable[[], None] = _nothing
     withdrawn: Callable[[str], Awaitable[None]] = _never
     ended: Callable[[], Awaitable[None]] = _never
+    may_forget: Callable[[], Awaitable[bool]] = _always
+    cleaner: Service | None = None
 
     @property
     def services(self) -> Iterator[tuple[str, Service]]:
@@ -56,3 +65,5 @@ class Crew(Struct, frozen=True):
             yield "projector", self.projector
         if self.alerts is not None:
             yield "alerts", self.alerts
+        if self.cleaner is not None:
+            yield "cleaner", self.cleaner

@@ -11,6 +11,7 @@ from tailrace.ports import StateStore
 from tailrace.projections.core.builds import served_key
 from tailrace.rows.kinds import MAPPING
 from tailrace.rows.writes import VERSION, Write
+from tailrace.runtime.mapping_rows import RENAMING
 
 
 def mapping_write(app: str, mapping: HandlerMapping) -> Write:
@@ -31,6 +32,12 @@ async def check_declared(state: StateStore, app: App) -> set[str]:
     projections = {mapping.projection.id for mapping in app.mappings if mapping.projection is not None}
     for row in rows:
         name = str(row.fields["id"])
+        if RENAMING in row.fields:
+            raise SettingsError(
+                f"the rows of handler {name!r} are on their way to {row.fields[RENAMING]!r}: a renaming was "
+                "cut off",
+                hint=f"tailrace mapping rename {name} {row.fields[RENAMING]}",
+            )
         projection = name.rpartition("@v")[0]
         if name in known or row.fields.get("only_counts"):
             continue

@@ -1,21 +1,23 @@
 """Forgets what delivery kept for shards that are gone (checkpoints, ledgers, leases) and for changes that
-are gone (marks).
+are gone (marks), and how far it came with items that have no dead letters any more.
 
-Rules of this file: a row of a shard goes when the shard cannot be read any more and every shard that goes
-on where it ended has a checkpoint of the mapping's own: until then it says from where on something may be
-missing. What a ledger counted is added to the ledger of earlier shards, in the same transaction. A mark
-goes when its change is out of the stream for a day and its item has neither parked changes nor dead
-letters, and only if it is still the one that was looked at. In slices; cut off anywhere, the next round
-goes on. Called by worker.py, now and then.
+Rules of this file: a row of a shard goes when the shard cannot be read any more, at two looks in a row, and
+every shard that goes on where it ended has a checkpoint of the mapping's own: until then it says from where
+on something may be missing. What a ledger counted is added to the ledger of earlier shards, in the same
+transaction. A mark goes when its change is out of the stream for a day and its item has neither parked
+changes nor dead letters, and only if it is still the one that was looked at. In slices; cut off anywhere, the
+next round goes on. Called by worker.py, now and then.
 """
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import Final
 
 from tailrace.deadletters.core.entry import deadletter_prefix, read_deadletter
 from tailrace.deadletters.core.head import head_prefix
+from tailrace.deadletters.core.passed import passed_prefix
 from tailrace.errors import StateConflict
 from tailrace.leases.checkpoint import (
     EARLIER,
@@ -34,19 +36,42 @@ from tailrace.leases.lineage import NamedAncestors
 from tailrace.ports import Shard, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT, KINDS, LEDGER, MARK, RowKind, words_of
 from tailrace.rows.writes import Absent, Equals, StateRow, Write, same_version
+from tailrace.runtime.pages import rows as paged
+from tailrace.runtime.parts import Parts
 
 SLICE: Final = 20
 MARKS: Final = 50
 """So many marks go in one transaction."""
+SPARE: Final = "spare"
+"""The field of a row that was not needed when it was looked at."""
+LETTERS: Final = 20
+"""Letters in memory at once: each may hold two images of 400 KB."""
 FOLDED: Final = "folded"
 """The field of the ledger of earlier shards that moves with every slice: two workers cannot add the same."""
 Followed = Sequence[tuple[StreamRef, Sequence[Shard]]]
 
 
-async def forget_shards(state: StateStore, app: str, mapping_id: str, followed: Followed) -> int:
-    """Remove the rows of one mapping that nothing needs; `followed` are all readable shards. Returns: how
-    many checkpoints.
+Spare = dict[str, set[str]]
+"""By mapping the checkpoints that nothing needed at the last look."""
 
+
+async def forget(parts: Parts, app: str, mapping_id: str, followed: Followed, before: Spare) -> None:
+    """Remove what nothing needs of one mapping: marks, how far it came with items, shards.
+
+    Raises: StoreError, StateConflict.
+    """
+    await forget_marks(parts.state, app, mapping_id, parts.clock.now().wall_ms)
+    await forget_passed(parts.state, app, mapping_id)
+    await forget_shards(parts.state, app, mapping_id, followed, before)
+
+
+async def forget_shards(
+    state: StateStore, app: str, mapping_id: str, followed: Followed, before: Spare
+) -> int:
+    """Remove the rows of one mapping that nothing needs, and needed nothing at the look `before`, which is
+    this one then; `followed` are all readable shards. Returns: how many checkpoints.
+
+    A shard that one listing lacks is no shard that is gone: its checkpoint would be lost.
     Raises:  StoreError, StateConflict when another worker did the same.
     """
     if not followed:
@@ -60,6 +85,8 @@ async def forget_shards(state: StateStore, app: str, mapping_id: str, followed: 
     missing = [shard for key, shard in _roots(present).items() if key not in rows]
     named = {_place(row): named_of(row.fields) for row in rows.values()}
     spare = [row for key, row in rows.items() if key not in present and not _is_needed(row, missing, named)]
+    seen, before[mapping_id] = before.get(mapping_id, set()), {row.key for row in spare}
+    spare = [row for row in spare if row.key in seen]
     for start in range(0, len(spare), SLICE):
         await _fold(state, app, mapping_id, spare[start : start + SLICE])
         await asyncio.sleep(0)
@@ -142,8 +169,7 @@ async def forget_leases(state: StateStore, prefix: str, known: AbstractSet[str])
 async def forget_marks(state: StateStore, app: str, mapping_id: str, now_ms: int) -> int:
     """Remove the expired marks of one mapping. Returns: how many. Raises: StoreError."""
     held_keys = {row.fields["key"] for row in await state.query(head_prefix(app, mapping_id))}
-    for row in await state.query(deadletter_prefix(app, mapping_id)):
-        held_keys.add(read_deadletter(row.fields).record.key.hex())
+    held_keys |= await _keys_of_letters(state, app, mapping_id)
     removals = [
         Write(row.key, None, same_version(row.fields))
         for row in await state.query(MARK.of_mapping(app, mapping_id) + "/")
@@ -153,6 +179,34 @@ async def forget_marks(state: StateStore, app: str, mapping_id: str, now_ms: int
         await _remove_marks(state, removals[start : start + MARKS])
         await asyncio.sleep(0)
     return len(removals)
+
+
+async def forget_passed(state: StateStore, app: str, mapping_id: str) -> int:
+    """Remove how far one mapping has come with items that have no dead letters any more. Returns: how many.
+    Raises: StoreError.
+
+    Such a row is marked first, and goes at a later look if it still is: each dead letter is written in one
+    transaction with its item's row, without the mark. So one that is saved while letters are read keeps it.
+    """
+    rows = [row async for row in paged(state, passed_prefix(app, mapping_id))]
+    with_letters = await _keys_of_letters(state, app, mapping_id) if rows else set()
+    spare = [row for row in rows if row.fields["key"] not in with_letters]
+    for row in spare:
+        is_marked = SPARE in row.fields
+        write = (
+            Write(row.key, None, Equals(SPARE, 1))
+            if is_marked
+            else Write(row.key, {**row.fields, SPARE: 1}, same_version(row.fields))
+        )
+        with suppress(StateConflict):  # the item has a dead letter again, or a change of it was handled
+            await state.transact([write])
+    return sum(SPARE in row.fields for row in spare)
+
+
+async def _keys_of_letters(state: StateStore, app: str, mapping_id: str) -> set[str]:
+    """The keys of items with dead letters, in hex."""
+    rows = paged(state, deadletter_prefix(app, mapping_id), LETTERS)
+    return {read_deadletter(row.fields).record.key.hex() async for row in rows}
 
 
 async def _remove_marks(state: StateStore, removals: Sequence[Write]) -> None:

@@ -29,6 +29,7 @@ from tailrace.mapping.commands import Completion, LeaseTaken, Pause, Released
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Shard, Sink, Source, StreamRef
+from tailrace.rows.bounds import slices
 from tailrace.runtime.agreeing import Besides, nowhere
 from tailrace.runtime.attempting import TimedSink
 from tailrace.runtime.delivering import Delivery, Settling
@@ -43,7 +44,7 @@ from tailrace.windows.run.windowing import Windows
 from tailrace.worker.crew import Crew
 from tailrace.worker.declared import check_declared, mapping_write
 from tailrace.worker.following import Begun, FollowedTable
-from tailrace.worker.forgetting import forget_marks, forget_shards
+from tailrace.worker.forgetting import Spare, forget
 from tailrace.worker.leasing import Held, Leasing
 from tailrace.worker.placed import Placed
 from tailrace.worker.rounds import Rounds, Waiting
@@ -117,6 +118,7 @@ class Worker:
         """Which mappings are not to run, as far as this worker knows."""
         self._placed = Placed(app.name, self._state)
         self._has_begun, self._has_looked = asyncio.Event(), asyncio.Event()
+        self._spare: Spare = {}
         self._rounds = Rounds(app.name, self._state, self._clock, habits.retention_ms)
         self._evacuator = self._rounds.evacuator
         self._crew = crew(self)
@@ -156,6 +158,9 @@ class Worker:
         return self._readers(mapping_id, letter) is not None
 
     def _readers(self, mapping_id: str, letter: DeadLetter) -> list[Driver] | None:
+        windows = next((windows for windows in self.windows if windows.owner.mapping_id == mapping_id), None)
+        if letter.is_of_window and windows is not None and windows.has_others:
+            return [] if windows.is_telling else None  # it is of no shard
         where = mapping_id, letter.shard_id, letter.record.partition
         places = next((table.readers(*where) for table in self._tables if mapping_id in table.ids), None)
         is_here = places is not None and self._drivers.keys() >= places
@@ -209,7 +214,8 @@ class Worker:
             for handler in table.handlers:
                 if handler.settings.starts_at_end and handler.id not in begun:
                     writes += await table.behind(self.app.name, handler, self._doors.last_sequence())
-        await self._state.transact(writes)
+        for some in slices(writes):  # a start that is cut off writes them again
+            await self._state.transact(some)
 
     async def run(self) -> None:
         """Run until `stop`. Raises: an error of a driver, no handler's; what cleaning up raises."""
@@ -484,12 +490,11 @@ class Worker:
     async def _forget(self) -> None:
         while True:
             await self._clock.sleep_until(self._clock.now().monotonic_ms + FORGETTING_MS)
-            for table in self._tables:
+            for table in self._tables if await self._crew.may_forget() else ():
                 with suppress(PortError):  # the next hour tries again
                     present = self._evacuator.added(table.ids, await table.followed())
                     for handler in table.handlers:
-                        await forget_marks(self._state, self.app.name, handler.id, self._clock.now().wall_ms)
-                        await forget_shards(self._state, self.app.name, handler.id, present)
+                        await forget(self._parts, self.app.name, handler.id, present, self._spare)
                     await self.leases.forget(present)
 
     def _lost(self, lost: Held) -> None:

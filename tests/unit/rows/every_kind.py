@@ -24,6 +24,7 @@ from tailrace.deadletters.core.notice import Notice, outbox_key
 from tailrace.deadletters.core.passed import passed_write
 from tailrace.deadletters.core.requests import RedriveRequest
 from tailrace.leases.checkpoint import CheckpointRow, Ledger, checkpoint_key, ledger_key, mark_key, mark_write
+from tailrace.leases.duty import HeldDuty, taken_duty
 from tailrace.leases.generation import Generations
 from tailrace.leases.lease import lease_key, take
 from tailrace.projections.core.builds import Build, build_fields, build_key, served_fields, served_key
@@ -40,6 +41,7 @@ from tailrace.rows.kinds import (
     ALIVE,
     AUDIT,
     CLOCK,
+    DUTY,
     LAYOUT,
     LEDGER,
     MAPPING,
@@ -193,6 +195,10 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "window-day": lambda app, mapping: (
         day_key(WindowOwner(app, mapping), 0, "item", "6f31"), {"v": 1, "key": "6f31"}
     ),
+    "window-duty": lambda app, mapping: written(
+        taken_duty(HeldDuty(WindowOwner(app, mapping).key("duty")), "pid-1")[1]
+    ),
+    "duty": lambda app, mapping: written(taken_duty(HeldDuty(DUTY.key(app, "courier")), "pid-1")[1]),
     "pause-seen": lambda app, mapping: (
         PAUSE_SEEN.key(app, mapping, "pid-1"),
         {"v": 1, "owner": "pid-1", "since_ms": 5, "at_ms": 6},

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from tailrace.errors import TailraceError
+from tailrace import App, Change
+from tailrace.errors import SettingsError, TailraceError
 from tailrace.rows.kinds import KINDS, LEASE, MAPPING
 from tailrace.rows.writes import Write
 from tailrace.server.control import Subject
 from tailrace.server.mapping_verbs import forget_idle
+from tailrace.worker.declared import check_declared
 from tests.unit.rows.every_kind import MADE
 from tests.unit.rows.test_every_kind import OF_MAPPINGS, OLD, OTHER, ask, rows, store
 from tests.unit.server.admin import FixedWorker, Ground
@@ -110,6 +112,28 @@ def test_a_mapping_that_belongs_to_something_else_is_refused_with_the_command_th
     with pytest.raises(TailraceError) as caught:
         ask(ground, verb, handler=mapping, to="post", yes=True)
     assert word in (caught.value.hint or "")
+
+
+def test_a_renaming_that_was_cut_off_goes_on_under_its_name_alone_and_no_worker_begins_before() -> None:
+    ground = ground_with("checkpoint")
+    moving = {"v": 1, "id": "mail", "table": "shop", "renaming_to": "post"}
+    key, fields = MADE["pause"]("app", "post")
+    ground.engine.state.transact([Write(MAPPING.key("app", "mail"), moving), Write(key, fields)])
+    with pytest.raises(TailraceError, match="on its way to 'post'") as caught:
+        ask(ground, "mapping.rename", handler="mail", to="letter")
+    assert caught.value.hint == "tailrace mapping rename mail post"
+    app = App("app")
+
+    @app.on(app.table("shop", pk="id"), id="mail")
+    def mail(change: Change) -> None: ...
+
+    with pytest.raises(SettingsError, match="a renaming was cut off") as refused:
+        asyncio.run(check_declared(ground.subject.state, app))
+    assert refused.value.hint == "tailrace mapping rename mail post"
+    assert forgotten(ground, other="books") == [], "nor does `tailrace dev` forget it"
+    ask(ground, "mapping.rename", handler="mail", to="post")
+    assert ground.engine.state.get(MAPPING.key("app", "post")) == {"v": 1, "id": "post", "table": "shop"}
+    assert ground.engine.state.get(MAPPING.key("app", "mail")) is None
 
 
 # ---- what dev forgets by itself ----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tailrace.rows.kinds import PASSED
-from tailrace.rows.writes import Write, readable
+from tailrace.rows.writes import AbsentOrOlder, Write, readable
 from tailrace.streams.version import NOTHING, Version, row_version
 
 
@@ -28,6 +28,15 @@ def passed_write(app: str, mapping_id: str, key: bytes, version: Version) -> Wri
     """The mapping has handled this change of the item, which has dead letters (`NOTHING`: none since)."""
     fields = {"v": PASSED.format, "key": key.hex(), "version": version.text}
     return Write(passed_key(app, mapping_id, key), fields)
+
+
+def watched_write(app: str, mapping_id: str, key: bytes, version: Version) -> Write:
+    """The same of an item that has one more dead letter, unless the row says by now that a later change was
+    handled: whoever has put that back may have said so meanwhile.
+    """
+    write = passed_write(app, mapping_id, key, version)
+    no_later = AbsentOrOlder(Version(version.generation, version.sequence + 1))
+    return Write(write.key, write.fields, no_later)
 
 
 def read_passed(fields: Mapping[str, Any] | None) -> Version:

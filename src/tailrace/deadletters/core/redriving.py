@@ -27,6 +27,7 @@ from tailrace.deadletters.core.head import (
 )
 from tailrace.deadletters.core.passed import passed_write
 from tailrace.deadletters.core.redrive import judge
+from tailrace.rows.bounds import SLICE, slices
 from tailrace.rows.writes import Check, Write
 from tailrace.streams.version import NOTHING, Version
 
@@ -252,8 +253,14 @@ def put_back_letter(
     taken, claim = (
         claimed_free(letter, app, by.name, now_ms()) if head is None else claimed(head, by.name, now_ms())
     )
-    if not (yield WriteRows((*fences, claim))):
+    if not (yield WriteRows((*fences[:SLICE], claim))):
         return Ended("taken")
+    for some in slices(fences[SLICE:]):
+        # More shards than one transaction takes: who reads one of these since begins with the claim, unless
+        # it began before the claim was there; then this is no longer so.
+        if not (yield WriteRows(some)):
+            yield WriteRows((released(taken)[1] if taken.count else freed(taken),))
+            return Ended("taken")
     return (
         yield from _put_back_claimed(
             app, taken, letter, by, now_ms, later, even_if_overtaken=even_if_overtaken

@@ -1,5 +1,8 @@
 """Tells on-failure destinations what was given up, until they have heard it.
 
+Theory of operation: of the workers of an app one tells what all of them have given up: it has a duty
+(runtime/duties.py) that another takes over when it stands still. A worker that was overtaken while it told
+something may have told it too: destinations hear it at least once, under one request id.
 Rules of this file: a notice is a row of the transaction that passes the records, so a crash repeats it and
 loses none; a destination that fails is asked again with back-off, for ever, and the dead letter stays
 whatever it says. The counters say what AWS's metrics would: there the notice would be lost. Made by
@@ -9,6 +12,7 @@ compose, run by worker/worker.py. Source: semantics §2.8.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Final, Protocol
 
@@ -18,12 +22,13 @@ from tailrace.app.fence import FENCE, told
 from tailrace.deadletters.core.document import InvocationFailure, object_body, object_name, queue_body
 from tailrace.deadletters.core.entry import DeadLetter, deadletter_key, read_deadletter
 from tailrace.deadletters.core.notice import Notice, outbox_key, outbox_prefix, read_notice
-from tailrace.errors import PortError, SourceError
+from tailrace.errors import PortError, SourceError, StateConflict
 from tailrace.mapping.commands import GivenUp, GivenUpWindow
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import Backoff
 from tailrace.ports import StreamRef
-from tailrace.rows.writes import Write
+from tailrace.rows.kinds import DUTY
+from tailrace.rows.writes import Equals, Write
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.failures import named
 from tailrace.runtime.parts import Parts
@@ -33,6 +38,9 @@ from tailrace.streams.windows import in_window
 LOG: Final = logging.getLogger("tailrace.handlers")
 BACKOFF: Final = Backoff(1_000, 2.0, 300_000)
 WITHOUT_STREAM_MS: Final = 60_000
+LOOK: Final = "look"
+LOOK_MS: Final = 10_000
+"""How often a worker of several looks for what others have given up, and whether it is to tell it."""
 
 
 class FailureDocument:
@@ -73,7 +81,7 @@ class Destination(Protocol):
 
 
 class Courier:
-    """The notices of one app.
+    """The notices of one app. Of several workers the one whose duty it is delivers.
 
     Shape:   it counts deliveries that failed, the records that AWS would have lost with the first of them,
              and those that were told.
@@ -96,6 +104,7 @@ class Courier:
         self._stream_of = stream_of
         self._account = account
         self._functions = functions or {}
+        self._duty = None if parts.duties is None else parts.duties.of(DUTY.key(app, "courier"))
         self._news = asyncio.Event()
         self._away: set[str] = set()
         self._delivering: set[str] = set()
@@ -123,9 +132,14 @@ class Courier:
             while True:
                 self._news.clear()
                 try:
-                    await self._deliver_due(waiting, tasks)
+                    if self._duty is None or await self._duty.hold():
+                        await self._deliver_due(waiting, tasks)
+                    else:
+                        waiting.clear()
                 except PortError:
                     waiting[""] = self._clock.now().monotonic_ms + BACKOFF.base_ms
+                if self._duty is not None:  # what others have given up, and the duty itself
+                    waiting[LOOK] = self._clock.now().monotonic_ms + LOOK_MS
                 await self._until_due(min(waiting.values(), default=None))
 
     async def deliver_once(self) -> None:
@@ -151,7 +165,8 @@ class Courier:
         """
         rows = await self._state.query(outbox_prefix(self._app))
         now_ms = self._clock.now().monotonic_ms
-        for key in [key for key in waiting if key not in {row.key for row in rows}]:
+        there = {row.key for row in rows}
+        for key in [key for key in waiting if key not in there]:
             del waiting[key]
         due: dict[str, list[tuple[str, Notice]]] = {}
         for row in rows:
@@ -169,12 +184,14 @@ class Courier:
     ) -> None:
         try:
             for key, notice in notices:
-                if handler not in self._destinations:
-                    return  # it is declared no longer
+                if handler not in self._destinations or not (self._duty is None or self._duty.is_held):
+                    return  # it is declared no longer, or another worker tells it
                 try:
                     delay = await self._deliver(key, notice)
                 except PortError:
                     delay = BACKOFF.base_ms
+                    if self._duty is not None:
+                        self._duty.doubt()
                 if delay is not None:
                     waiting[key] = self._clock.now().monotonic_ms + delay
         finally:
@@ -186,11 +203,11 @@ class Courier:
         failure.
         """
         if key in self._told:
-            await self._forget(key)
+            await self._forget(key, notice)
             return None
         letters = await self._letters(notice)
         if not letters and notice.versions:
-            await self._state.transact([Write(key, None)])  # put back or dropped meanwhile: nothing was lost
+            await self._forget(key, notice)  # put back or dropped meanwhile: nothing was lost
             return None
         try:
             stream = await self._stream_of(notice.handler, notice.shard_id)
@@ -206,7 +223,8 @@ class Courier:
             tally.dropped += 0 if notice.tries else len(notice.versions)
             self._told_failure(notice.handler, error)
             tried = replace(notice, tries=notice.tries + 1)
-            await self._state.transact([Write(key, tried.fields())])
+            fence = () if self._duty is None else (self._duty.fence,)
+            await self._state.transact([Write(key, tried.fields(), _same(notice)), *fence])
             after_ms = error.retry_after_ms if isinstance(error, PortError) else 0
             return delay_ms(BACKOFF, tried.tries, after_ms)
         tally.delivered += len(notice.versions)
@@ -214,14 +232,15 @@ class Courier:
             self._away.remove(notice.handler)
             LOG.info("the on-failure destination of %s accepts again", self._named(notice.handler))
         self._told.add(key)
-        await self._forget(key)
+        await self._forget(key, notice)
         return None
 
-    async def _forget(self, key: str) -> None:
+    async def _forget(self, key: str, notice: Notice) -> None:
         """Delete a notice that was delivered; until that succeeds it is known here, so that it is not
-        delivered again.
+        delivered again. What was given up again since has a notice of its own under the same key.
         """
-        await self._state.transact([Write(key, None)])
+        with suppress(StateConflict):
+            await self._state.transact([Write(key, None, _same(notice))])
         self._told.discard(key)
 
     def _told_failure(self, handler: str, error: Exception) -> None:
@@ -307,6 +326,11 @@ def notice_rows(
         for lost in windows
     ]
     return [Write(outbox_key(app, notice), notice.fields()) for notice in notices]
+
+
+def _same(notice: Notice) -> Equals:
+    """That a row is this notice's."""
+    return Equals("at_ms", notice.at_ms)
 
 
 def uuid_of(name: str) -> str:

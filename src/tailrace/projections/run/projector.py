@@ -36,6 +36,7 @@ from tailrace.projections.run.builds import STATE, Builds, Claim, ClaimLost, pla
 from tailrace.projections.run.forgetting import forget_tombstones, remove_rows
 from tailrace.projections.run.lacking import acknowledge_gaps, has_lost, parked_items
 from tailrace.projections.run.refilling import Refill
+from tailrace.rows.bounds import SLICE
 from tailrace.rows.kinds import MAPPING
 from tailrace.runtime.agreeing import Besides, adopt, nowhere
 from tailrace.runtime.mapping_rows import forget_mapping
@@ -347,7 +348,7 @@ class Projector:
         declared = self._versions(projection)
         known = await self.builds.look(projection)
         while others := self._others(projection, known, declared - {projection.version}):
-            await self.builds.forget(projection, known, others)
+            await self.builds.forget(projection, known, others[:SLICE])
             known = await self.builds.look(projection)
         await self._sweep(projection, is_last=place_words(projection) == STATE)
         current = {mapping_id(projection.id, version) for version in declared}

@@ -26,6 +26,7 @@ from tailrace.projections.core.rows import (
     read_group_row,
     read_item_row,
 )
+from tailrace.rows.bounds import SLICE
 from tailrace.rows.writes import ALWAYS, Absent, Check, Condition, Equals, StateRow, Write
 
 
@@ -33,7 +34,7 @@ class StateProjectionStore:
     """The ProjectionStore port over a StateStore."""
 
     def __init__(
-        self, state: StateStore, app: str, name: str, rows_at_once: int = 100, fence: Check | None = None
+        self, state: StateStore, app: str, name: str, rows_at_once: int = SLICE, fence: Check | None = None
     ) -> None:
         self._state = state
         self._app = app

@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from typing import Any, Final
 
-from tailrace.errors import SettingsError, StateConflict
+from tailrace.errors import InternalError, SettingsError, StateConflict
 from tailrace.ports import Action, ItemWrite, StateStore
+from tailrace.rows.bounds import MOST_BYTES, MOST_TOGETHER
 from tailrace.rows.kinds import CHECKPOINT, DEADLETTER, HEAD, PARKED
 from tailrace.rows.writes import Absent, AbsentOrOlder, Check, Condition, Equals, StateRow, Write
 from tailrace.streams.version import MOST_SEQUENCE, Version
@@ -309,6 +310,27 @@ async def a_row_may_be_named_twice(store: StateStore) -> None:
     same(await store.get("a"), StateRow("a", {"n": 3}), "the row after it")
 
 
+async def what_no_transaction_takes_is_refused(store: StateStore) -> None:
+    """A row more than a hundred is refused, a hundredth where some row or all of them are large: nothing is
+    written.
+    """
+    small: list[Action] = [Write(f"row/{number:03d}", {"n": 1}) for number in range(MOST_ROWS)]
+    large = [*small[:-1], Write("row/large", {"image": "x" * MOST_BYTES})]
+    share = "x" * (MOST_TOGETHER // MOST_ROWS)
+    together = [Write(f"row/{number:03d}", {"image": share}) for number in range(MOST_ROWS)]
+    refused: list[list[Action]] = [[*small, Check("row/more", Absent())], large, [*together]]
+    for writes in refused:
+        try:
+            await store.transact(writes)
+        except InternalError:
+            same(await store.count("row/"), 0, "how many rows were written")
+        else:
+            raise ContractBroken(f"a transaction of {len(writes)} rows was taken")
+    again = Write("row/000", {"n": 2}, Absent())
+    await store.transact([*small, again])
+    same(await store.count("row/"), MOST_ROWS, "rows of a hundred, of which one is named twice")
+
+
 async def one_of_many_takers_wins(store: StateStore) -> None:
     """Of many that take the same absent row at the same time, exactly one succeeds."""
     takers = [_is_held(store, Write("lease", {"owner": number}, Absent())) for number in range(8)]
@@ -353,5 +375,6 @@ RULES: Final[tuple[Callable[[StateStore], Awaitable[None]], ...]] = (
     large_rows_are_kept_whole,
     a_hundred_rows_are_one_transaction,
     a_row_may_be_named_twice,
+    what_no_transaction_takes_is_refused,
     one_of_many_takers_wins,
 )

@@ -13,6 +13,7 @@ from typing import Final
 from tailrace.app.fence import FENCE
 from tailrace.errors import SettingsError, StateConflict
 from tailrace.ports import Clock, StateStore
+from tailrace.rows.bounds import SLICE
 from tailrace.rows.writes import Write
 from tailrace.runtime.attempts import Tally
 from tailrace.streams.record import ChangeRecord, image
@@ -21,8 +22,8 @@ from tailrace.windows.core.rows import Contribution, item_key, read_contribution
 from tailrace.windows.run.windowing import Windows
 
 LOG: Final = logging.getLogger("tailrace.windows")
-AT_ONCE: Final = 20
-"""Changes in one transaction: each has up to nine rows."""
+AT_ONCE: Final = SLICE // 7
+"""Changes in one transaction: each has up to seven rows."""
 TRIES: Final = 8
 Failures = dict[int, Exception]
 

@@ -5,10 +5,14 @@ Rules of this file: it reads the rows and changes nothing. A fixed window is rea
 reading panes on both sides until one is empty. Called by windowing.py and forgetting.py.
 """
 
+from collections.abc import Sequence
+from hashlib import blake2b
 from itertools import takewhile
+from typing import Final
 
 from tailrace.ports import StateStore
 from tailrace.rows.writes import StateRow
+from tailrace.streams.version import FIRST_GENERATION, Version
 from tailrace.windows.core.rows import (
     Contribution,
     WindowOwner,
@@ -19,6 +23,9 @@ from tailrace.windows.core.rows import (
     told_key,
 )
 from tailrace.windows.core.shapes import Fixed, Session, Shape, Span, pane_of
+
+EMPTY: Final = ""
+"""The digest of nothing."""
 
 
 class WindowContents:
@@ -84,3 +91,17 @@ class WindowContents:
                 members += there
                 place += step
         return members
+
+
+def digest_of(members: Sequence[Contribution]) -> str:
+    """What is in a window, in a few letters; empty for nothing."""
+    if not members:
+        return EMPTY
+    text = " ".join(f"{member.key}:{_numbered(member.version)}" for member in members)
+    return blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def _numbered(version: Version) -> str:
+    """As windows that were told before there were versions have it, or all of them would be told again."""
+    generation, sequence = version
+    return str(sequence) if generation == FIRST_GENERATION else f"{generation}/{sequence}"

@@ -12,6 +12,7 @@ from typing import Final
 
 from tailrace.errors import PortError, StateConflict
 from tailrace.ports import Clock, StateStore
+from tailrace.rows.bounds import slices
 from tailrace.rows.writes import StateRow, Write, same_version
 from tailrace.streams.version import row_version
 from tailrace.windows.core.rows import (
@@ -73,15 +74,14 @@ class Forgetting:
         return day_of(self._owner, rows[0].key) if rows else None
 
     async def _forget_one(self, noted: StateRow) -> None:
-        writes = [Write(noted.key, None)]
         if "key" in noted.fields:
             row = await self._state.get(item_key(self._owner, str(noted.fields["key"])))
-            if row is not None and row.fields["image"] is None:
-                writes.append(_removal(row))
+            writes = [_removal(row)] if row is not None and row.fields["image"] is None else []
         else:
-            writes += await self._rows_of_pane(int(noted.fields["pane"]), str(noted.fields["group"]))
+            writes = await self._rows_of_pane(int(noted.fields["pane"]), str(noted.fields["group"]))
         with suppress(StateConflict):
-            await self._state.transact(writes)
+            for some in slices([*writes, Write(noted.key, None)]):  # what was noted goes last
+                await self._state.transact(some)
 
     async def _rows_of_pane(self, pane: int, group: str) -> list[Write]:
         rows = await self._state.query(member_key(self._owner, group, pane, ""))

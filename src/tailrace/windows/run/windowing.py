@@ -8,6 +8,8 @@ window depends on the changes alone, not on their order, their repetitions or ou
 is told, its number and its digest are noted: a crash between telling and noting repeats it, under the same
 id, as long as the window holds the same; when it holds something else by then, even what was told before,
 that is the next revision. So a revision has one content for all who saw it.
+Of several workers one tells windows, under a duty (runtime/duties.py) whose epoch is required by whatever it
+writes: what it had not yet noted when it was overtaken another one tells again, under the same id.
 Rules of this file: everything may be cut off anywhere and is done again at the next start; the handler and
 its sink are behind `tell`. Made by `compose_worker`, run by worker/crew.py.
 """
@@ -16,7 +18,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from hashlib import blake2b
 from heapq import heappop, heappush
 from typing import Final
 
@@ -29,11 +30,12 @@ from tailrace.errors import PortError, StateConflict
 from tailrace.mapping.retry import delay_ms
 from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.ports import Failure, FailureKind
-from tailrace.rows.writes import Equals, Write
+from tailrace.rows.writes import Check, Equals, Write
+from tailrace.runtime.duties import Duty
 from tailrace.runtime.failures import FailureLog
 from tailrace.runtime.parts import Parts
-from tailrace.streams.version import FIRST_GENERATION, Version
 from tailrace.windows.core.rows import (
+    LATEST_MS,
     Contribution,
     WindowInvocation,
     WindowOwner,
@@ -43,14 +45,16 @@ from tailrace.windows.core.rows import (
     touched_key,
 )
 from tailrace.windows.core.shapes import Span
-from tailrace.windows.run.contents import WindowContents
+from tailrace.windows.run.contents import EMPTY, WindowContents, digest_of
 from tailrace.windows.run.forgetting import Forgetting
 
 LOOK_MS: Final = 1_000
 """How often a window is looked at that is over by the clock while changes before its end are still on their
 way.
 """
-EMPTY: Final = ""
+OTHERS_MS: Final = 5_000
+"""How often what other workers have touched is looked for."""
+PAGE: Final = 1_000
 
 
 class Closing(Struct, frozen=True):
@@ -97,7 +101,8 @@ class Windows:
 
     Shape:   `watermark` gives the time before which every change is settled, in ms since the epoch; `tell`
              calls the handler and writes its value; `give_up` makes the dead letter of a window whose handler
-             has failed too often.
+             has failed too often. Of several workers the one whose duty it is tells windows, of changes that
+             any of them has folded.
     """
 
     def __init__(
@@ -120,6 +125,7 @@ class Windows:
         self._watermark = watermark
         self._tell = tell
         self._give_up = give_up
+        self._duty = None if parts.duties is None else parts.duties.of(owner.key("duty"))
         self._contents = WindowContents(owner, plan.shape, state)
         self._forgetting = Forgetting(owner, plan.shape, self._contents, state, clock)
         self._failures = FailureLog(owner.mapping_id, plan.table.name, WINDOW_SHARD, clock)
@@ -130,7 +136,7 @@ class Windows:
         """
         self._ends: list[tuple[int, Touch]] = []
         """A heap of these times, the ones that are no longer true among them."""
-        self._version = 0
+        self._version = self._taken = 0
         self._retries: dict[tuple[str, int], _Retry] = {}
         self._changed = asyncio.Event()
         self._is_closing = False
@@ -192,6 +198,8 @@ class Windows:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._close_for_ever(), name=f"windows of {self.owner.mapping_id}")
             tasks.create_task(self._forget_for_ever(), name=f"forgetting windows of {self.owner.mapping_id}")
+            if self._duty is not None:
+                tasks.create_task(self._hold_for_ever(self._duty), name=f"duty of {self.owner.mapping_id}")
 
     async def _close_for_ever(self) -> None:
         is_loaded = False
@@ -199,28 +207,85 @@ class Windows:
             self._changed.clear()
             self._is_closing = True
             try:
-                if not is_loaded:
-                    await self._load()
-                    is_loaded = True
-                await self._close()
+                is_loaded = await self._is_to_tell(is_loaded=is_loaded)
+                if is_loaded:
+                    await self._close()
             except PortError:
                 # the store or the source fails; checkpoints and readiness say so, and this is tried again
-                pass
+                if self._duty is not None:
+                    self._duty.doubt()
             finally:
                 self._is_closing = False
-            await self._wait(self._next_ms() if is_loaded else self._clock.now().monotonic_ms + LOOK_MS)
+            look_ms = self._clock.now().monotonic_ms + (LOOK_MS if self._duty is None else OTHERS_MS)
+            next_ms = self._next_ms() if is_loaded else look_ms
+            await self._wait(next_ms if self._duty is None else min(look_ms, next_ms or look_ms))
+
+    async def _is_to_tell(self, *, is_loaded: bool) -> bool:
+        """Whether this worker is to tell windows; it knows then what is touched. Raises: SourceError,
+        StoreError.
+        """
+        duty = self._duty
+        if duty is not None and not await duty.hold():
+            self._forget_touched()
+            return False
+        if duty is not None and duty.taken != self._taken:
+            self._forget_touched()
+            is_loaded, self._taken = False, duty.taken
+        if not is_loaded:
+            await self._load(LATEST_MS)
+        elif duty is not None:
+            await self._load(await self._passed_ms())
+        return True
+
+    async def _hold_for_ever(self, duty: Duty) -> None:
+        """Keep the duty while a handler takes its time."""
+        while True:
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + OTHERS_MS)
+            with suppress(PortError):
+                if duty.is_held:
+                    await duty.hold()
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether it is this worker that tells windows."""
+        return self._duty is None or self._duty.is_held
+
+    @property
+    def has_others(self) -> bool:
+        """Whether other workers may tell them."""
+        return self._duty is not None
+
+    @property
+    def _fences(self) -> tuple[Check, ...]:
+        """What must hold of whatever is written beside the telling."""
+        return () if self._duty is None else (self._duty.fence,)
+
+    def _forget_touched(self) -> None:
+        """Another worker tells: what is touched is read again if this one ever does."""
+        self._touched.clear()
+        self._next.clear()
+        self._ends.clear()
+        self._retries.clear()
 
     async def _forget_for_ever(self) -> None:
         while True:
             await self._forgetting.wait()
             with suppress(PortError):  # the next hour tries again
-                await self._forgetting.forget(await self.horizon_ms())
+                if self.is_telling:
+                    await self._forgetting.forget(await self.horizon_ms())
 
-    async def _load(self) -> None:
-        for row in await self._state.query(self.owner.key("touched", "")):
-            touch = (int(row.fields["pane"]), str(row.fields["group"]))
-            if touch not in self._touched:
-                self.touch([touch], row.fields["stamp"])
+    async def _load(self, passed_ms: int) -> None:
+        """Learn of the panes that were touched whose first window ends by then: here, or by other workers."""
+        prefix, after = self.owner.key("touched", ""), ""
+        while rows := await self._state.query(prefix, after=after, limit=PAGE):
+            for row in rows:  # the oldest pane first
+                touch = (int(row.fields["pane"]), str(row.fields["group"]))
+                if touch[0] + self.plan.shape.first_end_ms > passed_ms:
+                    return
+                known = self._touched.get(touch)
+                if known is None or (self.has_others and known != row.fields["stamp"]):
+                    self.touch([touch], row.fields["stamp"])
+            after = rows[-1].key
 
     async def _wait(self, until_ms: int | None) -> None:
         waiting: list[asyncio.Future[object]] = [asyncio.ensure_future(self._changed.wait())]
@@ -316,8 +381,10 @@ class Windows:
             retry.touches.add(touch)
             return False
         async with self._telling:
+            if not self.is_telling:
+                raise StateConflict(f"another worker tells the windows of {self.owner.mapping_id}")
             members = await self._contents.inside(group, span)
-            digest, was = _digest(members), await self._was(group, span)
+            digest, was = digest_of(members), await self._was(group, span)
             if was.is_last_word(digest):
                 self._end_retries(window)
                 return True
@@ -331,7 +398,7 @@ class Windows:
                 self._failures.result_given_up(self._words(closing), answer.failure, attempts)
                 writes.append(self._give_up(closing, answer.failure, attempts))
             self._end_retries(window)
-            await self._state.transact([*writes, self._noted(closing, digest, answer)])
+            await self._state.transact([*self._fences, *writes, self._noted(closing, digest, answer)])
             return True
 
     async def _was(self, group: str, span: Span) -> WindowInvocation:
@@ -342,10 +409,10 @@ class Windows:
         self, group: str, span: Span, members: Sequence[Contribution], was: WindowInvocation
     ) -> Closing:
         """Note durably what is told next, unless that is noted already."""
-        noted = replace(was.telling(_digest(members)), start_ms=span.start_ms, end_ms=span.end_ms)
+        noted = replace(was.telling(digest_of(members)), start_ms=span.start_ms, end_ms=span.end_ms)
         if noted != was:
             await self._state.transact(
-                [Write(told_key(self.owner, group, span.start_ms), told_fields(noted))]
+                [*self._fences, Write(told_key(self.owner, group, span.start_ms), told_fields(noted))]
             )
         assert noted.attempt is not None
         return Closing(group, span, members, noted.attempt.revision, noted.value)
@@ -372,15 +439,17 @@ class Windows:
                  empty.
         """
         async with self._telling:
+            if not self.is_telling:
+                return Failure(FailureKind.UNAVAILABLE, "another worker tells its windows")
             members = await self._contents.inside(group, span)
-            digest, was = _digest(members), await self._was(group, span)
+            digest, was = digest_of(members), await self._was(group, span)
             if was.is_last_word(digest):
                 closing = Closing(group, span, members, was.revision or revision + 1, EMPTY)
             else:
                 closing = replace(await self._begin(group, span, members, was), before=EMPTY)
             answer = await self._tell(closing)
             if answer.failure is None:
-                await self._state.transact([self._noted(closing, digest, answer)])
+                await self._state.transact([*self._fences, self._noted(closing, digest, answer)])
             return answer.failure
 
     def _failed(self, closing: Closing, touch: Touch, failure: Failure) -> int | None:
@@ -412,22 +481,8 @@ class Windows:
         pane, group = touch
         with suppress(StateConflict):
             await self._state.transact(
-                [Write(touched_key(self.owner, group, pane), None, Equals("stamp", stamp))]
+                [*self._fences, Write(touched_key(self.owner, group, pane), None, Equals("stamp", stamp))]
             )
         if self._touched.get(touch) == stamp:
             del self._touched[touch]
             self._next.pop(touch, None)
-
-
-def _digest(members: Sequence[Contribution]) -> str:
-    """What is in a window, in a few letters; empty for nothing."""
-    if not members:
-        return EMPTY
-    text = " ".join(f"{member.key}:{_numbered(member.version)}" for member in members)
-    return blake2b(text.encode(), digest_size=12).hexdigest()
-
-
-def _numbered(version: Version) -> str:
-    """As windows that were told before there were versions have it, or all of them would be told again."""
-    generation, sequence = version
-    return str(sequence) if generation == FIRST_GENERATION else f"{generation}/{sequence}"

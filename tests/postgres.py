@@ -38,28 +38,20 @@ class PostgresServer:
         data = directory / "data"
         programs = _programs(directory)
         run(programs / "initdb", "-D", data, "-U", "tests", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
-        self.log = (directory / "log").open("wb")
+        self._command = [programs / "postgres", "-D", data, "-k", directory, "-p", str(PORT)]
+        self.start()
+
+    def start(self) -> None:
+        """Begin, or begin again after `stop`, with what it keeps."""
+        self.log = (self.directory / "log").open("ab")
+        settings = ("listen_addresses=", "fsync=off", "max_connections=60")
         self.process = subprocess.Popen(
-            [
-                programs / "postgres",
-                "-D",
-                data,
-                "-k",
-                directory,
-                "-p",
-                str(PORT),
-                "-c",
-                "listen_addresses=",
-                "-c",
-                "fsync=off",
-                "-c",
-                "max_connections=60",
-            ],
+            [*self._command, *(word for setting in settings for word in ("-c", setting))],
             stdout=self.log,
             stderr=subprocess.STDOUT,
             **_identity(),
         )
-        eventually(self._answers, lambda: (directory / "log").read_text(errors="replace")[-2_000:])
+        eventually(self._answers, lambda: (self.directory / "log").read_text(errors="replace")[-2_000:])
 
     def url(self, database: str = "postgres", directory: Path | None = None) -> str:
         """How a database is reached. Shape: `directory` is that of another socket."""
@@ -78,8 +70,16 @@ class PostgresServer:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
+    def cut(self) -> int:
+        """End every session that there is. Returns: how many."""
+        ended = self.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        return len(ended)
+
     def stop(self) -> None:
-        """End it, by its id."""
+        """End it, by its id, and cut off whoever is there."""
         self.process.send_signal(signal.SIGINT)
         try:
             self.process.wait(PATIENCE_S)

@@ -29,7 +29,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "beginning-that-nobody-writes-down", "runtime/starting.py",
-        "            yield Transact((put, *lost), done=\"stamp.done\")\n", "            pass\n",
+        "                yield Transact(some, done=\"stamp.done\")\n", "                pass\n",
         "what is trimmed before a new mapping has saved anything is lost in silence",
         (DELIVERING, "unit/testing/test_world_gaps.py", EVACUATION),
     ),

@@ -35,6 +35,8 @@ from tailrace.tables.mutate import Put
 SHARDS = 64
 """As many as a stream of the engine may begin with; the figures are for a thousand."""
 UNIT = 1_024
+PARTITION_UNITS = 1_000
+"""Write units that a partition of DynamoDB's takes in a second. Source: AWS, "Service quotas"."""
 SEEN_S = 10.0
 
 
@@ -95,7 +97,9 @@ def figures(quick: bool) -> Iterator[tuple[str, float]]:
     yield "state: write units a minute for 1,000 idle shards", idle.total() / SHARDS * 1_000 * 60 / seconds
     yield "state: write units for 1,000 changes with once", handled.total() / changes * 1_000
     yield "state: partitions that were written to", len(handled)
-    yield "state: share of the busiest partition", max(handled.values()) / handled.total() * 100
+    busiest = max(handled.values())
+    yield "state: share of the busiest partition", busiest / handled.total() * 100
+    yield "state: changes a second until AWS throttles that partition", PARTITION_UNITS * changes / busiest
     Console(stderr=True).print(spread(handled))
 
 

@@ -57,6 +57,7 @@ TARGETS = (
     Target("state: write units for 1,000 changes with once", "units", None, "lower"),
     Target("state: partitions that were written to", "", None),
     Target("state: share of the busiest partition", "%", None, "lower"),
+    Target("state: changes a second until AWS throttles that partition", "/s", None),
     Target("functions in processes", "records/s", 40_000, limit="decode and call"),
     Target("eight shards at AWS's pace", "records/s", None),
     Target("decode pages and call", "records/CPU s", None),

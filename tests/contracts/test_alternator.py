@@ -9,13 +9,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tailrace.aws import client
 from tailrace.aws.places import Access
 from tailrace.clocks.manual import ManualClock
 from tailrace.ports import Source
 from tailrace.sources.dialects import AWS, Dialect
-from tailrace.sources.dynamodb_streams import DynamoDbStreamsSource
+from tailrace.sources.dynamodb_streams import DynamoDbStreamsLog, DynamoDbStreamsSource
 from tailrace.testing import ContractBroken, check_source
 from tests.serving import START_MS
 
@@ -163,3 +164,20 @@ def test_a_change_is_called_what_its_images_say(monkeypatch: pytest.MonkeyPatch)
         return read
 
     assert asyncio.run(names()) == ["INSERT"] * 2 * BATCH
+
+
+def test_what_it_does_not_show_yet_may_have_been_written_so_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten seconds: a window that is told before would lack the changes of its end."""
+
+    async def since(dialect: Dialect | None) -> list[int | None]:
+        monkeypatch.setattr(client, "call", Alternator().call)
+        clock = ManualClock(START_MS)
+        log = DynamoDbStreamsLog(Access(), clock, dialect)
+        (stream,) = await log.streams("orders")
+        shards = await log.shards(stream)
+        clock.advance(60_000)
+        closed = structs.replace(shards[0], last=shards[0].first)
+        return [await log.pending_since(shard) for shard in (*shards, closed)]
+
+    assert asyncio.run(since(None)) == [START_MS + 50_000, START_MS + 50_000, None]
+    assert asyncio.run(since(AWS)) == [None, None, None]

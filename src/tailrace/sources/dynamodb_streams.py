@@ -23,7 +23,7 @@ from tailrace.errors import SourceError
 from tailrace.ports import Clock, ReadDone, Shard, StreamRef
 from tailrace.runtime.beginning import is_wanted
 from tailrace.runtime.polling import ShardPage
-from tailrace.sources.dialects import Dialect
+from tailrace.sources.dialects import AWS, Dialect, dialect_of
 from tailrace.sources.stream_records import DescribedStream, changes_of
 from tailrace.sources.stream_service import GONE, TRIMMED, Counted, StreamService, uncounted
 from tailrace.streams.dates import DAY_MS, label
@@ -237,12 +237,18 @@ class DynamoDbStreamsLog:
     def __init__(self, access: Access, clock: Clock, dialect: Dialect | None = None) -> None:
         self._service = StreamService(access, clock, dialect)
         self._pages = StreamPages(self._service, clock)
+        self._clock = clock
+        self._dialect = dialect
+        self._dialects: dict[str, Dialect] = {}
+        """Of the streams that were listed, by their labels."""
 
     async def streams(self, table: str | None = None) -> list[StreamRef]:
         """Streams, on or off, the oldest first. Raises: SourceError."""
         with _told():
             described = await described_streams(self._service, table, {})
-        return sorted((known.stream for known in described), key=_by_age)
+        streams = sorted((known.stream for known in described), key=_by_age)
+        self._dialects |= {stream.label: self._dialect or dialect_of(stream.arn) for stream in streams}
+        return streams
 
     async def shards(self, stream: StreamRef) -> list[Shard]:
         """Every shard of a stream. Raises: SourceError."""
@@ -255,8 +261,13 @@ class DynamoDbStreamsLog:
             return await self._pages.read(None, shard, after, limit)
 
     async def pending_since(self, shard: Shard) -> int | None:
-        """None: over the wire nobody sees what is not durable yet."""
-        return None
+        """Since when something may have been written to an open shard that its server does not show yet: for
+        so long as it shows no change. None: it shows what is durable, and of what is not nothing is known.
+        """
+        dialect = self._dialects.get(shard.stream, self._dialect or AWS)
+        if not dialect.window_ms or shard.is_closed:
+            return None
+        return self._clock.now().wall_ms - dialect.window_ms
 
 
 async def described_streams(

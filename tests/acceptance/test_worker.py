@@ -370,3 +370,17 @@ def copy(change: Change) -> None:
     copies = {"TableName": "orders", "Key": {"id": {"S": "copies"}}}
     eventually(lambda: local.call("GetItem", copies).get("Item", {}).get("made") == {"N": "6"})
     assert worker.end(TERM)[0] == 0
+
+
+def test_a_table_of_something_else_is_no_place_for_marks(local: Fleet) -> None:
+    """As for `--marks`: another app's table is refused by name before anything is written to it."""
+    local.create_state()
+    local.create_table()
+    (local.path / "elsewhere.py").write_text(
+        f"{APP}\nimport boto3\n\n"
+        f"app.transactions(boto3.client('dynamodb', endpoint_url={local.endpoint!r}), 'orders')\n"
+    )
+    code, said = local.worker(app="elsewhere.py").end()
+    assert code == 1
+    assert "dynamodb:orders: its keys are id HASH S; state needs pk HASH S, sk RANGE S" in said
+    assert local.call("Scan", {"TableName": "orders"})["Items"] == []

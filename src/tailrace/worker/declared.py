@@ -5,10 +5,13 @@ commands that decide what it is: renamed, or deleted. Called by worker.py. Sourc
 Stands alone because it reads rows of what is no more, which a worker never runs.
 """
 
+from collections.abc import Sequence
+
 from tailrace.app.app import App, HandlerMapping
 from tailrace.errors import SettingsError
 from tailrace.ports import StateStore
 from tailrace.projections.core.builds import served_key
+from tailrace.rows.bounds import slices
 from tailrace.rows.kinds import MAPPING
 from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.mapping_rows import RENAMING
@@ -63,3 +66,9 @@ async def check_declared(state: StateStore, app: App) -> set[str]:
             f"if it was deleted: tailrace mapping drop {name}",
         )
     return begun
+
+
+async def declare(state: StateStore, writes: Sequence[Write]) -> None:
+    """Write what a start declares; one that is cut off writes all of it again. Raises: StoreError."""
+    for some in slices(writes):
+        await state.transact(some)

@@ -29,7 +29,6 @@ from tailrace.mapping.commands import Completion, LeaseTaken, Pause, Released
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Shard, Sink, Source, StreamRef
-from tailrace.rows.bounds import slices
 from tailrace.runtime.agreeing import Besides, nowhere
 from tailrace.runtime.attempting import TimedSink
 from tailrace.runtime.delivering import Delivery, Settling
@@ -42,7 +41,7 @@ from tailrace.runtime.starting import enter, line_before, load_start, outdated_r
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.windows.run.windowing import Windows
 from tailrace.worker.crew import Crew
-from tailrace.worker.declared import check_declared, mapping_write
+from tailrace.worker.declared import check_declared, declare, mapping_write
 from tailrace.worker.following import Begun, FollowedTable
 from tailrace.worker.forgetting import Spare, forget
 from tailrace.worker.leasing import Held, Leasing
@@ -109,7 +108,7 @@ class Worker:
         """The keys that a redriver keeps from each mapping: a shard begun meanwhile knows none."""
         self._look = asyncio.Event()
         self._left = asyncio.Event()
-        self._is_stopping = False
+        self._is_stopping, self._spare = False, Spare()
         self.guards = Guards(app.name, self._state, self._clock, self._stopped)
         """What stops a handler that calls itself."""
         self.pauses = Pauses(
@@ -118,7 +117,6 @@ class Worker:
         """Which mappings are not to run, as far as this worker knows."""
         self._placed = Placed(app.name, self._state)
         self._has_begun, self._has_looked = asyncio.Event(), asyncio.Event()
-        self._spare: Spare = {}
         self._rounds = Rounds(app.name, self._state, self._clock, habits.retention_ms)
         self._evacuator = self._rounds.evacuator
         self._crew = crew(self)
@@ -214,8 +212,7 @@ class Worker:
             for handler in table.handlers:
                 if handler.settings.starts_at_end and handler.id not in begun:
                     writes += await table.behind(self.app.name, handler, self._doors.last_sequence())
-        for some in slices(writes):  # a start that is cut off writes them again
-            await self._state.transact(some)
+        await declare(self._state, writes)
 
     async def run(self) -> None:
         """Run until `stop`. Raises: an error of a driver, no handler's; what cleaning up raises."""

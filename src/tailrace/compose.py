@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from socket import gethostname
 from typing import TYPE_CHECKING, Final
 
 from tailrace.clocks.manual import ManualClock
@@ -76,6 +77,8 @@ def _worker(beginning: node.Beginning) -> "Worker":
 
     options = WorkerOptions(
         owner=incarnation(),
+        host=gethostname(),
+        pid=os.getpid(),
         reached=beginning.reached,
         in_processes=True,
         tallies=beginning.tallies,

@@ -4,8 +4,10 @@ Rules of this file: it picks and joins, and has no behaviour; everything that ha
 Called by cli/worker.py.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from socket import gethostname
 from typing import Any
 
 from msgspec import Struct, structs
@@ -29,6 +31,7 @@ from tailrace.compose_parts import (
 from tailrace.functions.runners import Runners
 from tailrace.kcl.run.sides import HandlerSide
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
+from tailrace.leases.member import Identity
 from tailrace.ports import Clock, Source, StateStore, StreamRef
 from tailrace.rows.kinds import DUTY
 from tailrace.runtime.around import Around
@@ -58,11 +61,13 @@ from tailrace.sources.far_tables import FarPlace
 from tailrace.sources.stream_service import Counted, uncounted
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by
+from tailrace.version import __version__
 from tailrace.views.reading import ViewSources
 from tailrace.worker.beginning import Starts
 from tailrace.worker.cleaning import Cleaner
 from tailrace.worker.crew import Crew
-from tailrace.worker.worker import Doors, Habits, Worker
+from tailrace.worker.habits import HAND_OVERS, Doors, Habits
+from tailrace.worker.worker import Worker
 
 DISCOVERY_MS = 5_000
 """How often a worker looks for what it may begin; listings are as old as runtime/polling.py lets them be."""
@@ -73,7 +78,9 @@ class FleetOptions(Struct, frozen=True):
 
     Shape:   `state` is open, `target` what it is called; `access` is where the tables are, `place` what their
              names tell; `marks` a DynamoDB client and a table beside them, None: there is none; `close` gives
-             the state back.
+             the state back; `weight` is its share of the leases beside those of others, 1 to 1,000, and
+             `hand_overs` how many it drains at once for them.
+    Units:   `lease_ms` is how long its heartbeat may stand still before others take its leases.
     """
 
     owner: str
@@ -87,7 +94,9 @@ class FleetOptions(Struct, frozen=True):
     dialect: Dialect | None = None
     reached: PointReached = pass_by
     discovery_ms: int = DISCOVERY_MS
-    renewal_ms: int = LEASE_DURATION_MS // 3
+    lease_ms: int = LEASE_DURATION_MS
+    weight: int = 1
+    hand_overs: int = HAND_OVERS
 
 
 def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWorker:
@@ -139,7 +148,7 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     starts = Starts(
         app, state, clock, options.start, partial(FarStart, options.access, clock, options.dialect), numbered
     )
-    worker = Worker(app, parts, doors, Habits(ground.owner, options.discovery_ms, options.renewal_ms), crew)
+    worker = Worker(app, parts, doors, habits_of(options), crew)
     contested = ContestedLeases(app.name, state, clock, options.owner)
     pulse = Pulse(worker, state, clock, sight)
     return FleetWorker(
@@ -155,6 +164,18 @@ async def _progress(reading: ViewSources, sight: Sight, mapping: MappingName) ->
 def far_pacer(owner: str, dialect: Dialect | None = None) -> Pacer:
     """The one budget of a process. Shape: without a `dialect` the pace is AWS's, the strictest."""
     return Pacer(PacingSettings(shard_reads_per_s=(dialect or AWS).shard_reads_per_s), owner)
+
+
+def habits_of(options: FleetOptions) -> Habits:
+    """How a worker of a fleet goes about its leases."""
+    people = gethostname(), os.getpid(), __version__
+    return Habits(
+        Owner(options.owner),
+        options.discovery_ms,
+        options.lease_ms // 3,
+        identity=Identity(options.owner, options.weight, options.lease_ms, *people),
+        hand_overs=options.hand_overs,
+    )
 
 
 def _log_of(app: App, clock: Clock, options: FleetOptions) -> AppLog:

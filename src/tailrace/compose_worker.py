@@ -29,6 +29,7 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore, state_of
 from tailrace.functions.runners import Runners
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
+from tailrace.leases.member import Identity
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.attempts import Tallies
@@ -43,9 +44,11 @@ from tailrace.sources.embedded import EmbeddedItems, EmbeddedSource
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by
+from tailrace.version import __version__
 from tailrace.views.reading import ViewSources
 from tailrace.worker.crew import Crew
-from tailrace.worker.worker import Doors, Habits, Worker
+from tailrace.worker.habits import Doors, Habits
+from tailrace.worker.worker import Worker
 
 DISCOVERY_MS: Final = 1_000
 """How often a worker looks for streams that no finished shard has announced."""
@@ -57,7 +60,8 @@ class WorkerOptions(Struct, frozen=True):
 
     Shape:   `overrides` stand for providers of Depends, those of the app without any; `in_processes` gives
              functions processes of their own; `tallies` go on being counted; the app `changes` when it will
-             be told to declare something else; alerts are looked for every `alerts_ms`.
+             be told to declare something else; `host` and `pid` are told to people; alerts are looked for
+             every `alerts_ms`.
     """
 
     owner: str
@@ -65,6 +69,8 @@ class WorkerOptions(Struct, frozen=True):
     around: Around = field(default_factory=Around)
     discovery_ms: int = DISCOVERY_MS
     renewal_ms: int = RENEWAL_MS
+    host: str = ""
+    pid: int = 0
     overrides: Overrides | None = None
     in_processes: bool = False
     tallies: Tallies = field(default_factory=Tallies)
@@ -95,7 +101,7 @@ def build_worker(
             options.overrides,
         ),
         runners=Runners(engine.clock, in_processes=options.in_processes, region=engine.settings.region),
-        owner=Owner(options.owner, lambda name: name not in engine.workers),
+        owner=Owner(options.owner, lambda name: name not in engine.workers, is_alone=True),
         rows=EngineRows(engine) if app.remote is None else RemoteRows(app.remote[0]),
         # Of the engine's own state: the test world asks whether windows are over, and looking must not use up
         # the faults that it injects.
@@ -127,7 +133,13 @@ def build_worker(
         last_sequence=lambda: engine.last_sequence,
         besides=maker.besides,
     )
-    habits = Habits(ground.owner, options.discovery_ms, options.renewal_ms, engine.settings.retention_ms)
+    habits = Habits(
+        ground.owner,
+        options.discovery_ms,
+        options.renewal_ms,
+        engine.settings.retention_ms,
+        Identity(options.owner, host=options.host, pid=options.pid, version=__version__),
+    )
     return Worker(app, parts, doors, habits, crew)
 
 

@@ -202,6 +202,12 @@ class LeaseHeld(PortError):
     """Another worker holds the lease, and lives as far as is known: it is looked at again later."""
 
 
+class NameInUse(TailraceError):
+    """Two workers run under one name: each takes the other's leases and claims for its own, so one of them
+    ends.
+    """
+
+
 class LeaseLost(PortError):
     """Another worker has taken the lease: this one stops without saving anything more."""
 

@@ -83,7 +83,7 @@ EXAMPLE_LIST: Final = (
         [
             put("stock", sku="nuts", pieces=10, minimum=3),
             *(put("sales", id=f"s{n}", sku="nuts", count=n) for n in (1, 2, 3)),
-            put("sales", id="s9", sku="nuts", count=9),  # more than there are: it is parked
+            put("sales", id="s9", sku="nuts", count=99),  # more than there ever are: it is parked
         ],
         lambda scan: {row["sku"]: row["pieces"] for row in scan("stock")},
     ),

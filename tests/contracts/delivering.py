@@ -5,6 +5,7 @@ Rules of this file: what a test sees is what the handler was given and what the 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from tailrace.deadletters.core.requests import RedriveRequest
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.errors import StoreError
 from tailrace.leases.lease import Owner
+from tailrace.leases.member import Identity
 from tailrace.mapping.batch import RETENTION_MS
 from tailrace.ports import Action, Failed, Failure, Outcome, RecordBatch, StateStore, Written
 from tailrace.rows.kinds import CHECKPOINT, DEADLETTER, GAP, HEAD, LEASE, REDRIVE, words_of
@@ -25,10 +27,13 @@ from tailrace.runtime.parts import Parts
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.testing import ScriptedSource
 from tailrace.worker.crew import Crew
-from tailrace.worker.worker import Doors, Habits, Worker
+from tailrace.worker.habits import Doors, Habits
+from tailrace.worker.worker import Worker
 from tests.patience import PATIENCE_S
 
 DISCOVERY_MS = 1_000
+ALL = 1_000
+"""The weight of a worker beside which others have nothing."""
 TURNS = 400
 """More than anything in memory needs to come to rest."""
 
@@ -64,6 +69,10 @@ class Noted(AlwaysOpen):
             else:
                 self.seen.append((key, record.sequence))
         return Failed(failures) if failures else Written()
+
+    def repeated(self) -> list[tuple[str, int]]:
+        """What was handed over more than once."""
+        return [change for change, times in Counter(self.seen).items() if times > 1]
 
     def of(self, key: str) -> list[int]:
         """The numbers of a key's changes, in the order in which they came."""
@@ -101,13 +110,20 @@ class Without:
 class Process:
     """A worker of the app."""
 
-    def __init__(self, delivery: "Delivery", owner: str, state: StateStore) -> None:
+    def __init__(self, delivery: "Delivery", owner: str, state: StateStore, weight: int) -> None:
         app, clock = delivery.app, delivery.clock
         self.worker = Worker(
             app,
             Parts(state, clock),
             Doors(lambda _: delivery.source, lambda _: delivery.noted),
-            Habits(Owner(owner), DISCOVERY_MS, 3_000, delivery.retention_ms),
+            Habits(
+                Owner(owner),
+                DISCOVERY_MS,
+                3_000,
+                delivery.retention_ms,
+                Identity(owner, weight),
+                delivery.hand_overs,
+            ),
             lambda worker: Crew(redriver=Redriver(app.name, state, clock, worker, worker.sinks)),
         )
         self.task = asyncio.ensure_future(self.worker.run())
@@ -133,6 +149,7 @@ class Delivery:
 
     def __init__(self, digits: int = 40, retention_ms: int = RETENTION_MS, **settings: Any) -> None:
         self.retention_ms = retention_ms
+        self.hand_overs = 1
         self.clock = ManualClock()
         self.source = ScriptedSource("orders", digits=digits, now_ms=lambda: self.clock.now().wall_ms)
         self.state: StateStore = MemoryStateStore()
@@ -140,9 +157,11 @@ class Delivery:
         self.noted = Noted()
         self.processes: list[Process] = []
 
-    def start(self, owner: str = "one", state: StateStore | None = None) -> Process:
-        """One more process. Shape: `state` is how it sees the state store, if not as the others do."""
-        return Process(self, owner, state or self.state)
+    def start(self, owner: str = "one", state: StateStore | None = None, weight: int = 1) -> Process:
+        """One more process. Shape: `state` is how it sees the state store, if not as the others do; one of a
+        large `weight` (`ALL`) keeps every shard.
+        """
+        return Process(self, owner, state or self.state, weight)
 
     async def rest(self, seconds: int = 15) -> None:
         """Let everything come to rest, and the time pass; by default long enough for a lease to expire."""

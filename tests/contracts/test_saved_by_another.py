@@ -13,7 +13,7 @@ from tailrace.errors import StoreError
 from tailrace.ports import StateStore
 from tailrace.rows.kinds import EVACUATED, EVACUATION
 from tailrace.worker.rounds import ROUND_MS
-from tests.contracts.delivering import Delivery, Process, delivered, is_in_order
+from tests.contracts.delivering import ALL, Delivery, Process, delivered, is_in_order
 
 RETENTION_MS = 3_600_000
 ROUND_S = ROUND_MS // 1_000 + 5
@@ -70,7 +70,7 @@ async def is_whole(delivery: Delivery, written: list[int], *processes: Process) 
 async def owner_and_other(delivery: Delivery) -> tuple[Process, Process]:
     """The handler is away; the first process has the shard, and the other one has none."""
     await away(delivery)
-    first = delivery.start("one")
+    first = delivery.start("one", weight=ALL)
     await delivery.rest()
     second = delivery.start("two")
     await delivery.rest()
@@ -90,7 +90,7 @@ def test_what_another_process_has_saved_is_read_where_the_stream_has_forgotten_i
         (shard,) = delivery.source.begin(1)
         back = await away(delivery)
         failing = Failing(delivery.state, is_written=False)
-        first = delivery.start("one", failing)
+        first = delivery.start("one", failing, ALL)
         await delivery.rest()
         second = delivery.start("two")
         await delivery.rest()

@@ -126,16 +126,22 @@ def told(story: Callable[[Fleet], Any]) -> None:
     delivered(tell)
 
 
-def test_who_comes_second_robs_nobody() -> None:
+def test_who_comes_second_robs_nobody_and_is_given_its_share_once_it_is_believed_in() -> None:
     async def story(fleet: Fleet) -> None:
         first = fleet.start()
         await fleet.delivery.rest(2)
-        fleet.start()
+        second = fleet.start()
         for number in range(10):
             fleet.write(f"o{number}")
-        await fleet.delivery.rest(60)
+        await fleet.delivery.rest(9)
         assert await fleet.owners() == {first}
         assert {epoch for _, _, epoch, _ in fleet.saves.all} == {1}
+        await fleet.delivery.rest(10)
+        assert await fleet.owners() == {first, second}
+        for number in range(10):
+            fleet.write(f"o{number}")
+        await fleet.delivery.rest(10)
+        assert fleet.delivery.noted.repeated() == []
         fleet.check()
 
     told(story)

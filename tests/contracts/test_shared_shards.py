@@ -7,11 +7,14 @@ handler was given, and when.
 
 import asyncio
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from tailrace import Discard
 from tailrace.deadletters.core.head import CLAIM_MS
 from tailrace.deadletters.core.requests import Progress, RedriveRequest
+from tailrace.leases.balance import FleetMember, assign
+from tailrace.leases.lease import lease_key
 from tailrace.ports import Action
 from tailrace.rows.kinds import CHECKPOINT, DEADLETTER, HEAD, PASSED, REDRIVE, kind_of
 from tailrace.rows.writes import StateRow, Write
@@ -43,16 +46,35 @@ class Dying(Without):
         await super().transact(writes)
 
 
+WEIGHT = 5
+
+
+def names() -> tuple[str, str]:
+    """Two names of workers, of which the first is to have shard-1 and the second, of that weight, all else:
+    shard-2, and what continues shard-1.
+    """
+    first, *others = [lease_key("shop", "stream-1", f"shard-{number}") for number in range(1, 5)]
+    for one, two in product(range(20), range(20)):
+        here, there = f"one-{one}", f"two-{two}"
+        members = [FleetMember(here), FleetMember(there, WEIGHT)]
+        begun = assign([first, others[0]], members)
+        if begun == {first: here, others[0]: there} and set(assign(others, members).values()) == {there}:
+            return here, there
+    raise AssertionError("no such names")
+
+
 class Shared:
-    """Two processes, "one" with shard-1 and "two" with shard-2."""
+    """Two processes, one with shard-1 and another with shard-2."""
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
         delivery.source.begin(2)
         self.dying = Dying(delivery.state, "shard-2")
         self.views = [self.dying, Without(delivery.state, "shard-1")]
+        self.names = names()
         self.processes = [
-            delivery.start(name, view) for name, view in zip(("one", "two"), self.views, strict=True)
+            delivery.start(name, view, weight)
+            for name, view, weight in zip(self.names, self.views, (1, WEIGHT), strict=True)
         ]
         keys = [f"o{number}" for number in range(20)]
         self.first, self.second = (
@@ -153,7 +175,7 @@ async def at_the_handler(shared: Shared) -> tuple[asyncio.Event, dict[str, int]]
     await delivery.ask(RedriveRequest("r1", "note"))
     await delivery.rest(2)
     (claim,) = await delivery.heads()
-    assert (claim["claimed_by"], claim["count"]) == ("r1/one", 0)
+    assert (claim["claimed_by"], claim["count"]) == (f"r1/{shared.names[0]}", 0)
     return gate, numbers
 
 

@@ -16,12 +16,12 @@ from tailrace.rows.kinds import GENERATIONS, PAUSE, PAUSE_SEEN, REDRIVE, RESUMED
 from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.recursion import pause_row, resuming
-from tests.contracts.delivering import Delivery, Process, delivered
+from tests.contracts.delivering import ALL, Delivery, Process, delivered
 
 
 async def both(delivery: Delivery) -> tuple[Process, Process]:
     """Two processes; the first has every shard."""
-    first = delivery.start("one")
+    first = delivery.start("one", weight=ALL)
     await delivery.rest()
     second = delivery.start("two")
     await delivery.rest()
@@ -171,7 +171,7 @@ def test_a_redrive_is_carried_out_by_whoever_is_there_each_change_once_and_in_or
 def test_parked_keys_of_shards_that_are_finished_are_redriven_too() -> None:
     async def story(delivery: Delivery) -> None:
         delivery.source.begin(2)
-        first = delivery.start("one")
+        first = delivery.start("one", weight=ALL)
         written = await parked(delivery, "o1")
         delivery.source.end()
         await delivery.rest()

@@ -270,9 +270,9 @@ DELIVERY: Final = (
         ("unit/runtime/test_driver.py", REDRIVING),
     ),
     Mutant(
-        "children-before-their-parent", "worker/worker.py",
-        "is_waiting = not table.finished.issuperset(table.before(handler, shard, known))",
-        "is_waiting = False",
+        "children-before-their-parent", "worker/following.py",
+        "if self.finished.issuperset(self.before(handler, shard, known)):",
+        "if True:",
         "changes of a key after a split are delivered before those from before it",
         (WORKER,),
     ),
@@ -331,15 +331,15 @@ DELIVERY: Final = (
     ),
     Mutant(
         "epoch-does-not-rise", "leases/lease.py",
-        'lease = Lease(key, owner, seen["counter"] + 1, seen["epoch"] + 1)',
-        'lease = Lease(key, owner, seen["counter"] + 1, seen["epoch"])',
+        'Lease(key, owner, seen["counter"] + 1, seen["epoch"] + 1, tuple',
+        'Lease(key, owner, seen["counter"] + 1, seen["epoch"], tuple',
         "the fence of the old owner still holds: two workers save",
         ("unit/leases/test_lease.py",),
     ),
     Mutant(
-        "lease-taken-from-who-renews", "leases/lease.py",
+        "lease-taken-as-it-was-not-seen", "leases/lease.py",
         'Equals("counter", seen["counter"])', 'Equals("epoch", seen["epoch"])',
-        "an owner who renews in the last moment loses its shard",
+        "of two workers that take a lease at once both believe to have it",
         ("unit/leases/test_lease.py",),
     ),
     Mutant(

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.evidence import write_evidence
 from tests.simulation.campaign import Report, campaign, version
 
-ENOUGH = 1_000
+ENOUGH = 2_700
 """So many seeds meet even the rarest fault and die at every yield: a key that is free again meanwhile, a
 redrive that stops beside the claims of others.
 """

@@ -9,6 +9,7 @@ from collections import defaultdict
 
 from tailrace.deadletters.core.entry import deadletter_key, parked_key
 from tailrace.deadletters.core.head import head_key, read_head
+from tailrace.leases.lease import LEASE_DURATION_MS
 from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, ParkKey, SaveCheckpoint
 from tailrace.mapping.outcomes import FailureKind, Outcome, Written
 from tailrace.mapping.settings import INFINITE
@@ -49,6 +50,8 @@ CHECKERS = (
     "a child begins after its parents",
     "who has lost a shard saves nothing",
     "nothing is stranded once the faults stop",
+    "one worker delivers under one epoch",
+    "no batch begins when the heartbeat has failed",
 )
 
 
@@ -141,6 +144,7 @@ class Checkers:
     def begun(self, tenure: Tenure, invoke: Invoke, now: Now) -> None:
         seen = self.seen[tenure.name]
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
+        self._has_its_shard(tenure, now)
         self._one_at_a_time(seen, invoke)
         if self.settings.order == "shard":
             self._in_sequence(tenure, seen, invoke)
@@ -155,6 +159,18 @@ class Checkers:
         if invoke.window is not None:
             for text in counted_twice(invoke, invoke.window):
                 self.wrong("a window counts a record once", text)
+
+    def _has_its_shard(self, tenure: Tenure, now: Now) -> None:
+        """One owner of an epoch, and none whose heartbeat others may take for dead; a worker that did nothing
+        for a while may begin one batch before it knows.
+        """
+        place = tenure.shard.shard_id, tenure.lease.epoch
+        if self.epochs.setdefault(place, tenure.worker) is not tenure.worker:
+            self.wrong("one worker delivers under one epoch", f"epoch {place[1]} of {place[0]}")
+        worker = tenure.worker
+        assert isinstance(worker, SimulatedWorker)
+        if worker.rounds.silence_ms(now) > LEASE_DURATION_MS and worker.frozen_ms != now.monotonic_ms:
+            self.wrong("no batch begins when the heartbeat has failed", f"{worker.owner}, {place[0]}")
 
     def _one_at_a_time(self, seen: Seen, invoke: Invoke) -> None:
         is_key = self.settings.order == "key"

@@ -13,9 +13,11 @@ from msgspec import structs
 from tailrace.deadletters.core import head
 from tailrace.deadletters.core.head import HeadClaims
 from tailrace.deadletters.run.putting_back import Holding
-from tailrace.leases.lease import Lease, Sighting
-from tailrace.leases.lease import renew as renewed
+from tailrace.leases.fleet import Fleet
+from tailrace.leases.lease import Sighting
+from tailrace.leases.lease import finish as finished
 from tailrace.leases.lease import take as taken
+from tailrace.leases.member import Heartbeat
 from tailrace.mapping.commands import Completion, LeaseTaken
 from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import ALWAYS, Check
@@ -24,8 +26,7 @@ from tailrace.runtime.evacuation import Evacuator
 from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.steps import Steps
 from tailrace.streams.version import NOTHING
-from tailrace.testing import simulation_redrive
-from tailrace.worker import leasing
+from tailrace.testing import simulation_redrive, simulation_rounds
 from tests.simulation.test_canaries import Plant, notices
 
 
@@ -54,16 +55,8 @@ def two_take_a_lease_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(starting, "take", wrong)
 
 
-def a_renewal_takes_the_lease_back(patch: pytest.MonkeyPatch) -> None:
-    """A renewal that comes late puts its older epoch back: the next one who takes the lease has an
-    epoch that there was.
-    """
-
-    def wrong(lease: Lease) -> Any:
-        after, write = renewed(lease)
-        return after, structs.replace(write, condition=ALWAYS)
-
-    patch.setattr(leasing, "renew", wrong)
+def two_deliver_under_one_epoch(patch: pytest.MonkeyPatch) -> None:
+    two_take_a_lease_at_once(patch)
 
 
 def no_lease_ever_expires(patch: pytest.MonkeyPatch) -> None:
@@ -131,8 +124,19 @@ def a_discarded_change_goes_beside_its_item(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(simulation_redrive, "keep", lambda _key, _here: Holding(NOTHING))
 
 
+def a_worker_goes_on_while_its_heartbeat_fails(patch: pytest.MonkeyPatch) -> None:
+    """It finds out when it saves, and has delivered meanwhile what the next owner delivers as well."""
+    patch.setattr(Heartbeat, "has_failed", lambda *_: False)
+
+
+def no_lease_tells_that_its_shard_is_finished(patch: pytest.MonkeyPatch) -> None:
+    """What continues it is assigned to a worker that waits for the parents."""
+    patch.setattr(simulation_rounds, "finish", lambda lease, _ids: finished(lease, ()))
+    patch.setattr(Fleet, "note_finished", lambda *_: None)
+
+
 CANARIES_OF_REDRIVES: dict[Plant, str] = {
-    two_workers_put_one_key_back_at_once: "a parked key waits for the redriver",
+    two_workers_put_one_key_back_at_once: "what is put back comes in its order",
     a_claim_is_never_taken_over: "progress once the faults stop",
     a_discarded_change_goes_beside_its_item: "one batch at a time for a lane or key",
 }
@@ -142,9 +146,11 @@ CANARIES: dict[Plant, str] = {
     nothing_fences_a_save: "who has lost a shard saves nothing",
     nothing_fences_a_parking: "who has lost a shard saves nothing",
     two_take_a_lease_at_once: "one worker saves under one epoch",
-    a_renewal_takes_the_lease_back: "one worker saves under one epoch",
     no_lease_ever_expires: "nothing is stranded once the faults stop",
     a_loser_never_ends: "progress once the faults stop",
+    two_deliver_under_one_epoch: "one worker delivers under one epoch",
+    a_worker_goes_on_while_its_heartbeat_fails: "no batch begins when the heartbeat has failed",
+    no_lease_tells_that_its_shard_is_finished: "nothing is stranded once the faults stop",
 }
 
 

@@ -15,7 +15,7 @@ import click
 from msgspec import Struct
 
 from tailrace.cli import options
-from tailrace.cli.durations import format_instant, instant
+from tailrace.cli.durations import duration, format_instant, instant
 from tailrace.cli.ending import Ending
 from tailrace.cli.failures import CommandFailure
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PROBES: Final = "127.0.0.1:8181"
 PATHS: Final = ("/health", "/alive", "/ready", "/metrics")
+LEAST_LEASE_MS: Final = 1_000
+MOST_LEASE_MS: Final = 600_000
 Address = tuple[str, int]
 
 
@@ -40,6 +42,15 @@ def address(context: click.Context, parameter: click.Parameter, value: str | Non
     if not (colon and host and port.isdigit() and int(port) <= 65_535):
         raise click.BadParameter(f"{value!r} is no HOST:PORT, such as {PROBES}", context, parameter)
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def lease_time(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    """A click callback: a duration of one second to ten minutes, in ms. Raises: BadParameter."""
+    lease_ms = duration(context, parameter, value)
+    assert lease_ms is not None
+    if not LEAST_LEASE_MS <= lease_ms <= MOST_LEASE_MS:
+        raise click.BadParameter(f"{value} is not between 1s and 10m", context, parameter)
+    return lease_ms
 
 
 def start_position(
@@ -74,7 +85,7 @@ far = (
 
 
 class Chosen(Struct, frozen=True):
-    """What was chosen on the command line. Units: drain in ms."""
+    """What was chosen on the command line. Units: lease and drain in ms."""
 
     state: str
     endpoint: str | None
@@ -82,6 +93,9 @@ class Chosen(Struct, frozen=True):
     state_endpoint: str | None
     marks: str | None
     start: Literal["beginning", "end"] | int
+    lease: int
+    weight: int
+    hand_overs: int
     health: Address | None
     metrics: Address | None
     drain: int
@@ -116,6 +130,30 @@ class Chosen(Struct, frozen=True):
         metavar="beginning|end|ISO",
         help="Where handlers begin that were never here: at the oldest change there is (24 hours at most), "
         "with what comes from now on, or at a time. The others go on where they were.",
+    ),
+    click.option(
+        "--lease",
+        callback=lease_time,
+        default="10s",
+        show_default=True,
+        metavar="DURATION",
+        help="How long this worker may be silent before the others take its shards; it says that it lives "
+        "three times as often. Longer than any pause of the machine, and than an outage of the state that "
+        "is to change nothing.",
+    ),
+    click.option(
+        "--weight",
+        type=click.IntRange(1, 1_000),
+        default=1,
+        show_default=True,
+        help="Its share of the shards beside those of the others: with 2 twice as many as with 1.",
+    ),
+    click.option(
+        "--hand-overs",
+        type=click.IntRange(1),
+        default=4,
+        show_default=True,
+        help="How many shards at once it drains for workers that join.",
     ),
     click.option(
         "--health",
@@ -226,6 +264,9 @@ async def open_fleet(app: "App", chosen: Chosen, clock: "Clock") -> "FleetOption
         close=_closer(state),
         marks=marks,
         start=_start(chosen.start),
+        lease_ms=chosen.lease,
+        weight=chosen.weight,
+        hand_overs=chosen.hand_overs,
     )
 
 

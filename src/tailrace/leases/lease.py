@@ -1,41 +1,53 @@
 """Leases: who reads which shard of an app.
 
-Rules of this file: pure transitions over one row. The *counter* says that the owner lives, the *epoch* is the
-fencing token: it rises only when the lease is taken. Whether a lease has expired is judged by the observer's
-own monotonic clock since the counter last moved, never by comparing the clocks of two machines. Called by
-worker/worker.py. Source: the KCL's leases.
+Rules of this file: pure transitions over one row. The *epoch* is the fencing token: it rises only when the
+lease is taken. The *counter* is the row's revision: it rises with every change, also with one whose outcome
+is not known. A row changes only when its lease changes hands, or when a mapping has finished its shard; that
+the owner lives says its member row (leases/member.py), and of an owner of a version before that the counter.
+Whether anything stands still is judged by the observer's own monotonic clock since it last moved, never by
+comparing the clocks of two machines. Called by leases/fleet.py and runtime/. Source: growth §3.2; the KCL's
+leases.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.rows.kinds import LEASE
 from tailrace.rows.writes import VERSION, Absent, Equals, Write, readable
 
 LEASE_DURATION_MS: Final = 10_000
-"""The KCL's failover time: so long a counter may stand still. Owners renew three times as often."""
+"""The KCL's failover time: so long a heartbeat may stand still. It is written three times as often."""
 
 
 class Owner(Struct, frozen=True):
     """Who takes leases: one incarnation of a worker, whose name no other has.
 
     Shape:   `is_gone` knows of names whose owners surely live no more, such as those of a process that had
-             the data directory before; of all others only a counter that stands still says so.
+             the data directory before; of all others only a heartbeat that stands still says so. `is_alone`:
+             no other process reaches the rows, so that nothing happens to leases while this one does nothing.
     """
 
     name: str
     is_gone: Callable[[str], bool] = lambda name: False
+    is_alone: bool = False
 
 
 class Lease(Struct, frozen=True):
-    """A lease that this worker holds."""
+    """A lease as its row says it, this worker's or another's.
+
+    Shape:   `finished` are the ids of mappings that were done with the shard when it was written: a hint, for
+             their checkpoints say it. `successor` is to have a lease that was given back; "": any worker.
+    """
 
     key: str
     owner: str
     counter: int
     epoch: int
+    finished: tuple[str, ...] = ()
+    successor: str = ""
 
 
 class Sighting(Struct, frozen=True):
@@ -69,20 +81,34 @@ def take(key: str, fields: Mapping[str, Any] | None, owner: str, above: int = 0)
         lease = Lease(key, owner, 1, above + 1)
         return lease, Write(key, _fields(lease), Absent())
     seen = readable(fields, "lease")
-    lease = Lease(key, owner, seen["counter"] + 1, seen["epoch"] + 1)
+    lease = Lease(key, owner, seen["counter"] + 1, seen["epoch"] + 1, tuple(seen.get("finished", ())))
     return lease, Write(key, _fields(lease), Equals("counter", seen["counter"]))
 
 
-def renew(lease: Lease) -> tuple[Lease, Write]:
-    """Say that the owner lives. It holds only under the lease's own epoch."""
-    renewed = Lease(lease.key, lease.owner, lease.counter + 1, lease.epoch)
-    return renewed, Write(lease.key, _fields(renewed), Equals("epoch", lease.epoch))
+def finish(lease: Lease, mapping_ids: Iterable[str]) -> tuple[Lease, Write]:
+    """Say that mappings are done with the shard: what continues it may begin, at whichever worker. It holds
+    only under the lease's own epoch.
+    """
+    ids = tuple(sorted({*lease.finished, *mapping_ids}))
+    done = replace(lease, counter=lease.counter + 1, finished=ids)
+    return done, Write(lease.key, _fields(done), Equals("epoch", lease.epoch))
 
 
-def release(lease: Lease) -> Write:
-    """Leave the shard to any worker, at once: no owner, and the epoch stays for the next one to raise."""
-    fields = {**_fields(lease), "owner": "", "counter": lease.counter + 1}
-    return Write(lease.key, fields, Equals("epoch", lease.epoch))
+def release(lease: Lease, successor: str = "") -> Write:
+    """Leave the shard to any worker, or to this one until it has let pass its time: no owner, and the epoch
+    stays for the next one to raise. It holds only under the lease's own epoch.
+    """
+    left = replace(lease, owner="", counter=lease.counter + 1, successor=successor)
+    return Write(lease.key, _fields(left), Equals("epoch", lease.epoch))
+
+
+def clear(lease: Lease, finished: Iterable[str] = ()) -> Write:
+    """The same of a lease that no worker holds, whatever its row says, with the mappings that are done with
+    its shard. It holds only if the row is still the one that was seen.
+    """
+    ids = tuple(sorted({*lease.finished, *finished}))
+    left = replace(lease, owner="", counter=lease.counter + 1, finished=ids, successor="")
+    return Write(lease.key, _fields(left), Equals("counter", lease.counter))
 
 
 def read_lease(key: str, fields: Mapping[str, Any]) -> Lease:
@@ -90,12 +116,8 @@ def read_lease(key: str, fields: Mapping[str, Any]) -> Lease:
     StoreError for a row of an unknown format.
     """
     row = readable(fields, "lease")
-    return Lease(key, row["owner"], row["counter"], row["epoch"])
-
-
-def is_free(fields: Mapping[str, Any] | None) -> bool:
-    """Whether the lease has no owner."""
-    return fields is None or not readable(fields, "lease")["owner"]
+    finished, successor = tuple(row.get("finished", ())), row.get("successor", "")
+    return Lease(key, row["owner"], row["counter"], row["epoch"], finished, successor)
 
 
 def sight(before: Sighting | None, fields: Mapping[str, Any], monotonic_ms: int) -> Sighting:
@@ -110,13 +132,15 @@ def sighted(before: Sighting | None, counter: int | str, monotonic_ms: int) -> S
     return Sighting(counter, monotonic_ms)
 
 
-def is_left_by(fields: Mapping[str, Any], owner: Owner) -> bool:
-    """Whether this worker may take a lease at once: it is free, it is its own, or its owner is known to
-    be gone.
-    """
-    name = readable(fields, "lease")["owner"]
-    return not name or name == owner.name or owner.is_gone(name)
-
-
 def _fields(lease: Lease) -> dict[str, Any]:
-    return {"v": VERSION, "owner": lease.owner, "counter": lease.counter, "epoch": lease.epoch}
+    fields: dict[str, Any] = {
+        "v": VERSION,
+        "owner": lease.owner,
+        "counter": lease.counter,
+        "epoch": lease.epoch,
+    }
+    if lease.finished:
+        fields["finished"] = list(lease.finished)
+    if lease.successor:
+        fields["successor"] = lease.successor
+    return fields

@@ -232,6 +232,8 @@ DUTY: Final = RowKind("duty", "app")
 SOURCES: Final = RowKind("sources", "app")
 """The numbers of a table's streams: the generations of its changes."""
 LEASE: Final = RowKind("lease", "shard", expires="with its shard", spread=2)
+MEMBER: Final = RowKind("member", "app")
+"""A worker of a fleet. It goes when that stops, or has stood still for an hour (leases/fleet.py)."""
 PROJECTION: Final = RowKind("projection", "projection")
 PROJECTION_BUILDS: Final = RowKind("projection-builds", "projection")
 """The number of the last change of which builds a projection has: the condition of the next one."""
@@ -281,6 +283,7 @@ KINDS: Final[dict[str, RowKind]] = {
         DUTY,
         SOURCES,
         LEASE,
+        MEMBER,
         PROJECTION,
         PROJECTION_BUILDS,
         PROJECTION_BUILD,

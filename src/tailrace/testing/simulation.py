@@ -215,7 +215,8 @@ class Run:
         if others and self.time_ms < self.plan.heal_ms and self.random.random() < 0.3:
             self.counts["fault died-for-good"] += 1
             return
-        is_new = others > 0 and self.random.random() < 0.5
+        is_twin = any(other.is_alive and other.number == worker.number for other in self.workers)
+        is_new = is_twin or (others > 0 and self.random.random() < 0.5)
         self._restart(self._next_number() if is_new else worker.number, self.random.randrange(1, RESTART_MS))
 
     def note_tenure(self, tenure: Tenure, start: Start) -> None:

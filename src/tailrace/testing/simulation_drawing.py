@@ -19,6 +19,7 @@ from tailrace.testing.simulation_plan import (
     FAULTS,
     FLEET_FAULTS,
     MAPPING,
+    MEMBER_FAULTS,
     WALL_MS,
     Fault,
     MappingPlan,
@@ -123,6 +124,11 @@ def _with_a_fleet(random: Random, made: SimulationPlan, span_ms: int) -> None:
     made.has_earlier_stream = random.random() < 0.2
     made.new_yield_crashes = random.choice((0.0, 0.1, 0.4)) if not made.counts["fault broken"] else 0.5
     made.races = random.choice((0.0, 0.0, 0.02, 0.2)) if made.workers > 1 else 0.0
+    if made.workers > 1:
+        faults += [
+            Fault(random.randrange(span_ms), random.choice(MEMBER_FAULTS), random.randrange(100, 2 * span_ms))
+            for _ in range(random.choice((0, 0, 1, 3)))
+        ]
     made.faults = sorted([*made.faults, *faults], key=lambda fault: fault.at_ms)
 
 

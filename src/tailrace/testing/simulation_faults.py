@@ -37,7 +37,9 @@ def happen(run: SimulationRun, fault: Fault) -> None:
                     run.source.trim(shard_id, log[len(log) // 2].sequence)
         case "redrive":
             begin_redrive(run)
-        case "crash" | "cut-off" | "worker-stop":
+        case "join":
+            run.hire()
+        case "crash" | "cut-off" | "worker-stop" | "freeze" | "twin":
             _strike_worker(run, fault)
         case _:
             _strike_tenure(run, fault)
@@ -56,6 +58,10 @@ def _strike_worker(run: SimulationRun, fault: Fault) -> None:
             worker.doom(run.random.choice(("", *ACTS)), run.random.randrange(LATEST_YIELD))
         case "cut-off":
             worker.cut_off(min(run.time_ms + fault.length_ms, run.plan.heal_ms))
+        case "freeze":
+            worker.frozen_ms = min(run.time_ms + fault.length_ms, run.plan.heal_ms)
+        case "twin":
+            run.hire(worker.number)
         case _:
             worker.stop()
 

@@ -43,6 +43,10 @@ LONG_MS: Final = 8_000, 40_000
 """So often a change that is put back takes the handler so long that its claim must be renewed meanwhile."""
 LATE_MS: Final = 50
 """How much later a write comes to the store that another worker races with."""
+LATE_WRITES: Final = 0.3
+MAY_COME_LATE: Final = ("start", "round", "release")
+COMES_LATE_MS: Final = 100, 15_000
+"""So often a write of a lease or a heartbeat that was given up is made later all the same."""
 Yield = tuple[str, int]
 """Where steps stand: the file of the innermost generator, and the line of its yield."""
 
@@ -66,6 +70,10 @@ class Performing:
         """An answer has come, if its worker lives; on to the next call that takes time."""
         if act.is_left():
             act.steps.close()
+            return
+        if self._run.time_ms < act.worker.frozen_ms:
+            delay_ms = act.worker.frozen_ms - self._run.time_ms
+            self._run.after(delay_ms, lambda: self._resume(act, answer, error))
             return
         try:
             call = act.steps.send(answer) if error is None else act.steps.throw(error)
@@ -190,6 +198,9 @@ class Performing:
                 run.counts["fault state-answer-lost"] += 1
                 run.counts["fault evacuation-answer-lost"] += act.kind == "evacuation"
                 error = self._written(act, call) or error
+            elif act.kind in MAY_COME_LATE and run.random.random() < LATE_WRITES:
+                run.counts["fault state-write-late"] += 1
+                run.after(run.random.randrange(*COMES_LATE_MS), lambda: self._write_unheard(act, call))
             run.after(run.latency(), lambda: self._resume(act, None, error))
         elif act.tenure is not None and run.is_raced(act.tenure, act.command):
             run.after(LATE_MS + 10 * run.plan.latency_ms, lambda: self._write_and_resume(act, call))
@@ -198,6 +209,9 @@ class Performing:
             run.after(run.latency(), lambda: self._resume(act, None, conflict))
         else:
             run.after(run.latency(), lambda: self._write_and_resume(act, call))
+
+    def _write_unheard(self, act: Act, call: Transact) -> None:
+        self._written(act, call)
 
     def _write_and_resume(self, act: Act, call: Transact) -> None:
         if act.worker.is_alive:

@@ -20,13 +20,17 @@ FAULTS: Final = (
 """Faults that have a moment; those of ports, records and latencies are drawn while the run goes on."""
 FLEET_FAULTS: Final = ("cut-off", "worker-stop", "theft", "crash")
 """Faults of several workers: one does not reach its state store for a while, one leaves in order."""
+MEMBER_FAULTS: Final = ("freeze", "twin", "join")
+"""Faults of members: one does nothing for a while and does not know it, one more begins under the name of
+another, or under a name of its own.
+"""
 ACTS: Final = (
     "start",
     "read",
     "invoke",
     "park",
     "save",
-    "renew",
+    "round",
     "release",
     "evacuation-look",
     "evacuation",
@@ -45,8 +49,10 @@ DRAWN_FAULTS: Final = (
     "close-in-flight", "clock-forward", "clock-back", "rollover", "reshard", "merge", "parked-at-reshard",
     "window-final", "window-early", "window-lost", "window-final-refused", "window-no-state",
     "upgraded", "earlier-stream", "started-late", "stolen", "raced", "raced-parking", "expired",
-    "died-for-good", "state-answer-lost", "came-back", "beside-another",
-    *(f"{act}-failure" for act in ("start", "save", "renew", "release")),
+    *MEMBER_FAULTS, "name-in-use", "heart-failed", "lease-not-ours", "stray-released", "handed-over",
+    "finished-elsewhere", "state-write-late", "died-for-good", "state-answer-lost", "came-back",
+    "beside-another",
+    *(f"{act}-failure" for act in ("start", "save", "round", "release")),
     *(f"crash-{act}" for act in ("now", *ACTS)),
 )  # fmt: skip
 MAPPING: Final = "simulated"

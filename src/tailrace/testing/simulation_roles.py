@@ -230,6 +230,8 @@ class Process(Protocol):
     finished: set[tuple[str, str]]
     steals: set[str]
     evacuator: Evacuator
+    frozen_ms: int
+    """Until then it does nothing at all."""
 
     @property
     def redrives(self) -> Redriving:
@@ -269,6 +271,34 @@ class Process(Protocol):
 
     def may_save(self, mapped: SimulatedMapping, shard: ShardPlan) -> bool:
         """Whether something of a shard may have to be saved."""
+
+
+class LeaseHolder(Process, Protocol):
+    """A worker, as its rounds know it. Shape: `leases` by shard, for all mappings."""
+
+    leases: dict[str, Lease]
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it is to leave."""
+
+    def wait(self, delay_ms: int, action: Callable[[], None]) -> None:
+        """Do this later, when it lives and does anything then."""
+
+    def lose(self, shard: ShardPlan) -> None:
+        """A lease is another's by now."""
+
+    def is_ready(self, mapped: SimulatedMapping, shard: ShardPlan) -> bool:
+        """Whether a mapping has finished the parents of a shard."""
+
+    def is_beginning(self, shard_id: str) -> bool:
+        """Whether it begins with a shard just now."""
+
+    def learn_finished(self, mapped: SimulatedMapping, shard: ShardPlan) -> None:
+        """A mapping is done with a shard."""
+
+    def leave_when_drained(self) -> None:
+        """Its last word, once nothing is at work any more."""
 
 
 class SimulationRun(Protocol):

@@ -2,23 +2,23 @@
 
 Theory of operation. What it does is the runtime's: taking, renewing and giving back a lease, beginning, and
 everything that a machine asks for are its steps, performed by simulation_performing.py. Here is only which
-shard it looks at next. It takes what is free or expired, judged by its own clock; a fault lets it steal. A
-loser may come back.
+shard it looks at next: those whose leases are to be its own, as leases/fleet.py says; a fault lets it steal.
+Its rounds are simulation_rounds.py's. A loser may come back.
 Rules of this file: nothing is known of a shard but what rows say, and what this worker has finished itself.
 Called by simulation.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
+from tailrace.errors import LeaseHeld, PortError
 from tailrace.errors import LeaseLost as LeaseIsLost
-from tailrace.errors import PortError
 from tailrace.leases.checkpoint import CheckpointRow, read_checkpoint
-from tailrace.leases.lease import Lease, Sighting, is_free, lease_key, sight
+from tailrace.leases.lease import LEASE_DURATION_MS, Lease
 from tailrace.leases.lineage import KnownShards
 from tailrace.mapping.commands import (
     Command,
@@ -44,10 +44,9 @@ from tailrace.runtime.steps import Get, Steps
 from tailrace.testing.simulation_plan import ShardPlan
 from tailrace.testing.simulation_redrive import SimulatedRedrives
 from tailrace.testing.simulation_roles import Act, SimulatedMapping, SimulationRun, Tenure
-from tailrace.testing.simulation_rows import APP, STREAM
-from tailrace.worker.leasing import give_lease_back, renew_lease
+from tailrace.testing.simulation_rounds import SimulatedRounds
+from tailrace.testing.simulation_rows import STREAM
 
-RENEWAL_MS: Final = 3_000
 LOOK_MS: Final = 500, 10_000
 """It looks again after so long at least, and at most, unless a quarter of the faulty time is less."""
 ACT_OF: Final = {Read: "read", Invoke: "invoke", ParkKey: "park", SaveCheckpoint: "save"}
@@ -84,6 +83,7 @@ class SimulatedWorker:
         self.owner = f"worker-{number}"
         self.is_alive = True
         self.tenures: dict[There, Tenure] = {}
+        self.rounds = SimulatedRounds(run, self)
         self.leases: dict[str, Lease] = {}
         self.finished: set[There] = set()
         self.steals: set[str] = set()
@@ -93,12 +93,12 @@ class SimulatedWorker:
         self._beginning: set[str] = set()
         self._stamped: dict[str, CheckpointRow] = {}
         """What was stamped when a lease was taken, by the keys of checkpoints."""
-        self._releasing = 0
         self._lost: set[str] = set()
-        self._seen: dict[str, Sighting] = {}
         self._doom: tuple[str, int] | None = None
         self._is_stopping = False
         self._cut_off_ms = 0
+        self.frozen_ms = 0
+        """Until then it does nothing at all, and does not know it."""
 
     # ---- what befalls it -----------------------------------------------------------------------------------
 
@@ -114,6 +114,10 @@ class SimulatedWorker:
     def doom(self, kind: str, yields: int) -> None:
         """Let it die at that yield of such an act, counted from 0; "": of any."""
         self._doom = (kind, yields)
+
+    def survive(self) -> None:
+        """No crash waits for it any more."""
+        self._doom = None
 
     @property
     def can_die_at_a_yield(self) -> bool:
@@ -148,14 +152,29 @@ class SimulatedWorker:
         self._is_stopping = True
         for tenure in list(self.tenures.values()):
             self.step(tenure, Stop())
-        self._leave_when_drained()
+        self.leave_when_drained()
 
-    def _leave_when_drained(self) -> None:
-        for shard in self._run.plan.shards if self._is_drained else ():
-            self._give_back(shard)
-        if self._is_drained and not self._releasing:
+    def leave_when_drained(self) -> None:
+        """Its last word, once nothing is at work any more."""
+        if self._is_drained and self.rounds.leave():
             self.is_alive = False
             self._run.left(self)
+
+    def wait(self, delay_ms: int, action: Callable[[], None]) -> None:
+        """Do this later, when it lives and does anything then."""
+
+        def act() -> None:
+            if self.is_alive and self._run.time_ms < self.frozen_ms:
+                self.wait(self.frozen_ms - self._run.time_ms, action)
+            elif self.is_alive:
+                action()
+
+        self._run.after(delay_ms, act)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it is to leave."""
+        return self._is_stopping
 
     @property
     def _is_drained(self) -> bool:
@@ -165,13 +184,24 @@ class SimulatedWorker:
     # ---- taking shards -------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Look now, and then again and again."""
-        if self.is_alive and not self._is_stopping:
+        """Join the others, then look now, and then again and again."""
+        self.rounds.begin(self._look)
+
+    def _look(self) -> None:
+        if not self._is_stopping:
             self.look_at(*self._run.plan.shards)
-            self.redrives.go_on()
+            if not self._has_twin:
+                self.redrives.go_on()
             least, most = LOOK_MS
             longest = min(most, least + self._run.plan.heal_ms // 4)
-            self._run.after(self._run.random.randrange(least, longest), self.begin)
+            self.wait(self._run.random.randrange(least, longest), self._look)
+
+    @property
+    def _has_twin(self) -> bool:
+        """Whether another runs under its name: claims of both could not be told apart (decision 50)."""
+        return any(
+            other.is_alive and other is not self and other.owner == self.owner for other in self._run.workers
+        )
 
     def look_at(self, *shards: ShardPlan) -> None:
         """Begin shards where that is possible, after learning what others saved: nothing begins behind it."""
@@ -195,7 +225,15 @@ class SimulatedWorker:
         is_busy = there in self.tenures or shard.shard_id in self._beginning or there in self.finished
         if is_busy or self._is_stopping or not self.is_alive or self.redrives.held[mapped.id]:
             return False
+        return self.is_ready(mapped, shard) and self.rounds.wants(shard)
+
+    def is_ready(self, mapped: SimulatedMapping, shard: ShardPlan) -> bool:
+        """Whether a mapping has finished the parents of a shard, as far as this worker knows."""
         return all((mapped.id, parent) in self.finished for parent in shard.parents)
+
+    def is_beginning(self, shard_id: str) -> bool:
+        """Whether it begins with a shard just now."""
+        return shard_id in self._beginning
 
     def may_save(self, mapped: SimulatedMapping, shard: ShardPlan) -> bool:
         """Whether something of a shard may have to be saved, as worker/worker.py says it."""
@@ -223,11 +261,15 @@ class SimulatedWorker:
             return Finished()
         lease = self.leases.get(shard.shard_id)
         if lease is None:
-            key = lease_key(APP, STREAM.label, shard.shard_id)
+            key = self.rounds.key(shard)
             waiting = [other for other in run.mappings if (other.id, shard.shard_id) not in self.finished]
             places = [other.place(shard) for other in waiting]
+            blindings = self.rounds.blindings
             lease, stamped = yield from take_lease(key, self.owner, places, partial(self._may_take, shard))
-            self._hold(shard, lease, stamped)
+            if self.rounds.blindings != blindings:
+                raise LeaseHeld("the heartbeat failed while it was taken")
+            self.leases[shard.shard_id] = lease
+            self._stamped.update(stamped)
         listed = KnownShards.of([run.source.known(listed_shard) for listed_shard in run.plan.shards])
         row = self._stamped.pop(place.checkpoint_key, None)
         stamped_now = row if row is not None and row.epoch == lease.epoch else None
@@ -237,13 +279,11 @@ class SimulatedWorker:
 
     def _may_take(self, shard: ShardPlan, row: Mapping[str, Any]) -> bool:
         """Whether a lease is free, its own from before, expired, or to be stolen."""
-        if is_free(row) or row["owner"] == self.owner:
-            return True
-        now_ms = self._run.time_ms
-        self._seen[shard.shard_id] = seen = sight(self._seen.get(shard.shard_id), row, now_ms)
-        counts = self._run.counts
-        if seen.has_expired(now_ms):
-            counts["fault expired"] += 1
+        counts, is_owned = self._run.counts, row["owner"] not in ("", self.owner)
+        if self.rounds.may_take(shard, row):
+            counts["fault expired"] += is_owned
+            counts["robbed"] += is_owned and self._sees(row["owner"])
+            counts["overtaken"] += not is_owned and self._is_awaited(shard, row.get("successor", ""))
             return True
         if shard.shard_id in self.steals:
             self.steals.discard(shard.shard_id)
@@ -251,10 +291,23 @@ class SimulatedWorker:
             return True
         return False
 
-    def _hold(self, shard: ShardPlan, lease: Lease, stamped: Mapping[str, CheckpointRow]) -> None:
-        self.leases[shard.shard_id] = lease
-        self._stamped.update(stamped)
-        self._run.after(RENEWAL_MS, lambda: self._renew(shard, lease.epoch))
+    def _sees(self, name: str) -> bool:
+        """Whether a worker of that name is seen alive, for judges."""
+        return any(
+            other.owner == name and other.is_alive and self.rounds.is_seen_alive(other.rounds)
+            for other in self._run.workers
+            if isinstance(other, SimulatedWorker)
+        )
+
+    def _is_awaited(self, shard: ShardPlan, successor: str) -> bool:
+        """Whether a lease was handed to another worker, seen alive, within one lease time, for judges."""
+        since_ms = self._run.time_ms - LEASE_DURATION_MS
+        was_handed = any(
+            other.rounds.handed.get(self.rounds.key(shard), since_ms) > since_ms
+            for other in self._run.workers
+            if isinstance(other, SimulatedWorker)
+        )
+        return was_handed and successor not in ("", self.owner) and self._sees(successor)
 
     def _begun(
         self,
@@ -274,18 +327,26 @@ class SimulatedWorker:
             case _:
                 pass
         self._take_up(shard, left)
-        self._leave_when_drained()
+        self.rounds.drained(shard)
+        self.leave_when_drained()
 
     def _finish(self, mapped: SimulatedMapping, shard: ShardPlan) -> None:
+        self.learn_finished(mapped, shard)
+        if all((other.id, shard.shard_id) in self.finished for other in self._run.mappings):
+            self.rounds.give_back(shard)
+        else:
+            self.rounds.finished(shard, mapped.id)
+
+    def learn_finished(self, mapped: SimulatedMapping, shard: ShardPlan) -> None:
+        """A mapping is done with a shard, here or elsewhere."""
         self.finished.add((mapped.id, shard.shard_id))
         mapped.finished.add(shard.shard_id)
-        if all((other.id, shard.shard_id) in self.finished for other in self._run.mappings):
-            self._give_back(shard)
+        self.rounds.offer()
         self.look_at(*(child for child in self._run.plan.shards if shard.shard_id in child.parents))
 
     def _occupy(self, mapped: SimulatedMapping, shard: ShardPlan, begun: Begun) -> None:
         run = self._run
-        if self._is_stopping:
+        if self._is_stopping or not self.rounds.holds(shard, begun.lease.epoch):
             return
         run.counts["fault came-back"] += shard.shard_id in self._lost
         run.counts["fault beside-another"] += bool(self.tenures_of(shard.shard_id))
@@ -304,39 +365,12 @@ class SimulatedWorker:
         run.note_tenure(tenure, begun.start)
         self.step(tenure, begun.start)
 
-    def _renew(self, shard: ShardPlan, epoch: int) -> None:
-        lease = self.leases.get(shard.shard_id)
-        if self.is_alive and lease is not None and lease.epoch == epoch:
-            then = partial(self._renewed, shard, epoch)
-            self._run.performing.begin(Act("renew", self, renew_lease(lease), then))
-
-    def _renewed(self, shard: ShardPlan, epoch: int, lease: Lease | PortError | None) -> None:
-        held = self.leases.get(shard.shard_id)
-        if held is None or held.epoch != epoch:
-            return  # given back or lost meanwhile
-        if lease is None:
-            self.lose(shard)
-            return
-        if isinstance(lease, Lease):
-            self.leases[shard.shard_id] = lease
-        self._run.after(RENEWAL_MS, lambda: self._renew(shard, epoch))
-
     def lose(self, shard: ShardPlan) -> None:
         """A lease is another's by now: every machine of the shard is told."""
         self.leases.pop(shard.shard_id, None)
+        self.rounds.leaving.discard(shard.shard_id)
         for tenure in self.tenures_of(shard.shard_id):
             self.step(tenure, LeaseTaken())
-
-    def _give_back(self, shard: ShardPlan) -> None:
-        """As far as possible: a lease that is another's by now, or a store that fails, ends it."""
-        lease = self.leases.pop(shard.shard_id, None)
-        if lease is not None and self.is_alive:
-            self._releasing += 1
-            self._run.performing.begin(Act("release", self, give_lease_back(lease), self._gave_back))
-
-    def _gave_back(self, _: PortError | None) -> None:
-        self._releasing -= 1
-        self._leave_when_drained()
 
     # ---- machines ------------------------------------------------------------------------------------------
 
@@ -367,7 +401,7 @@ class SimulatedWorker:
         match command:
             case Wake(at_ms):
                 tenure.wake_ms = at_ms
-                run.after(at_ms - run.time_ms, lambda: self._wake(tenure, at_ms))
+                self.wait(at_ms - run.time_ms, lambda: self._wake(tenure, at_ms))
             case Stopped(finished):
                 self._stopped(tenure, finished=finished)
             case _:
@@ -414,5 +448,6 @@ class SimulatedWorker:
             if held is not None and held.epoch == tenure.lease.epoch:
                 self.lose(shard)
         elif not self.tenures_of(shard.shard_id) and shard.shard_id not in self._beginning:
-            self._give_back(shard)
-        self._leave_when_drained()
+            self.rounds.drained(shard, is_left=True)
+        self.rounds.drained(shard)
+        self.leave_when_drained()

@@ -11,11 +11,10 @@ from types import ModuleType
 from typing import Final
 
 from tailrace.deadletters.run import planning, putting_back
-from tailrace.runtime import delivering, evacuation, kept, starting
-from tailrace.worker import leasing
+from tailrace.runtime import delivering, evacuation, fleet, kept, starting
 
 STEPS: Final[tuple[ModuleType, ...]] = (
-    delivering, evacuation, kept, leasing, planning, putting_back, starting,
+    delivering, evacuation, fleet, kept, planning, putting_back, starting,
 )  # fmt: skip
 """The modules whose steps a simulated worker performs."""
 

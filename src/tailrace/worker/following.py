@@ -4,15 +4,15 @@ Rules of this file: it asks the source and remembers; what is begun, and when, i
 used by worker/worker.py.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 from msgspec import Struct, field
 
 from tailrace.app.app import App, HandlerMapping
-from tailrace.errors import SourceError
-from tailrace.leases.checkpoint import EVERY_HASH, behind, checkpoint_key
+from tailrace.errors import PortError, SourceError
+from tailrace.leases.checkpoint import EVERY_HASH, behind, checkpoint_key, read_checkpoint
 from tailrace.leases.lineage import KnownShards, readers
 from tailrace.mapping.reader import Budget
 from tailrace.ports import Shard, Source, StateStore, StreamRef
@@ -20,13 +20,26 @@ from tailrace.rows.kinds import CHECKPOINT
 from tailrace.rows.writes import Write
 from tailrace.runtime.agreeing import Besides, nowhere
 from tailrace.runtime.delivering import MappingShard
-from tailrace.runtime.evacuation import Followed
+from tailrace.runtime.evacuation import Followed, Unfinished
 from tailrace.runtime.reading import NumberedSource, SharedReads
 
 Begun: TypeAlias = tuple[str, str, str]
 """A mapping's id, and the shard that it has begun: the label of the stream, for ids may repeat, and the
 id.
 """
+
+
+Listed: TypeAlias = Mapping[str, Sequence[Shard]]
+"""By the labels of streams."""
+
+
+class Ready(NamedTuple):
+    """A shard that a mapping may begin, or has begun, with what is known of its stream."""
+
+    handler: HandlerMapping
+    stream: StreamRef
+    shard: Shard
+    known: KnownShards
 
 
 class FollowedTable(Struct):
@@ -43,6 +56,8 @@ class FollowedTable(Struct):
     finished: set[Begun] = field(default_factory=set)
     there: dict[str, Followed] = field(default_factory=dict)
     """What each mapping reads, as it was listed last."""
+    offered: set[tuple[str, str]] = field(default_factory=set)
+    """The shards that some mapping may begin or is at: those whose leases are wanted."""
     fresh: set[str] = field(default_factory=set)
     """The mappings that have finished no shard since then: what continues one is listed."""
     known: dict[tuple[str, str], bool] = field(default_factory=dict)
@@ -83,6 +98,34 @@ class FollowedTable(Struct):
         """
         parents = [(handler.id, shard.stream, parent) for parent in shard.parents]
         return {parent for parent in parents if known.get(parent[2]) is not None or parent in self.begun}
+
+    def ready(self, handler: HandlerMapping, listed: Listed, there: Followed) -> Iterator[Ready]:
+        """The shards that a mapping may begin, or has begun: a stream after the one before it, a shard after
+        its parents; listed ones, and saved ones, which are `there` as well.
+        """
+        labels = {stream.label for stream, _ in there}
+        for stream, shards in there:
+            if not self.follows(handler, stream, shards):
+                continue
+            known = KnownShards.of(listed.get(stream.label, ()), shards, labels)
+            open_now = [shard for shard in shards if (handler.id, *shard.place) not in self.finished]
+            for shard in open_now:
+                if self.finished.issuperset(self.before(handler, shard, known)):
+                    yield Ready(handler, stream, shard, known)
+            if open_now:
+                return
+
+    def unfinished(
+        self, app: str, handler: HandlerMapping, followed: Followed, is_busy: Callable[[Begun], bool]
+    ) -> Iterator[Unfinished]:
+        """Every shard that a mapping is not done with. Shape: `is_busy` says of one that it has finished
+        whether something of it is still at work.
+        """
+        for stream, shards in followed:
+            for shard in shards if self.follows(handler, stream, shards) else ():
+                begun = (handler.id, *shard.place)
+                if begun not in self.finished or is_busy(begun):
+                    yield Unfinished(self.place(app, handler, stream, shard), stream, shard)
 
     def finish(self, begun: Begun) -> None:
         """A mapping is done with a shard."""
@@ -168,6 +211,27 @@ class FollowedTable(Struct):
                 if place not in self.known:
                     rows = await state.query(CHECKPOINT.prefix(app, *place), limit=1)
                     self.known[place] = bool(rows)
+
+    async def learn_finished(
+        self,
+        state: StateStore,
+        app: str,
+        handler: HandlerMapping,
+        finished_by: Callable[[tuple[str, str]], Sequence[str]],
+    ) -> None:
+        """Learn which shards a mapping has finished at other workers. Shape: `finished_by` says for a shard
+        of which mappings that was heard; the checkpoint says whether it is so.
+        """
+        for stream, shards in self.there[handler.id]:
+            for shard in shards:
+                begun = (handler.id, *shard.place)
+                if begun not in self.begun and handler.id in finished_by(shard.place):
+                    place = self.place(app, handler, stream, shard)
+                    with suppress(PortError):  # the next look asks again
+                        row = await state.get(place.checkpoint_key)
+                        if row is not None and read_checkpoint(row.fields)[2]:
+                            self.begun.add(begun)
+                            self.finish(begun)
 
     def forget(self, followed: Followed) -> None:
         """What has vanished and is finished need not be remembered; a driver that still runs has not

@@ -10,7 +10,7 @@ next round goes on. Called by worker.py, now and then.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from typing import Final
@@ -150,9 +150,14 @@ async def _fold(state: StateStore, app: str, mapping_id: str, rows: Sequence[Sta
     await state.transact(writes)
 
 
-async def forget_leases(state: StateStore, prefix: str, known: AbstractSet[str]) -> int:
-    """Remove leases under a prefix that are not of known shards and have no owner. Returns: how many."""
-    spare = [row for row in await state.query(prefix) if row.key not in known and not row.fields["owner"]]
+async def forget_leases(
+    state: StateStore, prefix: str, known: AbstractSet[str], lives: Callable[[str], bool]
+) -> int:
+    """Remove leases under a prefix that are not of known shards and have no owner that `lives`. Returns: how
+    many.
+    """
+    rows = await state.query(prefix)
+    spare = [row for row in rows if row.key not in known and not lives(row.fields["owner"])]
     for start in range(0, len(spare), SLICE):
         removals = [
             Write(row.key, None, Equals("counter", row.fields["counter"]))

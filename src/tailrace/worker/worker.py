@@ -10,30 +10,24 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from tailrace import errors
 from tailrace.app.app import App, HandlerMapping
-from tailrace.app.table import Table
 from tailrace.deadletters.core.entry import DeadLetter
 from tailrace.deadletters.core.requests import Progress, RedriveRequest
 from tailrace.deadletters.run.putting_back import Holding, keep
 from tailrace.deadletters.run.redriver import Redrives
 from tailrace.errors import PortError, SourceError
 from tailrace.leases.checkpoint import read_checkpoint
-from tailrace.leases.lease import Owner
 from tailrace.leases.lineage import KnownShards, waits_for
-from tailrace.mapping.batch import RETENTION_MS
 from tailrace.mapping.commands import Completion, LeaseTaken, Pause, Released
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Shard, Sink, Source, StreamRef
-from tailrace.runtime.agreeing import Besides, nowhere
+from tailrace.ports import Shard, StreamRef
 from tailrace.runtime.attempting import TimedSink
 from tailrace.runtime.delivering import Delivery, Settling
 from tailrace.runtime.driver import Driver, Performer, Status
-from tailrace.runtime.evacuation import Followed, Unfinished
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.pausing import Pauses
 from tailrace.runtime.recursion import Guards
@@ -42,8 +36,9 @@ from tailrace.runtime.threads import MOST, Threads
 from tailrace.windows.run.windowing import Windows
 from tailrace.worker.crew import Crew
 from tailrace.worker.declared import check_declared, declare, mapping_write
-from tailrace.worker.following import Begun, FollowedTable
+from tailrace.worker.following import Begun, FollowedTable, Ready
 from tailrace.worker.forgetting import Spare, forget
+from tailrace.worker.habits import Doors, Habits
 from tailrace.worker.leasing import Held, Leasing
 from tailrace.worker.placed import Placed
 from tailrace.worker.rounds import Rounds, Waiting
@@ -51,28 +46,6 @@ from tailrace.worker.rounds import Rounds, Waiting
 FORGETTING_MS: Final = 3_600_000
 READ_BUDGET_BYTES: Final = 64 * 1024 * 1024
 """What a worker keeps of the shards it has read for mappings that come later; who needs more reads again."""
-
-
-class Doors(Struct, frozen=True):
-    """How a worker gets at what it runs, by table, by handler.
-
-    Shape:   `last_sequence` is the newest number given so far; `besides` are places with rows.
-    """
-
-    source_of: Callable[[Table], Source]
-    sink_of: Callable[[HandlerMapping], Sink]
-    code_version_of: Callable[[HandlerMapping], str] = lambda _: ""
-    last_sequence: Callable[[], int] = lambda: 0
-    besides: Besides = nowhere
-
-
-class Habits(Struct, frozen=True):
-    """Who a worker is, and how often it does what. Units: milliseconds; retention of the stream."""
-
-    owner: Owner
-    discovery_ms: int
-    renewal_ms: int
-    retention_ms: int = RETENTION_MS
 
 
 class Worker:
@@ -99,11 +72,10 @@ class Worker:
         self._tables: list[FollowedTable] = []
         for mapping in app.mappings:
             self._declare(mapping)
-        self.leases = Leasing(
-            app.name, self._state, self._clock, habits.owner, habits.renewal_ms, self._lost, parts.reached
-        )
+        self.leases = Leasing(app.name, parts, habits, self)
         """One a shard."""
         self._drivers: dict[Begun, Driver] = {}
+        self._beginning: set[Held] = set()
         self._held: dict[str, set[bytes]] = {}
         """The keys that a redriver keeps from each mapping: a shard begun meanwhile knows none."""
         self._look = asyncio.Event()
@@ -252,7 +224,8 @@ class Worker:
         """What goes on beside the drivers until the end."""
         yield from ((name, service.run()) for name, service in self._crew.services)
         yield from (("windows", self._tell_windows(windows)) for windows in self.windows)
-        yield "leases", self.leases.renew()
+        yield "leases", self.leases.run()
+        yield "heartbeat", self.leases.watch()
         yield "evacuator", self._evacuate()
         yield "forgetting", self._forget()
         yield "looking", self._look_now_and_then()
@@ -272,6 +245,8 @@ class Worker:
                 await self.guards.load()
                 await self.pauses.look()
                 await self._rounds.load()
+                if not self.leases.fleet.has_looked:
+                    await self.leases.begin()
                 await self._placed.look(self._tables, self._drivers.keys(), self.leases.lose)
                 return
             await self._look.wait()
@@ -296,8 +271,7 @@ class Worker:
         Raises:  StoreError.
         """
         wanted = {mapping.id: mapping for mapping in self.app.mappings}
-        present = [handler for table in self._tables for handler in table.handlers]
-        for handler in present:
+        for handler in [handler for table in self._tables for handler in table.handlers]:
             if wanted.get(handler.id) is not handler:
                 await self._withdraw(handler)
         running = {handler.id for table in self._tables for handler in table.handlers}
@@ -310,10 +284,11 @@ class Worker:
 
     def _declare(self, handler: HandlerMapping) -> None:
         self._code_versions[handler.id] = self._doors.code_version_of(handler)
-        threads = Threads(handler.id, max(MOST, handler.settings.concurrency))
-        self.sinks[handler.id] = TimedSink(
-            self._doors.sink_of(handler), self._clock, self.tallies.of(handler.id), threads
+        tally, threads = (
+            self.tallies.of(handler.id),
+            Threads(handler.id, max(MOST, handler.settings.concurrency)),
         )
+        self.sinks[handler.id] = TimedSink(self._doors.sink_of(handler), self._clock, tally, threads)
         for table in self._tables:
             if (table.name, table.only_stream) == (handler.table.name, handler.table.only_stream):
                 table.handlers = [*table.handlers, handler]
@@ -350,41 +325,44 @@ class Worker:
             table.fresh.clear()
             return  # the source or the state is failing: the next look may find it well
         listed = {stream.label: shards for stream, shards in followed}
+        ready: list[Ready] = []
         for handler in table.handlers:
-            is_waiting = False
             there = self._evacuator.added([handler.id], followed)
             table.there[handler.id] = [pair for pair in there if table.follows(handler, *pair)]
-            labels = {stream.label for stream, _ in there}
-            for stream, shards in there:
-                if not is_waiting and table.follows(handler, stream, shards):
-                    known = KnownShards.of(listed.get(stream.label, ()), shards, labels)
-                    await self._discover_stream(table, handler, stream, shards, known, tasks)
-                    is_waiting = any((handler.id, *shard.place) not in table.finished for shard in shards)
+            await table.learn_finished(self._state, self.app.name, handler, self.leases.finished_by)
+            ready += table.ready(handler, listed, there)
+        table.offered = {shard.place for _, _, shard, _ in ready}
+        self.leases.offer(place for other in self._tables for place in other.offered)
+        for handler, stream, shard, known in ready:
+            if self.leases.wants(shard.place) and table.runs(handler):
+                await self._discovered(table, handler, stream, shard, known, tasks)
         table.forget(self._evacuator.added(table.ids, followed))
 
-    async def _discover_stream(
+    async def _discovered(
         self,
         table: FollowedTable,
         handler: HandlerMapping,
         stream: StreamRef,
-        shards: Sequence[Shard],
+        shard: Shard,
         known: KnownShards,
         tasks: asyncio.TaskGroup,
     ) -> None:
-        """Begin a mapping's shards of one stream, each after its parents: listed ones, and saved ones."""
-        for shard in shards:
-            place = (handler.id, *shard.place)
-            is_waiting = not table.finished.issuperset(table.before(handler, shard, known))
-            is_begun = place in table.begun or not table.runs(handler)
-            if is_begun or is_waiting or self._is_stopping or self._held.get(handler.id):
-                continue
-            table.begun.add(place)
-            try:
-                await self._begin(table, handler, stream, shard, known, tasks)
-            except errors.LeaseLost:
-                self._look_again(table, place)
-            except PortError:
-                table.begun.discard(place)  # the store failed, or another worker has the lease: look again
+        """Begin a mapping's shard, which is to be read here."""
+        begun = (handler.id, *shard.place)
+        if begun in table.begun or self._is_stopping or self._held.get(handler.id):
+            return
+        table.begun.add(begun)
+        self._beginning.add(shard.place)
+        try:
+            await self._begin(table, handler, stream, shard, known, tasks)
+        except errors.LeaseLost:
+            self._look_again(table, begun)
+        except PortError:
+            table.begun.discard(begun)  # the store failed, or another worker has the lease: look again
+        finally:
+            self._beginning.discard(shard.place)
+        if self.leases.is_leaving(shard.place):
+            await self._hand_over_if_drained(shard.place)
 
     async def _unfinished(self) -> list[Waiting]:
         """Every shard that a mapping without lanes is not done with, of what can be listed now."""
@@ -395,20 +373,13 @@ class Worker:
                 for handler in table.handlers:
                     if handler.settings.order != "lane":
                         known = self._evacuator.added([handler.id], followed)
-                        unfinished += self._unfinished_of(table, handler, known)
+                        waiting = table.unfinished(self.app.name, handler, known, self._is_busy)
+                        unfinished += [(shard, table.source) for shard in waiting]
         return unfinished
 
-    def _unfinished_of(
-        self, table: FollowedTable, handler: HandlerMapping, followed: Followed
-    ) -> Iterator[Waiting]:
-        for stream, shards in followed:
-            for shard in shards if table.follows(handler, stream, shards) else ():
-                there = (handler.id, *shard.place)
-                saved = self._evacuator.of(handler.id, stream.label, shard.shard_id)
-                is_finished = there not in self._drivers and there in table.finished
-                if not is_finished or saved.evacuation is not None:
-                    place = table.place(self.app.name, handler, stream, shard)
-                    yield Unfinished(place, stream, shard), table.source
+    def _is_busy(self, begun: Begun) -> bool:
+        """Whether a shard is not over for the saving from the trim, although its mapping has finished it."""
+        return begun in self._drivers or self._evacuator.of(*begun).evacuation is not None
 
     def _look_again(self, table: FollowedTable, begun: Begun, epoch: int | None = None) -> None:
         """A lease is lost: its shard goes on here when the other worker has left it or has died."""
@@ -447,8 +418,9 @@ class Worker:
         start = await performer.perform(load_start(place, shard, begun, code))
         await self.pauses.look_at(handler.id)
         announced = None if self.courier is None else self.courier.announced(handler.id)
-        if not table.runs(handler) or await self._placed.has_moved(handler.id):
-            table.begun.discard(there)  # it was withdrawn meanwhile, or its positions were set
+        has_moved = await self._placed.has_moved(handler.id)
+        if has_moved or not (table.runs(handler) and self.leases.holds(shard.place, lease.epoch)):
+            table.begun.discard(there)  # withdrawn, its positions set, or the lease lost or handed over
             return
         machine = ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region))
         delivery = Delivery(shard, stream, saved, Settling(place, begun, code, announced))
@@ -470,11 +442,20 @@ class Worker:
                 self._left.set()
             if is_finished:
                 await self._finished(table, handler, stream, shard)
-            elif not self._is_stopping and table.runs(handler):
-                self._look_again(table, there, lease.epoch)
-            self._look.set()
+            elif table.runs(handler):
+                self._ended(table, there, lease.epoch)
+            await self._hand_over_if_drained(shard.place)
 
         tasks.create_task(run(), name=f"{handler.id} in {shard.shard_id}")
+
+    def _ended(self, table: FollowedTable, begun: Begun, epoch: int) -> None:
+        """A driver has ended before its shard: for another worker, because that has the lease already, or
+        because this one stops.
+        """
+        if self.leases.is_leaving(begun[1:]):
+            table.begun.discard(begun)
+        elif not self._is_stopping:
+            self._look_again(table, begun, epoch)
 
     async def _finished(
         self, table: FollowedTable, handler: HandlerMapping, stream: StreamRef, shard: Shard
@@ -482,7 +463,9 @@ class Worker:
         table.finish((handler.id, *shard.place))
         self._look.set()
         if all((mapping.id, *shard.place) in table.finished for mapping in table.handlers):
-            await self.leases.give_back(stream, shard)
+            await self.leases.give_back(stream, shard, table.ids)
+        else:
+            await self.leases.finished(shard.place, handler.id)
 
     async def _forget(self) -> None:
         while True:
@@ -494,7 +477,28 @@ class Worker:
                         await forget(self._parts, self.app.name, handler.id, present, self._spare)
                     await self.leases.forget(present)
 
-    def _lost(self, lost: Held) -> None:
-        for (_, *place), driver in self._drivers.items():
-            if tuple(place) == lost:
-                driver.tell(LeaseTaken())
+    # ---- what its leases tell ------------------------------------------------------------------------------
+
+    def _drivers_in(self, place: Held) -> list[Driver]:
+        return [driver for (_, *there), driver in self._drivers.items() if tuple(there) == place]
+
+    def lost(self, place: Held) -> None:
+        """The lease of a shard is another worker's by now."""
+        for driver in self._drivers_in(place):
+            driver.tell(LeaseTaken())
+
+    def leave(self, place: Held) -> bool:
+        """Drain a shard that another worker is to have. Returns: whether anything is at work there."""
+        drivers = self._drivers_in(place)
+        for driver in drivers:
+            driver.stop()
+        return bool(drivers) or place in self._beginning
+
+    def looked(self) -> None:
+        """What is known of leases has changed."""
+        self._look.set()
+
+    async def _hand_over_if_drained(self, place: Held) -> None:
+        if not (self._is_stopping or self._drivers_in(place) or place in self._beginning):
+            await self.leases.drained(place)
+        self._look.set()

@@ -1,9 +1,18 @@
-"""Leases: the counter says alive, the epoch fences."""
+"""Leases: the epoch fences, the counter is the revision of a row."""
 
 import pytest
 
 from tailrace.errors import StoreError
-from tailrace.leases.lease import Sighting, is_free, lease_key, release, renew, sight, take
+from tailrace.leases.lease import (
+    Sighting,
+    clear,
+    finish,
+    lease_key,
+    read_lease,
+    release,
+    sight,
+    take,
+)
 from tailrace.rows.writes import Absent, Equals
 
 KEY = lease_key("shop", "label", "shard-1")
@@ -20,26 +29,59 @@ def test_a_lease_that_was_forgotten_does_not_begin_below_what_its_checkpoints_ha
     assert take(KEY, None, "me", above=7)[0].epoch == 8
 
 
-def test_taking_raises_the_epoch_and_loses_against_a_renewal() -> None:
+def test_taking_raises_the_epoch_and_loses_against_any_change_meanwhile() -> None:
     _, first = take(KEY, None, "you")
     lease, write = take(KEY, first.fields, "me")
     assert (lease.owner, lease.counter, lease.epoch) == ("me", 2, 2)
     assert write.condition == Equals("counter", 1)
 
 
-def test_renewing_moves_the_counter_and_keeps_the_epoch() -> None:
+def test_a_row_says_which_mappings_are_done_and_keeps_that_when_it_changes_hands() -> None:
+    """What continues the shard begins at other workers by it, one mapping after the other."""
     lease, _ = take(KEY, None, "me")
-    renewed, write = renew(lease)
-    assert (renewed.counter, renewed.epoch) == (2, 1)
-    assert write.condition == Equals("epoch", 1)
+    first, write = finish(lease, ["mail"])
+    assert (first.counter, first.epoch, first.owner, write.condition) == (2, 1, "me", Equals("epoch", 1))
+    both, write = finish(first, ["index", "mail"])
+    assert (both.finished, both.counter) == (("index", "mail"), 3)
+    assert write.fields is not None
+    assert read_lease(KEY, write.fields) == both
+    taken, _ = take(KEY, release(both).fields, "you")
+    assert taken.finished == ("index", "mail")
+
+
+def test_a_change_that_may_not_have_been_made_never_shares_its_revision_with_the_next() -> None:
+    lease, _ = take(KEY, None, "me")
+    tried, first = finish(lease, ["mail"])
+    _, second = finish(tried, ())
+    assert first.fields is not None
+    assert second.fields is not None
+    assert (first.fields["counter"], second.fields["counter"]) == (2, 3)
 
 
 def test_a_released_lease_is_free_and_its_next_owner_raises_the_epoch() -> None:
     lease, _ = take(KEY, None, "me")
     write = release(lease)
-    assert is_free(write.fields)
-    assert is_free(None)
+    assert write.fields is not None
+    assert (write.fields["owner"], write.condition) == ("", Equals("epoch", 1))
+    assert "successor" not in write.fields
     assert take(KEY, write.fields, "you")[0].epoch == 2
+
+
+def test_a_lease_that_is_handed_over_names_its_successor_until_that_one_takes_it() -> None:
+    lease, _ = take(KEY, None, "me")
+    write = release(lease, "you")
+    assert write.fields is not None
+    assert read_lease(KEY, write.fields).successor == "you"
+    assert take(KEY, write.fields, "you")[0].successor == ""
+
+
+def test_a_lease_that_names_a_worker_which_does_not_hold_it_is_cleared_only_as_it_was_seen() -> None:
+    lease, _ = take(KEY, None, "you")
+    write = clear(lease, ["mail"])
+    assert write.fields is not None
+    cleared = read_lease(KEY, write.fields)
+    assert (cleared.owner, cleared.finished, cleared.epoch, cleared.counter) == ("", ("mail",), 1, 2)
+    assert write.condition == Equals("counter", 1)
 
 
 def test_a_lease_expires_by_the_observers_own_clock_since_the_counter_moved() -> None:

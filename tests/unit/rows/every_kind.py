@@ -27,6 +27,7 @@ from tailrace.leases.checkpoint import CheckpointRow, Ledger, checkpoint_key, le
 from tailrace.leases.duty import HeldDuty, taken_duty
 from tailrace.leases.generation import Generations
 from tailrace.leases.lease import lease_key, take
+from tailrace.leases.member import Heartbeat, Identity
 from tailrace.projections.core.builds import Build, build_fields, build_key, served_fields, served_key
 from tailrace.projections.core.known import KnownBuilds, known_fields, known_key
 from tailrace.projections.core.rows import (
@@ -213,6 +214,7 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "alive": lambda app, mapping: (ALIVE.key(app), alive_fields("pid-1", 5, 1)),
     "sources": lambda app, mapping: written(Generations(app, "orders").with_labels([LABEL]).write()),
     "lease": lambda app, mapping: written(take(lease_key(app, LABEL, SHARD), None, "pid-1")[1]),
+    "member": lambda app, mapping: written(Heartbeat(app, Identity("pid-1")).attempt()),
     "projection": lambda app, mapping: (served_key(app, "sales"), served_fields("sales", "orders", "1")),
     "projection-builds": lambda app, mapping: (
         known_key(app, "sales"), known_fields(KnownBuilds(app, "sales", revision=3))

@@ -57,14 +57,19 @@ def test_one_lease_serves_all_handlers_of_a_shard() -> None:
         assert world.delivered("second") == world.delivered("note") == ["a"]
 
 
-def test_a_lease_is_renewed_without_a_new_epoch() -> None:
+def test_a_worker_lives_by_one_row_and_its_leases_do_not_change_meanwhile() -> None:
     shop = Shop()
-    with World(shop.app, seed=1) as world:
+    with World(shop.app, seed=1, shards=4) as world:
         world.settle()
+        world.advance("1h")
+        (begun,) = world.engine.state.query("member/shop/")
+        before = leases(world)
         world.advance("2h")
-        (lease,) = leases(world)
-        assert lease["epoch"] == 1
-        assert lease["counter"] > 5
+        (member,) = world.engine.state.query("member/shop/")
+        assert member.key == begun.key == "member/shop/world-0"
+        assert member.fields["counter"] > begun.fields["counter"] + 5
+        assert leases(world) == before
+        assert {lease["counter"] for lease in before} == {1}
 
 
 def test_a_worker_whose_lease_was_taken_saves_nothing_more() -> None:
@@ -87,27 +92,6 @@ def test_a_worker_whose_lease_was_taken_saves_nothing_more() -> None:
         assert [row.fields for row in world.engine.state.query("checkpoint/")] == [before.fields]
         assert world._running[0].worker.status() == [], "the driver has ended"
         assert world.lag() > 0
-
-
-def test_a_shard_that_is_finished_while_leases_are_renewed_is_no_lost_lease() -> None:
-    shop = Shop()
-    with World(shop.app, seed=1, shards=2) as world:
-        world.settle()
-        worker = world._running[0].worker
-        transact, vanished = worker._state.transact, list(worker.leases.held)[1]
-
-        async def vanish_first(writes: Any) -> None:
-            if (
-                vanished in worker.leases.held
-            ):  # what finishing the shard does, and an hour later forgetting it
-                lease = worker.leases.held.pop(vanished)
-                await transact([Write(lease.key, None)])
-            await transact(writes)
-
-        worker._state.transact = vanish_first  # type: ignore[method-assign]
-        world.advance("2h")
-        assert vanished not in worker.leases.held
-        assert [lease["counter"] > 5 for lease in leases(world)] == [True]
 
 
 def test_children_wait_for_their_parent_so_that_order_holds() -> None:
@@ -176,6 +160,7 @@ def test_stop_drains_and_leaves_the_leases_free() -> None:
         running.worker.stop()
         world.loop.run_until_complete(running.task)
         assert [lease["owner"] for lease in leases(world)] == [""]
+        assert world.engine.state.query("member/shop/") == [], "it has left the fleet"
         assert running.worker.status() == []
 
 

@@ -1,0 +1,69 @@
+"""What a worker asks and writes as a member of a fleet, in steps: its heartbeat, who else lives, and what
+becomes of leases that it holds or that name it.
+
+Rules of this file: pure; steps, and none retries but a heartbeat whose row has changed. Who lives and whose a
+lease is to be is decided in leases/fleet.py. Called by worker/leasing.py, and by whatever plays a worker.
+Source: growth §3.2.
+"""
+
+from collections.abc import Collection, Sequence
+
+from tailrace.errors import StateConflict
+from tailrace.leases.fleet import Fleet
+from tailrace.leases.lease import Lease, release
+from tailrace.leases.member import Heartbeat, read_member
+from tailrace.ports import Now
+from tailrace.rows.kinds import LEASE, MEMBER
+from tailrace.rows.writes import StateRow, Write
+from tailrace.runtime.steps import AskTime, Get, QueryRows, Steps, Transact
+
+
+def beat(heart: Heartbeat) -> Steps[None]:
+    """Say that the worker lives. Raises: NameInUse, StoreError."""
+    while True:
+        begun: Now = yield AskTime()
+        write = heart.attempt()
+        try:
+            yield Transact((write,))
+        except StateConflict:
+            row: StateRow | None = yield Get(heart.key)
+            heart.differs(None if row is None else row.fields)
+        else:
+            heart.made(begun.monotonic_ms)
+            return
+
+
+def look(app: str, fleet: Fleet, held: Collection[str]) -> Steps[bool]:
+    """Learn who lives and, where that is due, how the leases stand. `held` are the keys of those that it has.
+    Returns: whether leases were read. Raises: StoreError.
+    """
+    asked: Now = yield AskTime()
+    members: list[StateRow] = yield QueryRows(MEMBER.prefix(app))
+    heard: Now = yield AskTime()
+    fleet.note_members(map(read_member, members), asked.monotonic_ms, heard.monotonic_ms)
+    if not fleet.must_read(held, heard.monotonic_ms):
+        return False
+    leases: list[StateRow] = yield QueryRows(LEASE.prefix(app))
+    fleet.note_leases(leases, heard.monotonic_ms)
+    return True
+
+
+def write_each(writes: Sequence[Write]) -> Steps[int]:
+    """Make writes, each by itself, as far as they still hold: another worker may be faster with one. Returns:
+    how many were made. Raises: StoreError.
+    """
+    made = 0
+    for write in writes:
+        try:
+            yield Transact((write,))
+        except StateConflict:
+            continue
+        made += 1
+    return made
+
+
+def give_lease_back(lease: Lease, successor: str = "") -> Steps[None]:
+    """Leave the shard to any worker, or to one for a while. Raises: StateConflict when another has it
+    already; StoreError.
+    """
+    yield Transact((release(lease, successor),))

@@ -21,7 +21,7 @@ from tailrace.deadletters.run.redriver import Redrives
 from tailrace.errors import PortError, SourceError
 from tailrace.leases.checkpoint import read_checkpoint
 from tailrace.leases.lineage import KnownShards, waits_for
-from tailrace.mapping.commands import Completion, LeaseTaken, Pause, Released
+from tailrace.mapping.commands import Completion, Pause, Released
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Shard, StreamRef
@@ -36,6 +36,7 @@ from tailrace.runtime.threads import MOST, Threads
 from tailrace.windows.run.windowing import Windows
 from tailrace.worker.crew import Crew
 from tailrace.worker.declared import check_declared, declare, mapping_write
+from tailrace.worker.drivers import Drivers
 from tailrace.worker.following import Begun, FollowedTable, Ready
 from tailrace.worker.forgetting import Spare, forget
 from tailrace.worker.habits import Doors, Habits
@@ -74,7 +75,7 @@ class Worker:
             self._declare(mapping)
         self.leases = Leasing(app.name, parts, habits, self)
         """One a shard."""
-        self._drivers: dict[Begun, Driver] = {}
+        self._drivers = Drivers()
         self._beginning: set[Held] = set()
         self._held: dict[str, set[bytes]] = {}
         """The keys that a redriver keeps from each mapping: a shard begun meanwhile knows none."""
@@ -84,7 +85,7 @@ class Worker:
         self.guards = Guards(app.name, self._state, self._clock, self._stopped)
         """What stops a handler that calls itself."""
         self.pauses = Pauses(
-            app.name, self._state, self._clock, habits.owner.name, self._drivers_of, self.guards.resumed
+            app.name, self._state, self._clock, habits.owner.name, self._drivers.of, self.guards.resumed
         )
         """Which mappings are not to run, as far as this worker knows."""
         self._placed = Placed(app.name, self._state)
@@ -100,10 +101,7 @@ class Worker:
 
     def status(self) -> list[Status]:
         """Every mapping in every shard that runs now."""
-        return [
-            driver.status(self.app.name, is_paused=self.pauses.is_paused(mapping_id))
-            for (mapping_id, *_), driver in self._drivers.items()
-        ]
+        return self._drivers.statuses(self.app.name, self.pauses)
 
     @property
     def drivers(self) -> Sequence[Driver]:
@@ -111,9 +109,6 @@ class Worker:
         return [*self._drivers.values()]
 
     # ---- what the redriver and people may do ---------------------------------------------------------------
-
-    def _drivers_of(self, mapping_id: str) -> list[Driver]:
-        return [driver for (handler, *_), driver in self._drivers.items() if handler == mapping_id]
 
     def hold(self, mapping_id: str, letter: DeadLetter) -> Holding | None:
         """Keep a letter's item from its handler until Released. None: busy, or read elsewhere."""
@@ -138,7 +133,7 @@ class Worker:
 
     def tell(self, mapping_id: str, word: Completion) -> None:
         """Tell every machine of a mapping."""
-        for driver in self._drivers_of(mapping_id):
+        for driver in self._drivers.of(mapping_id):
             driver.tell(word)
         if isinstance(word, Released) and mapping_id in self._held:
             self._held[mapping_id].discard(word.key)
@@ -284,10 +279,8 @@ class Worker:
 
     def _declare(self, handler: HandlerMapping) -> None:
         self._code_versions[handler.id] = self._doors.code_version_of(handler)
-        tally, threads = (
-            self.tallies.of(handler.id),
-            Threads(handler.id, max(MOST, handler.settings.concurrency)),
-        )
+        tally = self.tallies.of(handler.id)
+        threads = Threads(handler.id, max(MOST, handler.settings.concurrency))
         self.sinks[handler.id] = TimedSink(self._doors.sink_of(handler), self._clock, tally, threads)
         for table in self._tables:
             if (table.name, table.only_stream) == (handler.table.name, handler.table.only_stream):
@@ -303,9 +296,9 @@ class Worker:
         (table,) = [followed for followed in self._tables if followed.runs(handler)]
         table.handlers = [mapping for mapping in table.handlers if mapping is not handler]
         self.redrives.cancel(handler.id)
-        for driver in self._drivers_of(handler.id):
+        for driver in self._drivers.of(handler.id):
             driver.stop()
-        while self._drivers_of(handler.id):
+        while self._drivers.of(handler.id):
             self._left.clear()
             await self._left.wait()
         table.begun = {place for place in table.begun if place[0] != handler.id}
@@ -425,9 +418,9 @@ class Worker:
         machine = ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region))
         delivery = Delivery(shard, stream, saved, Settling(place, begun, code, announced))
         sink = self.guards.around(handler, self.sinks[handler.id])
-        has_destination, name = announced is not None, handler.function_name
+        has_place, name = announced is not None, handler.function_name
         driver = Driver(
-            machine, delivery, table.reads, sink, self._parts, has_destination=has_destination, name=name
+            machine, delivery, table.reads, sink, self._parts, has_destination=has_place, name=name
         )
         self._drivers[there] = driver
         if self.pauses.is_paused(handler.id):
@@ -479,26 +472,19 @@ class Worker:
 
     # ---- what its leases tell ------------------------------------------------------------------------------
 
-    def _drivers_in(self, place: Held) -> list[Driver]:
-        return [driver for (_, *there), driver in self._drivers.items() if tuple(there) == place]
-
     def lost(self, place: Held) -> None:
         """The lease of a shard is another worker's by now."""
-        for driver in self._drivers_in(place):
-            driver.tell(LeaseTaken())
+        self._drivers.lost(place)
 
     def leave(self, place: Held) -> bool:
         """Drain a shard that another worker is to have. Returns: whether anything is at work there."""
-        drivers = self._drivers_in(place)
-        for driver in drivers:
-            driver.stop()
-        return bool(drivers) or place in self._beginning
+        return self._drivers.drain(place) or place in self._beginning
 
     def looked(self) -> None:
         """What is known of leases has changed."""
         self._look.set()
 
     async def _hand_over_if_drained(self, place: Held) -> None:
-        if not (self._is_stopping or self._drivers_in(place) or place in self._beginning):
+        if not (self._is_stopping or self._drivers.inside(place) or place in self._beginning):
             await self.leases.drained(place)
         self._look.set()

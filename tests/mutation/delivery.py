@@ -48,8 +48,8 @@ DELIVERY: Final = (
     ),
     Mutant(
         "child-that-begins-on-an-old-look", "worker/worker.py",
-        "if not table.runs(handler) or await self._placed.has_moved(handler.id):",
-        "if not table.runs(handler):",
+        "if has_moved or not (table.runs(handler)",
+        "if not (table.runs(handler)",
         "what is repeated of a shard comes before what is repeated of the one that it continues",
         (PLACED,),
     ),

@@ -18,6 +18,7 @@ def generate() -> None:
 
     \b
     Example: tailrace generate alerts --out tailrace.rules.yml
+    Next:    promtool check rules tailrace.rules.yml
     """
 
 

@@ -396,8 +396,7 @@ class Worker:
             if not table.finished.issuperset((handler.id, stream.label, parent) for parent in before):
                 table.begun.discard(there)
                 return
-        seen = await self._state.get(place.checkpoint_key)
-        if seen is not None and read_checkpoint(seen.fields)[2]:
+        if await self._is_finished(place.checkpoint_key):
             await self._finished(table, handler, stream, shard)
             return
         lease = await self.leases.of(stream, shard, table.places(self.app.name, stream, shard))
@@ -440,6 +439,10 @@ class Worker:
             await self._hand_over_if_drained(shard.place)
 
         tasks.create_task(run(), name=f"{handler.id} in {shard.shard_id}")
+
+    async def _is_finished(self, checkpoint_key: str) -> bool:
+        saved = await self._state.get(checkpoint_key)
+        return saved is not None and read_checkpoint(saved.fields)[2]
 
     def _ended(self, table: FollowedTable, begun: Begun, epoch: int) -> None:
         """A driver has ended before its shard: for another worker, because that has the lease already, or

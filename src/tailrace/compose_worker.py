@@ -133,13 +133,9 @@ def build_worker(
         last_sequence=lambda: engine.last_sequence,
         besides=maker.besides,
     )
-    habits = Habits(
-        ground.owner,
-        options.discovery_ms,
-        options.renewal_ms,
-        engine.settings.retention_ms,
-        Identity(options.owner, host=options.host, pid=options.pid, version=__version__),
-    )
+    retention_ms = engine.settings.retention_ms
+    identity = Identity(options.owner, host=options.host, pid=options.pid, version=__version__)
+    habits = Habits(ground.owner, options.discovery_ms, options.renewal_ms, retention_ms, identity)
     return Worker(app, parts, doors, habits, crew)
 
 

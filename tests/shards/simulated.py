@@ -103,7 +103,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="tailrace-shards-", dir=IN_MEMORY) as directory,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(compose_fleet, "DynamoDbStreamsSource", lambda *_: stream)
+        patch.setattr(compose_fleet, "DynamoDbStreamsSource", lambda *_, **__: stream)
         report = asyncio.run(watched(Path(directory), stream, arguments.rest))
     sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
     return 0

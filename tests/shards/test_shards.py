@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from tests.shards.__main__ import simulated
 from tests.shards.campaign import ShardsReport, most_in_a_second, run
 
 SHARDS = 80
@@ -17,6 +18,11 @@ def test_a_worker_over_eighty_idle_shards_is_small_rests_and_sees_what_comes(tmp
     report = run(tmp_path, SHARDS, rest_s=0.5)
     assert (report.told_shards, report.told_idle_delay_ms, report.handled) == (SHARDS, 1_600, 2)
     assert report.memory_mib < 250
+
+
+def test_a_worker_over_simulated_shards_reads_all_and_sees_what_comes() -> None:
+    report = simulated(60, 0.2)
+    assert (report.told_shards, report.told_idle_delay_ms, report.handled) == (60, 1_200, 1)
 
 
 @pytest.mark.parametrize(

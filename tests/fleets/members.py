@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from tailrace.testing.proxy import CutOff, Fault, Late, Proxy, failing, throttled
 from tests.fleet import ENVIRONMENT
+from tests.fleets.plan import LEASE_S
 from tests.fleets.relay import Relay, Way
 from tests.patience import PATIENCE_S
 
@@ -90,7 +91,7 @@ class Member:
             process = subprocess.Popen(
                 [
                     sys.executable, "-m", "tailrace", "worker", str(APP), *self._state,
-                    "--endpoint", self._proxy.url, "--marks", "marks",
+                    "--endpoint", self._proxy.url, "--marks", "marks", "--lease", f"{LEASE_S:g}s",
                     "--health", "off", "--log-format", "json", "--json",
                 ],
                 cwd=self._directory,

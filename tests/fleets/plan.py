@@ -26,7 +26,7 @@ FIRST: Final = 4
 """So many workers there are at first."""
 LEAST: Final = 3
 MOST: Final = 6
-LEASE_S: Final = 10.0
+LEASE_S: Final = 2.0
 TURN: Final = 2 * len(KINDS)
 """Every kind comes twice before any comes a third time."""
 

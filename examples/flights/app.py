@@ -22,10 +22,13 @@ flights = app.table("flights", pk="id")
 app.table("statistics", pk="id", stream=None)
 app.table("alerts", pk="id", stream=None)
 
-if find_spec("duckdb") is not None:
+_mirror = os.environ.get("FLIGHTS_DUCKDB", "flights.duckdb")
+if (
+    _mirror and find_spec("duckdb") is not None
+):  # empty where several processes run this: a file has one writer
     app.sink(
         flights,
-        sinks.DuckDB(os.environ.get("FLIGHTS_DUCKDB", "flights.duckdb"), "flights"),
+        sinks.DuckDB(_mirror, "flights"),
         id="duckdb",
         batch_size=1_000,
     )

@@ -26,6 +26,12 @@ DEMO: Final = "flights_demo"
     "--all", "whole_year", is_flag=True, help="The whole year: 336,776 flights, about a million writes."
 )
 @click.option("--kill", is_flag=True, help="Kill the server and worker at every named point while it works.")
+@click.option(
+    "--fleet",
+    type=click.IntRange(2, 16),
+    metavar="WORKERS",
+    help="Run the handlers in so many `tailrace worker`s; some are killed, and others come.",
+)
 @click.option("--seed", type=int, default=2013, show_default=True, help="Decides the kills.")
 @click.option(
     "--sample", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Another week.csv.gz."
@@ -35,7 +41,13 @@ DEMO: Final = "flights_demo"
 )
 @options.options(options.as_json)
 def demo(
-    whole_year: bool, kill: bool, seed: int, sample: Path | None, keep: Path | None, as_json: bool
+    whole_year: bool,
+    kill: bool,
+    fleet: int | None,
+    seed: int,
+    sample: Path | None,
+    keep: Path | None,
+    as_json: bool,
 ) -> int:
     """Watch the main job run on real flights.
 
@@ -47,10 +59,19 @@ def demo(
     \b
     Example: tailrace demo
              tailrace demo --kill --seed 7     at least 20 hard kills on the way; the figures still agree
+             tailrace demo --fleet 3           three workers in processes of their own, killed and replaced
              tailrace demo --all               the year; `make year` fetches it
     Next:    tailrace dev app.py               your own handlers
     """
+    if kill and fleet is not None:
+        raise click.UsageError("--fleet kills workers by itself: leave --kill out")
     files = flights_directory()
+    if fleet is not None:
+        return int(
+            loaded("fleet_words").watch(
+                files, load(files / "replay.py"), fleet, whole_year, seed, sample, keep, as_json
+            )
+        )
     code: int = loaded("showing").watch(
         files, load(files / "replay.py"), whole_year, seed if kill else None, sample, keep, as_json
     )

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.acceptance.test_demo import demo, sample
 from tests.patience import PATIENCE_S, eventually
@@ -41,20 +42,25 @@ def test_a_fleet_is_not_killed_at_named_points() -> None:
     assert "--kill" in run.stderr
 
 
-def test_a_fleet_that_is_ended_leaves_no_process_and_no_data(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tailrace", "demo", "--fleet", "2"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    )
-    eventually(lambda: len(workers_of(process.pid)) == 2 or process.poll() is not None)
-    begun = children_of(process.pid)
-    assert len(begun) == 3, "a server and two workers"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
-    assert not [number for number in begun if Path(f"/proc/{number}").exists()]
-    assert not list(tmp_path.glob("tailrace-demo-*"))
+def test_a_fleet_that_is_ended_leaves_no_process_and_no_data() -> None:
+    with TemporaryDirectory() as name:  # short enough for the path of a socket
+        folder = Path(name)
+        said = folder / "said.txt"
+        with said.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tailrace", "demo", "--fleet", "2"],
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "TMPDIR": name},
+            )
+        eventually(lambda: process.poll() is not None or len(workers_of(process.pid)) == 2)
+        assert process.returncode is None, said.read_text()
+        begun = children_of(process.pid)
+        assert len(begun) == 3, "a server and two workers"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
+        assert not [number for number in begun if Path(f"/proc/{number}").exists()]
+        assert not list(folder.glob("tailrace-demo-*"))
 
 
 def workers_of(parent: int) -> list[int]:

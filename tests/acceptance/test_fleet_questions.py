@@ -3,6 +3,7 @@ nothing else.
 """
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,5 +161,70 @@ def test_what_needs_the_tables_themselves_says_so(tmp_path: Path) -> None:
     from tailrace.cli.far import run_far
     from tailrace.cli.place import StateAt
 
-    with pytest.raises(CommandFailure, match="`dlq drop` cannot be asked of a fleet"):
-        next(run_far(StateAt("sqlite:state.db", "app.py"), "dlq.drop", {}))
+    with pytest.raises(CommandFailure, match="`shards split` cannot be asked of a fleet"):
+        next(run_far(StateAt("sqlite:state.db", "app.py"), "shards.split", {}))
+
+
+def test_why_and_tail_tell_changes_of_the_stream_from_afar(ground: Fleet) -> None:
+    ground.worker()
+    changes = ground.write(2, 0, 2)
+    ground.wait(changes)
+    eventually(lambda: not ask(ground, "status")["handlers"][0]["waiting"])
+    story = ask(ground, "why", "orders/o1")
+    assert [change["new"]["n"] for change in story["changes"]] == [{"N": "0"}, {"N": "1"}]
+    assert [change["handlers"][0]["state"] for change in story["changes"]] == ["handled"] * 2
+    event = story["changes"][0]["event_id"]
+    assert ask(ground, "why", event)["changes"][0]["event_id"] == event
+    at = (*ground.state, "--app", "app.py", "--endpoint", ground.endpoint)
+    code, _, said = ground.run("why", "orders/nothing", *at)
+    assert (code, "there is no such item now" in said) == (1, True)
+    oldest = json.loads(ground.begin("tail", "orders", "--from-start", *at, "--json").first)
+    assert (oldest["keys"], oldest["new"]["n"]) == ({"id": {"S": "o0"}}, {"N": "0"})
+
+
+def test_tail_from_now_on_tells_nothing_of_before(ground: Fleet) -> None:
+    ground.write(1, 0, 3)
+    reading = threading.Event()
+
+    def go_on() -> None:  # it cannot be seen when the command has begun: writes go on until it tells one
+        number = 100
+        while not reading.is_set():
+            ground.write(1, number, number + 1)
+            number += 1
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    at = (*ground.state, "--app", "app.py", "--endpoint", ground.endpoint)
+    told = json.loads(ground.begin("tail", "orders", *at, "--json").first)
+    reading.set()
+    thread.join()
+    assert int(told["new"]["n"]["N"]) >= 100
+
+
+def test_dead_letters_are_compared_and_dropped_from_afar(ground: Fleet) -> None:
+    (ground.path / "app.py").write_text(FAILING)
+    ground.worker()
+    ground.write(1, 0, 1)
+    eventually(lambda: ask(ground, "dlq", "ls")["count"] == 1)
+    (letter,) = ask(ground, "dlq", "ls")["letters"]
+    assert ask(ground, "dlq", "diff", letter["event_id"])["changed"] == {}
+    ground.write(1, 5, 6)
+    eventually(lambda: ask(ground, "dlq", "ls")["count"] == 2)
+    changed = ask(ground, "dlq", "diff", letter["event_id"])["changed"]
+    assert changed == {"n": [{"N": "0"}, {"N": "5"}]}
+    answer = ask(ground, "dlq", "drop", "note", "--all", "--with-waiting")
+    assert (answer["state"], answer["parked_changes"]) == ("requested", 2)
+    eventually(lambda: ask(ground, "dlq", "ls")["count"] == 0)
+    assert ground.handled() == []
+
+
+def test_what_was_noted_names_the_next_command_of_this_fleet(ground: Fleet) -> None:
+    (ground.path / "app.py").write_text(FAILING)
+    ground.worker()
+    ground.write(1, 0, 1)
+    eventually(lambda: ask(ground, "dlq", "ls")["count"] == 1)
+    at = (*ground.state, "--app", "app.py", "--endpoint", ground.endpoint)
+    code, out, _ = ground.run("dlq", "redrive", "note", *at)
+    assert code == 0
+    assert f"tailrace dlq ls note --state {ground.state[1]} --app app.py" in out
+    assert "tailrace dev" not in out

@@ -15,7 +15,7 @@ from tailrace.cli.changes import line, printable, shown
 from tailrace.cli.connection import answers, ask
 from tailrace.cli.durations import format_duration, format_instant, instant
 from tailrace.cli.group import CommandGroup
-from tailrace.cli.place import Place
+from tailrace.cli.place import Place, StateAt, to_type
 from tailrace.cli.status import aligned, aligned_pages
 from tailrace.cli.telling import Bar
 
@@ -98,7 +98,7 @@ def show(event_id: str, handler: str | None, place: Place, as_json: bool) -> Non
 @dlq.command()
 @click.argument("event_id")
 @click.option("--handler", help="Whose dead letter, when several handlers have one.")
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def diff(event_id: str, handler: str | None, place: Place, as_json: bool) -> None:
     """Show the item of a dead letter as it was then and as it is now.
 
@@ -147,7 +147,7 @@ def redrive(
         "even_if_overtaken": even_if_overtaken,
         "dry_run": dry_run,
     }
-    watch(answers(place, "dlq.redrive", arguments), "put back", as_json)
+    watch(answers(place, "dlq.redrive", arguments), "put back", as_json, place)
 
 
 @dlq.command()
@@ -156,7 +156,7 @@ def redrive(
 @click.option("--all", "everything", is_flag=True, help="All of them: needed when nothing else chooses.")
 @click.option("--with-waiting", is_flag=True, help="Also what waits behind them, and free the items.")
 @dry_run
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def drop(
     handler: str,
     everything: bool,
@@ -176,13 +176,13 @@ def drop(
     if not choice and not everything:
         raise click.UsageError("say which: --event, --error, --key, --since, --fingerprint, or --all")
     arguments = {"handler": handler, "where": choice, "with_waiting": with_waiting, "dry_run": dry_run}
-    watch(answers(place, "dlq.drop", arguments), "dropped", as_json)
+    watch(answers(place, "dlq.drop", arguments), "dropped", as_json, place)
 
 
 # ---- telling -----------------------------------------------------------------------------------------------
 
 
-def watch(values: Iterator[Mapping[str, Any]], verb: str, as_json: bool) -> None:
+def watch(values: Iterator[Mapping[str, Any]], verb: str, as_json: bool, place: Place) -> None:
     """A redrive or a drop, as it goes on; with --json its last word."""
     last: Mapping[str, Any] = {}
     bar = Bar(f"{verb}", quiet=as_json)
@@ -193,11 +193,11 @@ def watch(values: Iterator[Mapping[str, Any]], verb: str, as_json: bool) -> None
     if as_json:
         click.echo(json.dumps(last))
         return
-    for text in outcome(last, verb):
+    for text in outcome(last, verb, place):
         click.echo(text)
 
 
-def outcome(last: Mapping[str, Any], verb: str) -> Iterator[str]:
+def outcome(last: Mapping[str, Any], verb: str, place: Place) -> Iterator[str]:
     """How it ended, in words."""
     keys, changes, single = last["parked_keys"], last["parked_changes"], last["discarded"]
     amount = f"{changes} changes of {keys} parked items, {single} discarded changes"
@@ -208,6 +208,10 @@ def outcome(last: Mapping[str, Any], verb: str) -> Iterator[str]:
             )
         case "planned":
             yield "nothing fits: nothing was done"
+        case "requested" if isinstance(place, StateAt):
+            yield f"noted: {amount}. Workers that run the handler carry it out, or the next one that begins."
+            command = to_type(f"tailrace dlq ls {last['handler']}", place)
+            yield f"  {click.style('next:', fg='cyan')} {command}"
         case "requested":
             yield f"noted: {amount}. The handler does not run here; its next start puts them back."
             yield f"  {click.style('next:', fg='cyan')} tailrace dev app.py"

@@ -4,9 +4,12 @@ Rules of this file: the verbs are the server's own; those that ask an engine are
 those that must be told to the worker that has the handler. Imported only when a fleet is asked.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
 
+from tailrace.app.table import Table
+from tailrace.aws import client
+from tailrace.aws.errors import AwsError
 from tailrace.aws.places import Access
 from tailrace.cli.answering import one_by_one
 from tailrace.cli.failures import CommandFailure
@@ -15,12 +18,17 @@ from tailrace.cli.place import StateAt
 from tailrace.clocks.system import SystemClock
 from tailrace.compose import incarnation
 from tailrace.errors import TailraceError
-from tailrace.ports import LogReader, StateStore
+from tailrace.ports import StateStore
 from tailrace.server.audit import audited
 from tailrace.server.control import Subject, Verb, find_verb, registered_verbs
-from tailrace.sources.dynamodb_streams import DynamoDbStreamsLog
+from tailrace.server.far_tail import follow_far
+from tailrace.sources.dynamodb_streams import DynamoDbStreamsLog, source_error
 from tailrace.sources.far_log import AppLog
 from tailrace.stores.state_targets import open_state
+from tailrace.streams.record import image
+from tailrace.tables.schema import TableSchema
+from tailrace.values.types import Item
+from tailrace.values.wire import dump_item, read_item
 from tailrace.views.reading import ViewSources
 
 
@@ -28,8 +36,10 @@ class FleetSubject(Subject):
     """What verbs act on from afar: the state and the streams of one app."""
 
     kept: StateStore | None = None
-    log: LogReader | None = None
+    log: AppLog | None = None
     app: str = ""
+    access: Access = Access()
+    declared: Sequence[Table] = ()
 
     @property
     def state(self) -> StateStore:
@@ -42,6 +52,29 @@ class FleetSubject(Subject):
         """What views are given: nothing of a worker, for it is elsewhere."""
         assert self.log is not None
         return ViewSources(self.state, self.log, self.clock, app=self.app)
+
+    async def schemas(self) -> list[TableSchema]:
+        """What identifies the items of the app's tables, as it declares them: a worker has compared that."""
+        return [
+            TableSchema(
+                table.name, 0, "", table.pk, table.pk_type, table.sk, table.sk_type if table.sk else None
+            )
+            for table in self.declared
+        ]
+
+    async def item(self, table: str, key: Item) -> Item | None:
+        """An item as it is now. Raises: SourceError."""
+        members = {"TableName": table, "Key": key, "ConsistentRead": True}
+        try:
+            answer = await client.call(self.access, "dynamodb", "get_item", members)
+        except AwsError as error:
+            raise source_error(error) from error
+        return image(dump_item(read_item(answer["Item"]))) if answer.get("Item") else None
+
+    def changes(self, table: str, *, from_start: bool) -> AsyncGenerator[dict[str, Any], None]:
+        """A table's changes as they come. Raises: SourceError, TailraceError."""
+        assert self.log is not None
+        return follow_far(self.log, self.clock, table, from_start=from_start)
 
     async def tables(self) -> list[dict[str, Any]]:
         """The app's tables, by their newest streams. Raises: SourceError."""
@@ -79,8 +112,12 @@ async def _answers(place: StateAt, asked: Verb, arguments: Mapping[str, Any]) ->
         raise TailraceError("--state-endpoint is of --state dynamodb:TABLE alone.")
     state = await open_state(place.state, clock, incarnation(), **target)
     read = dict.fromkeys(mapping.table.name for mapping in app.mappings)
-    log = AppLog(DynamoDbStreamsLog(Access(place.region, place.endpoint), clock), read)
-    subject = FleetSubject(None, clock, is_offline=True, kept=state, log=log, app=app.name)
+    access = Access(place.region, place.endpoint)
+    log = AppLog(DynamoDbStreamsLog(access, clock), read)
+    subject = FleetSubject(
+        None, clock, is_offline=True, kept=state, log=log, app=app.name, access=access,
+        declared=[*app.tables.values()],
+    )  # fmt: skip
     try:
         async with audited(state, clock, asked.name, arguments, changes=asked.changes):
             async for value in asked.run(subject, arguments):

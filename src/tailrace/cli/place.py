@@ -6,6 +6,7 @@ one: what is typed counts before what the environment says, and `--url` before `
 options of every command that asks.
 """
 
+import shlex
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeAlias
@@ -44,6 +45,24 @@ class StateAt(Struct, frozen=True):
 
     def __str__(self) -> str:
         return self.state
+
+    @property
+    def options(self) -> str:
+        """What is typed to name it."""
+        named = {"state": self.state, "app": self.app, "endpoint": self.endpoint, "region": self.region}
+        typed = {**named, "state-endpoint": self.state_endpoint}
+        return " ".join(
+            f"--{name} {shlex.quote(value)}" for name, value in typed.items() if value is not None
+        )
+
+
+def to_type(command: str, place: "Place") -> str:
+    """A command as it is typed for a place: of a fleet with the options that name it.
+
+    >>> to_type("tailrace dlq ls", StateAt("sqlite:state.db", "app.py"))
+    'tailrace dlq ls --state sqlite:state.db --app app.py'
+    """
+    return f"{command} {place.options}" if isinstance(place, StateAt) else command
 
 
 Place: TypeAlias = Path | NodeAt | StateAt

@@ -17,7 +17,7 @@ from tailrace.cli.place import Place
 @click.argument("table")
 @click.option("--diff", is_flag=True, help="Show what differs, old → new, not the whole item.")
 @click.option("--from-start", is_flag=True, help="Begin with the oldest change that is kept (24 hours).")
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def tail(table: str, diff: bool, from_start: bool, place: Place, as_json: bool) -> None:
     """Watch TABLE's changes live: time, event, key, item. Ctrl-C ends it.
 

@@ -29,7 +29,7 @@ COLOURS: Final = {
 @click.option(
     "--last", default=3, show_default=True, type=click.IntRange(1, 100), help="Changes shown of a key."
 )
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def why(what: str, last: int, place: Place, as_json: bool) -> None:
     """Read the story of one change: written, then what each handler made of it.
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tailrace.engine.engine import Engine
     from tailrace.ports import Clock, StateStore
     from tailrace.projections.run.projector import Projector
+    from tailrace.tables.schema import TableSchema
+    from tailrace.values.types import Item
     from tailrace.views.reading import ViewSources
 
 VERSION: Final = 1
@@ -78,6 +80,22 @@ class Subject(Struct):
             raise InternalError("this verb asks an engine, and works from afar")
         return self.embedded
 
+    async def schemas(self) -> "list[TableSchema]":
+        """What identifies the items of each table, by the names that people use."""
+        from msgspec.structs import replace
+
+        from tailrace.server.tables import tables
+
+        return [replace(self.engine.schema(table), name=table) for table in tables(self.engine)]
+
+    async def item(self, table: str, key: "Item") -> "Item | None":
+        """An item as it is now; None: there is none. Raises: ApiError, SourceError."""
+        return self.engine.get(table, key)
+
+    def changes(self, table: str, *, from_start: bool) -> AsyncGenerator[dict[str, Any], None]:
+        """A table's changes as they come, where they are at another server. Raises: SourceError."""
+        raise InternalError("the engine's changes are told by its commits")
+
     async def tables(self) -> list[dict[str, Any]]:
         """The tables, with their streams and the shards of them."""
         # Imported at the first request, as all that answers.
@@ -103,6 +121,11 @@ class Subject(Struct):
 
         log, retention_ms = EmbeddedLog(self.engine), self.engine.settings.retention_ms
         return ViewSources(self.state, log, self.clock, self.worker, retention_ms)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether workers may run elsewhere, which are told by rows alone."""
+        return self.embedded is None
 
     async def settle(self) -> None:
         """Return when everything that was written is durable. Raises: StoreError."""

@@ -29,7 +29,7 @@ from tailrace.deadletters.views.letters import (
     lost_windows,
     whole,
 )
-from tailrace.errors import ApiError, TailraceError
+from tailrace.errors import ApiError, SourceError, TailraceError
 from tailrace.ports import StateStore
 from tailrace.rows.kinds import AUDIT
 from tailrace.runtime.watermark import MappingName
@@ -121,7 +121,7 @@ async def dlq_show(subject: Subject, arguments: Arguments) -> object:
     }
 
 
-@verb("dlq.diff")
+@verb("dlq.diff", works_afar=True)
 async def dlq_diff(subject: Subject, arguments: Arguments) -> object:
     """Arguments: event_id, handler. Answers the letter beside the item as it is now."""
     mapping, letter = await find(subject, arguments)
@@ -133,9 +133,10 @@ async def dlq_diff(subject: Subject, arguments: Arguments) -> object:
             hint=f"tailrace dlq redrive {mapping.handler}",
         )
     try:
-        now = subject.engine.get(table, image(letter.record.keys) or {})
-    except ApiError as error:
-        raise TailraceError(f"The item cannot be read: {error.message}", hint="tailrace status") from error
+        now = await subject.item(table, image(letter.record.keys) or {})
+    except (ApiError, SourceError) as error:
+        words = error.message if isinstance(error, ApiError) else error.args[0]
+        raise TailraceError(f"The item cannot be read: {words}", hint="tailrace status") from error
     then, present = image(letter.record.new) or {}, now or {}
     return {
         **await entry_value(subject.state, mapping, letter),
@@ -179,7 +180,7 @@ async def dlq_redrive(subject: Subject, arguments: Arguments) -> AsyncGenerator[
         yield value
 
 
-@verb_of_values("dlq.drop", changes=True, works_offline=True)
+@verb_of_values("dlq.drop", changes=True, works_offline=True, works_afar=True)
 async def dlq_drop(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: handler, where, with_waiting (also drop what waits behind a change), dry_run."""
     async for value in _carry_out(subject, arguments, drop=True):
@@ -213,7 +214,7 @@ async def _carry_out(subject: Subject, arguments: Arguments, *, drop: bool) -> A
     if arguments.get("dry_run") or not (meant.keys or meant.letters):
         return
     if not is_running(subject, mapping):
-        if drop:
+        if drop and not subject.is_far:
             progress = Progress()
             await redriver.carry_out(request, progress)
             yield {**plan, **structs.asdict(progress), "state": "finished"}

@@ -8,6 +8,7 @@ A shard is shown before its children, so that every item's changes come in order
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from tailrace.engine.engine import Engine
@@ -101,12 +102,24 @@ async def follow(
         unsubscribe()
 
 
-@verb_of_values("tail", streams=True)
+@verb_of_values("tail", streams=True, works_afar=True)
 async def tail(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: table, from_start. Offline it ends with what is there."""
     table = arguments.get("table")
     if not isinstance(table, str):
         raise TailraceError("`tail` needs the name of a table.", hint="tailrace tail TABLE")
+    from_start = bool(arguments.get("from_start"))
+    follow_there = subject.changes if subject.is_far else partial(followed_changes, subject)
+    changes = follow_there(table, from_start=from_start)
+    async with contextlib.aclosing(changes):
+        async for change in changes:
+            yield change
+
+
+async def followed_changes(
+    subject: Subject, table: str, *, from_start: bool
+) -> AsyncGenerator[dict[str, Any], None]:
+    """The same of the engine's. Raises: TailraceError for a table without a stream."""
     check_table(subject.engine, table)
     follower = Follower(subject.engine, table)
     if subject.is_offline:
@@ -114,7 +127,7 @@ async def tail(subject: Subject, arguments: Arguments) -> AsyncGenerator[object,
             for value in values:
                 yield value
         return
-    if not arguments.get("from_start"):
+    if not from_start:
         follower.skip_to_now()
     async with contextlib.aclosing(follow(subject.engine, lambda: [follower])) as changes:
         async for change in changes:

@@ -260,6 +260,17 @@ class DynamoDbStreamsLog:
         with _told():
             return await self._pages.read(None, shard, after, limit)
 
+    async def server_ms(self, table: str) -> int:
+        """The server's own time. Units: since the epoch, to the second. Raises: SourceError."""
+        with _told():
+            return await self._service.server_ms(table)
+
+    async def skip_to_now(self, stream: StreamRef, shard: Shard) -> None:
+        """Let the next read of a shard from its beginning begin behind its newest. Raises: SourceError."""
+        with _told():
+            text = await self._service.newest(stream.arn, shard)
+            self._service.keep(shard, 0, text, is_trimmed=False)
+
     async def pending_since(self, shard: Shard) -> int | None:
         """Since when something may have been written to an open shard that its server does not show yet: for
         so long as it shows no change. None: it shows what is durable, and of what is not nothing is known.

@@ -6,14 +6,25 @@ cli/far.py.
 """
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from tailrace.ports import LogReader, ReadDone, Shard, StreamRef
+
+
+class FarLogReader(LogReader, Protocol):
+    """A log at another server, which can also be read from now on. Raises: SourceError."""
+
+    async def server_ms(self, table: str) -> int:
+        """The server's own time."""
+
+    async def skip_to_now(self, stream: StreamRef, shard: Shard) -> None:
+        """Let the next read of a shard from its oldest record begin behind its newest."""
 
 
 class AppLog:
     """A `LogReader` of some tables."""
 
-    def __init__(self, log: LogReader, tables: Iterable[str]) -> None:
+    def __init__(self, log: FarLogReader, tables: Iterable[str]) -> None:
         self._log = log
         self._tables = list(tables)
 
@@ -30,6 +41,14 @@ class AppLog:
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records behind a position. Raises: SourceError."""
         return await self._log.read(shard, after, limit)
+
+    async def server_ms(self, table: str) -> int:
+        """The server's own time. Units: since the epoch, to the second. Raises: SourceError."""
+        return await self._log.server_ms(table)
+
+    async def skip_to_now(self, stream: StreamRef, shard: Shard) -> None:
+        """Let the next read of a shard from its beginning begin behind its newest. Raises: SourceError."""
+        await self._log.skip_to_now(stream, shard)
 
     async def pending_since(self, shard: Shard) -> int | None:
         """When the oldest record was written that is not durable yet."""

@@ -228,6 +228,11 @@ class StreamService:
             members |= {"ShardIteratorType": kind, "SequenceNumber": dialect.text(after)}
         return str((await self.call("get_shard_iterator", **members))["ShardIterator"])
 
+    async def newest(self, arn: str, shard: Shard) -> str:
+        """A new iterator for the records that are still to come. Raises: AwsError."""
+        members = {"StreamArn": arn, "ShardId": shard.shard_id, "ShardIteratorType": "LATEST"}
+        return str((await self.call("get_shard_iterator", **members))["ShardIterator"])
+
     async def records(
         self, arn: str, shard: Shard, after: int, limit: int, since_ms: int | None = None
     ) -> RecordsAnswer | None:

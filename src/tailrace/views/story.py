@@ -42,6 +42,7 @@ from tailrace.views.progress import known_mappings
 from tailrace.views.reading import ViewSources, running
 
 SLICE: Final = 500
+EMPTY_READS: Final = 5
 MOST_COUNTED: Final = 1_000
 """How many changes before a waiting one are counted."""
 
@@ -60,6 +61,23 @@ class LocatedChange(Struct, frozen=True):
 
 async def find_event(reading: ViewSources, wanted: str) -> LocatedChange:
     """The change with that event id. Raises: TailraceError when it is not there any more."""
+    if reading.app:
+        if (change := await _find_far(reading, wanted)) is not None:
+            return change
+    else:
+        if (change := await _find_here(reading, wanted)) is not None:
+            return change
+        async for letter in dead_letters(reading.state):
+            if letter.event_id == wanted:
+                return await found_letter(reading.log, letter)
+    raise TailraceError(
+        f"No change has the event id {wanted}: a stream keeps its changes for 24 hours.",
+        hint="tailrace tail TABLE --from-start --json   (shows those that are kept)",
+    )
+
+
+async def _find_here(reading: ViewSources, wanted: str) -> LocatedChange | None:
+    """The change whose place its id tells. Raises: TailraceError for an id of another server."""
     try:
         _, sequence = locate(wanted)
     except (ApiError, ValueError):
@@ -74,13 +92,25 @@ async def find_event(reading: ViewSources, wanted: str) -> LocatedChange:
         saved_record = await saved_change(reading.state, saved, sequence)
         if saved_record is not None and event_id(saved_record) == wanted:
             return LocatedChange(saved_record, mapping.table, saved.stream[1], saved.shard)
-    async for letter in dead_letters(reading.state):
+    return None
+
+
+async def _find_far(reading: ViewSources, wanted: str) -> LocatedChange | None:
+    """The same where ids tell nothing: what the state keeps is looked through, then the streams."""
+    state, app = reading.state, reading.app
+    async for letter in dead_letters(state, app):
         if letter.event_id == wanted:
             return await found_letter(reading.log, letter)
-    raise TailraceError(
-        f"No change has the event id {wanted}: a stream keeps its changes for 24 hours.",
-        hint="tailrace tail TABLE --from-start --json   (shows those that are kept)",
-    )
+    async for mapping, saved in all_saved(state, None, app):
+        async for row in rows(state, saved.prefix, SLICE):
+            record = read_evacuated(row.fields)
+            if event_id(record) == wanted:
+                return LocatedChange(record, mapping.table, saved.stream[1], saved.shard)
+    async for table, label, shard in all_shards(reading.log):
+        async for record in records_of(reading.log, shard, EMPTY_READS):
+            if event_id(record) == wanted:
+                return LocatedChange(record, table, label, shard)
+    return None
 
 
 async def last_changes(
@@ -103,7 +133,9 @@ async def changes_of(
     """
     state, log = reading.state, reading.log
     saved = [
-        evacuation async for _, evacuation in all_saved(state, table) if evacuation.shard.may_have(partition)
+        evacuation
+        async for _, evacuation in all_saved(state, table, *reading.scope)
+        if evacuation.shard.may_have(partition)
     ]
     shards = {(label, shard.shard_id): shard async for _, label, shard in all_shards(log, table)}
     known = {
@@ -122,7 +154,7 @@ async def changes_of(
         for _, record in sorted(forgotten.items()):
             yield LocatedChange(record, table, place[0], shard)
         if place in shards:
-            async for record in records_of(log, shard):
+            async for record in records_of(log, shard, EMPTY_READS if reading.app else 1):
                 if record.key == key:
                     yield LocatedChange(record, table, place[0], shard)
 
@@ -134,22 +166,25 @@ async def all_shards(log: LogReader, table: str | None = None) -> AsyncIterator[
             yield stream.table, stream.label, shard
 
 
-async def records_of(log: LogReader, shard: Shard) -> AsyncIterator[ChangeRecord]:
-    """Every record of a shard, in slices."""
-    after = 0
-    while True:
+async def records_of(log: LogReader, shard: Shard, empty_reads: int = 1) -> AsyncIterator[ChangeRecord]:
+    """Every record of a shard, in slices. Shape: `empty_reads` pages without a record end it: another server
+    may answer some although more is behind them.
+    """
+    after, empty = 0, 0
+    while empty < empty_reads:
         page = await log.read(shard, after, SLICE)
         for record in page.records:
             yield record
-        if not page.records:
+        if page.closed and not page.records:
             return
+        empty = 0 if page.records else empty + 1
         after = page.next_after
         await asyncio.sleep(0)
 
 
-async def dead_letters(state: StateStore) -> AsyncIterator[DeadLetter]:
-    """Every dead letter of every handler."""
-    for prefix in (DEADLETTER.prefix(), PARKED.prefix()):
+async def dead_letters(state: StateStore, *scope: str) -> AsyncIterator[DeadLetter]:
+    """Every dead letter of every handler, of one app or of all."""
+    for prefix in (DEADLETTER.prefix(*scope), PARKED.prefix(*scope)):
         async for row in rows(state, prefix, PAGE):
             yield read_deadletter(row.fields)
 
@@ -166,10 +201,10 @@ async def found_letter(log: LogReader, letter: DeadLetter) -> LocatedChange:
 
 
 async def all_saved(
-    state: StateStore, table: str | None = None
+    state: StateStore, table: str | None = None, *scope: str
 ) -> AsyncIterator[tuple[MappingName, Evacuation]]:
-    """What was saved for every handler, by shard; of one table or of all."""
-    async for row in rows(state, EVACUATION.prefix()):
+    """What was saved for every handler, by shard; of one table or of all, of one app or of all."""
+    async for row in rows(state, EVACUATION.prefix(*scope)):
         _, app, handler, *_ = words_of(row.key)
         saved = read_evacuation(app, handler, row.fields)
         if table in (None, saved.table):
@@ -207,7 +242,7 @@ async def saved_before(
 async def story(reading: ViewSources, change: LocatedChange) -> dict[str, Any]:
     """A change and what every handler of its table made of it."""
     state, log = reading.state, reading.log
-    saved = [mapping async for mapping, _ in all_saved(state, change.table)]
+    saved = [mapping async for mapping, _ in all_saved(state, change.table, *reading.scope)]
     known = dict.fromkeys([*await known_mappings(state, log, *reading.scope), *running(reading.live), *saved])
     return {
         **change_value(change.record, change.table, change.shard.shard_id),

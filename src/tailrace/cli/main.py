@@ -32,6 +32,10 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     ),
     "tail": CommandEntry("tailrace.cli.tail:tail", "Watch a table's changes live."),
     "status": CommandEntry("tailrace.cli.status:status", "See how far every handler is."),
+    "top": CommandEntry("tailrace.cli.top:top", "Watch workers, shards, lag, hot keys and calls live."),
+    "leases": CommandEntry(
+        "tailrace.cli.leases:leases", "See which worker reads which shard; free what a dead one left."
+    ),
     "why": CommandEntry("tailrace.cli.why:why", "Read the story of one change."),
     "gaps": CommandEntry(
         "tailrace.cli.gaps:gaps", "List what was trimmed before a handler read it; acknowledge it."

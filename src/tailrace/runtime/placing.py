@@ -11,7 +11,7 @@ Rules of this file: pure; steps, and values of one shard. Performed by server/ch
 worker/placed.py. Source: growth §2.8, decision 54.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -153,6 +153,18 @@ def place_checkpoint(
         yield from _give_back(lease)
         return after, skipped
     raise LeaseLost(f"workers have taken {place.shard_id} {ATTEMPTS} times meanwhile; nothing was set there")
+
+
+def free_lease(key: str, owner: str, places: Sequence[MappingShard]) -> Steps[int]:
+    """Take a lease, whoever has it, and give it back: any worker may take it at once, and the owner before
+    saves nothing more. Returns: its epoch now.
+
+    Shape:   `owner` is a name that no worker has or had; `places` are the mappings that were in the shard.
+    Raises:  LeaseLost and StateConflict when a worker takes it at the same moment; StoreError.
+    """
+    lease, _ = yield from take_lease(key, owner, places)
+    yield from _give_back(lease)
+    return lease.epoch
 
 
 def _gaps(place: MappingShard, skipped: tuple[SkippedRun, ...], at_ms: int) -> Iterator[Write]:

@@ -13,12 +13,14 @@ from tailrace.server import (
     explaining,
     gaps,
     handlers,
+    lease_verbs,
     mapping_verbs,
     projections,
     shards,
     sql,
     story,
     tail,
+    top,
 )
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.remembered import remember_time
@@ -32,12 +34,14 @@ __all__ = [
     "explaining",
     "gaps",
     "handlers",
+    "lease_verbs",
     "mapping_verbs",
     "projections",
     "shards",
     "sql",
     "story",
     "tail",
+    "top",
 ]
 
 

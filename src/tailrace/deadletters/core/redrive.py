@@ -15,7 +15,7 @@ from msgspec import Struct
 from tailrace import errors
 from tailrace.deadletters.core.entry import DeadLetter
 from tailrace.errors import SettingsError
-from tailrace.streams.record import image
+from tailrace.streams.record import ChangeRecord, image
 from tailrace.streams.version import Version
 
 RATE: Final = re.compile(r"(\d+(?:\.\d+)?)/(s|m|h)")
@@ -69,13 +69,16 @@ def read_choice(fields: Mapping[str, Any]) -> Choice:
 
 
 def item_words(letter: DeadLetter) -> str:
+    """The key of a letter's item in words."""
+    return key_words(letter.record)
+
+
+def key_words(record: ChangeRecord) -> str:
     """An item's key in words, as people name it: "o1", or "o1/7" for a key of two attributes.
 
     Binary values are written as they are answered, in base64.
     """
-    return "/".join(
-        str(text) for value in (image(letter.record.keys) or {}).values() for text in value.values()
-    )
+    return "/".join(str(text) for value in (image(record.keys) or {}).values() for text in value.values())
 
 
 def fingerprint(letter: DeadLetter) -> str:

@@ -33,6 +33,7 @@ from tailrace.kcl.run.sides import HandlerSide
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.leases.member import Identity
 from tailrace.ports import Clock, Source, StateStore, StreamRef
+from tailrace.projections.run.projector import Projector
 from tailrace.rows.kinds import DUTY
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
@@ -202,6 +203,20 @@ def _assembly(app: App, parts: Parts, log: AppLog, options: FleetOptions) -> Ass
         settled=partial(settled_until, parts.state, log, clock),
     )
     return assemble(ground)
+
+
+def far_projector(
+    app: App, clock: Clock, options: FleetOptions
+) -> tuple[Projector | None, Callable[[], Awaitable[None]]]:
+    """What reads an app's projections, compares and begins them while its workers bring them up; and what
+    gives back what was opened for it.
+    """
+    log = _log_of(app, clock, options)
+    assembly = _assembly(app, Parts(options.state, clock, options.reached), log, options)
+    items = FarItems(options.access, app.tables.values())
+    return projector_of(assembly, items, partial(oldest_of, options.state, log)), partial(
+        end_of, assembly.ground
+    )
 
 
 def handler_sides(

@@ -41,7 +41,7 @@ orders = app.table("orders", pk="id")
 
 @app.projection(orders, by="country", id="totals")
 def totals(total: Decimal, item: dict, sign: int) -> Decimal:
-    if os.path.exists(os.environ["SEEN"] + ".slow"):
+    if os.path.exists(os.environ.get("SEEN", "") + ".slow"):
         time.sleep(0.005)
     return total + sign * item["n"]
 """
@@ -226,3 +226,41 @@ def test_a_server_of_before_is_refused_by_name_and_explain_says_the_same(ground:
     assert "a `tailrace serve` of version" in error["message"]
     assert code == 0
     assert error["message"].partition("'totals' ")[2] in told
+
+
+def ask(ground: Fleet, *arguments: str) -> tuple[int, Any]:
+    """What a command from a machine without workers answers: its exit code, and JSON."""
+    where = ("--state", "sqlite:state.db", "--app", "app.py", "--endpoint", ground.endpoint, "--json")
+    code, out, said = ground.run("projection", *arguments, *where)
+    assert out, said
+    return code, json.loads(out)
+
+
+def test_a_projection_is_read_compared_and_built_anew_from_any_machine(ground: Fleet) -> None:
+    app = APP.replace(
+        "from tailrace.projections.run import builds",
+        "from tailrace.projections.run import builds, projector",
+    )
+    (ground.path / "app.py").write_text(
+        app.replace("known.CLAIM_MS =", "projector.STUCK_LOOK_MS = 500\nknown.CLAIM_MS =")
+    )
+    fill(ground, 90)
+    workers = [ground.worker(), ground.worker()]
+    until(lambda: in_state(ground) == recount(ground), wanted=True)
+    code, (build,) = ask(ground, "ls")
+    assert (code, build["build"], build["served"], build["items"]) == (0, "1", True, 90)
+    shown = ask(ground, "show", "totals")[1]["groups"]
+    assert {group["key"]["S"]: group["count"] for group in shown} == {"NL": 30, "BE": 30, "FR": 30}
+    code, verdict = ask(ground, "verify", "totals")
+    assert (code, verdict["items"], verdict["differing"]) == (0, 90, 0)
+    assert ask(ground, "rebuild", "totals", "--dry-run")[1]["build"] is None
+    assert ask(ground, "rebuild", "totals")[1]["build"] == "1.1"
+    change(ground, 90, 3)
+    until(lambda: [build["build"] for build in ask(ground, "ls")[1] if build["served"]], wanted=["1.1"])
+    until(lambda: in_state(ground) == recount(ground), wanted=True)
+    assert ask(ground, "verify", "totals")[0] == 0
+    for worker in workers:
+        assert worker.end(TERM)[0] == 0
+    (ground.path / "app.py").write_text(app.replace('sign * item["n"]', '2 * sign * item["n"]'))
+    code, verdict = ask(ground, "verify", "totals")
+    assert (code, verdict["differing"]) == (1, 3), "it is compared with what the function says now"

@@ -5,6 +5,7 @@ those that must be told to the worker that has the handler. Imported only when a
 """
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from tailrace.app.table import Table
@@ -17,13 +18,16 @@ from tailrace.cli.loading import load
 from tailrace.cli.place import StateAt
 from tailrace.clocks.system import SystemClock
 from tailrace.compose import incarnation
+from tailrace.compose_fleet import FleetOptions, far_projector
 from tailrace.errors import TailraceError
 from tailrace.ports import StateStore
+from tailrace.projections.run.projector import Projector
 from tailrace.server.audit import audited
 from tailrace.server.control import Subject, Verb, find_verb, registered_verbs
 from tailrace.server.far_tail import follow_far
 from tailrace.sources.dynamodb_streams import DynamoDbStreamsLog, source_error
 from tailrace.sources.far_log import AppLog
+from tailrace.sources.far_tables import check_tables
 from tailrace.stores.state_targets import open_state
 from tailrace.streams.record import image
 from tailrace.tables.schema import TableSchema
@@ -40,6 +44,7 @@ class FleetSubject(Subject):
     app: str = ""
     access: Access = Access()
     declared: Sequence[Table] = ()
+    projecting: Projector | None = None
 
     @property
     def state(self) -> StateStore:
@@ -75,6 +80,19 @@ class FleetSubject(Subject):
         """A table's changes as they come. Raises: SourceError, TailraceError."""
         assert self.log is not None
         return follow_far(self.log, self.clock, table, from_start=from_start)
+
+    async def item_count(self, table: str) -> int:
+        """About how many items a table has, as of some hours ago at AWS. Raises: SourceError."""
+        try:
+            answer = await client.call(self.access, "dynamodb", "describe_table", {"TableName": table})
+        except AwsError as error:
+            raise source_error(error) from error
+        count: int = answer["Table"].get("ItemCount", 0)
+        return count
+
+    def projector(self, app: str) -> Projector | None:
+        """What the app declares, read here; workers bring it up."""
+        return self.projecting if app == self.app else None
 
     async def tables(self) -> list[dict[str, Any]]:
         """The app's tables, by their newest streams. Raises: SourceError."""
@@ -118,11 +136,14 @@ async def _answers(place: StateAt, asked: Verb, arguments: Mapping[str, Any]) ->
         None, clock, is_offline=True, kept=state, log=log, app=app.name, access=access,
         declared=[*app.tables.values()],
     )  # fmt: skip
-    try:
+    async with AsyncExitStack() as opened:
+        if hasattr(state, "close"):
+            opened.push_async_callback(state.close)
+        if asked.name.startswith("projection."):
+            tables = await check_tables(app, access)
+            options = FleetOptions(incarnation(), state, place.state, access, tables, opened.aclose)
+            subject.projecting, end = far_projector(app, clock, options)
+            opened.push_async_callback(end)
         async with audited(state, clock, asked.name, arguments, changes=asked.changes):
             async for value in asked.run(subject, arguments):
                 yield value
-    finally:
-        close = getattr(state, "close", None)
-        if close is not None:
-            await close()

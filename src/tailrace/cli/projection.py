@@ -31,12 +31,13 @@ def projection() -> None:
     \b
     Example: tailrace projection ls
              tailrace projection show sales
+             tailrace projection ls --state dynamodb:tailrace-state --app app.py
     Next:    tailrace projection verify sales
     """
 
 
 @projection.command()
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def ls(place: Place, as_json: bool) -> None:
     """List every build of every projection: which one is served, how far the others are.
 
@@ -87,7 +88,7 @@ def state_words(build: Mapping[str, Any]) -> str:
 @projection.command()
 @click.argument("name")
 @click.option("--build", help="Another build than the one that is served.")
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def show(name: str, build: str | None, place: Place, as_json: bool) -> None:
     """Show the groups of the projection NAME: key, how many items, state.
 
@@ -138,7 +139,7 @@ def plain(value: Mapping[str, Any]) -> str:
 
 @projection.command()
 @click.argument("name")
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def verify(name: str, place: Place, as_json: bool) -> None:
     """Compare the projection NAME with the items of its table as they are, and its groups with its items.
 
@@ -179,12 +180,12 @@ def verdict_words(answer: Mapping[str, Any]) -> Iterator[str]:
 @projection.command()
 @click.argument("name")
 @dry_run
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def rebuild(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
     """Build the projection NAME anew from the items of its table, beside the build that is served.
 
     It is served when it has caught up, or, with swap="manual", by `projection swap`; the build before it is
-    removed then. Changes go to both meanwhile.
+    removed then. Changes go to both meanwhile. The workers of a fleet begin with it within a minute.
 
     \b
     Example: tailrace projection rebuild sales --dry-run
@@ -212,7 +213,7 @@ def rebuild(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--force", is_flag=True, help="Also when the new build has not caught up or lacks items.")
 @dry_run
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def swap(name: str, force: bool, dry_run: bool, place: Place, as_json: bool) -> None:
     """Serve the newest build of the projection NAME, and remove the one before it.
 

@@ -96,6 +96,16 @@ class Subject(Struct):
         """A table's changes as they come, where they are at another server. Raises: SourceError."""
         raise InternalError("the engine's changes are told by its commits")
 
+    async def item_count(self, table: str) -> int:
+        """About how many items a table has. Raises: ApiError, SourceError."""
+        count: int = self.engine.describe_table(table).get("ItemCount", 0)
+        return count
+
+    def projector(self, app: str) -> "Projector | None":
+        """What brings up the projections of an app; None: it runs elsewhere."""
+        is_its = self.worker is not None and self.worker.app.name == app
+        return self.worker.projector if self.worker is not None and is_its else None
+
     async def tables(self) -> list[dict[str, Any]]:
         """The tables, with their streams and the shards of them."""
         # Imported at the first request, as all that answers.

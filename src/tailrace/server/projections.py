@@ -45,8 +45,7 @@ class DeclaredProjection(Struct, frozen=True):
     @property
     def projector(self) -> Projector | None:
         """Of the running app, when it is this one's."""
-        worker = self.subject.worker
-        projector = None if worker is None or worker.app.name != self.rows.app else worker.projector
+        projector = self.subject.projector(self.rows.app)
         return projector if projector is not None and self.declared_in(projector) else None
 
     def declared(self) -> tuple[Projector, Projection]:
@@ -162,7 +161,7 @@ async def build_value(named: DeclaredProjection, build: Build) -> dict[str, Any]
     }
 
 
-@verb("projection.ls")
+@verb("projection.ls", works_afar=True)
 async def projection_ls(subject: Subject, arguments: Arguments) -> object:
     """Every build of every projection."""
     return [
@@ -172,7 +171,7 @@ async def projection_ls(subject: Subject, arguments: Arguments) -> object:
     ]
 
 
-@verb("projection.read")
+@verb("projection.read", works_afar=True)
 async def projection_read(subject: Subject, arguments: Arguments) -> object:
     """Arguments: projection, keys (texts of attribute values; None: all), build (None: the served one)."""
     chosen = await named(subject, arguments)
@@ -186,7 +185,7 @@ async def projection_read(subject: Subject, arguments: Arguments) -> object:
     }
 
 
-@verb("projection.verify")
+@verb("projection.verify", works_afar=True)
 async def projection_verify(subject: Subject, arguments: Arguments) -> object:
     """Arguments: projection. Compares the build that is served with the table's items as they are."""
     chosen = await named(subject, arguments)
@@ -222,7 +221,7 @@ async def projection_verify(subject: Subject, arguments: Arguments) -> object:
     }
 
 
-@verb("projection.rebuild", changes=True)
+@verb("projection.rebuild", changes=True, works_afar=True)
 async def projection_rebuild(subject: Subject, arguments: Arguments) -> object:
     """Arguments: projection, dry_run. Begins another build of the declared version from the table's items."""
     chosen = await named(subject, arguments)
@@ -232,7 +231,7 @@ async def projection_rebuild(subject: Subject, arguments: Arguments) -> object:
         "served": chosen.rows.served,
         "swap": projection.swap,
         "dry_run": bool(arguments.get("dry_run")),
-        "items": subject.engine.describe_table(projection.table.name).get("ItemCount", 0),
+        "items": await subject.item_count(projection.table.name),
     }
     if projector.is_bringing_up(projection) or await projector.is_being_filled(projection):
         raise TailraceError(
@@ -242,7 +241,7 @@ async def projection_rebuild(subject: Subject, arguments: Arguments) -> object:
     return {**answer, "build": None if build is None else build.name}
 
 
-@verb("projection.swap", changes=True)
+@verb("projection.swap", changes=True, works_afar=True)
 async def projection_swap(subject: Subject, arguments: Arguments) -> object:
     """Arguments: projection, dry_run, force (even if it lags). Serves the declared version's newest build."""
     chosen = await named(subject, arguments)

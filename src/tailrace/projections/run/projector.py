@@ -119,7 +119,8 @@ class Projector:
 
     async def rebuild(self, projection: Projection, newest: str | None = None) -> Build:
         """Begin another build of the version beside the present one, unless there is one newer than
-        `newest`: then that. Raises: StoreError.
+        `newest`: then that. Where this projector does not run, workers find it at their next look, within a
+        minute, and fill it. Raises: StoreError.
         """
         known = await self.builds.known(projection)
         current = known.of_version(projection.version)
@@ -127,7 +128,8 @@ class Projector:
             build = await self.builds.begin(projection)
         else:
             build = current[-1]
-        self.bring_up(projection)
+        if self._group is not None:
+            self.bring_up(projection)
         return build
 
     async def is_being_filled(self, projection: Projection) -> bool:

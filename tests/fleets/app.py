@@ -5,24 +5,38 @@ nothing of it is idempotent, so an effect that is applied twice, lost or out of 
 sink of our own that appends a line for each batch to a file, in one write, before it accepts it: when, whose
 process, which shard, under which epoch (a batch's request begins with the shard's digest and the epoch of the
 lease under which it is made), which changes. The lines of all workers stand there in the order in which their
-batches began.
+batches began. `sums` is a projection, which every worker builds and keeps with the others.
 """
 
 import asyncio
 import os
 import time
+from decimal import Decimal
+from typing import Any
 
 from tailrace import App, Change
 from tailrace.ports import Clock, Outcome, RecordBatch, Written
+from tailrace.projections.core import known
+from tailrace.projections.run import builds
 from tailrace.streams.record import image
 
 BATCH = 10
 GROUPS = 7
+CLAIM_MS = 4_000
+"""A worker that was killed while it filled a build is given up sooner than by default."""
 
 app = App("fleet")
 counters = app.table("counters", pk="id")
 app.table("effects", pk="id", stream=None)
 app.table("tallies", pk="id", stream=None)
+
+
+known.CLAIM_MS = builds.CLAIM_MS = CLAIM_MS
+
+
+def group_of(counter: str) -> str:
+    """The group of a counter."""
+    return f"group-{int(counter.rpartition('-')[2]) % GROUPS}"
 
 
 @app.on(counters, batch_size=BATCH)
@@ -38,7 +52,7 @@ def note(change: Change) -> None:
     )
     change.transaction.update(
         "tallies",
-        {"id": f"group-{int(counter.rpartition('-')[2]) % GROUPS}"},
+        {"id": group_of(counter)},
         "ADD changes :one, advance :more",
         values={":one": 1, ":more": value - before},
     )
@@ -75,3 +89,9 @@ class Ledger:
 
 
 app.sink(counters, Ledger(), id="ledger", batch_size=BATCH)
+
+
+@app.projection(counters, by=lambda item: group_of(item["id"]), id="sums")
+def sums(total: Decimal, item: dict[str, Any], sign: int) -> Decimal:
+    """What the counters of a group come to, kept by the changes of each."""
+    return total + sign * item["n"]

@@ -27,9 +27,9 @@ from tailrace.testing.proxy import Proxy
 from tests.crash.checks import read_notes
 from tests.crash.progress import Progress
 from tests.fleet import Fleet, fleet
-from tests.fleets.checks import Repeats, violations
+from tests.fleets.checks import MAPPINGS, Repeats, violations
 from tests.fleets.members import Member
-from tests.fleets.observed import FleetSeen, checkpoints_of, handled_of, leases_of, read_ledger
+from tests.fleets.observed import FleetSeen, checkpoints_of, handled_of, leases_of, projected_of, read_ledger
 from tests.fleets.places import Place, Places, places
 from tests.fleets.plan import FIRST, MOST, Fault, plan
 from tests.fleets.relay import Relays
@@ -43,6 +43,7 @@ MOST_SPLITS: Final = 6
 """In a round: a shard more is a shard more to read for everybody until its end."""
 ASIDE: Final = ("deadletter", "parked", "head", "gap", "evacuated", "passed")
 LOOK_S: Final = 0.05
+MAPPING_COUNT: Final = len(MAPPINGS)
 
 
 @dataclass(slots=True)
@@ -344,7 +345,8 @@ class Disturbed:
                 for key, fields in self._place.rows("lease").items()
                 if fields["owner"] and key.rpartition("/")[2] in closed
             ]
-            return (2 * writes - handled) + (2 * len(closed) - finished) + len(held)
+            missing = (MAPPING_COUNT * writes - handled) + (MAPPING_COUNT * len(closed) - finished)
+            return missing + len(held)
 
         at_rest(unsettled, lambda left: left == 0)
 
@@ -373,6 +375,7 @@ class Disturbed:
                 item["id"]["S"]: (int(item["changes"]["N"]), int(item["advance"]["N"]))
                 for item in self._scan("tallies")
             },
+            projected=projected_of(self._place.rows("projection-group")),
             deliveries=read_ledger(self._ledger()),
             names={
                 incarnation.process.pid: announced["worker"]

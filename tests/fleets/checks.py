@@ -9,12 +9,12 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 from tests.crash import checks as of_writes
-from tests.fleets.app import BATCH, GROUPS
+from tests.fleets.app import BATCH, group_of
 from tests.fleets.observed import CheckpointVersion, Delivery, FleetSeen
 
 HandOver: TypeAlias = tuple[str, int]
 """A shard, and the epoch of the lease under which it was taken over."""
-MAPPINGS: Final = ("note", "ledger")
+MAPPINGS: Final = ("note", "ledger", "sums@v1")
 
 
 def _of_writes(seen: FleetSeen) -> of_writes.Observed:
@@ -39,11 +39,24 @@ def tallies_equal_a_recount(seen: FleetSeen) -> list[str]:
     """What was added up by handlers is what the items add up to."""
     counted: Counter[str] = Counter()
     for counter, value in seen.items.items():
-        counted[f"group-{int(counter.rpartition('-')[2]) % GROUPS}"] += value
+        counted[group_of(counter)] += value
     return [
         f"{group}: {seen.tallies.get(group)} instead of {(value, value)}"
         for group, value in counted.items()
         if seen.tallies.get(group) != (value, value)
+    ]
+
+
+def projections_equal_a_recount(seen: FleetSeen) -> list[str]:
+    """The projection says of each group how many counters it has, and what they come to."""
+    counted: dict[str, tuple[int, int]] = {}
+    for counter, value in seen.items.items():
+        counters, total = counted.get(group_of(counter), (0, 0))
+        counted[group_of(counter)] = (counters + 1, total + value)
+    return [
+        f"{group}: the projection says {seen.projected.get(group)}, the table {counted.get(group)}"
+        for group in sorted({*counted, *seen.projected})
+        if seen.projected.get(group) != counted.get(group)
     ]
 
 
@@ -222,6 +235,7 @@ CHECKS: Final = (
     acknowledged_writes_are_there,
     every_write_has_one_effect,
     tallies_equal_a_recount,
+    projections_equal_a_recount,
     every_write_is_delivered_in_order,
     no_epoch_has_two_owners,
     no_row_goes_back,

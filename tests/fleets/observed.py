@@ -4,6 +4,7 @@ appended to the ledger, and every version of every row of the state.
 Rules of this file: values, and how they are read out of files and rows; nothing is judged here.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -54,7 +55,8 @@ class CheckpointVersion(NamedTuple):
 class FleetSeen:
     """A round as it ended.
 
-    Shape:   counter → value or values, in order; group → (changes, advance); process → the worker's name;
+    Shape:   counter → value or values, in order; group → (changes, advance), and
+             `projected` group → (counters, what they come to); process → the worker's name;
              `handled` mapping → records that its checkpoints count; `kept_aside` are keys of rows of dead
              letters, parked keys and gaps; `shards` id → whether it is closed; `live` are names of workers;
              `stranded` and `ends` are sentences.
@@ -66,6 +68,7 @@ class FleetSeen:
     records: Mapping[str, Sequence[int]]
     effects: Mapping[str, Sequence[int]]
     tallies: Mapping[str, tuple[int, int]]
+    projected: Mapping[str, tuple[int, int]]
     deliveries: Sequence[Delivery]
     names: Mapping[int, str]
     leases: Sequence[LeaseVersion]
@@ -125,6 +128,15 @@ def checkpoints_of(history: Iterable[RowVersion]) -> list[CheckpointVersion]:
                 )
             )
     return versions
+
+
+def projected_of(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
+    """What the rows of a projection's groups say, of those that have items."""
+    return {
+        json.loads(fields["key"])["S"]: (fields["count"], int(fields["state"]["N"]))
+        for fields in groups.values()
+        if fields["count"]
+    }
 
 
 def handled_of(checkpoints: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:

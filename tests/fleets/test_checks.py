@@ -7,6 +7,7 @@ import pytest
 from tests.fleets.checks import (
     BATCH,
     CHECKS,
+    MAPPINGS,
     FleetSeen,
     Repeats,
     a_hand_over_repeats_what_was_in_flight,
@@ -17,6 +18,7 @@ from tests.fleets.checks import (
     no_row_goes_back,
     nothing_is_given_up,
     nothing_is_stranded,
+    projections_equal_a_recount,
     tallies_equal_a_recount,
     violations,
     workers_end_when_they_are_asked,
@@ -51,6 +53,7 @@ def checkpoint(mapping: str, epoch: int, watermark: int, *ranges: tuple[int, int
 LEASES = [LeaseVersion("a", "old", 1), LeaseVersion("a", "young", 2)]
 CHECKPOINTS = [
     checkpoint("note", 1, 0), checkpoint("ledger", 1, 0), checkpoint("ledger", 1, 10),
+    checkpoint("sums@v1", 1, 0), checkpoint("sums@v1", 2, 30),
     checkpoint("note", 2, 0), checkpoint("ledger", 2, 10),
     checkpoint("note", 2, 30), checkpoint("ledger", 2, 30),
 ]  # fmt: skip
@@ -61,11 +64,12 @@ SOUND = FleetSeen(
     records={COUNTER: [1, 2, 3]},
     effects={COUNTER: [1, 2, 3]},
     tallies={"group-1": (3, 3)},
+    projected={"group-1": (1, 3)},
     deliveries=[delivery(1, 1), delivery(2, 1), delivery(2, 2, YOUNG), delivery(3, 2, YOUNG)],
     names={OLD: "old", YOUNG: "young"},
     leases=LEASES,
     checkpoints=CHECKPOINTS,
-    handled={"note": 3, "ledger": 3},
+    handled={"note": 3, "ledger": 3, "sums@v1": 3},
     kept_aside=[],
     shards={"a": False},
     live=frozenset(("young",)),
@@ -96,6 +100,10 @@ def test_a_sound_history_has_no_violation():
         (every_write_has_one_effect, replace(SOUND, effects={COUNTER: [1, 2, 2, 3]})),
         (every_write_has_one_effect, replace(SOUND, effects={COUNTER: [1, 3, 2]})),
         (every_write_has_one_effect, replace(SOUND, effects={})),
+        (projections_equal_a_recount, replace(SOUND, projected={"group-1": (1, 2)})),
+        (projections_equal_a_recount, replace(SOUND, projected={"group-1": (2, 3)})),
+        (projections_equal_a_recount, replace(SOUND, projected={})),
+        (projections_equal_a_recount, replace(SOUND, projected={**SOUND.projected, "group-2": (1, 1)})),
         (tallies_equal_a_recount, replace(SOUND, tallies={"group-1": (4, 3)})),
         (tallies_equal_a_recount, replace(SOUND, tallies={"group-1": (3, 4)})),
         (tallies_equal_a_recount, replace(SOUND, tallies={})),
@@ -151,7 +159,7 @@ def test_what_one_that_was_stopped_had_begun_is_no_violation():
 
 
 def test_a_shard_that_is_closed_is_to_be_finished_by_everybody_and_left():
-    ended = [checkpoint(mapping, 2, 30, finished=True) for mapping in ("note", "ledger")]
+    ended = [checkpoint(mapping, 2, 30, finished=True) for mapping in MAPPINGS]
     closed = replace(
         SOUND,
         shards={"a": True},

@@ -54,7 +54,7 @@ from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
 from tailrace.ports import Action, Now, RecordBatch, Shard, StreamRef
 from tailrace.rows.bounds import SLICE, slices
-from tailrace.rows.writes import Check, Equals, StateRow, Write
+from tailrace.rows.writes import Check, Equals, StateRow, Write, same_version
 from tailrace.runtime.attempting import unavailable
 from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.steps import AskTime, Call, Get, ReadShard, Steps, Transact, WriteBatch
@@ -255,8 +255,9 @@ class Settling:
             if newer < 0:
                 return
             if there is not None:
-                key, version = bytes.fromhex(there.fields["key"]), read_passed(there.fields)
-                rows[newer] = self._watched(key, version)
+                write = self._watched(bytes.fromhex(there.fields["key"]), read_passed(there.fields))
+                # Of this very row: one of an older format has no version to be compared with.
+                rows[newer] = Write(write.key, write.fields, same_version(there.fields))
             newer = -1
 
     def _watched(self, key: bytes, version: Version) -> Write:

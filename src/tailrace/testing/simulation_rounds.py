@@ -130,7 +130,8 @@ class SimulatedRounds:
 
     def _watch(self) -> None:
         if self._see_to_the_heart():
-            self._worker.wait(self._heart.fails_ms - self._run.time_ms, self._watch)
+            due_ms = self._heart.fails_ms - self._run.time_ms
+            self._worker.wait(due_ms if due_ms > 0 else RENEWAL_MS, self._watch)
 
     def is_seen_alive(self, other: "SimulatedRounds") -> bool:
         """Whether another worker was among the others and its heartbeat has not failed since this one last

@@ -21,9 +21,9 @@ from tailrace.kcl.run.importing import ImportChoice, PreparedImport, carry_out_i
 from tailrace.kcl.run.lease_table import KclTable
 from tailrace.kcl.run.sides import HandlerSide
 from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key
-from tailrace.leases.lease import renew, take
+from tailrace.leases.lease import finish, take
 from tailrace.ports import Now
-from tailrace.rows.kinds import GAP, KINDS, MAPPING, RowKind
+from tailrace.rows.kinds import GAP, MAPPING, MEMBER
 from tailrace.rows.writes import Write
 from tailrace.runtime.reading import NumberedSource
 from tailrace.sources.dynamodb_streams import DynamoDbStreamsSource
@@ -274,25 +274,21 @@ def test_a_worker_of_the_app_that_lives_keeps_leases_from_being_written(move: Mo
     assert move.prepare_back().refusals == ()
 
     def go_on() -> None:
-        asyncio.run(move.state.transact([renew(lease)[1]]))
+        asyncio.run(move.state.transact([finish(lease, ["note"])[1]]))
 
     prepared = move.prepare_back(meanwhile=go_on)
     assert prepared.alive == ("worker-1",)
     assert "a worker of the app" in prepared.refusals[0][0]
 
 
-def test_a_worker_that_lives_by_a_row_of_its_own_is_told_though_no_lease_moves(
-    move: Move, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    member = RowKind("member", "app")
-    monkeypatch.setitem(KINDS, "member", member)
+def test_a_worker_that_lives_by_a_row_of_its_own_is_told_though_no_lease_moves(move: Move) -> None:
     move.write(2)
     move.kcl.run(1)
     move.kcl.stop()
     move.take_over()
 
     def beat(counter: int) -> None:
-        write = Write(member.key("shop", "worker-1"), {"v": 1, "counter": counter})
+        write = Write(MEMBER.key("shop", "worker-1"), {"v": 1, "counter": counter})
         asyncio.run(move.state.transact([write]))
 
     beat(1)
@@ -325,7 +321,7 @@ def test_beginning_now_is_the_servers_own_time_and_is_told(late: Move) -> None:
     began_ms = late.prepare(ImportChoice("now")).began_ms
     now_ms = late.served.call(lambda: late.served.clock.now().wall_ms)
     assert began_ms is not None
-    assert START_MS < began_ms <= now_ms  # its answers say the time of its last sweep
+    assert START_MS <= began_ms <= now_ms  # its answers say the time of its last sweep
     late.take_over(ImportChoice("now"))
     late.write(1)
     assert late.unsettled()[-1] == 5

@@ -19,7 +19,7 @@ from tailrace.kcl.core.lease_table import LeaseTable, stream_name
 from tailrace.kcl.run.lease_table import KclTable
 from tailrace.leases.checkpoint import CheckpointRow, ledger_key, read_row
 from tailrace.ports import Clock, Shard, Source, StateStore, StreamRef
-from tailrace.rows.kinds import CHECKPOINT, KINDS, LEASE, words_of
+from tailrace.rows.kinds import CHECKPOINT, LEASE, MEMBER, words_of
 from tailrace.rows.writes import StateRow
 from tailrace.runtime.pages import rows
 from tailrace.sources.dialects import dialect_of
@@ -28,8 +28,6 @@ from tailrace.worker.beginning import StartedTable
 LOOK_MS: Final = 10_000
 """KCL's failover time: so long may a counter stand still of a worker that lives. Source: semantics §4.2."""
 AT_WORK: Final = "stop it, and say the same again; with --even-if-alive what it does meanwhile is repeated"
-MEMBER: Final = "member"
-"""The kind of row by which a worker lives, where workers live by one."""
 
 
 class HandlerSide(Struct, frozen=True):
@@ -94,9 +92,8 @@ class HandlerSide(Struct, frozen=True):
 
     async def signs(self) -> dict[str, tuple[str, str]]:
         """What living workers of the app move: by row, its owner and how it stands. Raises: StoreError."""
-        kinds = [KINDS[name] for name in (LEASE.name, MEMBER) if name in KINDS]
         signs: dict[str, tuple[str, str]] = {}
-        for kind in kinds:
+        for kind in (LEASE, MEMBER):
             async for row in rows(self.state, kind.prefix(self.app.name)):
                 owner = str(row.fields.get("owner", words_of(row.key)[-1]))
                 if owner:

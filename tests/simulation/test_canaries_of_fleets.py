@@ -27,7 +27,7 @@ from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.steps import Steps
 from tailrace.streams.version import NOTHING
 from tailrace.testing import simulation_redrive, simulation_rounds
-from tests.simulation.test_canaries import Plant, notices
+from tests.simulation.test_canaries import SEEDS, Plant, notices
 
 
 def nothing_fences_a_save(patch: pytest.MonkeyPatch) -> None:
@@ -142,6 +142,12 @@ CANARIES_OF_REDRIVES: dict[Plant, str] = {
 }
 
 
+RARELY_MET = {a_discarded_change_goes_beside_its_item}
+"""Of a thousand seeds one or two have a batch of an item at the sink when a discarded change of it comes."""
+RARE = range(4_900, 5_200)
+"""Where there are some."""
+
+
 CANARIES: dict[Plant, str] = {
     nothing_fences_a_save: "who has lost a shard saves nothing",
     nothing_fences_a_parking: "who has lost a shard saves nothing",
@@ -176,7 +182,7 @@ def test_the_planted_bug_of_workers_that_redrive_is_noticed(
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    notices(CANARIES_OF_REDRIVES[plant])
+    notices(CANARIES_OF_REDRIVES[plant], seeds=RARE if plant in RARELY_MET else SEEDS)
 
 
 @pytest.mark.parametrize("plant", CANARIES, ids=[plant.__name__ for plant in CANARIES])

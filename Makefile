@@ -7,7 +7,7 @@ KILLS ?= 100
 FAULTS ?= 1000
 SEEDS ?= 10000
 REQUESTS ?= 100000
-JOBS ?= 2
+JOBS ?= 3
 SHARDS ?= 2000
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate

@@ -136,6 +136,11 @@ class Fleet:
         self.behind = ""
         """A proxy before the server, for workers that begin from now on."""
 
+    def keep_state_in_dynamodb(self) -> None:
+        """State is in a table of another server from now on, which is to be made."""
+        other = self.serve("--port", "0", "--memory").announced
+        self.state = ["--state", "dynamodb:kept", "--state-endpoint", f"http://127.0.0.1:{other['port']}"]
+
     @property
     def endpoint(self) -> str:
         """Where the tables are."""

@@ -36,13 +36,7 @@ def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
     """A server with a table, and a place for state."""
     with fleet(tmp_path) as ground:
         if request.param == "dynamodb":
-            other = ground.serve("--port", "0", "--memory").announced
-            ground.state = [
-                "--state",
-                "dynamodb:kept",
-                "--state-endpoint",
-                f"http://127.0.0.1:{other['port']}",
-            ]
+            ground.keep_state_in_dynamodb()
         ground.create_state()
         ground.create_table()
         yield ground

@@ -218,17 +218,6 @@ class WritesInParts(MemoryStateStore):
             await super().transact(some)
 
 
-class SeesItsOwnWrites(MemoryStateStore):
-    """Judges each condition on what the transaction itself has made of the row."""
-
-    async def transact(self, writes: Sequence[Action]) -> None:
-        for index, write in enumerate(writes):
-            try:
-                await super().transact([write])
-            except StateConflict as conflict:
-                raise StateConflict(str(conflict), index=index) from conflict
-
-
 class ReadsALittleLate(MemoryStateStore):
     """Another connection sees what is written only with its next question."""
 
@@ -298,7 +287,7 @@ CANARIES: list[tuple[Callable[[], StateStore], Callable[..., object]]] = [
     (LeavesLargeRowsBehind, state.large_rows_are_kept_whole),
     (WritesNinetyNine, state.a_hundred_rows_are_one_transaction),
     (WritesInParts, state.what_no_transaction_takes_is_refused),
-    (SeesItsOwnWrites, state.a_row_may_be_named_twice),
+    (WritesOneByOne, state.a_row_may_be_named_twice),
     (LooksThenWrites, state.one_of_many_takers_wins),
     (LooksThenWrites, state_writers.of_two_takers_one_wins),
     (LooksAtAbsentRows, state_writers.no_update_is_lost),

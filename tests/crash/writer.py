@@ -79,21 +79,31 @@ def work(port_file: str, notes: int, stop_file: str, counters: list[str], pause:
             time.sleep(pause)
 
 
-def main(port_file: str, notes_file: str, stop_file: str, pause: str) -> None:
-    """Run all connections until the stop file appears."""
+def write_all(
+    port_file: str, notes_file: str, stop_file: str, counters: list[list[str]], pause: float
+) -> None:
+    """Run a connection for each of these lists of counters until the stop file appears."""
     notes = os.open(notes_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    names = [f"counter-{number:02d}" for number in range(COUNTERS)]
     threads = [
-        threading.Thread(
-            target=work, args=(port_file, notes, stop_file, names[start::CONNECTIONS], float(pause))
-        )
-        for start in range(CONNECTIONS)
+        threading.Thread(target=work, args=(port_file, notes, stop_file, names, pause)) for names in counters
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     os.close(notes)
+
+
+def main(port_file: str, notes_file: str, stop_file: str, pause: str) -> None:
+    """Run all connections until the stop file appears."""
+    names = [f"counter-{number:02d}" for number in range(COUNTERS)]
+    write_all(
+        port_file,
+        notes_file,
+        stop_file,
+        [names[start::CONNECTIONS] for start in range(CONNECTIONS)],
+        float(pause),
+    )
 
 
 if __name__ == "__main__":

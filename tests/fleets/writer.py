@@ -4,12 +4,10 @@ Rules of this file: as tests/crash/writer.py, with more counters, so that shards
 too. Nothing is imported of tailrace.
 """
 
-import os
 import sys
-import threading
 from typing import Final
 
-from tests.crash.writer import work
+from tests.crash.writer import write_all
 
 COUNTERS: Final = 64
 CONNECTIONS: Final = 4
@@ -20,16 +18,8 @@ NAMES: Final = [f"counter-{number:03d}" for number in range(COUNTERS)]
 
 def main(port_file: str, notes_file: str, stop_file: str) -> None:
     """Run all connections until the stop file appears."""
-    notes = os.open(notes_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    threads = [
-        threading.Thread(target=work, args=(port_file, notes, stop_file, NAMES[start::CONNECTIONS], PAUSE_S))
-        for start in range(CONNECTIONS)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    os.close(notes)
+    counters = [NAMES[start::CONNECTIONS] for start in range(CONNECTIONS)]
+    write_all(port_file, notes_file, stop_file, counters, PAUSE_S)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from tailrace.cli.failures import FAILURE, CommandFailure
 from . import comparing
 from .fleet import LEASE_S, STATE, DemoFleet
 from .fleet_run import KILLS_A_WORKER, FleetProgress, FleetRun, WorkerKill
-from .showing import PLANT, TERMINATED, make_console, plant, read_data, working_directory
+from .showing import PLANT, TERMINATED, make_console, plant, read_data, verdict_words, working_directory
 
 
 def watch(
@@ -134,13 +134,7 @@ def conclude(
 
 def verdict(control: comparing.Result, progress: FleetProgress, different: list[str]) -> str:
     """The last line."""
-    killed = f"through {len(progress.kills)} kills of workers"
-    if different:
-        return f"disagree: {len(different)} differences between what the handlers kept and the data, {killed}"
-    return (
-        f"agree: {control.total('scheduled'):,} flights and {len(control.alerts):,} alerts, "
-        f"{len(control.statistics)} carriers and airports, to the last flight, {killed}"
-    )
+    return verdict_words(control, different, f", through {len(progress.kills)} kills of workers")
 
 
 def report(

@@ -246,6 +246,11 @@ def verdict(
 ) -> str:
     """The last line."""
     killed = f", through {len(progress.kills)} kills" if progress.kills else ""
+    return verdict_words(control, different, killed)
+
+
+def verdict_words(control: comparing.Result, different: list[str], killed: str) -> str:
+    """The same, of any demo. Shape: `killed` is what was done meanwhile, "": nothing."""
     if different:
         return f"disagree: {len(different)} differences between what the handlers kept and the data{killed}"
     return (

@@ -5,7 +5,6 @@ without one and of a fleet. Registered in `main`.
 """
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ import click
 
 from tailrace.cli import options
 from tailrace.cli.changes import printable
+from tailrace.cli.confirming import ask_and_tell
 from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_instant, parse_instant
 from tailrace.cli.group import CommandGroup
@@ -98,19 +98,12 @@ def set_position(
              tailrace gaps HANDLER
     """
     arguments = {"handler": handler, "position": position, "shard": shard, "dry_run": dry_run, "yes": yes}
-    if not (yes or dry_run) and sys.stdin.isatty() and not as_json:
-        planned = ask(place, "checkpoint.set", {**arguments, "dry_run": True})
-        if any(entry["gaps"] for entry in planned["shards"]):
-            for text in told_positions(planned):
-                click.echo(text)
-            click.confirm("What was never handled is skipped. Go on?", abort=True)
-            arguments["yes"] = True
-    answer = ask(place, "checkpoint.set", arguments)
-    if as_json:
-        click.echo(json.dumps(answer))
-        return
-    for text in told_positions(answer):
-        click.echo(text)
+    question = "What was never handled is skipped. Go on?"
+    ask_and_tell(place, "checkpoint.set", arguments, told_positions, _skips, question, as_json=as_json)
+
+
+def _skips(answer: Mapping[str, Any]) -> bool:
+    return any(entry["gaps"] for entry in answer["shards"])
 
 
 # ---- telling -----------------------------------------------------------------------------------------------

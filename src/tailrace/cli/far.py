@@ -15,11 +15,10 @@ from tailrace.aws.places import Access
 from tailrace.cli.answering import one_by_one
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.loading import load
-from tailrace.cli.place import StateAt
+from tailrace.cli.place import StateAt, state_place
 from tailrace.clocks.system import SystemClock
 from tailrace.compose import incarnation
 from tailrace.compose_fleet import FleetOptions, far_projector
-from tailrace.errors import TailraceError
 from tailrace.ports import StateStore
 from tailrace.projections.run.projector import Projector
 from tailrace.server.audit import audited
@@ -122,15 +121,10 @@ def run_far(place: StateAt, name: str, arguments: Mapping[str, Any]) -> Iterator
 
 async def _answers(place: StateAt, asked: Verb, arguments: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
     clock, app = SystemClock(), load(place.app)
-    target: dict[str, str | None] = {}
-    if place.state.startswith("dynamodb:"):
-        endpoint = place.state_endpoint or place.endpoint
-        target = {"region": place.region, "endpoint_url": endpoint}
-    elif place.state_endpoint is not None:
-        raise TailraceError("--state-endpoint is of --state dynamodb:TABLE alone.")
+    access = Access(place.region, place.endpoint)
+    target, _ = state_place(place.state, place.state_endpoint, access)
     state = await open_state(place.state, clock, incarnation(), **target)
     read = dict.fromkeys(mapping.table.name for mapping in app.mappings)
-    access = Access(place.region, place.endpoint)
     log = AppLog(DynamoDbStreamsLog(access, clock), read)
     subject = FleetSubject(
         None, clock, is_offline=True, kept=state, log=log, app=app.name, access=access,

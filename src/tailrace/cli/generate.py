@@ -4,12 +4,19 @@ Rules of this file: options and output; what is written is alerts/core/rules.py'
 nothing. Registered in `main`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from tailrace.cli.durations import duration
 from tailrace.cli.group import CommandGroup
+
+
+def _bound(name: str, default: str, help: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        name, callback=duration, metavar="DURATION", default=default, show_default=True, help=help
+    )
 
 
 @click.group(cls=CommandGroup)
@@ -24,38 +31,10 @@ def generate() -> None:
 
 @generate.command()
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file; else it is printed.")
-@click.option(
-    "--late",
-    callback=duration,
-    metavar="DURATION",
-    default="15m",
-    show_default=True,
-    help="Lag above it is late.",
-)
-@click.option(
-    "--stuck",
-    callback=duration,
-    metavar="DURATION",
-    default="10m",
-    show_default=True,
-    help="Not moved for longer is stuck.",
-)
-@click.option(
-    "--left",
-    callback=duration,
-    metavar="DURATION",
-    default="4h",
-    show_default=True,
-    help="Less until the trim is an alert.",
-)
-@click.option(
-    "--quiet",
-    callback=duration,
-    metavar="DURATION",
-    default="15m",
-    show_default=True,
-    help="So long dead letters count as new.",
-)
+@_bound("--late", "15m", "Lag above it is late.")
+@_bound("--stuck", "10m", "Not moved for longer is stuck.")
+@_bound("--left", "4h", "Less until the trim is an alert.")
+@_bound("--quiet", "15m", "So long dead letters count as new.")
 def alerts(out: Path | None, late: int, stuck: int, left: int, quiet: int) -> None:
     """Write the rules of Prometheus for everything that `app.alerts` tells.
 

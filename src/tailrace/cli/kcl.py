@@ -243,7 +243,8 @@ async def _sides(chosen: ChosenMove) -> "AsyncIterator[tuple[KclTable, Sequence[
     """Both sides, opened, and the account of the tables. Raises: SettingsError, PortError, CommandFailure."""
     from tailrace.aws.places import Access
     from tailrace.cli.loading import load
-    from tailrace.cli.worker import require_aws, state_place
+    from tailrace.cli.place import state_place
+    from tailrace.cli.worker import require_aws
     from tailrace.clocks.system import SystemClock
     from tailrace.compose import incarnation
     from tailrace.compose_fleet import FleetOptions, handler_sides

@@ -4,7 +4,6 @@ Rules of this file: options and output; the `mapping` verbs do it. Registered in
 """
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ import click
 
 from tailrace.cli import options
 from tailrace.cli.changes import printable
+from tailrace.cli.confirming import ask_and_tell
 from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_instant
 from tailrace.cli.group import CommandGroup
@@ -94,19 +94,12 @@ def drop(handler: str, yes: bool, dry_run: bool, place: Place, as_json: bool) ->
              tailrace dev app.py
     """
     arguments = {"handler": handler, "dry_run": dry_run, "yes": yes}
-    if not (yes or dry_run) and sys.stdin.isatty() and not as_json:
-        planned = ask(place, "mapping.drop", {**arguments, "dry_run": True})
-        if planned["lost"] or planned["waiting_since_ms"] is not None:
-            for text in dropped(planned):
-                click.echo(text)
-            click.confirm("What was never handled is lost. Forget it?", abort=True)
-            arguments["yes"] = True
-    answer = ask(place, "mapping.drop", arguments)
-    if as_json:
-        click.echo(json.dumps(answer))
-        return
-    for text in dropped(answer):
-        click.echo(text)
+    question = "What was never handled is lost. Forget it?"
+    ask_and_tell(place, "mapping.drop", arguments, dropped, _loses, question, as_json=as_json)
+
+
+def _loses(answer: Mapping[str, Any]) -> bool:
+    return bool(answer["lost"]) or answer["waiting_since_ms"] is not None
 
 
 def dropped(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -9,12 +9,17 @@ options of every command that asks.
 import shlex
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 import click
 from click.core import ParameterSource
 from msgspec import Struct
+
+from tailrace.cli.failures import CommandFailure
+
+if TYPE_CHECKING:
+    from tailrace.aws.places import Access
 
 URL = "tailrace.url"
 """Where the context keeps what --url said until --data is read."""
@@ -63,6 +68,18 @@ def to_type(command: str, place: "Place") -> str:
     'tailrace dlq ls --state sqlite:state.db --app app.py'
     """
     return f"{command} {place.options}" if isinstance(place, StateAt) else command
+
+
+def state_place(
+    state: str, state_endpoint: str | None, tables: "Access"
+) -> tuple[dict[str, str | None], bool]:
+    """Region and endpoint of a state, and whether it is a table beside these. Raises: CommandFailure."""
+    if not state.startswith("dynamodb:"):
+        if state_endpoint is not None:
+            raise CommandFailure("--state-endpoint is of --state dynamodb:TABLE alone.")
+        return {}, False
+    endpoint = state_endpoint or tables.endpoint_url
+    return {"region": tables.region, "endpoint_url": endpoint}, endpoint == tables.endpoint_url
 
 
 Place: TypeAlias = Path | NodeAt | StateAt

@@ -18,6 +18,7 @@ from tailrace.cli import options
 from tailrace.cli.durations import duration, format_instant, instant
 from tailrace.cli.ending import Ending
 from tailrace.cli.failures import CommandFailure
+from tailrace.cli.place import state_place
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
@@ -268,18 +269,6 @@ async def open_fleet(app: "App", chosen: Chosen, clock: "Clock") -> "FleetOption
         weight=chosen.weight,
         hand_overs=chosen.hand_overs,
     )
-
-
-def state_place(
-    state: str, state_endpoint: str | None, tables: "Access"
-) -> tuple[dict[str, str | None], bool]:
-    """Region and endpoint of a state, and whether it is a table beside these. Raises: CommandFailure."""
-    if not state.startswith("dynamodb:"):
-        if state_endpoint is not None:
-            raise CommandFailure("--state-endpoint is of --state dynamodb:TABLE alone.")
-        return {}, False
-    endpoint = state_endpoint or tables.endpoint_url
-    return {"region": tables.region, "endpoint_url": endpoint}, endpoint == tables.endpoint_url
 
 
 async def _marks(app: "App", chosen: Chosen, access: "Access", beside: str | None) -> tuple[Any, str] | None:

@@ -255,7 +255,8 @@ class Settling:
             if newer < 0:
                 return
             if there is not None:
-                write = self._watched(bytes.fromhex(there.fields["key"]), read_passed(there.fields))
+                key, version = bytes.fromhex(there.fields["key"]), read_passed(there.fields)
+                write = passed_write(self.place.app, self.place.mapping_id, key, version)
                 # Of this very row: one of an older format has no version to be compared with.
                 rows[newer] = Write(write.key, write.fields, same_version(there.fields))
             newer = -1

@@ -53,11 +53,31 @@ def watch(
         introduce(console, fleet, rows, writes, seed)
         run = FleetRun(fleet, writes, seed)
         run.on_progress = Lines(console).tell
-        kept = comparing.kept_figures(*asyncio.run(run.run()))
+        kept = comparing.kept_figures(*asyncio.run(until_terminated(run)))
     if os.environ.get(PLANT):
         plant(kept)
     control = comparing.control_figures(files / "control.py", data)
     return conclude(console, kept, control, run.progress, as_json)
+
+
+async def until_terminated(run: FleetRun) -> tuple[list[Any], list[Any]]:
+    """The run, which SIGTERM ends between two steps: one that came while a worker is started would leave a
+    process that is not known yet. Raises: SystemExit.
+    """
+    task, is_terminated = asyncio.current_task(), asyncio.Event()
+    assert task is not None
+
+    def terminate() -> None:
+        is_terminated.set()
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+    try:
+        return await run.run()
+    except asyncio.CancelledError:
+        if is_terminated.is_set():
+            sys.exit(TERMINATED)
+        raise
 
 
 def introduce(console: Console, fleet: DemoFleet, rows: list[Any], writes: list[Any], seed: int) -> None:

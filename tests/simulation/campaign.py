@@ -27,6 +27,7 @@ from tailrace.testing.simulation_drawing import plan
 from tailrace.testing.simulation_plan import BRANCHES, DRAWN_FAULTS, FAULTS, MAPPING
 from tailrace.testing.simulation_yields import all_yields
 from tests.simulation.checkers import Checkers
+from tests.simulation.lease_rows import LeaseRows
 
 EXPECTED = (
     *(f"command {kind.__name__}" for kind in get_args(Command)),
@@ -84,6 +85,7 @@ def run_seed(seed: int) -> tuple[Run, list[tuple[str, str]]]:
     made = plan(seed)
     checkers = {mapping.id: Checkers(made, mapping) for mapping in made.mappings}
     run = Run(made, lambda mapping: checkers[mapping.id])
+    run.rows = LeaseRows(run.rows, checkers[MAPPING].wrong)
     for checker in checkers.values():
         checker.run = run
     try:

@@ -29,6 +29,7 @@ from tailrace.testing.simulation_plan import (
 from tailrace.testing.simulation_roles import Tenure
 from tailrace.testing.simulation_rows import APP, STREAM
 from tests.simulation.checkers import Checkers
+from tests.simulation.lease_rows import NO_LEASE_GOES_BACK, LeaseRows
 
 HEAL_MS = 100_000
 STRANDED_MS = 60_000
@@ -174,6 +175,7 @@ class FleetJudge(Checkers):
 
 
 FLEET_CHECKERS = (
+    NO_LEASE_GOES_BACK,
     "a hand-over repeats nothing that was handled",
     "no name is used twice for long",
     "nothing is stranded for long",
@@ -189,6 +191,7 @@ def run_fleet(seed: int) -> tuple[Run, list[tuple[str, str]]]:
     made = fleet_plan(seed)
     judge = FleetJudge(made)
     run = judge.run = Run(made, lambda _: judge)
+    run.rows = LeaseRows(run.rows, judge.wrong)
 
     def leave() -> None:
         next(worker for worker in run.workers if worker.is_alive).stop()

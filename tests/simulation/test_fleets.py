@@ -8,13 +8,17 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tailrace.leases.fleet import Fleet
-from tailrace.leases.lease import LEASE_DURATION_MS, Sighting
+from tailrace.leases.lease import LEASE_DURATION_MS, Lease, Sighting
 from tailrace.leases.member import Heartbeat
 from tailrace.mapping.commands import Completion, LeaseTaken, Stop
 from tailrace.mapping.shard import ShardMachine
+from tailrace.rows.writes import Equals, Write
+from tailrace.runtime import fleet as runtime_fleet
 from tests.simulation.fleets import FLEET_CHECKERS, run_fleet
+from tests.simulation.lease_rows import NO_LEASE_GOES_BACK
 from tests.simulation.test_canaries import Plant
 
 SEEDS = range(25)
@@ -94,7 +98,18 @@ def any_worker_takes_what_was_handed_to_another(patch: pytest.MonkeyPatch) -> No
     patch.setattr(Fleet, "may_take", wrong)
 
 
+def a_change_of_a_lease_requires_its_epoch_alone(patch: pytest.MonkeyPatch) -> None:
+    """What its owner has tried to write comes late, and undoes what it wrote since."""
+    right = runtime_fleet.release
+
+    def wrong(lease: Lease, *rest: Any) -> Write:
+        return structs.replace(right(lease, *rest), condition=Equals("epoch", lease.epoch))
+
+    patch.setattr(runtime_fleet, "release", wrong)
+
+
 CANARIES: dict[Plant, str] = {
+    a_change_of_a_lease_requires_its_epoch_alone: NO_LEASE_GOES_BACK,
     a_shard_is_left_before_it_is_drained: "a hand-over repeats nothing that was handled",
     every_worker_takes_all_that_it_can: "the load is spread as everyone computes it",
     nothing_is_handed_over: "the load is spread as everyone computes it",

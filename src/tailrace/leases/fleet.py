@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from tailrace.leases.balance import FleetMember, assign
-from tailrace.leases.lease import LEASE_DURATION_MS, Lease, Owner, Sighting, clear, read_lease, sighted
+from tailrace.leases.lease import LEASE_DURATION_MS, Lease, Owner, Sighting, read_lease, release, sighted
 from tailrace.leases.member import MemberRow, member_key
 from tailrace.rows.writes import Equals, StateRow, Write
 
@@ -201,6 +201,6 @@ class Fleet:
             finished = self._finished.get(key, frozenset())
             is_stray = lease.owner == self.owner.name and not self.wants(key)
             if is_stray or finished.difference(lease.finished):
-                writes.append(clear(lease, finished))
+                writes.append(release(lease, mapping_ids=finished))
         self._finished = {key: ids for key, ids in self._finished.items() if key in self.leases}
         return writes

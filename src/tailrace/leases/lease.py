@@ -1,8 +1,9 @@
 """Leases: who reads which shard of an app.
 
 Rules of this file: pure transitions over one row. The *epoch* is the fencing token: it rises only when the
-lease is taken. The *counter* is the row's revision: it rises with every change, also with one whose outcome
-is not known. A row changes only when its lease changes hands, or when a mapping has finished its shard; that
+lease is taken. The *counter* is the row's revision: every write requires the one that it was made from and
+leaves the next one, so that none that comes late undoes another, not even one of the same owner. A row
+changes only when its lease changes hands, or when a mapping has finished its shard; that
 the owner lives says its member row (leases/member.py), and of an owner of a version before that the counter.
 Whether anything stands still is judged by the observer's own monotonic clock since it last moved, never by
 comparing the clocks of two machines. Called by leases/fleet.py and runtime/. Source: growth §3.2; the KCL's
@@ -86,29 +87,31 @@ def take(key: str, fields: Mapping[str, Any] | None, owner: str, above: int = 0)
 
 
 def finish(lease: Lease, mapping_ids: Iterable[str]) -> tuple[Lease, Write]:
-    """Say that mappings are done with the shard: what continues it may begin, at whichever worker. It holds
-    only under the lease's own epoch.
-    """
+    """Say that mappings are done with the shard: what continues it may begin, at whichever worker."""
     ids = tuple(sorted({*lease.finished, *mapping_ids}))
     done = replace(lease, counter=lease.counter + 1, finished=ids)
-    return done, Write(lease.key, _fields(done), Equals("epoch", lease.epoch))
+    return done, Write(lease.key, _fields(done), Equals("counter", lease.counter))
 
 
-def release(lease: Lease, successor: str = "") -> Write:
+def release(lease: Lease, successor: str = "", mapping_ids: Iterable[str] = ()) -> Write:
     """Leave the shard to any worker, or to this one until it has let pass its time: no owner, and the epoch
-    stays for the next one to raise. It holds only under the lease's own epoch.
+    stays for the next one to raise.
+
+    Shape:   `mapping_ids` are done with the shard.
     """
-    left = replace(lease, owner="", counter=lease.counter + 1, successor=successor)
-    return Write(lease.key, _fields(left), Equals("epoch", lease.epoch))
+    done, write = finish(lease, mapping_ids)
+    return Write(lease.key, _fields(replace(done, owner="", successor=successor)), write.condition)
 
 
-def clear(lease: Lease, finished: Iterable[str] = ()) -> Write:
-    """The same of a lease that no worker holds, whatever its row says, with the mappings that are done with
-    its shard. It holds only if the row is still the one that was seen.
+def standing(lease: Lease, fields: Mapping[str, Any] | None) -> Lease | None:
+    """A lease as its row says it now, if that is another revision of this taking of it: what its owner had
+    tried to write, and perhaps had. None: it is not held any more, or nothing has changed.
     """
-    ids = tuple(sorted({*lease.finished, *finished}))
-    left = replace(lease, owner="", counter=lease.counter + 1, finished=ids, successor="")
-    return Write(lease.key, _fields(left), Equals("counter", lease.counter))
+    if fields is None:
+        return None
+    row = read_lease(lease.key, fields)
+    is_held = (row.owner, row.epoch) == (lease.owner, lease.epoch)
+    return row if is_held and row.counter != lease.counter else None
 
 
 def read_lease(key: str, fields: Mapping[str, Any]) -> Lease:

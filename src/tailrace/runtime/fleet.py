@@ -1,16 +1,16 @@
 """What a worker asks and writes as a member of a fleet, in steps: its heartbeat, who else lives, and what
 becomes of leases that it holds or that name it.
 
-Rules of this file: pure; steps, and none retries but a heartbeat whose row has changed. Who lives and whose a
-lease is to be is decided in leases/fleet.py. Called by worker/leasing.py, and by whatever plays a worker.
-Source: growth §3.2.
+Rules of this file: pure; steps, and none retries but a write of a row that only this worker writes. Who
+lives and whose a lease is to be is decided in leases/fleet.py. Called by worker/leasing.py, and by whatever
+plays a worker. Source: growth §3.2.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from tailrace.errors import StateConflict
 from tailrace.leases.fleet import Fleet
-from tailrace.leases.lease import Lease, release
+from tailrace.leases.lease import Lease, finish, release, standing
 from tailrace.leases.member import Heartbeat, read_member
 from tailrace.ports import Now
 from tailrace.rows.kinds import LEASE, MEMBER
@@ -62,8 +62,33 @@ def write_each(writes: Sequence[Write]) -> Steps[int]:
     return made
 
 
-def give_lease_back(lease: Lease, successor: str = "") -> Steps[None]:
-    """Leave the shard to any worker, or to one for a while. Raises: StateConflict when another has it
-    already; StoreError.
+def say_finished(lease: Lease, mapping_ids: Collection[str]) -> Steps[Lease]:
+    """Say in a lease that mappings are done with its shard. Returns: the lease as it is now. Raises:
+    StateConflict when it is not held any more; StoreError.
     """
-    yield Transact((release(lease, successor),))
+    return (yield from _write_own(lease, lambda own: finish(own, mapping_ids)))
+
+
+def give_lease_back(lease: Lease, successor: str = "", mapping_ids: Collection[str] = ()) -> Steps[None]:
+    """Leave the shard to any worker, or to one for a while; these mappings are done with it. Raises:
+    StateConflict when it is not held any more; StoreError.
+    """
+    yield from _write_own(lease, lambda own: (own, release(own, successor, mapping_ids)))
+
+
+def _write_own(lease: Lease, change: Callable[[Lease], tuple[Lease, Write]]) -> Steps[Lease]:
+    """Change the row of a lease that is held. A change of it whose outcome was not known, or that is made at
+    the same time, may have been made meanwhile: then this one is made of that.
+    """
+    while True:
+        changed, write = change(lease)
+        try:
+            yield Transact((write,))
+        except StateConflict:
+            row: StateRow | None = yield Get(lease.key)
+            stands = standing(lease, None if row is None else row.fields)
+            if stands is None:
+                raise
+            lease = stands
+        else:
+            return changed

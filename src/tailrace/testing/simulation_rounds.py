@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from tailrace.errors import NameInUse, PortError
+from tailrace.errors import NameInUse, PortError, StateConflict
 from tailrace.leases.checkpoint import read_checkpoint
 from tailrace.leases.fleet import Fleet
-from tailrace.leases.lease import LEASE_DURATION_MS, Lease, Owner, finish, lease_key
+from tailrace.leases.lease import LEASE_DURATION_MS, Lease, Owner, lease_key
 from tailrace.leases.member import Heartbeat, Identity
 from tailrace.mapping.commands import Stop
 from tailrace.rows.writes import StateRow
-from tailrace.runtime.fleet import beat, give_lease_back, look, write_each
+from tailrace.runtime.fleet import beat, give_lease_back, look, say_finished, write_each
 from tailrace.runtime.steps import Get, Steps
 from tailrace.streams.moment import Now
 from tailrace.testing.simulation_plan import ShardPlan
@@ -43,7 +43,7 @@ class SimulatedRounds:
         self.blindings = 0
         """How often its heartbeat has failed."""
         self.leaving: set[str] = set()
-        self._unsaid: set[str] = set()
+        self._unsaid: set[tuple[str, str]] = set()
         self._writing = 0
         self._has_left = False
         self.handed: dict[str, int] = {}
@@ -219,26 +219,33 @@ class SimulatedRounds:
 
     def finished(self, shard: ShardPlan, mapping_id: str) -> None:
         """A mapping has finished a shard in which another goes on."""
-        lease = self._worker.leases.get(shard.shard_id)
-        if lease is not None:
-            self._worker.leases[shard.shard_id], _ = finish(lease, [mapping_id])
-            self._unsaid.add(shard.shard_id)
+        if shard.shard_id in self._worker.leases:
+            self._unsaid.add((shard.shard_id, mapping_id))
             self._say()
 
     def _say(self) -> None:
-        for shard_id in sorted(self._unsaid):
-            lease = self._worker.leases.get(shard_id)
+        leases = self._worker.leases
+        for shard_id in sorted({shard_id for shard_id, _ in self._unsaid}):
+            unsaid = {(there, name) for there, name in self._unsaid if there == shard_id}
+            lease = leases.get(shard_id)
             if lease is None:
-                self._unsaid.discard(shard_id)
+                self._unsaid -= unsaid
                 continue
-            self._worker.leases[shard_id], write = finish(lease, ())
 
-            def said(made: int | PortError, shard_id: str = shard_id) -> None:
-                if not isinstance(made, PortError):
-                    self._unsaid.discard(shard_id)
+            def said(
+                answer: Lease | PortError,
+                shard_id: str = shard_id,
+                lease: Lease = lease,
+                unsaid: set[tuple[str, str]] = unsaid,
+            ) -> None:
+                if isinstance(answer, Lease):
                     self._heart.changes += 1
+                    if leases.get(shard_id) == lease:
+                        leases[shard_id] = answer
+                if isinstance(answer, Lease | StateConflict):
+                    self._unsaid -= unsaid
 
-            self._perform(write_each([write]), said)
+            self._perform(say_finished(lease, {name for _, name in unsaid}), said)
 
     def give_back(self, shard: ShardPlan) -> None:
         """Every mapping has finished a shard."""
@@ -247,7 +254,7 @@ class SimulatedRounds:
         self.leaving.discard(shard.shard_id)
         self.fleet.note_finished(self.key(shard), ids)
         if lease is not None:
-            self._give(give_lease_back(finish(lease, ids)[0]))
+            self._give(give_lease_back(lease, mapping_ids=ids))
 
     def _give(self, steps: Steps[Any]) -> None:
         self._writing += 1

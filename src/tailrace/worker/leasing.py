@@ -17,15 +17,15 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from tailrace.errors import LeaseHeld, PortError
+from tailrace.errors import LeaseHeld, PortError, StateConflict
 from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.leases.fleet import Fleet
-from tailrace.leases.lease import Lease, finish, lease_key
+from tailrace.leases.lease import Lease, lease_key
 from tailrace.leases.member import Heartbeat, Identity
 from tailrace.ports import Shard, StreamRef
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.driver import Performer
-from tailrace.runtime.fleet import beat, give_lease_back, look, write_each
+from tailrace.runtime.fleet import beat, give_lease_back, look, say_finished, write_each
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.starting import take_lease
 from tailrace.worker.forgetting import forget_leases
@@ -69,8 +69,8 @@ class Leasing:
         self._taking: set[str] = set()
         """Leases whose rows may name it already: no strays, whatever it is to have by now."""
         self._leaving: set[Held] = set()
-        self._unsaid: set[Held] = set()
-        """Where a mapping has finished a shard that others have not, and the row may not say so."""
+        self._unsaid: set[tuple[Held, str]] = set()
+        """The mappings that have finished a shard where others have not, and the row may not say so."""
         self._performer = Performer(parts.state, parts.clock, parts.reached)
         self._stamped: dict[str, CheckpointRow] = {}
         """By their keys."""
@@ -145,21 +145,21 @@ class Leasing:
 
     async def finished(self, place: Held, mapping_id: str) -> None:
         """A mapping has finished a shard in which others go on: what continues it may begin elsewhere."""
-        lease = self.held.get(place)
-        if lease is not None and not self._habits.owner.is_alone:
-            self.held[place], _ = finish(lease, [mapping_id])
-            self._unsaid.add(place)
+        if place in self.held and not self._habits.owner.is_alone:
+            self._unsaid.add((place, mapping_id))
             with suppress(PortError):
                 await self._say()
 
     async def _say(self) -> None:
-        for place in list(self._unsaid):
-            lease = self.held.get(place)
+        for place in {place for place, _ in self._unsaid}:
+            lease, unsaid = self.held.get(place), {name for where, name in self._unsaid if where == place}
             if lease is not None:
-                self.held[place], write = finish(lease, ())
-                await self._performer.perform(write_each([write]))
-                self._heart.changes += 1
-            self._unsaid.discard(place)
+                with suppress(StateConflict):  # another has it by now, which the next look tells
+                    said = await self._performer.perform(say_finished(lease, unsaid))
+                    self._heart.changes += 1
+                    if self.held.get(place) == lease:
+                        self.held[place] = said
+            self._unsaid.difference_update((place, name) for name in unsaid)
 
     async def give_back(self, stream: StreamRef, shard: Shard, mapping_ids: Sequence[str]) -> None:
         """Every mapping has finished a shard. A row that does not say so, since its lease is not held here or
@@ -172,7 +172,7 @@ class Leasing:
             self.fleet.note_finished(self.key(place), mapping_ids)
         with suppress(PortError):
             if lease is not None:
-                await self._performer.perform(give_lease_back(finish(lease, mapping_ids)[0]))
+                await self._performer.perform(give_lease_back(lease, mapping_ids=mapping_ids))
                 self._heart.changes += 1
 
     async def release(self) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from tailrace.leases.balance import assign
 from tailrace.leases.fleet import READ_EVERY_MS, REMOVED_AFTER_MS, Fleet
-from tailrace.leases.lease import LEASE_DURATION_MS, Lease, Owner, clear, finish, lease_key, release, take
+from tailrace.leases.lease import LEASE_DURATION_MS, Lease, Owner, finish, lease_key, release, take
 from tailrace.leases.member import Identity, MemberRow
 from tailrace.rows.writes import Equals, StateRow, Write
 
@@ -242,7 +242,7 @@ def test_a_lease_that_names_the_worker_which_does_not_have_it_is_released_or_tak
     fleet = seen(write)
     assert fleet.strays({KEY}) == []
     fleet.offer([])
-    assert fleet.strays(set()) == [clear(lease)]
+    assert fleet.strays(set()) == [release(lease)]
     alone = begun()
     alone.note_leases([StateRow(KEY, fields(write))], 0)
     assert alone.strays(set()) == [], "it takes it"

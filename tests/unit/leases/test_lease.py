@@ -5,15 +5,15 @@ import pytest
 from tailrace.errors import StoreError
 from tailrace.leases.lease import (
     Sighting,
-    clear,
     finish,
     lease_key,
     read_lease,
     release,
     sight,
+    standing,
     take,
 )
-from tailrace.rows.writes import Absent, Equals
+from tailrace.rows.writes import Absent, Equals, holds
 
 KEY = lease_key("shop", "label", "shard-1")
 
@@ -40,7 +40,7 @@ def test_a_row_says_which_mappings_are_done_and_keeps_that_when_it_changes_hands
     """What continues the shard begins at other workers by it, one mapping after the other."""
     lease, _ = take(KEY, None, "me")
     first, write = finish(lease, ["mail"])
-    assert (first.counter, first.epoch, first.owner, write.condition) == (2, 1, "me", Equals("epoch", 1))
+    assert (first.counter, first.epoch, first.owner, write.condition) == (2, 1, "me", Equals("counter", 1))
     both, write = finish(first, ["index", "mail"])
     assert (both.finished, both.counter) == (("index", "mail"), 3)
     assert write.fields is not None
@@ -49,20 +49,30 @@ def test_a_row_says_which_mappings_are_done_and_keeps_that_when_it_changes_hands
     assert taken.finished == ("index", "mail")
 
 
-def test_a_change_that_may_not_have_been_made_never_shares_its_revision_with_the_next() -> None:
+def test_of_two_changes_made_of_one_revision_only_the_first_holds() -> None:
+    """One that was given up and comes late would undo what was written since."""
     lease, _ = take(KEY, None, "me")
-    tried, first = finish(lease, ["mail"])
-    _, second = finish(tried, ())
-    assert first.fields is not None
-    assert second.fields is not None
-    assert (first.fields["counter"], second.fields["counter"]) == (2, 3)
+    left, late = release(lease, "you"), finish(lease, ["mail"])[1]
+    assert holds(left.condition, {"counter": 1, "epoch": 1})
+    assert not holds(late.condition, left.fields)
+
+
+def test_a_lease_stands_as_its_row_says_under_its_own_epoch_and_owner() -> None:
+    lease, write = take(KEY, None, "me")
+    done, finished = finish(lease, ["mail"])
+    assert standing(lease, finished.fields) == done, "what had not been answered was written"
+    assert standing(lease, write.fields) is None, "it is no other revision"
+    assert standing(lease, None) is None
+    assert standing(lease, release(done).fields) is None
+    assert standing(lease, take(KEY, write.fields, "me")[1].fields) is None, "it was taken again"
+    assert standing(lease, take(KEY, write.fields, "you")[1].fields) is None
 
 
 def test_a_released_lease_is_free_and_its_next_owner_raises_the_epoch() -> None:
     lease, _ = take(KEY, None, "me")
     write = release(lease)
     assert write.fields is not None
-    assert (write.fields["owner"], write.condition) == ("", Equals("epoch", 1))
+    assert (write.fields["owner"], write.condition) == ("", Equals("counter", 1))
     assert "successor" not in write.fields
     assert take(KEY, write.fields, "you")[0].epoch == 2
 
@@ -77,7 +87,7 @@ def test_a_lease_that_is_handed_over_names_its_successor_until_that_one_takes_it
 
 def test_a_lease_that_names_a_worker_which_does_not_hold_it_is_cleared_only_as_it_was_seen() -> None:
     lease, _ = take(KEY, None, "you")
-    write = clear(lease, ["mail"])
+    write = release(lease, mapping_ids=["mail"])
     assert write.fields is not None
     cleared = read_lease(KEY, write.fields)
     assert (cleared.owner, cleared.finished, cleared.epoch, cleared.counter) == ("", ("mail",), 1, 2)

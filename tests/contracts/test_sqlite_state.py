@@ -17,6 +17,7 @@ import pytest
 
 from tailrace.errors import SettingsError, StoreError
 from tailrace.rows.writes import Absent, Equals, StateRow, Write
+from tailrace.stores import sqlite_state
 from tailrace.stores.sqlite_state import SqliteStateStore, create_file, judge_file
 from tailrace.testing import check_state_store
 from tailrace.testing.contracts.state_writers import is_written
@@ -58,7 +59,8 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
 
 
-def test_it_keeps_the_contract_with_two_connections(tmp_path: Path) -> None:
+def test_it_keeps_the_contract_with_two_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_state, "BUSY_MS", 20)  # or who writes without a pause leaves others no gap
     numbers: Iterator[int] = itertools.count()
     check_state_store(
         lambda: made(tmp_path / f"{next(numbers)}.db"), again=lambda store: SqliteStateStore(store._path)
@@ -107,16 +109,41 @@ def test_of_several_processes_that_count_none_loses_a_count_though_one_is_killed
     assert asyncio.run(read("count")) == sum(counts)
 
 
-def test_whoever_finds_it_being_written_is_told_so_at_once_and_may_come_again(file: Path) -> None:
+def test_whoever_finds_it_being_written_is_told_so_after_a_while_and_may_come_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_state, "BUSY_MS", 20)
+
     async def story() -> None:
         store, other = SqliteStateStore(file), sqlite3.connect(file, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match="locked"):
+        with pytest.raises(StoreError, match="locked") as told:
             await store.transact([Write("a", {"v": 1})])
+        assert "--data" not in str(told.value.hint)
         assert await store.get("a") is None
         other.execute("ROLLBACK")
         other.close()
         await store.transact([Write("a", {"v": 1}, Absent())])
+        assert await store.get("a") == StateRow("a", {"v": 1})
+        await store.close()
+
+    asyncio.run(story())
+
+
+def test_a_transaction_of_another_worker_is_waited_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers that begin together refused each other, and one of them did not begin."""
+    monkeypatch.setattr(sqlite_state, "BUSY_MS", PATIENCE_S * 1_000)
+
+    async def story() -> None:
+        store, other = SqliteStateStore(file), sqlite3.connect(file, isolation_level=None)
+        await store.get("a")
+        other.execute("BEGIN IMMEDIATE")
+        writing = asyncio.ensure_future(store.transact([Write("a", {"v": 1})]))
+        await asyncio.sleep(0.05)
+        assert not writing.done()
+        other.execute("COMMIT")
+        other.close()
+        await writing
         assert await store.get("a") == StateRow("a", {"v": 1})
         await store.close()
 

@@ -1,9 +1,10 @@
 """State in one SQLite file, which the workers of one machine share.
 
 Theory of operation: WAL, so that readers never wait; a transaction takes the write lock before it looks at a
-condition (BEGIN IMMEDIATE), so that nobody writes between look and write. Whoever finds the lock taken is
-told so at once (StoreError) and comes again when the machine says so. Everything runs in one thread of its
-own: the event loop never waits for a disk.
+condition (BEGIN IMMEDIATE), so that nobody writes between look and write. Whoever finds the lock taken waits
+as long as other transactions take at most, which is what SQLite does for it; then it is told so (StoreError)
+and comes again when the machine says so. Without that wait two workers that begin together refuse each other.
+Everything runs in one thread of its own: the event loop never waits for a disk.
 Rules of this file: it never creates a file but in `create`; conditions mean what `rows.writes.holds` says.
 Layout: docs/formats/state-places.md, "In a SQLite file". Made by stores/state_targets.py.
 """
@@ -18,12 +19,12 @@ from urllib.parse import quote
 
 import orjson
 
-from tailrace.errors import SettingsError, StateConflict
+from tailrace.errors import SettingsError, StateConflict, StoreError
 from tailrace.ports import Action, ItemWrite
 from tailrace.rows.bounds import bounded
 from tailrace.rows.writes import Always, StateRow, Write, holds
 from tailrace.runtime.threads import Threads
-from tailrace.stores.failures import failed
+from tailrace.stores.failures import failed, is_busy
 from tailrace.stores.private import keep_private
 from tailrace.stores.row_keys import following
 from tailrace.stores.verdicts import NEWEST, PlaceVerdict
@@ -38,6 +39,13 @@ SCHEMA: Final = (
     "CREATE TABLE rows (key TEXT NOT NULL PRIMARY KEY, fields TEXT NOT NULL)",
 )
 PUT: Final = "INSERT INTO rows VALUES(?1,?2) ON CONFLICT(key) DO UPDATE SET fields=excluded.fields"
+BUSY_MS: Final = 250
+"""How long a transaction waits for those of other processes: each takes the time of a disk's sync, and a
+process that takes longer is stopped, or its disk is.
+"""
+WHO_WRITES: Final = (
+    "another process keeps the file: see whether one of the workers is stopped, or its disk full"
+)
 OPENING_MS: Final = 10_000
 """How long `create` waits for another process that makes the same file."""
 
@@ -67,8 +75,8 @@ class SqliteStateStore:
         return await self._in_its_thread(self._count, prefix)
 
     async def transact(self, writes: Sequence[Action]) -> None:
-        """All of it, on the disk, or nothing. Raises: StateConflict; StoreError, also when another process is
-        writing at this moment; SettingsError for a write to a table, which has no place here.
+        """All of it, on the disk, or nothing. Raises: StateConflict; StoreError, also when another process
+        does not stop writing; SettingsError for a write to a table, which has no place here.
         """
         if any(isinstance(write, ItemWrite) for write in writes):
             raise SettingsError("a SQLite file has no tables of DynamoDB's: give app.transactions a table")
@@ -94,6 +102,8 @@ class SqliteStateStore:
         try:
             return function(*arguments)
         except sqlite3.Error as error:
+            if is_busy(error):
+                raise StoreError(f"{self._path}: {error}", hint=WHO_WRITES) from error
             raise failed(self._path, error) from error
 
     # ---- in the store's own thread ----
@@ -103,6 +113,7 @@ class SqliteStateStore:
             connection = connected(self._path)
             judged(self._path, connection).refuse()
             connection.execute("PRAGMA synchronous=FULL")
+            connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
             self._connection = connection
         return self._connection
 

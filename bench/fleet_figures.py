@@ -1,21 +1,27 @@
 """What `tailrace worker` does a second, and what a thousand records cost: eight shards of another server over
 HTTP, one worker on a core of its own, then two that share it.
 
-Rules of this file: everything is the process that a user starts; the server has the other core. All records
-are written first. A figure is taken between the first record handled and the last, so that no start of a
-process counts; processor seconds are what the system counted for the workers meanwhile. AWS's limit for
-eight shards is five reads a second of at most a thousand records each; what this machine can do is decoding
-the pages and calling a function, with nothing in between.
+Theory of operation: workers begin on an empty table, until the rows of the leases say that each has its part
+of the shards. Then the handlers are held, all records are written, and the handlers are let go: so the last
+shard is shared before the first record is there, and no start of a process counts.
+Rules of this file: everything is the process that a user starts; the server has the other core. The rate is
+taken between the first record handled and the last. Processor seconds are what the system counted for the
+workers from before the first record was written, so that what they read ahead counts, and a heartbeat, too.
+A run in which one of two workers did not handle its part is no figure. AWS's limit for eight shards is five
+reads a second of at most a thousand records each; what this machine can do is decoding the pages and calling
+a function, with nothing in between.
 """
 
 import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -28,10 +34,11 @@ from tailrace.runtime.pacing import SHARD_READS_PER_S
 
 SHARDS = 8
 PAGE = 1_000
-RECORDS = 240_000
+RECORDS = 160_000
 WRITTEN_AT_ONCE = 25
 """Items of a BatchWriteItem."""
 APP = """
+import asyncio
 import os
 
 from tailrace import App, Batch
@@ -43,6 +50,8 @@ out = os.open(os.environ["BENCH_COUNT"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 @app.batch(table, batch_size=1_000)
 async def tally(batch: Batch) -> None:
+    while os.path.exists("held"):
+        await asyncio.sleep(0.05)
     os.write(out, b"." * len(batch))  # its size is what was handled
 """
 ACCOUNT = {
@@ -54,6 +63,10 @@ ACCOUNT = {
 TICKS = os.sysconf("SC_CLK_TCK")
 LOOK_S = 0.005
 MOST_S = 300
+LEASE = "2s"
+"""So soon does a worker believe in another one."""
+LEAST_PART, MOST_PART = 0.35, 0.65
+"""Of the records, that each of two workers must have handled."""
 
 
 def figures(quick: bool) -> Iterator[tuple[str, float]]:
@@ -61,12 +74,14 @@ def figures(quick: bool) -> Iterator[tuple[str, float]]:
     records = 40_000 if quick else RECORDS
     yield "eight shards at AWS's pace", float(SHARDS * SHARD_READS_PER_S * PAGE)
     with tailrace("--shards", str(SHARDS)) as server:
-        _fill(server.port, records)
-        yield "decode pages and call", _decode_and_call(server.port)
+        run(server.port, lambda _: iter([create_table()]), connections=1)
         rate, alone = _handled(server.port, records, workers=1)
+        yield "decode pages and call", _decode_and_call(server.port)
         yield "one worker, eight shards over HTTP", rate
         yield "one worker, a thousand records over HTTP", alone
         yield "one worker, records a processor second over HTTP", 1_000 / alone
+    with tailrace("--shards", str(SHARDS)) as server:
+        run(server.port, lambda _: iter([create_table()]), connections=1)
         rate, together = _handled(server.port, records, workers=2)
         yield "two workers, eight shards over HTTP", rate
         yield "two workers, a thousand records over HTTP", together
@@ -82,7 +97,6 @@ def _fill(port: int, records: int) -> None:
             puts = [{"PutRequest": {"Item": item(number)}} for number in numbers]
             yield request("BatchWriteItem", {"RequestItems": {"bench": puts}})
 
-    run(port, lambda _: iter([create_table()]), connections=1)
     load = run(port, writes, connections=16)
     if load.errors:
         raise RuntimeError(f"the table could not be written: {load.first_error!r}")
@@ -118,30 +132,58 @@ def _decode_and_call(port: int) -> float:
 
 
 def _handled(port: int, records: int, workers: int) -> tuple[float, float]:
-    """Records a second between the first and the last, and processor seconds of a thousand."""
+    """Records a second between the first and the last, and processor seconds of a thousand. Raises:
+    RuntimeError when a worker has not handled its part.
+    """
     with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as directory:
         path = Path(directory)
         (path / "app.py").write_text(APP)
         subprocess.run([sys.executable, "-m", "tailrace", "state", "create", "sqlite:state.db"],
                        cwd=path, check=True, stdout=subprocess.DEVNULL)  # fmt: skip
+        counts = [path / f"count-{number}" for number in range(workers)]
         with contextlib.ExitStack() as stack:
-            processes = [stack.enter_context(_worker(path, port)) for _ in range(workers)]
-            count = path / "count"
-            begun, first = _until(count, 1)
+            processes = [stack.enter_context(_worker(path, port, count)) for count in counts]
+            _until_shared(path / "state.db", workers)
             spent = sum(map(_spent_s, processes))
-            ended, last = _until(count, records)
+            (path / "held").touch()
+            _fill(port, records)
+            (path / "held").unlink()
+            begun, first = _until(counts, 1)
+            ended, last = _until(counts, records)
             spent = sum(map(_spent_s, processes)) - spent
-        return (last - first) / (ended - begun), spent / (last - first) * 1_000
+        parts = [count.stat().st_size / last for count in counts]
+        if workers == 2 and not LEAST_PART <= parts[0] <= MOST_PART:
+            raise RuntimeError(
+                f"of the records one worker has handled {parts[0]:.0%}, the other {parts[1]:.0%}"
+            )
+        return (last - first) / (ended - begun), spent / last * 1_000
+
+
+def _until_shared(state: Path, workers: int) -> None:
+    """Return when each worker has its part of the leases. Raises: TimeoutError."""
+    begun = time.perf_counter()
+    with contextlib.closing(sqlite3.connect(state, timeout=10)) as rows:
+        while sorted(parts := leases_of(rows)) != [SHARDS // workers] * workers:
+            if time.perf_counter() > begun + MOST_S:
+                raise TimeoutError(f"after {MOST_S} s the workers have {parts} of {SHARDS} leases")
+            time.sleep(LOOK_S)
+
+
+def leases_of(rows: sqlite3.Connection) -> Sequence[int]:
+    """How many leases each worker has, and how many have no owner."""
+    owner = "json_extract(fields, '$.owner')"
+    owners = rows.execute(f"SELECT {owner} FROM rows WHERE key >= 'lease/' AND key < 'lease0'")
+    return list(Counter(name for (name,) in owners).values())
 
 
 @contextlib.contextmanager
-def _worker(path: Path, port: int) -> Iterator[int]:
+def _worker(path: Path, port: int, count: Path) -> Iterator[int]:
     """A worker on the core of the load. Returns: its process id."""
     command = [
         sys.executable, "-m", "tailrace", "worker", "app.py", "--state", "sqlite:state.db", "--endpoint",
-        f"http://127.0.0.1:{port}", "--health", "off", "--json",
+        f"http://127.0.0.1:{port}", "--health", "off", "--json", "--lease", LEASE,
     ]  # fmt: skip
-    environment = {**os.environ, **ACCOUNT, "BENCH_COUNT": str(path / "count")}
+    environment = {**os.environ, **ACCOUNT, "BENCH_COUNT": str(count)}
     process = subprocess.Popen(
         command, cwd=path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -153,10 +195,10 @@ def _worker(path: Path, port: int) -> Iterator[int]:
         process.wait(MOST_S)
 
 
-def _until(count: Path, records: int) -> tuple[float, int]:
+def _until(counts: Sequence[Path], records: int) -> tuple[float, int]:
     """When so many records were handled, and how many were then. Raises: TimeoutError."""
     begun = time.perf_counter()
-    while (handled := count.stat().st_size if count.exists() else 0) < records:
+    while (handled := sum(count.stat().st_size for count in counts if count.exists())) < records:
         if time.perf_counter() > begun + MOST_S:
             raise TimeoutError(f"{handled} of {records} records were handled in {MOST_S} s")
         time.sleep(LOOK_S)

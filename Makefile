@@ -6,6 +6,7 @@ KEYS ?= 1000000
 KILLS ?= 100
 FAULTS ?= 1000
 SEEDS ?= 10000
+FLEETS ?= 1500
 REQUESTS ?= 100000
 JOBS ?= 3
 SHARDS ?= 2000
@@ -88,8 +89,9 @@ shards: venv  ## a worker over SHARDS idle shards of a server: its memory, its c
 fuzz: venv  ## REQUESTS mutated requests of every operation, no fault of the server; SEED=… replays
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.fuzz --requests $(REQUESTS) $(if $(SEED),--seed $(SEED))
 
-simulate: venv  ## SEEDS seeded runs of delivery under faults: 1 to 8 workers that run the runtime's own steps
+simulate: venv  ## SEEDS seeded runs of delivery under faults: 1 to 8 workers that run the runtime's own steps; then FLEETS of many shards
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+	@$(BIN)/python -m tests.simulation --seeds $(FLEETS) --fleets
 
 mutate: venv  ## wrong changes of critical lines, in a copy, and the test that catches each; ONLY=parking chooses; three to eight minutes
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation --jobs $(JOBS) --only "$(ONLY)"

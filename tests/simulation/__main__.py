@@ -1,4 +1,4 @@
-"""`python -m tests.simulation --seeds N [--first S]`: a campaign of seeds, with progress and
+"""`python -m tests.simulation --seeds N [--first S] [--fleets]`: a campaign of seeds, with progress and
 a dated summary. Resumable.
 """
 
@@ -8,12 +8,14 @@ import tempfile
 from pathlib import Path
 
 from tests.evidence import write_evidence
-from tests.simulation.campaign import Report, campaign, version
+from tests.simulation.campaign import ALL, Report, campaign, run_seed, version
+from tests.simulation.fleets import HAPPENED, run_fleet
 
 ENOUGH = 2_700
 """So many seeds meet even the rarest fault and die at every yield: a key that is free again meanwhile, a
 redrive that stops beside the claims of others.
 """
+FEW_FLEETS = 100
 
 
 def main() -> int:
@@ -23,18 +25,22 @@ def main() -> int:
     parser.add_argument(
         "--first", type=int, default=0, help="the first seed; one seed alone: --first S --seeds 1"
     )
-    arguments = parser.parse_args()
-    print(f"simulation: seeds {arguments.first} to {arguments.first + arguments.seeds - 1}", flush=True)
-    kept = (
-        Path(tempfile.gettempdir())
-        / f"tailrace-simulation-{version()}-{arguments.first}-{arguments.seeds}.json"
+    parser.add_argument(
+        "--fleets", action="store_true", help="fleets of many shards, and what leases promise"
     )
-    report = campaign(arguments.first, arguments.seeds, show(arguments.seeds), kept)
+    arguments = parser.parse_args()
+    kind = "simulation-of-fleets" if arguments.fleets else "simulation"
+    print(f"{kind}: seeds {arguments.first} to {arguments.first + arguments.seeds - 1}", flush=True)
+    kept = (
+        Path(tempfile.gettempdir()) / f"tailrace-{kind}-{version()}-{arguments.first}-{arguments.seeds}.json"
+    )
+    play, expected = (run_fleet, HAPPENED) if arguments.fleets else (run_seed, ALL)
+    report = campaign(arguments.first, arguments.seeds, show(arguments.seeds), kept, play, expected)
     print()
     print("\n".join(report.lines()))
     if arguments.seeds >= 1_000:
         write_evidence(
-            "simulation",
+            kind,
             {
                 "first_seed": report.first,
                 "seeds": report.done,
@@ -45,9 +51,9 @@ def main() -> int:
                 "never_occurred": report.zeros,
             },
         )
-    few = arguments.seeds < ENOUGH  # a handful of seeds cannot try everything
+    few = arguments.seeds < (FEW_FLEETS if arguments.fleets else ENOUGH)  # a handful cannot try everything
     holds = not report.violations if few else report.holds
-    print("simulation: holds" if holds else "simulation: DOES NOT HOLD")
+    print(f"{kind}: holds" if holds else f"{kind}: DOES NOT HOLD")
     return 0 if holds else 1
 
 

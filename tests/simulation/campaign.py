@@ -9,11 +9,11 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 import tailrace.deadletters
 import tailrace.leases
@@ -41,6 +41,7 @@ EXPECTED = (
 """What a report must have a number above zero for."""
 YIELDS = tuple(f"died at {place}" for place in all_yields())
 """And so for every yield of the runtime's steps: it is a crash point."""
+ALL: Final = (*EXPECTED, *YIELDS)
 
 
 SIMULATED = (tailrace.deadletters, tailrace.leases, tailrace.mapping, tailrace.runtime, tailrace.testing)
@@ -49,9 +50,12 @@ SIMULATED = (tailrace.deadletters, tailrace.leases, tailrace.mapping, tailrace.r
 
 @dataclass(slots=True)
 class Report:
-    """What a campaign found. Units: seconds of this machine, for the rate only."""
+    """What a campaign found. Shape: `expected` is what must have occurred. Units: seconds of this machine,
+    for the rate only.
+    """
 
     first: int
+    expected: Sequence[str] = ALL
     done: int = 0
     steps: int = 0
     seconds: float = 0.0
@@ -60,8 +64,8 @@ class Report:
 
     @property
     def zeros(self) -> list[str]:
-        """What never occurred, the yields of the runtime's steps at which no worker died among them."""
-        return [name for name in (*EXPECTED, *YIELDS) if not self.counts[name]]
+        """What never occurred, the yields of steps at which no worker died among them."""
+        return [name for name in self.expected if not self.counts[name]]
 
     @property
     def holds(self) -> bool:
@@ -70,7 +74,7 @@ class Report:
 
     def lines(self) -> Iterable[str]:
         """The report, for people."""
-        for name in (*EXPECTED, *YIELDS):
+        for name in self.expected:
             yield f"  {name:<45} {self.counts[name]:>10,}"
         yield (
             f"  {self.done:,} seeds, {self.steps:,} machine steps, "
@@ -95,16 +99,25 @@ def run_seed(seed: int) -> tuple[Run, list[tuple[str, str]]]:
     return run, [violation for checker in checkers.values() for violation in checker.violations]
 
 
+Play = Callable[[int], tuple[Run, list[tuple[str, str]]]]
+"""One seed, and what was wrong with it."""
+
+
 def campaign(
-    first: int, seeds: int, progress: Callable[[Report], None] = lambda _: None, resume: Path | None = None
+    first: int,
+    seeds: int,
+    progress: Callable[[Report], None] = lambda _: None,
+    resume: Path | None = None,
+    play: Play = run_seed,
+    expected: Sequence[str] = ALL,
 ) -> Report:
     """Run seeds from `first` on. `resume` names a file that keeps the progress of an interrupted campaign."""
-    report = (resume and _resumed(resume, first)) or Report(first)
+    report = (resume and _resumed(resume, first, expected)) or Report(first, expected)
     while report.done < seeds:
         started = time.perf_counter()
         seed = first + report.done
         with _silence():
-            run, violations = run_seed(seed)
+            run, violations = play(seed)
         report.seconds += time.perf_counter() - started
         report.done += 1
         report.steps += run.steps
@@ -158,11 +171,12 @@ def _keep(file: Path, report: Report) -> None:
     )
 
 
-def _resumed(file: Path, first: int) -> Report | None:
+def _resumed(file: Path, first: int, expected: Sequence[str]) -> Report | None:
     if not file.exists():
         return None
     kept = json.loads(file.read_text())
     if kept["version"] != version() or kept["first"] != first:
         return None
     violations = [(seed, checker, text) for seed, checker, text in kept["violations"]]
-    return Report(first, kept["done"], kept["steps"], kept["seconds"], Counter(kept["counts"]), violations)
+    counts = Counter[str](kept["counts"])
+    return Report(first, expected, kept["done"], kept["steps"], kept["seconds"], counts, violations)

@@ -16,6 +16,7 @@ from tailrace.leases.lease import Lease, lease_key, read_lease
 from tailrace.mapping.commands import Invoke
 from tailrace.mapping.outcomes import FailureKind, Outcome
 from tailrace.mapping.settings import MappingSettings
+from tailrace.rows.kinds import LEASE
 from tailrace.streams.record import MILLISECOND, ChangeRecord
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import (
@@ -52,6 +53,14 @@ FAULTS = (
     "twin",
     "clock-step",
 )
+HAPPENED = tuple(
+    f"fault {name}"
+    for name in (
+        *dict.fromkeys(FAULTS), "handed-over", "expired", "finished-elsewhere", "heart-failed",
+        "stray-released", "name-in-use", "lease-not-ours", "state-answer-lost", "state-write-late",
+    )
+)  # fmt: skip
+"""What must have happened in a campaign, or it has judged nothing."""
 HANDED_OVER_MS, BUSY = (8_000, 30_000), 20
 """When the one that begins last is given its share there are changes of every shard in flight."""
 LONG_MS = 5_000, 35_000
@@ -155,6 +164,11 @@ class FleetJudge(Checkers):
         for key, lease in leases.items():
             if lease.owner not in names:
                 self.wrong("nothing is stranded for long", f"{key} of {lease.owner!r}, while {names} live")
+        rows = run.rows.starting_with(LEASE.prefix(APP))
+        for key in [key for key in rows if key not in leases and run.rows[key]["owner"]]:
+            self.wrong(
+                "nothing is stranded for long", f"{key} is finished, and of {run.rows[key]['owner']!r}"
+            )
         expected = assign(leases, map(FleetMember, names))
         owners = {key: lease.owner for key, lease in leases.items()}
         if owners != expected:

@@ -16,17 +16,19 @@ from tailrace.deadletters.run.putting_back import Holding
 from tailrace.leases.fleet import Fleet
 from tailrace.leases.lease import Sighting
 from tailrace.leases.lease import finish as finished
+from tailrace.leases.lease import release as released
 from tailrace.leases.lease import take as taken
 from tailrace.leases.member import Heartbeat
 from tailrace.mapping.commands import Completion, LeaseTaken
 from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import ALWAYS, Check
 from tailrace.runtime import delivering, evacuation, starting
+from tailrace.runtime import fleet as runtime_fleet
 from tailrace.runtime.evacuation import Evacuator
 from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.steps import Steps
 from tailrace.streams.version import NOTHING
-from tailrace.testing import simulation_redrive, simulation_rounds
+from tailrace.testing import simulation_redrive
 from tests.simulation.test_canaries import SEEDS, Plant, notices
 
 
@@ -131,7 +133,8 @@ def a_worker_goes_on_while_its_heartbeat_fails(patch: pytest.MonkeyPatch) -> Non
 
 def no_lease_tells_that_its_shard_is_finished(patch: pytest.MonkeyPatch) -> None:
     """What continues it is assigned to a worker that waits for the parents."""
-    patch.setattr(simulation_rounds, "finish", lambda lease, _ids: finished(lease, ()))
+    patch.setattr(runtime_fleet, "finish", lambda lease, _ids: finished(lease, ()))
+    patch.setattr(runtime_fleet, "release", lambda lease, successor="", _ids=(): released(lease, successor))
     patch.setattr(Fleet, "note_finished", lambda *_: None)
 
 

@@ -191,16 +191,17 @@ class Fleet:
 
     def strays(self, held: Collection[str]) -> list[Write]:
         """What is to be written of leases that this worker does not hold, so that none is stranded: those
-        whose rows name it and that it is not to have are released, and those of finished shards say so, or
-        others would wait for a worker that has nothing to do there.
+        whose rows name it and that it is not to have are released, and those of finished shards say so and
+        name no worker that is not there, or others would wait for one that has nothing to do there.
         """
         writes: list[Write] = []
         for key, lease in self.leases.items():
             if key in held or lease.owner in self._living:
                 continue
-            finished = self._finished.get(key, frozenset())
+            finished = frozenset[str]() if key in self._offered else self._finished.get(key, frozenset())
             is_stray = lease.owner == self.owner.name and not self.wants(key)
-            if is_stray or finished.difference(lease.finished):
+            is_left = bool(finished and lease.owner)
+            if is_stray or is_left or finished.difference(lease.finished):
                 writes.append(release(lease, mapping_ids=finished))
         self._finished = {key: ids for key, ids in self._finished.items() if key in self.leases}
         return writes

@@ -83,8 +83,9 @@ def read_member(row: StateRow) -> MemberRow:
 class Heartbeat(Struct):
     """The own row of one worker, as far as it knows it.
 
-    Shape:   `counter` is that of the last write, made or tried; `unsure` are those of writes that may have
-             been made; `stands` is what the next write requires; `has_begun`: one was made.
+    Shape:   `counter` is that of the last write, made or tried, and begins above what any worker before of
+             that name has written; `unsure` are those of writes that may have been made; `stands` is what the
+             next write requires; `has_begun`: one was made.
     Units:   `beat_ms` is when the last write that surely was made had begun, by its own monotonic clock.
     """
 
@@ -137,7 +138,7 @@ class Heartbeat(Struct):
 
     def leave(self) -> list[Write]:
         """The removal of its row, if it has one and that is still its own."""
-        return [Write(self.key, None, self.stands)] if self.counter else []
+        return [Write(self.key, None, self.stands)] if self.has_begun or self.unsure else []
 
     @property
     def fails_ms(self) -> int:

@@ -59,7 +59,8 @@ def _strike_worker(run: SimulationRun, fault: Fault) -> None:
         case "cut-off":
             worker.cut_off(min(run.time_ms + fault.length_ms, run.plan.heal_ms))
         case "freeze":
-            worker.frozen_ms = min(run.time_ms + fault.length_ms, run.plan.heal_ms)
+            until_ms = min(run.time_ms + fault.length_ms, run.plan.heal_ms)
+            worker.frozen_ms = max(worker.frozen_ms, until_ms)  # its timers wait for the longer one
         case "twin":
             run.hire(worker.number)
         case _:

@@ -294,8 +294,8 @@ class LeaseHolder(Process, Protocol):
     def is_beginning(self, shard_id: str) -> bool:
         """Whether it begins with a shard just now."""
 
-    def learn_finished(self, mapped: SimulatedMapping, shard: ShardPlan) -> None:
-        """A mapping is done with a shard."""
+    def learn_finished(self, mapped: SimulatedMapping, shard: ShardPlan) -> bool:
+        """A mapping is done with a shard. Returns: whether all of them are."""
 
     def leave_when_drained(self) -> None:
         """Its last word, once nothing is at work any more."""

@@ -38,7 +38,7 @@ class SimulatedRounds:
         self._run = run
         self._worker = worker
         self.fleet = Fleet(Owner(worker.owner))
-        self._heart = Heartbeat(APP, Identity(worker.owner))
+        self._heart = Heartbeat(APP, Identity(worker.owner), counter=run.now.wall_ms)
         self.is_blind = True
         self.blindings = 0
         """How often its heartbeat has failed."""
@@ -208,7 +208,8 @@ class SimulatedRounds:
                 self._worker.finished
             ):
                 self._run.counts["fault finished-elsewhere"] += 1
-                self._worker.learn_finished(mapped, shard)
+                if self._worker.learn_finished(mapped, shard):
+                    self.fleet.note_finished(self.key(shard), [other.id for other in self._run.mappings])
 
         self._perform(ask(), learned)
 

@@ -331,18 +331,18 @@ class SimulatedWorker:
         self.leave_when_drained()
 
     def _finish(self, mapped: SimulatedMapping, shard: ShardPlan) -> None:
-        self.learn_finished(mapped, shard)
-        if all((other.id, shard.shard_id) in self.finished for other in self._run.mappings):
+        if self.learn_finished(mapped, shard):
             self.rounds.give_back(shard)
         else:
             self.rounds.finished(shard, mapped.id)
 
-    def learn_finished(self, mapped: SimulatedMapping, shard: ShardPlan) -> None:
-        """A mapping is done with a shard, here or elsewhere."""
+    def learn_finished(self, mapped: SimulatedMapping, shard: ShardPlan) -> bool:
+        """A mapping is done with a shard, here or elsewhere. Returns: whether all of them are."""
         self.finished.add((mapped.id, shard.shard_id))
         mapped.finished.add(shard.shard_id)
         self.rounds.offer()
         self.look_at(*(child for child in self._run.plan.shards if shard.shard_id in child.parents))
+        return all((other.id, shard.shard_id) in self.finished for other in self._run.mappings)
 
     def _occupy(self, mapped: SimulatedMapping, shard: ShardPlan, begun: Begun) -> None:
         run = self._run

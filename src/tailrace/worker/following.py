@@ -132,6 +132,10 @@ class FollowedTable(Struct):
         self.finished.add(begun)
         self.fresh.discard(begun[0])
 
+    def is_over(self, place: tuple[str, str]) -> bool:
+        """Whether all mappings are done with a shard."""
+        return all((mapping.id, *place) in self.finished for mapping in self.handlers)
+
     def forget_places(self, mapping_ids: Container[str], running: Container[Begun]) -> None:
         """Nothing is known any more of how far these mappings are; what runs has begun until it ends."""
         self.finished = {begun for begun in self.finished if begun[0] not in mapping_ids}
@@ -218,10 +222,12 @@ class FollowedTable(Struct):
         app: str,
         handler: HandlerMapping,
         finished_by: Callable[[tuple[str, str]], Sequence[str]],
-    ) -> None:
+    ) -> list[tuple[str, str]]:
         """Learn which shards a mapping has finished at other workers. Shape: `finished_by` says for a shard
-        of which mappings that was heard; the checkpoint says whether it is so.
+        of which mappings that was heard; the checkpoint says whether it is so. Returns: those of them that
+        all mappings have finished now.
         """
+        over: list[tuple[str, str]] = []
         for stream, shards in self.there[handler.id]:
             for shard in shards:
                 begun = (handler.id, *shard.place)
@@ -232,6 +238,8 @@ class FollowedTable(Struct):
                         if row is not None and read_checkpoint(row.fields)[2]:
                             self.begun.add(begun)
                             self.finish(begun)
+                            over += [shard.place] if self.is_over(shard.place) else []
+        return over
 
     def forget(self, followed: Followed) -> None:
         """What has vanished and is finished need not be remembered; a driver that still runs has not

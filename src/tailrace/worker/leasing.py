@@ -61,7 +61,7 @@ class Leasing:
         self._state, self._clock = parts.state, parts.clock
         self._habits = habits
         self._readers = readers
-        self._heart = Heartbeat(app, identity)
+        self._heart = Heartbeat(app, identity, counter=parts.clock.now().wall_ms)
         self._sight = asyncio.Event()
         """It has looked since its heartbeat began, or had failed."""
         self._blindings = 0
@@ -168,12 +168,16 @@ class Leasing:
         place = (stream.label, shard.shard_id)
         lease = self.held.pop(place, None)
         self._leaving.discard(place)
-        if not self._habits.owner.is_alone:
-            self.fleet.note_finished(self.key(place), mapping_ids)
+        self.note_finished([place], mapping_ids)
         with suppress(PortError):
             if lease is not None:
                 await self._performer.perform(give_lease_back(lease, mapping_ids=mapping_ids))
                 self._heart.changes += 1
+
+    def note_finished(self, places: Iterable[Held], mapping_ids: Sequence[str]) -> None:
+        """These shards are over: their rows are made to say so, and to name no worker that is not there."""
+        for place in places if not self._habits.owner.is_alone else ():
+            self.fleet.note_finished(self.key(place), mapping_ids)
 
     async def release(self) -> None:
         """Give all of them back, and leave the fleet."""

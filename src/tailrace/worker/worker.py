@@ -322,7 +322,8 @@ class Worker:
         for handler in table.handlers:
             there = self._evacuator.added([handler.id], followed)
             table.there[handler.id] = [pair for pair in there if table.follows(handler, *pair)]
-            await table.learn_finished(self._state, self.app.name, handler, self.leases.finished_by)
+            over = await table.learn_finished(self._state, self.app.name, handler, self.leases.finished_by)
+            self.leases.note_finished(over, table.ids)
             ready += table.ready(handler, listed, there)
         table.offered = {shard.place for _, _, shard, _ in ready}
         self.leases.offer(place for other in self._tables for place in other.offered)
@@ -458,7 +459,7 @@ class Worker:
     ) -> None:
         table.finish((handler.id, *shard.place))
         self._look.set()
-        if all((mapping.id, *shard.place) in table.finished for mapping in table.handlers):
+        if table.is_over(shard.place):
             await self.leases.give_back(stream, shard, table.ids)
         else:
             await self.leases.finished(shard.place, handler.id)

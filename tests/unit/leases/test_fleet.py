@@ -263,6 +263,20 @@ def test_the_lease_of_a_finished_shard_is_made_to_say_so_unless_another_has_it()
     assert other.strays(set()) == [], "it lives"
 
 
+def test_the_lease_of_a_finished_shard_names_no_worker_that_is_not_there() -> None:
+    """One took it before it knew, and died or could not give it back; others have nothing to say but that."""
+    row = {"v": 1, "counter": 4, "epoch": 2, "finished": ["mail"]}
+    for owner in ("they", "me"):
+        fleet = begun()
+        fleet.note_leases([StateRow(KEY, {**row, "owner": owner})], 0)
+        fleet.note_finished(KEY, ["mail"])
+        (left,) = fleet.strays(set())
+        assert (fields(left)["owner"], left.condition) == ("", Equals("counter", 4))
+        assert fleet.strays({KEY}) == [], "it is held, and given back by its readers"
+        fleet.offer([KEY])
+        assert fleet.strays(set()) == [], "it is wanted again: its positions were set back"
+
+
 def test_another_workers_lease_is_elsewhere_while_that_worker_lives() -> None:
     _, write = take(KEY, None, "you")
     fleet = seen(write)

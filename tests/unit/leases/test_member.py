@@ -102,3 +102,12 @@ def test_a_heartbeat_has_failed_when_none_was_begun_that_held_for_the_whole_time
     heart.attempt()
     heart.made(100)
     assert (heart.has_failed(10_099), heart.has_failed(10_100)) == (False, True)
+
+
+def test_a_later_worker_of_a_name_writes_no_revision_that_an_earlier_one_has_written() -> None:
+    """An observer would take the later one for dead: it has heard of that revision long ago."""
+    first = Heartbeat("shop", ONE, counter=1_000)
+    write = first.attempt()
+    assert write.fields is not None
+    assert write.fields["counter"] == 1_001
+    assert Heartbeat("shop", ONE, counter=1_000).leave() == [], "it has written nothing yet"

@@ -40,6 +40,7 @@ from tailrace.runtime.attempting import Openings
 from tailrace.runtime.beginning import AtName, StartPosition
 from tailrace.runtime.duties import Duties
 from tailrace.runtime.outages import Outages, WatchedItems, WatchedSource, WatchedState
+from tailrace.runtime.paced_log import PacedLog
 from tailrace.runtime.pacing import Pacer, PacingSettings
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.polling import PolledSource
@@ -106,13 +107,13 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     state = WatchedState(options.state, outages, options.target)
     duties = Duties(state, clock, Owner(options.owner))
     parts = Parts(state, clock, options.reached, duties=duties)
-    log = _log_of(app, clock, options)
+    pacer = far_pacer(options.owner, options.dialect)
+    sight = Sight(clock, pacer)
+    asked = DynamoDbStreamsLog(options.access, clock, options.dialect, sight.called)
+    log = AppLog(PacedLog(asked, clock, pacer), _tables_of(app))
     assembly = _assembly(app, parts, log, options)
     ground, maker = assembly.ground, assembly.maker
     cleaned = {options.target: options.state, "the table with the marks": ground.effects.state}
-
-    pacer = far_pacer(options.owner, options.dialect)
-    sight = Sight(clock, pacer)
 
     def read_of(worker: Worker) -> ViewSources:
         return ViewSources(state, log, clock, worker, app=app.name)
@@ -180,8 +181,11 @@ def habits_of(options: FleetOptions) -> Habits:
 
 
 def _log_of(app: App, clock: Clock, options: FleetOptions) -> AppLog:
-    read = dict.fromkeys(mapping.table.name for mapping in app.mappings)
-    return AppLog(DynamoDbStreamsLog(options.access, clock, options.dialect), read)
+    return AppLog(DynamoDbStreamsLog(options.access, clock, options.dialect), _tables_of(app))
+
+
+def _tables_of(app: App) -> dict[str, None]:
+    return dict.fromkeys(mapping.table.name for mapping in app.mappings)
 
 
 def _assembly(app: App, parts: Parts, log: AppLog, options: FleetOptions) -> Assembly:

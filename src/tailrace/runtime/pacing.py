@@ -97,6 +97,10 @@ class TokenBucket:
         """From now on it has so many."""
         self._tokens = tokens
 
+    def is_full(self, now_ms: int) -> bool:
+        """Whether no token was taken within the second before a moment, nor for later."""
+        return not self._taken or self._taken[-1] <= now_ms - SECOND_MS
+
     def book(self, now_ms: int) -> int:
         """Take a token at the next moment that has one. Returns: that moment, `now_ms` or later. Who asks
         earlier gets an earlier moment.
@@ -153,6 +157,8 @@ class Pacer:
         self._idle = TokenBucket(self._settings.calls_per_s)
         self._awake = TokenBucket(self._settings.calls_per_s * AWAKE)
         self._asked = TokenBucket(self._settings.calls_per_s * AWAKE)
+        self._aside: dict[Place, TokenBucket] = {}
+        """The last second of shards that no reader is at."""
         self.describes = TokenBucket(self._settings.describes_per_s)
         """For DescribeStream, of whichever stream."""
 
@@ -170,15 +176,16 @@ class Pacer:
         """A shard that is read, from now on if it is new: then it is due at once."""
         pace = self._shards.get(place)
         if pace is None:
-            bucket = TokenBucket(self._settings.shard_reads_per_s or 1)
-            pace = self._shards[place] = ShardPace(now_ms, bucket)
+            pace = self._shards[place] = ShardPace(now_ms, self._aside.pop(place, None) or self._bucket())
             self._count()
         pace.asked_ms = now_ms
         return pace
 
     def end(self, place: Place) -> None:
-        """A shard that is read no more. Repeatable."""
-        if self._shards.pop(place, None) is not None:
+        """A shard that is read no more. What its last second had goes on counting. Repeatable."""
+        pace = self._shards.pop(place, None)
+        if pace is not None:
+            self._aside[place] = pace.bucket
             self._count()
 
     def forget(self, before_ms: int, reading: Collection[Place]) -> None:
@@ -186,6 +193,8 @@ class Pacer:
         for place in [place for place, pace in self._shards.items() if pace.asked_ms < before_ms]:
             if place not in reading:
                 self.end(place)
+        for place in [place for place, bucket in self._aside.items() if bucket.is_full(before_ms)]:
+            del self._aside[place]
 
     def _count(self) -> None:
         tokens = idle_calls_per_s(len(self._shards), self._settings.calls_per_s)
@@ -217,6 +226,22 @@ class Pacer:
         pace = self.begin(place, now_ms)
         moment = self._asked.book(now_ms)
         return pace.bucket.book(moment) if self._settings.shard_reads_per_s is not None else moment
+
+    def book_aside(self, place: Place, now_ms: int) -> int:
+        """The moment of a read for which no reader of the shard waits, such as how far a handler is. Returns:
+        `now_ms` or later. It makes no shard an open one, counts among the reads of its second, and keeps the
+        pause of one that fails.
+        """
+        pace, moment = self._shards.get(place), self._asked.book(now_ms)
+        if pace is not None and pace.failures:
+            moment = max(moment, pace.due_ms)
+        if self._settings.shard_reads_per_s is None:
+            return moment
+        bucket = self._aside.setdefault(place, self._bucket()) if pace is None else pace.bucket
+        return bucket.book(moment)
+
+    def _bucket(self) -> TokenBucket:
+        return TokenBucket(self._settings.shard_reads_per_s or 1)
 
     def page(self, place: Place, next_after: int, *, has_records: bool, now_ms: int) -> list[Place]:
         """A read has succeeded. Returns: the siblings that are due now and were not, those that were read

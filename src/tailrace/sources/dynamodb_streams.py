@@ -234,8 +234,10 @@ class DynamoDbStreamsSource:
 class DynamoDbStreamsLog:
     """The `LogReader` of every stream at an endpoint. What is not durable there is not shown there."""
 
-    def __init__(self, access: Access, clock: Clock, dialect: Dialect | None = None) -> None:
-        self._service = StreamService(access, clock, dialect)
+    def __init__(
+        self, access: Access, clock: Clock, dialect: Dialect | None = None, counted: Counted = uncounted
+    ) -> None:
+        self._service = StreamService(access, clock, dialect, counted)
         self._pages = StreamPages(self._service, clock)
         self._clock = clock
         self._dialect = dialect
@@ -254,6 +256,11 @@ class DynamoDbStreamsLog:
         """Every shard of a stream. Raises: SourceError."""
         with _told():
             return await self._service.all_shards(stream)
+
+    async def shard_page(self, stream: StreamRef, start: str) -> ShardPage:
+        """A page of a listing. Raises: SourceError."""
+        with _told():
+            return await self._service.shard_page(stream, start)
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records behind a position. Raises: SourceError."""

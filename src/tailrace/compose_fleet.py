@@ -34,7 +34,7 @@ from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.leases.member import Identity
 from tailrace.ports import Clock, Source, StateStore, StreamRef
 from tailrace.projections.run.projector import Projector
-from tailrace.rows.kinds import DUTY
+from tailrace.rows.kinds import DUTY, UNREAD_DUTY
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.beginning import AtName, StartPosition
@@ -50,7 +50,7 @@ from tailrace.runtime.watermark import MappingName, oldest_of, settled_until
 from tailrace.server.fleet import FleetWorker
 from tailrace.server.observe import ShardProgress
 from tailrace.server.pulse import Pulse
-from tailrace.server.readers import readers_progress
+from tailrace.server.readers import readers_progress, unread_of
 from tailrace.server.signs import ContestedLeases
 from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import AppSinks
@@ -69,6 +69,7 @@ from tailrace.worker.beginning import Starts
 from tailrace.worker.cleaning import Cleaner
 from tailrace.worker.crew import Crew
 from tailrace.worker.habits import HAND_OVERS, Doors, Habits
+from tailrace.worker.watching import LOOK_MS, UnreadWatch
 from tailrace.worker.worker import Worker
 
 DISCOVERY_MS = 5_000
@@ -127,12 +128,14 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
             projector=projector_of(assembly, items, partial(oldest_of, state, log)),
             windows=tuple(assembly.windows.values()),
             alerts=alerts_of(
-                ground, worker, read_of(worker), AlertLook(partial(_progress, read_of(worker), sight))
+                ground, worker, read_of(worker), AlertLook(partial(_progress, read_of(worker), sight, worker))
             ),
             declared=ground.declared.read,
             withdrawn=ground.runners.withdraw,
             ended=partial(end_of, ground),
             may_forget=duties.of(DUTY.key(app.name, "forgetting")).may,
+            has_duty=lambda mapping_id: duties.of(UNREAD_DUTY.key(app.name, mapping_id)).may(),
+            watch=UnreadWatch(worker.unread, state, log, clock, min(LOOK_MS, options.lease_ms * 3 // 2)),
             cleaner=Cleaner(cleaned, duties.of(DUTY.key(app.name, "cleaning")), clock),
         )
 
@@ -158,9 +161,11 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     )
 
 
-async def _progress(reading: ViewSources, sight: Sight, mapping: MappingName) -> Sequence[ShardProgress]:
+async def _progress(
+    reading: ViewSources, sight: Sight, worker: Worker, mapping: MappingName
+) -> Sequence[ShardProgress]:
     """As readers know it: nothing is asked."""
-    return readers_progress(reading, sight, mapping)
+    return readers_progress(reading, sight, mapping, unread_of(worker, mapping.handler))
 
 
 def far_pacer(owner: str, dialect: Dialect | None = None) -> Pacer:

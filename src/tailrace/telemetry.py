@@ -211,7 +211,14 @@ METRICS: Final = (
         ("operation", "result"),
         "calls of DynamoDB Streams that this worker's readers made, by their result: ok, or AWS's code",
     ),
-    Metric("tailrace_shards", "gauge", ("table", "state"), "shards of the current stream, by state"),
+    Metric(
+        "tailrace_shards",
+        "gauge",
+        ("table", "state"),
+        "of a server: shards of the current stream, open or closed; of a worker: shards that it "
+        "holds, read within "
+        "a minute or unread, and those that it tells since no living worker holds them, unowned",
+    ),
     Metric("tailrace_build_info", "gauge", ("version",), "the running version; the value is always 1"),
 )
 

@@ -20,7 +20,7 @@ from tailrace.errors import StoreError
 from tailrace.leases.lease import Owner
 from tailrace.leases.member import Identity
 from tailrace.mapping.batch import RETENTION_MS
-from tailrace.ports import Action, Failed, Failure, Outcome, RecordBatch, StateStore, Written
+from tailrace.ports import Action, Failed, Failure, Outcome, RecordBatch, Source, StateStore, Written
 from tailrace.rows.kinds import CHECKPOINT, DEADLETTER, GAP, HEAD, LEASE, REDRIVE, words_of
 from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.parts import Parts
@@ -112,10 +112,12 @@ class Process:
 
     def __init__(self, delivery: "Delivery", owner: str, state: StateStore, weight: int) -> None:
         app, clock = delivery.app, delivery.clock
+        self.state, self.clock, self.owner = state, clock, owner
+        source = self.source_of(delivery)
         self.worker = Worker(
             app,
             Parts(state, clock),
-            Doors(lambda _: delivery.source, lambda _: delivery.noted),
+            Doors(lambda _: source, lambda _: delivery.noted),
             Habits(
                 Owner(owner),
                 DISCOVERY_MS,
@@ -124,10 +126,19 @@ class Process:
                 Identity(owner, weight),
                 delivery.hand_overs,
             ),
-            lambda worker: Crew(redriver=Redriver(app.name, state, clock, worker, worker.sinks)),
+            self.crew,
         )
         self.task = asyncio.ensure_future(self.worker.run())
         delivery.processes.append(self)
+
+    def source_of(self, delivery: "Delivery") -> Source:
+        """How it reads the stream."""
+        return delivery.source
+
+    def crew(self, worker: Worker) -> Crew:
+        """Who works beside its drivers."""
+        redriver = Redriver(worker.app.name, self.state, self.clock, worker, worker.sinks)
+        return Crew(redriver=redriver)
 
     def parked_keys(self) -> dict[str, int]:
         """How many parked keys each shard knows of that is read now."""

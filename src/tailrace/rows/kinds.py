@@ -227,6 +227,8 @@ repeated.
 
 ALIVE: Final = RowKind("alive", "app")
 """When a worker of the app last made a whole round: for a watcher outside."""
+UNREAD_DUTY: Final = of_mapping("unread-duty")
+"""Whose it is now to see to the shards that no worker reads."""
 DUTY: Final = RowKind("duty", "app")
 """Whose it is now to tell destinations, and to clean up."""
 SOURCES: Final = RowKind("sources", "app")
@@ -274,6 +276,7 @@ KINDS: Final[dict[str, RowKind]] = {
         WINDOW_TOLD,
         WINDOW_DAY,
         WINDOW_DUTY,
+        UNREAD_DUTY,
         PAUSE,
         PAUSE_SEEN,
         RESUMED,

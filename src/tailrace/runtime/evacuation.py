@@ -1,8 +1,8 @@
 """Saves from the trim what a mapping has not handled, and lets it be read as the beginning of its shard.
 
-Theory of operation. At every round a worker learns what is saved by now, and saves what is due in each shard
-that a mapping is not done with. Several workers do so at once, and each goes on behind what it knew when it
-asked: a faster worker is noticed by the condition of the write, and read before the next try. Where the
+Theory of operation. At every round a worker learns what is saved by now, and saves what is due in the shards
+that are its to save, as `lead_share` has it. Two may do so at once, and each goes on behind what it knew when
+it asked: a faster worker is noticed by the condition of the write, and read before the next try. Where the
 oldest change that waits is not due yet, the next rounds do not ask the source for it again.
 Rules of this file: steps, nothing is waited for here; what is copied, and when, is decided by
 deadletters/core/evacuated.py and by ages; a page at a time, so that memory stays flat; what fails is tried
@@ -11,7 +11,7 @@ Performed by worker/rounds.py. Source: growth §2.10.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -50,6 +50,30 @@ Names: TypeAlias = tuple[str, str, str]
 """A mapping, a stream's label, and a shard's id."""
 Followed: TypeAlias = Sequence[tuple[StreamRef, Sequence[Shard]]]
 """Streams, the oldest first, with their shards, parents first."""
+
+
+ReadWhere: TypeAlias = Literal["here", "elsewhere", "nowhere"]
+"""By whom a shard is read: this worker has its lease, another one that lives, or none."""
+
+
+def lead_share(where: ReadWhere, *, has_duty: bool) -> int | None:
+    """Which part of the time before the trim a worker takes to save a shard: 1 all of it, 2 half of it; None:
+    the shard is not its to save.
+
+    Shape:   `has_duty`: of all workers it is the one that sees to what is not read.
+    Guarantee: whatever the others do, the worker with the duty looks at every shard: at one that is read
+               elsewhere late enough that nothing is left there as long as its owner does its part.
+
+    >>> lead_share("here", has_duty=False), lead_share("nowhere", has_duty=True)
+    (1, 1)
+    >>> lead_share("elsewhere", has_duty=True), lead_share("elsewhere", has_duty=False)
+    (2, None)
+    """
+    if where == "here":
+        return 1
+    if not has_duty:
+        return None
+    return 1 if where == "nowhere" else 2
 
 
 class Unfinished(Struct, frozen=True):
@@ -122,9 +146,11 @@ class Evacuator:
             streams.setdefault(label, (stream, {}))[1].setdefault(saved.shard.shard_id, saved.shard)
         return [(stream, in_order(shards.values())) for _, (stream, shards) in sorted(streams.items())]
 
-    def save(self, unfinished: Unfinished) -> Steps[int]:
+    def save(self, unfinished: Unfinished, share: int = 1) -> Steps[int]:
         """Copy what is about to be trimmed, and forget what was handled since. Returns: how many were copied.
         Raises: PortError.
+
+        Shape:   `share` 2 begins half as early before the trim.
 
         Guarantee: of several workers that save at once each goes on behind what the others have saved; so
                    does one that has not heard that it had saved something.
@@ -132,7 +158,7 @@ class Evacuator:
         begun: Now = yield AskTime()
         now, first_ms, count, conflicts, has_forgotten = begun, 0, 0, 0, False
         while True:
-            horizon_ms = now.wall_ms - self._retention_ms + self._lead_ms
+            horizon_ms = now.wall_ms - self._retention_ms + self._lead_ms // share
             try:
                 if not has_forgotten:
                     yield from self._forget(unfinished)

@@ -1,9 +1,9 @@
 """A log at another server, asked at the pace that the readers of the same process keep: how far handlers are,
 whose windows are over, what no worker reads.
 
-Theory of operation: a read of a record costs one of the five that a second of its shard has, whether or not a
-reader is at it; a page of a listing costs one of the descriptions that all streams of a process share. So each
-call waits for its moment, and is counted in it; it waits for no change.
+Theory of operation: a read of a record costs one of the five that a second of its shard has, whether or not
+a reader is at it; a page of a listing costs one of the descriptions that all streams of a process share. So
+each call waits for its moment, and is counted in it; it waits for no change.
 Rules of this file: nothing is kept, what is answered is as of now; nothing is repeated. Made by
 compose_fleet.py. Stands alone because views from afar, of which nothing goes on, ask the log itself.
 """

@@ -176,7 +176,8 @@ class Pacer:
         """A shard that is read, from now on if it is new: then it is due at once."""
         pace = self._shards.get(place)
         if pace is None:
-            pace = self._shards[place] = ShardPace(now_ms, self._aside.pop(place, None) or self._bucket())
+            bucket = self._aside.pop(place) if place in self._aside else self._bucket()
+            pace = self._shards[place] = ShardPace(now_ms, bucket)
             self._count()
         pace.asked_ms = now_ms
         return pace

@@ -24,7 +24,7 @@ from tailrace.server.http import Route
 from tailrace.server.observe import Observed, Response
 from tailrace.server.probes import Probes
 from tailrace.server.pulse import Pulse
-from tailrace.server.readers import declared_mappings, readers_progress
+from tailrace.server.readers import declared_mappings, readers_progress, shard_states, unread_of
 from tailrace.server.signs import ContestedLeases
 from tailrace.server.snapshot import handler_totals, own_changes
 from tailrace.version import __version__
@@ -144,7 +144,7 @@ class FleetProcess:
         own, progress, handlers = own_changes(worker), [], []
         contested = await self._fleet.contested.look(worker.drivers)
         for mapping in declared_mappings(worker.app):
-            progress += readers_progress(reading, sight, mapping)
+            progress += readers_progress(reading, sight, mapping, unread_of(worker, mapping.handler))
             totals = await handler_totals(reading, mapping, own.get(mapping.handler, 0))
             shards = len(contested.get(mapping.handler, ()))
             handlers.append(replace(totals, contested_shards=shards))
@@ -155,5 +155,6 @@ class FleetProcess:
             retention_ms=reading.retention_ms,
             wall_ms=reading.clock.now().wall_ms,
             leases=len(worker.leases.held),
+            shards=shard_states(worker, sight),
             calls=sight.calls,
         )

@@ -14,6 +14,7 @@ from tailrace.deadletters.run.courier import Courier
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.projections.run.projector import Projector
 from tailrace.windows.run.windowing import Windows
+from tailrace.worker.watching import UnreadWatch
 
 
 class Service(Protocol):
@@ -27,7 +28,7 @@ def _nothing() -> None:
     """What is called where the crew has none."""
 
 
-async def _always() -> bool:
+async def _always(_: str = "") -> bool:
     """What is asked where one worker is alone."""
     return True
 
@@ -41,8 +42,9 @@ class Crew(Struct, frozen=True):
 
     Shape:   `declared` is told when the app declares something else, `withdrawn` of each mapping that has
              ended because it is no longer declared, `ended` when the worker has. Of several workers the one
-             for which `may_forget` removes what nothing needs; a `cleaner` removes what only the store knows
-             of.
+             for which `may_forget` removes what nothing needs, and the one that `has_duty` for a mapping sees
+             to the shards that no worker reads, of which `watch` tells; a `cleaner` removes what only the
+             store knows of.
     """
 
     redriver: Redriver | None = None
@@ -54,7 +56,9 @@ class Crew(Struct, frozen=True):
     withdrawn: Callable[[str], Awaitable[None]] = _never
     ended: Callable[[], Awaitable[None]] = _never
     may_forget: Callable[[], Awaitable[bool]] = _always
+    has_duty: Callable[[str], Awaitable[bool]] = _always
     cleaner: Service | None = None
+    watch: UnreadWatch | None = None
 
     @property
     def services(self) -> Iterator[tuple[str, Service]]:
@@ -67,3 +71,5 @@ class Crew(Struct, frozen=True):
             yield "alerts", self.alerts
         if self.cleaner is not None:
             yield "cleaner", self.cleaner
+        if self.watch is not None:
+            yield "unread", self.watch

@@ -56,6 +56,8 @@ class FollowedTable(Struct):
     finished: set[Begun] = field(default_factory=set)
     there: dict[str, Followed] = field(default_factory=dict)
     """What each mapping reads, as it was listed last."""
+    ready_now: Sequence[Ready] = ()
+    """What mappings may begin, or have begun, as of the last listing."""
     offered: set[tuple[str, str]] = field(default_factory=set)
     """The shards that some mapping may begin or is at: those whose leases are wanted."""
     fresh: set[str] = field(default_factory=set)

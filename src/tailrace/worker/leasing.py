@@ -92,6 +92,10 @@ class Leasing:
         key = self.key(place)
         return self._sight.is_set() and self.fleet.wants(key) and not self.fleet.is_elsewhere(key)
 
+    def is_elsewhere(self, place: Held) -> bool:
+        """Whether another worker that lives has the lease of a shard, by its row."""
+        return self.fleet.is_elsewhere(self.key(place))
+
     def finished_by(self, place: Held) -> Sequence[str]:
         """The mappings that are done with a shard as its lease tells it: a hint, for checkpoints say it."""
         lease = self.fleet.leases.get(self.key(place))

@@ -26,8 +26,10 @@ AT_ONCE: Final = 8
 waiting.
 """
 
-Waiting: TypeAlias = tuple[Unfinished, Source]
-"""A shard that a mapping is not done with, and where it is read."""
+Waiting: TypeAlias = tuple[Unfinished, Source, int]
+"""A shard that a mapping is not done with and that is this worker's to save, where it is read, and in which
+part of the time before the trim (`lead_share`).
+"""
 
 
 class Rounds:
@@ -37,6 +39,8 @@ class Rounds:
         self.evacuator = Evacuator(app, retention_ms, begins=_begins)
         self._state = state
         self._clock = clock
+        self.failed_ms: int | None = None
+        """When a shard could not be saved last, monotonic."""
 
     async def load(self) -> None:
         """Learn what is saved by now, whichever worker saved it. Raises: StoreError."""
@@ -49,20 +53,23 @@ class Rounds:
             with suppress(PortError):  # the store is failing: the next round tries again
                 await self.load()
             async with asyncio.TaskGroup() as tasks:
-                for unfinished, source in await waiting():
-                    tasks.create_task(self._try(unfinished, source, at_once))
+                for shard in await waiting():
+                    tasks.create_task(self._try(*shard, at_once))
             await self._clock.sleep_until(self._clock.now().monotonic_ms + ROUND_MS)
 
-    async def _try(self, unfinished: Unfinished, source: Source, at_once: asyncio.Semaphore) -> None:
+    async def _try(
+        self, unfinished: Unfinished, source: Source, share: int, at_once: asyncio.Semaphore
+    ) -> None:
         async with at_once:
             try:
-                await self.save(unfinished, source)
+                await self.save(unfinished, source, share)
             except PortError as error:
+                self.failed_ms = self._clock.now().monotonic_ms
                 LOG.warning(
                     "%s: changes could not be saved from the trim: %s", unfinished.place.mapping_id, error
                 )
 
-    async def save(self, unfinished: Unfinished, source: Source) -> int:
+    async def save(self, unfinished: Unfinished, source: Source, share: int = 1) -> int:
         """Save what is due of one shard. Returns: how many changes were copied. Raises: PortError."""
 
         async def peek(call: Peek) -> ReadDone | None:
@@ -76,7 +83,8 @@ class Rounds:
                 reading.cancel()
                 waiting.cancel()
 
-        return await Performer(self._state, self._clock, peek=peek).perform(self.evacuator.save(unfinished))
+        saving = self.evacuator.save(unfinished, share)
+        return await Performer(self._state, self._clock, peek=peek).perform(saving)
 
 
 def _begins(unfinished: Unfinished) -> None:

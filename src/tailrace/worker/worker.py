@@ -42,7 +42,8 @@ from tailrace.worker.forgetting import Spare, forget
 from tailrace.worker.habits import Doors, Habits
 from tailrace.worker.leasing import Held, Leasing
 from tailrace.worker.placed import Placed
-from tailrace.worker.rounds import Rounds, Waiting
+from tailrace.worker.rounds import Rounds
+from tailrace.worker.unread import Unread
 
 FORGETTING_MS: Final = 3_600_000
 READ_BUDGET_BYTES: Final = 64 * 1024 * 1024
@@ -92,9 +93,12 @@ class Worker:
         self._has_begun, self._has_looked = asyncio.Event(), asyncio.Event()
         self._rounds = Rounds(app.name, self._state, self._clock, habits.retention_ms)
         self._evacuator = self._rounds.evacuator
+        reads = self.leases, self._drivers, self._rounds
+        self.unread = Unread(app.name, self._clock, lambda: self._tables, self._has_duty, reads)
+        """Which shards no worker reads, and which are to be saved here."""
         self._crew = crew(self)
         self.courier, self.projector = self._crew.courier, self._crew.projector
-        self.windows = self._crew.windows
+        self.windows, self.watch = self._crew.windows, self._crew.watch
         self.redrives = Redrives(self._crew.redriver, lambda handler: self.sinks[handler].threads.used())
 
     # ---- what others may see -------------------------------------------------------------------------------
@@ -225,9 +229,12 @@ class Worker:
         yield "forgetting", self._forget()
         yield "looking", self._look_now_and_then()
 
+    async def _has_duty(self, mapping_id: str) -> bool:
+        return await self._crew.has_duty(mapping_id)
+
     async def _evacuate(self) -> None:
         await self._has_looked.wait()  # the first look asks the sources and the store the same questions
-        await self._rounds.run(self._unfinished)
+        await self._rounds.run(self.unread.to_save)
 
     async def _tell_windows(self, windows: Windows) -> None:
         with self.sinks[windows.owner.mapping_id].threads.used():
@@ -325,6 +332,7 @@ class Worker:
             over = await table.learn_finished(self._state, self.app.name, handler, self.leases.finished_by)
             self.leases.note_finished(over, table.ids)
             ready += table.ready(handler, listed, there)
+        table.ready_now = ready
         table.offered = {shard.place for _, _, shard, _ in ready}
         self.leases.offer(place for other in self._tables for place in other.offered)
         for handler, stream, shard, known in ready:
@@ -357,23 +365,6 @@ class Worker:
             self._beginning.discard(shard.place)
         if self.leases.is_leaving(shard.place):
             await self._hand_over_if_drained(shard.place)
-
-    async def _unfinished(self) -> list[Waiting]:
-        """Every shard that a mapping without lanes is not done with, of what can be listed now."""
-        unfinished: list[Waiting] = []
-        for table in self._tables:
-            with suppress(PortError):
-                followed = await table.followed()
-                for handler in table.handlers:
-                    if handler.settings.order != "lane":
-                        known = self._evacuator.added([handler.id], followed)
-                        waiting = table.unfinished(self.app.name, handler, known, self._is_busy)
-                        unfinished += [(shard, table.source) for shard in waiting]
-        return unfinished
-
-    def _is_busy(self, begun: Begun) -> bool:
-        """Whether a shard is not over for the saving from the trim, although its mapping has finished it."""
-        return begun in self._drivers or self._evacuator.of(*begun).evacuation is not None
 
     def _look_again(self, table: FollowedTable, begun: Begun, epoch: int | None = None) -> None:
         """A lease is lost: its shard goes on here when the other worker has left it or has died."""

@@ -51,6 +51,7 @@ from tailrace.rows.kinds import (
     REDRIVE,
     RESUMED,
     START,
+    UNREAD_DUTY,
 )  # fmt: skip
 from tailrace.rows.writes import Write
 from tailrace.runtime.pausing import resumed_row
@@ -198,6 +199,9 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     ),
     "window-duty": lambda app, mapping: written(
         taken_duty(HeldDuty(WindowOwner(app, mapping).key("duty")), "pid-1")[1]
+    ),
+    "unread-duty": lambda app, mapping: written(
+        taken_duty(HeldDuty(UNREAD_DUTY.key(app, mapping)), "pid-1")[1]
     ),
     "duty": lambda app, mapping: written(taken_duty(HeldDuty(DUTY.key(app, "courier")), "pid-1")[1]),
     "pause-seen": lambda app, mapping: (

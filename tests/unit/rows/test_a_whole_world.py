@@ -134,6 +134,7 @@ def test_every_row_that_a_world_of_all_features_keeps_is_of_a_registered_kind() 
         "alert",
         "placed",
         "window-duty",
+        "unread-duty",
     }, "this world should keep rows of these kinds, too"
 
 

@@ -184,7 +184,7 @@ def test_a_shard_that_does_not_answer_keeps_no_other_one_waiting() -> None:
         silent = [Shard(f"shardId-silent-{number}", 1, before=0) for number in range(3)]
         sources = [*((shard, Slow(ground.clock, None)) for shard in silent), (SHARD, ground.stream)]
         unfinished = [
-            (Unfinished(replace(PLACE, shard_id=shard.shard_id), STREAM, shard), source)
+            (Unfinished(replace(PLACE, shard_id=shard.shard_id), STREAM, shard), source, 1)
             for shard, source in sources
         ]
 

@@ -263,6 +263,14 @@ def test_the_lease_of_a_finished_shard_is_made_to_say_so_unless_another_has_it()
     assert other.strays(set()) == [], "it lives"
 
 
+def test_a_lease_that_was_given_back_is_made_to_say_that_its_shard_is_finished() -> None:
+    """An operator has freed it meanwhile, or its owner has died before it could say so."""
+    fleet = seen(release(Lease(KEY, "they", 1, 1)))
+    fleet.note_finished(KEY, ["index", "mail"])
+    (said,) = fleet.strays(set())
+    assert (fields(said)["finished"], fields(said)["counter"]) == (["index", "mail"], 3)
+
+
 def test_the_lease_of_a_finished_shard_names_no_worker_that_is_not_there() -> None:
     """One took it before it knew, and died or could not give it back; others have nothing to say but that."""
     row = {"v": 1, "counter": 4, "epoch": 2, "finished": ["mail"]}

@@ -7,11 +7,11 @@ import pytest
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import OutcomeUnknown, StateConflict
-from tailrace.leases.duty import DUTY_MS, read_duty
+from tailrace.leases.duty import DUTY_MS, HeldDuty, moved_duty, read_duty, taken_duty
 from tailrace.leases.lease import Owner
 from tailrace.ports import Action
 from tailrace.rows.kinds import DUTY
-from tailrace.rows.writes import Write
+from tailrace.rows.writes import Write, holds
 from tailrace.runtime.duties import RENEWAL_MS, Duties, Duty
 from tailrace.stores.memory import MemoryStateStore
 
@@ -70,6 +70,17 @@ def test_of_two_workers_one_has_it_and_asks_nothing_until_a_renewal_is_due() -> 
         assert (pair.state.asked, held.taken) == (asked + 1, 1)
 
     played(story)
+
+
+def test_of_two_workers_that_see_it_free_at_once_one_takes_it() -> None:
+    """The second one has read the row before the first one has written it."""
+    _, left = moved_duty(HeldDuty(KEY, "before", 3, 5), owner="")
+    before = HeldDuty(KEY, "", 3, 6)
+    assert left.fields is not None
+    _, first = taken_duty(before, "one")
+    _, second = taken_duty(before, "two")
+    assert holds(first.condition, left.fields)
+    assert not holds(second.condition, first.fields)
 
 
 def test_it_is_taken_over_when_it_has_stood_still_for_the_observers_own_time_and_not_before() -> None:

@@ -2,21 +2,24 @@
 answers; then quiet, and what must hold of leases by then.
 
 Theory of operation: a plan of its own, with few records and no trouble at the sink, is played by the same run
-as everywhere, and judged by the same checkers. At moments of quiet a judge asks the rows of leases; then one
-more worker begins, and at last one leaves.
+as everywhere, and judged by the same checkers. Now and then an operator asks for leases to be handed over. At
+moments of quiet a judge asks the rows of leases; then one more worker begins, and at last one leaves.
 Rules of this file: judged are rows and what the sink accepted; what a worker believes is asked only for
 whether its name is in use twice. Called by test_fleets.py.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from random import Random
 
 from tailrace.leases.balance import FleetMember, assign
+from tailrace.leases.hand_over import hand_over, read_hand_over
 from tailrace.leases.lease import Lease, lease_key, read_lease
 from tailrace.mapping.commands import Invoke
 from tailrace.mapping.outcomes import FailureKind, Outcome
 from tailrace.mapping.settings import MappingSettings
-from tailrace.rows.kinds import LEASE
+from tailrace.rows.kinds import HAND_OVER, LEASE, words_of
+from tailrace.rows.writes import StateRow
 from tailrace.streams.record import MILLISECOND, ChangeRecord
 from tailrace.testing.simulation import Run
 from tailrace.testing.simulation_plan import (
@@ -133,6 +136,8 @@ class FleetJudge(Checkers):
         self._accepted: Counter[int] = Counter()
         self._epochs: dict[str, int] = {}
         self._before: dict[str, str] = {}
+        self.requests = 0
+        """Made by an operator since the last look."""
 
     def answered(
         self, tenure: Tenure, invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome
@@ -155,6 +160,13 @@ class FleetJudge(Checkers):
             for key in [lease_key(APP, STREAM.label, shard.shard_id)]
         }
 
+    def asked(self, run: Run, names: Collection[str]) -> dict[str, str]:
+        """What was asked to go to workers that live, by the keys of leases."""
+        prefix = HAND_OVER.prefix(APP)
+        rows = [StateRow(key, fields) for key, fields in run.rows.items() if key.startswith(prefix)]
+        requests = map(read_hand_over, rows)
+        return {request.lease: request.to for request in requests if request.to in names}
+
     def look(self, run: Run) -> None:
         """It has been quiet for a while: every lease is where it is to be, and came there at once."""
         names = [worker.owner for worker in run.workers if worker.is_alive]
@@ -169,15 +181,25 @@ class FleetJudge(Checkers):
             self.wrong(
                 "nothing is stranded for long", f"{key} is finished, and of {run.rows[key]['owner']!r}"
             )
-        expected = assign(leases, map(FleetMember, names))
+        asked = self.asked(run, names)
+        expected = {
+            **assign(leases, map(FleetMember, names)),
+            **{key: asked[key] for key in asked if key in leases},
+        }
         owners = {key: lease.owner for key, lease in leases.items()}
+        if any(owners[key] != name for key, name in asked.items() if key in owners):
+            self.wrong(
+                "what is to be handed over has its new owner", f"{owners}, while {asked} are asked for"
+            )
         if owners != expected:
             self.wrong("the load is spread as everyone computes it", f"{owners}, not {expected}")
         if run.time_ms == JOINED_MS and self._before.keys() == owners.keys():
             moves = sum(lease.epoch - self._epochs[key] for key, lease in leases.items())
             least = sum(self._before[key] != name for key, name in owners.items())
+            least += self.requests  # of what had just come to the newcomer
             if moves > least:
                 self.wrong("a lease moves once when the members change", f"{moves} moves, {least} needed")
+        self.requests = 0
         self._before, self._epochs = owners, {key: lease.epoch for key, lease in leases.items()}
 
     def over(self, run: Run) -> None:
@@ -191,6 +213,7 @@ class FleetJudge(Checkers):
 FLEET_CHECKERS = (
     NO_LEASE_GOES_BACK,
     "a hand-over repeats nothing that was handled",
+    "what is to be handed over has its new owner",
     "no name is used twice for long",
     "nothing is stranded for long",
     "the load is spread as everyone computes it",
@@ -210,10 +233,26 @@ def run_fleet(seed: int) -> tuple[Run, list[tuple[str, str]]]:
     def leave() -> None:
         next(worker for worker in run.workers if worker.is_alive).stop()
 
+    def ask() -> None:
+        """An operator wants a lease to be another worker's, each at most once where moves are counted."""
+        names = [worker.owner for worker in run.workers if worker.is_alive]
+        there = [
+            words_of(key)[1:]
+            for key in sorted(judge.leases(run))
+            if run.time_ms < QUIET_MS or HAND_OVER.key(*words_of(key)[1:]) not in run.rows
+        ]
+        if names and there:
+            judge.requests += 1
+            run.rows.transact([hand_over(*random.choice(there), random.choice(names)).write()])
+
     def survive() -> None:
         for worker in run.workers:
             worker.survive()
 
+    random = Random(-1 - seed)
+    for first_ms, last_ms in ((0, HEAL_MS), (QUIET_MS + 1, QUIET_MS + 30_000)):
+        for _ in range(random.choice((0, 1, 4))):
+            run.after(random.randrange(first_ms, last_ms), ask)
     run.after(HEAL_MS, survive)
     for at_ms in (QUIET_MS, JOINED_MS, LEFT_MS):
         run.after(at_ms, lambda: judge.look(run))

@@ -3,7 +3,7 @@
 Rules of this file: as in test_canaries.py, the production code is patched.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from msgspec import structs
 
 from tailrace.leases.fleet import Fleet
+from tailrace.leases.hand_over import HandOver
 from tailrace.leases.lease import LEASE_DURATION_MS, Lease, Sighting
 from tailrace.leases.member import Heartbeat
 from tailrace.mapping.commands import Completion, LeaseTaken, Stop
@@ -108,9 +109,31 @@ def a_change_of_a_lease_requires_its_epoch_alone(patch: pytest.MonkeyPatch) -> N
     patch.setattr(runtime_fleet, "release", wrong)
 
 
+def nobody_hears_what_operators_ask_for(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Fleet, "note_hand_overs", lambda *_: None)
+
+
+def what_was_asked_for_is_forgotten_when_it_was_done(patch: pytest.MonkeyPatch) -> None:
+    """The assignment gives it back to the worker that it has left."""
+    right = Fleet.note_hand_overs
+
+    def wrong(self: Fleet, requests: Iterable[HandOver]) -> None:
+        done = {
+            key
+            for key, lease in self.leases.items()
+            for asked in [self._asked.get(key)]
+            if asked and lease.owner == asked.to
+        }
+        right(self, [asked for asked in requests if asked.lease not in done])
+
+    patch.setattr(Fleet, "note_hand_overs", wrong)
+
+
 CANARIES: dict[Plant, str] = {
     a_change_of_a_lease_requires_its_epoch_alone: NO_LEASE_GOES_BACK,
     a_shard_is_left_before_it_is_drained: "a hand-over repeats nothing that was handled",
+    nobody_hears_what_operators_ask_for: "what is to be handed over has its new owner",
+    what_was_asked_for_is_forgotten_when_it_was_done: "what is to be handed over has its new owner",
     every_worker_takes_all_that_it_can: "the load is spread as everyone computes it",
     nothing_is_handed_over: "the load is spread as everyone computes it",
     what_names_a_worker_that_does_not_know_it_stays_so: "the load is spread as everyone computes it",

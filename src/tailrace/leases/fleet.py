@@ -9,6 +9,8 @@ all that it sees when it first looks, and in itself: it takes what is free and i
 the rest, which others hand over when they believe in it.
 A lease may be taken that is free, that this worker holds by its row (a take whose answer was lost), or whose
 owner lives no more; one that was handed over is its successor's for one lease time.
+What an operator asked to be another worker's is that worker's while it lives, whatever the assignment says:
+so only what was asked for moves.
 Rules of this file: pure; nothing is written here, and no clock of another machine is read. What was read last
 is all that is known: it may be old, and every write says what it relies on. Called by runtime/fleet.py,
 worker/leasing.py and whatever plays a worker. Source: growth §3.2.
@@ -18,6 +20,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from tailrace.leases.balance import FleetMember, assign
+from tailrace.leases.hand_over import HandOver
 from tailrace.leases.lease import LEASE_DURATION_MS, Lease, Owner, Sighting, read_lease, release, sighted
 from tailrace.leases.member import MemberRow, member_key
 from tailrace.rows.writes import Equals, StateRow, Write
@@ -55,6 +58,8 @@ class Fleet:
         """The shards that all mappings of this worker are done with."""
         self._offered: frozenset[str] = frozenset()
         self._assigned: Mapping[str, str] | None = None
+        self._asked: Mapping[str, HandOver] = {}
+        """What operators asked for, by the keys of leases."""
 
     # ---- who lives -----------------------------------------------------------------------------------------
 
@@ -100,8 +105,12 @@ class Fleet:
                 self._has_changed = True
 
     def spare_members(self, app: str, monotonic_ms: int) -> list[Write]:
-        """The removal of rows whose workers have surely ended, or seem to for long."""
-        return [
+        """The removal of rows whose workers have surely ended, or seem to for long, and of what was asked to
+        be theirs.
+        """
+        known = {self.owner.name, *self._members}
+        spare = [asked.removal() for asked in self._asked.values() if asked.to not in known]
+        return spare + [
             Write(member_key(app, name), None, Equals("counter", heartbeat.counter))
             for name, heartbeat in self._heartbeats.items()
             if self.owner.is_gone(name) or heartbeat.has_expired(monotonic_ms, REMOVED_AFTER_MS)
@@ -145,9 +154,19 @@ class Fleet:
         if offered != self._offered:
             self._offered, self._assigned = offered, None
 
+    def note_hand_overs(self, requests: Iterable[HandOver]) -> None:
+        """What operators ask for now. It is read before the members: each worker it names was there then."""
+        asked = {request.lease: request for request in requests}
+        if asked != self._asked:
+            self._asked, self._assigned, self._has_changed = asked, None, True
+
     def _assignment(self) -> Mapping[str, str]:
         if self._assigned is None:
-            self._assigned = assign(self._offered, self._believed)
+            able = {self.owner.name, *(row.identity.name for row in self._members.values() if row.hands_over)}
+            able.intersection_update(member.name for member in self._believed)
+            asked = {key: request.to for key, request in self._asked.items() if request.to in able}
+            wanted = {key: name for key, name in asked.items() if key in self._offered}
+            self._assigned = {**assign(self._offered, self._believed), **wanted}
         return self._assigned
 
     def wants(self, key: str) -> bool:

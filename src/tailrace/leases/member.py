@@ -40,12 +40,14 @@ class MemberRow(Struct, frozen=True):
     """What a worker's row says.
 
     Shape:   `counter` moves with every write; `changes` is how often this worker has left a lease to others
-             or finished a shard: when it has moved, the rows of leases are worth reading.
+             or finished a shard: when it has moved, the rows of leases are worth reading. `hands_over`: it
+             reads what leases/hand_over.py asks for; a worker of a version before that does not.
     """
 
     identity: Identity
     counter: int
     changes: int = 0
+    hands_over: bool = True
 
     @property
     def member(self) -> FleetMember:
@@ -61,6 +63,7 @@ class MemberRow(Struct, frozen=True):
             "changes": self.changes,
             "weight": identity.weight,
             "lease_ms": identity.lease_ms,
+            "hands_over": self.hands_over,
             "host": identity.host,
             "pid": identity.pid,
             "version": identity.version,
@@ -77,7 +80,7 @@ def read_member(row: StateRow) -> MemberRow:
     fields = readable(row.fields, "member", MEMBER.format)
     people = fields["host"], fields["pid"], fields["version"]
     identity = Identity(words_of(row.key)[2], fields["weight"], fields["lease_ms"], *people)
-    return MemberRow(identity, fields["counter"], fields["changes"])
+    return MemberRow(identity, fields["counter"], fields["changes"], fields.get("hands_over", False))
 
 
 class Heartbeat(Struct):

@@ -234,6 +234,8 @@ DUTY: Final = RowKind("duty", "app")
 SOURCES: Final = RowKind("sources", "app")
 """The numbers of a table's streams: the generations of its changes."""
 LEASE: Final = RowKind("lease", "shard", expires="with its shard", spread=2)
+HAND_OVER: Final = RowKind("hand-over", "shard", expires="with its shard")
+"""Says which worker an operator wants a lease to have; it goes when that worker has ended, too."""
 MEMBER: Final = RowKind("member", "app")
 """A worker of a fleet. It goes when that stops, or has stood still for an hour (leases/fleet.py)."""
 PROJECTION: Final = RowKind("projection", "projection")
@@ -286,6 +288,7 @@ KINDS: Final[dict[str, RowKind]] = {
         DUTY,
         SOURCES,
         LEASE,
+        HAND_OVER,
         MEMBER,
         PROJECTION,
         PROJECTION_BUILDS,

@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Sequence
 
 from tailrace.errors import StateConflict
 from tailrace.leases.fleet import Fleet
+from tailrace.leases.hand_over import read_hand_over
 from tailrace.leases.lease import Lease, finish, release, standing
 from tailrace.leases.member import Heartbeat, read_member
 from tailrace.ports import Now
-from tailrace.rows.kinds import LEASE, MEMBER
+from tailrace.rows.kinds import HAND_OVER, LEASE, MEMBER
 from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.steps import AskTime, Get, QueryRows, Steps, Transact
 
@@ -37,6 +38,8 @@ def look(app: str, fleet: Fleet, held: Collection[str]) -> Steps[bool]:
     """Learn who lives and, where that is due, how the leases stand. `held` are the keys of those that it has.
     Returns: whether leases were read. Raises: StoreError.
     """
+    requests: list[StateRow] = yield QueryRows(HAND_OVER.prefix(app))
+    fleet.note_hand_overs(map(read_hand_over, requests))
     asked: Now = yield AskTime()
     members: list[StateRow] = yield QueryRows(MEMBER.prefix(app))
     heard: Now = yield AskTime()

@@ -17,7 +17,7 @@ from tailrace.deadletters.views.letters import letters
 from tailrace.errors import TailraceError
 from tailrace.ports import StateStore
 from tailrace.projections.views.projections import is_projection
-from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, LEASE, MAPPING
+from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, HAND_OVER, LEASE, MAPPING
 from tailrace.rows.writes import Write
 from tailrace.runtime.mapping_rows import moves, rename_mapping, renaming_to, rows_of
 from tailrace.runtime.pages import rows
@@ -194,7 +194,8 @@ async def drop(state: StateStore, mapping: MappingName) -> None:
     """Remove every row of a mapping that no worker runs, and the leases of its app after the last."""
     await remove(state, (row.key async for _, row in rows_of(state, mapping.app, mapping.handler)))
     if not await state.count(MAPPING.prefix(mapping.app)):
-        await remove(state, (row.key async for row in rows(state, LEASE.prefix(mapping.app))))
+        for kind in (LEASE, HAND_OVER):
+            await remove(state, (row.key async for row in rows(state, kind.prefix(mapping.app))))
 
 
 async def remove(state: StateStore, keys: AsyncIterator[str], *, dry_run: bool = False) -> int:

@@ -10,9 +10,11 @@ the `leases` verbs.
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+from tailrace.leases.hand_over import read_hand_over
 from tailrace.leases.lease import LEASE_DURATION_MS, Lease, read_lease
+from tailrace.leases.member import MemberRow, read_member
 from tailrace.ports import Clock, StateStore
-from tailrace.rows.kinds import KINDS, LEASE, words_of
+from tailrace.rows.kinds import HAND_OVER, KINDS, LEASE, MEMBER, words_of
 from tailrace.runtime.pages import rows
 
 SIGNS: Final = tuple(kind for kind in KINDS.values() if kind.name in ("lease", "member"))
@@ -59,9 +61,15 @@ def moved(before: Mapping[str, tuple[str, int]], after: Mapping[str, tuple[str, 
 
 async def lease_values(state: StateStore, alive: Collection[str], *scope: str) -> list[dict[str, Any]]:
     """Every lease as `tailrace leases ls --json` has it, by its key. Shape: `state` is "held" by one of the
-    `alive`, "still" of an owner that gave no sign of life, "free" without an owner.
+    `alive`, "still" of an owner that gave no sign of life, "free" without an owner; `successor` is the worker
+    that it was handed to, or that an operator wants to have it.
     """
     values = []
+    asked = {
+        request.lease: request.to
+        async for row in rows(state, HAND_OVER.prefix(*scope))
+        for request in [read_hand_over(row)]
+    }
     async for row in rows(state, LEASE.prefix(*scope)):
         _, app, label, shard_id = words_of(row.key)
         lease = read_lease(row.key, row.fields)
@@ -74,8 +82,21 @@ async def lease_values(state: StateStore, alive: Collection[str], *scope: str) -
                 "owner": lease.owner or None,
                 "state": held if lease.owner else "free",
                 "epoch": lease.epoch,
-                "successor": row.fields.get("successor") or None,
+                "successor": lease.successor or _unless(lease.owner, asked.get(row.key)),
                 "finished": list(row.fields.get("finished", ())),
             }
         )
     return values
+
+
+def _unless(owner: str, to: str | None) -> str | None:
+    return None if to == owner else to
+
+
+async def members(state: StateStore, *scope: str) -> dict[str, MemberRow]:
+    """The workers of fleets by their names, whether they live or not."""
+    known = {}
+    async for row in rows(state, MEMBER.prefix(*scope)):
+        member = read_member(row)
+        known[member.identity.name] = member
+    return known

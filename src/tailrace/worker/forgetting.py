@@ -32,9 +32,10 @@ from tailrace.leases.checkpoint import (
     overlaps,
     unchanged,
 )
+from tailrace.leases.hand_over import read_hand_over
 from tailrace.leases.lineage import NamedAncestors
 from tailrace.ports import Shard, StateStore, StreamRef
-from tailrace.rows.kinds import CHECKPOINT, KINDS, LEDGER, MARK, RowKind, words_of
+from tailrace.rows.kinds import CHECKPOINT, HAND_OVER, KINDS, LEDGER, MARK, RowKind, words_of
 from tailrace.rows.writes import Absent, Equals, StateRow, Write, same_version
 from tailrace.runtime.pages import rows as paged
 from tailrace.runtime.parts import Parts
@@ -169,6 +170,15 @@ async def forget_leases(
             continue  # another worker took one of them meanwhile
         await asyncio.sleep(0)
     return len(spare)
+
+
+async def forget_hand_overs(state: StateStore, app: str, label: str, known: AbstractSet[str]) -> None:
+    """Remove what operators asked for of a stream's leases that are not among the `known` ones."""
+    requests = map(read_hand_over, await state.query(HAND_OVER.prefix(app, label)))
+    for request in requests:
+        if request.lease not in known:
+            with suppress(StateConflict):  # an operator has asked for another worker meanwhile
+                await state.transact([request.removal()])
 
 
 async def forget_marks(state: StateStore, app: str, mapping_id: str, now_ms: int) -> int:

@@ -2,10 +2,10 @@
 long as its heartbeat moves.
 
 Theory of operation: at each renewal a *round*: the worker writes its heartbeat, learns who else lives,
-compares the rows of leases with what it holds, and drains what another worker is to have. Between rounds it
-takes what it is to have as soon as it may begin there. A heartbeat that could not be written for as long as
-others wait before they take over loses every lease at once: another may have it by now. They are taken again,
-with new epochs, after the next round that succeeds.
+compares the rows of leases with what it holds, and drains what another worker is to have, by the assignment
+or since an operator asked for it. Between rounds it takes what it is to have as soon as it may begin there. A
+heartbeat that could not be written for as long as others wait before they take over loses every lease at
+once: another may have it by now. They are taken again, with new epochs, after the next round that succeeds.
 Rules of this file: transitions are leases/lease.py's, who is to have what is leases/fleet.py's, what is asked
 of the state store are steps; a lease that another worker has taken is told to the readers of the shard, and
 is no longer ours. Made by worker/worker.py.
@@ -28,7 +28,7 @@ from tailrace.runtime.driver import Performer
 from tailrace.runtime.fleet import beat, give_lease_back, look, say_finished, write_each
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.starting import take_lease
-from tailrace.worker.forgetting import forget_leases
+from tailrace.worker.forgetting import forget_hand_overs, forget_leases
 from tailrace.worker.habits import Habits
 
 Held: TypeAlias = tuple[str, str]
@@ -308,3 +308,4 @@ class Leasing:
         }
         for stream, _ in present:
             await forget_leases(self._state, lease_key(self._app, stream.label, ""), known, self.fleet.lives)
+            await forget_hand_overs(self._state, self._app, stream.label, known)

@@ -26,6 +26,7 @@ from tailrace.deadletters.core.requests import RedriveRequest
 from tailrace.leases.checkpoint import CheckpointRow, Ledger, checkpoint_key, ledger_key, mark_key, mark_write
 from tailrace.leases.duty import HeldDuty, taken_duty
 from tailrace.leases.generation import Generations
+from tailrace.leases.hand_over import hand_over
 from tailrace.leases.lease import lease_key, take
 from tailrace.leases.member import Heartbeat, Identity
 from tailrace.projections.core.builds import Build, build_fields, build_key, served_fields, served_key
@@ -218,6 +219,7 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "alive": lambda app, mapping: (ALIVE.key(app), alive_fields("pid-1", 5, 1)),
     "sources": lambda app, mapping: written(Generations(app, "orders").with_labels([LABEL]).write()),
     "lease": lambda app, mapping: written(take(lease_key(app, LABEL, SHARD), None, "pid-1")[1]),
+    "hand-over": lambda app, mapping: written(hand_over(app, LABEL, SHARD, "pid-2", "pid-1").write()),
     "member": lambda app, mapping: written(Heartbeat(app, Identity("pid-1")).attempt()),
     "projection": lambda app, mapping: (served_key(app, "sales"), served_fields("sales", "orders", "1")),
     "projection-builds": lambda app, mapping: (

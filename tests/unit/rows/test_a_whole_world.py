@@ -135,6 +135,7 @@ def test_every_row_that_a_world_of_all_features_keeps_is_of_a_registered_kind() 
         "placed",
         "window-duty",
         "unread-duty",
+        "hand-over",
     }, "this world should keep rows of these kinds, too"
 
 
@@ -195,8 +196,9 @@ def test_a_row_of_every_kind_that_expires_is_gone_when_nothing_is_left_to_do() -
         seen |= aged(world, days=4)
         world.advance("2h")  # what is gone goes at the second look, an hour after the first
         assert overdue(world) == set()
-    # Those of alerts come and go in tests/unit/alerts/test_watch.py: a look a minute for days takes long.
-    assert expiring() - seen == {"redrive", "alert"}, (
+    # Those of alerts come and go in tests/unit/alerts/test_watch.py: a look a minute for days takes long;
+    # a hand-over needs two workers: tests/unit/worker/test_forgetting.py.
+    assert expiring() - seen == {"redrive", "alert", "hand-over"}, (
         "rows of these kinds should come and go in this world, too"
     )
 

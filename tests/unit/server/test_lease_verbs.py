@@ -25,8 +25,7 @@ def world() -> Iterator[World]:
 
 
 def ask(world: World, verb: str, **arguments: Any) -> Any:
-    (answer,) = world._ask(f"leases.{verb}", arguments)
-    return answer
+    return world._ask(f"leases.{verb}", arguments)[-1]
 
 
 def rows(world: World) -> list[dict[str, Any]]:
@@ -63,13 +62,18 @@ def test_the_dead_are_freed_and_those_that_live_are_not(world: World) -> None:
     assert "nothing is to be freed" in "\n".join(command.told(ask(world, "release", dead=True)))
 
 
-def test_a_worker_that_lives_is_asked_for_and_begins_anew(world: World) -> None:
+def test_a_worker_that_works_alone_is_forced_and_begins_anew(world: World) -> None:
     (value,) = ask(world, "ls")
+    with pytest.raises(TailraceError, match="it works alone") as refusal:
+        ask(world, "release", shard=value["shard"], yes=True)
+    assert "--force --yes" in (refusal.value.hint or "")
     with pytest.raises(TailraceError, match="gave a sign of life") as refusal:
-        ask(world, "release", shard=value["shard"])
+        ask(world, "release", shard=value["shard"], force=True)
     assert "--yes" in (refusal.value.hint or "")
+    with pytest.raises(TailraceError, match="No worker 'you' gave a sign of life; there are: none"):
+        ask(world, "release", shard=value["shard"], to="you")
     assert rows(world)[0]["epoch"] == 1
-    ask(world, "release", shard=value["shard"], yes=True)
+    ask(world, "release", shard=value["shard"], force=True, yes=True)
     assert (rows(world)[0]["epoch"], rows(world)[0]["owner"]) == (2, "")
     world.put("orders", {"id": "b"})
     world.advance("20m")
@@ -83,6 +87,6 @@ def test_a_shard_is_named_alone_or_with_its_stream_and_a_worker_by_its_name(worl
     (value,) = ask(world, "ls")
     full = f"{value['stream']}/{value['shard']}"
     for chosen in ({"shard": full}, {"shard": value["shard"]}, {"worker": value["owner"]}):
-        assert len(ask(world, "release", dry_run=True, **chosen)["released"]) == 1
+        assert len(ask(world, "release", force=True, dry_run=True, **chosen)["released"]) == 1
     with pytest.raises(TailraceError, match="there are: "):
         ask(world, "release", shard="nowhere")

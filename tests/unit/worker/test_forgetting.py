@@ -9,12 +9,14 @@ import pytest
 from tailrace.deadletters.core.entry import deadletter_fields, deadletter_key
 from tailrace.deadletters.core.passed import passed_key, passed_write
 from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key
+from tailrace.leases.hand_over import hand_over
+from tailrace.leases.lease import lease_key
 from tailrace.ports import Action, Shard, StreamRef
-from tailrace.rows.kinds import CHECKPOINT, PASSED
+from tailrace.rows.kinds import CHECKPOINT, HAND_OVER, PASSED
 from tailrace.rows.writes import StateRow, Write
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.version import NOTHING, Version
-from tailrace.worker.forgetting import Spare, forget_passed, forget_shards
+from tailrace.worker.forgetting import Spare, forget_hand_overs, forget_passed, forget_shards
 from tests.unit.deadletters.test_redrive import letter
 
 STREAM = StreamRef("arn", "orders", "label", "NEW_AND_OLD_IMAGES")
@@ -130,3 +132,16 @@ def test_the_canary_a_letter_that_is_saved_without_its_items_row_is_left_without
         assert await state.get(passed_key("shop", "mail", KEY)) is None
 
     asyncio.run(story())
+
+
+def test_what_was_asked_for_of_a_shard_that_is_gone_goes_and_of_one_that_is_there_stays() -> None:
+    async def story() -> list[str]:
+        state = MemoryStateStore()
+        for label, shard_id in (("label", "shardId-1"), ("label", "shardId-2"), ("other", "shardId-1")):
+            await state.transact([hand_over("shop", label, shard_id, "you").write()])
+        await forget_hand_overs(state, "shop", "label", {lease_key("shop", "label", "shardId-2")})
+        return [row.key for row in await state.query(HAND_OVER.prefix("shop"))]
+
+    assert asyncio.run(story()) == [
+        HAND_OVER.key("shop", "label", "shardId-2"), HAND_OVER.key("shop", "other", "shardId-1")
+    ]  # fmt: skip

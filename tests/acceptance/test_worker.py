@@ -164,6 +164,32 @@ def test_a_new_handler_may_begin_with_what_comes_from_now_on_and_then_goes_on_wh
     check_order(ground.handled())
 
 
+@pytest.mark.parametrize("ground", ["sqlite"], indirect=True)
+def test_workers_that_begin_from_now_on_leave_none_of_what_continues_shards_that_were_over(
+    ground: Fleet,
+) -> None:
+    """Checkpoints say that those are finished, and no lease does, for none was ever taken: each worker has to
+    see for itself, or they differ in what there is to share.
+    """
+    split, _, said = ground.run("shards", "split", "orders", "--url", ground.endpoint)
+    assert split == 0, said
+    workers = [ground.worker("--start", "end", "--lease", "2s") for _ in range(2)]
+    assert set(workers[0].announced["began_at"] | workers[1].announced["began_at"]) == {"note"}
+    written = 0
+
+    def share() -> bool:
+        nonlocal written
+        ground.write(KEYS, written, written + 1)
+        written += 1
+        return len({line.process for line in ground.handled()}) == 2
+
+    eventually(share)
+    ground.wait({(f"o{key}", number) for key in range(KEYS) for number in range(written)})
+    after = ground.write(KEYS, written, written + 2)
+    ground.wait(after)
+    check_order(ground.handled())
+
+
 # ---- what is seen of it ------------------------------------------------------------------------------------
 
 

@@ -175,6 +175,10 @@ class Fleet:
             return True
         return self._assignment().get(key) == self.owner.name
 
+    def is_for_others(self, key: str) -> bool:
+        """Whether a lease is wanted, and not to be this worker's."""
+        return key in self._offered and not self.wants(key)
+
     def is_elsewhere(self, key: str) -> bool:
         """Whether another worker that lives has a lease, by its row."""
         lease = self.leases.get(key)

@@ -223,17 +223,18 @@ class FollowedTable(Struct):
         state: StateStore,
         app: str,
         handler: HandlerMapping,
-        finished_by: Callable[[tuple[str, str]], Sequence[str]],
+        finished_by: Callable[[Shard], Sequence[str] | None],
     ) -> list[tuple[str, str]]:
         """Learn which shards a mapping has finished at other workers. Shape: `finished_by` says for a shard
-        of which mappings that was heard; the checkpoint says whether it is so. Returns: those of them that
-        all mappings have finished now.
+        of which mappings that was heard (None: it may be so of any); the checkpoint says whether it is so.
+        Returns: those of them that all mappings have finished now.
         """
         over: list[tuple[str, str]] = []
         for stream, shards in self.there[handler.id]:
             for shard in shards:
                 begun = (handler.id, *shard.place)
-                if begun not in self.begun and handler.id in finished_by(shard.place):
+                said = finished_by(shard) if begun not in self.begun else ()
+                if said is None or handler.id in said:
                     place = self.place(app, handler, stream, shard)
                     with suppress(PortError):  # the next look asks again
                         row = await state.get(place.checkpoint_key)

@@ -96,10 +96,16 @@ class Leasing:
         """Whether another worker that lives has the lease of a shard, by its row."""
         return self.fleet.is_elsewhere(self.key(place))
 
-    def finished_by(self, place: Held) -> Sequence[str]:
-        """The mappings that are done with a shard as its lease tells it: a hint, for checkpoints say it."""
-        lease = self.fleet.leases.get(self.key(place))
-        return () if lease is None else lease.finished
+    def finished_by(self, shard: Shard) -> Sequence[str] | None:
+        """The mappings that are done with a shard as its lease tells it: a hint, for checkpoints say it.
+        None: only they do, for the shard is over, no lease of it was ever taken (its mappings began behind
+        it, or a consumer before them had finished it), and this worker is not to have it.
+        """
+        key = self.key(shard.place)
+        lease = self.fleet.leases.get(key)
+        if lease is None:
+            return None if shard.is_closed and self.fleet.is_for_others(key) else ()
+        return lease.finished
 
     async def of(self, stream: StreamRef, shard: Shard, places: Sequence[MappingShard]) -> Lease:
         """The lease of a shard, taken when it is not held yet and its owner has left it or lives no more;

@@ -13,7 +13,7 @@ SHARDS ?= 2000
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test check lint types imports demo year fresh someday busy crash fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance lock format clean
+.PHONY: help venv test check lint types imports demo year fresh someday busy crash fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance rules lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -117,6 +117,12 @@ pyright: venv tests/pyright/node_modules  ## pyright over the examples, beside m
 
 tests/pyright/node_modules: tests/pyright/package-lock.json
 	@cd tests/pyright && npm ci --silent && touch node_modules
+
+rules: venv $(VENV)/prometheus/usr/bin/promtool  ## Debian's promtool over the rules that `generate alerts` writes
+	@PATH="$(CURDIR)/$(VENV)/prometheus/usr/bin:$$PATH" $(BIN)/python -m pytest tests/unit/alerts/test_rules.py
+
+$(VENV)/prometheus/usr/bin/promtool:
+	@mkdir -p $(VENV)/prometheus && cd $(VENV)/prometheus && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .
 
 bench: venv  ## every figure of the performance table, with its limit and its target
 	@$(BIN)/python -m bench

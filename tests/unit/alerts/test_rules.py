@@ -17,7 +17,7 @@ from tailrace.telemetry import ALERT_RULES, METRICS
 BOUNDS = RuleBounds(late=900, stuck=600, left=14_400, quiet=900, absent=300)
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(
-    PROMTOOL is None, reason="promtool is not installed: apt-get install prometheus has it"
+    PROMTOOL is None, reason="promtool is not installed: make rules fetches it from Debian"
 )
 OF = '{table="orders", handler="mail", instance="w1"}'
 

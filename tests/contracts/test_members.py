@@ -16,7 +16,8 @@ from tailrace.leases.balance import FleetMember as Share
 from tailrace.leases.balance import rooms
 from tailrace.leases.lease import finish
 from tailrace.ports import Action
-from tailrace.rows.kinds import LEASE, MEMBER
+from tailrace.rows.kinds import CHECKPOINT, LEASE, MEMBER
+from tailrace.rows.writes import StateRow
 from tailrace.runtime.fleet import write_each
 from tailrace.worker.habits import Habits
 from tailrace.worker.leasing import Leasing
@@ -67,6 +68,29 @@ class SlowTakes(Without):
         await super().transact(writes)
         if self.delay_ms and any(write.key.startswith(LEASE.prefix()) for write in writes):
             await self._clock.sleep_until(self._clock.now().monotonic_ms + self.delay_ms)
+
+
+class SlowLooks(Without):
+    """A state store as one worker sees it: what it asks of checkpoints is on its way for so long, when that
+    is set, and its heartbeats fail when it `is_dead`.
+    """
+
+    delay_ms = 0
+    is_dead = False
+
+    def __init__(self, delivery: Delivery) -> None:
+        super().__init__(delivery.state)
+        self._clock = delivery.clock
+
+    async def get(self, key: str) -> StateRow | None:
+        if self.delay_ms and key.startswith(CHECKPOINT.prefix()):
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + self.delay_ms)
+        return await super().get(key)
+
+    async def transact(self, writes: Sequence[Action]) -> None:
+        if self.is_dead and any(write.key.startswith(MEMBER.prefix()) for write in writes):
+            raise StoreError("the heartbeat was not written")
+        await super().transact(writes)
 
 
 async def leases(delivery: Delivery) -> dict[str, dict[str, object]]:
@@ -229,6 +253,28 @@ def test_what_is_being_taken_is_no_stray_when_it_is_to_be_anothers_by_then() -> 
         assert await owners(delivery) == {"two": 1}
         assert [lease["epoch"] for lease in (await leases(delivery)).values()] == [2]
         await ended(first, second)
+
+    delivered(story)
+
+
+def test_no_lease_is_taken_when_the_heartbeat_has_failed_while_the_shard_was_looked_at() -> None:
+    """Whatever is asked of a shard before its lease is taken may take long."""
+
+    async def story(delivery: Delivery) -> None:
+        delivery.source.begin(1)
+        view = SlowLooks(delivery)
+        view.delay_ms = 14_000
+        process = delivery.start("one", view)
+        await delivery.rest(1)
+        view.is_dead = True
+        await delivery.rest(30)
+        assert await leases(delivery) == {}, (
+            "others take it for dead, and it would not know that it has a lease"
+        )
+        view.is_dead, view.delay_ms = False, 0
+        await delivery.rest(30)
+        assert await owners(delivery) == {"one": 1}
+        await ended(process)
 
     delivered(story)
 

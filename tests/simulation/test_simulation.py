@@ -38,9 +38,11 @@ def test_what_is_rare_is_asked_for_elsewhere() -> None:
     assert set(YIELDS) > RARE
 
 
-@pytest.mark.parametrize("seed", [1340])
+@pytest.mark.parametrize("seed", [872, 1340])
 def test_a_seed_that_once_found_something_holds(seed: int) -> None:
-    """1340: a heartbeat that was long on its way, and failed right after the worker had looked again."""
+    """872: a lease that was taken after the heartbeat had failed. 1340: a heartbeat that was long on its way,
+    and failed right after the worker had looked again.
+    """
     assert run_seed(seed)[1] == []
 
 

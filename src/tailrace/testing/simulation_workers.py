@@ -261,6 +261,8 @@ class SimulatedWorker:
             return Finished()
         lease = self.leases.get(shard.shard_id)
         if lease is None:
+            if self.rounds.is_blind:
+                raise LeaseHeld("the heartbeat failed before it was taken")
             key = self.rounds.key(shard)
             waiting = [other for other in run.mappings if (other.id, shard.shard_id) not in self.finished]
             places = [other.place(shard) for other in waiting]

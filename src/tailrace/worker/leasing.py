@@ -118,6 +118,8 @@ class Leasing:
         if held is not None:
             return held
         key = self.key(place)
+        if not self._sight.is_set():
+            raise LeaseHeld(f"the heartbeat failed before {key} was taken")
         taking = take_lease(key, self._habits.owner.name, places, partial(self._may_take, key))
         blindings = self._blindings
         self._taking.add(key)

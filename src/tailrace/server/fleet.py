@@ -19,6 +19,7 @@ from tailrace.runtime.masking import masked
 from tailrace.runtime.outages import Outages
 from tailrace.runtime.pacing import Pacer
 from tailrace.runtime.sight import Sight
+from tailrace.runtime.watermark import MappingName
 from tailrace.server import observe
 from tailrace.server.http import Route
 from tailrace.server.observe import Observed, Response
@@ -27,7 +28,9 @@ from tailrace.server.pulse import Pulse
 from tailrace.server.readers import declared_mappings, readers_progress, shard_states, unread_of
 from tailrace.server.signs import ContestedLeases
 from tailrace.server.snapshot import handler_totals, own_changes
+from tailrace.server.spaced import SpacedLook
 from tailrace.version import __version__
+from tailrace.views.progress import Ledgers, condensed, ledgers
 from tailrace.views.reading import ViewSources
 from tailrace.worker.ending import end_worker, still_at_work
 from tailrace.worker.worker import Worker
@@ -61,6 +64,7 @@ class FleetProcess:
     ) -> None:
         self._fleet = fleet
         self._drain_s = drain_s
+        self._said: dict[MappingName, SpacedLook[Ledgers]] = {}
         self._probes = [
             Probes(host, port, {path: self._routes()[path] for path in paths}) for host, port, paths in probes
         ]
@@ -145,7 +149,8 @@ class FleetProcess:
         contested = await self._fleet.contested.look(worker.drivers)
         for mapping in declared_mappings(worker.app):
             progress += readers_progress(reading, sight, mapping, unread_of(worker, mapping.handler))
-            totals = await handler_totals(reading, mapping, own.get(mapping.handler, 0))
+            said = await self._ledgers_of(mapping)
+            totals = await handler_totals(reading, mapping, own.get(mapping.handler, 0), said)
             shards = len(contested.get(mapping.handler, ()))
             handlers.append(replace(totals, contested_shards=shards))
         return Observed(
@@ -158,3 +163,12 @@ class FleetProcess:
             shards=shard_states(worker, sight),
             calls=sight.calls,
         )
+
+    async def _ledgers_of(self, mapping: MappingName) -> Ledgers:
+        """What came of the records of a handler at all workers: every checkpoint says a part of it."""
+
+        async def read() -> tuple[Ledgers, int]:
+            said = await ledgers(self._fleet.reading.state, mapping)
+            return condensed(said), len(said)
+
+        return await self._said.setdefault(mapping, SpacedLook(self._fleet.reading.clock)).look(read)

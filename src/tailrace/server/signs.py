@@ -6,6 +6,7 @@ compose_parts.py. Stands alone because a scrape (snapshot.py) gathers far more.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Final, TypeAlias
 
 from tailrace.alerts.core.signs import HandlerSigns
@@ -18,6 +19,7 @@ from tailrace.runtime.driver import Driver
 from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName, evacuations
 from tailrace.server.observe import ShardProgress
+from tailrace.server.spaced import SpacedLook
 from tailrace.views.leases import leases
 from tailrace.views.reading import ViewSources
 
@@ -37,9 +39,15 @@ class ContestedLeases:
         self._clock = clock
         self._owner = owner
         self._since: dict[tuple[str, str, str], int] = {}
+        self._last: SpacedLook[Mapping[str, tuple[str, ...]]] = SpacedLook(clock)
 
     async def look(self, drivers: Collection[Driver]) -> Mapping[str, tuple[str, ...]]:
-        """By handler, the shards that have been so for longer than a lease lasts. Raises: StoreError."""
+        """By handler, the shards that have been so for longer than a lease lasts, as of a look that is as old
+        as its rows are many (spaced.py). Raises: StoreError.
+        """
+        return await self._last.look(partial(self._read, drivers))
+
+    async def _read(self, drivers: Collection[Driver]) -> tuple[Mapping[str, tuple[str, ...]], int]:
         held = await leases(self._state, self._app)
         now_ms = self._clock.now().monotonic_ms
         contested: dict[tuple[str, str, str], int] = {}
@@ -55,7 +63,7 @@ class ContestedLeases:
         for (mapping_id, _, shard_id), since_ms in contested.items():
             if now_ms - since_ms > CONTESTED_MS:
                 by_handler[mapping_id] = (*by_handler.get(mapping_id, ()), shard_id)
-        return by_handler
+        return by_handler, len(held)
 
 
 async def signs_of(

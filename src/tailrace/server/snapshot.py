@@ -19,7 +19,7 @@ from tailrace.server.observe import Durations, HandlerTotals, Observed, ShardPro
 from tailrace.server.tables import table_value, tables
 from tailrace.views.gaps import gap_age_ms, open_gaps
 from tailrace.views.live import live_status, sink_of, windows_of
-from tailrace.views.progress import begun, totals
+from tailrace.views.progress import Ledgers, begun, ledgers, summed
 from tailrace.views.reading import ViewSources
 
 
@@ -89,18 +89,22 @@ def still_ms(seen: Status | None, now: Now) -> int:
     return 0 if seen is None else max(0, now.monotonic_ms - seen.last_progress_ms)
 
 
-async def handler_totals(reading: ViewSources, mapping: MappingName, own: int) -> HandlerTotals:
-    """A handler's totals, running or not."""
+async def handler_totals(
+    reading: ViewSources, mapping: MappingName, own: int, said: Ledgers | None = None
+) -> HandlerTotals:
+    """A handler's totals, running or not. Shape: `said` are its ledgers, if they are known."""
     state = reading.state
+    if said is None:
+        said = await ledgers(state, mapping)
     letters = await letter_counts(state, mapping.app, mapping.handler)
-    lost = await open_gaps(state, mapping)
+    lost = await open_gaps(state, mapping, said)
     now_ms = reading.clock.now().wall_ms
     sink, windows = sink_of(reading.live, mapping.handler), windows_of(reading.live, mapping.handler)
     tally = Tally() if sink is None else sink.tally
     return HandlerTotals(
         handler=mapping.handler,
         table=mapping.table,
-        settled=await totals(state, mapping),
+        settled=summed(said.values()),
         duplicates=tally.suppressed,
         dead_letters=letters.discarded + letters.parked,
         parked_keys=letters.parked_keys,

@@ -15,12 +15,16 @@ from tailrace.rows.kinds import GAP
 from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName
 from tailrace.streams.record import SequenceNumber
-from tailrace.views.progress import ledgers
+from tailrace.views.progress import Ledgers, ledgers
 from tailrace.views.reading import ViewSources
 
 
-async def gaps(state: StateStore, mapping: MappingName) -> list[Gap]:
-    """Every gap of a handler, acknowledged ones too, in the order of their numbers inside each source."""
+async def gaps(state: StateStore, mapping: MappingName, said: Ledgers | None = None) -> list[Gap]:
+    """Every gap of a handler, acknowledged ones too, in the order of their numbers inside each source. Shape:
+    `said` are its ledgers, if they are known.
+    """
+    if said is None:
+        said = await ledgers(state, mapping)
     known: dict[tuple[int, str], Gap] = {}
     async for row in rows(state, GAP.prefix(mapping.app, mapping.handler)):
         gap = read_gap(row.fields)
@@ -28,7 +32,7 @@ async def gaps(state: StateStore, mapping: MappingName) -> list[Gap]:
         known[gap.first, gap.shard_id] = gap if before is None or gap.acknowledged_ms else before
     listed = list(known.values())
     ranges = {(gap.first, gap.last) for gap in listed}
-    for (_, shard_id), ledger in (await ledgers(state, mapping)).items():
+    for (_, shard_id), ledger in said.items():
         for first, last, _, outcome in ledger.ranges:
             # A ledger that was folded does not know whose its ranges were.
             is_told = (first, last) in ranges if shard_id == EARLIER else (first, shard_id) in known
@@ -38,9 +42,9 @@ async def gaps(state: StateStore, mapping: MappingName) -> list[Gap]:
     return listed
 
 
-async def open_gaps(state: StateStore, mapping: MappingName) -> list[Gap]:
+async def open_gaps(state: StateStore, mapping: MappingName, said: Ledgers | None = None) -> list[Gap]:
     """The gaps of a handler that no operator has acknowledged."""
-    return [gap for gap in await gaps(state, mapping) if not gap.acknowledged_ms]
+    return [gap for gap in await gaps(state, mapping, said) if not gap.acknowledged_ms]
 
 
 def gap_age_ms(reading: ViewSources, open_ones: list[Gap]) -> int | None:

@@ -4,8 +4,8 @@ Rules of this file: a handler is known once it has saved a checkpoint, was decla
 Where it stands is runtime/watermark.py's. Called by the other views and by every verb that names a handler.
 """
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
 
 from tailrace.leases.checkpoint import Ledger, ledgers_of
 from tailrace.ports import LogReader, StateStore
@@ -14,6 +14,8 @@ from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName
 from tailrace.views.reading import ViewSources, running
 
+Ledgers: TypeAlias = Mapping[tuple[str, str], Ledger]
+"""Of a handler, by stream label and shard id."""
 OUTCOMES: Final = ("handled", "filtered", "parked", "discarded", "dropped", "trimmed")
 
 
@@ -62,8 +64,20 @@ async def totals(state: StateStore, mapping: MappingName) -> dict[str, int]:
     """What came to which end in all shards of all streams, since the data directory exists: counts by
     outcome.
     """
+    return summed((await ledgers(state, mapping)).values())
+
+
+def summed(known: Iterable[Ledger]) -> dict[str, int]:
+    """The same of these ledgers."""
     settled = dict.fromkeys(OUTCOMES, 0)
-    for ledger in (await ledgers(state, mapping)).values():
+    for ledger in known:
         for outcome, count in ledger.totals.items():
             settled[outcome] = settled.get(outcome, 0) + count
     return settled
+
+
+def condensed(known: Ledgers) -> Ledgers:
+    """The same totals and gaps in little memory: those without ranges count as one, of no shard."""
+    kept = {place: ledger for place, ledger in known.items() if ledger.ranges}
+    others = [ledger for ledger in known.values() if not ledger.ranges]
+    return {**kept, ("", ""): Ledger(summed(others))}

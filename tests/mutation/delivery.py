@@ -241,9 +241,28 @@ DELIVERY: Final = (
     ),
     Mutant(
         "lost-stream-in-silence", "runtime/starting.py",
-        "        if is_finished or label == shard.stream or label in known.streams:\n", "        if label:\n",
+        "        if label not in labels:\n", "        if not label:\n",
         "what a whole stream took along unread is told nowhere",
         (SCRIPTED,),
+    ),
+    Mutant(
+        "what-is-gone-concerns-no-shard", "runtime/starting.py",
+        "vanished = (known.vanished or ()) if line.is_lost else ()", "vanished = ()",
+        "a shard whose line is lost begins behind what was trimmed, in silence",
+        ("unit/runtime/test_starting.py",),
+    ),
+    Mutant(
+        "mappings-of-a-shard-take-its-lease-at-once", "worker/side_by_side.py",
+        "places.setdefault(new.shard.place, [])",
+        "places.setdefault((new.handler.id, new.shard.shard_id), [])",
+        "one of two handlers of a shard does not begin, because the other is taking the lease",
+        ("unit/worker/test_side_by_side.py",),
+    ),
+    Mutant(
+        "old-answer-after-a-new-one", "runtime/pausing.py",
+        "if asked > self._learned.get(mapping_id, 0):", "if asked:",
+        "a mapping that was let go on stays paused until the next look",
+        ("unit/runtime/test_pausing.py",),
     ),
     Mutant(
         "park-without-its-fence", "runtime/delivering.py",

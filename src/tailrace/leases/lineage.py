@@ -46,12 +46,14 @@ they said it.
 
 class KnownShards(Struct, frozen=True):
     """What is known of a stream's shards. Shape: `listed` by the source; `saved` from the trim, and no longer
-    listed; `streams` are the labels of all streams of the table that can still be read.
+    listed; `streams` are the labels of all streams of the table that can still be read; `vanished` are those
+    shards of the stream that a mapping has rows of and that are not listed, None: that is not known.
     """
 
     listed: Mapping[str, Shard] = field(default_factory=dict)
     saved: Mapping[str, Shard] = field(default_factory=dict)
     streams: Collection[str] = ()
+    vanished: Collection[str] | None = None
 
     @classmethod
     def of(

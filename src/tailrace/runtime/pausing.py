@@ -67,6 +67,9 @@ class Pauses:
         self._resumed = resumed
         self._since: dict[str, int] = {}
         self._seen: dict[str, int] = {}
+        self._asked = 0
+        self._learned: dict[str, int] = {}
+        """The number of the question whose answer was learned last, by mapping."""
 
     def is_paused(self, mapping_id: str) -> bool:
         """Whether a row said so when it was last read."""
@@ -82,8 +85,17 @@ class Pauses:
         await self._acknowledge()
 
     async def look_at(self, mapping_id: str) -> None:
-        """Read the rows of one mapping, which is about to begin. Raises: StoreError."""
-        await self._learn(mapping_id, await self._state.get(PAUSE.key(self._app, mapping_id)))
+        """Read the rows of one mapping, which is about to begin. Raises: StoreError.
+
+        Many shards of it may begin beside each other: what was asked for before another answer that has been
+        learned is not learned after it.
+        """
+        self._asked += 1
+        asked = self._asked
+        row = await self._state.get(PAUSE.key(self._app, mapping_id))
+        if asked > self._learned.get(mapping_id, 0):
+            self._learned[mapping_id] = asked
+            await self._learn(mapping_id, row)
 
     def note(self, mapping_id: str, since_ms: int) -> None:
         """This process itself has just written the row of a pause."""
@@ -97,9 +109,10 @@ class Pauses:
             return
         if before is not None:  # also where it was paused anew since: in between it was let go on
             await self._resumed(mapping_id)
-            del self._since[mapping_id]
-            for driver in self._drivers_of(mapping_id):
-                driver.tell(Resume())
+            if self._since.get(mapping_id) == before:  # or a shard that began meanwhile has learned it
+                del self._since[mapping_id]
+                for driver in self._drivers_of(mapping_id):
+                    driver.tell(Resume())
         if now is not None:
             self.note(mapping_id, now)
 

@@ -14,8 +14,8 @@ Rules of this file: pure; steps. Called by worker/leasing.py and worker/worker.p
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -48,6 +48,9 @@ from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.kept import horizon, saved_of
 from tailrace.runtime.pausing import ended_suspensions
 from tailrace.runtime.steps import AskTime, Get, QueryRows, ReadTrimHorizon, Steps, Transact
+
+BEHIND: Final = "0"
+"""Follows "/", so that in place of one it is behind all keys that go on with one."""
 
 
 def whoever_has_it(fields: Mapping[str, Any]) -> bool:
@@ -267,15 +270,44 @@ def _begun_before(place: MappingShard, shard: Shard, known: KnownShards) -> Step
     whole = Checkpoint(shard.first - 1, created_ms=shard.created_ms)
     if (yield from _has_followed(place, shard.parents)):
         return whole
-    rows: list[StateRow] = yield QueryRows(CHECKPOINT.prefix(place.app, place.mapping_id))
-    if not rows:
+    prefix = CHECKPOINT.prefix(place.app, place.mapping_id)
+    first: list[StateRow] = yield QueryRows(prefix, limit=1)
+    if not first:
         return None
     if shard.before is not None:
-        reached = _reached_by_number(rows, shard)
+        reached = _reached_by_number((yield from _rows_below(prefix)), shard)
         return None if reached is None else reached if reached.watermark < shard.before else whole
     line = yield from line_before(place, shard, known)
-    reached = _reached_by_line(rows, shard, line, known)
+    reached = _reached_by_line((yield from _rows_of_line(place, line, known)), known)
     return whole if reached is None or reached.watermark >= whole.watermark else reached
+
+
+def _rows_of_line(place: MappingShard, line: Line, known: KnownShards) -> Steps[list[StateRow]]:
+    """A mapping's checkpoints in the shards that can be ancestors: one by one where it is known which these
+    are, for with thousands of shards all of them would be read for each.
+    """
+    if line.is_lost and known.vanished is None:
+        rows = yield from _rows_below(CHECKPOINT.prefix(place.app, place.mapping_id, place.stream_label))
+    else:
+        vanished = (known.vanished or ()) if line.is_lost else ()
+        rows = yield from _rows_in(place, sorted({*line.ancestors, *vanished}))
+    return [row for row in rows if line.may_have(words_of(row.key)[4], known)]
+
+
+def _rows_in(place: MappingShard, shard_ids: Iterable[str]) -> Steps[list[StateRow]]:
+    """A mapping's checkpoints in these shards of a stream; some may have none."""
+    rows: list[StateRow] = []
+    for shard_id in shard_ids:
+        row: StateRow | None = yield Get(replace(place, shard_id=shard_id).checkpoint_key)
+        if row is not None:
+            rows.append(row)
+    return rows
+
+
+def _rows_below(prefix: str) -> Steps[list[StateRow]]:
+    """Every row whose key begins so: of all shards that a mapping reads, or of a whole stream."""
+    rows: list[StateRow] = yield QueryRows(prefix)
+    return rows
 
 
 def _lost_streams(place: MappingShard, shard: Shard, known: KnownShards) -> Steps[list[Write]]:
@@ -286,12 +318,12 @@ def _lost_streams(place: MappingShard, shard: Shard, known: KnownShards) -> Step
     """
     if shard.parents or shard.before is not None:
         return []
-    rows: list[StateRow] = yield QueryRows(CHECKPOINT.prefix(place.app, place.mapping_id))
+    rows = yield from _rows_of_others(place, {shard.stream, *known.streams})
     writes: list[Write] = []
     for row in rows:
-        _, _, _, label, shard_id = words_of(row.key)
+        shard_id = words_of(row.key)[4]
         watermark, _, is_finished = read_checkpoint(row.fields)
-        if is_finished or label == shard.stream or label in known.streams:
+        if is_finished:
             continue
         from_ms = min(created_of(row.fields), shard.created_ms)  # the worker's clock, and the source's
         gap = Gap(shard_id, watermark + 1, watermark + 1, from_ms, shard.created_ms)
@@ -301,15 +333,27 @@ def _lost_streams(place: MappingShard, shard: Shard, known: KnownShards) -> Step
     return writes
 
 
+def _rows_of_others(place: MappingShard, labels: Collection[str]) -> Steps[list[StateRow]]:
+    """A mapping's checkpoints in other streams than these, whose rows are leapt over."""
+    prefix, after = CHECKPOINT.prefix(place.app, place.mapping_id), ""
+    rows: list[StateRow] = []
+    while True:
+        first: list[StateRow] = yield QueryRows(prefix, after, 1)
+        if not first:
+            return rows
+        label = words_of(first[0].key)[3]
+        of_label = CHECKPOINT.prefix(place.app, place.mapping_id, label)
+        if label not in labels:
+            rows += yield from _rows_below(of_label)
+        after = of_label[:-1] + BEHIND
+
+
 def _has_followed(place: MappingShard, parents: Sequence[str]) -> Steps[bool]:
     """Whether a mapping has read everything of what a shard continues: a parent that vanished before it was
     finished has lost something too.
     """
-    for parent in parents:
-        row: StateRow | None = yield Get(replace(place, shard_id=parent).checkpoint_key)
-        if row is None or not read_checkpoint(row.fields)[2]:
-            return False
-    return bool(parents)
+    rows = yield from _rows_in(place, parents)
+    return len(rows) == len(parents) > 0 and all(read_checkpoint(row.fields)[2] for row in rows)
 
 
 def _reached_by_number(rows: Sequence[StateRow], shard: Shard) -> Checkpoint | None:
@@ -322,17 +366,14 @@ def _reached_by_number(rows: Sequence[StateRow], shard: Shard) -> Checkpoint | N
     return max(before, key=lambda mark: mark.watermark, default=None)
 
 
-def _reached_by_line(
-    rows: Sequence[StateRow], shard: Shard, line: Line, known: KnownShards
-) -> Checkpoint | None:
+def _reached_by_line(rows: Sequence[StateRow], known: KnownShards) -> Checkpoint | None:
     """How far it has come in what went before a shard in its stream, where nothing but lineage says what that
-    is; None: nowhere.
+    is; None: nowhere. Shape: `rows` are those of shards that can be ancestors.
 
     Guarantee: no later than where it stands in any of the last ones that it has followed.
     """
-    places = {words_of(row.key)[4]: row for row in rows if words_of(row.key)[3] == shard.stream}
-    before = [shard_id for shard_id in places if line.may_have(shard_id, known)]
-    last = latest(before, {shard_id: named_of(row.fields) for shard_id, row in places.items()}, known)
+    places = {words_of(row.key)[4]: row for row in rows}
+    last = latest(places, {shard_id: named_of(row.fields) for shard_id, row in places.items()}, known)
     return min((_mark(places[shard_id]) for shard_id in last), key=lambda mark: mark.watermark, default=None)
 
 

@@ -14,6 +14,7 @@ from tailrace.errors import SettingsError, StateConflict, StoreError
 from tailrace.ports import Action, Commit, ItemWrite, LogRow
 from tailrace.rows.bounds import bounded
 from tailrace.rows.writes import StateRow, Write, holds
+from tailrace.stores.row_keys import following
 
 
 class MemoryStore:
@@ -114,10 +115,11 @@ def _sequence(row: LogRow) -> int:
 
 
 class MemoryStateStore:
-    """State rows in a dictionary."""
+    """State rows in a dictionary beside a sorted list of their keys."""
 
     def __init__(self) -> None:
         self._rows: dict[str, bytes] = {}  # as JSON, so that no caller can change what was written
+        self._keys: list[str] = []
 
     async def get(self, key: str) -> StateRow | None:
         """One row."""
@@ -128,12 +130,21 @@ class MemoryStateStore:
         """Every row whose key starts with the prefix and comes after `after`, in key order; at most `limit`
         of them.
         """
-        keys = sorted(key for key in self._rows if key.startswith(prefix) and key > after)
-        return [StateRow(key, orjson.loads(self._rows[key])) for key in keys[:limit]]
+        begin, end = self._range(prefix)
+        if after > prefix:
+            begin = max(begin, bisect_right(self._keys, after))
+        keys = self._keys[begin : end if limit is None else min(end, begin + limit)]
+        return [StateRow(key, orjson.loads(self._rows[key])) for key in keys]
 
     async def count(self, prefix: str) -> int:
         """How many rows have keys that start with the prefix."""
-        return sum(key.startswith(prefix) for key in self._rows)
+        begin, end = self._range(prefix)
+        return end - begin
+
+    def _range(self, prefix: str) -> tuple[int, int]:
+        behind = following(prefix)
+        end = len(self._keys) if behind is None else bisect_left(self._keys, behind)
+        return bisect_left(self._keys, prefix), end
 
     async def transact(self, writes: Sequence[Action]) -> None:
         """All of it or nothing. Raises: StateConflict; SettingsError for a write to a table, which has no
@@ -151,9 +162,12 @@ class MemoryStateStore:
 
     def _put(self, write: Write) -> None:
         if write.fields is None:
-            self._rows.pop(write.key, None)
-        else:
-            self._rows[write.key] = orjson.dumps(write.fields)
+            if self._rows.pop(write.key, None) is not None:
+                del self._keys[bisect_left(self._keys, write.key)]
+            return
+        if write.key not in self._rows:
+            insort(self._keys, write.key)
+        self._rows[write.key] = orjson.dumps(write.fields)
 
     def _fields(self, key: str) -> Mapping[str, Any] | None:
         data = self._rows.get(key)

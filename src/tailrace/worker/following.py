@@ -4,11 +4,12 @@ Rules of this file: it asks the source and remembers; what is begun, and when, i
 used by worker/worker.py.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple, Self, TypeAlias
+from typing import Final, NamedTuple, Self, TypeAlias
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tailrace.app.app import App, HandlerMapping
 from tailrace.errors import PortError, SourceError
@@ -16,8 +17,8 @@ from tailrace.leases.checkpoint import EVERY_HASH, behind, checkpoint_key, read_
 from tailrace.leases.lineage import KnownShards, readers
 from tailrace.mapping.reader import Budget
 from tailrace.ports import Shard, Source, StateStore, StreamRef
-from tailrace.rows.kinds import CHECKPOINT
-from tailrace.rows.writes import Write
+from tailrace.rows.kinds import CHECKPOINT, words_of
+from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.agreeing import Besides, nowhere
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.evacuation import Followed, Unfinished
@@ -27,6 +28,9 @@ Begun: TypeAlias = tuple[str, str, str]
 """A mapping's id, and the shard that it has begun: the label of the stream, for ids may repeat, and the
 id.
 """
+
+FEW: Final = 8
+"""So many rows are read one by one; more of one stream by reading all of its rows."""
 
 
 Listed: TypeAlias = Mapping[str, Sequence[Shard]]
@@ -231,18 +235,42 @@ class FollowedTable(Struct):
         """
         over: list[tuple[str, str]] = []
         for stream, shards in self.there[handler.id]:
+            asked: dict[str, Begun] = {}
             for shard in shards:
                 begun = (handler.id, *shard.place)
                 said = finished_by(shard) if begun not in self.begun else ()
                 if said is None or handler.id in said:
-                    place = self.place(app, handler, stream, shard)
-                    with suppress(PortError):  # the next look asks again
-                        row = await state.get(place.checkpoint_key)
-                        if row is not None and read_checkpoint(row.fields)[2]:
-                            self.begun.add(begun)
-                            self.finish(begun)
-                            over += [shard.place] if self.is_over(shard.place) else []
+                    asked[self.place(app, handler, stream, shard).checkpoint_key] = begun
+            with suppress(PortError):  # the next look asks again
+                for row in await _rows_of(state, CHECKPOINT.prefix(app, handler.id, stream.label), asked):
+                    if read_checkpoint(row.fields)[2]:
+                        begun = asked[row.key]
+                        self.begun.add(begun)
+                        self.finish(begun)
+                        over += [begun[1:]] if self.is_over(begun[1:]) else []
         return over
+
+    async def with_vanished(self, state: StateStore, app: str, new: Sequence[Ready]) -> list[Ready]:
+        """Shards that are to begin, with what their mappings have read of shards that are no longer listed,
+        where many of one stream ask for that: one query then answers all. Raises: StoreError.
+        """
+        lost: dict[tuple[str, str], int] = {}
+        for handler, stream, shard, known in new:
+            if not known.listed.keys() >= set(shard.parents):
+                lost[handler.id, stream.label] = lost.get((handler.id, stream.label), 0) + 1
+        vanished: dict[tuple[str, str], frozenset[str]] = {}
+        for (mapping_id, label), count in lost.items():
+            if count > FEW:
+                listed = next(known for _, stream, _, known in new if stream.label == label).listed
+                rows = await state.query(CHECKPOINT.prefix(app, mapping_id, label))
+                ids = {words_of(row.key)[4] for row in rows}
+                vanished[mapping_id, label] = frozenset(ids - listed.keys())
+        return [
+            ready._replace(known=replace(ready.known, vanished=vanished[place]))
+            if (place := (ready.handler.id, ready.stream.label)) in vanished
+            else ready
+            for ready in new
+        ]
 
     def forget(self, followed: Followed) -> None:
         """What has vanished and is finished need not be remembered; a driver that still runs has not
@@ -252,3 +280,12 @@ class FollowedTable(Struct):
         gone = {begun for begun in self.finished if begun[1:] not in present}
         self.begun -= gone
         self.finished -= gone
+
+
+async def _rows_of(state: StateStore, prefix: str, keys: Collection[str]) -> list[StateRow]:
+    """The rows of these keys, which all begin with the prefix: few are asked for one by one, many at once.
+    Raises: StoreError.
+    """
+    if len(keys) > FEW:
+        return [row for row in await state.query(prefix) if row.key in keys]
+    return [row for key in keys if (row := await state.get(key)) is not None]

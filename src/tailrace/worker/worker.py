@@ -8,6 +8,7 @@ Made by `compose_worker`.
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ from tailrace.deadletters.run.putting_back import Holding, keep
 from tailrace.deadletters.run.redriver import Redrives
 from tailrace.errors import PortError, SourceError
 from tailrace.leases.checkpoint import read_checkpoint
-from tailrace.leases.lineage import KnownShards, waits_for
+from tailrace.leases.lineage import waits_for
 from tailrace.mapping.commands import Completion, Pause, Released
 from tailrace.mapping.reader import Budget
 from tailrace.mapping.shard import ShardMachine
@@ -43,6 +44,7 @@ from tailrace.worker.habits import Doors, Habits
 from tailrace.worker.leasing import Held, Leasing
 from tailrace.worker.placed import Placed
 from tailrace.worker.rounds import Rounds
+from tailrace.worker.side_by_side import begin_side_by_side
 from tailrace.worker.unread import Unread
 
 FORGETTING_MS: Final = 3_600_000
@@ -335,51 +337,46 @@ class Worker:
         table.ready_now = ready
         table.offered = {shard.place for _, _, shard, _ in ready}
         self.leases.offer(place for other in self._tables for place in other.offered)
-        for handler, stream, shard, known in ready:
-            if self.leases.wants(shard.place) and table.runs(handler):
-                await self._discovered(table, handler, stream, shard, known, tasks)
+        new = await table.with_vanished(self._state, self.app.name, self._unbegun(table, ready))
+        await begin_side_by_side(new, partial(self._discovered, table, tasks))
         table.forget(self._evacuator.added(table.ids, followed))
 
-    async def _discovered(
-        self,
-        table: FollowedTable,
-        handler: HandlerMapping,
-        stream: StreamRef,
-        shard: Shard,
-        known: KnownShards,
-        tasks: asyncio.TaskGroup,
-    ) -> None:
-        """Begin a mapping's shard, which is to be read here."""
-        begun = (handler.id, *shard.place)
+    def _unbegun(self, table: FollowedTable, ready: Sequence[Ready]) -> list[Ready]:
+        """Those that are to be read here, as far as that is known, and are not."""
+        return [
+            new
+            for new in ready
+            if (new.handler.id, *new.shard.place) not in table.begun and self.leases.wants(new.shard.place)
+        ]
+
+    async def _discovered(self, table: FollowedTable, tasks: asyncio.TaskGroup, new: Ready) -> None:
+        """Begin a mapping's shard, which is to be read here; by now that may be otherwise."""
+        handler, place = new.handler, new.shard.place
+        begun = (handler.id, *place)
         if begun in table.begun or self._is_stopping or self._held.get(handler.id):
             return
+        if not (self.leases.wants(place) and table.runs(handler)):
+            return
         table.begun.add(begun)
-        self._beginning.add(shard.place)
+        self._beginning.add(place)
         try:
-            await self._begin(table, handler, stream, shard, known, tasks)
+            await self._begin(table, tasks, new)
         except errors.LeaseLost:
             self._look_again(table, begun)
         except PortError:
             table.begun.discard(begun)  # the store failed, or another worker has the lease: look again
         finally:
-            self._beginning.discard(shard.place)
-        if self.leases.is_leaving(shard.place):
-            await self._hand_over_if_drained(shard.place)
+            self._beginning.discard(place)
+        if self.leases.is_leaving(place):
+            await self._hand_over_if_drained(place)
 
     def _look_again(self, table: FollowedTable, begun: Begun, epoch: int | None = None) -> None:
         """A lease is lost: its shard goes on here when the other worker has left it or has died."""
         self.leases.lose(begun[1:], epoch)
         table.begun.discard(begun)
 
-    async def _begin(
-        self,
-        table: FollowedTable,
-        handler: HandlerMapping,
-        stream: StreamRef,
-        shard: Shard,
-        known: KnownShards,
-        tasks: asyncio.TaskGroup,
-    ) -> None:
+    async def _begin(self, table: FollowedTable, tasks: asyncio.TaskGroup, new: Ready) -> None:
+        handler, stream, shard, known = new
         place, there = table.place(self.app.name, handler, stream, shard), (handler.id, *shard.place)
         saved = self._evacuator.of(handler.id, stream.label, shard.shard_id)
         performer = Performer(self._state, self._clock, self._parts.reached, horizon=table.horizon)

@@ -148,6 +148,89 @@ def test_the_stamp_takes_an_older_versions_ledger_into_the_row_and_removes_its_o
     asyncio.run(main())
 
 
+# ---- among thousands of shards -----------------------------------------------------------------------------
+
+
+class Read(MemoryStateStore):
+    """Counts the rows that it gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = self.calls = 0
+
+    async def get(self, key: str) -> StateRow | None:
+        row = await super().get(key)
+        self.rows, self.calls = self.rows + (row is not None), self.calls + 1
+        return row
+
+    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
+        rows = await super().query(prefix, after=after, limit=limit)
+        self.rows, self.calls = self.rows + len(rows), self.calls + 1
+        return rows
+
+
+def far_place(shard_id: str, label: str = "label") -> MappingShard:
+    return MappingShard("shop", "note", "orders", label, shard_id)
+
+
+def keep(state: MemoryStateStore, place: MappingShard, row: CheckpointRow) -> None:
+    asyncio.run(state.transact([Write(place.checkpoint_key, row.fields())]))
+
+
+@pytest.mark.parametrize("parents", [(), ("gone",)])
+@pytest.mark.parametrize("others", [10, 1_000])
+def test_what_a_shard_reads_to_begin_does_not_grow_with_what_the_mapping_reads(
+    others: int, parents: tuple[str, ...]
+) -> None:
+    state = Read()
+    listed = [Shard(f"shard-{number:04d}", 1, stream="label") for number in range(others)]
+    for shard in listed:
+        keep(state, far_place(shard.shard_id), CheckpointRow(1, 0, 3))
+    new = Shard("new", 5, parents, stream="label")
+    known = KnownShards.of([*listed, new], (), ("label",))
+    asked = enter(far_place("new"), new, structs.replace(known, vanished=()), 1, 0)
+    assert asyncio.run(performed(state, asked)).watermark == 4
+    assert (state.rows, state.calls < 20) == (1 + (not parents), True)
+
+
+def test_a_shard_that_does_not_know_what_is_gone_reads_all_that_the_mapping_has() -> None:
+    """The canary of the test above."""
+    state = Read()
+    listed = {f"shard-{number}": Shard(f"shard-{number}", 1, stream="label") for number in range(300)}
+    for shard_id in listed:
+        keep(state, far_place(shard_id), CheckpointRow(1, 0, 3))
+    new = Shard("new", 5, ("gone",), stream="label")
+    asyncio.run(performed(state, enter(far_place("new"), new, KnownShards(listed, {}, ("label",)), 1, 0)))
+    assert state.rows > 300
+
+
+@pytest.mark.parametrize("vanished", [None, ("gone-1", "gone-2")])
+def test_where_a_shard_of_a_lost_line_begins_is_the_same_however_what_is_gone_is_known(
+    vanished: tuple[str, ...] | None,
+) -> None:
+    state = MemoryStateStore()
+    for shard_id, watermark in (("gone-1", 30), ("gone-2", 20), ("other", 10)):
+        keep(state, far_place(shard_id), CheckpointRow(1, 0, watermark))
+    keep(state, far_place("gone-9", "another"), CheckpointRow(1, 0, 5))
+    new = Shard("new", 50, ("lost",), stream="label")
+    listed = {"new": new, "other": Shard("other", 1, stream="label")}
+    known = KnownShards(listed, {}, ("label", "another"), vanished)
+    assert asyncio.run(performed(state, enter(far_place("new"), new, known, 1, 0))).watermark == 20
+
+
+def test_streams_that_are_gone_are_found_among_those_that_are_there() -> None:
+    state = MemoryStateStore()
+    labels = ("a", "a-1", "a0", "b", "label", "label2", "z")
+    for label in labels:
+        for number in range(3):
+            keep(state, far_place(f"{label}/{number}", label), CheckpointRow(1, 0, 7, finished=number == 2))
+    new = Shard("new", 50, stream="label")
+    known = KnownShards({"new": new}, {}, ("a", "b", "label", "z"))
+    asyncio.run(performed(state, enter(far_place("new"), new, known, 1, 0)))
+    gaps = {row.fields["shard_id"] for row in asyncio.run(state.query("gap/"))}
+    assert gaps == {f"{label}/{number}" for label in ("a-1", "a0", "label2") for number in range(2)}
+
+
 def test_a_later_epoch_means_that_the_lease_is_lost() -> None:
     async def main() -> None:
         state = MemoryStateStore()

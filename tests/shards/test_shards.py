@@ -11,7 +11,7 @@ from tests.shards.__main__ import simulated
 from tests.shards.campaign import ShardsReport, most_in_a_second, run
 
 SHARDS = 80
-WELL = ShardsReport(200, 90.0, 50.0, 5, 10, 4_000, 4_000, 200, 2, 2, 1.0)
+WELL = ShardsReport(200, 90.0, 50.0, 5, 10, 4_000, 4_000, 200, 2, 2, 1.0, 3.0)
 
 
 def test_a_worker_over_eighty_idle_shards_is_small_rests_and_sees_what_comes(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from tailrace.rows.writes import VERSION, StateRow, Write
 
 SLICE: Final = 50
 RENAMING: Final = "renaming_to"
+BEGAN: Final = "began_ms"
+"""When the mapping was first declared. A row of an older version does not say it."""
 """The field of a mapping's own row while its rows move to another id."""
 
 

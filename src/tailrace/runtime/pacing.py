@@ -201,6 +201,7 @@ class Pacer:
         tokens = idle_calls_per_s(len(self._shards), self._settings.calls_per_s)
         self._idle.resize(tokens)
         self._awake.resize(tokens * AWAKE)
+        self._asked.resize(tokens * AWAKE)
 
     def due_ms(self, place: Place, after: int, now_ms: int) -> int:
         """When a read behind a position is due. A reader that is behind what was read already need not

@@ -42,13 +42,16 @@ from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
 from tailrace.ports import Now, Shard
 from tailrace.rows.bounds import slices
-from tailrace.rows.kinds import CHECKPOINT, RESUMED, words_of
+from tailrace.rows.kinds import CHECKPOINT, MAPPING, RESUMED, words_of
 from tailrace.rows.writes import Absent, StateRow, Write
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.kept import horizon, saved_of
+from tailrace.runtime.mapping_rows import BEGAN
 from tailrace.runtime.pausing import ended_suspensions
 from tailrace.runtime.steps import AskTime, Get, QueryRows, ReadTrimHorizon, Steps, Transact
 
+MARGIN_MS: Final = 3_600_000
+"""By so much the clocks of two machines differ at most where the age of a shard is asked."""
 BEHIND: Final = "0"
 """Follows "/", so that in place of one it is behind all keys that go on with one."""
 
@@ -252,7 +255,7 @@ def _beginning(place: MappingShard, shard: Shard, known: KnownShards, retention_
                parents insists on the whole shard, and one that has followed an older ancestor insists on
                everything after it, so that what was trimmed meanwhile is a gap and no silence.
     """
-    begun = yield from _begun_before(place, shard, known)
+    begun = yield from _begun_before(place, shard, known, retention_ms)
     if begun is not None and begun.watermark:
         return begun
     forgotten: int = yield ReadTrimHorizon(shard)
@@ -265,7 +268,9 @@ def _beginning(place: MappingShard, shard: Shard, known: KnownShards, retention_
     )
 
 
-def _begun_before(place: MappingShard, shard: Shard, known: KnownShards) -> Steps[Checkpoint | None]:
+def _begun_before(
+    place: MappingShard, shard: Shard, known: KnownShards, retention_ms: int
+) -> Steps[Checkpoint | None]:
     """What a mapping insists on that has followed what a shard continues; None: it never was in any of it."""
     whole = Checkpoint(shard.first - 1, created_ms=shard.created_ms)
     if (yield from _has_followed(place, shard.parents)):
@@ -279,7 +284,20 @@ def _begun_before(place: MappingShard, shard: Shard, known: KnownShards) -> Step
         return None if reached is None else reached if reached.watermark < shard.before else whole
     line = yield from line_before(place, shard, known)
     reached = _reached_by_line((yield from _rows_of_line(place, line, known)), known)
+    if reached is None and (yield from _lost_nothing(place, shard, retention_ms)):
+        return None
     return whole if reached is None or reached.watermark >= whole.watermark else reached
+
+
+def _lost_nothing(place: MappingShard, shard: Shard, retention_ms: int) -> Steps[bool]:
+    """Whether a mapping was first declared so short a time ago that whatever this shard has lost was written
+    before: it has checkpoints, in other shards, and no past. Of a shard that is younger than what is trimmed
+    that need not be asked: it is whole.
+    """
+    row: StateRow | None = yield Get(MAPPING.key(place.app, place.mapping_id))
+    now: Now = yield AskTime()
+    is_new = row is not None and now.wall_ms - row.fields.get(BEGAN, 0) < retention_ms
+    return is_new and shard.created_ms <= now.wall_ms - retention_ms + MARGIN_MS
 
 
 def _rows_of_line(place: MappingShard, line: Line, known: KnownShards) -> Steps[list[StateRow]]:

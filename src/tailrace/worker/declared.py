@@ -14,23 +14,25 @@ from tailrace.projections.core.builds import served_key
 from tailrace.rows.bounds import slices
 from tailrace.rows.kinds import MAPPING
 from tailrace.rows.writes import VERSION, Write
-from tailrace.runtime.mapping_rows import RENAMING
+from tailrace.runtime.mapping_rows import BEGAN, RENAMING
 
 
-def mapping_write(app: str, mapping: HandlerMapping) -> Write:
-    """The row by which a later start knows that the mapping was declared."""
+def mapping_write(app: str, mapping: HandlerMapping, began_ms: int = 0) -> Write:
+    """The row by which a later start knows that the mapping was declared. Units: `began_ms` when it first
+    was, since the epoch; 0: that is not known.
+    """
     fields = {"v": VERSION, "id": mapping.id, "table": mapping.table.name}
-    return Write(
-        MAPPING.key(app, mapping.id), {**fields, "only_counts": True} if mapping.only_counts else fields
-    )
+    when = {BEGAN: began_ms} if began_ms else {}
+    counts = {"only_counts": True} if mapping.only_counts else {}
+    return Write(MAPPING.key(app, mapping.id), {**fields, **when, **counts})
 
 
-async def check_declared(state: StateStore, app: App) -> set[str]:
-    """The ids of all mappings that were ever declared. Raises: SettingsError when one has no handler any
-    more; StoreError.
+async def check_declared(state: StateStore, app: App) -> dict[str, int]:
+    """The ids of all mappings that were ever declared, with when each first was. Units: ms since the epoch;
+    0: that is not known. Raises: SettingsError when one has no handler any more; StoreError.
     """
     rows = await state.query(MAPPING.prefix(app.name))
-    begun = {str(row.fields["id"]) for row in rows}
+    begun = {str(row.fields["id"]): int(row.fields.get(BEGAN, 0)) for row in rows}
     known = {mapping.id for mapping in app.mappings}
     projections = {mapping.projection.id for mapping in app.mappings if mapping.projection is not None}
     for row in rows:

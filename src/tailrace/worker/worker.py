@@ -180,11 +180,14 @@ class Worker:
     async def check(self) -> None:
         """See that no handler lost its name, and write down new ones. Raises: SettingsError, StoreError."""
         begun = await check_declared(self._state, self.app)
-        writes = [mapping_write(self.app.name, mapping) for mapping in self.app.mappings]
+        name, now_ms = self.app.name, self._clock.now().wall_ms
+        writes = [
+            mapping_write(name, mapping, begun.get(mapping.id, now_ms)) for mapping in self.app.mappings
+        ]
         for table in self._tables:
             for handler in table.handlers:
                 if handler.settings.starts_at_end and handler.id not in begun:
-                    writes += await table.behind(self.app.name, handler, self._doors.last_sequence())
+                    writes += await table.behind(name, handler, self._doors.last_sequence())
         await declare(self._state, writes)
 
     async def run(self) -> None:

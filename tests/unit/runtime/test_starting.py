@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.core.evacuated import Evacuation, copied
 from tailrace.deadletters.core.head import parked
 from tailrace.errors import LeaseLost, StateConflict, StoreError
@@ -24,6 +25,7 @@ from tailrace.leases.lease import lease_key
 from tailrace.leases.lineage import KnownShards
 from tailrace.mapping.commands import Checkpoint, GivenUp, ParkedHead, ParkKey, SaveCheckpoint, Settled, Start
 from tailrace.ports import Action, Failure, Now, Shard
+from tailrace.rows.kinds import MAPPING
 from tailrace.rows.writes import Always, Check, Equals, StateRow, Write
 from tailrace.runtime import starting
 from tailrace.runtime.delivering import MappingShard, Settling, letter_of, park
@@ -146,6 +148,50 @@ def test_the_stamp_takes_an_older_versions_ledger_into_the_row_and_removes_its_o
         assert read_row(row.fields) == stamped
 
     asyncio.run(main())
+
+
+# ---- a mapping that is new ---------------------------------------------------------------------------------
+
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("began_ms", "watermark"),
+    [(DAY_MS + 1, 80), (DAY_MS, 59), (1, 59), (None, 59)],
+    ids=["a moment less than a day ago", "a day ago", "long ago", "an older version did not say it"],
+)
+def test_a_mapping_that_is_new_has_lost_nothing_in_its_second_shard_either(
+    began_ms: int | None, watermark: int
+) -> None:
+    """At AWS the oldest shards of a listing continue shards that are gone, and have lost their beginnings:
+    who began today was told of a gap in all of them but the first.
+    """
+    state, clock = MemoryStateStore(), ManualClock()
+    clock.set(2 * DAY_MS)
+    first, second = (
+        Shard(name, number, (f"before-{name}",), stream="label") for name, number in (("a", 50), ("b", 60))
+    )
+    known = KnownShards.of([first, second], (), ("label",))
+    row = {"v": 1, "id": "note", "table": "orders"} | ({} if began_ms is None else {"began_ms": began_ms})
+    asyncio.run(state.transact([Write(MAPPING.key("shop", "note"), row)]))
+    for shard, gone, begun in ((first, 70, 70), (second, 80, watermark)):
+        steps = enter(far_place(shard.shard_id), shard, known, 1, DAY_MS)
+        assert asyncio.run(performed(state, steps, clock, gone=gone)).watermark == begun
+
+
+@pytest.mark.parametrize(("age_ms", "watermark"), [(DAY_MS - 3_600_000, 80), (DAY_MS - 3_600_001, 59)])
+def test_a_shard_that_is_younger_than_what_is_trimmed_is_not_asked_for_its_oldest_record(
+    age_ms: int, watermark: int
+) -> None:
+    state, clock = MemoryStateStore(), ManualClock()
+    clock.set(3 * DAY_MS)
+    row = {"v": 1, "id": "note", "table": "orders", "began_ms": 3 * DAY_MS}
+    asyncio.run(state.transact([Write(MAPPING.key("shop", "note"), row)]))
+    keep(state, far_place("other"), CheckpointRow(1, 0, 7))
+    new = Shard("new", 60, ("before",), stream="label", created_ms=3 * DAY_MS - age_ms)
+    known = KnownShards.of([new, Shard("other", 1, stream="label")], (), ("label",))
+    begun = asyncio.run(performed(state, enter(far_place("new"), new, known, 1, DAY_MS), clock, gone=80))
+    assert begun.watermark == watermark
 
 
 # ---- among thousands of shards -----------------------------------------------------------------------------

@@ -13,7 +13,26 @@ from tailrace.worker.leasing import Held
 
 
 class Drivers(dict[Begun, Driver]):
-    """Every driver that runs now, by mapping, stream label and shard."""
+    """Every driver that runs now, by mapping, stream label and shard.
+
+    Shape: put and deleted one by one. Those of a shard are known without a look at all others: the leases of
+           ten thousand may be lost at once, and a loop that then looks for long is dead for all the others.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._inside: dict[Held, dict[Begun, Driver]] = {}
+
+    def __setitem__(self, begun: Begun, driver: Driver) -> None:
+        super().__setitem__(begun, driver)
+        self._inside.setdefault(begun[1:], {})[begun] = driver
+
+    def __delitem__(self, begun: Begun) -> None:
+        super().__delitem__(begun)
+        there = self._inside[begun[1:]]
+        del there[begun]
+        if not there:
+            del self._inside[begun[1:]]
 
     def of(self, mapping_id: str) -> list[Driver]:
         """Those of one mapping."""
@@ -21,7 +40,7 @@ class Drivers(dict[Begun, Driver]):
 
     def inside(self, place: Held) -> list[Driver]:
         """Those of one shard."""
-        return [driver for (_, *there), driver in self.items() if tuple(there) == place]
+        return list(self._inside.get(place, {}).values())
 
     def statuses(self, app: str, pauses: Pauses) -> list[Status]:
         """How each fares."""

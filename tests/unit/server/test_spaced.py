@@ -41,15 +41,15 @@ class Scraped:
         self.clock, self.state = ManualClock(), Counted()
         self.app = App("shop")
 
-        @self.app.on(self.app.table("orders", pk="id"), id="mail")
-        def mail(change: Change) -> None:
+        @self.app.on(self.app.table("orders", pk="id"), id="spaced")
+        def spaced(change: Change) -> None:
             pass
 
         for number in range(shards):
             row = CheckpointRow(1, 0, 7, ledger=Ledger({"handled": 2}))
             words = "label", f"shard-{number}"
             writes = [
-                Write(checkpoint_key("shop", "mail", *words), row.fields()),
+                Write(checkpoint_key("shop", "spaced", *words), row.fields()),
                 take(lease_key("shop", *words), None, "another")[1],
             ]
             asyncio.run(self.state.transact(writes))
@@ -95,7 +95,7 @@ def test_what_all_workers_have_settled_is_counted_and_follows_at_once_where_shar
         assert 'outcome="handled"} 8.0' in (await scraped.rows_of(process, "/metrics"))[1]
         row = CheckpointRow(1, 1, 9, ledger=Ledger({"handled": 5}))
         await scraped.state.transact(
-            [Write(checkpoint_key("shop", "mail", "label", "shard-1"), row.fields())]
+            [Write(checkpoint_key("shop", "spaced", "label", "shard-1"), row.fields())]
         )
         scraped.clock.advance(rest_ms(4))
         assert 'outcome="handled"} 11.0' in (await scraped.rows_of(process, "/metrics"))[1]

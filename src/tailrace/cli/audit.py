@@ -17,7 +17,7 @@ from tailrace.cli.status import aligned
 
 @click.command()
 @click.option("--last", default=100, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def audit(last: int, place: Place, as_json: bool) -> None:
     """Read what people did: redrives, drops, pauses, renames; how each ended, and why not well.
 

@@ -15,7 +15,8 @@ from tailrace.cli.changes import line, printable, shown
 from tailrace.cli.connection import answers, ask
 from tailrace.cli.durations import format_duration, format_instant, instant
 from tailrace.cli.group import CommandGroup
-from tailrace.cli.place import Place, StateAt, to_type
+from tailrace.cli.hints import next_line, next_start
+from tailrace.cli.place import Place, StateAt
 from tailrace.cli.status import aligned, aligned_pages
 from tailrace.cli.telling import Bar
 
@@ -210,11 +211,10 @@ def outcome(last: Mapping[str, Any], verb: str, place: Place) -> Iterator[str]:
             yield "nothing fits: nothing was done"
         case "requested" if isinstance(place, StateAt):
             yield f"noted: {amount}. Workers that run the handler carry it out, or the next one that begins."
-            command = to_type(f"tailrace dlq ls {last['handler']}", place)
-            yield f"  {click.style('next:', fg='cyan')} {command}"
+            yield next_line(f"tailrace dlq ls {last['handler']}")
         case "requested":
             yield f"noted: {amount}. The handler does not run here; its next start puts them back."
-            yield f"  {click.style('next:', fg='cyan')} tailrace dev app.py"
+            yield next_line(next_start())
         case _:
             yield (
                 f"{verb}: {last['done']} changes, {last['unparked_keys']} items free again; failed again "
@@ -263,7 +263,7 @@ def _letters(
     yield from aligned_pages(heading, _rows(pages, windows), widest)
     yield ""
     yield from _counts(first)
-    yield f"  {click.style('next:', fg='cyan')} tailrace dlq show EVENT_ID, tailrace dlq redrive HANDLER"
+    yield next_line("tailrace dlq show EVENT_ID, tailrace dlq redrive HANDLER")
 
 
 def _counts(first: Mapping[str, Any]) -> Iterator[str]:
@@ -348,10 +348,7 @@ def _waiting(behind: list[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _advice(letter: Mapping[str, Any]) -> Iterator[str]:
-    yield (
-        f"  {click.style('next:', fg='cyan')} tailrace dlq redrive {letter['handler']} --event "
-        f"{letter['event_id']}"
-    )
+    yield next_line(f"tailrace dlq redrive {letter['handler']} --event {letter['event_id']}")
 
 
 def differences(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -14,11 +14,13 @@ from tailrace.aws.errors import AwsError
 from tailrace.aws.places import Access
 from tailrace.cli.answering import one_by_one
 from tailrace.cli.failures import CommandFailure
+from tailrace.cli.hints import NEVER_AFAR
 from tailrace.cli.loading import load
 from tailrace.cli.place import StateAt, state_place
 from tailrace.clocks.system import SystemClock
 from tailrace.compose import incarnation
 from tailrace.compose_fleet import FleetOptions, far_projector
+from tailrace.errors import TailraceError
 from tailrace.ports import StateStore
 from tailrace.projections.run.projector import Projector
 from tailrace.server.audit import audited
@@ -78,6 +80,12 @@ class FleetSubject(Subject):
     def changes(self, table: str, *, from_start: bool) -> AsyncGenerator[dict[str, Any], None]:
         """A table's changes as they come. Raises: SourceError, TailraceError."""
         assert self.log is not None
+        names = [known.name for known in self.declared]
+        if table not in names:
+            raise TailraceError(
+                f"The app declares no table {table!r}; there are: {', '.join(names) or 'none'}.",
+                hint="tailrace status",
+            )
         return follow_far(self.log, self.clock, table, from_start=from_start)
 
     async def item_count(self, table: str) -> int:
@@ -111,11 +119,9 @@ def run_far(place: StateAt, name: str, arguments: Mapping[str, Any]) -> Iterator
     asked = find_verb(name)
     if not asked.works_afar:
         known = sorted(verb.name for verb in registered_verbs().values() if verb.works_afar)
-        raise CommandFailure(
-            f"`{name.replace('.', ' ')}` cannot be asked of a fleet: it needs the tables themselves, or the "
-            f"worker that has the handler. These can: {', '.join(known)}.",
-            hint=f"tailrace status --state {place} --app {place.app}",
-        )
+        reason = f"it needs the tables themselves. These can: {', '.join(known)}", "tailrace status"
+        why, hint = NEVER_AFAR.get(name, reason)
+        raise CommandFailure(f"`{name.replace('.', ' ')}` cannot be asked of a fleet: {why}.", hint=hint)
     yield from one_by_one(_answers(place, asked, arguments))
 
 

@@ -14,6 +14,7 @@ import click
 
 from tailrace.cli.failures import report
 from tailrace.cli.group import nearest
+from tailrace.errors import TailraceError
 
 
 class CommandEntry(NamedTuple):
@@ -168,6 +169,10 @@ def run(arguments: Sequence[str]) -> int:
         code: Any = cli.main(args=list(arguments), prog_name="tailrace", standalone_mode=False)
     # The last place: whatever it is, the user gets one message.
     except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, TailraceError) and error.hint:
+            from tailrace.cli.hints import hint_of  # a command that succeeds needs it for its own lines alone
+
+            error.hint = hint_of(error.hint, arguments, cli)
         return report(error, arguments)
     return code if isinstance(code, int) else 0
 

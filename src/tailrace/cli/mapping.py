@@ -1,4 +1,4 @@
-"""`tailrace mapping ls|rename|drop`: the handlers that a data directory knows by name.
+"""`tailrace mapping ls|rename|drop`: the handlers that a data directory or a fleet knows by name.
 
 Rules of this file: options and output; the `mapping` verbs do it. Registered in `main`.
 """
@@ -15,13 +15,14 @@ from tailrace.cli.confirming import ask_and_tell
 from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_instant
 from tailrace.cli.group import CommandGroup
+from tailrace.cli.hints import as_typed
 from tailrace.cli.place import Place
 from tailrace.cli.status import aligned
 
 
 @click.group(cls=CommandGroup)
 def mapping() -> None:
-    """List the handlers that this directory knows, give one another name, or forget one.
+    """List the handlers that this directory or fleet knows, give one another name, or forget one.
 
     \b
     Example: tailrace mapping ls
@@ -32,7 +33,7 @@ def mapping() -> None:
 
 
 @mapping.command()
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def ls(place: Place, as_json: bool) -> None:
     """List every handler: its app, its table, whether it runs.
 
@@ -45,7 +46,8 @@ def ls(place: Place, as_json: bool) -> None:
         return
     rows: list[tuple[str, ...]] = [("HANDLER", "APP", "TABLE", "STATE", "PARKED ITEMS")]
     for handler in answer:
-        state = "paused" if handler["paused"] else "running" if handler["running"] else "not running"
+        running = {None: "-", True: "running", False: "not running"}[handler["running"]]
+        state = "paused" if handler["paused"] else running
         words = (printable(handler["handler"]), printable(handler["app"]), printable(handler["table"]))
         rows.append((*words, state, str(handler["parked_keys"])))
     for text in aligned(rows) if answer else ["No handler is known here."]:
@@ -56,13 +58,14 @@ def ls(place: Place, as_json: bool) -> None:
 @click.argument("handler")
 @click.argument("to")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def rename(handler: str, to: str, dry_run: bool, place: Place, as_json: bool) -> None:
     """Give HANDLER the name TO: everything that is kept of it goes with it.
 
     Checkpoints, dead letters, parked items, marks, open windows, waiting notices.
 
     For a function that was renamed without `id=`: without this its new name would begin at the oldest change.
+    Of a fleet no worker may run meanwhile.
 
     \b
     Example: tailrace mapping rename send_mail receipt --dry-run
@@ -79,13 +82,14 @@ def rename(handler: str, to: str, dry_run: bool, place: Place, as_json: bool) ->
 @click.argument("handler")
 @click.option("--yes", is_flag=True, help="Also when something that was never handled would be lost.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def drop(handler: str, yes: bool, dry_run: bool, place: Place, as_json: bool) -> None:
     """Forget HANDLER, which the app does not declare any more: everything that is kept of it goes.
 
     For a handler that was deleted: its app does not start until it is renamed or dropped (`tailrace dev`
     forgets by itself what has nothing pending). What it has never handled is named first, and goes only with
-    --yes or when you say so. Declared again, it begins at the oldest change.
+    --yes or when you say so. Declared again, it begins at the oldest change. Of a fleet no worker may run
+    meanwhile.
 
     \b
     Example: tailrace mapping drop receipt --dry-run
@@ -118,7 +122,7 @@ def dropped(answer: Mapping[str, Any]) -> Iterator[str]:
     if len(answer["letters"]) < sum(
         answer["lost"].get(kind, 0) for kind in ("dead letters", "parked changes")
     ):
-        yield f"  … and more: tailrace dlq ls {printable(answer['handler'])}"
+        yield "  … and more: " + as_typed(f"tailrace dlq ls {printable(answer['handler'])}")
     if answer["waiting_since_ms"] is not None:
         since = format_instant(answer["waiting_since_ms"])
         yield click.style(f"never handled: changes in its streams, the oldest of {since}", fg="yellow")

@@ -56,18 +56,7 @@ class StateAt(Struct, frozen=True):
         """What is typed to name it."""
         named = {"state": self.state, "app": self.app, "endpoint": self.endpoint, "region": self.region}
         typed = {**named, "state-endpoint": self.state_endpoint}
-        return " ".join(
-            f"--{name} {shlex.quote(value)}" for name, value in typed.items() if value is not None
-        )
-
-
-def to_type(command: str, place: "Place") -> str:
-    """A command as it is typed for a place: of a fleet with the options that name it.
-
-    >>> to_type("tailrace dlq ls", StateAt("sqlite:state.db", "app.py"))
-    'tailrace dlq ls --state sqlite:state.db --app app.py'
-    """
-    return f"{command} {place.options}" if isinstance(place, StateAt) else command
+        return " ".join(f"--{name} {shlex.quote(value)}" for name, value in typed.items() if value)
 
 
 def state_place(

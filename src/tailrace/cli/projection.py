@@ -15,6 +15,7 @@ from tailrace.cli import options
 from tailrace.cli.changes import printable, shown
 from tailrace.cli.connection import ask
 from tailrace.cli.group import CommandGroup
+from tailrace.cli.hints import as_typed, next_line
 from tailrace.cli.place import Place
 from tailrace.cli.status import aligned
 
@@ -73,7 +74,7 @@ def ls(place: Place, as_json: bool) -> None:
                 f"  {name} {build['build']}: its function is another than the one it was built by; raise "
                 "its version, or"
             )
-            click.echo(click.style(f"{text} tailrace projection rebuild {name}", fg="yellow"))
+            click.echo(click.style(f"{text} {as_typed(f'tailrace projection rebuild {name}')}", fg="yellow"))
         for key, error in build["failed"][:3]:
             click.echo(f"  {printable(build['projection'])} {build['build']}: item {key}: {printable(error)}")
 
@@ -174,7 +175,7 @@ def verdict_words(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {difference['kind']} {shown(printable(difference['key']))}{reason}"
         yield f"    expected {shown(printable(json.dumps(difference['expected'])))}"
         yield f"    found    {shown(printable(json.dumps(difference['found'])))}"
-    yield f"  {click.style('next:', fg='cyan')} tailrace projection rebuild {name}"
+    yield next_line(f"tailrace projection rebuild {name}")
 
 
 @projection.command()
@@ -198,7 +199,7 @@ def rebuild(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
     then = (
         "is served when it has caught up"
         if answer["swap"] == "auto"
-        else f"waits for: tailrace projection swap {name}"
+        else f"waits for: {as_typed(f'tailrace projection swap {name}')}"
     )
     if dry_run:
         click.echo(
@@ -240,11 +241,11 @@ def swap(name: str, force: bool, dry_run: bool, place: Place, as_json: bool) -> 
 @projection.command()
 @click.argument("name")
 @dry_run
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def drop(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
     """Forget the projection NAME, which the app no longer declares: rows, checkpoints and dead letters.
 
-    Rows in a table or a DuckDB file stay there.
+    Rows in a table or a DuckDB file stay there. Of a fleet no worker may run meanwhile.
 
     \b
     Example: tailrace projection drop sales --dry-run

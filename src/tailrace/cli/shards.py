@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from tailrace.cli import options
+from tailrace.cli.changes import printable
 from tailrace.cli.connection import ask
+from tailrace.cli.durations import format_duration
 from tailrace.cli.group import CommandGroup
-from tailrace.cli.place import Place
+from tailrace.cli.place import Place, StateAt
 from tailrace.cli.status import aligned
 
 
@@ -28,22 +30,30 @@ def shards() -> None:
 
 @shards.command()
 @click.argument("table")
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def ls(table: str, place: Place, as_json: bool) -> None:
     """List every shard of TABLE's stream that can be read, parents before children.
 
+    Of a fleet also those of earlier streams, the worker that reads each, which handlers have changes to
+    handle there, and how long the oldest of these can still be read.
+
     \b
     Example: tailrace shards ls orders
+             tailrace shards ls orders --state sqlite:state.db --app app.py
+    Next:    tailrace leases ls
     """
     answer = ask(place, "shards.ls", {"table": table})
-    click.echo(json.dumps(answer) if as_json else _listed(answer["shards"]))
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    click.echo((_far if isinstance(place, StateAt) else _listed)(answer["shards"]))
 
 
 @shards.command()
 @click.argument("table")
 @click.option("--shard", metavar="ID", help="Split this one alone; without it every open one.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def split(table: str, shard: str | None, dry_run: bool, place: Place, as_json: bool) -> None:
     """Close the open shards of TABLE's stream; two children continue each, in order for every item.
 
@@ -67,4 +77,26 @@ def _listed(listing: list[dict[str, Any]]) -> str:
     for shard in listing:
         state = "closed" if shard["closed"] else "open"
         rows.append((shard["shard"], state, f"{shard['share']:.1%}", shard["parent"] or "-"))
+    return "\n".join(aligned(rows))
+
+
+def _far(listing: list[dict[str, Any]]) -> str:
+    """Shards as a fleet reads them."""
+    rows: list[tuple[str, ...]] = [
+        ("STREAM", "SHARD", "STATE", "WORKER", "WAITING", "RETENTION LEFT", "PARENT")
+    ]
+    for shard in listing:
+        left = shard["retention_left_ms"]
+        state = "open" if not shard["closed"] else "finished" if shard["finished"] else "closed"
+        rows.append(
+            (
+                printable(shard["stream"]),
+                printable(shard["shard"]),
+                "closed" if shard["waiting"] and state == "finished" else state,
+                printable(shard["owner"] or "-"),
+                printable(", ".join(shard["waiting"]) or "-"),
+                "-" if left is None else format_duration(left),
+                printable(", ".join(shard["parents"]) or "-"),
+            )
+        )
     return "\n".join(aligned(rows))

@@ -44,7 +44,7 @@ Pages = Iterator[dict[str, Any]]
     metavar="DURATION",
     help="How long the answer may take.",
 )
-@options.options(*options.place, options.as_json)
+@options.options(*options.place_or_fleet, options.as_json)
 def sql(
     question: str, table: str | None, file: Path | None, timeout_ms: int, place: Place, as_json: bool
 ) -> None:

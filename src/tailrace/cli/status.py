@@ -13,6 +13,7 @@ from tailrace.cli import options
 from tailrace.cli.changes import printable, shown
 from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_duration, format_instant
+from tailrace.cli.hints import next_line, next_start
 from tailrace.cli.place import Place
 
 
@@ -44,7 +45,7 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     if not answer["handlers"]:
         yield "No handler has read anything yet."
-        yield f"  {click.style('next:', fg='cyan')} tailrace dev app.py"
+        yield next_line(next_start())
         return
     rows: list[tuple[str, ...]] = [
         (
@@ -80,21 +81,21 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     if worst := max((handler["dead_letters"] for handler in answer["handlers"]), default=0):
         yield ""
         yield click.style(f"Dead letters are kept: {worst} at most for one handler.", fg="yellow")
-        yield f"  {click.style('next:', fg='cyan')} tailrace dlq ls"
+        yield next_line("tailrace dlq ls")
 
 
 def _paused(handler: Mapping[str, Any]) -> Iterator[str]:
     name = printable(handler["handler"])
     reason = handler["pause_reason"]
     yield click.style(f"{name} is paused" if reason is None else printable(reason), fg="yellow")
-    yield f"  {click.style('next:', fg='cyan')} tailrace resume {name}"
+    yield next_line(f"tailrace resume {name}")
 
 
 def _failing(handler: Mapping[str, Any]) -> Iterator[str]:
     """What fails now, with its last error and since when: at its changes, and at its windows."""
     if at_changes := handler.get("failing"):
         yield _fails(handler, at_changes, at_changes["changes"], "change")
-        yield f"  {click.style('next:', fg='cyan')} tailrace why {at_changes['event_id']}"
+        yield next_line(f"tailrace why {at_changes['event_id']}")
     if at_windows := (handler.get("windows") or {}).get("failing"):
         yield _fails(handler, at_windows, at_windows["windows"], "window")
 
@@ -121,10 +122,7 @@ def _hanging(handler: Mapping[str, Any], threads: Mapping[str, int]) -> Iterator
         "calls wait: a handler that is not async may hang; no other handler is held up",
         fg="yellow",
     )
-    yield (
-        f"  {click.style('next:', fg='cyan')} give what it calls a time-out, or declare it async def "
-        "with timeout="
-    )
+    yield next_line("give what it calls a time-out, or declare it async def with timeout=")
 
 
 def _late(handler: Mapping[str, Any], late: int) -> Iterator[str]:
@@ -134,7 +132,7 @@ def _late(handler: Mapping[str, Any], late: int) -> Iterator[str]:
         "for good, and are in none",
         fg="yellow",
     )
-    yield f"  {click.style('next:', fg='cyan')} give the window a longer keep="
+    yield next_line("give the window a longer keep=")
 
 
 def _gaps(handler: Mapping[str, Any]) -> Iterator[str]:
@@ -145,9 +143,7 @@ def _gaps(handler: Mapping[str, Any]) -> Iterator[str]:
             "came to them",
             fg="red",
         )
-        yield (
-            f"  {click.style('next:', fg='cyan')} tailrace gaps {name}, then tailrace gaps acknowledge {name}"
-        )
+        yield next_line(f"tailrace gaps {name}, then tailrace gaps acknowledge {name}")
 
 
 def _tables(tables: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -67,14 +67,16 @@ async def _set_paused(subject: Subject, arguments: Arguments, *, paused: bool) -
 
 @verb("mapping.ls", works_afar=True)
 async def mapping_ls(subject: Subject, arguments: Arguments) -> object:
-    """Every handler that this directory knows."""
+    """Every handler that this directory or fleet knows. Shape: `running` is None of a fleet: its workers run
+    whatever they were started with.
+    """
     live, state = set(running(subject.worker)), subject.state
     return [
         {
             "handler": mapping.handler,
             "app": mapping.app,
             "table": mapping.table,
-            "running": mapping in live,
+            "running": None if subject.is_far else mapping in live,
             "paused": await is_paused(state, mapping.app, mapping.handler),
             "parked_keys": len(await heads(state, mapping.app, mapping.handler)),
         }

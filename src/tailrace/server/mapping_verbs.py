@@ -24,6 +24,7 @@ from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName, positions
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import named
+from tailrace.views.leases import WATCH_MS, watched
 from tailrace.views.reading import ViewSources
 
 SLICE: Final = 500
@@ -97,7 +98,22 @@ def check_stopped(subject: Subject, app: str, *handlers: str, why: str, hint: st
         raise TailraceError(f"{live[0]!r} runs now: {why}.", hint=hint)
 
 
-@verb("mapping.rename", changes=True, works_offline=True)
+async def check_no_worker(subject: Subject, arguments: Arguments, app: str, why: str) -> None:
+    """Raises: TailraceError when a worker of a fleet gives a sign of life: each runs all that there are rows
+    of, or it would not have begun.
+    """
+    if not subject.is_far:
+        return
+    watch_ms = arguments.get("watch_ms", WATCH_MS)
+    alive = await watched(subject.state, subject.clock, watch_ms, app)
+    if alive:
+        raise TailraceError(
+            f"{', '.join(sorted(alive))} gave a sign of life, and may run it: {why}.",
+            hint="end every worker of the app (SIGTERM drains it), then repeat this; tailrace leases ls",
+        )
+
+
+@verb("mapping.rename", changes=True, works_offline=True, works_afar=True)
 async def mapping_rename(subject: Subject, arguments: Arguments) -> object:
     """Arguments: handler (the present id), to (the new one), dry_run. Everything kept under the old id goes
     to the new one.
@@ -115,6 +131,7 @@ async def mapping_rename(subject: Subject, arguments: Arguments) -> object:
         hint="stop `tailrace dev`, rename, start it with the renamed handler",
     )
     await _check_new_name(state, mapping, to)
+    await check_no_worker(subject, arguments, mapping.app, "what it saves would go to the wrong name")
     moved = len([row async for row in moves(state, mapping.app, mapping.handler, to)])
     if not arguments.get("dry_run"):
         await rename_mapping(state, mapping.app, mapping.handler, mapping.table, to)
@@ -136,7 +153,7 @@ async def _check_new_name(state: StateStore, mapping: MappingName, to: str) -> N
             )
 
 
-@verb("mapping.drop", changes=True, works_offline=True)
+@verb("mapping.drop", changes=True, works_offline=True, works_afar=True)
 async def mapping_drop(subject: Subject, arguments: Arguments) -> object:
     """Arguments: handler, dry_run, yes (also when something was never handled). Answers what went: rows by
     kind, and what of it was never handled.
@@ -153,6 +170,7 @@ async def mapping_drop(subject: Subject, arguments: Arguments) -> object:
         why="it would go on as one that is new",
         hint="remove it from the app, stop `tailrace dev`, then drop it",
     )
+    await check_no_worker(subject, arguments, mapping.app, "it would go on as one that is new")
     lost, is_dry = await pending(subject.reading, mapping), bool(arguments.get("dry_run"))
     if lost and not is_dry and not arguments.get("yes"):
         raise TailraceError(

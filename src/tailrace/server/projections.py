@@ -24,7 +24,7 @@ from tailrace.projections.run.verifying import verify
 from tailrace.projections.views.projections import ProjectionView, own_keys, projections, state_groups
 from tailrace.runtime.pages import rows
 from tailrace.server.control import Arguments, Subject, verb
-from tailrace.server.mapping_verbs import remove
+from tailrace.server.mapping_verbs import check_no_worker, remove
 from tailrace.values.types import AttributeValue
 
 STATE = "state"
@@ -270,15 +270,16 @@ async def projection_swap(subject: Subject, arguments: Arguments) -> object:
     return {**answer, "not_ready": why}
 
 
-@verb("projection.drop", changes=True, works_offline=True)
+@verb("projection.drop", changes=True, works_offline=True, works_afar=True)
 async def projection_drop(subject: Subject, arguments: Arguments) -> object:
     """Arguments: projection, dry_run. Forgets a projection that no app here declares, and its mappings."""
     chosen = await named(subject, arguments)
     if chosen.projector is not None:
         raise TailraceError(
-            f"{chosen.id!r} is declared by the app that runs here.",
+            f"{chosen.id!r} is declared by the app{'' if subject.is_far else ' that runs here'}.",
             hint="remove it from the app, then drop it",
         )
+    await check_no_worker(subject, arguments, chosen.rows.app, "it would be built anew")
     is_dry, keys = bool(arguments.get("dry_run")), own_keys(subject.state, chosen.rows)
     return {
         "projection": chosen.id,

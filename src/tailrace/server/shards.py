@@ -12,12 +12,15 @@ from tailrace.errors import TailraceError
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.tail import check_table
 from tailrace.streams.shards import HASHES, Shard
+from tailrace.views.shards import shard_values
 
 
-@verb("shards.ls")
+@verb("shards.ls", works_afar=True)
 async def ls(subject: Subject, arguments: Arguments) -> object:
     """Arguments: table."""
     table = table_of(arguments)
+    if subject.is_far:
+        return {"table": table, "shards": await shard_values(subject.reading, table)}
     return {"table": table, "shards": shown(shards_of(subject.engine, table))}
 
 

@@ -176,6 +176,14 @@ def test_why_and_tail_tell_changes_of_the_stream_from_afar(ground: Fleet) -> Non
     assert (oldest["keys"], oldest["new"]["n"]) == ({"id": {"S": "o0"}}, {"N": "0"})
 
 
+@pytest.mark.parametrize("options", [(), ("--from-start",)], ids=["from-now-on", "from-start"])
+def test_tail_of_a_table_that_is_not_there_says_so_and_ends(ground: Fleet, options: tuple[str, ...]) -> None:
+    at = (*ground.state, "--app", "app.py", "--endpoint", ground.endpoint)
+    code, _, said = ground.run("tail", "order", *options, *at)
+    assert code == 1
+    assert "There is no stream of a table 'order'." in said
+
+
 def test_tail_from_now_on_tells_nothing_of_before(ground: Fleet) -> None:
     ground.write(1, 0, 3)
     reading = threading.Event()

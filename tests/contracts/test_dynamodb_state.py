@@ -3,7 +3,9 @@ the engine's own server.
 """
 
 import asyncio
+import gc
 import itertools
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -154,6 +156,23 @@ async def watched(client: Any) -> tuple[DynamoDbStateStore, Watched]:
     store = made(client)
     await store.format()
     return store, Watched(store)
+
+
+def test_when_one_partition_of_many_cannot_be_read_no_question_is_left_unasked_and_warned_of(
+    client: Any,
+) -> None:
+    async def story() -> None:
+        store, seen = await watched(client)
+        seen.fails["Query"] = (aws_error(""), False)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            with pytest.raises(StoreError):
+                await store.query("lease/shop/")
+            gc.collect()
+        assert [str(warning.message) for warning in said] == []
+        assert "Query" in seen.taken()
+
+    asyncio.run(story())
 
 
 def test_a_write_under_one_condition_is_one_conditional_write_and_no_transaction(client: Any) -> None:

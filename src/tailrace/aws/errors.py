@@ -151,7 +151,6 @@ NOWHERE: Final = frozenset(
         "NoSuchBucket",
         "ResourceNotFoundException",
         "PermanentRedirect",
-        "NoRegionError",
         "EndpointDisabled",
         "EndpointDisabledException",
         "404",
@@ -203,6 +202,10 @@ PASSING_REASONS: Final = frozenset(
 LOG_IN: Final = "aws sso login, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 SET_THE_CLOCK: Final = (
     "set this machine's clock: AWS takes requests whose time is at most minutes away from its own"
+)
+SAY_THE_REGION: Final = "name it: --region of the command, AWS_REGION, or access= in the app"
+CORRECT_THE_ENDPOINT: Final = (
+    "write it like http://localhost:8000: in the app, in AWS_ENDPOINT_URL, or in the profile's endpoint_url"
 )
 CORRECT_THE_NAME: Final = "create it, or correct its name, AWS_REGION or access=; delivery goes on by itself"
 PERMISSIONS: Final = {
@@ -274,6 +277,8 @@ def verdict(
         return ErrorMeaning(Meaning.CREDENTIALS, LOG_IN)
     if code in DENIED or status == 403:
         return ErrorMeaning(Meaning.DENIED, _allow(service, operation))
+    if code == "NoRegionError":
+        return ErrorMeaning(Meaning.NOWHERE, SAY_THE_REGION)
     if code in NOWHERE:
         return ErrorMeaning(Meaning.NOWHERE, CORRECT_THE_NAME)
     if code in CONDITION:

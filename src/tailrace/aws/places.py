@@ -22,7 +22,15 @@ from urllib.parse import urlsplit
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from tailrace.aws.errors import AwsError, ErrorMeaning, Meaning, read_answer, verdict, verdict_here
+from tailrace.aws.errors import (
+    CORRECT_THE_ENDPOINT,
+    AwsError,
+    ErrorMeaning,
+    Meaning,
+    read_answer,
+    verdict,
+    verdict_here,
+)
 from tailrace.aws.operations import OperationModel, compiled
 from tailrace.aws.signing import Credentials, Scope
 from tailrace.runtime.masking import learn
@@ -186,6 +194,9 @@ class botocore_says:  # noqa: N801 - reads as a statement: `with botocore_says(â
             return
         from botocore.exceptions import BotoCoreError, ClientError
 
+        if isinstance(error, ValueError) and str(error).startswith("Invalid endpoint"):
+            wrong = ErrorMeaning(Meaning.NOWHERE, CORRECT_THE_ENDPOINT)
+            raise AwsError(self._call, wrong, "", str(error)) from error
         if isinstance(error, BotoCoreError):
             raise AwsError(self._call, verdict_here(type(error).__name__), "", str(error)) from error
         if isinstance(error, ClientError):  # a role that cannot be assumed

@@ -15,6 +15,7 @@ from tailrace.cli import options
 from tailrace.cli.connection import ask, connect
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.place import Place
+from tailrace.cli.place import endpoint as endpoint_url
 
 
 @click.command()
@@ -28,7 +29,12 @@ from tailrace.cli.place import Place
     type=click.Choice(["lambda", "worker"]),
     help="What an app's handlers are on AWS Lambda, or by `tailrace worker`.",
 )
-@click.option("--endpoint", metavar="URL", help="With --on worker: where the tables are, if not at AWS.")
+@click.option(
+    "--endpoint",
+    callback=endpoint_url,
+    metavar="URL",
+    help="With --on worker: where the tables are, if not at AWS.",
+)
 @click.option("--region", metavar="REGION", help="With --on worker: the region of the tables.")
 @click.option(
     "--iam", is_flag=True, help="The least statements for the roles of an app's worker and function."

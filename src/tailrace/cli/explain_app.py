@@ -17,6 +17,9 @@ from tailrace.app.loading import load_app
 from tailrace.app.mapping import HandlerMapping
 from tailrace.entry.fitness import STATE, judge, mapping_settings
 from tailrace.entry.permissions import permissions_of
+from tailrace.errors import SettingsError
+from tailrace.stores.dynamodb_layout import named_table
+from tailrace.stores.postgresql import shown
 
 
 def tell_app(name: str, state: str | None, account: str | None, *, as_json: bool) -> None:
@@ -24,6 +27,11 @@ def tell_app(name: str, state: str | None, account: str | None, *, as_json: bool
     app = load_app(name)
     state = state or os.environ.get(STATE) or app.lambda_state
     if account is None:
+        if state is not None and named_table(state) is None:
+            raise SettingsError(
+                f"{shown(state)!r} is no state table: on Lambda state is kept in DynamoDB, or nowhere",
+                hint=f"tailrace explain --on lambda {name} --state dynamodb:TABLE",
+            )
         value, lines = on_lambda(app, state), lambda_lines
     else:
         value, lines = permissions_of(app, state, account).value(), iam_lines

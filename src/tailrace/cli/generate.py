@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from tailrace.cli.durations import duration
+from tailrace.cli.failures import CommandFailure
 from tailrace.cli.group import CommandGroup
 
 
@@ -52,5 +53,11 @@ def alerts(out: Path | None, late: int, stuck: int, left: int, quiet: int) -> No
     if out is None:
         click.echo(text, nl=False)
     else:
-        out.write_text(text, encoding="utf-8")
+        try:
+            out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CommandFailure(
+                f"{out} cannot be written: {error.strerror or error}.",
+                hint="tailrace generate alerts --out FILE, in a directory that you may write to",
+            ) from error
         click.echo(f"wrote {out}", err=True)

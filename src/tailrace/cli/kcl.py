@@ -15,6 +15,7 @@ from tailrace.cli import options
 from tailrace.cli.durations import duration, instant
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.group import CommandGroup
+from tailrace.cli.place import endpoint
 from tailrace.cli.worker import far
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ places = (
     ),
     *far,
     click.option(
-        "--leases-endpoint", metavar="URL", help="Of the lease table, where it is not that of the tables."
+        "--leases-endpoint",
+        callback=endpoint,
+        metavar="URL",
+        help="Of the lease table, where it is not that of the tables.",
     ),
     click.option(
         "--leases-region", metavar="REGION", help="Of the lease table, where it is not that of the tables."

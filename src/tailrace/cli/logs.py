@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import sys
-from typing import Final, Literal, TextIO
+from typing import Any, Final, Literal, TextIO
 
 from tailrace.cli.durations import format_instant
 from tailrace.runtime.masking import KEPT_SECRET, Masked, learn
@@ -27,7 +27,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "message": record.getMessage(),
         }
-        line.update({name: getattr(record, name) for name in EXTRA if hasattr(record, name)})
+        line.update(fields_of(record))
         if trace := trace_of(self, record):
             line["trace"] = trace
         return json.dumps(line, default=str, ensure_ascii=False)
@@ -48,7 +48,7 @@ class TextLines(logging.Formatter):
         """Render a record."""
         at = format_instant(round(record.created * 1_000))[11:19]
         message = record.getMessage()
-        fields = {name: str(getattr(record, name)) for name in EXTRA if hasattr(record, name)}
+        fields = {name: str(value) for name, value in fields_of(record).items()}
         hint = fields.pop("hint", "")
         extra = "".join(
             f"  {name}={text}" for name, text in fields.items() if name == "attempt" or text not in message
@@ -56,6 +56,11 @@ class TextLines(logging.Formatter):
         trace = trace_of(self, record) if self._verbose or record.exc_info else ""
         line = f"{at} {record.levelname.lower():7} {message}{extra}"
         return "\n".join([line, *([trace] if trace else []), *([f"  next: {hint}"] if hint else [])])
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """The fields of a record that say something."""
+    return {name: value for name in EXTRA if (value := getattr(record, name, None)) is not None}
 
 
 def trace_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:

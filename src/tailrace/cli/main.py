@@ -8,6 +8,7 @@ summary stands here, its options and its teaching text in its own file. Called b
 import importlib
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Any, Final, NamedTuple, NoReturn
 
 import click
@@ -178,7 +179,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """The console script."""
+    """The console script. What a terminal's encoding does not have is written escaped, such as \\u2190."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            stream.reconfigure(errors="backslashreplace")
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()

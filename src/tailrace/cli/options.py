@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from tailrace.cli.durations import duration, instant
-from tailrace.cli.place import chosen_far, chosen_place, chosen_url
+from tailrace.cli.place import chosen_endpoint, chosen_far, chosen_place, chosen_url
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 DEFAULT_DATA: Final = Path(".tailrace")
@@ -59,9 +59,8 @@ place = (
 
 
 def _of_fleet(name: str, metavar: str, help: str) -> Any:
-    return click.option(
-        name, metavar=metavar, help=help, callback=chosen_far, expose_value=False, is_eager=True
-    )
+    chosen = chosen_endpoint if metavar == "URL" else chosen_far
+    return click.option(name, metavar=metavar, help=help, callback=chosen, expose_value=False, is_eager=True)
 
 
 place_or_fleet = (

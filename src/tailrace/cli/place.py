@@ -106,6 +106,25 @@ def chosen_url(context: click.Context, parameter: click.Parameter, value: str | 
         raise click.BadParameter(str(error), context, parameter) from None
 
 
+def endpoint(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A click callback: the URL of a service. Raises: BadParameter for a text without scheme or host."""
+    if value is not None:
+        try:
+            parts = urlsplit(value)
+            is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_url = False
+        if not is_url:
+            words = f"{value!r} is no URL of an endpoint: write it like http://localhost:8000"
+            raise click.BadParameter(words, context, parameter)
+    return value
+
+
+def chosen_endpoint(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """A click callback: the same, kept for a fleet's state. Raises: BadParameter."""
+    chosen_far(context, parameter, endpoint(context, parameter, value))
+
+
 def chosen_far(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     """A click callback: keeps what --state, --app, --endpoint, --region and --state-endpoint say."""
     assert parameter.name is not None

@@ -12,6 +12,7 @@ import click
 
 from tailrace.cli import options
 from tailrace.cli.group import CommandGroup
+from tailrace.cli.place import endpoint as endpoint_url
 
 if TYPE_CHECKING:
     from tailrace.stores.state_targets import StateTarget
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 target_options = (
     click.option(
         "--endpoint",
+        callback=endpoint_url,
         metavar="URL",
         help="Of dynamodb:TABLE: another endpoint than AWS's, such as a `tailrace serve`.",
     ),

@@ -18,7 +18,7 @@ from tailrace.cli import options
 from tailrace.cli.durations import duration, format_instant, instant
 from tailrace.cli.ending import Ending
 from tailrace.cli.failures import CommandFailure
-from tailrace.cli.place import state_place
+from tailrace.cli.place import endpoint, state_place
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
@@ -73,11 +73,15 @@ far = (
         "postgres://USER@HOST/DATABASE or sqlite:PATH. `tailrace state create` makes it.",
     ),
     click.option(
-        "--endpoint", metavar="URL", help="Of the tables: another than AWS's, such as a `tailrace serve`."
+        "--endpoint",
+        callback=endpoint,
+        metavar="URL",
+        help="Of the tables: another than AWS's, such as a `tailrace serve`.",
     ),
     click.option("--region", metavar="REGION", help="Of the tables; else as the AWS CLI finds it."),
     click.option(
         "--state-endpoint",
+        callback=endpoint,
         metavar="URL",
         help="Of --state dynamodb:TABLE, where it is not that of the tables.",
     ),
@@ -247,6 +251,7 @@ async def open_fleet(app: "App", chosen: Chosen, clock: "Clock") -> "FleetOption
     from tailrace.sources.far_tables import check_app, check_tables
     from tailrace.stores.state_targets import open_state, state_target
 
+    start = _start(chosen.start, clock.now().wall_ms)
     access = Access(chosen.region, chosen.endpoint)
     target, is_beside = state_place(chosen.state, chosen.state_endpoint, access)
     owner = incarnation()
@@ -264,7 +269,7 @@ async def open_fleet(app: "App", chosen: Chosen, clock: "Clock") -> "FleetOption
         place=place,
         close=_closer(state),
         marks=marks,
-        start=_start(chosen.start),
+        start=start,
         lease_ms=chosen.lease,
         weight=chosen.weight,
         hand_overs=chosen.hand_overs,
@@ -294,10 +299,18 @@ async def _marks(app: "App", chosen: Chosen, access: "Access", beside: str | Non
     return access, chosen.marks
 
 
-def _start(chosen: Literal["beginning", "end"] | int) -> "StartPosition":
+def _start(chosen: Literal["beginning", "end"] | int, now_ms: int) -> "StartPosition":
+    """Where new handlers begin. Raises: CommandFailure for a time that is still to come."""
     from tailrace.runtime.beginning import AtName, AtTime
 
-    return AtTime(chosen) if isinstance(chosen, int) else AtName(chosen)
+    if not isinstance(chosen, int):
+        return AtName(chosen)
+    if chosen > now_ms:
+        raise CommandFailure(
+            f"{format_instant(chosen)} is still to come: what is written until then would be passed over.",
+            hint="--start end: with what comes from now on",
+        )
+    return AtTime(chosen)
 
 
 def _closer(state: Any) -> Callable[[], Awaitable[None]]:

@@ -60,6 +60,11 @@ class FarFollower:
         self._shards = [] if newest is None else in_order(await self._log.shards(newest))
 
     @property
+    def has_stream(self) -> bool:
+        """Whether the table had one when it was listed last."""
+        return self._stream is not None
+
+    @property
     def rest_ms(self) -> int:
         """How long to wait when nothing came."""
         reading = sum(shard.shard_id not in self._finished for shard in self._shards)
@@ -99,6 +104,11 @@ async def follow_far(
         await follower.list_shards()
     else:
         await follower.skip_to_now()
+    if not follower.has_stream:
+        raise SourceError(
+            f"There is no stream of a table {table!r}.",
+            hint="tailrace status   (lists the tables and their streams)",
+        )
     listed_ms = clock.now().monotonic_ms
     while True:
         count, rest_ms = 0, follower.rest_ms

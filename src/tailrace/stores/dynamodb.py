@@ -390,10 +390,17 @@ class Bucket:
 
 
 async def _some_at_once(work: Sequence[Coroutine[Any, Any, Fact]]) -> list[Fact]:
-    """All of it, eight at a time: a client of boto3's has ten connections unless it was told."""
+    """All of it, eight at a time: a client of boto3's has ten connections unless it was told. What has not
+    begun when one fails does not begin.
+    """
     done: list[Fact] = []
     for start in range(0, len(work), AT_ONCE):
-        done += await asyncio.gather(*work[start : start + AT_ONCE])
+        try:
+            done += await asyncio.gather(*work[start : start + AT_ONCE])
+        except BaseException:
+            for left in work[start + AT_ONCE :]:
+                left.close()  # or Python warns that it was never awaited, on the worker's standard error
+            raise
     return done
 
 

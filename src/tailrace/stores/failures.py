@@ -68,9 +68,12 @@ def _hint(error: sqlite3.Error) -> str:
                 "FILE .recover` may save what is left"
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            return "check that the directory exists and that this user may write to it, or use another --data"
+            return (
+                "check that the directory exists and that this user may write to it, or name another --data "
+                "or --state"
+            )
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return "another process has the file open: stop it, or use another --data"
+            return "another process has the file open: stop it, or name another --data or --state"
         case sqlite3.SQLITE_IOERR:
             return "check the disk and its free space; nothing of the failed commit was written"
         case _:

@@ -157,17 +157,18 @@ def state_target(text: str, *, region: str | None = None, endpoint_url: str | No
     """
     if (table := named_table(text)) is not None:
         return DynamoDbTarget(table, Access(region, endpoint_url))
+    kind, _, rest = text.partition(":")
+    is_file = kind == "sqlite" and rest != "" and not rest.startswith("//")
+    if not (is_file or text.startswith(POSTGRES_SCHEMES)):
+        raise SettingsError(f"{shown(text)!r} names no place for state; write {FORMS}")
     if region is not None or endpoint_url is not None:
         raise SettingsError(f"{shown(text)}: a region and an endpoint are of dynamodb:TABLE", hint=None)
-    if text.startswith(POSTGRES_SCHEMES):
+    if not is_file:
         _is_installed(text)
         password = urlsplit(text).password
         learn(password, password and unquote(password))
         return PostgresTarget(text)
-    kind, _, rest = text.partition(":")
-    if kind == "sqlite" and rest and not rest.startswith("//"):
-        return SqliteTarget(Path(rest).expanduser())
-    raise SettingsError(f"{shown(text)!r} names no place for state; write {FORMS}")
+    return SqliteTarget(Path(rest).expanduser())
 
 
 async def open_state(

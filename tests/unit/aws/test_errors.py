@@ -6,6 +6,7 @@ from tailrace.aws import errors
 from tailrace.aws.errors import (
     CORRECT_THE_NAME,
     LOG_IN,
+    SAY_THE_REGION,
     SET_THE_CLOCK,
     AwsError,
     ErrorMeaning,
@@ -30,6 +31,7 @@ KNOWS_US, CLOCK, NOT_THERE = (
 @pytest.mark.parametrize(
     ("code", "words", "status", "expected"),
     [
+        ("NoRegionError", "You must specify a region.", 0, ErrorMeaning(Meaning.NOWHERE, SAY_THE_REGION)),
         ("ExpiredToken", "The security token included in the request is expired", 403, KNOWS_US),
         ("ExpiredTokenException", "", 400, KNOWS_US),
         ("InvalidClientTokenId", "", 403, KNOWS_US),

@@ -55,6 +55,16 @@ def test_a_trace_may_be_the_text_that_a_handler_left() -> None:
     assert json.loads(stream.getvalue())["trace"] == "line 1\nline 2"
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_line_without_a_hint_names_no_next_step(form: Literal["text", "json"]) -> None:
+    stream = io.StringIO()
+    set_up(form, stream)
+    logging.getLogger("tailrace.test").warning("it is away", extra={"hint": None, "handler": "mail"})
+    assert "next" not in stream.getvalue()
+    assert "hint" not in stream.getvalue()
+    assert "mail" in stream.getvalue()
+
+
 def test_text_is_for_people() -> None:
     text = logged("text")
     assert "info    handled 3  event_id=ab  handler=mail  attempt=2\n" in text

@@ -1,8 +1,10 @@
 """The list of commands and how a command line fails."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from tailrace.cli import main as command_line
 from tailrace.cli.failures import CommandFailure, report
 from tailrace.cli.main import COMMANDS, LazyGroup, run
+from tests.patience import PATIENCE_S
 
 
 def test_help_lists_every_command_and_begins_with_the_first_step(capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,3 +126,22 @@ def test_every_listed_command_can_be_imported() -> None:
     for name in COMMANDS:
         if name != "demo":
             assert group.get_command(context, name) is not None
+
+
+def test_what_an_encoding_does_not_have_is_written_escaped_and_ends_no_command(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        "from tailrace import App, Change\n"
+        "app = App('shop')\n"
+        "@app.on(app.table('orders', pk='id'))\n"
+        "def note(change: Change) -> None: ...\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-m", "tailrace", "explain", "--on", "lambda", "app.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert rb"note \u2190 orders: runs" in answer.stdout

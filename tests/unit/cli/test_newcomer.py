@@ -70,6 +70,30 @@ WRONG = [
      "tailrace serve --clock manual --data empty"),
     ("projection swap x --data empty", "No server runs on empty", "tailrace dev app.py --data empty"),
     ("status --data nothing", "There is no data directory nothing", "tailrace serve --data nothing"),
+    *((f"{command} --{option} {url}", f"'{url}' is no URL of an endpoint", f"tailrace {name} --help")
+      for url in ("localhost:8000", "ftp://localhost:8000", "http://")
+      for command, option, name in (
+          ("worker good.py --state sqlite:x", "endpoint", "worker"),
+          ("worker good.py --state dynamodb:abc", "state-endpoint", "worker"),
+          ("status --state sqlite:x --app good.py", "endpoint", "status"),
+          ("leases ls --state dynamodb:abc --app good.py", "state-endpoint", "leases ls"),
+          ("state check dynamodb:abc", "endpoint", "state check"),
+          ("state create dynamodb:abc", "endpoint", "state create"),
+          ("kcl import t --app good.py --state sqlite:x", "leases-endpoint", "kcl import"),
+          ("kcl export t --app good.py --state sqlite:x", "endpoint", "kcl export"),
+          ("explain --on worker good.py", "endpoint", "explain"),
+      )),
+    ("worker good.py --state sqlite:x --start 2999-01-01", "2999-01-01T00:00:00.000Z is still to come",
+     "--start end"),
+    ("explain --on lambda good.py --state sqlite:x", "'sqlite:x' is no state table: on Lambda",
+     "--state dynamodb:TABLE"),
+    ("generate alerts --out nowhere/rules.yml", "nowhere/rules.yml cannot be written: No such file",
+     "tailrace generate alerts --out"),
+    ("state check dynamodb:", "'dynamodb:' names no place for state", "tailrace state"),
+    ("state check dynamodb: --region r", "'dynamodb:' names no place for state", "tailrace state"),
+    ("state check state.db --region r", "'state.db' names no place for state", "tailrace state"),
+    ("state create sqlite:nowhere/state.db", "nowhere/state.db: unable to open",
+     "or name another --data or --state"),
     ("status --url http://10.0.0.5:8000", "another machine", "tailrace status --help"),
 ]  # fmt: skip
 

@@ -135,6 +135,7 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
             ended=partial(end_of, ground),
             may_forget=duties.of(DUTY.key(app.name, "forgetting")).may,
             has_duty=lambda mapping_id: duties.of(UNREAD_DUTY.key(app.name, mapping_id)).may(),
+            marks=None if ground.effects is parts else ground.effects.state,
             watch=UnreadWatch(worker.unread, state, log, clock, min(LOOK_MS, options.lease_ms * 3 // 2)),
             cleaner=Cleaner(cleaned, duties.of(DUTY.key(app.name, "cleaning")), clock),
         )

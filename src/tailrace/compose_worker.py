@@ -124,6 +124,7 @@ def build_worker(
             declared=ground.declared.read,
             withdrawn=ground.runners.withdraw,
             ended=partial(_end, ground, engine),
+            marks=None if remote is None else effects.state,
         )
 
     doors = Doors(

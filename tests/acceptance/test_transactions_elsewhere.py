@@ -183,3 +183,25 @@ def test_a_transaction_that_is_refused_there_changes_nothing_and_is_the_changes_
         assert (letter["key"], letter["attempts"], letter["state"]) == ("bad", 3, "parked")
         assert "ValidationError" in letter["error"]
     assert counted(far, "refused") == (1, 1)
+
+
+def test_marks_there_are_forgotten_two_days_later_and_those_of_items_with_dead_letters_stay(
+    far: Away,
+) -> None:
+    app, orders = counting(far, "forgotten")
+
+    def marks() -> int:
+        kept = far.scan(TableName="marks", ConsistentRead=True)["Items"]
+        return sum(item["pk"]["S"].startswith("mark") and app.name in str(item) for item in kept)
+
+    with World(app, seed=3, sinks="real", network="localhost", allow_failures=True) as world:
+        for number in range(120):
+            world.put(orders, {"id": f"o{number}", "cents": 1})
+        world.settle()
+        assert marks() == 120
+        world.put(orders, {"id": "o7", "cents": "no number"})
+        world.advance("47h")
+        assert marks() == 120
+        world.advance("3h")
+        assert marks() == 1
+    assert counted(far, "forgotten") == (120, 120)

@@ -33,7 +33,7 @@ from tailrace.rows.kinds import MARK, REDRIVE
 from tailrace.rows.writes import Write
 from tailrace.streams.arns import ACCOUNT, table_arn
 from tailrace.streams.version import NOTHING
-from tailrace.worker.forgetting import forget_marks
+from tailrace.worker.forgetting import MARKS_EVERY, forget_marks
 
 UNKNOWN: Final = "unknown"
 """The label of a stream that nobody has written down."""
@@ -193,15 +193,19 @@ class ScheduledRedrives:
         await self._forget_marks()
 
     async def _forget_marks(self) -> None:
-        """Remove marks that nothing needs, once an hour: no worker may ever come to this state."""
+        """Remove marks that nothing needs, once an hour, or a day where they lie in a table of their own: no
+        worker may ever come to this state.
+        """
         sandbox = self._sandbox
         state, now = sandbox.parts.state, sandbox.parts.clock.now()
-        if not sandbox.keeps_marks or now.monotonic_ms < self._forgets_ms:
+        marks = sandbox.marks
+        if marks is None or now.monotonic_ms < self._forgets_ms:
             return
-        self._forgets_ms = now.monotonic_ms + FORGETTING_MS
+        often = 1 if marks is state else MARKS_EVERY
+        self._forgets_ms = now.monotonic_ms + often * FORGETTING_MS
         for mapping in sandbox.mappings:
-            if await state.query(MARK.of_mapping(sandbox.app.name, mapping.id) + "/", limit=1):
-                await forget_marks(state, sandbox.app.name, mapping.id, now.wall_ms)
+            if await marks.query(MARK.of_mapping(sandbox.app.name, mapping.id) + "/", limit=1):
+                await forget_marks(state, sandbox.app.name, mapping.id, now.wall_ms, marks)
 
     async def _carry_out(self, request: RedriveRequest, asked: RedriverEvent, progress: Progress) -> None:
         plan = await self._redriver.plan(request)

@@ -102,9 +102,11 @@ class Sandbox:
         self._handled: dict[tuple[str, str], None] = {}
 
     @property
-    def keeps_marks(self) -> bool:
-        """Whether marks are in the state, beside the heads and dead letters that say which are needed."""
-        return self.keeps and self._effects is self.parts.state
+    def marks(self) -> StateStore | None:
+        """Where marks are, in the state or in a table of their own; None: there is no state, whose heads and
+        dead letters say which are needed.
+        """
+        return self._effects if self.keeps else None
 
     def code(self, mapping_id: str) -> str:
         """The version of a handler's code."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from tailrace.deadletters.run.courier import Courier
 from tailrace.deadletters.run.redriver import Redriver
+from tailrace.ports import StateStore
 from tailrace.projections.run.projector import Projector
 from tailrace.windows.run.windowing import Windows
 from tailrace.worker.watching import UnreadWatch
@@ -42,9 +43,9 @@ class Crew(Struct, frozen=True):
 
     Shape:   `declared` is told when the app declares something else, `withdrawn` of each mapping that has
              ended because it is no longer declared, `ended` when the worker has. Of several workers the one
-             for which `may_forget` removes what nothing needs, and the one that `has_duty` for a mapping sees
-             to the shards that no worker reads, of which `watch` tells; a `cleaner` removes what only the
-             store knows of.
+             for which `may_forget` removes what nothing needs, also of `marks`, where these are not in the
+             state, and the one that `has_duty` for a mapping sees to the shards that no worker reads, of
+             which `watch` tells; a `cleaner` removes what only the store knows of.
     """
 
     redriver: Redriver | None = None
@@ -57,6 +58,7 @@ class Crew(Struct, frozen=True):
     ended: Callable[[], Awaitable[None]] = _never
     may_forget: Callable[[], Awaitable[bool]] = _always
     has_duty: Callable[[str], Awaitable[bool]] = _always
+    marks: StateStore | None = None
     cleaner: Service | None = None
     watch: UnreadWatch | None = None
 

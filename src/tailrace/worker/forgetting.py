@@ -43,6 +43,8 @@ from tailrace.runtime.parts import Parts
 SLICE: Final = 20
 MARKS: Final = 50
 """So many marks go in one transaction."""
+MARKS_EVERY: Final = 24
+"""So many times as seldom are marks looked at that lie in a table of their own: all of them are read."""
 SPARE: Final = "spare"
 """The field of a row that was not needed when it was looked at."""
 LETTERS: Final = 20
@@ -56,14 +58,18 @@ Spare = dict[str, set[str]]
 """By mapping the checkpoints that nothing needed at the last look."""
 
 
-async def forget(parts: Parts, app: str, mapping_id: str, followed: Followed, before: Spare) -> None:
-    """Remove what nothing needs of one mapping: marks, how far it came with items, shards.
+async def forget(
+    parts: Parts, app: str, mapping_id: str, followed: Followed, before: Spare, marks: StateStore | None
+) -> None:
+    """Remove what nothing needs of one mapping: how far it came with items, shards, and, last, since they may
+    lie where nothing can be reached now, its `marks` (None: they stay this time).
 
     Raises: StoreError, StateConflict.
     """
-    await forget_marks(parts.state, app, mapping_id, parts.clock.now().wall_ms)
     await forget_passed(parts.state, app, mapping_id)
     await forget_shards(parts.state, app, mapping_id, followed, before)
+    if marks is not None:
+        await forget_marks(parts.state, app, mapping_id, parts.clock.now().wall_ms, marks)
 
 
 async def forget_shards(
@@ -181,19 +187,25 @@ async def forget_hand_overs(state: StateStore, app: str, label: str, known: Abst
                 await state.transact([request.removal()])
 
 
-async def forget_marks(state: StateStore, app: str, mapping_id: str, now_ms: int) -> int:
-    """Remove the expired marks of one mapping. Returns: how many. Raises: StoreError."""
+async def forget_marks(
+    state: StateStore, app: str, mapping_id: str, now_ms: int, marks: StateStore | None = None
+) -> int:
+    """Remove the expired marks of one mapping, which lie in the state or elsewhere. Returns: how many.
+    Raises: StoreError.
+    """
+    marks = state if marks is None else marks
     held_keys = {row.fields["key"] for row in await state.query(head_prefix(app, mapping_id))}
     held_keys |= await _keys_of_letters(state, app, mapping_id)
-    removals = [
-        Write(row.key, None, same_version(row.fields))
-        for row in await state.query(MARK.of_mapping(app, mapping_id) + "/")
-        if mark_has_expired(row.fields, now_ms) and row.key.rsplit("/", 1)[1] not in held_keys
-    ]
-    for start in range(0, len(removals), MARKS):
-        await _remove_marks(state, removals[start : start + MARKS])
-        await asyncio.sleep(0)
-    return len(removals)
+    removals: list[Write] = []
+    count = 0
+    async for row in paged(marks, MARK.of_mapping(app, mapping_id) + "/"):
+        if mark_has_expired(row.fields, now_ms) and row.key.rsplit("/", 1)[1] not in held_keys:
+            removals.append(Write(row.key, None, same_version(row.fields)))
+        if len(removals) == MARKS:
+            await _remove_marks(marks, removals)
+            count, removals = count + MARKS, []
+    await _remove_marks(marks, removals)
+    return count + len(removals)
 
 
 async def forget_passed(state: StateStore, app: str, mapping_id: str) -> int:
@@ -227,7 +239,8 @@ async def _keys_of_letters(state: StateStore, app: str, mapping_id: str) -> set[
 async def _remove_marks(state: StateStore, removals: Sequence[Write]) -> None:
     """All of a slice, or one by one when a change of one of the items was applied meanwhile."""
     try:
-        await state.transact(removals)
+        if removals:
+            await state.transact(removals)
     except StateConflict:
         for removal in removals if len(removals) > 1 else ():
             await _remove_marks(state, [removal])

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -39,7 +40,7 @@ from tailrace.worker.crew import Crew
 from tailrace.worker.declared import check_declared, declare, mapping_write
 from tailrace.worker.drivers import Drivers
 from tailrace.worker.following import Begun, FollowedTable, Ready
-from tailrace.worker.forgetting import Spare, forget
+from tailrace.worker.forgetting import MARKS_EVERY, Spare, forget
 from tailrace.worker.habits import Doors, Habits
 from tailrace.worker.leasing import Held, Leasing
 from tailrace.worker.placed import Placed
@@ -456,13 +457,16 @@ class Worker:
             await self.leases.finished(shard.place, handler.id)
 
     async def _forget(self) -> None:
-        while True:
+        for number in count():
+            marks = self._state if self._crew.marks is None else self._crew.marks
+            is_due = marks is self._state or number % MARKS_EVERY == 0
             await self._clock.sleep_until(self._clock.now().monotonic_ms + FORGETTING_MS)
             for table in self._tables if await self._crew.may_forget() else ():
                 with suppress(PortError):  # the next hour tries again
                     present = self._evacuator.added(table.ids, await table.followed())
                     for handler in table.handlers:
-                        await forget(self._parts, self.app.name, handler.id, present, self._spare)
+                        place = self.app.name, handler.id
+                        await forget(self._parts, *place, present, self._spare, marks if is_due else None)
                     await self.leases.forget(present)
 
     # ---- what its leases tell ------------------------------------------------------------------------------

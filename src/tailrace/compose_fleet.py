@@ -16,6 +16,7 @@ from tailrace.app.app import App, HandlerMapping
 from tailrace.app.code_version import code_version
 from tailrace.app.table import Table
 from tailrace.aws.places import Access
+from tailrace.aws.prices import read_price
 from tailrace.compose_parts import (
     AlertLook,
     Assembly,
@@ -83,7 +84,8 @@ class FleetOptions(Struct, frozen=True):
              names tell; `marks` a DynamoDB client and a table beside them, None: there is none; `close` gives
              the state back; `weight` is its share of the leases beside those of others, 1 to 1,000, and
              `hand_overs` how many it drains at once for them.
-    Units:   `lease_ms` is how long its heartbeat may stand still before others take its leases.
+    Units:   `lease_ms` is how long its heartbeat may stand still before others take its leases; `read_price`
+             US dollars for a million reads, None: AWS's list price where AWS is read.
     """
 
     owner: str
@@ -100,6 +102,7 @@ class FleetOptions(Struct, frozen=True):
     lease_ms: int = LEASE_DURATION_MS
     weight: int = 1
     hand_overs: int = HAND_OVERS
+    read_price: float | None = None
 
 
 def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWorker:
@@ -158,8 +161,9 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     contested = ContestedLeases(app.name, state, clock, options.owner)
     pulse = Pulse(worker, state, clock, sight)
     return FleetWorker(
-        worker, starts.begin, read_of(worker), outages, sight, pacer, contested, pulse, options.close
-    )
+        worker, starts.begin, read_of(worker), outages, sight, pacer, contested, pulse, options.close,
+        read_price(options.access.endpoint_url, options.read_price),
+    )  # fmt: skip
 
 
 async def _progress(

@@ -43,6 +43,12 @@ STARTING_POINTS: Final = (
 POINTS: Final = FLOW_POINTS + PARKING_POINTS + STARTING_POINTS
 
 
+LEASE_REASONS: Final = ("taken", "taken over", "handed over", "finished", "given back", "lost", "expired")
+"""Why a lease came to a worker, or went: it was free, or its owner was gone; another worker is to have it,
+all handlers are done with the shard, or the worker ends; another worker has it, or the own heartbeat failed.
+"""
+
+
 class AwsMetric(NamedTuple):
     """One metric of AWS's by its own name, unit and dimension: the metric of ours that says the same, and the
     number of a Tally that it is.
@@ -184,6 +190,26 @@ METRICS: Final = (
         "ranges trimmed before they were read, and not acknowledged",
     ),
     Metric(
+        "tailrace_gap_records_total",
+        "counter",
+        ("handler",),
+        "changes lost in gaps, acknowledged ones too: as many as were skipped by an operator, and "
+        "one for each "
+        "range that was trimmed, of which nobody knows how many it had",
+    ),
+    Metric(
+        "tailrace_unbalanced_changes",
+        "gauge",
+        ("handler",),
+        "changes read here that neither wait nor have come to exactly one end: 0, or a fault of tailrace",
+    ),
+    Metric(
+        "tailrace_checkpoint_failures_total",
+        "counter",
+        ("handler",),
+        "tries to save a checkpoint that failed; each is repeated",
+    ),
+    Metric(
         "tailrace_evacuating_shards",
         "gauge",
         ("handler",),
@@ -206,10 +232,30 @@ METRICS: Final = (
     Metric("tailrace_commits_total", "counter", (), "group commits"),
     Metric("tailrace_leases", "gauge", (), "shards that this worker holds a lease of"),
     Metric(
+        "tailrace_lease_changes_total",
+        "counter",
+        ("reason",),
+        "leases that came to this worker (taken, taken over) or went, by reason",
+    ),
+    Metric(
+        "tailrace_unreachable_seconds",
+        "gauge",
+        ("what",),
+        "for how long the state, a stream or the items of a table could not be reached; 0 when they can",
+    ),
+    Metric(
         "tailrace_source_calls_total",
         "counter",
         ("operation", "result"),
         "calls of DynamoDB Streams that this worker's readers made, by their result: ok, or AWS's code",
+    ),
+    Metric(
+        "tailrace_source_cost_usd_total",
+        "counter",
+        (),
+        "what the GetRecords calls of this worker that succeeded cost at the price of --read-price; "
+        "what is free "
+        "in a month is not taken off",
     ),
     Metric(
         "tailrace_shards",
@@ -347,6 +393,55 @@ ALERT_RULES: Final = (
         "tailrace status",
     ),
     AlertRule(
+        "TailraceUnbalanced",
+        "max by (handler) (tailrace_unbalanced_changes) > 0",
+        "",
+        "page",
+        f"changes that {OF_HANDLER} has read and what came of them do not add up",
+        "tailrace status",
+    ),
+    AlertRule(
+        "TailraceStateUnreachable",
+        'max(tailrace_unreachable_seconds{{what="state"}}) > {bounds.away}',
+        "",
+        "page",
+        "a worker cannot reach the state: it saves nothing, and loses its shards",
+        "tailrace state check",
+    ),
+    AlertRule(
+        "TailraceCheckpointsFail",
+        "sum by (handler) (increase(tailrace_checkpoint_failures_total[{bounds.quiet}s])) > 0",
+        "{bounds.quiet}s",
+        "ticket",
+        f"checkpoints of {OF_HANDLER} go on failing: what it handles may be handled again",
+        "tailrace status",
+    ),
+    AlertRule(
+        "TailraceErrors",
+        "sum by (handler) (rate(tailrace_errors_total[{bounds.quiet}s])) "
+        "/ sum by (handler) (rate(tailrace_invocations_total[{bounds.quiet}s])) > {bounds.errors}",
+        "",
+        "ticket",
+        f"{OF_HANDLER} fails in {{{{ $value | humanizePercentage }}}} of its calls",
+        "tailrace status",
+    ),
+    AlertRule(
+        "TailraceParkedOld",
+        "max by (handler) (tailrace_parked_oldest_seconds) > {bounds.parked}",
+        "",
+        "ticket",
+        f"a parked item of {OF_HANDLER} waits for {{{{ $value | humanizeDuration }}}}",
+        "tailrace dlq ls",
+    ),
+    AlertRule(
+        "TailraceCost",
+        "sum(rate(tailrace_source_cost_usd_total[1h])) * 2628000 > {bounds.budget}",
+        "",
+        "ticket",
+        "reads of streams come to {{ $value }} USD a month at this rate",
+        "tailrace top",
+    ),
+    AlertRule(
         "TailraceAbsent",
         "absent(tailrace_build_info)",
         "{bounds.absent}s",
@@ -355,7 +450,9 @@ ALERT_RULES: Final = (
         "tailrace status",
     ),
 )
-"""What `tailrace generate alerts` writes: what `app.alerts` tells, and the silence of who would tell it."""
+"""What `tailrace generate alerts` writes: what `app.alerts` tells, what a worker tells only as numbers, and
+the silence of who would tell it. A month has 2,628,000 seconds.
+"""
 LOG_FIELDS: Final = (
     "time",
     "level",

@@ -28,6 +28,8 @@ LEFT = 'tailrace_retention_left_seconds{handler="note",table="orders"}'
 PROGRESS = 'tailrace_last_progress_timestamp_seconds{handler="note",table="orders"}'
 UNOWNED = 'tailrace_shards{state="unowned",table="orders"}'
 
+READ = 'tailrace_shards{state="read",table="orders"}'
+
 
 @contextlib.contextmanager
 def a_worker_that_takes_nothing(path: Path) -> Iterator[None]:
@@ -74,5 +76,5 @@ def test_what_waits_in_a_shard_that_no_worker_takes_is_in_the_lag_of_one(tmp_pat
             assert figure(worker, PROGRESS) is not None
             assert ground.handled() == []
         ground.wait({("o0", 0)})
-        eventually(lambda: figure(worker, UNOWNED) == 0, said)
+        eventually(lambda: figure(worker, UNOWNED) == 0 and figure(worker, READ) == 1, said)
         eventually(lambda: (figure(worker, LAG) or 0) <= LONG_S, said)

@@ -9,10 +9,14 @@ from collections import Counter
 
 import pytest
 
+from tailrace.alerts.core.signs import AlertBounds, holding
 from tailrace.runtime import evacuation
+from tailrace.runtime.watermark import MappingName
+from tailrace.server.signs import handler_signs
+from tailrace.views.reading import ViewSources
 from tailrace.worker import unread
 from tests.contracts.delivering import ALL
-from tests.contracts.fleet import CHANGES, MINUTE_MS, STEP_MS, Fleet, told
+from tests.contracts.fleet import CHANGES, MINUTE_MS, STEP_MS, Fleet, Log, told
 
 
 def most_reads(fleet: Fleet) -> int:
@@ -97,6 +101,9 @@ def test_shards_that_no_worker_may_take_are_saved_by_one_and_by_another_when_tha
         assert saving is not having
         assert saving.duty.is_held
         assert sum(saving.asked.pages.values()) <= most_reads(fleet)
+        reading = ViewSources(fleet.state, Log(saving.asked), fleet.clock, app="shop")  # type: ignore[arg-type]
+        signs = await handler_signs(reading, MappingName("shop", "note", "orders"), ())
+        assert "evacuating" in holding(signs, AlertBounds(), 0)
 
     told(story)
 

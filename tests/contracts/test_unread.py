@@ -6,13 +6,16 @@ Rules of this file: three workers of which none may take the lease of a shard, u
 
 from collections.abc import Sequence
 
+import pytest
+
 from tailrace.alerts.core.signs import AlertBounds, holding
+from tailrace.errors import StoreError
 from tailrace.mapping.batch import RETENTION_MS
 from tailrace.runtime.pacing import Pacer
 from tailrace.runtime.sight import Sight
 from tailrace.runtime.watermark import MappingName
 from tailrace.server.observe import HandlerTotals, Observed, ShardProgress, samples
-from tailrace.server.readers import readers_progress, unread_of
+from tailrace.server.readers import readers_progress, shard_states, unread_of
 from tailrace.server.signs import handler_signs
 from tailrace.telemetry import METRICS
 from tailrace.views.reading import ViewSources
@@ -25,10 +28,16 @@ AGE_MS = 25 * MINUTE_MS
 """How old the backlog is when the workers begin."""
 
 
-def looking(fleet: Fleet, member: Member) -> tuple[ViewSources, Sequence[ShardProgress]]:
-    """What a worker reads for its metrics, and how it says that the handler stands in each shard."""
+def seeing(fleet: Fleet) -> Sight:
+    """What a process knows whose tables were listed just now, and that has read nothing."""
     sight = Sight(fleet.clock, Pacer())
     sight.listed("orders", "")
+    return sight
+
+
+def looking(fleet: Fleet, member: Member) -> tuple[ViewSources, Sequence[ShardProgress]]:
+    """What a worker reads for its metrics, and how it says that the handler stands in each shard."""
+    sight = seeing(fleet)
     reading = ViewSources(
         fleet.state,
         member.watch._log,
@@ -146,5 +155,43 @@ def test_a_shard_without_changes_is_as_late_as_the_last_look_at_it_and_one_with_
         await fleet.pass_ms(MINUTE_MS)
         assert figures(fleet, fleet.members[0])["lag_seconds"] == 60
         assert fleet.aside()["shard-1"] == 5
+
+    told(story)
+
+
+def test_a_shard_whose_reader_cannot_begin_is_told_by_the_worker_that_has_its_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story(fleet: Fleet) -> None:
+        await fleet.begin(before_ms=22 * 60 * MINUTE_MS - AGE_MS, shards=1)
+        for name in ("one", "two"):
+            fleet.join(name)
+            monkeypatch.setattr(fleet.members[-1].worker.pauses, "look_at", failing)
+        await fleet.pass_ms(2 * MINUTE_MS)
+        (owner,) = set((await fleet.owners()).values())
+        (teller,) = telling(fleet)
+        assert teller.owner == owner
+        assert list(teller.watch.held) == [("stream-1", "shard-1")]
+        assert teller.watch.unowned == {}
+        states = [dict(shard_states(member.worker, seeing(fleet))) for member in fleet.members]
+        assert sorted(state["orders", "unread"] for state in states) == [0, 1]
+        assert all(state["orders", "read"] == state["orders", "unowned"] == 0 for state in states)
+        assert figures(fleet, teller)["lag_seconds"] == (AGE_MS + 2 * MINUTE_MS) / 1_000
+
+    async def failing(_: str) -> None:
+        raise StoreError("throttled")
+
+    told(story)
+
+
+def test_shards_are_counted_by_what_is_read_and_not_by_what_is_listed() -> None:
+    async def story(fleet: Fleet) -> None:
+        await three_without(fleet, "shard-1")
+        sight = seeing(fleet)
+        states = [dict(shard_states(member.worker, sight)) for member in fleet.members]
+        assert sorted(state["orders", "unowned"] for state in states) == [0, 0, 1]
+        assert sum(state["orders", "read"] + state["orders", "unread"] for state in states) == 1
+        # Its reader is paused: what it holds is read no more.
+        assert sum(state["orders", "unread"] for state in states) == 1
 
     told(story)

@@ -395,6 +395,8 @@ class Checkers:
         seen.is_suspended = save.checkpoint.suspended is not None
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
         self._note_dropped(tenure, seen, save)
+        if tenure.machine.unbalanced:
+            self.wrong("the ledger balances", f"{tenure.machine.unbalanced} have no end, or several")
         for entry in save.given_up:
             seen.given_up[entry.record.sequence] = entry
             self._by_the_policy(seen, entry)

@@ -5,6 +5,7 @@ Stands alone because it is what is changed when AWS changes a price.
 """
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -43,3 +44,18 @@ PRICES: Final = {
         "DynamoDB pricing, DynamoDB Streams: only GetRecords is charged",
     ),
 }
+
+
+def read_price(endpoint: str | None, said: float | None = None) -> float:
+    """What a million reads of streams cost: the price that is said, else the list price at AWS (`endpoint`
+    None, or a host of AWS's), else nothing. Units: US dollars.
+
+    >>> read_price(None), read_price("http://localhost:8000"), read_price(None, 0.5)
+    (0.2, 0.0, 0.5)
+    >>> read_price("https://streams.dynamodb.eu-west-1.amazonaws.com")
+    0.2
+    """
+    host = "" if endpoint is None else urlsplit(endpoint).hostname or ""
+    is_aws = endpoint is None or host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
+    listed = PRICES["stream read"].usd_per_million if is_aws else 0.0
+    return listed if said is None else said

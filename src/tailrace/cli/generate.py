@@ -6,6 +6,7 @@ nothing. Registered in `main`.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -35,9 +36,21 @@ def generate() -> None:
 @_bound("--late", "15m", "Lag above it is late.")
 @_bound("--stuck", "10m", "Not moved for longer is stuck.")
 @_bound("--left", "4h", "Less until the trim is an alert.")
-@_bound("--quiet", "15m", "So long dead letters count as new.")
-def alerts(out: Path | None, late: int, stuck: int, left: int, quiet: int) -> None:
-    """Write the rules of Prometheus for everything that `app.alerts` tells.
+@_bound("--quiet", "15m", "So long dead letters count as new, and errors are counted together.")
+@_bound("--parked", "1h", "An item that is parked for longer is an alert.")
+@click.option(
+    "--errors",
+    type=click.FloatRange(0, 100),
+    default=1.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="More of a handler's calls that fail are an alert.",
+)
+@click.option(
+    "--budget", type=click.FloatRange(0), metavar="USD", help="A month, for reads of streams; else no rule."
+)
+def alerts(out: Path | None, **bounds: Any) -> None:
+    """Write the rules of Prometheus for everything that `app.alerts` tells, and what workers tell as numbers.
 
     They are made of the metrics that each node and worker answers at /metrics, and of their absence: a fleet
     that is gone tells nothing.
@@ -48,8 +61,9 @@ def alerts(out: Path | None, late: int, stuck: int, left: int, quiet: int) -> No
     """
     from tailrace.alerts.core.rules import RuleBounds, rules_file
 
-    seconds = [max(1, milliseconds // 1_000) for milliseconds in (late, stuck, left, quiet)]
-    text = rules_file(RuleBounds(*seconds))
+    errors, budget = bounds.pop("errors") / 100, bounds.pop("budget")
+    seconds = {name: max(1, milliseconds // 1_000) for name, milliseconds in bounds.items()}
+    text = rules_file(RuleBounds(**seconds, errors=errors, budget=budget))
     if out is None:
         click.echo(text, nl=False)
     else:

@@ -101,6 +101,7 @@ class Chosen(Struct, frozen=True):
     lease: int
     weight: int
     hand_overs: int
+    read_price: float | None
     health: Address | None
     metrics: Address | None
     drain: int
@@ -159,6 +160,13 @@ class Chosen(Struct, frozen=True):
         default=4,
         show_default=True,
         help="How many shards at once it drains for workers that join.",
+    ),
+    click.option(
+        "--read-price",
+        type=click.FloatRange(0),
+        metavar="USD",
+        help="What a million reads of streams cost, for its metrics; else AWS's list price, and nothing "
+        "elsewhere.",
     ),
     click.option(
         "--health",
@@ -273,6 +281,7 @@ async def open_fleet(app: "App", chosen: Chosen, clock: "Clock") -> "FleetOption
         lease_ms=chosen.lease,
         weight=chosen.weight,
         hand_overs=chosen.hand_overs,
+        read_price=chosen.read_price,
     )
 
 

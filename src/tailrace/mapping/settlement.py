@@ -234,7 +234,8 @@ class _Saving(Struct):
 class Settlement:
     """Watermark, totals, and what is not saved yet.
 
-    Shape:   `totals` counts records by outcome since the start of this machine; `unsaved` counts those that
+    Shape:   `totals` counts records by outcome since the start of this machine, `taken` those that it took to
+             settle, so that what is taken is in the totals or waits; `unsaved` counts those that
              no durable checkpoint covers; `open_bytes` is what the records weigh that were read and are not
              settled; `window` is the tumbling window that the settled records have led to; `suspended` is
              kept with the next checkpoint.
@@ -251,6 +252,7 @@ class Settlement:
         "_windows",
         "open_bytes",
         "suspended",
+        "taken",
         "totals",
         "unsaved",
         "watched",
@@ -263,7 +265,7 @@ class Settlement:
         self.totals: dict[SettledAs, int] = dict.fromkeys(get_args(SettledAs), 0)
         self.watched = dict(watched)
         """The last change handled of each key that has dead letters: it overtakes the older ones."""
-        self.unsaved = self.open_bytes = 0
+        self.taken = self.unsaved = self.open_bytes = 0
         self._reports: list[Report] = []
         self._given_up: list[GivenUp] = []
         self._awaiting: deque[GivenUp] = deque()
@@ -280,8 +282,14 @@ class Settlement:
     def read(self, records: Sequence[ChangeRecord], next_after: int) -> Sequence[ChangeRecord]:
         """Take note of records in reading order; returns those that are not settled yet."""
         fresh = self.watermark.read(records, next_after)
+        self.taken += len(fresh)
         self.open_bytes += sum([record.size_bytes for record in fresh])
         return fresh
+
+    @property
+    def unbalanced(self) -> int:
+        """How many records have no end and do not wait, or have more than one: 0."""
+        return abs(self.taken - sum(self.totals.values()) - self.watermark.unsettled)
 
     def settle(self, records: Sequence[ChangeRecord], outcome: SettledAs) -> None:
         """These records, in reading order, came to this end."""

@@ -136,6 +136,11 @@ class ShardMachine:
         return self._settlement.watermark.position
 
     @property
+    def unbalanced(self) -> int:
+        """Records whose ends do not add up with those that were read: 0."""
+        return self._settlement.unbalanced
+
+    @property
     def unsettled(self) -> int:
         """Records read and not settled."""
         return self._settlement.watermark.unsettled

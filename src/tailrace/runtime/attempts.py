@@ -31,7 +31,8 @@ class Tally(Struct):
     Shape:   an invocation is one call with a batch, a retry included; an event is one record, as often as it
              happened to it. `dropped` are events that AWS would have lost (here their dead letters are kept),
              `undelivered` deliveries to a destination that failed, `suppressed` changes that were applied
-             before, by this worker or by one before it.
+             before, by this worker or by one before it, `unsaved` checkpoints that could not be saved, each
+             try of them.
     Units:   milliseconds; durations by the monotonic clock.
     """
 
@@ -49,6 +50,7 @@ class Tally(Struct):
     delivered: int = 0
     undelivered: int = 0
     suppressed: int = 0
+    unsaved: int = 0
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_MS) + 1))
     last: Outcome | None = None
     """What came of the last invocation; None before the first."""

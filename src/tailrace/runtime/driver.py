@@ -18,6 +18,7 @@ from msgspec import Struct
 from tailrace.errors import DamagedData, InternalError, PortError
 from tailrace.mapping.commands import (
     CheckpointDone,
+    CheckpointFailed,
     Command,
     Completion,
     ParkDone,
@@ -104,6 +105,7 @@ class Status(Struct, frozen=True):
     label: str = ""
     position: int = 0
     read: ReadSoFar = NOT_READ
+    unbalanced: int = 0
 
 
 class Driver:
@@ -164,6 +166,7 @@ class Driver:
             self.shard.stream,
             machine.position,
             ReadSoFar(machine.oldest_unsettled_ms, self._come_to_ms, self._answered_ms, machine.is_reading),
+            machine.unbalanced,
         )
 
     @property
@@ -236,6 +239,8 @@ class Driver:
                 self._failures.given_up(command.given_up, command.windows)
                 self._failures.settled(command.settled)
                 self._tally.settled(command.settled, has_destination=self._has_destination)
+            case SaveCheckpoint(), CheckpointFailed():
+                self._tally.unsaved += 1
             case ParkKey(entries=entries), ParkDone(is_free=False):
                 self.attempts.parked([entry.record for entry in entries])
                 self._failures.parked(entries)

@@ -16,13 +16,13 @@ from msgspec.structs import replace
 
 from tailrace.errors import PortError
 from tailrace.runtime.masking import masked
-from tailrace.runtime.outages import Outages
+from tailrace.runtime.outages import REACHED, Outages
 from tailrace.runtime.pacing import Pacer
 from tailrace.runtime.sight import Sight
 from tailrace.runtime.watermark import MappingName
 from tailrace.server import observe
 from tailrace.server.http import Route
-from tailrace.server.observe import Observed, Response
+from tailrace.server.observe import HandlerTotals, Observed, Response
 from tailrace.server.probes import Probes
 from tailrace.server.pulse import Pulse
 from tailrace.server.readers import declared_mappings, readers_progress, shard_states, unread_of
@@ -40,7 +40,8 @@ JSON = "application/json"
 
 class FleetWorker(Struct, frozen=True):
     """A worker and what is beside it. Shape: `begin` puts the starts of new mappings, and says from when they
-    begin (ms since the epoch, by mapping); `close` gives back what is open.
+    begin (ms since the epoch, by mapping); `close` gives back what is open; `read_price` is what a million
+    reads cost, in US dollars.
     """
 
     worker: Worker
@@ -52,6 +53,7 @@ class FleetWorker(Struct, frozen=True):
     contested: ContestedLeases
     pulse: Pulse
     close: Callable[[], Awaitable[None]]
+    read_price: float = 0.0
 
 
 class FleetProcess:
@@ -69,6 +71,8 @@ class FleetProcess:
             Probes(host, port, {path: self._routes()[path] for path in paths}) for host, port, paths in probes
         ]
         self._working: asyncio.Task[None] | None = None
+        self._seen: dict[str, HandlerTotals] = {}
+        """What handlers came to, as the state told it last."""
         self._pulsing: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
         self.started: Mapping[str, int] = {}
@@ -138,21 +142,29 @@ class FleetProcess:
         return 503, JSON, orjson.dumps(answer)
 
     async def _metrics(self) -> Response:
-        try:
-            return observe.metrics(await self._observed())
-        except PortError as error:
-            return 503, "text/plain", masked(f"{error.args[0]}\n").encode()
+        """What is known without the state is told while it cannot be reached, too."""
+        return observe.metrics(await self._observed(in_outage=True))
 
-    async def _observed(self) -> Observed:
+    async def _observed(self, *, in_outage: bool = False) -> Observed:
+        """This process now. Raises: PortError, unless what was seen last is to stand for what cannot be read
+        `in_outage`.
+        """
         worker, reading, sight = self._fleet.worker, self._fleet.reading, self._fleet.sight
-        own, progress, handlers = own_changes(worker), [], []
-        contested = await self._fleet.contested.look(worker.drivers)
-        for mapping in declared_mappings(worker.app):
+        contested: Mapping[str, tuple[str, ...]] = {}
+        progress, handlers = [], []
+        for number, mapping in enumerate(declared_mappings(worker.app)):
             progress += readers_progress(reading, sight, mapping, unread_of(worker, mapping.handler))
-            said = await self._ledgers_of(mapping)
-            totals = await handler_totals(reading, mapping, own.get(mapping.handler, 0), said)
-            shards = len(contested.get(mapping.handler, ()))
-            handlers.append(replace(totals, contested_shards=shards))
+            try:
+                if number == 0:
+                    contested = await self._fleet.contested.look(worker.drivers)
+                own, said = own_changes(worker).get(mapping.handler, 0), await self._ledgers_of(mapping)
+                totals = await handler_totals(reading, mapping, own, said)
+                shards = len(contested.get(mapping.handler, ()))
+                self._seen[mapping.handler] = replace(totals, contested_shards=shards)
+            except PortError:
+                if not in_outage:
+                    raise
+            handlers.append(self._seen.get(mapping.handler, HandlerTotals(mapping.handler, mapping.table)))
         return Observed(
             version=__version__,
             progress=progress,
@@ -162,6 +174,9 @@ class FleetProcess:
             leases=len(worker.leases.held),
             shards=shard_states(worker, sight),
             calls=sight.calls,
+            lease_changes=worker.leases.changes,
+            away_ms={kind: self._fleet.outages.away_ms(kind) for kind in REACHED},
+            cost_usd=sight.calls["get_records", "ok"] * self._fleet.read_price / 1_000_000,
         )
 
     async def _ledgers_of(self, mapping: MappingName) -> Ledgers:

@@ -72,12 +72,15 @@ class HandlerTotals(Struct, frozen=True):
     gap_age_ms: int | None = None
     evacuating_shards: int = 0
     contested_shards: int = 0
+    gap_records: int = 0
+    unbalanced: int = 0
     tally: Tally = field(default_factory=Tally)
 
 
 class Observed(Struct, frozen=True):
     """A process at one moment (`wall_ms`, since the epoch). `commit_error`: why the last commit failed, None
-    when it did not; `functions`: those that were invoked directly.
+    when it did not; `functions`: those that were invoked directly; `away_ms` for how long what a worker
+    reaches could not be reached, by its kind; `cost_usd` of its reads.
     """
 
     version: str
@@ -92,6 +95,9 @@ class Observed(Struct, frozen=True):
     wall_ms: int = 0
     leases: int = 0
     calls: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    lease_changes: Mapping[str, int] = field(default_factory=dict)
+    away_ms: Mapping[str, int] = field(default_factory=dict)
+    cost_usd: float = 0.0
 
 
 # ---- readiness ---------------------------------------------------------------------------------------------
@@ -226,6 +232,12 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
             yield from (((totals.handler,), totals.late_changes) for totals in observed.handlers)
         case "tailrace_open_gaps":
             yield from (((totals.handler,), totals.open_gaps) for totals in observed.handlers)
+        case "tailrace_gap_records_total":
+            yield from (((totals.handler,), totals.gap_records) for totals in observed.handlers)
+        case "tailrace_unbalanced_changes":
+            yield from (((totals.handler,), totals.unbalanced) for totals in observed.handlers)
+        case "tailrace_checkpoint_failures_total":
+            yield from (((totals.handler,), totals.tally.unsaved) for totals in observed.handlers)
         case "tailrace_evacuating_shards":
             yield from (((totals.handler,), totals.evacuating_shards) for totals in observed.handlers)
         case "tailrace_contested_shards":
@@ -244,8 +256,14 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
             yield from observed.shards.items()
         case "tailrace_leases":
             yield (), observed.leases
+        case "tailrace_lease_changes_total":
+            yield from (((reason,), count) for reason, count in observed.lease_changes.items())
+        case "tailrace_unreachable_seconds":
+            yield from (((what,), away_ms / 1_000) for what, away_ms in observed.away_ms.items())
         case "tailrace_source_calls_total":
             yield from observed.calls.items()
+        case "tailrace_source_cost_usd_total":
+            yield (), observed.cost_usd
         case "tailrace_build_info":
             yield (observed.version,), 1
         case name:

@@ -17,7 +17,7 @@ from tailrace.server.control import Subject
 from tailrace.server.http import HttpServer
 from tailrace.server.observe import Durations, HandlerTotals, Observed, ShardProgress
 from tailrace.server.tables import table_value, tables
-from tailrace.views.gaps import gap_age_ms, open_gaps
+from tailrace.views.gaps import gap_age_ms, gaps
 from tailrace.views.live import live_status, sink_of, windows_of
 from tailrace.views.progress import Ledgers, begun, ledgers, summed
 from tailrace.views.reading import ViewSources
@@ -97,7 +97,8 @@ async def handler_totals(
     if said is None:
         said = await ledgers(state, mapping)
     letters = await letter_counts(state, mapping.app, mapping.handler)
-    lost = await open_gaps(state, mapping, said)
+    every_gap = await gaps(state, mapping, said)
+    lost = [gap for gap in every_gap if not gap.acknowledged_ms]
     now_ms = reading.clock.now().wall_ms
     sink, windows = sink_of(reading.live, mapping.handler), windows_of(reading.live, mapping.handler)
     tally = Tally() if sink is None else sink.tally
@@ -113,6 +114,8 @@ async def handler_totals(
         late_changes=0 if windows is None else windows.late,
         open_gaps=len(lost),
         gap_age_ms=gap_age_ms(reading, lost),
+        gap_records=sum(gap.skipped or 1 for gap in every_gap),
+        unbalanced=sum(status.unbalanced for status in live_status(reading.live, mapping).values()),
         evacuating_shards=len(await evacuations(state, mapping)),
         parked_oldest_ms=0 if letters.oldest_parked_ms is None else max(0, now_ms - letters.oldest_parked_ms),
         durations=Durations(tally.buckets(), tally.total_ms / 1_000),

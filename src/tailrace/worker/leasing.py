@@ -12,6 +12,7 @@ is no longer ours. Made by worker/worker.py.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -28,6 +29,7 @@ from tailrace.runtime.driver import Performer
 from tailrace.runtime.fleet import beat, give_lease_back, look, say_finished, write_each
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.starting import take_lease
+from tailrace.telemetry import LEASE_REASONS
 from tailrace.worker.forgetting import forget_hand_overs, forget_leases
 from tailrace.worker.habits import Habits
 
@@ -56,6 +58,10 @@ class Leasing:
     def __init__(self, app: str, parts: Parts, habits: Habits, readers: Readers) -> None:
         owner, identity = habits.owner, habits.identity or Identity(habits.owner.name)
         self.held: dict[Held, Lease] = {}
+        self.changes = Counter(dict.fromkeys(LEASE_REASONS, 0))
+        """How often leases came and went here, by reason."""
+        self._left_by: dict[str, str] = {}
+        """The owner before of each lease that is being taken, by key."""
         self.fleet = Fleet(owner, identity.weight, identity.lease_ms)
         self._app = app
         self._state, self._clock = parts.state, parts.clock
@@ -130,10 +136,13 @@ class Leasing:
         if self._blindings != blindings:
             raise LeaseHeld(f"the heartbeat failed while {key} was taken")
         self.held[place] = lease
+        self.changes["taken over" if self._left_by.pop(key, "") else "taken"] += 1
         self._stamped.update(stamped)
         return lease
 
     def _may_take(self, key: str, fields: Mapping[str, Any]) -> bool:
+        owner = str(fields.get("owner", ""))
+        self._left_by[key] = "" if owner == self._habits.owner.name else owner
         return self.fleet.may_take(key, fields, self._clock.now().monotonic_ms)
 
     def stamped(self, place: MappingShard, epoch: int) -> CheckpointRow | None:
@@ -145,12 +154,13 @@ class Leasing:
 
     # ---- losing and giving back ----------------------------------------------------------------------------
 
-    def lose(self, place: Held, epoch: int | None = None) -> None:
+    def lose(self, place: Held, epoch: int | None = None, reason: str = "lost") -> None:
         """A lease (of that epoch, if it is said) is another's by now: the readers of the shard are told, and
         it may be taken again when it is left or expired.
         """
         held = self.held.get(place)
         if held is not None and epoch in (None, held.epoch):
+            self.changes[reason] += 1
             del self.held[place]
             self._leaving.discard(place)
             self._readers.lost(place)
@@ -183,6 +193,7 @@ class Leasing:
         self.note_finished([place], mapping_ids)
         with suppress(PortError):
             if lease is not None:
+                self.changes["finished"] += 1
                 await self._performer.perform(give_lease_back(lease, mapping_ids=mapping_ids))
                 self._heart.changes += 1
 
@@ -199,6 +210,7 @@ class Leasing:
             except PortError:
                 continue  # it is another worker's, or the store is gone: either way it is not ours any more
             del self.held[place]
+            self.changes["given back"] += 1
         with suppress(PortError):
             await self._performer.perform(write_each(self._heart.leave()))
 
@@ -243,7 +255,7 @@ class Leasing:
         self._blindings += self._sight.is_set()
         self._sight.clear()
         for place in list(self.held):
-            self.lose(place)
+            self.lose(place, reason="expired")
         return False
 
     async def _round(self) -> None:
@@ -300,6 +312,7 @@ class Leasing:
         lease = self.held.pop(place, None)
         self._leaving.discard(place)
         if lease is not None:
+            self.changes["handed over"] += 1
             with suppress(PortError):  # or its row names this worker, and the next look gives it back
                 giving = give_lease_back(lease, self.fleet.successor(lease.key))
                 await self._performer.perform(giving)

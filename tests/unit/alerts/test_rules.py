@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from tailrace.alerts.core.rules import RuleBounds, quoted, rules_file
 from tailrace.cli.main import cli
 from tailrace.telemetry import ALERT_RULES, METRICS
 
-BOUNDS = RuleBounds(late=900, stuck=600, left=14_400, quiet=900, absent=300)
+BOUNDS = RuleBounds(late=900, stuck=600, left=14_400, quiet=900, absent=300, budget=50)
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(
     PROMTOOL is None, reason="promtool is not installed: make rules fetches it from Debian"
@@ -58,7 +59,11 @@ def test_a_text_with_quotes_and_newlines_stays_one_text() -> None:
 
 def test_the_command_prints_them_or_writes_a_file_with_the_bounds_that_are_said(tmp_path: Path) -> None:
     printed = CliRunner().invoke(cli, ["generate", "alerts"])
-    assert (printed.exit_code, printed.output) == (0, rules_file(BOUNDS))
+    assert (printed.exit_code, printed.output) == (0, rules_file(replace(BOUNDS, budget=None)))
+    assert "TailraceCost" not in printed.output
+    bounded = CliRunner().invoke(cli, ["generate", "alerts", "--budget", "12.5", "--errors", "2"])
+    assert "* 2628000 > 12.5" in bounded.output
+    assert "[900s])) > 0.02" in bounded.output
     out = tmp_path / "rules.yml"
     said = CliRunner().invoke(cli, ["generate", "alerts", "--late", "5m", "--quiet", "1h", "--out", str(out)])
     assert said.exit_code == 0, said.output
@@ -77,6 +82,9 @@ def canary(name: str, series: dict[str, str], at: str, *, holds: bool) -> tuple[
 
 LAG, LEFT = f"tailrace_lag_seconds{OF}", f"tailrace_retention_left_seconds{OF}"
 MOVED = f"tailrace_last_progress_timestamp_seconds{OF}"
+AWAY, END = 'tailrace_unreachable_seconds{what="', '"}'
+UNSAVED = 'tailrace_checkpoint_failures_total{handler="mail"}'
+ERRORS, CALLS = 'tailrace_errors_total{handler="mail"}', 'tailrace_invocations_total{handler="mail"}'
 EACH_BOUND = [
     canary("TailraceLate", {LAG: "900x30"}, "5m", holds=False),
     canary("TailraceLate", {LAG: "901x30"}, "5m", holds=True),
@@ -95,6 +103,29 @@ EACH_BOUND = [
     ),
     canary("TailraceTwoOwners", {'tailrace_contested_shards{handler="mail"}': "0x30"}, "5m", holds=False),
     canary("TailraceTwoOwners", {'tailrace_contested_shards{handler="mail"}': "1x30"}, "5m", holds=True),
+    canary("TailraceUnbalanced", {'tailrace_unbalanced_changes{handler="mail"}': "0x30"}, "5m", holds=False),
+    canary("TailraceUnbalanced", {'tailrace_unbalanced_changes{handler="mail"}': "1x30"}, "5m", holds=True),
+    canary(
+        "TailraceStateUnreachable",
+        {f"{AWAY}state{END}": "60x30", f"{AWAY}stream{END}": "99x30"},
+        "5m",
+        holds=False,
+    ),
+    canary("TailraceStateUnreachable", {f"{AWAY}state{END}": "61x30"}, "5m", holds=True),
+    canary("TailraceCheckpointsFail", {UNSAVED: "7x60"}, "40m", holds=False),
+    canary("TailraceCheckpointsFail", {UNSAVED: "7x5 8x60"}, "40m", holds=False),  # it has failed once
+    canary("TailraceCheckpointsFail", {UNSAVED: "0+1x60"}, "40m", holds=True),
+    canary("TailraceErrors", {ERRORS: "0+1x60", CALLS: "0+100x60"}, "40m", holds=False),
+    canary("TailraceErrors", {ERRORS: "0+2x60", CALLS: "0+100x60"}, "40m", holds=True),
+    canary(
+        "TailraceParkedOld", {'tailrace_parked_oldest_seconds{handler="mail"}': "3600x30"}, "5m", holds=False
+    ),
+    canary(
+        "TailraceParkedOld", {'tailrace_parked_oldest_seconds{handler="mail"}': "3601x30"}, "5m", holds=True
+    ),
+    # 43.8 a month
+    canary("TailraceCost", {"tailrace_source_cost_usd_total": "0+0.001x90"}, "80m", holds=False),
+    canary("TailraceCost", {"tailrace_source_cost_usd_total": "0+0.0012x90"}, "80m", holds=True),  # 52.6
     canary("TailraceAbsent", {'tailrace_build_info{version="1"}': "1x30"}, "20m", holds=False),
     canary("TailraceAbsent", {"up": "0x30"}, "4m", holds=False),
     canary("TailraceAbsent", {"up": "0x30"}, "5m", holds=True),

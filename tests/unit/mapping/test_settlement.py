@@ -100,3 +100,27 @@ def test_what_a_redrive_has_put_back_is_not_forgotten_by_what_is_given_up_later(
     again = settlement.save(finished=False)
     assert again.passed == ((b"k", Version(1, 2)),), "or the first change could be put over the second"
     assert settlement.watched[b"k"] == Version(1, 2)
+
+
+def test_what_is_read_is_settled_once_or_waits_whatever_becomes_of_checkpoints() -> None:
+    settlement = Settlement(Checkpoint(ranges=((2, 3),)))
+    settlement.read(records(1, 2, 3, 4, 5), 5)
+    assert (settlement.taken, settlement.unbalanced) == (3, 0), "what was settled before is not read anew"
+    settlement.settle(records(4), "filtered")
+    settlement.lost_to_trim(6, 9, 0)
+    settlement.give_up([too_old(record) for record in records(1)])
+    for answered in (settlement.not_saved, settlement.saved):
+        settlement.save(finished=False)
+        answered()
+        assert settlement.unbalanced == 0
+    settlement.settle(records(5), "handled")
+    assert (settlement.taken, sum(settlement.totals.values()), settlement.unbalanced) == (3, 3, 0)
+
+
+def test_the_canary_a_record_without_an_end_and_one_with_two_are_noticed() -> None:
+    settlement = Settlement(Checkpoint())
+    settlement.read(records(1, 2), 2)
+    settlement.watermark.settle(0, 1)  # and nothing says how
+    assert settlement.unbalanced == 1
+    settlement.totals["handled"] += 2
+    assert settlement.unbalanced == 1

@@ -9,7 +9,7 @@ import pytest
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import LeaseLost, SourceError, StateConflict, StoreError
-from tailrace.runtime.outages import AGAIN_MS, Outages, WatchedSource, WatchedState
+from tailrace.runtime.outages import AGAIN_MS, REACHED, Outages, WatchedSource, WatchedState
 from tailrace.stores.memory import MemoryStateStore
 
 
@@ -107,3 +107,24 @@ def test_what_is_watched_answers_as_before(clock: ManualClock) -> None:
         assert await state.count("a/") == 1
 
     asyncio.run(using())
+
+
+def test_for_how_long_each_kind_could_not_be_reached_is_told_until_it_can_be(clock: ManualClock) -> None:
+    far, outages = Failing(), Outages(clock)
+    source = WatchedSource(far, outages, "orders")  # type: ignore[arg-type]
+    asked(source)
+    assert [outages.away_ms(kind) for kind in REACHED] == [0, 0, 0]
+    far.error = SourceError("away")
+    asked(source)
+    clock.advance(1_000)
+    asked(source)
+    clock.advance(1)
+    assert [outages.away_ms(kind) for kind in REACHED] == [0, 1_001, 0]
+    far.error = None
+    asked(source)
+    assert outages.away_ms("stream") == 0
+    far.error = StateConflict("other")
+    with pytest.raises(StateConflict):
+        asyncio.run(WatchedState(far, outages, "sqlite:s").transact([]))  # type: ignore[arg-type]
+    clock.advance(1)
+    assert outages.away_ms("state") == 0

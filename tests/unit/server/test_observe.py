@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
+from tailrace.runtime.attempts import Tally
 from tailrace.server.observe import (
     Durations,
     HandlerTotals,
@@ -33,7 +34,15 @@ BUSY = Observed(
     ),
     handlers=(
         HandlerTotals(
-            "mail", "shop", {"handled": 7, "filtered": 2}, 1, 3, Durations((("0.1", 4), ("+Inf", 7)), 1.5)
+            "mail",
+            "shop",
+            {"handled": 7, "filtered": 2},
+            1,
+            3,
+            Durations((("0.1", 4), ("+Inf", 7)), 1.5),
+            gap_records=6,
+            unbalanced=1,
+            tally=Tally(unsaved=4),
         ),
         HandlerTotals("audit", "shop", {"handled": 9}),
     ),
@@ -44,6 +53,9 @@ BUSY = Observed(
     wall_ms=1_700_000,
     leases=3,
     calls={("get_records", "ok"): 8, ("get_records", "ThrottlingException"): 1},
+    lease_changes={"taken over": 2},
+    away_ms={"state": 61_000},
+    cost_usd=0.25,
 )
 
 
@@ -75,6 +87,12 @@ def exposed(observed: Observed) -> dict[tuple[str, tuple[tuple[str, str], ...]],
         ("tailrace_leases", {}, 3.0),
         ("tailrace_source_calls_total", {"operation": "get_records", "result": "ok"}, 8.0),
         ("tailrace_shards", {"table": "shop", "state": "closed"}, 1.0),
+        ("tailrace_lease_changes_total", {"reason": "taken over"}, 2.0),
+        ("tailrace_unreachable_seconds", {"what": "state"}, 61.0),
+        ("tailrace_source_cost_usd_total", {}, 0.25),
+        ("tailrace_gap_records_total", {"handler": "mail"}, 6.0),
+        ("tailrace_unbalanced_changes", {"handler": "mail"}, 1.0),
+        ("tailrace_checkpoint_failures_total", {"handler": "mail"}, 4.0),
         ("tailrace_build_info", {"version": "1.2.3"}, 1.0),
     ],
 )

@@ -16,13 +16,19 @@ GROUP: Final = "tailrace"
 
 
 class RuleBounds(Struct, frozen=True):
-    """The bounds that stand in rules. Units: seconds."""
+    """The bounds that stand in rules. Units: seconds; errors of all calls, from 0 to 1; budget US dollars a
+    month, None: there is none, and no rule of it.
+    """
 
     late: int = 900
     stuck: int = 600
     left: int = 14_400
     quiet: int = 900
     absent: int = 300
+    away: int = 60
+    parked: int = 3_600
+    errors: float = 0.01
+    budget: float | None = None
 
 
 def rules_file(bounds: RuleBounds) -> str:
@@ -37,9 +43,16 @@ def rules_file(bounds: RuleBounds) -> str:
         f"  - name: {quoted(GROUP)}",
         "    rules:",
     ]
-    for rule in ALERT_RULES:
+    for rule in rules_for(bounds):
         lines += rule_lines(rule, bounds)
     return "\n".join([*lines, ""])
+
+
+def rules_for(bounds: RuleBounds) -> list[AlertRule]:
+    """Those whose bounds are given."""
+    return [
+        rule for rule in ALERT_RULES if bounds.budget is not None or "bounds.budget" not in rule.expression
+    ]
 
 
 def rule_lines(rule: AlertRule, bounds: RuleBounds) -> list[str]:

@@ -2,8 +2,10 @@
 HTTP, one worker on a core of its own, then two that share it.
 
 Theory of operation: workers begin on an empty table, until the rows of the leases say that each has its part
-of the shards. Then the handlers are held, all records are written, and the handlers are let go: so the last
-shard is shared before the first record is there, and no start of a process counts.
+of the shards, which takes a lease's time, ten seconds and more. Then the handlers are held, all records are
+written, and the handlers are let go: so the last shard is shared before the first record is there, and no
+start of a process counts. One worker is measured before the two and after them: a machine is not the same for
+minutes.
 Rules of this file: everything is the process that a user starts; the server has the other core. The rate is
 taken between the first record handled and the last. Processor seconds are what the system counted for the
 workers from before the first record was written, so that what they read ahead counts, and a heartbeat, too.
@@ -63,8 +65,6 @@ ACCOUNT = {
 TICKS = os.sysconf("SC_CLK_TCK")
 LOOK_S = 0.005
 MOST_S = 300
-LEASE = "2s"
-"""So soon does a worker believe in another one."""
 LEAST_PART, MOST_PART = 0.35, 0.65
 """Of the records, that each of two workers must have handled."""
 
@@ -73,19 +73,25 @@ def figures(quick: bool) -> Iterator[tuple[str, float]]:
     """Records a second and processor seconds of a thousand, by one worker and by two."""
     records = 40_000 if quick else RECORDS
     yield "eight shards at AWS's pace", float(SHARDS * SHARD_READS_PER_S * PAGE)
+    rates, spent = zip(*(_measured(records, workers) for workers in (1, 2, 1)), strict=True)
+    alone, together = (spent[0] + spent[2]) / 2, spent[1]
     with tailrace("--shards", str(SHARDS)) as server:
         run(server.port, lambda _: iter([create_table()]), connections=1)
-        rate, alone = _handled(server.port, records, workers=1)
+        _fill(server.port, SHARDS * PAGE)
         yield "decode pages and call", _decode_and_call(server.port)
-        yield "one worker, eight shards over HTTP", rate
-        yield "one worker, a thousand records over HTTP", alone
-        yield "one worker, records a processor second over HTTP", 1_000 / alone
+    yield "one worker, eight shards over HTTP", max(rates[0], rates[2])
+    yield "one worker, a thousand records over HTTP", alone
+    yield "one worker, records a processor second over HTTP", 1_000 / alone
+    yield "two workers, eight shards over HTTP", rates[1]
+    yield "two workers, a thousand records over HTTP", together
+    yield "two workers' processor time, against one", together / alone
+
+
+def _measured(records: int, workers: int) -> tuple[float, float]:
+    """What `_handled` gives, of a server of its own."""
     with tailrace("--shards", str(SHARDS)) as server:
         run(server.port, lambda _: iter([create_table()]), connections=1)
-        rate, together = _handled(server.port, records, workers=2)
-        yield "two workers, eight shards over HTTP", rate
-        yield "two workers, a thousand records over HTTP", together
-        yield "two workers' processor time, against one", together / alone
+        return _handled(server.port, records, workers)
 
 
 def _fill(port: int, records: int) -> None:
@@ -181,7 +187,7 @@ def _worker(path: Path, port: int, count: Path) -> Iterator[int]:
     """A worker on the core of the load. Returns: its process id."""
     command = [
         sys.executable, "-m", "tailrace", "worker", "app.py", "--state", "sqlite:state.db", "--endpoint",
-        f"http://127.0.0.1:{port}", "--health", "off", "--json", "--lease", LEASE,
+        f"http://127.0.0.1:{port}", "--health", "off", "--json",
     ]  # fmt: skip
     environment = {**os.environ, **ACCOUNT, "BENCH_COUNT": str(count)}
     process = subprocess.Popen(

@@ -212,7 +212,7 @@ def _assembly(app: App, parts: Parts, log: AppLog, options: FleetOptions) -> Ass
         declared=AppSinks(app, options.place.account, Around(), Openings(clock)),
         needed=dependencies(app, lambda: DynamoDbDoor(client), None),
         runners=Runners(clock, in_processes=True, region=options.place.region),
-        owner=Owner(options.owner),
+        owner=Owner(options.owner, claim_ms=options.lease_ms),
         rows=RemoteRows(client),
         settled=partial(settled_until, parts.state, log, clock),
     )

@@ -1,5 +1,6 @@
 """What changes or needs more than rows, asked of a fleet from a machine that runs no worker."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from tailrace.clocks.manual import ManualClock
+from tailrace.rows.kinds import PROJECTION_BUILD
+from tailrace.stores.state_targets import open_state
 from tests.fleet import APP, TERM, Fleet, fleet
 from tests.patience import eventually
 
@@ -43,12 +47,15 @@ def run(ground: Fleet, *arguments: str, json_too: bool = True) -> tuple[int, Any
     return code, json.loads(out or "null") if json_too else out, said
 
 
-def ended(ground: Fleet) -> None:
-    """A worker has handled two changes, and one more waits."""
-    worker = ground.worker("--lease", "6s")
-    ground.wait(ground.write(2, 0, 1))
-    worker.end(TERM)
-    ground.write(1, 1, 2)
+def claims(ground: Fleet) -> list[int]:
+    """How long the worker that filled each build might have been silent."""
+
+    async def read() -> list[int]:
+        state = await open_state(f"sqlite:{ground.path / 'state.db'}", ManualClock(), "reader")
+        rows = await state.query(PROJECTION_BUILD.prefix("fleet"))
+        return [row.fields["claim_ms"] for row in rows]
+
+    return asyncio.run(read())
 
 
 def test_the_shards_of_a_fleet_tell_who_reads_them_and_what_waits_there(ground: Fleet) -> None:
@@ -122,6 +129,7 @@ def test_a_projection_that_is_declared_no_more_is_dropped_while_no_worker_lives(
     code, _, said = run(ground, "projection", "drop", "seen")
     assert (code, "gave a sign of life" in said) == (1, True)
     worker.end(TERM)
+    assert claims(ground) == [6_000], "a filling is given up when the lease of its worker is"
     planned = run(ground, "projection", "drop", "seen", "--dry-run")[1]
     assert (planned["dry_run"], planned["rows"] > 3) == (True, True)
     assert run(ground, "projection", "drop", "seen")[1]["rows"] == planned["rows"]

@@ -35,7 +35,7 @@ BUILDS: Final = (
     ),
     Mutant(
         "claims-of-builds-that-never-run-out", "projections/core/known.py",
-        "return not seen.has_expired(monotonic_ms, CLAIM_MS)", "return True",
+        "return not seen.has_expired(monotonic_ms, build.claim_ms or CLAIM_MS)", "return True",
         "a build whose worker died is never filled",
         (KNOWN, SEVERAL),
     ),

@@ -29,11 +29,14 @@ class Owner(Struct, frozen=True):
     Shape:   `is_gone` knows of names whose owners surely live no more, such as those of a process that had
              the data directory before; of all others only a heartbeat that stands still says so. `is_alone`:
              no other process reaches the rows, so that nothing happens to leases while this one does nothing.
+    Units:   `claim_ms` is how long it may be silent about what it has claimed beside leases; 0: as long as
+             whoever claims it says.
     """
 
     name: str
     is_gone: Callable[[str], bool] = lambda name: False
     is_alone: bool = False
+    claim_ms: int = 0
 
 
 class Lease(Struct, frozen=True):

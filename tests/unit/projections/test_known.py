@@ -168,6 +168,21 @@ def test_a_claim_runs_out_when_its_row_has_stood_still_for_the_observer() -> Non
     assert not claims.is_taken(moved, 1_001 + 2 * CLAIM_MS)
 
 
+def test_a_claim_of_a_fleet_runs_out_as_the_lease_of_its_worker_does(rows: Rows) -> None:
+    known = rows.known()
+    _, build, writes = claimed(known, known.builds[0], "other", 6_000)
+    rows.write(writes)
+    assert rows.known().builds[0] == build, "its row says how long"
+    _, later = saved("shop", build, build.with_page(5, {"id": {"S": "o1"}}, 1, []))
+    rows.write([later])
+    claims, (build, *_) = BuildClaims(Owner("me")), rows.known().builds
+    assert build.claim_ms == 6_000
+    assert claims.is_taken(build, 1_000)
+    assert claims.is_taken(build, 1_000 + 5_999)
+    assert not claims.is_taken(build, 1_000 + 6_000)
+    assert claimed(rows.known(), build, "me")[1].claim_ms == 0, "the next one says its own"
+
+
 @pytest.mark.parametrize("name", ["", "me", "gone"])
 def test_what_nobody_else_has_is_free_at_once(name: str) -> None:
     claims = BuildClaims(Owner("me", lambda name: name == "gone"))

@@ -33,7 +33,8 @@ class Build(Struct, frozen=True):
              error) of items that the function failed on; `code` is the fingerprint of the function that it is
              made by. `claimed_by` is the worker that fills it, "" for none; `claim` is the number of the
              last claim, which no other claim of the projection has, 0 before the first; `beat` rises with
-             every write under a claim. `is_parted`: groups may have parts (parts.py).
+             every write under a claim, and may stand still for `claim_ms`, 0: for CLAIM_MS. `is_parted`:
+             groups may have parts (parts.py).
     """
 
     projection: str
@@ -52,6 +53,7 @@ class Build(Struct, frozen=True):
     claim: int = 0
     beat: int = 0
     is_parted: bool = False
+    claim_ms: int = 0
 
     @property
     def stamp(self) -> str:
@@ -159,6 +161,8 @@ def build_fields(build: Build) -> dict[str, Any]:
     }
     if build.is_parted:
         fields["parts"] = True
+    if build.claim_ms:
+        fields["claim_ms"] = build.claim_ms
     return fields
 
 
@@ -186,4 +190,5 @@ def read_build(fields: Mapping[str, Any]) -> Build:
         row.get("claim", 0),
         row.get("beat", 0),
         row.get("parts", False),
+        row.get("claim_ms", 0),
     )

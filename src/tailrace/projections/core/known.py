@@ -33,7 +33,9 @@ from tailrace.rows.kinds import PROJECTION_BUILDS
 from tailrace.rows.writes import VERSION, Absent, Check, Equals, StateRow, Write, readable
 
 CLAIM_MS: Final = 30_000
-"""How long a worker that says nothing keeps a filling; it renews three times as often."""
+"""How long a worker that says nothing keeps a filling unless it says otherwise, as those of a fleet do; it
+renews three times as often.
+"""
 
 
 class BuildGone(PortError):
@@ -158,11 +160,13 @@ def removed(known: KnownBuilds, names: Sequence[str]) -> tuple[KnownBuilds, list
     return after, [write]
 
 
-def claimed(known: KnownBuilds, build: Build, by: str) -> tuple[KnownBuilds, Build, list[Write]]:
+def claimed(
+    known: KnownBuilds, build: Build, by: str, claim_ms: int = 0
+) -> tuple[KnownBuilds, Build, list[Write]]:
     """A worker begins to fill a build. The caller has looked at `Claims.is_taken`; `build` may be begun
     again.
     """
-    taken = replace(build, claimed_by=by, claim=known.revision + 1, beat=0)
+    taken = replace(build, claimed_by=by, claim=known.revision + 1, beat=0, claim_ms=claim_ms)
     after, write = _raised(known.with_build(taken))
     key = build_key(known.app, known.projection, build.name)
     return after, taken, [write, Write(key, build_fields(taken), build.unchanged)]
@@ -189,8 +193,8 @@ def _served(known: KnownBuilds, table: str, name: str) -> Write:
 
 
 class BuildClaims:
-    """The claims of others as one worker sees them: a claim runs out when its row has not moved for
-    `CLAIM_MS` of this observer's own clock.
+    """The claims of others as one worker sees them: a claim runs out when its row has not moved for as long
+    as it says, by this observer's own clock.
     """
 
     __slots__ = ("_owner", "_seen")
@@ -206,4 +210,4 @@ class BuildClaims:
             self._seen.pop(place, None)
             return False
         seen = self._seen[place] = sighted(self._seen.get(place), build.stamp, monotonic_ms)
-        return not seen.has_expired(monotonic_ms, CLAIM_MS)
+        return not seen.has_expired(monotonic_ms, build.claim_ms or CLAIM_MS)

@@ -215,7 +215,7 @@ class Builds:
         """
         if self.is_taken(build):
             return None
-        after, taken, writes = claimed(known, build, self._owner.name)
+        after, taken, writes = claimed(known, build, self._owner.name, self._owner.claim_ms)
         return Claim(self, taken) if await self._changed(after, writes) else None
 
     async def write(self, before: Build, after: Build) -> Build:
@@ -260,7 +260,7 @@ class Claim:
         """Say that one is still at it, until cancelled: a page may take long."""
         clock = self._builds.clock
         while True:
-            await clock.sleep_until(clock.now().monotonic_ms + CLAIM_MS // 3)
+            await clock.sleep_until(clock.now().monotonic_ms + (self.build.claim_ms or CLAIM_MS) // 3)
             with suppress(PortError, ClaimLost):  # saving the page says what there is to say
                 async with self._writing:
                     if not self.build.is_filled:

@@ -39,7 +39,7 @@ class Cut(MemoryStateStore):
 
     def __init__(self, shared: MemoryStateStore) -> None:
         super().__init__()
-        self._rows = shared._rows
+        self._rows, self._keys = shared._rows, shared._keys
         self.is_cut = False
 
     async def transact(self, writes: Sequence[Action]) -> None:

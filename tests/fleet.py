@@ -198,10 +198,10 @@ class Fleet:
         assert answer.status == 200, body
         return body
 
-    def create_table(self, *, stream: bool = True) -> None:
-        """The app's table."""
+    def create_table(self, name: str = "orders", *, stream: bool = True) -> None:
+        """A table of the app."""
         members: dict[str, Any] = {
-            "TableName": "orders",
+            "TableName": name,
             "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
             "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
             "BillingMode": "PAY_PER_REQUEST",
@@ -210,11 +210,11 @@ class Fleet:
             members["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
         self.call("CreateTable", members)
 
-    def write(self, keys: int, first: int, last: int) -> set[tuple[str, int]]:
-        """Change so many items from one number to another. Returns: the changes."""
-        changes = [(f"o{key}", number) for number in range(first, last) for key in range(keys)]
+    def write(self, keys: int, first: int, last: int, table: str = "orders") -> set[tuple[str, int]]:
+        """Change so many items of a table from one number to another. Returns: the changes."""
+        changes = [(f"{table[0]}{key}", number) for number in range(first, last) for key in range(keys)]
         for key, number in changes:
-            self.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": key}, "n": {"N": str(number)}}})
+            self.call("PutItem", {"TableName": table, "Item": {"id": {"S": key}, "n": {"N": str(number)}}})
         return set(changes)
 
     def handled(self) -> list[Handled]:

@@ -8,6 +8,7 @@ from typing import Final
 from tests.mutation.mutant import Mutant
 
 FLEET: Final = "unit/leases/test_fleet.py"
+ADOPTING: Final = "unit/leases/test_adopting.py"
 LEASE: Final = "unit/leases/test_lease.py"
 MEMBER: Final = "unit/leases/test_member.py"
 MEMBERS: Final = "contracts/test_members.py"
@@ -79,6 +80,30 @@ FLEETS: Final = (
         "if is_stray or is_left or finished.difference(lease.finished):", "if is_stray or is_left:",
         "what continues a shard waits for a worker that has nothing to do there",
         (FLEET,),
+    ),
+    Mutant(
+        "adopted-at-once", "leases/adopting.py",
+        "monotonic_ms - since >= FREE_FOR * lease_ms", "monotonic_ms - since >= 0",
+        "what is handed over is taken by a third worker, and moves twice",
+        (ADOPTING,),
+    ),
+    Mutant(
+        "adopted-where-all-agree", "leases/fleet.py",
+        "return all(self._members[name].view == self.view for name in self._living)", "return False",
+        "a lease is taken from a worker that is slow, and the spread is nobody's",
+        (ADOPTING,),
+    ),
+    Mutant(
+        "adopted-for-ever", "leases/adopting.py",
+        "self.keys = frozenset()\n        self._free.clear()", "self._free.clear()",
+        "loads stay apart after the last worker of the old version has ended",
+        (ADOPTING,),
+    ),
+    Mutant(
+        "adopted-from-the-living", "leases/adopting.py",
+        "self.keys = (self.keys | due).difference(taken)", "self.keys = self.keys | due",
+        "a worker waits for a shard that another one reads, and takes it when that one hands it over",
+        (ADOPTING,),
     ),
     Mutant(
         "second-worker-of-a-name-goes-on", "leases/member.py",

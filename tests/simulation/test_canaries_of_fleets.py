@@ -13,17 +13,13 @@ from msgspec import structs
 from tailrace.deadletters.core import head
 from tailrace.deadletters.core.head import HeadClaims
 from tailrace.deadletters.run.putting_back import Holding
-from tailrace.leases.fleet import Fleet
 from tailrace.leases.lease import Sighting
-from tailrace.leases.lease import finish as finished
-from tailrace.leases.lease import release as released
 from tailrace.leases.lease import take as taken
 from tailrace.leases.member import Heartbeat
 from tailrace.mapping.commands import Completion, LeaseTaken
 from tailrace.mapping.shard import ShardMachine
 from tailrace.rows.writes import ALWAYS, Check
 from tailrace.runtime import delivering, evacuation, starting
-from tailrace.runtime import fleet as runtime_fleet
 from tailrace.runtime.evacuation import Evacuator
 from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.steps import Steps
@@ -131,13 +127,6 @@ def a_worker_goes_on_while_its_heartbeat_fails(patch: pytest.MonkeyPatch) -> Non
     patch.setattr(Heartbeat, "has_failed", lambda *_: False)
 
 
-def no_lease_tells_that_its_shard_is_finished(patch: pytest.MonkeyPatch) -> None:
-    """What continues it is assigned to a worker that waits for the parents."""
-    patch.setattr(runtime_fleet, "finish", lambda lease, _ids: finished(lease, ()))
-    patch.setattr(runtime_fleet, "release", lambda lease, successor="", _ids=(): released(lease, successor))
-    patch.setattr(Fleet, "note_finished", lambda *_: None)
-
-
 CANARIES_OF_REDRIVES: dict[Plant, str] = {
     two_workers_put_one_key_back_at_once: "what is put back comes in its order",
     a_claim_is_never_taken_over: "progress once the faults stop",
@@ -159,7 +148,6 @@ CANARIES: dict[Plant, str] = {
     a_loser_never_ends: "progress once the faults stop",
     two_deliver_under_one_epoch: "one worker delivers under one epoch",
     a_worker_goes_on_while_its_heartbeat_fails: "no batch begins when the heartbeat has failed",
-    no_lease_tells_that_its_shard_is_finished: "nothing is stranded once the faults stop",
 }
 
 

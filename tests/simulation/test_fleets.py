@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from tailrace.leases.adopting import Adoptions
 from tailrace.leases.fleet import Fleet
 from tailrace.leases.hand_over import HandOver
 from tailrace.leases.lease import LEASE_DURATION_MS, Lease, Sighting
+from tailrace.leases.lease import finish as finished
+from tailrace.leases.lease import release as released
 from tailrace.leases.member import Heartbeat
 from tailrace.mapping.commands import Completion, LeaseTaken, Stop
 from tailrace.mapping.shard import ShardMachine
@@ -99,6 +102,18 @@ def any_worker_takes_what_was_handed_to_another(patch: pytest.MonkeyPatch) -> No
     patch.setattr(Fleet, "may_take", wrong)
 
 
+def no_lease_tells_that_its_shard_is_finished(patch: pytest.MonkeyPatch) -> None:
+    """What continues it is assigned to a worker that waits for the parents."""
+    patch.setattr(runtime_fleet, "finish", lambda lease, _ids: finished(lease, ()))
+    patch.setattr(runtime_fleet, "release", lambda lease, successor="", _ids=(): released(lease, successor))
+    patch.setattr(Fleet, "note_finished", lambda *_: None)
+
+
+def a_shard_that_each_takes_for_the_others_is_not_adopted(patch: pytest.MonkeyPatch) -> None:
+    """Two versions of an app spread other leases, and some are for each the other's."""
+    patch.setattr(Adoptions, "note", lambda *_: None)
+
+
 def a_change_of_a_lease_requires_its_epoch_alone(patch: pytest.MonkeyPatch) -> None:
     """What its owner has tried to write comes late, and undoes what it wrote since."""
     right = runtime_fleet.release
@@ -131,6 +146,8 @@ def what_was_asked_for_is_forgotten_when_it_was_done(patch: pytest.MonkeyPatch) 
 
 CANARIES: dict[Plant, str] = {
     a_change_of_a_lease_requires_its_epoch_alone: NO_LEASE_GOES_BACK,
+    no_lease_tells_that_its_shard_is_finished: "the load is spread as everyone computes it",
+    a_shard_that_each_takes_for_the_others_is_not_adopted: "nothing is stranded for long",
     a_shard_is_left_before_it_is_drained: "a hand-over repeats nothing that was handled",
     nobody_hears_what_operators_ask_for: "what is to be handed over has its new owner",
     what_was_asked_for_is_forgotten_when_it_was_done: "what is to be handed over has its new owner",

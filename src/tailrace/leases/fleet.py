@@ -19,6 +19,7 @@ worker/leasing.py and whatever plays a worker. Source: growth §3.2.
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
+from tailrace.leases.adopting import Adoptions, view_of
 from tailrace.leases.balance import FleetMember, assign
 from tailrace.leases.hand_over import HandOver
 from tailrace.leases.lease import LEASE_DURATION_MS, Lease, Owner, Sighting, read_lease, release, sighted
@@ -35,7 +36,7 @@ class Fleet:
     """The fleet as one worker knows it.
 
     Shape:   `leases` are the rows of leases by their keys, as they were read last; `weight` is its share of
-             them beside those of others.
+             them beside those of others; `view` says in a few letters which leases are wanted here.
     Units:   `duration_ms` is how long the own heartbeat may stand still, and a lease is kept for a successor;
              that of another worker may stand still for as long as its row says.
     """
@@ -44,6 +45,7 @@ class Fleet:
         self.owner = owner
         self.duration_ms = duration_ms
         self.leases: dict[str, Lease] = {}
+        self.view = view_of(())
         self._self = FleetMember(owner.name, weight)
         self._members: dict[str, MemberRow] = {}
         self._heartbeats: dict[str, Sighting] = {}
@@ -58,6 +60,7 @@ class Fleet:
         """The shards that all mappings of this worker are done with."""
         self._offered: frozenset[str] = frozenset()
         self._assigned: Mapping[str, str] | None = None
+        self._adoptions = Adoptions()
         self._asked: Mapping[str, HandOver] = {}
         """What operators asked for, by the keys of leases."""
 
@@ -124,7 +127,8 @@ class Fleet:
         """
         if self._read_ms is None or self._has_changed or self.lacks(held):
             return True
-        return monotonic_ms - self._read_ms >= READ_EVERY_MS
+        every_ms = READ_EVERY_MS if self.agrees else min(self.duration_ms, READ_EVERY_MS)
+        return monotonic_ms - self._read_ms >= every_ms
 
     def note_leases(self, rows: Iterable[StateRow], monotonic_ms: int) -> None:
         """What the rows of leases say. Raises: StoreError for one of an unknown format."""
@@ -134,6 +138,13 @@ class Fleet:
             for key, lease in self.leases.items()
         }
         self._read_ms, self._has_changed = monotonic_ms, False
+        if self.agrees:
+            self._adoptions.end()
+            return
+        taken = {key for key in self._offered if self.is_elsewhere(key)}
+        own = {lease.key for lease in self.leases.values() if lease.owner == self.owner.name}
+        free = {key for key in self._offered - taken - own if self._assignment().get(key) != self.owner.name}
+        self._adoptions.note(free, taken, monotonic_ms, self.duration_ms)
 
     def may_take(self, key: str, fields: Mapping[str, Any], monotonic_ms: int) -> bool:
         """Whether a lease may be taken whose row says this now."""
@@ -152,7 +163,7 @@ class Fleet:
         """These are all the leases that are wanted: of unfinished shards that some mapping may begin."""
         offered = frozenset(keys)
         if offered != self._offered:
-            self._offered, self._assigned = offered, None
+            self._offered, self._assigned, self.view = offered, None, view_of(offered)
 
     def note_hand_overs(self, requests: Iterable[HandOver]) -> None:
         """What operators ask for now. It is read before the members: each worker it names was there then."""
@@ -173,7 +184,12 @@ class Fleet:
         """Whether a lease is to be this worker's."""
         if len(self._believed) == 1:
             return True
-        return self._assignment().get(key) == self.owner.name
+        return self._assignment().get(key) == self.owner.name or key in self._adoptions.keys
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all workers that live want the same leases, as far as they have said so."""
+        return all(self._members[name].view == self.view for name in self._living)
 
     def is_for_others(self, key: str) -> bool:
         """Whether a lease is wanted, and not to be this worker's."""
@@ -190,7 +206,9 @@ class Fleet:
 
     def successor(self, key: str) -> str:
         """The other worker, seen alive, that is to have a lease; "": none."""
-        name = self._assignment().get(key, "") if len(self._believed) > 1 else ""
+        if len(self._believed) == 1 or (key in self._adoptions.keys and key not in self._asked):
+            return ""
+        name = self._assignment().get(key, "")
         return name if name in self._living else ""
 
     # ---- what differs from what it holds -------------------------------------------------------------------

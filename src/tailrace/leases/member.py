@@ -41,13 +41,15 @@ class MemberRow(Struct, frozen=True):
 
     Shape:   `counter` moves with every write; `changes` is how often this worker has left a lease to others
              or finished a shard: when it has moved, the rows of leases are worth reading. `hands_over`: it
-             reads what leases/hand_over.py asks for; a worker of a version before that does not.
+             reads what leases/hand_over.py asks for; a worker of a version before that does not. `view` says
+             in a few letters which leases it wants (leases/adopting.py), "" in a row of a version before.
     """
 
     identity: Identity
     counter: int
     changes: int = 0
     hands_over: bool = True
+    view: str = ""
 
     @property
     def member(self) -> FleetMember:
@@ -64,6 +66,7 @@ class MemberRow(Struct, frozen=True):
             "weight": identity.weight,
             "lease_ms": identity.lease_ms,
             "hands_over": self.hands_over,
+            "view": self.view,
             "host": identity.host,
             "pid": identity.pid,
             "version": identity.version,
@@ -80,7 +83,8 @@ def read_member(row: StateRow) -> MemberRow:
     fields = readable(row.fields, "member", MEMBER.format)
     people = fields["host"], fields["pid"], fields["version"]
     identity = Identity(words_of(row.key)[2], fields["weight"], fields["lease_ms"], *people)
-    return MemberRow(identity, fields["counter"], fields["changes"], fields.get("hands_over", False))
+    asks, view = fields.get("hands_over", False), fields.get("view", "")
+    return MemberRow(identity, fields["counter"], fields["changes"], asks, view)
 
 
 class Heartbeat(Struct):
@@ -88,7 +92,7 @@ class Heartbeat(Struct):
 
     Shape:   `counter` is that of the last write, made or tried, and begins above what any worker before of
              that name has written; `unsure` are those of writes that may have been made; `stands` is what the
-             next write requires; `has_begun`: one was made.
+             next write requires; `has_begun`: one was made; `view` as in its row.
     Units:   `beat_ms` is when the last write that surely was made had begun, by its own monotonic clock.
     """
 
@@ -100,17 +104,23 @@ class Heartbeat(Struct):
     unsure: set[int] = field(default_factory=set)
     stands: Condition = field(default_factory=Absent)
     has_begun: bool = False
+    view: str = ""
 
     @property
     def key(self) -> str:
         """Of its row."""
         return member_key(self.app, self.identity.name)
 
+    def say(self, view: str) -> None:
+        """What the worker wants from now on, as the next write says it."""
+        self.view = view
+
     def attempt(self) -> Write:
         """The next write; until it is known what came of it, it may have been made."""
         self.counter += 1
         self.unsure.add(self.counter)
-        return Write(self.key, MemberRow(self.identity, self.counter, self.changes).fields(), self.stands)
+        row = MemberRow(self.identity, self.counter, self.changes, view=self.view)
+        return Write(self.key, row.fields(), self.stands)
 
     def made(self, begun_ms: int) -> None:
         """The last write that was tried surely was made, whatever came of earlier ones. Units: `begun_ms`

@@ -5,6 +5,7 @@ campaign never tried. Drawn by simulation_drawing.py.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
@@ -138,6 +139,10 @@ class SimulationPlan:
     """How likely another worker takes a shard while its owner writes a checkpoint or parks."""
     retention_ms: int = 0
     """How long the stream keeps a record; 0: for ever."""
+    beside: Mapping[int, int] = field(default_factory=dict)
+    """The workers, by number, that follow so many shards which the others know nothing of: they have the
+    app's next version, with one table more.
+    """
     counts: Counter[str] = field(default_factory=Counter)
 
 

@@ -59,14 +59,17 @@ class SimulatedRounds:
     def offer(self) -> None:
         """All shards that any mapping may begin, or has not finished, as this worker knows it."""
         run, worker = self._run, self._worker
-        self.fleet.offer(
+        offered = [
             self.key(shard)
             for shard in run.plan.shards
             if any(
                 (mapped.id, shard.shard_id) not in worker.finished and worker.is_ready(mapped, shard)
                 for mapped in run.mappings
             )
-        )
+        ]
+        beside = run.plan.beside.get(worker.number, 0)
+        self.fleet.offer(offered + [lease_key(APP, "beside", f"shard-{number}") for number in range(beside)])
+        self._heart.say(self.fleet.view)
 
     def wants(self, shard: ShardPlan) -> bool:
         """Whether a shard is to be read here now."""

@@ -90,6 +90,7 @@ class Leasing:
     def offer(self, places: Iterable[Held]) -> None:
         """These are all shards that any mapping may begin or has not finished."""
         self.fleet.offer(map(self.key, places))
+        self._heart.say(self.fleet.view)
 
     def wants(self, place: Held) -> bool:
         """Whether a shard is to be read here now."""

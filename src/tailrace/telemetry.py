@@ -230,7 +230,12 @@ METRICS: Final = (
     ),
     Metric("tailrace_requests_total", "counter", ("operation", "status"), "requests answered"),
     Metric("tailrace_commits_total", "counter", (), "group commits"),
-    Metric("tailrace_leases", "gauge", (), "shards that this worker holds a lease of"),
+    Metric(
+        "tailrace_leases",
+        "gauge",
+        ("state",),
+        "leases of this worker: held, draining for another one, or wanted and not there yet",
+    ),
     Metric(
         "tailrace_lease_changes_total",
         "counter",

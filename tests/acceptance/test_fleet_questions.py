@@ -63,6 +63,7 @@ def test_status_tells_how_far_the_handlers_of_a_fleet_are(ground: Fleet) -> None
     )
     assert (handler["handler"], handler["app"], handler["table"]) == ("note", "fleet", "orders")
     assert {shard["owner"] for shard in handler["shards"]} == {worker.announced["worker"]}
+    assert handler["running"] is None, "what a worker runs is not known from afar"
     worker.end(TERM)
     away = ground.write(1, 2, 3)
     answer = ask(ground, "status")

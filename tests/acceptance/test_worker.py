@@ -201,7 +201,7 @@ def test_a_worker_says_over_http_that_it_lives_is_ready_and_what_it_counted(loca
     assert json.loads(worker.get("/health")[1])["alive"] is True
     eventually(lambda: worker.get("/alive")[0] == 200)
     assert 'tailrace_source_calls_total{operation="get_records",result="ok"}' in worker.get("/metrics")[1]
-    assert "\ntailrace_leases 1.0" in worker.get("/metrics")[1]
+    assert '\ntailrace_leases{state="held"} 1.0' in worker.get("/metrics")[1]
     assert json.loads(worker.get("/alive")[1])["worker"] == worker.announced["worker"]
     assert worker.get("/ready") == (200, '{"ready":true,"reasons":[]}')
     eventually(lambda: 'outcome="handled"} 3.0' in worker.get("/metrics")[1])

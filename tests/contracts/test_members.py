@@ -5,6 +5,7 @@ Rules of this file: what is judged are rows, what the handler was given, and wha
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -315,6 +316,29 @@ def test_what_continues_a_shard_is_read_by_the_worker_that_is_to_have_it() -> No
             (),
         }
         await ended(*processes)
+
+    delivered(story)
+
+
+def test_what_comes_from_other_workers_and_goes_to_them_is_a_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "tailrace.worker")
+
+    async def story(delivery: Delivery) -> None:
+        delivery.source.begin(4)
+        first = delivery.start("one")
+        await delivery.rest(5)
+        second = delivery.start("two")
+        await delivery.rest(40)
+        kept = len(second.worker.leases.held)
+        assert 0 < kept < 4
+        assert f"leases: {kept} handed over; {4 - kept} held now" in caplog.messages
+        await first.kill()
+        delivery.processes.remove(first)
+        await delivery.rest(40)
+        assert f"leases: {4 - kept} taken over; 4 held now" in caplog.messages
+        await ended(second)
 
     delivered(story)
 

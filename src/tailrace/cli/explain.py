@@ -70,6 +70,8 @@ def explain(
              tailrace explain --iam app.py --json
     Next:    tailrace status
     """
+    if iam and on is not None:
+        raise click.UsageError("--iam prints the statements of worker and function: leave out --on.")
     if on == "worker":
         from tailrace.cli.explain_worker import tell_worker
 

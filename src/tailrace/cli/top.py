@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+PLAIN_WIDTH: Final = 1_000
+"""Nothing is cut where no terminal is."""
+NAMES: Final = ("HANDLER", "TABLE", "WORKER", "SHARD", "HOT KEY", "CALL")
 LEAST_ROWS: Final = 3
 OVERHEAD: Final = 14
 """Lines of a screen that are headings and totals."""
@@ -101,7 +104,7 @@ def lines(look: Mapping[str, Any]) -> Iterator[str]:
     """A look as plain lines."""
     from rich.console import Console
 
-    console = Console(width=140, no_color=True, highlight=False)
+    console = Console(width=PLAIN_WIDTH, no_color=True, highlight=False)
     with console.capture() as capture:
         for part in parts(look, rows=1_000):
             console.print(part)
@@ -171,10 +174,16 @@ def _heading(look: Mapping[str, Any]) -> str:
     lag_ms = max((handler["lag_ms"] for handler in look["handlers"]), default=0)
     usd = [call["usd_per_month"] for call in look["rates"]["calls"] if call["usd_per_month"] is not None]
     cost = f" · {sum(usd):,.2f} USD a month" if usd else ""
+    workers, shards = counted(len(look["workers"]), "worker"), counted(len(reading), "shard")
     return (
-        f"{format_instant(look['wall_ms'])} · {len(look['workers'])} workers · {len(reading)} shards · "
+        f"{format_instant(look['wall_ms'])} · {workers} · {shards} · "
         f"lag {format_duration(lag_ms)} · {sum(look['rates']['settled'].values()):.1f} changes/s{cost}"
     )
+
+
+def counted(count: int, noun: str) -> str:
+    """How many there are, in words."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _handler(handler: Mapping[str, Any], settled: Mapping[str, float]) -> tuple[str, ...]:
@@ -197,7 +206,9 @@ def _table(heading: Sequence[str], body: Sequence[Sequence[str]], rows: int) -> 
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, name in enumerate(heading):
-        table.add_column(name, no_wrap=True, justify="left" if index == 0 else "right")
+        is_name = name in NAMES  # a figure is shown whole as long as names can be shortened
+        justify: Literal["left", "right"] = "left" if index == 0 else "right"
+        table.add_column(name, no_wrap=not is_name, overflow="ellipsis", justify=justify)
     for row in body[:rows]:
         table.add_row(*(cell.replace("[", r"\[") for cell in row))
     if len(body) > rows:

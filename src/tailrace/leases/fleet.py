@@ -204,6 +204,10 @@ class Fleet:
         """Whether it has not all that it is to have."""
         return any(key not in held and self.wants(key) for key in self._offered)
 
+    def missing(self, held: Collection[str]) -> int:
+        """How many it is to have and has not."""
+        return sum(key not in held and self.wants(key) for key in self._offered)
+
     def successor(self, key: str) -> str:
         """The other worker, seen alive, that is to have a lease; "": none."""
         if len(self._believed) == 1 or (key in self._adoptions.keys and key not in self._asked):

@@ -171,7 +171,7 @@ class FleetProcess:
             handlers=handlers,
             retention_ms=reading.retention_ms,
             wall_ms=reading.clock.now().wall_ms,
-            leases=len(worker.leases.held),
+            leases=worker.leases.states,
             shards=shard_states(worker, sight),
             calls=sight.calls,
             lease_changes=worker.leases.changes,

@@ -93,7 +93,7 @@ class Observed(Struct, frozen=True):
     commit_error: str | None = None
     retention_ms: int = 86_400_000
     wall_ms: int = 0
-    leases: int = 0
+    leases: Mapping[str, int] = field(default_factory=dict)
     calls: Mapping[tuple[str, str], int] = field(default_factory=dict)
     lease_changes: Mapping[str, int] = field(default_factory=dict)
     away_ms: Mapping[str, int] = field(default_factory=dict)
@@ -255,7 +255,7 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
         case "tailrace_shards":
             yield from observed.shards.items()
         case "tailrace_leases":
-            yield (), observed.leases
+            yield from (((state,), count) for state, count in observed.leases.items())
         case "tailrace_lease_changes_total":
             yield from (((reason,), count) for reason, count in observed.lease_changes.items())
         case "tailrace_unreachable_seconds":

@@ -47,12 +47,17 @@ __all__ = [
 
 @verb("status", works_afar=True)
 async def status(subject: Subject, arguments: Arguments) -> object:
-    """How far every handler is, and what tables there are."""
+    """How far every handler is, and what tables there are. Shape: `running` is None of a fleet's handlers:
+    its workers run whatever they were started with.
+    """
+    handlers = await status_view(subject.reading)
+    if subject.is_far:
+        handlers = [{**handler, "running": None} for handler in handlers]
     return {
         **subject.about,
         "wall_ms": subject.clock.now().wall_ms,
         "tables": await subject.tables(),
-        "handlers": await status_view(subject.reading),
+        "handlers": handlers,
         "sql": pool_value(sql.THREADS),
     }
 

@@ -12,11 +12,12 @@ is no longer ours. Made by worker/worker.py.
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from tailrace.errors import LeaseHeld, PortError, StateConflict
 from tailrace.leases.checkpoint import CheckpointRow
@@ -32,6 +33,9 @@ from tailrace.runtime.starting import take_lease
 from tailrace.telemetry import LEASE_REASONS
 from tailrace.worker.forgetting import forget_hand_overs, forget_leases
 from tailrace.worker.habits import Habits
+
+LOG: Final = logging.getLogger("tailrace.worker")
+TOLD: Final = ("taken over", "handed over", "lost")
 
 Held: TypeAlias = tuple[str, str]
 """A stream's label and a shard's id."""
@@ -60,6 +64,8 @@ class Leasing:
         self.held: dict[Held, Lease] = {}
         self.changes = Counter(dict.fromkeys(LEASE_REASONS, 0))
         """How often leases came and went here, by reason."""
+        self._told = Counter(self.changes)
+        """As of the last line in the log."""
         self._left_by: dict[str, str] = {}
         """The owner before of each lease that is being taken, by key."""
         self.fleet = Fleet(owner, identity.weight, identity.lease_ms)
@@ -98,6 +104,12 @@ class Leasing:
             return place not in self._leaving
         key = self.key(place)
         return self._sight.is_set() and self.fleet.wants(key) and not self.fleet.is_elsewhere(key)
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many leases are held, drained for another worker, and wanted here and not there yet."""
+        keys, draining = self._keys(), len(self._leaving)
+        return {"held": len(keys) - draining, "draining": draining, "wanted": self.fleet.missing(keys)}
 
     def is_elsewhere(self, place: Held) -> bool:
         """Whether another worker that lives has the lease of a shard, by its row."""
@@ -255,6 +267,12 @@ class Leasing:
             return True
         self._blindings += self._sight.is_set()
         self._sight.clear()
+        if self.held:
+            LOG.warning(
+                "no heartbeat could be written for %s ms: %d leases are given up until one can be",
+                f"{self._heart.identity.lease_ms:,}",
+                len(self.held),
+            )
         for place in list(self.held):
             self.lose(place, reason="expired")
         return False
@@ -275,6 +293,18 @@ class Leasing:
         await self._hand_over()
         if has_read or was_blind:
             self._readers.looked()
+        self._tell_changes()
+
+    def _tell_changes(self) -> None:
+        """One line for all that came from other workers or went to them since the last one."""
+        since = [
+            f"{self.changes[name] - self._told[name]} {name}"
+            for name in TOLD
+            if self.changes[name] > self._told[name]
+        ]
+        self._told = Counter(self.changes)
+        if since:
+            LOG.info("leases: %s; %d held now", ", ".join(since), len(self.held))
 
     async def _compare(self) -> None:
         """Hold what the rows say, and let nothing be stranded that names this worker."""

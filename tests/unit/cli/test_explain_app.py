@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.cli.main import cli
+from tailrace.cli.main import cli, run
 
 SHOP = """
 from tailrace import App, sinks
@@ -85,3 +85,10 @@ def test_iam_prints_two_policies(file: str, capsys: pytest.CaptureFixture[str]) 
     assert "dynamodb:DescribeStream, GetRecords, GetShardIterator" in words
     assert "note: what audit, mail call themselves" in words
     assert "arn:aws:dynamodb:us-east-1:*:table/orders/stream/*" in words
+
+
+def test_iam_is_of_worker_and_function_and_takes_no_place(
+    file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["explain", "--iam", "--on", "lambda", file]) == 2
+    assert "leave out --on" in capsys.readouterr().err

@@ -71,7 +71,7 @@ def test_json_says_every_look_on_a_line_of_its_own(capsys: pytest.CaptureFixture
 def test_without_a_terminal_it_is_said_once_in_tables(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["top"]) == 0
     said = capsys.readouterr().out
-    assert "1 workers · 2 shards · lag 5s · 10.0 changes/s" in said
+    assert "1 worker · 2 shards · lag 5s · 10.0 changes/s" in said
     assert "orders/[o1]" in said
     assert "shard-1" in said
     assert "shard-2" not in said, "all handlers have finished it"
@@ -122,3 +122,18 @@ def test_the_page_of_prices_has_each_price_and_its_date() -> None:
     assert AS_OF in page
     for price in PRICES.values():
         assert f"| {price.unit} | {price.usd_per_million:g} | {price.source} |" in page
+
+
+def test_names_are_shortened_before_figures_are_and_nothing_where_no_terminal_is() -> None:
+    from rich.console import Console
+
+    name = "a-handler-with-a-name-that-is-longer-than-most-terminals-are-wide-by-far"
+    look = {**frame(0, 1, 1), "rates": {"settled": {}, "writes": {}, "calls": []}}
+    look["handlers"] = [{**look["handlers"][0], "handler": name, "lag_ms": 2_479_000}]
+    console = Console(width=80, no_color=True)
+    with console.capture() as capture:
+        for part in command.parts(look, rows=3):
+            console.print(part)
+    assert "41m19s" in capture.get()
+    assert "…" in capture.get()
+    assert any(name in line and "41m19s" in line for line in command.lines(look))

@@ -1,7 +1,7 @@
 """A shard that no worker reads, as the metrics of a real worker tell it.
 
-Rules of this file: what is to have the shard is a worker that is there by its heartbeat alone; it takes
-nothing.
+Rules of this file: what is to have the shard is a worker that is there by its heartbeat alone, and says in
+it that it wants what the others want; it takes nothing.
 """
 
 import asyncio
@@ -12,8 +12,9 @@ from threading import Event, Thread
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import StoreError
-from tailrace.leases.member import Heartbeat, Identity
+from tailrace.leases.member import Heartbeat, Identity, read_member
 from tailrace.ports import StateStore
+from tailrace.rows.kinds import MEMBER
 from tailrace.runtime.driver import Performer
 from tailrace.runtime.fleet import beat
 from tailrace.stores.state_targets import open_state
@@ -42,6 +43,9 @@ def a_worker_that_takes_nothing(path: Path) -> Iterator[None]:
         heart = Heartbeat("fleet", Identity("ghost", weight=1_000, lease_ms=LEASE_S * 1_000))
         while not over.is_set():
             with contextlib.suppress(StoreError):  # the file is locked just now
+                for row in await state.query(MEMBER.prefix("fleet")):
+                    if row.key != heart.key:
+                        heart.say(read_member(row).view)
                 await Performer(state, clock).perform(beat(heart))
             await asyncio.sleep(0.5)
 

@@ -181,8 +181,13 @@ def test_why_and_tail_tell_changes_of_the_stream_from_afar(ground: Fleet) -> Non
 def test_tail_of_a_table_that_is_not_there_says_so_and_ends(ground: Fleet, options: tuple[str, ...]) -> None:
     at = (*ground.state, "--app", "app.py", "--endpoint", ground.endpoint)
     code, _, said = ground.run("tail", "order", *options, *at)
-    assert code == 1
-    assert "There is no stream of a table 'order'." in said
+    assert (code, "The app declares no table 'order'; there are: orders." in said) == (1, True)
+    (ground.path / "next.py").write_text(
+        (ground.path / "app.py").read_text() + "\napp.table('sales', pk='id')\n"
+    )
+    next_app = [option.replace("app.py", "next.py") for option in at]
+    code, _, said = ground.run("tail", "sales", *options, *next_app)
+    assert (code, "There is no stream of a table 'sales'." in said) == (1, True)
 
 
 def test_tail_from_now_on_tells_nothing_of_before(ground: Fleet) -> None:

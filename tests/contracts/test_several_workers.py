@@ -18,7 +18,6 @@ from tailrace.ports import Action, StateStore
 from tailrace.rows.kinds import CHECKPOINT, LEASE
 from tailrace.rows.writes import Write
 from tailrace.runtime import starting
-from tailrace.worker import leasing
 from tests.contracts.delivering import Delivery, Process, Without, delivered
 
 SEEDS = range(12)
@@ -263,7 +262,7 @@ def test_two_that_save_under_one_epoch_are_found(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_worker_that_never_looks_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leasing.Leasing, "_may_take", lambda *_: False)
+    monkeypatch.setattr("tailrace.leases.fleet.Fleet.may_take", lambda *_: False)
 
     async def story(fleet: Fleet) -> None:
         first = fleet.start()

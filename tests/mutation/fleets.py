@@ -118,6 +118,12 @@ FLEETS: Final = (
         ("contracts/test_members.py", SIMULATED),
     ),
     Mutant(
+        "taken-from-one-that-is-back", "runtime/fleet.py",
+        "return row is None or not fleet.has_moved(read_member(row))", "return True",
+        "a worker that could not reach its state loses what it has just taken anew, and repeats it",
+        (STEPS,),
+    ),
+    Mutant(
         "no-room-is-kept", "leases/balance.py",
         "if lease not in assigned and room[name]:", "if lease not in assigned:",
         "one worker has more than its share of the shards",

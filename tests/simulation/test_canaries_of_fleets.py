@@ -136,7 +136,7 @@ CANARIES_OF_REDRIVES: dict[Plant, str] = {
 
 RARELY_MET = {a_discarded_change_goes_beside_its_item}
 """Of a thousand seeds one or two have a batch of an item at the sink when a discarded change of it comes."""
-RARE = range(4_900, 5_200)
+RARE = range(2_600, 2_800)
 """Where there are some."""
 
 

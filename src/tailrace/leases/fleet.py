@@ -157,6 +157,11 @@ class Fleet:
             return not lease.owner and seen.has_expired(monotonic_ms, self.duration_ms)
         return name in self._members or seen.has_expired(monotonic_ms, LEASE_DURATION_MS)
 
+    def has_moved(self, member: MemberRow) -> bool:
+        """Whether a heartbeat is another than the one that was last heard of."""
+        known = self._heartbeats.get(member.identity.name)
+        return known is None or member.counter != known.counter
+
     # ---- whose they are to be ------------------------------------------------------------------------------
 
     def offer(self, keys: Iterable[str]) -> None:

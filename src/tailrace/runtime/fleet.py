@@ -6,13 +6,14 @@ lives and whose a lease is to be is decided in leases/fleet.py. Called by worker
 plays a worker. Source: growth §3.2.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from tailrace.errors import StateConflict
 from tailrace.leases.fleet import Fleet
 from tailrace.leases.hand_over import read_hand_over
 from tailrace.leases.lease import Lease, finish, release, standing
-from tailrace.leases.member import Heartbeat, read_member
+from tailrace.leases.member import Heartbeat, member_key, read_member
 from tailrace.ports import Now
 from tailrace.rows.kinds import HAND_OVER, LEASE, MEMBER
 from tailrace.rows.writes import StateRow, Write
@@ -49,6 +50,20 @@ def look(app: str, fleet: Fleet, held: Collection[str]) -> Steps[bool]:
     leases: list[StateRow] = yield QueryRows(LEASE.prefix(app))
     fleet.note_leases(leases, heard.monotonic_ms)
     return True
+
+
+def may_take(app: str, fleet: Fleet, key: str, fields: Mapping[str, Any]) -> Steps[bool]:
+    """Whether a lease may be taken whose row says this. Of an owner that is taken for dead the heartbeat is
+    read once more: one that has begun again since may have taken the lease a moment ago. Raises: StoreError.
+    """
+    now: Now = yield AskTime()
+    if not fleet.may_take(key, fields, now.monotonic_ms):
+        return False
+    name = str(fields["owner"])
+    if name in ("", fleet.owner.name) or fleet.owner.is_gone(name):
+        return True
+    row: StateRow | None = yield Get(member_key(app, name))
+    return row is None or not fleet.has_moved(read_member(row))
 
 
 def write_each(writes: Sequence[Write]) -> Steps[int]:

@@ -56,8 +56,9 @@ BEHIND: Final = "0"
 """Follows "/", so that in place of one it is behind all keys that go on with one."""
 
 
-def whoever_has_it(fields: Mapping[str, Any]) -> bool:
-    """Whether a lease may be taken that another worker may hold."""
+def whoever_has_it(fields: Mapping[str, Any]) -> Steps[bool]:
+    """That a lease may be taken that another worker may hold."""
+    yield from ()
     return True
 
 
@@ -65,7 +66,7 @@ def take_lease(
     key: str,
     owner: str,
     places: Sequence[MappingShard],
-    may_take: Callable[[Mapping[str, Any]], bool] = whoever_has_it,
+    may_take: Callable[[Mapping[str, Any]], Steps[bool]] = whoever_has_it,
 ) -> Steps[tuple[Lease, dict[str, CheckpointRow]]]:
     """Take a shard's lease, if what is there may be taken, and stamp the checkpoints of these places in it.
     Returns: what was stamped, by its key.
@@ -73,7 +74,7 @@ def take_lease(
     Raises: LeaseHeld when it may not; LeaseLost and StateConflict when another worker was faster; StoreError.
     """
     row: StateRow | None = yield Get(key)
-    if row is not None and not may_take(row.fields):
+    if row is not None and not (yield from may_take(row.fields)):
         raise LeaseHeld(f"{row.fields['owner']} holds {key}")
     if row is None:
         lease, write = take(key, None, owner, (yield from _highest_epoch(places)))

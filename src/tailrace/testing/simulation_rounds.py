@@ -18,7 +18,7 @@ from tailrace.leases.lease import LEASE_DURATION_MS, Lease, Owner, lease_key
 from tailrace.leases.member import Heartbeat, Identity
 from tailrace.mapping.commands import Stop
 from tailrace.rows.writes import StateRow
-from tailrace.runtime.fleet import beat, give_lease_back, look, say_finished, write_each
+from tailrace.runtime.fleet import beat, give_lease_back, look, may_take, say_finished, write_each
 from tailrace.runtime.steps import Get, Steps
 from tailrace.streams.moment import Now
 from tailrace.testing.simulation_plan import ShardPlan
@@ -81,9 +81,9 @@ class SimulatedRounds:
         is_mine = self.fleet.wants(key) and not self.fleet.is_elsewhere(key)
         return is_mine or shard.shard_id in self._worker.steals
 
-    def may_take(self, shard: ShardPlan, row: Mapping[str, Any]) -> bool:
+    def may_take(self, shard: ShardPlan, row: Mapping[str, Any]) -> Steps[bool]:
         """Whether its lease may be taken whose row says this."""
-        return self.fleet.may_take(self.key(shard), row, self._run.time_ms)
+        return (yield from may_take(APP, self.fleet, self.key(shard), row))
 
     def holds(self, shard: ShardPlan, epoch: int) -> bool:
         """Whether a lease of this epoch is held, and not drained."""
@@ -136,12 +136,13 @@ class SimulatedRounds:
             due_ms = self._heart.fails_ms - self._run.time_ms
             self._worker.wait(due_ms if due_ms > 0 else RENEWAL_MS, self._watch)
 
-    def is_seen_alive(self, other: "SimulatedRounds") -> bool:
-        """Whether another worker was among the others and its heartbeat has not failed since this one last
-        asked, for judges.
+    def is_seen_alive(self, other: "SimulatedRounds", since_ms: int | None = None) -> bool:
+        """Whether another worker was among the others and its heartbeat has not failed since then, or since
+        this one last asked, for judges.
         """
         is_alive = other.silence_ms(self._run.now) < LEASE_DURATION_MS and not other.is_blind
-        return is_alive and other._asked_ms > 0 and other._recovered_ms < self._asked_ms
+        asked_ms = self._asked_ms if since_ms is None else since_ms
+        return is_alive and other._asked_ms > 0 and other._recovered_ms < asked_ms
 
     def silence_ms(self, now: Now) -> int:
         """How long ago its last heartbeat was begun that was surely written."""

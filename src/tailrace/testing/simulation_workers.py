@@ -279,12 +279,12 @@ class SimulatedWorker:
         place = replace(place, run=f"{known.digest}-{lease.epoch:x}-{run.time_ms:x}")
         return Begun(lease, Settling(place, begun), (yield from load_start(place, known, begun)))
 
-    def _may_take(self, shard: ShardPlan, row: Mapping[str, Any]) -> bool:
+    def _may_take(self, shard: ShardPlan, row: Mapping[str, Any]) -> Steps[bool]:
         """Whether a lease is free, its own from before, expired, or to be stolen."""
-        counts, is_owned = self._run.counts, row["owner"] not in ("", self.owner)
-        if self.rounds.may_take(shard, row):
+        counts, is_owned, asked_ms = self._run.counts, row["owner"] not in ("", self.owner), self._run.time_ms
+        if (yield from self.rounds.may_take(shard, row)):
             counts["fault expired"] += is_owned
-            counts["robbed"] += is_owned and self._sees(row["owner"])
+            counts["robbed"] += is_owned and self._sees(row["owner"], asked_ms)
             counts["overtaken"] += not is_owned and self._is_awaited(shard, row.get("successor", ""))
             return True
         if shard.shard_id in self.steals:
@@ -293,10 +293,10 @@ class SimulatedWorker:
             return True
         return False
 
-    def _sees(self, name: str) -> bool:
+    def _sees(self, name: str, since_ms: int | None = None) -> bool:
         """Whether a worker of that name is seen alive, for judges."""
         return any(
-            other.owner == name and other.is_alive and self.rounds.is_seen_alive(other.rounds)
+            other.owner == name and other.is_alive and self.rounds.is_seen_alive(other.rounds, since_ms)
             for other in self._run.workers
             if isinstance(other, SimulatedWorker)
         )

@@ -27,9 +27,10 @@ from tailrace.leases.member import Heartbeat, Identity
 from tailrace.ports import Shard, StreamRef
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.driver import Performer
-from tailrace.runtime.fleet import beat, give_lease_back, look, say_finished, write_each
+from tailrace.runtime.fleet import beat, give_lease_back, look, may_take, say_finished, write_each
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.starting import take_lease
+from tailrace.runtime.steps import Steps
 from tailrace.telemetry import LEASE_REASONS
 from tailrace.worker.forgetting import forget_hand_overs, forget_leases
 from tailrace.worker.habits import Habits
@@ -153,10 +154,10 @@ class Leasing:
         self._stamped.update(stamped)
         return lease
 
-    def _may_take(self, key: str, fields: Mapping[str, Any]) -> bool:
+    def _may_take(self, key: str, fields: Mapping[str, Any]) -> Steps[bool]:
         owner = str(fields.get("owner", ""))
         self._left_by[key] = "" if owner == self._habits.owner.name else owner
-        return self.fleet.may_take(key, fields, self._clock.now().monotonic_ms)
+        return (yield from may_take(self._app, self.fleet, key, fields))
 
     def stamped(self, place: MappingShard, epoch: int) -> CheckpointRow | None:
         """The checkpoint that was stamped here when the lease was taken, once; None: it is to be stamped

@@ -5,9 +5,20 @@ from collections.abc import Callable
 import pytest
 
 from tailrace.errors import StateConflict
-from tailrace.leases.lease import Lease, finish, lease_key, read_lease, release, take
-from tailrace.rows.writes import Write
-from tailrace.runtime.fleet import give_lease_back, say_finished
+from tailrace.leases.fleet import Fleet
+from tailrace.leases.lease import (
+    LEASE_DURATION_MS,
+    Lease,
+    Owner,
+    finish,
+    lease_key,
+    read_lease,
+    release,
+    take,
+)
+from tailrace.leases.member import Heartbeat, Identity, read_member
+from tailrace.rows.writes import StateRow, Write
+from tailrace.runtime.fleet import beat, give_lease_back, may_take, say_finished, write_each
 from tailrace.runtime.steps import Steps
 from tailrace.streams.moment import Now
 from tailrace.testing.simulation_rows import SimulatedRows
@@ -37,6 +48,23 @@ def test_a_lease_is_given_back_although_its_owner_had_changed_it() -> None:
     rows.perform(give_lease_back(lease, "you", ["index"]), NOW)
     left = read_lease(KEY, rows[KEY])
     assert (left.owner, left.successor, left.finished, left.epoch) == ("", "you", ("index", "mail"), 1)
+
+
+def test_a_worker_whose_heartbeat_has_begun_again_is_not_taken_for_dead() -> None:
+    """It was dead at the last look; since then it has beaten, and taken its leases anew."""
+    rows, _ = held()
+    fleet, heart = Fleet(Owner("you")), Heartbeat("shop", Identity("me"))
+    rows.perform(beat(heart), NOW)
+    for at_ms in (0, LEASE_DURATION_MS):
+        members = [read_member(StateRow(heart.key, rows[heart.key]))]
+        fleet.note_members(members, at_ms, at_ms)
+        fleet.note_leases([StateRow(KEY, rows[KEY])], at_ms)
+    now = Now(0, LEASE_DURATION_MS)
+    assert rows.perform(may_take("shop", fleet, KEY, rows[KEY]), now)
+    rows.perform(beat(heart), NOW)
+    assert not rows.perform(may_take("shop", fleet, KEY, rows[KEY]), now)
+    rows.perform(write_each(heart.leave()), NOW)
+    assert rows.perform(may_take("shop", fleet, KEY, rows[KEY]), now), "it has left"
 
 
 def saying(lease: Lease) -> Steps[Lease]:

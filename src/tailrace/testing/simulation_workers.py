@@ -284,8 +284,9 @@ class SimulatedWorker:
         counts, is_owned, asked_ms = self._run.counts, row["owner"] not in ("", self.owner), self._run.time_ms
         if (yield from self.rounds.may_take(shard, row)):
             counts["fault expired"] += is_owned
-            counts["robbed"] += is_owned and self._sees(row["owner"], asked_ms)
-            counts["overtaken"] += not is_owned and self._is_awaited(shard, row.get("successor", ""))
+            if self._run.rows.get(self.rounds.key(shard)) == row:  # else the take fails
+                counts["robbed"] += is_owned and self._sees(row["owner"], asked_ms)
+                counts["overtaken"] += not is_owned and self._is_awaited(shard, row.get("successor", ""))
             return True
         if shard.shard_id in self.steals:
             self.steals.discard(shard.shard_id)

@@ -8,7 +8,7 @@ FAULTS ?= 1000
 SEEDS ?= 10000
 FLEETS ?= 1500
 REQUESTS ?= 100000
-JOBS ?= 3
+JOBS ?= 4
 SHARDS ?= 2000
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate

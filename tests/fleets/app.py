@@ -16,23 +16,15 @@ from typing import Any
 
 from tailrace import App, Change
 from tailrace.ports import Clock, Outcome, RecordBatch, Written
-from tailrace.projections.core import known
-from tailrace.projections.run import builds
 from tailrace.streams.record import image
 
 BATCH = 10
 GROUPS = 7
-CLAIM_MS = 4_000
-"""A worker that was killed while it filled a build is given up sooner than by default."""
 
 app = App("fleet")
 counters = app.table("counters", pk="id")
 app.table("effects", pk="id", stream=None)
 app.table("tallies", pk="id", stream=None)
-
-
-if "LEDGER" in os.environ:  # in a worker of the fleet, and nowhere else
-    known.CLAIM_MS = builds.CLAIM_MS = CLAIM_MS
 
 
 def group_of(counter: str) -> str:

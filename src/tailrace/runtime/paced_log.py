@@ -16,17 +16,21 @@ from tailrace.runtime.polling import ShardPage
 from tailrace.streams.shards import in_order
 
 
-class PagedLog(LogReader, Protocol):
-    """A log whose shards are listed a page at a time. Raises: SourceError."""
-
-    async def shard_page(self, stream: StreamRef, start: str) -> ShardPage:
-        """A page of the listing, behind the shard `start`."""
+class FarLogReader(LogReader, Protocol):
+    """A log at another server, which can also be read from now on. Raises: SourceError."""
 
     async def server_ms(self, table: str) -> int:
         """The server's own time."""
 
     async def skip_to_now(self, stream: StreamRef, shard: Shard) -> None:
         """Let the next read of a shard from its oldest record begin behind its newest."""
+
+
+class PagedLog(FarLogReader, Protocol):
+    """One whose shards are listed a page at a time. Raises: SourceError."""
+
+    async def shard_page(self, stream: StreamRef, start: str) -> ShardPage:
+        """A page of the listing, behind the shard `start`."""
 
 
 class PacedLog:

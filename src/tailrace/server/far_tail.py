@@ -13,7 +13,7 @@ from typing import Any, Final
 from tailrace.errors import SourceError
 from tailrace.ports import Clock, Shard, StreamRef
 from tailrace.runtime.beginning import is_wanted
-from tailrace.sources.far_log import FarLogReader
+from tailrace.runtime.paced_log import FarLogReader
 from tailrace.streams.envelopes import change_value
 from tailrace.streams.shards import in_order
 

@@ -6,19 +6,9 @@ cli/far.py.
 """
 
 from collections.abc import Iterable
-from typing import Protocol
 
-from tailrace.ports import LogReader, ReadDone, Shard, StreamRef
-
-
-class FarLogReader(LogReader, Protocol):
-    """A log at another server, which can also be read from now on. Raises: SourceError."""
-
-    async def server_ms(self, table: str) -> int:
-        """The server's own time."""
-
-    async def skip_to_now(self, stream: StreamRef, shard: Shard) -> None:
-        """Let the next read of a shard from its oldest record begin behind its newest."""
+from tailrace.ports import ReadDone, Shard, StreamRef
+from tailrace.runtime.paced_log import FarLogReader
 
 
 class AppLog:

@@ -17,7 +17,7 @@ from tailrace.rows.writes import Check, StateRow, Write
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord, LogRow, ReadDone, ViewType
 from tailrace.streams.shards import Shard
-from tailrace.streams.version import FIRST_GENERATION
+from tailrace.streams.version import FIRST_GENERATION, Version
 from tailrace.streams.windows import WindowInvoke
 from tailrace.values.types import Item
 
@@ -35,6 +35,7 @@ __all__ = [
     "ItemsPage",
     "LogReader",
     "LogRow",
+    "Mirror",
     "Now",
     "Outcome",
     "ProjectionStore",
@@ -43,6 +44,7 @@ __all__ = [
     "Row",
     "Shard",
     "Sink",
+    "SinkRow",
     "Source",
     "StateStore",
     "Store",
@@ -182,6 +184,7 @@ class RecordBatch(Struct, frozen=True):
     request: str = ""
     values: Sequence[object] | None = None
     window: WindowInvoke | None = None
+    is_snapshot: bool = False
 
 
 @runtime_checkable
@@ -231,6 +234,56 @@ class Versioned(Protocol):
 
         Raises: SettingsError naming the source and both numbers when one is there with another; nothing is
                 kept then.
+        """
+
+
+class SinkRow(Struct, frozen=True):
+    """One row of a mirror.
+
+    Shape:   `key` identifies the item, as records have it; `digest` is of what the row shows, empty for a
+             deleted one.
+    """
+
+    key: bytes
+    version: Version
+    is_deleted: bool
+    digest: bytes
+
+
+@runtime_checkable
+class Mirror(Protocol):
+    """A versioned sink with a row for each item, which a snapshot completes and which is compared with the
+    table. What `write` is given it applies by the law: a change whose version is larger than its row's.
+
+    Guarantee: a deletion stays as a row that is not shown, with its version, until `forget` takes it away: so
+               nothing older brings an item back, in whatever order and from whichever worker it comes. Each
+               call is atomic beside every other one, also from other processes.
+    """
+
+    async def rows(self, after: bytes, limit: int) -> Sequence[SinkRow]:
+        """The next rows with key > after, deleted ones too, in the order of their keys: fewer than `limit` at
+        the end only. Repeatable.
+        """
+
+    async def digests(self, batch: RecordBatch) -> Sequence[bytes]:
+        """What the digest of each record's row is once it is written; empty for a removal. Writes nothing."""
+
+    async def sweep(
+        self, first: bytes, last: bytes | None, below: Version, tombstone: Version, limit: int
+    ) -> int:
+        """Delete shown rows with first <= key < last (None: to the end) and a version below `below`; they are
+        deleted as of `tombstone`. Returns: how many, at most `limit`; fewer: there are no more. Repeatable.
+        """
+
+    async def mend(self, batch: RecordBatch, seen: Sequence[Version | None]) -> Sequence[bool]:
+        """Write each record's row, whatever its version, if the row there still has the version that was
+        `seen` (None: there is no row). Returns: which were written.
+        """
+
+    async def forget(self, before_us: int, limit: int) -> int:
+        """Take away deleted rows whose change was created before then. Returns: as `sweep`. Repeatable.
+
+        Off by one: the caller knows that nothing older than what it forgets can come any more.
         """
 
 

@@ -8,6 +8,7 @@ tests/contracts and by users.
 from tailrace.testing.contracts.archive import check_archive_store
 from tailrace.testing.contracts.clock import check_clock
 from tailrace.testing.contracts.log_reader import check_log_reader
+from tailrace.testing.contracts.mirror import check_mirror_sink
 from tailrace.testing.contracts.projection import check_projection_store
 from tailrace.testing.contracts.rules import ContractBroken
 from tailrace.testing.contracts.sink import check_sink
@@ -23,6 +24,7 @@ __all__ = [
     "check_archive_store",
     "check_clock",
     "check_log_reader",
+    "check_mirror_sink",
     "check_projection_store",
     "check_sink",
     "check_source",

@@ -15,10 +15,10 @@ import asyncio
 import atexit
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from email.utils import parsedate_to_datetime
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from tailrace.aws.errors import AwsError, ErrorMeaning, Meaning
@@ -32,6 +32,7 @@ from tailrace.streams.ancestry import trace_id
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession, ClientTimeout
 
+T = TypeVar("T")
 CONNECT_S: Final = 5.0
 READ_S: Final = 20.0
 TOTAL_S: Final = 60.0
@@ -396,7 +397,12 @@ async def date_of(access: Access, service: str, operation: str, parameters: Mapp
 
 def call_here(access: Access, service: str, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """One call; this thread waits for it. Raises: as `call`."""
-    future = asyncio.run_coroutine_threadsafe(call(access, service, operation, parameters), _BESIDE.loop())
+    return waited_for(call(access, service, operation, parameters))
+
+
+def waited_for(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What calls come to that are made beside this thread, which waits for them. Raises: what they raise."""
+    future = asyncio.run_coroutine_threadsafe(coroutine, _BESIDE.loop())
     try:
         return future.result()
     except BaseException:

@@ -64,6 +64,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
         "tailrace.cli.generate:generate", "Write files for what stands beside: rules of Prometheus."
     ),
     "kcl": CommandEntry("tailrace.cli.kcl:kcl", "Take over where a KCL application was, or hand back to it."),
+    "export": CommandEntry(
+        "tailrace.cli.export:export", "List DynamoDB's exports in a directory or S3; read one."
+    ),
     "audit": CommandEntry("tailrace.cli.audit:audit", "Read what people did here, and how it ended."),
     "explain": CommandEntry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),
     "coverage": CommandEntry("tailrace.cli.coverage:coverage", "List what of AWS's APIs is there."),

@@ -1,0 +1,1 @@
+"""Listing the exports of a place, and reading one page by page."""

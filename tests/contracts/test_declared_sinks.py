@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
@@ -26,6 +27,7 @@ from tailrace.sinks.messages import messages_of
 from tailrace.streams.record import SequenceNumber, change_record
 from tailrace.streams.version import Version
 from tailrace.testing import check_sink, check_versioned_sink
+from tailrace.testing.contracts import mirror
 from tailrace.testing.contracts.sink import _batch, batch_of
 from tests.unit.sinks.moto_server import client, moto
 
@@ -184,10 +186,36 @@ def test_a_table_keeps_the_versions_and_the_sources(aws: AwsAccess) -> None:
 
     def versions(sink: sinks.DynamoDB) -> dict[str, Version]:
         items = dynamodb.scan(TableName=sink.table)["Items"]
-        rows = [item for item in items if item["pk"]["S"] != "tailrace_sources"]
+        rows = [
+            item for item in items if item["pk"]["S"] != "tailrace_sources" and "tailrace_deleted" not in item
+        ]
         return {item["pk"]["S"]: Version.from_text(item["tailrace_sequence"]["S"]) for item in rows}
 
     check_versioned_sink(make, versions, again=lambda sink: sinks.DynamoDB(sink.table, aws))
+
+
+@pytest.mark.parametrize("keep", [timedelta(days=2), None])
+def test_an_item_that_was_removed_comes_back_by_something_older_only_where_that_is_not_kept(
+    aws: AwsAccess, keep: timedelta | None
+) -> None:
+    dynamodb = client("dynamodb", aws)
+    name = f"contract-{next(NUMBER)}"
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+    )
+    sink = sinks.DynamoDB(name, aws, keep_deletions=keep)
+    for change in (mirror.gone("a", (1, 5), 7_000_000), mirror.put("a", 1, (1, 4))):
+        assert asyncio.run(sink.write(_batch([change]))) == Written()
+    (item,) = dynamodb.scan(TableName=name)["Items"]
+    if keep is None:
+        assert item["n"] == {"N": "1"}
+    else:
+        assert item["tailrace_deleted"] == {"BOOL": True}
+        assert item["tailrace_expires_at"] == {"N": str(7 + 2 * 86_400)}
+        assert "n" not in item
 
 
 def test_a_file_keeps_the_versions_and_the_sources(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """A DynamoDB table as a sink: the newest image of each item, in any region, account or endpoint.
 
 Theory of operation: each written item carries the version of the change it comes from, and a write holds only
-over an older one, so a repeated or late change never overtakes a later one. A removal deletes under the same
-condition. Items are written side by side, the changes of one item one after the other.
+over an older one, so a repeated or late change never overtakes a later one. A removal leaves an item with the
+keys, the version and `tailrace_deleted`, under the same condition, so that nothing older brings the item
+back; `tailrace_expires_at` is for the table's Time to Live, which takes it away when nothing older can come.
+Items are written side by side, the changes of one item one after the other.
 Rules of this file: a condition that fails means that the table is newer: the change is accepted. Declared as
 `sinks.DynamoDB(…)`.
 """
@@ -10,6 +12,7 @@ Rules of this file: a condition that fails means that the table is newer: the ch
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from tailrace.app.plain import to_item
@@ -34,6 +37,9 @@ CONDITION: Final = (
 MOST_NUMBER: Final = 10**37
 """More than any sequence number that was written as one, and a number that DynamoDB knows."""
 PARALLEL: Final = 8
+DELETED: Final = "tailrace_deleted"
+EXPIRES_AT: Final = "tailrace_expires_at"
+"""When a deletion may be forgotten. Units: seconds since the epoch, as Time to Live has them."""
 SOURCES: Final = "tailrace_sources"
 """The attribute with the numbers of sources, in an item of its own, and that item's key."""
 KEYS: Final[Mapping[str, Any]] = {
@@ -49,12 +55,15 @@ class DynamoDB(AlwaysOpen):
     """A table, by its name or ARN. It has the key attributes of what is written.
 
     Shape:   `sequence` is the attribute that keeps the version of the change, a text. With a transform that
-             returns dictionaries those are the items.
+             returns dictionaries those are the items. `keep_deletions`: for so long after a removal an item
+             without its attributes, with `tailrace_deleted`, says that nothing older may bring it back; None
+             removes the item itself, and what is older and comes later does.
     """
 
     table: str
     access: AwsAccess = EVERYWHERE
     sequence: str = "tailrace_sequence"
+    keep_deletions: timedelta | None = timedelta(days=7)
 
     @property
     def keys_at_once(self) -> int:
@@ -90,11 +99,11 @@ class DynamoDB(AlwaysOpen):
         try:
             item = _item(record) if batch.values is None else _value_item(batch.values[place])
             parameters = self._condition(record)
-            if item is None:
+            if item is None and self.keep_deletions is None:
                 key = with_bytes(image(record.keys) or {})
                 await self.access.call("dynamodb", "delete_item", TableName=self.table, Key=key, **parameters)
             else:
-                item = {**item, self.sequence: {"S": record.version.text}}
+                item = {**(item or self._deleted(record)), self.sequence: {"S": record.version.text}}
                 await self.access.call(
                     "dynamodb", "put_item", TableName=self.table, Item=with_bytes(item), **parameters
                 )
@@ -103,6 +112,11 @@ class DynamoDB(AlwaysOpen):
         except (ApiError, SettingsError) as error:
             return failure_of(error)
         return None
+
+    def _deleted(self, record: ChangeRecord) -> Item:
+        """What is left of an item that was removed."""
+        until_s = record.created_us // 1_000_000 + int((self.keep_deletions or timedelta()).total_seconds())
+        return {**(image(record.keys) or {}), DELETED: {"BOOL": True}, EXPIRES_AT: {"N": str(until_s)}}
 
     async def sources(self) -> Mapping[str, int]:
         """Which generation each source is whose changes are there; of a table that we may not describe and

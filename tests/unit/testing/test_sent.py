@@ -74,7 +74,12 @@ def test_a_table_elsewhere_is_not_written() -> None:
         "tags": {"a"},
     }
     assert "ConditionExpression" in put.request
-    assert (removed.operation, removed.body) == ("delete_item", {"id": "o1"})
+    assert (removed.operation, removed.body["id"], removed.body["tailrace_deleted"]) == (
+        "put_item",
+        "o1",
+        True,
+    )
+    assert not set(removed.body) & {"raw", "tags"}
 
 
 @pytest.mark.usefixtures("credentials")

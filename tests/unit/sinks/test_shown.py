@@ -49,7 +49,7 @@ def test_there_is_no_extra_without_code_behind_it() -> None:
         "project"
     ]["optional-dependencies"]
     needed = {
-        wanted.partition(">=")[0].partition("[")[0]
+        wanted.partition(">=")[0].partition("[")[0].partition(".")[0]
         for requirements in extras.values()
         for wanted in requirements
     }

@@ -76,6 +76,23 @@ class Filter:
         change.region = region
         return change
 
+    @property
+    def doubts(self) -> bool:
+        """Whether a change that was let through is still to be judged."""
+        return bool(self._doubtful)
+
+    def wants(self, change: Change[Any]) -> bool:
+        """Whether a change of a scan, which was not judged yet, goes to the handler. Raises: as judge."""
+        record = change.record
+        if record.event_name not in self._events:
+            return False
+        if self._entities is not None and self._entities.of(record.keys) is not self._entity:
+            return False
+        if self._where is None:
+            return True
+        with FENCE:
+            return bool(self._where(change))
+
     def judge(self, change: Change[Any]) -> bool:
         """Whether a change that was let through goes to the handler. Raises: what `where` raises."""
         sequence = change.record.sequence

@@ -13,10 +13,12 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from tailrace.app.app import HandlerMapping
+from tailrace.app.change import Change
 from tailrace.app.sinking import whole
 from tailrace.errors import InternalError
 from tailrace.ports import Clock, Failed, FailedFrom, Failure, Outcome, RecordBatch, Written
 from tailrace.runtime.causing import CAUSE, Causes
+from tailrace.runtime.preparing import Prepared
 from tailrace.sinks.calling import RAISED, call, caller, failure_of, is_ours
 from tailrace.sinks.function import changes_of, filter_of
 from tailrace.telemetry import PointReached, pass_by
@@ -46,26 +48,38 @@ class StreamedSink:
     async def write(self, batch: RecordBatch) -> Outcome:
         """Transform what is to be transformed and write it."""
         CAUSE.set(self._causes.of_batch(batch.records))
-        if self._transform is None and self._mapping.enrich is None:
+        prepared = await self.prepared(batch)
+        if prepared.whole is not None:
+            return Failed(whole=prepared.whole)
+        if prepared.batch is batch:
             outcome = await self._sink.write(batch)
             self._reached("invoke.done")
             return outcome
+        failures = dict(prepared.failures)
+        if prepared.batch.records:
+            _merge(failures, await self._sink.write(prepared.batch), prepared.places)
+        self._reached("invoke.done")
+        return Failed(dict(sorted(failures.items()))) if failures else WRITTEN
+
+    async def prepared(self, batch: RecordBatch) -> Prepared:
+        """What would be written of a batch. As `Prepares.prepared`."""
+        is_judged = self._filter is not None and (batch.is_snapshot or self._filter.doubts)
+        if self._transform is None and self._mapping.enrich is None and not is_judged:
+            return Prepared(batch, range(len(batch.records)))
         failures: dict[int, Failure] = {}
         places, values = await self._transformed(batch, failures)
-        if self._mapping.enrich is not None and values:
+        enrich = self._mapping.enrich
+        if enrich is not None and values:
             try:
-                values = _as_many(await call(self._mapping.enrich, values), values)
+                values = _as_many(await call(enrich, values), values)
             except RAISED as error:
                 if is_ours(error):
                     raise
-                return Failed(whole=failure_of(error))
-        if values:
-            value_batch = replace(
-                batch, records=[batch.records[place] for place in places], values=tuple(values)
-            )
-            _merge(failures, await self._sink.write(value_batch), places)
-        self._reached("invoke.done")
-        return Failed(dict(sorted(failures.items()))) if failures else WRITTEN
+                return Prepared(replace(batch, records=(), values=()), (), failures, failure_of(error))
+        records = [batch.records[place] for place in places]
+        has_values = self._transform is not None or enrich is not None
+        prepared = replace(batch, records=records, values=tuple(values) if has_values else None)
+        return Prepared(prepared, places, failures)
 
     def close(self) -> Awaitable[None]:
         """Close the wrapped sink."""
@@ -81,6 +95,8 @@ class StreamedSink:
             if change.record.key in failed_keys:
                 continue
             try:
+                if not self._wants(change, is_snapshot=batch.is_snapshot):
+                    continue
                 value = change if self._transform is None else await self._transform(change)
             except RAISED as error:
                 if is_ours(error):
@@ -92,6 +108,12 @@ class StreamedSink:
             places += [place] * len(returned)
             values += returned
         return places, values
+
+    def _wants(self, change: Change[Any], *, is_snapshot: bool) -> bool:
+        """Whether a change goes to the sink. Raises: what `where` raises."""
+        if self._filter is None:
+            return True
+        return self._filter.wants(change) if is_snapshot else self._filter.judge(change)
 
 
 def _as_many(returned: Any, values: Sequence[Any]) -> list[Any]:

@@ -168,12 +168,22 @@ class TableItems(Protocol):
         """
 
 
+class TargetPosition(Struct, frozen=True):
+    """How far a target has a shard of the stream with this label, and under the lease with which epoch."""
+
+    stream: str
+    shard_id: str
+    epoch: int
+    watermark: int = 0
+
+
 class RecordBatch(Struct, frozen=True):
     """Records for a sink: one shard, in order.
 
     Shape:   `values` is what a handler returned for each of them, for the sink of a handler
              (`app.sink(audit, …)`); None when the records themselves are to be written. `window`: what a
-             function is told of its tumbling window; only its final invoke has no records.
+             function is told of its tumbling window; only its final invoke has no records. `position`: of one
+             that is committed with it (`Transactional`), perhaps alone.
     """
 
     records: Sequence[ChangeRecord]
@@ -185,6 +195,7 @@ class RecordBatch(Struct, frozen=True):
     values: Sequence[object] | None = None
     window: WindowInvoke | None = None
     is_snapshot: bool = False
+    position: TargetPosition | None = None
 
 
 @runtime_checkable
@@ -287,17 +298,6 @@ class Mirror(Protocol):
         """
 
 
-class TargetPosition(Struct, frozen=True):
-    """How far a target has a shard: everything through `watermark`, written under the lease with this epoch.
-    Shape: `stream` is the stream's label.
-    """
-
-    stream: str
-    shard_id: str
-    epoch: int
-    watermark: int = 0
-
-
 @runtime_checkable
 class Transactional(Protocol):
     """A sink that owns the checkpoint: the target holds the positions beside the rows, changes both at once,
@@ -305,9 +305,7 @@ class Transactional(Protocol):
     """
 
     async def positions(self, mapping_id: str) -> Sequence[TargetPosition]:
-        """What the target has of a mapping, in any order; nothing of one that it has never seen.
-        Repeatable.
-        """
+        """What the target has of a mapping, in any order. Repeatable."""
 
     async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> TargetPosition:
         """Take a shard: raise its epoch, and leave its watermark. Returns: where to go on. Repeatable.
@@ -318,11 +316,15 @@ class Transactional(Protocol):
 
     async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         """Write a batch, and that the target has the shard through `position.watermark`: both or, unless it
-        is Written, neither.
+        is Written, neither. A batch without records moves the position alone.
 
         Raises: LeaseLost when the epoch there is not the position's. Repeatable: a watermark that is not
-                above the one there was written before, so nothing is, and it is Written. A batch without
-                records moves the position alone.
+                above the one there was written before, so nothing is, and it is Written.
+        """
+
+    async def put_position(self, mapping_id: str, position: TargetPosition) -> None:
+        """Let the target have the shard through that watermark, also a lower one; rows stay as they are.
+        Repeatable. Raises: as `commit`.
         """
 
 

@@ -295,6 +295,29 @@ class KnowsNoStreams(TransactionalMemory):
         ]
 
 
+class PutsForwardsOnly(TransactionalMemory):
+    async def put_position(self, mapping_id: str, position: TargetPosition) -> None:
+        there = self.target.positions.get((mapping_id, position.stream, position.shard_id), position)
+        await super().put_position(
+            mapping_id, replace(position, watermark=max(position.watermark, there.watermark))
+        )
+
+
+class PutsUnderAnyEpoch(TransactionalMemory):
+    async def put_position(self, mapping_id: str, position: TargetPosition) -> None:
+        place = (mapping_id, position.stream, position.shard_id)
+        there = self.target.positions.get(place)
+        if there is None:
+            raise LeaseLost
+        self.target.positions[place] = replace(position, epoch=there.epoch)
+
+
+class RemovesRowsBehindIt(TransactionalMemory):
+    async def put_position(self, mapping_id: str, position: TargetPosition) -> None:
+        await super().put_position(mapping_id, position)
+        self.target.arrived[:] = [number for number in self.target.arrived if number <= position.watermark]
+
+
 TRANSACTIONAL: list[tuple[type[TransactionalMemory], Callable[..., object]]] = [
     (BeginsWhereverItIs, transactional.a_new_shard_begins_at_its_beginning),
     (KeepsPositionsInItsProcess, transactional.rows_and_position_come_together),
@@ -309,6 +332,9 @@ TRANSACTIONAL: list[tuple[type[TransactionalMemory], Callable[..., object]]] = [
     (ChecksForOlderEpochsOnly, transactional.nothing_is_committed_under_another_epoch),
     (ChecksThenWrites, transactional.a_commit_is_before_a_stamp_or_lost),
     (KnowsNoStreams, transactional.places_are_apart),
+    (PutsForwardsOnly, transactional.a_position_is_put_as_told),
+    (PutsUnderAnyEpoch, transactional.a_position_is_put_as_told),
+    (RemovesRowsBehindIt, transactional.a_position_is_put_as_told),
 ]
 
 

@@ -109,11 +109,21 @@ class TransactionalMemory(AlwaysOpen):
         """Write both or neither. Raises: LeaseLost."""
         place = (batch.mapping_id, position.stream, position.shard_id)
         there = self.target.positions.get(place)
-        if there is None or there.epoch != position.epoch:
-            raise LeaseLost(f"{position.shard_id} is not held under epoch {position.epoch}")
-        if position.watermark <= there.watermark:
+        self._check_held(there, position)
+        if there is not None and position.watermark <= there.watermark:
             return Written()
         outcome = await self.write(batch)
         if isinstance(outcome, Written):
             self.target.positions[place] = position
         return outcome
+
+    async def put_position(self, mapping_id: str, position: TargetPosition) -> None:
+        """Let the target have the shard through that watermark. Raises: LeaseLost."""
+        place = (mapping_id, position.stream, position.shard_id)
+        self._check_held(self.target.positions.get(place), position)
+        self.target.positions[place] = position
+
+    @staticmethod
+    def _check_held(there: TargetPosition | None, position: TargetPosition) -> None:
+        if there is None or there.epoch != position.epoch:
+            raise LeaseLost(f"{position.shard_id} is not held under epoch {position.epoch}")

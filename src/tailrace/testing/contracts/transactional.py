@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
+from msgspec import structs
+
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import LeaseLost
 from tailrace.ports import Outcome, RecordBatch, Sink, TargetPosition, Transactional, Written
@@ -207,6 +209,33 @@ async def places_are_apart(place: Place) -> None:
         )
 
 
+async def a_position_is_put_as_told(place: Place) -> None:
+    """A position may be put forwards and back under its epoch alone: no row changes, what comes after it is
+    committed again, and under another epoch it is LeaseLost.
+    """
+    await place.sink.stamp(MAPPING, STREAM.label, SHARD, 2)
+    records = batch_of("abc")
+    await _commit(place.sink, records, records[2].sequence, epoch=2)
+    back = TargetPosition(STREAM.label, SHARD, 2, records[0].sequence)
+    for epoch in (1, 3):
+        put = partial(place.other.put_position, MAPPING, structs.replace(back, epoch=epoch))
+        await _lost(put, f"a position that is put under epoch {epoch} while 2 is there")
+    unseen = structs.replace(back, shard_id="another")
+    await _lost(lambda: place.other.put_position(MAPPING, unseen), "a position that is put without a stamp")
+    ahead = structs.replace(back, watermark=records[2].sequence + 5)
+    for position in (ahead, back, back):
+        await place.sink.put_position(MAPPING, position)
+        await _there(place, records, position)
+    same(
+        await place.other.stamp(MAPPING, STREAM.label, SHARD, 3),
+        structs.replace(back, epoch=3),
+        "what the next stamp answers",
+    )
+    later = batch_of("d", start=20)
+    await _commit(place.other, later, later[0].sequence, epoch=3)
+    await _there(place, [*records, *later], TargetPosition(STREAM.label, SHARD, 3, later[0].sequence))
+
+
 async def _commit(
     sink: TransactionalSink, records: Sequence[ChangeRecord], watermark: int, epoch: int = 1
 ) -> None:
@@ -250,4 +279,5 @@ RULES: Final[tuple[Callable[[Place], Awaitable[None]], ...]] = (
     nothing_is_committed_under_another_epoch,
     a_commit_is_before_a_stamp_or_lost,
     places_are_apart,
+    a_position_is_put_as_told,
 )

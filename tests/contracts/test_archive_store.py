@@ -4,17 +4,23 @@ Rules of this file: one canary a rule, and one for each way in which two writers
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from moto.s3.responses import S3Response
 
-from tailrace.archives import DirectoryArchive, MemoryArchive
+from tailrace.archives import DirectoryArchive, MemoryArchive, S3Archive
 from tailrace.archives.names import tag_of
+from tailrace.aws.places import KNOWN
 from tailrace.ports import ArchiveStore, Blob
 from tailrace.testing import check_archive_store
 from tailrace.testing.contracts import archive
 from tests.contracts.breaking import breaks
+from tests.unit.sinks.moto_server import client, moto
 
 
 def test_the_archive_in_memory_keeps_the_contract() -> None:
@@ -33,6 +39,51 @@ def test_an_archive_in_a_directory_keeps_the_contract(tmp_path: Path) -> None:
 
     check_archive_store(make)
     check_archive_store(make, again=lambda store: DirectoryArchive(places[id(store)]))
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    KNOWN.forget(None)
+    yield
+    KNOWN.forget(None)
+
+
+@pytest.mark.parametrize("prefix", ["", "tailrace/archive"])
+def test_an_archive_in_s3_keeps_the_contract(
+    prefix: str, account: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = iter(range(100))
+    places: dict[int, str] = {}
+    with one_put_at_a_time(monkeypatch), moto() as access:
+
+        def make() -> ArchiveStore:
+            bucket = f"archive-{next(numbers)}"
+            client("s3", access).create_bucket(Bucket=bucket)
+            client("s3", access).put_object(
+                Bucket=bucket, Key="tailrace/other", Body=b"another's"
+            ) if prefix else None
+            made = S3Archive(bucket, prefix, access=access)
+            places[id(made)] = bucket
+            return made
+
+        check_archive_store(make, again=lambda store: S3Archive(places[id(store)], prefix, access=access))
+
+
+@contextmanager
+def one_put_at_a_time(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """moto's server looks and writes in two steps, in threads; S3 does both in one."""
+    lock = threading.Lock()
+    put = S3Response.put_object
+
+    def alone(self: S3Response) -> Any:
+        with lock:
+            return put(self)
+
+    with patch.context() as patched:
+        patched.setattr(S3Response, "put_object", alone)
+        yield
 
 
 # ---- canaries ----------------------------------------------------------------------------------------------

@@ -106,6 +106,7 @@ ELSEWHERE: Final[dict[str, str]] = {
     "deadletters": "tailrace dlq ls",
     "dead-letters": "tailrace dlq ls",
     "parked": "tailrace dlq ls",
+    "exports": "tailrace export ls PLACE",
     "history": "tailrace audit",
     "rebuild": "tailrace projection rebuild",
     "query": "tailrace sql",

@@ -19,7 +19,7 @@ OutputFormat: TypeAlias = Literal["DYNAMODB_JSON", "ION"]
 Compression: TypeAlias = Literal["GZIP", "ZSTD", "NONE"]
 
 
-class ExportedItem(Struct, frozen=True):
+class ExportedItem(Struct, frozen=True, gc=False):
     """One line: an item of a full export, or what became of an item in the window of an incremental one.
 
     Shape:   `keys` its key attributes; None where a line has only the item (then `located` knows them).

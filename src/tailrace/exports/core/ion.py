@@ -103,13 +103,11 @@ def attribute_of(value: Any) -> AttributeValue:
     match value:
         case bool():
             return {"BOOL": bool(value)}
-        case str():
-            if _kind(value) not in ("str", "string"):
-                raise Unreadable(f"a {_kind(value)}, where DynamoDB writes a string: {str(value)!r}")
+        case str() if _kind(value) in ("str", "string"):
             return {"S": str(value)}
         case int() | Decimal():
             return {"N": _number(value)}
-        case bytes():
+        case bytes() if _kind(value) in ("bytes", "blob"):
             return {"B": b64encode(value).decode()}
         case list():
             return {"L": [attribute_of(element) for element in value]}

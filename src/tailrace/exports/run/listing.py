@@ -158,7 +158,7 @@ def _described(files: ExportFiles, folder: str, entries: FolderEntries) -> Liste
         )
         return ListedExport(folder, named, None, problem)
     try:
-        data, is_checked = _manifest(files, folder, SUMMARY, entries)
+        data = _manifest(files, folder, SUMMARY, entries)
         summary = summary_of(data, _shown(files, folder, SUMMARY))
     except Refused as error:
         return ListedExport(folder, named, None, error)
@@ -169,24 +169,25 @@ def _described(files: ExportFiles, folder: str, entries: FolderEntries) -> Liste
             hint=EXPORT_AGAIN,
         )
         return ListedExport(folder, named, None, problem)
-    unchecked = () if is_checked else (SUMMARY,)
+    unchecked = tuple(name for name in (SUMMARY, FILES) if not _digests(name, entries))
     return ListedExport(folder, export_id, summary, None, unchecked)
 
 
-def _manifest(
-    files: ExportFiles, folder: str, name: str, entries: FolderEntries | None = None
-) -> tuple[bytes, bool]:
-    """A manifest, and whether there is a checksum, which it fits. Raises: Refused."""
+def _manifest(files: ExportFiles, folder: str, name: str, entries: FolderEntries) -> bytes:
+    """A manifest, compared with the checksums that lie beside it. Raises: Refused."""
     shown = _shown(files, folder, name)
     data = files.read(join(folder, name), 0, LARGEST_MANIFEST)
     if data is None:
         raise Refused(f"{shown} is not there", hint=EXPORT_AGAIN)
-    there = files.entries(folder).files if entries is None else entries.files
-    names = [f"{name.removesuffix('.json')}.{suffix}" for suffix in CHECKSUMS]
-    for digest_name in [one for one in names if one in there]:
+    for digest_name in _digests(name, entries):
         digest = files.read(join(folder, digest_name), 0, 1_024) or b""
         check_manifest(data, digest, shown, digest_name)
-    return data, any(one in there for one in names)
+    return data
+
+
+def _digests(name: str, entries: FolderEntries) -> list[str]:
+    names = [f"{name.removesuffix('.json')}.{suffix}" for suffix in CHECKSUMS]
+    return [digest_name for digest_name in names if digest_name in entries.files]
 
 
 def _opened(files: ExportFiles, export: ListedExport) -> OpenedExport:
@@ -194,7 +195,7 @@ def _opened(files: ExportFiles, export: ListedExport) -> OpenedExport:
         raise export.problem
     summary = export.summary
     assert summary is not None
-    data, _ = _manifest(files, export.folder, FILES)
+    data = _manifest(files, export.folder, FILES, files.entries(export.folder))
     listed = files_of(data, _shown(files, export.folder, FILES), summary)
     own, shared = join(export.folder, DATA), normpath(join(export.folder, "..", DATA))
     folders = (own, shared) if summary.is_full else (shared, own)

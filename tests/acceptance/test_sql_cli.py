@@ -1,6 +1,7 @@
 """`tailrace sql` beside a running app and on a file: real processes."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -184,3 +185,55 @@ def test_many_rows_are_printed_in_pages_and_the_first_thousand_of_them_as_a_tabl
     shown = run(tmp_path, "select range as n from range(100000000000)")
     assert shown.stdout.split() == ["n", *map(str, range(1000))]
     assert "only the first 1,000 rows are shown" in shown.stderr
+
+
+def test_an_answer_is_watched_while_changes_arrive(node: Node, tmp_path: Path) -> None:
+    node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o0"}, "total": {"N": "1"}}})
+    count(tmp_path, 1)
+    question = "select 'all' as what, count(*) as n from orders"
+    command = [sys.executable, "-m", "tailrace", "sql", "--watch", "--every", "100ms", question]
+    for extra, first, second in (
+        (["--json"], '[{"what": "all", "n": 1}]', '[{"what": "all", "n": 2}]'),
+        ([], "all   2  " + "█" * 24 + "  ▁", "all   3  " + "█" * 24 + "  ▁█"),
+    ):
+        watching = subprocess.Popen(
+            [*command, *extra, "--data", str(tmp_path / "data")], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert watching.stdout is not None
+            said = (line.rstrip() for line in watching.stdout)
+            assert next(line for line in said if "all" in line) == first
+            node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": f"n{extra}"}}})
+            assert next(line for line in said if "all" in line) == second
+            watching.send_signal(signal.SIGINT)
+            watching.wait(PATIENCE_S)
+        finally:
+            watching.kill()
+            watching.wait()
+            assert watching.stdout is not None
+            watching.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--bar", "totl", "select 1 as n"), "the answer has no column 'totl': it has n"),
+        (("--bar", "what", "select 'a' as what"), "column 'what' holds no numbers"),
+        (("select totl from orders",), "totl"),
+    ],
+)
+def test_what_cannot_be_watched_is_told(
+    node: Node, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o1"}}})
+    eventually(lambda: run(tmp_path, "select id from orders").returncode == 0)
+    ran = run(tmp_path, "--watch", *arguments)
+    assert (ran.returncode, words in ran.stderr) == (1, True), ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_file_that_no_app_writes_is_not_watched(tmp_path: Path) -> None:
+    (tmp_path / "shop.duckdb").write_bytes(b"")
+    ran = run(tmp_path, "--watch", "--file", str(tmp_path / "shop.duckdb"), "select 1")
+    assert ran.returncode == 2
+    assert "nothing changes in a file that no app writes" in ran.stderr

@@ -5,6 +5,7 @@ verb), elsewhere --file is opened to be read. Registered in `main`.
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
@@ -16,13 +17,19 @@ from rich.console import Console
 from rich.table import Table
 
 from tailrace.cli import options
+from tailrace.cli.charts import Figures, drawn
 from tailrace.cli.connection import answers
 from tailrace.cli.durations import duration, format_duration
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.place import Place
+from tailrace.cli.screen import screen
 from tailrace.errors import TailraceError
 
 MOST_SHOWN = 1_000
+PLAIN_WIDTH = 1_000
+"""Nothing is cut where no terminal is."""
+MARGIN = 3
+"""Lines of a screen beside the rows."""
 Pages = Iterator[dict[str, Any]]
 
 
@@ -44,9 +51,30 @@ Pages = Iterator[dict[str, Any]]
     metavar="DURATION",
     help="How long the answer may take.",
 )
+@click.option("--watch", is_flag=True, help="Ask again and again, and draw each new answer over the last.")
+@click.option(
+    "--every",
+    "every_ms",
+    callback=duration,
+    default="1s",
+    show_default=True,
+    metavar="DURATION",
+    help="With --watch: how often at most.",
+)
+@click.option(
+    "--bar", "figure", metavar="COLUMN", help="With --watch: the bars' column, for the first one of numbers."
+)
 @options.options(*options.place_or_fleet, options.as_json)
 def sql(
-    question: str, table: str | None, file: Path | None, timeout_ms: int, place: Place, as_json: bool
+    question: str,
+    table: str | None,
+    file: Path | None,
+    timeout_ms: int,
+    watch: bool,
+    every_ms: int,
+    figure: str | None,
+    place: Place,
+    as_json: bool,
 ) -> None:
     """Ask the tables that DuckDB sinks keep: one SELECT in DuckDB's SQL.
 
@@ -55,17 +83,53 @@ def sql(
     and nothing but the file's own tables can be reached: no other file, no extension, no network.
     Ctrl-C ends the question, also in the app's process.
 
+    --watch shows the answer as changes arrive: bars for its first column of numbers, and a line of how each
+    row went. q or Ctrl-C ends it. Where no terminal is, and with --json, each new answer is printed.
+
     \b
     Example: tailrace sql "select country, sum(total) from orders group by all"
+             tailrace sql --watch "select country, count(*) from orders group by all order by 2 desc"
              tailrace sql --json "select count(*) from orders"
     Next:    tailrace status
     """
-    asked = {"sql": question, "table": table, "timeout_ms": timeout_ms}
+    asked: dict[str, Any] = {"sql": question, "table": table, "timeout_ms": timeout_ms}
+    if watch:
+        if file is not None:
+            raise click.UsageError("--watch asks a running app: nothing changes in a file that no app writes")
+        frames = answers(place, "sql", {**asked, "every_ms": every_ms}, endless=True)
+        _watch(frames, figure, as_json)
+        return
     pages: Pages = (
         answers(place, "sql", asked, endless=True) if file is None else _from_file(file, question, timeout_ms)
     )
     with closing(pages):  # type: ignore[type-var]
         (_print_json if as_json else _print_table)(pages)
+
+
+def _watch(frames: Pages, figure: str | None, as_json: bool) -> None:
+    """Show each answer that is another one."""
+    figures = Figures(figure)
+    if as_json:
+        for frame in frames:
+            click.echo(json.dumps([dict(zip(frame["columns"], row, strict=True)) for row in frame["rows"]]))
+        return
+    if not sys.stdout.isatty():
+        console = Console(highlight=False, markup=False, width=PLAIN_WIDTH)
+        for frame in frames:
+            console.print(_drawn(frame, figures))
+            console.print()
+        return
+    with screen("asking: the answer is drawn again whenever it is another one") as shown:
+        for frame in frames:
+            shown.draw(_drawn(frame, figures, max(1, shown.console.height - MARGIN)))
+
+
+def _drawn(frame: dict[str, Any], figures: Figures, most_rows: int = MOST_SHOWN) -> Table:
+    try:
+        figures.add(frame)
+    except ValueError as error:
+        raise CommandFailure(f"{error}.", hint="tailrace sql --watch --bar COLUMN …") from error
+    return drawn(frame, figures, most_rows=most_rows)
 
 
 def _print_json(pages: Pages) -> None:

@@ -7,9 +7,7 @@ until q or Ctrl-C; elsewhere, or with --once, it says it once. Registered in `ma
 
 import json
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -21,6 +19,7 @@ from tailrace.cli.connection import answers
 from tailrace.cli.durations import duration, format_duration, format_instant
 from tailrace.cli.place import Place, StateAt
 from tailrace.cli.scraping import WorkerMetrics, scraped
+from tailrace.cli.screen import screen
 from tailrace.cli.top_cost import costs
 
 if TYPE_CHECKING:
@@ -221,49 +220,9 @@ def _table(heading: Sequence[str], body: Sequence[Sequence[str]], rows: int) -> 
 
 def _watch(looks: Iterator[tuple[int, dict[str, Any]]], place: Place) -> None:
     """Draw each look over the one before, as large as the terminal is, until q or Ctrl-C."""
-    from rich.console import Console, Group
-    from rich.live import Live
+    from rich.console import Group
 
-    console = Console(highlight=False)
-    waiting = f"looking at {printable(str(place))}: the first figures come with the second look"
-    with (
-        suppress(KeyboardInterrupt),
-        _until_q(),
-        Live(waiting, console=console, screen=True, auto_refresh=False) as live,
-    ):
-        live.refresh()
+    with screen(f"looking at {printable(str(place))}: the first figures come with the second look") as drawn:
         for _, look in looks:
-            rows = max(LEAST_ROWS, (console.height - OVERHEAD) // 5)
-            live.update(Group(*parts(look, rows)), refresh=True)
-
-
-@contextmanager
-def _until_q() -> Iterator[None]:
-    """Take q for Ctrl-C while this lasts."""
-    try:
-        import termios
-        import tty
-
-        before = termios.tcgetattr(sys.stdin)
-    except (ImportError, ValueError, OSError):  # not on this system, or standard input is no terminal
-        yield
-        return
-    except termios.error:
-        yield
-        return
-    tty.setcbreak(sys.stdin)
-    thread = threading.Thread(target=_look_for_q, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
-
-
-def _look_for_q() -> None:
-    import signal
-
-    while letter := sys.stdin.read(1):
-        if letter in "qQ":
-            signal.raise_signal(signal.SIGINT)
-            return
+            rows = max(LEAST_ROWS, (drawn.console.height - OVERHEAD) // 5)
+            drawn.draw(Group(*parts(look, rows)))

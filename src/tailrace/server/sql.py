@@ -9,6 +9,7 @@ import asyncio
 import math
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from datetime import date, time
 from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
@@ -19,13 +20,19 @@ from tailrace.server.control import Arguments, Subject, verb_of_values
 T = TypeVar("T")
 MOST_S: Final = 60.0
 """What a question may take unless it is asked with another time."""
+LEAST_S: Final = 0.1
+"""A question is asked no more often, however it is watched."""
+MOST_WATCHED: Final = 1_000
+"""Rows of an answer that is watched."""
 THREADS: Final = Threads("sql", 4)
 LARGEST: Final = 1 << 53
 """Beyond it a number is text: many readers of JSON would round it."""
 
 
 class SqlQuery(Protocol):
-    """One question to a sink."""
+    """One question to a sink. Shape: `numbers` are the places of the columns that hold numbers."""
+
+    numbers: list[int]
 
     def begin(self) -> list[str]:
         """Begin it. Returns: the columns."""
@@ -50,18 +57,47 @@ class Queryable(Protocol):
 
 @verb_of_values("sql", streams=True)
 async def sql(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
-    """Arguments: sql; table, which one's file is asked where sinks keep several; timeout_ms. Answers: pages
-    of columns and rows.
+    """Arguments: sql; table, which one's file is asked where sinks keep several; timeout_ms; every_ms, to be
+    asked again so often. Answers: pages of columns and rows; with every_ms whole answers of MOST_WATCHED rows
+    at most, each that is another one than the last.
     """
     if subject.worker is None:
         raise TailraceError("No app runs here, so no sink keeps a table.", hint="tailrace dev app.py")
     sink = _chosen(subject.worker.app.mappings, arguments.get("table"))
-    most_s = _seconds(arguments.get("timeout_ms"))
+    most_s = _seconds(arguments.get("timeout_ms"), "timeout", MOST_S)
+    text = str(arguments.get("sql"))
+    if arguments.get("every_ms") is None:
+        async for page in _pages(sink, text, most_s):
+            yield page
+        return
+    every_s = _seconds(arguments.get("every_ms"), "every", LEAST_S)
+    last: object = None
+    while True:
+        answer = await _answer(sink, text, most_s)
+        if answer != last:
+            last = answer
+            yield answer
+        await asyncio.sleep(max(every_s, LEAST_S))
+
+
+async def _answer(sink: Queryable, text: str, most_s: float) -> dict[str, Any]:
+    """The answer as a whole, as far as anyone watches it."""
+    answer: dict[str, Any] = {}
+    async with aclosing(_pages(sink, text, most_s)) as pages:
+        async for page in pages:
+            rows = [*answer.get("rows", ()), *page["rows"]]
+            answer = {**page, **answer, "rows": rows[:MOST_WATCHED]}
+            if len(rows) >= MOST_WATCHED:
+                break
+    return answer
+
+
+async def _pages(sink: Queryable, text: str, most_s: float) -> AsyncGenerator[dict[str, Any], None]:
     due = asyncio.get_running_loop().time() + most_s
-    question = await _within(due, most_s, lambda: sink.question(str(arguments.get("sql"))))
+    question = await _within(due, most_s, lambda: sink.question(text))
     try:
         columns = await _within(due, most_s, question.begin)
-        yield {"columns": columns, "rows": []}
+        yield {"columns": columns, "numbers": question.numbers, "rows": []}
         while rows := await _within(due, most_s, question.page):
             yield {"columns": columns, "rows": [[plain(cell) for cell in row] for row in rows]}
     finally:
@@ -79,12 +115,12 @@ async def _within(due: float, most_s: float, step: Callable[[], T]) -> T:
         ) from error
 
 
-def _seconds(timeout_ms: object) -> float:
-    if timeout_ms is None:
-        return MOST_S
-    if not isinstance(timeout_ms, int) or timeout_ms <= 0:
-        raise TailraceError("`sql` needs milliseconds above 0.", hint="tailrace sql --timeout 5m …")
-    return timeout_ms / 1_000
+def _seconds(given_ms: object, name: str, otherwise_s: float) -> float:
+    if given_ms is None:
+        return otherwise_s
+    if not isinstance(given_ms, int) or given_ms <= 0:
+        raise TailraceError("`sql` needs milliseconds above 0.", hint=f"tailrace sql --{name} 5m …")
+    return given_ms / 1_000
 
 
 def plain(value: Any) -> Any:

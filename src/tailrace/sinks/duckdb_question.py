@@ -8,6 +8,7 @@ the file's own tables: the connection is opened with `SEALED`. Made by `DuckDB.q
 server/sql.py.
 """
 
+import re
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 ROWS: Final = 500
 """Rows of a page."""
+NUMERIC: Final = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$|DECIMAL\(|FLOAT$|DOUBLE$")
 ZONED: Final = "TIMESTAMP WITH TIME ZONE"
 SEALED: Final = {
     "enable_external_access": "false",
@@ -31,10 +33,13 @@ AGAIN_S: Final = 0.05
 
 
 class Question:
-    """A cursor with one question. Shape: `columns` are names, once it has begun."""
+    """A cursor with one question. Shape: `columns` are names, once it has begun, `numbers` the places of
+    those that hold numbers.
+    """
 
     def __init__(self, cursor: "DuckDBPyConnection", sql: str) -> None:
         self.columns: list[str] = []
+        self.numbers: list[int] = []
         self._cursor = cursor
         self._sql = sql
         self._is_over = False
@@ -62,6 +67,7 @@ class Question:
         relation = self._cursor.sql(self._sql)
         self.columns = list(relation.columns)
         kinds = [str(kind) for kind in relation.types]
+        self.numbers = [place for place, kind in enumerate(kinds) if NUMERIC.match(kind)]
         self._cursor.execute(unzoned(self._sql, kinds) if any(ZONED in kind for kind in kinds) else self._sql)
 
     def page(self) -> list[tuple[Any, ...]]:

@@ -46,6 +46,12 @@ PRICES: Final = {
 }
 
 
+def is_at_aws(endpoint: str | None) -> bool:
+    """Whether calls there are charged: None, or a host of AWS's."""
+    host = "" if endpoint is None else urlsplit(endpoint).hostname or ""
+    return endpoint is None or host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
+
+
 def read_price(endpoint: str | None, said: float | None = None) -> float:
     """What a million reads of streams cost: the price that is said, else the list price at AWS (`endpoint`
     None, or a host of AWS's), else nothing. Units: US dollars.
@@ -55,7 +61,5 @@ def read_price(endpoint: str | None, said: float | None = None) -> float:
     >>> read_price("https://streams.dynamodb.eu-west-1.amazonaws.com")
     0.2
     """
-    host = "" if endpoint is None else urlsplit(endpoint).hostname or ""
-    is_aws = endpoint is None or host.endswith((".amazonaws.com", ".amazonaws.com.cn", ".api.aws"))
-    listed = PRICES["stream read"].usd_per_million if is_aws else 0.0
+    listed = PRICES["stream read"].usd_per_million if is_at_aws(endpoint) else 0.0
     return listed if said is None else said

@@ -55,6 +55,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
         "tailrace.cli.projection:projection", "Look at projections; compare, rebuild, swap."
     ),
     "shards": CommandEntry("tailrace.cli.shards:shards", "List the shards of a stream, or split them."),
+    "schema": CommandEntry(
+        "tailrace.cli.schema:schema", "See what entities and columns a table's items have."
+    ),
     "sql": CommandEntry("tailrace.cli.sql:sql", "Ask the tables that DuckDB sinks keep."),
     "check": CommandEntry("tailrace.cli.check:check", "See whether everything kept is what was written."),
     "state": CommandEntry(
@@ -110,6 +113,9 @@ ELSEWHERE: Final[dict[str, str]] = {
     "history": "tailrace audit",
     "rebuild": "tailrace projection rebuild",
     "query": "tailrace sql",
+    "infer": "tailrace schema TABLE",
+    "columns": "tailrace schema TABLE",
+    "describe": "tailrace schema TABLE",
 }
 """What people type because other tools have it."""
 

@@ -10,15 +10,16 @@ entity under the same key; other rules look at nothing but keys.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from tailrace.columns.naming import OTHER
-from tailrace.columns.schema import TableColumns, read_kept, write_kept
+from tailrace.columns.kinds import Kind
+from tailrace.columns.naming import EVERYWHERE, OTHER, Naming
+from tailrace.columns.schema import Column, TableColumns, read_kept, write_kept
 from tailrace.values.types import Item
 
 TYPE_ATTRIBUTES: Final = ("__typename", "__edb_e__", "_et", "entity", "entityType", "_type", "type")
@@ -87,14 +88,14 @@ class KeyedEntity(Struct, frozen=True):
 class DeclaredEntity(Struct, frozen=True):
     """An entity that the app declares as a class (app/columns.py makes it).
 
-    Shape:   `key_words` are its templates, for people; `fits` says of keys whether they are its own.
-             `columns` are those of its fields.
+    Shape:   `key_words` are its templates, for people; `fits` says of keys whether they are its own. `kinds`
+             are those of its fields, by attribute and in their order.
     """
 
     name: str
     key_words: str
     fits: Callable[[Item], bool]
-    columns: TableColumns
+    kinds: dict[str, Kind]
 
 
 class EntityRules(Struct, frozen=True, dict=True):
@@ -211,3 +212,20 @@ class EntitySorter:
         for place, item in enumerate(items):
             rows.setdefault(self.of(item), []).append(place)
         return rows
+
+    def new_tables(
+        self, names: Iterable[str], naming: Naming = EVERYWHERE, taken: Iterable[str] = ()
+    ) -> dict[str, TableColumns]:
+        """Entity → the columns of a table that is not there yet; `taken` are names of tables that are.
+
+        A declared class has the columns of its fields at once, others those of the items that come.
+        """
+        wanted = list(names)
+        tables = {**naming.names([name for name in wanted if name != OTHER], list(taken)), OTHER: OTHER}
+        return {name: self._new_table(name, tables[name], naming) for name in wanted}
+
+    def _new_table(self, entity: str, table: str, naming: Naming) -> TableColumns:
+        kinds = next((known.kinds for known in self._declared if known.name == entity), {})
+        names = naming.names(kinds)
+        columns = tuple([Column(names[attribute], attribute, kind) for attribute, kind in kinds.items()])
+        return TableColumns(table, entity, self.rules.keys, columns[: naming.columns], naming=naming)

@@ -30,7 +30,7 @@ from tailrace.columns.entities import (
     KeyTemplate,
     separator_of,
 )
-from tailrace.columns.naming import EVERYWHERE, OTHER, Naming
+from tailrace.columns.naming import EVERYWHERE, Naming
 from tailrace.columns.schema import TableColumns
 from tailrace.values.types import AttributeValue, Item
 
@@ -88,32 +88,9 @@ def infer(
     entities = EntitySorter(rules, declared)
     rows = entities.rows_of(items)
     order = sorted(rows, key=lambda name: (-len(rows[name]), name))
-    tables = new_tables(entities, order, declared, naming)
+    tables = entities.new_tables(order, naming)
     samples = [_sample(entities, tables[name], [items[row] for row in rows[name]]) for name in order]
     return Inferred(entities.rules, tuple(samples))
-
-
-def new_tables(
-    entities: EntitySorter,
-    names: Iterable[str],
-    declared: Sequence[DeclaredEntity] = (),
-    naming: Naming = EVERYWHERE,
-    taken: Iterable[str] = (),
-) -> dict[str, TableColumns]:
-    """Entity → columns of a table that is not there yet; `taken` are names of tables that are."""
-    known = {entity.name: entity.columns for entity in declared}
-    wanted = list(names)
-    tables = naming.names([name for name in wanted if name != OTHER], list(taken))
-    return {
-        name: TableColumns(
-            tables.get(name, OTHER),
-            name,
-            entities.rules.keys,
-            known[name].columns if name in known else (),
-            naming=naming,
-        )
-        for name in wanted
-    }
 
 
 def _sample(entities: EntitySorter, table: TableColumns, items: Sequence[Item]) -> EntitySample:
@@ -148,7 +125,7 @@ def learn_rules(
 ) -> EntityRules:
     """What tells the entities of a sample apart. None of it when all items look alike."""
     undeclared = [item for item in items if not any(entity.fits(item) for entity in declared)]
-    templates = _templates(undeclared, keys)
+    templates = templates_of(undeclared, keys)
     attribute = _type_attribute(undeclared, templates)
     if attribute is not None:
         left = [row for row, item in enumerate(undeclared) if not _type_of(item, attribute)]
@@ -193,8 +170,8 @@ def _parts_keys(named: Sequence[tuple[str, tuple[KeyTemplate, ...]]]) -> bool:
 # ---- key templates -----------------------------------------------------------------------------------------
 
 
-def _templates(items: Sequence[Item], keys: tuple[str, ...]) -> list[tuple[KeyTemplate, ...]]:
-    """Of every item the templates of its keys."""
+def templates_of(items: Sequence[Item], keys: tuple[str, ...]) -> list[tuple[KeyTemplate, ...]]:
+    """Of every item of a sample the templates of its keys, the partition key's first."""
     made = [_templates_of([_text(item[keys[0]]) for item in items], [False] * len(items))]
     for key in keys[1:]:
         beside_literals = [bool(template.literals) for template in made[0]]

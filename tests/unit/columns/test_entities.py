@@ -13,9 +13,8 @@ from tailrace.columns.entities import (
     KeyedEntity,
     KeyTemplate,
 )
-from tailrace.columns.inference import Inferred, infer, learn_rules, new_tables
+from tailrace.columns.inference import Inferred, infer, learn_rules
 from tailrace.columns.kinds import INT64, TEXT
-from tailrace.columns.schema import TableColumns
 from tailrace.errors import SettingsError
 from tailrace.values.types import Item
 
@@ -196,13 +195,13 @@ def test_numbers_and_binaries_are_slots() -> None:
 
 
 def test_a_declared_class_is_asked_first() -> None:
-    columns = TableColumns("", "", KEYS).grown({"pk": TEXT, "sk": TEXT, "total": INT64})
-    declared = DeclaredEntity("Order", "ORDER#{id}, META", lambda keys: keys["sk"] == {"S": "META"}, columns)
+    kinds = {"total": INT64, "pk": TEXT, "sk": TEXT}
+    declared = DeclaredEntity("Order", "ORDER#{id}, META", lambda keys: keys["sk"] == {"S": "META"}, kinds)
     inferred = infer(shop(), "shop", KEYS, [declared])
     assert named(inferred) == {"Order", "order_line", "user_order", "user_profile"}
     order = next(entity for entity in inferred.entities if entity.name == "Order")
     assert order.key_words == "ORDER#{id}, META"
-    assert order.table.column("total") == columns.column("total")
+    assert [(column.attribute, column.kind) for column in order.table.columns] == [*kinds.items()]
     assert inferred.rules.declared == (("Order", "ORDER#{id}, META"),)
 
 
@@ -229,7 +228,7 @@ def test_rules_that_are_kept_are_read_back_and_sort_as_before() -> None:
 
 def test_tables_get_names_that_are_told_apart() -> None:
     entities = EntitySorter(EntityRules("shop", KEYS, "_et"))
-    tables = new_tables(entities, ["Order", "order", "a.b", "_other"], taken=["ORDER"])
+    tables = entities.new_tables(["Order", "order", "a.b", "_other"], taken=["ORDER"])
     assert tables["a.b"].name == "a_b"
     assert tables["_other"].name == "_other"
     assert len({table.name.lower() for table in tables.values()} | {"order"}) == 5

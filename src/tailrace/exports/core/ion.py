@@ -51,7 +51,7 @@ class _Chunks:
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def read(self, size: int = -1) -> bytes:
         """At most so many bytes; none at the end."""
@@ -59,10 +59,10 @@ class _Chunks:
             chunk = next(self._chunks, None)
             if chunk is None:
                 return b""
-            self._rest = chunk
+            self._rest = memoryview(chunk)
         part = self._rest if size < 0 else self._rest[:size]
         self._rest = self._rest[len(part) :]
-        return part
+        return bytes(part)
 
 
 def exported_of_ion(value: object, is_full: bool | None) -> ExportedItem:

@@ -166,6 +166,7 @@ def _tell(
     for one in listed:
         if (summary := one.summary) is not None:
             kind = "full" if summary.is_full else "incremental"
+            kind += ", filtered" if summary.is_filtered else ""
             counts = f"{summary.item_count:,}", f"{summary.billed_bytes:,}"
             rows.append(
                 (one.export_id, printable(summary.table), kind, summary.times, *counts, summary.format)
@@ -243,6 +244,7 @@ def _row(one: "ListedExport") -> dict[str, Any]:
             "from_us": summary.from_us,
             "to_us": summary.to_us,
             "view": summary.view,
+            "filtered": summary.is_filtered,
             "items": summary.item_count,
             "billed_bytes": summary.billed_bytes,
         }

@@ -188,6 +188,27 @@ def test_of_several_tables_the_one_that_is_named_is_taken() -> None:
         chain_up_to([full(T0), other], T0, table_id="id-3")
 
 
+def test_an_export_that_was_filtered_is_in_no_chain() -> None:
+    only = full(T0, is_filtered=True)
+    assert "of full export f1 of orders" in str(refused(only))
+    with pytest.raises(
+        Refused, match="no full export of all items: .* only what its filter let through is in it"
+    ):
+        chain_up_to([only], T0)
+    step = part(T0, T0 + HOUR, is_filtered=True)
+    assert "only what its filter let through" in str(refused(full(T0), step))
+    with pytest.raises(Refused, match="only what its filter let through"):
+        chain_up_to([full(T0), step], T0 + HOUR)
+    assert furthest_chain([full(T0), only, step]) == ExportChain(full(T0))
+
+
+def test_an_export_with_a_window_that_aws_does_not_make_is_in_no_chain() -> None:
+    long = part(T0, T0 + LONGEST_US + 1)
+    with pytest.raises(Refused, match="is none that AWS makes"):
+        chain_up_to([full(T0), long], T0 + LONGEST_US + 1)
+    assert furthest_chain([full(T0), long]) == ExportChain(full(T0))
+
+
 @given(
     windows=st.lists(st.tuples(st.integers(0, 20), st.integers(1, 6)), max_size=12),
     fulls=st.lists(st.integers(0, 20), max_size=3),

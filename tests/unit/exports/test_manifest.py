@@ -82,6 +82,14 @@ def test_a_full_export_of_the_later_version_is_one() -> None:
     assert summary_of(orjson.dumps(later), "s") == SUMMARY
 
 
+@pytest.mark.parametrize(("members", "is_filtered"), [
+    ({}, False), ({"filterSpecification": None}, False), ({"filterSpecification": {}}, False),
+    ({"filterSpecification": {"filterExpression": "a = :a"}}, True), ({"FilterExpression": "a = :a"}, True),
+])  # fmt: skip
+def test_a_filtered_export_is_known_for_one(members: dict[str, Any], is_filtered: bool) -> None:
+    assert summary_of(orjson.dumps({**FULL, **members}), "s").is_filtered is is_filtered
+
+
 @pytest.mark.parametrize("view", ["KEYS_ONLY", "NEW_IMAGES", "OLD_IMAGE", None])
 def test_a_view_without_new_images_is_refused_with_what_to_export(view: str | None) -> None:
     words = refused({**INCREMENTAL, "outputView": view})

@@ -218,6 +218,18 @@ def test_a_file_that_is_cut_off_is_found_wherever_it_is_cut(form: ExportForm) ->
         assert f"memory/{key}" in damaged({**blobs, key: blobs[key][:end]})
 
 
+@pytest.mark.parametrize(("name", "form"), [
+    ("a.json.gz", ExportForm()), ("a.json.zst", ExportForm(compression="ZSTD")),
+    ("a.ion.gz", ExportForm(format="ION")), ("a.ion.zst", ExportForm(format="ION", compression="ZSTD")),
+])  # fmt: skip
+def test_a_packed_file_that_is_cut_off_is_found_without_a_manifest(name: str, form: ExportForm) -> None:
+    whole = data_file([ExportedItem(None, item) for item in ITEMS], form)
+    for end in range(1, len(whole)):
+        files = MemoryFiles({name: whole[:end]})
+        with pytest.raises(Refused, match="after (line|value)"):
+            pages_of(files, asyncio.run(open_data_files(files)))
+
+
 def test_a_cut_gzip_says_so() -> None:
     blobs = full_export(ITEMS, T)
     key = data_key(blobs)

@@ -55,6 +55,10 @@ def joined(exports: Sequence[ExportSummary]) -> ExportChain:
             f"a chain begins with a full export, and {_named(full)} is an incremental one",
             hint=full_command(full),
         )
+    if (fault := _fault_of(full)) is not None:
+        raise Refused(
+            f"a chain begins with a full export, and of {_named(full)} {fault}", hint=full_command(full)
+        )
     previous = full
     for export in rest:
         _check_step(previous, export)
@@ -72,15 +76,11 @@ def chain_up_to(
     Raises:  Refused naming what is there, what is missing, and the command that exports it.
     """
     exports = _of_one_table(exports, table_id)
-    fulls = sorted((one for one in exports if one.is_full), key=lambda one: one.to_us, reverse=True)
+    whole = [one for one in exports if _fault_of(one) is None]
+    fulls = sorted((one for one in whole if one.is_full), key=lambda one: one.to_us, reverse=True)
     if not fulls:
-        raise Refused(
-            f"no full export: what {len(exports)} incremental ones say changes nothing that is known"
-            if exports
-            else "no export that has finished",
-            hint=full_command(exports[0] if exports else None),
-        )
-    steps = [one for one in exports if not one.is_full and _fault_of(one) is None]
+        raise _without_full(exports)
+    steps = [one for one in whole if not one.is_full]
     for full in fulls:
         chain = _walked(full, steps, wanted_us)
         if chain.end_us >= wanted_us:
@@ -94,8 +94,9 @@ def furthest_chain(exports: Sequence[ExportSummary]) -> ExportChain | None:
     """The chain of one table's exports that tells the latest state; None without a full export. Of several
     the one with the fewest exports.
     """
-    steps = [one for one in exports if not one.is_full and _fault_of(one) is None]
-    chains = [_walked(one, steps, None) for one in exports if one.is_full]
+    whole = [one for one in exports if _fault_of(one) is None]
+    steps = [one for one in whole if not one.is_full]
+    chains = [_walked(one, steps, None) for one in whole if one.is_full]
     return max(chains, key=lambda chain: (chain.end_us, -len(chain.incrementals)), default=None)
 
 
@@ -160,8 +161,11 @@ def _check_step(previous: ExportSummary, export: ExportSummary) -> None:
 
 
 def _fault_of(export: ExportSummary) -> str | None:
-    """What is wrong with the window of an incremental export; None: nothing."""
-    assert export.from_us is not None
+    """What keeps an export out of every chain; None: nothing."""
+    if export.is_filtered:
+        return "only what its filter let through is in it"
+    if export.from_us is None:
+        return None
     window = export.to_us - export.from_us
     if SHORTEST_US <= window <= LONGEST_US:
         return None
@@ -187,6 +191,22 @@ def _of_one_table(exports: Sequence[ExportSummary], table_id: str | None) -> lis
             hint="name a place that holds those of one table, or the table's id",
         )
     return chosen
+
+
+def _without_full(exports: Sequence[ExportSummary]) -> Refused:
+    """Why nothing begins a chain."""
+    if not exports:
+        return Refused("no export that has finished", hint=full_command(None))
+    filtered = next((one for one in exports if one.is_full), None)
+    if filtered is not None:
+        return Refused(
+            f"no full export of all items: of {_named(filtered)} {_fault_of(filtered)}",
+            hint=full_command(filtered),
+        )
+    return Refused(
+        f"no full export: what {len(exports)} incremental ones say changes nothing that is known",
+        hint=full_command(exports[0]),
+    )
 
 
 def _too_short(chain: ExportChain, exports: Sequence[ExportSummary], wanted_us: int) -> Refused:

@@ -4,7 +4,8 @@ Theory of operation: an export writes `_started` first, then data files, `manife
 `manifest-summary.json` last, so an export without a summary has not finished. Version 2020-06-30 is of full
 exports alone; 2023-08-01 says the type, and an incremental one the window.
 Rules of this file: pure; bytes in, values out. Whatever is missing or of another kind is refused, with the
-file and the member. Source: analytics §2.1, §8.
+file and the member. How a summary says that the export was filtered has not been seen: any member that begins
+with `filter` counts. Source: analytics §2.1, §8.
 """
 
 import re
@@ -39,7 +40,8 @@ class ExportSummary(Struct, frozen=True):
     """What manifest-summary.json says.
 
     Shape:   `view` and `from_us` are of an incremental export, None in a full one; `bucket` and `prefix` are
-             those it was written to, wherever it lies now.
+             those it was written to, wherever it lies now; `is_filtered` when the export was asked for with a
+             FilterSpecification, so that it has not all items, or not all of each.
     Units:   from_us (inclusive) and to_us (exclusive) since the epoch: the window, and the one moment of a
              full export in to_us; billed_bytes as AWS bills them.
     """
@@ -56,6 +58,7 @@ class ExportSummary(Struct, frozen=True):
     prefix: str
     from_us: int | None = None
     view: ViewOfExport | None = None
+    is_filtered: bool = False
 
     @property
     def is_full(self) -> bool:
@@ -123,6 +126,7 @@ def summary_of(data: bytes, name: str) -> ExportSummary:
         str(members.get("s3Prefix") or ""),
         None if is_full else _time(members, "exportFromTime", name),
         None if is_full else _view(members, name),
+        any(member.lower().startswith("filter") and value for member, value in members.items()),
     )
 
 

@@ -192,7 +192,7 @@ def test_an_export_that_was_filtered_is_in_no_chain() -> None:
     only = full(T0, is_filtered=True)
     assert "of full export f1 of orders" in str(refused(only))
     with pytest.raises(
-        Refused, match="no full export of all items: .* only what its filter let through is in it"
+        Refused, match=r"no full export of all items: .* only what its filter let through is in it"
     ):
         chain_up_to([only], T0)
     step = part(T0, T0 + HOUR, is_filtered=True)

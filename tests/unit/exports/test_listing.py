@@ -142,11 +142,24 @@ def test_what_is_inside_an_export_or_a_data_folder_is_not_looked_through() -> No
 
 
 def test_a_place_with_too_many_folders_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "MOST_FOLDERS", 3)
+    monkeypatch.setattr(listing, "MOST_FOLDERS", 4)  # the place itself is one
     blobs = {f"{number}/x": b"" for number in range(4)}
     assert listed({key: blobs[key] for key in list(blobs)[:3]}) == ()
-    with pytest.raises(SettingsError, match="memory has more than 3 folders: name one nearer"):
+    with pytest.raises(SettingsError, match="memory has more than 4 folders, or"):
         listed(blobs)
+    with pytest.raises(SettingsError, match="memory has more than 4 folders, or"):
+        asyncio.run(open_data_files(MemoryFiles({f"{key}.json": b"" for key in blobs})))
+
+
+def test_folders_that_are_too_deep_are_refused_and_not_passed_over() -> None:
+    deep = "a/" * listing.DEEPEST
+    place = {f"{deep}x.json": b""}
+    assert asyncio.run(open_data_files(MemoryFiles(place))).files
+    assert listed({f"{deep}_started": b""})
+    with pytest.raises(SettingsError, match="or more than 12 below each other"):
+        listed({f"{deep}a/_started": b""})
+    with pytest.raises(SettingsError, match="or more than 12 below each other"):
+        asyncio.run(open_data_files(MemoryFiles({**place, f"{deep}a/x.json": b""})))
 
 
 # ---- which one ---------------------------------------------------------------------------------------------

@@ -226,7 +226,7 @@ def test_a_packed_file_that_is_cut_off_is_found_without_a_manifest(name: str, fo
     whole = data_file([ExportedItem(None, item) for item in ITEMS], form)
     for end in range(1, len(whole)):
         files = MemoryFiles({name: whole[:end]})
-        with pytest.raises(Refused, match="after (line|value)"):
+        with pytest.raises(Refused, match=r"after (line|value)"):
             pages_of(files, asyncio.run(open_data_files(files)))
 
 

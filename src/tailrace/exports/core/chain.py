@@ -4,8 +4,8 @@ Theory of operation: a full export is the table at one moment; an incremental on
 window, from its first moment to before its last. One that begins where the other ends may follow it. AWS
 takes times to the second and may tell the moment of a full export to the millisecond, so within one second
 they join: what is told twice is the same. Anything else is refused: a gap loses changes, and what overlaps
-could tell an older state after a newer one. Of several chains that reach far
-enough the one with the newest full export is taken, and of its exports as few as possible.
+could tell an older state after a newer one. Of several chains that reach far enough the one with the newest
+full export is taken, and of its exports as few as possible.
 Rules of this file: pure; a refusal names both exports and the command that makes the one that is missing.
 Units: microseconds since the epoch. Source: analytics §2.1, §8; growth §4.
 """

@@ -8,7 +8,8 @@ Rules of this file: everything blocks in a thread. Nothing is passed over in sil
 read keeps its error, and files that are none of an export's are named. Source: analytics §2.1, §2.2.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from posixpath import join, normpath
 from typing import Final
 
@@ -37,8 +38,8 @@ MOST_FOLDERS: Final = 10_000
 DATA: Final = "data"
 COMPRESSIONS: Final[Mapping[str, Compression]] = {".gz": "GZIP", ".zst": "ZSTD", ".zstd": "ZSTD"}
 FORMATS: Final[Mapping[str, OutputFormat]] = {".json": "DYNAMODB_JSON", ".ion": "ION"}
-LARGEST_MANIFEST: Final = 256 * 1024 * 1024
-"""A line of a manifest has some 250 bytes, and a table a file a partition, twice at most."""
+LARGEST_MANIFEST: Final = 64 * 1024 * 1024
+"""Bytes: a line has some 250, so a quarter of a million files. DynamoDB writes one or some a partition."""
 
 
 class ListedExport(Struct, frozen=True):
@@ -125,22 +126,37 @@ def chosen_export(exports: Sequence[ListedExport], export_id: str | None, place:
 
 def _listed(files: ExportFiles) -> tuple[ListedExport, ...]:
     listed: list[ListedExport] = []
-    waiting = [""]
-    for depth in range(DEEPEST):
-        below: list[str] = []
-        for folder in waiting:
-            entries = files.entries(folder)
-            if SUMMARY in entries.files or FILES in entries.files or STARTED in entries.files:
-                listed.append(_described(files, folder, entries))
-                continue
-            below += [join(folder, name) for name in entries.folders if name != DATA or depth == 0]
-        if len(below) > MOST_FOLDERS:
-            raise SettingsError(
-                f"{files.place} has more than {MOST_FOLDERS:,} folders: name one nearer to the export, "
-                "the folder above AWSDynamoDB"
-            )
-        waiting = below
+    walk = _FolderWalk(files)
+    for folder, entries in walk:
+        if SUMMARY in entries.files or FILES in entries.files or STARTED in entries.files:
+            listed.append(_described(files, folder, entries))
+        else:
+            walk.enter(folder, [name for name in entries.folders if name != DATA or not folder])
     return tuple(sorted(listed, key=_order))
+
+
+class _FolderWalk:
+    """Folders of a place, each after those above it. Raises: SettingsError for too many, or too deep ones."""
+
+    def __init__(self, files: ExportFiles) -> None:
+        self._files = files
+        self._waiting = deque([""])
+        self._count = 1
+
+    def __iter__(self) -> Iterator[tuple[str, FolderEntries]]:
+        while self._waiting:
+            folder = self._waiting.popleft()
+            yield folder, self._files.entries(folder)
+
+    def enter(self, folder: str, names: Sequence[str]) -> None:
+        """Look at folders below one later."""
+        self._count += len(names)
+        if self._count > MOST_FOLDERS or (names and join(folder, "").count("/") >= DEEPEST):
+            raise SettingsError(
+                f"{self._files.place} has more than {MOST_FOLDERS:,} folders, or more than {DEEPEST} below "
+                "each other: name one nearer to the export, the folder above AWSDynamoDB"
+            )
+        self._waiting.extend(join(folder, name) for name in names)
 
 
 def _order(export: ListedExport) -> tuple[bool, int, str]:
@@ -227,19 +243,15 @@ def _of_manifest(file: ManifestFile, summary: ExportSummary, there: tuple[str, i
 def _opened_bare(files: ExportFiles) -> OpenedExport:
     data: list[DataFile] = []
     passed_over: list[str] = []
-    waiting = [""]
-    for _ in range(DEEPEST):
-        below: list[str] = []
-        for folder in waiting:
-            entries = files.entries(folder)
-            for base_name, size in entries.files.items():
-                name = join(folder, base_name)
-                if base_name.startswith(("_", ".")):
-                    passed_over.append(name)
-                else:
-                    data.append(_of_name(name, size, files.place))
-            below += [join(folder, name) for name in entries.folders]
-        waiting = below
+    walk = _FolderWalk(files)
+    for folder, entries in walk:
+        for base_name, size in entries.files.items():
+            name = join(folder, base_name)
+            if base_name.startswith(("_", ".")):
+                passed_over.append(name)
+            else:
+                data.append(_of_name(name, size, files.place))
+        walk.enter(folder, entries.folders)
     if not data:
         raise Refused(
             f"{files.place}: neither an export (a folder with {SUMMARY}) nor a data file "

@@ -84,21 +84,13 @@ class ExportReader:
         exports = reading.items(after, None if summary is None else summary.is_full)
         for done, exported in enumerate(exports):
             if len(items) == self._page_items:
-                yield _page(items, ExportPosition(number, after + done, file.name), reading)
+                yield reading.page(items, ExportPosition(number, after + done, file.name), after + done)
                 items = []
             items.append(exported)
         reading.check()
         files = self._export.files
         following = files[number + 1].name if number + 1 < len(files) else ""
-        yield _page(items, ExportPosition(number + 1, 0, following), reading)
-
-
-def _page(items: list[ExportedItem], position: ExportPosition, reading: "_FileReading") -> ExportPage:
-    file = reading.file
-    count = position.items if position.name == file.name else reading.count
-    return ExportPage(
-        tuple(items), position, ExportProgress(count, reading.read_bytes, file.items, file.size)
-    )
+        yield reading.page(items, ExportPosition(number + 1, 0, following), reading.count)
 
 
 class _FileReading:
@@ -135,6 +127,11 @@ class _FileReading:
                 f"{self._shown}: reading was to go on behind item {after:,}, and it has {self.count:,}",
                 hint="read it from the beginning, or open the export that the position was taken in",
             )
+
+    def page(self, items: list[ExportedItem], position: ExportPosition, done: int) -> ExportPage:
+        """A page behind which so many items of the file are done."""
+        progress = ExportProgress(done, self.read_bytes, self.file.items, self.file.size)
+        return ExportPage(tuple(items), position, progress)
 
     @property
     def _unit(self) -> str:

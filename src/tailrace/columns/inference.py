@@ -1,18 +1,19 @@
 """What a sample of items says: the rules that tell its entities apart, and the columns of each.
 
 Theory of operation: first the attribute that names the type. Names that are used for nothing else are
-believed; `type` is one when its values part the key templates as well (an account of type `premium` is no
-entity). Else keys: a key is split at its first separator of `#|/:`, and walked from its beginning: a segment
-is a literal when it is a word that stands there in several keys (or is in upper case) and few words do; what
-follows a literal varies. Keys of one segment are literals (`META`) only beside a partition key that has one.
-So `USER#{}` with `PROFILE` and with `ORDER#{}` are two entities.
+believed; `type` is one when its values have keys or attributes of their own (an account of type `premium` is
+no entity). Else keys: a key is split at its first separator of `#|/:`, and walked from its beginning: a
+segment is a literal when it is a word that stands there in several keys (or is in upper case) and few words
+do; what follows a literal varies. Keys of one segment are literals (`META`) only beside a partition key that
+has one. So `USER#{}` with `PROFILE` and with `ORDER#{}` are two entities.
 Rules of this file: the order of the sample makes no difference. It only proposes: what is kept in a target
 is not learned again.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import Final
 
 import orjson
@@ -149,22 +150,32 @@ def _type_of(item: Item, attribute: str) -> str:
 def _type_attribute(items: Sequence[Item], templates: Sequence[tuple[KeyTemplate, ...]]) -> str | None:
     """The attribute that names the type of at least half of the items."""
     for attribute in TYPE_ATTRIBUTES:
-        types = [_type_of(item, attribute) for item in items]
-        named = [(type_, pair) for type_, pair in zip(types, templates, strict=True) if type_]
-        values = {type_ for type_, _ in named}
-        if 2 * len(named) < max(1, len(items)) or len(values) > MOST_ENTITIES:
+        rows: dict[str, list[int]] = {}
+        for row, item in enumerate(items):
+            if type_ := _type_of(item, attribute):
+                rows.setdefault(type_, []).append(row)
+        if 2 * sum(map(len, rows.values())) < max(1, len(items)) or len(rows) > MOST_ENTITIES:
             continue
-        if attribute != "type" or (len(values) > 1 and _parts_keys(named)):
+        if attribute != "type" or (len(rows) > 1 and _are_entities(rows, items, templates)):
             return attribute
     return None
 
 
-def _parts_keys(named: Sequence[tuple[str, tuple[KeyTemplate, ...]]]) -> bool:
-    """Whether no two types share a template of keys."""
-    types: dict[tuple[KeyTemplate, ...], set[str]] = {}
-    for type_, pair in named:
-        types.setdefault(pair, set()).add(type_)
-    return all(len(values) == 1 for values in types.values())
+def _are_entities(
+    rows: Mapping[str, Sequence[int]], items: Sequence[Item], templates: Sequence[tuple[KeyTemplate, ...]]
+) -> bool:
+    """Whether no two types share a template of keys, or every two have few attributes in common."""
+    seen = Counter(pair for places in rows.values() for pair in {templates[row] for row in places})
+    if max(seen.values()) == 1:
+        return True
+    sets = [_common_attributes([items[row] for row in places]) for places in rows.values()]
+    return all(2 * len(one & other) < len(one | other) for one, other in combinations(sets, 2))
+
+
+def _common_attributes(items: Sequence[Item]) -> set[str]:
+    """Those that at least half of the items have."""
+    counts = Counter(attribute for item in items for attribute in item)
+    return {attribute for attribute, count in counts.items() if 2 * count >= len(items)}
 
 
 # ---- key templates -----------------------------------------------------------------------------------------

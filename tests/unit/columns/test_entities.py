@@ -131,6 +131,17 @@ def test_type_is_believed_where_it_parts_the_keys() -> None:
     assert learn_rules(one, "shop", KEYS).attribute is None
 
 
+def test_type_is_believed_where_it_parts_the_attributes() -> None:
+    order = {"total": "1", "lines": "2", "paid": "3"}
+    user = {"name": "1", "mail": "2", "city": "3", "street": "4"}
+    apart = [item("a", "b", type="order", **order), item("c", "d", type="user", **user)]
+    assert learn_rules(apart, "shop", KEYS).attribute == "type", "pk, sk, type of ten attributes"
+    alike = [item("a", "b", type="order", **order), item("c", "d", type="user", **order)]
+    assert learn_rules(alike, "shop", KEYS).attribute is None
+    halves = [item("a", "b", type="order", a="1", b="2"), item("c", "d", type="user", a="1")]
+    assert learn_rules(halves, "shop", KEYS).attribute is None
+
+
 def test_an_attribute_of_fewer_than_half_the_items_or_of_many_values_names_no_type() -> None:
     rare = [item("a", str(n), **({"_et": "X"} if n < 4 else {})) for n in range(9)]
     assert learn_rules(rare, "shop", KEYS).attribute is None

@@ -2,12 +2,13 @@
 
 import asyncio
 import gzip
+import sys
 from typing import Any
 
 import orjson
 import pytest
 
-from tailrace.errors import Refused, Unavailable
+from tailrace.errors import Refused, SettingsError, Unavailable
 from tailrace.exports.core.exported import BEGINNING, ExportedItem, ExportPosition
 from tailrace.exports.run import reading
 from tailrace.exports.run.listing import open_data_files
@@ -308,6 +309,20 @@ def test_a_file_that_vanishes_or_grows_while_it_is_read_is_told() -> None:
         pages_of(grown, export)
     with pytest.raises(Refused, match=r"a\.json is not there any more"):
         pages_of(MemoryFiles({}), export)
+
+
+@pytest.mark.parametrize(("module", "form", "words"), [
+    ("amazon.ion", ExportForm(format="ION"), "exports in ION need the extra `exports`"),
+    ("zstandard", ExportForm(compression="ZSTD"), "files in zstandard need the extra `exports`"),
+])  # fmt: skip
+def test_an_extra_that_is_missing_is_named(
+    module: str, form: ExportForm, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = full_export(ITEMS, T, form)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SettingsError, match=words) as error:
+        all_of(blobs)
+    assert error.value.hint == "pip install '.[exports]' in the checkout"
 
 
 def test_full_lines_among_changes_and_changes_among_full_lines_are_refused() -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from tailrace.aws.places import KNOWN, Access
-from tailrace.errors import Refused, SettingsError, Unavailable
+from tailrace.errors import Refused, SettingsError, Throttled, Unavailable
 from tailrace.exports.core.exported import ExportedItem
 from tailrace.exports.run.files import ExportFiles
 from tailrace.exports.run.listing import list_exports, open_data_files
 from tailrace.sources.export_files import BucketFiles, DirectoryFiles, export_place
 from tailrace.testing.exporting import ExportForm, MemoryFiles, full_export, incremental_export, saved
+from tests.unit.aws.scripted import answer, scripted
 from tests.unit.exports.given import MINUTE, T, numbered, opened, pages_of
 from tests.unit.sinks.moto_server import client, moto
 
@@ -161,6 +162,23 @@ def test_a_bucket_that_is_not_there_is_an_outage_with_a_hint(s3: Access) -> None
     with pytest.raises(Unavailable, match="s3://no-bucket: NoSuchBucket") as refused:
         asyncio.run(list_exports(export_place("s3://no-bucket", s3)))
     assert "AWS_REGION" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize(("status", "code", "kind", "hint"), [
+    (503, "SlowDown", Throttled, ""),
+    (500, "InternalError", Unavailable, ""),
+    (403, "AccessDenied", Unavailable, "allow the action s3:GetObject"),
+])  # fmt: skip
+def test_what_s3_refuses_is_said_as_an_outage_and_asked_once(
+    s3: Access, status: int, code: str, kind: type[Exception], hint: str
+) -> None:
+    with scripted() as script:
+        script.otherwise = answer(status, f"<Error><Code>{code}</Code><Message>No</Message></Error>".encode())
+        files = BucketFiles(Access("us-east-1", script.url), "exports", "a")
+        with pytest.raises(kind, match=f"s3://exports/a: {code}: No") as refused:
+            files.read("x", 0, 10)
+        assert hint in str(refused.value)
+        assert len(script.asked) == 1
 
 
 def test_a_directory_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,6 +153,10 @@ def test_declared_classes_come_first(node: Node, tmp_path: Path) -> None:
         (("shop", "--sample", "0"), "--sample"),
         (("shop", "--app", "gone.py"), "There is no file gone.py"),
         (("shop", "--endpoint", "nowhere"), "no URL of an endpoint"),
+        (
+            ("shop", "--region", "eu-west-1"),
+            "--data names a node, --endpoint and --region a server of tables",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_the_reason(node: Node, arguments: tuple[str, ...], words: str) -> None:

@@ -68,7 +68,7 @@ def item_source(
     unwritten = 0
     for entity, rows in entities.items():
         for likes in _alike(rows, items, names, templates):
-            form = _form(entity, [items[row] for row in likes], keys, templates[likes[0]], taken)
+            form = _form(entity, [items[row] for row in likes], names, templates[likes[0]], taken)
             clash = next((other for other in forms if _overlap(form.templates, other.templates)), None)
             if clash is not None or not all(form.templates):
                 why = f"a key could be of it and of {clash.name}" if clash else "a part of its keys is empty"
@@ -117,95 +117,89 @@ def _slots(template: KeyTemplate, key: str) -> list[str]:
 # ---- one class ---------------------------------------------------------------------------------------------
 
 
+class _FieldNames:
+    """The fields of one class while its templates are made.
+
+    Shape:   `of` is attribute → field; `made_up` are fields of the key alone, with their text in every item.
+    """
+
+    def __init__(self, items: Sequence[Item], keys: Collection[str]) -> None:
+        self.items = items
+        self.keys = keys
+        self.of: dict[str, str] = {}
+        self.made_up: dict[str, list[str]] = {}
+        for attribute in dict.fromkeys(name for item in items for name in item):
+            if attribute not in keys:
+                self.of[attribute] = self._free(_identifier(attribute), keys)
+
+    def _free(self, name: str, taken: Iterable[str] = ()) -> str:
+        return _unique(name, {*NAMES, *taken, *self.of.values(), *self.made_up})
+
+    def template(self, key: str, template: KeyTemplate) -> str:
+        """The template of a key attribute as classes write it; "" where a slot is empty in some item, which
+        no template takes.
+        """
+        if not template.literals:
+            self.of[key] = self._free(_identifier(key))
+            return "{" + self.of[key] + "}"
+        waiting = [*zip(*[_slots(template, item[key]["S"]) for item in self.items], strict=True)]
+        written: list[str] = []
+        literal, used = "", set[str]()
+        for part in (*template.parts, *[None] * len(waiting)):
+            if part is not None:
+                literal = part or literal
+                written.append(part.replace("{", "{{").replace("}", "}}"))
+            elif waiting:
+                texts = waiting.pop(0)
+                if not all(texts):
+                    return ""
+                slot = self._slot(list(texts), literal, used)
+                used.add(slot.partition(":")[0])
+                written.append("{" + slot + "}")
+        return template.separator.join(written)
+
+    def _slot(self, texts: list[str], literal: str, used: Collection[str]) -> str:
+        """What stands in the braces: a field that says the same, or one that is made up for it."""
+        wanted = _identifier(literal.lower())
+        ranked = sorted(
+            self.of.items(), key=lambda pair: (pair[1] != wanted, "id" not in pair[0].lower(), pair)
+        )
+        for attribute, field in ranked:
+            values = [item.get(attribute, {}) for item in self.items]
+            if field in used:
+                continue
+            if [value.get("S") for value in values] == texts:
+                return field
+            numbers, width = [value.get("N", "") for value in values], len(texts[0])
+            if not all(map(str.isdigit, numbers)):
+                continue
+            if numbers == texts:
+                return field
+            if [number.zfill(width) for number in numbers] == texts:
+                return f"{field}:0{width}"
+        for field, known in self.made_up.items():
+            if known == texts and field not in used:
+                return field
+        field = self._free(wanted, {*self.keys, *self.of})
+        self.made_up[field] = texts
+        return field
+
+
 def _form(
     entity: str,
     items: Sequence[Item],
-    keys: Sequence[tuple[str, str]],
+    keys: Sequence[str],
     templates: Sequence[KeyTemplate],
     taken: Collection[str],
 ) -> _Form:
-    attributes = list(dict.fromkeys(name for item in items for name in item))
-    types = dict(keys)
-    fields: dict[str, str] = {}  # attribute → field
-    made_up: dict[str, list[str]] = {}  # field → its texts
-    texts: list[str] = []
-    for attribute in attributes:
-        if attribute not in types:
-            fields[attribute] = _unique(_identifier(attribute), {*NAMES, *fields.values()})
-    for (name, _), template in zip(keys, templates, strict=True):
-        if not template.literals:
-            fields[name] = _unique(_identifier(name), {*NAMES, *fields.values(), *made_up})
-            texts.append("{" + fields[name] + "}")
-            continue
-        slots = list(zip(*[_slots(template, item[name]["S"]) for item in items], strict=True))
-        texts.append(_template_text(template, [list(slot) for slot in slots], items, fields, made_up))
-    lines = [f"{field}: str" for field in made_up]
-    order = [attribute for attribute in attributes if attribute in fields]
-    lines += [_field(fields[attribute], attribute, items, attribute in types) for attribute in order]
+    names = _FieldNames(items, keys)
+    texts = [names.template(key, template) for key, template in zip(keys, templates, strict=True)]
+    lines = [f"{field}: str" for field in names.made_up]
+    first = sorted(names.of.items(), key=lambda pair: pair[0] not in keys)
+    lines += [_field(field, attribute, items, attribute in keys) for attribute, field in first]
     camel = "".join(word[:1].upper() + word[1:] for word in WORDS.split(entity))
     name = _unique(camel if camel[:1].isalpha() else f"Item{camel}", taken, between="")
-    return _Form(name, texts, lines, list(made_up))
-
-
-def _template_text(
-    template: KeyTemplate,
-    slots: Sequence[list[str]],
-    items: Sequence[Item],
-    fields: dict[str, str],
-    made_up: dict[str, list[str]],
-) -> str:
-    """The template as classes write it; "" where a slot is empty in some item, which no template takes."""
-    parts, literal, used = [], "", set[str]()
-    waiting = list(slots)
-    places = max(len(template.parts), len(slots) + len(template.literals) + template.parts.count(""))
-    for place in range(places):
-        part = template.parts[place] if place < len(template.parts) else None
-        if part is not None:
-            literal = part or literal
-            parts.append(part.replace("{", "{{").replace("}", "}}"))
-            continue
-        if not waiting:
-            break
-        texts = waiting.pop(0)
-        if not all(texts):
-            return ""
-        slot = _slot(texts, literal, items, fields, made_up, used)
-        used.add(slot.partition(":")[0])
-        parts.append("{" + slot + "}")
-    return template.separator.join(parts)
-
-
-def _slot(
-    texts: list[str],
-    literal: str,
-    items: Sequence[Item],
-    fields: dict[str, str],
-    made_up: dict[str, list[str]],
-    used: Collection[str],
-) -> str:
-    """What stands in the braces of a slot: a field that says the same, or one that is made up for it."""
-    wanted = _identifier(literal.lower())
-    ranked = sorted(
-        fields.items(), key=lambda pair: (pair[1] != wanted, "id" not in pair[0].lower(), pair[0])
-    )
-    for attribute, field in ranked:
-        values = [item.get(attribute, {}) for item in items]
-        if field in used or not field.isascii():
-            continue
-        if all(value.get("S") == text for value, text in zip(values, texts, strict=True)):
-            return field
-        numbers = [value.get("N", "") for value in values]
-        if all(map(str.isdigit, numbers)) and numbers == texts:
-            return field
-        width = len(texts[0])
-        if all(map(str.isdigit, numbers)) and [number.zfill(width) for number in numbers] == texts:
-            return f"{field}:0{width}"
-    for field, known in made_up.items():
-        if known == texts and field not in used:
-            return field
-    field = _unique(wanted, {*NAMES, *fields, *fields.values(), *made_up})
-    made_up[field] = texts
-    return field
+    return _Form(name, texts, lines, list(names.made_up))
 
 
 def _field(field: str, attribute: str, items: Sequence[Item], is_key: bool) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 from msgspec import Struct
 
 from tailrace.cli import options
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tailrace.columns.inference import EntitySample, Inferred
 
 MOST: Final = 10_000
+LONGEST: Final = 240
+"""What is shown of an example. Units: characters."""
 
 
 class Sample(Struct):
@@ -66,11 +69,11 @@ def schema(
     """
     if as_items and as_json:
         raise click.UsageError("--items writes Python, --json data: give one of them.")
+    is_far = bool(endpoint_url or region)
+    if is_far:
+        _refuse_both(click.get_current_context())
     declared = _declared(app, table) if app else []
-    if endpoint_url or region:
-        sample = _far(table, endpoint_url, region, most)
-    else:
-        sample = _near(place, table, most)
+    sample = _far(table, endpoint_url, region, most) if is_far else _near(place, table, most)
     if not sample.items:
         raise CommandFailure(
             f"Table {table!r} has no items, so there is nothing to infer from.",
@@ -85,6 +88,16 @@ def schema(
         click.echo(json.dumps(_value(table, sample, inferred)))
     else:
         _print(table, sample, inferred)
+
+
+def _refuse_both(context: click.Context) -> None:
+    """Refuse a table that is said to be at two places. Raises: UsageError."""
+    for name, option in (("place", "--data"), ("url", "--url")):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{option} names a node, --endpoint and --region a server of tables: give one of them.",
+                context,
+            )
 
 
 def _declared(app: str, table: str) -> "list[DeclaredEntity]":
@@ -142,7 +155,8 @@ def _print(table: str, sample: Sample, inferred: "Inferred") -> None:
         for attribute, examples in entity.examples.items():
             for example in examples:
                 shown = json.dumps({"keys": example.keys, attribute: example.value}, ensure_ascii=False)
-                click.echo(f"  does not fit: {printable(shown)}")
+                cut = f"{shown[:LONGEST]}…" if len(shown) > LONGEST else shown
+                click.echo(f"  does not fit: {printable(cut)}")
 
 
 def _rows(entity: "EntitySample") -> list[tuple[str, ...]]:
@@ -153,12 +167,23 @@ def _rows(entity: "EntitySample") -> list[tuple[str, ...]]:
             (
                 printable(column.name),
                 str(column.kind),
-                f"{entity.having.get(column.attribute, 0) / entity.items:.0%}",
+                _share(entity.having.get(column.attribute, 0), entity.items),
                 f"{conflicts:,}" if conflicts else "-",
                 "" if column.attribute == column.name else printable(column.attribute),
             )
         )
     return rows
+
+
+def _share(part: int, whole: int) -> str:
+    """
+    >>> _share(1, 3), _share(1, 1000), _share(999, 1000), _share(0, 5), _share(5, 5)
+    ('33%', '<1%', '>99%', '0%', '100%')
+    """
+    percent = round(100 * part / whole)
+    if part and not percent:
+        return "<1%"
+    return ">99%" if part < whole and percent == 100 else f"{percent}%"
 
 
 def _value(table: str, sample: Sample, inferred: "Inferred") -> dict[str, Any]:

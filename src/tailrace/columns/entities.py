@@ -226,6 +226,6 @@ class EntitySorter:
 
     def _new_table(self, entity: str, table: str, naming: Naming) -> TableColumns:
         kinds = next((known.kinds for known in self._declared if known.name == entity), {})
-        names = naming.names(kinds)
+        names = naming.names(kinds, first=self.rules.keys)
         columns = tuple([Column(names[attribute], attribute, kind) for attribute, kind in kinds.items()])
         return TableColumns(table, entity, self.rules.keys, columns[: naming.columns], naming=naming)

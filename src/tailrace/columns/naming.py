@@ -40,8 +40,11 @@ class Naming(Struct, frozen=True):
     folds: bool = False
     reserved: tuple[str, ...] = ()
 
-    def names(self, attributes: Iterable[str], taken: Collection[str] = ()) -> dict[str, str]:
-        """Attribute → name, for attributes that come at once and names that are there.
+    def names(
+        self, attributes: Iterable[str], taken: Collection[str] = (), first: Collection[str] = ()
+    ) -> dict[str, str]:
+        """Attribute → name, for attributes that come at once and names that are there; `first` are those that
+        are named before the others, as keys are.
 
         >>> Naming().names(["a.b", "Id", "id", "_extra"], taken=["ID"])
         {'Id': 'Id_b52c294f', '_extra': '_extra_d519771a', 'id': 'id_1ecc3b95', 'a.b': 'a_b'}
@@ -49,7 +52,7 @@ class Naming(Struct, frozen=True):
         known = {name.casefold() for name in taken}
         names: dict[str, str] = {}
         for attribute in sorted(
-            attributes, key=lambda attribute: (self._plain(attribute) != attribute, attribute)
+            attributes, key=lambda name: (name not in first, self._plain(name) != name, name)
         ):
             name = plain = self._plain(attribute)
             salt = 0

@@ -49,8 +49,9 @@ class TableColumns(Struct, frozen=True):
     """The columns of one table, for one entity.
 
     Shape:   `name` is the target's name of the table; `keys` are the key attributes, partition key first:
-             they are columns as others, and never NULL. `version` counts how often it has grown. Columns of
-             the kind `nothing` have no place in the target yet; `stored` are the others.
+             they are columns as others, and never NULL. `version` counts how often it has grown: two that
+             grew apart can have the same one. Columns of the kind `nothing` have no place in the target yet;
+             `stored` are the others.
     """
 
     name: str
@@ -83,7 +84,7 @@ class TableColumns(Struct, frozen=True):
         known = {column.attribute for column in columns}
         new = sorted(kinds.keys() - known, key=lambda attribute: (attribute not in self.keys, attribute))
         new = new[: max(0, self.naming.columns - len(columns))]
-        names = self.naming.names(new, [column.name for column in columns])
+        names = self.naming.names(new, [column.name for column in columns], self.keys)
         columns += [Column(names[attribute], attribute, kinds[attribute]) for attribute in new]
         if tuple(columns) == self.columns:
             return self
@@ -91,7 +92,8 @@ class TableColumns(Struct, frozen=True):
 
     def merged(self, other: "TableColumns") -> "TableColumns":
         """These columns with room for those of another schema of the same table; names and kinds of these
-        stay. `self` when it has room already.
+        stay, so a batch that was made by the others is made again by the merged ones. `self` when it has room
+        already.
         """
         return self.grown({column.attribute: column.kind for column in other.columns})
 

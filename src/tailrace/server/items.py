@@ -20,7 +20,9 @@ PAGE: Final = 500
 @verb_of_values("items.sample")
 async def sample(subject: Subject, arguments: Arguments) -> AsyncGenerator[object, None]:
     """Arguments: table, limit. First what the table is, then pages of items."""
-    table, engine, left = table_of(arguments), subject.engine, int(arguments["limit"])
+    table, engine, left = table_of(arguments), subject.engine, arguments.get("limit")
+    if not isinstance(left, int) or left < 1:
+        raise TailraceError("This needs a limit: how many items are read.", hint=f"tailrace schema {table}")
     try:
         schema = engine.schema(table)
     except ApiError as error:

@@ -77,6 +77,27 @@ def test_a_slot_that_no_attribute_says_is_a_field_of_the_key() -> None:
     check_round_trip(items, source)
 
 
+def test_a_key_attribute_that_is_called_as_its_literal_is_no_field() -> None:
+    items: list[Item] = [{"user": {"S": f"USER#{n}"}, "u-s": {"S": "x"}} for n in range(3)]
+    source = written(items, (("user", "S"),))
+    assert "pk='USER#{user_2}'" in source.text
+    check_round_trip(items, source)
+
+
+def test_a_number_is_a_slot_as_it_is_or_padded() -> None:
+    items: list[Item] = [
+        {"pk": {"S": f"A_B#{n}"}, "sk": {"S": f"X_Y#{n:02}"}, "n": {"N": str(n)}} for n in range(3)
+    ]
+    source = written(items)
+    assert "pk='A_B#{n}', sk='X_Y#{n:02}'" in source.text
+    check_round_trip(items, source)
+    fractions: list[Item] = [
+        {"pk": {"S": f"A_B#{n}.5"}, "sk": {"S": "META"}, "n": {"N": f"{n}.5"}} for n in range(3)
+    ]
+    assert "{n}" not in written(fractions).text
+    check_round_trip(fractions, written(fractions))
+
+
 def test_a_plain_table_is_one_class_with_its_key_as_a_field() -> None:
     items: list[Item] = [{"id": {"N": str(n)}, "tags": {"SS": ["a", "b"]}} for n in range(3)]
     source = written(items, (("id", "N"),))

@@ -16,6 +16,12 @@ def test_key_columns_come_first_then_others_by_name() -> None:
     assert [column.name for column in grown.columns] == ["pk", "sk", "a", "b"]
 
 
+def test_a_key_keeps_its_name_before_others_that_come_with_it() -> None:
+    grown = TableColumns("t", "t", ("id",)).grown({"Id": TEXT, "id": TEXT, "ID": TEXT})
+    assert grown.columns[0].name == "id"
+    assert {column.name for column in grown.columns} & {"Id", "ID"} == set()
+
+
 def test_what_is_new_is_added_behind() -> None:
     grown = ORDERS.grown({"a": TEXT, "total": CENTS})
     assert grown.columns == (*ORDERS.columns[:2], Column("total", "total", CENTS), Column("a", "a", TEXT))

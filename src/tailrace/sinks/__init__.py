@@ -4,6 +4,7 @@
 
     Sqs, Sns, EventBridge, DynamoDB   AWS's services; `access=AwsAccess(…)` says where and as who; extra `aws`
     DuckDB                            a table of a file that `tailrace sql` asks; extra `duckdb`
+    OpenSearch, Elasticsearch         an index that readers search; extra `search`
     Webhook                           an address that is posted to, signed; extra `webhook`
     Function                          a function of yours, called with each value
     S3, Directory                     places for what is given up: objects, files
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tailrace.sinks.duckdb_table import DuckDB
     from tailrace.sinks.dynamodb_table import DynamoDB
     from tailrace.sinks.event_bridge import EventBridge
+    from tailrace.sinks.search.sink import Elasticsearch, OpenSearch
     from tailrace.sinks.webhook import Webhook
 
 __all__ = [
@@ -28,8 +30,10 @@ __all__ = [
     "Directory",
     "DuckDB",
     "DynamoDB",
+    "Elasticsearch",
     "EventBridge",
     "Function",
+    "OpenSearch",
     "Sns",
     "Sqs",
     "Webhook",
@@ -42,6 +46,7 @@ _PLACES = {
     "EventBridge": "event_bridge",
     "Function": "called",
     "Webhook": "webhook",
+    **dict.fromkeys(("Elasticsearch", "OpenSearch"), "search.sink"),
     **dict.fromkeys(("Directory", "S3", "Sns", "Sqs"), "destinations"),
 }
 

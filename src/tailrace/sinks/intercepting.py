@@ -18,7 +18,7 @@ from tailrace.errors import Unavailable
 
 class ServiceCall(Struct, frozen=True):
     """One call. Shape: `service` and `operation` as boto3 names them ("sqs", "send_message_batch"), or
-    "webhook" and "post".
+    "webhook" and "post", or "opensearch" and "index".
     """
 
     service: str

@@ -25,10 +25,10 @@ from tailrace.testing.journal import Journal
 class Sent:
     """One message, event, item, object or request that a sink would have sent.
 
-    Shape:   `to` is the queue, topic, bus, table, bucket or address; `body` what it says, decoded (JSON with
-             exact numbers, an item's plain values; of a removal in DynamoDB its key); `request` is the whole
-             entry as the service would have been given it; `service` and `operation` as boto3 names them
-             ("sqs", "send_message_batch"), or "webhook" and "post".
+    Shape:   `to` is the queue, topic, bus, table, bucket, index or address; `body` what it says, decoded
+             (JSON with exact numbers, an item's plain values; of a removal in DynamoDB its key); `request` is
+             the whole entry as the service would have been given it; `service` and `operation` as boto3 names
+             them ("sqs", "send_message_batch"), or "webhook" and "post", "opensearch" and "index".
     """
 
     to: str
@@ -165,6 +165,8 @@ def _taken(request: ServiceCall) -> tuple[list[Sent], Any]:
             return [_sent(request, parameters["Bucket"], parameters["Body"], parameters)], {}
         case ("webhook", "post"):
             return [_sent(request, parameters["url"], parameters["body"], parameters)], {}
+        case ("opensearch" | "elasticsearch", _):
+            return [_sent(request, parameters["index"], parameters["body"], parameters)], {}
         case ("dynamodb", _):
             body = _plain(parameters.get("Item") or parameters.get("Key") or {})
             return [Sent(parameters["TableName"], body, parameters, *called)], {}

@@ -4,15 +4,17 @@ Rules of this file: items are canonical, as the engine's are.
 """
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from tailrace.columns.batches import columnise
+from tailrace.columns.batches import ColumnBatch, columnise
 from tailrace.columns.kinds import (
     BINARY,
     BOOL,
@@ -70,13 +72,32 @@ BATCHES = st.lists(ITEMS, max_size=5)
 EMPTY = TableColumns("t", "t", ())
 
 
-@given(KINDS, KINDS, KINDS)
-def test_kinds_are_a_lattice(a: Kind, b: Kind, c: Kind) -> None:
+def check_lattice(join: Callable[[Kind, Kind], Kind], a: Kind, b: Kind, c: Kind) -> None:
     assert join(a, a) == a
     assert join(a, b) == join(b, a)
     assert join(join(a, b), c) == join(a, join(b, c))
     # Monotone: what is below stays below.
     assert join(join(a, c), join(join(a, b), c)) == join(join(a, b), c)
+
+
+@given(KINDS, KINDS, KINDS)
+def test_kinds_are_a_lattice(a: Kind, b: Kind, c: Kind) -> None:
+    check_lattice(join, a, b, c)
+
+
+def keeps_the_first(a: Kind, b: Kind) -> Kind:
+    return a if a != NOTHING else b
+
+
+def forgets_digits(a: Kind, b: Kind) -> Kind:
+    joined = join(a, b)
+    return Kind("decimal", joined.whole, a.scale) if joined.family == "decimal" else joined
+
+
+@pytest.mark.parametrize("broken", [keeps_the_first, forgets_digits])
+def test_a_join_that_is_none_is_caught(broken: Callable[[Kind, Kind], Kind]) -> None:
+    with pytest.raises(AssertionError):
+        check_lattice(broken, decimal(3, 2), decimal(2, 5), TEXT)
 
 
 @given(KINDS, st.lists(KINDS))
@@ -87,6 +108,9 @@ def test_a_column_only_goes_up_and_never_leaves_its_type(column: Kind, seen: Seq
             assert join(column, wider) == wider == join(kind, wider)
             assert column == NOTHING or wider.is_number == column.is_number
             column = wider
+
+
+VALUE_TYPES = {"bool": bool, "int64": int, "decimal": Decimal, "digits": str, "text": str, "binary": bytes}
 
 
 def restored(value: Any, family: str) -> Any:
@@ -106,7 +130,7 @@ def restored(value: Any, family: str) -> Any:
             return {"N": normalise(f"{value:f}" if isinstance(value, Decimal) else str(value))}
 
 
-def check_rows(items: Sequence[Item], batch: Any) -> None:
+def check_rows(items: Sequence[Item], batch: ColumnBatch) -> None:
     for row, item in enumerate(items):
         extra = orjson.loads(batch.extra[row] or "{}")
         assert batch.extra[row] != "{}"
@@ -120,6 +144,7 @@ def check_rows(items: Sequence[Item], batch: Any) -> None:
             elif column.kind == JSON:
                 assert values[row] == json_text(value)
             else:
+                assert type(values[row]) is VALUE_TYPES[column.kind.family]
                 assert restored(values[row], column.kind.family) == value
         known = {column.attribute for column in batch.table.columns}
         assert item.keys() <= known | extra.keys()
@@ -134,6 +159,28 @@ def test_a_row_and_its_extra_hold_all_of_the_item(first: list[Item], second: lis
     check_rows(second, two)
     two.table.changes_from(one.table)
     assert {column.name for column in one.table.columns} <= {column.name for column in two.table.columns}
+
+
+MIXED: list[Item] = [{"a": {"N": "1"}}, {"a": {"N": "2"}, "b": {"S": "x"}}, {"a": {"S": "y"}}]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda batch: replace(batch, extra=[None] * 3),
+        lambda batch: replace(batch, conflicts={}),
+        lambda batch: replace(batch, values=([1, 3, None], *batch.values[1:])),
+        lambda batch: replace(batch, values=(["1", "2", None], *batch.values[1:])),
+        lambda batch: replace(
+            batch, table=replace(batch.table, columns=batch.table.columns[:1]), values=batch.values[:1]
+        ),
+    ],
+)
+def test_a_batch_that_loses_something_is_caught(broken: Callable[[ColumnBatch], ColumnBatch]) -> None:
+    batch = columnise(EMPTY, MIXED)
+    check_rows(MIXED, batch)
+    with pytest.raises((AssertionError, KeyError)):
+        check_rows(MIXED, broken(batch))
 
 
 @given(BATCHES)

@@ -137,10 +137,18 @@ def _far(table: str, endpoint_url: str | None, region: str | None, most: int) ->
 
 
 def _read_words(table: str, sample: Sample) -> str:
-    """What was read, and what it cost."""
+    """What was read, and what it cost.
+
+    >>> _read_words("shop", Sample([], 90_000, [{}] * 10_000, 1_250.0, 0.00015625))
+    'shop: 10,000 items read of about 90,000, 1,250.0 read units (about 0.0002 USD)'
+    >>> _read_words("shop", Sample([], 2, [{}, {}], 0.5, 0.0000000625))
+    'shop: 2 items read, 0.5 read units (less than 0.0001 USD)'
+    """
     of_all = f" of about {sample.count:,}" if sample.count > len(sample.items) else ""
     cost = "" if sample.read_units is None else f", {sample.read_units:,.1f} read units"
-    usd = f" (about {sample.usd:.4f} USD)" if sample.usd else ""
+    usd = ""
+    if sample.usd:
+        usd = " (less than 0.0001 USD)" if sample.usd < 0.0001 else f" (about {sample.usd:.4f} USD)"
     return f"{printable(table)}: {len(sample.items):,} items read{of_all}{cost}{usd}"
 
 

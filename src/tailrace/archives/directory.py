@@ -14,6 +14,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from tailrace.runtime.threads import in_thread
 LOCK: Final = ".lock"
 PARTS: Final = ".parts"
 MODE: Final = 0o600
+NUMBERS: Final = count()
 
 
 class DirectoryArchive:
@@ -136,13 +138,13 @@ class DirectoryArchive:
     @contextmanager
     def _part(self) -> Iterator[tuple[Path, int]]:
         """A file of our own to write, locked while we live; it is gone afterwards, or has become a blob."""
-        number, file = 0, -1
+        file = -1
         with self._alone():  # so that no other writer sees it before it is locked
             while file < 0:
-                part = self._root / PARTS / f"{os.getpid()}-{number}"
+                # No name is used twice: it is removed once more after its file has moved.
+                part = self._root / PARTS / f"{os.getpid()}-{next(NUMBERS)}"
                 with suppress(FileExistsError):
                     file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
-                number += 1
             fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield part, file

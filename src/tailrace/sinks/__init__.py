@@ -5,6 +5,7 @@
     Sqs, Sns, EventBridge, DynamoDB   AWS's services; `access=AwsAccess(…)` says where and as who; extra `aws`
     DuckDB                            a table of a file that `tailrace sql` asks; extra `duckdb`
     OpenSearch, Elasticsearch         an index that readers search; extra `search`
+    ParquetLake, ParquetLog           Parquet files of a directory or a bucket; extra `lake`
     Webhook                           an address that is posted to, signed; extra `webhook`
     Function                          a function of yours, called with each value
     S3, Directory                     places for what is given up: objects, files
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tailrace.sinks.duckdb_table import DuckDB
     from tailrace.sinks.dynamodb_table import DynamoDB
     from tailrace.sinks.event_bridge import EventBridge
+    from tailrace.sinks.lake.sink import ParquetLake, ParquetLog
     from tailrace.sinks.search.sink import Elasticsearch, OpenSearch
     from tailrace.sinks.webhook import Webhook
 
@@ -34,6 +36,8 @@ __all__ = [
     "EventBridge",
     "Function",
     "OpenSearch",
+    "ParquetLake",
+    "ParquetLog",
     "Sns",
     "Sqs",
     "Webhook",
@@ -45,6 +49,7 @@ _PLACES = {
     "DynamoDB": "dynamodb_table",
     "EventBridge": "event_bridge",
     "Function": "called",
+    **dict.fromkeys(("ParquetLake", "ParquetLog"), "lake.sink"),
     "Webhook": "webhook",
     **dict.fromkeys(("Elasticsearch", "OpenSearch"), "search.sink"),
     **dict.fromkeys(("Directory", "S3", "Sns", "Sqs"), "destinations"),

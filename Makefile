@@ -13,10 +13,10 @@ SHARDS ?= 2000
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test check lint types imports demo year fresh someday busy crash fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance rules lock format clean
+.PHONY: help venv test check lint types imports demo year fresh someday busy crash fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance rules services services-stop lock format clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 venv: $(VENV)/ready  ## the virtual environment with locked dependencies and the package
 
@@ -123,6 +123,12 @@ rules: venv $(VENV)/prometheus/usr/bin/promtool  ## Debian's promtool over the r
 
 $(VENV)/prometheus/usr/bin/promtool:
 	@mkdir -p $(VENV)/prometheus && cd $(VENV)/prometheus && apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .
+
+services: venv  ## the servers that sinks are tested against (PostgreSQL, moto, a search cluster in memory), on loopback
+	@$(BIN)/python -m tests.services start
+
+services-stop: venv  ## end them, by their ids
+	@$(BIN)/python -m tests.services stop
 
 bench: venv  ## every figure of the performance table, with its limit and its target
 	@$(BIN)/python -m bench

@@ -1,8 +1,8 @@
 """A real PostgreSQL server for tests, from a package of the locked requirements: on a socket in a directory
 of its own.
 
-Rules of this file: it listens on no network; it is stopped by its id. PostgreSQL does not run as root: there
-it runs as `nobody`.
+Rules of this file: it listens on no network, or where it is told to, on loopback; it is stopped by its id.
+PostgreSQL does not run as root: there it runs as `nobody`.
 """
 
 import contextlib
@@ -30,21 +30,24 @@ PORT: Final = 5_432
 
 
 class PostgresServer:
-    """A running server. Shape: `directory` holds its socket; `url(database)` is how it is reached."""
+    """A running server. Shape: `directory` holds its socket; `url(database)` is how it is reached. `listen`
+    is an address and a port beside the socket.
+    """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, listen: tuple[str, int] = ("", PORT)) -> None:
         self.directory = directory
+        self._address, self.port = listen
         self._databases = 0
         data = directory / "data"
         programs = _programs(directory)
         run(programs / "initdb", "-D", data, "-U", "tests", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
-        self._command = [programs / "postgres", "-D", data, "-k", directory, "-p", str(PORT)]
+        self._command = [programs / "postgres", "-D", data, "-k", directory, "-p", str(self.port)]
         self.start()
 
     def start(self) -> None:
         """Begin, or begin again after `stop`, with what it keeps."""
         self.log = (self.directory / "log").open("ab")
-        settings = ("listen_addresses=", "fsync=off", "max_connections=60")
+        settings = (f"listen_addresses={self._address}", "fsync=off", "max_connections=60")
         self.process = subprocess.Popen(
             [*self._command, *(word for setting in settings for word in ("-c", setting))],
             stdout=self.log,
@@ -55,7 +58,7 @@ class PostgresServer:
 
     def url(self, database: str = "postgres", directory: Path | None = None) -> str:
         """How a database is reached. Shape: `directory` is that of another socket."""
-        return f"postgresql://tests:secret@/{database}?host={directory or self.directory}&port={PORT}"
+        return f"postgresql://tests:secret@/{database}?host={directory or self.directory}&port={self.port}"
 
     def database(self) -> str:
         """The URL of a new, empty database."""

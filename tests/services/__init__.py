@@ -1,0 +1,1 @@
+"""The servers that sinks are tested against: PostgreSQL, moto, a search cluster in memory."""

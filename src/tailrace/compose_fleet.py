@@ -20,12 +20,14 @@ from tailrace.aws.prices import read_price
 from tailrace.compose_parts import (
     AlertLook,
     Assembly,
+    ComparedTable,
     Ground,
     alerts_of,
     assemble,
     courier_of,
     dependencies,
     end_of,
+    mirrors_of,
     projector_of,
     redriver_of,
 )
@@ -47,7 +49,7 @@ from tailrace.runtime.parts import Parts
 from tailrace.runtime.polling import PolledSource
 from tailrace.runtime.reading import NumberedSource
 from tailrace.runtime.sight import Sight
-from tailrace.runtime.watermark import MappingName, oldest_of, settled_until
+from tailrace.runtime.watermark import MappingName, oldest_created_ms, oldest_of, settled_until
 from tailrace.server.fleet import FleetWorker
 from tailrace.server.observe import ShardProgress
 from tailrace.server.pulse import Pulse
@@ -62,8 +64,11 @@ from tailrace.sources.far_items import FarItems
 from tailrace.sources.far_log import AppLog
 from tailrace.sources.far_tables import FarPlace
 from tailrace.sources.stream_service import Counted, uncounted
+from tailrace.sources.table_readers import FarReader
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by
+from tailrace.verification.run.mirrors import Mirrors
+from tailrace.verification.run.reading import TimedMarks
 from tailrace.version import __version__
 from tailrace.views.reading import ViewSources
 from tailrace.worker.beginning import Starts
@@ -231,6 +236,26 @@ def far_projector(
     return projector_of(assembly, items, partial(oldest_of, options.state, log)), partial(
         end_of, assembly.ground
     )
+
+
+def far_mirrors(
+    app: App, clock: Clock, options: FleetOptions
+) -> tuple[Mirrors, Callable[[], Awaitable[None]]]:
+    """The app's mirrors as they are compared from any machine while its workers write them; and what gives
+    back what was opened for it.
+    """
+    log = _log_of(app, clock, options)
+    assembly = _assembly(app, Parts(options.state, clock, options.reached), log, options)
+
+    def compared(mapping: HandlerMapping) -> ComparedTable:
+        table = mapping.table
+        source = DynamoDbStreamsSource(options.access, table.name, clock, options.dialect)
+        oldest_ms = partial(
+            oldest_created_ms, options.state, log, MappingName(app.name, mapping.id, table.name)
+        )
+        return ComparedTable(FarReader(options.access, table), TimedMarks(source.server_ms, oldest_ms))
+
+    return mirrors_of(assembly, compared), partial(end_of, assembly.ground)
 
 
 def handler_sides(

@@ -14,13 +14,14 @@ from msgspec import Struct, structs
 
 from tailrace.alerts.core.signs import HandlerSigns
 from tailrace.alerts.run.watch import LOOK_MS, AlertWatch
-from tailrace.app.app import App
+from tailrace.app.app import App, HandlerMapping
 from tailrace.app.client import Door
+from tailrace.app.table import schema_of
 from tailrace.deadletters.run.courier import Courier
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.functions.runners import Runners
 from tailrace.leases.lease import Owner
-from tailrace.ports import TableItems
+from tailrace.ports import Mirror, StreamRef, TableItems
 from tailrace.projections.run.builds import Builds
 from tailrace.projections.run.projector import Projector
 from tailrace.runtime.dependencies import Dependencies
@@ -33,6 +34,8 @@ from tailrace.sinks.making import AppSinks, SinkMaker
 from tailrace.sinks.projected_table import ConsistentRows
 from tailrace.sinks.projection_places import ProjectionPlaces
 from tailrace.sinks.windowed import windows_of
+from tailrace.verification.run.mirrors import Mirrors
+from tailrace.verification.run.reading import Compared, MappingMarks, TableReader
 from tailrace.views.reading import ViewSources
 from tailrace.windows.run.changes import WindowChanges
 from tailrace.windows.run.windowing import Windows
@@ -182,6 +185,37 @@ def projector_of(
         oldest=lambda projection: oldest(MappingName(app.name, projection.mapping_id, projection.table.name)),
         besides=assembly.maker.besides,
     )
+
+
+class ComparedTable(Struct, frozen=True):
+    """A table as it is compared with its mirrors."""
+
+    reader: TableReader
+    marks: MappingMarks
+
+
+def mirrors_of(assembly: Assembly, table_of: Callable[[HandlerMapping], ComparedTable]) -> Mirrors:
+    """The app's mirrors, each with its table."""
+    ground, maker = assembly.ground, assembly.maker
+    app, parts = ground.app, ground.parts
+
+    def of(mapping: HandlerMapping) -> Compared:
+        table, side = mapping.table, table_of(mapping)
+        view_type = table.stream or "NEW_AND_OLD_IMAGES"
+        return Compared(
+            name=MappingName(app.name, mapping.id, table.name),
+            schema=schema_of(table),
+            stream=StreamRef("", table.name, "", view_type, region=app.region),
+            mirror=cast("Mirror", mapping.sink),
+            prepares=maker.streamed(mapping),
+            opened=partial(maker.asked, mapping),
+            reader=side.reader,
+            marks=side.marks,
+            state=parts.state,
+            clock=parts.clock,
+        )
+
+    return Mirrors(app, of)
 
 
 async def end_of(ground: Ground) -> None:

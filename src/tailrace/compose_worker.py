@@ -11,10 +11,11 @@ from typing import Final
 from msgspec import Struct, field, structs
 
 from tailrace.alerts.run.watch import LOOK_MS, AlertWatch
-from tailrace.app.app import App
+from tailrace.app.app import App, HandlerMapping
 from tailrace.app.code_version import code_version
 from tailrace.compose_parts import (
     AlertLook,
+    ComparedTable,
     Ground,
     Overrides,
     alerts_of,
@@ -22,6 +23,7 @@ from tailrace.compose_parts import (
     courier_of,
     dependencies,
     end_of,
+    mirrors_of,
     projector_of,
     redriver_of,
 )
@@ -34,7 +36,7 @@ from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.attempts import Tallies
 from tailrace.runtime.parts import Parts
-from tailrace.runtime.watermark import oldest_of, settled_until
+from tailrace.runtime.watermark import MappingName, oldest_of, settled_until
 from tailrace.server.handler_door import EngineDoor
 from tailrace.server.snapshot import shard_progress
 from tailrace.sinks.dynamodb_door import DynamoDbDoor
@@ -42,8 +44,10 @@ from tailrace.sinks.making import AppSinks
 from tailrace.sinks.projected_table import EngineRows, RemoteRows
 from tailrace.sources.embedded import EmbeddedItems, EmbeddedSource
 from tailrace.sources.embedded_log import EmbeddedLog
+from tailrace.sources.table_readers import EngineReader
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by
+from tailrace.verification.run.reading import ExactMarks
 from tailrace.version import __version__
 from tailrace.views.reading import ViewSources
 from tailrace.worker.crew import Crew
@@ -114,11 +118,8 @@ def build_worker(
         return Crew(
             redriver=redriver_of(assembly, worker),
             courier=courier_of(ground, worker, changes=options.changes),
-            projector=projector_of(
-                assembly,
-                EmbeddedItems(engine, flushed),
-                partial(oldest_of, state_of(engine), EmbeddedLog(engine)),
-            ),
+            projector=projector_of(assembly, EmbeddedItems(engine, flushed), _oldest(engine)),
+            mirrors=mirrors_of(assembly, partial(_compared, app.name, engine, flushed)),
             windows=tuple(assembly.windows.values()),
             alerts=_alerts(ground, worker, engine, flushed, options.alerts_ms),
             declared=ground.declared.read,
@@ -138,6 +139,19 @@ def build_worker(
     identity = Identity(options.owner, host=options.host, pid=options.pid, version=__version__)
     habits = Habits(ground.owner, options.discovery_ms, options.renewal_ms, retention_ms, identity)
     return Worker(app, parts, doors, habits, crew)
+
+
+def _oldest(engine: Engine) -> Callable[[MappingName], Awaitable[int | None]]:
+    return partial(oldest_of, state_of(engine), EmbeddedLog(engine))
+
+
+def _compared(
+    app: str, engine: Engine, flushed: Callable[[], Awaitable[None]], mapping: HandlerMapping
+) -> ComparedTable:
+    name = MappingName(app, mapping.id, mapping.table.name)
+    oldest = partial(_oldest(engine), name)
+    reader = EngineReader(engine, flushed, mapping.table.name)
+    return ComparedTable(reader, ExactMarks(lambda: engine.last_sequence, oldest))
 
 
 def _alerts(

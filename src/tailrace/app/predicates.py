@@ -291,6 +291,21 @@ def _brackets(value: object, sign: str, words: str) -> str:
     )
 
 
+def needs_history(predicate: Predicate) -> bool:
+    """Whether it asks how an item changed: what a scan shows, the item as it is, does not answer it."""
+    match predicate:
+        case And(parts) | Or(parts):
+            return any(needs_history(part) for part in parts)
+        case Not(inner):
+            return needs_history(inner)
+        case Comparison(left=left, right=right):
+            sides = [operand.side for operand in (left, right) if isinstance(operand, Operand)]
+            return "old" in sides
+        case OneOf(left=left) | StartsWith(left=left) | Exists(left=left):
+            return left.side == "old"
+    return True
+
+
 # ---- the words ---------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from tailrace.app.index import Index, KeyType, check_indexes
 from tailrace.errors import SettingsError
 from tailrace.streams.arns import ACCOUNT, TableArn, parse_table_arn, table_arn
 from tailrace.streams.record import VIEW_TYPES, EventName, ViewType
+from tailrace.tables.schema import TableSchema
 from tailrace.values.types import Item
 
 NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{3,255}")
@@ -192,3 +193,9 @@ def name_in(name: str, region: str, account: str, here: str) -> str:
 def key_names(table: Table) -> Iterable[str]:
     """The attributes of the key, the partition key's first."""
     return (table.pk,) if table.sk is None else (table.pk, table.sk)
+
+
+def schema_of(table: Table) -> TableSchema:
+    """What identifies a table's items, as the app declares it."""
+    sort_type = table.sk_type if table.sk else None
+    return TableSchema(table.name, 0, "", table.pk, table.pk_type, table.sk, sort_type)

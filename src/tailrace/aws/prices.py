@@ -61,5 +61,18 @@ def read_price(endpoint: str | None, said: float | None = None) -> float:
     >>> read_price("https://streams.dynamodb.eu-west-1.amazonaws.com")
     0.2
     """
-    listed = PRICES["stream read"].usd_per_million if is_at_aws(endpoint) else 0.0
-    return listed if said is None else said
+    return _listed("stream read", endpoint) if said is None else said
+
+
+def item_read_price(endpoint: str | None) -> float:
+    """What a million consistent reads of up to 4 KB cost, on demand: at AWS the list price, else nothing.
+    Units: US dollars.
+
+    >>> item_read_price(None), item_read_price("http://localhost:8000")
+    (0.125, 0.0)
+    """
+    return _listed("read", endpoint)
+
+
+def _listed(unit: str, endpoint: str | None) -> float:
+    return PRICES[unit].usd_per_million if is_at_aws(endpoint) else 0.0

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
-from tailrace.app.table import Table
+from tailrace.app.table import Table, schema_of
 from tailrace.aws import client
 from tailrace.aws.errors import AwsError
 from tailrace.aws.places import Access
@@ -19,7 +19,7 @@ from tailrace.cli.loading import load
 from tailrace.cli.place import StateAt, state_place
 from tailrace.clocks.system import SystemClock
 from tailrace.compose import incarnation
-from tailrace.compose_fleet import FleetOptions, far_projector
+from tailrace.compose_fleet import FleetOptions, far_mirrors, far_projector
 from tailrace.errors import TailraceError
 from tailrace.ports import StateStore
 from tailrace.projections.run.projector import Projector
@@ -34,6 +34,7 @@ from tailrace.streams.record import image
 from tailrace.tables.schema import TableSchema
 from tailrace.values.types import Item
 from tailrace.values.wire import dump_item, read_item
+from tailrace.verification.run.mirrors import Mirrors
 from tailrace.views.reading import ViewSources
 
 
@@ -46,6 +47,7 @@ class FleetSubject(Subject):
     access: Access = Access()
     declared: Sequence[Table] = ()
     projecting: Projector | None = None
+    mirrored: Mirrors | None = None
 
     @property
     def state(self) -> StateStore:
@@ -61,12 +63,7 @@ class FleetSubject(Subject):
 
     async def schemas(self) -> list[TableSchema]:
         """What identifies the items of the app's tables, as it declares them: a worker has compared that."""
-        return [
-            TableSchema(
-                table.name, 0, "", table.pk, table.pk_type, table.sk, table.sk_type if table.sk else None
-            )
-            for table in self.declared
-        ]
+        return [schema_of(table) for table in self.declared]
 
     async def item(self, table: str, key: Item) -> Item | None:
         """An item as it is now. Raises: SourceError."""
@@ -100,6 +97,10 @@ class FleetSubject(Subject):
     def projector(self, app: str) -> Projector | None:
         """What the app declares, read here; workers bring it up."""
         return self.projecting if app == self.app else None
+
+    def mirrors(self) -> Mirrors | None:
+        """The sinks of the app, opened here; workers write them."""
+        return self.mirrored
 
     async def tables(self) -> list[dict[str, Any]]:
         """The app's tables, by their newest streams. Raises: SourceError."""
@@ -143,6 +144,11 @@ async def _answers(place: StateAt, asked: Verb, arguments: Mapping[str, Any]) ->
             tables = await check_tables(app, access)
             options = FleetOptions(incarnation(), state, place.state, access, tables, opened.aclose)
             subject.projecting, end = far_projector(app, clock, options)
+            opened.push_async_callback(end)
+        if asked.name.startswith("sink."):
+            tables = await check_tables(app, access)
+            options = FleetOptions(incarnation(), state, place.state, access, tables, opened.aclose)
+            subject.mirrored, end = far_mirrors(app, clock, options)
             opened.push_async_callback(end)
         async with audited(state, clock, asked.name, arguments, changes=asked.changes):
             async for value in asked.run(subject, arguments):

@@ -54,6 +54,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "projection": CommandEntry(
         "tailrace.cli.projection:projection", "Look at projections; compare, rebuild, swap."
     ),
+    "sink": CommandEntry(
+        "tailrace.cli.sink:sink", "Compare what a sink shows with its table; mend what differs."
+    ),
     "shards": CommandEntry("tailrace.cli.shards:shards", "List the shards of a stream, or split them."),
     "schema": CommandEntry(
         "tailrace.cli.schema:schema", "See what entities and columns a table's items have."

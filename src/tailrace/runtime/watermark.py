@@ -113,6 +113,14 @@ async def oldest_of(state: StateStore, log: LogReader, mapping: MappingName) -> 
     return min(numbers, default=None)
 
 
+async def oldest_created_ms(state: StateStore, log: LogReader, mapping: MappingName) -> int | None:
+    """When a handler's first change was created that is not settled, in any shard; None when all are. Units:
+    ms since the epoch, as the stream tells it.
+    """
+    places = positions(state, log, [mapping])
+    return min([place.oldest.created_ms async for place in places if place.oldest is not None], default=None)
+
+
 async def settled_until(state: StateStore, log: LogReader, clock: Clock, mapping: MappingName) -> int:
     """The time before which a handler has settled every change, in all shards. Units: ms since the epoch.
 

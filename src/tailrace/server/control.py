@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tailrace.projections.run.projector import Projector
     from tailrace.tables.schema import TableSchema
     from tailrace.values.types import Item
+    from tailrace.verification.run.mirrors import Mirrors
     from tailrace.views.reading import ViewSources
 
 VERSION: Final = 1
@@ -49,6 +50,7 @@ class ControlledWorker(Live, Protocol):
 
     app: "App"
     projector: "Projector | None"
+    mirrors: "Mirrors | None"
 
     async def look_at_pauses(self) -> None:
         """Learn at once which handlers are to start nothing new, and which may go on, or go on elsewhere."""
@@ -105,6 +107,10 @@ class Subject(Struct):
         """What brings up the projections of an app; None: it runs elsewhere."""
         is_its = self.worker is not None and self.worker.app.name == app
         return self.worker.projector if self.worker is not None and is_its else None
+
+    def mirrors(self) -> "Mirrors | None":
+        """The sinks of the app that runs here, as they are compared with their tables; None: none runs."""
+        return None if self.worker is None else self.worker.mirrors
 
     async def tables(self) -> list[dict[str, Any]]:
         """The tables, with their streams and the shards of them."""

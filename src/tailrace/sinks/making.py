@@ -6,7 +6,7 @@ redrive, whose marks are of their own run.
 
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Names
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from tailrace.runtime.agreeing import Agreeing, SourcesOfMarks, VersionedRows
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import OpenedSink, Openings
 from tailrace.runtime.attempts import Tally
+from tailrace.runtime.causing import Causes
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.effects import LIVE, Effects, Marking
 from tailrace.runtime.parts import Parts
@@ -97,6 +98,15 @@ class SinkMaker(Struct, frozen=True):
         for beside in self._beside(mapping):
             made = Agreeing(made, beside, self.state, self.app.name, mapping.table.name)
         return made
+
+    def streamed(self, mapping: HandlerMapping) -> StreamedSink:
+        """What says what a mapping without a handler would write."""
+        return StreamedSink(self.outputs.laid(mapping), self.parts.reached, Causes(mapping.id))
+
+    def asked(self, mapping: HandlerMapping) -> AbstractAsyncContextManager[None]:
+        """A mapping's sink open for a question, whether or not it is written to. Raises: SinkOutage."""
+        output = self.outputs.output(mapping)
+        return output.asked() if isinstance(output, OpenedSink) else nullcontext()
 
     def besides(self, table: str) -> list[VersionedRows]:
         """Every place with rows of a table's changes."""

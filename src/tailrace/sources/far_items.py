@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.request import urlopen
 
-from tailrace.app.table import Table
+from tailrace.app.table import Table, schema_of
 from tailrace.aws import client
 from tailrace.aws.errors import AwsError
 from tailrace.aws.places import Access
@@ -22,7 +22,6 @@ from tailrace.ports import ItemsPage
 from tailrace.sources.dialects import TAILRACE
 from tailrace.sources.dynamodb_streams import source_error
 from tailrace.streams.positions import POSITION_HEADER, WANTED, read_position
-from tailrace.tables.schema import TableSchema
 from tailrace.values.wire import read_item
 
 METRICS: Final = "/metrics"
@@ -39,12 +38,7 @@ class FarItems:
 
     def __init__(self, access: Access, tables: Iterable[Table]) -> None:
         self._access = access
-        self._schemas = {
-            table.name: TableSchema(
-                table.name, 0, "", table.pk, table.pk_type, table.sk, table.sk_type if table.sk else None
-            )
-            for table in tables
-        }
+        self._schemas = {table.name: schema_of(table) for table in tables}
 
     async def page(
         self, table: str, after: Mapping[str, Any] | None, limit: int, segment: tuple[int, int] | None = None

@@ -52,6 +52,16 @@ class Verbs(Questions):
         """
         self._looking.allow(self._named(handler)[1].id for handler in handlers)
 
+    def verified(self, sink: str, *, sample: str | None = None, repair: bool = False) -> dict[str, Any]:
+        """Compare a mirror with its table, as `tailrace sink verify` does; `repair` mends what differs.
+
+        Returns: the report of `--json`: `equal` and the counts of what differs (docs/verify.md).
+        Raises:  TailraceError for what is no mirror.
+        """
+        verb = "sink.repair" if repair else "sink.verify"
+        answer: dict[str, Any] = self._ask(verb, {"sink": sink, "sample": sample})[-1]["report"]
+        return answer
+
     def _ask(self, name: str, arguments: Mapping[str, Any]) -> list[Any]:
         """What a verb answers, as on the command line; time passes as far as it needs."""
         self._looked_at(name, arguments)

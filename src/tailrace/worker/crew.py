@@ -14,6 +14,7 @@ from tailrace.deadletters.run.courier import Courier
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.ports import StateStore
 from tailrace.projections.run.projector import Projector
+from tailrace.verification.run.mirrors import Mirrors
 from tailrace.windows.run.windowing import Windows
 from tailrace.worker.watching import UnreadWatch
 
@@ -51,6 +52,7 @@ class Crew(Struct, frozen=True):
     redriver: Redriver | None = None
     courier: Courier | None = None
     projector: Projector | None = None
+    mirrors: Mirrors | None = None
     windows: Sequence[Windows] = ()
     alerts: Service | None = None
     declared: Callable[[], None] = _nothing

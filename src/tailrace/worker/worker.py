@@ -101,6 +101,7 @@ class Worker:
         """Which shards no worker reads, and which are to be saved here."""
         self._crew = crew(self)
         self.courier, self.projector = self._crew.courier, self._crew.projector
+        self.mirrors = self._crew.mirrors
         self.windows, self.watch = self._crew.windows, self._crew.watch
         self.redrives = Redrives(self._crew.redriver, lambda handler: self.sinks[handler].threads.used())
 

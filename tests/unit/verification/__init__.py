@@ -1,0 +1,1 @@
+"""The room that compares mirrors with their tables."""

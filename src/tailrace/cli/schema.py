@@ -123,11 +123,11 @@ def _near(place: Place, table: str, most: int) -> Sample:
 def _far(table: str, endpoint_url: str | None, region: str | None, most: int) -> Sample:
     from tailrace.aws.client import waited_for
     from tailrace.aws.places import Access
-    from tailrace.aws.prices import PRICES, is_at_aws
+    from tailrace.aws.prices import item_read_price
     from tailrace.sources.far_sample import sample_table
 
     sample = waited_for(sample_table(Access(region, endpoint_url), table, most))
-    million = PRICES["read"].usd_per_million if is_at_aws(endpoint_url) else 0.0
+    million = item_read_price(endpoint_url)
     return Sample(
         sample.keys, sample.count, sample.items, sample.read_units, sample.read_units / 1_000_000 * million
     )

@@ -75,6 +75,7 @@ crash: venv  ## KILLS hard kills of real processes at every named point, and as 
 	@$(BIN)/python -m tests.crash --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example places --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example transfers --kills $(KILLS)
+	@$(BIN)/python -m tests.crash --example search --kills $(KILLS)
 
 fleet: venv  ## FAULTS faults of workers (killed, stopped, cut off, added, removed), state in DynamoDB, then in PostgreSQL; resumable
 	@$(BIN)/python -m tests.fleets --faults $(FAULTS) --state dynamodb

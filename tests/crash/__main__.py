@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from tailrace.telemetry import WRITE_POINTS
-from tests.crash import places, transactions, transfers
+from tests.crash import places, search, transactions, transfers
 from tests.crash.campaign import run
 from tests.crash.progress import place_of
 from tests.evidence import write_evidence
@@ -26,12 +26,14 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=7, help="decides points and moments; the same one goes on"
     )
-    parser.add_argument("--example", choices=["transfers", "places"], help="this campaign instead")
+    parser.add_argument("--example", choices=["transfers", "places", "search"], help="this campaign instead")
     arguments = parser.parse_args()
     if arguments.example == "transfers":
         return run_transfers(arguments.seed, arguments.kills)
     if arguments.example == "places":
         return run_places(arguments.seed, arguments.kills)
+    if arguments.example == "search":
+        return run_search(arguments.seed, arguments.kills)
     print(f"crash: {arguments.kills} kills, seed {arguments.seed}", flush=True)
     kept = place_of("crash", arguments.seed, arguments.kills)
     report = run(arguments.seed, arguments.kills, tell, kept)
@@ -120,6 +122,28 @@ def run_places(seed: int, kills: int) -> int:
     holds = not outcome.violations and not missing
     print("places: holds" if holds else "places: DOES NOT HOLD")
     return 0 if holds else 1
+
+
+def run_search(seed: int, kills: int) -> int:
+    """Kills between any two requests to a search cluster; 1 when the index is not the table."""
+    print(f"search: {kills} kills, seed {seed}", flush=True)
+    outcome = search.run(seed, kills, tell)
+    print()
+    for text in outcome.violations:
+        print(f"VIOLATION {text}")
+    print(f"  {outcome.writes} writes, {outcome.kills.total()} kills")
+    if kills >= 100:
+        write_evidence(
+            "search",
+            {
+                "seed": seed,
+                "kills": dict(outcome.kills),
+                "writes": outcome.writes,
+                "violations": outcome.violations,
+            },
+        )
+    print("search: the index is the table" if not outcome.violations else "search: DOES NOT HOLD")
+    return 1 if outcome.violations else 0
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def fitted(item: Item, fields: Fields) -> Fitted:
     ([{'pointer': '/when', 'value': '{"S":"x"}'}], {'id': 'text', 'n': 'double'}, 1)
     """
     walk = _Walk(fields)
-    document = walk.members(item, (), 1)
+    document = walk.members(item)
     if walk.extra:
         document[EXTRA] = [
             {"pointer": place, "value": orjson.dumps(value).decode()} for place, value in walk.extra.items()
@@ -150,54 +150,49 @@ class _Walk:
         self.extra: dict[str, AttributeValue] = {}
 
     def members(
-        self,
-        values: Mapping[str, AttributeValue],
-        path: tuple[str, ...],
-        depth: int,
-        *,
-        in_list: bool = False,
+        self, values: Mapping[str, AttributeValue], above: tuple[str, ...] = (), *, in_list: bool = False
     ) -> dict[str, Any]:
-        """Attributes, or the members of a map. Raises: _Misfit inside a list, where `_extra` could not say
-        which element it was.
+        """Attributes, or the members of a map whose names are `above`. Raises: _Misfit inside a list, where
+        `_extra` could not say which element it was.
         """
         document: dict[str, Any] = {}
+        prefix = "".join(f"{name}." for name in above)
+        added, is_root, is_too_deep = self.added, not above, len(above) >= DEEPEST
         for name, value in values.items():
-            here = (*path, name)
-            mark = len(self.added)
+            mark = len(added)
             try:
-                if not may_be_field(name, is_root=not path) or depth > DEEPEST:
+                if is_too_deep or not may_be_field(name, is_root=is_root):
                     raise _Misfit
-                document[name] = self._value(value, here, depth, in_list)
+                document[name] = self._value(value, prefix + name, (above, name), in_list)
             except _Misfit:
                 if in_list:
                     raise
-                while len(self.added) > mark:
-                    self.added.popitem()
-                self.extra[pointer(here)] = value
+                while len(added) > mark:
+                    added.popitem()
+                self.extra[pointer((*above, name))] = value
         return document
 
-    def _value(self, value: AttributeValue, path: tuple[str, ...], depth: int, in_list: bool) -> Any:
+    def _value(
+        self, value: AttributeValue, path: str, names: tuple[tuple[str, ...], str], in_list: bool
+    ) -> Any:
+        """One value of the field at a dotted path, whose names are those above and its own."""
         for kind, content in value.items():
             if kind == "NULL":
                 return None
             if kind == "L":
-                return [self._value(inside, path, depth, True) for inside in content]
+                return [self._value(inside, path, names, True) for inside in content]
             if kind in LISTS:
-                return [self._value({LISTS[kind]: inside}, path, depth, True) for inside in content]
-            there = self._type(path, OBJECT if kind == "M" else SCALARS[kind])
+                return [self._value({LISTS[kind]: inside}, path, names, True) for inside in content]
+            there = self._fields.get(path)
+            if there is None:
+                there = self.added.setdefault(path, OBJECT if kind == "M" else SCALARS[kind])
             if there == OPAQUE:
                 return plain(value)
-            if kind == "M" and there in OBJECTS:
-                return self.members(content, path, depth + 1, in_list=in_list)
-            if kind == "M":
-                raise _Misfit
-            return _scalar(kind, content, there)
+            if kind != "M":
+                return _scalar(kind, content, there)
+            if there in OBJECTS:
+                return self.members(content, (*names[0], names[1]), in_list=in_list)
         raise _Misfit
-
-    def _type(self, path: tuple[str, ...], wanted: str) -> str:
-        dotted = ".".join(path)
-        there = self._fields.get(dotted)
-        return self.added.setdefault(dotted, wanted) if there is None else there
 
 
 def _scalar(kind: str, content: Any, there: str) -> Any:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
 
 import orjson
 from msgspec import Struct
@@ -23,7 +24,6 @@ from tailrace.aws.places import Access
 from tailrace.errors import ApiError, SettingsError, SinkError, SourceError, Throttled, Unavailable
 from tailrace.leases.generation import check_kept
 from tailrace.ports import Clock, Failure, FailureKind, Outcome, RecordBatch, SinkRow
-from tailrace.runtime.masking import hidden
 from tailrace.sinks.intercepting import KEEPER, Keep, ServiceCall
 from tailrace.sinks.law import applies
 from tailrace.sinks.messages import Failures
@@ -112,6 +112,10 @@ class SearchMirror:
         if not self.url.startswith(("http://", "https://")):
             raise SettingsError(
                 f"{self.product}: {self.url!r} is not allowed; it begins with https:// or http://"
+            )
+        if "@" in urlsplit(self.url).netloc:
+            raise SettingsError(
+                f"{self.product}: a password in the url would stand in logs; give basic=(name, password)"
             )
         if SERVERLESS in self.url:
             raise SettingsError(
@@ -354,7 +358,7 @@ class SearchMirror:
         index = await self._ready()
         for _ in range(ROUNDS):
             kept, seen = await index.sources()
-            check_kept(f"index {self.index} at {hidden(self.url)}", kept, sources)
+            check_kept(f"index {self.index} at {self.url}", kept, sources)
             after = {**kept, **sources}
             if after == kept or await index.keep_sources(after, seen):
                 return

@@ -7,6 +7,7 @@ says. What is read back is read by opensearch-py, as users do.
 
 import asyncio
 import json
+import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from decimal import Decimal
@@ -21,8 +22,9 @@ from opensearchpy import OpenSearch as Reader
 
 from tailrace import sinks
 from tailrace.clocks.manual import ManualClock
-from tailrace.errors import SettingsError, SinkError, SinkOutage, Unavailable
+from tailrace.errors import SettingsError, SinkError, SinkOutage, Throttled, Unavailable
 from tailrace.ports import Failed, FailureKind, Outcome, RecordBatch, Written
+from tailrace.sinks.search.sink import ROUNDS
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import Version
 from tailrace.testing.contracts.mirror import START_US, _batch, gone, put
@@ -277,6 +279,66 @@ def test_throttled_items_wait_and_the_others_are_written(server: SearchServer) -
     assert set(shown_by(server)) == {"a", "c"}
 
 
+def conflict_with_the_writes_of(server: SearchServer, key: str) -> None:
+    """Have another writer be quicker every time."""
+    lost = SearchError(409, "version_conflict_engine_exception", "another writer was quicker")
+    name = f"%key:{key.encode().hex()}"
+    server.cluster.judge = lambda action, written, source: lost if written == name else None
+
+
+def test_a_document_that_others_keep_changing_waits_and_the_others_are_written(server: SearchServer) -> None:
+    sink = sinks.OpenSearch(server.url, "orders")
+    conflict_with_the_writes_of(server, "a")
+    outcome = using(sink, writing(put("b", 1, (1, 1)), put("a", 1, (1, 2)), put("a", 2, (1, 3))))
+    assert failures_of(outcome) == {1: (FailureKind.THROTTLED, False)}
+    assert set(shown_by(server)) == {"b"}
+    reads = [path for _, path in server.cluster.requests if path.endswith("_mget")]
+    assert len(reads) == ROUNDS - 1
+
+
+def test_a_sweep_or_repair_that_others_always_overtake_says_so(server: SearchServer) -> None:
+    sink = sinks.OpenSearch(server.url, "orders")
+    using(sink, writing(put("a", 1, (1, 1)), put("b", 1, (1, 1))))
+    conflict_with_the_writes_of(server, "a")
+    with pytest.raises(Throttled):
+        using(sink, lambda sink: sink.sweep(b"", None, Version(2, 0), Version(2, 1), 9))
+    assert set(shown_by(server)) == {"a"}
+    with pytest.raises(Throttled):
+        using(sink, lambda sink: sink.mend(_batch([put("a", 2, (1, 1))]), [Version(1, 1)]))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_two_workers_converge_over_a_cluster_that_fails_at_random(server: SearchServer, seed: int) -> None:
+    draw = random.Random(seed)
+    changes: list[ChangeRecord] = []
+    for number in range(80):
+        version = (1 + number // 40, number % 40 + 1)
+        key = draw.choice("abcdef")
+        changes.append(gone(key, version) if draw.random() < 0.3 else put(key, number, version))
+    for fault in FAULTS:
+        server.on("", fault, calls=draw.sample(range(4, 200), 20))
+
+    async def work(records: list[ChangeRecord]) -> None:
+        sink = sinks.OpenSearch(server.url, "orders")
+        await until_answered(lambda: sink.open(CLOCK))
+        for start in range(0, len(records), 10):
+            batch = _batch(records[start : start + 10], is_snapshot=draw.random() < 0.2)
+            await until_answered(lambda batch=batch: sink.write(batch))  # type: ignore[misc]
+            if draw.random() < 0.3:
+                await until_answered(lambda: sink.sweep(b"", None, Version(1, 0), Version(1, 0), 3))
+        await sink.close()
+
+    async def both() -> None:
+        again = [*changes, *draw.sample(changes, 40)]
+        await asyncio.gather(*(work(draw.sample(again, len(again))) for _ in range(2)))
+
+    asyncio.run(both())
+    server.off()
+    last = {record.key.decode(): record for record in changes}
+    expected = {key: orjson.loads(one.new)["n"]["N"] for key, one in last.items() if one.new is not None}
+    assert {key: str(one["n"]) for key, one in shown_by(server).items()} == expected
+
+
 @pytest.mark.parametrize("block", ["write", "read_only_allow_delete"])
 def test_a_blocked_index_is_an_outage_in_words(server: SearchServer, block: str) -> None:
     sink = sinks.OpenSearch(server.url, "orders")
@@ -368,7 +430,7 @@ STEPS: list[tuple[str, Callable[[Any], Awaitable[Any]]]] = [
 
 
 async def until_answered(step: Callable[[], Awaitable[Any]]) -> None:
-    for _ in range(9):
+    for _ in range(99):
         try:
             if not isinstance(await step(), Failed):
                 return
@@ -500,6 +562,7 @@ def test_several_documents_of_one_change_are_refused(server: SearchServer) -> No
     [
         ({"url": "search.example"}, "begins with https"),
         ({"url": "https://abc.eu-west-1.aoss.amazonaws.com"}, "Serverless"),
+        ({"url": "https://me:secret@search.example"}, "basic="),
         ({"index": "Orders"}, "small letters"),
         ({"index": "_orders"}, "small letters"),
         ({"most_fields": 0}, "at least 1"),

@@ -141,8 +141,8 @@ def read_answer(call: str, status: int, retry_after: str, body: bytes) -> dict[s
     try:
         members = orjson.loads(body) if body else {}
     except orjson.JSONDecodeError as error:
-        if status < 300:
-            raise Unavailable(f"{call}: the answer is cut off: {error}") from error
+        if status < 300 or body.startswith(b"{"):
+            raise Unavailable(f"{call}: the answer ({status}) is cut off: {error}") from error
         members = body[:WORDS].decode("utf-8", "replace").strip()
     if status < 300:
         if not isinstance(members, dict):

@@ -120,6 +120,8 @@ def test_the_reason_of_a_refusal_has_its_cause() -> None:
         (500, b"", SinkError),
         (200, b'{"errors": false, "items": [', Unavailable),
         (200, b"[]", Unavailable),
+        (400, b'{"error": {"type": "reso', Unavailable),
+        (400, b"no", Refused),
     ],
 )
 def test_a_whole_answer_is_read_or_raised(status: int, body: bytes, raised: type[Exception]) -> None:

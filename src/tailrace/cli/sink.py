@@ -20,6 +20,8 @@ from tailrace.cli.group import CommandGroup
 from tailrace.cli.hints import next_line
 from tailrace.cli.place import Place
 from tailrace.cli.status import aligned
+from tailrace.errors import SettingsError
+from tailrace.verification.core.sampling import read_sample
 
 DIFFERS: Final = 1
 """The exit code when rows are not what their items are."""
@@ -28,8 +30,20 @@ UNJUDGED: Final = UNDRAINED
 LINE_EVERY: Final = 20
 """Without a terminal so many answers about progress make a line: ten seconds."""
 
+
+def sample_size(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A click callback: a sample as it is typed. Raises: BadParameter."""
+    if value is not None:
+        try:
+            read_sample(value)
+        except SettingsError as error:
+            raise click.BadParameter(str(error.args[0]), context, parameter) from error
+    return value
+
+
 sample = click.option(
     "--sample",
+    callback=sample_size,
     metavar="N|N%",
     help="Compare so many items, or such a share, drawn by chance, and say what that proves.",
 )

@@ -28,8 +28,9 @@ DENIED: Final = frozenset(("security_exception", "authorization_exception"))
 AWAY: Final = frozenset(
     ("index_closed_exception", "no_shard_available_action_exception", "unavailable_shards_exception")
 )
+NO_ROOM: Final = "Limit of total fields"
 OF_THE_INDEX: Final = (
-    "Limit of total fields",
+    NO_ROOM,
     "Limit of mapping depth",
     "no write index is defined",
     "Number of documents in the index",
@@ -40,8 +41,8 @@ HINTS: Final[Mapping[str, str]] = {
     '{"index.blocks.read_only_allow_delete": null}; delivery goes on by itself',
     NO_INDEX: "the index or its aliases are gone: bring them back from a snapshot of the cluster, or start "
     "again to make them empty and fill them by a new snapshot of the table",
-    "Limit of total fields": "raise most_fields=, or declare the maps with many names in mapping= "
-    'as {"type": "object", "enabled": false}',
+    NO_ROOM: 'PUT /INDEX/_settings {"index.mapping.total_fields.limit": MORE} (most_fields= is for a new '
+    'index), or declare maps with many names in mapping= as {"type": "object", "enabled": false}',
 }
 WHO: Final = "check basic=, api_key= or access= of the sink, and what this user may do with the index"
 

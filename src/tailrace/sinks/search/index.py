@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from tailrace.errors import Refused, SettingsError, Unavailable
 from tailrace.ports import Failure
 from tailrace.sinks.search.answers import (
+    NO_ROOM,
     ActionResult,
     ItemAnswer,
     RequestTooLarge,
@@ -67,6 +68,10 @@ class IndexOptions(Struct, frozen=True):
 
 class FieldConflict(Exception):
     """Another writer has given a field another type: read the mapping again."""
+
+
+class NoRoomForFields(Exception):
+    """The index has as many fields as it may: the words are the server's, and say what to do."""
 
 
 class SearchIndex:
@@ -142,11 +147,15 @@ class SearchIndex:
         self.fields = fields_of(index["mappings"])
 
     async def add_fields(self, added: Fields) -> None:
-        """Declare fields. Raises: FieldConflict; Unavailable where the index has no room for them."""
+        """Declare fields. Raises: FieldConflict, NoRoomForFields; Unavailable, Throttled."""
         try:
             await self._ask("PUT", f"/{self._all}/_mapping", orjson.dumps(mapping_of(added)))
         except Refused as error:
             raise FieldConflict(str(error)) from error
+        except Unavailable as error:
+            if NO_ROOM in str(error):
+                raise NoRoomForFields(str(error)) from error
+            raise
         self.fields = {**self.fields, **added}
 
     # ---- rows ----------------------------------------------------------------------------------------------

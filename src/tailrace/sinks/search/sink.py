@@ -21,7 +21,7 @@ from tailrace.app.columns import declared_entities
 from tailrace.app.item import entity_of
 from tailrace.app.plain import to_item
 from tailrace.aws.places import Access
-from tailrace.errors import ApiError, SettingsError, SinkError, SourceError, Throttled, Unavailable
+from tailrace.errors import ApiError, InternalError, SettingsError, SinkError, SourceError, Throttled
 from tailrace.leases.generation import check_kept
 from tailrace.ports import Clock, Failure, FailureKind, Outcome, RecordBatch, SinkRow
 from tailrace.sinks.intercepting import KEEPER, Keep, ServiceCall
@@ -40,7 +40,7 @@ from tailrace.sinks.search.fields import (
     declared_mapping,
     fitted,
 )
-from tailrace.sinks.search.index import FieldConflict, IndexOptions, SearchIndex, seen_of
+from tailrace.sinks.search.index import FieldConflict, IndexOptions, NoRoomForFields, SearchIndex, seen_of
 from tailrace.sinks.search.requests import (
     MOST_ACTIONS,
     MOST_BYTES,
@@ -50,7 +50,7 @@ from tailrace.sinks.search.requests import (
     rows_to_forget,
     rows_to_sweep,
 )
-from tailrace.streams.record import ChangeRecord, image
+from tailrace.streams.record import MILLISECOND, ChangeRecord, image
 from tailrace.streams.version import Version
 from tailrace.values.types import Item
 
@@ -206,9 +206,9 @@ class SearchMirror:
         return to_item(value)
 
     def _candidates(
-        self, batch: RecordBatch, failures: Failures, fields: Fields, *, grows: bool
+        self, batch: RecordBatch, failures: Failures, fields: Fields, no_room: str = ""
     ) -> tuple[list[Candidate], dict[str, str]]:
-        """The documents of a batch, and the fields that they need. `grows`: such fields may be added."""
+        """The documents of a batch, and the fields that they need. `no_room`: why there can be none."""
         known = dict(fields)
         added: dict[str, str] = {}
         candidates: list[Candidate] = []
@@ -227,8 +227,8 @@ class SearchMirror:
             except (ApiError, SettingsError, SinkError, SourceError) as error:
                 failures.add_record(place, record, Failure(error=str(error), final=True))
                 continue
-            if shown.added and not grows:
-                failures.add_record(place, record, self._no_room(shown.added))
+            if shown.added and no_room:
+                failures.add_record(place, record, Failure(FailureKind.UNAVAILABLE, no_room))
                 continue
             known.update(shown.added)
             added.update(shown.added)
@@ -240,28 +240,19 @@ class SearchMirror:
             )
         return candidates, added
 
-    def _no_room(self, added: Mapping[str, str]) -> Failure:
-        words = Unavailable(
-            f"index {self.index} has no room for {', '.join(sorted(added)[:5])}: it may have "
-            f"{self.most_fields} fields (most_fields)",
-            hint='raise most_fields= and PUT /INDEX/_settings {"index.mapping.total_fields.limit": …}, or '
-            'declare maps with many names in mapping= as {"type": "object", "enabled": false}',
-        )
-        return Failure(FailureKind.UNAVAILABLE, str(words))
-
     async def _documents(self, index: SearchIndex, batch: RecordBatch, failures: Failures) -> list[Candidate]:
         """The documents of a batch, after their fields were declared."""
         for _ in range(ROUNDS):
             fresh = Failures()
-            candidates, added = self._candidates(batch, fresh, index.fields, grows=True)
+            candidates, added = self._candidates(batch, fresh, index.fields)
             try:
                 if added:
                     await index.add_fields(added)
             except FieldConflict:
                 await index.read_fields()
                 continue
-            except Unavailable:
-                candidates, _ = self._candidates(batch, fresh, index.fields, grows=False)
+            except NoRoomForFields as error:
+                candidates, _ = self._candidates(batch, fresh, index.fields, str(error))
             for place, failure in fresh.by_place.items():
                 failures.add_record(place, batch.records[place], failure)
             return candidates
@@ -284,7 +275,7 @@ class SearchMirror:
         return failures.outcome
 
     def _keep(self, batch: RecordBatch, failures: Failures, keep: Keep) -> Outcome:
-        for candidate in self._candidates(batch, failures, {}, grows=True)[0]:
+        for candidate in self._candidates(batch, failures, {})[0]:
             parameters = {"url": self.url, "index": self.index, "id": candidate.id, "body": candidate.body}
             keep(ServiceCall(self.product.lower(), "index", parameters))
         return failures.outcome
@@ -381,7 +372,10 @@ class SearchMirror:
         be.
         """
         index, failures = await self._ready(), Failures()
-        candidates, _ = self._candidates(batch, failures, index.fields, grows=True)
+        candidates, added = self._candidates(batch, failures, index.fields)
+        if added:  # another worker may have given them a type meanwhile
+            await index.read_fields()
+            candidates, _ = self._candidates(batch, failures, index.fields)
         for failure in failures.by_place.values():
             raise raised_of(self.index, failure)
         return [digest(orjson.loads(candidate.body)) for candidate in candidates]
@@ -390,7 +384,9 @@ class SearchMirror:
         self, first: bytes, last: bytes | None, below: Version, tombstone: Version, limit: int
     ) -> int:
         """Delete what is shown below a version. It is deleted now, by the sink's clock."""
-        now_us = 0 if self._clock is None else self._clock.now().wall_ms * 1_000
+        if self._clock is None:
+            raise InternalError(f"{self.product}: swept before it was opened, and a deletion has a time")
+        now_us = self._clock.now().wall_ms * MILLISECOND
 
         def body(source: Mapping[str, Any]) -> bytes:
             return orjson.dumps(RowState(bytes.fromhex(source[KEY]), tombstone, now_us, True).fields)

@@ -249,6 +249,32 @@ def test_an_index_without_room_for_a_field_holds_back_only_what_needs_it(server:
     assert using(sink, writing(wide)) == Written()
 
 
+def test_an_outage_while_fields_are_declared_is_not_taken_for_a_full_index(server: SearchServer) -> None:
+    async def fails(sink: Any) -> Outcome:
+        server.on("_mapping", RefusedRequest(503))
+        outcome: Outcome = await sink.write(_batch([put("a", 1, (1, 1))]))
+        return outcome
+
+    with pytest.raises(Unavailable, match="503"):
+        using(sinks.OpenSearch(server.url, "orders"), fails)
+    server.off()
+
+
+def test_a_digest_knows_the_types_that_another_worker_gave(server: SearchServer) -> None:
+    change = item("b", {"x": {"S": "one"}})
+
+    async def compared(sink: Any) -> tuple[Any, Any]:
+        other = sinks.OpenSearch(server.url, "orders")
+        await other.open(CLOCK)
+        await other.write(_batch([item("a", {"x": {"N": "1"}}), change]))
+        await other.close()
+        (_, row), (digest,) = await sink.rows(b"", 9), await sink.digests(_batch([change]))
+        return row.digest, digest
+
+    there, digest = using(sinks.OpenSearch(server.url, "orders"), compared)
+    assert there == digest
+
+
 def test_two_workers_give_a_field_two_types_and_nothing_is_lost(server: SearchServer) -> None:
     first, second = (sinks.OpenSearch(server.url, "orders") for _ in range(2))
 

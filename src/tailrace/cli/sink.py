@@ -291,7 +291,9 @@ def _verdict(report: Mapping[str, Any]) -> Iterator[str]:
     else:
         yield f"{looked}: as the table has them"
     if report["unjudged"]:
-        yield f"  {report['unjudged']:,} moved whenever they were looked at, and could not be judged"
+        moved = f"{report['unjudged']:,} moved whenever they were looked at, or the handler is behind"
+        yield f"  {moved}: they could not be judged"
+        yield next_line("tailrace status")
     if sampled is not None:
         most = f"{sampled['at_most']:.2%}"
         yield (

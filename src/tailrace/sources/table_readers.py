@@ -115,8 +115,11 @@ class FarReader:
                 request = {self._table: {"Keys": left, "ConsistentRead": True}}
                 answer = await self._call("batch_get_item", {"RequestItems": request})
                 some = answer.get("Responses", {}).get(self._table, [])
-                left = answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", [])
-                if left and not some:
+                asked, left = (
+                    len(left),
+                    answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", []),
+                )
+                if len(left) == asked:
                     raise SourceError(f"table {self._table!r} answers no read now: it is throttled")
                 there |= {self._name(image): image for image in map(read_item, some)}
         return [there.get(self._name(key)) for key in keys]

@@ -8,7 +8,7 @@ import pytest
 from tailrace import App, Change, Item, Retry, changed, new, old
 from tailrace.app.predicates import by_ttl, needs_history
 from tailrace.clocks.manual import ManualClock
-from tailrace.errors import SourceError, TailraceError
+from tailrace.errors import SourceError, StoreError, TailraceError
 from tailrace.testing import World
 from tailrace.testing.loop import SeededLoop
 from tailrace.testing.mirrors import MirrorMemory, MirrorRow
@@ -215,6 +215,20 @@ def test_the_working_set_keeps_the_later_digest_and_each_suspect_once() -> None:
         await working.suspect([b"b"])
         assert (await working.suspects(b"", 9), await working.suspect_count()) == ([b"a", b"b"], 2)
         working.close()
+
+    loop.run_until_complete(story())
+    loop.close()
+
+
+def test_a_disk_that_is_full_is_said_with_the_place_and_what_to_do() -> None:
+    loop = SeededLoop(1)
+
+    async def story() -> None:
+        working = WorkingSet()
+        working.close()  # as near as a test comes to a disk that fails
+        with pytest.raises(StoreError, match="cannot be kept") as raised:
+            await working.keep([(b"a", b"1")])
+        assert "TMPDIR" in str(raised.value)
 
     loop.run_until_complete(story())
     loop.close()

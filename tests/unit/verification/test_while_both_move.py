@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import pytest
 from msgspec.structs import replace
 
+from tailrace.errors import SourceError
 from tailrace.ports import RecordBatch
 from tailrace.streams.version import Version
 from tailrace.testing.mirrors import MirrorMemory
@@ -16,7 +17,7 @@ from tailrace.verification.core import judging
 from tailrace.verification.core.sampling import SampleSize
 from tailrace.verification.run import looking_again, pacing
 from tailrace.verification.run.comparing import How
-from tailrace.verification.run.reading import ExactMarks
+from tailrace.verification.run.reading import ExactMarks, TablePage
 from tailrace.verification.run.report import VerificationReport
 from tests.unit.verification.living import COLD, HOT, LivingTable, key_of, told
 
@@ -118,6 +119,37 @@ def test_an_item_that_moves_whenever_it_is_looked_at_is_counted_and_not_told() -
 
     report = table.run(story())
     assert (report.differences, report.unjudged, report.is_equal) == ([], 1, False)
+
+
+def test_a_handler_that_never_goes_on_holds_up_a_comparison_for_less_than_a_minute() -> None:
+    table = LivingTable(3)
+
+    async def story() -> tuple[VerificationReport, int]:
+        for number in range(250):
+            table.write(f"item{number}", number)
+        await table.settle()
+        table.mirror.target.rows.clear()
+        table.unsettled.append(table.records[0])
+        began = table.clock.now().monotonic_ms
+        return await table.compare(), table.clock.now().monotonic_ms - began - table.reads * 200
+
+    report, took_ms = table.run(story())
+    assert (report.unjudged, report.differences) == (250, [])
+    assert took_ms < 60_000
+
+
+@pytest.mark.parametrize("segments", [1, 3])
+def test_what_the_table_says_instead_of_an_answer_is_what_is_raised(
+    segments: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = LivingTable(4)
+
+    async def page(*_: object) -> TablePage:
+        raise SourceError("table 'orders' is away")
+
+    monkeypatch.setattr(LivingTable, "page", page)
+    with pytest.raises(SourceError, match="is away"):
+        table.run(table.compare(How(segments=segments)))
 
 
 # ---- canaries ----------------------------------------------------------------------------------------------

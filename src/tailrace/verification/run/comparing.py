@@ -76,9 +76,7 @@ class Verification:
         self._again = LookingAgain(compared, self._expecting, self._pacing, self.report)
 
     async def run(self) -> VerificationReport:
-        """Compare, and mend. Raises: SourceError, StoreError, SinkError; sqlite3.Error when the disk is
-        full.
-        """
+        """Compare, and mend. Raises: SourceError, SinkError, StoreError (for a full temporary disk, too)."""
         report, working = self.report, WorkingSet()
         try:
             async with self._compared.opened():
@@ -103,9 +101,13 @@ class Verification:
             while segments:
                 await self._read_segment(segments.pop(0), working)
 
-        async with asyncio.TaskGroup() as readers:
-            for _ in range(min(AT_ONCE, total)):
-                readers.create_task(read())
+        readers = [asyncio.ensure_future(read()) for _ in range(min(AT_ONCE, total))]
+        try:
+            await asyncio.gather(*readers)
+        finally:
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
 
     async def _read_segment(self, segment: Segment, working: WorkingSet) -> None:
         page: TablePage | None = None

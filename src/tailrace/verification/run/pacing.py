@@ -13,7 +13,9 @@ from tailrace.verification.run.reading import MappingMarks
 T = TypeVar("T")
 LOOK_MS: Final = 100
 PATIENCE_MS: Final = 20_000
-"""How long a mapping may take to pass a mark before its keys count as moving."""
+"""How long a mapping may take to pass a mark before its keys count as moving. Each time that it takes longer
+the next one is half as long: one that is paused holds up a comparison for less than a minute, not each page.
+"""
 TRIES: Final = 8
 
 
@@ -24,6 +26,7 @@ class Pacing:
         self._clock = clock
         self._per_s = read_units_per_s
         self._due_ms = 0.0
+        self._patience_ms = PATIENCE_MS
 
     async def pause(self, ms: int) -> None:
         """Wait."""
@@ -50,9 +53,11 @@ class Pacing:
     async def settled(self, marks: MappingMarks) -> bool:
         """Wait until everything that was written until now is settled; False when it takes too long."""
         mark = await self.patiently(marks.mark)
-        until_ms = self._clock.now().monotonic_ms + PATIENCE_MS
+        until_ms = self._clock.now().monotonic_ms + self._patience_ms
         while not await self.patiently(lambda: marks.has_passed(mark)):
             if self._clock.now().monotonic_ms >= until_ms:
+                self._patience_ms //= 2
                 return False
             await self.pause(LOOK_MS)
+        self._patience_ms = PATIENCE_MS
         return True

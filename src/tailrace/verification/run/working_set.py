@@ -10,16 +10,20 @@ Stands alone because a comparison decides what is looked at, not where that is k
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from tempfile import gettempdir
+from typing import Any, Final, TypeVar
 
+from tailrace.errors import StoreError
 from tailrace.runtime.threads import in_thread
+
+T = TypeVar("T")
 
 CACHE_KB: Final = 16_384
 
 
 class WorkingSet:
-    """Digests by key, and suspects. Raises: sqlite3.Error when the disk is full."""
+    """Digests by key, and suspects. Raises: StoreError when the disk is full."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
@@ -68,8 +72,18 @@ class WorkingSet:
             self._database.execute("COMMIT")
 
         async with self._turn:
-            await in_thread(run)
+            await in_thread(_said, run)
 
     async def _rows(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         async with self._turn:
-            return await in_thread(lambda: self._database.execute(statement, parameters).fetchall())
+            return await in_thread(_said, lambda: self._database.execute(statement, parameters).fetchall())
+
+
+def _said(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"what a comparison keeps in {gettempdir()} cannot be kept: {error}",
+            hint="make room there, or name another place with TMPDIR",
+        ) from error

@@ -65,7 +65,7 @@ def test_a_table_is_asked_while_changes_arrive(node: Node, tmp_path: Path) -> No
     node.call("DeleteItem", {"TableName": "orders", "Key": {"id": {"S": "o1"}}})
     assert [row["id"] for row in count(tmp_path, 2)] == ["o0", "o2"]
     shown = run(tmp_path, "select count(*) as orders, sum(total) as turnover from orders")
-    assert shown.stdout.split() == ["orders", "turnover", "2", "2.000000000"]
+    assert shown.stdout.split() == ["orders", "turnover", "2", "2"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_file_that_nobody_writes_is_asked_by_its_name(node: Node, tmp_path: Pa
     assert (held.returncode, "one process writes a DuckDB file" in held.stderr) == (1, True), held.stderr
     node.stop()
     ran = run(tmp_path, "--file", str(tmp_path / "shop.duckdb"), "--json", "select total from orders")
-    assert json.loads(ran.stdout) == [{"total": "7.000000000"}]
+    assert json.loads(ran.stdout) == [{"total": 7}]
 
 
 def test_without_an_app_the_error_says_what_to_start(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from msgspec import structs
 
 from tailrace import sinks
 from tailrace.errors import SinkError, Throttled, Unavailable
-from tailrace.ports import Failed, FailureKind, Outcome, RecordBatch, Sink, Written
+from tailrace.ports import Failed, FailureKind, Outcome, Sink, Written
 from tailrace.sinks.aws import AwsAccess
 from tailrace.sinks.messages import messages_of
 from tailrace.streams.record import SequenceNumber, change_record
@@ -218,21 +218,6 @@ def test_an_item_that_was_removed_comes_back_by_something_older_only_where_that_
         assert "n" not in item
 
 
-def test_a_file_keeps_the_versions_and_the_sources(tmp_path: Path) -> None:
-    def versions(sink: sinks.DuckDB) -> dict[str, Version]:
-        try:
-            rows = sink.query("SELECT pk, tailrace_sequence FROM orders")[1]
-        except SinkError:  # nothing was written yet
-            return {}
-        return {key: Version.from_text(text) for key, text in rows}
-
-    check_versioned_sink(
-        lambda: sinks.DuckDB(tmp_path / f"{next(NUMBER)}.duckdb", "orders"),
-        versions,
-        again=lambda sink: sinks.DuckDB(sink.path, sink.table),
-    )
-
-
 # ---- a webhook ---------------------------------------------------------------------------------------------
 
 
@@ -347,46 +332,6 @@ def test_nobody_at_the_address_is_an_outage() -> None:
 
 
 # ---- DuckDB and a function ---------------------------------------------------------------------------------
-
-
-class Picky(sinks.DuckDB):
-    """A table that refuses some changes."""
-
-    refused: frozenset[int] = frozenset()
-    accepted: list[int]
-
-    async def write(self, batch: RecordBatch) -> Outcome:
-        """Note what was accepted, in order."""
-        outcome = await super().write(batch)
-        failed = outcome.failures if isinstance(outcome, Failed) else {}
-        keys = {batch.records[index].key for index in failed}
-        first = {key: min(index for index in failed if batch.records[index].key == key) for key in keys}
-        self.accepted += [
-            record.sequence
-            for index, record in enumerate(batch.records)
-            if record.key not in first or index < first[record.key]
-        ]
-        return outcome
-
-    def row_of(self, batch: RecordBatch, place: int) -> dict[str, Any] | None:
-        """A refused one raises."""
-        if batch.records[place].sequence in self.refused:
-            raise SinkError("refused")
-        return super().row_of(batch, place)
-
-
-def test_a_duckdb_table_keeps_the_contract(tmp_path: Path) -> None:
-    made: list[Picky] = []
-
-    def make(refused: frozenset[int]) -> Sink:
-        table = Picky(tmp_path / f"{next(NUMBER)}.duckdb", "things")
-        table.refused, table.accepted = refused, []
-        made.append(table)
-        return table
-
-    check_sink(make, lambda sink: sink.accepted)  # type: ignore[attr-defined]
-    for table in made:
-        table.close()
 
 
 def test_a_duckdb_file_that_another_process_writes_is_an_outage(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from tailrace.errors import OutcomeUnknown, SettingsError, StateConflict, StoreError
 from tailrace.ports import Action, ItemWrite, StateStore
+from tailrace.postgresql import shown
 from tailrace.rows.kinds import HEAD
 from tailrace.rows.writes import Absent, Check, Equals, StateRow, Write
 from tailrace.stores import postgresql
@@ -23,7 +24,6 @@ from tailrace.stores.postgresql import (
     create_schema,
     judge_schema,
     locks_of,
-    shown,
 )
 from tailrace.testing import check_state_store
 from tailrace.testing.contracts import state_writers
@@ -274,7 +274,7 @@ def test_connections_that_the_server_has_ended_are_replaced(server: PostgresServ
     async def work() -> None:
         store = PostgresStateStore(url)
         await asyncio.gather(*(store.transact([Write(f"row/{number}", {"v": 1})]) for number in range(20)))
-        assert 0 < len(store._idle) <= postgresql.CONNECTIONS
+        assert 0 < len(store._connections._idle) <= postgresql.CONNECTIONS
         server.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE pid <> pg_backend_pid() AND datname LIKE 'state%'"

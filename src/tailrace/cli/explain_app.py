@@ -18,8 +18,8 @@ from tailrace.app.mapping import HandlerMapping
 from tailrace.entry.fitness import STATE, judge, mapping_settings
 from tailrace.entry.permissions import permissions_of
 from tailrace.errors import SettingsError
+from tailrace.postgresql import shown
 from tailrace.stores.dynamodb_layout import named_table
-from tailrace.stores.postgresql import shown
 
 
 def tell_app(name: str, state: str | None, account: str | None, *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from tailrace.columns.kinds import Family
+from tailrace.values.canonical import EXACT
 from tailrace.values.types import AttributeValue
 
 ColumnValue: TypeAlias = int | Decimal | str | bytes | bool | None
@@ -28,7 +29,8 @@ RAW_IN_JSON: Final = re.compile(r"\\\\|\\u0000|" + ESCAPE)
 IN_JSON: Final = {"\\\\": "\\\\", "\\u0000": ESCAPE + "0", ESCAPE: ESCAPE * 2}
 
 
-def _plain(value: AttributeValue) -> Any:
+def plain_json(value: AttributeValue) -> Any:
+    """A value without DynamoDB's types, for orjson: numbers are fragments with all their digits."""
     for type_, content in value.items():
         match type_:
             case "S" | "BOOL" | "B":
@@ -36,14 +38,26 @@ def _plain(value: AttributeValue) -> Any:
             case "N":
                 return orjson.Fragment(content)
             case "M":
-                return {name: _plain(inside) for name, inside in content.items()}
+                return {name: plain_json(inside) for name, inside in content.items()}
             case "L":
-                return [_plain(inside) for inside in content]
+                return [plain_json(inside) for inside in content]
             case "NS":
                 return [orjson.Fragment(number) for number in content]
             case "SS" | "BS":
                 return content
     return None
+
+
+def plain_number(value: Decimal) -> str:
+    """The one text of a number: no exponent, no zeros at its ends.
+
+    >>> plain_number(Decimal("1E+3")), plain_number(Decimal("-0.50")), plain_number(Decimal("-0"))
+    ('1000', '-0.5', '0')
+    """
+    text = format(EXACT.create_decimal(value), "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def json_text(value: AttributeValue) -> str:
@@ -52,7 +66,7 @@ def json_text(value: AttributeValue) -> str:
     >>> json_text({"M": {"total": {"N": "12345678901234567890.25"}, "tags": {"SS": ["a", "b"]}}})
     '{"total":12345678901234567890.25,"tags":["a","b"]}'
     """
-    return orjson.dumps(_plain(value)).decode()
+    return orjson.dumps(plain_json(value)).decode()
 
 
 def extra_text(left: Mapping[str, AttributeValue]) -> str:
@@ -98,6 +112,13 @@ def without_nul(text: str) -> str:
 def with_nul(text: str) -> str:
     """What `without_nul` was given."""
     return ESCAPED.sub(lambda match: "\0" if match[1] == "0" else ESCAPE, text) if ESCAPE in text else text
+
+
+def json_with_nul(text: str) -> str:
+    """What `json_without_nul` was given."""
+    if ESCAPE not in text:
+        return text
+    return ESCAPED.sub(lambda match: "\\u0000" if match[1] == "0" else ESCAPE, text)
 
 
 def json_without_nul(text: str) -> str:

@@ -3,6 +3,7 @@
 `app.sink(orders, sinks.Sqs(…))`, `on_failure=Discard(to=sinks.S3(…))`.
 
     Sqs, Sns, EventBridge, DynamoDB   AWS's services; `access=AwsAccess(…)` says where and as who; extra `aws`
+    PostgreSQL                        tables of a database; extra `postgres`
     DuckDB                            a table of a file that `tailrace sql` asks; extra `duckdb`
     OpenSearch, Elasticsearch         an index that readers search; extra `search`
     ParquetLake, ParquetLog           Parquet files of a directory or a bucket; extra `lake`
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tailrace.sinks.dynamodb_table import DynamoDB
     from tailrace.sinks.event_bridge import EventBridge
     from tailrace.sinks.lake.sink import ParquetLake, ParquetLog
+    from tailrace.sinks.postgresql_table import PostgreSQL
     from tailrace.sinks.search.sink import Elasticsearch, OpenSearch
     from tailrace.sinks.webhook import Webhook
 
@@ -38,6 +40,7 @@ __all__ = [
     "OpenSearch",
     "ParquetLake",
     "ParquetLog",
+    "PostgreSQL",
     "Sns",
     "Sqs",
     "Webhook",
@@ -50,6 +53,7 @@ _PLACES = {
     "EventBridge": "event_bridge",
     "Function": "called",
     **dict.fromkeys(("ParquetLake", "ParquetLog"), "lake.sink"),
+    "PostgreSQL": "postgresql_table",
     "Webhook": "webhook",
     **dict.fromkeys(("Elasticsearch", "OpenSearch"), "search.sink"),
     **dict.fromkeys(("Directory", "S3", "Sns", "Sqs"), "destinations"),

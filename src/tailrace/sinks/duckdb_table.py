@@ -1,109 +1,73 @@
-"""A DuckDB table as a sink: the newest image of each item, asked with SQL while changes arrive.
+"""A DuckDB file as a sink: the newest image of each item, asked with SQL while changes arrive.
 
-Theory of operation: a batch is one transaction. The last change of each item in it wins, and a row is only
-replaced by a newer version, so whatever is repeated changes nothing. Columns come with the attributes: a new
-one is added when it is first seen, and one whose attribute changes its type becomes text.
+Theory of operation: a batch is one transaction of the core in sinks/sql/, which keeps the law of versions,
+lets columns grow with the attributes and keeps positions beside the rows.
 Rules of this file: one connection a file, one writer at a time; queries run on cursors of it, because a
 second process cannot open a file that is written. Needs the extra `duckdb`. Declared as `sinks.DuckDB(…)`,
 asked by server/sql.py.
 """
 
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tailrace.app.plain import to_plain_item
 from tailrace.app.sinking import DONE
-from tailrace.errors import SettingsError, SinkError, Unavailable
-from tailrace.leases.generation import BEFORE, check_kept
-from tailrace.ports import Clock, Failure, Outcome, ProjectionStore, RecordBatch
+from tailrace.errors import Refused, SettingsError, SinkError, Unavailable
+from tailrace.leases.generation import BEFORE
+from tailrace.ports import Clock, ProjectionStore
 from tailrace.runtime.threads import in_thread
-from tailrace.sinks.documents import to_json
 from tailrace.sinks.duckdb_question import SEALED, Question
 from tailrace.sinks.intercepting import missing_extra
-from tailrace.sinks.messages import Failures
-from tailrace.streams.record import ChangeRecord, image
-from tailrace.streams.version import FIRST_GENERATION, GENERATION_DIGITS, SEQUENCE_DIGITS
+from tailrace.sinks.sql.catalog import SinkCatalog
+from tailrace.sinks.sql.duckdb import DuckDbDialect, FileLock, carried_out, lock_of, take_back
+from tailrace.sinks.sql.duckdb_before import is_before, migrated
+from tailrace.sinks.sql.sink import SqlSink
+from tailrace.sinks.sql.statements import Begin
+from tailrace.streams.version import FIRST_GENERATION
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from tailrace.app.projection import Projection
 
-SEQUENCE: Final = "tailrace_sequence"
-"""The column of versions; in a table of before versions it has sequence numbers of the first generation."""
-TEXT: Final = "VARCHAR"
-NUMBER: Final = "DECIMAL(38,9)"
-LARGEST: Final = Decimal(10) ** 29
-SOURCES: Final = "tailrace_sources"
-"""The table of a file with the numbers of the sources whose changes are in its tables."""
-Row = dict[str, Any]
 Result = TypeVar("Result")
 
 
-@dataclass(slots=True)
-class DuckDB:
-    """A table in a DuckDB file.
+@dataclass
+class DuckDB(SqlSink):
+    """Tables in a DuckDB file.
 
-    Shape:   `path` is the file, made when it is not there; `table` the table's name, made with the first
-             item. Numbers are DECIMAL(38,9), texts VARCHAR, lists, maps and sets JSON. With a transform that
-             returns dictionaries those are the rows, with the key of what they come from unless they have
-             their own. `memory_limit` is what DuckDB may take for this file, questions included,
-             `most_temporary` what it may put beside the file for what does not fit; all sinks of one file
-             have the same. Nothing else can be reached: no other file, extension or network.
+    Shape:   `path` is the file, made when it is not there. `table` is the name that is asked, made with the
+             first item; its rows, deleted ones too, are in the table beside it, `orders_all`. Without a name
+             every entity has a table of its own. With a transform that returns dictionaries those are the
+             rows, with the key of what they come from unless they have their own. `memory_limit` is what
+             DuckDB may take for this file, questions included, `most_temporary` what it may put beside the
+             file for what does not fit; all sinks of one file have the same. Nothing else can be reached: no
+             other file, extension or network.
     """
 
     path: str | Path
-    table: str
+    table: str = ""
     memory_limit: str = "1GiB"
     most_temporary: str = "4GiB"
+    conflicts: Counter[str] = field(default_factory=Counter, init=False, repr=False, compare=False)
+    _clock: Clock | None = field(default=None, init=False, repr=False, compare=False)
     _connection: "DuckDBPyConnection | None" = field(default=None, init=False, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
-
-    @property
-    def tells_repeats(self) -> bool:
-        """Whether a repeated change has no effect: its condition fails."""
-        return True
+    _file: FileLock | None = field(default=None, init=False, repr=False, compare=False)
+    _catalog: SinkCatalog | None = field(default=None, init=False, repr=False, compare=False)
+    _is_made: bool = field(default=False, init=False, repr=False, compare=False)
 
     async def open(self, clock: Clock) -> None:
-        """Open the file. Raises: Unavailable (held by another process, or no extra), SettingsError."""
+        """Open the file, and bring tables of older versions up to date. Raises: Unavailable (held by another
+        process, or no extra), SettingsError.
+        """
+        self._clock = clock
         await in_thread(self._open)
-
-    async def write(self, batch: RecordBatch) -> Outcome:
-        """Write the batch, all or nothing. Raises: Unavailable (file held by another), SettingsError."""
-        failures = Failures()
-        rows: dict[object, tuple[ChangeRecord, Row | None]] = {}
-        for place, record in enumerate(batch.records):
-            if failures.holds_back(record):
-                continue
-            try:
-                row = self.row_of(batch, place)
-            except SinkError as error:
-                failures.add_record(place, record, Failure(error=str(error)))
-                continue
-            rows[record.key if batch.values is None else _place(record, row)] = (record, row)
-        if rows:
-            await in_thread(self._write, list(rows.values()))
-        return failures.outcome
-
-    def row_of(self, batch: RecordBatch, place: int) -> Row | None:
-        """The row of one change, None for a removal; override it. Raises: SinkError for an unwritable one."""
-        record = batch.records[place]
-        if batch.values is not None:
-            value = batch.values[place]
-            if not isinstance(value, Mapping):
-                raise SinkError(f"sinks.DuckDB writes dictionaries, not {type(value).__name__}")
-            return {**to_plain_item(image(record.keys) or {}), **value}
-        if record.event_name == "REMOVE":
-            return None
-        item = image(record.new)
-        if item is None:
-            raise SinkError("sinks.DuckDB needs the new image: the stream's view type has none")
-        return to_plain_item(item)
 
     def question(self, sql: str) -> Question:
         """A question to the file, not begun. Raises: Unavailable when another process holds the file."""
@@ -150,60 +114,40 @@ class DuckDB:
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
-                self._connection = None
+                self._connection, self._file, self._is_made = None, None, False
         return DONE
-
-    # ---- sources -------------------------------------------------------------------------------------------
 
     async def sources(self) -> Mapping[str, int]:
         """Which generation each source is whose changes are in the table, or in the projection of its name.
         Raises: Unavailable, SinkError.
         """
-        return await in_thread(self.transact, self._sources)
-
-    async def keep_sources(self, sources: Mapping[str, int]) -> None:
-        """Keep these too. Raises: SettingsError naming source and numbers; Unavailable, SinkError."""
-        await in_thread(self.transact, lambda connection: self._keep_sources(connection, sources))
-
-    def _sources(self, connection: "DuckDBPyConnection") -> dict[str, int]:
-        if self._columns_of(connection, SOURCES):
-            query = f"SELECT source, generation FROM {SOURCES} WHERE name = ?"
-            if kept := dict(connection.execute(query, [self.table]).fetchall()):
-                return kept
-        rows = [name for name in (self.table, f"{self.table}_items") if self._has_rows(connection, name)]
-        return {BEFORE: FIRST_GENERATION} if rows else {}
-
-    def _has_rows(self, connection: "DuckDBPyConnection", table: str) -> bool:
-        """Whether there are rows of before there were numbers."""
-        names = self._columns_of(connection, table)
-        return (
-            bool(names) and connection.execute(f"SELECT 1 FROM {_name(table)} LIMIT 1").fetchone() is not None
+        if kept := await super().sources():
+            return kept
+        is_there = await in_thread(
+            self.transact, lambda connection: _has_rows(connection, f"{self.table}_items")
         )
+        return {BEFORE: FIRST_GENERATION} if is_there else {}
 
-    def _keep_sources(self, connection: "DuckDBPyConnection", sources: Mapping[str, int]) -> None:
-        known = self._sources(connection)
-        check_kept(f"table {self.table} of {self.path}", known, sources)
-        fresh = [source for source in sources if source not in known]
-        if fresh:
-            connection.execute(
-                f"CREATE TABLE IF NOT EXISTS {SOURCES} (name VARCHAR, source VARCHAR, generation "
-                "BIGINT, PRIMARY KEY (name, source))"
-            )
-            parameters = [fresh, [sources[source] for source in fresh]]
-            connection.execute(
-                f"INSERT INTO {SOURCES} SELECT ?, unnest(?::VARCHAR[]), unnest(?::BIGINT[])",
-                [self.table, *parameters],
-            )
+    # ---- the file ------------------------------------------------------------------------------------------
 
-    # ---- writing -------------------------------------------------------------------------------------------
+    @property
+    def catalog(self) -> SinkCatalog:
+        """The tables of this sink."""
+        if self._catalog is None:
+            words = f"table {self.table} of {self.path}" if self.table else str(self.path)
+            self._catalog = SinkCatalog(DuckDbDialect(), words, self.table)
+        return self._catalog
 
     def _open(self) -> None:
         with self._lock:
             self._opened()
+        if self.transact(lambda connection: is_before(connection, self.table)):
+            self._carried_out(lambda _: self.catalog.kept())
 
     def _opened(self) -> "DuckDBPyConnection":
         if self._connection is None:
             self._connection = self._connected(read_only=False)
+            self._file = lock_of(self.path)
         return self._connection
 
     def _connected(self, *, read_only: bool) -> "DuckDBPyConnection":
@@ -226,8 +170,25 @@ class DuckDB:
             raise SettingsError(f"{self.path}: {error}") from error
         return connection
 
-    def _write(self, rows: Sequence[tuple[ChangeRecord, Row | None]]) -> None:
-        self.transact(lambda connection: self._write_all(connection, rows))
+    async def _carry_out(self, begin: Begin[Result], *, alone: bool = False) -> Result:
+        return await in_thread(self._carried_out, begin)
+
+    def _carried_out(self, begin: Begin[Result]) -> Result:
+        """Steps in one transaction, in which the shared tables are made where they are not there."""
+        duckdb = _duckdb()
+
+        def work(connection: "DuckDBPyConnection") -> Result:
+            if not self._is_made:
+                carried_out(connection, self.catalog.made())
+                migrated(connection, self.catalog)
+            try:
+                return carried_out(connection, begin(True))
+            except (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException) as error:
+                raise Refused(f"{self.path}: {error}") from error
+
+        result = self.transact(work)
+        self._is_made = True
+        return result
 
     def transact(self, work: "Callable[[DuckDBPyConnection], Result]") -> "Result":
         """Do something in one transaction; when it raises, nothing of it was done. Raises: Unavailable,
@@ -236,133 +197,36 @@ class DuckDB:
         duckdb = _duckdb()
         with self._lock:
             connection = self._opened()
-            connection.begin()
-            try:
-                result = work(connection)
-                connection.commit()
-            except (
-                duckdb.IOException,
-                duckdb.OutOfMemoryException,
-            ) as error:  # a full disk is no record's fault
-                _take_back(connection)
-                raise Unavailable(
-                    f"{self.path}: {error}", hint="make room; nothing of the batch was written"
-                ) from error
-            except duckdb.Error as error:
-                _take_back(connection)
-                raise SinkError(f"{self.path}: {error}") from error
-            except BaseException:
-                _take_back(connection)
-                raise
-            return result
+            assert self._file is not None
+            with self._file.lock:
+                return self._transacted(duckdb, connection, work)
 
-    def _write_all(
-        self, connection: "DuckDBPyConnection", rows: Sequence[tuple[ChangeRecord, Row | None]]
-    ) -> None:
-        keys = list(to_plain_item(image(rows[0][0].keys) or {}))
-        columns = self._columns(connection, keys, rows)
-        kept = [(record, row) for record, row in rows if row is not None]
-        gone = [record for record, row in rows if row is None]
-        if kept:
-            self._upsert(connection, keys, columns, kept)
-        if gone:
-            self._delete(connection, keys, columns, gone)
-
-    def _columns(
-        self,
-        connection: "DuckDBPyConnection",
-        keys: Sequence[str],
-        rows: Sequence[tuple[ChangeRecord, Row | None]],
-    ) -> dict[str, str]:
-        """The table's columns and their types, after whatever these rows need was added."""
-        wanted: dict[str, str] = {}
-        for record, row in rows:
-            for name, value in {**to_plain_item(image(record.keys) or {}), **(row or {})}.items():
-                kind = _kind(value)
-                if kind is not None and wanted.setdefault(name, kind) != kind:
-                    wanted[name] = TEXT
-        present = self._present(connection)
-        if not present:
-            made = {SEQUENCE: TEXT, **{name: wanted.get(name, TEXT) for name in (*keys, *wanted)}}
-            columns = ", ".join(f"{_name(name)} {kind}" for name, kind in made.items())
-            key = ", ".join(map(_name, keys))
-            connection.execute(f"CREATE TABLE {_name(self.table)} ({columns}, PRIMARY KEY ({key}))")
-            return made
-        if present.get(SEQUENCE, TEXT) != TEXT:
-            column = _name(SEQUENCE)
-            connection.execute(
-                f"ALTER TABLE {_name(self.table)} ALTER COLUMN {column} TYPE {TEXT} USING "
-                f"'{FIRST_GENERATION:0{GENERATION_DIGITS}d}' || lpad({column}::VARCHAR, "
-                f"{SEQUENCE_DIGITS}, '0')"
-            )
-            present[SEQUENCE] = TEXT
-        for name, kind in wanted.items():
-            if name not in present:
-                connection.execute(f"ALTER TABLE {_name(self.table)} ADD COLUMN {_name(name)} {kind}")
-                present[name] = kind
-            elif present[name] not in (kind, TEXT):
-                if name in keys:
-                    raise SinkError(f"{self.table}.{name}: the key was {present[name]} and is {kind} now")
-                connection.execute(f"ALTER TABLE {_name(self.table)} ALTER COLUMN {_name(name)} TYPE {TEXT}")
-                present[name] = TEXT
-        return present
-
-    def _present(self, connection: "DuckDBPyConnection") -> dict[str, str]:
-        return self._columns_of(connection, self.table)
-
-    def _columns_of(self, connection: "DuckDBPyConnection", table: str) -> dict[str, str]:
-        rows = connection.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? AND NOT internal",
-            [table],
-        ).fetchall()
-        return dict(rows)
-
-    def _upsert(
-        self,
-        connection: "DuckDBPyConnection",
-        keys: Sequence[str],
-        columns: Mapping[str, str],
-        rows: Sequence[tuple[ChangeRecord, Row]],
-    ) -> None:
-        parameters: list[list[Any]] = []
-        for name, kind in columns.items():
-            if name == SEQUENCE:
-                parameters.append([record.version.text for record, _ in rows])
-            else:
-                parameters.append([_cell(row.get(name), kind) for _, row in rows])
-        names = ", ".join(map(_name, columns))
-        values = ", ".join(f"unnest(?::{kind}[])" for kind in columns.values())
-        changed = ", ".join(f"{_name(name)} = excluded.{_name(name)}" for name in columns if name not in keys)
-        connection.execute(
-            f"INSERT INTO {_name(self.table)} ({names}) SELECT {values} ON CONFLICT "
-            f"({', '.join(map(_name, keys))}) "
-            f"DO UPDATE SET {changed} WHERE excluded.{_name(SEQUENCE)} > "
-            f"{_name(self.table)}.{_name(SEQUENCE)}",
-            parameters,
-        )
-
-    def _delete(
-        self,
-        connection: "DuckDBPyConnection",
-        keys: Sequence[str],
-        columns: Mapping[str, str],
-        records: Sequence[ChangeRecord],
-    ) -> None:
-        plain_keys = [to_plain_item(image(record.keys) or {}) for record in records]
-        parameters = [[_cell(key[name], columns[name]) for key in plain_keys] for name in keys]
-        names = ", ".join(f"unnest(?::{columns[name]}[]) AS {_name(name)}" for name in keys)
-        same = " AND ".join(f"{_name(self.table)}.{_name(name)} = gone.{_name(name)}" for name in keys)
-        connection.execute(
-            f"DELETE FROM {_name(self.table)} USING (SELECT {names}, unnest(?::VARCHAR[]) AS "
-            f"{_name(SEQUENCE)}) AS gone "
-            f"WHERE {same} AND {_name(self.table)}.{_name(SEQUENCE)} < gone.{_name(SEQUENCE)}",
-            [*parameters, [record.version.text for record in records]],
-        )
+    def _transacted(
+        self, duckdb: Any, connection: "DuckDBPyConnection", work: "Callable[[DuckDBPyConnection], Result]"
+    ) -> "Result":
+        connection.begin()
+        try:
+            result = work(connection)
+            connection.commit()
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:  # a full disk is no record's fault
+            take_back(connection)
+            raise Unavailable(
+                f"{self.path}: {error}", hint="make room; nothing of the batch was written"
+            ) from error
+        except duckdb.Error as error:
+            take_back(connection)
+            raise SinkError(f"{self.path}: {error}") from error
+        except BaseException:
+            take_back(connection)
+            raise
+        return result
 
 
-def _take_back(connection: "DuckDBPyConnection") -> None:
-    with suppress(_duckdb().Error):  # an error may have ended the transaction already
-        connection.rollback()
+def _has_rows(connection: "DuckDBPyConnection", table: str) -> bool:
+    """Whether a table is there and has rows."""
+    names = connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [table]).fetchall()
+    name = table.replace('"', '""')
+    return bool(names and connection.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall())
 
 
 def _duckdb() -> Any:
@@ -371,38 +235,3 @@ def _duckdb() -> Any:
     except ImportError as error:
         raise missing_extra("sinks.DuckDB", "duckdb") from error
     return duckdb
-
-
-def _place(record: ChangeRecord, row: Row | None) -> object:
-    """Which row of the table it is: a transform may make several of one change."""
-    return tuple([str((row or {}).get(name)) for name in image(record.keys) or {}])
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _kind(value: Any) -> str | None:
-    match value:
-        case None:
-            return None
-        case bool():
-            return "BOOLEAN"
-        case int() | Decimal():
-            return NUMBER if -LARGEST < value < LARGEST else TEXT
-        case float():
-            return "DOUBLE"
-        case str():
-            return TEXT
-        case bytes():
-            return "BLOB"
-    return "JSON"
-
-
-def _cell(value: Any, kind: str) -> Any:
-    """A value as its column takes it."""
-    if value is None or (kind != TEXT and kind != "JSON"):
-        return value
-    if isinstance(value, str) and kind == TEXT:
-        return value
-    return to_json(value).decode()

@@ -16,17 +16,15 @@ cut (row_keys.py). Needs the extra `postgres`. Layout: docs/formats/state-places
 stores/state_targets.py.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
 from tailrace.errors import OutcomeUnknown, SettingsError, StateConflict, StoreError
 from tailrace.ports import Action, ItemWrite
+from tailrace.postgresql import Connections, connected, lock_number, shown, words
 from tailrace.rows.bounds import bounded
 from tailrace.rows.writes import StateRow, Write, holds
 from tailrace.stores.row_keys import LONGEST_WORD, Ordering, cut_key, cut_prefix, first_stored, following
@@ -79,12 +77,6 @@ class RowLock(NamedTuple):
     writes: bool
 
 
-def lock_number(key: str) -> int:
-    """The advisory lock of a key. Units: 64 bits, with a sign."""
-    digest = blake2b(key.encode(), digest_size=8, person=b"tailrace").digest()
-    return int.from_bytes(digest, "big", signed=True)
-
-
 def locks_of(writes: Sequence[Action]) -> list[RowLock]:
     """The locks of a transaction, in the order in which everybody takes them; each once."""
     exclusive: dict[int, bool] = {}
@@ -105,8 +97,7 @@ class PostgresStateStore:
     def __init__(self, url: str, *, patience_ms: int = PATIENCE_MS) -> None:
         self._url = url
         self._patience_ms = patience_ms
-        self._idle: list[AsyncConnection[Any]] = []
-        self._seats = asyncio.Semaphore(CONNECTIONS)
+        self._connections = Connections(url, CONNECTIONS, harmless=(StateConflict,))
 
     async def get(self, key: str) -> StateRow | None:
         """One row."""
@@ -162,8 +153,7 @@ class PostgresStateStore:
 
     async def close(self) -> None:
         """Give all connections back. Repeatable."""
-        while self._idle:
-            await self._idle.pop().close()
+        await self._connections.close()
 
     async def _locked(self, connection: "AsyncConnection[Any]", writes: Sequence[Action]) -> None:
         """Take the locks and judge the conditions. Raises: StateConflict; nothing was written then."""
@@ -204,7 +194,7 @@ class PostgresStateStore:
             if not connection.closed:
                 raise
             raise OutcomeUnknown(
-                f"{shown(self._url)}: {_words(error)}: it is not known whether it was written"
+                f"{shown(self._url)}: {words(error)}: it is not known whether it was written"
             ) from error
 
     @asynccontextmanager
@@ -212,23 +202,11 @@ class PostgresStateStore:
         """A connection that nobody else uses meanwhile. Raises: StoreError for whatever PostgreSQL says."""
         from psycopg import Error
 
-        async with self._seats:
-            try:
-                connection = self._idle.pop() if self._idle else await connected(self._url)
-            except Error as error:
-                raise store_failure(self._url, error) from error
-            try:
+        try:
+            async with self._connections.lent() as connection:
                 yield connection
-            except StateConflict:
-                self._idle.append(connection)
-                raise
-            except BaseException as error:  # whatever it was, nobody knows what this connection is amid
-                await connection.close()
-                if isinstance(error, Error):
-                    await self.close()  # those that idle may have lost their server, too
-                    raise store_failure(self._url, error) from error
-                raise
-            self._idle.append(connection)
+        except Error as error:
+            raise store_failure(self._url, error) from error
 
 
 async def _ordered(
@@ -274,14 +252,6 @@ async def _at_once(
     return cursor
 
 
-async def connected(url: str) -> "AsyncConnection[Any]":
-    """A new connection. Raises: psycopg's errors; ImportError without the extra `postgres`."""
-    from psycopg import AsyncConnection
-
-    # No prepared statements: a pooler between us and the server may give each transaction another session.
-    return await AsyncConnection.connect(url, autocommit=True, prepare_threshold=None)
-
-
 def store_failure(url: str, error: "Error") -> StoreError:
     """What PostgreSQL says, as a store says it."""
     from psycopg import errors
@@ -296,23 +266,7 @@ def store_failure(url: str, error: "Error") -> StoreError:
             hint = "another worker is writing the same rows; it is tried again"
         case errors.OperationalError() if error.sqlstate is None:
             hint = "see that the server runs, and that host, port, user and database of the URL are right"
-    return StoreError(f"{shown(url)}: {_words(error)}", hint=hint)
-
-
-def shown(url: str) -> str:
-    """A URL without its password.
-
-    >>> shown("postgres://me:secret@db.example/shop?sslmode=require")
-    'postgres://me:***@db.example/shop?sslmode=require'
-    """
-    parts = urlsplit(url)
-    account, at, place = parts.netloc.rpartition("@")
-    name, colon, _ = account.partition(":")
-    return urlunsplit(parts._replace(netloc=f"{name}:***{at}{place}" if colon else parts.netloc))
-
-
-def _words(error: "Error") -> str:
-    return " ".join(str(error).split())
+    return StoreError(f"{shown(url)}: {words(error)}", hint=hint)
 
 
 # ---- making and judging the schema -------------------------------------------------------------------------

@@ -17,13 +17,14 @@ from msgspec.structs import replace
 from tailrace.aws.places import Access
 from tailrace.errors import SettingsError
 from tailrace.ports import Clock, StateStore
+from tailrace.postgresql import shown
 from tailrace.runtime.masking import learn
 from tailrace.runtime.threads import in_thread
 from tailrace.stores.dynamodb import DynamoDbStateStore, format_item
 from tailrace.stores.dynamodb_layout import TARGET, named_table
 from tailrace.stores.dynamodb_table import create_table, judge_table, table_request
 from tailrace.stores.postgresql import SCHEMA as POSTGRES_SCHEMA
-from tailrace.stores.postgresql import PostgresStateStore, create_schema, judge_schema, shown
+from tailrace.stores.postgresql import PostgresStateStore, create_schema, judge_schema
 from tailrace.stores.sqlite_state import SCHEMA as SQLITE_SCHEMA
 from tailrace.stores.sqlite_state import SqliteStateStore, create_file, judge_file
 from tailrace.stores.verdicts import PlaceVerdict

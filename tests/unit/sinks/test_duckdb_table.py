@@ -16,9 +16,11 @@ from msgspec import structs
 
 from tailrace import App, sinks
 from tailrace.app.plain import to_item
+from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SettingsError, SinkError, Unavailable
 from tailrace.ports import Failed, Outcome, RecordBatch, StreamRef
-from tailrace.streams.record import ChangeRecord, change_record
+from tailrace.sinks.sql.changes import key_of
+from tailrace.streams.record import ChangeRecord, change_record, image
 from tailrace.testing import World
 from tests.patience import PATIENCE_S, eventually
 
@@ -99,18 +101,32 @@ def test_columns_come_with_attributes_and_every_type_has_a_place(table: sinks.Du
     assert "none" not in row
 
 
-def test_a_column_whose_attribute_changes_its_type_becomes_text(table: sinks.DuckDB) -> None:
+def test_a_value_of_another_type_stands_beside_its_column_and_is_counted(table: sinks.DuckDB) -> None:
     write(table, change(1, "a", {"n": 1}))
-    write(table, change(2, "b", {"n": "many"}))
-    assert rows(table, "id, n")[1] == ("b", "many")
-    write(table, change(3, "c", {"n": 7}))
-    assert rows(table, "id, n")[2] == ("c", "7")
+    write(table, change(2, "b", {"n": "many"}), change(3, "c", {"n": 7}))
+    assert rows(table, "id, n, _extra") == [("a", 1, None), ("b", None, '{"n":{"S":"many"}}'), ("c", 7, None)]
+    assert table.conflicts == {"n": 1}
+
+
+def test_a_number_that_its_column_has_no_room_for_makes_it_wider_and_no_digit_is_lost(
+    table: sinks.DuckDB,
+) -> None:
+    numbers = [
+        "1",
+        "2.25",
+        "-12345678901234567890123456789012345678",
+        "1" + "0" * 125,
+        "0." + "0" * 129 + "1",
+    ]
+    for place, number in enumerate(numbers):
+        write(table, change(place + 1, f"i{place}", {"n": Decimal(number)}))
+    assert [n for _, n in rows(table, "id, n")] == numbers
 
 
 def test_names_need_no_care(tmp_path: Path) -> None:
     table = sinks.DuckDB(tmp_path / "x.duckdb", 'select "order"')
     write(table, change(1, "a", {'drop "table"': 1, "order": "x"}))
-    assert table.query('SELECT "order", "drop ""table""" FROM "select ""order"""')[1] == [("x", 1)]
+    assert table.query('SELECT "order", "drop__table_" FROM "select ""order"""')[1] == [("x", 1)]
     table.close()
 
 
@@ -271,32 +287,37 @@ def test_without_the_extra_the_error_names_it(table: sinks.DuckDB, monkeypatch: 
         write(table, change(1, "a", {"n": 1}))
 
 
+class Failing(sinks.DuckDB):
+    """Fails at the end of a transaction, as DuckDB would."""
+
+    error: str = ""
+
+    def transact(self, work: Any) -> Any:
+        import duckdb
+
+        def failing(connection: Any) -> Any:
+            work(connection)
+            raise getattr(duckdb, self.error)("no space left on device")
+
+        return super().transact(failing if self.error else work)
+
+
 @pytest.mark.parametrize(
-    ("error", "kind"), [("IOException", Unavailable), ("ConversionException", SinkError)]
+    ("error", "is_outage"),
+    [("IOException", True), ("OutOfMemoryException", True), ("BinderException", False)],
 )
-def test_a_full_disk_is_an_outage_and_any_other_error_a_refusal_and_neither_leaves_anything(
-    tmp_path: Path, error: str, kind: type[Exception]
+def test_a_full_disk_is_an_outage_and_nothing_of_a_failed_transaction_is_left(
+    tmp_path: Path, error: str, is_outage: bool
 ) -> None:
-    import duckdb
-
-    class Failing(sinks.DuckDB):
-        is_failing = False
-
-        def _upsert(self, connection: Any, *arguments: Any) -> None:
-            super()._upsert(connection, *arguments)
-            if self.is_failing:
-                raise getattr(duckdb, error)("no space left on device")
-
     table = Failing(tmp_path / "x.duckdb", "orders")
     write(table, change(1, "a", {"n": 1}))
-    table.is_failing = True
+    table.error = error
     with pytest.raises(SinkError, match="no space left") as caught:
-        write(table, change(2, "b", {"n": 1}))
-    assert isinstance(caught.value, kind)
-    assert isinstance(caught.value, Unavailable) is (error == "IOException")
-    table.is_failing = False
+        write(table, change(2, "b", {"n": 1, "new": 1}))
+    assert isinstance(caught.value, Unavailable) is is_outage
+    table.error = ""
     write(table, change(3, "c", {"n": 1}))
-    assert rows(table, "id") == [("a",), ("c",)]
+    assert table.query("SELECT id, n FROM orders ORDER BY id")[1] == [("a", 1), ("c", 1)]
     table.close()
 
 
@@ -321,19 +342,48 @@ def test_a_change_of_a_stream_that_was_switched_off_and_on_is_written_though_its
     assert rows(table, "id, total") == [("a", Decimal(2))]
 
 
+BEFORE = """CREATE TABLE orders (tailrace_sequence HUGEINT, id VARCHAR, total DECIMAL(38,9), mean DOUBLE,
+"odd name" BOOLEAN, tags JSON, PRIMARY KEY (id));
+INSERT INTO orders VALUES (900, 'a', 1.5, 0.1, true, '["x"]'), (901, 'b', NULL, NULL, NULL, NULL)"""
+
+
+def keyed(record: ChangeRecord) -> ChangeRecord:
+    """With the key that the engine gives an item."""
+    return structs.replace(record, key=key_of([(image(record.keys) or {})["id"]]))
+
+
 @pytest.mark.parametrize(
     ("later", "total"),
-    [(change(899, "a", {"total": 2}), 1), (change(901, "a", {"total": 2}), 2),
+    [(change(899, "a", {"total": 2}), 1.5), (change(901, "a", {"total": 2}), 2),
      (of_generation(2, change(1, "a", {"total": 2})), 2)],
 )  # fmt: skip
 def test_a_table_of_before_versions_goes_on_and_its_numbers_are_of_the_first_generation(
-    table: sinks.DuckDB, later: ChangeRecord, total: int
+    table: sinks.DuckDB, later: ChangeRecord, total: float
 ) -> None:
-    table.transact(
-        lambda connection: connection.execute(
-            "CREATE TABLE orders (tailrace_sequence HUGEINT, id VARCHAR, total DECIMAL(38,9), "
-            "PRIMARY KEY (id));INSERT INTO orders VALUES (900, 'a', 1)"
-        )
-    )
-    write(table, later)
-    assert rows(table, "id, total") == [("a", Decimal(total))]
+    table.transact(lambda connection: connection.execute(BEFORE))
+    write(table, keyed(later))
+    assert rows(table, "id, total") == [("a", Decimal(total)), ("b", None)]
+
+
+def test_a_table_of_before_mirrors_is_brought_up_to_date_when_the_file_is_opened(
+    table: sinks.DuckDB,
+) -> None:
+    table.transact(lambda connection: connection.execute(BEFORE))
+    assert asyncio.run(table.sources()) == {"": 1}
+    asyncio.run(table.open(ManualClock()))
+    columns = 'id, total, mean, "odd name", tags, tailrace_changed_at'
+    assert rows(table, columns)[0] == ("a", Decimal("1.5"), Decimal("0.1"), True, '["x"]', None)
+    table.close()
+    again = sinks.DuckDB(table.path, "orders")
+    write(again, keyed(change(902, "a", {"odd name": False})), keyed(change(902, "b", None)))
+    assert rows(again, 'id, "odd name", total') == [("a", False, None)]
+    write(again, keyed(change(901, "b", {"total": 1})))
+    assert rows(again, "id") == [("a",)]
+    again.close()
+
+
+def test_a_table_of_before_whose_numbers_fit_no_decimal_keeps_them_as_texts(table: sinks.DuckDB) -> None:
+    table.transact(lambda connection: connection.execute(BEFORE))
+    table.transact(lambda connection: connection.execute("UPDATE orders SET mean = 1e300"))
+    asyncio.run(table.open(ManualClock()))
+    assert rows(table, "mean")[0] == ("1e+300",)

@@ -1,0 +1,108 @@
+"""Tables of a PostgreSQL database as a sink: the newest image of each item.
+
+Theory of operation: a batch is one transaction of the core in sinks/sql/. Several workers write at once, each
+with connections of its own: the database's guard decides which change of an item is the newest, and positions
+are locked, so whoever lost a lease writes nothing.
+Rules of this file: nothing is retried here. Needs the extra `postgres`. Declared as `sinks.PostgreSQL(…)`.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from tailrace.ports import Clock
+from tailrace.postgresql import Connections, shown
+from tailrace.sinks.intercepting import missing_extra
+from tailrace.sinks.sql.catalog import SinkCatalog
+from tailrace.sinks.sql.postgresql import BEGIN, PostgresDialect, carried_out, told
+from tailrace.sinks.sql.sink import SqlSink
+from tailrace.sinks.sql.statements import Begin, MustBeAlone, Steps
+
+T = TypeVar("T")
+CONNECTIONS: Final = 4
+"""Of one sink in one process, at most."""
+SHARED: Final = ""
+"""Whose lock is held while the tables that all sinks of a schema share are made."""
+
+
+@dataclass
+class PostgreSQL(SqlSink):
+    """Tables in a PostgreSQL database.
+
+    Shape:   `url` as libpq takes it: postgresql://user@host/database; what it leaves out libpq finds in PG…
+             variables and ~/.pgpass. `table` is the name that is asked, a view of the rows that are there;
+             the rows, deleted ones too, are in the table beside it, `orders_all`. Without a name every entity
+             has a table of its own. Both are made in `schema`, which is there.
+    """
+
+    url: str = field(repr=False)
+    table: str = ""
+    schema: str = "public"
+    conflicts: Counter[str] = field(default_factory=Counter, init=False, repr=False, compare=False)
+    _clock: Clock | None = field(default=None, init=False, repr=False, compare=False)
+    _connections: Connections | None = field(default=None, init=False, repr=False, compare=False)
+    _catalog: SinkCatalog | None = field(default=None, init=False, repr=False, compare=False)
+    _is_made: bool = field(default=False, init=False, repr=False, compare=False)
+
+    @property
+    def catalog(self) -> SinkCatalog:
+        """The tables of this sink."""
+        if self._catalog is None:
+            place = f"{self.schema}.{self.table} of {shown(self.url)}"
+            self._catalog = SinkCatalog(PostgresDialect(self.schema), place, self.table)
+        return self._catalog
+
+    async def open(self, clock: Clock) -> None:
+        """Connect, and make the tables that sinks share. Raises: Unavailable."""
+        self._clock = clock
+        await self._made()
+
+    async def close(self) -> None:
+        """Give all connections back. Repeatable."""
+        connections, self._connections = self._connections, None
+        self._is_made = False
+        if connections is not None:
+            await connections.close()
+
+    async def _carry_out(self, begin: Begin[T], *, alone: bool = False) -> T:
+        await self._made()
+        try:
+            return await self._transacted(begin, self.table, alone=alone)
+        except MustBeAlone:
+            return await self._transacted(begin, self.table, alone=True)
+
+    async def _made(self) -> None:
+        if not self._is_made:
+            await self._transacted(lambda _: self.catalog.made(), SHARED, alone=True)
+            self._is_made = True
+
+    async def _transacted(self, begin: Begin[T], lock: str, *, alone: bool) -> T:
+        """Steps in one transaction, which holds the lock. Raises: Unavailable, Refused, what they raise."""
+        if self._connections is None:
+            self._connections = Connections(self.url, CONNECTIONS)
+        try:
+            async with told(self.url), self._connections.lent() as connection:
+                await connection.execute(BEGIN.encode())
+                try:
+                    result = await carried_out(connection, self._locked(begin, lock, alone=alone))
+                except Exception as error:  # the transaction is over, whatever the steps raised
+                    if _is_of_server(error):
+                        raise
+                    await connection.execute(b"ROLLBACK")
+                    raised: Exception = error
+                else:
+                    await connection.execute(b"COMMIT")
+                    return result
+        except ImportError as error:
+            raise missing_extra("sinks.PostgreSQL", "postgres") from error
+        raise raised
+
+    def _locked(self, begin: Begin[T], lock: str, *, alone: bool) -> Steps[T]:
+        yield from self.catalog.dialect.locked(lock, alone=alone)
+        return (yield from begin(alone))
+
+
+def _is_of_server(error: Exception) -> bool:
+    from psycopg import Error
+
+    return isinstance(error, Error)

@@ -1,0 +1,152 @@
+"""A mirror as it is compared with its table: rows, digests, what a scan has not seen, repairs, forgetting.
+
+Theory of operation: a digest is of the item as its row shows it, whatever kinds its columns have: a column
+that becomes wider changes none. What changes many rows at once has the sink's tables alone, in pages.
+Rules of this file: steps of a transaction.
+"""
+
+from collections.abc import Sequence
+
+from tailrace.columns.naming import EXTRA
+from tailrace.columns.reading import digest_of, item_of_row
+from tailrace.columns.schema import TableColumns
+from tailrace.ports import SinkRow
+from tailrace.sinks.sql.catalog import KEYS, SinkCatalog
+from tailrace.sinks.sql.changes import KeyedChange
+from tailrace.sinks.sql.dialect import CHANGED, DELETED, KEY, VERSION
+from tailrace.sinks.sql.statements import Ask, Load, StagedColumn, Steps
+from tailrace.sinks.sql.writing import ALWAYS, STAGED, put
+from tailrace.streams.version import Version
+
+
+def digest(row: KeyedChange) -> bytes:
+    """What the digest of this row is once it is written."""
+    return b"" if row.item is None else digest_of(row.item)
+
+
+def rows_after(catalog: SinkCatalog, after: bytes, limit: int) -> Steps[list[SinkRow]]:
+    """The next rows in the order of their keys, deleted ones too."""
+    kept = yield from catalog.kept()
+    newest: dict[bytes, SinkRow] = {}
+    for table in kept.tables.values():
+        for row in (yield from _page(catalog, table, after, limit)):
+            there = newest.get(row.key)
+            if there is None or (row.version, not row.is_deleted) > (there.version, not there.is_deleted):
+                newest[row.key] = row
+    return [newest[key] for key in sorted(newest)[:limit]]
+
+
+def _page(catalog: SinkCatalog, table: TableColumns, after: bytes, limit: int) -> Steps[list[SinkRow]]:
+    dialect = catalog.dialect
+    shown = [dialect.asked(column.name, column.kind.family) for column in table.stored]
+    names = ", ".join([KEY, VERSION, DELETED, dialect.asked(EXTRA, "json"), *shown])
+    mark = dialect.mark
+    page = yield Ask(
+        f"SELECT {names} FROM {dialect.rows(table)} WHERE {KEY} > {mark} ORDER BY {KEY} LIMIT {mark}",
+        [after, limit],
+    )
+    rows = []
+    for key, version, is_deleted, extra, *values in page:
+        read = [
+            dialect.read(column.kind.family, value)
+            for column, value in zip(table.stored, values, strict=True)
+        ]
+        of_it = b"" if is_deleted else digest_of(item_of_row(table, read, dialect.read("json", extra)))
+        rows.append(SinkRow(bytes(key), Version.from_text(version), is_deleted, of_it))
+    return rows
+
+
+def swept(
+    catalog: SinkCatalog,
+    keys: tuple[bytes, bytes | None],
+    below: Version,
+    tombstone: Version,
+    limit: int,
+    now_us: int,
+) -> Steps[int]:
+    """Delete what is shown below a version, of keys from the first to before the last one; needs to be alone.
+    Returns: how many.
+    """
+    kept = yield from catalog.kept()
+    dialect, mark, gone = catalog.dialect, catalog.dialect.mark, 0
+    for table in kept.tables.values():
+        rows = dialect.rows(table)
+        inside, bounds = f"{KEY} >= {mark}", [keys[0]]
+        if keys[1] is not None:
+            inside, bounds = f"{inside} AND {KEY} < {mark}", [keys[0], keys[1]]
+        nothing = "".join(f", {dialect.quoted(column.name)} = NULL" for column in table.stored)
+        swept_keys = yield Ask(
+            f"UPDATE {rows} SET {DELETED} = TRUE, {VERSION} = {mark}, {CHANGED} = {mark}, {EXTRA} = NULL"
+            f"{nothing} WHERE {KEY} IN (SELECT {KEY} FROM {rows} WHERE {inside} AND NOT {DELETED} AND "
+            f"{VERSION} < {mark} ORDER BY {KEY} LIMIT {mark}) RETURNING {KEY}",
+            [tombstone.text, now_us, *bounds, below.text, limit - gone],
+        )
+        if not catalog.name and swept_keys:
+            yield from _staged_keys(catalog, [bytes(key) for (key,) in swept_keys])
+            yield Ask(
+                f"UPDATE {dialect.place(KEYS)} SET {VERSION} = {mark}, entity = '', before = NULL "
+                f"WHERE {KEY} IN (SELECT {KEY} FROM {STAGED}_0)",
+                [tombstone.text],
+            )
+        gone += len(swept_keys)
+        if gone == limit:
+            break
+    return gone
+
+
+def mended(
+    catalog: SinkCatalog, rows: Sequence[KeyedChange], seen: Sequence[Version | None], source: str
+) -> Steps[list[bool]]:
+    """Write rows whose version there is the one that was seen; needs to be alone. Returns: which."""
+    kept = yield from catalog.kept()
+    there: dict[bytes, Version] = {}
+    yield from _staged_keys(catalog, [row.key for row in rows])
+    for table in kept.tables.values():
+        matching_rows = yield Ask(
+            f"SELECT {KEY}, {VERSION} FROM {catalog.dialect.rows(table)} "
+            f"WHERE {KEY} IN (SELECT {KEY} FROM {STAGED}_0)"
+        )
+        for key, text in matching_rows:
+            version = Version.from_text(text)
+            there[bytes(key)] = max(version, there.get(bytes(key), version))
+    matching = [there.get(row.key) == version for row, version in zip(rows, seen, strict=True)]
+    chosen = [row for row, matches in zip(rows, matching, strict=True) if matches]
+    yield from put(catalog, sorted(chosen, key=lambda row: row.key), source, alone=True, guard=ALWAYS)
+    return matching
+
+
+def forgotten(catalog: SinkCatalog, before_us: int, limit: int) -> Steps[int]:
+    """Take away rows that were deleted before then; needs to be alone. Returns: how many."""
+    kept = yield from catalog.kept()
+    dialect, mark, gone = catalog.dialect, catalog.dialect.mark, 0
+    for table in kept.tables.values():
+        rows = dialect.rows(table)
+        taken = yield Ask(
+            f"DELETE FROM {rows} WHERE {KEY} IN (SELECT {KEY} FROM {rows} WHERE {DELETED} AND "
+            f"{CHANGED} < {mark} ORDER BY {KEY} LIMIT {mark}) RETURNING {KEY}",
+            [before_us, limit - gone],
+        )
+        gone += len(taken)
+        if not catalog.name and taken:
+            yield from _staged_keys(catalog, [bytes(key) for (key,) in taken])
+            yield from _forget_keys(catalog, list(kept.tables.values()))
+        if gone == limit:
+            break
+    return gone
+
+
+def _forget_keys(catalog: SinkCatalog, tables: Sequence[TableColumns]) -> Steps[None]:
+    """Of the staged keys those that no table has any more."""
+    dialect = catalog.dialect
+    absent = "".join(
+        f" AND NOT EXISTS (SELECT 1 FROM {dialect.rows(table)} AS r WHERE r.{KEY} = k.{KEY})"
+        for table in tables
+    )
+    yield Ask(
+        f"DELETE FROM {dialect.place(KEYS)} AS k WHERE k.entity = '' AND {KEY} IN "
+        f"(SELECT {KEY} FROM {STAGED}_0){absent}"
+    )
+
+
+def _staged_keys(catalog: SinkCatalog, keys: Sequence[bytes]) -> Steps[None]:
+    yield Load(f"{STAGED}_0", [StagedColumn(KEY, catalog.dialect.key_type, "binary", keys)])

@@ -1,0 +1,155 @@
+"""DuckDB's SQL, and how statements of the core are carried out on a connection to a file.
+
+Theory of operation: staged rows come as JSON, one parameter a column: DuckDB parses it about as fast as it
+takes Arrow, three times as fast as Python's lists, and exactly: numbers come as texts and are cast by
+DuckDB itself. A file has one process; all sinks of a file take turns by one lock, for two transactions that
+change one row at once would be a conflict.
+Rules of this file: synchronous, called in a thread. Columns keep NUL characters as they are.
+"""
+
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from weakref import WeakValueDictionary
+
+import orjson
+
+from tailrace.columns.naming import Naming
+from tailrace.columns.schema import TableColumns, WidenColumn
+from tailrace.sinks.sql.dialect import KEY, SqlDialect
+from tailrace.sinks.sql.statements import Ask, Load, Rows, StagedColumn, Statement, Steps
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+T = TypeVar("T")
+LONGEST: Final = 200
+
+
+class DuckDbDialect(SqlDialect):
+    """DuckDB's SQL."""
+
+    naming = Naming(longest=LONGEST)
+    families: ClassVar = {
+        "bool": "BOOLEAN",
+        "int64": "BIGINT",
+        "decimal": "DECIMAL(38,{scale})",
+        "digits": "VARCHAR",
+        "text": "VARCHAR",
+        "binary": "BLOB",
+        "json": "JSON",
+    }
+    key_type = "BLOB"
+    version_type = "VARCHAR"
+    text_type = "VARCHAR"
+    changed_at = "make_timestamp(tailrace_changed_us)"
+
+    @property
+    def schema_value(self) -> str:
+        """The only schema that is used."""
+        return "'main'"
+
+    def widened(self, table: TableColumns, change: WidenColumn) -> str:
+        """Give a column a wider type; a decimal that becomes a text loses the zeros behind its digits."""
+        column = change.column
+        name = self.quoted(column.name)
+        text = f"CAST({name} AS VARCHAR)"
+        using = ""
+        if column.kind.family == "digits" and change.older.family == "decimal":
+            trimmed = f"rtrim(rtrim({text}, '0'), '.')"
+            using = f" USING CASE WHEN contains({text}, '.') THEN {trimmed} ELSE {text} END"
+        return f"ALTER TABLE {self.rows(table)} ALTER COLUMN {name} TYPE {self.type_of(column.kind)}{using}"
+
+    def put(self, table: str, staged: str, columns: Sequence[str], guard: str) -> Iterable[str]:
+        """As others, but in any order: there is one writer."""
+        for statement in super().put(table, staged, columns, guard):
+            yield statement.replace(f" ORDER BY {KEY}", "", 1)
+
+
+def carried_out(connection: "DuckDBPyConnection", steps: Steps[T]) -> T:
+    """Steps inside a transaction, to their end. Raises: duckdb's errors, what they raise."""
+    try:
+        statement = next(steps)
+        while True:
+            statement = steps.send(answered(connection, statement))
+    except StopIteration as done:
+        result: T = done.value
+        return result
+
+
+def answered(connection: "DuckDBPyConnection", statement: Statement) -> Rows:
+    """One statement's rows."""
+    match statement:
+        case Ask(sql, parameters):
+            return connection.execute(sql, list(parameters)).fetchall()
+        case Load(table, columns):
+            selected = ", ".join(_selected(column) for column in columns)
+            unnested = ", ".join(_unnested(column, place) for place, column in enumerate(columns))
+            connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {selected} FROM (SELECT {unnested})",
+                [_json(column) for column in columns],
+            )
+    return []
+
+
+def _selected(column: StagedColumn) -> str:
+    return (
+        _quoted(column.name)
+        if column.family != "binary"
+        else f"unhex({_quoted(column.name)}) AS {_quoted(column.name)}"
+    )
+
+
+def _unnested(column: StagedColumn, place: int) -> str:
+    type_ = "VARCHAR" if column.family in ("binary", "json") else column.type
+    return f"unnest(from_json(?::JSON, '[\"{type_}\"]')) AS {_quoted(column.name)}"
+
+
+def _json(column: StagedColumn) -> str:
+    values: Sequence[Any] = column.values
+    if column.family == "binary":
+        values = [None if value is None else value.hex() for value in values]
+    elif column.family == "decimal":
+        values = [None if value is None else str(value) for value in values]
+    return orjson.dumps(values).decode()
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+# ---- one writer at a time ----------------------------------------------------------------------------------
+
+
+class FileLock:
+    """What all sinks of one file in this process take before they write. Reentrant for nobody."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+LOCKS: Final["WeakValueDictionary[str, FileLock]"] = WeakValueDictionary()
+MAKING: Final = threading.Lock()
+
+
+def lock_of(path: str | Path) -> FileLock:
+    """The lock of a file; a database in memory has one of its own."""
+    if str(path) == ":memory:":
+        return FileLock()
+    place = os.path.realpath(path)
+    with MAKING:
+        lock = LOCKS.get(place)
+        if lock is None:
+            LOCKS[place] = lock = FileLock()
+        return lock
+
+
+def take_back(connection: "DuckDBPyConnection") -> None:
+    """End a transaction without its changes."""
+    import duckdb
+
+    with suppress(duckdb.Error):  # an error may have ended it already
+        connection.rollback()

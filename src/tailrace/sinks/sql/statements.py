@@ -1,0 +1,52 @@
+"""What the core of SQL sinks asks of a database, as values: it yields a statement, and is sent the rows.
+
+Theory of operation: everything that happens in one transaction is one generator. The database's own module
+carries the statements out, in a thread or on the loop, begins the transaction before the first and commits
+after the last; what the generator raises takes all of it back.
+Rules of this file: values alone, no behaviour. Stands alone because every module of the core yields them.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+from tailrace.columns.kinds import Family
+
+T = TypeVar("T")
+
+
+class Ask(Struct, frozen=True):
+    """One statement. Answer: its rows, none where it has none."""
+
+    sql: str
+    parameters: Sequence[Any] = ()
+
+
+class StagedColumn(Struct, frozen=True):
+    """A column of a staging table. Shape: `values` are as the columns of `columns/batches.py` have them."""
+
+    name: str
+    type: str
+    family: Family
+    values: Sequence[Any]
+
+
+class Load(Struct, frozen=True):
+    """Make a table that is gone with the transaction, and fill it. Answer: no rows."""
+
+    table: str
+    columns: Sequence[StagedColumn]
+
+
+Statement: TypeAlias = Ask | Load
+Rows: TypeAlias = list[tuple[Any, ...]]
+Steps: TypeAlias = Generator[Statement, Rows, T]
+Begin: TypeAlias = Callable[[bool], Steps[T]]
+"""Begins the steps of a transaction. Shape: told whether the sink's tables are its own alone until it ends;
+it raises `MustBeAlone` where it is not and has to be.
+"""
+
+
+class MustBeAlone(Exception):
+    """What is to be done changes the sink's tables: take everything back, and begin it alone."""

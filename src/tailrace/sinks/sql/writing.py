@@ -1,0 +1,122 @@
+"""Writing rows: staged, and put where they are newer than what is there.
+
+Theory of operation: the rows of a transaction are loaded into staging tables and put with one statement a
+table, whose guard the database asks under the row's lock: so two writers of a key agree, whichever comes
+first, and a scan's row never passes a deletion. Of several tables, one an entity, an item's row is in one:
+`tailrace_keys` has the version of each key and says where its row is; a change is put there first, by the
+same guard, and only what it took goes on. A row that leaves a table for another is deleted there as of the
+change's version.
+Rules of this file: steps of a transaction. Tables in the order of their entities, rows in that of their keys.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from tailrace.columns.batches import columnise
+from tailrace.columns.entities import EntitySorter
+from tailrace.columns.naming import EXTRA, OTHER
+from tailrace.columns.schema import TableColumns
+from tailrace.sinks.sql.catalog import KEYS, Kept, SinkCatalog
+from tailrace.sinks.sql.changes import KeyedChange
+from tailrace.sinks.sql.dialect import CHANGED, DELETED, KEY, VERSION
+from tailrace.sinks.sql.statements import Ask, Load, StagedColumn, Steps
+from tailrace.values.types import Item
+
+NEWER: Final = f"t.{VERSION} < EXCLUDED.{VERSION}"
+ALWAYS: Final = "TRUE"
+STAGED: Final = "tailrace_staged"
+
+
+def put(
+    catalog: SinkCatalog, rows: Sequence[KeyedChange], source: str, *, alone: bool, guard: str = NEWER
+) -> Steps[Mapping[str, int]]:
+    """Write rows, those of one key once. Returns: what had no place in its column, by attribute: how often.
+
+    Shape:   `source` is the DynamoDB table. Raises: MustBeAlone, SettingsError.
+    """
+    if not rows:
+        return {}
+    kept = yield from catalog.kept()
+    items = [row.item for row in rows if row.item is not None]
+    entities = yield from catalog.entities(kept, source, tuple(rows[0].keys), items, alone=alone)
+    if catalog.name:
+        parts = {catalog.name: list(rows)}
+    else:
+        parts = yield from _claimed(catalog, entities, rows, guard)
+    tables, conflicts = dict(kept.tables), dict[str, int]()
+    for number, entity in enumerate(sorted(parts), 1):
+        table = catalog.table(tables, entities, entity)
+        tables[entity] = yield from _put_part(
+            catalog, kept, table, parts[entity], f"{STAGED}_{number}", conflicts, alone=alone, guard=guard
+        )
+    return conflicts
+
+
+def _put_part(
+    catalog: SinkCatalog,
+    kept: Kept,
+    table: TableColumns,
+    rows: Sequence[KeyedChange],
+    staged: str,
+    conflicts: dict[str, int],
+    *,
+    alone: bool,
+    guard: str,
+) -> Steps[TableColumns]:
+    there = [row for row in rows if row.item is not None]
+    gone = [row for row in rows if row.item is None]
+    items: list[Item] = [row.item for row in there if row.item is not None]
+    batch = columnise(table, items)
+    for attribute, count in batch.conflicts.items():
+        conflicts[attribute] = conflicts.get(attribute, 0) + count
+    yield from catalog.grown(kept, batch.table, alone=alone)
+    dialect, ordered, nothing = catalog.dialect, [*there, *gone], [None] * len(gone)
+    own: Mapping[str, Sequence[Any]] = {
+        KEY: [row.key for row in ordered],
+        VERSION: [row.record.version.text for row in ordered],
+        DELETED: [False] * len(there) + [True] * len(gone),
+        CHANGED: [row.record.created_us for row in ordered],
+        EXTRA: [*batch.extra, *nothing],
+    }
+    columns = [StagedColumn(name, type_, family, own[name]) for name, type_, family in dialect.own_columns()]
+    columns += [
+        StagedColumn(column.name, dialect.type_of(column.kind), column.kind.family, [*values, *nothing])
+        for column, values in zip(batch.table.stored, batch.values, strict=True)
+    ]
+    yield Load(staged, columns)
+    names = [column.name for column in columns]
+    for statement in dialect.put(dialect.rows(batch.table), staged, names, guard):
+        yield Ask(statement)
+    return batch.table
+
+
+def _claimed(
+    catalog: SinkCatalog, entities: EntitySorter, rows: Sequence[KeyedChange], guard: str
+) -> Steps[dict[str, list[KeyedChange]]]:
+    """The rows to be put by entity: those that are newer than what their keys have, wherever that is."""
+    names = ["" if row.item is None else entities.of(row.item) for row in rows]
+    dialect = catalog.dialect
+    columns = [
+        StagedColumn(KEY, dialect.key_type, "binary", [row.key for row in rows]),
+        StagedColumn(VERSION, dialect.version_type, "text", [row.record.version.text for row in rows]),
+        StagedColumn("entity", dialect.text_type, "text", names),
+    ]
+    yield Load(f"{STAGED}_0", columns)
+    taken = yield Ask(
+        f"INSERT INTO {dialect.place(KEYS)} AS t ({KEY}, {VERSION}, entity) SELECT {KEY}, {VERSION}, entity "
+        f"FROM {STAGED}_0 ORDER BY {KEY} ON CONFLICT ({KEY}) DO UPDATE SET {VERSION} = EXCLUDED.{VERSION}, "
+        "before = CASE WHEN t.entity <> EXCLUDED.entity THEN t.entity END, entity = EXCLUDED.entity "
+        f"WHERE {guard} RETURNING {KEY}, before"
+    )
+    before = {bytes(key): entity for key, entity in taken}
+    parts: dict[str, list[KeyedChange]] = {}
+    for row, name in zip(rows, names, strict=True):
+        if row.key not in before:
+            continue
+        left = before[row.key]
+        if name:
+            parts.setdefault(name, []).append(row)
+        if left or not name:
+            gone = KeyedChange(row.key, row.record, None, row.place)
+            parts.setdefault(left or OTHER, []).append(gone)
+    return parts

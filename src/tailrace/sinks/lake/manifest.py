@@ -84,7 +84,8 @@ class TableManifest(Struct, frozen=True):
     """A table as of a number.
 
     Shape:   positions by place (`place_name`), files and retired names by name; files in the order in which
-             they came. Units: retired at, ms since the epoch.
+             they came. `forgot` is the number of the last delta that forgot names: a file that a writer has
+             seen before it may be gone. Units: retired at, ms since the epoch.
     """
 
     number: int = 0
@@ -93,6 +94,7 @@ class TableManifest(Struct, frozen=True):
     files: Mapping[str, TableFile] = {}
     retired: Mapping[str, int] = {}
     notes: Mapping[str, str] = {}
+    forgot: int = 0
 
     def of_part(self, prefix: str) -> list[TableFile]:
         """The files of the parts that begin so, in the order in which they came."""
@@ -173,7 +175,8 @@ def with_part(manifest: TableManifest, part: DeltaPart, at_ms: int) -> TableMani
         retired = {name: at for name, at in retired.items() if name not in forgotten}
         retired.update(dict.fromkeys((*part.removed, *part.retired), at_ms))
     notes = {**manifest.notes, **part.notes} if part.notes else manifest.notes
-    return replace(manifest, positions=positions, files=files, retired=retired, notes=notes)
+    forgot = manifest.number + 1 if part.forgotten else manifest.forgot
+    return TableManifest(manifest.number, manifest.at_ms, positions, files, retired, notes, forgot)
 
 
 def folded(manifest: TableManifest, delta: ManifestDelta) -> TableManifest:

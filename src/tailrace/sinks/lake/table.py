@@ -10,6 +10,7 @@ archive that does not answer is an outage.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -52,6 +53,10 @@ Check: TypeAlias = Callable[[TableManifest], DeltaPart | None]
 
 class ColumnsMoved(Exception):
     """The table's columns are not those that files were made with, or a name is taken: make them again."""
+
+
+class FilesForgotten(Exception):
+    """Names were forgotten since the files were written: look whether they are there."""
 
 
 class LakeTable:
@@ -140,21 +145,36 @@ class LakeTable:
         """Write files and name them, in the part that a check begins. Raises: what the check raises;
         ColumnsMoved; Unavailable.
         """
-        files = [await self.put(file, stem, salt) for file in encoded]
         needs = {file.columns.entity: file.columns for file in encoded}
+        while True:
+            number = 0 if self._latest is None else self._latest.number
+            files = [await self.put(file, stem, salt) for file in encoded]
+            try:
+                await self.commit_plan(partial(self._named, files, needs, check, number))
+                return
+            except FilesForgotten:
+                await self.manifest()
 
-        def plan(manifest: TableManifest) -> DeltaPart | None:
-            part = check(manifest)
-            if part is None:
-                return None
-            if any(file.name in manifest.retired for file in files):
-                raise ColumnsMoved
-            added = tuple(file for file in files if file.name not in manifest.files)
-            notes = grown_columns(self.layout.tables(manifest), needs)
-            part = replace(part, added=added, notes={**part.notes, **notes})
-            return None if part == DeltaPart() else part
-
-        await self.commit_plan(plan)
+    def _named(
+        self,
+        files: Sequence[TableFile],
+        needs: Mapping[str, TableColumns],
+        check: Check,
+        number: int,
+        manifest: TableManifest,
+    ) -> DeltaPart | None:
+        """The part that names files, which were there when the manifest had that number."""
+        part = check(manifest)
+        if part is None:
+            return None
+        if any(file.name in manifest.retired for file in files):
+            raise ColumnsMoved
+        added = tuple(file for file in files if file.name not in manifest.files)
+        if added and manifest.forgot > number:
+            raise FilesForgotten
+        notes = grown_columns(self.layout.tables(manifest), needs)
+        part = replace(part, added=added, notes={**part.notes, **notes})
+        return None if part == DeltaPart() else part
 
     async def put(self, file: EncodedFile, stem: str, salt: int = 0) -> TableFile:
         """Write a file's bytes, unless they are there. Raises: Unavailable."""

@@ -1,0 +1,197 @@
+"""The manifest in an archive: numbers are won, whole manifests are begun with, old deltas go.
+
+Rules of this file: two logs over one archive are two processes.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tailrace.archives import MemoryArchive
+from tailrace.clocks.manual import ManualClock
+from tailrace.errors import ArchiveError, SettingsError
+from tailrace.sinks.lake.log import FULL_EVERY, LONG_MS, ManifestLog
+from tailrace.sinks.lake.manifest import KEEP_MS, DeltaPart, TableManifest
+
+FOLDER = "orders/_manifest"
+
+
+def noting(name: str) -> Callable[[TableManifest], DeltaPart | None]:
+    """A plan that notes a name once."""
+    return lambda manifest: None if name in manifest.notes else DeltaPart(notes={name: "here"})
+
+
+class Place:
+    def __init__(self) -> None:
+        self.archive = MemoryArchive()
+        self.clock = ManualClock()
+
+    def log(self) -> ManifestLog:
+        return ManifestLog(self.archive, FOLDER, self.clock)
+
+    async def names(self, below: str) -> list[str]:
+        return [name.rpartition("/")[2] for name in await self.archive.list(f"{FOLDER}/{below}/")]
+
+
+def over_a_place(test: Callable[[Place], Awaitable[None]]) -> None:
+    async def run() -> None:
+        await test(Place())
+
+    asyncio.run(run())
+
+
+def test_of_two_writers_each_gets_its_commit_into_a_delta_of_its_own() -> None:
+    async def test(place: Place) -> None:
+        one, other = place.log(), place.log()
+        await one.commit(noting("a"))
+        await other.commit(noting("b"))
+        after = await one.commit(noting("c"))
+        assert (after.number, sorted(after.notes)) == (3, ["a", "b", "c"])
+
+    over_a_place(test)
+
+
+def test_what_was_done_before_needs_no_delta() -> None:
+    async def test(place: Place) -> None:
+        await place.log().commit(noting("a"))
+        stale = place.log()
+        await stale.current()
+        await place.log().commit(noting("b"))
+        assert (await stale.commit(noting("b"))).number == 2
+        assert len(await place.names("delta")) == 2
+
+    over_a_place(test)
+
+
+def test_commits_that_wait_share_a_delta_and_one_that_is_refused_harms_no_other() -> None:
+    async def test(place: Place) -> None:
+        log = place.log()
+
+        def refuse(manifest: TableManifest) -> DeltaPart:
+            raise SettingsError("not this one")
+
+        answers = await asyncio.gather(
+            *(log.commit(plan) for plan in (noting("a"), refuse, noting("b"), noting("c"))),
+            return_exceptions=True,
+        )
+        assert [type(answer) for answer in answers] == [
+            TableManifest,
+            SettingsError,
+            TableManifest,
+            TableManifest,
+        ]
+        assert sorted((await log.current()).notes) == ["a", "b", "c"]
+        assert len(await place.names("delta")) <= 2
+
+    over_a_place(test)
+
+
+def test_a_cancelled_commit_takes_no_other_with_it() -> None:
+    async def test(place: Place) -> None:
+        begun, go_on = asyncio.Event(), asyncio.Event()
+        original = place.archive.put_if_absent
+
+        async def slow(name: str, data: bytes) -> str | None:
+            begun.set()
+            await go_on.wait()
+            return await original(name, data)
+
+        place.archive.put_if_absent = slow  # type: ignore[method-assign]
+        log = place.log()
+        first = asyncio.ensure_future(log.commit(noting("a")))
+        await begun.wait()
+        others = [asyncio.ensure_future(log.commit(noting(name))) for name in "bc"]
+        await asyncio.sleep(0)
+        first.cancel()
+        go_on.set()
+        done = await asyncio.gather(first, *others, return_exceptions=True)
+        assert isinstance(done[0], asyncio.CancelledError)
+        assert {"b", "c"} <= set((await log.current()).notes)
+
+    over_a_place(test)
+
+
+async def filled(place: Place, count: int) -> ManifestLog:
+    log = place.log()
+    for number in range(count):
+        await log.commit(noting(str(number)))
+    return log
+
+
+def test_readers_begin_with_the_whole_manifest_that_the_head_names() -> None:
+    async def test(place: Place) -> None:
+        await filled(place, FULL_EVERY + 3)
+        assert [name[:20] for name in await place.names("full")] == [f"{FULL_EVERY:020d}"]
+        for number in range(1, FULL_EVERY + 1):
+            await place.archive.delete(f"{FOLDER}/delta/{number:020d}.json")
+        manifest = await place.log().current()
+        assert (manifest.number, len(manifest.notes)) == (FULL_EVERY + 3, FULL_EVERY + 3)
+
+    over_a_place(test)
+
+
+@pytest.mark.parametrize("missing", ["full", "head.json"])
+def test_a_head_that_could_not_be_written_costs_reading_alone(missing: str) -> None:
+    async def test(place: Place) -> None:
+        original = place.archive.put_if_absent
+
+        async def failing(name: str, data: bytes) -> str | None:
+            if f"/{missing}" in name:
+                raise ArchiveError("full")
+            return await original(name, data)
+
+        place.archive.put_if_absent = failing  # type: ignore[method-assign]
+        await filled(place, FULL_EVERY + 1)
+        assert (await place.log().current()).number == FULL_EVERY + 1
+
+    over_a_place(test)
+
+
+def test_a_head_whose_manifest_is_gone_is_told() -> None:
+    async def test(place: Place) -> None:
+        await filled(place, FULL_EVERY)
+        await place.archive.delete(f"{FOLDER}/full/{FULL_EVERY:020d}.json")
+        with pytest.raises(ArchiveError, match=f"names the manifest {FULL_EVERY}, which is not there"):
+            await place.log().current()
+
+    over_a_place(test)
+
+
+@pytest.mark.parametrize(("waited_ms", "expected"), [(KEEP_MS - 1, []), (KEEP_MS, [FULL_EVERY])])
+def test_deltas_are_old_an_hour_after_a_whole_manifest(waited_ms: int, expected: list[int]) -> None:
+    async def test(place: Place) -> None:
+        log = await filled(place, FULL_EVERY + 2)
+        place.clock.advance(waited_ms)
+        old = await log.old_fulls(place.clock.now().wall_ms)
+        assert [number for number, _ in old] == expected
+        assert len(await log.deltas_below(FULL_EVERY)) == FULL_EVERY
+
+    over_a_place(test)
+
+
+@pytest.mark.parametrize("slept_ms", [0, LONG_MS + 1])
+def test_a_writer_that_slept_does_not_win_a_number_that_no_reader_looks_at(slept_ms: int) -> None:
+    async def test(place: Place) -> None:
+        sleeper = place.log()
+        await sleeper.commit(noting("first"))
+        asleep = True
+        original = place.archive.put_if_absent
+
+        async def sleeping(name: str, data: bytes) -> str | None:
+            nonlocal asleep
+            if asleep:
+                asleep = False
+                log = await filled(place, FULL_EVERY)
+                for gone in await log.deltas_below(FULL_EVERY):
+                    await place.archive.delete(gone)
+                place.clock.advance(slept_ms)
+            return await original(name, data)
+
+        place.archive.put_if_absent = sleeping  # type: ignore[method-assign]
+        after = await sleeper.commit(noting("late"))
+        is_there = "late" in (await place.log().current()).notes
+        assert is_there == (slept_ms > LONG_MS), "without the look at the head it is lost: the canary"
+        assert (after.number > FULL_EVERY) == is_there
+
+    over_a_place(test)

@@ -6,6 +6,7 @@ Rules of this file: a process is ended at every call to the kernel that a write 
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -131,3 +132,12 @@ def test_files_that_are_no_blobs_are_in_no_list(tmp_path: Path) -> None:
     asyncio.run(archive.put_if_absent("a/b", b"x"))
     (tmp_path / "a" / ".DS_Store").write_bytes(b"")
     assert list(asyncio.run(archive.list(""))) == ["a/b"]
+
+
+def test_a_writer_that_is_done_removes_no_part_of_the_next_one(tmp_path: Path) -> None:
+    first, second = DirectoryArchive(tmp_path), DirectoryArchive(tmp_path)
+    with ExitStack() as later:
+        with first._part() as (part, _):
+            part.replace(tmp_path / "a")
+            other, _ = later.enter_context(second._part())
+        assert other.exists()

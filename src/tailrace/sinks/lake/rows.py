@@ -15,7 +15,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tailrace.columns.batches import ColumnBatch
-from tailrace.columns.kinds import Kind
+from tailrace.columns.kinds import INT64_DIGITS, Kind
 from tailrace.columns.naming import EXTRA
 from tailrace.columns.schema import TableColumns
 from tailrace.streams.record import ChangeRecord
@@ -25,6 +25,7 @@ KEY: Final = "tailrace_key"
 VERSION: Final = "tailrace_version"
 CHANGED_AT: Final = "tailrace_changed_at"
 OP: Final = "tailrace_op"
+DIGITS: Final = 38
 SYSTEM: Final = pa.schema(
     [
         pa.field(KEY, pa.binary(), nullable=False),
@@ -58,6 +59,19 @@ def schema_of(table: TableColumns) -> pa.Schema:
     """The columns of a file of this table."""
     fields = [pa.field(column.name, type_of(column.kind)) for column in table.stored]
     return pa.schema([*SYSTEM, *fields, pa.field(EXTRA, pa.string())])
+
+
+def reading_schema(table: TableColumns) -> pa.Schema:
+    """The columns for pyarrow's own readers, which cast int64 only to decimals that hold every int64: those
+    with less than 20 digits behind the point do.
+    """
+    fields = []
+    for field in schema_of(table):
+        if pa.types.is_decimal(field.type):
+            whole = max(INT64_DIGITS, field.type.precision - field.type.scale)
+            field = field.with_type(pa.decimal128(min(DIGITS, whole + field.type.scale), field.type.scale))
+        fields.append(field)
+    return pa.schema(fields)
 
 
 def rows_of(records: Sequence[ChangeRecord], ops: Sequence[str], batch: ColumnBatch) -> pa.Table:

@@ -145,6 +145,20 @@ class _Lake:
 
         return self._read(listed)
 
+    def schema(self, entity: str | None = None) -> "pa.Schema":
+        """What `pyarrow.dataset.dataset(files(), schema=…)` is given. Blocks. Raises: Unavailable,
+        SettingsError.
+        """
+
+        async def columns_there(parts: "LakeParts", manifest: "TableManifest") -> Any:
+            from tailrace.sinks.lake.reading import columns_in
+            from tailrace.sinks.lake.rows import SYSTEM, reading_schema
+
+            columns = columns_in(parts.table, manifest, entity)
+            return SYSTEM if columns is None else reading_schema(columns)
+
+        return self._read(columns_there)
+
     def _all_rows(self, entity: str | None, *, is_newest: bool) -> "pa.Table":
         async def rows(parts: "LakeParts", manifest: "TableManifest") -> Any:
             from tailrace.sinks.lake.reading import columns_in, rows_in

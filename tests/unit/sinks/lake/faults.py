@@ -126,7 +126,7 @@ class Delivery:
                 self.sink = None
 
     async def _begin(self) -> None:
-        sink = self.form("memory", "orders", archive=self.archive, **self._settings())
+        sink = self.made()
         await sink.open(self.clock)
         self.epoch += 1
         for shard in SHARDS:
@@ -134,8 +134,11 @@ class Delivery:
             self.watermarks[shard] = position.watermark
         self.sink = sink
 
-    def _settings(self) -> dict[str, Any]:
-        return {"buckets": 2} if self.form is ParquetLake else {}
+    def made(self) -> Any:
+        """A new sink over the archive."""
+        if self.form is ParquetLake:
+            return ParquetLake("memory", "orders", archive=self.archive, buckets=2)
+        return ParquetLog("memory", "orders", archive=self.archive)
 
     async def deliver(self, shard: str, size: int) -> None:
         """The next batch of a shard."""
@@ -185,9 +188,9 @@ class Delivery:
         positions = {one.shard_id: one.watermark for one in await self.sink.positions(MAPPING)}
         assert positions == {shard: records[-1].sequence for shard, records in self.changes.items()}
 
-    def _compare(self) -> ParquetLake | ParquetLog:
+    def _compare(self) -> Any:
         """What a reader sees, as it is now."""
-        fresh = self.form("memory", "orders", archive=self.archive, **self._settings())
+        fresh = self.made()
         newest = fresh.read() if isinstance(fresh, ParquetLake) else fresh.read(newest=True)
         assert {row["pk"]: row["n"] for row in newest.to_pylist()} == shown_by(self.changes)
         if isinstance(fresh, ParquetLog):

@@ -79,10 +79,12 @@ def figures(quick: bool) -> Iterator[tuple[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         table = TableColumns("t", "t", ("id",))
         tables: list[pa.Table] = []
+        begun = time.perf_counter()
         for records in given:
             columns = columnise(table, decode_items([record.new or b"" for record in records]))
             table = columns.table
             tables.append(rows_of(records, ["c"] * len(records), columns))
+        yield "images put in columns alone", rows / (time.perf_counter() - begun)
         begun = time.perf_counter()
         for number, part in enumerate(tables):
             pq.write_table(part, Path(folder) / f"{number}.parquet", compression="zstd")

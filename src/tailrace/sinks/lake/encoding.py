@@ -7,7 +7,7 @@ Rules of this file: nothing is written here. What blocks is said.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import orjson
 import pyarrow as pa
@@ -18,7 +18,7 @@ from tailrace.columns.batches import columnise
 from tailrace.columns.schema import TableColumns
 from tailrace.errors import ApiError, SettingsError, SinkError
 from tailrace.ports import Failure, RecordBatch
-from tailrace.sinks.lake.layout import LakeLayout
+from tailrace.sinks.lake.layout import DAY, DAY_US, LakeLayout
 from tailrace.sinks.lake.parquet import parquet_bytes
 from tailrace.sinks.lake.rows import DELETED, OPS, SCANNED, rows_of
 from tailrace.sinks.messages import Failures
@@ -26,7 +26,7 @@ from tailrace.streams.record import ChangeRecord, image
 from tailrace.values.types import Item
 
 
-class LakeRow(Struct, frozen=True):
+class LakeRow(Struct, frozen=True, gc=False):
     """A change that becomes a row of an entity. Shape: `item` of a deletion is its key."""
 
     record: ChangeRecord
@@ -34,6 +34,7 @@ class LakeRow(Struct, frozen=True):
     op: str
 
 
+NO_IMAGE: Final = "a lake needs the new image: the stream's view type has none"
 Rows: TypeAlias = dict[str, list[LakeRow]]
 """By entity."""
 
@@ -67,12 +68,15 @@ def item_of(batch: RecordBatch, place: int) -> Item | None:
         return to_item({**to_plain_item(image(record.keys) or {}), **value})
     item = image(record.new)
     if item is None:
-        raise SinkError("a lake needs the new image: the stream's view type has none")
+        raise SinkError(NO_IMAGE)
     return item
 
 
 def rows_by_entity(batch: RecordBatch, layout: LakeLayout, known: Sequence[str], failures: Failures) -> Rows:
     """The rows of a batch, those of items that have left an entity among them."""
+    if batch.values is None and layout.entities is None:
+        rows_of_all = _images(batch, failures)
+        return {layout.entity_of({}): rows_of_all} if rows_of_all else {}
     rows: Rows = {}
     seen: set[tuple[bytes, int]] = set()
     for place, record in enumerate(batch.records):
@@ -91,6 +95,22 @@ def rows_by_entity(batch: RecordBatch, layout: LakeLayout, known: Sequence[str],
             seen.add((record.key, record.sequence))
         for entity, row in _rows(batch, layout, record, new, known):
             rows.setdefault(entity, []).append(row)
+    return rows
+
+
+def _images(batch: RecordBatch, failures: Failures) -> list[LakeRow]:
+    """The rows of changes of one entity as they are: what most batches are."""
+    loads, snapshot = orjson.loads, batch.is_snapshot
+    rows: list[LakeRow] = []
+    for place, record in enumerate(batch.records):
+        new = record.new
+        if record.event_name == "REMOVE":
+            if not failures.holds_back(record):
+                rows.append(LakeRow(record, loads(record.keys), DELETED))
+        elif new is None:
+            failures.add_record(place, record, Failure(error=NO_IMAGE))
+        elif not failures.holds_back(record):
+            rows.append(LakeRow(record, loads(new), SCANNED if snapshot else OPS[record.event_name]))
     return rows
 
 
@@ -134,8 +154,11 @@ def _partitioned(
         yield "", table
         return
     places: dict[str, list[int]] = {}
-    for place, row in enumerate(rows):
-        places.setdefault(layout.partition(row.record, row.item), []).append(place)
+    if layout.settings.partition_by == (DAY,) and len({row.record.created_us // DAY_US for row in rows}) == 1:
+        places[layout.partition(rows[0].record, rows[0].item)] = []
+    else:
+        for place, row in enumerate(rows):
+            places.setdefault(layout.partition(row.record, row.item), []).append(place)
     if len(places) == 1:
         yield next(iter(places)), table
         return

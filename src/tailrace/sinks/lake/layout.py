@@ -180,7 +180,12 @@ def day_of(created_us: int) -> str:
     >>> day_of(1_767_225_600_000_000)
     '2026-01-01'
     """
-    return (EPOCH + timedelta(days=created_us // DAY_US)).strftime("%Y-%m-%d")
+    return _day(created_us // DAY_US)
+
+
+@lru_cache(64)
+def _day(number: int) -> str:
+    return (EPOCH + timedelta(days=number)).strftime("%Y-%m-%d")
 
 
 def safe(text: str) -> str:

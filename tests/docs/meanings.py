@@ -50,6 +50,8 @@ MAPPING: Final = {
     "shard without news is closed.",
     "starts_at_end": '`StartingPosition="LATEST"` of a function: a new mapping begins behind '
     "what the stream holds.",
+    "is_transactional": "The target has the position of each shard beside its rows, and changes both at "
+    "once; a sink says so itself (docs/sinks.md).",
     "max_generations": "How many changes of its own, one caused by the other, a handler is called for "
     "before it is paused as a loop.",
 }

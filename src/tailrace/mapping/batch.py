@@ -92,6 +92,10 @@ class Work:
     is_sample: bool = False
     is_check: bool = False
     window: WindowInvoke | None = None
+    through: int = 0
+    """In the order of a whole shard: up to where everything is settled once it is accepted. It never changes:
+    by it a target knows what it has committed before.
+    """
 
     @property
     def is_final(self) -> bool:
@@ -212,7 +216,8 @@ class Numbers:
     def invoke(self, work: Work, lane: int) -> Invoke:
         """The command for one attempt of this batch."""
         self._id += 1
-        return Invoke(self._id, work.records, work.attempts + 1, lane, work.request, work.window)
+        attempt = work.attempts + 1
+        return Invoke(self._id, work.records, attempt, lane, work.request, work.window, work.through)
 
 
 def well_formed(outcome: Outcome, size: int) -> Failed | FailedFrom | None:

@@ -119,7 +119,8 @@ class Invoke(Struct, frozen=True):
     retried.
 
     Shape:   `window`: with tumbling windows, what the function is told of its one; only its final invoke has
-             no records.
+             no records. `through`: in the order of a whole shard, up to where everything is settled once they
+             are accepted, the same whenever they are sent again.
     """
 
     id: int
@@ -128,6 +129,7 @@ class Invoke(Struct, frozen=True):
     lane: int
     request: int
     window: WindowInvoke | None = None
+    through: int = 0
 
 
 class ParkKey(Struct, frozen=True):

@@ -5,7 +5,8 @@ the order of the shard, and one number that says how far it is. So a batch follo
 that is accepted to its end; a failure repeats from the first record that was not accepted; a record that the
 target refuses is found, by its index or by halves, and leaves the flow alone: as a dead letter, or, where
 nothing may be left out (`on_failure="block"`), by stopping the shard in words until it is accepted. What a
-filter refuses is settled in its turn, not when it is read.
+filter refuses is settled in its turn, not when it is read. A target that has the position beside its rows
+(`is_transactional`) accepts a batch whole or not at all, whichever record it names.
 Rules of this file: settled is always a prefix of what was read, so that a checkpoint needs no ranges. Only
 RECORD is a refusal: an outage and a time-out say nothing about a record, and are waited out. Nothing is too
 old. Called by shard.py. Source: growth §2.4, §5.
@@ -128,7 +129,22 @@ class ContiguousFlow:
         self._window.close()
         records = self._pending[:count]
         del self._pending[:count]
-        return Work(records, self._numbers.request())
+        return Work(records, self._numbers.request(), through=self._through(records))
+
+    def _through(self, records: Sequence[ChangeRecord]) -> int:
+        """Where the shard stands when these are accepted: with what no filter let through behind them."""
+        last, behind = records[-1].sequence, self._pending
+        count = bisect_left(self._filtered, behind[0].sequence, key=by_sequence) if behind else None
+        filtered = self._filtered[:count]
+        return max(last, filtered[-1].sequence) if filtered else last
+
+    def _part(self, work: Work, first: int, end: int) -> Work:
+        """Some records of a batch, as a batch of their own: the last part leads to where all of it led."""
+        records = work.records[first:end]
+        is_last = end >= len(work.records)
+        return Work(
+            records, self._numbers.request(), through=work.through if is_last else records[-1].sequence
+        )
 
     # ---- what the sink answered ----------------------------------------------------------------------------
 
@@ -158,24 +174,33 @@ class ContiguousFlow:
 
     def _failed_at(self, work: Work, index: int, failure: Failure, now: Now) -> None:
         """The target named the first record that it did not accept. Where it refuses that one, it goes on
-        alone: it is found already.
+        alone: it is found already. A target that has the position has accepted nothing of the others either.
         """
+        if self._settings.is_transactional and index:
+            self._again_in_parts(work, index, failure, now)
+            return
         self._handled(work.records[:index])
-        rest = work.records[index:]
-        if failure.kind is FailureKind.RECORD and len(rest) > 1:
-            self._again.append(Work(rest[1:], self._numbers.request()))
-            rest = rest[:1]
-        self._failed(
-            work if len(rest) == len(work.records) else Work(rest, self._numbers.request()), failure, now
-        )
+        size = end = len(work.records)
+        if failure.kind is FailureKind.RECORD and size - index > 1:
+            end = index + 1
+            self._again.append(self._part(work, end, size))
+        self._failed(work if end - index == size else self._part(work, index, end), failure, now)
+
+    def _again_in_parts(self, work: Work, index: int, failure: Failure, now: Now) -> None:
+        """What comes before a refused record is to be accepted first; the record has its attempts alone."""
+        if failure.kind is not FailureKind.RECORD:
+            self._failed(work, failure, now)
+            return
+        for first, end in ((index + 1, len(work.records)), (index, index + 1), (0, index)):
+            if first < end:
+                self._again.append(self._part(work, first, end))
 
     def _failed(self, work: Work, failure: Failure, now: Now) -> None:
         match work.decided(self._settings, failure, now):
             case RetryAfter():
                 self._again.append(work)
             case Split(size):
-                for part in (work.records[size:], work.records[:size]):
-                    self._again.append(Work(part, self._numbers.request()))
+                self._again += [self._part(work, size, len(work.records)), self._part(work, 0, size)]
             case GiveUp():
                 self._refuse(work, failure, now)
 

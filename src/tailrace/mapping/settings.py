@@ -107,6 +107,11 @@ class MappingSettings(Struct, frozen=True):
     """A new mapping begins behind what the stream holds (LATEST), not with its oldest record
     (TRIM_HORIZON).
     """
+    is_transactional: bool = False
+    """The target has the position beside its rows: a batch is accepted whole or not at all, and what is not
+    in the target, because it was refused or trimmed, is a durable dead letter or gap before anything behind
+    it is tried. Only with order="shard".
+    """
     max_generations: int = 16
     """How many of its own changes in one line of descent a handler is called for, before it is paused as a
     loop.
@@ -127,6 +132,11 @@ class MappingSettings(Struct, frozen=True):
             _within("maximum_record_age_ms", self.maximum_record_age_ms, 60_000, 604_800_000, "-1, or ")
         if self.order == "shard":
             self._check_whole_shard()
+        if self.is_transactional and (self.order, self.on_failure) != ("shard", "discard"):
+            raise SettingsError(
+                f"order={self.order!r} with on_failure={self.on_failure!r} is not allowed for a target that "
+                "has the position beside its rows; it is order='shard' with on_failure='discard'"
+            )
         if self.tumbling_window_ms:
             self._check_window()
 

@@ -238,12 +238,14 @@ class Settlement:
              settle, so that what is taken is in the totals or waits; `unsaved` counts those that
              no durable checkpoint covers; `open_bytes` is what the records weigh that were read and are not
              settled; `window` is the tumbling window that the settled records have led to; `suspended` is
-             kept with the next checkpoint.
+             kept with the next checkpoint. Where it is strict, each letter and each gap is saved before
+             anything behind it begins.
     """
 
     __slots__ = (
         "_awaiting",
         "_given_up",
+        "_is_strict",
         "_lost_between",
         "_passed",
         "_reports",
@@ -260,8 +262,15 @@ class Settlement:
         "window",
     )
 
-    def __init__(self, checkpoint: Checkpoint, watched: Iterable[tuple[bytes, Version]] = ()) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        watched: Iterable[tuple[bytes, Version]] = (),
+        *,
+        is_strict: bool = False,
+    ) -> None:
         self.watermark = Watermark(checkpoint)
+        self._is_strict = is_strict
         self.totals: dict[SettledAs, int] = dict.fromkeys(get_args(SettledAs), 0)
         self.watched = dict(watched)
         """The last change handled of each key that has dead letters: it overtakes the older ones."""
@@ -317,9 +326,11 @@ class Settlement:
 
     @property
     def is_behind(self) -> bool:
-        """Whether the next checkpoint has no room for what else is given up: nothing is to begin until it is
-        saved.
+        """Whether the next checkpoint has no room for what else is given up, or what is strict waits for it:
+        nothing is to begin until it is saved.
         """
+        if self._is_strict and self._lost_between:
+            return True
         windows = len(self._windows) + (0 if self._saving is None else len(self._saving.windows))
         return bool(self._awaiting) or self._room <= 0 or windows >= MOST_WINDOWS
 
@@ -327,7 +338,8 @@ class Settlement:
     def _room(self) -> int:
         """For how many more records the next checkpoint has room, also if one that is on its way fails."""
         saving = 0 if self._saving is None else len(self._saving.given_up)
-        return MOST_GIVEN_UP - len(self._given_up) - saving
+        most = 1 if self._is_strict else MOST_GIVEN_UP
+        return most - len(self._given_up) - saving
 
     def give_up(self, given_up: Sequence[GivenUp]) -> None:
         """These records will not be tried again; they go, whole, into the next checkpoint's transaction, or

@@ -322,7 +322,8 @@ class ShardMachine:
             raise InternalError("a machine is started once")
         self._phase = "running"
         self._saved_ms = now.monotonic_ms
-        self._settlement = Settlement(self._begins_at(start.checkpoint), start.passed)
+        checkpoint, is_strict = self._begins_at(start.checkpoint), self._settings.is_transactional
+        self._settlement = Settlement(checkpoint, start.passed, is_strict=is_strict)
         if not self._settings.tumbling_window_ms:
             self._settlement.window = None  # it had windows once: what is left of the last one is forgotten
         # Behind a claim of a discarded change nothing waits yet: only where keys can be parked does anything

@@ -15,9 +15,9 @@ from tailrace.mapping.settings import AWS_NAMES, OTHERS, MappingSettings
 WORDS_OF_THEIR_OWN = {
     "id", "order", "accepts", "maximum_retry_attempts", "backoff", "report_batch_item_failures",
     "parallelization_factor",
-    "on_failure", "max_keys", "max_per_key", "starts_at_end",
+    "on_failure", "max_keys", "max_per_key", "starts_at_end", "is_transactional",
 }  # fmt: skip
-"""What is said by `id=`, `where=`, `retry=`, `on_failure=`, or is of functions only."""
+"""What is said by `id=`, `where=`, `retry=`, `on_failure=`, or is of functions or a sink alone."""
 
 
 def test_every_setting_of_a_mapping_is_shown_or_has_a_word_of_its_own() -> None:

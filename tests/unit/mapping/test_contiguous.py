@@ -391,3 +391,114 @@ def test_a_record_that_is_read_again_is_not_delivered_again() -> None:
     assert [command for command in played.commands if isinstance(command, Read)][-1].after == 2
     played.read(1, 2, 3)
     assert played.last == [3]
+
+
+# ---- a target that has the position beside its rows --------------------------------------------------------
+
+TARGET = replace(SINK, is_transactional=True, breaker=None)
+PARTS: list[tuple[Outcome, list[list[int]]]] = [
+    #  what the target says of [1 2 3 4], of which it has taken nothing  → what comes next, accepted each time
+    (FailedFrom(0, Failure()), [[1], [2, 3, 4]]),
+    (FailedFrom(1, Failure()), [[1], [2], [3, 4]]),
+    (FailedFrom(3, Failure()), [[1, 2, 3], [4]]),
+    (FailedFrom(4, Failure()), [[1, 2], [3, 4]]),  # one past the batch: what was meant is unknown
+    (Failed({2: Failure(), 3: Failure()}), [[1, 2], [3], [4]]),
+    (Failed(whole=Failure()), [[1, 2], [3, 4]]),
+    (FailedFrom(2, Failure(THROTTLED)), [[1, 2, 3, 4]]),
+    (FailedFrom(2, Failure(TIMEOUT)), [[1, 2], [3, 4]]),
+]
+
+
+@pytest.mark.parametrize(("outcome", "parts"), PARTS)
+def test_a_transaction_that_failed_has_accepted_nothing_whichever_record_it_names(
+    outcome: Outcome, parts: list[list[int]]
+) -> None:
+    played = Played(TARGET)
+    played.read(1, 2, 3, 4)
+    played.answer(outcome)
+    played.later(1_000)
+    assert played.mark == 0
+    for part in parts:
+        assert played.last == part
+        played.answer(Written())
+    assert (played.mark, played.machine.totals["handled"]) == (4, 4)
+
+
+def test_a_record_named_behind_others_uses_up_its_attempts_alone() -> None:
+    played = Played(replace(TARGET, maximum_retry_attempts=0))
+    played.read(1, 2, 3)
+    played.answer(FailedFrom(1, Failure()))
+    assert (played.last, played.mark, played.machine.totals["discarded"]) == ([1], 0, 0)
+    played.answer(Written())
+    assert (played.last, played.invokes[-1].attempt) == ([2], 1)
+    played.answer(Failed({0: Failure()}))
+    assert (played.last, played.mark) == ([3], 2)
+    assert [given_up.attempts for save in played.saves for given_up in save.given_up] == [1]
+
+
+def test_nothing_begins_behind_a_letter_that_is_not_durable() -> None:
+    played = Played(replace(TARGET, maximum_retry_attempts=0, batch_size=1, checkpoint_interval_ms=60_000))
+    played.read(1, 2)
+    commands = played.machine.step(InvokeDone(played.invokes[-1].id, Failed(whole=Failure())), now(0))
+    assert [type(command) for command in commands if not isinstance(command, Read | Wake)] == [SaveCheckpoint]
+    assert any(isinstance(command, SaveCheckpoint) and command.given_up for command in commands)
+    commands = played.give(CheckpointDone())
+    assert [
+        record.sequence for command in commands if isinstance(command, Invoke) for record in command.records
+    ] == [2]
+
+
+def test_a_sink_that_has_no_position_goes_on_while_a_letter_is_saved() -> None:
+    played = Played(replace(SINK, maximum_retry_attempts=0, batch_size=1))
+    played.read(1, 2)
+    commands = played.machine.step(InvokeDone(played.invokes[-1].id, Failed(whole=Failure())), now(0))
+    assert {Invoke, SaveCheckpoint} <= {type(command) for command in commands}
+
+
+THROUGH = [
+    #  which pass, batch size, read        → the batch, and where the shard stands behind it
+    ((1, 2, 3), 2, (1, 2, 3), [1, 2], 2),
+    ((1, 4), 2, (1, 2, 3, 4), [1, 4], 4),
+    ((1, 4), 1, (1, 2, 3, 4), [1], 3),
+    ((2,), 9, (1, 2, 3, 4), [2], 4),
+    ((2, 5), 9, (2, 3, 5, 6, 9), [2, 5], 9),
+]
+
+
+@pytest.mark.parametrize(("passing", "size", "read", "batch", "through"), THROUGH)
+def test_a_batch_says_where_the_shard_stands_with_what_is_filtered_behind_it(
+    passing: tuple[int, ...], size: int, read: tuple[int, ...], batch: list[int], through: int
+) -> None:
+    played = Played(replace(TARGET, batch_size=size, accepts=lambda record: record.sequence in passing))
+    played.read(*read)
+    assert (played.last, played.invokes[-1].through) == (batch, through)
+    played.answer(Written())
+    assert played.mark == through
+
+
+def test_where_the_last_part_of_a_batch_leads_to_is_where_all_of_it_led() -> None:
+    """It may have been committed, and its answer lost: by this number alone the target knows it again."""
+    played = Played(replace(TARGET, accepts=lambda record: record.sequence in (1, 3)))
+    played.read(1, 2, 3, 4)
+    assert (played.last, played.invokes[-1].through) == ([1, 3], 4)
+    played.read(5, 6)
+    for expected in (4, 4):
+        played.answer(Failed(whole=Failure(UNAVAILABLE)))
+        played.later(60_000)
+        assert (played.last, played.invokes[-1].through) == ([1, 3], expected)
+    played.answer(Failed(whole=Failure()))
+    assert (played.last, played.invokes[-1].through) == ([1], 1)
+    played.answer(Written())
+    assert (played.last, played.invokes[-1].through) == ([3], 4)
+    played.answer(Written())
+    assert played.mark == 6
+
+
+def test_nothing_begins_behind_a_gap_that_is_not_durable() -> None:
+    played = Played(replace(TARGET, checkpoint_interval_ms=60_000))
+    commands = played.machine.step(ReadDone(records(5, 6), 6, trimmed=True), now(0))
+    assert [type(command) for command in commands if isinstance(command, SaveCheckpoint | Invoke)] == [
+        SaveCheckpoint
+    ]
+    commands = played.give(CheckpointDone())
+    assert [command.through for command in commands if isinstance(command, Invoke)] == [6]

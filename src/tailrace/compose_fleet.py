@@ -154,6 +154,7 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
         sink_of=maker.make,
         code_version_of=code_version,
         besides=maker.besides,
+        target_of=maker.outputs.target,
     )
 
     async def numbered(table: Table) -> None:

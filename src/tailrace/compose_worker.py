@@ -89,8 +89,7 @@ def build_worker(
     around = options.around
     state = around.state(EngineStateStore(engine, flushed))
     parts = Parts(state, engine.clock, options.reached, options.tallies)
-    remote = around.remote(app.remote)
-    effects = parts
+    remote, effects = around.remote(app.remote), parts
     if remote is not None:
         effects = structs.replace(parts, state=DynamoDbStateStore(*remote, engine.clock, options.owner))
     engine.workers.add(options.owner)
@@ -134,6 +133,7 @@ def build_worker(
         code_version_of=code_version,
         last_sequence=lambda: engine.last_sequence,
         besides=maker.besides,
+        target_of=maker.outputs.target,
     )
     retention_ms = engine.settings.retention_ms
     identity = Identity(options.owner, host=options.host, pid=options.pid, version=__version__)

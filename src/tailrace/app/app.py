@@ -212,7 +212,7 @@ class App(OnLambda):
         where: Where | None = None,
         retry: Retry | None = None,
         id: str | None = None,
-        on_failure: Policy = Park.key,
+        on_failure: Policy | None = None,
         snapshot: bool = False,
         **settings: Unpack[SinkSettings],
     ) -> None:
@@ -221,7 +221,8 @@ class App(OnLambda):
         Shape:   with a handler, one attempt is the handler and the write. With a table, an entity or a kind
                  of its changes the sink has a mapping of its own (`id`: `orders.EventBridge`): `transform`
                  makes a value of each change (None: nothing; a list: several), `enrich` is given the values
-                 of a batch and answers with as many. Further settings: HandlerSettings.
+                 of a batch and answers with as many. `on_failure` is Park.key, and Discard for a sink that
+                 has the position of each shard beside its rows. Further settings: HandlerSettings.
         Raises:  SettingsError.
         """
         check_sink_shape(sink)

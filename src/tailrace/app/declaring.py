@@ -27,7 +27,7 @@ from tailrace.app.on_failure import Discard, Park, Policy, settings_of
 from tailrace.app.projection import Projection, declared_by
 from tailrace.app.retry import Retry, check_retry
 from tailrace.app.settings import check_names
-from tailrace.app.sinking import Writes, check_takes_sink, sink_id, with_width
+from tailrace.app.sinking import Writes, check_takes_sink, sink_id, transactional_settings, width_of
 from tailrace.app.table import Changes, Table
 from tailrace.app.unmatched import Unmatched, unmatched_id
 from tailrace.app.window import WindowPlan, check_window
@@ -50,7 +50,7 @@ class CommonSettings:
     where: Where | None = None
     retry: Retry | None = None
     timeout: float | None = None
-    on_failure: Policy = Park.key
+    on_failure: Policy | None = None
     settings: Names[str, Any] = field(default_factory=dict)
 
     @property
@@ -62,19 +62,25 @@ class CommonSettings:
         """The id of the mapping of a function."""
         return self.id or str(getattr(function, "__qualname__", kind))
 
-    def of_mapping(self, place: str, name: str, changes: Changes[Entity[Any]]) -> MappingSettings:
-        """The machine's settings. Raises: SettingsError."""
+    def of_mapping(
+        self, place: str, name: str, changes: Changes[Entity[Any]], sink: Writes | None = None
+    ) -> MappingSettings:
+        """The machine's settings; `sink` is whose mapping it is. Raises: SettingsError."""
         check_names(name, self.settings)
         retry = self.retry or Retry()
         try:
             check_retry(retry)
+            owned = transactional_settings(sink, self.on_failure, self.settings)
+            policy = self.on_failure or (Discard() if owned else Park.key)
+            width = {} if sink is None or owned else width_of(sink)
             return MappingSettings(
                 name,
                 maximum_retry_attempts=retry.retries,
                 backoff=retry.settings(),
                 accepts=filter_of(changes, self.where),
-                **settings_of(self.on_failure),
-                **self.settings,
+                **settings_of(policy),
+                **owned,
+                **{**width, **self.settings},
             )
         except (SettingsError, TypeError) as error:
             raise SettingsError(f"{place}: {error}") from error
@@ -244,14 +250,13 @@ class Declarations:
             name = common.id or sink_id(changes, sink)
             place = f"sink {name!r}"
             check_where(place, common.where, changes)
-            wide = replace(common, settings=with_width(sink, common.settings))
             self._add(
                 HandlerMapping(
                     name,
                     changes.table,
                     "sink",
                     cast("Any", sink),
-                    wide.of_mapping(place, name, changes),
+                    common.of_mapping(place, name, changes, sink),
                     entity=changes.entity,
                     sink=sink,
                     destination=common.destination,

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Generator, Mapping
 from typing import Any, Final, Protocol, runtime_checkable
 
 from tailrace.app.entity import Entity
+from tailrace.app.on_failure import Discard, Policy
 from tailrace.app.table import EVENTS, Changes
 from tailrace.errors import SettingsError
-from tailrace.ports import Clock, Outcome, RecordBatch, Sink
+from tailrace.ports import Clock, Outcome, RecordBatch, Sink, Transactional
 
 WORDS = {"INSERT": "inserted", "MODIFY": "modified", "REMOVE": "removed"}
 
@@ -70,16 +71,46 @@ def whole(sink: Writes) -> Sink:
     return sink if isinstance(sink, Sink) else OnlyWrites(sink)
 
 
+def transactional(sink: object) -> Transactional:
+    """A sink that owns the checkpoint. Raises: SettingsError."""
+    if not isinstance(sink, Transactional):
+        raise SettingsError(f"sink: {type(sink).__name__} has no positions of its own")
+    return sink
+
+
 def check_sink_shape(sink: object) -> None:
     """Require something that can be written to. Raises: SettingsError."""
     if not callable(getattr(sink, "write", None)):
         raise SettingsError(f"sink: {sink!r} is no sink: a sink has `async def write(self, batch)`")
 
 
-def with_width(sink: object, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a sink's mapping: the sink says how many items of a batch it works on at once."""
-    width: int = getattr(sink, "keys_at_once", 1)
-    return {"keys_at_once": width, **settings}
+def width_of(sink: object) -> dict[str, Any]:
+    """The setting that a sink says itself: how many items of a batch it works on at once."""
+    return {"keys_at_once": getattr(sink, "keys_at_once", 1)}
+
+
+def transactional_settings(
+    sink: object, policy: Policy | None, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a sink that owns the checkpoint makes of a mapping's settings: every change of a shard in
+    sequence, one batch at a time. Raises: SettingsError for what contradicts that.
+    """
+    if not isinstance(sink, Transactional):
+        return {}
+    name = type(sink).__name__
+    if not isinstance(policy, Discard | None):
+        raise SettingsError(
+            f"on_failure: {policy!r} is not allowed with {name}, which has the position of each shard beside "
+            "its rows: what it refuses becomes a dead letter before the commit that passes it, so it is "
+            "Discard(to=…)"
+        )
+    for setting in ("keys_at_once", "max_ranges"):
+        if setting in settings:
+            raise SettingsError(
+                f"{setting} is not allowed with {name}, which has the position of each shard beside its "
+                "rows: its changes come in sequence, in one batch at a time"
+            )
+    return {"order": "shard", "is_transactional": True}
 
 
 def check_snapshot(snapshot: bool) -> None:

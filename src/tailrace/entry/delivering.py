@@ -208,10 +208,7 @@ class HandlerRun:
         machine = ShardMachine(settings.reading(stream.arn, stream.view_type, stream.region))
         sink = PatientSink(self._sandbox.sinks[mapping.id], self._clock, self._time.patient_ms)
         reads, parts = SharedReads(EventSource(self._incoming), Budget(0)), self._sandbox.parts
-        has_destination, name = mapping.destination is not None, mapping.function_name
-        return EventDriver(
-            machine, self._delivery, reads, sink, parts, has_destination=has_destination, name=name
-        )
+        return EventDriver(machine, self._delivery, reads, sink, parts, name=mapping.function_name)
 
     async def _in_time(self, driver: Driver, running: "asyncio.Task[bool]") -> None:
         """Let it run to its end, or to that of the time, as long as a handler is at work."""

@@ -37,7 +37,15 @@ from tailrace.ports import Clock, Shard, StreamRef
 from tailrace.rows.bounds import slices
 from tailrace.rows.writes import ALWAYS, Check, Write
 from tailrace.runtime.attempting import unavailable
-from tailrace.runtime.delivering import Announced, Asked, Delivery, MappingShard, Settling
+from tailrace.runtime.delivering import (
+    Announced,
+    Asked,
+    Delivery,
+    MappingShard,
+    MovesTarget,
+    Settling,
+    no_target,
+)
 from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.steps import Steps
 
@@ -81,8 +89,8 @@ class EventSettling(Settling):
         place = bisect_right(self.ranges, sequence, key=itemgetter(0)) - 1
         return sequence <= self.watermark or (place >= 0 and sequence <= self.ranges[place][1])
 
-    def save(self, command: SaveCheckpoint) -> Steps[None]:
-        """Make dead letters durable. Raises: StoreError."""
+    def save(self, command: SaveCheckpoint, move: MovesTarget = no_target) -> Steps[None]:
+        """Make dead letters durable; no target owns a checkpoint here. Raises: StoreError."""
         rows = [*self.given_up(command), *self.others(command)]
         for some in slices(rows, MOST_ROWS):
             yield from self.written(self.fence, some, "checkpoint.done")

@@ -107,7 +107,9 @@ class CheckpointRow(Struct, frozen=True):
              more. `window` is the tumbling window that the shard is in: start and end in milliseconds since
              the epoch, the state as JSON text, or None for one that was closed. `suspended` is why the
              mapping has paused by itself. `named` are the shards that it continues; None: a version that did
-             not say wrote it.
+             not say wrote it. `target`: the target has the position, under this mapping's id, and this row
+             repeats what it had; "": this row has it. `is_set_back`: an operator has set it, and the target
+             is still to have it, although it may have more.
     Units:   created_ms since the epoch, when the last record at or below the watermark was written; 0: not
              known.
     """
@@ -123,6 +125,8 @@ class CheckpointRow(Struct, frozen=True):
     suspended: Reason | None = None
     ledger: Ledger = NOTHING
     named: NamedAncestors | None = None
+    target: str = ""
+    is_set_back: bool = False
 
     def fields(self) -> dict[str, Any]:
         """The row. Numbers of records are text, for those of other streams are wider than JSON's."""
@@ -144,6 +148,10 @@ class CheckpointRow(Struct, frozen=True):
             fields["window"] = list(self.window)
         if self.suspended is not None:
             fields["suspended"] = list(self.suspended)
+        if self.target:
+            fields["target"] = self.target
+        if self.is_set_back:
+            fields["is_set_back"] = True
         return fields
 
 
@@ -177,6 +185,8 @@ def read_row(fields: Mapping[str, Any], older_ledger: Mapping[str, Any] | None =
         suspended_of(fields),
         ledger_of(fields, older_ledger),
         named_of(fields),
+        fields.get("target", ""),
+        fields.get("is_set_back", False),
     )
 
 

@@ -13,25 +13,38 @@ each mapping.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from tailrace.app.fence import escape, told
 from tailrace.app.sinking import Writes, whole
-from tailrace.errors import PortError, Refused, SinkOutage, Throttled, Unavailable
-from tailrace.ports import Clock, Failed, Failure, FailureKind, Outcome, RecordBatch, Sink
+from tailrace.errors import LeaseLost, PortError, Refused, SinkOutage, Throttled, Unavailable
+from tailrace.mapping.batch import well_formed
+from tailrace.ports import (
+    Clock,
+    Failed,
+    Failure,
+    FailureKind,
+    Outcome,
+    RecordBatch,
+    Sink,
+    TargetPosition,
+    Transactional,
+    Written,
+)
 from tailrace.runtime.attempts import Tally
 from tailrace.runtime.threads import CURRENT, SHARED, Threads
 from tailrace.runtime.traces import trace_of
 
+T = TypeVar("T")
 CUT_OFF: Final = Failed(whole=Failure(error="it was cut off"))
 _log: Final = logging.getLogger("tailrace.handlers")
 
 
 async def attempt(sink: Sink, batch: RecordBatch) -> Outcome:
     """What the sink says of a batch. Guarantee: it raises nothing but our own cancellation, an operator's
-    interrupt and a test's `Death`.
+    interrupt and a test's `Death`; LeaseLost for a batch that is committed with its position.
     """
     try:
         try:
@@ -40,6 +53,8 @@ async def attempt(sink: Sink, batch: RecordBatch) -> Outcome:
             escape(error)
             raise
     except PortError as error:
+        if isinstance(error, LeaseLost) and batch.position is not None:
+            raise
         return Failed(whole=said_by_port(error))
     except Exception as error:  # whatever a sink raises, the port says: the whole batch failed
         text = trace_of(error, error.__traceback__)
@@ -118,7 +133,11 @@ class TimedSink:
         await self._opening.hold("")
 
     async def write(self, batch: RecordBatch) -> Outcome:
-        """What the sink says, timed; a failure takes its time too."""
+        """What the sink says, timed; a failure takes its time too. A position alone is no attempt."""
+        if batch.position is not None and not batch.records:
+            with self.threads.used():
+                await self._opening.hold("")
+                return await self.sink.write(batch)
         started = self._clock.now()
         self.tally.begin(batch, started.wall_ms)
         outcome: Outcome = CUT_OFF
@@ -179,6 +198,71 @@ class OpenedSink:
         await self._opening.release(self._holder)
 
 
+class CommittingSink:
+    """A declared sink that owns the checkpoint: a batch with a position is committed, any other is written.
+    Shape: `sink` is both.
+    """
+
+    def __init__(self, sink: Sink, target: Transactional) -> None:
+        self.sink = sink
+        self._target = target
+
+    async def open(self, clock: Clock) -> None:
+        """Open it. Raises: what it raises."""
+        await self.sink.open(clock)
+
+    async def write(self, batch: RecordBatch) -> Outcome:
+        """What the sink says. Guarantee: of a batch with a position, that it is Written or failed in a record
+        that is in it, or as a whole. Raises: LeaseLost; what the sink raises.
+        """
+        if batch.position is None:
+            return await self.sink.write(batch)
+        outcome = await self._target.commit(batch, batch.position)
+        if isinstance(outcome, Written):
+            return outcome
+        return well_formed(outcome, len(batch.records)) or Failed(
+            whole=Failure(FailureKind.UNAVAILABLE, "the target has not said that the transaction is written")
+        )
+
+    def close(self) -> Awaitable[None]:
+        """As `ports.Sink.close`."""
+        return self.sink.close()
+
+
+class OpenedTarget:
+    """The positions in a target, which is open whenever it is asked. What it raises is an outage: LeaseLost,
+    or Unavailable.
+    """
+
+    def __init__(self, opened: OpenedSink, target: Transactional) -> None:
+        self._opened = opened
+        self._target = target
+
+    async def positions(self, mapping_id: str) -> Sequence[TargetPosition]:
+        """What the target has of a mapping, in any order."""
+        async with self._opened.asked():
+            return await _answered(self._target.positions(mapping_id))
+
+    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> TargetPosition:
+        """Take a shard."""
+        async with self._opened.asked():
+            return await _answered(self._target.stamp(mapping_id, stream, shard_id, epoch))
+
+    async def put_position(self, mapping_id: str, position: TargetPosition) -> None:
+        """Let the target have a position."""
+        async with self._opened.asked():
+            await _answered(self._target.put_position(mapping_id, position))
+
+
+async def _answered(asked: Awaitable[T]) -> T:
+    try:
+        return await asked
+    except PortError:
+        raise
+    except Exception as error:  # whatever a user's target raises, no change is at fault
+        raise Unavailable(f"{type(error).__name__}: {error}") from error
+
+
 class Openings:
     """The declared sinks of one worker."""
 
@@ -187,7 +271,7 @@ class Openings:
         self._of: dict[int, tuple[Writes, Opening]] = {}
         """By the identity of what was declared, which is kept, so that nothing else gets it."""
 
-    def of(self, holder: str, declared: Writes, laid: Writes) -> Sink:
+    def of(self, holder: str, declared: Writes, laid: Writes) -> OpenedSink:
         """A declared sink for one mapping. Shape: `laid` is what stands around it, or itself; all mappings of
         one sink open the first one's.
         """

@@ -13,17 +13,18 @@ is a lost lease. Called by runtime/driver.py, and by whatever plays a driver. So
 architecture §5.3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias, assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.deadletters.core.entry import DeadLetter, deadletter_fields, deadletter_key
 from tailrace.deadletters.core.gap import Gap
 from tailrace.deadletters.core.head import Head, head_key, parked, read_head
 from tailrace.deadletters.core.lost_window import LostWindow, lost_window_key
 from tailrace.deadletters.core.passed import passed_write, read_passed, watched_write
-from tailrace.errors import LeaseLost, PortError, StateConflict
+from tailrace.errors import InternalError, LeaseLost, PortError, StateConflict, Unavailable
 from tailrace.leases.checkpoint import (
     EVERY_HASH,
     CheckpointRow,
@@ -49,10 +50,10 @@ from tailrace.mapping.commands import (
     SaveCheckpoint,
 )
 from tailrace.mapping.commands import LeaseTaken as LeaseLostInput
-from tailrace.mapping.outcomes import Failure, FailureKind, Outcome
+from tailrace.mapping.outcomes import Failed, Failure, FailureKind, Outcome, Written
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
-from tailrace.ports import Action, Now, RecordBatch, Shard, StreamRef
+from tailrace.ports import Action, Now, RecordBatch, Shard, StreamRef, TargetPosition
 from tailrace.rows.bounds import SLICE, slices
 from tailrace.rows.writes import Check, Equals, StateRow, Write, same_version
 from tailrace.runtime.attempting import unavailable
@@ -64,6 +65,14 @@ from tailrace.streams.version import FIRST_GENERATION, Version
 
 Asked: TypeAlias = Read | Invoke | ParkKey | SaveCheckpoint
 """Commands that ask something of a port. Wake and Stopped are the interpreter's own."""
+MovesTarget: TypeAlias = Callable[[TargetPosition], Steps[None]]
+
+
+def no_target(position: TargetPosition) -> Steps[None]:
+    """What moves a position where the state alone has it. Raises: InternalError."""
+    raise InternalError(f"no target has {position}")
+
+
 MOST_WORDS: Final = 500
 """How much of a failure's words a checkpoint repeats."""
 
@@ -139,8 +148,25 @@ class Delivery:
         )
 
     def _invoke(self, command: Invoke) -> Steps[Sequence[Completion]]:
-        outcome: Outcome = yield WriteBatch(self.batch(command))
+        batch, settling = self.batch(command), self.settling
+        position = settling.position_at(command.through)
+        try:
+            outcome: Outcome = yield WriteBatch(replace(batch, position=position) if position else batch)
+        except LeaseLost as error:
+            failure = Failure(FailureKind.UNAVAILABLE, str(error))
+            return LeaseLostInput(), InvokeDone(command.id, Failed(whole=failure))
+        if position is not None and isinstance(outcome, Written):
+            settling.committed(position)
         return (InvokeDone(command.id, outcome),)
+
+    def _move(self, position: TargetPosition) -> Steps[None]:
+        """Commit a position alone. Raises: LeaseLost; Unavailable when the target does not take it."""
+        place = self.settling.place
+        batch = RecordBatch((), place.mapping_id, self.stream, self.shard.shard_id, position=position)
+        outcome: Outcome = yield WriteBatch(batch)
+        if not isinstance(outcome, Written):
+            words = outcome.whole.error if isinstance(outcome, Failed) and outcome.whole else str(outcome)
+            raise Unavailable(f"the target did not take the position: {words}")
 
     def _read(self, command: Read) -> Steps[Sequence[Completion]]:
         saved = self._saved
@@ -170,7 +196,7 @@ class Delivery:
 
     def _save(self, command: SaveCheckpoint) -> Steps[Sequence[Completion]]:
         try:
-            yield from self.settling.save(command)
+            yield from self.settling.save(command, self._move)
         except LeaseLost:
             return (LeaseLostInput(),)
         except PortError as error:
@@ -205,8 +231,11 @@ class Announced(Protocol):
 
 
 class Settling:
-    """Saves what a machine has settled of one mapping in one shard; `begun` is the row with which its lease
-    was stamped here.
+    """Saves what a machine has settled of one mapping in one shard.
+
+    Shape: `begun` is the row with which its lease was stamped here; `is_transactional`: the target owns the
+           checkpoint, and the row repeats what it has. Then the order is: letters and gaps, the target, the
+           row. So none is missing of what the target has passed, and the row is never ahead of it.
     """
 
     def __init__(
@@ -215,22 +244,50 @@ class Settling:
         begun: CheckpointRow,
         code_version: str = "",
         announced: Announced | None = None,
+        *,
+        is_transactional: bool = False,
     ) -> None:
         self.place = place
+        self.begun = begun
         self.code_version = code_version
+        self.is_transactional = is_transactional
+        self._position: TargetPosition | None = None
         self.fence = place.fence(begun.epoch)
         """What a checkpoint here requires, and every write beside one."""
         self._saved = begun
         self._writes = begun.writes
         self._announced = announced
 
-    def save(self, command: SaveCheckpoint) -> Steps[None]:
-        """Make it durable. Raises: LeaseLost, StoreError."""
+    @property
+    def is_announced(self) -> bool:
+        """Whether a destination is told of what is given up."""
+        return self._announced is not None
+
+    def begin_at(self, position: TargetPosition, row: CheckpointRow) -> None:
+        """The target has told where the mapping stands, and the row says so too."""
+        self._position, self._saved, self._writes = position, row, row.writes
+
+    def position_at(self, through: int) -> TargetPosition | None:
+        """What the target is to have with a batch; None: it owns no checkpoint."""
+        return None if self._position is None else replace(self._position, watermark=through)
+
+    def committed(self, position: TargetPosition) -> None:
+        """The target has this position. A save and a batch may be under way at once."""
+        if self._position is None or position.watermark > self._position.watermark:
+            self._position = position
+
+    def save(self, command: SaveCheckpoint, move: MovesTarget = no_target) -> Steps[None]:
+        """Make it durable; `move` commits a position alone. Raises: LeaseLost, StoreError, Unavailable."""
         row = self._row(command)
         saved = Write(self.fence.key, row.fields(), self.fence.condition)
         early, beside = self._parted(command)
         for some in slices(early) if early else ():
             yield from self.written(self.fence, some)
+        if self._position is not None and (row.finished or row.watermark > self._position.watermark):
+            # What is finished is never stamped again: that the target still has it is asked here.
+            position = replace(self._position, watermark=row.watermark)
+            yield from move(position)
+            self.committed(position)
         yield from self.written(saved, beside, "checkpoint.done")
         self._saved = row
         if self._announced is not None and (command.given_up or command.windows):
@@ -282,6 +339,7 @@ class Settling:
             _reason(checkpoint.suspended, self.code_version),
             before.ledger.after(settled, times),
             before.named,
+            place.mapping_id if self.is_transactional else "",
         )
 
     def _parted(self, command: SaveCheckpoint) -> tuple[list[Write], list[Write]]:
@@ -292,6 +350,8 @@ class Settling:
         there is no room for all of that, it goes before.
         """
         given_up, others = self.given_up(command), self.others(command)
+        if self.is_transactional:
+            return [*given_up, *others], []
         return ([], [*given_up, *others]) if len(given_up) + len(others) < SLICE else (others, given_up)
 
     def given_up(self, command: SaveCheckpoint) -> list[Write]:

@@ -11,11 +11,12 @@ goes through. Made by worker/worker.py.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar, assert_never
+from typing import Any, Final, Protocol, TypeVar, assert_never, runtime_checkable
 
 from msgspec import Struct
 
-from tailrace.errors import DamagedData, InternalError, PortError
+from tailrace.errors import DamagedData, InternalError, LeaseLost, PortError
+from tailrace.leases.lineage import KnownShards
 from tailrace.mapping.commands import (
     CheckpointDone,
     CheckpointFailed,
@@ -33,7 +34,17 @@ from tailrace.mapping.commands import (
 )
 from tailrace.mapping.commands import LeaseTaken as LeaseLostInput
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Clock, Outcome, RecordBatch, Shard, Sink, StateStore, StreamRef, Written
+from tailrace.ports import (
+    Clock,
+    Outcome,
+    RecordBatch,
+    Shard,
+    Sink,
+    StateStore,
+    StreamRef,
+    TargetPosition,
+    Written,
+)
 from tailrace.runtime.attempting import attempt
 from tailrace.runtime.attempts import Attempts
 from tailrace.runtime.delivering import Asked, Delivery
@@ -46,15 +57,18 @@ from tailrace.runtime.steps import (
     Concurrently,
     Get,
     Peek,
+    PutTargetPosition,
     QueryRows,
     ReadShard,
     ReadTrimHorizon,
     Sleep,
+    StampTarget,
     Steps,
     StreamOf,
     Transact,
     WriteBatch,
 )
+from tailrace.runtime.target_positions import begin
 from tailrace.streams.record import ReadDone
 from tailrace.telemetry import PointReached, pass_by
 
@@ -79,6 +93,7 @@ class ReadSoFar(Struct, frozen=True):
 
 
 NOT_READ: Final = ReadSoFar()
+NOT_KNOWN: Final = KnownShards()
 
 
 class Status(Struct, frozen=True):
@@ -108,6 +123,18 @@ class Status(Struct, frozen=True):
     unbalanced: int = 0
 
 
+class TargetPositions(Protocol):
+    """The positions in a mapping's target, as `Transactional` has them. Raises: LeaseLost; Unavailable,
+    whatever keeps the target from answering.
+    """
+
+    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> TargetPosition:
+        """Take a shard."""
+
+    async def put_position(self, mapping_id: str, position: TargetPosition) -> None:
+        """Let the target have a position."""
+
+
 class Driver:
     """One mapping in one shard, running. Shape: `machine` may be looked at; `progress_ms` is monotonic."""
 
@@ -119,7 +146,7 @@ class Driver:
         sink: Sink,
         parts: Parts,
         *,
-        has_destination: bool = False,
+        target: TargetPositions | None = None,
         name: str = "",
     ) -> None:
         place, clock = delivery.settling.place, parts.clock
@@ -136,8 +163,10 @@ class Driver:
         self._clock = clock
         self._mapping_id = place.mapping_id
         self._tally = parts.tallies.of(place.mapping_id)
-        self._has_destination = has_destination
-        self._performer = Performer(parts.state, clock, parts.reached, self)
+        self._target = target
+        self._waits_for: str | None = None
+        """Why the target cannot be stamped."""
+        self._performer = Performer(parts.state, clock, parts.reached, self, reads.horizon)
         self.attempts = Attempts(clock)
         self._attempted = 0
         self._failures = FailureLog(place.mapping_id, place.table, self.shard.shard_id, clock, name)
@@ -159,7 +188,7 @@ class Driver:
             machine.retrying_keys,
             machine.totals,
             self.progress_ms,
-            machine.blocked,
+            self._waits_for or machine.blocked,
             machine.parked_keys,
             is_paused,
             self.attempts,
@@ -182,14 +211,20 @@ class Driver:
         """Drain: start nothing new, save, end."""
         self.tell(Stop())
 
-    async def run(self, start: Start) -> bool:
-        """Run to the end. Returns: whether the shard is finished."""
-        self.tell(start)
+    async def run(self, start: Start, known: KnownShards = NOT_KNOWN) -> bool:
+        """Run to the end. Shape: `known` are the stream's shards. Returns: whether the shard is finished."""
         async with asyncio.TaskGroup() as tasks:
+            beginning = None
+            if self.delivery.settling.is_transactional:
+                beginning = tasks.create_task(self._begin(start, known))
+            else:
+                self.tell(start)
             while True:
                 completion = await self._inputs.get()
                 now = self._clock.now()
                 commands = self.machine.step(completion, now)
+                if isinstance(completion, Stop | LeaseLostInput):
+                    self._cancel(beginning)
                 if isinstance(completion, CheckpointDone):
                     self.progress_ms = now.monotonic_ms
                 if isinstance(completion, Stop | LeaseLostInput):
@@ -204,6 +239,10 @@ class Driver:
                         self._cancel(self._waking)
                         return command.finished
                     self._do(command, tasks)
+
+    async def _begin(self, start: Start, known: KnownShards) -> None:
+        for completion in await self._performer.perform(begin(self.delivery, start, known)):
+            self.tell(completion)
 
     @staticmethod
     def _cancel(task: asyncio.Task[None] | None) -> None:
@@ -238,7 +277,7 @@ class Driver:
                 self.attempts.settled(command.checkpoint.watermark, command.checkpoint.ranges)
                 self._failures.given_up(command.given_up, command.windows)
                 self._failures.settled(command.settled)
-                self._tally.settled(command.settled, has_destination=self._has_destination)
+                self._tally.settled(command.settled, has_destination=self.delivery.settling.is_announced)
             case SaveCheckpoint(), CheckpointFailed():
                 self._tally.unsaved += 1
             case ParkKey(entries=entries), ParkDone(is_free=False):
@@ -263,8 +302,35 @@ class Driver:
                 _log.error("%s waits: %s", self._mapping_id, error.args[0], extra={"hint": error.hint})
             raise
 
+    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> TargetPosition:
+        """Take the shard in the target. Raises: LeaseLost; Unavailable, which is told."""
+        try:
+            position = await self._positions.stamp(mapping_id, stream, shard_id, epoch)
+        except LeaseLost:
+            raise
+        except PortError as error:
+            self._waits_for = f"its target does not say where it stands: {error.args[0]}"
+            self._failures.waits(self._waits_for)
+            raise
+        self._waits_for = None
+        self._failures.waits(None)
+        self._failures.moved()
+        return position
+
+    async def put_position(self, mapping_id: str, position: TargetPosition) -> None:
+        """Let the target have a position. Raises: LeaseLost, Unavailable."""
+        await self._positions.put_position(mapping_id, position)
+
+    @property
+    def _positions(self) -> TargetPositions:
+        if self._target is None:
+            raise InternalError(f"{self.name} has no target that owns the checkpoint")
+        return self._target
+
     async def write(self, batch: RecordBatch) -> Outcome:
-        """One attempt at the sink."""
+        """One attempt at the sink; a position alone is none. Raises: LeaseLost, of one with a position."""
+        if batch.position is not None and not batch.records:
+            return await attempt(self._sink, batch)
         self._attempted = number = self._attempted + 1
         self.attempts.begun(number, batch)
         try:
@@ -287,13 +353,18 @@ class Delivers(Protocol):
         """Records after a position; waits while there are none and the shard is open. Raises: PortError."""
 
     async def write(self, batch: RecordBatch) -> Outcome:
-        """What came of a batch. Raises nothing."""
+        """What came of a batch. Raises: LeaseLost, of one with a position."""
+
+
+@runtime_checkable
+class DeliversToTarget(Delivers, TargetPositions, Protocol):
+    """The same where the target has the positions."""
 
 
 class Performer:
     """Performs steps over a state store and a clock; with `delivers` also those that read a shard and write
     to a sink, with `horizon` those that begin there, with `peek` those that look beside all of them, with
-    `stream_of` those that put changes back.
+    `stream_of` those that put changes back; those that take a shard in a target where it has positions.
     """
 
     def __init__(
@@ -310,6 +381,7 @@ class Performer:
         self._clock = clock
         self._reached = reached
         self._delivers = delivers
+        self._target = delivers if isinstance(delivers, DeliversToTarget) else None
         self._horizon = horizon
         self._peek = peek
         self._stream_of = stream_of
@@ -340,6 +412,10 @@ class Performer:
                 done = await self._delivers.read(shard, after, limit)
                 self._reached("read.done")
                 return done
+            case StampTarget() if self._target is not None:
+                return await self._target.stamp(call.mapping_id, call.stream, call.shard_id, call.epoch)
+            case PutTargetPosition(mapping_id, position) if self._target is not None:
+                return await self._target.put_position(mapping_id, position)
             case Transact(writes, begun, done):
                 if begun:
                     self._reached(begun)
@@ -368,7 +444,10 @@ class Performer:
                     return await self.perform(steps)
                 finally:
                     doing.cancel()
-            case WriteBatch() | ReadShard() | Peek() | ReadTrimHorizon() | StreamOf():
+            case (
+                WriteBatch() | ReadShard() | Peek() | ReadTrimHorizon() | StreamOf()
+                | StampTarget() | PutTargetPosition()
+            ):  # fmt: skip
                 raise InternalError(f"nothing is there for {call}")
             case _:
                 assert_never(call)

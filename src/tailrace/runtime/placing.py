@@ -138,7 +138,10 @@ def place_checkpoint(
             before = stamped.get(place.checkpoint_key)
             row = before or CheckpointRow(lease.epoch, hashes=place.hashes, watermark=0)
             after, skipped = moved(row, to)
-            after = replace(after, epoch=lease.epoch, writes=row.writes + 1)
+            # The row has the position until the target does, where that owns the checkpoint.
+            after = replace(
+                after, epoch=lease.epoch, writes=row.writes + 1, target="", is_set_back=to.goes_back
+            )
             condition: Condition = Absent() if before is None else Equals("epoch", lease.epoch)
             heard = placed_fields(place.mapping_id, f"{owner}/{number}", at_ms)
             yield Transact(

@@ -87,6 +87,10 @@ class SharedReads:
             del self._outstanding[read]
             over.set_result(None)
 
+    async def horizon(self, shard: Shard) -> int:
+        """The last record of a shard that is gone. Raises: SourceError."""
+        return (await self._source.read(shard, 0, 0)).next_after
+
     def leave(self, mapping_id: str, shard: Shard) -> None:
         """A mapping has ended in a shard: nothing is kept for it."""
         reader = self._readers.get(shard.place)

@@ -25,7 +25,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from tailrace.ports import Action, RecordBatch, Shard
+from tailrace.ports import Action, RecordBatch, Shard, TargetPosition
 
 T = TypeVar("T")
 
@@ -84,9 +84,29 @@ class ReadTrimHorizon(Struct, frozen=True):
 
 
 class WriteBatch(Struct, frozen=True):
-    """Hand a batch to the sink. Answer: its Outcome; what a sink raises is one, too."""
+    """Hand a batch to the sink. Answer: its Outcome; what a sink raises is one, too. Of a batch that is
+    committed with its position LeaseLost is thrown.
+    """
 
     batch: RecordBatch
+
+
+class StampTarget(Struct, frozen=True):
+    """Take a shard in the target that owns the checkpoint. Answer: the TargetPosition there. LeaseLost is
+    thrown when a higher epoch is there.
+    """
+
+    mapping_id: str
+    stream: str
+    shard_id: str
+    epoch: int
+
+
+class PutTargetPosition(Struct, frozen=True):
+    """Let the target have a shard through a position, whatever it has. Answer: None. Thrown: LeaseLost."""
+
+    mapping_id: str
+    position: TargetPosition
 
 
 class StreamOf(Struct, frozen=True):
@@ -124,6 +144,8 @@ Call: TypeAlias = (
     | Peek
     | ReadTrimHorizon
     | WriteBatch
+    | StampTarget
+    | PutTargetPosition
     | StreamOf
     | AskTime
     | Sleep

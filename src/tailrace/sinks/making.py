@@ -13,15 +13,17 @@ from typing import Any
 from msgspec import Struct, field
 
 from tailrace.app.app import App, HandlerMapping
+from tailrace.app.sinking import Writes, transactional, whole
 from tailrace.errors import InternalError
 from tailrace.ports import Sink, StateStore, Versioned
 from tailrace.projections.run.builds import Builds
 from tailrace.runtime.agreeing import Agreeing, SourcesOfMarks, VersionedRows
 from tailrace.runtime.around import Around
-from tailrace.runtime.attempting import OpenedSink, Openings
+from tailrace.runtime.attempting import CommittingSink, OpenedSink, OpenedTarget, Openings
 from tailrace.runtime.attempts import Tally
 from tailrace.runtime.causing import Causes
 from tailrace.runtime.dependencies import Dependencies
+from tailrace.runtime.driver import TargetPositions
 from tailrace.runtime.effects import LIVE, Effects, Marking
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.recursion import ancestor_name
@@ -72,9 +74,19 @@ class AppSinks(Struct, frozen=True):
 
     def output(self, mapping: HandlerMapping) -> Sink | None:
         """Where a mapping's values, or the changes themselves, go."""
-        if mapping.sink is None:
+        return None if mapping.sink is None else self._opened(mapping, mapping.sink)
+
+    def target(self, mapping: HandlerMapping) -> TargetPositions | None:
+        """Where a mapping's positions are; None: in the state."""
+        if mapping.sink is None or not mapping.settings.is_transactional:
             return None
-        return self.openings.of(mapping.id, mapping.sink, self.around.output(mapping.id, mapping.sink))
+        return OpenedTarget(self._opened(mapping, mapping.sink), transactional(mapping.sink))
+
+    def _opened(self, mapping: HandlerMapping, declared: Writes) -> OpenedSink:
+        sink = declared
+        if mapping.settings.is_transactional:
+            sink = CommittingSink(whole(declared), transactional(declared))
+        return self.openings.of(mapping.id, declared, self.around.output(mapping.id, sink))
 
 
 class SinkMaker(Struct, frozen=True):
@@ -126,10 +138,10 @@ class SinkMaker(Struct, frozen=True):
             )
             yield VersionedRows(f"the table with the marks of {mapping.id!r}", marks, nullcontext)
         output = self.outputs.output(mapping)
-        if isinstance(output, OpenedSink) and isinstance(output.sink, Versioned):
-            yield VersionedRows(
-                f"the {type(output.sink).__name__} sink of {mapping.id!r}", output.sink, output.asked
-            )
+        if isinstance(output, OpenedSink):
+            sink = output.sink.sink if isinstance(output.sink, CommittingSink) else output.sink
+            if isinstance(sink, Versioned):
+                yield VersionedRows(f"the {type(sink).__name__} sink of {mapping.id!r}", sink, output.asked)
 
     def _made(self, mapping: HandlerMapping, run_id: str) -> Sink:
         mapping = self.outputs.laid(mapping)

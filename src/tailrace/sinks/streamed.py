@@ -46,7 +46,9 @@ class StreamedSink:
         await self._sink.open(clock)
 
     async def write(self, batch: RecordBatch) -> Outcome:
-        """Transform what is to be transformed and write it."""
+        """Transform what is to be transformed and write it. A batch with a position is written whole or not
+        at all: a change that cannot be transformed fails it.
+        """
         CAUSE.set(self._causes.of_batch(batch.records))
         prepared = await self.prepared(batch)
         if prepared.whole is not None:
@@ -56,13 +58,15 @@ class StreamedSink:
             self._reached("invoke.done")
             return outcome
         failures = dict(prepared.failures)
-        if prepared.batch.records:
+        if (not failures) if batch.position is not None else prepared.batch.records:
             _merge(failures, await self._sink.write(prepared.batch), prepared.places)
         self._reached("invoke.done")
         return Failed(dict(sorted(failures.items()))) if failures else WRITTEN
 
     async def prepared(self, batch: RecordBatch) -> Prepared:
         """What would be written of a batch. As `Prepares.prepared`."""
+        if batch.position is not None and not batch.records:
+            return Prepared(batch, ())
         is_judged = self._filter is not None and (batch.is_snapshot or self._filter.doubts)
         if self._transform is None and self._mapping.enrich is None and not is_judged:
             return Prepared(batch, range(len(batch.records)))

@@ -209,10 +209,6 @@ class FollowedTable(Struct):
                 return stream
         return followed[-1][0] if followed else await self.source.stream()
 
-    async def horizon(self, shard: Shard) -> int:
-        """The last record of a shard that is gone. Raises: SourceError."""
-        return (await self.source.read(shard, 0, 0)).next_after
-
     async def recall(self, state: StateStore, app: str, followed: Followed) -> None:
         """Learn which mappings have read the streams of deleted tables. Raises: StoreError."""
         for stream, _ in followed:

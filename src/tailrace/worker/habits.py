@@ -15,6 +15,7 @@ from tailrace.leases.member import Identity
 from tailrace.mapping.batch import RETENTION_MS
 from tailrace.ports import Sink, Source
 from tailrace.runtime.agreeing import Besides, nowhere
+from tailrace.runtime.driver import TargetPositions
 
 HAND_OVERS: Final = 4
 """So many leases at once a worker hands over when others come."""
@@ -23,7 +24,8 @@ HAND_OVERS: Final = 4
 class Doors(Struct, frozen=True):
     """How a worker gets at what it runs, by table, by handler.
 
-    Shape:   `last_sequence` is the newest number given so far; `besides` are places with rows.
+    Shape:   `last_sequence` is the newest number given so far; `besides` are places with rows; `target_of` is
+             where a mapping's positions are, None: in the state.
     """
 
     source_of: Callable[[Table], Source]
@@ -31,6 +33,7 @@ class Doors(Struct, frozen=True):
     code_version_of: Callable[[HandlerMapping], str] = lambda _: ""
     last_sequence: Callable[[], int] = lambda: 0
     besides: Besides = nowhere
+    target_of: Callable[[HandlerMapping], TargetPositions | None] = lambda _: None
 
 
 class Habits(Struct, frozen=True):

@@ -384,7 +384,7 @@ class Worker:
         handler, stream, shard, known = new
         place, there = table.place(self.app.name, handler, stream, shard), (handler.id, *shard.place)
         saved = self._evacuator.of(handler.id, stream.label, shard.shard_id)
-        performer = Performer(self._state, self._clock, self._parts.reached, horizon=table.horizon)
+        performer = Performer(self._state, self._clock, self._parts.reached, horizon=table.reads.horizon)
         if known.saved:
             before = waits_for(shard, await performer.perform(line_before(place, shard, known)), known)
             if not table.finished.issuperset((handler.id, stream.label, parent) for parent in before):
@@ -409,19 +409,18 @@ class Worker:
             table.begun.discard(there)  # withdrawn, its positions set, or the lease lost or handed over
             return
         machine = ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region))
-        delivery = Delivery(shard, stream, saved, Settling(place, begun, code, announced))
-        sink = self.guards.around(handler, self.sinks[handler.id])
-        has_place, name = announced is not None, handler.function_name
-        driver = Driver(
-            machine, delivery, table.reads, sink, self._parts, has_destination=has_place, name=name
-        )
+        target = self._doors.target_of(handler)
+        settling = Settling(place, begun, code, announced, is_transactional=target is not None)
+        delivery = Delivery(shard, stream, saved, settling)
+        sink, name = self.guards.around(handler, self.sinks[handler.id]), handler.function_name
+        driver = Driver(machine, delivery, table.reads, sink, self._parts, target=target, name=name)
         self._drivers[there] = driver
         if self.pauses.is_paused(handler.id):
             driver.tell(Pause())
 
         async def run() -> None:
             try:
-                is_finished = await driver.run(start)
+                is_finished = await driver.run(start, known)
             finally:
                 del self._drivers[there]
                 table.reads.leave(handler.id, shard)

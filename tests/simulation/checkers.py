@@ -5,9 +5,11 @@ state; each checker is named, so that its canary can ask whether *it* noticed. C
 """
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from tailrace.deadletters.core.entry import deadletter_key, parked_key
+from tailrace.deadletters.core.gap import Gap
 from tailrace.deadletters.core.head import head_key, read_head
 from tailrace.leases.lease import LEASE_DURATION_MS
 from tailrace.mapping.commands import Checkpoint, GivenUp, Invoke, ParkKey, SaveCheckpoint
@@ -52,7 +54,20 @@ CHECKERS = (
     "nothing is stranded once the faults stop",
     "one worker delivers under one epoch",
     "no batch begins when the heartbeat has failed",
+    "a target applies a change once",
+    "a position is never ahead of its rows",
 )
+
+
+NOT_BEGUN = Seen(Checkpoint())
+OF_TARGETS = (
+    "a target applies a change once",
+    "a position is never ahead of its rows",
+    "progress once the faults stop",
+    "nothing is stranded once the faults stop",
+    "one worker delivers under one epoch",
+)
+"""What holds also of a target that was emptied."""
 
 
 class Checkers:
@@ -107,10 +122,13 @@ class Checkers:
         self.horizon: dict[str, int] = {}
         self.saved_ever: set[int] = set()
         """What was saved from the trim."""
+        self.is_emptied = False
+        """Whether its target has lost everything once."""
 
     def wrong(self, checker: str, text: str) -> None:
         """Note a violation."""
-        if sum(name == checker for name, _ in self.violations) < 3:
+        is_judged = not self.is_emptied or checker in OF_TARGETS
+        if is_judged and sum(name == checker for name, _ in self.violations) < 3:
             self.violations.append((checker, text))
 
     def is_wanted(self, record: ChangeRecord) -> bool:
@@ -126,6 +144,7 @@ class Checkers:
             else {head.key: head.first.sequence for head in self.run.rows.heads(self.mapping.id)}
         )
         self.seen[tenure.name] = Seen(checkpoint, heads=heads)
+        self._look_into_the_target()
         claims = [] if self.run is None else self.run.rows.heads(self.mapping.id)
         self.claimed |= {head.key for head in claims if not head.count}
         shard_id, epoch = tenure.shard.shard_id, tenure.lease.epoch
@@ -366,7 +385,8 @@ class Checkers:
                 and not self._waits(record.key, sequence)
                 and not self._is_in_a_gap(record, sequence)
             ]
-            if later:
+            # That a later one was handled is saved after the commit: in the target the version decides.
+            if later and not self.settings.is_transactional:
                 self.wrong("what is put back comes in its order", f"{record.sequence} after {later[0]}")
         if accepted:
             self.accepted.add(record.sequence)
@@ -411,7 +431,10 @@ class Checkers:
         seen.cover = covered(self.sequences[tenure.shard.shard_id], save.checkpoint)
         for sequence in seen.cover - seen.accepted - seen.proven:
             record = self.records[tenure.shard.shard_id][sequence]
-            is_before_parked = sequence in self.accepted and self._is_before_parked(record)
+            was_before_parked = sequence < seen.heads.get(record.key, 0)  # put back since, perhaps
+            is_before_parked = sequence in self.accepted and (
+                was_before_parked or self._is_before_parked(record)
+            )
             # What another worker has taken over is settled when that one's checkpoint says so, whatever this
             # one thinks of it.
             is_saved = sequence in self.durable_cover[tenure.shard.shard_id]
@@ -505,6 +528,40 @@ class Checkers:
             text = f"{what} of {tenure.shard.shard_id} under epoch {tenure.lease.epoch}, after {newest}"
             self.wrong("who has lost a shard saves nothing", text)
 
+    def _in_the_target(self, run: Run, shard_id: str, gaps: Sequence[Gap], dead: set[int]) -> None:
+        """Each change is in the target once, unless it was a dead letter: that may have been put back before
+        the commit that passes it. How many were handled right before a crash no ledger knows.
+        """
+        times = Counter(run.mapping(self.mapping.id).target.arrived)
+        before_it = self.before_it.get(shard_id, set())
+        for sequence in self.wanted[shard_id]:
+            was_dead = sequence in dead or sequence in self.letters_back
+            is_told = any(gap.first <= sequence <= gap.last for gap in gaps) or sequence in before_it
+            if times[sequence] != 1 and not was_dead and not (is_told and not times[sequence]):
+                self.wrong("a target applies a change once", f"record {sequence}: {times[sequence]} times")
+
+    def _look_into_the_target(self) -> None:
+        """What is there was accepted, also by an earlier life of the mapping."""
+        if self.settings.is_transactional and self.run is not None:
+            self.accepted.update(self.run.mapping(self.mapping.id).target.arrived)
+
+    def moved(self, shard_id: str, before: int, after: int) -> None:
+        """What the target has passed is in it, or a durable dead letter, or can be read no more."""
+        assert self.run is not None
+        arrived = set(self.run.mapping(self.mapping.id).target.arrived)
+        # Also where the worker never hears of it: nothing of a commit comes again.
+        self.accepted.update(sequence for sequence in arrived if before < sequence <= after)
+        for sequence in self.wanted[shard_id]:
+            if before < sequence <= after and sequence not in arrived | self.letters_back:
+                if self._is_dead(sequence) or self._is_gone(shard_id, sequence):
+                    continue
+                self.wrong("a position is never ahead of its rows", f"{sequence} at {after} of {shard_id}")
+
+    def emptied(self) -> None:
+        """From now on only what is in the target in the end is judged."""
+        self.is_emptied = True
+        self.durable.clear()
+
     def clock_steps(self, now: Now) -> None:
         self.latest_wall_ms = max(self.latest_wall_ms, now.wall_ms)
 
@@ -514,6 +571,7 @@ class Checkers:
 
     def trimmed(self, shard_id: str, through: int) -> None:
         before, self.horizon[shard_id] = self.horizon.get(shard_id, 0), through
+        self._look_into_the_target()
         if not self.plan.retention_ms or self.settings.order == "lane":
             return
         assert self.run is not None
@@ -529,7 +587,7 @@ class Checkers:
                 self.wrong("a gap only where nobody could save", f"record {sequence} of {shard_id}")
 
     def ended(self, tenure: Tenure, how: str) -> None:
-        seen = self.seen[tenure.name]
+        seen = self.seen.get(tenure.name, NOT_BEGUN)  # its target was not stamped yet
         for sequence in seen.overtaken - seen.given_up.keys() - self.parked_ever - self.dropped:
             record = self.records[tenure.shard.shard_id][sequence]
             age_ms = self.latest_wall_ms - record.created_ms
@@ -565,6 +623,9 @@ class Checkers:
                     self.wrong("nothing is lost", f"record {sequence}")
                 elif not is_there and not any(gap.first <= sequence <= gap.last for gap in gaps):
                     self.wrong("what is trimmed unread is named", f"record {sequence}, but {gaps}")
+            if self.settings.is_transactional:
+                self._in_the_target(run, shard_id, gaps, dead)
+                continue
             counted = {sequence: self.is_wanted(records[sequence]) for sequence in records.keys() - before_it}
             # A redriver that dies between a delivery and the removal of its letter leaves the letter where it
             # was.

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 SEEDS = 900
-RARE = frozenset(
+RARE = frozenset({"died at take_position +18"}) | frozenset(
     f"died at PuttingBack.{place}"
     for place in (
         "_written +12",

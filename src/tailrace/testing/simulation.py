@@ -9,12 +9,16 @@ Called by `tailrace.testing.simulate`, tests/simulation and `make simulate`.
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from heapq import heappop, heappush
 from random import Random
-from typing import get_args
+from typing import Final, get_args
 
+from tailrace.errors import LeaseLost
 from tailrace.mapping.commands import Command, Invoke, ParkKey, Redriven, Start
-from tailrace.mapping.outcomes import Outcome
+from tailrace.mapping.outcomes import Failed, Failure, FailureKind, Outcome
+from tailrace.ports import RecordBatch, TargetPosition
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_drawing import plan
@@ -24,12 +28,15 @@ from tailrace.testing.simulation_plan import WALL_MS, MappingPlan, ShardPlan, Si
 from tailrace.testing.simulation_redrive import ask, begin_redrive, redrive_the_rest
 from tailrace.testing.simulation_retention import Retention
 from tailrace.testing.simulation_roles import Process, RunObserver, SimulatedMapping, Tenure
-from tailrace.testing.simulation_rows import SimulatedRows
-from tailrace.testing.simulation_sink import SimulatedSink
+from tailrace.testing.simulation_rows import STREAM, SimulatedRows
+from tailrace.testing.simulation_sink import Commit, SimulatedSink
 from tailrace.testing.simulation_source import SimulatedSource
 from tailrace.testing.simulation_windows import WindowFunction
 from tailrace.testing.simulation_workers import SimulatedWorker
+from tailrace.testing.sinks import TransactionalMemory
+from tailrace.views.at_once import at_once
 
+GONE: Final = Failed(whole=Failure(FailureKind.UNAVAILABLE, "the shard is another worker's"))
 PATIENCE_MS = 1_200_000
 """How long after the last fault everything must be finished."""
 RESTART_MS = 2_000
@@ -96,6 +103,9 @@ class Run:
                 self.after(at_ms, lambda shard=shard, record=record: self.source.write(shard, record))  # type: ignore[misc]
             self.after(shard.closed_ms, lambda shard=shard: self.source.wake(shard))  # type: ignore[misc]
         for mapped in self.mappings:
+            for shard in self.plan.shards if mapped.plan.target_before else ():
+                if not shard.parents:
+                    self._as_a_target_was_left(mapped, shard)
             for shard in self.plan.shards if self.plan.is_upgraded else ():
                 if not shard.parents:
                     self.rows.as_an_older_version_left(mapped.id, shard.shard_id)
@@ -120,6 +130,16 @@ class Run:
         for mapped in self.mappings:
             mapped.observer.over(self)
         return self
+
+    def _as_a_target_was_left(self, mapped: SimulatedMapping, shard: ShardPlan) -> None:
+        """By an earlier life of the mapping; a target that knew it by another name has half of the shard."""
+        how = mapped.plan.target_before
+        self.rows.as_a_target_was_left(mapped.id, shard.shard_id, how)
+        if how == "renamed":
+            half = [record for _, record in shard.writes[: len(shard.writes) // 2]]
+            position = TargetPosition(STREAM.label, shard.shard_id, 1, half[-1].sequence if half else 0)
+            mapped.target.positions["before", STREAM.label, shard.shard_id] = position
+            mapped.target.arrived += [record.sequence for record in half if mapped.plan.is_wanted(record)]
 
     def mapping(self, mapping_id: str) -> SimulatedMapping:
         """Raises: StopIteration when the plan has none."""
@@ -233,15 +253,45 @@ class Run:
     # ---- the sink ------------------------------------------------------------------------------------------
 
     def answer(self, tenure: Tenure, invoke: Invoke, *, hangs: bool) -> Outcome:
-        """The sink has worked on a batch."""
-        batch = list(invoke.records)
-        sink = tenure.mapped.sink
-        accepted, outcome = sink.killed(batch, self.time_ms) if hangs else sink.answer(batch, self.time_ms)
+        """The sink has worked on a batch. Raises: LeaseLost, of a target that owns the checkpoint."""
+        batch, sink, commit = list(invoke.records), tenure.mapped.sink, self._commit_of(tenure, invoke)
+        try:
+            accepted, outcome = (sink.killed if hangs else sink.answer)(batch, self.time_ms, commit)
+        except LeaseLost:
+            self.counts["fault commit-lost"] += 1
+            self._answered(tenure, invoke, [], GONE)
+            raise
         return self._answered(tenure, invoke, accepted, outcome)
 
-    def judge(self, tenure: Tenure, invoke: Invoke) -> Outcome:
+    def judge(self, tenure: Tenure, invoke: Invoke) -> None:
         """It has worked on a batch of a worker that is no more: the answer is not heard."""
-        return self._answered(tenure, invoke, *tenure.mapped.sink.judge(list(invoke.records), self.time_ms))
+        commit = self._commit_of(tenure, invoke)
+        with suppress(LeaseLost):
+            self._answered(
+                tenure, invoke, *tenure.mapped.sink.judge(list(invoke.records), self.time_ms, commit)
+            )
+
+    def move(self, tenure: Tenure, position: TargetPosition) -> Outcome:
+        """The target is to have a position alone. Raises: LeaseLost."""
+        commit = partial(self._commit, tenure.mapped, position)
+        return tenure.mapped.sink.judge([], self.time_ms, commit)[1]
+
+    def _commit_of(self, tenure: Tenure, invoke: Invoke) -> Commit | None:
+        position = tenure.delivery.settling.position_at(invoke.through)
+        return None if position is None else partial(self._commit, tenure.mapped, position)
+
+    def _commit(
+        self, mapped: SimulatedMapping, position: TargetPosition, records: list[ChangeRecord]
+    ) -> None:
+        """One transaction of the target. Raises: LeaseLost."""
+        place = (mapped.id, STREAM.label, position.shard_id)
+        before = mapped.target.positions.get(place, position)
+        batch = RecordBatch(records, mapped.id, STREAM, position.shard_id, position=position)
+        at_once(TransactionalMemory(mapped.target).commit(batch, position))
+        self.counts["fault commit-repeated"] += bool(records) and position.watermark <= before.watermark
+        self.counts["fault position-alone"] += not records
+        if position.watermark > before.watermark:
+            mapped.observer.moved(position.shard_id, before.watermark, position.watermark)
 
     def _answered(
         self, tenure: Tenure, invoke: Invoke, accepted: list[ChangeRecord], outcome: Outcome

@@ -34,6 +34,8 @@ RETENTIONS: Final = 5
 BESIDE_IT: Final = "beside"
 BESIDE: Final = 1 / 3
 """So many runs have a second mapping."""
+TRANSACTIONAL: Final = 0.15
+"""So many mappings have a target that owns the checkpoint."""
 STYLES: Final[tuple[Style, ...]] = ("vector", "whole", "partial")
 TROUBLES: Final = (FailureKind.RECORD, FailureKind.RECORD, FailureKind.TIMEOUT)
 FILTERS: Final = read_filter_criteria({
@@ -86,6 +88,9 @@ def plan(seed: int) -> SimulationPlan:
     for mapping in made.mappings:
         _shape(random, made, mapping)
     _with_a_fleet(random, made, span_ms)
+    for mapping in made.mappings:
+        if random.random() < TRANSACTIONAL and not mapping.settings.tumbling_window_ms:
+            _with_a_target(random, made, mapping, span_ms)
     count(made)
     return made
 
@@ -183,6 +188,23 @@ def _whole_shard(random: Random, mapping: MappingPlan) -> None:
         accepts=None if stops else mapping.settings.accepts,
     )
     mapping.are_final = random.random() < 0.3
+
+
+def _with_a_target(random: Random, made: SimulationPlan, mapping: MappingPlan, span_ms: int) -> None:
+    """A target that owns the checkpoint, perhaps with a past; perhaps it loses what it has."""
+    if mapping.settings.order != "shard" or mapping.settings.on_failure != "discard":
+        _whole_shard(random, mapping)
+        mapping.settings = replace(mapping.settings, on_failure="discard")
+    mapping.settings = replace(mapping.settings, is_transactional=True)
+    before = random.choice(("", "", "renamed", "set back"))
+    if before and not made.is_upgraded:
+        mapping.target_before = before
+        made.counts["fault target-renamed" if before == "renamed" else "fault target-set-back"] += 1
+    if random.random() < 0.5:
+        made.faults.append(Fault(random.randrange(span_ms), "target-emptied"))
+        made.faults.sort(key=lambda fault: fault.at_ms)
+    if random.random() < 0.5:
+        made.new_yield_crashes = 0.5
 
 
 def _with_windows(random: Random, mapping: MappingPlan) -> None:

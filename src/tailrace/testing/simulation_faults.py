@@ -17,7 +17,7 @@ LATEST_YIELD = 6
 
 def happen(run: SimulationRun, fault: Fault) -> None:
     """One fault of the plan."""
-    run.counts["fault " + fault.kind] += 1
+    run.counts["fault " + fault.kind] += fault.kind != "target-emptied"  # which counts what it strikes
     match fault.kind:
         case "outage" | "throttle":
             kind = FailureKind.UNAVAILABLE if fault.kind == "outage" else FailureKind.THROTTLED
@@ -35,6 +35,8 @@ def happen(run: SimulationRun, fault: Fault) -> None:
             for shard_id, log in run.source.log.items():
                 if log:
                     run.source.trim(shard_id, log[len(log) // 2].sequence)
+        case "target-emptied":
+            _empty(run)
         case "redrive":
             begin_redrive(run)
         case "join":
@@ -43,6 +45,16 @@ def happen(run: SimulationRun, fault: Fault) -> None:
             _strike_worker(run, fault)
         case _:
             _strike_tenure(run, fault)
+
+
+def _empty(run: SimulationRun) -> None:
+    """Targets lose everything, as long as no shard is finished: what comes then is worker/targets.py's."""
+    for mapped in run.mappings:
+        if mapped.plan.settings.is_transactional and not mapped.finished and not run.rows.finished(mapped.id):
+            run.counts["fault target-emptied"] += 1
+            mapped.target.positions.clear()
+            mapped.target.arrived.clear()
+            mapped.observer.emptied()
 
 
 def _strike_worker(run: SimulationRun, fault: Fault) -> None:

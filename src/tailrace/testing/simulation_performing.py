@@ -11,30 +11,36 @@ Rules of this file: no decision about records and no copy of what the runtime do
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from types import CodeType
 from typing import Any, Final, assert_never
 
-from tailrace.errors import PortError, SourceError, StateConflict, StoreError
+from tailrace.errors import LeaseLost, PortError, SourceError, StateConflict, StoreError, Unavailable
 from tailrace.mapping.commands import Invoke, ParkKey, SaveCheckpoint
-from tailrace.ports import Outcome, RecordBatch
+from tailrace.ports import Outcome, RecordBatch, TargetPosition
 from tailrace.runtime.steps import (
     AskTime,
     Call,
     Concurrently,
     Get,
     Peek,
+    PutTargetPosition,
     QueryRows,
     ReadShard,
     ReadTrimHorizon,
     Sleep,
+    StampTarget,
     Steps,
     StreamOf,
     Transact,
     WriteBatch,
 )
-from tailrace.testing.simulation_roles import Act, SimulationRun
+from tailrace.testing.simulation_roles import Act, SimulationRun, Tenure
 from tailrace.testing.simulation_rows import STREAM
 from tailrace.testing.simulation_sink import HANG_MS
+from tailrace.testing.sinks import TransactionalMemory
+from tailrace.views.at_once import at_once
 
 LOST_ANSWERS: Final = 0.3
 """So many of a state store's failures are answers that were lost: it was written all the same."""
@@ -116,9 +122,16 @@ class Performing:
         match call:
             case Transact():
                 self._written(act, call)
+            case StampTarget() | PutTargetPosition():
+                self._in_target(act, call)
+            case WriteBatch(batch) if (
+                act.tenure is not None and batch.position is not None and not batch.records
+            ):
+                self._moved(act.tenure, batch.position)
             case WriteBatch() if act.tenure is not None and isinstance(act.command, Invoke):
                 act.tenure.mapped.observer.begun(act.tenure, act.command, self._run.now)
-                self._run.answer(act.tenure, act.command, hangs=False)
+                with suppress(LeaseLost):
+                    self._run.answer(act.tenure, act.command, hangs=False)
             case WriteBatch(batch) if act.handler is not None:
                 act.handler(batch)
             case _:
@@ -139,6 +152,8 @@ class Performing:
                 self._transact(act, call)
             case WriteBatch(batch) if act.handler is not None:
                 self._write_alone(act, act.handler, batch)
+            case WriteBatch(batch) if batch.position is not None and not batch.records:
+                self._target(act, partial(self._moved, _tenure_of(act), batch.position))
             case WriteBatch():
                 self._write(act)
             case ReadShard():
@@ -156,6 +171,8 @@ class Performing:
                 run.after(max(until_ms - run.time_ms, 0), lambda: self._resume(act, None, None))
             case Concurrently(steps, beside):
                 self._both(act, steps, beside)
+            case StampTarget() | PutTargetPosition():
+                self._target(act, partial(self._in_target, act, call))
             case AskTime():
                 raise AssertionError("time is told at once")
             case _:
@@ -210,6 +227,47 @@ class Performing:
         else:
             run.after(run.latency(), lambda: self._write_and_resume(act, call))
 
+    def _target(self, act: Act, asked: Callable[[], Any]) -> None:
+        """Ask a target that owns the checkpoint: its effect comes first, or with the answer, which may be
+        lost.
+        """
+        run = self._run
+        if run.port_fails("target-failure"):
+            is_done = run.random.random() < LOST_ANSWERS
+            run.counts["fault target-answer-lost"] += is_done
+            if is_done:
+                asked()
+            away = Unavailable("the target does not answer")
+            run.after(run.latency(), lambda: self._resume(act, None, away))
+            return
+        is_raced = act.tenure is not None and act.command is None and run.is_raced(act.tenure, None)
+        answer = asked() if not is_raced and run.random.random() < 0.5 else None
+
+        def heard() -> None:
+            if act.worker.is_alive:
+                told = asked() if answer is None else answer
+                self._resume(act, *((None, told) if isinstance(told, PortError) else (told, None)))
+
+        run.after(LATE_MS + 10 * run.plan.latency_ms if is_raced else run.latency(), heard)
+
+    def _moved(self, tenure: Tenure, position: TargetPosition) -> Outcome | PortError:
+        try:
+            return self._run.move(tenure, position)
+        except LeaseLost as lost:
+            return lost
+
+    @staticmethod
+    def _in_target(act: Act, call: StampTarget | PutTargetPosition) -> TargetPosition | PortError | None:
+        """What the target says to a question about its positions."""
+        mapped = _tenure_of(act).mapped
+        target = TransactionalMemory(mapped.target)
+        try:
+            if isinstance(call, StampTarget):
+                return at_once(target.stamp(call.mapping_id, call.stream, call.shard_id, call.epoch))
+            return at_once(target.put_position(call.mapping_id, call.position))
+        except LeaseLost as lost:
+            return lost
+
     def _write_unheard(self, act: Act, call: Transact) -> None:
         self._written(act, call)
 
@@ -235,7 +293,7 @@ class Performing:
             run.retention.note_saved(call.writes)
         if tenure is not None:
             match act.command:
-                case SaveCheckpoint() as save:
+                case SaveCheckpoint() as save if call.done:
                     run.counts["fault suspended"] += save.checkpoint.suspended is not None
                     run.counts["fault window-lost"] += len(save.windows)
                     tenure.mapped.observer.saved(tenure, save)
@@ -272,7 +330,12 @@ class Performing:
 
         def answer() -> None:
             if act.worker.is_alive:
-                self._resume(act, run.answer(tenure, command, hangs=hangs), None)
+                try:
+                    outcome = run.answer(tenure, command, hangs=hangs)
+                except LeaseLost as lost:
+                    self._resume(act, None, lost)
+                else:
+                    self._resume(act, outcome, None)
 
         run.after(HANG_MS if hangs else run.latency(), answer)
 
@@ -281,6 +344,11 @@ class Performing:
         assert act.tenure is not None
         act.tenure.reading = None
         self._resume(act, answer, SourceError("the source failed") if fails else None)
+
+
+def _tenure_of(act: Act) -> Tenure:
+    assert act.tenure is not None
+    return act.tenure
 
 
 def qualified(code: CodeType) -> str:

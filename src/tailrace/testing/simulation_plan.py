@@ -49,6 +49,8 @@ DRAWN_FAULTS: Final = (
     "evacuation-answer-lost", "evacuation-conflict", "peek-failure", "evacuated-read", "broken", "suspended",
     "close-in-flight", "clock-forward", "clock-back", "rollover", "reshard", "merge", "parked-at-reshard",
     "window-final", "window-early", "window-lost", "window-final-refused", "window-no-state",
+    "target-emptied", "target-renamed", "target-set-back", "target-failure", "target-answer-lost",
+    "stamp-lost", "commit-lost", "commit-repeated", "position-alone",
     "upgraded", "earlier-stream", "started-late", "stolen", "raced", "raced-parking", "expired",
     *MEMBER_FAULTS, "name-in-use", "heart-failed", "lease-not-ours", "stray-released", "handed-over",
     "finished-elsewhere", "state-write-late", "died-for-good", "state-answer-lost", "came-back",
@@ -103,6 +105,8 @@ class MappingPlan:
     troubles: dict[int, int]
     trouble_kind: FailureKind
     are_final: bool = False
+    target_before: str = ""
+    """How an earlier life has left what the target owns: "renamed", "set back" or ""."""
 
     @property
     def id(self) -> str:
@@ -180,6 +184,7 @@ BRANCHES: Final[dict[str, Any]] = {
     "order=lane": lambda s: s.order == "lane",
     "order=shard discard": lambda s: s.order == "shard" and s.on_failure == "discard",
     "order=shard block": lambda s: s.order == "shard" and s.on_failure == "block",
+    "order=shard transactional": lambda s: s.is_transactional,
     "order=shard filters set": lambda s: s.order == "shard" and bool(s.filters),
     "batch_size=1": lambda s: s.batch_size == 1,
     "batch_size>1": lambda s: s.batch_size > 1,

@@ -111,6 +111,7 @@ class SimulatedRedrives:
             return Failed(whole=Failure(FailureKind.RECORD, "its shard is another worker's"))
         run.counts["fault redrive-letter"] += deadletter_key(APP, mapped.id, record.version) in run.rows
         accepted, outcome = mapped.sink.judge([record], run.time_ms)
+        mapped.target.arrived += [accepted_record.sequence for accepted_record in accepted]
         run.counts["fault redrive-refused"] += outcome != Written()
         mapped.observer.put_back(record, accepted=outcome == Written() and bool(accepted))
         return outcome

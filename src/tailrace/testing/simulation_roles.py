@@ -19,7 +19,7 @@ from tailrace.leases.lease import Lease
 from tailrace.mapping.commands import Checkpoint, Command, Completion, Invoke, ParkKey, SaveCheckpoint, Start
 from tailrace.mapping.outcomes import Outcome
 from tailrace.mapping.shard import ShardMachine
-from tailrace.ports import Action, RecordBatch
+from tailrace.ports import Action, RecordBatch, TargetPosition
 from tailrace.rows.writes import Check
 from tailrace.runtime.delivering import Asked, Delivery, MappingShard
 from tailrace.runtime.evacuation import Evacuator
@@ -31,6 +31,7 @@ from tailrace.testing.simulation_plan import MappingPlan, ShardPlan, SimulationP
 from tailrace.testing.simulation_rows import APP, STREAM, SimulatedRows
 from tailrace.testing.simulation_sink import SimulatedSink
 from tailrace.testing.simulation_windows import WindowFunction
+from tailrace.testing.sinks import SimulatedTarget
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +46,8 @@ class SimulatedMapping:
     function: WindowFunction
     observer: "RunObserver"
     finished: set[str] = field(default_factory=set)
+    target: SimulatedTarget = field(default_factory=SimulatedTarget)
+    """What a sink that owns the checkpoint writes to."""
 
     @property
     def id(self) -> str:
@@ -116,7 +119,8 @@ class Act:
 
     def is_left(self) -> bool:
         """Whether no worker is there that would go on with it."""
-        return not self.worker.is_alive
+        is_over = self.tenure is not None and self.command is None and self.tenure.has_ended
+        return is_over or not self.worker.is_alive
 
 
 class RunObserver(Protocol):
@@ -144,6 +148,12 @@ class RunObserver(Protocol):
 
     def saved(self, tenure: Tenure, save: SaveCheckpoint) -> None:
         """A checkpoint is durable."""
+
+    def moved(self, shard_id: str, before: int, after: int) -> None:
+        """The target has a shard through another record than before, with the rows of a commit."""
+
+    def emptied(self) -> None:
+        """The target has lost its rows and its positions."""
 
     def clock_steps(self, now: Now) -> None:
         """The wall clock was set."""
@@ -387,7 +397,10 @@ class SimulationRun(Protocol):
         """A worker begins with a shard."""
 
     def answer(self, tenure: Tenure, invoke: Invoke, *, hangs: bool) -> Outcome:
-        """The sink has worked on a batch."""
+        """The sink has worked on a batch. Raises: LeaseLost, of a target that owns the checkpoint."""
 
-    def judge(self, tenure: Tenure, invoke: Invoke) -> Outcome:
+    def move(self, tenure: Tenure, position: TargetPosition) -> Outcome:
+        """The target is to have a position alone. Raises: LeaseLost."""
+
+    def judge(self, tenure: Tenure, invoke: Invoke) -> None:
         """It has worked on a batch of a worker that is no more."""

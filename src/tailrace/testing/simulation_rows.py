@@ -15,9 +15,10 @@ from tailrace.deadletters.core.head import Head, head_key, head_prefix, read_hea
 from tailrace.deadletters.core.passed import passed_key, read_passed
 from tailrace.deadletters.core.redriving import ReadHead, ReadLetter, ReadOldest, ReadPassed, Step, WriteRows
 from tailrace.errors import InternalError, StateConflict
-from tailrace.leases.checkpoint import Ledger, checkpoint_key, ledger_key, ledger_of
+from tailrace.leases.checkpoint import CheckpointRow, Ledger, checkpoint_key, ledger_key, ledger_of
 from tailrace.ports import StreamRef
 from tailrace.rows.bounds import bounded
+from tailrace.rows.kinds import CHECKPOINT
 from tailrace.rows.writes import StateRow, Write, holds
 from tailrace.runtime.steps import AskTime, Call, Get, QueryRows, ReadTrimHorizon, Steps, Transact
 from tailrace.streams.moment import Now
@@ -75,6 +76,13 @@ class SimulatedRows(dict[str, dict[str, Any]]):
             "detail_from": 0,
         }
 
+    def as_a_target_was_left(self, mapping_id: str, shard_id: str, how: str) -> None:
+        """A checkpoint before the first record that repeats a target: of a mapping that was "renamed" since,
+        or that an operator has "set back".
+        """
+        row = CheckpointRow(1, target="before" if how == "renamed" else "", is_set_back=how == "set back")
+        self[checkpoint_key(APP, mapping_id, STREAM.label, shard_id)] = row.fields()
+
     def as_an_earlier_stream_left(self, mapping_id: str) -> None:
         """A checkpoint in a stream that vanished before its end, of a worker whose clock was ahead."""
         key = checkpoint_key(APP, mapping_id, "earlier", "shard-of-before")
@@ -87,6 +95,11 @@ class SimulatedRows(dict[str, dict[str, Any]]):
             "finished": False,
             "created_ms": ahead_ms,
         }
+
+    def finished(self, mapping_id: str) -> bool:
+        """Whether a mapping has finished any shard."""
+        prefix = CHECKPOINT.prefix(APP, mapping_id, STREAM.label)
+        return any(self[key]["finished"] for key in self.starting_with(prefix))
 
     def is_parked(self, mapping_id: str, key: bytes) -> bool:
         """Whether a key of a mapping is parked now."""

@@ -4,18 +4,22 @@ Rules of this file: it answers a batch, now; when the answer arrives, and whethe
 simulation_performing.py's matter. Every fault that happens here is counted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import Final
+from typing import Final, TypeAlias
 
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, FailureKind, Outcome, Written
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.simulation_plan import MappingPlan, SimulationPlan
 
+Commit: TypeAlias = Callable[[list[ChangeRecord]], None]
+"""Writes all of a batch with its position. Raises: LeaseLost."""
 HANG_MS: Final = 15_000
 """After so long a handler that hangs is killed: the time-out of a function in a process."""
 HANG_RATE: Final = 0.004
 LOST_ANSWER_RATE: Final = 0.004
+LOST_COMMIT_RATE: Final = 0.05
+"""Of transactions: it is their promise that one whose answer was lost may be repeated."""
 
 
 class SimulatedSink:
@@ -37,30 +41,43 @@ class SimulatedSink:
         """Whether a batch hangs until it is killed at its time-out."""
         return time_ms < self._plan.heal_ms and self._random.random() < HANG_RATE
 
-    def killed(self, batch: list[ChangeRecord], time_ms: int) -> tuple[list[ChangeRecord], Outcome]:
+    def killed(
+        self, batch: list[ChangeRecord], time_ms: int, commit: Commit | None = None
+    ) -> tuple[list[ChangeRecord], Outcome]:
         """A batch that hung is killed; it may have had its effect before, unknown to the worker."""
         self._plan.counts["fault hanging"] += 1
         if self._random.random() < 0.5:
-            self.judge(batch, time_ms)
+            self.judge(batch, time_ms, commit)
             self._plan.counts["fault hanging-after-effect"] += 1
         return [], Failed(whole=Failure(FailureKind.TIMEOUT, "killed at its time-out"))
 
-    def answer(self, batch: list[ChangeRecord], time_ms: int) -> tuple[list[ChangeRecord], Outcome]:
+    def answer(
+        self, batch: list[ChangeRecord], time_ms: int, commit: Commit | None = None
+    ) -> tuple[list[ChangeRecord], Outcome]:
         """What the sink accepts as far as the worker hears, and what it says: an answer may be lost."""
-        accepted, outcome = self.judge(batch, time_ms)
-        if accepted and time_ms < self._plan.heal_ms and self._random.random() < LOST_ANSWER_RATE:
+        accepted, outcome = self.judge(batch, time_ms, commit)
+        rate = LOST_ANSWER_RATE if commit is None else LOST_COMMIT_RATE
+        if accepted and time_ms < self._plan.heal_ms and self._random.random() < rate:
             self._plan.counts["fault answer-lost"] += 1
             return [], Failed(whole=Failure(self._mapping.trouble_kind, "the answer was lost"))
         return accepted, outcome
 
-    def judge(self, batch: list[ChangeRecord], time_ms: int) -> tuple[list[ChangeRecord], Outcome]:
-        """What the sink accepts, and what it says."""
+    def judge(
+        self, batch: list[ChangeRecord], time_ms: int, commit: Commit | None = None
+    ) -> tuple[list[ChangeRecord], Outcome]:
+        """What the sink accepts, and what it says; where it owns the checkpoint that is a commit. Raises:
+        LeaseLost.
+        """
         for kind, until_ms in self._outage_ms.items():
             if time_ms < min(until_ms, self._plan.heal_ms):
                 failure = Failure(kind, "outage", retry_after_ms=self._random.choice((0, 700)))
                 return [], Failed(whole=failure)
         refused = {index for index, record in enumerate(batch) if self._refuses(record, time_ms)}
+        if commit is not None and not refused:
+            commit(batch)
         accepted, outcome = self._verdict(batch, refused) if refused else (batch, Written())
+        if commit is not None and refused:
+            accepted = []
         self._note(accepted)
         return accepted, outcome
 

@@ -41,6 +41,7 @@ from tailrace.runtime.delivering import Asked, Delivery, Settling
 from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.starting import enter, load_start, take_lease
 from tailrace.runtime.steps import Get, Steps
+from tailrace.runtime.target_positions import begin
 from tailrace.testing.simulation_plan import ShardPlan
 from tailrace.testing.simulation_redrive import SimulatedRedrives
 from tailrace.testing.simulation_roles import Act, SimulatedMapping, SimulationRun, Tenure
@@ -277,7 +278,8 @@ class SimulatedWorker:
         stamped_now = row if row is not None and row.epoch == lease.epoch else None
         begun = yield from enter(place, known, listed, lease.epoch, run.plan.retention_ms, stamped_now)
         place = replace(place, run=f"{known.digest}-{lease.epoch:x}-{run.time_ms:x}")
-        return Begun(lease, Settling(place, begun), (yield from load_start(place, known, begun)))
+        settling = Settling(place, begun, is_transactional=mapped.plan.settings.is_transactional)
+        return Begun(lease, settling, (yield from load_start(place, known, begun)))
 
     def _may_take(self, shard: ShardPlan, row: Mapping[str, Any]) -> Steps[bool]:
         """Whether a lease is free, its own from before, expired, or to be stolen."""
@@ -365,8 +367,22 @@ class SimulatedWorker:
             iterator_ms=run.time_ms,
         )
         self.tenures[mapped.id, shard.shard_id] = tenure
-        run.note_tenure(tenure, begun.start)
-        self.step(tenure, begun.start)
+        if delivery.settling.is_transactional:
+            known = KnownShards.of([run.source.known(listed) for listed in run.plan.shards])
+            beginning = begin(delivery, begun.start, known)
+            run.performing.begin(Act("start", self, beginning, partial(self._told_by_target, tenure), tenure))
+        else:
+            run.note_tenure(tenure, begun.start)
+            self.step(tenure, begun.start)
+
+    def _told_by_target(self, tenure: Tenure, completions: Sequence[Completion] | PortError) -> None:
+        """The target has said where a machine begins, or that another worker has the shard."""
+        for completion in () if isinstance(completions, PortError) else completions:
+            if isinstance(completion, Start):
+                self._run.note_tenure(tenure, completion)
+            else:
+                self._run.counts["fault stamp-lost"] += 1
+            self.step(tenure, completion)
 
     def lose(self, shard: ShardPlan) -> None:
         """A lease is another's by now: every machine of the shard is told."""

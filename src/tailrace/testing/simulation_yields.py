@@ -11,10 +11,10 @@ from types import ModuleType
 from typing import Final
 
 from tailrace.deadletters.run import planning, putting_back
-from tailrace.runtime import delivering, evacuation, fleet, kept, starting
+from tailrace.runtime import delivering, evacuation, fleet, kept, starting, target_positions
 
 STEPS: Final[tuple[ModuleType, ...]] = (
-    delivering, evacuation, fleet, kept, planning, putting_back, starting,
+    delivering, evacuation, fleet, kept, planning, putting_back, starting, target_positions,
 )  # fmt: skip
 """The modules whose steps a simulated worker performs."""
 

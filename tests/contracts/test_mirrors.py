@@ -95,6 +95,15 @@ class DigestsVersions(MirrorMemory):
         ]
 
 
+class DigestsBytes(MirrorMemory):
+    async def digests(self, batch: RecordBatch) -> Sequence[bytes]:
+        return [record.new or b"" for record in batch.records]
+
+    async def rows(self, after: bytes, limit: int) -> Sequence[SinkRow]:
+        shown = self.target.shown
+        return [replace(row, digest=shown.get(row.key, b"")) for row in await super().rows(after, limit)]
+
+
 class WritesToDigest(MirrorMemory):
     async def digests(self, batch: RecordBatch) -> Sequence[bytes]:
         await self.write(batch)
@@ -202,6 +211,7 @@ BROKEN: list[tuple[type[MirrorMemory], Callable[..., object]]] = [
     (ListsWhatIsShown, mirror.rows_are_listed_in_pages),
     (ListsFromTheLastKey, mirror.rows_are_listed_in_pages),
     (DigestsVersions, mirror.a_digest_is_of_what_is_shown),
+    (DigestsBytes, mirror.a_digest_is_of_what_is_shown),
     (WritesToDigest, mirror.a_digest_is_of_what_is_shown),
     (DigestsKeys, mirror.a_digest_is_of_what_is_shown),
     (SweepsEverything, mirror.a_sweep_deletes_what_is_old),

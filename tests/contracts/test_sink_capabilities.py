@@ -21,7 +21,8 @@ from tests.contracts.breaking import breaks
 
 
 def versions(sink: VersionedMemory) -> Mapping[str, Version]:
-    return {key.decode(): version for key, (version, _) in sink.target.rows.items()}
+    rows = sink.target.rows.items()
+    return {key.decode(): version for key, (version, image) in rows if image is not None}
 
 
 def over_the_same(sink: VersionedMemory) -> VersionedMemory:
@@ -101,6 +102,15 @@ class DeletesWhateverIsThere(VersionedMemory):
         return await super().write(batch)
 
 
+class ForgetsDeletions(VersionedMemory):
+    async def write(self, batch: RecordBatch) -> Outcome:
+        outcome = await super().write(batch)
+        rows = self.target.rows
+        for key in [key for key, (_, image) in rows.items() if image is None]:
+            del rows[key]
+        return outcome
+
+
 class KeepsVersionsInItsProcess(VersionedMemory):
     def __init__(self, target: SimulatedTarget | None = None) -> None:
         super().__init__(target)
@@ -149,6 +159,7 @@ VERSIONED: list[tuple[type[VersionedMemory], Callable[..., object]]] = [
     (ComparesTexts, versioned.generations_come_before_sequences),
     (KeepsFloats, versioned.wide_numbers_are_exact),
     (DeletesWhateverIsThere, versioned.an_older_deletion_deletes_nothing),
+    (ForgetsDeletions, versioned.a_deletion_is_remembered),
     (KeepsVersionsInItsProcess, versioned.the_next_process_finds_the_versions),
     (ReplacesItsSources, versioned.sources_are_kept_beside_the_rows),
     (TakesTheFirstOfTwoHistories, versioned.another_history_is_refused),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
 
+import orjson
 from msgspec import Struct
 
 from tailrace.app.sinking import AlwaysOpen
@@ -117,4 +118,6 @@ def _row(record: ChangeRecord) -> MirrorRow:
 
 
 def _digest(image: bytes | None) -> bytes:
-    return b"" if image is None else sha256(image).digest()
+    if image is None:
+        return b""
+    return sha256(orjson.dumps(orjson.loads(image), option=orjson.OPT_SORT_KEYS)).digest()

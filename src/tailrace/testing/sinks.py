@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import LeaseLost, SettingsError
 from tailrace.ports import Failed, Failure, Outcome, RecordBatch, TargetPosition, Written
+from tailrace.sinks.law import applies
 from tailrace.streams.version import Version
 
 
@@ -19,12 +20,12 @@ from tailrace.streams.version import Version
 class SimulatedTarget:
     """What sinks write to.
 
-    Shape:   `rows` by item key; `arrived` the sequence numbers of all that was applied, in order;
-             `refused` are not taken.
+    Shape:   `rows` by item key, of a deleted one the version alone; `arrived` the sequence numbers of all
+             that was applied, in order; `refused` are not taken.
     """
 
     refused: frozenset[int] = frozenset()
-    rows: dict[bytes, tuple[Version, bytes]] = field(default_factory=dict)
+    rows: dict[bytes, tuple[Version, bytes | None]] = field(default_factory=dict)
     arrived: list[int] = field(default_factory=list)
     sources: dict[str, int] = field(default_factory=dict)
     positions: dict[tuple[str, str, str], TargetPosition] = field(default_factory=dict)
@@ -51,14 +52,10 @@ class VersionedMemory(AlwaysOpen):
         if (refusal := target.refusal(batch)) is not None:
             return refusal
         for record in batch.records:
-            version = Version(record.generation, record.sequence)
             there = target.rows.get(record.key)
-            if there is not None and there[0] >= version:
-                continue
-            if record.event_name == "REMOVE":
-                target.rows.pop(record.key, None)
-            else:
-                target.rows[record.key] = (version, record.new or b"")
+            if applies(record.version, None if there is None else there[0]):
+                gone = record.event_name == "REMOVE"
+                target.rows[record.key] = (record.version, None if gone else record.new or b"")
         return Written()
 
     async def sources(self) -> Mapping[str, int]:

@@ -47,7 +47,7 @@ def check_versioned_sink(
 
     Shape:   `make` gives a sink over a new, empty target; it is called inside a running loop. `again(sink)`
              gives another sink over the same target, as the next process has it. `versions(sink)` gives the
-             version of each row that the target holds, by the item's key `pk`.
+             version of each item that readers of the target see, by its key `pk`.
     Raises:  ContractBroken, naming the rule.
     """
     run_async(RULES, lambda: Place(make(), again, versions))
@@ -110,6 +110,20 @@ async def an_older_deletion_deletes_nothing(place: Place) -> None:
     await _write(place, _deleted("c", 2, 2), _deleted("a", 1, 2))
     _same(place, {})
     await place.sink.close()
+
+
+async def a_deletion_is_remembered(place: Place) -> None:
+    """Nothing older than a deletion brings its item back, from whichever process; what is newer does."""
+    await place.sink.open(CLOCK)
+    await _write(place, _changed("a", 5), _deleted("a", 8), _deleted("b", 8, 2))
+    await place.sink.close()
+    after = place._replace(sink=place.again(place.sink))
+    await after.sink.open(CLOCK)
+    await _write(after, _changed("a", 7), _changed("a", 8), _changed("b", 900, 1))
+    _same(after, {})
+    await _write(after, _changed("a", 9), _changed("b", 9, 2))
+    _same(after, {"a": Version(1, 9), "b": Version(2, 9)})
+    await after.sink.close()
 
 
 async def the_next_process_finds_the_versions(place: Place) -> None:
@@ -196,6 +210,7 @@ RULES: Final[tuple[Callable[[Place], Awaitable[None]], ...]] = (
     generations_come_before_sequences,
     wide_numbers_are_exact,
     an_older_deletion_deletes_nothing,
+    a_deletion_is_remembered,
     the_next_process_finds_the_versions,
     sources_are_kept_beside_the_rows,
     another_history_is_refused,

@@ -48,7 +48,7 @@ def happen(run: SimulationRun, fault: Fault) -> None:
 
 
 def _empty(run: SimulationRun) -> None:
-    """Targets lose everything, as long as no shard is finished: what comes then is worker/targets.py's."""
+    """Targets lose everything, as long as no shard is finished: those are not looked at again (ADR 68)."""
     for mapped in run.mappings:
         if mapped.plan.settings.is_transactional and not mapped.finished and not run.rows.finished(mapped.id):
             run.counts["fault target-emptied"] += 1

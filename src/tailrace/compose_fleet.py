@@ -30,6 +30,7 @@ from tailrace.compose_parts import (
     mirrors_of,
     projector_of,
     redriver_of,
+    snapshots_of,
 )
 from tailrace.functions.runners import Runners
 from tailrace.kcl.run.sides import HandlerSide
@@ -58,10 +59,13 @@ from tailrace.server.signs import ContestedLeases
 from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import AppSinks
 from tailrace.sinks.projected_table import RemoteRows
+from tailrace.snapshots.run.forgetting import Janitor, always
+from tailrace.snapshots.run.snapshotter import Snapshotter
 from tailrace.sources.dialects import AWS, Dialect, dialect_of
 from tailrace.sources.dynamodb_streams import DynamoDbStreamsLog, DynamoDbStreamsSource
 from tailrace.sources.far_items import FarItems
 from tailrace.sources.far_log import AppLog
+from tailrace.sources.far_scan import FarScan
 from tailrace.sources.far_tables import FarPlace
 from tailrace.sources.stream_service import Counted, uncounted
 from tailrace.sources.table_readers import FarReader
@@ -134,6 +138,7 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
             redriver=redriver_of(assembly, worker),
             courier=courier_of(ground, worker, changes=False),
             projector=projector_of(assembly, items, partial(oldest_of, state, log)),
+            snapshots=_snapshots(assembly, options, doors, log),
             windows=tuple(assembly.windows.values()),
             alerts=alerts_of(
                 ground, worker, read_of(worker), AlertLook(partial(_progress, read_of(worker), sight, worker))
@@ -165,11 +170,26 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     )
     worker = Worker(app, parts, doors, habits_of(options), crew)
     contested = ContestedLeases(app.name, state, clock, options.owner)
-    pulse = Pulse(worker, state, clock, sight)
     return FleetWorker(
-        worker, starts.begin, read_of(worker), outages, sight, pacer, contested, pulse, options.close,
-        read_price(options.access.endpoint_url, options.read_price),
+        worker, starts.begin, read_of(worker), outages, sight, pacer, contested,
+        Pulse(worker, state, clock, sight), options.close, _price(options),
     )  # fmt: skip
+
+
+def _price(options: FleetOptions) -> float:
+    return read_price(options.access.endpoint_url, options.read_price)
+
+
+def _snapshots(
+    assembly: Assembly, options: FleetOptions, doors: Doors, log: AppLog
+) -> tuple[Snapshotter, Janitor] | None:
+    """What brings whole tables to sinks, read at the endpoint. One of several workers forgets deletions."""
+    ground = assembly.ground
+    parts, app = ground.parts, ground.app
+    may_forget = always if parts.duties is None else parts.duties.of(DUTY.key(app.name, "deletions")).may
+    scan = FarScan(options.access, app.tables.values())
+    oldest = partial(oldest_of, parts.state, log)
+    return snapshots_of(assembly, scan, doors.source_of, oldest, may_forget)
 
 
 async def _progress(

@@ -16,16 +16,17 @@ from tailrace.alerts.core.signs import HandlerSigns
 from tailrace.alerts.run.watch import LOOK_MS, AlertWatch
 from tailrace.app.app import App, HandlerMapping
 from tailrace.app.client import Door
-from tailrace.app.table import schema_of
+from tailrace.app.table import Table, schema_of
 from tailrace.deadletters.run.courier import Courier
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.functions.runners import Runners
 from tailrace.leases.lease import Owner
-from tailrace.ports import Mirror, StreamRef, TableItems
+from tailrace.ports import Mirror, Source, StreamRef, TableItems
 from tailrace.projections.run.builds import Builds
 from tailrace.projections.run.projector import Projector
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.parts import Parts
+from tailrace.runtime.reading import NumberedSource, list_streams
 from tailrace.runtime.watermark import MappingName
 from tailrace.server.handler_door import providers_of_clients
 from tailrace.server.readers import declared_mappings
@@ -34,6 +35,11 @@ from tailrace.sinks.making import AppSinks, SinkMaker
 from tailrace.sinks.projected_table import ConsistentRows
 from tailrace.sinks.projection_places import ProjectionPlaces
 from tailrace.sinks.windowed import windows_of
+from tailrace.snapshots.core.pages import segments_of
+from tailrace.snapshots.run.forgetting import Janitor, always
+from tailrace.snapshots.run.numbering import TableNumbering
+from tailrace.snapshots.run.scanning import TableScan
+from tailrace.snapshots.run.snapshotter import Snapshotter
 from tailrace.verification.run.mirrors import Mirrors
 from tailrace.verification.run.reading import Compared, MappingMarks, TableReader
 from tailrace.views.reading import ViewSources
@@ -216,6 +222,40 @@ def mirrors_of(assembly: Assembly, table_of: Callable[[HandlerMapping], Compared
         )
 
     return Mirrors(app, of)
+
+
+def snapshots_of(
+    assembly: Assembly,
+    scan: TableScan,
+    source_of: Callable[[Table], Source],
+    oldest: Callable[[MappingName], Awaitable[int | None]],
+    may_forget: Callable[[], Awaitable[bool]] = always,
+) -> tuple[Snapshotter, Janitor] | None:
+    """What brings whole tables to sinks, and what forgets deletions there; None: no sink takes a table.
+    Shape: `oldest` says the first change that a mapping has not settled.
+    """
+    ground, app = assembly.ground, assembly.ground.app
+    kept = assembly.maker.kept_tables()
+    if not kept:
+        return None
+    parts = ground.parts
+    by_name = {mapping.table.name: mapping.table for mapping in app.mappings}
+    sources = {
+        table.table: NumberedSource(
+            source_of(by_name[table.table]), parts.state, app, table.table, assembly.maker.besides
+        )
+        for table in kept
+    }
+    numbering = TableNumbering(
+        app.name,
+        parts.state,
+        lambda table: list_streams(sources[table]),
+        lambda table: [mapping.id for mapping in app.mappings if mapping.table.name == table],
+        lambda mapping_id, table: oldest(MappingName(app.name, mapping_id, table)),
+        ground.owner.is_alone,
+    )
+    snapshotter = Snapshotter(kept, parts, ground.owner, scan=scan, numbers=numbering, segments=segments_of)
+    return snapshotter, Janitor(app.name, kept, parts, may_forget=may_forget)
 
 
 async def end_of(ground: Ground) -> None:

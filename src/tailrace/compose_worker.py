@@ -15,6 +15,7 @@ from tailrace.app.app import App, HandlerMapping
 from tailrace.app.code_version import code_version
 from tailrace.compose_parts import (
     AlertLook,
+    Assembly,
     ComparedTable,
     Ground,
     Overrides,
@@ -26,6 +27,7 @@ from tailrace.compose_parts import (
     mirrors_of,
     projector_of,
     redriver_of,
+    snapshots_of,
 )
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore, state_of
@@ -42,8 +44,11 @@ from tailrace.server.snapshot import shard_progress
 from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import AppSinks
 from tailrace.sinks.projected_table import EngineRows, RemoteRows
+from tailrace.snapshots.run.forgetting import Janitor
+from tailrace.snapshots.run.snapshotter import Snapshotter
 from tailrace.sources.embedded import EmbeddedItems, EmbeddedSource
 from tailrace.sources.embedded_log import EmbeddedLog
+from tailrace.sources.embedded_scan import EmbeddedScan
 from tailrace.sources.table_readers import EngineReader
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by
@@ -119,6 +124,7 @@ def build_worker(
             courier=courier_of(ground, worker, changes=options.changes),
             projector=projector_of(assembly, EmbeddedItems(engine, flushed), _oldest(engine)),
             mirrors=mirrors_of(assembly, partial(_compared, app.name, engine, flushed)),
+            snapshots=_snapshots(assembly, engine, flushed),
             windows=tuple(assembly.windows.values()),
             alerts=_alerts(ground, worker, engine, flushed, options.alerts_ms),
             declared=ground.declared.read,
@@ -152,6 +158,18 @@ def _compared(
     oldest = partial(_oldest(engine), name)
     reader = EngineReader(engine, flushed, mapping.table.name)
     return ComparedTable(reader, ExactMarks(lambda: engine.last_sequence, oldest))
+
+
+def _snapshots(
+    assembly: Assembly, engine: Engine, flushed: Callable[[], Awaitable[None]]
+) -> tuple[Snapshotter, Janitor] | None:
+    """What brings whole tables of the engine to sinks."""
+    return snapshots_of(
+        assembly,
+        EmbeddedScan(engine, flushed),
+        lambda table: EmbeddedSource(engine, table.name, table.only_stream),
+        _oldest(engine),
+    )
 
 
 def _alerts(

@@ -12,8 +12,9 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "museum.md"
 NOT_DELIVERY: Final = {
     12: (
         "A snapshot takes longer than the stream keeps (spiceai #10582)",
-        "This is about bringing a table's present items to a consumer, not about delivering changes. "
-        "Nothing here does that for a sink yet: `snapshot=True` is refused when the sink is declared.",
+        "This is about bringing a table's present items to a consumer, not about delivering changes: "
+        "snapshots go on from their last page, and what the stream has lost meanwhile makes another one due "
+        "(docs/snapshots.md, tests/simulation/snapshot_worlds.py).",
     ),
 }
 """Number → what it is called, and why it is no exhibit."""

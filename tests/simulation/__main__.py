@@ -1,21 +1,33 @@
-"""`python -m tests.simulation --seeds N [--first S] [--fleets]`: a campaign of seeds, with progress and
-a dated summary. Resumable.
+"""`python -m tests.simulation --seeds N [--first S] [--fleets | --snapshots]`: a campaign of seeds, with
+progress and a dated summary. Resumable.
 """
 
 import argparse
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from tests.evidence import write_evidence
-from tests.simulation.campaign import ALL, Report, campaign, run_seed, version
+from tests.simulation import snapshot_surroundings
+from tests.simulation.campaign import ALL, Play, Report, campaign, run_seed, version
 from tests.simulation.fleets import HAPPENED, run_fleet
+from tests.simulation.snapshot_worlds import run_snapshot
 
 ENOUGH = 2_700
 """So many seeds meet even the rarest fault and die at every yield: a key that is free again meanwhile, a
 redrive that stops beside the claims of others.
 """
 FEW_FLEETS = 100
+FEW_SNAPSHOTS = 400
+KINDS: Mapping[str, tuple[str, Play, Sequence[str], int]] = {
+    "": ("simulation", run_seed, ALL, ENOUGH),
+    "fleets": ("simulation-of-fleets", run_fleet, HAPPENED, FEW_FLEETS),
+    "snapshots": (
+        "simulation-of-snapshots", cast("Play", run_snapshot), snapshot_surroundings.HAPPENED, FEW_SNAPSHOTS
+    ),
+}  # fmt: skip
 
 
 def main() -> int:
@@ -28,13 +40,17 @@ def main() -> int:
     parser.add_argument(
         "--fleets", action="store_true", help="fleets of many shards, and what leases promise"
     )
+    parser.add_argument(
+        "--snapshots", action="store_true", help="tables and mirrors, and whether they are equal in the end"
+    )
     arguments = parser.parse_args()
-    kind = "simulation-of-fleets" if arguments.fleets else "simulation"
+    kind, play, expected, enough = KINDS[
+        "fleets" if arguments.fleets else "snapshots" if arguments.snapshots else ""
+    ]
     print(f"{kind}: seeds {arguments.first} to {arguments.first + arguments.seeds - 1}", flush=True)
     kept = (
         Path(tempfile.gettempdir()) / f"tailrace-{kind}-{version()}-{arguments.first}-{arguments.seeds}.json"
     )
-    play, expected = (run_fleet, HAPPENED) if arguments.fleets else (run_seed, ALL)
     report = campaign(arguments.first, arguments.seeds, show(arguments.seeds), kept, play, expected)
     print()
     print("\n".join(report.lines()))
@@ -51,7 +67,7 @@ def main() -> int:
                 "never_occurred": report.zeros,
             },
         )
-    few = arguments.seeds < (FEW_FLEETS if arguments.fleets else ENOUGH)  # a handful cannot try everything
+    few = arguments.seeds < enough  # a handful cannot try everything
     holds = not report.violations if few else report.holds
     print(f"{kind}: holds" if holds else f"{kind}: DOES NOT HOLD")
     return 0 if holds else 1

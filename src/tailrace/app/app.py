@@ -29,7 +29,7 @@ from tailrace.app.projected import Projected
 from tailrace.app.projection import UNSET, Swap, projection_of
 from tailrace.app.retry import Retry
 from tailrace.app.settings import BatchSettings, HandlerSettings, LambdaSettings, SinkSettings
-from tailrace.app.sinking import Writes, check_sink_shape, check_snapshot
+from tailrace.app.sinking import Writes, check_sink_shape
 from tailrace.app.table import EVENTS, Changes, Table, name_in
 from tailrace.app.unmatched import unmatched_id
 from tailrace.app.window import window_plan
@@ -222,13 +222,14 @@ class App(OnLambda):
                  of its changes the sink has a mapping of its own (`id`: `orders.EventBridge`): `transform`
                  makes a value of each change (None: nothing; a list: several), `enrich` is given the values
                  of a batch and answers with as many. `on_failure` is Park.key, and Discard for a sink that
-                 has the position of each shard beside its rows. Further settings: HandlerSettings.
+                 has the position of each shard beside its rows. `snapshot`: the sink is given the whole table
+                 first, and again after what the stream has lost; it must be a mirror (docs/snapshots.md).
+                 Further settings: HandlerSettings.
         Raises:  SettingsError.
         """
         check_sink_shape(sink)
-        check_snapshot(snapshot)
         common = CommonSettings(id, where, retry, None, on_failure, {**settings})
-        self._declared.sink(source, sink, common, transform, enrich)
+        self._declared.sink(source, sink, common, transform, enrich, snapshot=snapshot)
 
     def projection(
         self,

@@ -27,7 +27,15 @@ from tailrace.app.on_failure import Discard, Park, Policy, settings_of
 from tailrace.app.projection import Projection, declared_by
 from tailrace.app.retry import Retry, check_retry
 from tailrace.app.settings import check_names
-from tailrace.app.sinking import Writes, check_takes_sink, sink_id, transactional_settings, width_of
+from tailrace.app.sinking import (
+    Writes,
+    check_snapshot,
+    check_takes_sink,
+    is_mirror,
+    sink_id,
+    transactional_settings,
+    width_of,
+)
 from tailrace.app.table import Changes, Table
 from tailrace.app.unmatched import Unmatched, unmatched_id
 from tailrace.app.window import WindowPlan, check_window
@@ -77,7 +85,7 @@ class CommonSettings:
                 name,
                 maximum_retry_attempts=retry.retries,
                 backoff=retry.settings(),
-                accepts=filter_of(changes, self.where),
+                accepts=filter_of(changes, self.where, of_state=is_mirror(sink)),
                 **settings_of(policy),
                 **owned,
                 **{**width, **self.settings},
@@ -243,6 +251,8 @@ class Declarations:
         common: CommonSettings,
         transform: Callable[[Change[Any]], Any] | None,
         enrich: Callable[[list[Any]], Any] | None,
+        *,
+        snapshot: bool = False,
     ) -> None:
         """Enter a sink of changes, or give a handler one. Raises: SettingsError."""
         if isinstance(source, Table | Changes | Entity | type):
@@ -250,6 +260,8 @@ class Declarations:
             name = common.id or sink_id(changes, sink)
             place = f"sink {name!r}"
             check_where(place, common.where, changes)
+            if snapshot:
+                check_snapshot(name, sink, changes, common.where)
             self._add(
                 HandlerMapping(
                     name,
@@ -262,10 +274,17 @@ class Declarations:
                     destination=common.destination,
                     transform=transform,
                     enrich=enrich,
+                    is_mirror=is_mirror(sink),
+                    snapshot=snapshot,
                 )
             )
             return
         mapping = self.mapping_of("sink", cast("Any", source))
+        if snapshot:
+            raise SettingsError(
+                f"sink: {mapping.id!r} is a handler, and what it returns for a change is no item of a table: "
+                "snapshot=True is for the sink of a table or an entity, app.sink(Order, …)"
+            )
         check_takes_sink(mapping.id, mapping.kind, sink, has_sink=mapping.sink is not None, once=mapping.once)
         if transform or enrich or common != CommonSettings():
             raise SettingsError(

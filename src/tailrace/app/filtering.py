@@ -7,10 +7,12 @@ and may. What it raises on is let through and judged again where a failure has a
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec import structs
+
 from tailrace.app.change import Change
 from tailrace.app.entity import Entity
 from tailrace.app.fence import FENCE
-from tailrace.app.predicates import Predicate, compiled
+from tailrace.app.predicates import Predicate, asks_for_change, compiled
 from tailrace.app.table import EVENTS, Changes
 from tailrace.streams.record import ChangeRecord
 
@@ -104,10 +106,55 @@ class Filter:
         return verdict
 
 
+class StateFilter(Filter):
+    """The filter of a mirror, by what an item is: a change goes through if the item fits after it, or did
+    before it, for then it leaves what the mirror shows. Where the old image is not known it goes through.
+
+    Shape:   `keeps` says of what went through whether the item fits after it.
+    """
+
+    __slots__ = ()
+
+    def __call__(self, record: ChangeRecord) -> bool:
+        """Whether the record goes to the sink. Never raises."""
+        if self._entities is not None and self._entities.of(record.keys) is not self._entity:
+            return False
+        if self._where is None or record.event_name == "REMOVE":
+            return True
+        return self._fits(record) or (record.event_name != "INSERT" and self._has_fitted(record))
+
+    def keeps(self, change: Change[Any]) -> bool:
+        """Whether the item fits after a change that went through. Raises: what `where` raises."""
+        if self._where is None or change.event_name == "REMOVE":
+            return True
+        with FENCE:
+            return bool(self._where(change))
+
+    def _fits(self, record: ChangeRecord) -> bool:
+        assert self._where is not None
+        try:
+            with FENCE:
+                return bool(self._where(Change[Any](record, self._table, self.changes.entity)))
+        except Exception:  # `keeps` raises it again, where a failure has a place
+            return True
+
+    def _has_fitted(self, record: ChangeRecord) -> bool:
+        if record.old is None:
+            return True
+        return self._fits(structs.replace(record, event_name="INSERT", old=None, new=record.old))
+
+
 def filter_of(
-    changes: Changes[Entity[Any]], where: Predicate | Callable[[Change[Any]], bool] | None
+    changes: Changes[Entity[Any]],
+    where: Predicate | Callable[[Change[Any]], bool] | None,
+    *,
+    of_state: bool = False,
 ) -> Filter | None:
-    """Which records reach the handler; None: all of them."""
+    """Which records reach the handler; None: all of them. Shape: `of_state`: the sink is a mirror, which
+    shows the items that fit.
+    """
+    if of_state and len(set(changes.events)) == len(EVENTS) and _is_of_items(where):
+        return None if where is None and changes.entity is None else StateFilter(changes, where)
     if (
         where is None
         and changes.entity is None
@@ -116,3 +163,7 @@ def filter_of(
     ):
         return None
     return Filter(changes, where)
+
+
+def _is_of_items(where: Predicate | Callable[[Change[Any]], bool] | None) -> bool:
+    return not (isinstance(where, Predicate) and asks_for_change(where))

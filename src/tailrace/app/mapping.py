@@ -56,6 +56,10 @@ class HandlerMapping:
     code: CodePlace | None = None
     projection: Projection | None = None
     window: WindowPlan | None = None
+    is_mirror: bool = False
+    """Whether its sink has a row for each item, and remembers deletions."""
+    snapshot: bool = False
+    """Whether its sink is given the whole table, and every change after it."""
     only_counts: bool = False
     """Ours, for what fits no entity: it may come and go with the typed handlers."""
 

@@ -341,6 +341,27 @@ def by_ttl() -> Predicate:
 # ---- judging -----------------------------------------------------------------------------------------------
 
 
+def asks_for_change(predicate: Predicate) -> str:
+    """What in a predicate is of a change, and not of an item as it is now; "": nothing.
+
+    >>> asks_for_change(Not(ByTtl()))
+    'by_ttl()'
+    """
+    match predicate:
+        case And(parts) | Or(parts):
+            return next((words for part in parts if (words := asks_for_change(part))), "")
+        case Not(inner):
+            return asks_for_change(inner)
+        case Changed() | ByTtl():
+            return repr(predicate)
+        case Comparison(_, left, right):
+            sides = [side for side in (left, right) if isinstance(side, Operand) and side.side == "old"]
+            return repr(sides[0]) if sides else ""
+        case OneOf(left=left) | StartsWith(left=left) | Exists(left=left):
+            return repr(left) if left.side == "old" else ""
+    return ""
+
+
 def compiled(predicate: Predicate) -> Judge:
     """The predicate as a function of a change, which never raises. Raises: SettingsError for no predicate."""
     match predicate:

@@ -8,9 +8,10 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from tailrace.app.entity import Entity
 from tailrace.app.on_failure import Discard, Policy
+from tailrace.app.predicates import Predicate, asks_for_change
 from tailrace.app.table import EVENTS, Changes
 from tailrace.errors import SettingsError
-from tailrace.ports import Clock, Outcome, RecordBatch, Sink, Transactional
+from tailrace.ports import Clock, Mirror, Outcome, RecordBatch, Sink, Transactional
 
 WORDS = {"INSERT": "inserted", "MODIFY": "modified", "REMOVE": "removed"}
 
@@ -113,12 +114,30 @@ def transactional_settings(
     return {"order": "shard", "is_transactional": True}
 
 
-def check_snapshot(snapshot: bool) -> None:
-    """Refuse a back-fill, which does not exist yet. Raises: SettingsError."""
-    if snapshot:
+def is_mirror(sink: object) -> bool:
+    """Whether a sink has a row for each item, and remembers deletions."""
+    return isinstance(sink, Mirror)
+
+
+def check_snapshot(id: str, sink: object, changes: Changes[Entity[Any]], where: object) -> None:
+    """Require that a whole table can be brought to a sink, and be kept equal to it. Raises: SettingsError."""
+    place = f"sink: {id!r} has snapshot=True"
+    if not (is_mirror(sink) or getattr(sink, "takes_snapshots", False)):
         raise SettingsError(
-            "sink: snapshot=True does not work yet: a sink gets what the stream still holds (24 hours), not "
-            "the items of before; leave it out, and copy the older items to where the sink writes yourself"
+            f"{place}, and {type(sink).__name__} keeps no versions and deletions beside its rows: an item "
+            "that was deleted while the table is read would come back; a snapshot takes a mirror "
+            "(ports.Mirror), or a log that says `takes_snapshots = True` and leaves the newest version to "
+            "its readers; leave it out"
+        )
+    if set(changes.events) != set(EVENTS):
+        raise SettingsError(
+            f"{place} and only some kinds of changes: items that are changed or deleted otherwise would stay "
+            "as they were read; declare it on the table or the entity"
+        )
+    if isinstance(where, Predicate) and (words := asks_for_change(where)):
+        raise SettingsError(
+            f"{place}, and where= asks for {words}: an item that is read from the table has no change that "
+            "could answer it; a snapshot filters by new(…) alone"
         )
 
 

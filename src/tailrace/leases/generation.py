@@ -11,7 +11,7 @@ Rules of this file: a pure layout and its transition, format 1, docs/formats/sta
 runtime/reading.py and by the views that look a change up. Source: growth §2.2.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct, field
@@ -20,21 +20,53 @@ from msgspec.structs import replace
 from tailrace.errors import SettingsError, SourceError
 from tailrace.rows.kinds import SOURCES
 from tailrace.rows.writes import VERSION, Absent, Equals, Write, readable
-from tailrace.streams.version import FIRST_GENERATION
+from tailrace.streams.shards import Shard
+from tailrace.streams.version import FIRST_GENERATION, MOST_SEQUENCE
 
 BEFORE: Final = ""
 """The source of rows that were written before there were numbers: they are of the first generation."""
 
 
+FOLLOWING: Final = "+"
+"""Stands between a stream's label and the number of a reset: the source of what follows that reset in it."""
+WITH_RESETS: Final = 2
+"""The format of a row that has resets. Versions that know only the first would number by half of it."""
+TO_THE_END: Final = MOST_SEQUENCE
+"""The position behind a shard that is over."""
+
+
+class Reset(Struct, frozen=True):
+    """Where the changes before a scan end.
+
+    Shape:   `generation` is the scan's; what follows in the stream `label` is of the next one. `positions` by
+             shard: records at or below keep the number that they had; of a shard that is not there all
+             follow.
+    """
+
+    generation: int
+    label: str
+    positions: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def following(self) -> str:
+        """The source of what follows."""
+        return f"{self.label}{FOLLOWING}{self.generation}"
+
+    def precedes(self, shard_id: str, sequence: int) -> bool:
+        """Whether a record of its stream follows it."""
+        return sequence > self.positions.get(shard_id, 0)
+
+
 class Generations(Struct, frozen=True):
-    """The numbers of a table's sources. Shape: by stream label; `revision` rises with every write, 0: there
-    is no row.
+    """The numbers of a table's sources. Shape: by stream label, and of what follows `resets`, the oldest
+    first; `revision` rises with every write, 0: there is no row.
     """
 
     app: str
     table: str
     numbers: Mapping[str, int] = field(default_factory=dict)
     revision: int = 0
+    resets: tuple[Reset, ...] = ()
 
     @property
     def key(self) -> str:
@@ -47,10 +79,51 @@ class Generations(Struct, frozen=True):
         return max(self.numbers.values(), default=FIRST_GENERATION)
 
     def of(self, label: str) -> int:
-        """The number of a stream. One without a number was there before there were any: it is of the first
-        generation.
+        """The number of a stream, before any reset. One without a number was there before there were any: it
+        is of the first generation.
         """
         return self.numbers.get(label, FIRST_GENERATION)
+
+    def of_record(self, label: str, shard_id: str, sequence: int) -> int:
+        """The number of one record: that of the last reset that it follows, else its stream's.
+
+        Guarantee: inside a shard, and from a shard to those that continue it, it never falls.
+        """
+        return next(
+            (
+                reset.generation + 1
+                for reset in reversed(self.resets)
+                if reset.label == label and reset.precedes(shard_id, sequence)
+            ),
+            self.of(label),
+        )
+
+    @property
+    def newest_stream(self) -> str | None:
+        """The label of the stream with the largest number; None: nothing is numbered."""
+        labels = [label for label in self.numbers if label != BEFORE and FOLLOWING not in label]
+        return max(labels, key=lambda label: (self.of(label), label), default=None)
+
+    def with_reset(self, positions: Mapping[str, int], present: Iterable[str] | None = None) -> "Generations":
+        """One more reset in the newest stream, behind everything that has a number.
+
+        Shape:   `positions` as `cut` makes them; `present` are the shards that can still be read: what older
+                 resets say of others is left out (None: of none). Raises: SourceError before anything is
+                 numbered.
+
+        >>> Generations("shop", "orders", {"2026-11-01": 1}).with_reset({"shard-1": 7}).numbers
+        {'2026-11-01': 1, '2026-11-01+2': 3}
+        """
+        label = self.newest_stream
+        if label is None:
+            raise SourceError(
+                f"no stream of table {self.table!r} has a number yet: nothing of it was ever listed"
+            )
+        generation = self.newest + 1
+        reset = Reset(generation, label, dict(positions))
+        kept = [_without(former, label, present) for former in self.resets]
+        after = self._with({reset.following: generation + 1})
+        return replace(after, resets=(*kept, reset))
 
     def lacks(self, labels: Iterable[str]) -> bool:
         """Whether one of these has no number."""
@@ -97,14 +170,27 @@ class Generations(Struct, frozen=True):
             here = self.numbers.get(label)
             if here is not None and here != number:
                 raise self._contradicted(place, label, number, f"generation {here}")
+            if here is None and FOLLOWING in label:
+                # What is read here would count as older than what is there, and be ignored.
+                raise self._contradicted(place, label, number, "no such reset")
             if here is None and label != BEFORE and (other := self._instead_of(label, number)):
                 raise self._contradicted(place, label, number, f"{other} as generation {self.of(other)}")
         return self.also(sources)
 
     def also(self, sources: Mapping[str, int]) -> "Generations":
-        """With those of these that have no number here: itself when all have."""
+        """With those of these that have no number here: itself when all have. What follows a reset whose
+        positions are lost is all of its stream that is read from now on.
+        """
         fresh = {label: number for label, number in self._of_table(sources) if label not in self.numbers}
-        return self._with(fresh) if fresh else self
+        if not fresh:
+            return self
+        lost = [
+            Reset(number - 1, label.partition(FOLLOWING)[0])
+            for label, number in fresh.items()
+            if FOLLOWING in label
+        ]
+        resets = sorted([*self.resets, *lost], key=lambda reset: reset.generation)
+        return replace(self._with(fresh), resets=tuple(resets))
 
     def _instead_of(self, label: str, number: int) -> str:
         """The source that has a number, or is newer by its label and has a smaller one; none: an unknown
@@ -144,9 +230,10 @@ class Generations(Struct, frozen=True):
     def write(self) -> Write:
         """Its row, if the row is still the one before."""
         condition = Absent() if self.revision == 1 else Equals("revision", self.revision - 1)
-        return Write(
-            self.key, {"v": VERSION, "numbers": dict(self.numbers), "revision": self.revision}, condition
-        )
+        fields: dict[str, Any] = {"v": VERSION, "numbers": dict(self.numbers), "revision": self.revision}
+        if self.resets:
+            fields |= {"v": WITH_RESETS, "resets": [_reset_fields(reset) for reset in self.resets]}
+        return Write(self.key, fields, condition)
 
 
 def check_kept(place: str, there: Mapping[str, int], sources: Mapping[str, int]) -> None:
@@ -177,5 +264,56 @@ def read_generations(app: str, table: str, fields: Mapping[str, Any] | None) -> 
     """
     if fields is None:
         return Generations(app, table)
-    row = readable(fields, "row of a table's sources")
-    return Generations(app, table, row["numbers"], row["revision"])
+    row = readable(fields, "row of a table's sources", WITH_RESETS)
+    resets = tuple(_read_reset(reset) for reset in row.get("resets", ()))
+    return Generations(app, table, row["numbers"], row["revision"], resets)
+
+
+# ---- resets ------------------------------------------------------------------------------------------------
+
+
+def cut(shards: Sequence[Shard], watermarks: Mapping[str, int]) -> dict[str, int]:
+    """The positions of a reset: how far readers are in the shards of the newest stream.
+
+    Shape:   `watermarks` by shard, the furthest of any reader; those of a shard that a reader has finished
+             are `TO_THE_END`.
+    Guarantee: a shard that another one continues in which something was read is read to its end: so an item's
+               changes never fall back to an older number. Nothing is beyond what is in the stream now, for a
+               shard that is continued is closed.
+
+    >>> cut([Shard("a", 1, last=9), Shard("b", 10, ("a",))], {"a": 4, "b": 12})["a"] == TO_THE_END
+    True
+    """
+    positions = {shard.shard_id: watermarks.get(shard.shard_id, 0) for shard in shards}
+    parents = {shard.shard_id: shard.parents for shard in shards}
+    pending = [shard_id for shard_id, position in positions.items() if position > 0]
+    while pending:
+        for parent in parents[pending.pop()]:
+            if positions.get(parent, TO_THE_END) < TO_THE_END:
+                positions[parent] = TO_THE_END
+                pending.append(parent)
+    return {shard_id: position for shard_id, position in positions.items() if position > 0}
+
+
+def _without(reset: Reset, label: str, present: Iterable[str] | None) -> Reset:
+    """Positions of shards that nothing reads any more need not be kept. Of an older stream those that are
+    still there are not known here.
+    """
+    if present is None or reset.label != label:
+        return reset
+    there = set(present)
+    positions = {shard_id: at for shard_id, at in reset.positions.items() if shard_id in there}
+    return replace(reset, positions=positions)
+
+
+def _reset_fields(reset: Reset) -> dict[str, Any]:
+    """As a row has it. Numbers of records are text, for those of other streams are wider than JSON's."""
+    positions = {shard_id: "end" if at == TO_THE_END else str(at) for shard_id, at in reset.positions.items()}
+    return {"generation": reset.generation, "stream": reset.label, "positions": positions}
+
+
+def _read_reset(fields: Mapping[str, Any]) -> Reset:
+    positions = {
+        shard_id: TO_THE_END if at == "end" else int(at) for shard_id, at in fields["positions"].items()
+    }
+    return Reset(fields["generation"], fields["stream"], positions)

@@ -231,8 +231,14 @@ UNREAD_DUTY: Final = of_mapping("unread-duty")
 """Whose it is now to see to the shards that no worker reads."""
 DUTY: Final = RowKind("duty", "app")
 """Whose it is now to tell destinations, and to clean up."""
-SOURCES: Final = RowKind("sources", "app")
+SOURCES: Final = RowKind("sources", "app", format=2)
 """The numbers of a table's streams: the generations of its changes."""
+SOURCES_SEEN: Final = RowKind("sources-seen", "app", expires="when done")
+"""Says that a worker numbers by a table's newest reset."""
+SNAPSHOT_WANTED: Final = of_mapping("snapshot-wanted", ids=("id",))
+"""What people, or the app, want of a mapping's snapshot: which one, and whether it is to stand still."""
+SNAPSHOT: Final = of_mapping("snapshot", ids=("id",))
+"""How far a mapping's snapshot is, and who is at it."""
 LEASE: Final = RowKind("lease", "shard", expires="with its shard", spread=2)
 HAND_OVER: Final = RowKind("hand-over", "shard", expires="with its shard")
 """Says which worker an operator wants a lease to have; it goes when that worker has ended, too."""
@@ -287,6 +293,9 @@ KINDS: Final[dict[str, RowKind]] = {
         ALIVE,
         DUTY,
         SOURCES,
+        SOURCES_SEEN,
+        SNAPSHOT_WANTED,
+        SNAPSHOT,
         LEASE,
         HAND_OVER,
         MEMBER,

@@ -4,8 +4,10 @@ is read carries its generation.
 Rules of this file: no task of its own: the first that asks reads, the others wait for what it finds; when it
 is cancelled or its read fails, one of those who wait takes over. A table with one mapping reads straight from
 its source. A stream without a number is not read; before any is numbered, all that can be read are listed,
-the present one first, because one that has just ended is listed as an earlier one then. A number never
-changes, so it is asked for once (leases/generation.py, growth §2.2). Made by worker/worker.py.
+the present one first, because one that has just ended is listed as an earlier one then. The number of a
+stream never changes, so it is asked for once; resets are looked for, and acknowledged (`look`). A page is
+numbered when it has arrived, by what is known then: so whatever arrives after an acknowledgement is numbered
+by the reset that was acknowledged (leases/generation.py, growth §2.2, ADR 65). Made by worker/worker.py.
 """
 
 import asyncio
@@ -20,10 +22,12 @@ from msgspec.structs import replace
 from tailrace.app.app import App
 from tailrace.errors import PortError, SourceError, StateConflict
 from tailrace.leases.generation import Generations, read_generations
+from tailrace.leases.seen import seen_write
 from tailrace.mapping.reader import Budget, Reading, SharedRead
 from tailrace.ports import ReadDone, Shard, Source, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT
 from tailrace.runtime.agreeing import Besides, adopt, nowhere
+from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import FIRST_GENERATION
 
 _log: Final = logging.getLogger("tailrace.sources")
@@ -102,6 +106,17 @@ class SharedReads:
             del self._readers[shard.place]
 
 
+async def list_streams(source: Source) -> list[tuple[StreamRef, list[Shard]]]:
+    """Every stream of a table that can be read, with its shards, the oldest first. Raises: SourceError."""
+    present: list[StreamRef] = []
+    with suppress(SourceError):  # it is off, or not there yet
+        present = [await source.stream()]
+    # Asked for after the present one: what ends between the two is among these, and nothing newer without it.
+    arns = {stream.arn for stream in present}
+    earlier = [stream for stream in await source.earlier() if stream.arn not in arns]
+    return [(stream, await source.shards(stream)) for stream in [*earlier, *present]]
+
+
 # ---- generations -------------------------------------------------------------------------------------------
 
 
@@ -119,6 +134,10 @@ class NumberedSource:
         self._known = Generations(app.name, table)
         self._numbers: Mapping[str, int] = {}
         self._numbering = asyncio.Lock()
+        self._reset: frozenset[str] = frozenset()
+        """The streams in which records may be of several generations."""
+        self._asked = self._answered = 0
+        self._acknowledged = 0
 
     async def stream(self) -> StreamRef:
         """The table's present stream. Raises: SourceError, StoreError."""
@@ -136,15 +155,43 @@ class NumberedSource:
         return await self._source.shards(stream)
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
-        """Records, each with the generation of its stream. Raises: SourceError."""
+        """Records, each with its generation. Raises: SourceError."""
         generation = self._numbers.get(shard.stream)
         if generation is None:
             generation = await self._unlisted(shard.stream)
         page = await self._source.read(shard, after, limit)
+        if shard.stream in self._reset:
+            return replace(page, records=[self._after_resets(shard, record) for record in page.records])
         if generation == FIRST_GENERATION:  # as nearly always, and as the records say anyway
             return page
         records = [structs.replace(record, generation=generation) for record in page.records]
         return replace(page, records=records)
+
+    def _after_resets(self, shard: Shard, record: ChangeRecord) -> ChangeRecord:
+        generation = self._known.of_record(shard.stream, shard.shard_id, record.sequence)
+        return record if record.generation == generation else structs.replace(record, generation=generation)
+
+    async def refresh(self) -> None:
+        """Learn the numbers anew, as they are after this call began: who has taken a lease does it before it
+        reads. Raises: StoreError.
+        """
+        self._asked += 1
+        asked = self._asked
+        async with self._numbering:  # many shards may begin at once: one answer is enough for them
+            if self._answered < asked:
+                answers = self._asked
+                await self._learn()
+                self._answered = answers
+
+    async def look(self, owner: str) -> None:
+        """Learn whether there is a reset, and acknowledge it: whatever this process reads from now on is
+        numbered by it. Raises: StoreError.
+        """
+        await self.refresh()
+        known = self._known
+        if known.resets and self._acknowledged != known.revision:
+            await self._state.transact([seen_write(known, owner)])
+            self._acknowledged = known.revision
 
     async def _numbered(self, streams: Sequence[StreamRef]) -> list[StreamRef]:
         if self._known.lacks(stream.label for stream in streams):
@@ -176,7 +223,7 @@ class NumberedSource:
             with suppress(StateConflict):  # another worker numbers them, too: what it wrote is read
                 await self._state.transact([present.write()])
                 break
-        self._known, self._numbers = present, present.numbers
+        self._know(present)
 
     async def _unlisted(self, label: str) -> int:
         """The number of a stream of which only what was saved from the trim still knows. Raises: SourceError
@@ -189,9 +236,13 @@ class NumberedSource:
 
     async def _learn(self) -> None:
         row = await self._state.get(self._known.key)
-        self._known = read_generations(
-            self._known.app, self._known.table, None if row is None else row.fields
-        )
+        known = read_generations(self._known.app, self._known.table, None if row is None else row.fields)
+        if known.revision >= self._known.revision:  # an answer that was long on its way is older
+            self._know(known)
+
+    def _know(self, known: Generations) -> None:
+        self._known, self._numbers = known, known.numbers
+        self._reset = frozenset(reset.label for reset in known.resets)
 
     async def _adopted(self, numbers: Generations) -> Generations:
         """Numbers that begin anew, after those that are kept beside the table's rows: all of these places

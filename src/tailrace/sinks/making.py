@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Names
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from msgspec import Struct, field
 
 from tailrace.app.app import App, HandlerMapping
 from tailrace.app.sinking import Writes, transactional, whole
 from tailrace.errors import InternalError
-from tailrace.ports import Sink, StateStore, Versioned
+from tailrace.ports import Mirror, Sink, StateStore, Versioned
 from tailrace.projections.run.builds import Builds
 from tailrace.runtime.agreeing import Agreeing, SourcesOfMarks, VersionedRows
 from tailrace.runtime.around import Around
@@ -34,6 +35,7 @@ from tailrace.sinks.projected import ProjectionSink
 from tailrace.sinks.projection_places import ProjectionPlaces
 from tailrace.sinks.streamed import StreamedSink
 from tailrace.sinks.windowed import WindowSink
+from tailrace.snapshots.run.snapshotter import KeptTable
 from tailrace.windows.run.changes import WindowChanges
 
 
@@ -124,6 +126,21 @@ class SinkMaker(Struct, frozen=True):
         """Every place with rows of a table's changes."""
         mappings = [mapping for mapping in self.app.mappings if mapping.table.name == table]
         return [beside for mapping in mappings for beside in self._beside(mapping)]
+
+    def kept_tables(self) -> list[KeptTable]:
+        """The mappings whose sinks are given whole tables, now or when a person wants it."""
+        return [self._kept(mapping) for mapping in self.app.mappings if mapping.snapshot or mapping.is_mirror]
+
+    def _kept(self, mapping: HandlerMapping) -> KeptTable:
+        declared = cast("object", mapping.sink)
+        return KeptTable(
+            mapping.id,
+            mapping.table.name,
+            self.make(mapping),
+            declared if isinstance(declared, Mirror) else None,
+            partial(self.asked, mapping),
+            mapping.snapshot,
+        )
 
     def _beside(self, mapping: HandlerMapping) -> Iterator[VersionedRows]:
         """Where rows of a mapping are with their versions, outside the state, which has the numbers."""

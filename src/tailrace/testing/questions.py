@@ -267,7 +267,8 @@ class Questions:
     async def _is_settled(self) -> bool:
         is_busy = any(status.in_flight for running in self._running for status in running.worker.status())
         is_building = any(
-            running.worker.projector is not None and running.worker.projector.is_busy
+            (running.worker.projector is not None and running.worker.projector.is_busy)
+            or (running.worker.snapshots is not None and running.worker.snapshots[0].is_busy)
             for running in self._running
         )
         if is_busy or is_building:

@@ -14,6 +14,8 @@ from tailrace.deadletters.run.courier import Courier
 from tailrace.deadletters.run.redriver import Redriver
 from tailrace.ports import StateStore
 from tailrace.projections.run.projector import Projector
+from tailrace.snapshots.run.forgetting import Janitor
+from tailrace.snapshots.run.snapshotter import Snapshotter
 from tailrace.verification.run.mirrors import Mirrors
 from tailrace.windows.run.windowing import Windows
 from tailrace.worker.watching import UnreadWatch
@@ -46,7 +48,8 @@ class Crew(Struct, frozen=True):
              ended because it is no longer declared, `ended` when the worker has. Of several workers the one
              for which `may_forget` removes what nothing needs, also of `marks`, where these are not in the
              state, and the one that `has_duty` for a mapping sees to the shards that no worker reads, of
-             which `watch` tells; a `cleaner` removes what only the store knows of.
+             which `watch` tells; a `cleaner` removes what only the store knows of. `snapshots` bring whole
+             tables to sinks, and forget deletions there.
     """
 
     redriver: Redriver | None = None
@@ -63,6 +66,7 @@ class Crew(Struct, frozen=True):
     marks: StateStore | None = None
     cleaner: Service | None = None
     watch: UnreadWatch | None = None
+    snapshots: tuple[Snapshotter, Janitor] | None = None
 
     @property
     def services(self) -> Iterator[tuple[str, Service]]:
@@ -77,3 +81,7 @@ class Crew(Struct, frozen=True):
             yield "cleaner", self.cleaner
         if self.watch is not None:
             yield "unread", self.watch
+        if self.snapshots is not None:
+            snapshotter, janitor = self.snapshots
+            yield "snapshots", snapshotter
+            yield "deletions", janitor

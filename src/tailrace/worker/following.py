@@ -22,7 +22,7 @@ from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.agreeing import Besides, nowhere
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.evacuation import Followed, Unfinished
-from tailrace.runtime.reading import NumberedSource, SharedReads
+from tailrace.runtime.reading import NumberedSource, SharedReads, list_streams
 
 Begun: TypeAlias = tuple[str, str, str]
 """A mapping's id, and the shard that it has begun: the label of the stream, for ids may repeat, and the
@@ -68,6 +68,8 @@ class FollowedTable(Struct):
     """The mappings that have finished no shard since then: what continues one is listed."""
     known: dict[tuple[str, str], bool] = field(default_factory=dict)
     """Whether a mapping had read of the stream with this label before its table was deleted."""
+    numbered: NumberedSource | None = None
+    """The source, as what numbers its records."""
 
     @classmethod
     def by(
@@ -82,7 +84,8 @@ class FollowedTable(Struct):
         """The table of an app's first mapping on it; what is read of it carries generations."""
         table = handler.table
         numbered = NumberedSource(source, state, app, table.name, besides)
-        return cls(table.name, table.only_stream, numbered, SharedReads(numbered, budget), [handler])
+        reads = SharedReads(numbered, budget)
+        return cls(table.name, table.only_stream, numbered, reads, [handler], numbered=numbered)
 
     def follows(self, handler: HandlerMapping, stream: StreamRef, shards: Sequence[Shard]) -> bool:
         """Whether a mapping reads a stream: that of a deleted table only when it has read it before, or it
@@ -169,15 +172,7 @@ class FollowedTable(Struct):
         """Every stream of the table that can be read, with its shards, the oldest first. Raises:
         SourceError.
         """
-        present: list[StreamRef] = []
-        with suppress(SourceError):  # it is off, or not there yet
-            present = [await self.source.stream()]
-        # Asked for after the present one: what ends between the two is among these, and nothing newer without
-        # it.
-        arns = {stream.arn for stream in present}
-        earlier = [stream for stream in await self.source.earlier() if stream.arn not in arns]
-        streams = [*earlier, *present]
-        return [(stream, await self.source.shards(stream)) for stream in streams]
+        return await list_streams(self.source)
 
     def place(self, app: str, handler: HandlerMapping, stream: StreamRef, shard: Shard) -> MappingShard:
         """Where a mapping's rows in a shard are."""
@@ -267,6 +262,18 @@ class FollowedTable(Struct):
             else ready
             for ready in new
         ]
+
+    async def look_at_numbers(self, owner: str) -> None:
+        """Acknowledge a reset, if there is a new one. Raises: StoreError."""
+        if self.numbered is not None:
+            await self.numbered.look(owner)
+
+    async def refresh_numbers(self) -> None:
+        """Learn the numbers as they are after a lease was taken: a reset may have come before. Raises:
+        StoreError.
+        """
+        if self.numbered is not None:
+            await self.numbered.refresh()
 
     def forget(self, followed: Followed) -> None:
         """What has vanished and is finished need not be remembered; a driver that still runs has not

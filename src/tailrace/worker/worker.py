@@ -103,6 +103,7 @@ class Worker:
         self.courier, self.projector = self._crew.courier, self._crew.projector
         self.mirrors = self._crew.mirrors
         self.windows, self.watch = self._crew.windows, self._crew.watch
+        self.snapshots = self._crew.snapshots
         self.redrives = Redrives(self._crew.redriver, lambda handler: self.sinks[handler].threads.used())
 
     # ---- what others may see -------------------------------------------------------------------------------
@@ -325,6 +326,8 @@ class Worker:
     async def _discover(self, table: FollowedTable, tasks: asyncio.TaskGroup) -> None:
         """Begin what can be begun: a stream after the one before it, a shard after its parent."""
         try:
+            if not self._habits.owner.is_alone:
+                await table.look_at_numbers(self.owner)
             table.fresh = set(table.ids)
             followed = await table.followed()
             await table.recall(self._state, self.app.name, followed)
@@ -394,6 +397,8 @@ class Worker:
             await self._finished(table, handler, stream, shard)
             return
         lease = await self.leases.of(stream, shard, table.places(self.app.name, stream, shard))
+        if not self._habits.owner.is_alone:
+            await table.refresh_numbers()
         stamped = self.leases.stamped(place, lease.epoch)
         entering = enter(place, shard, known, lease.epoch, self._habits.retention_ms, stamped)
         begun = await performer.perform(entering)

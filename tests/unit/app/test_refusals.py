@@ -209,7 +209,7 @@ HANDLERS: list[tuple[str, Callable[[], object], str]] = [
      "is no handler of app 'shop'; declared so far"),
     ("a sink that is none", lambda: App("x") and app.sink(sunk, print), "is no sink"),  # type: ignore[arg-type]
     ("a back-fill", lambda: app.sink(Order, Sink(), snapshot=True),
-     "snapshot=True does not work yet.*24 hours"),
+     "snapshot=True, and Sink keeps no versions and deletions.*a snapshot takes a mirror"),
     ("a second sink", lambda: [app.sink(sunk, Sink()), app.sink(sunk, Sink())], "has a sink already"),
     ("a sink of a batch", lambda: app.sink(batched, Sink()), "no handler of single changes"),
     ("a handler that Python cannot read", lambda: app.on(shop)(min),

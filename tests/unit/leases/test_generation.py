@@ -48,8 +48,8 @@ def test_a_row_is_written_only_over_the_one_that_was_read() -> None:
 
 
 def test_a_row_of_the_future_is_refused() -> None:
-    with pytest.raises(StoreError, match="table's sources has format 2"):
-        read_generations("shop", "orders", {"v": 2})
+    with pytest.raises(StoreError, match="table's sources has format 3"):
+        read_generations("shop", "orders", {"v": 3})
 
 
 KEPT = {"orders/2026-11-01": 4, "orders/2026-11-02": 5, "users/2026-11-01": 9}

@@ -29,6 +29,7 @@ from tailrace.leases.generation import Generations
 from tailrace.leases.hand_over import hand_over
 from tailrace.leases.lease import lease_key, take
 from tailrace.leases.member import Heartbeat, Identity
+from tailrace.leases.seen import seen_write
 from tailrace.projections.core.builds import Build, build_fields, build_key, served_fields, served_key
 from tailrace.projections.core.known import KnownBuilds, known_fields, known_key
 from tailrace.projections.core.rows import (
@@ -59,6 +60,7 @@ from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.placing import placed_fields, placed_key
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
 from tailrace.server.pulse import alive_fields
+from tailrace.snapshots.core.snapshot import Snapshot, WantedSnapshot, saved
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import HASHES, Shard
 from tailrace.windows.core.rows import (
@@ -218,6 +220,9 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "mapping": lambda app, mapping: (MAPPING.key(app, mapping), {"v": 1, "id": mapping, "table": "orders"}),
     "alive": lambda app, mapping: (ALIVE.key(app), alive_fields("pid-1", 5, 1)),
     "sources": lambda app, mapping: written(Generations(app, "orders").with_labels([LABEL]).write()),
+    "sources-seen": lambda app, mapping: written(seen_write(Generations(app, "orders"), "pid-1")),
+    "snapshot-wanted": lambda app, mapping: written(WantedSnapshot(app, mapping, 1).write()),
+    "snapshot": lambda app, mapping: written(saved(None, Snapshot(app, mapping, 1))[1]),
     "lease": lambda app, mapping: written(take(lease_key(app, LABEL, SHARD), None, "pid-1")[1]),
     "hand-over": lambda app, mapping: written(hand_over(app, LABEL, SHARD, "pid-2", "pid-1").write()),
     "member": lambda app, mapping: written(Heartbeat(app, Identity("pid-1")).attempt()),

@@ -20,6 +20,7 @@ from tailrace.rows.writes import Write
 from tailrace.server.control import Subject, find_verb
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.testing import World
+from tailrace.testing.mirrors import MirrorMemory
 from tailrace.views.at_once import at_once
 
 
@@ -109,6 +110,8 @@ def rich(trouble: Trouble) -> App:
         batch_size=10,
     )
 
+    app.sink(Order, MirrorMemory(), id="copy", snapshot=True)
+
     @app.projection(Order, by=Order.country, id="sales")
     def sales(count: int, order: Order, sign: int) -> int:
         return count + sign
@@ -197,8 +200,9 @@ def test_a_row_of_every_kind_that_expires_is_gone_when_nothing_is_left_to_do() -
         world.advance("2h")  # what is gone goes at the second look, an hour after the first
         assert overdue(world) == set()
     # Those of alerts come and go in tests/unit/alerts/test_watch.py: a look a minute for days takes long;
-    # a hand-over needs two workers: tests/unit/worker/test_forgetting.py.
-    assert expiring() - seen == {"redrive", "alert", "hand-over"}, (
+    # a hand-over needs two workers: tests/unit/worker/test_forgetting.py; an acknowledgement of a reset needs
+    # a table at another server: tests/simulation/snapshot_worlds.py.
+    assert expiring() - seen == {"redrive", "alert", "hand-over", "sources-seen"}, (
         "rows of these kinds should come and go in this world, too"
     )
 

@@ -1,0 +1,1 @@
+"""What runs for snapshots: reading tables, writing to sinks, agreeing on resets, sweeping, forgetting."""

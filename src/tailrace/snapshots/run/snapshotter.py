@@ -1,0 +1,382 @@
+"""Makes the snapshots of an app's mappings: sees when one is due, reads the table, writes to the sink, and
+deletes what the scan has not seen.
+
+Theory of operation: each mapping has a task of its own, beside everything else, so live delivery never waits
+for it. Whatever is done is done by the worker with the claim, page by page: a page is written to the sink,
+and then saved. So it may be cut off anywhere, and another worker goes on with the page that was not saved;
+one that has lost its claim and does not know it yet writes rows that are right as well. Why they are right,
+whoever writes them and whenever, is in docs/decisions/0065.
+Rules of this file: what is decided is in core/snapshot.py; outages are waited for, and said once. Made by
+`compose_parts`, run by worker/crew.py.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tailrace.deadletters.core.gap import read_gap
+from tailrace.errors import PortError, SourceError, StateConflict
+from tailrace.leases.lease import Owner
+from tailrace.ports import Mirror, RecordBatch, Sink
+from tailrace.rows.kinds import GAP
+from tailrace.rows.writes import Equals, Write
+from tailrace.runtime.parts import Parts
+from tailrace.snapshots.core.pages import Piece, ScannedPage, pieces, scan_record
+from tailrace.snapshots.core.snapshot import ScanProgress, Snapshot, begun, due, following
+from tailrace.snapshots.run.numbering import TableNumbering
+from tailrace.snapshots.run.pending import deletions_below, is_settled_below
+from tailrace.snapshots.run.rows import SnapshotClaim, SnapshotClaimLost, SnapshotRows
+from tailrace.snapshots.run.scanning import ReadBudget, TableScan
+from tailrace.snapshots.run.sweeping import sweep
+from tailrace.snapshots.run.writing import RowWriter
+
+LOOK_MS: Final = 5_000
+"""How often it is asked whether a snapshot is due, wanted, or another worker's no more."""
+AGREE_MS: Final = 500
+"""How often workers that have to acknowledge a reset are looked for."""
+SLOW_MS: Final = 60_000
+"""After so long of waiting for others it is said who they are."""
+SHARD: Final = "snapshot"
+"""In place of a shard's id in batches of a scan."""
+_log: Final = logging.getLogger("tailrace.snapshots")
+
+
+class KeptTable(Struct, frozen=True):
+    """A mapping whose sink is given a whole table.
+
+    Shape:   `sink` is the mapping's own, with what filters and transforms; `mirror` what it writes to, None
+             for a log that takes rows as they are; it is ready within `opened`. `is_automatic`: a snapshot is
+             made at the first start, and after what makes another one due; else only when it is wanted.
+    """
+
+    mapping_id: str
+    table: str
+    sink: Sink
+    mirror: Mirror | None = None
+    opened: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    is_automatic: bool = True
+
+
+class Snapshotter:
+    """The snapshots of one app's mappings, as one worker makes them. Shape: `segments` says into how many a
+    table is divided, by its size in bytes.
+    """
+
+    def __init__(
+        self,
+        tables: Sequence[KeptTable],
+        parts: Parts,
+        owner: Owner,
+        *,
+        scan: TableScan,
+        numbers: TableNumbering,
+        segments: Callable[[int], int] = lambda size_bytes: 1,
+        look_ms: int = LOOK_MS,
+    ) -> None:
+        self._tables = {table.mapping_id: table for table in tables}
+        self._state, self._clock = parts.state, parts.clock
+        self._owner = owner
+        self._scan = scan
+        self._numbers = numbers
+        self._segments = segments
+        self._look_ms = look_ms
+        self._rows = {
+            name: SnapshotRows(numbers.app, name, parts.state, parts.clock, owner) for name in self._tables
+        }
+        self._said: dict[str, str] = {}
+        self._busy = {table.mapping_id for table in tables if table.is_automatic}
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for table in self._tables.values():
+                tasks.create_task(self._keep_on(table), name=f"snapshot of {table.mapping_id}")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a snapshot is due or wanted, and not over and not paused, as far as is known here."""
+        return bool(self._busy)
+
+    def wake(self) -> None:
+        """Something is wanted: look now."""
+        self._wake.set()
+
+    async def _keep_on(self, table: KeptTable) -> None:
+        while True:
+            try:
+                await self.go_on(table)
+                self._said.pop(table.mapping_id, None)
+            except SnapshotClaimLost:
+                pass  # the worker that has it now goes on with what was saved
+            except PortError as error:
+                if self._said.get(table.mapping_id) != str(error):
+                    self._said[table.mapping_id] = str(error)
+                    _log.warning("snapshot of %s waits: %s", table.mapping_id, error)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        self._wake.clear()
+        sleeping = asyncio.ensure_future(self._sleep(self._look_ms))
+        waiting = [sleeping, asyncio.ensure_future(self._wake.wait())]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    async def _sleep(self, wait_ms: int) -> bool:
+        await self._clock.sleep_until(self._clock.now().monotonic_ms + wait_ms)
+        return True
+
+    # ---- one look ------------------------------------------------------------------------------------------
+
+    async def go_on(self, table: KeptTable) -> None:
+        """See whether something is due or wanted, and do it, as far as it goes. Raises: SnapshotClaimLost;
+        SourceError, StoreError, SinkOutage.
+        """
+        rows = self._rows[table.mapping_id]
+        wanted, snapshot = await rows.wanted(), await rows.snapshot()
+        stream = (await self._numbers.known(table.table)).newest_stream
+        gaps = await self._gaps(table)
+        if table.is_automatic and (why := due(wanted, snapshot, stream, list(gaps))) is not None:
+            next_one = following(wanted, self._numbers.app, table.mapping_id, why, self._now_ms)
+            if not await rows.want(next_one):
+                return  # another worker wants it too
+            wanted = await rows.wanted()
+        is_new = wanted is not None and (snapshot is None or snapshot.number < wanted.number)
+        is_left = is_new or (snapshot is not None and not snapshot.is_over)
+        if wanted is None or wanted.paused_by or not is_left:
+            self._busy.discard(table.mapping_id)
+            return
+        self._busy.add(table.mapping_id)
+        if is_new:
+            if not await self._numbers.have_begun(table.table, table.mapping_id):
+                return  # what is written from now on would be nowhere
+            stream = (await self._numbers.known(table.table)).newest_stream
+            before, snapshot = snapshot, begun(wanted, snapshot, self._now_ms, stream or "", list(gaps))
+        else:
+            before = snapshot
+        assert snapshot is not None
+        claim = await rows.claim(before, snapshot)
+        if claim is None:
+            return
+        await self._carry_out(table, claim)
+
+    @property
+    def _now_ms(self) -> int:
+        return self._clock.now().wall_ms
+
+    async def _carry_out(self, table: KeptTable, claim: SnapshotClaim) -> None:
+        renewing = asyncio.ensure_future(claim.renew())
+        try:
+            async with table.opened():
+                while not claim.snapshot.is_over:
+                    if await self._is_called_off(table, claim.snapshot):
+                        await claim.leave()
+                        return
+                    await self._step(table, claim)
+        finally:
+            renewing.cancel()
+        await self._over(table, claim.snapshot)
+
+    async def _is_called_off(self, table: KeptTable, snapshot: Snapshot) -> bool:
+        wanted = await self._rows[table.mapping_id].wanted()
+        return wanted is None or bool(wanted.paused_by) or wanted.number != snapshot.number
+
+    async def _step(self, table: KeptTable, claim: SnapshotClaim) -> None:
+        match claim.snapshot.phase:
+            case "begun":
+                await self._begin(table, claim)
+            case "agreeing":
+                await self._agree(table, claim)
+            case "scanning":
+                await self._read(table, claim)
+            case _:
+                await self._sweep(table, claim)
+
+    # ---- by which versions ---------------------------------------------------------------------------------
+
+    async def _begin(self, table: KeptTable, claim: SnapshotClaim) -> None:
+        """Find out by which versions the rows are ordered."""
+        estimate = await self._scan.estimate(table.table)
+        segments = len(pieces(claim.snapshot.part, self._segments(estimate[1])))
+        probe = await self._scan.page(table.table, pieces(claim.snapshot.part, 1)[0], None, 1)
+        await claim.save(lambda snapshot: replace(snapshot, estimate=estimate))
+        if probe.position is not None:
+            await claim.save(lambda snapshot: snapshot.scanning_exactly(segments))
+        elif claim.snapshot.why == "first" and await self._is_empty(table):
+            await claim.save(lambda snapshot: snapshot.scanning_first(segments))
+        else:
+            await self._numbers.reset(table.table, claim, segments)
+        _log.info(
+            "snapshot %d of %s begins (%s): about %s items, %s bytes",
+            claim.snapshot.number, table.mapping_id, claim.snapshot.why,
+            f"{estimate[0]:,}", f"{estimate[1]:,}",
+        )  # fmt: skip
+
+    async def _is_empty(self, table: KeptTable) -> bool:
+        """Whether the sink has no row, so that no change of before this app's time can be in it."""
+        return table.mirror is None or not await table.mirror.rows(b"", 1)
+
+    async def _agree(self, table: KeptTable, claim: SnapshotClaim) -> None:
+        waiting = _Waiting(self._clock.now().monotonic_ms)
+        while unaware := await self._numbers.unaware(table.table, claim.snapshot):
+            if await self._is_called_off(table, claim.snapshot):
+                return
+            names = ", ".join(unaware)
+            waiting.say(
+                self._clock.now().monotonic_ms,
+                f"snapshot of {table.mapping_id} waits for workers that hold leases of table "
+                f"{table.table} and have not acknowledged reset {claim.snapshot.generation}: {names}",
+            )
+            await self._sleep(AGREE_MS)
+        await claim.save(lambda snapshot: snapshot.agreed())
+
+    async def _sweep(self, table: KeptTable, claim: SnapshotClaim) -> None:
+        """Delete what the scan has not seen, once nothing older is still to come."""
+        waiting = _Waiting(self._clock.now().monotonic_ms)
+        while not await is_settled_below(self._numbers, table.table, claim.snapshot):
+            if await self._is_called_off(table, claim.snapshot):
+                return
+            waiting.say(
+                self._clock.now().monotonic_ms,
+                f"snapshot of {table.mapping_id} waits with what is to be deleted: changes of before it are "
+                "still on their way",
+            )
+            await self._sleep(AGREE_MS)
+        below = claim.snapshot.below
+        if below is not None and table.mirror is not None:
+            batch = await self._batch(table)
+            kept = deletions_below(self._state, self._numbers.app, table.mapping_id, below)
+            async for deletions in kept:
+                await RowWriter(table.sink, self._clock, batch).write(deletions)
+        while claim.snapshot.phase == "sweeping" and not await self._is_called_off(table, claim.snapshot):
+            await sweep(claim, table.mirror, self._scan, table.table, self._now_ms * 1_000)
+
+    # ---- reading -------------------------------------------------------------------------------------------
+
+    async def _read(self, table: KeptTable, claim: SnapshotClaim) -> None:
+        """Read what is left of every segment, beside each other, until the end or until it is called off."""
+        parts = pieces(claim.snapshot.part, len(claim.snapshot.segments))
+        wanted = await self._rows[table.mapping_id].wanted()
+        budget = ReadBudget(self._clock, None if wanted is None else wanted.read_units)
+        batch = await self._batch(table)
+        reader = _Reader(table, claim, RowWriter(table.sink, self._clock, batch), budget)
+        await table.sink.open(self._clock)
+        async with _first_error(), asyncio.TaskGroup() as tasks:
+            for number, segment in enumerate(claim.snapshot.segments):
+                if not segment.is_done:
+                    tasks.create_task(self._read_segment(reader, number, parts[number]))
+
+    async def _batch(self, table: KeptTable) -> RecordBatch:
+        """What rows of the table are told to be of."""
+        listed = await self._numbers.listing(table.table)
+        if not listed:
+            raise SourceError(f"table {table.table!r} has no stream")
+        return RecordBatch((), table.mapping_id, listed[-1][0], SHARD, is_snapshot=True)
+
+    async def _read_segment(self, reader: "_Reader", number: int, piece: Piece) -> None:
+        claim, table = reader.claim, reader.table
+        while not claim.snapshot.segments[number].is_done:
+            if await self._is_called_off(table, claim.snapshot):
+                return
+            await reader.budget.wait()
+            # Asked for first: what comes of a stream that begins after this is newer than the page.
+            newest = (await self._numbers.known(table.table)).newest
+            as_of_us = max(self._now_ms * 1_000, claim.snapshot.as_of_us + 1)
+            page = await self._scan.page(table.table, piece, claim.snapshot.segments[number].after)
+            reader.budget.use(page.read_units)
+            await self._write_page(reader, number, page, newest, as_of_us)
+            await asyncio.sleep(0)
+
+    async def _write_page(
+        self, reader: "_Reader", number: int, page: ScannedPage, newest: int, as_of_us: int
+    ) -> None:
+        claim = reader.claim
+        if (page.position is not None) != claim.snapshot.is_exact:
+            raise SourceError(
+                f"table {reader.table.table!r} was scanned, and its server "
+                + ("tells no position any more" if claim.snapshot.is_exact else "tells positions by now")
+                + f": tailrace snapshot start {claim.snapshot.mapping_id}"
+            )
+        version = claim.snapshot.version(page.position, newest, as_of_us)
+        now_us = self._now_ms * 1_000
+        given_up = await reader.writer.write([scan_record(item, version, now_us) for item in page.items])
+        read = ScanProgress(
+            1,
+            len(page.items) - len(given_up),
+            sum(item.size_bytes for item in page.items),
+            page.read_units,
+            failures=len(given_up),
+            failed=tuple((lost.record.key.hex(), lost.error[:500]) for lost in given_up),
+        )
+        await claim.save(lambda snapshot: snapshot.with_page(number, page.after, version, read))
+
+    # ---- the end -------------------------------------------------------------------------------------------
+
+    async def _gaps(self, table: KeptTable) -> Mapping[str, str]:
+        """Gaps that nothing fills yet: their rows, by the names that a snapshot keeps, which say how far."""
+        rows = await self._state.query(GAP.prefix(self._numbers.app, table.mapping_id))
+        gaps = [(row.key, read_gap(row.fields)) for row in rows]
+        return {f"{key}@{gap.last}": key for key, gap in gaps if not gap.acknowledged_ms}
+
+    async def _over(self, table: KeptTable, snapshot: Snapshot) -> None:
+        """What the snapshot has filled is no operator's business any more."""
+        if snapshot.phase == "failed":
+            key, error = snapshot.progress.failed[0]
+            _log.warning(
+                "snapshot %d of %s has failed: %d items could not be written, the first of them %s: %s; rows "
+                "of items that are gone were not deleted: tailrace snapshot start %s",
+                snapshot.number, table.mapping_id, snapshot.progress.failures, key, error, table.mapping_id,
+            )  # fmt: skip
+            return
+        for name in snapshot.gaps:
+            key, _, last = name.rpartition("@")
+            row = await self._state.get(key)
+            if row is not None:
+                fields = read_gap(row.fields).acknowledged(self._now_ms).fields()
+                with suppress(StateConflict):  # more was lost meanwhile: that makes another one due
+                    await self._state.transact([Write(key, fields, Equals("last", last))])
+        await self._numbers.forget_seen(table.table, snapshot)
+        _log.info(
+            "snapshot %d of %s is done: %s items, %s rows of items that are gone were deleted",
+            snapshot.number, table.mapping_id, f"{snapshot.progress.items:,}", f"{snapshot.progress.swept:,}",
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Since when something is waited for; it is said now and then."""
+
+    said_ms: int
+
+    def say(self, now_ms: int, words: str) -> None:
+        """Say it, if it was not said for a while."""
+        if now_ms - self.said_ms >= SLOW_MS:
+            self.said_ms = now_ms
+            _log.warning("%s", words)
+
+
+class _Reader(Struct, frozen=True):
+    """What the readers of one snapshot's segments share."""
+
+    table: KeptTable
+    claim: SnapshotClaim
+    writer: RowWriter
+    budget: ReadBudget
+
+
+@asynccontextmanager
+async def _first_error() -> AsyncIterator[None]:
+    """What one of several tasks raises, as itself."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None

@@ -1,0 +1,117 @@
+"""What a seed draws of a world of snapshots, and what its workers stand on.
+
+Rules of this file: no worker is known here. Called by snapshot_workers.py and snapshot_worlds.py.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Final
+
+from msgspec import Struct
+
+from tailrace.app.app import App
+from tailrace.clocks.manual import ManualClock
+from tailrace.snapshots.run.forgetting import DeletionsKept
+from tailrace.stores.memory import MemoryStateStore
+from tailrace.streams.record import ChangeRecord
+from tailrace.testing.mirrors import SimulatedMirror
+from tests.simulation.snapshot_table import SimulatedScan, SimulatedTable
+
+APP, MAPPING = "shop", "mirror"
+WALL_MS: Final = 1_767_225_600_000
+TROUBLE_MS: Final = 15_000
+"""For so long things happen; then everything is left alone."""
+PATIENCE_MS: Final = 400_000
+LEASE_MS: Final = 2_000
+FORGETTING: Final = DeletionsKept(keep_ms=TROUBLE_MS, margin_ms=1_000, every_ms=1_500)
+"""A worker that stands still holds a batch for less."""
+
+
+class WorldPlan(Struct, frozen=True):
+    """What a seed draws. Shape: `segments` of a scan. Units: of time ms."""
+
+    seed: int
+    is_exact: bool
+    keys: int
+    workers: int
+    segments: int
+    slow_ms: int
+    write_ms: int
+    retention_ms: int
+    fails: float
+    lag_ms: int
+    parks: float
+    happenings: tuple[tuple[int, str], ...]
+    is_empty_at_first: bool
+
+
+HAPPENINGS: Final = (
+    "crash", "crash", "freeze", "freeze", "split", "split", "off", "table", "pause", "asked", "late",
+    "outage",
+)  # fmt: skip
+HAPPENED: Final = (*dict.fromkeys(HAPPENINGS), "parked", "forgotten", "trimmed", "gap", "swept",
+    "exact", "first", "reset", "stale")  # fmt: skip
+"""What must have happened in a campaign, or it has judged nothing."""
+
+
+def draw(seed: int) -> WorldPlan:
+    """The plan of a seed: the same for ever."""
+    random = Random(seed)
+    count = random.choice((2, 4, 8, 12))
+    happenings = sorted((random.randrange(500, TROUBLE_MS), random.choice(HAPPENINGS)) for _ in range(count))
+    return WorldPlan(
+        seed,
+        random.random() < 0.4,
+        random.choice((4, 9, 20)),
+        random.choice((1, 2, 3)),
+        random.choice((1, 1, 2)),
+        random.choice((0, 20, 100, 600)),
+        random.choice((40, 200, 800)),
+        random.choice((PATIENCE_MS * 4, PATIENCE_MS * 4, 5_000)),
+        random.choice((0.0, 0.0, 0.05)),
+        random.choice((0, 0, 0, 1_500)),
+        random.choice((0.0, 0.01, 0.1)),
+        tuple(happenings),
+        random.random() < 0.5,
+    )
+
+
+class Surroundings:
+    """A plan, and everything that it makes: what workers ask and reach."""
+
+    def __init__(self, plan: WorldPlan, clock: ManualClock) -> None:
+        self.plan = plan
+        self.random = Random(plan.seed ^ 0x5A)
+        self.clock = clock
+        self.app = App(APP)
+        self.state = MemoryStateStore()
+        self.target = SimulatedMirror()
+        names = [f"item-{number}" for number in range(plan.keys)]
+        self.table = SimulatedTable(self.random, self.clock, names, is_exact=plan.is_exact)
+        self.scan = SimulatedScan(self.table, plan.slow_ms)
+        self.fails = self.table.fails = plan.fails
+        self.table.slow_ms = plan.slow_ms // 4
+        self.outage_until_ms = 0
+        self.parked: dict[bytes, list[ChangeRecord]] = {}
+        self.parked_until_ms = 0
+        self.alive: Callable[[str], bool] = lambda name: False
+        """Whether a worker's heartbeat moves."""
+        self.counts: Counter[str] = Counter()
+        self.steps = 0
+
+    # ---- what workers ask ----------------------------------------------------------------------------------
+
+    def is_parked(self, record: ChangeRecord) -> bool:
+        """Whether a change goes behind what is parked of its item, or fails itself."""
+        if record.key in self.parked:
+            return True
+        return self.clock.now().monotonic_ms < TROUBLE_MS and self.random.random() < self.plan.parks
+
+    def park(self, records: Sequence[ChangeRecord]) -> None:
+        """These are kept until they are put back."""
+        for record in records:
+            there = self.parked.setdefault(record.key, [])
+            if all(one.sequence != record.sequence or one.shard != record.shard for one in there):
+                there.append(record)
+                self.counts["parked"] += 1

@@ -1,0 +1,213 @@
+"""Snapshots of the embedded engine's tables in a world: the mirror equals the table, whatever was
+there before and whatever happens meanwhile.
+"""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from tailrace import App, Change, Item, changed, new, old
+from tailrace.engine.state import state_of
+from tailrace.errors import SettingsError
+from tailrace.ports import Outcome, RecordBatch, Written
+from tailrace.snapshots.core.snapshot import following, read_wanted, wanted_key
+from tailrace.testing import World
+from tailrace.testing.mirrors import MirrorMemory, SimulatedMirror
+from tailrace.views.at_once import at_once
+
+
+def shop(target: SimulatedMirror, **settings: Any) -> App:
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+
+    class Order(Item, table=orders):
+        id: str
+        status: str = "new"
+        total: int = 1
+
+    settings = {name: value(Order) if name == "where" else value for name, value in settings.items()}
+    app.sink(Order, MirrorMemory(target), id="mirror", snapshot=True, **settings)
+    return app
+
+
+def items(target: SimulatedMirror) -> dict[str, Any]:
+    shown = [orjson.loads(image) for image in target.shown.values()]
+    return {item["id"]["S"]: item.get("status", {}).get("S") for item in shown}
+
+
+def table_of(world: World) -> dict[str, Any]:
+    answer = world.client("dynamodb").scan(TableName="orders")
+    return {item["id"]["S"]: item.get("status", {}).get("S") for item in answer["Items"]}
+
+
+def put(world: World, id: str, status: str = "new") -> None:
+    world.client("dynamodb").put_item(
+        TableName="orders", Item={"id": {"S": id}, "status": {"S": status}, "total": {"N": "1"}}
+    )
+
+
+def delete(world: World, id: str) -> None:
+    world.client("dynamodb").delete_item(TableName="orders", Key={"id": {"S": id}})
+
+
+def test_items_that_no_stream_holds_any_more_are_in_the_mirror() -> None:
+    target = SimulatedMirror()
+    app = shop(target)
+    with World(App("other"), seed=1) as world:
+        world.use(shop_without_sink())
+        for number in range(7):
+            put(world, f"o{number}")
+        world.settle()
+        world.advance("26h")
+        world.use(app)
+        world.settle()
+        assert items(target) == table_of(world)
+        assert len(items(target)) == 7
+
+
+def shop_without_sink() -> App:
+    app = App("shop")
+    app.table("orders", pk="id")
+    return app
+
+
+def test_changes_that_come_meanwhile_and_later_are_in_the_mirror() -> None:
+    target = SimulatedMirror()
+    with World(shop(target), seed=2) as world:
+        for number in range(5):
+            put(world, f"o{number}")
+        world.settle()
+        put(world, "o1", "paid")
+        delete(world, "o2")
+        put(world, "o9")
+        world.settle()
+        assert (
+            items(target)
+            == table_of(world)
+            == {"o0": "new", "o1": "paid", "o3": "new", "o4": "new", "o9": "new"}
+        )
+
+
+def test_rows_of_items_that_are_gone_are_swept() -> None:
+    target = SimulatedMirror()
+    with World(shop(target), seed=3) as world:
+        put(world, "o1")
+        world.settle()
+        (key,) = target.rows
+        target.rows[key[:-2] + b"x\x00\x01"] = target.rows[key]
+        wanted(world)
+        world.advance("1m")
+        assert items(target) == {"o1": "new"}
+
+
+def wanted(world: World) -> None:
+    """As a person wants another snapshot."""
+    state = state_of(world.engine)
+    there = read_wanted("shop", "mirror", at_once(state.get(wanted_key("shop", "mirror"))))
+    at_once(state.transact([following(there, "shop", "mirror", "asked", 0).write()]))
+
+
+def test_an_item_that_leaves_what_is_wanted_leaves_the_mirror_and_comes_back() -> None:
+    target = SimulatedMirror()
+    with World(shop(target, where=lambda order: new(order.status) == "paid"), seed=4) as world:
+        put(world, "o1", "paid")
+        put(world, "o2", "new")
+        world.settle()
+        assert items(target) == {"o1": "paid"}
+        put(world, "o1", "sent")
+        world.settle()
+        assert items(target) == {}
+        put(world, "o1", "paid")
+        put(world, "o2", "paid")
+        world.settle()
+        assert items(target) == {"o1": "paid", "o2": "paid"}
+
+
+def test_what_transform_makes_nothing_of_is_deleted() -> None:
+    target = SimulatedMirror()
+
+    def only_paid(change: Change[Any]) -> Any:
+        return {"id": change.new.id} if change.new.status == "paid" else None
+
+    with World(shop(target, transform=only_paid), seed=5) as world:
+        put(world, "o1", "paid")
+        put(world, "o2", "new")
+        world.settle()
+        assert set(items(target)) == {"o1"}
+        put(world, "o1", "sent")
+        world.settle()
+        assert items(target) == {}
+
+
+class Log:
+    """A log that takes rows as they are."""
+
+    takes_snapshots = True
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, bool]] = []
+
+    async def write(self, batch: RecordBatch) -> Outcome:
+        self.seen += [(record.keys.decode(), batch.is_snapshot) for record in batch.records]
+        return Written()
+
+
+def test_a_log_is_given_rows_as_they_are() -> None:
+    app = App("shop")
+    orders, log = app.table("orders", pk="id"), Log()
+    app.sink(orders, log, id="log", snapshot=True)
+    with World(app, seed=6) as world:
+        put(world, "o1")
+        world.settle()
+    assert sorted(log.seen) == [('{"id":{"S":"o1"}}', False), ('{"id":{"S":"o1"}}', True)]
+
+
+class Plain:
+    async def write(self, batch: RecordBatch) -> Outcome:
+        return Written()
+
+
+refused = App("refused")
+table = refused.table("orders", pk="id")
+
+
+class Refused(Item, table=table):
+    id: str
+    status: str = "new"
+
+
+REFUSED = [
+    ("no mirror", table, Plain(), {}, "Plain keeps no versions and deletions"),
+    ("some changes", table.inserted, MirrorMemory(), {}, "only some kinds of changes"),
+    (
+        "changed",
+        Refused,
+        MirrorMemory(),
+        {"where": changed(Refused.status)},
+        r"asks for changed\(Order|asks for changed",
+    ),
+    ("old", Refused, MirrorMemory(), {"where": ~(old(Refused.status) == "new")}, r"asks for old\("),
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "sink", "settings", "words"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
+)
+def test_what_no_snapshot_can_be_made_for_is_refused(
+    source: Any, sink: Any, settings: Any, words: str
+) -> None:
+    app = App("refused")
+    app.tables.update({"orders": table})
+    with pytest.raises(SettingsError, match=words):
+        app.sink(source, sink, snapshot=True, **settings)
+
+
+def test_a_handler_has_no_items_to_be_snapshot() -> None:
+    app = App("shop")
+
+    @app.on(app.table("orders", pk="id"), id="mail")
+    def mail(change: Change) -> None: ...
+
+    with pytest.raises(SettingsError, match="is a handler, and what it returns"):
+        app.sink(mail, MirrorMemory(), snapshot=True)

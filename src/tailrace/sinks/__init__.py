@@ -4,6 +4,7 @@
 
     Sqs, Sns, EventBridge, DynamoDB   AWS's services; `access=AwsAccess(…)` says where and as who; extra `aws`
     PostgreSQL                        tables of a database; extra `postgres`
+    Redshift, RedshiftDataApi         tables of a warehouse, staged in S3; extra `redshift`
     DuckDB                            a table of a file that `tailrace sql` asks; extra `duckdb`
     OpenSearch, Elasticsearch         an index that readers search; extra `search`
     ParquetLake, ParquetLog           Parquet files of a directory or a bucket; extra `lake`
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from tailrace.sinks.event_bridge import EventBridge
     from tailrace.sinks.lake.sink import ParquetLake, ParquetLog
     from tailrace.sinks.postgresql_table import PostgreSQL
+    from tailrace.sinks.redshift.data_api import RedshiftDataApi
+    from tailrace.sinks.redshift.sink import Redshift
     from tailrace.sinks.search.sink import Elasticsearch, OpenSearch
     from tailrace.sinks.webhook import Webhook
 
@@ -41,6 +44,8 @@ __all__ = [
     "ParquetLake",
     "ParquetLog",
     "PostgreSQL",
+    "Redshift",
+    "RedshiftDataApi",
     "Sns",
     "Sqs",
     "Webhook",
@@ -54,6 +59,8 @@ _PLACES = {
     "Function": "called",
     **dict.fromkeys(("ParquetLake", "ParquetLog"), "lake.sink"),
     "PostgreSQL": "postgresql_table",
+    "Redshift": "redshift.sink",
+    "RedshiftDataApi": "redshift.data_api",
     "Webhook": "webhook",
     **dict.fromkeys(("Elasticsearch", "OpenSearch"), "search.sink"),
     **dict.fromkeys(("Directory", "S3", "Sns", "Sqs"), "destinations"),

@@ -8,13 +8,14 @@ Rules of this file: nothing is retried here. Needs the extra `postgres`. Declare
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeVar
 
 from tailrace.ports import Clock
 from tailrace.postgresql import Connections, shown
 from tailrace.sinks.intercepting import missing_extra
 from tailrace.sinks.sql.catalog import SinkCatalog
-from tailrace.sinks.sql.postgresql import BEGIN, PostgresDialect, carried_out, told
+from tailrace.sinks.sql.postgresql import BEGIN, PostgresDialect, answered, carried_out, told
 from tailrace.sinks.sql.sink import SqlSink
 from tailrace.sinks.sql.statements import Begin, MustBeAlone, Steps
 
@@ -84,7 +85,8 @@ class PostgreSQL(SqlSink):
             async with told(self.url), self._connections.lent() as connection:
                 await connection.execute(BEGIN.encode())
                 try:
-                    result = await carried_out(connection, self._locked(begin, lock, alone=alone))
+                    steps = self._locked(begin, lock, alone=alone)
+                    result = await carried_out(partial(answered, connection), steps)
                 except Exception as error:  # the transaction is over, whatever the steps raised
                     if _is_of_server(error):
                         raise

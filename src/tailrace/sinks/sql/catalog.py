@@ -73,6 +73,8 @@ class SinkCatalog:
         ):
             place = self.dialect.place(table)
             yield Ask(f"CREATE TABLE IF NOT EXISTS {place} ({columns}, PRIMARY KEY ({key}))")
+        if not self.name:
+            yield from self._made_keys()
 
     # ---- sources -------------------------------------------------------------------------------------------
 
@@ -131,7 +133,6 @@ class SinkCatalog:
             rules = EntityRules(self.name, keys)
             if not self.name:
                 rules = learn_rules(items, source, keys, self._declared)
-                yield from self._made_keys()
         if set(rules.keys) != set(keys) or rules.table != (self.name or source):
             raise SettingsError(
                 f"{self._place} has the items of {rules.table!r} with the key {', '.join(rules.keys)}; these "

@@ -6,6 +6,7 @@ Rules of this file: steps of a transaction.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from tailrace.columns.naming import EXTRA
 from tailrace.columns.reading import digest_of, item_of_row
@@ -13,15 +14,15 @@ from tailrace.columns.schema import TableColumns
 from tailrace.ports import SinkRow
 from tailrace.sinks.sql.catalog import KEYS, SinkCatalog
 from tailrace.sinks.sql.changes import KeyedChange
-from tailrace.sinks.sql.dialect import CHANGED, DELETED, KEY, VERSION
+from tailrace.sinks.sql.dialect import ALWAYS, CHANGED, DELETED, KEY, STAGED, VERSION, SqlDialect
 from tailrace.sinks.sql.statements import Ask, Load, StagedColumn, Steps
-from tailrace.sinks.sql.writing import ALWAYS, STAGED, put
+from tailrace.sinks.sql.writing import put
 from tailrace.streams.version import Version
 
 
-def digest(row: KeyedChange) -> bytes:
+def digest(dialect: SqlDialect, row: KeyedChange) -> bytes:
     """What the digest of this row is once it is written."""
-    return b"" if row.item is None else digest_of(row.item)
+    return b"" if row.item is None else digest_of(dialect.shown_item(row.item))
 
 
 def rows_after(catalog: SinkCatalog, after: bytes, limit: int) -> Steps[list[SinkRow]]:
@@ -51,8 +52,11 @@ def _page(catalog: SinkCatalog, table: TableColumns, after: bytes, limit: int) -
             dialect.read(column.kind.family, value)
             for column, value in zip(table.stored, values, strict=True)
         ]
-        of_it = b"" if is_deleted else digest_of(item_of_row(table, read, dialect.read("json", extra)))
-        rows.append(SinkRow(bytes(key), Version.from_text(version), is_deleted, of_it))
+        of_it = b""
+        if not is_deleted:
+            item = item_of_row(table, read, dialect.read("json", extra))
+            of_it = digest_of(dialect.shown_item(item))
+        rows.append(SinkRow(dialect.read("binary", key), Version.from_text(version), is_deleted, of_it))
     return rows
 
 
@@ -75,20 +79,25 @@ def swept(
         if keys[1] is not None:
             inside, bounds = f"{inside} AND {KEY} < {mark}", [keys[0], keys[1]]
         nothing = "".join(f", {dialect.quoted(column.name)} = NULL" for column in table.stored)
-        swept_keys = yield Ask(
-            f"UPDATE {rows} SET {DELETED} = TRUE, {VERSION} = {mark}, {CHANGED} = {mark}, {EXTRA} = NULL"
-            f"{nothing} WHERE {KEY} IN (SELECT {KEY} FROM {rows} WHERE {inside} AND NOT {DELETED} AND "
-            f"{VERSION} < {mark} ORDER BY {KEY} LIMIT {mark}) RETURNING {KEY}",
-            [tombstone.text, now_us, *bounds, below.text, limit - gone],
+        old = f"NOT {DELETED} AND {VERSION} < {mark}"
+        page = yield from _first_keys(
+            dialect, rows, f"{inside} AND {old}", [*bounds, below.text], limit - gone
         )
-        if not catalog.name and swept_keys:
-            yield from _staged_keys(catalog, [bytes(key) for (key,) in swept_keys])
+        if not page:
+            continue
+        yield Ask(
+            f"UPDATE {rows} SET {DELETED} = TRUE, {VERSION} = {mark}, {CHANGED} = {mark}, {EXTRA} = NULL"
+            f"{nothing} WHERE {KEY} >= {mark} AND {KEY} <= {mark} AND {old}",
+            [tombstone.text, now_us, page[0], page[-1], below.text],
+        )
+        if not catalog.name:
+            yield from _staged_keys(catalog, page)
             yield Ask(
                 f"UPDATE {dialect.place(KEYS)} SET {VERSION} = {mark}, entity = '', before = NULL "
                 f"WHERE {KEY} IN (SELECT {KEY} FROM {STAGED}_0)",
                 [tombstone.text],
             )
-        gone += len(swept_keys)
+        gone += len(page)
         if gone == limit:
             break
     return gone
@@ -100,15 +109,11 @@ def mended(
     """Write rows whose version there is the one that was seen; needs to be alone. Returns: which."""
     kept = yield from catalog.kept()
     there: dict[bytes, Version] = {}
-    yield from _staged_keys(catalog, [row.key for row in rows])
+    dialect, keys = catalog.dialect, [row.key for row in rows]
     for table in kept.tables.values():
-        matching_rows = yield Ask(
-            f"SELECT {KEY}, {VERSION} FROM {catalog.dialect.rows(table)} "
-            f"WHERE {KEY} IN (SELECT {KEY} FROM {STAGED}_0)"
-        )
-        for key, text in matching_rows:
+        for key, text in (yield from dialect.versions(dialect.rows(table), keys)):
             version = Version.from_text(text)
-            there[bytes(key)] = max(version, there.get(bytes(key), version))
+            there[key] = max(version, there.get(key, version))
     matching = [there.get(row.key) == version for row, version in zip(rows, seen, strict=True)]
     chosen = [row for row, matches in zip(rows, matching, strict=True) if matches]
     yield from put(catalog, sorted(chosen, key=lambda row: row.key), source, alone=True, guard=ALWAYS)
@@ -121,14 +126,17 @@ def forgotten(catalog: SinkCatalog, before_us: int, limit: int) -> Steps[int]:
     dialect, mark, gone = catalog.dialect, catalog.dialect.mark, 0
     for table in kept.tables.values():
         rows = dialect.rows(table)
-        taken = yield Ask(
-            f"DELETE FROM {rows} WHERE {KEY} IN (SELECT {KEY} FROM {rows} WHERE {DELETED} AND "
-            f"{CHANGED} < {mark} ORDER BY {KEY} LIMIT {mark}) RETURNING {KEY}",
-            [before_us, limit - gone],
+        old = f"{DELETED} AND {CHANGED} < {mark}"
+        page = yield from _first_keys(dialect, rows, old, [before_us], limit - gone)
+        if not page:
+            continue
+        yield Ask(
+            f"DELETE FROM {rows} WHERE {KEY} >= {mark} AND {KEY} <= {mark} AND {old}",
+            [page[0], page[-1], before_us],
         )
-        gone += len(taken)
-        if not catalog.name and taken:
-            yield from _staged_keys(catalog, [bytes(key) for (key,) in taken])
+        gone += len(page)
+        if not catalog.name:
+            yield from _staged_keys(catalog, page)
             yield from _forget_keys(catalog, list(kept.tables.values()))
         if gone == limit:
             break
@@ -138,14 +146,26 @@ def forgotten(catalog: SinkCatalog, before_us: int, limit: int) -> Steps[int]:
 def _forget_keys(catalog: SinkCatalog, tables: Sequence[TableColumns]) -> Steps[None]:
     """Of the staged keys those that no table has any more."""
     dialect = catalog.dialect
-    absent = "".join(
-        f" AND NOT EXISTS (SELECT 1 FROM {dialect.rows(table)} AS r WHERE r.{KEY} = k.{KEY})"
+    there = "".join(
+        f" AND {KEY} NOT IN (SELECT {KEY} FROM {dialect.rows(table)} WHERE {KEY} IN "
+        f"(SELECT {KEY} FROM {STAGED}_0))"
         for table in tables
     )
     yield Ask(
-        f"DELETE FROM {dialect.place(KEYS)} AS k WHERE k.entity = '' AND {KEY} IN "
-        f"(SELECT {KEY} FROM {STAGED}_0){absent}"
+        f"DELETE FROM {dialect.place(KEYS)} WHERE entity = '' AND {KEY} IN "
+        f"(SELECT {KEY} FROM {STAGED}_0){there}"
     )
+
+
+def _first_keys(
+    dialect: SqlDialect, rows: str, condition: str, values: Sequence[Any], limit: int
+) -> Steps[list[bytes]]:
+    """The first keys of rows of which a condition holds, in their order."""
+    mark = dialect.mark
+    page = yield Ask(
+        f"SELECT {KEY} FROM {rows} WHERE {condition} ORDER BY {KEY} LIMIT {mark}", [*values, limit]
+    )
+    return [dialect.read("binary", key) for (key,) in page]
 
 
 def _staged_keys(catalog: SinkCatalog, keys: Sequence[bytes]) -> Steps[None]:

@@ -10,10 +10,12 @@ Rules of this file: words of SQL, no connection. What is here is what two databa
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
+from tailrace.columns.batches import ColumnBatch
 from tailrace.columns.kinds import Family, Kind
 from tailrace.columns.naming import EXTRA, Naming
 from tailrace.columns.schema import AddColumn, ColumnChange, TableColumns, WidenColumn
-from tailrace.sinks.sql.statements import Ask, Steps
+from tailrace.sinks.sql.statements import Ask, Load, StagedColumn, Steps
+from tailrace.values.types import Item
 
 KEY: Final = "tailrace_key"
 VERSION: Final = "tailrace_version"
@@ -22,6 +24,11 @@ CHANGED: Final = "tailrace_changed_us"
 CHANGED_AT: Final = "tailrace_changed_at"
 ROWS: Final = "_all"
 """Of the table beside a view: `orders_all` has the rows of `orders`, deleted ones too."""
+NEWER: Final = f"t.{VERSION} < EXCLUDED.{VERSION}"
+ALWAYS: Final = "TRUE"
+"""The guards of `put`."""
+STAGED: Final = "tailrace_staged"
+"""What the names of staging tables begin with."""
 
 
 class SqlDialect:
@@ -120,6 +127,10 @@ class SqlDialect:
         has those of a view that was taken away.
         """
         there = [*order] or [name for name, _ in (yield self.columns_of(table.name))]
+        yield Ask(f"CREATE OR REPLACE VIEW {self.viewed(table, there)}")
+
+    def viewed(self, table: TableColumns, there: Sequence[str]) -> str:
+        """What follows CREATE VIEW. Shape: `there` are the columns that the view has."""
         wanted = [column.name for column in table.stored]
         wanted += [name for name in (EXTRA, VERSION, CHANGED_AT) if not there]
         names = [*there, *(name for name in wanted if name not in there)]
@@ -127,29 +138,71 @@ class SqlDialect:
             f"{self.changed_at} AS {CHANGED_AT}" if name == CHANGED_AT else self.quoted(name)
             for name in names
         )
-        yield Ask(
-            f"CREATE OR REPLACE VIEW {self.place(table.name)} AS SELECT {shown} FROM {self.rows(table)} "
-            f"WHERE NOT {DELETED}"
-        )
+        return f"{self.place(table.name)} AS SELECT {shown} FROM {self.rows(table)} WHERE NOT {DELETED}"
 
     # ---- rows ----------------------------------------------------------------------------------------------
 
-    def put(self, table: str, staged: str, columns: Sequence[str], guard: str) -> Iterable[str]:
+    def fitted(self, batch: ColumnBatch) -> ColumnBatch:
+        """A batch whose values the database has room for: what is too long for its column is in `extra`."""
+        return batch
+
+    def staged(self, columns: Sequence[StagedColumn]) -> Sequence[StagedColumn]:
+        """Columns with the types that they are staged with."""
+        return columns
+
+    def put(self, table: str, staged: str, columns: Sequence[StagedColumn], guard: str) -> Iterable[str]:
         """Write staged rows where `guard` holds between the row there (`t`) and the new one (`EXCLUDED`), in
-        the order of their keys. Shape: `columns` are names, the key's first.
+        the order of their keys. Shape: `columns` are those that were staged, the key's first.
         """
-        names = ", ".join(map(self.quoted, columns))
-        sets = ", ".join(f"{name} = EXCLUDED.{name}" for name in map(self.quoted, columns[1:]))
+        quoted = [self.quoted(column.name) for column in columns]
+        names = ", ".join(quoted)
+        sets = ", ".join(f"{name} = EXCLUDED.{name}" for name in quoted[1:])
         yield (
             f"INSERT INTO {table} AS t ({names}) SELECT {names} FROM {staged} ORDER BY {KEY} "
             f"ON CONFLICT ({KEY}) DO UPDATE SET {sets} WHERE {guard}"
         )
+
+    def claimed(
+        self, table: str, columns: Sequence[StagedColumn], guard: str
+    ) -> Steps[dict[bytes, str | None]]:
+        """Say of keys which entity their rows are of, where the guard holds. Shape: `columns` are key,
+        version and entity. Returns: of the keys that were put, the other entity that they leave.
+        """
+        yield Load(f"{STAGED}_0", columns)
+        taken = yield Ask(
+            f"INSERT INTO {table} AS t ({KEY}, {VERSION}, entity) SELECT {KEY}, {VERSION}, entity "
+            f"FROM {STAGED}_0 ORDER BY {KEY} ON CONFLICT ({KEY}) DO UPDATE SET {VERSION} = "
+            f"EXCLUDED.{VERSION}, before = CASE WHEN t.entity <> EXCLUDED.entity THEN t.entity END, "
+            f"entity = EXCLUDED.entity WHERE {guard} RETURNING {KEY}, before"
+        )
+        return {self.read("binary", key): entity for key, entity in taken}
+
+    def unless_there(self, table: str, keys: Mapping[str, Any], others: Mapping[str, Any]) -> Steps[None]:
+        """Insert a row unless one with these keys is there, from another transaction perhaps."""
+        names = [*keys, *others]
+        yield Ask(
+            f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join([self.mark] * len(names))}) "
+            f"ON CONFLICT ({', '.join(keys)}) DO NOTHING",
+            [*keys.values(), *others.values()],
+        )
+
+    def versions(self, table: str, keys: Sequence[bytes]) -> Steps[list[tuple[bytes, str]]]:
+        """Keys and versions of those of these rows that are there."""
+        yield Load(f"{STAGED}_0", [StagedColumn(KEY, self.key_type, "binary", keys)])
+        rows = yield Ask(
+            f"SELECT {KEY}, {VERSION} FROM {table} WHERE {KEY} IN (SELECT {KEY} FROM {STAGED}_0)"
+        )
+        return [(self.read("binary", key), version) for key, version in rows]
 
     def locked(self, name: str, *, alone: bool) -> Steps[None]:
         """Keep others from changing a sink's tables until the transaction ends; all others, when alone."""
         yield from ()
 
     # ---- values --------------------------------------------------------------------------------------------
+
+    def shown_item(self, item: Item) -> Item:
+        """An item as its row shows it, where that is not all of it (`columns/reading.py`)."""
+        return item
 
     def read(self, family: Family, value: Any) -> Any:
         """A value as a column of `columns/` has it."""

@@ -63,7 +63,7 @@ class DuckDbDialect(SqlDialect):
             using = f" USING CASE WHEN contains({text}, '.') THEN {trimmed} ELSE {text} END"
         return f"ALTER TABLE {self.rows(table)} ALTER COLUMN {name} TYPE {self.type_of(column.kind)}{using}"
 
-    def put(self, table: str, staged: str, columns: Sequence[str], guard: str) -> Iterable[str]:
+    def put(self, table: str, staged: str, columns: Sequence[StagedColumn], guard: str) -> Iterable[str]:
         """As others, but in any order: there is one writer."""
         for statement in super().put(table, staged, columns, guard):
             yield statement.replace(f" ORDER BY {KEY}", "", 1)

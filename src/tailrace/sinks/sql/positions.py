@@ -29,15 +29,15 @@ def stamped(
     """Raise the epoch of a shard. Raises: LeaseLost when a higher one is there."""
     wanted = TargetPosition(stream, shard_id, epoch)
     mark, place = catalog.dialect.mark, catalog.dialect.place(POSITIONS)
-    yield Ask(
-        f"INSERT INTO {place} (name, mapping, stream, shard, epoch, watermark, commits, changes) VALUES "
-        f"({mark}, {mark}, {mark}, {mark}, 0, '0', 0, 0) "
-        "ON CONFLICT (name, mapping, stream, shard) DO NOTHING",
-        [catalog.name, mapping_id, stream, shard_id],
-    )
     there = yield from _locked(catalog, mapping_id, wanted)
-    if there is None or there.epoch > epoch:
-        raise LeaseLost(f"{shard_id} was taken under epoch {there and there.epoch}, this is {epoch}")
+    if there is None:
+        keys = {"name": catalog.name, "mapping": mapping_id, "stream": stream, "shard": shard_id}
+        others = {"epoch": 0, "watermark": "0", "commits": 0, "changes": 0}
+        yield from catalog.dialect.unless_there(place, keys, others)
+        # Another transaction may have been first. None: this one's row, which only its end makes visible.
+        there = (yield from _locked(catalog, mapping_id, wanted)) or TargetPosition(stream, shard_id, 0)
+    if there.epoch > epoch:
+        raise LeaseLost(f"{shard_id} was taken under epoch {there.epoch}, this is {epoch}")
     yield from _set(catalog, mapping_id, wanted, f"epoch = {mark}", [epoch])
     return TargetPosition(stream, shard_id, epoch, there.watermark)
 

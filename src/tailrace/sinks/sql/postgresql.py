@@ -8,7 +8,7 @@ the error names them.
 Rules of this file: whoever changes tables holds an advisory lock alone, and whoever writes rows shares it.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -121,8 +121,8 @@ class PostgresDialect(SqlDialect):
 # ---- carrying out ------------------------------------------------------------------------------------------
 
 
-async def carried_out(connection: "AsyncConnection[Any]", steps: Steps[T]) -> T:
-    """Steps inside a transaction, to their end. Raises: psycopg's errors, what they raise."""
+async def carried_out(answer_of: Callable[[Statement], Awaitable[Rows]], steps: Steps[T]) -> T:
+    """Steps inside a transaction, to their end. Raises: what they and `answer_of` raise."""
     answer: Rows | None = None
     while True:
         # What the steps make of a batch takes its time: in a thread, so that the loop goes on.
@@ -130,7 +130,7 @@ async def carried_out(connection: "AsyncConnection[Any]", steps: Steps[T]) -> T:
         if isinstance(statement, _Done):
             result: T = statement.result
             return result
-        answer = await answered(connection, statement)
+        answer = await answer_of(statement)
 
 
 class _Done(Struct, frozen=True):

@@ -19,17 +19,13 @@ from tailrace.sinks.messages import Failures
 from tailrace.sinks.sql import comparing, positions
 from tailrace.sinks.sql.catalog import SinkCatalog
 from tailrace.sinks.sql.changes import KeyedChange, item_of, rows_of
-from tailrace.sinks.sql.statements import Begin, Steps
+from tailrace.sinks.sql.statements import Begin, Steps, TakenBack
 from tailrace.sinks.sql.writing import put
 from tailrace.streams.record import MILLISECOND
 from tailrace.streams.version import Version
 from tailrace.values.types import Item
 
 T = TypeVar("T")
-
-
-class _Found(Exception):
-    """Takes a transaction back that was only tried."""
 
 
 class SqlSink(ABC):
@@ -129,7 +125,10 @@ class SqlSink(ABC):
         """
         keys = batch.records
         return [
-            comparing.digest(KeyedChange(keys[place].key, keys[place], self.item_of(batch, place), place))
+            comparing.digest(
+                self.catalog.dialect,
+                KeyedChange(keys[place].key, keys[place], self.item_of(batch, place), place),
+            )
             for place in range(len(keys))
         ]
 
@@ -206,7 +205,7 @@ class SqlSink(ABC):
             return
         try:
             await self._carry_out(partial(self._tried, batch, rows))
-        except _Found:
+        except TakenBack:
             return
         except Refused as error:
             if len(rows) > 1:
@@ -220,4 +219,4 @@ class SqlSink(ABC):
 
     def _tried(self, batch: RecordBatch, rows: Sequence[KeyedChange], alone: bool) -> Steps[None]:
         yield from self._put(batch, rows, alone)
-        raise _Found
+        raise TakenBack

@@ -50,3 +50,7 @@ it raises `MustBeAlone` where it is not and has to be.
 
 class MustBeAlone(Exception):
     """What is to be done changes the sink's tables: take everything back, and begin it alone."""
+
+
+class TakenBack(Exception):
+    """Ends a transaction that was only tried: nothing of it stays, but all of it was carried out."""

@@ -10,7 +10,7 @@ Rules of this file: steps of a transaction. Tables in the order of their entitie
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from tailrace.columns.batches import columnise
 from tailrace.columns.entities import EntitySorter
@@ -18,13 +18,9 @@ from tailrace.columns.naming import EXTRA, OTHER
 from tailrace.columns.schema import TableColumns
 from tailrace.sinks.sql.catalog import KEYS, Kept, SinkCatalog
 from tailrace.sinks.sql.changes import KeyedChange
-from tailrace.sinks.sql.dialect import CHANGED, DELETED, KEY, VERSION
+from tailrace.sinks.sql.dialect import CHANGED, DELETED, KEY, NEWER, STAGED, VERSION
 from tailrace.sinks.sql.statements import Ask, Load, StagedColumn, Steps
 from tailrace.values.types import Item
-
-NEWER: Final = f"t.{VERSION} < EXCLUDED.{VERSION}"
-ALWAYS: Final = "TRUE"
-STAGED: Final = "tailrace_staged"
 
 
 def put(
@@ -66,7 +62,7 @@ def _put_part(
     there = [row for row in rows if row.item is not None]
     gone = [row for row in rows if row.item is None]
     items: list[Item] = [row.item for row in there if row.item is not None]
-    batch = columnise(table, items)
+    batch = catalog.dialect.fitted(columnise(table, items))
     for attribute, count in batch.conflicts.items():
         conflicts[attribute] = conflicts.get(attribute, 0) + count
     yield from catalog.grown(kept, batch.table, alone=alone)
@@ -83,9 +79,9 @@ def _put_part(
         StagedColumn(column.name, dialect.type_of(column.kind), column.kind.family, [*values, *nothing])
         for column, values in zip(batch.table.stored, batch.values, strict=True)
     ]
-    yield Load(staged, columns)
-    names = [column.name for column in columns]
-    for statement in dialect.put(dialect.rows(batch.table), staged, names, guard):
+    loaded = dialect.staged(columns)
+    yield Load(staged, loaded)
+    for statement in dialect.put(dialect.rows(batch.table), staged, loaded, guard):
         yield Ask(statement)
     return batch.table
 
@@ -101,14 +97,7 @@ def _claimed(
         StagedColumn(VERSION, dialect.version_type, "text", [row.record.version.text for row in rows]),
         StagedColumn("entity", dialect.text_type, "text", names),
     ]
-    yield Load(f"{STAGED}_0", columns)
-    taken = yield Ask(
-        f"INSERT INTO {dialect.place(KEYS)} AS t ({KEY}, {VERSION}, entity) SELECT {KEY}, {VERSION}, entity "
-        f"FROM {STAGED}_0 ORDER BY {KEY} ON CONFLICT ({KEY}) DO UPDATE SET {VERSION} = EXCLUDED.{VERSION}, "
-        "before = CASE WHEN t.entity <> EXCLUDED.entity THEN t.entity END, entity = EXCLUDED.entity "
-        f"WHERE {guard} RETURNING {KEY}, before"
-    )
-    before = {bytes(key): entity for key, entity in taken}
+    before = yield from dialect.claimed(dialect.place(KEYS), columns, guard)
     parts: dict[str, list[KeyedChange]] = {}
     for row, name in zip(rows, names, strict=True):
         if row.key not in before:

@@ -262,6 +262,7 @@ class Declarations:
             check_where(place, common.where, changes)
             if snapshot:
                 check_snapshot(name, sink, changes, common.where)
+            self._check_alone(name, sink, snapshot=snapshot)
             self._add(
                 HandlerMapping(
                     name,
@@ -292,6 +293,18 @@ class Declarations:
                 "settings hold"
             )
         self.mappings[mapping.id] = replace(mapping, sink=sink)
+
+    def _check_alone(self, name: str, sink: Writes, *, snapshot: bool) -> None:
+        """Require that no other mapping writes to a mirror that is swept: its rows would be taken for those
+        of items that are gone. Raises: SettingsError.
+        """
+        for other in self.mappings.values():
+            if other.sink is sink and is_mirror(sink) and (snapshot or other.snapshot):
+                raise SettingsError(
+                    f"sink: {name!r} and {other.id!r} write to one mirror, and one of them has "
+                    "snapshot=True: its scan would delete the rows of the other, which it does not see; give "
+                    "each a table of its own"
+                )
 
     def projection(
         self, target: Target | None, common: CommonSettings, projection_of: Callable[..., Projection]

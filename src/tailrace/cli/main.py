@@ -42,6 +42,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "gaps": CommandEntry(
         "tailrace.cli.gaps:gaps", "List what was trimmed before a handler read it; acknowledge it."
     ),
+    "snapshot": CommandEntry(
+        "tailrace.cli.snapshot:snapshot", "Bring a whole table to a sink; see how far that is."
+    ),
     "checkpoint": CommandEntry(
         "tailrace.cli.checkpoint:checkpoint", "See where a handler stands in each shard; set it elsewhere."
     ),

@@ -6,6 +6,7 @@ Stands alone because it reads rows of what is no more, which a worker never runs
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from tailrace.app.app import App, HandlerMapping
 from tailrace.errors import SettingsError
@@ -16,6 +17,9 @@ from tailrace.rows.kinds import MAPPING
 from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.mapping_rows import BEGAN, RENAMING
 
+SNAPSHOTS: Final = "snapshots"
+"""The member of a mapping's row that says that its sink can be given a whole table."""
+
 
 def mapping_write(app: str, mapping: HandlerMapping, began_ms: int = 0) -> Write:
     """The row by which a later start knows that the mapping was declared. Units: `began_ms` when it first
@@ -24,7 +28,8 @@ def mapping_write(app: str, mapping: HandlerMapping, began_ms: int = 0) -> Write
     fields = {"v": VERSION, "id": mapping.id, "table": mapping.table.name}
     when = {BEGAN: began_ms} if began_ms else {}
     counts = {"only_counts": True} if mapping.only_counts else {}
-    return Write(MAPPING.key(app, mapping.id), {**fields, **when, **counts})
+    takes = {SNAPSHOTS: True} if mapping.is_mirror or mapping.snapshot else {}
+    return Write(MAPPING.key(app, mapping.id), {**fields, **when, **counts, **takes})
 
 
 async def check_declared(state: StateStore, app: App) -> dict[str, int]:

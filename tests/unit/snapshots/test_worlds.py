@@ -6,15 +6,13 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec import structs
 
 from tailrace import App, Change, Item, changed, new, old
-from tailrace.engine.state import state_of
-from tailrace.errors import SettingsError
+from tailrace.errors import SettingsError, TailraceError
 from tailrace.ports import Outcome, RecordBatch, Written
-from tailrace.snapshots.core.snapshot import following, read_wanted, wanted_key
 from tailrace.testing import World
 from tailrace.testing.mirrors import MirrorMemory, SimulatedMirror
-from tailrace.views.at_once import at_once
 
 
 def shop(target: SimulatedMirror, **settings: Any) -> App:
@@ -96,16 +94,67 @@ def test_rows_of_items_that_are_gone_are_swept() -> None:
         world.settle()
         (key,) = target.rows
         target.rows[key[:-2] + b"x\x00\x01"] = target.rows[key]
+        put(world, "o9")
         wanted(world)
         world.advance("1m")
-        assert items(target) == {"o1": "new"}
+        assert items(target) == {"o1": "new", "o9": "new"}
+        assert len(target.shown) == 2
 
 
 def wanted(world: World) -> None:
     """As a person wants another snapshot."""
-    state = state_of(world.engine)
-    there = read_wanted("shop", "mirror", at_once(state.get(wanted_key("shop", "mirror"))))
-    at_once(state.transact([following(there, "shop", "mirror", "asked", 0).write()]))
+    world._ask("snapshot.start", {"handler": "mirror"})
+
+
+def test_a_part_is_read_again_and_the_rest_stays_as_it_is() -> None:
+    target = SimulatedMirror()
+    with World(shop(target), seed=3) as world:
+        for name in ("o1", "o2"):
+            put(world, name)
+        world.settle()
+        broken = {key: structs.replace(row, image=b'{"id":{"S":"?"}}') for key, row in target.rows.items()}
+        target.rows |= broken
+        put(world, "o9")  # what has the table's present version already is for `sink repair`
+        world._ask("snapshot.start", {"handler": "mirror", "partitions": ['{"S":"o1"}']})
+        world.advance("1m")
+        assert sorted(items(target)) == ["?", "o1", "o9"]
+
+
+def test_a_snapshot_stands_still_and_goes_on() -> None:
+    target = SimulatedMirror()
+    with World(shop(target), seed=8) as world:
+        put(world, "o1")
+        world.settle()
+        (key,) = target.rows
+        target.rows[key[:-2] + b"x\x00\x01"] = target.rows[key]
+        put(world, "o9")
+        wanted(world)
+        (value,) = world._ask("snapshot.pause", {"handler": "mirror"})
+        assert (value["state"], value["paused_by"]) == ("paused", "you")
+        world.advance("1m")
+        assert len(target.shown) == 3
+        world._ask("snapshot.resume", {"handler": "mirror"})
+        world.advance("1m")
+        assert len(target.shown) == 2
+        ((value,),) = world._ask("snapshot.status", {})
+        assert (value["state"], value["number"], value["items"], value["swept"]) == ("done", 2, 2, 1)
+
+
+def test_a_handler_without_a_mirror_has_no_snapshot() -> None:
+    app = App("shop")
+
+    @app.on(app.table("orders", pk="id"), id="mail")
+    def mail(change: Change) -> None: ...
+
+    with World(app, seed=8) as world, pytest.raises(TailraceError, match="'mail' is given no whole table"):
+        world._ask("snapshot.start", {"handler": "mail"})
+
+
+def test_two_mappings_cannot_share_a_mirror_that_is_swept() -> None:
+    app, mirror = App("shop"), MirrorMemory()
+    app.sink(app.table("orders", pk="id"), mirror, id="one", snapshot=True)
+    with pytest.raises(SettingsError, match="'two' and 'one' write to one mirror"):
+        app.sink(app.table("users", pk="id"), mirror, id="two")
 
 
 def test_an_item_that_leaves_what_is_wanted_leaves_the_mirror_and_comes_back() -> None:

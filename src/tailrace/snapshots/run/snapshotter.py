@@ -35,6 +35,7 @@ from tailrace.snapshots.run.rows import SnapshotClaim, SnapshotClaimLost, Snapsh
 from tailrace.snapshots.run.scanning import ReadBudget, TableScan
 from tailrace.snapshots.run.sweeping import sweep
 from tailrace.snapshots.run.writing import RowWriter
+from tailrace.streams.record import ChangeRecord
 
 LOOK_MS: Final = 5_000
 """How often it is asked whether a snapshot is due, wanted, or another worker's no more."""
@@ -256,9 +257,21 @@ class Snapshotter:
             batch = await self._batch(table)
             kept = deletions_below(self._state, self._numbers.app, table.mapping_id, below)
             async for deletions in kept:
-                await RowWriter(table.sink, self._clock, batch).write(deletions)
+                there = [record for record in deletions if await self._is_of(table, claim.snapshot, record)]
+                await RowWriter(table.sink, self._clock, batch).write(there)
         while claim.snapshot.phase == "sweeping" and not await self._is_called_off(table, claim.snapshot):
             await sweep(claim, table.mirror, self._scan, table.table, self._now_ms * 1_000)
+
+    async def _is_of(self, table: KeptTable, snapshot: Snapshot, record: ChangeRecord) -> bool:
+        """Whether the scan has seen that an item is gone: of another part of the table it knows nothing, and
+        of a segment only looking tells.
+        """
+        if snapshot.part.partitions:
+            bounds = [self._scan.bounds(table.table, partition) for partition in snapshot.part.partitions]
+            return any(first <= record.key < last for first, last in bounds)
+        if snapshot.part.segment is not None:
+            return (await self._scan.item(table.table, record.key)).image is None
+        return True
 
     # ---- reading -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,179 @@
+"""`tailrace snapshot start | pause | resume | status`: a whole table for a sink, and how far that is.
+
+Rules of this file: options and output; the answer is the `snapshot` verbs'. Registered in `main`.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from tailrace.cli import options
+from tailrace.cli.changes import printable
+from tailrace.cli.connection import ask
+from tailrace.cli.place import Place
+from tailrace.cli.status import aligned
+
+BAR = 24
+
+
+@click.group()
+def snapshot() -> None:
+    """Bring a whole table to a sink, and see how far that is.
+
+    A sink with snapshot=True gets one by itself at the first start, after a gap, and when the table has
+    another stream.
+
+    \b
+    Example: tailrace snapshot status
+             tailrace snapshot start copy
+    Next:    tailrace sink verify copy
+    """
+
+
+@snapshot.command()
+@click.argument("handler")
+@click.option(
+    "--partition-key",
+    "keys",
+    multiple=True,
+    metavar="VALUE",
+    help='Only these partitions; S, or JSON as {"N":"7"}.',
+)
+@click.option("--segment", metavar="I/N", help="Only segment I of N, 0 is the first.")
+@click.option("--read-units", type=click.FloatRange(min=1), help="Use at most so many read units a second.")
+@options.options(*options.place_or_fleet, options.as_json)
+def start(
+    handler: str,
+    keys: tuple[str, ...],
+    segment: str | None,
+    read_units: float | None,
+    place: Place,
+    as_json: bool,
+) -> None:
+    """Read the table again and correct the rows of HANDLER's sink; rows of items that are gone are deleted.
+
+    Live delivery goes on. Of a table at AWS it uses read units: one for 4 KB.
+
+    \b
+    Example: tailrace snapshot start copy
+             tailrace snapshot start copy --partition-key user#7
+    Next:    tailrace snapshot status copy
+    """
+    if keys and segment:
+        raise click.UsageError("Name partitions or a segment, not both.")
+    answer = ask(
+        place,
+        "snapshot.start",
+        {
+            "handler": handler,
+            "partitions": [_key(key) for key in keys],
+            "segment": None if segment is None else _segment(segment),
+            "read_units": read_units,
+        },
+    )
+    _tell([answer], as_json=as_json)
+
+
+@snapshot.command()
+@click.argument("handler")
+@options.options(*options.place_or_fleet, options.as_json)
+def pause(handler: str, place: Place, as_json: bool) -> None:
+    """Let the snapshot of HANDLER stand still after the page that is being written.
+
+    \b
+    Example: tailrace snapshot pause copy
+    Next:    tailrace snapshot resume copy
+    """
+    _tell([ask(place, "snapshot.pause", {"handler": handler})], as_json=as_json)
+
+
+@snapshot.command()
+@click.argument("handler")
+@options.options(*options.place_or_fleet, options.as_json)
+def resume(handler: str, place: Place, as_json: bool) -> None:
+    """Let it go on with the next page.
+
+    \b
+    Example: tailrace snapshot resume copy
+    Next:    tailrace snapshot status copy
+    """
+    _tell([ask(place, "snapshot.resume", {"handler": handler})], as_json=as_json)
+
+
+@snapshot.command()
+@click.argument("handler", required=False)
+@options.options(*options.place_or_fleet, options.as_json)
+def status(handler: str | None, place: Place, as_json: bool) -> None:
+    """See how far snapshots are, of HANDLER or of all. It exits with 1 when one has failed.
+
+    \b
+    Example: tailrace snapshot status
+             tailrace snapshot status copy --json
+    Next:    tailrace sink verify copy
+    """
+    answer = ask(place, "snapshot.status", {"handler": handler})
+    _tell(answer, as_json=as_json)
+    if any(value["state"] == "failed" for value in answer):
+        click.get_current_context().exit(1)
+
+
+def _tell(values: list[Mapping[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(values))
+        return
+    if not values:
+        click.echo(
+            "No snapshot was ever wanted: app.sink(…, snapshot=True), or tailrace snapshot start HANDLER."
+        )
+        return
+    rows: list[tuple[str, ...]] = [
+        ("HANDLER", "NUMBER", "WHY", "STATE", "READ", "ITEMS", "DELETED", "FAILED")
+    ]
+    for value in values:
+        share, about = value.get("share"), value.get("estimated_items") or 0
+        items = f"{value.get('items', 0):,}" + (f" of about {about:,}" if about else "")
+        rows.append(
+            (
+                printable(value["handler"]),
+                str(value["number"]),
+                value["why"],
+                value["state"],
+                _bar(share),
+                items,
+                f"{value.get('swept', 0):,}",
+                f"{value.get('failures', 0):,}",
+            )
+        )
+    for line in aligned(rows):
+        click.echo(line)
+    for value in values:
+        for failure in value.get("failed", ()):
+            click.echo(f"  {failure['key']}: {printable(failure['error'])}")
+
+
+def _bar(share: float | None) -> str:
+    if share is None:
+        return "?"
+    full = int(share * BAR)
+    return f"[{'#' * full}{'.' * (BAR - full)}] {share:.0%}"
+
+
+def _key(text: str) -> str:
+    if text.startswith("{"):
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if not (isinstance(value, dict) and len(value) == 1 and {*value} <= {"S", "N", "B"}):
+            raise click.UsageError(f'--partition-key {text} is no key: a text, or JSON as {{"N":"7"}}.')
+        return json.dumps(value)
+    return json.dumps({"S": text})
+
+
+def _segment(text: str) -> list[int]:
+    number, _, of = text.partition("/")
+    if not (number.isdigit() and of.isdigit() and int(number) < int(of) <= 1_000_000):
+        raise click.UsageError(f"--segment {text} is none: I/N, as 0/4 for the first of four.")
+    return [int(number), int(of)]

@@ -1,0 +1,110 @@
+"""The `snapshot` verbs: another one is wanted, it is to stand still or go on, and how far it is.
+
+Rules of this file: what is wanted is a row, which whichever worker makes snapshots reads; so it works beside
+a worker, without one, and from afar. Registered by `verbs`.
+Stands alone as every family of verbs does.
+"""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from tailrace.errors import StateConflict, TailraceError
+from tailrace.rows.kinds import MAPPING
+from tailrace.runtime.watermark import MappingName
+from tailrace.server.control import Arguments, Subject, verb
+from tailrace.server.handlers import named
+from tailrace.snapshots.core.snapshot import (
+    Part,
+    WantedSnapshot,
+    following,
+    read_wanted,
+    snapshot_key,
+    wanted_key,
+)
+from tailrace.snapshots.views.snapshots import snapshot_value
+from tailrace.views.progress import declared
+from tailrace.worker.declared import SNAPSHOTS
+
+
+@verb("snapshot.start", changes=True, works_afar=True)
+async def start(subject: Subject, arguments: Arguments) -> object:
+    """Arguments: handler; partitions (keys as JSON texts) or segment ([number, how many]); read_units a
+    second.
+    """
+    mapping = await _mirror(subject, arguments)
+    now_ms = subject.clock.now().wall_ms
+    segment = arguments.get("segment")
+    part = Part(
+        tuple(arguments.get("partitions") or ()), None if segment is None else (segment[0], segment[1])
+    )
+
+    def step(wanted: WantedSnapshot | None) -> WantedSnapshot:
+        after = following(wanted, mapping.app, mapping.handler, "asked", now_ms)
+        units = arguments.get("read_units")
+        return replace(after, part=part, read_units=units or after.read_units, paused_by="")
+
+    return await _changed(subject, mapping, step)
+
+
+@verb("snapshot.pause", changes=True, works_offline=True, works_afar=True)
+async def pause(subject: Subject, arguments: Arguments) -> object:
+    """Arguments: handler. It ends with the page that is being written."""
+    mapping = await _mirror(subject, arguments)
+    return await _changed(subject, mapping, lambda wanted: replace(_known(mapping, wanted), paused_by="you"))
+
+
+@verb("snapshot.resume", changes=True, works_offline=True, works_afar=True)
+async def resume(subject: Subject, arguments: Arguments) -> object:
+    """Arguments: handler. It goes on with the next page."""
+    mapping = await _mirror(subject, arguments)
+    return await _changed(subject, mapping, lambda wanted: replace(_known(mapping, wanted), paused_by=""))
+
+
+@verb("snapshot.status", works_offline=True, works_afar=True)
+async def status(subject: Subject, arguments: Arguments) -> object:
+    """Arguments: handler, or none for all that have one. Units: *_ms since the epoch; bytes as they were
+    estimated and read.
+    """
+    if arguments.get("handler") is None:
+        mappings = await declared(subject.reading)
+    else:
+        mappings = [await _mirror(subject, arguments)]
+    values = [await snapshot_value(subject.state, mapping.app, mapping.handler) for mapping in mappings]
+    return [value for value in values if value is not None]
+
+
+async def _changed(
+    subject: Subject, mapping: MappingName, step: Callable[[WantedSnapshot | None], WantedSnapshot]
+) -> object:
+    state, key = subject.state, wanted_key(mapping.app, mapping.handler)
+    while True:
+        wanted = read_wanted(mapping.app, mapping.handler, await state.get(key))
+        try:
+            await state.transact([step(wanted).write()])
+        except StateConflict:
+            continue  # a worker wants one at this moment
+        return await snapshot_value(state, mapping.app, mapping.handler)
+
+
+async def _mirror(subject: Subject, arguments: Arguments) -> MappingName:
+    mapping = await named(subject, arguments)
+    row = await subject.state.get(MAPPING.key(mapping.app, mapping.handler))
+    if row is None or SNAPSHOTS not in row.fields:
+        there = await subject.state.get(snapshot_key(mapping.app, mapping.handler))
+        if there is None:
+            raise TailraceError(
+                f"{mapping.handler!r} is given no whole table: its sink keeps no versions and deletions, or "
+                "no worker of this version has run it.",
+                hint="docs/snapshots.md says which sinks are mirrors",
+            )
+    return mapping
+
+
+def _known(mapping: MappingName, wanted: WantedSnapshot | None) -> WantedSnapshot:
+    if wanted is None:
+        raise TailraceError(
+            f"No snapshot of {mapping.handler!r} was ever wanted.",
+            hint=f"tailrace snapshot start {mapping.handler}",
+        )
+    return wanted

@@ -121,15 +121,18 @@ def _watch(frames: Pages, figure: str | None, as_json: bool) -> None:
         return
     with screen("asking: the answer is drawn again whenever it is another one") as shown:
         for frame in frames:
-            shown.draw(_drawn(frame, figures, max(1, shown.console.height - MARGIN)))
+            height, width = max(1, shown.console.height - MARGIN), shown.console.width
+            shown.draw(_drawn(frame, figures, height, width))
 
 
-def _drawn(frame: dict[str, Any], figures: Figures, most_rows: int = MOST_SHOWN) -> Table:
+def _drawn(
+    frame: dict[str, Any], figures: Figures, most_rows: int = MOST_SHOWN, width: int = PLAIN_WIDTH
+) -> Table:
     try:
         figures.add(frame)
     except ValueError as error:
         raise CommandFailure(f"{error}.", hint="tailrace sql --watch --bar COLUMN …") from error
-    return drawn(frame, figures, most_rows=most_rows)
+    return drawn(frame, figures, most_rows=most_rows, width=width)
 
 
 def _print_json(pages: Pages) -> None:

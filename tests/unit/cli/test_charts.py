@@ -97,6 +97,28 @@ def test_an_answer_without_numbers_is_drawn_without_bars() -> None:
     assert lines(shown, figures) == ["country", "NL", ""]
 
 
+def test_an_answer_of_numbers_alone_is_known_by_its_first_column() -> None:
+    figures = Figures()
+    for count in (1, 2):
+        shown = answer((5, 9, "0"), (6, count, "0"), columns="hour n total", numbers=(0, 1, 2))
+        figures.add(shown)
+    assert (figures.column, figures.went([6, 2, "0"])) == (1, "▁█")
+    alone = answer((5,), columns="n", numbers=(0,))
+    figures.add(alone)
+    assert lines(alone, figures)[1].startswith("5  █")
+
+
+def test_bars_and_lines_take_what_the_columns_leave_and_no_name_or_figure_is_cut() -> None:
+    figures = Figures()
+    for number in range(KEPT):
+        figures.add(answer(("Netherlands", number + 1, "100000")))
+    shown = answer(("Netherlands", KEPT, "100000"))
+    for width, drawn_cells in ((40, 6), (37, 5), (36, 0)):
+        row = lines(shown, figures, width=width)[1]
+        assert row.split()[:3] == ["Netherlands", str(KEPT), "100000"], row
+        assert (row.count("█"), len(row.rstrip()) <= width) == (drawn_cells + bool(drawn_cells), True), row
+
+
 def test_rows_that_do_not_fit_are_counted() -> None:
     figures = Figures()
     shown = answer(*((f"c{number}", number, "0") for number in range(5)))

@@ -152,6 +152,10 @@ class DuckDB(SqlSink):
 
     def _connected(self, *, read_only: bool) -> "DuckDBPyConnection":
         duckdb = _duckdb()
+        if not Path(self.path).parent.is_dir():
+            raise Unavailable(
+                f"{self.path}: its directory is not there", hint="mkdir, or mount what it was to be on"
+            )
         try:
             connection: DuckDBPyConnection = duckdb.connect(
                 str(self.path),

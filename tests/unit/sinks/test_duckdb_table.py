@@ -80,6 +80,17 @@ def test_a_removed_item_is_no_row_and_comes_back_when_it_is_put_again(table: sin
     assert rows(table, "id, n") == [("a", 2), ("b", 1)]
 
 
+def test_a_directory_that_is_not_there_is_an_outage_that_says_so(tmp_path: Path) -> None:
+    table = sinks.DuckDB(tmp_path / "away" / "orders.duckdb", "orders")
+    with pytest.raises(Unavailable, match="its directory is not there") as caught:
+        write(table, change(1, "a", {"n": 1}))
+    assert "mkdir" in str(caught.value.hint)
+    (tmp_path / "away").mkdir()
+    write(table, change(1, "a", {"n": 1}))
+    assert rows(table, "id") == [("a",)]
+    table.close()
+
+
 def test_what_comes_again_or_too_late_changes_nothing(table: sinks.DuckDB) -> None:
     write(table, change(1, "a", {"n": 1}), change(5, "a", {"n": 5}))
     write(table, change(1, "a", {"n": 1}))

@@ -1,8 +1,9 @@
-"""An event loop that a seed reproduces: callbacks in a shuffled order, virtual time, no sockets, no threads.
+"""An event loop that a seed reproduces: callbacks in a shuffled order, virtual time, no threads, and no
+sockets but those that descriptors.py may watch.
 
 Theory of operation: it is asyncio's own loop with another selector. Before each turn the ready callbacks are
-shuffled by the seed. When nothing is ready, a task that awaits `idle()` goes on; when none does, time jumps
-to the next timer of the loop or sleeper of the clock.
+shuffled by the seed. When nothing is ready and nothing outside is waited for, a task that awaits `idle()`
+goes on; when none does, time jumps to the next timer of the loop or sleeper of the clock.
 Rules of this file: no real time; functions for threads run inline; what would reach the world is refused.
 """
 
@@ -12,10 +13,12 @@ from collections.abc import Callable
 from itertools import count
 from math import ceil
 from random import Random
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Final, Never, NoReturn
 
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import InternalError
+from tailrace.testing.descriptors import Descriptors
 from tailrace.testing.sealing import NetworkRefused
 
 REFUSED: Final = (
@@ -63,7 +66,8 @@ class _Stillness:
         return []
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Called when the loop is closed."""
+        self._loop.descriptors.close()
 
 
 class _Task(asyncio.Task[Any]):
@@ -103,6 +107,8 @@ class SeededLoop(asyncio.BaseEventLoop):
         """What tasks raised that were not awaited."""
         self.is_inline = False
         """Whether what runs now would run in a thread of another loop."""
+        self.descriptors = Descriptors()
+        """What is waited for outside."""
         self._random = Random(seed)
         self._most_turns = most_turns
         self._turns = 0
@@ -163,6 +169,8 @@ class SeededLoop(asyncio.BaseEventLoop):
             )
         if not is_still:
             self._arrange()
+        elif answered := self.descriptors.wait():
+            self._ready.extend(answered)
         elif self._idle:
             waiting, self._idle = self._idle, []
             for waiter in waiting:
@@ -202,6 +210,22 @@ class SeededLoop(asyncio.BaseEventLoop):
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any, context: Any = None) -> Any:  # type: ignore[override]
         """There are no other threads."""
         return self.call_soon(callback, *args, context=context)
+
+    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
+        """As asyncio has it. Raises: NetworkRefused unless sinks may call."""
+        self.descriptors.watch(fd, EVENT_READ, asyncio.Handle(callback, args, self))
+
+    def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
+        """As asyncio has it. Raises: NetworkRefused unless sinks may call."""
+        self.descriptors.watch(fd, EVENT_WRITE, asyncio.Handle(callback, args, self))
+
+    def remove_reader(self, fd: Any) -> bool:
+        """As asyncio has it."""
+        return self.descriptors.forget(fd, EVENT_READ)
+
+    def remove_writer(self, fd: Any) -> bool:
+        """As asyncio has it."""
+        return self.descriptors.forget(fd, EVENT_WRITE)
 
     def _process_events(self, event_list: object) -> None:
         """Called by asyncio with what the selector found: nothing."""

@@ -110,6 +110,7 @@ class World(Branching, Items):
         self.seed = randrange(1 << 32) if seed is None else seed
         self.clock = ManualClock() if start_ms is None else ManualClock(start_ms)
         self.loop = SeededLoop(self.seed, self.clock)
+        self.loop.descriptors.is_open = not self._keeps
         region = region_of(os.environ) if app is None else app.region
         self._settings = (settings or EngineSettings(shards=shards)).in_region(region)
         self._reached = reached

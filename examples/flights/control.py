@@ -60,8 +60,11 @@ def add(total: dict[str, int], part: dict[str, int]) -> None:
 
 
 def count(rows: Iterator[dict[str, str]]) -> dict[str, Any]:
-    """The statistics by carrier and by airport, and the delay of every late departure."""
+    """The statistics by carrier and by airport, what left in each hour of New York's clocks, and the delay of
+    every late departure.
+    """
     statistics: dict[str, dict[str, int]] = {}
+    hours: dict[str, dict[str, int]] = {}
     alerts: dict[str, int] = {}
     for row in rows:
         left, landed = figures(row)
@@ -73,10 +76,12 @@ def count(rows: Iterator[dict[str, str]]) -> dict[str, Any]:
         add(carrier, landed)
         add(origin, left)
         add(destination, landed)
+        hour = hours.setdefault(str(int(row["sched_dep_time"]) // 100 % 24), dict.fromkeys(COUNTS, 0))
+        add(hour, left)
         if left.get("late"):
             date = f"{row['year']}-{row['month']:0>2}-{row['day']:0>2}"
             alerts[f"{date} {row['carrier']} {row['flight']} {row['origin']}"] = left["departure_delay"]
-    return {"statistics": statistics, "alerts": alerts}
+    return {"statistics": statistics, "alerts": alerts, "hours": hours}
 
 
 if __name__ == "__main__":

@@ -25,10 +25,18 @@ import tailrace
 from tailrace import telemetry
 from tailrace.cli.demo import flights_directory, load, loaded
 from tests.patience import PATIENCE_S
+from tests.started import tests_stay_on_loopback
 from tests.started.tests_stay_on_loopback import python_path
 
 ROOT = Path(tailrace.__file__).parents[2]
 PLANT: str = loaded("showing").PLANT
+STARTED = Path(tests_stay_on_loopback.__file__).with_name("sitecustomize.py").read_text(encoding="utf-8")
+WITHOUT_DUCKDB = f"""{STARTED}
+import importlib.util, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *package: None if name == "duckdb" else find(name, *package)
+sys.modules["duckdb"] = None
+"""
 EACH = 40
 """Flights of each outcome in the sample."""
 
@@ -69,6 +77,19 @@ def test_the_handlers_agree_with_the_data(sample: Path) -> None:
     run = demo("--sample", str(sample))
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.splitlines()[-1].startswith("agree: ")
+    for question in loaded("asking").QUESTIONS[:2]:  # no destination of the sample has flights enough
+        _, _, chart = run.stdout.partition(f"· {question.title}\n{question.sql}\n")
+        assert "█" in chart.partition("·")[0]
+
+
+def test_without_duckdb_the_demo_says_so_in_one_line_and_agrees(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_DUCKDB)
+    run = demo("--sample", str(sample), PYTHONPATH=python_path(tmp_path))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert [line for line in run.stdout.splitlines() if "DuckDB" in line] == [
+        "· no DuckDB table: pip install '.[duckdb]' adds one that `tailrace sql` asks"
+    ]
+    assert run.stdout.splitlines()[-1].startswith("agree: ")
 
 
 def test_a_planted_disagreement_is_told_and_exits_1(sample: Path) -> None:
@@ -82,6 +103,7 @@ def test_kills_at_every_point_change_no_figure(sample: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     report = json.loads(run.stdout)
     assert report["agree"] is True
+    assert [len(answer["rows"]) > 3 for answer in report["answers"]][:2] == [True, True]
     assert report["settled"] == 3 * report["writes"], "two handlers and a DuckDB table"
     assert len(report["kills"]) >= 20
     assert {kill["point"] for kill in report["kills"]} >= set(telemetry.FLOW_POINTS)

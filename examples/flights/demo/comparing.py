@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,10 +39,13 @@ AWAY: Final = "elsewhere"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Both sides. Shape: row name → figure name → value; flight id → minutes late."""
+    """Both sides. Shape: row name → figure name → value; flight id → minutes late; `hours` by hour of the
+    day, which the data alone says.
+    """
 
     statistics: Figures
     alerts: Mapping[str, int]
+    hours: Figures = field(default_factory=dict)
 
     def total(self, name: str) -> int:
         """A figure summed over carriers, so that each flight counts once."""
@@ -57,7 +60,7 @@ def control_figures(program: Path, data: Path) -> Result:
     if run.returncode:
         raise DemoFailure(f"The control program failed: {run.stderr.strip()[-500:]}")
     figures = json.loads(run.stdout)
-    return Result(figures["statistics"], figures["alerts"])
+    return Result(figures["statistics"], figures["alerts"], figures["hours"])
 
 
 def kept_figures(statistics: Iterable[Mapping[str, Any]], alerts: Iterable[Mapping[str, Any]]) -> Result:

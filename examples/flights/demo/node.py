@@ -125,7 +125,13 @@ class Node:
         self._process.wait()
 
     async def ask(self, verb: str, **arguments: object) -> Any:
-        """One question over the control socket. Raises: OSError while the process is away."""
+        """One question over the control socket. Returns: the last value. Raises: OSError while the process is
+        away; DemoFailure.
+        """
+        return (await self.ask_all(verb, **arguments))[-1]
+
+    async def ask_all(self, verb: str, **arguments: object) -> list[Any]:
+        """One question. Returns: all values. Raises: as `ask`."""
         async with self._turn:
             try:
                 if self._control is None:
@@ -137,8 +143,8 @@ class Node:
                 self._forget()
                 raise
 
-    async def _answer(self, reader: asyncio.StreamReader) -> Any:
-        value: Any = None
+    async def _answer(self, reader: asyncio.StreamReader) -> list[Any]:
+        values: list[Any] = []
         while line := await reader.readline():
             answer = orjson.loads(line)
             if "error" in answer:
@@ -146,8 +152,8 @@ class Node:
                     f"The server says: {answer['error']['message']}", hint=answer["error"]["hint"]
                 )
             if "done" in answer:
-                return value
-            value = answer["value"]
+                return values
+            values.append(answer["value"])
         raise ConnectionResetError("the server has gone")
 
     def _forget(self) -> None:

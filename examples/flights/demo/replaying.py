@@ -9,14 +9,17 @@ the figures. Called by `demo`, which shows `Progress`.
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from .asking import QUESTIONS, Answer, Charts
 from .killing import ANY_MOMENT, Kill, Planned, Witness, is_enough
 from .node import Node
 from .writing import Client, DemoFailure, request_of
 
+T = TypeVar("T")
 CONNECTIONS: Final = 16
 MINUTE_MS: Final = 60_000
 STEP_MINUTES: Final = 30
@@ -28,6 +31,8 @@ PUSH_S: Final = 0.5
 STUCK_S: Final = 60.0
 """Without any progress for so long, something is wrong."""
 HANDLERS: Final = ("statistics", "alerts")
+ASKED: Final = 20
+"""How often the questions are asked on the way: as often as a line of their charts has room for, about."""
 
 
 @dataclass(slots=True)
@@ -66,6 +71,7 @@ class Replay:
         self._mappings = len(HANDLERS) + followers
         self._client = Client(node.port, CONNECTIONS)
         self._writes = writes
+        self.charts = Charts() if followers else None
         self._planned = list(planned)
         self.on_progress: OnProgress = lambda progress: None
         self._witness = Witness(node.calls) if planned else None
@@ -98,6 +104,7 @@ class Replay:
             teller = group.create_task(self._keep_telling())
             await self._write_everything()
             await self._until_settled()
+            await self._question()
             self._is_over = True
             await keeper
             teller.cancel()
@@ -117,9 +124,14 @@ class Replay:
     # ---- writing -------------------------------------------------------------------------------------------
 
     async def _write_everything(self) -> None:
+        asked = len(self._writes) // ASKED
         for minute, writes in steps(self._writes):
             await self._move_clock(minute * MINUTE_MS)
             await self._client.write([request_of(write) for write in writes])
+            if self._client.written >= asked:
+                asked += max(1, len(self._writes) // ASKED)
+                with suppress(DemoFailure):  # the first flights may not have arrived yet
+                    await self._question()
             for write in writes:
                 self.progress.flights += write.is_first
                 self.progress.late += int(write.changes.get("departure_delay", 0)) > 60
@@ -171,12 +183,24 @@ class Replay:
 
     async def _ask(self, verb: str, **arguments: object) -> Any:
         """An answer, however often the node dies meanwhile."""
+        return await self._until_answered(lambda: self._node.ask(verb, **arguments))
+
+    async def _until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
         while True:
             await self._client.is_up.wait()
             try:
-                return await self._node.ask(verb, **arguments)
+                return await ask()
             except OSError:
                 await asyncio.sleep(0.005)
+
+    async def _question(self) -> None:
+        """Ask the DuckDB table, where there is one. Raises: DemoFailure in the node's words."""
+        if self.charts is not None:
+            self.charts.add([await self._answer(question.sql) for question in QUESTIONS])
+
+    async def _answer(self, sql: str) -> Answer:
+        pages = await self._until_answered(lambda: self._node.ask_all("sql", sql=sql))
+        return {**pages[0], "rows": [row for page in pages for row in page["rows"]]}
 
     async def _refresh(self) -> None:
         """Read lag and what is settled."""

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import click
 from rich.console import Console, Group
@@ -28,6 +28,7 @@ from tailrace.cli.durations import format_duration, format_instant
 from tailrace.cli.failures import FAILURE, CommandFailure
 
 from . import comparing, killing, replaying
+from .asking import Charts
 from .node import Node
 
 TERMINATED: Final = 128 + signal.SIGTERM
@@ -68,7 +69,7 @@ def watch(
     if os.environ.get(PLANT):
         plant(kept)
     control = comparing.control_figures(files / "control.py", data)
-    return conclude(console, kept, control, mirror, replay.progress, as_json)
+    return conclude(console, kept, control, Followed(mirror, replay.charts), replay.progress, as_json)
 
 
 def make_console(*, quiet: bool = False, file: IO[str] | None = None) -> Console:
@@ -206,27 +207,43 @@ def plant(kept: comparing.Result) -> None:
     row["scheduled"] = row.get("scheduled", 0) + 1
 
 
+class Followed(NamedTuple):
+    """What the DuckDB table says in the end. Shape: None where there is no table; `mirror` is read from the
+    file, `charts` were answered by the node.
+    """
+
+    mirror: comparing.Figures | None = None
+    charts: Charts | None = None
+
+
 def conclude(
     console: Console,
     kept: comparing.Result,
     control: comparing.Result,
-    mirror: comparing.Figures | None,
+    followed: Followed,
     progress: replaying.Progress,
     as_json: bool,
 ) -> int:
     """Both sides, then the verdict as the last line; the exit code."""
     different = comparing.differences(kept, control)
+    mirror, charts = followed
     if mirror is not None:
         different += comparing.mirror_differences(mirror, control)
+    if charts is not None:
+        different += charts.differences(control)
     strangers = [call for kill in progress.kills for call in kill.strangers]
     different += [
         f"call {call.handler} {call.sequence}: repeated although it was settled" for call in strangers
     ]
     if as_json:
-        click.echo(json.dumps({**report(kept, control, progress, different), "mirror": mirror}))
+        answers = None if charts is None else charts.answers
+        everything = {**report(kept, control, progress, different), "mirror": mirror, "answers": answers}
+        click.echo(json.dumps(everything))
         return FAILURE if different else 0
     console.print("· figures: kept by the handlers from the stream, and below each, counted from the data")
     console.print(comparing.table_of(kept, control))
+    if charts is not None:
+        charts.show(console)
     for difference in different[:20]:
         console.print(f"  {difference}", style="red")
     console.print(
@@ -235,7 +252,7 @@ def conclude(
     if mirror is not None:
         console.print(
             f"· DuckDB: a table of {sum(row['scheduled'] for row in mirror.values()):,} flights, "
-            "asked with SQL, is compared too"
+            "and what it answered, are compared too"
         )
     click.echo(verdict(kept, control, progress, different))
     return FAILURE if different else 0

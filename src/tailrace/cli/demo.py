@@ -54,7 +54,7 @@ def demo(
     A week of departures from New York is written to a table as an airline would write it. Handlers keep, from
     the stream of changes alone, statistics by carrier and by airport, and alerts for what leaves over an hour
     late. At the end the figures stand beside control figures, counted straight from the data by a program
-    without Tailrace.
+    without Tailrace, and so do the answers to three questions to a DuckDB table that follows the flights.
 
     \b
     Example: tailrace demo

@@ -29,7 +29,7 @@ def copied() -> Result:
 
 
 def test_equal_figures_agree_and_exit_0(capsys: pytest.CaptureFixture[str]) -> None:
-    assert showing.conclude(QUIET, copied(), CONTROL, None, Progress(6), as_json=False) == 0
+    assert showing.conclude(QUIET, copied(), CONTROL, showing.Followed(), Progress(6), as_json=False) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "agree: 2 flights and 1 alerts, 2 carriers and airports, to the last flight"
 
@@ -37,20 +37,20 @@ def test_equal_figures_agree_and_exit_0(capsys: pytest.CaptureFixture[str]) -> N
 def test_one_flight_too_many_disagrees_and_exits_1(capsys: pytest.CaptureFixture[str]) -> None:
     kept = copied()
     showing.plant(kept)
-    assert showing.conclude(QUIET, kept, CONTROL, None, Progress(6), as_json=False) == 1
+    assert showing.conclude(QUIET, kept, CONTROL, showing.Followed(), Progress(6), as_json=False) == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith("disagree: 1 ")
 
 
 def test_a_call_repeated_although_it_was_settled_disagrees(capsys: pytest.CaptureFixture[str]) -> None:
     kill = Kill("commit.done", 1, 3, frozenset(), calls_repeated=[Call("alerts", 7)])
     progress = Progress(6, kills=[kill])
-    assert showing.conclude(QUIET, copied(), CONTROL, None, progress, as_json=False) == 1
+    assert showing.conclude(QUIET, copied(), CONTROL, showing.Followed(), progress, as_json=False) == 1
     assert capsys.readouterr().out.splitlines()[-1].startswith("disagree: ")
 
 
 def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(6, kills=[Kill("commit.done", 1, 3, frozenset({Call("alerts", 7)}))])
-    assert showing.conclude(QUIET, copied(), CONTROL, None, progress, as_json=True) == 0
+    assert showing.conclude(QUIET, copied(), CONTROL, showing.Followed(), progress, as_json=True) == 0
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (report["agree"], report["flights"], report["differences"]) == (True, 2, [])
     assert report["kills"][0]["in_flight"] == {"writes": 0, "calls": 1}

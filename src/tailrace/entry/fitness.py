@@ -93,6 +93,15 @@ def _projection(app: App, mapping: HandlerMapping, keeps: bool) -> str | None:
     )
 
 
+def _snapshot(app: App, mapping: HandlerMapping, keeps: bool) -> str | None:
+    if not mapping.snapshot:
+        return None
+    return (
+        "snapshot=True reads the table beside the stream, for as long as that takes, and all readers of the "
+        "stream agree on resets, which takes workers that stay"
+    )
+
+
 def _window(app: App, mapping: HandlerMapping, keeps: bool) -> str | None:
     if mapping.kind != "window":
         return None
@@ -236,7 +245,7 @@ def _loops(app: App, mapping: HandlerMapping, keeps: bool) -> str | None:
 
 Rule: TypeAlias = Callable[[App, HandlerMapping, bool], str | None]
 REFUSALS: Final[tuple[Rule, ...]] = (
-    _projection, _window, _function, _whole_shard, _hidden_images, _once, _versions, _destination,
+    _projection, _snapshot, _window, _function, _whole_shard, _hidden_images, _once, _versions, _destination,
 )  # fmt: skip
 DIFFERENCES: Final[tuple[Rule, ...]] = (
     _without_state, _attempts, _age, _batches, _position, _discarded, _told, _loops,

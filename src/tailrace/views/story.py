@@ -263,13 +263,14 @@ async def _follows(state: StateStore, log: LogReader, mapping: MappingName, labe
     return any(stream.label == label for stream in await followed(state, log, mapping))
 
 
-async def _as_read(state: StateStore, app: str, change: LocatedChange) -> ChangeRecord:
-    """The change as an app has read it: with the generation of its stream."""
+async def _as_read(state: StateStore, app: str, change: LocatedChange) -> tuple[ChangeRecord, int]:
+    """The change as an app has read it, with its generation; and that of its stream, which gaps have."""
     if not change.label:
-        return change.record  # a letter told it
+        return change.record, change.record.generation  # a letter told it
     row = await state.get(sources_key(app, change.table))
     known = read_generations(app, change.table, None if row is None else row.fields)
-    return structs.replace(change.record, generation=known.of(change.label))
+    place = change.label, change.shard.shard_id, change.record.sequence
+    return structs.replace(change.record, generation=known.of_record(*place)), known.of(change.label)
 
 
 async def chapter(reading: ViewSources, mapping: MappingName, change: LocatedChange) -> dict[str, Any]:
@@ -280,7 +281,7 @@ async def chapter(reading: ViewSources, mapping: MappingName, change: LocatedCha
     checkpoint = None if row is None else row.fields
     watermark, ranges, _ = read_checkpoint(checkpoint)
     sequence = change.record.sequence
-    record = await _as_read(state, mapping.app, change)
+    record, generation = await _as_read(state, mapping.app, change)
     letter = await letter_of(state, mapping.app, mapping.handler, record)
     if letter is not None:
         kept_as = "parked" if await is_parked(state, mapping.app, letter) else "discarded"
@@ -290,7 +291,7 @@ async def chapter(reading: ViewSources, mapping: MappingName, change: LocatedCha
     outcome = outcome_of(sequence, watermark, ranges, ledger)
     gap = None
     if outcome in ("settled", "trimmed"):
-        gap = await _gap_of(state, mapping, record, change.shard.shard_id)
+        gap = await _gap_of(state, mapping, sequence, (generation, change.shard.shard_id))
         outcome = outcome if gap is None else "trimmed"
     members: dict[str, Any] = {"handler": mapping.handler, "app": mapping.app, "state": outcome}
     if gap is not None and gap.skipped:
@@ -307,13 +308,14 @@ async def chapter(reading: ViewSources, mapping: MappingName, change: LocatedCha
     return members
 
 
-async def _gap_of(state: StateStore, mapping: MappingName, record: ChangeRecord, shard_id: str) -> Gap | None:
+async def _gap_of(
+    state: StateStore, mapping: MappingName, sequence: int, place: tuple[int, str]
+) -> Gap | None:
     """The gap that a change is in, because it was trimmed before its handler came to it or an operator has
     skipped it: a gap stands in its row when the ledger has no room for it any more. None: it is in none.
     """
     for gap in await gaps(state, mapping):
-        is_here = (gap.generation, gap.shard_id) == (record.generation, shard_id)
-        if is_here and gap.first <= record.sequence <= gap.last:
+        if (gap.generation, gap.shard_id) == place and gap.first <= sequence <= gap.last:
             return gap
     return None
 

@@ -13,6 +13,7 @@ from tailrace.app.window import Window
 from tailrace.entry.fitness import Verdict, attempts_within, chosen, fitted, judge, mapping_settings
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import INFINITE, Backoff, MappingSettings
+from tailrace.testing.mirrors import MirrorMemory
 
 
 def audit(change: Any) -> None:
@@ -177,3 +178,11 @@ def test_the_settings_of_the_event_source_mapping_are_those_of_its_handlers() ->
     assert (settings["BatchSize"], settings["MaximumBatchingWindowInSeconds"]) == (200, 2)
     assert settings["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert settings["StartingPosition"] == "TRIM_HORIZON"
+
+
+def test_a_snapshot_takes_workers_that_stay() -> None:
+    app = App("shop")
+    app.sink(app.table("orders", pk="id"), MirrorMemory(), id="copy", snapshot=True)
+    refused = [verdict for verdict in judge(app, keeps=True) if verdict.word == "refused"]
+    assert [verdict.handler for verdict in refused] == ["copy"]
+    assert "which takes workers that stay" in refused[0].says

@@ -43,7 +43,9 @@ class DuckDB(SqlSink):
 
     Shape:   `path` is the file, made when it is not there. `table` is the name that is asked, made with the
              first item; its rows, deleted ones too, are in the table beside it, `orders_all`. Without a name
-             every entity has a table of its own. With a transform that returns dictionaries those are the
+             every entity has a table of its own: those of the classes of `item`'s table by their names,
+             others by what their keys or an attribute say. With a name the columns of `item`, a class, are
+             there from the start. With a transform that returns dictionaries those are the
              rows, with the key of what they come from unless they have their own. `memory_limit` is what
              DuckDB may take for this file, questions included, `most_temporary` what it may put beside the
              file for what does not fit; all sinks of one file have the same. Nothing else can be reached: no
@@ -54,6 +56,7 @@ class DuckDB(SqlSink):
     table: str = ""
     memory_limit: str = "1GiB"
     most_temporary: str = "4GiB"
+    item: type[Any] | None = None
     conflicts: Counter[str] = field(default_factory=Counter, init=False, repr=False, compare=False)
     _clock: Clock | None = field(default=None, init=False, repr=False, compare=False)
     _connection: "DuckDBPyConnection | None" = field(default=None, init=False, repr=False, compare=False)
@@ -135,7 +138,7 @@ class DuckDB(SqlSink):
         """The tables of this sink."""
         if self._catalog is None:
             words = f"table {self.table} of {self.path}" if self.table else str(self.path)
-            self._catalog = SinkCatalog(DuckDbDialect(), words, self.table)
+            self._catalog = SinkCatalog(DuckDbDialect(), words, self.table, self.item)
         return self._catalog
 
     def _open(self) -> None:

@@ -9,7 +9,7 @@ Rules of this file: nothing is retried here. Needs the extra `postgres`. Declare
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from tailrace.ports import Clock
 from tailrace.postgresql import Connections, shown
@@ -33,12 +33,15 @@ class PostgreSQL(SqlSink):
     Shape:   `url` as libpq takes it: postgresql://user@host/database; what it leaves out libpq finds in PG…
              variables and ~/.pgpass. `table` is the name that is asked, a view of the rows that are there;
              the rows, deleted ones too, are in the table beside it, `orders_all`. Without a name every entity
-             has a table of its own. Both are made in `schema`, which is there.
+             has a table of its own: those of the classes of `item`'s table by their names, others by what
+             their keys or an attribute say. With a name the columns of `item`, a class, are there from the
+             start. All of it is made in `schema`, which is there.
     """
 
     url: str = field(repr=False)
     table: str = ""
     schema: str = "public"
+    item: type[Any] | None = None
     conflicts: Counter[str] = field(default_factory=Counter, init=False, repr=False, compare=False)
     _clock: Clock | None = field(default=None, init=False, repr=False, compare=False)
     _connections: Connections | None = field(default=None, init=False, repr=False, compare=False)
@@ -50,7 +53,7 @@ class PostgreSQL(SqlSink):
         """The tables of this sink."""
         if self._catalog is None:
             place = f"{self.schema}.{self.table} of {shown(self.url)}"
-            self._catalog = SinkCatalog(PostgresDialect(self.schema), place, self.table)
+            self._catalog = SinkCatalog(PostgresDialect(self.schema), place, self.table, self.item)
         return self._catalog
 
     async def open(self, clock: Clock) -> None:

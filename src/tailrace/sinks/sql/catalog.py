@@ -9,11 +9,13 @@ Rules of this file: steps of a transaction. The tables `tailrace_schemas`, `tail
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct, field
 
-from tailrace.columns.entities import DeclaredEntity, EntityRules, EntitySorter
+from tailrace.app.columns import declared_entities
+from tailrace.app.item import entity_of
+from tailrace.columns.entities import EntityRules, EntitySorter
 from tailrace.columns.inference import learn_rules
 from tailrace.columns.naming import OTHER
 from tailrace.columns.schema import TableColumns
@@ -45,18 +47,20 @@ class Kept(Struct, frozen=True):
 class SinkCatalog:
     """The tables of one sink.
 
-    Shape:   `table` is the name of its only one; without a name it has one for each entity, `declared` ones
-             by their own names.
+    Shape:   `table` is the name of its only one, which begins with the columns of the class `item`; without a
+             name it has one for each entity, those of the classes of the item's table by their names.
     """
 
     def __init__(
-        self, dialect: SqlDialect, place: str, table: str = "", declared: Sequence[DeclaredEntity] = ()
+        self, dialect: SqlDialect, place: str, table: str = "", item: type[Any] | None = None
     ) -> None:
         self.dialect = dialect
         self.name = table
         self._place = place
-        self._declared = tuple(declared)
         self._kept = Kept()
+        declared = [] if item is None else declared_entities(entity_of(item).table)
+        self._declared = () if table else tuple(declared)
+        self._kinds = next((one.kinds for one in declared if item and one.name == item.__name__), {})
 
     def made(self) -> Steps[None]:
         """Make the shared tables. Repeatable."""
@@ -155,7 +159,7 @@ class SinkCatalog:
             return table
         naming = self.dialect.naming
         if self.name:
-            return TableColumns(self.name, name, entities.rules.keys, naming=naming)
+            return TableColumns(self.name, name, entities.rules.keys, naming=naming).grown(dict(self._kinds))
         taken = [table.name for table in tables.values()]
         return entities.new_tables([name], naming, taken)[name]
 

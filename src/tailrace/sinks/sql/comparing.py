@@ -8,6 +8,8 @@ Rules of this file: steps of a transaction.
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from tailrace.columns.naming import EXTRA
 from tailrace.columns.reading import digest_of, item_of_row
 from tailrace.columns.schema import TableColumns
@@ -18,26 +20,43 @@ from tailrace.sinks.sql.dialect import ALWAYS, CHANGED, DELETED, KEY, STAGED, VE
 from tailrace.sinks.sql.statements import Ask, Load, StagedColumn, Steps
 from tailrace.sinks.sql.writing import put
 from tailrace.streams.version import Version
+from tailrace.values.types import Item
 
 
-def digest(dialect: SqlDialect, row: KeyedChange) -> bytes:
-    """What the digest of this row is once it is written."""
-    return b"" if row.item is None else digest_of(dialect.shown_item(row.item))
+def digest(dialect: SqlDialect, item: Item | None) -> bytes:
+    """The digest of the row that shows this item; empty for a deleted one."""
+    return b"" if item is None else digest_of(dialect.shown_item(item))
 
 
 def rows_after(catalog: SinkCatalog, after: bytes, limit: int) -> Steps[list[SinkRow]]:
     """The next rows in the order of their keys, deleted ones too."""
+    rows = yield from shown_after(catalog, after, limit)
+    return [
+        SinkRow(row.key, row.version, row.item is None, digest(catalog.dialect, row.item)) for row in rows
+    ]
+
+
+class ShownRow(Struct, frozen=True):
+    """A row as its item. Shape: `item` as `columns/reading.py` reads it, None for a deleted one."""
+
+    key: bytes
+    version: Version
+    item: Item | None
+
+
+def shown_after(catalog: SinkCatalog, after: bytes, limit: int) -> Steps[list[ShownRow]]:
+    """The next rows as items, in the order of their keys; of a key that several tables have the newest."""
     kept = yield from catalog.kept()
-    newest: dict[bytes, SinkRow] = {}
+    newest: dict[bytes, ShownRow] = {}
     for table in kept.tables.values():
         for row in (yield from _page(catalog, table, after, limit)):
             there = newest.get(row.key)
-            if there is None or (row.version, not row.is_deleted) > (there.version, not there.is_deleted):
+            if there is None or (row.version, row.item is not None) > (there.version, there.item is not None):
                 newest[row.key] = row
     return [newest[key] for key in sorted(newest)[:limit]]
 
 
-def _page(catalog: SinkCatalog, table: TableColumns, after: bytes, limit: int) -> Steps[list[SinkRow]]:
+def _page(catalog: SinkCatalog, table: TableColumns, after: bytes, limit: int) -> Steps[list[ShownRow]]:
     dialect = catalog.dialect
     shown = [dialect.asked(column.name, column.kind.family) for column in table.stored]
     names = ", ".join([KEY, VERSION, DELETED, dialect.asked(EXTRA, "json"), *shown])
@@ -52,11 +71,8 @@ def _page(catalog: SinkCatalog, table: TableColumns, after: bytes, limit: int) -
             dialect.read(column.kind.family, value)
             for column, value in zip(table.stored, values, strict=True)
         ]
-        of_it = b""
-        if not is_deleted:
-            item = item_of_row(table, read, dialect.read("json", extra))
-            of_it = digest_of(dialect.shown_item(item))
-        rows.append(SinkRow(dialect.read("binary", key), Version.from_text(version), is_deleted, of_it))
+        item = None if is_deleted else item_of_row(table, read, dialect.read("json", extra))
+        rows.append(ShownRow(dialect.read("binary", key), Version.from_text(version), item))
     return rows
 
 

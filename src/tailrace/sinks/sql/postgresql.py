@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 NAME_BYTES: Final = 63
 BEGIN: Final = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '5s'; "
+    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'; "
     "SET LOCAL idle_in_transaction_session_timeout = '60s'; SET LOCAL synchronous_commit = on"
 )
 """What is answered is durable, whatever the database's default is."""
@@ -227,11 +227,7 @@ def sink_failure(url: str, error: "Error") -> SinkError:
 def _hint(state: str) -> str:
     match state:
         case "":
-            return "see that the server runs, and that host, port, user and database of the URL are right"
-        case "28P01" | "28000":
-            return "correct user and password in the URL or in ~/.pgpass"
-        case "3D000":
-            return "createdb, or name another database in the URL"
+            return "see that the server runs, and that host, port, database, user and password are right"
         case "3F000":
             return "CREATE SCHEMA, or name another one: sinks.PostgreSQL(url, table, schema=…)"
         case "42501":

@@ -123,14 +123,8 @@ class SqlSink(ABC):
         """What the digests of these rows are once they are written. Raises: SinkError for a change that has
         no row.
         """
-        keys = batch.records
-        return [
-            comparing.digest(
-                self.catalog.dialect,
-                KeyedChange(keys[place].key, keys[place], self.item_of(batch, place), place),
-            )
-            for place in range(len(keys))
-        ]
+        items = [self.item_of(batch, place) for place in range(len(batch.records))]
+        return [comparing.digest(self.catalog.dialect, item) for item in items]
 
     async def sweep(
         self, first: bytes, last: bytes | None, below: Version, tombstone: Version, limit: int

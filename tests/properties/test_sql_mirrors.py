@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -54,6 +54,11 @@ CHANGES = st.lists(st.tuples(st.sampled_from(KEYS), st.none() | IMAGES), min_siz
 def server() -> Iterator[PostgresServer]:
     with postgres() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("files")
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +110,13 @@ async def shows_every_item(target: Target, changes: list[tuple[str, Item | None]
         await sink.close()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(changes=CHANGES, size=st.integers(1, 6))
-def test_a_file_shows_every_item(tmp_path: Path, changes: list[tuple[str, Item | None]], size: int) -> None:
-    asyncio.run(shows_every_item(in_files(tmp_path, "orders"), changes, size))
+def test_a_file_shows_every_item(folder: Path, changes: list[tuple[str, Item | None]], size: int) -> None:
+    asyncio.run(shows_every_item(in_files(folder, "orders"), changes, size))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(changes=CHANGES, size=st.integers(1, 6))
 def test_a_database_shows_every_item(
     on_postgresql: Target, changes: list[tuple[str, Item | None]], size: int

@@ -20,7 +20,7 @@ from tailrace.columns.values import plain_number
 from tailrace.errors import SettingsError, SinkError
 from tailrace.ports import Failure, RecordBatch
 from tailrace.sinks.documents import to_json
-from tailrace.sinks.law import applies
+from tailrace.sinks.law import applies, newest
 from tailrace.sinks.messages import Failures
 from tailrace.streams.record import ChangeRecord, image
 from tailrace.values.canonical import ordered_bytes, terminated
@@ -31,12 +31,28 @@ ItemOf: TypeAlias = Callable[[RecordBatch, int], Item | None]
 
 
 class KeyedChange(Struct, frozen=True, gc=False):
-    """What becomes of one row. Shape: `item` is None for a deletion; `place` is the record's in its batch."""
+    """What becomes of one row.
+
+    Shape:   `place` is the record's in its batch. `item` is None for a deletion, and where `is_image` is
+             true: the record's new image is the item then, not decoded yet.
+    """
 
     key: bytes
     record: ChangeRecord
     item: Item | None
     place: int
+    is_image: bool = False
+
+    @property
+    def is_deletion(self) -> bool:
+        """Whether there is no item afterwards."""
+        return self.item is None and not self.is_image
+
+    def decoded(self) -> "KeyedChange":
+        """With its item."""
+        if not self.is_image:
+            return self
+        return KeyedChange(self.key, self.record, image(self.record.new), self.place)
 
     @property
     def keys(self) -> Item:
@@ -62,8 +78,17 @@ def item_of(batch: RecordBatch, place: int) -> Item | None:
     return item
 
 
-def rows_of(batch: RecordBatch, read: ItemOf, failures: Failures) -> list[KeyedChange]:
-    """The rows of a batch; what has none joins the failures."""
+def rows_of(batch: RecordBatch, read: ItemOf | None, failures: Failures) -> list[KeyedChange]:
+    """The rows of a batch; what has none joins the failures.
+
+    Shape:   `read` gives the item of a change; None: it is the record's image, which is left as it is.
+    """
+    if read is None and batch.values is None and all(_has_row(record) for record in batch.records):
+        return [
+            KeyedChange(record.key, record, None, place, record.event_name != "REMOVE")
+            for place, record in _newest(batch.records)
+        ]
+    read = read or item_of
     rows: dict[bytes, KeyedChange] = {}
     for place, record in enumerate(batch.records):
         if failures.holds_back(record):
@@ -82,6 +107,14 @@ def rows_of(batch: RecordBatch, read: ItemOf, failures: Failures) -> list[KeyedC
         if there is None or there.record is record or applies(record.version, there.record.version):
             rows[key] = KeyedChange(key, record, item, place)
     return [rows[key] for key in sorted(rows)]
+
+
+def _has_row(record: ChangeRecord) -> bool:
+    return record.new is not None or record.event_name == "REMOVE"
+
+
+def _newest(records: Sequence[ChangeRecord]) -> list[tuple[int, ChangeRecord]]:
+    return [(place, records[place]) for place in newest(records)]
 
 
 def key_of(values: Sequence[AttributeValue]) -> bytes:

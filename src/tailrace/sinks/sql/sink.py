@@ -74,6 +74,11 @@ class SqlSink(ABC):
         """
         return item_of(batch, place)
 
+    def _rows_of(self, batch: RecordBatch, failures: Failures) -> list[KeyedChange]:
+        """The rows of a batch; images are not decoded here, unless `item_of` was overridden."""
+        is_own = type(self).item_of is not SqlSink.item_of
+        return rows_of(batch, self.item_of if is_own else None, failures)
+
     # ---- writing -------------------------------------------------------------------------------------------
 
     async def write(self, batch: RecordBatch) -> Outcome:
@@ -81,7 +86,7 @@ class SqlSink(ABC):
         SettingsError.
         """
         failures = Failures()
-        rows = rows_of(batch, self.item_of, failures)
+        rows = self._rows_of(batch, failures)
         await self._write(batch, rows, failures)
         return failures.outcome
 
@@ -169,7 +174,7 @@ class SqlSink(ABC):
     async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         """Write rows and position, or neither. Raises: LeaseLost, Unavailable, SettingsError."""
         failures = Failures()
-        rows = rows_of(batch, self.item_of, failures)
+        rows = self._rows_of(batch, failures)
         if failures.by_place:
             return failures.outcome
         try:

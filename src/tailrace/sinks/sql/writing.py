@@ -12,15 +12,16 @@ Rules of this file: steps of a transaction. Tables in the order of their entitie
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tailrace.columns.batches import columnise
+from tailrace.columns.batches import ColumnBatch, columnise
 from tailrace.columns.entities import EntitySorter
+from tailrace.columns.images import columnise_images
 from tailrace.columns.naming import EXTRA, OTHER
 from tailrace.columns.schema import TableColumns
 from tailrace.sinks.sql.catalog import KEYS, Kept, SinkCatalog
 from tailrace.sinks.sql.changes import KeyedChange
 from tailrace.sinks.sql.dialect import CHANGED, DELETED, KEY, NEWER, STAGED, VERSION
 from tailrace.sinks.sql.statements import Ask, Load, StagedColumn, Steps
-from tailrace.values.types import Item
+from tailrace.streams.version import GENERATION_DIGITS, SEQUENCE_DIGITS, Version, check_width
 
 
 def put(
@@ -33,6 +34,7 @@ def put(
     if not rows:
         return {}
     kept = yield from catalog.kept()
+    rows = rows if catalog.name else [row.decoded() for row in rows]
     items = [row.item for row in rows if row.item is not None]
     entities = yield from catalog.entities(kept, source, tuple(rows[0].keys), items, alone=alone)
     if catalog.name:
@@ -59,17 +61,16 @@ def _put_part(
     alone: bool,
     guard: str,
 ) -> Steps[TableColumns]:
-    there = [row for row in rows if row.item is not None]
-    gone = [row for row in rows if row.item is None]
-    items: list[Item] = [row.item for row in there if row.item is not None]
-    batch = catalog.dialect.fitted(columnise(table, items))
+    there = [row for row in rows if not row.is_deletion]
+    gone = [row for row in rows if row.is_deletion]
+    batch = catalog.dialect.fitted(_columns(table, there))
     for attribute, count in batch.conflicts.items():
         conflicts[attribute] = conflicts.get(attribute, 0) + count
     yield from catalog.grown(kept, batch.table, alone=alone)
     dialect, ordered, nothing = catalog.dialect, [*there, *gone], [None] * len(gone)
     own: Mapping[str, Sequence[Any]] = {
         KEY: [row.key for row in ordered],
-        VERSION: [row.record.version.text for row in ordered],
+        VERSION: _versions(ordered),
         DELETED: [False] * len(there) + [True] * len(gone),
         CHANGED: [row.record.created_us for row in ordered],
         EXTRA: [*batch.extra, *nothing],
@@ -86,6 +87,20 @@ def _put_part(
     return batch.table
 
 
+def _columns(table: TableColumns, rows: Sequence[KeyedChange]) -> ColumnBatch:
+    if all(row.is_image for row in rows):
+        return columnise_images(table, [row.record.new or b"" for row in rows])
+    return columnise(table, [row.decoded().item or {} for row in rows])
+
+
+def _versions(rows: Sequence[KeyedChange]) -> list[str]:
+    """Texts of the versions. Raises: SourceError for one that is too wide."""
+    records = [row.record for row in rows]
+    check_width(Version(max([one.generation for one in records]), max([one.sequence for one in records])))
+    form = f"%0{GENERATION_DIGITS}d%0{SEQUENCE_DIGITS}d"
+    return [form % (record.generation, record.sequence) for record in records]
+
+
 def _claimed(
     catalog: SinkCatalog, entities: EntitySorter, rows: Sequence[KeyedChange], guard: str
 ) -> Steps[dict[str, list[KeyedChange]]]:
@@ -94,7 +109,7 @@ def _claimed(
     dialect = catalog.dialect
     columns = [
         StagedColumn(KEY, dialect.key_type, "binary", [row.key for row in rows]),
-        StagedColumn(VERSION, dialect.version_type, "text", [row.record.version.text for row in rows]),
+        StagedColumn(VERSION, dialect.version_type, "text", _versions(rows)),
         StagedColumn("entity", dialect.text_type, "text", names),
     ]
     before = yield from dialect.claimed(dialect.place(KEYS), columns, guard)

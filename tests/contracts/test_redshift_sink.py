@@ -19,9 +19,9 @@ from tailrace.sinks.aws import AwsAccess
 from tailrace.streams.version import Version
 from tailrace.testing import check_mirror_sink, check_sink, check_transactional_sink, check_versioned_sink
 from tailrace.testing.contracts.sink import STREAM
-from tests.contracts.test_sql_sinks import Refusing
 from tests.postgres import postgres
 from tests.redshift import Warehouse, connecting, data_api
+from tests.sql_targets import Refusing
 from tests.unit.sinks.moto_server import client, moto
 
 NUMBER: Final = count()

@@ -21,6 +21,7 @@ from tailrace.sinks.destinations import S3, Directory, Sns, Sqs
 from tailrace.sinks.duckdb_table import DuckDB
 from tailrace.sinks.dynamodb_table import DynamoDB
 from tailrace.sinks.event_bridge import EventBridge
+from tailrace.sinks.postgresql_table import PostgreSQL
 from tailrace.sinks.webhook import Webhook
 from tailrace.stores.dynamodb_layout import named_table
 
@@ -36,7 +37,7 @@ COPY_ITEMS: Final = (
 )  # fmt: skip
 LOGS: Final = ("logs:CreateLogStream", "logs:PutLogEvents")
 SEND: Final = ("sqs:GetQueueUrl", "sqs:SendMessage")
-NO_CALLS: Final = Directory | DuckDB | Webhook | Function
+NO_CALLS: Final = Directory | DuckDB | PostgreSQL | Webhook | Function
 """Sinks of ours that call nothing of AWS's."""
 
 

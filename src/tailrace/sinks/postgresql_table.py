@@ -7,14 +7,18 @@ Rules of this file: nothing is retried here. Needs the extra `postgres`. Declare
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from tailrace.ports import Clock
+from tailrace.app.plain import to_plain_item
+from tailrace.ports import Clock, Outcome, RecordBatch, TargetPosition, Written
 from tailrace.postgresql import Connections, shown
-from tailrace.sinks.intercepting import missing_extra
+from tailrace.sinks.intercepting import KEEPER, ServiceCall, missing_extra
+from tailrace.sinks.messages import Failures
 from tailrace.sinks.sql.catalog import SinkCatalog
+from tailrace.sinks.sql.kept_positions import KeptPositions
 from tailrace.sinks.sql.postgresql import BEGIN, PostgresDialect, answered, carried_out, told
 from tailrace.sinks.sql.sink import SqlSink
 from tailrace.sinks.sql.statements import Begin, MustBeAlone, Steps
@@ -44,6 +48,7 @@ class PostgreSQL(SqlSink):
     item: type[Any] | None = None
     conflicts: Counter[str] = field(default_factory=Counter, init=False, repr=False, compare=False)
     _clock: Clock | None = field(default=None, init=False, repr=False, compare=False)
+    _kept: KeptPositions | None = field(default=None, init=False, repr=False, compare=False)
     _connections: Connections | None = field(default=None, init=False, repr=False, compare=False)
     _catalog: SinkCatalog | None = field(default=None, init=False, repr=False, compare=False)
     _is_made: bool = field(default=False, init=False, repr=False, compare=False)
@@ -58,8 +63,52 @@ class PostgreSQL(SqlSink):
 
     async def open(self, clock: Clock) -> None:
         """Connect, and make the tables that sinks share. Raises: Unavailable."""
+        if KEEPER.get() is None:
+            self._kept = None
+            await self._made()
+        elif self._kept is None or self._clock is not clock:
+            self._kept = KeptPositions()
         self._clock = clock
-        await self._made()
+
+    async def write(self, batch: RecordBatch) -> Outcome:
+        """Write the batch; in a test world its rows are kept there. Raises: Unavailable, SettingsError."""
+        if (keep := KEEPER.get()) is None:
+            return await super().write(batch)
+        failures = Failures()
+        for row in self._rows_of(batch, failures):
+            item, keys = row.decoded().item, to_plain_item(row.keys)
+            body = None if item is None else to_plain_item(item)
+            place = {"url": shown(self.url), "table": self.table, "schema": self.schema}
+            operation = "delete" if item is None else "put"
+            keep(ServiceCall("postgresql", operation, {**place, "keys": keys, "body": body}))
+        return failures.outcome
+
+    async def positions(self, mapping_id: str) -> Sequence[TargetPosition]:
+        """What the target has of a mapping. Raises: Unavailable."""
+        return await super().positions(mapping_id) if self._kept is None else self._kept.of(mapping_id)
+
+    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> TargetPosition:
+        """Raise the epoch. Raises: LeaseLost, Unavailable."""
+        if self._kept is not None:
+            return self._kept.stamp(mapping_id, TargetPosition(stream, shard_id, epoch))
+        return await super().stamp(mapping_id, stream, shard_id, epoch)
+
+    async def put_position(self, mapping_id: str, position: TargetPosition) -> None:
+        """Write a position as told. Raises: LeaseLost, Unavailable."""
+        if self._kept is not None:
+            return self._kept.put(mapping_id, position)
+        return await super().put_position(mapping_id, position)
+
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
+        """Write rows and position, or neither. Raises: LeaseLost, Unavailable, SettingsError."""
+        if self._kept is None:
+            return await super().commit(batch, position)
+        if position.watermark <= self._kept.held(batch.mapping_id, position).watermark:
+            return Written()
+        outcome = await self.write(batch)
+        if isinstance(outcome, Written):
+            self._kept.put(batch.mapping_id, position)
+        return outcome
 
     async def close(self) -> None:
         """Give all connections back. Repeatable."""

@@ -28,7 +28,8 @@ class Sent:
     Shape:   `to` is the queue, topic, bus, table, bucket, index or address; `body` what it says, decoded
              (JSON with exact numbers, an item's plain values; of a removal in DynamoDB its key); `request` is
              the whole entry as the service would have been given it; `service` and `operation` as boto3 names
-             them ("sqs", "send_message_batch"), or "webhook" and "post", "opensearch" and "index".
+             them ("sqs", "send_message_batch"), or "webhook" and "post", "opensearch" and "index",
+             "postgresql" and "put".
     """
 
     to: str
@@ -165,6 +166,8 @@ def _taken(request: ServiceCall) -> tuple[list[Sent], Any]:
             return [_sent(request, parameters["Bucket"], parameters["Body"], parameters)], {}
         case ("webhook", "post"):
             return [_sent(request, parameters["url"], parameters["body"], parameters)], {}
+        case ("postgresql", _):
+            return [Sent(parameters["table"], parameters["body"], parameters, *called)], {}
         case ("opensearch" | "elasticsearch", _):
             return [_sent(request, parameters["index"], parameters["body"], parameters)], {}
         case ("dynamodb", _):

@@ -57,6 +57,14 @@ def test_a_sink_keeps_what_it_would_have_sent(sink: Any, to: str, called: Any, e
     assert entry in put.request
 
 
+def test_rows_of_a_database_are_kept_and_no_server_is_asked() -> None:
+    put, removed = sent_by(sinks.PostgreSQL("postgresql://me:secret@db.example/shop", "orders"), total=7)
+    assert (put.to, put.service, put.operation) == ("orders", "postgresql", "put")
+    assert put.body == {"id": "o1", "total": 7}
+    assert (removed.operation, removed.body, removed.request["keys"]) == ("delete", None, {"id": "o1"})
+    assert "secret" not in str(put.request)
+
+
 def test_a_webhook_that_is_kept_is_signed_as_it_would_be() -> None:
     put, _ = sent_by(sinks.Webhook("https://shop.example/hook", secret="s"))
     assert put.request["headers"]["webhook-id"] == put.body["event_id"]

@@ -5,6 +5,7 @@ row's own fault.
 import asyncio
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import orjson
@@ -82,9 +83,9 @@ def test_a_scans_row_and_a_deletion_of_one_key_do_not_pass_each_other(url: str, 
             async with first._connections.lent() as connection:  # type: ignore[union-attr]
                 await connection.execute("BEGIN")
                 steps = first._put(rows, first_rows(first, rows), alone=False)
-                from tailrace.sinks.sql.postgresql import carried_out
+                from tailrace.sinks.sql.postgresql import answered, carried_out
 
-                await carried_out(connection, steps)
+                await carried_out(partial(answered, connection), steps)
                 begun.set()
                 await going_on.wait()
                 await connection.execute("COMMIT")

@@ -1,0 +1,42 @@
+"""Positions of a target that a test world stands in for: they are kept where nothing is sent.
+
+Stands alone because a sink with a server asks it instead of the server. Rules of this file: as
+`ports.Transactional` says; one history a clock, so that the next world begins anew.
+"""
+
+from collections.abc import Sequence
+
+from tailrace.errors import LeaseLost
+from tailrace.ports import TargetPosition
+
+
+class KeptPositions:
+    """Positions of one world, by mapping, stream and shard."""
+
+    def __init__(self) -> None:
+        self._there: dict[tuple[str, str, str], TargetPosition] = {}
+
+    def of(self, mapping_id: str) -> Sequence[TargetPosition]:
+        """Those of a mapping."""
+        return [position for (mapping, _, _), position in self._there.items() if mapping == mapping_id]
+
+    def stamp(self, mapping_id: str, wanted: TargetPosition) -> TargetPosition:
+        """Raise the epoch. Raises: LeaseLost."""
+        there = self._there.get((mapping_id, wanted.stream, wanted.shard_id), wanted)
+        if there.epoch > wanted.epoch:
+            raise LeaseLost(f"{wanted.shard_id} was taken under epoch {there.epoch}, this is {wanted.epoch}")
+        stamped = TargetPosition(wanted.stream, wanted.shard_id, wanted.epoch, there.watermark)
+        self._there[mapping_id, wanted.stream, wanted.shard_id] = stamped
+        return stamped
+
+    def held(self, mapping_id: str, position: TargetPosition) -> TargetPosition:
+        """What is there under this epoch. Raises: LeaseLost."""
+        there = self._there.get((mapping_id, position.stream, position.shard_id))
+        if there is None or there.epoch != position.epoch:
+            raise LeaseLost(f"{position.shard_id} is not held under epoch {position.epoch}")
+        return there
+
+    def put(self, mapping_id: str, position: TargetPosition) -> None:
+        """Write it as told. Raises: LeaseLost."""
+        self.held(mapping_id, position)
+        self._there[mapping_id, position.stream, position.shard_id] = position

@@ -147,6 +147,16 @@ class SweepsWhatIsDeleted(MirrorMemory):
         return await super().sweep(first, last, below, by, limit)
 
 
+class TakesVersionsForTimes(MirrorMemory):
+    async def sweep(self, first: bytes, last: bytes | None, below: Version, by: Version, limit: int) -> int:
+        before = dict(self.target.rows)
+        swept = await super().sweep(first, last, below, by, limit)
+        for key, row in self.target.rows.items():
+            if row != before[key]:
+                self.target.rows[key] = replace(row, created_us=by.sequence)
+        return swept
+
+
 class MendsWhateverIsThere(MirrorMemory):
     async def mend(self, batch: RecordBatch, seen: Sequence[Version | None]) -> Sequence[bool]:
         rows = self.target.rows
@@ -218,6 +228,7 @@ BROKEN: list[tuple[type[MirrorMemory], Callable[..., object]]] = [
     (SweepsAllKeys, mirror.a_sweep_deletes_what_is_old),
     (SweepsWithoutATombstone, mirror.a_sweep_deletes_what_is_old),
     (SweepsWhatIsDeleted, mirror.a_sweep_deletes_what_is_old),
+    (TakesVersionsForTimes, mirror.a_swept_row_is_old_from_then_on),
     (MendsWhateverIsThere, mirror.mending_compares_and_sets),
     (MendsOnlyByTheLaw, mirror.mending_compares_and_sets),
     (ForgetsWhatIsShown, mirror.old_deletions_are_forgotten),

@@ -114,6 +114,7 @@ class GatedMirror(MirrorMemory):
     def __init__(self, gate: Gate, target: SimulatedMirror) -> None:
         super().__init__(target)
         self._gate = gate
+        self._clock = gate.world.clock
 
     async def write(self, batch: RecordBatch) -> Outcome:
         """Apply what is newer; now and then nobody knows whether."""

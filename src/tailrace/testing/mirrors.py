@@ -15,10 +15,11 @@ import orjson
 from msgspec import Struct
 
 from tailrace.app.sinking import AlwaysOpen
+from tailrace.errors import InternalError
 from tailrace.leases.generation import check_kept
-from tailrace.ports import Outcome, RecordBatch, SinkRow, Written
+from tailrace.ports import Clock, Outcome, RecordBatch, SinkRow, Written
 from tailrace.sinks.law import applies, newest
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import MILLISECOND, ChangeRecord
 from tailrace.streams.version import Version
 
 
@@ -48,6 +49,11 @@ class MirrorMemory(AlwaysOpen):
 
     def __init__(self, target: SimulatedMirror | None = None) -> None:
         self.target = SimulatedMirror() if target is None else target
+        self._clock: Clock | None = None
+
+    async def open(self, clock: Clock) -> None:
+        """Take the clock by which rows are swept."""
+        self._clock = clock
 
     async def write(self, batch: RecordBatch) -> Outcome:
         """Apply what is newer than its row."""
@@ -88,8 +94,11 @@ class MirrorMemory(AlwaysOpen):
             if first <= key and (last is None or key < last) and row.version < below and row.image is not None
         )
         swept = list(islice(old, limit))
+        if self._clock is None:
+            raise InternalError("a sink is opened before its rows are swept")
+        now_us = self._clock.now().wall_ms * MILLISECOND
         for key in swept:
-            rows[key] = MirrorRow(tombstone, None, tombstone.sequence)
+            rows[key] = MirrorRow(tombstone, None, now_us)
         return len(swept)
 
     async def mend(self, batch: RecordBatch, seen: Sequence[Version | None]) -> Sequence[bool]:

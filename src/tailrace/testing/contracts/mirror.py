@@ -25,6 +25,8 @@ from tailrace.testing.contracts.sink import START_MS, STREAM
 CLOCK: Final = ManualClock()
 START_US: Final = START_MS * 1_000
 HISTORIES: Final = 6
+WIDE: Final = 10**39
+"""A position of another server's stream: no time."""
 MANY: Final = 100
 
 
@@ -189,6 +191,15 @@ async def old_deletions_are_forgotten(place: Place) -> None:
     same(dict(place.shown(place.sink)), {"a": 7, "e": 1}, "what is shown")
 
 
+async def a_swept_row_is_old_from_then_on(place: Place) -> None:
+    """What a sweep deletes is as old as the sweep, by the sink's clock, whatever version it gets."""
+    await _write(place.sink, put("a", 1, (1, 5)))
+    same(await place.sink.sweep(b"", None, Version(2, 0), Version(2, WIDE), 9), 1, "how many are swept")
+    now_us = CLOCK.now().wall_ms * 1_000
+    same(await place.sink.forget(now_us - 1, 9), 0, "how many are forgotten as older than the sweep")
+    same(await place.sink.forget(now_us + 60_000_000, 9), 1, "how many are forgotten later")
+
+
 async def whatever_the_order_it_converges(place: Place) -> None:
     """After any history of changes, repeats, replays, scans and sweeps by two sinks, in any order, each item
     is what its newest change says.
@@ -310,6 +321,7 @@ RULES: Final[tuple[Callable[[Place], Awaitable[None]], ...]] = (
     a_sweep_deletes_what_is_old,
     mending_compares_and_sets,
     old_deletions_are_forgotten,
+    a_swept_row_is_old_from_then_on,
     whatever_the_order_it_converges,
     two_writers_at_once_converge,
 )

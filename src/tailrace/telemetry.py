@@ -41,6 +41,13 @@ STARTING_POINTS: Final = (
     "stamp.done",  # a mapping's checkpoint is under the new epoch, nothing is read under it
 )
 POINTS: Final = FLOW_POINTS + PARKING_POINTS + STARTING_POINTS
+SINK_POINTS: Final = (
+    "target.stamped",  # a target that owns the checkpoint has the new epoch, nothing was asked since
+    "page.written",  # a page of a snapshot is in the sink, and it is not saved that it is
+    "page.saved",  # how far the snapshot is was saved
+    "sweep.begun",  # all pages are saved, nothing that the scan has not seen is deleted
+)
+"""What is passed only where a sink keeps positions, or is given snapshots."""
 
 
 LEASE_REASONS: Final = ("taken", "taken over", "handed over", "finished", "given back", "lost", "expired")

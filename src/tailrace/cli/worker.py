@@ -255,6 +255,7 @@ async def open_fleet(app: "App", chosen: Chosen, clock: "Clock") -> "FleetOption
     from tailrace.aws.places import Access
     from tailrace.compose import incarnation
     from tailrace.compose_fleet import FleetOptions
+    from tailrace.server.crash_points import crash_points
     from tailrace.sources.far_projections import check_projections
     from tailrace.sources.far_tables import check_app, check_tables
     from tailrace.stores.state_targets import open_state, state_target
@@ -282,6 +283,7 @@ async def open_fleet(app: "App", chosen: Chosen, clock: "Clock") -> "FleetOption
         weight=chosen.weight,
         hand_overs=chosen.hand_overs,
         read_price=chosen.read_price,
+        reached=crash_points(),
     )
 
 

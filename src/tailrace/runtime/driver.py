@@ -413,7 +413,9 @@ class Performer:
                 self._reached("read.done")
                 return done
             case StampTarget() if self._target is not None:
-                return await self._target.stamp(call.mapping_id, call.stream, call.shard_id, call.epoch)
+                there = await self._target.stamp(call.mapping_id, call.stream, call.shard_id, call.epoch)
+                self._reached("target.stamped")
+                return there
             case PutTargetPosition(mapping_id, position) if self._target is not None:
                 return await self._target.put_position(mapping_id, position)
             case Transact(writes, begun, done):

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Final
 
 from tailrace.errors import SettingsError
-from tailrace.telemetry import POINTS, PointReached, pass_by
+from tailrace.telemetry import POINTS, SINK_POINTS, PointReached, pass_by
 
 CRASH_AT: Final = "TAILRACE_CRASH_AT"
 
@@ -24,9 +24,10 @@ def crash_points() -> PointReached:
     if not plan:
         return pass_by
     point, _, count = plan.partition(":")
-    if point not in POINTS or not count.isdigit() or int(count) < 1:
+    allowed = POINTS + SINK_POINTS
+    if point not in allowed or not count.isdigit() or int(count) < 1:
         raise SettingsError(
-            f"{CRASH_AT}={plan!r} is not allowed; write point:count with one of {', '.join(POINTS)}"
+            f"{CRASH_AT}={plan!r} is not allowed; write point:count with one of {', '.join(allowed)}"
         )
     passed: Counter[str] = Counter()
 

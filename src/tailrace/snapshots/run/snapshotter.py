@@ -81,7 +81,7 @@ class Snapshotter:
         look_ms: int = LOOK_MS,
     ) -> None:
         self._tables = {table.mapping_id: table for table in tables}
-        self._state, self._clock = parts.state, parts.clock
+        self._state, self._clock, self._reached = parts.state, parts.clock, parts.reached
         self._owner = owner
         self._scan = scan
         self._numbers = numbers
@@ -252,6 +252,7 @@ class Snapshotter:
                 "still on their way",
             )
             await self._sleep(AGREE_MS)
+        self._reached("sweep.begun")
         below = claim.snapshot.below
         if below is not None and table.mirror is not None:
             batch = await self._batch(table)
@@ -322,6 +323,7 @@ class Snapshotter:
         version = claim.snapshot.version(page.position, newest, as_of_us)
         now_us = self._now_ms * 1_000
         given_up = await reader.writer.write([scan_record(item, version, now_us) for item in page.items])
+        self._reached("page.written")
         read = ScanProgress(
             1,
             len(page.items) - len(given_up),
@@ -331,6 +333,7 @@ class Snapshotter:
             failed=tuple((lost.record.key.hex(), lost.error[:500]) for lost in given_up),
         )
         await claim.save(lambda snapshot: snapshot.with_page(number, page.after, version, read))
+        self._reached("page.saved")
 
     # ---- the end -------------------------------------------------------------------------------------------
 

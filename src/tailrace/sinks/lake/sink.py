@@ -320,6 +320,11 @@ class ParquetLog(_Lake):
 
     partition_by: Sequence[str] = (DAY,)
 
+    @property
+    def takes_snapshots(self) -> bool:
+        """Whether it is given rows of a scan as they are: readers take the newest of an item."""
+        return True
+
     def _checked(self) -> None:
         self.partition_by = check_partitions(self.partition_by)
 

@@ -73,10 +73,13 @@ class _Rule:
 
 class SearchServer:
     """A cluster that answers. Shape: `authorization` is the header that every request must have, where one
-    is set; `most_bytes` the largest body.
+    is set; `most_bytes` the largest body. With the cluster and the port of one that was stopped it is
+    that one, restarted.
     """
 
-    def __init__(self, cluster: SearchCluster | None = None, *, product: str = "opensearch") -> None:
+    def __init__(
+        self, cluster: SearchCluster | None = None, *, product: str = "opensearch", port: int = 0
+    ) -> None:
         self.cluster = SearchCluster() if cluster is None else cluster
         self.product = product
         self.authorization: str | None = None
@@ -85,7 +88,7 @@ class SearchServer:
         """Those of every request, names in lower case."""
         self._rules: list[_Rule] = []
         handler = type("Handler", (_Handler,), {"server_of_requests": self})
-        self._http = _Http((HOST, 0), handler)
+        self._http = _Http((HOST, port), handler)
         self._thread = threading.Thread(
             target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, name="search server", daemon=True
         )

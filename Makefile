@@ -8,12 +8,13 @@ FAULTS ?= 1000
 SEEDS ?= 10000
 FLEETS ?= 1500
 REQUESTS ?= 100000
+SINK_TESTS := tests/contracts tests/unit/sinks tests/unit/columns tests/unit/snapshots tests/unit/verification tests/crash/test_sinks.py
 JOBS ?= 4
 SHARDS ?= 2000
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test check lint types imports demo year fresh someday busy crash fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance rules services services-stop lock format clean
+.PHONY: help venv test check lint types imports demo year fresh someday busy crash sinks fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance rules services services-stop lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -75,7 +76,11 @@ crash: venv  ## KILLS hard kills of real processes at every named point, and as 
 	@$(BIN)/python -m tests.crash --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example places --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example transfers --kills $(KILLS)
-	@$(BIN)/python -m tests.crash --example search --kills $(KILLS)
+	@$(BIN)/python -m tests.crash --example sinks --kills $(KILLS)
+
+sinks: venv  ## everything about sinks: their contracts with new draws, and KILLS kills in their work
+	@HYPOTHESIS_PROFILE=seek $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(SINK_TESTS)
+	@$(BIN)/python -m tests.crash --example sinks --kills $(KILLS)
 
 fleet: venv  ## FAULTS faults of workers (killed, stopped, cut off, added, removed), state in DynamoDB, then in PostgreSQL; resumable
 	@$(BIN)/python -m tests.fleets --faults $(FAULTS) --state dynamodb

@@ -54,6 +54,16 @@ class Node:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """How commands name it."""
+        return ("--data", str(self.directory / "data"))
+
+    @property
+    def line(self) -> tuple[str, ...]:
+        """The arguments of a process."""
+        return (*self.command, *self.place, "--port", str(self.port))
+
     def start(self, crash_at: str | None = None) -> None:
         """Start a process, told where to kill itself."""
         environment = {**os.environ, "TAILRACE_CRASH_AT": crash_at or ""}
@@ -61,16 +71,7 @@ class Node:
             del environment["TAILRACE_CRASH_AT"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "tailrace",
-                    *self.command,
-                    "--data",
-                    str(self.directory / "data"),
-                    "--port",
-                    str(self.port),
-                ],
+                [sys.executable, "-m", "tailrace", *self.line],
                 env=environment,
                 stdout=log,
                 stderr=log,
@@ -126,12 +127,16 @@ class Node:
     def _answers(self) -> bool:
         assert self._process is not None
         try:
-            self.call("ListTables", {})
+            self.knock()
         except OSError:
             if self._process.poll() is not None:
                 raise AssertionError(f"the node has ended; the end of its log:\n{self.tail()}") from None
             return False
         return True
+
+    def knock(self) -> None:
+        """Any question that it answers. Raises: OSError."""
+        self.call("ListTables", {})
 
     def call(self, operation: str, payload: dict[str, Any], service: str = "DynamoDB_20120810") -> Any:
         """One request over a new connection."""
@@ -187,7 +192,7 @@ class Node:
     def status(self) -> Any:
         """What `tailrace status --json` says beside the running node."""
         answer = subprocess.run(
-            [sys.executable, "-m", "tailrace", "status", "--json", "--data", str(self.directory / "data")],
+            [sys.executable, "-m", "tailrace", "status", "--json", *self.place],
             capture_output=True,
             check=False,
             timeout=PATIENCE_S,

@@ -135,6 +135,13 @@ class TargetPositions(Protocol):
         """Let the target have a position."""
 
 
+class AskedTarget(TargetPositions, Protocol):
+    """The same, and what it has of all shards."""
+
+    async def positions(self, mapping_id: str) -> Sequence[TargetPosition]:
+        """What the target has of a mapping, in any order."""
+
+
 class Driver:
     """One mapping in one shard, running. Shape: `machine` may be looked at; `progress_ms` is monotonic."""
 
@@ -364,7 +371,8 @@ class DeliversToTarget(Delivers, TargetPositions, Protocol):
 class Performer:
     """Performs steps over a state store and a clock; with `delivers` also those that read a shard and write
     to a sink, with `horizon` those that begin there, with `peek` those that look beside all of them, with
-    `stream_of` those that put changes back; those that take a shard in a target where it has positions.
+    `stream_of` those that put changes back; with `target`, or where `delivers` has one, those that take a
+    shard there.
     """
 
     def __init__(
@@ -376,12 +384,13 @@ class Performer:
         horizon: Callable[[Shard], Awaitable[int]] | None = None,
         peek: Callable[[Peek], Awaitable[ReadDone | None]] | None = None,
         stream_of: Callable[[str], Awaitable[StreamRef]] | None = None,
+        target: TargetPositions | None = None,
     ) -> None:
         self._state = state
         self._clock = clock
         self._reached = reached
         self._delivers = delivers
-        self._target = delivers if isinstance(delivers, DeliversToTarget) else None
+        self._target = delivers if isinstance(delivers, DeliversToTarget) else target
         self._horizon = horizon
         self._peek = peek
         self._stream_of = stream_of

@@ -1,4 +1,5 @@
-"""Setting where a mapping stands in a shard, beside whichever worker reads it.
+"""Setting where a mapping stands in a shard, beside whichever worker reads it; letting a shard that it had
+finished begin again.
 
 Theory of operation: a checkpoint may be written by who holds the lease of its shard, so the lease is taken as
 a worker takes it, whoever has it: a new epoch in its row, then in the checkpoint's. From then on the owner
@@ -7,25 +8,25 @@ skips and the word to the workers that positions were set are one transaction; t
 for any worker to go on. One that dies in between has a lease that runs out as any other.
 A position goes forwards only from where the mapping is by then: what was settled since it was planned stays
 settled, and is in no gap unless it lies between changes that are skipped.
-Rules of this file: pure; steps, and values of one shard. Performed by server/checkpoints.py, heard by
-worker/placed.py. Source: growth §2.8, decision 54.
+Rules of this file: pure; steps, and values of one shard. Performed by server/checkpoints.py and
+worker/targets.py, heard by worker/placed.py. Source: growth §2.8, decision 54.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from tailrace.deadletters.core.gap import Gap
 from tailrace.errors import LeaseLost, StateConflict
-from tailrace.leases.checkpoint import CheckpointRow, Ledger, Range
+from tailrace.leases.checkpoint import CheckpointRow, Ledger, Range, read_checkpoint
 from tailrace.leases.lease import Lease, lease_key, release
 from tailrace.rows.kinds import PLACED
-from tailrace.rows.writes import ALWAYS, VERSION, Absent, Condition, Equals, Write
+from tailrace.rows.writes import ALWAYS, VERSION, Absent, Condition, Equals, StateRow, Write
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.starting import take_lease
-from tailrace.runtime.steps import Steps, Transact
+from tailrace.runtime.steps import Get, Steps, Transact
 
 ATTEMPTS: Final = 5
 """How often the lease is taken anew when a worker takes it, or renews it, at the same moment."""
@@ -131,17 +132,41 @@ def place_checkpoint(
              at_ms since the epoch.
     Raises:  LeaseLost when workers were faster each time; StoreError.
     """
+
+    def set_to(row: CheckpointRow) -> Moved:
+        after, skipped = moved(row, to)
+        # The row has the position until the target does, where that owns the checkpoint.
+        return replace(after, target="", is_set_back=to.goes_back), skipped
+
+    return (yield from _under_lease(place, set_to, owner, number, at_ms))
+
+
+def reopen_checkpoint(place: MappingShard, owner: str, number: int, at_ms: int) -> Steps[None]:
+    """Let a shard that was finished begin again where its target stands, which owns the checkpoint: the row
+    goes on to say what the target had, so that what the stream has lost since is a gap. Repeatable.
+
+    Shape and Raises: as `place_checkpoint`.
+    """
+    row: StateRow | None = yield Get(place.checkpoint_key)
+    if row is not None and read_checkpoint(row.fields)[2]:
+        yield from _under_lease(place, lambda row: (replace(row, finished=False), ()), owner, number, at_ms)
+
+
+Moved: TypeAlias = tuple[CheckpointRow, tuple[SkippedRun, ...]]
+"""The row as it is to be, and what that skips."""
+
+
+def _under_lease(
+    place: MappingShard, change: Callable[[CheckpointRow], Moved], owner: str, number: int, at_ms: int
+) -> Steps[Moved]:
     for _ in range(ATTEMPTS):
         key = lease_key(place.app, place.stream_label, place.shard_id)
         try:
             lease, stamped = yield from take_lease(key, owner, [place])
             before = stamped.get(place.checkpoint_key)
             row = before or CheckpointRow(lease.epoch, hashes=place.hashes, watermark=0)
-            after, skipped = moved(row, to)
-            # The row has the position until the target does, where that owns the checkpoint.
-            after = replace(
-                after, epoch=lease.epoch, writes=row.writes + 1, target="", is_set_back=to.goes_back
-            )
+            after, skipped = change(row)
+            after = replace(after, epoch=lease.epoch, writes=row.writes + 1)
             condition: Condition = Absent() if before is None else Equals("epoch", lease.epoch)
             heard = placed_fields(place.mapping_id, f"{owner}/{number}", at_ms)
             yield Transact(

@@ -125,10 +125,11 @@ def _lost(
     while first <= begins:
         gap = Gap(place.shard_id, first, begins, 0, shard.created_ms, generation=place.generation)
         key = gap.key(place.app, place.mapping_id)
-        told: StateRow | None = yield Get(key)
-        if told is None:
-            return begins, [Write(key, gap.fields())]
-        first = read_gap(told.fields).last + 1  # it stays: an operator may have acknowledged it
+        row: StateRow | None = yield Get(key)
+        told = None if row is None else read_gap(row.fields)
+        if told is None or told.acknowledged_ms:
+            return begins, [Write(key, gap.told_after(told).fields())]
+        first = told.last + 1
     return begins, []
 
 

@@ -24,7 +24,7 @@ from tailrace.runtime.attempting import CommittingSink, OpenedSink, OpenedTarget
 from tailrace.runtime.attempts import Tally
 from tailrace.runtime.causing import Causes
 from tailrace.runtime.dependencies import Dependencies
-from tailrace.runtime.driver import TargetPositions
+from tailrace.runtime.driver import AskedTarget
 from tailrace.runtime.effects import LIVE, Effects, Marking
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.recursion import ancestor_name
@@ -78,7 +78,7 @@ class AppSinks(Struct, frozen=True):
         """Where a mapping's values, or the changes themselves, go."""
         return None if mapping.sink is None else self._opened(mapping, mapping.sink)
 
-    def target(self, mapping: HandlerMapping) -> TargetPositions | None:
+    def target(self, mapping: HandlerMapping) -> AskedTarget | None:
         """Where a mapping's positions are; None: in the state."""
         if mapping.sink is None or not mapping.settings.is_transactional:
             return None

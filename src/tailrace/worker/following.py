@@ -87,6 +87,14 @@ class FollowedTable(Struct):
         reads = SharedReads(numbered, budget)
         return cls(table.name, table.only_stream, numbered, reads, [handler], numbered=numbered)
 
+    def takes(self, handler: HandlerMapping) -> bool:
+        """Follow this table for one mapping more, if it is the mapping's. Returns: whether it is."""
+        if (self.name, self.only_stream) != (handler.table.name, handler.table.only_stream):
+            return False
+        self.handlers = [*self.handlers, handler]
+        self.reads.share()
+        return True
+
     def follows(self, handler: HandlerMapping, stream: StreamRef, shards: Sequence[Shard]) -> bool:
         """Whether a mapping reads a stream: that of a deleted table only when it has read it before, or it
         would begin with items that are no more.

@@ -15,7 +15,7 @@ from tailrace.leases.member import Identity
 from tailrace.mapping.batch import RETENTION_MS
 from tailrace.ports import Sink, Source
 from tailrace.runtime.agreeing import Besides, nowhere
-from tailrace.runtime.driver import TargetPositions
+from tailrace.runtime.driver import AskedTarget
 
 HAND_OVERS: Final = 4
 """So many leases at once a worker hands over when others come."""
@@ -33,7 +33,7 @@ class Doors(Struct, frozen=True):
     code_version_of: Callable[[HandlerMapping], str] = lambda _: ""
     last_sequence: Callable[[], int] = lambda: 0
     besides: Besides = nowhere
-    target_of: Callable[[HandlerMapping], TargetPositions | None] = lambda _: None
+    target_of: Callable[[HandlerMapping], AskedTarget | None] = lambda _: None
 
 
 class Habits(Struct, frozen=True):

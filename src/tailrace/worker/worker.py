@@ -46,6 +46,7 @@ from tailrace.worker.leasing import Held, Leasing
 from tailrace.worker.placed import Placed
 from tailrace.worker.rounds import Rounds
 from tailrace.worker.side_by_side import begin_side_by_side
+from tailrace.worker.targets import Targets
 from tailrace.worker.unread import Unread
 
 FORGETTING_MS: Final = 3_600_000
@@ -75,6 +76,9 @@ class Worker:
         self.sinks: dict[str, TimedSink] = {}
         """Every handler's sink, the tally of its attempts, and the threads for what blocks."""
         self._tables: list[FollowedTable] = []
+        self._look = asyncio.Event()
+        self.targets = Targets(app.name, parts, habits, self._look.set)
+        """Of the mappings whose targets own the checkpoint."""
         for mapping in app.mappings:
             self._declare(mapping)
         self.leases = Leasing(app.name, parts, habits, self)
@@ -83,7 +87,6 @@ class Worker:
         self._beginning: set[Held] = set()
         self._held: dict[str, set[bytes]] = {}
         """The keys that a redriver keeps from each mapping: a shard begun meanwhile knows none."""
-        self._look = asyncio.Event()
         self._left = asyncio.Event()
         self._is_stopping, self._spare = False, Spare()
         self.guards = Guards(app.name, self._state, self._clock, self._stopped)
@@ -235,6 +238,7 @@ class Worker:
         yield "heartbeat", self.leases.watch()
         yield "evacuator", self._evacuate()
         yield "forgetting", self._forget()
+        yield "targets", self.targets.run()
         yield "looking", self._look_now_and_then()
 
     async def _has_duty(self, mapping_id: str) -> bool:
@@ -297,14 +301,12 @@ class Worker:
         tally = self.tallies.of(handler.id)
         threads = Threads(handler.id, max(MOST, handler.settings.concurrency))
         self.sinks[handler.id] = TimedSink(self._doors.sink_of(handler), self._clock, tally, threads)
-        for table in self._tables:
-            if (table.name, table.only_stream) == (handler.table.name, handler.table.only_stream):
-                table.handlers = [*table.handlers, handler]
-                table.reads.share()
-                return
-        source, besides = self._doors.source_of(handler.table), self._doors.besides
-        table = FollowedTable.by(handler, source, self._budget, self._state, self.app, besides)
-        self._tables = [*self._tables, table]
+        table = next((followed for followed in self._tables if followed.takes(handler)), None)
+        if table is None:
+            source, besides = self._doors.source_of(handler.table), self._doors.besides
+            table = FollowedTable.by(handler, source, self._budget, self._state, self.app, besides)
+            self._tables = [*self._tables, table]
+        self.targets.add(handler, self._doors.target_of(handler), table)
 
     async def _withdraw(self, handler: HandlerMapping) -> None:
         """Drain one mapping; the others do not notice."""
@@ -318,6 +320,7 @@ class Worker:
             await self._left.wait()
         table.begun = {place for place in table.begun if place[0] != handler.id}
         table.finished = {place for place in table.finished if place[0] != handler.id}
+        self.targets.remove(handler.id)
         await self.sinks.pop(handler.id).end()
         await self._crew.withdrawn(handler.id)
 
@@ -414,7 +417,7 @@ class Worker:
             table.begun.discard(there)  # withdrawn, its positions set, or the lease lost or handed over
             return
         machine = ShardMachine(handler.settings.reading(stream.arn, stream.view_type, stream.region))
-        target = self._doors.target_of(handler)
+        target = self.targets.of(handler.id)
         settling = Settling(place, begun, code, announced, is_transactional=target is not None)
         delivery = Delivery(shard, stream, saved, settling)
         sink, name = self.guards.around(handler, self.sinks[handler.id]), handler.function_name

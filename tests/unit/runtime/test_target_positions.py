@@ -175,12 +175,24 @@ def test_an_emptied_target_begins_anew_and_what_the_stream_has_lost_is_a_gap(
 
 def test_a_gap_that_was_told_before_is_told_on_from_its_end() -> None:
     world = There(MIRROR)
-    known = Gap("shardId-1", 5, 10, acknowledged_ms=9)
+    known = Gap("shardId-1", 5, 10)
     world.rows.transact([Write(known.key("shop", "note"), known.fields(), ALWAYS)])
     world.gone = 30
     world.taken()
     assert world.gaps == [(5, 10), (11, 30)]
-    assert read_gap(world.rows[known.key("shop", "note")]).acknowledged_ms == 9
+
+
+@pytest.mark.parametrize(("last", "again", "told"), [(10, 0, 30), (40, 2, 40)])
+def test_a_gap_that_was_acknowledged_is_told_again_for_the_target_has_lost_that_anew(
+    last: int, again: int, told: int
+) -> None:
+    world = There(MIRROR)
+    known = Gap("shardId-1", 5, last, acknowledged_ms=9, again=again)
+    world.rows.transact([Write(known.key("shop", "note"), known.fields(), ALWAYS)])
+    world.gone = 30
+    world.taken()
+    anew = read_gap(world.rows[known.key("shop", "note")])
+    assert (anew.last, anew.acknowledged_ms, anew.again) == (told, 0, again + 1)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ class Gap(Struct, frozen=True):
     """Changes that a handler never saw.
 
     Shape:   sequence numbers of one generation, inclusive; how many there were is not known, unless an
-             operator has `skipped` so many of them.
+             operator has `skipped` so many of them. `again` counts how often it was told anew after it had
+             been acknowledged: what was lost of a target that had been given it otherwise.
     Units:   *_ms since the epoch: all of them were written between from_ms and until_ms (0: not known);
              acknowledged_ms is 0 while no operator has.
     """
@@ -36,6 +37,7 @@ class Gap(Struct, frozen=True):
     acknowledged_ms: int = 0
     generation: int = FIRST_GENERATION
     skipped: int = 0
+    again: int = 0
 
     def key(self, app: str, mapping_id: str) -> str:
         """Its row. The shard is in it: shards that were split off each other may lose changes from the same
@@ -57,11 +59,22 @@ class Gap(Struct, frozen=True):
         }
         if self.skipped:
             fields["skipped"] = self.skipped
+        if self.again:
+            fields["again"] = self.again
         return fields
 
     def acknowledged(self, now_ms: int) -> Self:
         """It is known to an operator, and counts in lag and readiness no more."""
         return replace(self, acknowledged_ms=self.acknowledged_ms or now_ms)
+
+    def told_after(self, told: Self | None) -> Self:
+        """This gap, where one with its key is that is acknowledged, or none: whoever had known of that, or
+        had filled it, is to know of this one.
+
+        >>> Gap("s", 1, 5).told_after(Gap("s", 1, 9, acknowledged_ms=7)) == Gap("s", 1, 9, again=1)
+        True
+        """
+        return self if told is None else replace(self, last=max(self.last, told.last), again=told.again + 1)
 
 
 def read_gap(fields: Mapping[str, Any]) -> Gap:
@@ -76,4 +89,5 @@ def read_gap(fields: Mapping[str, Any]) -> Gap:
         row["acknowledged_ms"],
         row.get("generation", FIRST_GENERATION),
         row.get("skipped", 0),
+        row.get("again", 0),
     )

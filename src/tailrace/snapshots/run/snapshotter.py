@@ -20,7 +20,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tailrace.deadletters.core.gap import read_gap
+from tailrace.deadletters.core.gap import Gap, read_gap
 from tailrace.errors import PortError, SourceError, StateConflict
 from tailrace.leases.lease import Owner
 from tailrace.ports import Mirror, RecordBatch, Sink
@@ -341,7 +341,7 @@ class Snapshotter:
         """Gaps that nothing fills yet: their rows, by the names that a snapshot keeps, which say how far."""
         rows = await self._state.query(GAP.prefix(self._numbers.app, table.mapping_id))
         gaps = [(row.key, read_gap(row.fields)) for row in rows]
-        return {f"{key}@{gap.last}": key for key, gap in gaps if not gap.acknowledged_ms}
+        return {_gap_name(key, gap): key for key, gap in gaps if not gap.acknowledged_ms}
 
     async def _over(self, table: KeptTable, snapshot: Snapshot) -> None:
         """What the snapshot has filled is no operator's business any more."""
@@ -354,17 +354,24 @@ class Snapshotter:
             )  # fmt: skip
             return
         for name in snapshot.gaps:
-            key, _, last = name.rpartition("@")
+            key, _, _ = name.rpartition("@")
             row = await self._state.get(key)
-            if row is not None:
-                fields = read_gap(row.fields).acknowledged(self._now_ms).fields()
-                with suppress(StateConflict):  # more was lost meanwhile: that makes another one due
-                    await self._state.transact([Write(key, fields, Equals("last", last))])
+            gap = None if row is None else read_gap(row.fields)
+            if gap is None or _gap_name(key, gap) != name:
+                continue  # more was lost meanwhile: that makes another one due
+            with suppress(StateConflict):
+                fields = gap.acknowledged(self._now_ms).fields()
+                await self._state.transact([Write(key, fields, Equals("last", str(gap.last)))])
         await self._numbers.forget_seen(table.table, snapshot)
         _log.info(
             "snapshot %d of %s is done: %s items, %s rows of items that are gone were deleted",
             snapshot.number, table.mapping_id, f"{snapshot.progress.items:,}", f"{snapshot.progress.swept:,}",
         )  # fmt: skip
+
+
+def _gap_name(key: str, gap: Gap) -> str:
+    """What a snapshot calls a gap that it fills: one that is longer by now, or was told again, is another."""
+    return f"{key}@{gap.last}{f'#{gap.again}' if gap.again else ''}"
 
 
 @dataclass(slots=True)

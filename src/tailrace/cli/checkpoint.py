@@ -38,7 +38,8 @@ def show(handler: str | None, place: Place, as_json: bool) -> None:
     """Show where HANDLER, or every handler, stands in each shard.
 
     A version is GENERATION:SEQUENCE: the number of the table's stream, and that of the last change before
-    which everything is settled. SETTLED ABOVE counts the ranges behind it that are settled, too.
+    which everything is settled. SETTLED ABOVE counts the ranges behind it that are settled, too. TARGET is
+    where a target that has the positions beside its rows stands: that counts, VERSION follows it.
 
     \b
     Example: tailrace checkpoint show receipt
@@ -115,14 +116,25 @@ def shown_places(answer: list[Mapping[str, Any]]) -> Iterator[str]:
         if index:
             yield ""
         yield f"{click.style(printable(handler['handler']), bold=True)} ← {printable(handler['table'])}"
-        rows: list[tuple[str, ...]] = [
-            ("  STREAM", "SHARD", "STATE", "VERSION", "WRITTEN", "SETTLED ABOVE", "PARKED", "EPOCH", "OWNER")
-        ]
-        rows += [_row(shard) for shard in handler["shards"]]
+        target = handler.get("target")  # a server of before does not say
+        heads = ("WRITTEN", "SETTLED ABOVE", "PARKED", "EPOCH", "OWNER")
+        in_target = () if target is None else ("TARGET",)
+        rows: list[tuple[str, ...]] = [("  STREAM", "SHARD", "STATE", "VERSION", *in_target, *heads)]
+        rows += [_row(shard, target) for shard in handler["shards"]]
         yield from aligned(rows)
+        if target is not None and target["error"] is not None:
+            words = f"  where its target stands is not known: {printable(target['error'])}"
+            yield click.style(words, fg="yellow")
 
 
-def _row(shard: Mapping[str, Any]) -> tuple[str, ...]:
+def _in_target(shard: Mapping[str, Any], target: Mapping[str, Any]) -> str:
+    there = shard["target"]
+    if there is not None:
+        return str(there["watermark"])
+    return "nothing" if target["error"] is None else "?"
+
+
+def _row(shard: Mapping[str, Any], target: Mapping[str, Any] | None) -> tuple[str, ...]:
     state = "finished" if shard["finished"] else "closed" if shard["closed"] else "open"
     if not shard["begun"]:
         state = "not begun"
@@ -131,6 +143,7 @@ def _row(shard: Mapping[str, Any]) -> tuple[str, ...]:
         printable(shard["shard"]),
         state,
         shard["watermark"] or "-",
+        *(() if target is None else (_in_target(shard, target),)),
         format_instant(shard["created_ms"]) if shard["created_ms"] else "-",
         str(len(shard["ranges"])),
         str(shard["parked_keys"]),

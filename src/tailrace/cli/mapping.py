@@ -89,7 +89,7 @@ def drop(handler: str, yes: bool, dry_run: bool, place: Place, as_json: bool) ->
     For a handler that was deleted: its app does not start until it is renamed or dropped (`tailrace dev`
     forgets by itself what has nothing pending). What it has never handled is named first, and goes only with
     --yes or when you say so. Declared again, it begins at the oldest change. Of a fleet no worker may run
-    meanwhile.
+    meanwhile. Positions that a target has beside its rows stay there; how to remove them is said.
 
     \b
     Example: tailrace mapping drop receipt --dry-run
@@ -126,3 +126,14 @@ def dropped(answer: Mapping[str, Any]) -> Iterator[str]:
     if answer["waiting_since_ms"] is not None:
         since = format_instant(answer["waiting_since_ms"])
         yield click.style(f"never handled: changes in its streams, the oldest of {since}", fg="yellow")
+    for left in answer.get("left_in_target", ()):  # a server of before does not say
+        quoted = printable(left).replace("'", "''")
+        yield (
+            f"its target keeps the positions of {printable(left)}: a handler of that name goes on behind "
+            f"them, or with {as_typed(f'tailrace checkpoint set {printable(left)} beginning')}"
+        )
+        yield (
+            "  to remove them: in a SQL target "
+            + as_typed(f"DELETE FROM tailrace_positions WHERE mapping = '{quoted}'")
+            + ", elsewhere with the table itself"
+        )

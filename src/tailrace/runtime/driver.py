@@ -123,6 +123,7 @@ class Status(Struct, frozen=True):
     unbalanced: int = 0
 
 
+@runtime_checkable
 class TargetPositions(Protocol):
     """The positions in a mapping's target, as `Transactional` has them. Raises: LeaseLost; Unavailable,
     whatever keeps the target from answering.
@@ -353,6 +354,7 @@ class Driver:
 # ---- steps -------------------------------------------------------------------------------------------------
 
 
+@runtime_checkable
 class Delivers(Protocol):
     """What one mapping in one shard reads from and writes to."""
 
@@ -363,16 +365,10 @@ class Delivers(Protocol):
         """What came of a batch. Raises: LeaseLost, of one with a position."""
 
 
-@runtime_checkable
-class DeliversToTarget(Delivers, TargetPositions, Protocol):
-    """The same where the target has the positions."""
-
-
 class Performer:
     """Performs steps over a state store and a clock; with `delivers` also those that read a shard and write
-    to a sink, with `horizon` those that begin there, with `peek` those that look beside all of them, with
-    `stream_of` those that put changes back; with `target`, or where `delivers` has one, those that take a
-    shard there.
+    to a sink or take it in a target, whichever that does; with `horizon` those that begin there, with `peek`
+    those that look beside all of them, with `stream_of` those that put changes back.
     """
 
     def __init__(
@@ -380,17 +376,16 @@ class Performer:
         state: StateStore,
         clock: Clock,
         reached: PointReached = pass_by,
-        delivers: Delivers | None = None,
+        delivers: Delivers | TargetPositions | None = None,
         horizon: Callable[[Shard], Awaitable[int]] | None = None,
         peek: Callable[[Peek], Awaitable[ReadDone | None]] | None = None,
         stream_of: Callable[[str], Awaitable[StreamRef]] | None = None,
-        target: TargetPositions | None = None,
     ) -> None:
         self._state = state
         self._clock = clock
         self._reached = reached
-        self._delivers = delivers
-        self._target = delivers if isinstance(delivers, DeliversToTarget) else target
+        self._delivers = delivers if isinstance(delivers, Delivers) else None
+        self._target = delivers if isinstance(delivers, TargetPositions) else None
         self._horizon = horizon
         self._peek = peek
         self._stream_of = stream_of

@@ -33,11 +33,14 @@ FORMS: Final = "beginning, end, at:SEQUENCE, after:SEQUENCE or a time like 2026-
 
 @verb("checkpoint.show", works_afar=True)
 async def show(subject: Subject, arguments: Arguments) -> object:
-    """Where a handler stands in each shard. Arguments: handler, or none for all."""
+    """Where a handler stands in each shard, by the state and by its target, where that owns the checkpoint.
+    Arguments: handler, or none for all.
+    """
     reading = subject.reading
+    asked = None if subject.worker is None else subject.worker.targets
     if arguments.get("handler") is None:
-        return [await checkpoints(reading, mapping) for mapping in await declared(reading)]
-    return [await checkpoints(reading, await named(subject, arguments))]
+        return [await checkpoints(reading, mapping, asked) for mapping in await declared(reading)]
+    return [await checkpoints(reading, await named(subject, arguments), asked)]
 
 
 @verb("checkpoint.set", changes=True, works_offline=True, works_afar=True)

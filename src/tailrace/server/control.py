@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tailrace.tables.schema import TableSchema
     from tailrace.values.types import Item
     from tailrace.verification.run.mirrors import Mirrors
+    from tailrace.views.checkpoints import AskedPositions
     from tailrace.views.reading import ViewSources
 
 VERSION: Final = 1
@@ -51,6 +52,10 @@ class ControlledWorker(Live, Protocol):
     app: "App"
     projector: "Projector | None"
     mirrors: "Mirrors | None"
+
+    @property
+    def targets(self) -> "AskedPositions":
+        """Of the mappings whose targets own the checkpoint."""
 
     async def look_at_pauses(self) -> None:
         """Learn at once which handlers are to start nothing new, and which may go on, or go on elsewhere."""

@@ -17,7 +17,7 @@ from tailrace.deadletters.views.letters import letters
 from tailrace.errors import TailraceError
 from tailrace.ports import StateStore
 from tailrace.projections.views.projections import is_projection
-from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, HAND_OVER, LEASE, MAPPING
+from tailrace.rows.kinds import CHECKPOINT, EVENT_SOURCE_MAPPING, HAND_OVER, LEASE, MAPPING
 from tailrace.rows.writes import Write
 from tailrace.runtime.mapping_rows import moves, rename_mapping, renaming_to, rows_of
 from tailrace.runtime.pages import rows
@@ -158,6 +158,7 @@ async def mapping_drop(subject: Subject, arguments: Arguments) -> object:
     """Arguments: handler, dry_run, yes (also when something was never handled). Answers what went: rows by
     kind, and what of it was never handled.
 
+    Shape: `left_in_target` are the ids under which its target goes on to have positions.
     Units: waiting_since_ms since the epoch, of the oldest change in its streams that it has not handled;
            null: there is none.
     """
@@ -185,11 +186,18 @@ async def mapping_drop(subject: Subject, arguments: Arguments) -> object:
         "lost": lost.rows,
         "waiting_since_ms": lost.since_ms,
         "letters": await _letters(state, mapping),
+        "left_in_target": await _left_in_target(state, mapping),
     }
     kinds = Counter([place.kind.name async for place, _ in rows_of(state, mapping.app, mapping.handler)])
     if not is_dry:
         await drop(state, mapping)
     return {**answer, "kinds": dict(kinds), "rows": kinds.total()}
+
+
+async def _left_in_target(state: StateStore, mapping: MappingName) -> list[str]:
+    """The ids under which a target has positions of a mapping, whose rows say so."""
+    kept = rows(state, CHECKPOINT.prefix(mapping.app, mapping.handler))
+    return sorted({row.fields["target"] async for row in kept if row.fields.get("target")})
 
 
 async def _letters(state: StateStore, mapping: MappingName) -> list[dict[str, Any]]:

@@ -10,18 +10,18 @@ Rules of this file: it only reads, through the ports; what is set is runtime/pla
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
 from tailrace.deadletters.core.evacuated import Evacuation, read_evacuated
 from tailrace.deadletters.views.letters import heads
-from tailrace.errors import TailraceError
+from tailrace.errors import PortError, TailraceError
 from tailrace.leases.checkpoint import EVERY_HASH, CheckpointRow, read_row
 from tailrace.leases.generation import Generations, read_generations, sources_key
 from tailrace.leases.lease import Lease
-from tailrace.ports import LogReader, Shard
+from tailrace.ports import LogReader, Shard, TargetPosition
 from tailrace.rows.kinds import CHECKPOINT, LEDGER
 from tailrace.runtime.beginning import is_wanted
 from tailrace.runtime.delivering import MappingShard
@@ -149,18 +149,78 @@ async def _generations(reading: ViewSources, mapping: MappingName) -> Generation
     return read_generations(mapping.app, mapping.table, None if row is None else row.fields)
 
 
-async def checkpoints(reading: ViewSources, mapping: MappingName) -> dict[str, Any]:
-    """Where a handler stands in each shard, as `tailrace checkpoint show --json` has it."""
+class AskedPositions(Protocol):
+    """Who can ask the targets that own the checkpoint: the worker that writes to them."""
+
+    async def positions(
+        self, mapping_id: str, names: Iterable[str]
+    ) -> Mapping[str, Sequence[TargetPosition]] | None:
+        """What a target has under these ids of a mapping; None: it is not asked here. Raises: PortError."""
+
+
+class TargetAnswer(Struct, frozen=True):
+    """What a target that owns the checkpoint says. Shape: `error` is why it says nothing, None: it does;
+    `positions` by the id, the stream's label and the shard's id.
+    """
+
+    error: str | None
+    positions: Mapping[tuple[str, str, str], TargetPosition] = field(default_factory=dict)
+
+
+async def target_answer(
+    mapping: MappingName, there: Sequence[MappingPlace], asked: AskedPositions | None
+) -> TargetAnswer | None:
+    """What a handler's target has; None: the state has its positions."""
+    names = {at.row.target for at in there if at.row is not None and at.row.target}
+    if asked is not None:
+        try:
+            answer = await asked.positions(mapping.handler, names | {mapping.handler})
+        except PortError as error:
+            return TargetAnswer(f"it does not answer: {error.args[0]}")
+        if answer is not None:
+            return TargetAnswer(
+                None,
+                {
+                    (name, position.stream, position.shard_id): position
+                    for name, positions in answer.items()
+                    for position in positions
+                },
+            )
+    return TargetAnswer("no worker that runs the handler is in this process") if names else None
+
+
+async def checkpoints(
+    reading: ViewSources, mapping: MappingName, asked: AskedPositions | None = None
+) -> dict[str, Any]:
+    """Where a handler stands in each shard, as `tailrace checkpoint show --json` has it. Shape: `target` is
+    null where the state has the positions.
+    """
     held = await leases(reading.state, mapping.app)
+    there = await places(reading, mapping)
+    answer = await target_answer(mapping, there, asked)
     return {
         "handler": mapping.handler,
         "app": mapping.app,
         "table": mapping.table,
+        "target": None if answer is None else {"error": answer.error},
         "shards": [
             checkpoint_value(at, held.get((at.place.stream_label, at.place.shard_id)))
-            for at in await places(reading, mapping)
+            | {"target": _target_value(at, answer)}
+            for at in there
         ],
     }
+
+
+def _target_value(at: MappingPlace, answer: TargetAnswer | None) -> dict[str, Any] | None:
+    """What the target has of one shard; None: nothing, or it is not known."""
+    if answer is None:
+        return None
+    place = at.place
+    name = (at.row.target if at.row is not None else "") or place.mapping_id
+    position = answer.positions.get((name, place.stream_label, place.shard_id))
+    if position is None:
+        return None
+    return {"watermark": version_text(place.generation, position.watermark), "epoch": position.epoch}
 
 
 def checkpoint_value(at: MappingPlace, lease: Lease | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ compared at the next start. Made by worker/worker.py; asked by `checkpoint show`
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -69,12 +69,14 @@ class Targets:
         there = self._of.get(mapping_id)
         return None if there is None else _Compared(there.target, lambda: self._compare(there))
 
-    async def positions(self, mapping_id: str) -> Sequence[TargetPosition] | None:
-        """What a mapping's target has now; None: the state has its positions, or it does not run here.
-        Raises: Unavailable.
+    async def positions(
+        self, mapping_id: str, names: Iterable[str]
+    ) -> dict[str, Sequence[TargetPosition]] | None:
+        """What a mapping's target has now under these ids, of which one that was renamed has several. None:
+        the state has its positions, or it does not run here. Raises: Unavailable.
         """
         there = self._of.get(mapping_id)
-        return None if there is None else await there.target.positions(mapping_id)
+        return None if there is None else await _positions(there.target, names)
 
     async def run(self) -> None:
         """Compare what no shard has asked for, until cancelled: all of a mapping may be finished."""
@@ -118,15 +120,15 @@ class Targets:
     async def _lost(self, there: _Target) -> list[LostShard]:
         steps = finished_shards(self._app, there.handler.id)
         finished = await Performer(self._parts.state, self._parts.clock).perform(steps)
-        names = sorted({shard.row.target for shard in finished})  # several: it was renamed
-        return lost_shards(finished, {name: await there.target.positions(name) for name in names})
+        names = {shard.row.target for shard in finished}
+        return lost_shards(finished, await _positions(there.target, names))
 
     async def _read_again(self, there: _Target, lost: Sequence[LostShard]) -> tuple[int, bool]:
         """Returns: how many shards begin again, and whether all others were told."""
         handler, table, clock = there.handler, there.table, self._parts.clock
         followed = await table.followed()
         behind = {(shard.shard.stream, shard.shard.shard_id): shard for shard in lost}
-        performer = Performer(self._parts.state, clock, self._parts.reached, target=there.target)
+        performer = Performer(self._parts.state, clock, self._parts.reached, there.target)
         now_ms = clock.now().wall_ms
         owner, reopened = f"{self._habits.owner.name}-restored-{now_ms}", 0
         for stream, shards in followed:
@@ -173,6 +175,10 @@ class Targets:
             "tailrace gaps %s",
             name, shard.shard_id, gap.first, gap.last, name, extra={"handler": name},
         )  # fmt: skip
+
+
+async def _positions(target: AskedTarget, names: Iterable[str]) -> dict[str, Sequence[TargetPosition]]:
+    return {name: await target.positions(name) for name in sorted(names)}
 
 
 class _Compared:

@@ -165,6 +165,30 @@ def test_of_shards_that_are_gone_what_the_target_has_lost_is_a_gap(
     assert "and the stream has it no more: tailrace gaps" in caplog.text
 
 
+def test_show_tells_where_the_target_stands_beside_the_state_or_why_not() -> None:
+    shop = Shop()
+    with World(shop.app, seed=1) as world:
+        shop.put(world)
+
+        def shown() -> tuple[Any, Any]:
+            ((handler,),) = world._ask("checkpoint.show", {"handler": ID})
+            (shard,) = handler["shards"]
+            return handler["target"], shard
+
+        target, shard = shown()
+        assert target == {"error": None}
+        assert shard["target"] == {"watermark": shard["watermark"], "epoch": shard["epoch"]}
+        had = dict(shop.sink.target.positions)
+        shop.sink.target.positions.clear()
+        target, shard = shown()
+        assert (target, shard["target"]) == ({"error": None}, None)
+        shop.sink.target.positions = had
+        shop.sink.away = True
+        target, shard = shown()
+        assert target == {"error": "it does not answer: OSError: the database is gone"}
+        assert shard["target"] is None
+
+
 # ---- a mirror ----------------------------------------------------------------------------------------------
 
 
@@ -175,7 +199,7 @@ class MirroredShop:
         self.file = file
         self.app = App("shop")
         self.orders = self.app.table("orders", pk="id")
-        self.app.sink(self.orders, sinks.DuckDB(str(file), "orders", **settings), id="mirror")
+        self.app.sink(self.orders, sinks.DuckDB(str(file), "orders"), id="mirror", **settings)
 
     def write(self, world: World, n: int) -> None:
         for number in range(6):
@@ -217,4 +241,26 @@ def test_a_file_that_was_restored_or_removed_equals_the_table_again(tmp_path: Pa
         assert world.gaps() == []
         world.kill()
     assert len(items) == 26
+    assert shop.rows() == items
+
+
+def test_a_mirror_that_was_removed_is_given_the_whole_table_where_the_stream_has_no_more(
+    tmp_path: Path,
+) -> None:
+    shop = MirroredShop(tmp_path / "shop.duckdb", snapshot=True)
+    with World(shop.app, seed=1) as world:
+        shop.write(world, 1)
+        world.split(shop.orders)
+        shop.write(world, 2)
+        world.advance("23h")
+        world.kill()
+        world.advance("2h")
+        shop.file.unlink()
+        world.restart()
+        shop.write(world, 3)
+        world.advance("10m")
+        items = shop.items(world)
+        assert world.gaps() == [], "the snapshot has filled them"
+        world.kill()
+    assert len(items) == 16
     assert shop.rows() == items

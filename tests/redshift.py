@@ -33,13 +33,18 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pyarrow.parquet as pq
+import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 from psycopg import sql
 from psycopg.types.string import TextLoader
 
-from tests.postgres import PostgresServer
+from tailrace.aws.places import KNOWN
+from tailrace.sinks import RedshiftDataApi
+from tailrace.sinks.aws import AwsAccess
+from tests.postgres import PostgresServer, postgres
 from tests.redshift_grammar import command_of
+from tests.unit.sinks.moto_server import client, moto
 
 PREPARED: Final = """
 CREATE FUNCTION json_parse(text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS 'SELECT $1::jsonb';
@@ -68,6 +73,8 @@ class Warehouse:
     def __init__(self, server: PostgresServer) -> None:
         self.url = server.database()
         self.commands: list[str] = []
+        self.statements: list[str] = []
+        self._schemas = 0
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(PREPARED.encode())
 
@@ -81,12 +88,24 @@ class Warehouse:
     def translated(self, statement: str) -> str:
         """PostgreSQL's words for a statement that is no COPY."""
         self.commands.append(command := command_of(statement))
+        self.statements.append(statement)
         if command.startswith(("CREATE T", "ALTER TABLE ADD")):
             statement = re.sub(r" DISTKEY \([^)]*\)| SORTKEY \([^)]*\)", "", statement)
             statement = re.sub(r"VARBYTE\(\d+\)", "bytea", statement).replace(" SUPER", " jsonb")
         if command == "GRANT":
             statement = statement.replace(" ROLE ", " ").replace(" GROUP ", " ")
         return statement
+
+    def schema(self) -> str:
+        """A new schema."""
+        self._schemas += 1
+        name = f"s{self._schemas}"
+        self.ask(f"CREATE SCHEMA {name}")
+        return name
+
+    def staged(self, prefix: str = "tailrace") -> list[str]:
+        """Names of staged files."""
+        return sorted(key for key in self._s3(BUCKET) if key.startswith(f"{prefix}/"))
 
     def _s3(self, bucket: str) -> Mapping[str, Any]:
         """What is staged, by key."""
@@ -96,6 +115,7 @@ class Warehouse:
     def copied(self, statement: str, columns: Sequence[tuple[str, str]]) -> list[list[Any]]:
         """The rows that a COPY loads into a table with these columns (names, types)."""
         self.commands.append(command_of(statement))
+        self.statements.append(statement)
         match = COPYING.match(statement)
         assert match is not None, statement
         bucket, prefix, form = match[2], match[3], match[4]
@@ -375,3 +395,32 @@ def data_api(warehouse: Warehouse) -> Iterator[DataApi]:
         server.server_close()
         thread.join()
         api.close()
+
+
+# ---- all of it ---------------------------------------------------------------------------------------------
+
+BUCKET: Final = "staging"
+ROLE: Final = "arn:aws:iam::123456789012:role/copies"
+API: Final = RedshiftDataApi("dev", workgroup="analytics")
+
+
+@contextmanager
+def stand_in() -> Iterator[tuple[Warehouse, DataApi]]:
+    """A warehouse and its Data API, a bucket, and the environment that leads to them."""
+    with pytest.MonkeyPatch.context() as patch, postgres() as server, moto() as access:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        KNOWN.forget(None)
+        client("s3", access).create_bucket(Bucket=BUCKET)
+        warehouse = Warehouse(server)
+        with data_api(warehouse) as api:
+            patch.setenv("AWS_ENDPOINT_URL_S3", str(access.endpoint_url))
+            patch.setenv("AWS_ENDPOINT_URL_REDSHIFT_DATA", api.url)
+            patch.setattr("tailrace.postgresql.connected", connecting(warehouse))
+            yield warehouse, api
+    KNOWN.forget(None)
+
+
+def options(prefix: str = "tailrace") -> dict[str, Any]:
+    """What every sink of these tests is made with."""
+    return {"staging": f"s3://{BUCKET}/{prefix}", "role": ROLE, "access": AwsAccess(region="us-east-1")}

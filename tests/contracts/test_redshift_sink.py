@@ -5,29 +5,18 @@ Rules of this file: a target is a new schema of one database.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import count
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from tailrace import sinks
-from tailrace.aws.places import KNOWN
 from tailrace.ports import Mirror, Sink, Transactional, Versioned
-from tailrace.sinks.aws import AwsAccess
 from tailrace.streams.version import Version
 from tailrace.testing import check_mirror_sink, check_sink, check_transactional_sink, check_versioned_sink
 from tailrace.testing.contracts.sink import STREAM
-from tests.postgres import postgres
-from tests.redshift import Warehouse, connecting, data_api
+from tests.redshift import API, Warehouse, options, stand_in
 from tests.sql_targets import Refusing
-from tests.unit.sinks.moto_server import client, moto
-
-NUMBER: Final = count()
-ROLE: Final = "arn:aws:iam::123456789012:role/copies"
-ACCESS: Final = AwsAccess(region="us-east-1")
-API: Final = sinks.RedshiftDataApi("dev", workgroup="analytics")
 
 
 class RefusingRedshift(Refusing, sinks.Redshift):
@@ -36,21 +25,8 @@ class RefusingRedshift(Refusing, sinks.Redshift):
 
 @pytest.fixture(scope="module")
 def warehouse() -> Iterator[Warehouse]:
-    """A database, a bucket, and the environment that leads to them."""
-    patch = pytest.MonkeyPatch()
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        patch.setenv(name, "testing")
-    KNOWN.forget(None)
-    with postgres() as server, moto() as access:
-        client("s3", access).create_bucket(Bucket="staging")
-        made = Warehouse(server)
-        with data_api(made) as api:
-            patch.setenv("AWS_ENDPOINT_URL_S3", str(access.endpoint_url))
-            patch.setenv("AWS_ENDPOINT_URL_REDSHIFT_DATA", api.url)
-            patch.setattr("tailrace.postgresql.connected", connecting(made))
-            yield made
-    patch.undo()
-    KNOWN.forget(None)
+    with stand_in() as (made, _):
+        yield made
 
 
 class Target:
@@ -63,18 +39,14 @@ class Target:
 
     def make(self) -> Any:
         """A sink over a new schema."""
-        schema = f"s{next(NUMBER)}"
-        with psycopg.connect(self._warehouse.url, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
-        return self._sink(schema)
+        return self._sink(self._warehouse.schema())
 
     def again(self, sink: Any) -> Any:
         """Another sink over the same one."""
         return self._sink(sink.schema)
 
     def _sink(self, schema: str) -> Any:
-        options: dict[str, Any] = {"staging": "s3://staging/tailrace", "role": ROLE, "access": ACCESS}
-        return RefusingRedshift(self._place, self._table, schema, **options)
+        return RefusingRedshift(self._place, self._table, schema, **options())
 
     def ask(self, sink: Any, statement: str) -> list[tuple[Any, ...]]:
         """The answer; nothing where there is no table yet."""

@@ -184,7 +184,7 @@ class StatementRunner:
 
 HINT: Final = (
     "the worker needs redshift-data:ExecuteStatement, BatchExecuteStatement, DescribeStatement and "
-    "GetStatementResult, and what its kind of log-in needs: docs/sinks.md"
+    "GetStatementResult, and what its kind of log-in needs: docs/redshift.md"
 )
 ENDED: Final = frozenset(("FINISHED", "FAILED", "ABORTED"))
 
@@ -316,6 +316,7 @@ class _Collecting:
         self._staging = staging
         self._clock = clock
         self._files = files
+        self._loaded: set[str] = set()
         self.writes: list[str] = []
         self.reads = 0
 
@@ -327,6 +328,9 @@ class _Collecting:
                 return await self._door.rows(written(statement))
             case Ask():
                 self.writes.append(written(statement))
-            case Load():
+            case Load(table):
+                if table in self._loaded:
+                    self.writes.append(f"DROP TABLE {table}")
+                self._loaded.add(table)
                 self.writes += await staged(self._dialect, self._staging, self._clock, statement, self._files)
         return []

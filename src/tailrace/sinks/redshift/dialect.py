@@ -10,7 +10,7 @@ A column cannot get another type: the table is copied into a new one, which take
 where many columns come at once. A view cannot get another column: it is made anew, with its grants. Names
 are lower case, as Redshift folds them.
 Rules of this file: words of SQL; only what Redshift's documentation has (tests check each statement against
-it). No server of Redshift has ever run them: docs/sinks.md. Decision 73.
+it). No server of Redshift has ever run them: docs/redshift.md. Decision 73.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

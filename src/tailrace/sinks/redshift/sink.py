@@ -3,15 +3,18 @@
 Theory of operation: a batch is one transaction of the core in sinks/sql/, through one of two doors. Sinks of
 one schema take turns, by a lock that only they know; readers of their tables wait for nothing.
 Rules of this file: nothing is retried here. Needs the extra `redshift`. Declared as `sinks.Redshift(…)`.
-No server of Redshift was ever asked: docs/sinks.md says what it was tested against. Decision 73.
+No server of Redshift was ever asked: docs/redshift.md says what it was tested against. Decision 73.
 """
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from typing import Final, TypeVar
+
+from msgspec.structs import replace
 
 from tailrace.errors import InternalError, SettingsError
 from tailrace.ports import Clock, Failed, Outcome, RecordBatch, TargetPosition
@@ -26,6 +29,7 @@ from tailrace.sinks.sql.catalog import SinkCatalog
 from tailrace.sinks.sql.changes import KeyedChange
 from tailrace.sinks.sql.sink import SqlSink
 from tailrace.sinks.sql.statements import Begin
+from tailrace.streams.version import Version
 
 T = TypeVar("T")
 NAME: Final = re.compile(r"[a-z_][a-z0-9_]*")
@@ -102,6 +106,31 @@ class Redshift(SqlSink):
             outcome = await self.write(batch)
             return outcome if isinstance(outcome, Failed) else await super().commit(batch, position)
 
+    async def sweep(
+        self, first: bytes, last: bytes | None, below: Version, tombstone: Version, limit: int
+    ) -> int:
+        """As others; in several transactions where one has no room for all tables. Raises: Unavailable."""
+        return await _counted(partial(super().sweep, first, last, below, tombstone), limit)
+
+    async def forget(self, before_us: int, limit: int) -> int:
+        """As others; in several transactions where one has no room for all tables. Raises: Unavailable."""
+        return await _counted(partial(super().forget, before_us), limit)
+
+    async def mend(self, batch: RecordBatch, seen: Sequence[Version | None]) -> Sequence[bool]:
+        """Compare and set, in several transactions where one has no room for all tables. Raises: Unavailable,
+        SinkError.
+        """
+        try:
+            return await super().mend(batch, seen)
+        except TooManyStatements:
+            middle = len(seen) // 2
+            parts = [(batch.records[:middle], seen[:middle]), (batch.records[middle:], seen[middle:])]
+            return [
+                was_written
+                for records, versions in parts
+                for was_written in await self.mend(replace(batch, records=records), versions)
+            ]
+
     async def _write(self, batch: RecordBatch, rows: Sequence[KeyedChange], failures: Failures) -> None:
         try:
             await super()._write(batch, rows, failures)
@@ -144,6 +173,16 @@ class Redshift(SqlSink):
         if self._clock is None:
             raise InternalError("a sink is opened before it is used")
         return self._clock
+
+
+async def _counted(change: Callable[[int], Awaitable[int]], limit: int) -> int:
+    """What changes at most so many rows at once, in parts where one transaction has no room for all."""
+    try:
+        return await change(limit)
+    except TooManyStatements:
+        part = limit // 2
+        changed = await _counted(change, part)
+        return changed if changed < part else changed + await _counted(change, limit - part)
 
 
 def _check_name(what: str, name: str) -> None:

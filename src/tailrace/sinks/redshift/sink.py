@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -47,7 +47,7 @@ class Redshift(SqlSink):
              rows, deleted ones too, are in the table beside it, `orders_all`. Without a name every entity has
              one. Both are made in `schema`, which is there. `staging` is s3://bucket/prefix, in the
              warehouse's region; COPY reads it as `role` (an ARN, or the warehouse's default), and the worker
-             writes it with `access`, which calls the Data API, too.
+             writes it with `access`, which calls the Data API, too. `item` as in `sinks.PostgreSQL`.
     """
 
     warehouse: str | RedshiftDataApi = field(repr=False)
@@ -56,6 +56,7 @@ class Redshift(SqlSink):
     staging: str = field(kw_only=True)
     role: str = field(default="default", kw_only=True)
     access: AwsAccess = field(default=EVERYWHERE, kw_only=True)
+    item: type[Any] | None = field(default=None, kw_only=True)
     conflicts: Counter[str] = field(default_factory=Counter, init=False, repr=False, compare=False)
     _clock: Clock | None = field(default=None, init=False, repr=False, compare=False)
     _door: WarehouseDoor | None = field(default=None, init=False, repr=False, compare=False)
@@ -71,7 +72,8 @@ class Redshift(SqlSink):
             raise SettingsError(f"role={self.role!r}: it is the ARN of an IAM role, or 'default'")
         self._prefix = StagingPrefix(self.staging, self.access)
         self._dialect = RedshiftDialect(self.schema, self.role, can_parquet=find_spec("pyarrow") is not None)
-        self._catalog = SinkCatalog(self._dialect, f"{self.schema}.{self.table} of {self._place}", self.table)
+        place = f"{self.schema}.{self.table} of {self._place}"
+        self._catalog = SinkCatalog(self._dialect, place, self.table, self.item)
 
     @property
     def catalog(self) -> SinkCatalog:

@@ -249,8 +249,12 @@ class DataApi:
         self._statements: dict[str, dict[str, Any]] = {}
         self._tokens: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._session = psycopg.connect(warehouse.url, autocommit=True)
-        self._session.adapters.register_loader("jsonb", TextLoader)
+        self._session = self._connected()
+
+    def _connected(self) -> "psycopg.Connection[Any]":
+        session = psycopg.connect(self.warehouse.url, autocommit=True)
+        session.adapters.register_loader("jsonb", TextLoader)
+        return session
 
     def close(self) -> None:
         """Give its session back."""
@@ -297,6 +301,8 @@ class DataApi:
         rows: list[tuple[Any, ...]] = []
         types: list[str] = []
         try:
+            if self._session.closed:  # the database was started anew
+                self._session = self._connected()
             self._session.execute(b"DISCARD TEMP")  # as a new session
             with self._session.transaction():
                 for statement in statements:

@@ -35,7 +35,7 @@ from tests.patience import PATIENCE_S, at_rest
 from tests.postgres import postgres
 
 APP = Path(__file__).with_name("sinks_app.py")
-SINKS = ("postgres", "duckdb", "lake", "log", "search")
+SINKS = ("postgres", "duckdb", "lake", "log", "search", "redshift")
 NAMES = {name: (name, "log") if name == "lake" else (name,) for name in SINKS if name != "log"}
 """What is meant by the name of one: of a lake both forms."""
 POINTS = (
@@ -166,7 +166,9 @@ def kill_at(
     """Kill at each of these. Shape: `fault` is that of a sink which must be caught."""
     outcome, progress = Outcome(), Progress(resume)
     progress.into(outcome)
-    with postgres() if "postgres" in sinks else nullcontext() as server, targets(sinks, server) as made:
+    needs_postgres = not {"postgres", "redshift"}.isdisjoint(sinks)
+    database = postgres() if needs_postgres else nullcontext()
+    with set_in_environment(ENVIRONMENT), database as server, targets(sinks, server) as made:
         for start in range(outcome.kills.total(), len(planned), KILLS_A_ROUND):
             with tempfile.TemporaryDirectory(prefix="tailrace-sinks-") as directory:
                 chance = random.Random(f"{seed}/{start}")
@@ -372,9 +374,12 @@ def has_delivered(status: Any) -> bool:
 @contextmanager
 def set_in_environment(values: dict[str, str]) -> Iterator[None]:
     """For the processes that begin inside."""
+    before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
         yield
     finally:
-        for name in values:
-            del os.environ[name]
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value

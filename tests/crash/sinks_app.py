@@ -23,6 +23,7 @@ from psycopg import AsyncConnection
 from tailrace import App, sinks
 from tailrace.archives.directory import DirectoryArchive
 from tailrace.ports import Blob, Outcome, RecordBatch, TargetPosition
+from tailrace.sinks.redshift.data_api import StatementRunner
 from tailrace.sinks.search.client import SearchClient
 from tailrace.sources import embedded_scan
 
@@ -146,6 +147,10 @@ class LateLog(Late, sinks.ParquetLog):
     """A log of changes."""
 
 
+class LateRedshift(Late, sinks.Redshift):
+    """Redshift's stand-in."""
+
+
 class LateDuckDB(Late, sinks.DuckDB):
     """DuckDB, its statements counted."""
 
@@ -181,6 +186,8 @@ DUCKDBS: dict[str, type[LateDuckDB]] = {
 }
 if "postgres" in SINKS:
     AsyncConnection.execute = counted(CALLS["postgres"], AsyncConnection.execute)  # type: ignore[assignment]
+if "redshift" in SINKS:
+    StatementRunner._call = counted(CALLS["redshift"], StatementRunner._call)  # type: ignore[method-assign]
 if "search" in SINKS:
     SearchClient.ask = counted(CALLS["search"], SearchClient.ask)  # type: ignore[method-assign]
 
@@ -194,6 +201,10 @@ def sink_of(kind: str, place: str) -> Any:
             return DUCKDBS[FAULT](place, "items")
         case "search":
             return LateOpenSearch(place, "items")
+        case "redshift":
+            access = sinks.AwsAccess(region="us-east-1")
+            door = sinks.RedshiftDataApi("dev", workgroup="analytics")
+            return LateRedshift(door, "items", place, staging="s3://staging/crash", access=access)
         case "lake":
             archive = CountedArchive(place, CALLS[kind])
             return LateLake(place, "items", buckets=2, compact_files=8, archive=archive)

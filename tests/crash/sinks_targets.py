@@ -8,10 +8,12 @@ are stopped by id.
 """
 
 import json
+import logging
+import os
 import signal
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from decimal import Context, Decimal
 from functools import partial
 from pathlib import Path
@@ -30,6 +32,8 @@ from tailrace.testing.search import SearchServer
 from tests.fleet import ENVIRONMENT
 from tests.patience import PATIENCE_S
 from tests.postgres import PostgresServer
+from tests.redshift import Warehouse, data_api
+from tests.unit.sinks.moto_server import client, moto
 
 Shown = Mapping[str, Mapping[str, Any]]
 """id → attributes."""
@@ -98,6 +102,54 @@ class Postgres:
     def up(self) -> None:
         """As Target."""
         self.server.start()
+
+
+class Redshift:
+    """The stand-in for Redshift, behind the Data API's: a schema a round, and a bucket for what is staged."""
+
+    has_server = False
+
+    def __init__(self, server: PostgresServer) -> None:
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto tells every request
+        self._ends = ExitStack()
+        self._number = 0
+        self.place = ""
+        self._warehouse = Warehouse(server)
+        api = self._ends.enter_context(data_api(self._warehouse))
+        access = self._ends.enter_context(moto())
+        client("s3", access).create_bucket(Bucket="staging")
+        os.environ["AWS_ENDPOINT_URL_S3"] = str(access.endpoint_url)
+        os.environ["AWS_ENDPOINT_URL_REDSHIFT_DATA"] = api.url
+
+    def empty(self, directory: Path) -> None:
+        """As Target."""
+        self._number += 1
+        self.place = f"round_{self._number}"
+        with psycopg.connect(self._warehouse.url, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {self.place}".encode())
+
+    def shown(self) -> Shown:
+        """As Target."""
+        with psycopg.connect(self._warehouse.url) as connection:
+            set_json_loads(loads, connection)
+            cursor = connection.execute(f"SELECT * FROM {self.place}.items".encode())
+            names = [column.name for column in cursor.description or ()]
+            return by_id([attributes(names, row, with_nul) for row in cursor])
+
+    def changes(self) -> int | None:
+        """As Target."""
+        ((counted,),) = self._warehouse.ask(CHANGES, self.place)
+        return int(counted or 0)
+
+    def down(self) -> None:
+        """As Target."""
+        self._ends.close()
+        for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_REDSHIFT_DATA"):
+            os.environ.pop(name, None)
+
+    def up(self) -> None:
+        """As Target."""
+        raise AssertionError("the stand-in does not come back")
 
 
 class Files:
@@ -386,6 +438,9 @@ def targets(kinds: tuple[str, ...], postgres: PostgresServer | None) -> Iterator
             case "postgres":
                 assert postgres is not None
                 made[kind] = Postgres(postgres)
+            case "redshift":
+                assert postgres is not None
+                made[kind] = Redshift(postgres)
             case "duckdb":
                 made[kind] = DuckDb()
             case "search":
@@ -397,5 +452,5 @@ def targets(kinds: tuple[str, ...], postgres: PostgresServer | None) -> Iterator
     try:
         yield made
     finally:
-        if "search" in made:
-            made["search"].down()
+        for kind in {"search", "redshift"} & made.keys():
+            made[kind].down()

@@ -36,7 +36,7 @@ from tailrace.functions.runners import Runners
 from tailrace.kcl.run.sides import HandlerSide
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.leases.member import Identity
-from tailrace.ports import Clock, Source, StateStore, StreamRef
+from tailrace.ports import Clock, LogReader, Source, StateStore, StreamRef, TableItems
 from tailrace.projections.run.projector import Projector
 from tailrace.rows.kinds import DUTY, UNREAD_DUTY
 from tailrace.runtime.around import Around
@@ -137,7 +137,7 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
         return Crew(
             redriver=redriver_of(assembly, worker),
             courier=courier_of(ground, worker, changes=False),
-            projector=projector_of(assembly, items, partial(oldest_of, state, log)),
+            projector=_projector(assembly, options, items, log, doors),
             snapshots=_snapshots(assembly, options, doors, log),
             windows=tuple(assembly.windows.values()),
             alerts=alerts_of(
@@ -178,6 +178,20 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
 
 def _price(options: FleetOptions) -> float:
     return read_price(options.access.endpoint_url, options.read_price)
+
+
+def _projector(
+    assembly: Assembly, options: FleetOptions, items: TableItems, log: LogReader, doors: Doors | None = None
+) -> Projector | None:
+    """What keeps projections. Shape: without `doors` it only reads and begins builds, and fills none."""
+    parts = assembly.ground.parts
+    return projector_of(
+        assembly,
+        items,
+        partial(oldest_of, parts.state, log),
+        _marks_of(options, parts.clock, parts.state, log),
+        None if doors is None else doors.source_of,
+    )
 
 
 def _snapshots(
@@ -241,6 +255,7 @@ def _assembly(app: App, parts: Parts, log: AppLog, options: FleetOptions) -> Ass
         owner=Owner(options.owner, claim_ms=options.lease_ms),
         rows=RemoteRows(client),
         settled=partial(settled_until, parts.state, log, clock),
+        present=FarItems(options.access, app.tables.values()),
     )
     return assemble(ground)
 
@@ -254,9 +269,7 @@ def far_projector(
     log = _log_of(app, clock, options)
     assembly = _assembly(app, Parts(options.state, clock, options.reached), log, options)
     items = FarItems(options.access, app.tables.values())
-    return projector_of(assembly, items, partial(oldest_of, options.state, log)), partial(
-        end_of, assembly.ground
-    )
+    return _projector(assembly, options, items, log), partial(end_of, assembly.ground)
 
 
 def far_mirrors(
@@ -268,15 +281,24 @@ def far_mirrors(
     log = _log_of(app, clock, options)
     assembly = _assembly(app, Parts(options.state, clock, options.reached), log, options)
 
+    marks_of = _marks_of(options, clock, options.state, log)
+
     def compared(mapping: HandlerMapping) -> ComparedTable:
         table = mapping.table
-        source = DynamoDbStreamsSource(options.access, table.name, clock, options.dialect)
-        oldest_ms = partial(
-            oldest_created_ms, options.state, log, MappingName(app.name, mapping.id, table.name)
-        )
-        return ComparedTable(FarReader(options.access, table), TimedMarks(source.server_ms, oldest_ms))
+        marks = marks_of(MappingName(app.name, mapping.id, table.name))
+        return ComparedTable(FarReader(options.access, table), marks)
 
     return mirrors_of(assembly, compared), partial(end_of, assembly.ground)
+
+
+def _marks_of(
+    options: FleetOptions, clock: Clock, state: StateStore, log: LogReader
+) -> Callable[[MappingName], TimedMarks]:
+    def marks(mapping: MappingName) -> TimedMarks:
+        source = DynamoDbStreamsSource(options.access, mapping.table, clock, options.dialect)
+        return TimedMarks(source.server_ms, partial(oldest_created_ms, state, log, mapping))
+
+    return marks
 
 
 def handler_sides(

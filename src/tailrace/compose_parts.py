@@ -5,7 +5,7 @@ process or at another server. Called by compose_worker.py and compose_fleet.py.
 """
 
 from collections import ChainMap
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -16,6 +16,7 @@ from tailrace.alerts.core.signs import HandlerSigns
 from tailrace.alerts.run.watch import LOOK_MS, AlertWatch
 from tailrace.app.app import App, HandlerMapping
 from tailrace.app.client import Door
+from tailrace.app.projection import Projection
 from tailrace.app.table import Table, schema_of
 from tailrace.deadletters.run.courier import Courier
 from tailrace.deadletters.run.redriver import Redriver
@@ -23,6 +24,7 @@ from tailrace.functions.runners import Runners
 from tailrace.leases.lease import Owner
 from tailrace.ports import Mirror, Source, StreamRef, TableItems
 from tailrace.projections.run.builds import Builds
+from tailrace.projections.run.following import Following, FollowingMarks, PresentItems
 from tailrace.projections.run.projector import Projector
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.parts import Parts
@@ -53,7 +55,8 @@ Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
 class Ground(Struct, frozen=True):
     """What an app's worker stands on. Shape: marks and effects are kept in the state of `effects`, all else
     in that of `parts`; `rows` reads tables in which projections are kept. Units: `settled` says until when a
-    mapping has settled every change, ms since the epoch.
+    mapping has settled every change, ms since the epoch. `present` reads tables whose pages may tell no
+    position; None: all of them do.
     """
 
     app: App
@@ -65,6 +68,7 @@ class Ground(Struct, frozen=True):
     owner: Owner
     rows: ConsistentRows
     settled: Callable[[MappingName], Awaitable[int]]
+    present: PresentItems | None = None
 
 
 class AlertLook(Struct, frozen=True):
@@ -88,7 +92,7 @@ def assemble(ground: Ground) -> Assembly:
     app, parts, state = ground.app, ground.parts, ground.parts.state
     windows = _windows_of(ground)
     places = ProjectionPlaces(app, state, ground.effects.state, ground.rows)
-    builds = Builds(app.name, state, parts.clock, places, ground.owner)
+    builds = Builds(app.name, state, parts.clock, places, ground.owner, ground.present)
     changes = {
         name: WindowChanges(mapping_windows, state, parts.clock, parts.tallies.of(name))
         for name, mapping_windows in windows.items()
@@ -173,22 +177,43 @@ def alerts_of(ground: Ground, worker: Worker, reading: ViewSources, looking: Ale
 
 
 def projector_of(
-    assembly: Assembly, items: TableItems, oldest: Callable[[MappingName], Awaitable[int | None]]
+    assembly: Assembly,
+    items: TableItems,
+    oldest: Callable[[MappingName], Awaitable[int | None]],
+    marks: Callable[[MappingName], FollowingMarks] | None = None,
+    source_of: Callable[[Table], Source] | None = None,
 ) -> Projector | None:
     """What brings up the builds of projections; None: there are none. Shape: `oldest` says the first change
-    that a mapping has not settled.
+    that a mapping has not settled; `marks` how far it is in time, `source_of` which shards a table has, both
+    for tables whose pages may tell no position.
     """
     app = assembly.ground.app
+
+    def name(projection: Projection) -> MappingName:
+        return MappingName(app.name, projection.mapping_id, projection.table.name)
+
     projections = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
     if not projections:
         return None
+    has_begun = None
+    if source_of is not None:
+        tables = [projection.table for projection in projections]
+        numbering = _numbering(assembly, tables, source_of, oldest)
+
+        async def has_begun(projection: Projection) -> bool:
+            return await numbering.have_begun(projection.table.name, projection.mapping_id)
+
     return Projector(
         app.name,
         projections,
         assembly.builds,
         items=items,
         parts=assembly.ground.parts,
-        oldest=lambda projection: oldest(MappingName(app.name, projection.mapping_id, projection.table.name)),
+        following=Following(
+            lambda projection: oldest(name(projection)),
+            None if marks is None else lambda projection: marks(name(projection)),
+            has_begun,
+        ),
         besides=assembly.maker.besides,
     )
 
@@ -240,22 +265,33 @@ def snapshots_of(
         return None
     parts = ground.parts
     by_name = {mapping.table.name: mapping.table for mapping in app.mappings}
+    numbering = _numbering(assembly, [by_name[table.table] for table in kept], source_of, oldest)
+    snapshotter = Snapshotter(kept, parts, ground.owner, scan=scan, numbers=numbering, segments=segments_of)
+    return snapshotter, Janitor(app.name, kept, parts, may_forget=may_forget)
+
+
+def _numbering(
+    assembly: Assembly,
+    tables: Iterable[Table],
+    source_of: Callable[[Table], Source],
+    oldest: Callable[[MappingName], Awaitable[int | None]],
+) -> TableNumbering:
+    """The numbers of these tables, and how far readers are."""
+    ground, app = assembly.ground, assembly.ground.app
     sources = {
-        table.table: NumberedSource(
-            source_of(by_name[table.table]), parts.state, app, table.table, assembly.maker.besides
+        table.name: NumberedSource(
+            source_of(table), ground.parts.state, app, table.name, assembly.maker.besides
         )
-        for table in kept
+        for table in tables
     }
-    numbering = TableNumbering(
+    return TableNumbering(
         app.name,
-        parts.state,
+        ground.parts.state,
         lambda table: list_streams(sources[table]),
         lambda table: [mapping.id for mapping in app.mappings if mapping.table.name == table],
         lambda mapping_id, table: oldest(MappingName(app.name, mapping_id, table)),
         ground.owner.is_alone,
     )
-    snapshotter = Snapshotter(kept, parts, ground.owner, scan=scan, numbers=numbering, segments=segments_of)
-    return snapshotter, Janitor(app.name, kept, parts, may_forget=may_forget)
 
 
 async def end_of(ground: Ground) -> None:

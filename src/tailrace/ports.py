@@ -143,18 +143,18 @@ class LogReader(Protocol):
 
 
 class ItemsPage(Struct, frozen=True):
-    """Items as they were when `position` was the last sequence number. Shape: (key in hex, key, image), as
-    records of the table's stream have them; `after` None at the end, else what the next page is asked with,
-    which may be kept as JSON.
+    """Items as they were when `position` was the last sequence number, None: it is not told. Shape: (key in
+    hex, key, image), as records of the table's stream have them; `after` None at the end, else what the next
+    page is asked with, which may be kept as JSON.
     """
 
     items: Sequence[tuple[str, Item, Item]]
-    position: int
+    position: int | None
     after: Mapping[str, Any] | None
 
 
 class TableItems(Protocol):
-    """Where a table's items are read with an exact position."""
+    """Where a table's items are read, with an exact position where it can be told."""
 
     async def page(
         self, table: str, after: Mapping[str, Any] | None, limit: int, segment: tuple[int, int] | None = None
@@ -162,9 +162,9 @@ class TableItems(Protocol):
         """The next items, at most `limit`, perhaps none before the end. Shape: `segment` (number, how many)
         of a parallel scan. Repeatable.
 
-        Guarantee: the page holds every change of the table with a number up to the position, in whatever
-                   shard, and none behind it; all of it is durable. A later page has no lower position.
-        Raises: SourceError, also when no position is told there; StoreError.
+        Guarantee: a page with a position holds every change of the table with a number up to it, in whatever
+                   shard, and none behind it, all durable; a later page has no lower one. Consistent reads.
+        Raises: SourceError; StoreError.
         """
 
 

@@ -214,23 +214,10 @@ def test_a_projection_in_a_table_beside_the_tables_is_kept_by_transactions(groun
         assert worker.end(TERM)[0] == 0
 
 
-def test_a_server_of_before_is_refused_by_name_and_explain_says_the_same(ground: Fleet) -> None:
-    with OlderServer(ground.endpoint, is_ours=True) as other:
-        ground.behind = other.url
-        worker = ground.worker()
-        code, said = worker.end()
-        assert (code, worker.first) == (1, ""), said
-        error = json.loads(said.splitlines()[-1])["error"]
-        code, told, _ = ground.run("explain", "--on", "worker", "app.py", "--endpoint", other.url)
-    assert "'totals'" in error["message"]
-    assert "a `tailrace serve` of version" in error["message"]
-    assert code == 0
-    assert error["message"].partition("'totals' ")[2] in told
-
-
 def ask(ground: Fleet, *arguments: str) -> tuple[int, Any]:
     """What a command from a machine without workers answers: its exit code, and JSON."""
-    where = ("--state", "sqlite:state.db", "--app", "app.py", "--endpoint", ground.endpoint, "--json")
+    endpoint = ground.behind or ground.endpoint
+    where = ("--state", "sqlite:state.db", "--app", "app.py", "--endpoint", endpoint, "--json")
     code, out, said = ground.run("projection", *arguments, *where)
     assert out, said
     return code, json.loads(out)
@@ -264,3 +251,46 @@ def test_a_projection_is_read_compared_and_built_anew_from_any_machine(ground: F
     (ground.path / "app.py").write_text(app.replace('sign * item["n"]', '2 * sign * item["n"]'))
     code, verdict = ask(ground, "verify", "totals")
     assert (code, verdict["differing"]) == (1, 3), "it is compared with what the function says now"
+
+
+def test_a_table_that_tells_no_position_is_built_followed_compared_and_built_anew(ground: Fleet) -> None:
+    """As AWS: the header is taken out, and a worker is killed in the middle."""
+    slow = ground.path / "seen.txt.slow"
+    slow.touch()
+    app = APP.replace(
+        "from tailrace.projections.run import builds",
+        "from tailrace.projections.run import builds, projector",
+    )
+    (ground.path / "app.py").write_text(
+        app.replace("known.CLAIM_MS =", "projector.STUCK_LOOK_MS = 500\nknown.CLAIM_MS =")
+    )
+    fill(ground, 400)
+    with OlderServer(ground.endpoint, is_ours=False) as other:
+        ground.behind = other.url
+        code, told, _ = ground.run("explain", "--on", "worker", "app.py", "--endpoint", other.url)
+        assert (code, "totals@v1 ← orders: runs" in told) == (0, True)
+        assert "filled    from a Scan of consistent reads without positions" in told
+        first = ground.worker()
+        eventually(
+            lambda: (build := build_of(ground)) is not None and 0 < build.filled < 400 and build,
+            lambda: f"it is {build_of(ground)}",
+        )
+        first.end(KILL)
+        change(ground, 400, 1)
+        slow.unlink()
+        workers = [ground.worker(), ground.worker()]
+        change(ground, 400, 2)
+        until(lambda: in_state(ground) == recount(ground), wanted=True)
+        build = build_of(ground)
+        assert build is not None
+        assert (build.is_timed, build.seen_ms > 0) == (True, True)
+        assert ask(ground, "rebuild", "totals")[1]["build"] == "1.1"
+        change(ground, 400, 3)
+        until(lambda: [build["build"] for build in ask(ground, "ls")[1] if build["served"]], wanted=["1.1"])
+        until(lambda: in_state(ground) == recount(ground), wanted=True)
+        code, verdict = ask(ground, "verify", "totals")
+        assert (code, verdict["differing"]) == (0, 0)
+        for worker in workers:
+            assert worker.end(TERM)[0] == 0
+        calls = {call.operation for call in other.calls}
+        assert "BatchGetItem" in calls

@@ -35,6 +35,7 @@ from tailrace.projections.core.known import KnownBuilds, is_there, known_key, re
 from tailrace.projections.core.rows import GroupState, build_name, read_group_row, read_item_row
 from tailrace.projections.run import projector
 from tailrace.projections.run.builds import Builds
+from tailrace.projections.run.following import Following, PresentItems
 from tailrace.projections.run.projector import Projector
 from tailrace.projections.run.state_store import StateProjectionStore
 from tailrace.rows.kinds import PROJECTION_GROUP, PROJECTION_ITEM, words_of
@@ -107,6 +108,9 @@ class Orders:
         self.read_after: list[str] = []
         self.page_ms = 0
         """How long reading a page takes."""
+        self.present: PresentItems | None = None
+        """What reads items by keys, where pages may tell no position."""
+        self.following = Following(self.oldest)
 
     def write(self, key: str, country: str | None, total: int = 1) -> None:
         """A change of an item; without a country it is removed."""
@@ -212,11 +216,17 @@ class Builder:
     def __init__(self, workshop: "Workshop", name: str, projection: Projection) -> None:
         self.workshop, self.projection = workshop, projection
         self.view = View(workshop.state)
-        self.builds = Builds(APP, self.view, workshop.clock, self._store, Owner(name))
+        present = workshop.orders.present
+        self.builds = Builds(APP, self.view, workshop.clock, self._store, Owner(name), present)
         self.sink = ProjectionSink(projection, self.builds, workshop.clock)
         parts = Parts(self.view, workshop.clock)
         self.projector = Projector(
-            APP, [projection], self.builds, items=workshop.orders, parts=parts, oldest=workshop.orders.oldest
+            APP,
+            [projection],
+            self.builds,
+            items=workshop.orders,
+            parts=parts,
+            following=workshop.orders.following,
         )
         self.tasks: list[asyncio.Task[Any]] = []
         self.is_dead = False

@@ -16,7 +16,7 @@ from tailrace.app.app import App
 from tailrace.app.loading import load_app
 from tailrace.aws.places import Access
 from tailrace.errors import PortError
-from tailrace.sources.far_projections import projections_of, refused_place, refused_rows
+from tailrace.sources.far_projections import filling_of, projections_of, refused_rows
 from tailrace.sources.far_tables import FarRefusal, refused_effects, where
 
 
@@ -35,6 +35,8 @@ def tell_worker(
     for handler in handlers:
         runs = "runs" if handler["runs"] else "is refused"
         click.echo(f"{handler['handler']} ← {handler['table']}: {runs}")
+        if handler.get("filled"):
+            click.echo(f"  filled    from {handler['filled']}")
         for says, hint in handler["refused"]:
             click.echo(f"  refused   {says}")
             click.echo(f"  instead   {hint}")
@@ -46,18 +48,15 @@ async def on_worker(app: App, access: Access, *, has_marks: bool) -> list[dict[s
     handlers = []
     for mapping in [mapping for mapping in app.mappings if not mapping.only_counts]:
         refused: list[FarRefusal] = []
+        filled = ""
         if (projection := projections.get(mapping.id)) is not None:
+            if (place := refused_rows(projection, has_marks=has_marks)) is not None:
+                refused.append(place)
             try:
-                said = (
-                    refused_rows(projection, has_marks=has_marks),
-                    await refused_place(projection.table, access),
-                )
-            except (
-                PortError
-            ) as error:  # whether it tells positions is not known, and a worker would not begin
+                filled = await filling_of(projection.table, access)
+            except PortError as error:  # a worker would not begin
                 hint = error.hint or "tailrace explain --on worker --help"
-                said = (None, FarRefusal(f"its table was not scanned: {error.args[0]}", hint))
-            refused = [refusal for refusal in said if refusal is not None]
+                refused.append(FarRefusal(f"its table was not read: {error.args[0]}", hint))
         elif not has_marks and (what := refused_effects(mapping)) is not None:
             refused = [what]
         handlers.append(
@@ -66,6 +65,7 @@ async def on_worker(app: App, access: Access, *, has_marks: bool) -> list[dict[s
                 "table": mapping.table.name,
                 "runs": not refused,
                 "refused": [[refusal.says, refusal.hint] for refusal in refused],
+                **({"filled": filled} if filled and not refused else {}),
             }
         )
     return handlers

@@ -1,21 +1,27 @@
-"""Which projections of an app a worker can run, seen before it begins: where their rows are kept, and whether
-the endpoint tells the positions that a build begins with.
+"""Which projections of an app a worker can run, seen before it begins: where their rows are kept, and what
+the endpoint lets a build be filled from.
 
 Rules of this file: it only asks, and what does not fit is refused in words with what to do. `refusals` is
 what `tailrace worker` refuses by and what `tailrace explain --on worker` prints: one list. Called by
-cli/worker.py and cli/explain_app.py. Source: growth §3.1, §4; docs/decisions/0057.
+cli/worker.py and cli/explain_worker.py. Source: growth §3.1, §4; docs/decisions/0057 and 0074.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from tailrace.app.app import App
 from tailrace.app.projection import Projection
 from tailrace.app.table import Table
 from tailrace.aws.places import Access
 from tailrace.errors import SettingsError
-from tailrace.sources.far_items import FarItems, NoPosition, served_version
-from tailrace.sources.far_tables import FarRefusal, where
-from tailrace.version import __version__
+from tailrace.sources.far_items import FarItems
+from tailrace.sources.far_tables import FarRefusal
+
+EXACT: Final = "a Scan whose pages say as of which position they are"
+TIMED: Final = (
+    "a Scan of consistent reads without positions: changes of before a build began, and of an hour after, "
+    "cost one more read of their items"
+)
 
 
 async def check_projections(app: App, access: Access, *, has_marks: bool) -> None:
@@ -23,11 +29,9 @@ async def check_projections(app: App, access: Access, *, has_marks: bool) -> Non
     the tables keeps marks. Raises: SettingsError naming the projection; SourceError.
     """
     for projection in projections_of(app).values():
-        refused = refused_rows(projection, has_marks=has_marks)
-        if refused is None:
-            refused = await refused_place(projection.table, access)
-        if refused is not None:
+        if (refused := refused_rows(projection, has_marks=has_marks)) is not None:
             raise SettingsError(f"projection {projection.id!r} {refused.says}", hint=refused.hint)
+        await filling_of(projection.table, access)
 
 
 def projections_of(app: App) -> Mapping[str, Projection]:
@@ -55,21 +59,13 @@ def refused_rows(projection: Projection, *, has_marks: bool) -> FarRefusal | Non
             )
 
 
-async def refused_place(table: Table, access: Access) -> FarRefusal | None:
-    """Why no build can begin with a table's items; None: it can. Raises: SourceError."""
-    try:
-        await FarItems(access, [table]).page(table.name, None, 1)
-    except NoPosition:
-        here = where(access)
-        if (version := await served_version(access)) is not None:
-            return FarRefusal(
-                f"is of a table at {here}, a `tailrace serve` of version {version}, which does not tell yet "
-                "as of which position a Scan is: a build begins with a snapshot of the table",
-                f"serve the table with the version of this worker ({__version__}) or a later one",
-            )
-        return FarRefusal(
-            f"is of a table at {here}: its build begins with a snapshot of the table at an exact position, "
-            "which a `tailrace serve` tells with a Scan, and AWS and Alternator do not",
-            "keep it where the table is, with `tailrace dev`, or read the changes with @app.on",
-        )
-    return None
+async def filling_of(table: Table, access: Access) -> str:
+    """In words, what the builds of a table's projections are filled from. Raises: SourceError when it cannot
+    be read as they read it.
+    """
+    items = FarItems(access, [table])
+    page = await items.page(table.name, None, 1)
+    if page.position is not None:
+        return EXACT
+    await items.items(table.name, [keys for _, keys, _ in page.items])  # whether that is allowed
+    return TIMED

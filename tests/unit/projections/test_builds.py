@@ -50,8 +50,8 @@ def test_numbers_of_another_server_are_text_and_the_row_says_so(
     fields = orjson.loads(orjson.dumps(build_fields(build)))
     assert (read_build(fields), fields["v"]) == (build, row_format)
     assert type(fields["position"]) is (int if position < 2**63 else str)
-    with pytest.raises(StoreError, match="format 3; this version reads 1 to 2"):
-        read_build({**fields, "v": 3})
+    with pytest.raises(StoreError, match="format 4; this version reads 1 to 3"):
+        read_build({**fields, "v": 4})
 
 
 def test_a_build_whose_groups_may_have_parts_says_so_in_a_format_that_older_versions_refuse() -> None:
@@ -59,6 +59,13 @@ def test_a_build_whose_groups_may_have_parts_says_so_in_a_format_that_older_vers
     fields = build_fields(build)
     assert (read_build(fields), fields["v"], fields["parts"]) == (build, 2, True)
     assert "parts" not in build_fields(Build("sales", "1"))
+
+
+def test_a_build_from_pages_without_positions_says_so_in_a_format_that_older_versions_refuse() -> None:
+    build = Build("sales", "1", is_timed=True, seen_ms=7, is_parted=True)
+    fields = build_fields(build)
+    assert (read_build(fields), fields["v"], fields["timed"], fields["seen_ms"]) == (build, 3, True, 7)
+    assert "timed" not in build_fields(Build("sales", "1"))
 
 
 @pytest.mark.parametrize(
@@ -74,6 +81,9 @@ def test_a_page_counts_all_failures_and_names_some() -> None:
     assert (build.filled, build.failures, len(build.failed)) == (10, 2 * (MOST_FAILED + 1), MOST_FAILED)
     assert (build.is_filled, build.since, build.position) == (True, 5, 6)
     assert build.begun_again() == Build("sales", "1")
+    timed = Build("sales", "1", is_timed=True, seen_ms=3).with_page(5, None, 9, failed)
+    assert timed.begun_again() == Build("sales", "1", is_timed=True, seen_ms=3, since=5)
+    assert timed.begun_again().with_page(6, None, 9, ()).since == 5, "a gap between two fills counts"
 
 
 def test_rows_come_back_as_they_were() -> None:

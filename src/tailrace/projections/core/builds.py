@@ -3,7 +3,7 @@
 Theory of operation: a build is a set of rows under a name of its own (`sales@v2`; `sales@v2.1` after a
 rebuild). A build is filled from the table's items, lives from the changes after that, and is served from
 then on; the build that was served before is removed.
-Rules of this file: layouts only, formats 1 and 2, docs/formats/projections.md. Called by
+Rules of this file: layouts only, formats 1 to 3, docs/formats/projections.md. Called by
 projections/run/builds.py and the `projection` verbs.
 """
 
@@ -20,6 +20,8 @@ MOST_FAILED: Final = 20
 """So many items that could not be filled in are named; the others are counted."""
 
 
+PARTED: Final = 2
+"""The format of builds with wide numbers or parts."""
 WIDEST: Final = 2**63 - 1
 """The largest number of ours; numbers of another server are text in rows."""
 
@@ -34,7 +36,9 @@ class Build(Struct, frozen=True):
              made by. `claimed_by` is the worker that fills it, "" for none; `claim` is the number of the
              last claim, which no other claim of the projection has, 0 before the first; `beat` rises with
              every write under a claim, and may stand still for `claim_ms`, 0: for CLAIM_MS. `is_parted`:
-             groups may have parts (parts.py).
+             groups may have parts (parts.py). `is_timed`: its pages told no position (timed.py); `since` and
+             `position` are then times, in microseconds since the epoch, and `seen_ms` is when a worker had
+             read that it is there, 0 before its first claim.
     """
 
     projection: str
@@ -54,6 +58,8 @@ class Build(Struct, frozen=True):
     beat: int = 0
     is_parted: bool = False
     claim_ms: int = 0
+    is_timed: bool = False
+    seen_ms: int = 0
 
     @property
     def stamp(self) -> str:
@@ -97,9 +103,12 @@ class Build(Struct, frozen=True):
         )
 
     def begun_again(self) -> "Build":
-        """As before the first page: what is applied is applied again, which changes nothing."""
+        """As before the first page: what is applied is applied again, which changes nothing. Pages without
+        positions mend nothing that was lost since the first one, so its time stays.
+        """
+        since = self.since if self.is_timed else 0
         return replace(
-            self, is_filled=False, position=0, after=None, filled=0, failures=0, failed=(), since=0
+            self, is_filled=False, position=0, after=None, filled=0, failures=0, failed=(), since=since
         )
 
 
@@ -141,7 +150,7 @@ def read_served(fields: Mapping[str, Any] | None) -> str | None:
 def build_fields(build: Build) -> dict[str, Any]:
     """The fields of a build's row."""
     fields = {
-        "v": PROJECTION_BUILD.format if build.is_wide or build.is_parted else VERSION,
+        "v": _format(build),
         "projection": build.projection,
         "name": build.name,
         "into": build.into,
@@ -163,7 +172,16 @@ def build_fields(build: Build) -> dict[str, Any]:
         fields["parts"] = True
     if build.claim_ms:
         fields["claim_ms"] = build.claim_ms
+    if build.is_timed:
+        fields |= {"timed": True, "seen_ms": build.seen_ms}
     return fields
+
+
+def _format(build: Build) -> int:
+    """The lowest one whose readers know how the build is to be written to."""
+    if build.is_timed:
+        return PROJECTION_BUILD.format
+    return PARTED if build.is_wide or build.is_parted else VERSION
 
 
 def _number(sequence: int) -> int | str:
@@ -191,4 +209,6 @@ def read_build(fields: Mapping[str, Any]) -> Build:
         row.get("beat", 0),
         row.get("parts", False),
         row.get("claim_ms", 0),
+        row.get("timed", False),
+        row.get("seen_ms", 0),
     )

@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, TypeAlias
 
+from msgspec.structs import replace
+
 from tailrace.app.projection import Projection
 from tailrace.app.table import Table
-from tailrace.errors import PortError, StateConflict
+from tailrace.errors import PortError, SourceError, StateConflict, Unavailable
 from tailrace.leases.lease import Owner
 from tailrace.ports import Clock, ProjectionStore, StateStore
 from tailrace.projections.core.builds import Build, builds_prefix, read_build, served_key
@@ -36,7 +38,9 @@ from tailrace.projections.core.known import (
     serving,
 )
 from tailrace.projections.core.rows import build_name
+from tailrace.projections.run.following import PresentItems
 from tailrace.rows.writes import Write
+from tailrace.values.types import Item
 
 StoreOf: TypeAlias = Callable[[Projection, str], ProjectionStore]
 """Makes the adapter of a build, by the build's full name."""
@@ -49,14 +53,25 @@ class ClaimLost(Exception):
 
 
 class Builds:
-    """The builds of one app's projections, as one worker knows them."""
+    """The builds of one app's projections, as one worker knows them. Shape: `present` reads tables whose
+    pages may tell no position; None: all of them do.
+    """
 
-    def __init__(self, app: str, state: StateStore, clock: Clock, store_of: StoreOf, owner: Owner) -> None:
+    def __init__(
+        self,
+        app: str,
+        state: StateStore,
+        clock: Clock,
+        store_of: StoreOf,
+        owner: Owner,
+        present: PresentItems | None = None,
+    ) -> None:
         self.app = app
         self._state = state
         self._clock = clock
         self._store_of = store_of
         self._owner = owner
+        self._present = present
         self._claims = BuildClaims(owner)
         self._known: dict[str, KnownBuilds] = {}
         self._keys: dict[str, str] = {}
@@ -136,8 +151,9 @@ class Builds:
 
     async def begin(self, projection: Projection) -> Build:
         """One more build of a projection, or the one that another worker begins at the same time; the first
-        of all is served at once. Raises: StoreError.
+        of all is served at once. Raises: StoreError, Unavailable.
         """
+        is_timed = not await self._tells_positions(projection)
         known = self._known[projection.id]
         present = {build.name for build in known.of_version(projection.version)}
         while True:
@@ -148,6 +164,7 @@ class Builds:
                 begun_ms=self._clock.now().wall_ms,
                 code=projection.fingerprint,
                 is_parted=projection.combine is not None,
+                is_timed=is_timed,
             )
             if await self._changed(*begun(known, build, projection.table.name)):
                 await self.show(projection)
@@ -156,6 +173,27 @@ class Builds:
             others = [build for build in known.of_version(projection.version) if build.name not in present]
             if others:
                 return others[-1]
+
+    async def _tells_positions(self, projection: Projection) -> bool:
+        if self._present is None:
+            return True
+        try:
+            return await self._present.tells_positions(projection.table.name)
+        except SourceError as error:
+            raise _unread(projection, error) from error
+
+    async def present(self, projection: Projection, keys: Sequence[Item]) -> Sequence[Item | None]:
+        """Items of a projection's table as they are now, in the order of their keys. Raises: Unavailable."""
+        if self._present is None:
+            raise Unavailable(
+                f"projection {projection.id!r} has a build that a fleet began: this worker does not read its "
+                "table",
+                hint=f"tailrace projection rebuild {projection.id}",
+            )
+        try:
+            return await self._present.items(projection.table.name, keys)
+        except SourceError as error:
+            raise _unread(projection, error) from error
 
     async def serve(self, projection: Projection, known: KnownBuilds, name: str) -> bool:
         """Let a build be what is asked, if the builds are those that are known. Returns: whether they were.
@@ -215,6 +253,8 @@ class Builds:
         """
         if self.is_taken(build):
             return None
+        if build.is_timed and not build.seen_ms:
+            build = replace(build, seen_ms=self._clock.now().wall_ms)
         after, taken, writes = claimed(known, build, self._owner.name, self._owner.claim_ms)
         return Claim(self, taken) if await self._changed(after, writes) else None
 
@@ -265,6 +305,14 @@ class Claim:
                 async with self._writing:
                     if not self.build.is_filled:
                         self.build = await self._builds.write(self.build, self.build)
+
+
+def _unread(projection: Projection, error: SourceError) -> Unavailable:
+    return Unavailable(
+        f"projection {projection.id!r} could not read its items: {error.args[0]}",
+        hint=error.hint,
+        retry_after=error.retry_after_ms / 1_000,
+    )
 
 
 def place_words(projection: Projection) -> str:

@@ -30,7 +30,12 @@ async def parked_items(state: StateStore, app: str, mapping_id: str, store: Proj
 
 
 async def has_lost(state: StateStore, app: str, mapping_id: str, build: Build) -> bool:
-    """Whether the stream lost changes since a build was begun. Raises: StoreError."""
+    """Whether the stream lost changes since a build was begun. Of one that knows times alone: whether a gap
+    is not acknowledged yet, or reaches to its first page. Raises: StoreError.
+    """
+    if build.is_timed:
+        told = [read_gap(row.fields) for row in await state.query(GAP.prefix(app, mapping_id))]
+        return any(not gap.acknowledged_ms or gap.until_ms * 1_000 >= build.since for gap in told)
     checkpoints = await state.query(CHECKPOINT.prefix(app, mapping_id))
     olders = await state.query(LEDGER.prefix(app, mapping_id))
     ledgers = ledgers_of(checkpoints, olders).values()

@@ -2,13 +2,15 @@
 have caught up, removes the others.
 
 Theory of operation: an item that is read from the table while the last sequence number is P holds every
-change up to P and none after, so it is applied as a change with the number P; what is delivered is older
-and ignored, or newer and applied. So a build begins with all that the table has, however little the stream
-still holds, and reading and delivering need not know of each other. It has caught up when its mapping has
-settled everything up to the position of the last page. A build whose fill failed on items is filled again,
-which changes nothing of what is applied: after a while that grows, and as soon as a change of such an item
-was applied. Several workers may run one each: one of them claims the filling, the others look now and then,
-and go on from where its row says when it falls silent.
+change up to P and none after, so it is applied as a change with the number P; what is delivered is older and
+ignored, or newer and applied. So a build begins with all that the table has, however little the stream still
+holds, and reading and delivering need not know of each other. Where no position is told, core/timed.py says
+why that holds, and the first page waits until the mapping's start is durable in every shard: what is not
+read then is a gap, and told. A build has caught up when its mapping has settled everything up to the
+position of the last page, or to its time. A build whose fill failed on items is filled again, which changes
+nothing of what is applied: after a while that grows, and as soon as a change of such an item was applied.
+Several workers may run one each: one of them claims the filling, the others look now and then, and go on
+from where its row says when it falls silent.
 Rules of this file: everything may be cut off anywhere and is done again, here or by another worker; what is
 decided holds only if the builds are still those that it was decided from. Made by
 `compose_parts`, run by worker/crew.py.
@@ -16,7 +18,7 @@ decided holds only if the builds are still those that it was decided from. Made 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from itertools import cycle
 from typing import Final
@@ -24,15 +26,17 @@ from typing import Final
 from tailrace.app.fence import told
 from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection, mapping_id
-from tailrace.errors import PortError
+from tailrace.errors import PortError, SourceError
 from tailrace.leases.generation import read_generations, sources_key
-from tailrace.ports import TableItems
+from tailrace.ports import ItemsPage, TableItems
 from tailrace.projections.core.builds import Build
 from tailrace.projections.core.folding import ItemChange
 from tailrace.projections.core.known import KnownBuilds
 from tailrace.projections.core.rows import BUCKETS
+from tailrace.projections.core.timed import page_version
 from tailrace.projections.run.applying import CONTENDED_MS, apply_steps
 from tailrace.projections.run.builds import STATE, Builds, Claim, ClaimLost, place_words
+from tailrace.projections.run.following import Following
 from tailrace.projections.run.forgetting import forget_tombstones, remove_rows
 from tailrace.projections.run.lacking import acknowledge_gaps, has_lost, parked_items
 from tailrace.projections.run.refilling import Refill
@@ -67,18 +71,18 @@ class Projector:
         *,
         items: TableItems,
         parts: Parts,
-        oldest: Callable[[Projection], Awaitable[int | None]],
+        following: Following,
         besides: Besides = nowhere,
     ) -> None:
         self.builds = builds
         self.projections = projections
         self.items = items
-        self.oldest = oldest
-        """The first change that a projection's mapping has not settled, None when there is none."""
+        self.following = following
         self._app = app
         self._state, self._clock = parts.state, parts.clock
         self._besides = besides
         self._busy: set[str] = set()
+        self._untold: set[str] = set()
         ids = [projection.mapping_id for projection in projections]
         self._threads = {mapping_id: Threads(f"fill {mapping_id}", FILLING) for mapping_id in ids}
         self._wakes = {mapping_id: asyncio.Event() for mapping_id in ids}
@@ -251,8 +255,13 @@ class Projector:
         return True
 
     async def _filled(self, projection: Projection, known: KnownBuilds, build: Build) -> Build | None:
-        """The build, with all of the table's items; None: another worker fills it."""
+        """The build, with all of the table's items; None: another worker fills it, or changes of after its
+        first page might be missed in silence.
+        """
         self._busy.add(projection.mapping_id)
+        has_begun = self.following.has_begun
+        if build.is_timed and has_begun is not None and not await has_begun(projection):
+            return None
         if (claim := await self.builds.claim(known, build)) is None:
             return None
         began_ms = self._clock.now().monotonic_ms
@@ -299,7 +308,9 @@ class Projector:
         return await parked_items(self._state, self._app, projection.mapping_id, store)
 
     async def _is_behind(self, projection: Projection, build: Build) -> bool:
-        oldest = await self.oldest(projection)
+        if build.is_timed and self.following.marks is not None:
+            return not await self.following.marks(projection).has_passed(build.position // 1_000)
+        oldest = await self.following.oldest(projection)
         return oldest is not None and oldest <= build.position
 
     async def _fill(self, projection: Projection, claim: Claim) -> Build:
@@ -317,11 +328,14 @@ class Projector:
         store, build = self.builds.store(projection, claim.build.name), claim.build
         # Asked for first: what comes of a stream that begins after this is newer than the page, whatever its
         # numbers are.
-        generation = await self._generation(projection)
+        generation = 0 if build.is_timed else await self._generation(projection)
+        asked_ms = self._clock.now().wall_ms
         page = await self.items.page(projection.table.name, build.after, PAGE)
+        position = asked_ms * 1_000 if build.is_timed else self._told_position(projection, build, page)
+        version = page_version(position) if build.is_timed else Version(generation, position)
         now_ms = self._clock.now().wall_ms
         steps = [
-            ItemChange(key, Version(generation, page.position), image, now_ms)
+            ItemChange(key, version, image, now_ms)
             for key, keys, image in page.items
             if projection.is_of(keys)
         ]
@@ -330,7 +344,20 @@ class Projector:
             await self._clock.sleep_until(self._clock.now().monotonic_ms + CONTENDED_MS)
             applied = await apply_steps(store, projection, steps)
         failed = [(steps[index].key, _words(error)) for index, error in applied.failures.items()]
-        await claim.save(build.with_page(page.position, page.after, len(steps) - len(failed), failed))
+        await claim.save(build.with_page(position, page.after, len(steps) - len(failed), failed))
+
+    def _told_position(self, projection: Projection, build: Build, page: ItemsPage) -> int:
+        if page.position is not None:
+            return page.position
+        words = (
+            f"projection {projection.id}: build {build.name} was begun where pages tell their positions, and "
+            f"table {projection.table.name!r} tells none any more: let it be served as before, or raise the "
+            "version of the projection"
+        )
+        if projection.mapping_id not in self._untold:
+            self._untold.add(projection.mapping_id)
+            _log.warning("%s", words)
+        raise SourceError(words)
 
     async def _generation(self, projection: Projection) -> int:
         """The newest one of the table's changes; before they are numbered, of what is kept beside rows."""

@@ -2,14 +2,16 @@
 group's state folded anew.
 
 Theory of operation: rows are read first, items after them, each page with its position. What differs may be
-on its way, so it is judged again when the mapping has settled everything up to that position: an item whose
+on its way, so it is judged again when the mapping has settled everything up to that position, or, where none
+is told, to the server's present: an item whose
 row has not moved since then, and still is another than the table's, is wrong. A group is judged when its
 version was the same before and after its items were read.
 Rules of this file: it only reads. Called by the verb `projection.verify`.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Literal
 
 import orjson
@@ -83,7 +85,8 @@ async def verify(
     suspects, position = await _suspects(verdict, projector, projection, store)
     if not suspects:
         return verdict
-    is_settled = await _settled(projector, projection, clock, position)
+    passed = await _passed(projector, projection, position)
+    is_settled = await _settled(clock, passed)
     for start in range(0, len(suspects), PAGE):
         some = dict(list(suspects.items())[start : start + PAGE])
         now = {row.key: row for row in await store.items(list(some))}
@@ -106,7 +109,7 @@ async def verify(
 
 async def _suspects(
     verdict: ComparedProjection, projector: Projector, projection: Projection, store: ProjectionStore
-) -> tuple[dict[str, _Suspect], int]:
+) -> tuple[dict[str, _Suspect], int | None]:
     rows = await _seen(store)
     suspects: dict[str, _Suspect] = {}
     after: Mapping[str, Any] | None = None
@@ -146,10 +149,28 @@ def _content(image: Item) -> int:
     return hash(orjson.dumps(image, option=orjson.OPT_SORT_KEYS))
 
 
-async def _settled(projector: Projector, projection: Projection, clock: Clock, position: int) -> bool:
-    """Wait until everything up to a position is settled; False when it takes too long."""
+async def _passed(
+    projector: Projector, projection: Projection, position: int | None
+) -> Callable[[], Awaitable[bool]]:
+    """What says whether everything that the pages have is settled: up to the position of the last one, or,
+    where it told none, up to the server's present.
+    """
+    following = projector.following
+
+    async def by_position() -> bool:
+        oldest = await following.oldest(projection)
+        return oldest is None or (position is not None and oldest > position)
+
+    if position is not None or following.marks is None:
+        return by_position
+    marks = following.marks(projection)
+    return partial(marks.has_passed, await marks.mark())
+
+
+async def _settled(clock: Clock, has_passed: Callable[[], Awaitable[bool]]) -> bool:
+    """Wait until it has; False when it takes too long."""
     until_ms = clock.now().monotonic_ms + PATIENCE_MS
-    while (oldest := await projector.oldest(projection)) is not None and oldest <= position:
+    while not await has_passed():
         if clock.now().monotonic_ms >= until_ms:
             return False
         await clock.sleep_until(clock.now().monotonic_ms + LOOK_MS)

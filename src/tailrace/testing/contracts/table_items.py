@@ -41,7 +41,7 @@ class Writing(NamedTuple):
 
 
 def check_table_items(make: Callable[[], TableItems], writing: Writing) -> None:
-    """Whether an adapter keeps the contract of `ports.TableItems`.
+    """Whether an adapter that tells positions keeps the contract of `ports.TableItems`.
 
     Shape:   `make` gives an adapter over a new table without items; it is called inside a running loop.
     Raises:  ContractBroken, naming the rule.
@@ -69,6 +69,13 @@ def numbers_of(page: ItemsPage) -> dict[str, int]:
     """What a page says, by the items' keys. Raises: ContractBroken for an item that is there twice."""
     same(len({key for key, _, _ in page.items}), len(page.items), "how many items the page has")
     return {key: int(image["n"]["N"]) for key, _, image in page.items}
+
+
+def position_of(page: ItemsPage) -> int:
+    """The position of a page. Raises: ContractBroken for one that tells none."""
+    if page.position is None:
+        raise ContractBroken("a page told no position")
+    return page.position
 
 
 async def all_pages(
@@ -103,8 +110,8 @@ async def an_empty_table_has_an_empty_page(items: TableItems, writing: Writing) 
     same((list(page.items), page.after), ([], None), "the page of a table without items")
     writing.put(items, "later", 1)
     holds(
-        page.position < writing.changes(items)[-1].sequence,
-        f"a change behind the page has the position {page.position} or a lower one",
+        position_of(page) < writing.changes(items)[-1].sequence,
+        f"a change behind the page has the position {position_of(page)} or a lower one",
     )
 
 
@@ -125,13 +132,13 @@ async def a_page_is_as_of_its_position(items: TableItems, writing: Writing) -> N
     put_some(items, writing)
     for turn in range(6):
         page = await items.page(writing.table(items), None, 100)
-        same(numbers_of(page), fold(writing.changes(items), page.position), "the items of the page")
+        same(numbers_of(page), fold(writing.changes(items), position_of(page)), "the items of the page")
         newest = writing.changes(items)[-1].sequence
-        holds(newest <= page.position, f"change {newest} was made before the page at {page.position}")
+        holds(newest <= position_of(page), f"change {newest} was made before the page at {position_of(page)}")
         writing.put(items, f"item {turn}", 100 + turn)
         writing.remove(items, f"item {turn + 10}")
         behind = writing.changes(items)[-2].sequence
-        holds(behind > page.position, f"change {behind} was made behind the page at {page.position}")
+        holds(behind > position_of(page), f"change {behind} was made behind the page at {position_of(page)}")
 
 
 async def each_page_has_a_position_of_its_own(items: TableItems, writing: Writing) -> None:
@@ -148,10 +155,10 @@ async def each_page_has_a_position_of_its_own(items: TableItems, writing: Writin
     pages = await all_pages(items, writing, 4, between=change_all)
     holds(len(pages) > 3, f"{len(pages)} pages of 4 items")
     for page in pages:
-        at = fold(writing.changes(items), page.position)
+        at = fold(writing.changes(items), position_of(page))
         seen = numbers_of(page)
-        same(seen, {key: at.get(key) for key in seen}, f"items of the page at {page.position}")
-    positions = [page.position for page in pages]
+        same(seen, {key: at.get(key) for key in seen}, f"items of the page at {position_of(page)}")
+    positions = [position_of(page) for page in pages]
     same(positions, sorted(positions), "the positions, page after page")
     holds(positions[0] < positions[-1], "the last page has the first one's position")
 

@@ -3,9 +3,11 @@
 Rules of this file: every program is a process of its own, as a user would start it.
 """
 
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 import tailrace
 from tests.docs.blocks import blocks_of
 from tests.patience import PATIENCE_S
+from tests.postgres import postgres
 
 ROOT = Path(tailrace.__file__).parents[2]
 BLOCKS = list(blocks_of((ROOT / "README.md").read_text(encoding="utf-8")))
@@ -20,7 +23,14 @@ PROGRAM = next(block.text for block in BLOCKS if block.info == "python")
 OUTPUT = next(block.text for block in BLOCKS if block.info == "text output")
 
 
-def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="session")
+def database() -> Iterator[str]:
+    """A database for the example that has one."""
+    with postgres() as server:
+        yield server.database()
+
+
+def run(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     """A program as a process."""
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
@@ -29,6 +39,7 @@ def run(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
         check=False,
         timeout=PATIENCE_S,
         cwd=cwd,
+        env={**os.environ, **environment},
     )
 
 
@@ -55,9 +66,14 @@ TESTED = sorted({path.parent for path in (ROOT / "examples").rglob("test_*.py")}
 
 
 @pytest.mark.parametrize("folder", TESTED, ids=lambda folder: folder.name)
-def test_an_example_passes_its_own_tests(folder: Path) -> None:
+def test_an_example_passes_its_own_tests(folder: Path, request: pytest.FixtureRequest) -> None:
+    environment = {}
+    if folder.name == "analytics":
+        environment["ANALYTICS_POSTGRES"] = request.getfixturevalue("database")
     # One seed: a change fails for what it changed, and not for a world that was never met before.
-    ran = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "--tailrace-seed", "1", ".", cwd=folder)
+    ran = run(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tailrace-seed", "1", ".", cwd=folder, **environment
+    )
     assert ran.returncode == 0, ran.stdout
 
 

@@ -30,6 +30,7 @@ class Connections:
         self.url = url
         self._harmless = harmless
         self._idle: list[AsyncConnection[Any]] = []
+        self._closings = 0
         self._seats = asyncio.Semaphore(most)
 
     @asynccontextmanager
@@ -40,21 +41,30 @@ class Connections:
         from psycopg import Error
 
         async with self._seats:
+            closings = self._closings
             connection = self._idle.pop() if self._idle else await connected(self.url)
             try:
                 yield connection
             except self._harmless:
-                self._idle.append(connection)
+                await self._given_back(connection, closings)
                 raise
             except BaseException as error:  # whatever it was, nobody knows what this connection is amid
                 await connection.close()
                 if isinstance(error, Error):
                     await self.close()  # those that idle may have lost their server, too
                 raise
+            await self._given_back(connection, closings)
+
+    async def _given_back(self, connection: "AsyncConnection[Any]", closings: int) -> None:
+        """Keep it, unless all were closed while it was lent: nobody would close it any more."""
+        if closings == self._closings:
             self._idle.append(connection)
+        else:
+            await connection.close()
 
     async def close(self) -> None:
-        """Give all that idle back. Repeatable."""
+        """Give all that idle back, and those that are lent as soon as they are no longer. Repeatable."""
+        self._closings += 1
         while self._idle:
             await self._idle.pop().close()
 

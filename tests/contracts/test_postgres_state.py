@@ -14,7 +14,7 @@ import pytest
 
 from tailrace.errors import OutcomeUnknown, SettingsError, StateConflict, StoreError
 from tailrace.ports import Action, ItemWrite, StateStore
-from tailrace.postgresql import shown
+from tailrace.postgresql import Connections, shown
 from tailrace.rows.kinds import HEAD
 from tailrace.rows.writes import Absent, Check, Equals, StateRow, Write
 from tailrace.stores import postgresql
@@ -393,3 +393,19 @@ def test_every_row_has_one_lock_and_all_take_them_in_one_order() -> None:
     assert {lock.number: lock.writes for lock in locks} == {
         locks_of([Write(key, {})])[0].number: key != "c" for key in "abc"
     }
+
+
+def test_a_connection_that_is_lent_while_all_are_closed_is_closed_when_it_comes_back(
+    server: PostgresServer,
+) -> None:
+    async def run() -> tuple[bool, bool]:
+        connections = Connections(server.url(), 2)
+        async with connections.lent() as connection:
+            await connections.close()
+            await connection.execute(b"SELECT 1")
+        async with connections.lent() as another:
+            pass
+        await connections.close()
+        return connection.closed, another is not connection
+
+    assert asyncio.run(run()) == (True, True)

@@ -270,7 +270,7 @@ def test_a_table_that_tells_no_position_is_built_followed_compared_and_built_ane
         code, told, _ = ground.run("explain", "--on", "worker", "app.py", "--endpoint", other.url)
         assert (code, "totals@v1 ← orders: runs" in told) == (0, True)
         assert "filled    from a Scan of consistent reads without positions" in told
-        first = ground.worker()
+        first = ground.worker("--lease", "6s")
         eventually(
             lambda: (build := build_of(ground)) is not None and 0 < build.filled < 400 and build,
             lambda: f"it is {build_of(ground)}",

@@ -84,6 +84,7 @@ ANSWERS = {
     ("dlq", "ls"),
     ("projection", "ls"),
     ("mapping", "ls"),
+    ("sink", "ls"),
 }
 """Commands that have an answer for whatever is there."""
 

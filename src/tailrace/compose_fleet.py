@@ -36,6 +36,7 @@ from tailrace.functions.runners import Runners
 from tailrace.kcl.run.sides import HandlerSide
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.leases.member import Identity
+from tailrace.mapping.batch import RETENTION_MS
 from tailrace.ports import Clock, LogReader, Source, StateStore, StreamRef, TableItems
 from tailrace.projections.run.projector import Projector
 from tailrace.rows.kinds import DUTY, UNREAD_DUTY
@@ -60,9 +61,11 @@ from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import AppSinks
 from tailrace.sinks.projected_table import RemoteRows
 from tailrace.snapshots.run.forgetting import Janitor, always
-from tailrace.snapshots.run.snapshotter import Snapshotter
+from tailrace.snapshots.run.snapshotter import RowSources, Snapshotter
 from tailrace.sources.dialects import AWS, Dialect, dialect_of
 from tailrace.sources.dynamodb_streams import DynamoDbStreamsLog, DynamoDbStreamsSource
+from tailrace.sources.export_files import export_place
+from tailrace.sources.export_scan import ExportScan
 from tailrace.sources.far_items import FarItems
 from tailrace.sources.far_log import AppLog
 from tailrace.sources.far_scan import FarScan
@@ -201,9 +204,12 @@ def _snapshots(
     ground = assembly.ground
     parts, app = ground.parts, ground.app
     may_forget = always if parts.duties is None else parts.duties.of(DUTY.key(app.name, "deletions")).may
-    scan = FarScan(options.access, app.tables.values())
+    tables = app.tables.values()
+    at_s3 = Access(options.access.region, profile=options.access.profile)  # that one is of tables
+    exported = ExportScan(tables, partial(export_place, access=at_s3))
+    rows = RowSources(FarScan(options.access, tables), exported, RETENTION_MS)
     oldest = partial(oldest_of, parts.state, log)
-    return snapshots_of(assembly, scan, doors.source_of, oldest, may_forget)
+    return snapshots_of(assembly, rows, doors.source_of, oldest, may_forget)
 
 
 async def _progress(

@@ -40,8 +40,7 @@ from tailrace.sinks.windowed import windows_of
 from tailrace.snapshots.core.pages import segments_of
 from tailrace.snapshots.run.forgetting import Janitor, always
 from tailrace.snapshots.run.numbering import TableNumbering
-from tailrace.snapshots.run.scanning import TableScan
-from tailrace.snapshots.run.snapshotter import Snapshotter
+from tailrace.snapshots.run.snapshotter import RowSources, Snapshotter
 from tailrace.verification.run.mirrors import Mirrors
 from tailrace.verification.run.reading import Compared, MappingMarks, TableReader
 from tailrace.views.reading import ViewSources
@@ -251,7 +250,7 @@ def mirrors_of(assembly: Assembly, table_of: Callable[[HandlerMapping], Compared
 
 def snapshots_of(
     assembly: Assembly,
-    scan: TableScan,
+    rows: RowSources,
     source_of: Callable[[Table], Source],
     oldest: Callable[[MappingName], Awaitable[int | None]],
     may_forget: Callable[[], Awaitable[bool]] = always,
@@ -266,7 +265,9 @@ def snapshots_of(
     parts = ground.parts
     by_name = {mapping.table.name: mapping.table for mapping in app.mappings}
     numbering = _numbering(assembly, [by_name[table.table] for table in kept], source_of, oldest)
-    snapshotter = Snapshotter(kept, parts, ground.owner, scan=scan, numbers=numbering, segments=segments_of)
+    snapshotter = Snapshotter(
+        kept, parts, ground.owner, sources=rows, numbers=numbering, segments=segments_of
+    )
     return snapshotter, Janitor(app.name, kept, parts, may_forget=may_forget)
 
 

@@ -13,6 +13,7 @@ from msgspec import Struct, field, structs
 from tailrace.alerts.run.watch import LOOK_MS, AlertWatch
 from tailrace.app.app import App, HandlerMapping
 from tailrace.app.code_version import code_version
+from tailrace.aws.places import Access
 from tailrace.compose_parts import (
     AlertLook,
     Assembly,
@@ -45,10 +46,12 @@ from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import AppSinks
 from tailrace.sinks.projected_table import EngineRows, RemoteRows
 from tailrace.snapshots.run.forgetting import Janitor
-from tailrace.snapshots.run.snapshotter import Snapshotter
+from tailrace.snapshots.run.snapshotter import RowSources, Snapshotter
 from tailrace.sources.embedded import EmbeddedItems, EmbeddedSource
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.sources.embedded_scan import EmbeddedScan
+from tailrace.sources.export_files import export_place
+from tailrace.sources.export_scan import ExportScan
 from tailrace.sources.table_readers import EngineReader
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by
@@ -164,9 +167,10 @@ def _snapshots(
     assembly: Assembly, engine: Engine, flushed: Callable[[], Awaitable[None]]
 ) -> tuple[Snapshotter, Janitor] | None:
     """What brings whole tables of the engine to sinks."""
+    exported = ExportScan(assembly.ground.app.tables.values(), partial(export_place, access=Access()))
     return snapshots_of(
         assembly,
-        EmbeddedScan(engine, flushed),
+        RowSources(EmbeddedScan(engine, flushed), exported, engine.settings.retention_ms),
         lambda table: EmbeddedSource(engine, table.name, table.only_stream),
         _oldest(engine),
     )

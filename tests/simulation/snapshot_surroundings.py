@@ -9,14 +9,18 @@ from random import Random
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.app.app import App
 from tailrace.clocks.manual import ManualClock
 from tailrace.snapshots.run.forgetting import DeletionsKept
+from tailrace.sources.export_scan import ExportScan
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord
+from tailrace.testing.exporting import MemoryFiles
 from tailrace.testing.mirrors import SimulatedMirror
-from tests.simulation.snapshot_table import SimulatedScan, SimulatedTable
+from tests.simulation.snapshot_exports import ExportPlan, draw_exports, exports_of, play_past
+from tests.simulation.snapshot_table import SCHEMA, SimulatedScan, SimulatedTable
 
 APP, MAPPING = "shop", "mirror"
 WALL_MS: Final = 1_767_225_600_000
@@ -44,6 +48,7 @@ class WorldPlan(Struct, frozen=True):
     parks: float
     happenings: tuple[tuple[int, str], ...]
     is_empty_at_first: bool
+    exports: ExportPlan | None = None
 
 
 HAPPENINGS: Final = (
@@ -51,7 +56,7 @@ HAPPENINGS: Final = (
     "outage",
 )  # fmt: skip
 HAPPENED: Final = (*dict.fromkeys(HAPPENINGS), "parked", "forgotten", "trimmed", "gap", "swept",
-    "exact", "first", "reset", "stale")  # fmt: skip
+    "exact", "first", "reset", "stale", "exported", "refused")  # fmt: skip
 """What must have happened in a campaign, or it has judged nothing."""
 
 
@@ -59,8 +64,9 @@ def draw(seed: int) -> WorldPlan:
     """The plan of a seed: the same for ever."""
     random = Random(seed)
     count = random.choice((2, 4, 8, 12))
+    exports = draw_exports(seed)
     happenings = sorted((random.randrange(500, TROUBLE_MS), random.choice(HAPPENINGS)) for _ in range(count))
-    return WorldPlan(
+    plan = WorldPlan(
         seed,
         random.random() < 0.4,
         random.choice((4, 9, 20)),
@@ -74,6 +80,14 @@ def draw(seed: int) -> WorldPlan:
         random.choice((0.0, 0.01, 0.1)),
         tuple(happenings),
         random.random() < 0.5,
+        exports,
+    )
+    if exports is None:
+        return plan
+    if seed % 8 == 3:  # nothing makes another snapshot due
+        happenings = [happening for happening in happenings if happening[1] not in ("asked", "off", "table")]
+    return replace(
+        plan, is_empty_at_first=True, retention_ms=exports.retention_ms, happenings=tuple(happenings)
     )
 
 
@@ -90,8 +104,18 @@ class Surroundings:
         names = [f"item-{number}" for number in range(plan.keys)]
         self.table = SimulatedTable(self.random, self.clock, names, is_exact=plan.is_exact)
         self.scan = SimulatedScan(self.table, plan.slow_ms)
+        exported = MemoryFiles({})
+        if plan.exports is not None:
+            play_past(self.table, plan.exports, self.random)
+            exported = exports_of(self.table, plan.exports)
+        orders = self.app.table(SCHEMA.name, pk="id")
+        self.exported = ExportScan([orders], lambda place: exported, page_items=2)
         self.fails = self.table.fails = plan.fails
         self.table.slow_ms = plan.slow_ms // 4
+        self.began_ms = clock.now().wall_ms
+        self.forgetting = FORGETTING
+        if plan.exports is not None:  # deletions are known for as long as their records can be read
+            self.forgetting = replace(FORGETTING, keep_ms=plan.exports.retention_ms)
         self.outage_until_ms = 0
         self.parked: dict[bytes, list[ChangeRecord]] = {}
         self.parked_until_ms = 0

@@ -19,6 +19,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SourceError
 from tailrace.ports import ReadDone, Shard, StreamRef
 from tailrace.snapshots.core.pages import Piece, ScannedItem, ScannedPage
+from tailrace.streams.dates import label
 from tailrace.streams.record import ChangeRecord
 from tailrace.tables.schema import TableSchema
 
@@ -57,10 +58,13 @@ class SimulatedTable:
         self.labels: list[str] = []
         self.is_on = False
         self.sequence = 10_000
-        self._made = self._streams = 0
+        self._made = self._streams = self._label_ms = 0
         self._event = asyncio.Event()
         self.slow_ms = 0
         self.fails = 0.0
+        self.table_id = "table-1"
+        self.written: list[tuple[int, int, dict[str, Any] | None]] = []
+        """Every write: when (µs since the epoch, no two at once), of which item, and what it became."""
 
     # ---- writing -------------------------------------------------------------------------------------------
 
@@ -68,7 +72,9 @@ class SimulatedTable:
         """A new stream: its numbers may begin below those of the one before."""
         self.is_on = True
         self._streams += 1
-        self.labels.append(f"2026-11-{self._streams:02d}T00:00:00.000")
+        # Streams may begin in one millisecond here; a label is in one alone.
+        self._label_ms = max(self._label_ms + 1, self.clock.now().wall_ms)
+        self.labels.append(label(self._label_ms))
         half = len(self.keys) // 2
         for keys in (self.keys[:half], self.keys[half:]) if self.random.random() < 0.5 else (self.keys,):
             self._open(frozenset(target.key_bytes for target in keys), ())
@@ -85,6 +91,8 @@ class SimulatedTable:
         if self.is_on:
             self.switch_off()
         self.items.clear()
+        self.written.clear()
+        self.table_id += "1"
 
     @property
     def open_shards(self) -> list[LiveShard]:
@@ -126,6 +134,8 @@ class SimulatedTable:
                 return
             self.items[target.key_bytes] = new
         self.sequence += 1
+        last_us = self.written[-1][0] if self.written else 0
+        self.written.append((max(last_us + 1, self.clock.now().wall_ms * 1_000), place, new))
         for shard in self.open_shards if self.is_on else ():
             if target.key_bytes in shard.keys:
                 shard.records.append(self._record(shard, target, old, new))
@@ -268,6 +278,10 @@ class SimulatedScan:
         """The items of a partition."""
         key = SCHEMA.locate_key({"id": orjson.loads(partition)}).key_bytes
         return key, key + b"\x00"
+
+    async def identity(self, table: str) -> str:
+        """Another one for each table of the name."""
+        return self._table.table_id
 
     async def estimate(self, table: str) -> tuple[int, int]:
         """About how many there are."""

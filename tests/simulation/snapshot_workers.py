@@ -29,14 +29,16 @@ from tailrace.runtime.parts import Parts
 from tailrace.runtime.reading import NumberedSource, list_streams
 from tailrace.runtime.starting import take_lease
 from tailrace.runtime.steps import Steps
+from tailrace.snapshots.core.pages import ScannedPage
+from tailrace.snapshots.run.beginning import BegunMirror
+from tailrace.snapshots.run.exporting import ChosenExports, WantedExports
 from tailrace.snapshots.run.forgetting import Janitor
 from tailrace.snapshots.run.numbering import TableNumbering
-from tailrace.snapshots.run.snapshotter import KeptTable, Snapshotter
+from tailrace.snapshots.run.snapshotter import KeptTable, RowSources, Snapshotter
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.mirrors import MirrorMemory, SimulatedMirror
 from tests.simulation.snapshot_surroundings import (
     APP,
-    FORGETTING,
     LEASE_MS,
     MAPPING,
     TROUBLE_MS,
@@ -149,6 +151,31 @@ class GatedMirror(MirrorMemory):
             raise Unavailable("the mirror is away")
 
 
+class SlowExports:
+    """Exports as one worker reaches them."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate, self._exported = gate, gate.world.exported
+
+    async def choose(self, choice: WantedExports) -> ChosenExports:
+        """Those that reach as far as is needed."""
+        await self._gate.pass_()
+        chosen = await self._exported.choose(choice)
+        self._gate.world.counts["exported"] += 1
+        return chosen
+
+    async def page(
+        self, table: str, place: str, exports: Sequence[str], after: Mapping[str, Any] | None
+    ) -> ScannedPage:
+        """The next items."""
+        await self._gate.pass_()
+        page = await self._exported.page(table, place, exports, after)
+        await self._gate.pass_()
+        if self._gate.world.random.random() < self._gate.world.fails:
+            raise Unavailable("the bucket is away")
+        return page
+
+
 # ---- a worker ----------------------------------------------------------------------------------------------
 
 
@@ -162,18 +189,19 @@ class SimulatedWorker:
         self.clock = world.clock
         self.numbered = NumberedSource(world.table, self.state, world.app, SCHEMA.name, self._besides)  # type: ignore[arg-type]
         self.mirror = GatedMirror(self.gate, world.target)
-        self.sink = Agreeing(self.mirror, self._beside(), self.state, APP, SCHEMA.name)  # type: ignore[arg-type]
+        sink = BegunMirror(self.mirror, self.mirror, nullcontext, self.state, APP, MAPPING)  # type: ignore[arg-type]
+        self.sink = Agreeing(sink, self._beside(), self.state, APP, SCHEMA.name)  # type: ignore[arg-type]
         self.performer = Performer(self.state, self.clock)  # type: ignore[arg-type]
         self._beginning: set[str] = set()
         self._finished: set[tuple[str, str]] = set()
         numbers = TableNumbering(APP, self.state, self._listing, lambda table: [MAPPING], self._oldest)  # type: ignore[arg-type]
         table, parts = KeptTable(MAPPING, SCHEMA.name, self.sink, self.mirror), Parts(self.state, self.clock)  # type: ignore[arg-type]
-        self.janitor = Janitor(APP, [table], parts, FORGETTING)
+        self.janitor = Janitor(APP, [table], parts, world.forgetting)
         self.snapshotter = Snapshotter(
             [table],
             parts,
             Owner(name, claim_ms=LEASE_MS),
-            scan=world.scan,
+            sources=RowSources(world.scan, SlowExports(self.gate), world.plan.retention_ms),
             numbers=numbers,
             segments=lambda size: world.plan.segments,
             look_ms=1_000,
@@ -274,7 +302,7 @@ class SimulatedWorker:
             page = await self.numbered.read(shard, row.watermark, 5)
             await self.gate.pass_()
             writes = []
-            if page.trimmed:
+            if page.trimmed and not self._is_before(row, shard):
                 last = max(row.watermark + 1, page.next_after)
                 gap = Gap(shard.shard_id, row.watermark + 1, last)
                 writes.append(Write(gap.key(APP, MAPPING), gap.fields()))
@@ -297,6 +325,13 @@ class SimulatedWorker:
                 return
             is_lagging = self.clock.now().monotonic_ms < TROUBLE_MS and page.records
             await self.sleep(self.world.plan.lag_ms if is_lagging else 0 if page.records else 50)
+
+    def _is_before(self, row: CheckpointRow, shard: Shard) -> bool:
+        """Whether what is gone was trimmed before the mapping began."""
+        began_ms = self.world.began_ms
+        return not row.watermark and any(
+            live.created_ms < began_ms for live in self.world.table.lineage if live.shard_id == shard.shard_id
+        )
 
     async def _redrive(self) -> None:
         """Put back what is parked, of each item in order."""

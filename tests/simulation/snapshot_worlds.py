@@ -71,10 +71,13 @@ class World(Surroundings):
 
     async def run(self) -> None:
         """Until all is settled."""
-        for place in range(len(self.table.keys)):
-            if self.random.random() < 0.8:
-                self.table.put(place, {"n": {"N": str(self.random.randrange(99))}})
-        self.table.switch_on()
+        if self.plan.exports is None:
+            for place in range(len(self.table.keys)):
+                if self.random.random() < 0.8:
+                    self.table.put(place, {"n": {"N": str(self.random.randrange(99))}})
+            self.table.switch_on()
+        else:
+            await self.state.transact([WantedSnapshot(APP, MAPPING, 1, source="exports").write()])
         if not self.plan.is_empty_at_first:
             self._write()
         for _ in range(self.plan.workers):
@@ -107,7 +110,10 @@ class World(Surroundings):
         self.workers.append(SimulatedWorker(self, f"worker-{self.born}"))
 
     def _write(self) -> None:
-        place = self.random.randrange(len(self.table.keys))
+        written = len(self.table.keys)
+        if self.plan.exports is not None:
+            written //= 2  # nothing but exports tells of the others
+        place = self.random.randrange(written)
         value = {"n": {"N": str(self.random.randrange(99))}}
         self.table.put(place, None if self.random.random() < 0.4 else value)
 
@@ -196,12 +202,13 @@ class World(Surroundings):
         wanted = await self._wanted()
         if wanted is not None:
             with suppress(PortError):
-                await self.state.transact([replace(wanted, number=wanted.number + 1, why="asked").write()])
+                await self.state.transact([_without_exports(wanted).write()])
 
     async def _count(self) -> None:
         snapshot = await self._snapshot()
         if snapshot is not None:
-            self.counts["exact" if snapshot.is_exact else "reset" if snapshot.reset else "first"] += 1
+            if not snapshot.source:
+                self.counts["exact" if snapshot.is_exact else "reset" if snapshot.reset else "first"] += 1
             self.counts["swept"] += snapshot.progress.swept
 
     # ---- the end -------------------------------------------------------------------------------------------
@@ -220,6 +227,7 @@ class World(Surroundings):
         end_ms = self.clock.now().monotonic_ms + PATIENCE_MS
         while self.clock.now().monotonic_ms < end_ms:
             await self._sleep(1_000)
+            await self._scan_instead()
             if await self._is_settled():
                 break
         else:
@@ -233,6 +241,20 @@ class World(Surroundings):
                     f"{key[8:]!r}: the mirror has {shown.get(key)} ({self.target.rows.get(key)}), the table "
                     f"{self.table.items.get(key)}"
                 )
+
+    async def _scan_instead(self) -> None:
+        """Exports were refused, so a person wants a scan; they must have been refused with a reason."""
+        snapshot, wanted = await self._snapshot(), await self._wanted()
+        if snapshot is None or wanted is None or not snapshot.refused or wanted.number != snapshot.number:
+            return
+        self.counts["refused"] += 1
+        exports, is_the_chain = self.plan.exports, "the mirror of" not in snapshot.refused
+        has_changed = self.counts["off"] or self.counts["table"] or self.counts["gap"]
+        reaches = exports is not None and exports.told_ms < exports.needed_ms - TROUBLE_MS
+        if reaches and is_the_chain and not has_changed:
+            self.wrong.append(f"refused though they reach: {exports} {snapshot.refused}")
+        with suppress(PortError):
+            await self.state.transact([_without_exports(wanted).write()])
 
     async def _why_not(self) -> str:
         behind = []
@@ -262,6 +284,11 @@ class World(Surroundings):
             return False
         gaps = await self.state.query(GAP.prefix(APP, MAPPING))
         return all(row.fields["acknowledged_ms"] for row in gaps)
+
+
+def _without_exports(wanted: WantedSnapshot) -> WantedSnapshot:
+    """A scan that a person wants next."""
+    return replace(wanted, number=wanted.number + 1, why="asked", source="")
 
 
 def run_snapshot(seed: int) -> tuple[World, list[tuple[str, str]]]:

@@ -8,14 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from tailrace.exports.core import chain
 from tailrace.leases.generation import Generations
 from tailrace.ports import Mirror
+from tailrace.snapshots.core.horizon import TellingSince
 from tailrace.snapshots.core.pages import Piece, ScannedPage
 from tailrace.snapshots.core.snapshot import Snapshot, due
 from tailrace.snapshots.run import forgetting, snapshotter
 from tailrace.snapshots.run.numbering import TableNumbering
 from tailrace.snapshots.run.rows import SnapshotClaim
+from tailrace.sources import export_scan
 from tailrace.streams.version import Version
 from tailrace.testing import mirrors
 from tests.simulation.snapshot_table import SimulatedScan
@@ -120,6 +124,37 @@ def what_is_parked_may_come_back(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(snapshotter, "deletions_below", wrong)
 
 
+def an_incremental_export_is_refused_though_it_joins(patch: pytest.MonkeyPatch) -> None:
+    """A full export alone may be read."""
+    patch.setattr(chain, "_joins", lambda end_us, export: False)
+
+
+def an_incremental_export_is_as_old_as_the_full_one(patch: pytest.MonkeyPatch) -> None:
+    """What it says loses against what was before it."""
+    right = export_scan._scanned
+
+    def wrong(schema: Any, summary: Any, exported: Any) -> Any:
+        return structs.replace(right(schema, summary, exported), written_us=1_000_000)
+
+    patch.setattr(export_scan, "_scanned", wrong)
+
+
+def the_full_export_is_newer_than_what_follows_it(patch: pytest.MonkeyPatch) -> None:
+    """Exports are read, and their rows ordered, from the last to the first."""
+    right = export_scan._scanned
+
+    def wrong(schema: Any, summary: Any, exported: Any) -> Any:
+        item = right(schema, summary, exported)
+        return structs.replace(item, written_us=10**16 - item.written_us)
+
+    patch.setattr(export_scan, "_scanned", wrong)
+
+
+def exports_that_are_too_old_are_accepted(patch: pytest.MonkeyPatch) -> None:
+    """Nobody asks how far the stream reaches back."""
+    patch.setattr(TellingSince, "needed_us", 0)
+
+
 CANARIES: Sequence[tuple[Plant, int]] = [
     (a_scan_row_overwrites_a_change, 0),
     (a_tombstone_is_forgotten_too_early, 0),
@@ -132,6 +167,10 @@ CANARIES: Sequence[tuple[Plant, int]] = [
     (a_reader_numbers_by_an_old_row, 0),
     (what_is_swept_may_come_back, 40),
     (what_is_parked_may_come_back, 262),
+    (an_incremental_export_is_refused_though_it_joins, 0),
+    (an_incremental_export_is_as_old_as_the_full_one, 0),
+    (the_full_export_is_newer_than_what_follows_it, 0),
+    (exports_that_are_too_old_are_accepted, 0),
 ]
 """With the seed from which on it is looked for: some need a rare world."""
 
@@ -144,4 +183,4 @@ def test_a_planted_bug_is_noticed(plant: Plant, first: int, monkeypatch: pytest.
 
 def _differs(seed: int) -> bool:
     """Whether the mirror shows something else than the table: that it never settles is not enough."""
-    return any("the mirror has" in words for words in run_world(seed).wrong)
+    return any("the mirror has" in words or "though they reach" in words for words in run_world(seed).wrong)

@@ -5,6 +5,7 @@ Rules of this file: options and output; the answer is the `snapshot` verbs'. Reg
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -43,26 +44,42 @@ def snapshot() -> None:
 )
 @click.option("--segment", metavar="I/N", help="Only segment I of N, 0 is the first.")
 @click.option("--read-units", type=click.FloatRange(min=1), help="Use at most so many read units a second.")
+@click.option(
+    "--from",
+    "source",
+    metavar="EXPORTS",
+    help="Out of exports: a directory, or s3://BUCKET/PREFIX, as the worker sees it.",
+)
+@click.option("--export", metavar="ID", help="The full export to begin with; else the newest that will do.")
 @options.options(*options.place_or_fleet, options.as_json)
 def start(
     handler: str,
     keys: tuple[str, ...],
     segment: str | None,
     read_units: float | None,
+    source: str | None,
+    export: str | None,
     place: Place,
     as_json: bool,
 ) -> None:
     """Read the table again and correct the rows of HANDLER's sink; rows of items that are gone are deleted.
 
-    Live delivery goes on. Of a table at AWS it uses read units: one for 4 KB.
+    Live delivery goes on. Of a table at AWS it uses read units: one for 4 KB. With --from it uses none: an
+    empty sink is filled out of a full export and the incremental ones that follow it, up to where the stream
+    tells everything.
 
     \b
     Example: tailrace snapshot start copy
              tailrace snapshot start copy --partition-key user#7
+             tailrace snapshot start copy --from s3://backups/dynamodb
     Next:    tailrace snapshot status copy
     """
     if keys and segment:
         raise click.UsageError("Name partitions or a segment, not both.")
+    if source and (keys or segment or read_units):
+        raise click.UsageError("--from reads whole exports, and no table: it goes with --export alone.")
+    if export and not source:
+        raise click.UsageError("--export is one of --from: name where the exports lie.")
     answer = ask(
         place,
         "snapshot.start",
@@ -71,6 +88,8 @@ def start(
             "partitions": [_key(key) for key in keys],
             "segment": None if segment is None else _segment(segment),
             "read_units": read_units,
+            "source": _place_of(source),
+            "export": export,
         },
     )
     _tell([answer], as_json=as_json)
@@ -149,6 +168,8 @@ def _tell(values: list[Mapping[str, Any]], *, as_json: bool) -> None:
     for line in aligned(rows):
         click.echo(line)
     for value in values:
+        if value.get("refused"):
+            click.echo(f"{printable(value['handler'])}: {value['refused']}")
         for failure in value.get("failed", ()):
             click.echo(f"  {failure['key']}: {printable(failure['error'])}")
 
@@ -158,6 +179,11 @@ def _bar(share: float | None) -> str:
         return "?"
     full = int(share * BAR)
     return f"[{'#' * full}{'.' * (BAR - full)}] {share:.0%}"
+
+
+def _place_of(source: str | None) -> str | None:
+    """A place as a worker in another directory has it."""
+    return source if source is None or "://" in source else str(Path(source).absolute())
 
 
 def _key(text: str) -> str:

@@ -239,6 +239,8 @@ SNAPSHOT_WANTED: Final = of_mapping("snapshot-wanted", ids=("id",))
 """What people, or the app, want of a mapping's snapshot: which one, and whether it is to stand still."""
 SNAPSHOT: Final = of_mapping("snapshot", ids=("id",))
 """How far a mapping's snapshot is, and who is at it."""
+MIRROR_BEGAN: Final = of_mapping("mirror-began", ids=("id",))
+"""Whether a mapping's mirror was empty before its first change was written, and of which stream that was."""
 LEASE: Final = RowKind("lease", "shard", expires="with its shard", spread=2)
 HAND_OVER: Final = RowKind("hand-over", "shard", expires="with its shard")
 """Says which worker an operator wants a lease to have; it goes when that worker has ended, too."""
@@ -296,6 +298,7 @@ KINDS: Final[dict[str, RowKind]] = {
         SOURCES_SEEN,
         SNAPSHOT_WANTED,
         SNAPSHOT,
+        MIRROR_BEGAN,
         LEASE,
         HAND_OVER,
         MEMBER,

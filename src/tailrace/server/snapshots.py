@@ -18,6 +18,7 @@ from tailrace.snapshots.core.snapshot import (
     Part,
     WantedSnapshot,
     following,
+    read_snapshot,
     read_wanted,
     snapshot_key,
     wanted_key,
@@ -30,7 +31,7 @@ from tailrace.worker.declared import SNAPSHOTS
 @verb("snapshot.start", changes=True, works_afar=True)
 async def start(subject: Subject, arguments: Arguments) -> object:
     """Arguments: handler; partitions (keys as JSON texts) or segment ([number, how many]); read_units a
-    second.
+    second; source, where exports lie (without: the table), and export, the id of the full one.
     """
     mapping = await _mirror(subject, arguments)
     now_ms = subject.clock.now().wall_ms
@@ -39,10 +40,15 @@ async def start(subject: Subject, arguments: Arguments) -> object:
         tuple(arguments.get("partitions") or ()), None if segment is None else (segment[0], segment[1])
     )
 
+    source, export = arguments.get("source") or "", arguments.get("export") or ""
+    if source:
+        await _check_no_other(subject, mapping)
+
     def step(wanted: WantedSnapshot | None) -> WantedSnapshot:
         after = following(wanted, mapping.app, mapping.handler, "asked", now_ms)
         units = arguments.get("read_units")
-        return replace(after, part=part, read_units=units or after.read_units, paused_by="")
+        units = units or after.read_units
+        return replace(after, part=part, read_units=units, paused_by="", source=source, export=export)
 
     return await _changed(subject, mapping, step)
 
@@ -72,6 +78,17 @@ async def status(subject: Subject, arguments: Arguments) -> object:
         mappings = [await _mirror(subject, arguments)]
     values = [await snapshot_value(subject.state, mapping.app, mapping.handler) for mapping in mappings]
     return [value for value in values if value is not None]
+
+
+async def _check_no_other(subject: Subject, mapping: MappingName) -> None:
+    """Require that no exports are being read: begun anew, they would meet the rows that they have brought."""
+    row = await subject.state.get(snapshot_key(mapping.app, mapping.handler))
+    present = read_snapshot(mapping.app, mapping.handler, row)
+    if present is not None and present.source and not present.is_over:
+        raise TailraceError(
+            f"Exports from {present.source} are being read into {mapping.handler!r}; it goes on by itself.",
+            hint=f"tailrace snapshot status {mapping.handler}",
+        )
 
 
 async def _changed(

@@ -35,6 +35,7 @@ from tailrace.sinks.projected import ProjectionSink
 from tailrace.sinks.projection_places import ProjectionPlaces
 from tailrace.sinks.streamed import StreamedSink
 from tailrace.sinks.windowed import WindowSink
+from tailrace.snapshots.run.beginning import BegunMirror
 from tailrace.snapshots.run.snapshotter import KeptTable
 from tailrace.windows.run.changes import WindowChanges
 
@@ -109,6 +110,10 @@ class SinkMaker(Struct, frozen=True):
     def make(self, mapping: HandlerMapping, run_id: str = LIVE) -> Sink:
         """Its own, inside of what agrees on sources and guards it; of a replay unless the run is live."""
         made = self._made(mapping, run_id)
+        declared = cast("object", mapping.sink)
+        if run_id == LIVE and isinstance(declared, Mirror):
+            opened = partial(self.asked, mapping)
+            made = BegunMirror(made, declared, opened, self.state, self.app.name, mapping.id)
         for beside in self._beside(mapping):
             made = Agreeing(made, beside, self.state, self.app.name, mapping.table.name)
         return made

@@ -118,8 +118,9 @@ class StreamedSink:
                 failures[place] = failure_of(error)
                 failed_keys.add(record.key)
                 continue
-            if not returned and self._is_mirror and (record.new is None or not batch.is_snapshot):
-                # Of a scan what is not wanted is left out: the sweep deletes its row, if there is one.
+            if not returned and self._is_mirror and (record.event_name != "INSERT" or not batch.is_snapshot):
+                # Of a scan what is not wanted is left out: the sweep deletes its row, if there is one. Of an
+                # incremental export it is deleted here: the full one may have brought it.
                 rows.append(_Row(place, tombstone(record), None, is_deletion=True))
             rows += [_Row(place, record, value) for value in returned]
         return rows

@@ -68,11 +68,18 @@ class EmbeddedScan:
 
     async def estimate(self, table: str) -> tuple[int, int]:
         """How many items, and bytes, there are."""
+        described = self._described(table)
+        return described["ItemCount"], described["TableSizeBytes"]
+
+    async def identity(self, table: str) -> str:
+        """The table's id."""
+        return str(self._described(table)["TableId"])
+
+    def _described(self, table: str) -> Mapping[str, Any]:
         try:
-            described = self._engine.describe_table(table)
+            return self._engine.describe_table(table)
         except ApiError as error:
             raise SourceError(f"table {table!r}: {error.message}") from error
-        return described["ItemCount"], described["TableSizeBytes"]
 
 
 def scanned(schema: TableSchema, image: Item) -> ScannedItem:

@@ -85,8 +85,17 @@ class FarScan:
 
     async def estimate(self, table: str) -> tuple[int, int]:
         """About how many items, and bytes, there are."""
-        described = (await self._call("describe_table", {"TableName": table}))["Table"]
+        described = await self._described(table)
         return int(described.get("ItemCount", 0)), int(described.get("TableSizeBytes", 0))
+
+    async def identity(self, table: str) -> str:
+        """The table's id."""
+        return str((await self._described(table)).get("TableId", ""))
+
+    async def _described(self, table: str) -> Mapping[str, Any]:
+        answer = await self._call("describe_table", {"TableName": table})
+        described: Mapping[str, Any] = answer["Table"]
+        return described
 
     async def _call(self, operation: str, members: Mapping[str, Any]) -> Mapping[str, Any]:
         try:

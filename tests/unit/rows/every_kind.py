@@ -61,6 +61,7 @@ from tailrace.runtime.placing import placed_fields, placed_key
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
 from tailrace.server.pulse import alive_fields
 from tailrace.snapshots.core.snapshot import Snapshot, WantedSnapshot, saved
+from tailrace.snapshots.run.beginning import MirrorBegan
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import HASHES, Shard
 from tailrace.windows.core.rows import (
@@ -223,6 +224,7 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "sources-seen": lambda app, mapping: written(seen_write(Generations(app, "orders"), "pid-1")),
     "snapshot-wanted": lambda app, mapping: written(WantedSnapshot(app, mapping, 1).write()),
     "snapshot": lambda app, mapping: written(saved(None, Snapshot(app, mapping, 1))[1]),
+    "mirror-began": lambda app, mapping: written(MirrorBegan(LABEL, was_empty=True).write(app, mapping)),
     "lease": lambda app, mapping: written(take(lease_key(app, LABEL, SHARD), None, "pid-1")[1]),
     "hand-over": lambda app, mapping: written(hand_over(app, LABEL, SHARD, "pid-2", "pid-1").write()),
     "member": lambda app, mapping: written(Heartbeat(app, Identity("pid-1")).attempt()),

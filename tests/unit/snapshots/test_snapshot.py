@@ -164,7 +164,7 @@ def test_an_item_that_was_read_is_an_insert_with_the_version_of_its_page() -> No
     assert (record.event_name, record.version, record.created_us) == ("INSERT", Version(3, 99), 5)
     assert (record.new, record.old) == (b'{"id":{"S":"a"},"n":{"N":"1"}}', None)
     gone = scan_record(replace(item, image=None, written_us=4), Version(0, 4), 5)
-    assert (gone.event_name, gone.new, gone.created_us) == ("REMOVE", None, 4)
+    assert (gone.event_name, gone.new, gone.created_us) == ("REMOVE", None, 5)
 
 
 def test_deletions_are_kept_as_long_as_something_older_may_come() -> None:

@@ -31,5 +31,5 @@ def forget_before(
     >>> forget_before(1_000_000_000, 600_000_000, [399_000_000], [])
     395400000
     """
-    unfinished = [snapshot.begun_ms for snapshot in snapshots if not snapshot.is_over]
+    unfinished = [snapshot.since_ms for snapshot in snapshots if not snapshot.is_over]
     return min([now_ms - keep_ms, *(at_ms - margin_ms for at_ms in (*pending_ms, *unfinished))])

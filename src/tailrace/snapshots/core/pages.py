@@ -1,8 +1,8 @@
 """What is read of a table, page by page, and the records that it becomes.
 
-Rules of this file: pure values. A row of a scan is an INSERT with the version that the snapshot gives it; a
-removal of an export is a REMOVE. Made by the adapters of `snapshots.run.scanning.TableScan`, used by its
-runner.
+Rules of this file: pure values. A row of a scan is an INSERT with the version that the snapshot gives it; of
+an incremental export a MODIFY or a REMOVE. Made by the adapters of `snapshots.run.scanning.TableScan` and
+of `snapshots.run.exporting.ExportedTables`, used by their runner.
 Stands alone because adapters and runner share it.
 """
 
@@ -31,6 +31,7 @@ class ScannedItem(Struct, frozen=True):
     """One item as it was read.
 
     Shape:   `key` and `partition` as records of the table have them; `image` None says that it is gone.
+             `replaces`: what an incremental export says, which another row of the same reading came before.
     Units:   `written_us` since the epoch, when it was written, 0 where only the page tells a time.
     """
 
@@ -40,6 +41,7 @@ class ScannedItem(Struct, frozen=True):
     image: Item | None
     size_bytes: int = 0
     written_us: int = 0
+    replaces: bool = False
 
 
 class ScannedPage(Struct, frozen=True):
@@ -87,13 +89,16 @@ def pieces(part: Part, segments: int) -> tuple[Piece, ...]:
 def scan_record(item: ScannedItem, version: Version, created_us: int) -> ChangeRecord:
     """An item as the change that brings it to a sink. Units: created_us since the epoch, where the item does
     not tell when it was written.
+
+    Guarantee: a deletion is as old as its arrival, however long ago it was: what is read beside it, by a
+               worker that does not know that it is late, must not outlive it.
     """
     keys = orjson.dumps(item.keys)
     return ChangeRecord(
         version.sequence,
         0,
-        "REMOVE" if item.image is None else "INSERT",
-        item.written_us or created_us,
+        "REMOVE" if item.image is None else "MODIFY" if item.replaces else "INSERT",
+        created_us if item.image is None else item.written_us or created_us,
         item.size_bytes,
         item.partition,
         item.key,

@@ -56,8 +56,9 @@ WHOLE: Final = Part()
 class WantedSnapshot(Struct, frozen=True):
     """What is wanted of a mapping's snapshot.
 
-    Shape:   `number` rises with every snapshot that is wanted. `source` is where its rows come from, "" for
-             the table itself. `paused_by` is who wants it to stand still, "" for none. `revision` rises with
+    Shape:   `number` rises with every snapshot that is wanted. `source` is where exports lie that its rows
+             come from, "" for the table itself; `export` the full one that is meant, "" where any will do.
+             `paused_by` is who wants it to stand still, "" for none. `revision` rises with
              every write.
     Units:   `read_units` a second that a scan may use at most, None: by the table's own.
     """
@@ -72,6 +73,7 @@ class WantedSnapshot(Struct, frozen=True):
     paused_by: str = ""
     asked_ms: int = 0
     revision: int = 0
+    export: str = ""
 
     @property
     def key(self) -> str:
@@ -113,8 +115,11 @@ class Snapshot(Struct, frozen=True):
              `reset` is the revision of the numbers that readers have to know, 0: none. `below` is the bound
              of what is swept, None: nothing is. `stream` is the label of the newest stream when it began,
              `gaps` are the keys of those that it fills. `estimate` in items and bytes, 0: not known.
-             `claimed_by` is at it, `beat` rises with every write.
-    Units:   as_of_us of the last page since the epoch; begun_ms, ended_ms since the epoch.
+             `claimed_by` is at it, `beat` rises with every write. `exports` are the ids of those that are
+             read from `source`, in their order; `refused` says why nothing is read at all.
+             `has_exported`: an earlier snapshot has brought rows of exports.
+    Units:   as_of_us of the last page since the epoch; told_us up to when exports tell the table; begun_ms,
+             ended_ms since the epoch.
     """
 
     app: str
@@ -141,6 +146,10 @@ class Snapshot(Struct, frozen=True):
     claim: int = 0
     beat: int = 0
     claim_ms: int = 0
+    exports: tuple[str, ...] = ()
+    told_us: int = 0
+    refused: str = ""
+    has_exported: bool = False
 
     @property
     def key(self) -> str:
@@ -164,7 +173,25 @@ class Snapshot(Struct, frozen=True):
             return self.below
         return Version(self.generation, self.as_of_us + 1)
 
+    @property
+    def since_ms(self) -> int:
+        """From when on changes of the stream stand above its rows: their deletions must be there until it is
+        over. Units: ms since the epoch.
+        """
+        return min(self.begun_ms, self.told_us // 1_000) if self.told_us else self.begun_ms
+
     # ---- steps ---------------------------------------------------------------------------------------------
+
+    def scanning_exports(self, exports: Sequence[str], told_us: int) -> "Snapshot":
+        """These exports are read one after the other; every change is newer than their rows."""
+        return replace(
+            self, phase="scanning", generation=0, exports=tuple(exports), told_us=told_us,
+            segments=(Segment(),),
+        )  # fmt: skip
+
+    def refusing(self, words: str) -> "Snapshot":
+        """Nothing is read, for what it would make of the sink is not the table."""
+        return replace(self, phase="failed", refused=words)
 
     def scanning_exactly(self, segments: int) -> "Snapshot":
         """Every page tells its position: that orders its rows, and nothing need be agreed on."""
@@ -226,7 +253,9 @@ def begun(
     return Snapshot(
         wanted.app, wanted.mapping_id, wanted.number, why=wanted.why, part=wanted.part, source=wanted.source,
         stream=stream, gaps=tuple(gaps[:MOST_GAPS]), begun_ms=now_ms,
-        claim=0 if before is None else before.claim,
+        claim=0 if before is None else before.claim, exports=(wanted.export,) if wanted.export else (),
+        has_exported=before is not None
+        and (before.has_exported or bool(before.source and before.progress.pages)),
     )  # fmt: skip
 
 
@@ -319,6 +348,7 @@ def read_wanted(app: str, mapping_id: str, row: StateRow | None) -> WantedSnapsh
     return WantedSnapshot(
         app, mapping_id, fields["number"], fields["why"], _read_part(fields["part"]), fields["source"],
         fields["read_units"], fields["paused_by"], fields["asked_ms"], fields["revision"],
+        fields.get("export", ""),
     )  # fmt: skip
 
 
@@ -338,6 +368,10 @@ def read_snapshot(app: str, mapping_id: str, row: StateRow | None) -> Snapshot |
         progress=ScanProgress(**{**read, "failed": tuple((key, error) for key, error in read["failed"])}),
         estimate=(fields["estimate"][0], fields["estimate"][1]),
         swept_after=bytes.fromhex(fields["swept_after"]),
+        exports=tuple(fields.get("exports", ())),
+        told_us=fields.get("told_us", 0),
+        refused=fields.get("refused", ""),
+        has_exported=fields.get("has_exported", False),
         **{name: fields[name] for name in AS_THEY_ARE},
     )
 
@@ -354,6 +388,7 @@ def _wanted_fields(wanted: WantedSnapshot) -> dict[str, Any]:
         "paused_by": wanted.paused_by,
         "asked_ms": wanted.asked_ms,
         "revision": wanted.revision,
+        "export": wanted.export,
     }
 
 
@@ -374,6 +409,10 @@ def _snapshot_fields(snapshot: Snapshot) -> dict[str, Any]:
         "progress": {**asdict(read), "failed": [list(failure) for failure in read.failed]},
         "estimate": list(snapshot.estimate),
         "swept_after": snapshot.swept_after.hex(),
+        "exports": list(snapshot.exports),
+        "told_us": snapshot.told_us,
+        "refused": snapshot.refused,
+        "has_exported": snapshot.has_exported,
         "stamp": snapshot.stamp,
     }
 

@@ -38,6 +38,9 @@ class TableScan(Protocol):
         six hours.
         """
 
+    async def identity(self, table: str) -> str:
+        """The table's id, another one once it was deleted and made again; "" where the server tells none."""
+
 
 class ReadBudget:
     """A bucket of read units that fills at a rate: whoever has used more than there is waits. Units: read

@@ -21,14 +21,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tailrace.deadletters.core.gap import Gap, read_gap
-from tailrace.errors import PortError, SourceError, StateConflict
+from tailrace.errors import PortError, Refused, SourceError, StateConflict
 from tailrace.leases.lease import Owner
 from tailrace.ports import Mirror, RecordBatch, Sink
 from tailrace.rows.kinds import GAP
 from tailrace.rows.writes import Equals, Write
 from tailrace.runtime.parts import Parts
+from tailrace.snapshots.core.forgetting import KEEP_DELETIONS_MS
 from tailrace.snapshots.core.pages import Piece, ScannedPage, pieces, scan_record
 from tailrace.snapshots.core.snapshot import ScanProgress, Snapshot, begun, due, following
+from tailrace.snapshots.run.exporting import ExportedTables, ExportsAsTable
 from tailrace.snapshots.run.numbering import TableNumbering
 from tailrace.snapshots.run.pending import deletions_below, is_settled_below
 from tailrace.snapshots.run.rows import SnapshotClaim, SnapshotClaimLost, SnapshotRows
@@ -36,6 +38,7 @@ from tailrace.snapshots.run.scanning import ReadBudget, TableScan
 from tailrace.snapshots.run.sweeping import sweep
 from tailrace.snapshots.run.writing import RowWriter
 from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import Version
 
 LOOK_MS: Final = 5_000
 """How often it is asked whether a snapshot is due, wanted, or another worker's no more."""
@@ -64,6 +67,16 @@ class KeptTable(Struct, frozen=True):
     is_automatic: bool = True
 
 
+class RowSources(Struct, frozen=True):
+    """Where rows come from: the tables themselves, and exports of them. Units: reach_ms, how long records of
+    a stream can be read.
+    """
+
+    scan: TableScan
+    exported: ExportedTables
+    reach_ms: int
+
+
 class Snapshotter:
     """The snapshots of one app's mappings, as one worker makes them. Shape: `segments` says into how many a
     table is divided, by its size in bytes.
@@ -75,7 +88,7 @@ class Snapshotter:
         parts: Parts,
         owner: Owner,
         *,
-        scan: TableScan,
+        sources: RowSources,
         numbers: TableNumbering,
         segments: Callable[[int], int] = lambda size_bytes: 1,
         look_ms: int = LOOK_MS,
@@ -83,7 +96,11 @@ class Snapshotter:
         self._tables = {table.mapping_id: table for table in tables}
         self._state, self._clock, self._reached = parts.state, parts.clock, parts.reached
         self._owner = owner
-        self._scan = scan
+        self._scan, self._exported = sources.scan, sources.exported
+        self._exports = ExportsAsTable(
+            sources.exported, sources.scan, numbers, parts.state, parts.clock,
+            min(sources.reach_ms, KEEP_DELETIONS_MS),
+        )  # fmt: skip
         self._numbers = numbers
         self._segments = segments
         self._look_ms = look_ms
@@ -206,6 +223,9 @@ class Snapshotter:
 
     async def _begin(self, table: KeptTable, claim: SnapshotClaim) -> None:
         """Find out by which versions the rows are ordered."""
+        if claim.snapshot.source:
+            await self._begin_exports(table, claim)
+            return
         estimate = await self._scan.estimate(table.table)
         segments = len(pieces(claim.snapshot.part, self._segments(estimate[1])))
         probe = await self._scan.page(table.table, pieces(claim.snapshot.part, 1)[0], None, 1)
@@ -216,11 +236,23 @@ class Snapshotter:
             await claim.save(lambda snapshot: snapshot.scanning_first(segments))
         else:
             await self._numbers.reset(table.table, claim, segments)
-        _log.info(
-            "snapshot %d of %s begins (%s): about %s items, %s bytes",
-            claim.snapshot.number, table.mapping_id, claim.snapshot.why,
-            f"{estimate[0]:,}", f"{estimate[1]:,}",
-        )  # fmt: skip
+        _say_begun(claim.snapshot)
+
+    async def _begin_exports(self, table: KeptTable, claim: SnapshotClaim) -> None:
+        """Find out whether exports may be the snapshot, and which."""
+        try:
+            chosen = await self._exports.choose(table.table, table.mirror, claim.snapshot)
+        except Refused as error:
+            words = str(error)
+            await claim.save(lambda snapshot: snapshot.refusing(words))
+            return
+        await claim.save(
+            lambda snapshot: replace(
+                snapshot.scanning_exports(chosen.exports, chosen.told_us),
+                estimate=(chosen.items, chosen.size_bytes),
+            )
+        )
+        _say_begun(claim.snapshot)
 
     async def _is_empty(self, table: KeptTable) -> bool:
         """Whether the sink has no row, so that no change of before this app's time can be in it."""
@@ -305,10 +337,19 @@ class Snapshotter:
             # Asked for first: what comes of a stream that begins after this is newer than the page.
             newest = (await self._numbers.known(table.table)).newest
             as_of_us = max(self._now_ms * 1_000, claim.snapshot.as_of_us + 1)
-            page = await self._scan.page(table.table, piece, claim.snapshot.segments[number].after)
+            page = await self._page(table.table, claim.snapshot, piece, number)
             reader.budget.use(page.read_units)
             await self._write_page(reader, number, page, newest, as_of_us)
             await asyncio.sleep(0)
+
+    async def _page(self, table: str, snapshot: Snapshot, piece: Piece, number: int) -> ScannedPage:
+        after = snapshot.segments[number].after
+        if not snapshot.source:
+            return await self._scan.page(table, piece, after)
+        try:
+            return await self._exported.page(table, snapshot.source, snapshot.exports, after)
+        except Refused as error:  # it goes on when the files are whole
+            raise SourceError(str(error.args[0]), hint=error.hint) from error
 
     async def _write_page(
         self, reader: "_Reader", number: int, page: ScannedPage, newest: int, as_of_us: int
@@ -322,7 +363,11 @@ class Snapshotter:
             )
         version = claim.snapshot.version(page.position, newest, as_of_us)
         now_us = self._now_ms * 1_000
-        given_up = await reader.writer.write([scan_record(item, version, now_us) for item in page.items])
+        records = [
+            scan_record(item, Version(0, item.written_us) if item.written_us else version, now_us)
+            for item in page.items
+        ]
+        given_up = await reader.writer.write(records)
         self._reached("page.written")
         read = ScanProgress(
             1,
@@ -345,6 +390,12 @@ class Snapshotter:
 
     async def _over(self, table: KeptTable, snapshot: Snapshot) -> None:
         """What the snapshot has filled is no operator's business any more."""
+        if snapshot.refused:
+            _log.warning(
+                "snapshot %d of %s out of %s is refused: %s",
+                snapshot.number, table.mapping_id, snapshot.source, snapshot.refused,
+            )  # fmt: skip
+            return
         if snapshot.phase == "failed":
             key, error = snapshot.progress.failed[0]
             _log.warning(
@@ -372,6 +423,16 @@ class Snapshotter:
 def _gap_name(key: str, gap: Gap) -> str:
     """What a snapshot calls a gap that it fills: one that is longer by now, or was told again, is another."""
     return f"{key}@{gap.last}{f'#{gap.again}' if gap.again else ''}"
+
+
+def _say_begun(snapshot: Snapshot) -> None:
+    items, size = snapshot.estimate
+    _log.info(
+        "snapshot %d of %s begins (%s%s): about %s items, %s bytes",
+        snapshot.number, snapshot.mapping_id, snapshot.why,
+        f", {len(snapshot.exports)} exports from {snapshot.source}" if snapshot.source else "",
+        f"{items:,}", f"{size:,}",
+    )  # fmt: skip
 
 
 @dataclass(slots=True)

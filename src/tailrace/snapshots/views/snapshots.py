@@ -42,6 +42,8 @@ async def snapshot_value(state: StateStore, app: str, mapping_id: str) -> dict[s
         "read_units": read.read_units,
         "swept": read.swept,
         "failures": read.failures,
+        "refused": snapshot.refused,
+        "exports": list(snapshot.exports),
         "failed": [{"key": key, "error": error} for key, error in read.failed],
         "estimated_items": estimate[0],
         "estimated_bytes": estimate[1],
@@ -56,11 +58,14 @@ def _wanted(app: str, mapping_id: str, wanted: WantedSnapshot) -> dict[str, Any]
         "app": app,
         "number": wanted.number,
         "why": wanted.why,
+        "source": wanted.source,
         "paused_by": wanted.paused_by,
     }
 
 
 def _share(snapshot: Snapshot) -> float | None:
+    if snapshot.refused:
+        return 0.0
     if snapshot.phase in ("sweeping", "done", "failed"):
         return 1.0
     if not snapshot.estimate[0]:

@@ -7,10 +7,13 @@ from typing import Any
 import orjson
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from tailrace import App, Change, Item, changed, new, old
 from tailrace.errors import SettingsError, TailraceError
 from tailrace.ports import Outcome, RecordBatch, Written
+from tailrace.snapshots.core.pages import ScannedPage
+from tailrace.sources.embedded_scan import EmbeddedScan
 from tailrace.testing import World
 from tailrace.testing.mirrors import MirrorMemory, SimulatedMirror
 
@@ -99,6 +102,33 @@ def test_rows_of_items_that_are_gone_are_swept() -> None:
         world.advance("1m")
         assert items(target) == {"o1": "new", "o9": "new"}
         assert len(target.shown) == 2
+
+
+class NoPositions(EmbeddedScan):
+    """As AWS answers a Scan."""
+
+    async def page(self, *arguments: Any, **named: Any) -> ScannedPage:
+        return replace(await super().page(*arguments, **named), position=None)
+
+
+def test_an_item_that_went_while_no_stream_was_on_does_not_come_back_with_an_earlier_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tailrace.compose_worker.EmbeddedScan", NoPositions)
+    target = SimulatedMirror()
+    with World(App("other"), seed=4) as world:
+        world.use(shop_without_sink())
+        dynamodb = world.client("dynamodb")
+        put(world, "gone")
+        put(world, "stays")
+        dynamodb.update_table(TableName="orders", StreamSpecification={"StreamEnabled": False})
+        delete(world, "gone")
+        on = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+        dynamodb.update_table(TableName="orders", StreamSpecification=on)
+        world.use(shop(target))
+        world.settle()
+        world.advance("2m")
+        assert items(target) == table_of(world) == {"stays": "new"}
 
 
 def wanted(world: World) -> None:

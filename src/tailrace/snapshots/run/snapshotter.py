@@ -232,7 +232,7 @@ class Snapshotter:
         await claim.save(lambda snapshot: replace(snapshot, estimate=estimate))
         if probe.position is not None:
             await claim.save(lambda snapshot: snapshot.scanning_exactly(segments))
-        elif claim.snapshot.why == "first" and await self._is_empty(table):
+        elif claim.snapshot.why == "first" and await self._is_older_than_all(table):
             await claim.save(lambda snapshot: snapshot.scanning_first(segments))
         else:
             await self._numbers.reset(table.table, claim, segments)
@@ -254,8 +254,13 @@ class Snapshotter:
         )
         _say_begun(claim.snapshot)
 
-    async def _is_empty(self, table: KeptTable) -> bool:
-        """Whether the sink has no row, so that no change of before this app's time can be in it."""
+    async def _is_older_than_all(self, table: KeptTable) -> bool:
+        """Whether rows of the scan may be older than every change: the sink has no row, so that no change of
+        before this app's time can be in it, and there is one stream. Of an item that came in an earlier one
+        and went while none was on, no stream tells the end: that takes a sweep.
+        """
+        if len(await self._numbers.listing(table.table)) > 1:
+            return False
         return table.mirror is None or not await table.mirror.rows(b"", 1)
 
     async def _agree(self, table: KeptTable, claim: SnapshotClaim) -> None:

@@ -163,7 +163,7 @@ class LivingTable:
         key = key_of(name)
         row = self.mirror.target.rows[key]
         if key not in self.items:
-            self.mirror.target.rows[key] = MirrorRow(row.version, b"zombie", 0)
+            self.mirror.target.rows[key] = MirrorRow(row.version, b'{"zombie":{"BOOL":true}}', 0)
             return "extra"
         match self.random.randrange(3):
             case 0:
@@ -172,7 +172,7 @@ class LivingTable:
             case 1:
                 self.mirror.target.rows[key] = MirrorRow(row.version, None, 0)
                 return "missing"
-        self.mirror.target.rows[key] = MirrorRow(row.version, b"other", 0)
+        self.mirror.target.rows[key] = MirrorRow(row.version, b'{"other":{"BOOL":true}}', 0)
         return "different"
 
     # ---- comparing -----------------------------------------------------------------------------------------

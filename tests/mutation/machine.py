@@ -207,15 +207,16 @@ MACHINE: Final = (
     ),
     Mutant(
         "rest-of-a-shard-goes-first", "mapping/contiguous.py",
-        "for part in (work.records[size:], work.records[:size]):",
-        "for part in (work.records[:size], work.records[size:]):",
+        "self._again += [self._part(work, size, len(work.records)), self._part(work, 0, size)]",
+        "self._again += [self._part(work, 0, size), self._part(work, size, len(work.records))]",
         "the second half of a batch overtakes the first in a whole shard",
         (WHOLE, SCENARIOS),
     ),
     Mutant(
-        "accepted-part-is-sent-again", "mapping/contiguous.py",
-        "rest = work.records[index:]", "rest = work.records[index + 1:]",
-        "the record that a target did not accept is never sent again",
+        "what-follows-a-refused-record-is-left-out", "mapping/contiguous.py",
+        "self._again.append(self._part(work, end, size))",
+        "self._again.append(self._part(work, end + 1, size))",
+        "the record behind one that a target refused is never sent again",
         (WHOLE, SCENARIOS),
     ),
     Mutant(

@@ -16,7 +16,7 @@ from tailrace.deadletters.core.entry import DeadLetter, deadletter_fields, parke
 from tailrace.deadletters.core.gap import read_gap
 from tailrace.errors import SettingsError
 from tailrace.kcl.core.lease_table import stream_name
-from tailrace.kcl.run.exporting import PreparedExport, WantedExports, carry_out_export, prepare_export
+from tailrace.kcl.run.exporting import ExportChoice, PreparedExport, carry_out_export, prepare_export
 from tailrace.kcl.run.importing import ImportChoice, PreparedImport, carry_out_import, prepare_import
 from tailrace.kcl.run.lease_table import KclTable
 from tailrace.kcl.run.sides import HandlerSide
@@ -35,7 +35,7 @@ from tests.serving import START_MS, Served
 from tests.unit.kcl import golden
 from tests.unit.kcl.golden import raw
 
-IMPORT, EXPORT = ImportChoice(), WantedExports()
+IMPORT, EXPORT = ImportChoice(), ExportChoice()
 Ground = tuple[Served, Access]
 
 
@@ -104,12 +104,12 @@ class Move:
         return asyncio.run(carry_out_import(prepared, self.side()))
 
     def prepare_back(
-        self, choice: WantedExports = EXPORT, meanwhile: Callable[[], object] = lambda: None
+        self, choice: ExportChoice = EXPORT, meanwhile: Callable[[], object] = lambda: None
     ) -> PreparedExport:
         table = KclTable(self.access, self.leases)
         return asyncio.run(prepare_export(table, self.side(meanwhile), choice))
 
-    def hand_back(self, choice: WantedExports = EXPORT) -> None:
+    def hand_back(self, choice: ExportChoice = EXPORT) -> None:
         prepared = self.prepare_back(choice)
         assert prepared.refusals == ()
         changed = asyncio.run(carry_out_export(prepared, KclTable(self.access, self.leases), self.side()))
@@ -471,7 +471,7 @@ def test_parked_changes_that_left_the_stream_keep_the_export_back() -> None:
         assert [change.item for change in prepared.plan.only_here] == ["item 3"]
         (refusal,) = prepared.refusals
         assert "item 3" in refusal[0]
-        assert move.prepare_back(WantedExports(leaves_parked=True)).refusals == ()
+        assert move.prepare_back(ExportChoice(leaves_parked=True)).refusals == ()
 
 
 def test_a_lease_that_kcl_changes_between_look_and_write_is_left_and_told(move: Move) -> None:
@@ -499,7 +499,7 @@ def test_a_table_that_is_not_there_is_made_only_when_it_is_asked_for(move: Move)
         move.prepare()
     with pytest.raises(SettingsError, match="there is no table"):
         move.prepare_back()
-    move.hand_back(WantedExports(creates=True))
+    move.hand_back(ExportChoice(creates=True))
     again = KclModel(move.served.port, move.leases, move.table.name)
     again.run()
     assert [number for _, number in again.seen] == [2]

@@ -64,18 +64,24 @@ class BegunMirror:
     async def write(self, batch: RecordBatch) -> Outcome:
         """What the sink says. Raises: StoreError, what the mirror raises."""
         if not self._is_kept and not batch.is_snapshot:
-            await self._keep(batch.stream.label)
-            self._is_kept = True
+            self._is_kept = await self._keep(batch.stream.label)
         return await self._sink.write(batch)
 
     def close(self) -> Awaitable[None]:
         """Close the sink."""
         return self._sink.close()
 
-    async def _keep(self, stream: str) -> None:
+    async def _keep(self, stream: str) -> bool:
+        """Keep how it begins. Returns: whether that is kept; a mirror that does not answer is asked again
+        with the next batch, and is not empty then if it took this one.
+        """
         if await self._state.get(MIRROR_BEGAN.key(self._app, self._mapping_id)) is not None:
-            return
-        async with self._opened():
-            was_empty = not await self._mirror.rows(b"", 1)
+            return True
+        try:
+            async with self._opened():
+                was_empty = not await self._mirror.rows(b"", 1)
+        except Exception:  # whatever it is, `write` meets it too, and says so
+            return False
         with suppress(StateConflict):  # another shard, or another worker, was first: this one writes after it
             await self._state.transact([MirrorBegan(stream, was_empty).write(self._app, self._mapping_id)])
+        return True

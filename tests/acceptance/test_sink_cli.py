@@ -189,6 +189,7 @@ def test_what_cannot_be_compared_says_why_and_what_to_type(node: tuple[Node, Pla
 def test_a_comparison_that_is_cut_off_leaves_nothing(node: tuple[Node, Place]) -> None:
     server, place = node
     put(server, 5)
+    assert place.run("sink", "verify", "search").returncode == 0  # its first changes are written, too
     for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
         begun = place.slow()
         begun.send_signal(number)

@@ -19,7 +19,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.ports import Mirror, RecordBatch, Sink, SinkRow, Versioned, Written
 from tailrace.streams.record import ChangeRecord, change_record
 from tailrace.streams.version import Version
-from tailrace.testing.contracts.rules import holds, run_async, same
+from tailrace.testing.contracts.rules import holds, run_async, same, with_both_open
 from tailrace.testing.contracts.sink import START_MS, STREAM
 
 CLOCK: Final = ManualClock()
@@ -65,21 +65,7 @@ def check_mirror_sink(
         sink = make()
         return Place(sink, again(sink), shown)
 
-    run_async([_opened(rule) for rule in RULES], place)
-
-
-def _opened(rule: Callable[[Place], Awaitable[None]]) -> Callable[[Place], Awaitable[None]]:
-    async def run(place: Place) -> None:
-        for sink in (place.sink, place.other):
-            await sink.open(CLOCK)
-        try:
-            await rule(place)
-        finally:
-            for sink in (place.sink, place.other):
-                await sink.close()
-
-    run.__doc__ = rule.__doc__
-    return run
+    run_async(with_both_open(RULES, CLOCK), place)
 
 
 async def a_deletion_is_remembered(place: Place) -> None:

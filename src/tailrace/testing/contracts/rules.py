@@ -7,9 +7,10 @@ goes wrong inside a rule breaks that rule too, with the cause chained. Called by
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from tailrace.app.sinking import Closes
+from tailrace.ports import Clock, Sink
 
 Adapter = TypeVar("Adapter")
 ErrorT = TypeVar("ErrorT", bound=Exception)
@@ -71,6 +72,42 @@ def run_async(rules: Sequence[Callable[[Adapter], Awaitable[None]]], make: Calla
         except Exception as error:  # whatever an adapter raises where it must not breaks the rule
             broken.append((rule, error))
     _report(broken)
+
+
+class TwoSinks(Protocol):
+    """What a rule of two sinks over one target works with."""
+
+    @property
+    def sink(self) -> Sink:
+        """One."""
+
+    @property
+    def other(self) -> Sink:
+        """The other, as another worker has it."""
+
+
+PlaceT = TypeVar("PlaceT", bound=TwoSinks)
+
+
+def with_both_open(
+    rules: Sequence[Callable[[PlaceT], Awaitable[None]]], clock: Clock
+) -> list[Callable[[PlaceT], Awaitable[None]]]:
+    """The same rules, each on sinks that are open while it runs."""
+
+    def opened(rule: Callable[[PlaceT], Awaitable[None]]) -> Callable[[PlaceT], Awaitable[None]]:
+        async def run(place: PlaceT) -> None:
+            for sink in (place.sink, place.other):
+                await sink.open(clock)
+            try:
+                await rule(place)
+            finally:
+                for sink in (place.sink, place.other):
+                    await sink.close()
+
+        run.__doc__ = rule.__doc__
+        return run
+
+    return [opened(rule) for rule in rules]
 
 
 async def _run_one(rule: Callable[[Adapter], Awaitable[None]], make: Callable[[], Adapter]) -> None:

@@ -14,7 +14,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.errors import LeaseLost
 from tailrace.ports import Outcome, RecordBatch, Sink, TargetPosition, Transactional, Written
 from tailrace.streams.record import ChangeRecord
-from tailrace.testing.contracts.rules import ContractBroken, holds, run_async, same
+from tailrace.testing.contracts.rules import ContractBroken, holds, run_async, same, with_both_open
 from tailrace.testing.contracts.sink import STREAM, batch_of
 
 CLOCK: Final = ManualClock()
@@ -58,21 +58,7 @@ def check_transactional_sink(
         sink = make(frozenset())
         return Place(sink, again(sink), arrived, make)
 
-    run_async([_opened(rule) for rule in RULES], place)
-
-
-def _opened(rule: Callable[[Place], Awaitable[None]]) -> Callable[[Place], Awaitable[None]]:
-    async def run(place: Place) -> None:
-        for sink in (place.sink, place.other):
-            await sink.open(CLOCK)
-        try:
-            await rule(place)
-        finally:
-            for sink in (place.sink, place.other):
-                await sink.close()
-
-    run.__doc__ = rule.__doc__
-    return run
+    run_async(with_both_open(RULES, CLOCK), place)
 
 
 async def a_new_shard_begins_at_its_beginning(place: Place) -> None:

@@ -75,7 +75,7 @@ BESIDE = {
     "stores/": "the rows of a store",
     "clocks/": "what time it is",
     "app/": "what the handler is given",
-    "ports.py": "values",
+    "ports/": "values",
     "server/node.py": "housekeeping goes on beside",
     "server/takers.py": "its idle processes are looked at once a second",
     "telemetry.py": "points",

@@ -1,8 +1,8 @@
 """The head of a module names only files and modules that are there.
 
 Rules of this file: a head is a module's docstring. A path may be named by its end, as worker/worker.py; a
-dotted name in backticks whose first word is one of our packages is a module, or something in one. `app.sink`
-and `sinks.Sqs` are what users write.
+dotted name in backticks whose first word is one of our packages is a module, or something in one. `app.sink`,
+`ports.Sink` and `sinks.Sqs` are what users write.
 """
 
 import ast
@@ -19,7 +19,7 @@ FOLDERS = ("src", "tests", "docs", "examples", "bench", "requirements")
 ENDS = (".py", ".md", ".txt", ".json", ".toml")
 PATH = re.compile(rf"(?<![\w./-])((?:[\w.-]+/)*\w+(?:{'|'.join(map(re.escape, ENDS))}))\b")
 DOTTED = re.compile(r"`([a-z_]+(?:\.\w+)+)`")
-USERS = {"app", "sinks"}
+USERS = {"app", "ports", "sinks"}
 """Packages whose names are words of users as well."""
 
 

@@ -51,7 +51,7 @@ PLANTED = {
         "deadletters.run.courier"),
     "what one room runs knows nothing that another runs": (LAYERS, "windows/run/windowing.py",
         "projections.run.projector"),
-    "ports know of a room what its core says": (LAYERS, "ports.py", "projections.run.projector"),
+    "ports know of a room what its core says": (LAYERS, "ports/stores.py", "projections.run.projector"),
     "siblings make no circle": (SIBLINGS, "streams/version.py", "streams.record"),
 }  # fmt: skip
 """Imports that a contract forbids: the contract, where the import stands, and of what."""

@@ -1,6 +1,6 @@
 """Contract checks: what every adapter of a port must do, as functions to be called on one's own adapter.
 
-Rules of this package: a check states its port's contract from `ports.py` alone, looks only at what the port
+Rules of this package: a check states its port's contract from `ports` alone, looks only at what the port
 shows, and makes a new adapter for every rule. It raises `ContractBroken`, which names the rule. Called by
 tests/contracts and by users.
 """

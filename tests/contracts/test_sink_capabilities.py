@@ -277,6 +277,24 @@ class ChecksForOlderEpochsOnly(TransactionalMemory):
         return await super().commit(batch, position)
 
 
+class ChecksNoWatermark(TransactionalMemory):
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
+        return await super().commit(batch, replace(position, after=0))
+
+
+class LetsPositionsAlonePass(TransactionalMemory):
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
+        return await super().commit(batch, position if batch.records else replace(position, after=0))
+
+
+class RefusesWhatItHas(TransactionalMemory):
+    async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
+        there = self.target.positions.get((batch.mapping_id, position.stream, position.shard_id))
+        if position.after and there is not None and there.watermark != position.after:
+            raise LeaseLost
+        return await super().commit(batch, position)
+
+
 class ChecksThenWrites(TransactionalMemory):
     async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         place = (batch.mapping_id, position.stream, position.shard_id)
@@ -338,6 +356,9 @@ TRANSACTIONAL: list[tuple[type[TransactionalMemory], Callable[..., object]]] = [
     (WritesRepeats, transactional.a_repeated_commit_is_written_once),
     (GoesBack, transactional.a_repeated_commit_is_written_once),
     (BeginsAnewWhenStamped, transactional.a_stamp_keeps_the_watermark),
+    (ChecksNoWatermark, transactional.nothing_is_committed_behind_a_hole),
+    (LetsPositionsAlonePass, transactional.nothing_is_committed_behind_a_hole),
+    (RefusesWhatItHas, transactional.nothing_is_committed_behind_a_hole),
     (StampsAnything, transactional.a_stamp_keeps_the_watermark),
     (ChecksNoEpoch, transactional.nothing_is_committed_under_another_epoch),
     (ChecksForOlderEpochsOnly, transactional.nothing_is_committed_under_another_epoch),

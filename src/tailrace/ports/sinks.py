@@ -17,12 +17,17 @@ from tailrace.streams.windows import WindowInvoke
 
 
 class TargetPosition(Struct, frozen=True):
-    """How far a target has a shard of the stream with this label, and under the lease with which epoch."""
+    """How far a target has a shard of the stream with this label, and under the lease with which epoch.
+
+    Shape:   `after`, of a position that is committed: how far its worker knows that the target is; in what a
+             target answers it is 0.
+    """
 
     stream: str
     shard_id: str
     epoch: int
     watermark: int = 0
+    after: int = 0
 
 
 class RecordBatch(Struct, frozen=True):
@@ -166,11 +171,13 @@ class Transactional(Protocol):
         """Write a batch, and that the target has the shard through `position.watermark`: both or, unless it
         is Written, neither. A batch without records moves the position alone.
 
-        Raises: LeaseLost when the epoch there is not the position's. Repeatable: a watermark that is not
-                above the one there was written before, so nothing is, and it is Written.
+        Raises: LeaseLost when the epoch there is not the position's, or the watermark there is below
+                `position.after`: the target was restored meanwhile, and what it lost comes first. Repeatable:
+                a watermark that is not above the one there was written before, so nothing is, and it is
+                Written.
         """
 
     async def put_position(self, mapping_id: str, position: TargetPosition) -> None:
         """Let the target have the shard through that watermark, also a lower one; rows stay as they are.
-        Repeatable. Raises: as `commit`.
+        Repeatable. Raises: LeaseLost when the epoch there is not the position's.
         """

@@ -268,8 +268,11 @@ class Settling:
         self._position, self._saved, self._writes = position, row, row.writes
 
     def position_at(self, through: int) -> TargetPosition | None:
-        """What the target is to have with a batch; None: it owns no checkpoint."""
-        return None if self._position is None else replace(self._position, watermark=through)
+        """What the target is to have with a batch, if it has what it is known to have; None: it owns no
+        checkpoint.
+        """
+        before = self._position
+        return None if before is None else replace(before, watermark=through, after=before.watermark)
 
     def committed(self, position: TargetPosition) -> None:
         """The target has this position. A save and a batch may be under way at once."""
@@ -283,9 +286,9 @@ class Settling:
         early, beside = self._parted(command)
         for some in slices(early) if early else ():
             yield from self.written(self.fence, some)
-        if self._position is not None and (row.finished or row.watermark > self._position.watermark):
+        position = self.position_at(row.watermark)
+        if position is not None and (row.finished or position.watermark > position.after):
             # What is finished is never stamped again: that the target still has it is asked here.
-            position = replace(self._position, watermark=row.watermark)
             yield from move(position)
             self.committed(position)
         yield from self.written(saved, beside, "checkpoint.done")

@@ -103,7 +103,7 @@ class PostgreSQL(SqlSink):
         """Write rows and position, or neither. Raises: LeaseLost, Unavailable, SettingsError."""
         if self._kept is None:
             return await super().commit(batch, position)
-        if position.watermark <= self._kept.held(batch.mapping_id, position).watermark:
+        if self._kept.has(batch.mapping_id, position):
             return Written()
         outcome = await self.write(batch)
         if isinstance(outcome, Written):

@@ -9,10 +9,12 @@ such sinks.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import LeaseLost, SettingsError
 from tailrace.ports import Failed, Failure, Outcome, RecordBatch, TargetPosition, Written
-from tailrace.sinks.law import applies
+from tailrace.sinks.law import applies, held, is_committed
 from tailrace.streams.version import Version
 
 
@@ -105,22 +107,15 @@ class TransactionalMemory(AlwaysOpen):
     async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         """Write both or neither. Raises: LeaseLost."""
         place = (batch.mapping_id, position.stream, position.shard_id)
-        there = self.target.positions.get(place)
-        self._check_held(there, position)
-        if there is not None and position.watermark <= there.watermark:
+        if is_committed(self.target.positions.get(place), position):
             return Written()
         outcome = await self.write(batch)
         if isinstance(outcome, Written):
-            self.target.positions[place] = position
+            self.target.positions[place] = replace(position, after=0)
         return outcome
 
     async def put_position(self, mapping_id: str, position: TargetPosition) -> None:
         """Let the target have the shard through that watermark. Raises: LeaseLost."""
         place = (mapping_id, position.stream, position.shard_id)
-        self._check_held(self.target.positions.get(place), position)
-        self.target.positions[place] = position
-
-    @staticmethod
-    def _check_held(there: TargetPosition | None, position: TargetPosition) -> None:
-        if there is None or there.epoch != position.epoch:
-            raise LeaseLost(f"{position.shard_id} is not held under epoch {position.epoch}")
+        there = held(self.target.positions.get(place), position)
+        self.target.positions[place] = replace(there, watermark=position.watermark)

@@ -1,13 +1,14 @@
 """The targets of one worker's mappings that own the checkpoint: what they have, and what they have lost.
 
-Theory of operation: a mapping's target is compared with its finished shards once, when the worker has begun
-to run the mapping, and before the first shard is taken in the target: who takes one waits for it. What was
-lost of finished shards is read again, parents first, or told; then every worker begins the mapping anew as
-after `checkpoint set` (worker/placed.py), and whoever took a shard meanwhile gives it up. A target that does
-not answer keeps only its own mapping from beginning. What a shard's stream lacks now may be a stream that is
-off, or a source that fails: that is told when the stream is there again.
-Rules of this file: what is lost is runtime/restored.py's. A target that is emptied while the worker runs is
-compared at the next start. Made by worker/worker.py; asked by `checkpoint show`.
+Theory of operation: a mapping's target is compared with its finished shards when the worker has begun to run
+the mapping, and again when a shard was lost, for a target that was restored meanwhile refuses the next
+commit; both before a shard is taken in the target: who takes one waits for it. What was lost of finished
+shards is read again, parents first, or told; then every worker begins the mapping anew as after `checkpoint
+set` (worker/placed.py), and whoever took a shard meanwhile gives it up. A target that does not answer keeps
+only its own mapping from beginning. What a shard's stream lacks now may be a stream that is off, or a source
+that fails: that is told when the stream is there again.
+Rules of this file: what is lost is runtime/restored.py's. A target that is emptied while the worker
+runs is compared when it has refused a commit. Made by worker/worker.py; asked by `checkpoint show`.
 """
 
 import asyncio
@@ -68,6 +69,15 @@ class Targets:
         """Where a mapping's shards are taken, once it is compared; None: in the state."""
         there = self._of.get(mapping_id)
         return None if there is None else _Compared(there.target, lambda: self._compare(there))
+
+    def compare_again(self, mapping_id: str) -> None:
+        """A shard of it is lost: to another worker, or since its target was emptied or restored, and then it
+        may have lost finished shards as well.
+        """
+        there = self._of.get(mapping_id)
+        if there is not None and there.is_compared:
+            there.is_compared = False
+            self._added.set()
 
     async def positions(
         self, mapping_id: str, names: Iterable[str]

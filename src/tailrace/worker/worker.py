@@ -383,6 +383,7 @@ class Worker:
 
     def _look_again(self, table: FollowedTable, begun: Begun, epoch: int | None = None) -> None:
         """A lease is lost: its shard goes on here when the other worker has left it or has died."""
+        self.targets.compare_again(begun[0])
         self.leases.lose(begun[1:], epoch)
         table.begun.discard(begun)
 

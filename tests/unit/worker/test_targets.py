@@ -1,5 +1,5 @@
-"""Targets that were emptied or restored from a backup while no worker ran, in worlds with the real worker:
-what they had of finished shards comes again, or is told.
+"""Targets that were emptied or restored from a backup, while no worker ran or while one wrote to them, in
+worlds with the real worker: what they had of open and finished shards comes again, or is told.
 """
 
 import json
@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tailrace import App, sinks
 from tailrace.ports import Outcome, RecordBatch, TargetPosition
+from tailrace.runtime.delivering import Settling
 from tailrace.testing import World
 from tailrace.testing.sinks import SimulatedTarget, TransactionalMemory
 from tailrace.worker import targets
@@ -105,6 +107,76 @@ def test_what_a_target_has_lost_of_finished_shards_comes_again_once_and_in_order
         world.restart()
         shop.put(world)
     assert len(shop.sink.target.arrived) == 36, "once it is read again, nothing comes twice"
+
+
+@pytest.mark.parametrize("is_emptied", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_target_that_is_restored_while_it_is_written_lacks_nothing_after_the_next_commit(
+    is_emptied: bool, seed: int
+) -> None:
+    """No shard is taken anew, so every position of the backup has the epoch of its worker still."""
+    shop = Shop()
+    with World(shop.app, seed=seed) as world:
+        restore = lived(shop, world)
+        if is_emptied:
+            emptied(shop.sink.target)
+        else:
+            restore()
+        shop.sink.of_keys.clear()
+        shop.put(world)
+        arrived = shop.sink.target.arrived
+        assert len(arrived) == len(set(arrived)) == 30
+        for changes in shop.sink.of_keys.values():
+            assert changes == sorted(changes), "what was finished comes before what continues it"
+        assert world.gaps() == []
+        shop.put(world)
+    assert len(shop.sink.target.arrived) == 36, "once it is read again, nothing comes twice"
+
+
+def one_shard_restored() -> list[int]:
+    """A backup of before the last of three commits is restored under one epoch. Returns: what arrived."""
+    shop = Shop()
+    with World(shop.app, seed=1) as world:
+        shop.put(world)
+        target = shop.sink.target
+        backup = list(target.arrived), dict(target.positions)
+        shop.put(world)
+        target.arrived, target.positions = backup
+        shop.put(world)
+        assert world.gaps() == []
+    return shop.sink.target.arrived
+
+
+def test_a_shard_goes_on_where_its_target_was_restored_to() -> None:
+    arrived = one_shard_restored()
+    assert len(arrived) == 18
+    assert arrived == sorted(set(arrived))
+
+
+def test_canary_a_worker_that_does_not_say_what_it_knows_leaves_a_hole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = Settling.position_at
+
+    def wrong(self: Settling, through: int) -> TargetPosition | None:
+        position = right(self, through)
+        return position and structs.replace(position, after=0)
+
+    monkeypatch.setattr(Settling, "position_at", wrong)
+    assert len(one_shard_restored()) == 12
+
+
+def test_canary_a_target_that_is_compared_once_lacks_its_finished_shards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(targets.Targets, "compare_again", lambda self, mapping_id: None)
+    shop = Shop()
+    with World(shop.app, seed=1) as world:
+        restore = lived(shop, world)
+        restore()
+        shop.put(world)
+        assert world.gaps() == [], "nothing says so"
+    assert len(shop.sink.target.arrived) < 30
 
 
 def test_canary_without_the_comparison_what_was_finished_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,7 @@ from tailrace.sinks.lake.manifest import (
     place_name,
     place_parts,
 )
+from tailrace.sinks.law import held, is_committed
 from tailrace.sinks.messages import Failures
 
 if TYPE_CHECKING:
@@ -110,10 +111,11 @@ class LakeTable:
         place = place_name(batch.mapping_id, position.stream, position.shard_id)
 
         def step(manifest: TableManifest) -> DeltaPart | None:
-            there = held(manifest, place, position)
-            if position.watermark <= there.through:
+            there = position_of(manifest, place, position)
+            if is_committed(there, position):
                 return None
-            return DeltaPart(place, position.epoch, there.through, position.watermark)
+            after = held(there, position).watermark
+            return DeltaPart(place, position.epoch, after, position.watermark)
 
         failures = Failures()
         manifest = self._latest or await self.manifest()
@@ -216,10 +218,10 @@ class LakeTable:
         place = place_name(mapping_id, position.stream, position.shard_id)
 
         def plan(manifest: TableManifest) -> DeltaPart | None:
-            there = held(manifest, place, position)
-            if there.through == position.watermark:
+            after = held(position_of(manifest, place, position), position).watermark
+            if after == position.watermark:
                 return None
-            return DeltaPart(place, position.epoch, there.through, position.watermark, is_put=True)
+            return DeltaPart(place, position.epoch, after, position.watermark, is_put=True)
 
         await self.commit_plan(plan)
 
@@ -242,13 +244,12 @@ class LakeTable:
         await self.commit_plan(plan)
 
 
-def held(manifest: TableManifest, place: str, position: TargetPosition) -> CommittedPosition:
-    """A shard's position, under this epoch. Raises: LeaseLost."""
+def position_of(manifest: TableManifest, place: str, position: TargetPosition) -> TargetPosition | None:
+    """What a table has of the shard of this position; None: it was never taken."""
     there = manifest.positions.get(place)
-    if there is None or there.epoch != position.epoch:
-        what = "never taken" if there is None else f"under epoch {there.epoch}"
-        raise LeaseLost(f"{position.shard_id} is {what}, this is {position.epoch}")
-    return there
+    if there is None:
+        return None
+    return TargetPosition(position.stream, position.shard_id, there.epoch, there.through)
 
 
 def sources_of(manifest: TableManifest) -> dict[str, int]:

@@ -6,8 +6,11 @@ Stands alone because a sink with a server asks it instead of the server. Rules o
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from tailrace.errors import LeaseLost
 from tailrace.ports import TargetPosition
+from tailrace.sinks.law import held, is_committed
 
 
 class KeptPositions:
@@ -29,14 +32,12 @@ class KeptPositions:
         self._there[mapping_id, wanted.stream, wanted.shard_id] = stamped
         return stamped
 
-    def held(self, mapping_id: str, position: TargetPosition) -> TargetPosition:
-        """What is there under this epoch. Raises: LeaseLost."""
-        there = self._there.get((mapping_id, position.stream, position.shard_id))
-        if there is None or there.epoch != position.epoch:
-            raise LeaseLost(f"{position.shard_id} is not held under epoch {position.epoch}")
-        return there
+    def has(self, mapping_id: str, position: TargetPosition) -> bool:
+        """Whether what is to be committed is there. Raises: LeaseLost, as the law says."""
+        return is_committed(self._there.get((mapping_id, position.stream, position.shard_id)), position)
 
     def put(self, mapping_id: str, position: TargetPosition) -> None:
         """Write it as told. Raises: LeaseLost."""
-        self.held(mapping_id, position)
-        self._there[mapping_id, position.stream, position.shard_id] = position
+        place = (mapping_id, position.stream, position.shard_id)
+        there = held(self._there.get(place), position)
+        self._there[place] = replace(there, watermark=position.watermark)

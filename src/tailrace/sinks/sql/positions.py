@@ -8,6 +8,7 @@ Rules of this file: steps of a transaction.
 
 from tailrace.errors import LeaseLost
 from tailrace.ports import TargetPosition
+from tailrace.sinks import law
 from tailrace.sinks.sql.catalog import POSITIONS, SinkCatalog
 from tailrace.sinks.sql.statements import Ask, Steps
 
@@ -45,10 +46,13 @@ def stamped(
 def held(catalog: SinkCatalog, mapping_id: str, position: TargetPosition) -> Steps[TargetPosition]:
     """What the target has of a shard that this epoch holds, locked. Raises: LeaseLost."""
     there = yield from _locked(catalog, mapping_id, position)
-    if there is None or there.epoch != position.epoch:
-        epoch = "no epoch" if there is None else f"epoch {there.epoch}"
-        raise LeaseLost(f"{position.shard_id} has {epoch} in the target, this is {position.epoch}")
-    return there
+    return law.held(there, position)
+
+
+def is_committed(catalog: SinkCatalog, mapping_id: str, position: TargetPosition) -> Steps[bool]:
+    """Whether the target has it already; the position is locked. Raises: LeaseLost, as the law says."""
+    there = yield from _locked(catalog, mapping_id, position)
+    return law.is_committed(there, position)
 
 
 def advanced(catalog: SinkCatalog, mapping_id: str, position: TargetPosition, changes: int) -> Steps[None]:

@@ -190,8 +190,7 @@ class SqlSink(ABC):
     def _committed(
         self, batch: RecordBatch, rows: Sequence[KeyedChange], position: TargetPosition, alone: bool
     ) -> Steps[Mapping[str, int]]:
-        there = yield from positions.held(self.catalog, batch.mapping_id, position)
-        if position.watermark <= there.watermark:
+        if (yield from positions.is_committed(self.catalog, batch.mapping_id, position)):
             return {}
         conflicts = yield from self._put(batch, rows, alone)
         changes = len({record.sequence for record in batch.records})

@@ -140,6 +140,27 @@ async def nothing_is_committed_under_another_epoch(place: Place) -> None:
     await _there(place, records, TargetPosition(STREAM.label, SHARD, 2, records[2].sequence))
 
 
+async def nothing_is_committed_behind_a_hole(place: Place) -> None:
+    """A target that has less than the worker of a commit knows, as one that was restored, is LeaseLost, with
+    and without records, and nothing is changed; what continues it, and what it has already, is Written.
+    """
+    await place.sink.stamp(MAPPING, STREAM.label, SHARD, 1)
+    records = batch_of("abcd")
+    first, second, third, fourth = (record.sequence for record in records)
+    await _commit(place.sink, records[:2], second)
+    restored = TargetPosition(STREAM.label, SHARD, 1, first)
+    await place.sink.put_position(MAPPING, restored)
+    for behind in (records[2:3], []):
+        for after in (second, first + 1):
+            commit = partial(_commit, place.other, behind, third, after=after)
+            await _lost(commit, f"a commit after {after} while the target is at {first}")
+            await _there(place, records[:2], restored)
+    await _commit(place.sink, records[2:3], third, after=first)
+    await _commit(place.other, records[2:3], third, after=second)
+    await _commit(place.other, records[3:], fourth, after=second)
+    await _there(place, records, TargetPosition(STREAM.label, SHARD, 1, fourth))
+
+
 async def a_commit_is_before_a_stamp_or_lost(place: Place) -> None:
     """Of a commit and a stamp at once either the stamp answers the commit, or the commit is LeaseLost."""
     for turn in range(TAKERS):
@@ -223,12 +244,11 @@ async def a_position_is_put_as_told(place: Place) -> None:
 
 
 async def _commit(
-    sink: TransactionalSink, records: Sequence[ChangeRecord], watermark: int, epoch: int = 1
+    sink: TransactionalSink, records: Sequence[ChangeRecord], watermark: int, epoch: int = 1, after: int = 0
 ) -> None:
     """Commit these. Raises: LeaseLost; ContractBroken when they are not Written."""
-    outcome = await sink.commit(
-        RecordBatch(records, MAPPING, STREAM, SHARD), TargetPosition(STREAM.label, SHARD, epoch, watermark)
-    )
+    position = TargetPosition(STREAM.label, SHARD, epoch, watermark, after)
+    outcome = await sink.commit(RecordBatch(records, MAPPING, STREAM, SHARD), position)
     holds(isinstance(outcome, Written), f"the outcome is {outcome!r}")
 
 
@@ -263,6 +283,7 @@ RULES: Final[tuple[Callable[[Place], Awaitable[None]], ...]] = (
     a_repeated_commit_is_written_once,
     a_stamp_keeps_the_watermark,
     nothing_is_committed_under_another_epoch,
+    nothing_is_committed_behind_a_hole,
     a_commit_is_before_a_stamp_or_lost,
     places_are_apart,
     a_position_is_put_as_told,

@@ -226,10 +226,11 @@ def names_by_count(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_the_epoch(patch: pytest.MonkeyPatch) -> None:
-    def held(now: TableManifest, place: str, position: TargetPosition) -> CommittedPosition:
-        return now.positions.get(place, CommittedPosition(0))
+    def under_any_epoch(now: TableManifest, place: str, position: TargetPosition) -> TargetPosition:
+        there = now.positions.get(place, CommittedPosition(0))
+        return replace(position, watermark=there.through, after=0)
 
-    patch.setattr(table, "held", held)
+    patch.setattr(table, "position_of", under_any_epoch)
 
 
 def never_looks_again(patch: pytest.MonkeyPatch) -> None:

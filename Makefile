@@ -14,7 +14,7 @@ SHARDS ?= 2000
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test check lint types imports demo year fresh someday busy crash sinks fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance rules services services-stop lock format clean
+.PHONY: help venv test check lint types imports demo year fresh someday busy crash sinks sinks-year fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance rules services services-stop lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -81,6 +81,10 @@ crash: venv  ## KILLS hard kills of real processes at every named point, and as 
 sinks: venv  ## everything about sinks: their contracts with new draws, and KILLS kills in their work
 	@HYPOTHESIS_PROFILE=seek $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(SINK_TESTS)
 	@$(BIN)/python -m tests.crash --example sinks --kills $(KILLS)
+
+sinks-year: venv  ## every flight of 2013 into DuckDB, PostgreSQL, a lake and a log, by workers that are killed; beside raw COPYs
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/flights.txt
+	@$(BIN)/python -m tests.year
 
 fleet: venv  ## FAULTS faults of workers (killed, stopped, cut off, added, removed), state in DynamoDB, then in PostgreSQL; resumable
 	@$(BIN)/python -m tests.fleets --faults $(FAULTS) --state dynamodb

@@ -108,10 +108,15 @@ def _nulls(given: list[Any]) -> list[Any] | None:
 
 def _int64(texts: list[Any], kind: Kind) -> list[Any]:
     values = list(map(int, texts))
+    check_int64(values, kind)
+    return values
+
+
+def check_int64(values: list[int], kind: Kind) -> None:
+    """Raises: ValueError when one of them needs a wider kind."""
     bound = min(10**kind.whole - 1, LARGEST_INT64)
     if values and (max(values) > bound or min(values) < -bound):
         raise ValueError("a wider kind")
-    return values
 
 
 def _decimal(texts: list[Any], kind: Kind) -> list[Any]:

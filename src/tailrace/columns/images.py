@@ -3,7 +3,8 @@
 Theory of operation: for columns that are known a decoder is made once that reads an image as a struct, a
 member a column, and takes nothing else: an attribute without a column, or a value of another type than its
 column's, is an error. Then, or when a number needs a wider column, all images are decoded and looked at value
-by value (batches.py), which says the same and takes five times as long.
+by value (batches.py), which says the same and takes five times as long. Images are taken a few at a time and
+their values put in columns at once, while the processor has them in its cache: that alone halves the time.
 Rules of this file: an answer here is the one that `columnise` gives for the decoded images.
 """
 
@@ -15,18 +16,26 @@ from typing import Any, Final
 import msgspec
 import orjson
 from msgspec import Raw, Struct, defstruct
+from msgspec.structs import astuple
 
-from tailrace.columns.batches import READERS, TYPES, ColumnBatch, columnise, decode_items
+from tailrace.columns.batches import READERS, TYPES, ColumnBatch, check_int64, columnise, decode_items
 from tailrace.columns.kinds import Family
 from tailrace.columns.schema import Column, TableColumns
 from tailrace.columns.values import json_text
 
 READY: Final = 64
 """Decoders that are kept, by columns."""
+AT_ONCE: Final = 64
+"""Images whose values are in the processor's cache together."""
 
 
 class _Text(Struct, gc=False, forbid_unknown_fields=True):
     S: str | None = None
+    NULL: bool | None = None
+
+
+class _Int64(Struct, gc=False, forbid_unknown_fields=True):
+    N: int | None = None
     NULL: bool | None = None
 
 
@@ -36,7 +45,7 @@ class _Number(Struct, gc=False, forbid_unknown_fields=True):
 
 
 class _Binary(Struct, gc=False, forbid_unknown_fields=True):
-    B: str | None = None
+    B: bytes | None = None
     NULL: bool | None = None
 
 
@@ -51,31 +60,34 @@ class _Null(Struct, gc=False, forbid_unknown_fields=True):
 
 SHAPES: Final[dict[Family, Any]] = {
     "text": _Text,
-    "int64": _Number,
+    "int64": _Int64,
     "decimal": _Number,
     "digits": _Number,
     "binary": _Binary,
     "bool": _Bool,
     "nothing": _Null,
 }
+CONTENTS: Final = {family: attrgetter(type_) for family, type_ in TYPES.items()}
 ABSENT: Final = Raw(b"")
 """Stands for JSON that an image has not."""
 
 
 def columnise_images(table: TableColumns, images: Sequence[bytes]) -> ColumnBatch:
     """The columns of canonical images (DynamoDB JSON) of one entity; as `columnise` of the items."""
+    columns = [
+        (place, column) for place, column in enumerate(table.columns) if column.kind.family != "nothing"
+    ]
+    values: list[list[Any]] = [[] for _ in columns]
     try:
-        rows = list(map(_decoder(table), images))
-        values = tuple(
-            [
-                _values(rows, place, column)
-                for place, column in enumerate(table.columns)
-                if column.kind.family != "nothing"
-            ]
-        )
+        decode = _decoder(table)
+        for first in range(0, len(images), AT_ONCE):
+            rows = map(decode, images[first : first + AT_ONCE])
+            members = list(zip(*map(astuple, rows), strict=True))
+            for (place, column), column_values in zip(columns, values, strict=True):
+                column_values += _values(members[place], column)
     except (msgspec.MsgspecError, ValueError):
         return columnise(table, decode_items(images))
-    return ColumnBatch(table, values, [None] * len(images), {})
+    return ColumnBatch(table, tuple(values), [None] * len(images), {})
 
 
 @lru_cache(READY)
@@ -88,21 +100,28 @@ def _decoder(table: TableColumns) -> Callable[[bytes], Any]:
     ]
     names = {f"c{place}": column.attribute for place, column in enumerate(table.columns)}
     made = defstruct("ImageRow", fields, gc=False, rename=names, forbid_unknown_fields=True)
-    return msgspec.json.Decoder(made).decode
+    # Not strict: the texts of numbers are read as integers.
+    return msgspec.json.Decoder(made, strict=False).decode
 
 
-def _values(rows: Sequence[Any], place: int, column: Column) -> list[Any]:
+def _values(members: Sequence[Any], column: Column) -> list[Any]:
     """A column's values. Raises: ValueError when it must become wider."""
-    given = list(map(attrgetter(f"c{place}"), rows))
-    if column.kind.family == "json":
-        return [None if raw is ABSENT else _json_text(raw) for raw in given]
-    type_ = TYPES[column.kind.family]
-    contents = [None if value is None else getattr(value, type_) for value in given]
-    read = READERS[column.kind.family]
-    if None not in contents:
-        return read(contents, column.kind)
-    there = iter(read([content for content in contents if content is not None], column.kind))
-    return [None if content is None else next(there) for content in contents]
+    family = column.kind.family
+    if family == "json":
+        return [None if raw is ABSENT else _json_text(raw) for raw in members]
+    content = CONTENTS[family]
+    if None in members:
+        contents = [None if member is None else content(member) for member in members]
+    else:
+        contents = list(map(content, members))
+    if not column.kind.is_number:
+        return contents
+    there: list[Any] = [number for number in contents if number is not None] if None in contents else contents
+    if family == "int64":
+        check_int64(there, column.kind)
+        return contents
+    numbers = iter(READERS[family](there, column.kind))
+    return [None if number is None else next(numbers) for number in contents]
 
 
 def _json_text(raw: Raw) -> str | None:

@@ -17,6 +17,7 @@ from tailrace.deadletters.core.evacuated import Evacuation, read_evacuated, read
 from tailrace.leases.checkpoint import Range, checkpoint_key, read_checkpoint
 from tailrace.ports import Clock, LogReader, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT, EVACUATION, EVENT_SOURCE_MAPPING
+from tailrace.rows.writes import StateRow
 from tailrace.streams.arns import parse_stream_arn
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
@@ -66,19 +67,28 @@ async def followed(state: StateStore, log: LogReader, mapping: MappingName) -> l
 
 
 async def positions(
-    state: StateStore, log: LogReader, mappings: Iterable[MappingName]
+    state: StateStore, log: LogReader, mappings: Iterable[MappingName], *, first_only: bool = False
 ) -> AsyncIterator[HandlerPosition]:
     """Where each handler stands in each shard of its table's streams: those that are off can still be read
-    for a day.
+    for a day. With `first_only` without the shards that come after one in which something is open: all that
+    is in them was made later, and the log is not asked for it.
     """
     for mapping in mappings:
         evacuated = await evacuations(state, mapping)
+        kept = await _checkpoints(state, mapping)
         for stream in await followed(state, log, mapping):
+            open_ids: set[str] = set()
             for shard in await log.shards(stream):
                 saved = evacuated.pop((stream.label, shard.shard_id), None)
-                yield await position(state, log, mapping, stream.label, shard, saved)
+                if first_only and not open_ids.isdisjoint(shard.parents):
+                    open_ids.add(shard.shard_id)
+                    continue
+                place = await _position(log, state, mapping, stream.label, shard, saved, kept)
+                if place.oldest is not None:
+                    open_ids.add(shard.shard_id)
+                yield place
         for (label, _), saved in evacuated.items():  # only what was saved from the trim still knows these
-            yield await position(state, log, mapping, label, saved.shard, saved)
+            yield await _position(log, state, mapping, label, saved.shard, saved, kept)
 
 
 async def evacuations(state: StateStore, mapping: MappingName) -> dict[tuple[str, str], Evacuation]:
@@ -88,37 +98,49 @@ async def evacuations(state: StateStore, mapping: MappingName) -> dict[tuple[str
     return {(evacuation.stream[1], evacuation.shard.shard_id): evacuation for evacuation in saved}
 
 
-async def position(
-    state: StateStore,
+Checkpoints = dict[str, StateRow]
+"""The checkpoints of a mapping, by key."""
+
+
+async def _checkpoints(state: StateStore, mapping: MappingName) -> Checkpoints:
+    return {row.key: row for row in await state.query(CHECKPOINT.prefix(mapping.app, mapping.handler))}
+
+
+async def _position(
     log: LogReader,
+    state: StateStore,
     mapping: MappingName,
     label: str,
     shard: Shard,
     saved: Evacuation | None,
+    kept: Checkpoints,
 ) -> HandlerPosition:
     """Where one handler stands in one shard, of which that much was saved from the trim."""
-    row = await state.get(checkpoint_key(mapping.app, mapping.handler, label, shard.shard_id))
+    row = kept.get(checkpoint_key(mapping.app, mapping.handler, label, shard.shard_id))
     watermark, ranges, finished = read_checkpoint(None if row is None else row.fields)
     oldest = None if finished else await oldest_unsettled(state, log, shard, watermark, ranges, saved)
     return HandlerPosition(mapping, shard, watermark, ranges, finished, oldest, label)
+
+
+async def _open(state: StateStore, log: LogReader, mapping: MappingName) -> AsyncIterator[ChangeRecord]:
+    """The first changes that are not settled of the shards that come after none in which there is one."""
+    async for place in positions(state, log, [mapping], first_only=True):
+        if place.oldest is not None:
+            yield place.oldest
 
 
 async def oldest_of(state: StateStore, log: LogReader, mapping: MappingName) -> int | None:
     """The sequence number of a handler's first change that is not settled, in any shard; None when all
     are.
     """
-    numbers = [
-        place.oldest.sequence async for place in positions(state, log, [mapping]) if place.oldest is not None
-    ]
-    return min(numbers, default=None)
+    return min([change.sequence async for change in _open(state, log, mapping)], default=None)
 
 
 async def oldest_created_ms(state: StateStore, log: LogReader, mapping: MappingName) -> int | None:
     """When a handler's first change was created that is not settled, in any shard; None when all are. Units:
     ms since the epoch, as the stream tells it.
     """
-    places = positions(state, log, [mapping])
-    return min([place.oldest.created_ms async for place in places if place.oldest is not None], default=None)
+    return min([change.created_ms async for change in _open(state, log, mapping)], default=None)
 
 
 async def settled_until(state: StateStore, log: LogReader, clock: Clock, mapping: MappingName) -> int:
@@ -128,7 +150,7 @@ async def settled_until(state: StateStore, log: LogReader, clock: Clock, mapping
                that was written before now, and is not handled.
     """
     times = [clock.now().wall_ms]
-    async for place in positions(state, log, [mapping]):
+    async for place in positions(state, log, [mapping], first_only=True):
         if place.oldest is not None:
             times.append(place.oldest.created_ms)
         elif (pending_ms := await log.pending_since(place.shard)) is not None:

@@ -277,7 +277,11 @@ class Questions:
             for windows in running.worker.windows:
                 if await windows.is_busy():
                     return False
-        return not await self._look_for_open_positions()
+        state, log = state_of(self.engine), EmbeddedLog(self.engine)
+        async for place in positions(state, log, self._mappings(), first_only=True):
+            if place.oldest is not None:
+                return False
+        return True
 
     def _unsettled(self, words: str) -> str:
         lines = [f"not settled after {words} (seed {self.seed}):"]

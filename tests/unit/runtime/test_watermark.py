@@ -3,10 +3,12 @@
 Rules of this file: an engine in memory; what a worker would have saved is written by hand.
 """
 
+import pytest
+
 from tailrace.api.lambdas.mappings import EventSourceMapping
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.engine.state import state_of
-from tailrace.ports import StreamRef
+from tailrace.ports import ReadDone, Shard, StreamRef
 from tailrace.rows.writes import Write
 from tailrace.runtime import watermark
 from tailrace.runtime.watermark import LAMBDA_APP, MappingName
@@ -100,3 +102,30 @@ def test_a_mapping_of_lambdas_api_is_behind_in_its_own_stream_alone() -> None:
     assert followed(ground.engine, MappingName(LAMBDA_APP, "gone", "shop")) == []
     ground.clock.advance(25 * 3_600_000)
     assert followed(ground.engine, mapping) == []
+
+
+def test_the_log_is_asked_of_the_first_alone_of_shards_that_wait_in_a_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ground = Ground()
+    first_ms = ground.clock.now().wall_ms
+    ground.put("o1")
+    for number in range(3):
+        ground.engine.split_shards("shop", ground.shards()[-1].shard_id)
+        ground.clock.advance(1_000)
+        ground.put(f"o{number + 2}")
+    asked: list[str] = []
+    read = EmbeddedLog.read
+
+    async def asking(log: EmbeddedLog, shard: Shard, after: int, limit: int) -> ReadDone:
+        asked.append(shard.shard_id)
+        return await read(log, shard, after, limit)
+
+    monkeypatch.setattr(EmbeddedLog, "read", asking)
+    first, *later = ground.shards()
+    assert settled_until(ground.engine, MAIL) == first_ms
+    assert asked == [first.shard_id]
+    ground.settle("mail", ground.engine.last_sequence)
+    assert settled_until(ground.engine, MAIL) == first_ms + 1_000
+    assert len(later) > 3
+    assert set(asked) > {first.shard_id}

@@ -323,6 +323,17 @@ class Driver:
         self._waits_for = None
         self._failures.waits(None)
         self._failures.moved()
+        had = self.delivery.settling.begun
+        if had.target == mapping_id and position.watermark < had.watermark:
+            _log.warning(
+                "%s: its target stands at %d in %s, and had %d: it was emptied or restored, and what it lost "
+                "is read again (tailrace checkpoint show)",
+                mapping_id,
+                position.watermark,
+                self.shard.shard_id,
+                had.watermark,
+                extra={"handler": mapping_id},
+            )
         return position
 
     async def put_position(self, mapping_id: str, position: TargetPosition) -> None:

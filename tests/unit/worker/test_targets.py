@@ -147,8 +147,11 @@ def one_shard_restored() -> list[int]:
     return shop.sink.target.arrived
 
 
-def test_a_shard_goes_on_where_its_target_was_restored_to() -> None:
+def test_a_shard_goes_on_where_its_target_was_restored_to_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     arrived = one_shard_restored()
+    assert caplog.text.count("it was emptied or restored, and what it lost is read again") == 1
     assert len(arrived) == 18
     assert arrived == sorted(set(arrived))
 

@@ -21,15 +21,7 @@ from tailrace.app.projection import Projection
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import PortError, StoreError
 from tailrace.leases.lease import Owner
-from tailrace.ports import (
-    Action,
-    ItemsPage,
-    ProjectionStore,
-    RecordBatch,
-    StateRow,
-    StateStore,
-    Written,
-)
+from tailrace.ports import Action, ItemsPage, ProjectionStore, RecordBatch, StateStore, Written
 from tailrace.projections.core.builds import builds_prefix, read_served, served_key
 from tailrace.projections.core.known import KnownBuilds, is_there, known_key, read_known
 from tailrace.projections.core.rows import GroupState, build_name, read_group_row, read_item_row
@@ -39,6 +31,7 @@ from tailrace.projections.run.following import Following, PresentItems
 from tailrace.projections.run.projector import Projector
 from tailrace.projections.run.state_store import StateProjectionStore
 from tailrace.rows.kinds import PROJECTION_GROUP, PROJECTION_ITEM, words_of
+from tailrace.rows.writes import StateRow
 from tailrace.runtime.parts import Parts
 from tailrace.sinks.projected import ProjectionSink
 from tailrace.stores.memory import MemoryStateStore

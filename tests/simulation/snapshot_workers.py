@@ -20,8 +20,8 @@ from tailrace.deadletters.core.gap import Gap
 from tailrace.errors import PortError, SourceError, StoreError, Unavailable
 from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key, read_row
 from tailrace.leases.lease import Owner, lease_key
-from tailrace.ports import Action, Outcome, RecordBatch, Shard, SinkRow, StateRow, StreamRef, Written
-from tailrace.rows.writes import Absent, Equals, Write
+from tailrace.ports import Action, Outcome, RecordBatch, Shard, SinkRow, StreamRef, Written
+from tailrace.rows.writes import Absent, Equals, StateRow, Write
 from tailrace.runtime.agreeing import Agreeing, VersionedRows
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.driver import Performer

@@ -120,4 +120,4 @@ CANARIES: dict[str, tuple[Plant, str]] = {
 def test_the_planted_bug_of_a_fault_is_noticed(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plant, checker = CANARIES[fault]
     plant(monkeypatch)
-    notices(checker)
+    notices(checker, plant)

@@ -163,7 +163,7 @@ def test_the_planted_bug_of_workers_that_save_is_noticed(
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    notices(CANARIES_OF_SAVING[plant])
+    notices(CANARIES_OF_SAVING[plant], plant)
 
 
 @pytest.mark.parametrize(
@@ -173,10 +173,10 @@ def test_the_planted_bug_of_workers_that_redrive_is_noticed(
     plant: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    notices(CANARIES_OF_REDRIVES[plant], seeds=RARE if plant in RARELY_MET else SEEDS)
+    notices(CANARIES_OF_REDRIVES[plant], plant, seeds=RARE if plant in RARELY_MET else SEEDS)
 
 
 @pytest.mark.parametrize("plant", CANARIES, ids=[plant.__name__ for plant in CANARIES])
 def test_the_planted_bug_of_a_fleet_is_noticed(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
-    notices(CANARIES[plant])
+    notices(CANARIES[plant], plant)

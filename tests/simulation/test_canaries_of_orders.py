@@ -147,4 +147,4 @@ CANARIES: dict[Plant, str] = {
 @pytest.mark.parametrize("plant", CANARIES, ids=[plant.__name__ for plant in CANARIES])
 def test_the_planted_bug_of_an_order_is_noticed(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
-    notices(CANARIES[plant], "shard")
+    notices(CANARIES[plant], plant, "shard")

@@ -21,6 +21,7 @@ from tailrace.runtime.steps import Steps
 from tailrace.testing.simulation_drawing import plan
 from tailrace.testing.sinks import TransactionalMemory
 from tests.simulation.campaign import run_seed
+from tests.simulation.seeds import seeds_for
 from tests.simulation.test_canaries import SEEDS, Plant
 
 
@@ -143,7 +144,7 @@ CANARIES: dict[Plant, str] = {
 @pytest.mark.parametrize("plant", CANARIES, ids=[plant.__name__ for plant in CANARIES])
 def test_the_planted_bug_of_a_target_is_noticed(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
-    for seed in range(700, 760) if plant is an_emptied_target_is_told_of_no_gap else SEEDS:
+    for seed in seeds_for(plant, SEEDS):
         if not any(mapping.settings.is_transactional for mapping in plan(seed).mappings):
             continue
         violations: list[tuple[str, str]] = []

@@ -23,6 +23,7 @@ from tailrace.rows.writes import Equals, Write
 from tailrace.runtime import fleet as runtime_fleet
 from tests.simulation.fleets import FLEET_CHECKERS, run_fleet
 from tests.simulation.lease_rows import NO_LEASE_GOES_BACK
+from tests.simulation.seeds import seeds_for
 from tests.simulation.test_canaries import Plant
 
 SEEDS = range(25)
@@ -173,7 +174,7 @@ CANARIES: dict[Plant, str] = {
 @pytest.mark.parametrize("plant", CANARIES, ids=[plant.__name__ for plant in CANARIES])
 def test_the_planted_bug_of_leases_is_noticed(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
-    for seed in MORE:
+    for seed in seeds_for(plant, MORE):
         violations: list[tuple[str, str]] = []
         with suppress(LookupError):
             _, violations = run_fleet(seed)

@@ -9,7 +9,6 @@ import pytest
 
 from tailrace.errors import StateConflict, StoreError
 from tailrace.leases.lease import Owner
-from tailrace.ports import StateRow
 from tailrace.projections.core.builds import Build, build_key, read_build
 from tailrace.projections.core.known import (
     CLAIM_MS,
@@ -26,7 +25,7 @@ from tailrace.projections.core.known import (
     saved,
     serving,
 )
-from tailrace.rows.writes import Write
+from tailrace.rows.writes import StateRow, Write
 from tailrace.stores.memory import MemoryStateStore
 
 NOTHING = KnownBuilds("shop", "sales")

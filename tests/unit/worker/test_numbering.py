@@ -16,8 +16,8 @@ from tailrace.errors import SourceError
 from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key
 from tailrace.leases.generation import sources_key
 from tailrace.mapping.reader import Budget
-from tailrace.ports import Action, StateRow, StateStore, StreamRef
-from tailrace.rows.writes import Write
+from tailrace.ports import Action, StateStore, StreamRef
+from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.reading import NumberedSource, SharedReads
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.testing import ScriptedSource

@@ -66,7 +66,7 @@ def on_postgresql(server: PostgresServer) -> Target:
     return on_server(server, "orders")
 
 
-def record(number: int, key: str, image: Item | None) -> ChangeRecord:
+def record(number: int, key: str, image: Item | None, *, is_there: bool) -> ChangeRecord:
     """A change that leaves this image."""
     new = None if image is None else orjson.dumps({"pk": {"S": key}, **image})
     made = change_record(
@@ -80,11 +80,15 @@ def record(number: int, key: str, image: Item | None) -> ChangeRecord:
         new=new,
         size_bytes=1,
     )
-    return structs.replace(made, event_name="REMOVE" if new is None else "MODIFY")
+    return structs.replace(made, event_name="REMOVE" if new is None else "MODIFY" if is_there else "INSERT")
 
 
 async def shows_every_item(target: Target, changes: list[tuple[str, Item | None]], size: int) -> None:
-    records = [record(number, key, image) for number, (key, image) in enumerate(changes, 1)]
+    there: dict[str, Item | None] = {}
+    records = []
+    for number, (key, image) in enumerate(changes, 1):
+        records.append(record(number, key, image, is_there=there.get(key) is not None))
+        there[key] = image
     items = {one.key: None if one.new is None else orjson.loads(one.new) for one in records}
     sink = target.make()
     await sink.open(ManualClock())

@@ -39,6 +39,9 @@ def newest(records: Sequence[ChangeRecord]) -> list[int]:
 
     Guarantee: of two with one version, which are the same change, the first.
     """
+    keys = [record.key for record in records]
+    if len(set(keys)) == len(keys):
+        return sorted(range(len(keys)), key=keys.__getitem__)
     places: dict[bytes, int] = {}
     for place, record in enumerate(records):
         there = places.get(record.key)

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from tailrace.aws import client
 from tailrace.aws.errors import AwsError, sink_error
 from tailrace.aws.places import Access
-from tailrace.errors import SettingsError, Unavailable
+from tailrace.errors import InternalError, SettingsError, Unavailable
 from tailrace.ports import Clock
 from tailrace.sinks.intercepting import missing_extra
 from tailrace.sinks.redshift.dialect import RedshiftDialect
@@ -28,7 +28,7 @@ from tailrace.sinks.redshift.errors import failure
 from tailrace.sinks.redshift.staging import StagingPrefix
 from tailrace.sinks.redshift.values import written
 from tailrace.sinks.sql.postgresql import carried_out
-from tailrace.sinks.sql.statements import Ask, Begin, Load, Rows, Statement, TakenBack
+from tailrace.sinks.sql.statements import Ask, Begin, Load, LoadNew, Rows, Statement, TakenBack
 
 T = TypeVar("T")
 SERVICE: Final = "redshift-data"
@@ -333,4 +333,6 @@ class _Collecting:
                     self.writes.append(f"DROP TABLE {table}")
                 self._loaded.add(table)
                 self.writes += await staged(self._dialect, self._staging, self._clock, statement, self._files)
+            case LoadNew():
+                raise InternalError("Redshift checks no primary key: rows cannot be loaded as new ones")
         return []

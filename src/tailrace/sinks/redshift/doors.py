@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from msgspec import Struct
 
+from tailrace.errors import InternalError
 from tailrace.ports import Clock
 from tailrace.postgresql import Connections, shown, words
 from tailrace.sinks.intercepting import missing_extra
@@ -20,7 +21,7 @@ from tailrace.sinks.redshift.errors import failure
 from tailrace.sinks.redshift.staging import StagingPrefix
 from tailrace.sinks.redshift.values import written
 from tailrace.sinks.sql.postgresql import carried_out
-from tailrace.sinks.sql.statements import Ask, Begin, Load, Rows, Statement
+from tailrace.sinks.sql.statements import Ask, Begin, Load, LoadNew, Rows, Statement
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -153,6 +154,8 @@ class _Answering:
                     self._dialect, self._staging, self._clock, statement, self._files
                 ):
                     await _asked(self._connection, loading)
+            case LoadNew():
+                raise InternalError("Redshift checks no primary key: rows cannot be loaded as new ones")
         return []
 
 

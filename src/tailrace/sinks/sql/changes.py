@@ -83,7 +83,7 @@ def rows_of(batch: RecordBatch, read: ItemOf | None, failures: Failures) -> list
 
     Shape:   `read` gives the item of a change; None: it is the record's image, which is left as it is.
     """
-    if read is None and batch.values is None and all(_has_row(record) for record in batch.records):
+    if read is None and batch.values is None and _have_rows(batch.records):
         return [
             KeyedChange(record.key, record, None, place, record.event_name != "REMOVE")
             for place, record in _newest(batch.records)
@@ -109,8 +109,19 @@ def rows_of(batch: RecordBatch, read: ItemOf | None, failures: Failures) -> list
     return [rows[key] for key in sorted(rows)]
 
 
-def _has_row(record: ChangeRecord) -> bool:
-    return record.new is not None or record.event_name == "REMOVE"
+def are_new(batch: RecordBatch, rows: Sequence[KeyedChange]) -> bool:
+    """Whether all rows of a batch are new ones, as far as the batch says: each item was inserted in it. A
+    target that has older or repeated changes of one knows better.
+    """
+    if batch.values is not None:
+        return False
+    inserted = {record.key for record in batch.records if record.event_name == "INSERT"}
+    return len(inserted) == len(rows) and not any(row.is_deletion for row in rows)
+
+
+def _have_rows(records: Sequence[ChangeRecord]) -> bool:
+    without = [record for record in records if record.new is None]
+    return all(record.event_name == "REMOVE" for record in without)
 
 
 def _newest(records: Sequence[ChangeRecord]) -> list[tuple[int, ChangeRecord]]:

@@ -27,6 +27,8 @@ ROWS: Final = "_all"
 NEWER: Final = f"t.{VERSION} < EXCLUDED.{VERSION}"
 ALWAYS: Final = "TRUE"
 """The guards of `put`."""
+NONE_THERE: Final = ""
+"""No guard: rows are loaded as new ones, and one that is there takes all of it back."""
 STAGED: Final = "tailrace_staged"
 """What the names of staging tables begin with."""
 
@@ -44,6 +46,8 @@ class SqlDialect:
     text_type: ClassVar[str]
     for_update: ClassVar[str] = ""
     """Ends a SELECT of rows that nobody else may change before the transaction ends."""
+    loads_new: ClassVar[bool] = False
+    """Whether it carries out `LoadNew`."""
     changed_at: ClassVar[str]
     """A time of `tailrace_changed_us`."""
 

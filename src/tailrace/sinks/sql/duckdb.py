@@ -20,7 +20,16 @@ import orjson
 from tailrace.columns.naming import Naming
 from tailrace.columns.schema import TableColumns, WidenColumn
 from tailrace.sinks.sql.dialect import KEY, SqlDialect
-from tailrace.sinks.sql.statements import Ask, Load, Rows, StagedColumn, Statement, Steps
+from tailrace.sinks.sql.statements import (
+    Ask,
+    Load,
+    LoadNew,
+    NotNew,
+    Rows,
+    StagedColumn,
+    Statement,
+    Steps,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -45,6 +54,7 @@ class DuckDbDialect(SqlDialect):
     key_type = "BLOB"
     version_type = "VARCHAR"
     text_type = "VARCHAR"
+    loads_new = True
     changed_at = "make_timestamp(tailrace_changed_us)"
 
     @property
@@ -81,18 +91,29 @@ def carried_out(connection: "DuckDBPyConnection", steps: Steps[T]) -> T:
 
 
 def answered(connection: "DuckDBPyConnection", statement: Statement) -> Rows:
-    """One statement's rows."""
+    """One statement's rows. Raises: NotNew; duckdb's errors."""
+    from duckdb import ConstraintException
+
     match statement:
         case Ask(sql, parameters):
             return connection.execute(sql, list(parameters)).fetchall()
         case Load(table, columns):
-            selected = ", ".join(_selected(column) for column in columns)
-            unnested = ", ".join(_unnested(column, place) for place, column in enumerate(columns))
-            connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {selected} FROM (SELECT {unnested})",
-                [_json(column) for column in columns],
-            )
+            _load(connection, f"CREATE OR REPLACE TEMP TABLE {table} AS", columns)
+        case LoadNew(table, columns):
+            names = ", ".join(_quoted(column.name) for column in columns)
+            try:
+                _load(connection, f"INSERT INTO {table} ({names})", columns)
+            except ConstraintException as error:
+                raise NotNew(str(error)) from error
     return []
+
+
+def _load(connection: "DuckDBPyConnection", begun: str, columns: Sequence[StagedColumn]) -> None:
+    selected = ", ".join(_selected(column) for column in columns)
+    unnested = ", ".join(_unnested(column) for column in columns)
+    connection.execute(
+        f"{begun} SELECT {selected} FROM (SELECT {unnested})", [_json(column) for column in columns]
+    )
 
 
 def _selected(column: StagedColumn) -> str:
@@ -103,9 +124,9 @@ def _selected(column: StagedColumn) -> str:
     )
 
 
-def _unnested(column: StagedColumn, place: int) -> str:
+def _unnested(column: StagedColumn) -> str:
     type_ = "VARCHAR" if column.family in ("binary", "json") else column.type
-    return f"unnest(from_json(?::JSON, '[\"{type_}\"]')) AS {_quoted(column.name)}"
+    return f"unnest(from_json(?, '[\"{type_}\"]')) AS {_quoted(column.name)}"
 
 
 def _json(column: StagedColumn) -> str:

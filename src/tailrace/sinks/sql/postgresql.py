@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
+import orjson
 from msgspec import Struct
 
 from tailrace.columns.kinds import Family
@@ -22,7 +23,16 @@ from tailrace.errors import Refused, SinkError, Unavailable
 from tailrace.postgresql import lock_number, shown, words
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.sql.dialect import ROWS, SqlDialect
-from tailrace.sinks.sql.statements import Ask, Load, Rows, StagedColumn, Statement, Steps
+from tailrace.sinks.sql.statements import (
+    Ask,
+    Load,
+    LoadNew,
+    NotNew,
+    Rows,
+    StagedColumn,
+    Statement,
+    Steps,
+)
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Error
@@ -59,6 +69,7 @@ class PostgresDialect(SqlDialect):
     key_type = "bytea"
     version_type = 'text COLLATE "C"'
     text_type = "text"
+    loads_new = True
     for_update = " FOR UPDATE"
     changed_at = "TIMESTAMPTZ 'epoch' + tailrace_changed_us * INTERVAL '1 microsecond'"
 
@@ -146,7 +157,9 @@ def _next(steps: Steps[Any], answer: Rows | None) -> Statement | _Done:
 
 
 async def answered(connection: "AsyncConnection[Any]", statement: Statement) -> Rows:
-    """One statement's rows."""
+    """One statement's rows. Raises: NotNew; psycopg's errors."""
+    from psycopg.errors import UniqueViolation
+
     match statement:
         case Ask(sql, parameters):
             cursor = await connection.execute(sql.encode(), list(parameters))
@@ -155,17 +168,28 @@ async def answered(connection: "AsyncConnection[Any]", statement: Statement) -> 
             types = ", ".join(f"{_quoted(column.name)} {column.type}" for column in columns)
             made = f"DROP TABLE IF EXISTS pg_temp.{table}; CREATE TEMP TABLE {table} ({types}) ON COMMIT DROP"
             await connection.execute(made.encode())
-            data = await in_thread(copy_text, columns)
-            names = ", ".join(_quoted(column.name) for column in columns)
-            async with connection.cursor().copy(f"COPY {table} ({names}) FROM STDIN".encode()) as copy:
-                await copy.write(data)
+            await _copy(connection, table, columns)
+        case LoadNew(table, columns):
+            try:
+                await _copy(connection, table, columns)
+            except UniqueViolation as error:
+                raise NotNew(words(error)) from error
     return []
+
+
+async def _copy(connection: "AsyncConnection[Any]", table: str, columns: Sequence[StagedColumn]) -> None:
+    names = ", ".join(_quoted(column.name) for column in columns)
+    data = await in_thread(copy_text, columns)
+    # Not a statement with parameters, in which names are written with two signs.
+    begun = f"COPY {table.replace('%%', '%')} ({names}) FROM STDIN"
+    async with connection.cursor().copy(begun.encode()) as copy:
+        await copy.write(data)
 
 
 def copy_text(columns: Sequence[StagedColumn]) -> bytes:
     """Rows as COPY's text format has them."""
     texts = [_texts(column) for column in columns]
-    return "".join([line + "\n" for line in map("\t".join, zip(*texts, strict=True))]).encode()
+    return "\n".join([*map("\t".join, zip(*texts, strict=True)), ""]).encode()
 
 
 def _texts(column: StagedColumn) -> list[str]:
@@ -173,8 +197,8 @@ def _texts(column: StagedColumn) -> list[str]:
     match column.family:
         case "binary":
             return [NULL if value is None else "\\\\x" + value.hex() for value in values]
-        case "bool":
-            return [NULL if value is None else "t" if value else "f" for value in values]
+        case "bool" | "int64":  # JSON's texts of them, all at once
+            return orjson.dumps(values)[1:-1].decode().replace("null", NULL).split(",")
         case "text" | "json":
             return _escaped(values, json_without_nul if column.family == "json" else without_nul)
     return [NULL if value is None else str(value) for value in values]

@@ -9,23 +9,28 @@ Rules of this file: no SQL, no connection.
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tailrace.errors import InternalError, Refused
 from tailrace.ports import Clock, Failure, Outcome, RecordBatch, SinkRow, TargetPosition, Written
 from tailrace.sinks.messages import Failures
 from tailrace.sinks.sql import comparing, positions
 from tailrace.sinks.sql.catalog import SinkCatalog
-from tailrace.sinks.sql.changes import KeyedChange, item_of, rows_of
-from tailrace.sinks.sql.statements import Begin, Steps, TakenBack
+from tailrace.sinks.sql.changes import KeyedChange, are_new, item_of, rows_of
+from tailrace.sinks.sql.dialect import NEWER, NONE_THERE
+from tailrace.sinks.sql.statements import Begin, NotNew, Steps, TakenBack
 from tailrace.sinks.sql.writing import put
 from tailrace.streams.record import MILLISECOND
 from tailrace.streams.version import Version
 from tailrace.values.types import Item
 
 T = TypeVar("T")
+GUARDED: Final = 16
+"""Batches of new items that are put as others after one of which a row was there: of a stream that is read
+again they all are.
+"""
 
 
 class SqlSink(ABC):
@@ -37,6 +42,7 @@ class SqlSink(ABC):
 
     conflicts: Counter[str]
     _clock: Clock | None
+    _batches_guarded = 0
 
     @property
     def tells_repeats(self) -> bool:
@@ -94,7 +100,7 @@ class SqlSink(ABC):
         if not rows:
             return
         try:
-            conflicts = await self._carry_out(partial(self._put, batch, rows))
+            conflicts = await self._guarded(batch, rows, partial(self._put, batch, rows))
         except Refused as error:
             if len(rows) > 1:
                 middle = len(rows) // 2
@@ -105,8 +111,24 @@ class SqlSink(ABC):
             return
         self.conflicts.update(conflicts)
 
-    def _put(self, batch: RecordBatch, rows: Sequence[KeyedChange], alone: bool) -> Steps[Mapping[str, int]]:
-        return put(self.catalog, rows, batch.stream.table, alone=alone)
+    def _put(
+        self, batch: RecordBatch, rows: Sequence[KeyedChange], guard: str, alone: bool
+    ) -> Steps[Mapping[str, int]]:
+        return put(self.catalog, rows, batch.stream.table, alone=alone, guard=guard)
+
+    async def _guarded(
+        self, batch: RecordBatch, rows: Sequence[KeyedChange], put_by: Callable[[str, bool], Steps[T]]
+    ) -> T:
+        """Carry out what writes these rows: as new ones, if they may be, or under the guard."""
+        if self.catalog.dialect.loads_new and are_new(batch, rows):
+            if not self._batches_guarded:
+                try:
+                    return await self._carry_out(partial(put_by, NONE_THERE))
+                except NotNew:
+                    self._batches_guarded = GUARDED
+            else:
+                self._batches_guarded -= 1
+        return await self._carry_out(partial(put_by, NEWER))
 
     # ---- Versioned -----------------------------------------------------------------------------------------
 
@@ -178,7 +200,7 @@ class SqlSink(ABC):
         if failures.by_place:
             return failures.outcome
         try:
-            conflicts = await self._carry_out(partial(self._committed, batch, rows, position))
+            conflicts = await self._guarded(batch, rows, partial(self._committed, batch, rows, position))
         except Refused:
             await self._find(batch, rows, failures)
             if not failures.by_place:
@@ -188,11 +210,16 @@ class SqlSink(ABC):
         return Written()
 
     def _committed(
-        self, batch: RecordBatch, rows: Sequence[KeyedChange], position: TargetPosition, alone: bool
+        self,
+        batch: RecordBatch,
+        rows: Sequence[KeyedChange],
+        position: TargetPosition,
+        guard: str,
+        alone: bool,
     ) -> Steps[Mapping[str, int]]:
         if (yield from positions.is_committed(self.catalog, batch.mapping_id, position)):
             return {}
-        conflicts = yield from self._put(batch, rows, alone)
+        conflicts = yield from self._put(batch, rows, guard, alone)
         changes = len({record.sequence for record in batch.records})
         yield from positions.advanced(self.catalog, batch.mapping_id, position, changes)
         return conflicts
@@ -216,5 +243,5 @@ class SqlSink(ABC):
             raise InternalError("a transaction that was only tried was committed")
 
     def _tried(self, batch: RecordBatch, rows: Sequence[KeyedChange], alone: bool) -> Steps[None]:
-        yield from self._put(batch, rows, alone)
+        yield from self._put(batch, rows, NEWER, alone)
         raise TakenBack

@@ -39,7 +39,16 @@ class Load(Struct, frozen=True):
     columns: Sequence[StagedColumn]
 
 
-Statement: TypeAlias = Ask | Load
+class LoadNew(Struct, frozen=True):
+    """Fill a table that is there with rows that are not. Answer: no rows. It raises `NotNew` when the key of
+    one is in the table.
+    """
+
+    table: str
+    columns: Sequence[StagedColumn]
+
+
+Statement: TypeAlias = Ask | Load | LoadNew
 Rows: TypeAlias = list[tuple[Any, ...]]
 Steps: TypeAlias = Generator[Statement, Rows, T]
 Begin: TypeAlias = Callable[[bool], Steps[T]]
@@ -50,6 +59,10 @@ it raises `MustBeAlone` where it is not and has to be.
 
 class MustBeAlone(Exception):
     """What is to be done changes the sink's tables: take everything back, and begin it alone."""
+
+
+class NotNew(Exception):
+    """A row that was written as a new one is there: take everything back, and begin it again with a guard."""
 
 
 class TakenBack(Exception):

@@ -5,7 +5,7 @@ table, whose guard the database asks under the row's lock: so two writers of a k
 first, and a scan's row never passes a deletion. Of several tables, one an entity, an item's row is in one:
 `tailrace_keys` has the version of each key and says where its row is; a change is put there first, by the
 same guard, and only what it took goes on. A row that leaves a table for another is deleted there as of the
-change's version.
+change's version. Rows that are new are loaded into the table at once: its primary key is the guard.
 Rules of this file: steps of a transaction. Tables in the order of their entities, rows in that of their keys.
 """
 
@@ -19,8 +19,8 @@ from tailrace.columns.naming import EXTRA, OTHER
 from tailrace.columns.schema import TableColumns
 from tailrace.sinks.sql.catalog import KEYS, Kept, SinkCatalog
 from tailrace.sinks.sql.changes import KeyedChange
-from tailrace.sinks.sql.dialect import CHANGED, DELETED, KEY, NEWER, STAGED, VERSION
-from tailrace.sinks.sql.statements import Ask, Load, StagedColumn, Steps
+from tailrace.sinks.sql.dialect import CHANGED, DELETED, KEY, NEWER, NONE_THERE, STAGED, VERSION
+from tailrace.sinks.sql.statements import Ask, Load, LoadNew, StagedColumn, Steps
 from tailrace.streams.version import GENERATION_DIGITS, SEQUENCE_DIGITS, Version, check_width
 
 
@@ -29,7 +29,8 @@ def put(
 ) -> Steps[Mapping[str, int]]:
     """Write rows, those of one key once. Returns: what had no place in its column, by attribute: how often.
 
-    Shape:   `source` is the DynamoDB table. Raises: MustBeAlone, SettingsError.
+    Shape:   `source` is the DynamoDB table; `guard` one of dialect.py's. Raises: MustBeAlone, NotNew,
+             SettingsError.
     """
     if not rows:
         return {}
@@ -61,8 +62,8 @@ def _put_part(
     alone: bool,
     guard: str,
 ) -> Steps[TableColumns]:
-    there = [row for row in rows if not row.is_deletion]
     gone = [row for row in rows if row.is_deletion]
+    there = [row for row in rows if not row.is_deletion] if gone else rows
     batch = catalog.dialect.fitted(_columns(table, there))
     for attribute, count in batch.conflicts.items():
         conflicts[attribute] = conflicts.get(attribute, 0) + count
@@ -81,6 +82,9 @@ def _put_part(
         for column, values in zip(batch.table.stored, batch.values, strict=True)
     ]
     loaded = dialect.staged(columns)
+    if guard == NONE_THERE:
+        yield LoadNew(dialect.rows(batch.table), loaded)
+        return batch.table
     yield Load(staged, loaded)
     for statement in dialect.put(dialect.rows(batch.table), staged, loaded, guard):
         yield Ask(statement)
@@ -95,10 +99,14 @@ def _columns(table: TableColumns, rows: Sequence[KeyedChange]) -> ColumnBatch:
 
 def _versions(rows: Sequence[KeyedChange]) -> list[str]:
     """Texts of the versions. Raises: SourceError for one that is too wide."""
-    records = [row.record for row in rows]
-    check_width(Version(max([one.generation for one in records]), max([one.sequence for one in records])))
-    form = f"%0{GENERATION_DIGITS}d%0{SEQUENCE_DIGITS}d"
-    return [form % (record.generation, record.sequence) for record in records]
+    generations = [row.record.generation for row in rows]
+    sequences = [row.record.sequence for row in rows]
+    check_width(Version(max(generations), max(sequences)))
+    prefixes = {generation: f"{generation:0{GENERATION_DIGITS}d}" for generation in set(generations)}
+    return [
+        prefixes[generation] + str(sequence).rjust(SEQUENCE_DIGITS, "0")
+        for generation, sequence in zip(generations, sequences, strict=True)
+    ]
 
 
 def _claimed(
@@ -112,7 +120,11 @@ def _claimed(
         StagedColumn(VERSION, dialect.version_type, "text", _versions(rows)),
         StagedColumn("entity", dialect.text_type, "text", names),
     ]
-    before = yield from dialect.claimed(dialect.place(KEYS), columns, guard)
+    if guard == NONE_THERE:
+        yield LoadNew(dialect.place(KEYS), columns)
+        before = dict.fromkeys([row.key for row in rows])
+    else:
+        before = yield from dialect.claimed(dialect.place(KEYS), columns, guard)
     parts: dict[str, list[KeyedChange]] = {}
     for row, name in zip(rows, names, strict=True):
         if row.key not in before:

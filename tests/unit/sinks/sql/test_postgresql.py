@@ -18,6 +18,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.errors import LeaseLost, Unavailable
 from tailrace.ports import Failed, RecordBatch, StreamRef, TargetPosition, Written
 from tailrace.sinks.postgresql_table import PostgreSQL
+from tailrace.sinks.sql.dialect import NEWER, NONE_THERE
 from tailrace.streams.record import ChangeRecord, change_record
 from tests.postgres import PostgresServer, postgres
 
@@ -35,7 +36,9 @@ def url(server: PostgresServer) -> str:
     return server.database()
 
 
-def change(sequence: int, id: str, new: dict[str, Any] | None, generation: int = 1) -> ChangeRecord:
+def change(
+    sequence: int, id: str, new: dict[str, Any] | None, generation: int = 1, *, is_insert: bool = False
+) -> ChangeRecord:
     """A change of an order."""
     made = change_record(
         sequence=sequence,
@@ -44,7 +47,7 @@ def change(sequence: int, id: str, new: dict[str, Any] | None, generation: int =
         partition=1,
         key=id.encode(),
         keys={"id": {"S": id}},
-        old=b"{}",
+        old=None if is_insert else b"{}",
         new=None if new is None else orjson.dumps(to_item({"id": id, **new})),
         size_bytes=1,
     )
@@ -65,8 +68,11 @@ def told(story: Any) -> None:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("guard", [NEWER, NONE_THERE])
 @pytest.mark.parametrize("scan_first", [True, False])
-def test_a_scans_row_and_a_deletion_of_one_key_do_not_pass_each_other(url: str, scan_first: bool) -> None:
+def test_a_scans_row_and_a_deletion_of_one_key_do_not_pass_each_other(
+    url: str, scan_first: bool, guard: str
+) -> None:
     """The first transaction stands still before its commit; the second waits for its row, and looks again."""
 
     async def story() -> None:
@@ -74,7 +80,8 @@ def test_a_scans_row_and_a_deletion_of_one_key_do_not_pass_each_other(url: str, 
         for sink in (first, second):
             await sink.open(ManualClock())
         await first.write(batch(change(1, "other", {"n": 1})))
-        scan = batch(change(5, "a", {"n": 1}, generation=0), is_snapshot=True)
+        scanned = change(5, "a", {"n": 1}, generation=0, is_insert=guard == NONE_THERE)
+        scan = batch(scanned, is_snapshot=True)
         deletion = batch(change(7, "a", None))
         begun, going_on = asyncio.Event(), asyncio.Event()
 
@@ -82,7 +89,7 @@ def test_a_scans_row_and_a_deletion_of_one_key_do_not_pass_each_other(url: str, 
             rows = scan if scan_first else deletion
             async with first._connections.lent() as connection:  # type: ignore[union-attr]
                 await connection.execute("BEGIN")
-                steps = first._put(rows, first_rows(first, rows), alone=False)
+                steps = first._put(rows, first_rows(first, rows), guard, alone=False)
                 from tailrace.sinks.sql.postgresql import answered, carried_out
 
                 await carried_out(partial(answered, connection), steps)
@@ -184,13 +191,13 @@ def test_a_commit_whose_answer_is_lost_is_repeated_harmlessly(
 
 
 def test_a_row_that_the_database_refuses_fails_alone(url: str) -> None:
-    """A key that does not fit its index: only its record is refused, and for good."""
+    """A key that does not fit its index: only its record is refused, and for good, among new items, too."""
 
     async def story() -> None:
         sink = PostgreSQL(url, "orders")
         random_key = "".join(chr(0x4E00 + (n * 7919) % 20_000) for n in range(1_000))
-        records = [change(n, f"k{n}", {"n": n}) for n in range(1, 6)]
-        records[2] = change(3, random_key, {"n": 3})
+        records = [change(n, f"k{n}", {"n": n}, is_insert=True) for n in range(1, 6)]
+        records[2] = change(3, random_key, {"n": 3}, is_insert=True)
         outcome = await sink.write(batch(*records))
         assert isinstance(outcome, Failed)
         assert list(outcome.failures) == [2]
@@ -198,7 +205,7 @@ def test_a_row_that_the_database_refuses_fails_alone(url: str) -> None:
         assert "index row size" in outcome.failures[2].error
         assert ask(url, "SELECT n FROM orders ORDER BY n") == [(1,), (2,), (4,), (5,)]
         await sink.stamp("m", "label", "s", 1)
-        later = [change(10 + n, f"k{n}", {"n": 10 + n}) for n in (1, 2)]
+        later = [change(10 + n, f"k{n}", {"n": 10 + n}, is_insert=True) for n in (1, 2)]
         outcome = await sink.commit(batch(*later, records[2]), TargetPosition("label", "s", 1, 12))
         assert isinstance(outcome, Failed)
         assert list(outcome.failures) == [2]
@@ -291,7 +298,7 @@ def test_names_that_sql_reads_otherwise_are_names(url: str) -> None:
     async def story() -> None:
         ask(url, 'CREATE SCHEMA "odd %s"')
         sink = PostgreSQL(url, 'per%cent "x"', "odd %s")
-        await sink.write(batch(change(1, "a", {"n%s": 1})))
+        await sink.write(batch(change(1, "a", {"n%s": 1}, is_insert=True)))
         await sink.write(batch(change(2, "a", {"n%s": Decimal("1.5")})))
         assert ask(url, 'SELECT id, n_s FROM "odd %s"."per%cent ""x"""') == [("a", Decimal("1.5"))]
         await sink.close()

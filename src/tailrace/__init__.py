@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from tailrace.app.on_failure import Discard, Drop, Park
     from tailrace.app.predicates import by_ttl, changed, new, old
     from tailrace.app.retry import Retry
+    from tailrace.app.snapshots import Snapshots
     from tailrace.app.window import Window
     from tailrace.cli.client import connect
     from tailrace.errors import Refused, Throttled, Unavailable
     from tailrace.version import __version__
 
 __all__ = [
-    "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Refused", "Retry", "Throttled",
-    "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
+    "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Refused", "Retry", "Snapshots",
+    "Throttled", "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
 ]  # fmt: skip
 
 _PLACES = {
     "App": "app.app", "Attribute": "app.codec", "Batch": "app.change", "Change": "app.change", "Depends": "app.depends",
-    "Epoch": "app.codec", "Index": "app.index", "Item": "app.item", "Retry": "app.retry", "Throttled": "errors", "Unavailable": "errors", "Window": "app.window",
+    "Epoch": "app.codec", "Index": "app.index", "Item": "app.item", "Retry": "app.retry", "Snapshots": "app.snapshots", "Throttled": "errors", "Unavailable": "errors", "Window": "app.window",
     **dict.fromkeys(("by_ttl", "changed", "new", "old"), "app.predicates"),
-    **dict.fromkeys(("AsyncClient", "Client"), "app.client"),
-    "connect": "cli.client", "Refused": "errors", "__version__": "version",
+    **dict.fromkeys(("AsyncClient", "Client"), "app.client"), "connect": "cli.client", "Refused": "errors", "__version__": "version",
     **dict.fromkeys(("Discard", "Drop", "Park"), "app.on_failure"),
 }  # fmt: skip
 

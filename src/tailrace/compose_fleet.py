@@ -16,7 +16,7 @@ from tailrace.app.app import App, HandlerMapping
 from tailrace.app.code_version import code_version
 from tailrace.app.table import Table
 from tailrace.aws.places import Access
-from tailrace.aws.prices import read_price
+from tailrace.aws.prices import item_read_price, read_price
 from tailrace.compose_parts import (
     AlertLook,
     Assembly,
@@ -61,7 +61,9 @@ from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import AppSinks
 from tailrace.sinks.projected_table import RemoteRows
 from tailrace.snapshots.run.forgetting import Janitor, always
-from tailrace.snapshots.run.snapshotter import RowSources, Snapshotter
+from tailrace.snapshots.run.kept_tables import RowSources
+from tailrace.snapshots.run.planning import Planner
+from tailrace.snapshots.run.snapshotter import Snapshotter
 from tailrace.sources.dialects import AWS, Dialect, dialect_of
 from tailrace.sources.dynamodb_streams import DynamoDbStreamsLog, DynamoDbStreamsSource
 from tailrace.sources.export_files import export_place
@@ -141,7 +143,7 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
             redriver=redriver_of(assembly, worker),
             courier=courier_of(ground, worker, changes=False),
             projector=_projector(assembly, options, items, log, doors),
-            snapshots=_snapshots(assembly, options, doors, log),
+            snapshots=_snapshots(assembly, options, doors.source_of, log),
             windows=tuple(assembly.windows.values()),
             alerts=alerts_of(
                 ground, worker, read_of(worker), AlertLook(partial(_progress, read_of(worker), sight, worker))
@@ -198,7 +200,7 @@ def _projector(
 
 
 def _snapshots(
-    assembly: Assembly, options: FleetOptions, doors: Doors, log: AppLog
+    assembly: Assembly, options: FleetOptions, source_of: Callable[[Table], Source], log: AppLog
 ) -> tuple[Snapshotter, Janitor] | None:
     """What brings whole tables to sinks, read at the endpoint. One of several workers forgets deletions."""
     ground = assembly.ground
@@ -207,9 +209,10 @@ def _snapshots(
     tables = app.tables.values()
     at_s3 = Access(options.access.region, profile=options.access.profile)  # that one is of tables
     exported = ExportScan(tables, partial(export_place, access=at_s3))
-    rows = RowSources(FarScan(options.access, tables), exported, RETENTION_MS)
+    price = item_read_price(options.access.endpoint_url)
+    rows = RowSources(FarScan(options.access, tables), exported, RETENTION_MS, price)
     oldest = partial(oldest_of, parts.state, log)
-    return snapshots_of(assembly, rows, doors.source_of, oldest, may_forget)
+    return snapshots_of(assembly, rows, source_of, oldest, may_forget)
 
 
 async def _progress(
@@ -295,6 +298,19 @@ def far_mirrors(
         return ComparedTable(FarReader(options.access, table), marks)
 
     return mirrors_of(assembly, compared), partial(end_of, assembly.ground)
+
+
+def far_planner(
+    app: App, clock: Clock, options: FleetOptions
+) -> tuple[Planner | None, Callable[[], Awaitable[None]]]:
+    """What says what snapshots of the app would read, asked from any machine; and what gives back what was
+    opened for it.
+    """
+    log = _log_of(app, clock, options)
+    assembly = _assembly(app, Parts(options.state, clock, options.reached), log, options)
+    sources = far_sources(options.access, clock, far_pacer(options.owner, options.dialect), options.dialect)
+    snapshots = _snapshots(assembly, options, lambda table: sources(table.name), log)
+    return None if snapshots is None else snapshots[0].planner, partial(end_of, assembly.ground)
 
 
 def _marks_of(

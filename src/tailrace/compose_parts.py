@@ -39,8 +39,9 @@ from tailrace.sinks.projection_places import ProjectionPlaces
 from tailrace.sinks.windowed import windows_of
 from tailrace.snapshots.core.pages import segments_of
 from tailrace.snapshots.run.forgetting import Janitor, always
+from tailrace.snapshots.run.kept_tables import RowSources
 from tailrace.snapshots.run.numbering import TableNumbering
-from tailrace.snapshots.run.snapshotter import RowSources, Snapshotter
+from tailrace.snapshots.run.snapshotter import Snapshotter
 from tailrace.verification.run.mirrors import Mirrors
 from tailrace.verification.run.reading import Compared, MappingMarks, TableReader
 from tailrace.views.reading import ViewSources

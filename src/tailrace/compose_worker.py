@@ -46,7 +46,8 @@ from tailrace.sinks.dynamodb_door import DynamoDbDoor
 from tailrace.sinks.making import AppSinks
 from tailrace.sinks.projected_table import EngineRows, RemoteRows
 from tailrace.snapshots.run.forgetting import Janitor
-from tailrace.snapshots.run.snapshotter import RowSources, Snapshotter
+from tailrace.snapshots.run.kept_tables import RowSources
+from tailrace.snapshots.run.snapshotter import Snapshotter
 from tailrace.sources.embedded import EmbeddedItems, EmbeddedSource
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.sources.embedded_scan import EmbeddedScan

@@ -7,8 +7,8 @@ import tailrace
 
 PUBLIC = [
     "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Depends", "Discard", "Drop", "Epoch",
-    "Index", "Item", "Park", "Refused", "Retry", "Throttled",
-    "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
+    "Index", "Item", "Park", "Refused", "Retry", "Snapshots",
+    "Throttled", "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
 ]  # fmt: skip
 
 

@@ -33,8 +33,9 @@ from tailrace.snapshots.core.pages import ScannedPage
 from tailrace.snapshots.run.beginning import BegunMirror
 from tailrace.snapshots.run.exporting import ChosenExports, WantedExports
 from tailrace.snapshots.run.forgetting import Janitor
+from tailrace.snapshots.run.kept_tables import KeptTable, RowSources
 from tailrace.snapshots.run.numbering import TableNumbering
-from tailrace.snapshots.run.snapshotter import KeptTable, RowSources, Snapshotter
+from tailrace.snapshots.run.snapshotter import Snapshotter
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.mirrors import MirrorMemory, SimulatedMirror
 from tests.simulation.snapshot_surroundings import (

@@ -30,6 +30,7 @@ from tailrace.app.projection import UNSET, Swap, projection_of
 from tailrace.app.retry import Retry
 from tailrace.app.settings import BatchSettings, HandlerSettings, LambdaSettings, SinkSettings
 from tailrace.app.sinking import Writes, check_sink_shape
+from tailrace.app.snapshots import Snapshots, snapshots_of
 from tailrace.app.table import EVENTS, Changes, Table, name_in
 from tailrace.app.unmatched import unmatched_id
 from tailrace.app.window import window_plan
@@ -213,7 +214,7 @@ class App(OnLambda):
         retry: Retry | None = None,
         id: str | None = None,
         on_failure: Policy | None = None,
-        snapshot: bool = False,
+        snapshot: bool | Snapshots = False,
         **settings: Unpack[SinkSettings],
     ) -> None:
         """Write what a handler returns to a sink, or every change of a table or an entity.
@@ -223,13 +224,13 @@ class App(OnLambda):
                  makes a value of each change (None: nothing; a list: several), `enrich` is given the values
                  of a batch and answers with as many. `on_failure` is Park.key, and Discard for a sink that
                  has the position of each shard beside its rows. `snapshot`: the sink is given the whole table
-                 first, and again after what the stream has lost; it must be a mirror (docs/snapshots.md).
-                 Further settings: HandlerSettings.
+                 first, and again after what the stream has lost; it must be a mirror (docs/snapshots.md);
+                 `Snapshots(…)` says at which pace. Further settings: HandlerSettings.
         Raises:  SettingsError.
         """
         check_sink_shape(sink)
         common = CommonSettings(id, where, retry, None, on_failure, {**settings})
-        self._declared.sink(source, sink, common, transform, enrich, snapshot=snapshot)
+        self._declared.sink(source, sink, common, transform, enrich, snapshots=snapshots_of(snapshot))
 
     def projection(
         self,

@@ -36,6 +36,7 @@ from tailrace.app.sinking import (
     transactional_settings,
     width_of,
 )
+from tailrace.app.snapshots import BY_HAND, Snapshots
 from tailrace.app.table import Changes, Table
 from tailrace.app.unmatched import Unmatched, unmatched_id
 from tailrace.app.window import WindowPlan, check_window
@@ -252,7 +253,7 @@ class Declarations:
         transform: Callable[[Change[Any]], Any] | None,
         enrich: Callable[[list[Any]], Any] | None,
         *,
-        snapshot: bool = False,
+        snapshots: Snapshots = BY_HAND,
     ) -> None:
         """Enter a sink of changes, or give a handler one. Raises: SettingsError."""
         if isinstance(source, Table | Changes | Entity | type):
@@ -260,9 +261,9 @@ class Declarations:
             name = common.id or sink_id(changes, sink)
             place = f"sink {name!r}"
             check_where(place, common.where, changes)
-            if snapshot:
+            if snapshots is not BY_HAND:
                 check_snapshot(name, sink, changes, common.where)
-            self._check_alone(name, sink, snapshot=snapshot)
+            self._check_alone(name, sink, snapshot=snapshots.automatic)
             self._add(
                 HandlerMapping(
                     name,
@@ -276,12 +277,12 @@ class Declarations:
                     transform=transform,
                     enrich=enrich,
                     is_mirror=is_mirror(sink),
-                    snapshot=snapshot,
+                    snapshots=snapshots,
                 )
             )
             return
         mapping = self.mapping_of("sink", cast("Any", source))
-        if snapshot:
+        if snapshots is not BY_HAND:
             raise SettingsError(
                 f"sink: {mapping.id!r} is a handler, and what it returns for a change is no item of a table: "
                 "snapshot=True is for the sink of a table or an entity, app.sink(Order, …)"

@@ -16,6 +16,7 @@ from tailrace.app.function_settings import CodePlace, FunctionSettings
 from tailrace.app.predicates import Predicate
 from tailrace.app.projection import Projection
 from tailrace.app.sinking import Writes
+from tailrace.app.snapshots import BY_HAND, Snapshots
 from tailrace.app.table import Changes, Table
 from tailrace.app.window import WindowPlan
 from tailrace.errors import SettingsError
@@ -58,10 +59,15 @@ class HandlerMapping:
     window: WindowPlan | None = None
     is_mirror: bool = False
     """Whether its sink has a row for each item, and remembers deletions."""
-    snapshot: bool = False
-    """Whether its sink is given the whole table, and every change after it."""
+    snapshots: Snapshots = BY_HAND
+    """How its sink is given the whole table, where it takes one."""
     only_counts: bool = False
     """Ours, for what fits no entity: it may come and go with the typed handlers."""
+
+    @property
+    def snapshot(self) -> bool:
+        """Whether its sink is given the whole table by itself, and every change after it."""
+        return self.snapshots.automatic
 
 
 def projection_named(

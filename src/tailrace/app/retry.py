@@ -10,8 +10,8 @@ from typing import Final
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import BOUNDS, INFINITE, Backoff
 
-UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
-DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
 def milliseconds(text: str) -> int:
@@ -22,7 +22,7 @@ def milliseconds(text: str) -> int:
     """
     match = DURATION.fullmatch(text)
     if match is None:
-        raise SettingsError(f"{text!r} is no duration: write 200ms, 1s, 5m or 1h")
+        raise SettingsError(f"{text!r} is no duration: write 200ms, 1s, 5m, 1h or 7d")
     return int(float(match[1]) * UNITS_MS[match[2]])
 
 

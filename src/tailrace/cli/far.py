@@ -19,13 +19,14 @@ from tailrace.cli.loading import load
 from tailrace.cli.place import StateAt, state_place
 from tailrace.clocks.system import SystemClock
 from tailrace.compose import incarnation
-from tailrace.compose_fleet import FleetOptions, far_mirrors, far_projector
+from tailrace.compose_fleet import FleetOptions, far_mirrors, far_planner, far_projector
 from tailrace.errors import TailraceError
 from tailrace.ports import StateStore
 from tailrace.projections.run.projector import Projector
 from tailrace.server.audit import audited
 from tailrace.server.control import Subject, Verb, find_verb, registered_verbs
 from tailrace.server.far_tail import follow_far
+from tailrace.snapshots.run.planning import Planner
 from tailrace.sources.dynamodb_streams import DynamoDbStreamsLog, source_error
 from tailrace.sources.far_log import AppLog
 from tailrace.sources.far_tables import check_tables
@@ -48,6 +49,7 @@ class FleetSubject(Subject):
     declared: Sequence[Table] = ()
     projecting: Projector | None = None
     mirrored: Mirrors | None = None
+    planning: Planner | None = None
 
     @property
     def state(self) -> StateStore:
@@ -85,14 +87,14 @@ class FleetSubject(Subject):
             )
         return follow_far(self.log, self.clock, table, from_start=from_start)
 
-    async def item_count(self, table: str) -> int:
-        """About how many items a table has, as of some hours ago at AWS. Raises: SourceError."""
+    async def table_size(self, table: str) -> tuple[int, int]:
+        """About how many items, and bytes, a table has, as of some hours ago at AWS. Raises: SourceError."""
         try:
             answer = await client.call(self.access, "dynamodb", "describe_table", {"TableName": table})
         except AwsError as error:
             raise source_error(error) from error
-        count: int = answer["Table"].get("ItemCount", 0)
-        return count
+        described = answer["Table"]
+        return described.get("ItemCount", 0), described.get("TableSizeBytes", 0)
 
     def projector(self, app: str) -> Projector | None:
         """What the app declares, read here; workers bring it up."""
@@ -101,6 +103,10 @@ class FleetSubject(Subject):
     def mirrors(self) -> Mirrors | None:
         """The sinks of the app, opened here; workers write them."""
         return self.mirrored
+
+    def planner(self) -> Planner | None:
+        """What asks the tables from here; workers make the snapshots."""
+        return self.planning
 
     async def tables(self) -> list[dict[str, Any]]:
         """The app's tables, by their newest streams. Raises: SourceError."""
@@ -149,6 +155,11 @@ async def _answers(place: StateAt, asked: Verb, arguments: Mapping[str, Any]) ->
             tables = await check_tables(app, access)
             options = FleetOptions(incarnation(), state, place.state, access, tables, opened.aclose)
             subject.mirrored, end = far_mirrors(app, clock, options)
+            opened.push_async_callback(end)
+        if asked.name in ("snapshot.plan", "snapshot.start"):
+            tables = await check_tables(app, access)
+            options = FleetOptions(incarnation(), state, place.state, access, tables, opened.aclose)
+            subject.planning, end = far_planner(app, clock, options)
             opened.push_async_callback(end)
         async with audited(state, clock, asked.name, arguments, changes=asked.changes):
             async for value in asked.run(subject, arguments):

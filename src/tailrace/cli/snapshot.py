@@ -4,6 +4,7 @@ Rules of this file: options and output; the answer is the `snapshot` verbs'. Reg
 """
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,14 @@ def snapshot() -> None:
     help="Out of exports: a directory, or s3://BUCKET/PREFIX, as the worker sees it.",
 )
 @click.option("--export", metavar="ID", help="The full export to begin with; else the newest that will do.")
+@click.option(
+    "--read-price",
+    type=click.FloatRange(min=0),
+    metavar="USD",
+    help="What a million read units cost, if not AWS's list price on demand.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what it would read and cost, and begin nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask, whatever it costs.")
 @options.options(*options.place_or_fleet, options.as_json)
 def start(
     handler: str,
@@ -59,17 +68,22 @@ def start(
     read_units: float | None,
     source: str | None,
     export: str | None,
+    read_price: float | None,
+    dry_run: bool,
+    yes: bool,
     place: Place,
     as_json: bool,
 ) -> None:
     """Read the table again and correct the rows of HANDLER's sink; rows of items that are gone are deleted.
 
-    Live delivery goes on. Of a table at AWS it uses read units: one for 4 KB. With --from it uses none: an
-    empty sink is filled out of a full export and the incremental ones that follow it, up to where the stream
-    tells everything.
+    Live delivery goes on. Of a table at AWS it uses read units: one for 4 KB. What it comes to is said first,
+    and asked for where it is much; without a terminal it is then refused, unless with --yes. With --from it
+    uses none: an empty sink is filled out of a full export and the incremental ones that follow it, up to
+    where the stream tells everything.
 
     \b
     Example: tailrace snapshot start copy
+             tailrace snapshot start copy --read-units 200 --dry-run
              tailrace snapshot start copy --partition-key user#7
              tailrace snapshot start copy --from s3://backups/dynamodb
     Next:    tailrace snapshot status copy
@@ -80,19 +94,37 @@ def start(
         raise click.UsageError("--from reads whole exports, and no table: it goes with --export alone.")
     if export and not source:
         raise click.UsageError("--export is one of --from: name where the exports lie.")
-    answer = ask(
-        place,
-        "snapshot.start",
-        {
-            "handler": handler,
-            "partitions": [_key(key) for key in keys],
-            "segment": None if segment is None else _segment(segment),
-            "read_units": read_units,
-            "source": _place_of(source),
-            "export": export,
-        },
-    )
-    _tell([answer], as_json=as_json)
+    asked = {
+        "handler": handler,
+        "partitions": [_key(key) for key in keys],
+        "segment": None if segment is None else _segment(segment),
+        "read_units": read_units,
+        "source": _place_of(source),
+        "export": export,
+        "read_price": read_price,
+        "yes": yes,
+    }
+    if dry_run:
+        planned = ask(place, "snapshot.plan", asked)
+        click.echo(json.dumps(planned) if as_json else _plan_words(handler, planned))
+        return
+    if not as_json:
+        asked["yes"] = _is_confirmed(handler, ask(place, "snapshot.plan", asked), yes=yes)
+    _tell([ask(place, "snapshot.start", asked)], as_json=as_json)
+
+
+def _is_confirmed(handler: str, planned: Mapping[str, Any] | None, *, yes: bool) -> bool:
+    """Say what a snapshot comes to, and ask at a terminal where it is much. Raises: Abort."""
+    click.echo(_plan_words(handler, planned), err=True)
+    if planned is None or yes or not (planned["asks"] and sys.stdin.isatty()):
+        return yes
+    click.confirm("Begin it?", abort=True, err=True)
+    return True
+
+
+def _plan_words(handler: str, planned: Mapping[str, Any] | None) -> str:
+    words = "what it reads is known only where the app runs" if planned is None else planned["words"]
+    return f"{printable(handler)}: {printable(words)}"
 
 
 @snapshot.command()

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from tailrace.engine.engine import Engine
     from tailrace.ports import Clock, StateStore
     from tailrace.projections.run.projector import Projector
+    from tailrace.snapshots.run.forgetting import Janitor
+    from tailrace.snapshots.run.planning import Planner
+    from tailrace.snapshots.run.snapshotter import Snapshotter
     from tailrace.tables.schema import TableSchema
     from tailrace.values.types import Item
     from tailrace.verification.run.mirrors import Mirrors
@@ -52,6 +55,7 @@ class ControlledWorker(Live, Protocol):
     app: "App"
     projector: "Projector | None"
     mirrors: "Mirrors | None"
+    snapshots: "tuple[Snapshotter, Janitor] | None"
 
     @property
     def targets(self) -> "AskedPositions":
@@ -103,10 +107,10 @@ class Subject(Struct):
         """A table's changes as they come, where they are at another server. Raises: SourceError."""
         raise InternalError("the engine's changes are told by its commits")
 
-    async def item_count(self, table: str) -> int:
-        """About how many items a table has. Raises: ApiError, SourceError."""
-        count: int = self.engine.describe_table(table).get("ItemCount", 0)
-        return count
+    async def table_size(self, table: str) -> tuple[int, int]:
+        """About how many items, and bytes, a table has. Raises: ApiError, SourceError."""
+        described = self.engine.describe_table(table)
+        return described.get("ItemCount", 0), described.get("TableSizeBytes", 0)
 
     def projector(self, app: str) -> "Projector | None":
         """What brings up the projections of an app; None: it runs elsewhere."""
@@ -116,6 +120,11 @@ class Subject(Struct):
     def mirrors(self) -> "Mirrors | None":
         """The sinks of the app that runs here, as they are compared with their tables; None: none runs."""
         return None if self.worker is None else self.worker.mirrors
+
+    def planner(self) -> "Planner | None":
+        """What says what snapshots would read; None: no app runs here that has any."""
+        snapshots = None if self.worker is None else self.worker.snapshots
+        return None if snapshots is None else snapshots[0].planner
 
     async def tables(self) -> list[dict[str, Any]]:
         """The tables, with their streams and the shards of them."""

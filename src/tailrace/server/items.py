@@ -32,7 +32,7 @@ async def sample(subject: Subject, arguments: Arguments) -> AsyncGenerator[objec
         ) from error
     types = [schema.hash_type, schema.range_type]
     keys = [{"name": name, "type": type_} for name, type_ in zip(schema.key_names, types, strict=False)]
-    yield {"keys": keys, "items": await subject.item_count(table)}
+    yield {"keys": keys, "items": (await subject.table_size(table))[0]}
     start = None
     while left > 0:
         page = engine.scan(ScanRequest(table, limit=min(left, PAGE), start=start))

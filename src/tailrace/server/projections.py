@@ -231,7 +231,7 @@ async def projection_rebuild(subject: Subject, arguments: Arguments) -> object:
         "served": chosen.rows.served,
         "swap": projection.swap,
         "dry_run": bool(arguments.get("dry_run")),
-        "items": await subject.item_count(projection.table.name),
+        "items": (await subject.table_size(projection.table.name))[0],
     }
     if projector.is_bringing_up(projection) or await projector.is_being_filled(projection):
         raise TailraceError(

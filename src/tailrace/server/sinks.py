@@ -13,7 +13,8 @@ from typing import Any, Final
 from tailrace.errors import TailraceError
 from tailrace.server.audit import audited
 from tailrace.server.control import Arguments, Subject, verb, verb_of_values
-from tailrace.verification.core.costs import ReadingCost, cost_of
+from tailrace.tables.costs import ReadingCost
+from tailrace.verification.core.costs import cost_of
 from tailrace.verification.core.sampling import SampleSize, read_sample
 from tailrace.verification.run.comparing import How, Verification, segments_for
 from tailrace.verification.run.mirrors import Mirrors

@@ -6,6 +6,8 @@ Stands alone as every family of verbs does.
 """
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -14,6 +16,7 @@ from tailrace.rows.kinds import MAPPING
 from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import named
+from tailrace.snapshots.core.plan import SnapshotPlan, scan_plan
 from tailrace.snapshots.core.snapshot import (
     Part,
     WantedSnapshot,
@@ -24,33 +27,79 @@ from tailrace.snapshots.core.snapshot import (
     wanted_key,
 )
 from tailrace.snapshots.views.snapshots import snapshot_value
+from tailrace.tables.costs import ASK, TableSize
 from tailrace.views.progress import declared
 from tailrace.worker.declared import SNAPSHOTS
+
+
+@verb("snapshot.plan", works_afar=True)
+async def plan(subject: Subject, arguments: Arguments) -> object:
+    """Arguments: as `snapshot.start`. What that would read and cost; None: it is known only where the app
+    runs.
+    """
+    mapping = await _mirror(subject, arguments)
+    planned = await _planned(subject, mapping, arguments)
+    return None if planned is None else planned.value
 
 
 @verb("snapshot.start", changes=True, works_afar=True)
 async def start(subject: Subject, arguments: Arguments) -> object:
     """Arguments: handler; partitions (keys as JSON texts) or segment ([number, how many]); read_units a
-    second; source, where exports lie (without: the table), and export, the id of the full one.
+    second; source, where exports lie (without: the table), and export, the id of the full one; read_price, US
+    dollars for a million read units; yes, whatever it costs.
     """
     mapping = await _mirror(subject, arguments)
-    now_ms = subject.clock.now().wall_ms
-    segment = arguments.get("segment")
-    part = Part(
-        tuple(arguments.get("partitions") or ()), None if segment is None else (segment[0], segment[1])
+    if arguments.get("source"):
+        await _check_no_other(subject, mapping)
+    if not arguments.get("yes"):
+        planned = await _planned(subject, mapping, arguments)
+        if planned is not None and planned.asks:
+            raise TailraceError(
+                f"A snapshot of {mapping.handler!r} {planned.words}: so much is not begun unasked.",
+                hint=f"tailrace snapshot start {mapping.handler} --yes, or with --read-units for a pace",
+            )
+    return await _changed(subject, mapping, partial(_asked, subject, mapping, arguments))
+
+
+def _asked(
+    subject: Subject, mapping: MappingName, arguments: Arguments, wanted: WantedSnapshot | None
+) -> WantedSnapshot:
+    """What a person wants after what was wanted before."""
+    after = following(wanted, mapping.app, mapping.handler, "asked", subject.clock.now().wall_ms)
+    segment, partitions = arguments.get("segment"), tuple(arguments.get("partitions") or ())
+    return replace(
+        after,
+        part=Part(partitions, None if segment is None else (segment[0], segment[1])),
+        read_units=arguments.get("read_units") or after.read_units,
+        paused_by="",
+        source=arguments.get("source") or "",
+        export=arguments.get("export") or "",
     )
 
-    source, export = arguments.get("source") or "", arguments.get("export") or ""
-    if source:
-        await _check_no_other(subject, mapping)
 
-    def step(wanted: WantedSnapshot | None) -> WantedSnapshot:
-        after = following(wanted, mapping.app, mapping.handler, "asked", now_ms)
-        units = arguments.get("read_units")
-        units = units or after.read_units
-        return replace(after, part=part, read_units=units, paused_by="", source=source, export=export)
+async def _planned(subject: Subject, mapping: MappingName, arguments: Arguments) -> SnapshotPlan | None:
+    """What a person's snapshot would read; None where that cannot be seen from here. Raises: Refused where
+    exports may not be it; SourceError, StoreError.
+    """
+    row = await subject.state.get(wanted_key(mapping.app, mapping.handler))
+    wanted = _asked(subject, mapping, arguments, read_wanted(mapping.app, mapping.handler, row))
+    price = arguments.get("read_price")
+    if price is not None and not (isinstance(price, int | float) and price >= 0):
+        raise TailraceError("--read-price is a number of US dollars, 0 or more.")
+    planner = subject.planner()
+    if planner is not None and mapping.handler in planner.tables:
+        if wanted.source and subject.is_far and not _is_seen(wanted.source):
+            return None
+        return await planner.plan(wanted, price)
+    if wanted.source:
+        return None
+    size = TableSize(*await subject.table_size(mapping.table))
+    return scan_plan(wanted, mapping.table, size, None, ASK)
 
-    return await _changed(subject, mapping, step)
+
+def _is_seen(source: str) -> bool:
+    """Whether a place of exports may be the same here as at a worker on another machine."""
+    return "://" in source or Path(source).is_dir()
 
 
 @verb("snapshot.pause", changes=True, works_offline=True, works_afar=True)

@@ -36,7 +36,7 @@ from tailrace.sinks.projection_places import ProjectionPlaces
 from tailrace.sinks.streamed import StreamedSink
 from tailrace.sinks.windowed import WindowSink
 from tailrace.snapshots.run.beginning import BegunMirror
-from tailrace.snapshots.run.snapshotter import KeptTable
+from tailrace.snapshots.run.kept_tables import KeptTable
 from tailrace.windows.run.changes import WindowChanges
 
 
@@ -144,7 +144,7 @@ class SinkMaker(Struct, frozen=True):
             self.make(mapping),
             declared if isinstance(declared, Mirror) else None,
             partial(self.asked, mapping),
-            mapping.snapshot,
+            mapping.snapshots,
         )
 
     def _beside(self, mapping: HandlerMapping) -> Iterator[VersionedRows]:

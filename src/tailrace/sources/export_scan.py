@@ -57,6 +57,15 @@ class ExportScan:
             sum(export.billed_bytes for export in chain.exports),
         )
 
+    async def files(self, place: str, exports: Sequence[str]) -> tuple[int, int]:
+        """How many data files these exports have, and how many bytes lie there. Raises: Refused for one that
+        is not there, Unavailable.
+        """
+        files = self._files_at(place)
+        listed = await list_exports(files)
+        opened = [await open_export(files, chosen_export(listed, one, place)) for one in exports]
+        return sum(len(one.files) for one in opened), sum(one.total_bytes for one in opened)
+
     async def page(
         self, table: str, place: str, exports: Sequence[str], after: Mapping[str, Any] | None
     ) -> ScannedPage:

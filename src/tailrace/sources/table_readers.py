@@ -18,9 +18,9 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.query import ScanRequest
 from tailrace.errors import ApiError, SourceError
 from tailrace.sources.dynamodb_streams import source_error
+from tailrace.tables.costs import TableSize
 from tailrace.values.types import Item
 from tailrace.values.wire import read_item
-from tailrace.verification.core.costs import TableSize
 from tailrace.verification.run.reading import TablePage
 
 MOST_KEYS: Final = 100

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from tailrace import App, Item, new
+from tailrace.errors import Refused
 from tailrace.exports.core.exported import ExportedItem
 from tailrace.rows.writes import StateRow, Write
 from tailrace.sinks import DuckDB
@@ -92,7 +93,7 @@ def export_full(world: World, place: Path, **settings: Any) -> int:
 
 
 def started(world: World, place: Path, **arguments: Any) -> dict[str, Any]:
-    world._ask("snapshot.start", {"handler": "mirror", "source": str(place), **arguments})
+    world._ask("snapshot.start", {"handler": "mirror", "source": str(place), "yes": True, **arguments})
     world.advance("1m")
     ((value,),) = world._ask("snapshot.status", {})
     return dict(value)
@@ -114,6 +115,28 @@ def test_an_empty_mirror_is_filled_while_the_table_changes(
     ((value,),) = world._ask("snapshot.status", {})
     assert (value["state"], value["items"], value["share"]) == ("done", 3, 1.0)
     assert items(target) == table_of(world) == {"o1": "paid", "o3": "new", "o9": "new"}
+
+
+def test_exports_are_planned_with_their_files_and_refused_before_they_are_wanted(
+    world: World, target: SimulatedMirror, tmp_path: Path
+) -> None:
+    export_full(world, tmp_path)
+    world.use(shop(target))
+    world.settle()
+    asked = {"handler": "mirror", "source": str(tmp_path)}
+    (planned,) = world._ask("snapshot.plan", asked)
+    size = sum(file.stat().st_size for file in tmp_path.rglob("data/*"))
+    assert (planned["files"], planned["items"], planned["bytes"]) == (2, 3, size)
+    assert (planned["read_units"], planned["asks"], len(planned["exports"])) == (0, False, 1)
+    assert planned["words"].startswith(f"reads 1 export from {tmp_path}: 2 files, 3 items, ")
+    for arguments, words in (({"export": "x"}, "export x is not there"), ({"source": "typo"}, "no such")):
+        for verb in ("snapshot.plan", "snapshot.start"):
+            with pytest.raises(Refused, match=words):
+                world._ask(verb, {**asked, **arguments})
+    next(iter(tmp_path.rglob("data/*"))).unlink()
+    with pytest.raises(Refused, match=r"1 of 2 files of export .* are not there"):
+        world._ask("snapshot.start", asked)
+    assert world._ask("snapshot.status", {}) == [[]], "nothing is wanted"
 
 
 def test_a_duckdb_table_is_filled_out_of_exports(tmp_path: Path) -> None:

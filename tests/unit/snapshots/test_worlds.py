@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 from msgspec.structs import replace
 
-from tailrace import App, Change, Item, changed, new, old
+from tailrace import App, Change, Item, Snapshots, changed, new, old
 from tailrace.errors import SettingsError, TailraceError
 from tailrace.ports import Outcome, RecordBatch, Written
 from tailrace.snapshots.core.pages import ScannedPage
@@ -28,7 +28,7 @@ def shop(target: SimulatedMirror, **settings: Any) -> App:
         total: int = 1
 
     settings = {name: value(Order) if name == "where" else value for name, value in settings.items()}
-    app.sink(Order, MirrorMemory(target), id="mirror", snapshot=True, **settings)
+    app.sink(Order, MirrorMemory(target), id="mirror", **{"snapshot": True, **settings})
     return app
 
 
@@ -168,6 +168,32 @@ def test_a_snapshot_stands_still_and_goes_on() -> None:
         assert len(target.shown) == 2
         ((value,),) = world._ask("snapshot.status", {})
         assert (value["state"], value["number"], value["items"], value["swept"]) == ("done", 2, 2, 1)
+
+
+def test_one_that_nobody_asked_for_is_warned_of_beyond_the_bound_and_made(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    target = SimulatedMirror()
+    with World(shop(target, snapshot=Snapshots(ask_after="0s")), seed=2) as world:
+        put(world, "o1")
+        world.settle()
+        world.advance("1m")
+        assert items(target) == {"o1": "new"}
+        (warning,) = caplog.messages
+        assert warning == (
+            "snapshot 1 of mirror (first) reads about 1 item, 0.0 MB of table orders: nothing is charged, "
+            "about 1 second. It goes on; snapshot=Snapshots(read_units=…) of the app sets a pace: tailrace "
+            "snapshot pause mirror"
+        )
+        with pytest.raises(TailraceError, match="so much is not begun unasked") as error:
+            wanted(world)
+        assert error.value.hint == "tailrace snapshot start mirror --yes, or with --read-units for a pace"
+        world._ask("snapshot.start", {"handler": "mirror", "yes": True})
+        world.advance("1m")
+        ((value,),) = world._ask("snapshot.status", {})
+        assert (value["number"], value["state"], caplog.messages) == (2, "done", [warning]), (
+            "it was asked for"
+        )
 
 
 def test_a_handler_without_a_mirror_has_no_snapshot() -> None:

@@ -19,11 +19,11 @@ from tailrace.runtime.preparing import Prepared
 from tailrace.runtime.watermark import MappingName
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord, change_record
+from tailrace.tables.costs import TableSize
 from tailrace.tables.schema import TableSchema
 from tailrace.testing.loop import SeededLoop
 from tailrace.testing.mirrors import MirrorMemory, MirrorRow
 from tailrace.values.types import Item
-from tailrace.verification.core.costs import TableSize
 from tailrace.verification.run.comparing import How, Verification
 from tailrace.verification.run.reading import Compared, ExactMarks, MappingMarks, TablePage, TimedMarks
 from tailrace.verification.run.report import VerificationReport

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from tailrace.errors import SettingsError
 from tailrace.streams.version import Version
+from tailrace.tables.costs import ASK_S, ASK_USD, BYTES_PER_S, TableSize
 from tailrace.tables.schema import TableSchema
-from tailrace.verification.core.costs import ASK_S, ASK_USD, BYTES_PER_S, TableSize, cost_of
+from tailrace.verification.core.costs import cost_of
 from tailrace.verification.core.judging import NO_ROW, Look, SeenRow, Verdict, before, judge, suspects
 from tailrace.verification.core.sampling import SampleSize, most_wrong, read_sample, segments_of
 

@@ -12,8 +12,6 @@ from typing import Final
 
 from tailrace.snapshots.core.snapshot import Snapshot
 
-KEEP_DELETIONS_MS: Final = 7 * 86_400_000
-"""A stream holds a day; whoever replays more says so."""
 MARGIN_MS: Final = 3_600_000
 """By so much clocks may differ, of workers and of whoever numbers changes."""
 

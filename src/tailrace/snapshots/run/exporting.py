@@ -62,6 +62,9 @@ class ExportedTables(Protocol):
         where none reach so far.
         """
 
+    async def files(self, place: str, exports: Sequence[str]) -> tuple[int, int]:
+        """How many data files these exports have, and how many bytes lie there."""
+
     async def page(
         self, table: str, place: str, exports: Sequence[str], after: Mapping[str, Any] | None
     ) -> ScannedPage:
@@ -71,9 +74,7 @@ class ExportedTables(Protocol):
 
 
 class ExportsAsTable(Struct, frozen=True):
-    """What a snapshot out of exports needs. Units: reach_ms, how long a record can be read, and no longer
-    than a deletion is known.
-    """
+    """What a snapshot out of exports needs. Units: reach_ms, how long a record can be read."""
 
     exported: ExportedTables
     scan: TableScan
@@ -82,9 +83,13 @@ class ExportsAsTable(Struct, frozen=True):
     clock: Clock
     reach_ms: int
 
-    async def choose(self, table: str, mirror: Mirror | None, snapshot: Snapshot) -> ChosenExports:
-        """What is to be read. Raises: Refused, with the reason and the next command; SourceError, StoreError,
-        what the mirror raises.
+    async def choose(
+        self, table: str, mirror: Mirror | None, snapshot: Snapshot, keep_ms: int
+    ) -> ChosenExports:
+        """What is to be read. Units: keep_ms, how long a deletion is known.
+
+        Raises: Refused, with the reason and the next command; SourceError, StoreError, what the mirror
+                raises.
         """
         name = snapshot.mapping_id
         if not snapshot.part.is_whole:
@@ -94,7 +99,7 @@ class ExportsAsTable(Struct, frozen=True):
             )
         if mirror is not None:
             await self._check_rows(table, mirror, snapshot)
-        needed = await self._horizon(table, name)
+        needed = await self._horizon(table, name, min(self.reach_ms, keep_ms))
         table_id = await self.scan.identity(table)
         export_id = snapshot.exports[0] if snapshot.exports else ""
         choice = WantedExports(snapshot.source, export_id, table, table_id, needed.needed_us)
@@ -132,11 +137,11 @@ class ExportsAsTable(Struct, frozen=True):
             hint=f"tailrace snapshot start {name}",
         )
 
-    async def _horizon(self, table: str, mapping_id: str) -> TellingSince:
+    async def _horizon(self, table: str, mapping_id: str, reach_ms: int) -> TellingSince:
         app = self.numbers.app
         row = await self.state.get(START.key(app, mapping_id))
         since_ms = None if row is None else readable(row.fields, START.name, START.format)["since_ms"]
         gaps = [read_gap(gap.fields) for gap in await self.state.query(GAP.prefix(app, mapping_id))]
         stream = (await self.numbers.known(table)).newest_stream
         now_ms = self.clock.now().wall_ms
-        return horizon(now_ms, self.reach_ms, stream, since_ms, [gap.until_ms for gap in gaps])
+        return horizon(now_ms, reach_ms, stream, since_ms, [gap.until_ms for gap in gaps])

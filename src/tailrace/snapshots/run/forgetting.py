@@ -13,19 +13,19 @@ from msgspec import Struct
 
 from tailrace.errors import PortError
 from tailrace.runtime.parts import Parts
-from tailrace.snapshots.core.forgetting import KEEP_DELETIONS_MS, MARGIN_MS, forget_before
+from tailrace.snapshots.core.forgetting import MARGIN_MS, forget_before
 from tailrace.snapshots.core.snapshot import read_snapshot, snapshot_key
+from tailrace.snapshots.run.kept_tables import KeptTable
 from tailrace.snapshots.run.pending import kept_changes
-from tailrace.snapshots.run.snapshotter import KeptTable
 
 EVERY_MS: Final = 3_600_000
 SLICE: Final = 1_000
 
 
 class DeletionsKept(Struct, frozen=True):
-    """When deletions are forgotten. Units: ms."""
+    """When deletions are forgotten. Units: ms; `keep_ms` None: as long as each mapping says."""
 
-    keep_ms: int = KEEP_DELETIONS_MS
+    keep_ms: int | None = None
     margin_ms: int = MARGIN_MS
     every_ms: int = EVERY_MS
 
@@ -69,10 +69,11 @@ class Janitor:
             return 0
         row = await self._state.get(snapshot_key(self._app, table.mapping_id))
         snapshot = read_snapshot(self._app, table.mapping_id, row)
+        keep_ms = self._settings.keep_ms
         kept = kept_changes(self._state, self._app, table.mapping_id)
         before_ms = forget_before(
             self._clock.now().wall_ms,
-            self._settings.keep_ms,
+            table.settings.keep_ms if keep_ms is None else keep_ms,
             [record.created_ms async for record in kept],
             [] if snapshot is None else [snapshot],
             self._settings.margin_ms,

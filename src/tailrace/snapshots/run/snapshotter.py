@@ -13,7 +13,7 @@ Rules of this file: what is decided is in core/snapshot.py; outages are waited f
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,18 +23,19 @@ from msgspec.structs import replace
 from tailrace.deadletters.core.gap import Gap, read_gap
 from tailrace.errors import PortError, Refused, SourceError, StateConflict
 from tailrace.leases.lease import Owner
-from tailrace.ports import Mirror, RecordBatch, Sink
+from tailrace.ports import RecordBatch
 from tailrace.rows.kinds import GAP
 from tailrace.rows.writes import Equals, Write
 from tailrace.runtime.parts import Parts
-from tailrace.snapshots.core.forgetting import KEEP_DELETIONS_MS
 from tailrace.snapshots.core.pages import Piece, ScannedPage, pieces, scan_record
-from tailrace.snapshots.core.snapshot import ScanProgress, Snapshot, begun, due, following
-from tailrace.snapshots.run.exporting import ExportedTables, ExportsAsTable
+from tailrace.snapshots.core.snapshot import ScanProgress, Snapshot, WantedSnapshot, begun, due, following
+from tailrace.snapshots.run.exporting import ExportsAsTable
+from tailrace.snapshots.run.kept_tables import KeptTable, RowSources
 from tailrace.snapshots.run.numbering import TableNumbering
 from tailrace.snapshots.run.pending import deletions_below, is_settled_below
+from tailrace.snapshots.run.planning import Planner
 from tailrace.snapshots.run.rows import SnapshotClaim, SnapshotClaimLost, SnapshotRows
-from tailrace.snapshots.run.scanning import ReadBudget, TableScan
+from tailrace.snapshots.run.scanning import ReadBudget
 from tailrace.snapshots.run.sweeping import sweep
 from tailrace.snapshots.run.writing import RowWriter
 from tailrace.streams.record import ChangeRecord
@@ -49,32 +50,6 @@ SLOW_MS: Final = 60_000
 SHARD: Final = "snapshot"
 """In place of a shard's id in batches of a scan."""
 _log: Final = logging.getLogger("tailrace.snapshots")
-
-
-class KeptTable(Struct, frozen=True):
-    """A mapping whose sink is given a whole table.
-
-    Shape:   `sink` is the mapping's own, with what filters and transforms; `mirror` what it writes to, None
-             for a log that takes rows as they are; it is ready within `opened`. `is_automatic`: a snapshot is
-             made at the first start, and after what makes another one due; else only when it is wanted.
-    """
-
-    mapping_id: str
-    table: str
-    sink: Sink
-    mirror: Mirror | None = None
-    opened: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
-    is_automatic: bool = True
-
-
-class RowSources(Struct, frozen=True):
-    """Where rows come from: the tables themselves, and exports of them. Units: reach_ms, how long records of
-    a stream can be read.
-    """
-
-    scan: TableScan
-    exported: ExportedTables
-    reach_ms: int
 
 
 class Snapshotter:
@@ -98,9 +73,10 @@ class Snapshotter:
         self._owner = owner
         self._scan, self._exported = sources.scan, sources.exported
         self._exports = ExportsAsTable(
-            sources.exported, sources.scan, numbers, parts.state, parts.clock,
-            min(sources.reach_ms, KEEP_DELETIONS_MS),
+            sources.exported, sources.scan, numbers, parts.state, parts.clock, sources.reach_ms
         )  # fmt: skip
+        self.planner = Planner(self._tables, sources, self._exports)
+        """What says what a snapshot would read."""
         self._numbers = numbers
         self._segments = segments
         self._look_ms = look_ms
@@ -108,7 +84,7 @@ class Snapshotter:
             name: SnapshotRows(numbers.app, name, parts.state, parts.clock, owner) for name in self._tables
         }
         self._said: dict[str, str] = {}
-        self._busy = {table.mapping_id for table in tables if table.is_automatic}
+        self._busy = {table.mapping_id for table in tables if table.settings.automatic}
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -163,7 +139,7 @@ class Snapshotter:
         wanted, snapshot = await rows.wanted(), await rows.snapshot()
         stream = (await self._numbers.known(table.table)).newest_stream
         gaps = await self._gaps(table)
-        if table.is_automatic and (why := due(wanted, snapshot, stream, list(gaps))) is not None:
+        if table.settings.automatic and (why := due(wanted, snapshot, stream, list(gaps))) is not None:
             next_one = following(wanted, self._numbers.app, table.mapping_id, why, self._now_ms)
             if not await rows.want(next_one):
                 return  # another worker wants it too
@@ -230,6 +206,7 @@ class Snapshotter:
         segments = len(pieces(claim.snapshot.part, self._segments(estimate[1])))
         probe = await self._scan.page(table.table, pieces(claim.snapshot.part, 1)[0], None, 1)
         await claim.save(lambda snapshot: replace(snapshot, estimate=estimate))
+        self._warn(table, claim.snapshot)
         if probe.position is not None:
             await claim.save(lambda snapshot: snapshot.scanning_exactly(segments))
         elif claim.snapshot.why == "first" and await self._is_older_than_all(table):
@@ -238,10 +215,23 @@ class Snapshotter:
             await self._numbers.reset(table.table, claim, segments)
         _say_begun(claim.snapshot)
 
+    def _warn(self, table: KeptTable, snapshot: Snapshot) -> None:
+        """Say what a snapshot comes to for which nobody was asked, where people would have been."""
+        wanted = WantedSnapshot(snapshot.app, table.mapping_id, snapshot.number, part=snapshot.part)
+        plan = self.planner.of_size(wanted, snapshot.estimate)
+        if plan.asks and snapshot.why != "asked":
+            _log.warning(
+                "snapshot %d of %s (%s) %s. It goes on; snapshot=Snapshots(read_units=…) of the app sets a "
+                "pace: tailrace snapshot pause %s",
+                snapshot.number, table.mapping_id, snapshot.why, plan.words, table.mapping_id,
+            )  # fmt: skip
+
     async def _begin_exports(self, table: KeptTable, claim: SnapshotClaim) -> None:
         """Find out whether exports may be the snapshot, and which."""
         try:
-            chosen = await self._exports.choose(table.table, table.mirror, claim.snapshot)
+            chosen = await self._exports.choose(
+                table.table, table.mirror, claim.snapshot, table.settings.keep_ms
+            )
         except Refused as error:
             words = str(error)
             await claim.save(lambda snapshot: snapshot.refusing(words))
@@ -317,7 +307,8 @@ class Snapshotter:
         """Read what is left of every segment, beside each other, until the end or until it is called off."""
         parts = pieces(claim.snapshot.part, len(claim.snapshot.segments))
         wanted = await self._rows[table.mapping_id].wanted()
-        budget = ReadBudget(self._clock, None if wanted is None else wanted.read_units)
+        asked = None if wanted is None else wanted.read_units
+        budget = ReadBudget(self._clock, table.settings.read_units if asked is None else asked)
         batch = await self._batch(table)
         reader = _Reader(table, claim, RowWriter(table.sink, self._clock, batch), budget)
         await table.sink.open(self._clock)

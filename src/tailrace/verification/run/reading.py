@@ -17,9 +17,9 @@ from msgspec import Struct
 from tailrace.ports import Clock, Mirror, StateStore, StreamRef
 from tailrace.runtime.preparing import Prepares
 from tailrace.runtime.watermark import MappingName
+from tailrace.tables.costs import TableSize
 from tailrace.tables.schema import TableSchema
 from tailrace.values.types import Item
-from tailrace.verification.core.costs import TableSize
 
 MARGIN_MS: Final = 3_000
 """How much later than its answer a write may stand in a stream, with times known to the second."""

@@ -1,0 +1,158 @@
+"""`tailrace snapshot` beside a running app: what it comes to is said first, asked for beyond the bound, and
+refused where nobody can be asked.
+"""
+
+import contextlib
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tailrace.testing.search import SearchServer
+from tests.crash.node import Node, free_port
+from tests.fleet import ENVIRONMENT
+from tests.patience import PATIENCE_S, eventually
+
+APP = """
+from tailrace import App, Snapshots, sinks
+
+app = App("shop")
+orders = app.table("orders", pk="id")
+app.sink(
+    orders, sinks.OpenSearch("URL", "orders"), id="copy", snapshot=Snapshots(automatic=False, ask_after="0s")
+)
+app.sink(orders, sinks.OpenSearch("URL", "small"), id="small")
+"""
+SAID = "copy: reads about 3 items, 0.0 MB of table orders: nothing is charged, about 1 second"
+NONE_YET = "No snapshot was ever wanted: app.sink(…, snapshot=True), or tailrace snapshot start HANDLER.\n"
+
+
+@pytest.fixture
+def cluster() -> Iterator[SearchServer]:
+    with SearchServer() as running:
+        yield running
+
+
+class Shop:
+    """A running app, and what is typed beside it."""
+
+    def __init__(self, directory: Path, cluster: SearchServer) -> None:
+        self.directory = directory
+        (directory / "app.py").write_text(APP.replace("URL", cluster.url))
+        self.node = Node(directory, free_port(), ("dev", str(directory / "app.py"), "--no-reload"))
+        self.node.start()
+        self.node.wait_until_answering()
+        for number in range(3):
+            self.node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": f"o{number}"}}})
+
+    def line(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "tailrace", "snapshot", *arguments, *self.node.place]
+
+    def run(self, *arguments: str, code: int = 0) -> tuple[str, str]:
+        answer = subprocess.run(
+            self.line(*arguments), cwd=self.directory, env={**os.environ, **ENVIRONMENT}, capture_output=True,
+            text=True, timeout=PATIENCE_S, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert answer.returncode == code, answer.stdout + answer.stderr
+        return answer.stdout, answer.stderr
+
+    def status(self) -> dict[str, Any]:
+        (value,) = json.loads(self.run("status", "copy", "--json")[0])
+        return dict(value)
+
+    def until_done(self) -> dict[str, Any]:
+        return eventually(lambda: value if (value := self.status())["state"] == "done" else None)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, cluster: SearchServer) -> Iterator[Shop]:
+    shop = Shop(tmp_path, cluster)
+    try:
+        yield shop
+    finally:
+        shop.node.kill()
+
+
+def test_what_is_much_is_begun_only_when_somebody_says_so(shop: Shop) -> None:
+    out, said = shop.run("start", "copy", code=1)
+    assert (out, said.splitlines()[0]) == ("", SAID)
+    assert "so much is not begun unasked" in said
+    assert "next: tailrace snapshot start copy --yes, or with --read-units for a pace" in said
+    out, said = shop.run("start", "copy", "--json", code=1)
+    assert (out, "so much is not begun unasked" in json.loads(said)["error"]["message"]) == ("", True)
+
+    assert shop.run("start", "copy", "--dry-run") == (f"{SAID}\n", "")
+    planned = json.loads(shop.run("start", "copy", "--dry-run", "--json")[0])
+    assert {
+        "items": 3,
+        "asks": True,
+        "charged": False,
+        "usd": 0,
+        "table": "orders",
+    }.items() <= planned.items()
+    assert shop.run("status")[0] == NONE_YET, "a refused or planned one is not wanted"
+
+    out, said = shop.run("start", "copy", "--yes")
+    assert said == f"{SAID}\n"
+    assert out.splitlines()[1].split()[:3] == ["copy", "1", "asked"]
+    assert shop.until_done()["items"] == 3
+    shop.run("start", "copy", "--json", "--yes")
+    assert shop.status()["number"] == 2
+
+
+def test_what_is_little_is_begun_after_it_was_said(shop: Shop) -> None:
+    assert shop.run("start", "small")[1] == f"{SAID.replace('copy', 'small')}\n"
+
+
+@pytest.mark.parametrize(("typed", "code", "wanted"), [(b"n\n", 130, []), (b"y\n", 0, ["copy"])])
+def test_at_a_terminal_it_is_asked(shop: Shop, typed: bytes, code: int, wanted: list[str]) -> None:
+    main, terminal = pty.openpty()
+    process = subprocess.Popen(
+        shop.line("start", "copy"), cwd=shop.directory, env={**os.environ, **ENVIRONMENT}, stdin=terminal,
+        stdout=terminal, stderr=terminal,
+    )  # fmt: skip
+    os.close(terminal)
+    os.set_blocking(main, False)
+    drawn = bytearray()
+
+    def shows(words: bytes) -> bool:
+        with contextlib.suppress(OSError):  # nothing is there, or the other side has ended
+            drawn.extend(os.read(main, 65_536))
+        return words in drawn
+
+    try:
+        eventually(lambda: shows(b"Begin it? [y/N]"))
+        os.write(main, typed)
+        assert process.wait(PATIENCE_S) == code, bytes(drawn)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        os.close(main)
+    assert drawn.decode().startswith(SAID)
+    assert [value["handler"] for value in json.loads(shop.run("status", "--json")[0])] == wanted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("start",), "Missing argument 'HANDLER'"),
+        (("start", "copy", "--read-price", "-1"), "--read-price"),
+        (("start", "copy", "--read-units", "0"), "--read-units"),
+        (("start", "copy", "--segment", "4/4"), "--segment 4/4 is none"),
+        (("start", "copy", "--from", "x", "--segment", "0/4"), "--from reads whole exports"),
+    ],
+)
+def test_a_wrong_command_line_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    from tailrace.cli.main import run
+
+    assert run(["snapshot", *arguments, "--data", str(tmp_path)]) == 2
+    assert words in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""What a write means: schema, limits and mutations of a table."""
+"""What a write means: schema, limits and mutations of a table; what reading all of it comes to."""

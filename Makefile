@@ -14,7 +14,7 @@ SHARDS ?= 2000
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test check lint types imports demo year fresh someday busy crash sinks sinks-year fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance rules services services-stop lock format clean
+.PHONY: help venv test slow check lint types imports demo year fresh someday busy crash sinks sinks-year fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance rules services services-stop lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -40,7 +40,10 @@ test: venv  ## what CI runs: tests, import contracts, tidy test, strict types; u
 	@echo "· import contracts"; $(BIN)/lint-imports --no-cache | tail -n 4
 	@echo "· tests";           env -u PYTHONDONTWRITEBYTECODE PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-check: venv lint test  ## format, lint, types, imports, docs, tests
+slow: venv  ## tests of which `make test` has a quicker kind: kills in the demo, other places, other stores
+	@env -u PYTHONDONTWRITEBYTECODE PYTHONHASHSEED=0 $(BIN)/python -m pytest -m slow -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+check: venv lint test slow  ## format, lint, types, imports, docs, tests
 
 lint: venv
 	@$(BIN)/ruff format --check --quiet src tests examples bench

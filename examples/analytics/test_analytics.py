@@ -31,7 +31,7 @@ from tailrace.testing import World
 
 pytestmark = pytest.mark.world(app, sinks="real")
 BEGIN = World().moment
-AWAY = os.environ.get("ANALYTICS_AWAY", "2h")
+AWAY = os.environ.get("ANALYTICS_AWAY", "1h")
 """How long a warehouse is away. 26h is longer than the stream keeps changes: they are put aside in time."""
 COUNTRIES = ("NL", "BE", "DE")
 
@@ -164,7 +164,7 @@ def test_an_article_that_becomes_a_text_in_mid_stream_keeps_its_place_in_the_sta
     assert duckdb_tables["lines"].conflicts == {"article": 1}
 
 
-def test_hours_without_the_warehouses_lose_nothing(world: World, tmp_path: Path) -> None:
+def test_an_outage_of_the_warehouses_loses_nothing(world: World, tmp_path: Path) -> None:
     trade(world, seed=3)
     world.settle()
     # DuckDB's disk is gone.

@@ -98,6 +98,7 @@ def test_a_planted_disagreement_is_told_and_exits_1(sample: Path) -> None:
     assert run.stdout.splitlines()[-1].startswith("disagree: 1 ")
 
 
+@pytest.mark.slow
 def test_kills_at_every_point_change_no_figure(sample: Path) -> None:
     run = demo("--sample", str(sample), "--kill", "--seed", "7", "--json")
     assert run.returncode == 0, run.stdout + run.stderr

@@ -12,12 +12,15 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from tests.acceptance.test_demo import demo, sample
 from tests.patience import PATIENCE_S, eventually
 
 __all__ = ["sample"]
 
 
+@pytest.mark.slow
 def test_a_fleet_whose_workers_are_killed_agrees_to_the_last_flight(sample: Path) -> None:
     run = demo("--fleet", "3", "--sample", str(sample), "--json")
     assert run.returncode == 0, run.stdout + run.stderr

@@ -411,8 +411,24 @@ def on_lambda(example: Example, directory: Path, expected: Any) -> Any:
         return at_rest(lambda: example.left(look), lambda left: left == expected)
 
 
-@pytest.mark.parametrize("place", [under_dev, by_a_worker, on_lambda], ids=["dev", "worker", "lambda"])
-@pytest.mark.parametrize("example", EXAMPLE_LIST, ids=lambda example: example.name)
+PLACES: Final = {"dev": under_dev, "worker": by_a_worker, "lambda": on_lambda}
+IN_ALL: Final = ("shop", "receipts")
+"""The examples that `make test` runs in all places; `make slow` runs the others there."""
+
+
+@pytest.mark.parametrize(
+    ("example", "place"),
+    [
+        pytest.param(
+            example,
+            place,
+            id=f"{example.name}-{name}",
+            marks=() if name == "dev" or example.name in IN_ALL else pytest.mark.slow,
+        )
+        for example in EXAMPLE_LIST
+        for name, place in PLACES.items()
+    ],
+)
 def test_an_example_leaves_the_same_in_every_place(
     example: Example,
     place: Callable[[Example, Path, Any], Any],

@@ -31,7 +31,7 @@ def note(change: Change) -> None:
 """
 
 
-@pytest.fixture(params=["sqlite", "dynamodb"])
+@pytest.fixture(params=["dynamodb", pytest.param("sqlite", marks=pytest.mark.slow)])
 def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
     """A server with a table, and a place for state."""
     with fleet(tmp_path) as ground:

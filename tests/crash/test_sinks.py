@@ -27,12 +27,14 @@ def test_a_worker_beside_the_tables_goes_on_where_it_was_killed() -> None:
     assert outcome.changes > 20
 
 
+@pytest.mark.slow
 def test_a_sink_that_saves_the_position_before_the_rows_is_caught() -> None:
     planned = ["dev: at sweep.begun", "dev: at read.done"]
     outcome = kill_at(planned, quiet, ("duckdb",), fault="position first")
     assert any("duckdb differs" in text for text in outcome.violations), outcome.violations
 
 
+@pytest.mark.slow
 def test_a_sink_that_forgets_deletions_is_caught_by_pages_of_a_snapshot_that_come_late() -> None:
     outcome = kill_at(["dev: at sweep.begun"], quiet, ("duckdb",), fault="no deletions")
     assert any("duckdb differs" in text for text in outcome.violations), outcome.violations

@@ -1,36 +1,35 @@
-"""What a lake costs: rows a second into Parquet files, beside pyarrow writing the same rows, and what a
-compaction makes of them.
+"""What a lake costs: changes a second into Parquet files and their manifest, beside a raw COPY of the same
+rows to a Parquet file, and what a compaction makes of them.
 
-Rules of this file: the same items for both sides; a file system both times, synced as a lake does it. Called
-by bench/__main__.py.
+Rules of this file: the same rows for both sides, in one process. Raw is DuckDB's COPY of a table in memory to
+one file, with the same columns and the same compression; it decodes no image, syncs nothing and keeps no
+position. The sides take turns, and a figure is the median of the turns. Called by bench/__main__.py.
 """
 
 import asyncio
-import resource
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import duckdb
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tailrace.clocks.system import SystemClock
-from tailrace.columns.batches import columnise, decode_items
-from tailrace.columns.schema import TableColumns
-from tailrace.ports import RecordBatch, StreamRef, TargetPosition
+from tailrace.ports import RecordBatch, StreamRef, TargetPosition, Written
 from tailrace.sinks import ParquetLake, ParquetLog
-from tailrace.sinks.lake.rows import rows_of
 from tailrace.streams.record import ChangeRecord, change_record
 
+TURNS = 3
 BATCH = 10_000
 STREAM = StreamRef("arn:aws:dynamodb:local:000000000000:table/t/stream/s", "t", "s", "NEW_IMAGE")
 
 
-def change(number: int, items: int) -> ChangeRecord:
-    """One change of some 250 bytes, of one of so many items."""
+def change(number: int, items: int, *, is_nested: bool) -> ChangeRecord:
+    """One change of some 250 bytes, of one of so many items; nested: with a map inside."""
     key = f"o{number * 7_919 % items:09d}"
     item = {
         "id": {"S": key},
@@ -39,8 +38,11 @@ def change(number: int, items: int) -> ChangeRecord:
         "total": {"N": f"{number % 90_000 / 100:g}"},
         "count": {"N": str(number % 7)},
         "placed_at": {"S": f"2026-11-{number % 28 + 1:02d}T12:00:00Z"},
-        "address": {"M": {"city": {"S": "Delft"}, "zip": {"S": str(number % 9_999)}}},
+        "city": {"S": "Delft"},
+        "zip": {"S": str(number % 9_999)},
     }
+    if is_nested:
+        item["address"] = {"M": {"city": item.pop("city"), "zip": item.pop("zip")}}
     return change_record(
         sequence=number + 1,
         shard=1,
@@ -54,53 +56,74 @@ def change(number: int, items: int) -> ChangeRecord:
     )
 
 
-def batches(rows: int) -> list[list[ChangeRecord]]:
+def batches(rows: int, *, is_nested: bool = False) -> list[list[ChangeRecord]]:
     """Batches as a mapping with `batch_size=10_000` gets them."""
     return [
-        [change(number, rows // 2) for number in range(first, first + BATCH)]
+        [change(number, rows // 2, is_nested=is_nested) for number in range(first, first + BATCH)]
         for first in range(0, rows, BATCH)
     ]
 
 
-async def deliver(sink: Any, given: Sequence[list[ChangeRecord]]) -> None:
-    """Commit the batches of one shard."""
+async def deliver(sink: Any, given: Sequence[list[ChangeRecord]]) -> float:
+    """Commit the batches of one shard. Returns: seconds."""
     await sink.open(SystemClock())
-    await sink.stamp("bench", STREAM.label, "shard", 1)
+    there = await sink.stamp("bench", STREAM.label, "shard", 1)
+    begun = time.perf_counter()
     for records in given:
-        position = TargetPosition(STREAM.label, "shard", 1, records[-1].sequence)
-        await sink.commit(RecordBatch(records, "bench", STREAM, "shard"), position)
+        position = TargetPosition(STREAM.label, "shard", 1, records[-1].sequence, there.watermark)
+        outcome = await sink.commit(RecordBatch(records, "bench", STREAM, "shard"), position)
+        assert outcome == Written()
+        there = position
+    seconds = time.perf_counter() - begun
     await sink.close()
+    return seconds
 
 
 def figures(quick: bool) -> Iterator[tuple[str, float]]:
-    """All figures of lakes. Units: rows a second; MB of memory."""
-    rows = 100_000 if quick else 500_000
-    given = batches(rows)
-    with tempfile.TemporaryDirectory() as folder:
-        table = TableColumns("t", "t", ("id",))
-        tables: list[pa.Table] = []
-        begun = time.perf_counter()
-        for records in given:
-            columns = columnise(table, decode_items([record.new or b"" for record in records]))
-            table = columns.table
-            tables.append(rows_of(records, ["c"] * len(records), columns))
-        yield "images put in columns alone", rows / (time.perf_counter() - begun)
-        begun = time.perf_counter()
-        for number, part in enumerate(tables):
-            pq.write_table(part, Path(folder) / f"{number}.parquet", compression="zstd")
-        raw = rows / (time.perf_counter() - begun)
-        yield "pyarrow writes rows that are columns already", raw
-        del tables
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        for form in (ParquetLog, ParquetLake):
-            sink = form(folder, f"t-{form.__name__}", compact_files=1_000_000)
+    """All figures of lakes. Units: rows a second, MiB of memory."""
+    rows = 100_000 if quick else 300_000
+    for name, is_nested in (("", False), (" of nested items", True)):
+        given = batches(rows, is_nested=is_nested)
+        rates: dict[str, list[float]] = {"log": [], "lake": [], "raw": []}
+        grown = 0.0
+        with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as folder:
+            for turn in range(TURNS):
+                log, lake = sinks_of(folder, turn)
+                before = resident_mib()
+                rates["log"].append(rows / asyncio.run(deliver(log, given)))
+                rates["lake"].append(rows / asyncio.run(deliver(lake, given)))
+                if turn:
+                    grown = max(grown, resident_mib() - before)
+                rates["raw"].append(raw_rate(log, folder))
             begun = time.perf_counter()
-            asyncio.run(deliver(sink, given))
-            rate = rows / (time.perf_counter() - begun)
-            yield f"{form.__name__}: changes into files and manifest", rate
-            yield f"{form.__name__}: of what pyarrow writes, %", 100 * rate / raw
-            begun = time.perf_counter()
-            sink.compact()
-            yield f"{form.__name__}: compacted", rows / (time.perf_counter() - begun)
-        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        yield "memory that lakes took, MB", (after - before) / 1_024
+            lake.compact()
+            compacted = rows / (time.perf_counter() - begun)
+        yield f"changes{name} into a Parquet log", median(rates["log"])
+        yield f"changes{name} into a Parquet lake", median(rates["lake"])
+        yield f"raw COPY{name} to Parquet", median(rates["raw"])
+        yield f"changes{name} of a lake compacted", compacted
+        yield f"memory of changes{name} into Parquet", grown
+
+
+def sinks_of(folder: str, turn: int) -> tuple[ParquetLog, ParquetLake]:
+    """A log and a lake that are empty, and are compacted from outside alone."""
+    return (
+        ParquetLog(folder, f"log-{turn}", compact_files=1_000_000),
+        ParquetLake(folder, f"lake-{turn}", compact_files=1_000_000),
+    )
+
+
+def raw_rate(log: ParquetLog, folder: str) -> float:
+    """Rows a second of a raw COPY of the rows that a log has."""
+    with duckdb.connect() as memory:
+        memory.execute(f"CREATE TABLE rows AS {log.sql()}")
+        begun = time.perf_counter()
+        copy = f"COPY rows TO '{folder}/raw.parquet' (FORMAT parquet, COMPRESSION zstd)"
+        ((count,),) = memory.execute(copy).fetchall()
+        return float(count / (time.perf_counter() - begun))
+
+
+def resident_mib() -> float:
+    """What this process has in memory now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)

@@ -12,23 +12,21 @@ from functools import partial
 from itertools import groupby
 from typing import Final, TypeAlias
 
-import orjson
 import pyarrow as pa
 from msgspec.structs import replace
 
-from tailrace.columns.batches import columnise
 from tailrace.columns.schema import TableColumns
 from tailrace.errors import Refused
 from tailrace.ports import RecordBatch, SinkRow
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.lake.compaction import Compaction, base_files, log_files
 from tailrace.sinks.lake.edits import ForgottenRows, MendedRows, Wanted
-from tailrace.sinks.lake.encoding import EncodedFile, LakeRow, rows_by_entity
+from tailrace.sinks.lake.encoding import EncodedFile, rows_by_entity, tables_of
 from tailrace.sinks.lake.folding import bucket_of, digests_of
 from tailrace.sinks.lake.manifest import DeltaPart, TableManifest
 from tailrace.sinks.lake.merged import MergedRow, MergedRows
 from tailrace.sinks.lake.parquet import parquet_bytes
-from tailrace.sinks.lake.rows import DELETED, rows_of, tombstones_of
+from tailrace.sinks.lake.rows import DELETED, EntityRows, tombstones_of
 from tailrace.sinks.lake.table import ColumnsMoved, LakeTable
 from tailrace.sinks.messages import Failures
 from tailrace.streams.version import Version
@@ -78,9 +76,10 @@ class LakeMirror:
         made = await in_thread(self._tables_of, batch, await self._table.manifest())
         places = {id(record): place for place, record in enumerate(batch.records)}
         for columns, entity_rows, table in made:
-            for row, digest in zip(entity_rows, digests_of(table, columns), strict=True):
-                if row.op != DELETED:
-                    digests[places[id(row.record)]] = digest
+            told = zip(entity_rows.records, entity_rows.ops, digests_of(table, columns), strict=True)
+            for record, op, digest in told:
+                if op != DELETED:
+                    digests[places[id(record)]] = digest
         return digests
 
     async def sweep(
@@ -205,18 +204,11 @@ class LakeMirror:
 
     def _tables_of(
         self, batch: RecordBatch, manifest: TableManifest
-    ) -> list[tuple[TableColumns, Sequence[LakeRow], pa.Table]]:
+    ) -> list[tuple[TableColumns, EntityRows, pa.Table]]:
         """A batch's rows as they would be written, by entity. Blocks. Raises: Refused."""
-        tables = self._table.layout.tables(manifest)
-        failures = Failures()
-        made: list[tuple[TableColumns, Sequence[LakeRow], pa.Table]] = []
-        for entity, rows in rows_by_entity(batch, self._table.layout, tuple(tables), failures).items():
-            keys = tuple(orjson.loads(rows[0].record.keys))
-            known = tables.get(entity) or self._table.layout.new_columns(entity, keys, tables)
-            tables[entity] = known
-            columns = columnise(known, [row.item for row in rows])
-            records, ops = [row.record for row in rows], [row.op for row in rows]
-            made.append((columns.table, rows, rows_of(records, ops, columns)))
+        layout, failures = self._table.layout, Failures()
+        tables = layout.tables(manifest)
+        made = list(tables_of(rows_by_entity(batch, layout, tuple(tables), failures), layout, tables))
         for failure in failures.by_place.values():
             raise Refused(failure.error)
         return made

@@ -17,13 +17,16 @@ from msgspec import Struct
 from tailrace.errors import ArchiveError
 from tailrace.ports import ArchiveStore
 from tailrace.runtime.threads import in_thread
-from tailrace.sinks.lake.rows import KEY
+from tailrace.sinks.lake.rows import CHANGED_AT, KEY, VERSION
 
 GROUP_ROWS: Final = 32_768
 """Rows of a group in sorted files: scans like them large, looking for a key likes them small."""
 SCAN_ROWS: Final = 131_072
 """Rows of a group in a log, which is only scanned."""
 LEVEL: Final = 3
+LOG_LEVEL: Final = 1
+"""Of what a compaction reads soon and writes again."""
+DISTINCT: Final = frozenset((KEY, VERSION, CHANGED_AT))
 TAIL: Final = 65_536
 """Bytes of the end of a file that nearly always hold its footer."""
 ENDING: Final = 8
@@ -31,13 +34,16 @@ ENDING: Final = 8
 
 
 def parquet_bytes(rows: pa.Table, *, is_sorted: bool) -> bytes:
-    """A whole file, zstd, with statistics. The same rows give the same bytes."""
+    """A whole file, zstd, with statistics. The same rows give the same bytes. What is another value in each
+    row is written without a dictionary.
+    """
     sink = io.BytesIO()
     pq.write_table(
         rows,
         sink,
         compression="zstd",
-        compression_level=LEVEL,
+        compression_level=LEVEL if is_sorted else LOG_LEVEL,
+        use_dictionary=[name for name in rows.schema.names if name not in DISTINCT],
         row_group_size=GROUP_ROWS if is_sorted else SCAN_ROWS,
         sorting_columns=[pq.SortingColumn(rows.schema.get_field_index(KEY))] if is_sorted else None,
     )

@@ -10,16 +10,20 @@ Rules of this file: exact; a column that grows is cast, and never loses a digit.
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
+import orjson
 import pyarrow as pa
 
-from tailrace.columns.batches import ColumnBatch
+from tailrace.columns.arrow import arrow_columns
+from tailrace.columns.batches import columnise
+from tailrace.columns.images import columnise_images
 from tailrace.columns.kinds import INT64_DIGITS, Kind
 from tailrace.columns.naming import EXTRA
 from tailrace.columns.schema import TableColumns
 from tailrace.streams.record import ChangeRecord
-from tailrace.streams.version import GENERATION_BYTES, SEQUENCE_BYTES, Version
+from tailrace.streams.version import GENERATION_BYTES, SEQUENCE_BYTES, Version, check_width
+from tailrace.values.types import Item
 
 KEY: Final = "tailrace_key"
 VERSION: Final = "tailrace_version"
@@ -74,18 +78,65 @@ def reading_schema(table: TableColumns) -> pa.Schema:
     return pa.schema(fields)
 
 
-def rows_of(records: Sequence[ChangeRecord], ops: Sequence[str], batch: ColumnBatch) -> pa.Table:
-    """The rows of changes whose images were put in columns, in their order."""
-    system: list[list[Any]] = [
-        [record.key for record in records],
-        [record.version.packed for record in records],
-        [record.created_us for record in records],
-        list(ops),
-    ]
-    schema = schema_of(batch.table)
-    values = [*system, *batch.values, batch.extra]
-    arrays = [pa.array(column, field.type) for column, field in zip(values, schema, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=schema)
+class EntityRows:
+    """Changes that become rows of one entity, in order.
+
+    Shape:   one op and one item a record: an item as the stream has it (`images`, DynamoDB JSON; of a
+             deletion its key), or, where all had to be decoded, in `items`.
+    """
+
+    __slots__ = ("images", "items", "ops", "records")
+
+    def __init__(self) -> None:
+        self.records: list[ChangeRecord] = []
+        self.ops: list[str] = []
+        self.images: list[bytes] = []
+        self.items: list[Item] = []
+
+    def add(self, record: ChangeRecord, item: Item, op: str) -> None:
+        """One more, decoded."""
+        self.records.append(record)
+        self.items.append(item)
+        self.ops.append(op)
+
+    def item(self, place: int) -> Item:
+        """The item of a record."""
+        if self.items:
+            return self.items[place]
+        item: Item = orjson.loads(self.images[place])
+        return item
+
+
+def rows_of(rows: EntityRows, table: TableColumns) -> tuple[TableColumns, pa.Table]:
+    """The rows of changes, in their order, and their columns: those of the table, grown. Blocks."""
+    arrays = None if rows.items else arrow_columns(table, rows.images)
+    extra = pa.nulls(len(rows.records), pa.string())
+    if arrays is None:
+        batch = columnise(table, rows.items) if rows.items else columnise_images(table, rows.images)
+        table = batch.table
+        stored = zip(batch.values, table.stored, strict=True)
+        arrays = [pa.array(values, type_of(column.kind)) for values, column in stored]
+        extra = pa.array(batch.extra, pa.string())
+    return table, pa.Table.from_arrays([*_system(rows), *arrays, extra], schema=schema_of(table))
+
+
+def _system(rows: EntityRows) -> list[pa.Array]:
+    """The columns that every file has."""
+    records = rows.records
+    keys = pa.array([record.key for record in records], pa.binary())
+    created = pa.array([record.created_us for record in records], SYSTEM.field(CHANGED_AT).type)
+    return [keys, _versions(records), created, pa.array(rows.ops, pa.string())]
+
+
+def _versions(records: Sequence[ChangeRecord]) -> pa.Array:
+    """As `Version.packed` of each, all in one piece. Raises: SourceError for one that is wider."""
+    generations = {record.generation for record in records}
+    check_width(Version(max(generations), max(record.sequence for record in records)))
+    packed = {number: number.to_bytes(GENERATION_BYTES, "big") for number in generations}
+    data = b"".join(
+        [packed[record.generation] + record.sequence.to_bytes(SEQUENCE_BYTES, "big") for record in records]
+    )
+    return pa.Array.from_buffers(SYSTEM.field(VERSION).type, len(records), [None, pa.py_buffer(data)])
 
 
 def widened_to(rows: pa.Table, table: TableColumns) -> pa.Table:

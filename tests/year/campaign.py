@@ -29,10 +29,9 @@ from tests.year.places import KINDS, Figures, Place, folder_of, place_of
 CARRIER: Final = "carrier "
 Kills: TypeAlias = Sequence[tuple[str, float]]
 """At which kind of line, once which share of the changes is committed."""
-KILLS: Final[Kills] = (("begun", 0.2), ("committed", 0.3))
+KILLS: Final[Kills] = (("begun", 0.05), ("committed", 0.1))
 WARM: Final = 0.1
 """The share of a process's changes from which on its memory must stay what it is."""
-MOST_GROWTH_MIB: Final = 50.0
 
 
 class PlaceReport(Struct, frozen=True):

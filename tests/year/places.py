@@ -19,6 +19,10 @@ from tailrace import sinks
 
 TABLE: Final = "flights"
 KINDS: Final = ("duckdb", "postgresql", "lake", "log")
+FLAT_MIB: Final = 50.0
+"""Less is caches and what allocators keep."""
+COMPACTED: Final = 8
+"""Files, after which a lake is compacted: soon, so that the first tenth has seen it."""
 COPIED: Final = 1 << 20
 """Bytes that are given to PostgreSQL at once."""
 COUNTS: Final = {
@@ -39,12 +43,13 @@ Figures = dict[str, dict[str, int]]
 
 class Place(Protocol):
     """One place. Shape: `raw_is` says what its raw COPY does; `form` and `arguments` make the sink that
-    writes there.
+    writes there; `may_grow_mib` is what a process may grow by after its first tenth.
     """
 
     raw_is: str
     form: type[Any]
     arguments: tuple[Any, ...]
+    may_grow_mib: float
 
     def figures(self) -> Figures:
         """What it shows of each carrier."""
@@ -60,6 +65,7 @@ class DuckDb:
     """A file."""
 
     form: type[Any] = sinks.DuckDB
+    may_grow_mib = 3 * FLAT_MIB  # DuckDB has the index of the primary key in memory, and blocks of the file
     raw_is = "COPY FROM a Parquet file of the rows into a table of the same columns and primary key"
 
     def __init__(self, folder: str) -> None:
@@ -95,6 +101,7 @@ class PostgreSql:
     """A database. Shape: `url` is its."""
 
     form: type[Any] = sinks.PostgreSQL
+    may_grow_mib = FLAT_MIB
     raw_is = "COPY FROM STDIN, as text, into a table of the same columns and primary key"
 
     def __init__(self, url: str) -> None:
@@ -130,11 +137,12 @@ class Lake:
     """The newest row of each flight, in files."""
 
     form: type[Any] = sinks.ParquetLake
+    may_grow_mib = FLAT_MIB
     raw_is = "DuckDB's COPY of a table of the rows to one Parquet file, zstd"
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
-        self.arguments = (self._folder, TABLE)
+        self.arguments = (self._folder, TABLE, None, COMPACTED)
 
     def figures(self) -> Figures:
         """As Place."""

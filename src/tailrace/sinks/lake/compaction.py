@@ -5,6 +5,8 @@ compaction folds all of the log that it has read into the buckets it is of: one 
 and those buckets' bases, and adds new bases. Changes that come meanwhile are other files, and stay. An *edit*
 may change folded rows on the way: so rows are mended and deletions forgotten, in the delta that removes what
 they came from. In a log the small files of a partition become large ones with the same rows.
+Memory has so much of the log as `FOLDED_BYTES` says, and one bucket, however large the table is: what is made
+is written at once, and is nothing before the delta that names it.
 What a delta has removed is kept for an hour, for readers of an older manifest, and then deleted. Files that
 no delta has named (a writer died between) are retired like it: no writer can name them after that.
 Rules of this file: safe to be killed between any two calls, and to be run by many at once: one of them wins.
@@ -23,13 +25,15 @@ from tailrace.sinks.lake.encoding import EncodedFile
 from tailrace.sinks.lake.folding import by_bucket, newest_rows
 from tailrace.sinks.lake.layout import BASE, LOG, MANIFEST
 from tailrace.sinks.lake.manifest import DeltaPart, TableFile, TableManifest, deletable, unnamed
-from tailrace.sinks.lake.parquet import parquet_bytes, read_file
-from tailrace.sinks.lake.rows import KEY, widened_to
-from tailrace.sinks.lake.table import ColumnsMoved, LakeTable, outages
+from tailrace.sinks.lake.parquet import JoinedRows, parquet_bytes, read_file
+from tailrace.sinks.lake.rows import KEY, schema_of, widened_to
+from tailrace.sinks.lake.table import ColumnsMoved, FilesForgotten, LakeTable, outages
 
 TARGET_BYTES: Final = 128 * 1024 * 1024
 FILES_AT_ONCE: Final = 256
-"""Files of a log that one compaction reads."""
+"""Files of a log that are joined to one."""
+FOLDED_BYTES: Final = 32 * 1024 * 1024
+"""Of a merged table's log, as its files lie there, folded into the base in one go."""
 OWN_NAMES: Final = re.compile(r"-[0-9a-f]{16}(-\d+)?\.parquet$")
 """Files that a lake has written: no other is ever deleted."""
 BucketRows: TypeAlias = dict[str, pa.Table]
@@ -39,12 +43,14 @@ Edit: TypeAlias = Callable[[int, BucketRows], BucketRows]
 
 
 class Folded(Struct, frozen=True):
-    """What a compaction has made. Shape: `log` are the names of the files of the log that it has read."""
+    """What a compaction has made, and written. Shape: `needs` are the columns of its files, by entity;
+    `number` is that of the manifest that it has read.
+    """
 
     removed: tuple[str, ...]
-    files: tuple[EncodedFile, ...]
-    log: frozenset[str]
-    stem: str
+    files: tuple[TableFile, ...]
+    needs: Mapping[str, TableColumns]
+    number: int
 
 
 class Compaction:
@@ -59,11 +65,12 @@ class Compaction:
         Raises: Unavailable.
         """
         manifest = await self._table.manifest()
-        if not self._table.layout.is_merged:
+        try:
+            if self._table.layout.is_merged:
+                return await self._compact_merged(manifest, fewest)
             return await self._compact_log(manifest, fewest)
-        if len(log_files(self._table, manifest)) < fewest:
-            return False
-        return await self.replace(await self.folded(manifest))
+        finally:
+            await in_thread(pa.default_memory_pool().release_unused)
 
     async def clean(self) -> int:
         """Retire what nothing names, and delete what was retired an hour ago. Returns: how many blobs were
@@ -95,51 +102,60 @@ class Compaction:
 
     # ---- merged tables -------------------------------------------------------------------------------------
 
+    async def _compact_merged(self, manifest: TableManifest, fewest: int) -> bool:
+        log = log_files(self._table, manifest)
+        if len(log) < fewest:
+            return False
+        for piece in pieces_of(log, FOLDED_BYTES):
+            if not await self.replace(await self.folded(manifest, log=piece)):
+                return False
+            manifest = await self._table.manifest()
+        return True
+
     async def folded(
         self,
         manifest: TableManifest,
         edit: Edit | None = None,
         buckets: Sequence[int] = (),
         grown: Mapping[str, TableColumns] | None = None,
+        log: Sequence[TableFile] | None = None,
     ) -> Folded:
-        """Bases with all of the log in them, edited. Shape: `buckets` are those that an edit may change,
-        beside the log's; `grown` are columns that edited rows need. Raises: Unavailable.
+        """Bases with the log in them, edited. Shape: `log` is all of it unless told; `buckets` are those that
+        an edit may change, beside the log's; `grown` are columns that edited rows need. Raises: Unavailable.
         """
         table = self._table
         tables = {**table.layout.tables(manifest), **(grown or {})}
-        log = log_files(table, manifest)
-        newer: dict[str, dict[int, pa.Table]] = {}
-        for entity, columns in tables.items():
-            of_entity = manifest.of_part(f"{table.layout.folder(columns)}/{LOG}")
-            newer[entity] = await self._by_bucket(of_entity, columns)
+        log = log_files(table, manifest) if log is None else log
+        newer = {entity: await self._by_bucket(log, columns) for entity, columns in tables.items()}
         touched = sorted({bucket for parts in newer.values() for bucket in parts} | set(buckets))
-        removed, files = [file.name for file in log], []
+        removed, files, needs = [file.name for file in log], list[TableFile](), dict[str, TableColumns]()
         for bucket in touched:
             there: dict[str, Sequence[TableFile]] = {
                 entity: manifest.of_part(table.layout.base_part(columns, bucket))
                 for entity, columns in tables.items()
             }
+            later = {entity: newer[entity].pop(bucket, []) for entity in tables}
             rows = {
                 entity: await in_thread(
-                    newest_rows,
-                    [*await self._read(there[entity], columns), *_one(newer[entity].get(bucket))],
-                    columns,
+                    newest_rows, [*await self._read(there[entity], columns), *later[entity]], columns
                 )
                 for entity, columns in tables.items()
             }
             edited = rows if edit is None else await in_thread(edit, bucket, rows)
             for entity, columns in tables.items():
-                if bucket not in newer[entity] and edited[entity] is rows[entity]:
+                if not later[entity] and edited[entity] is rows[entity]:
                     continue  # nothing of this entity has changed
                 removed += [file.name for file in there[entity]]
                 part = table.layout.base_part(columns, bucket)
-                files += await in_thread(self._encoded, part, edited[entity], columns, True)
-        names = frozenset(file.name for file in log)
-        return Folded(tuple(removed), tuple(files), names, f"base-{manifest.number}")
+                for file in await in_thread(self._encoded, part, edited[entity], columns):
+                    files.append(await table.put(file, f"base-{manifest.number}"))
+                    needs[entity] = columns
+        return Folded(tuple(removed), tuple(files), needs, manifest.number)
 
     async def replace(self, folded: Folded, check: Callable[[TableManifest], None] | None = None) -> bool:
         """Swap files for what was made of them. Returns: whether it was done; not when another compaction was
-        first. Raises: what `check` raises, asked of the manifest at that moment; Unavailable.
+        first, or an hour has passed meanwhile. Raises: what `check` raises, asked of the manifest at that
+        moment; Unavailable.
         """
         done = not folded.removed and not folded.files
 
@@ -152,37 +168,39 @@ class Compaction:
 
         try:
             if not done:
-                await self._table.add_files(folded.files, folded.stem, swap)
-        except ColumnsMoved:
+                await self._table.name_files(folded.files, folded.needs, swap, folded.number)
+        except (ColumnsMoved, FilesForgotten):
             return False
         return done
 
-    async def _by_bucket(self, files: Sequence[TableFile], columns: TableColumns) -> dict[int, pa.Table]:
-        parts = await self._read(files, columns)
-        if not parts:
-            return {}
-        return await in_thread(by_bucket, pa.concat_tables(parts), self._table.layout.settings.buckets)
+    async def _by_bucket(self, log: Sequence[TableFile], columns: TableColumns) -> dict[int, list[pa.Table]]:
+        """An entity's rows in these files, in the order of the files."""
+        parts: dict[int, list[pa.Table]] = {}
+        own = f"{self._table.layout.folder(columns)}/{LOG}"
+        for file in log:
+            if file.part == own:
+                (rows,) = await self._read([file], columns)
+                split = await in_thread(by_bucket, rows, self._table.layout.settings.buckets)
+                for bucket, part in split.items():
+                    parts.setdefault(bucket, []).append(part)
+        return parts
 
     async def _read(self, files: Sequence[TableFile], columns: TableColumns) -> list[pa.Table]:
         with outages():
             parts = [await read_file(self._table.archive, file.name) for file in files]
         return [widened_to(part, columns) for part in parts]
 
-    def _encoded(
-        self, part: str, rows: pa.Table, columns: TableColumns, is_sorted: bool
-    ) -> list[EncodedFile]:
-        """Rows as files of about the target's size. Blocks."""
+    def _encoded(self, part: str, rows: pa.Table, columns: TableColumns) -> list[EncodedFile]:
+        """Sorted rows as files of about the target's size. Blocks."""
         if not rows.num_rows:
             return []
-        data = parquet_bytes(rows, is_sorted=is_sorted)
+        data = parquet_bytes(rows, is_sorted=True)
         pieces = -(-len(data) * 2 // (3 * self._target))
         if pieces > 1 and rows.num_rows >= pieces:
             step = -(-rows.num_rows // pieces)
             cuts = [rows.slice(start, step) for start in range(0, rows.num_rows, step)]
-            return [
-                _file(part, parquet_bytes(cut, is_sorted=is_sorted), cut, columns, is_sorted) for cut in cuts
-            ]
-        return [_file(part, data, rows, columns, is_sorted)]
+            return [_file(part, parquet_bytes(cut, is_sorted=True), cut, columns) for cut in cuts]
+        return [_file(part, data, rows, columns)]
 
     # ---- logs ----------------------------------------------------------------------------------------------
 
@@ -200,10 +218,15 @@ class Compaction:
         return done
 
     async def _join(self, part: str, files: Sequence[TableFile], columns: TableColumns, number: int) -> bool:
-        parts = await self._read(files, columns)
-        encoded = await in_thread(self._encoded, part, pa.concat_tables(parts), columns, False)
+        joined = JoinedRows(schema_of(columns))
+        for file in files:
+            for rows in await self._read([file], columns):
+                await in_thread(joined.add, rows)
+        data = await in_thread(joined.end)
+        encoded = EncodedFile(part, data, sum(file.rows for file in files), columns)
+        made = await self._table.put(encoded, f"joined-{number}")
         names = tuple(file.name for file in files)
-        return await self.replace(Folded(names, tuple(encoded), frozenset(names), f"joined-{number}"))
+        return await self.replace(Folded(names, (made,), {columns.entity: columns}, number))
 
     async def _clean_manifest(self, now_ms: int) -> int:
         """Delete deltas that a whole manifest has folded an hour ago, and whole ones before that."""
@@ -253,13 +276,24 @@ def groups_of(files: Sequence[TableFile], target: int, fewest: int) -> Iterator[
         yield group
 
 
-def _one(rows: pa.Table | None) -> list[pa.Table]:
-    return [] if rows is None else [rows]
+def pieces_of(log: Sequence[TableFile], most: int) -> Iterator[list[TableFile]]:
+    """A log in pieces of so many bytes, or of one file that is larger.
+
+    >>> log = [TableFile(str(number), "log", 1, 40) for number in range(5)]
+    >>> [[file.name for file in piece] for piece in pieces_of(log, 100)]
+    [['0', '1'], ['2', '3'], ['4']]
+    """
+    piece: list[TableFile] = []
+    for file in log:
+        if piece and sum(other.size for other in piece) + file.size > most:
+            yield piece
+            piece = []
+        piece.append(file)
+    if piece:
+        yield piece
 
 
-def _file(part: str, data: bytes, rows: pa.Table, columns: TableColumns, is_sorted: bool) -> EncodedFile:
-    if not is_sorted:
-        return EncodedFile(part, data, rows.num_rows, columns)
+def _file(part: str, data: bytes, rows: pa.Table, columns: TableColumns) -> EncodedFile:
     keys = rows.column(KEY)
     first, last = keys[0].as_py().hex(), keys[rows.num_rows - 1].as_py().hex()
     return EncodedFile(part, data, rows.num_rows, columns, first, last)

@@ -25,6 +25,7 @@ from tailrace.streams.record import ChangeRecord, image
 from tailrace.values.types import Item
 
 NO_IMAGE: Final = "a lake needs the new image: the stream's view type has none"
+SCAN_OPS: Final = {"INSERT": SCANNED, "MODIFY": SCANNED, "REMOVE": DELETED}
 Rows: TypeAlias = dict[str, EntityRows]
 """By entity."""
 
@@ -90,17 +91,27 @@ def rows_by_entity(batch: RecordBatch, layout: LakeLayout, known: Sequence[str],
 
 def _images(batch: RecordBatch, failures: Failures) -> EntityRows:
     """The rows of changes of one entity as they are: what most batches are."""
-    rows = EntityRows()
-    for place, record in enumerate(batch.records):
-        is_removal = record.event_name == "REMOVE"
-        content = record.keys if is_removal else record.new
-        if content is None:
-            failures.add_record(place, record, Failure(error=NO_IMAGE))
-        elif not failures.holds_back(record):
-            rows.records.append(record)
-            rows.images.append(content)
-            rows.ops.append(SCANNED if batch.is_snapshot and not is_removal else OPS[record.event_name])
-    return rows
+    records = list(batch.records)
+    images = [_image(record) for record in records]
+    if None in images:
+        records = []
+        for place, record in enumerate(batch.records):
+            if images[place] is None:
+                failures.add_record(place, record, Failure(error=NO_IMAGE))
+            elif not failures.holds_back(record):
+                records.append(record)
+        images = [_image(record) for record in records]
+    ops = SCAN_OPS if batch.is_snapshot else OPS
+    return EntityRows(
+        records,
+        [ops[record.event_name] for record in records],
+        images=[content for content in images if content is not None],
+    )
+
+
+def _image(record: ChangeRecord) -> bytes | None:
+    """What a row is of: of a deletion the key."""
+    return record.keys if record.event_name == "REMOVE" else record.new
 
 
 def _rows(
@@ -123,9 +134,10 @@ def encoded_files(rows: Rows, layout: LakeLayout, tables: Mapping[str, TableColu
     """The files of these rows, over columns that have grown as they need. Blocks."""
     files: list[EncodedFile] = []
     for columns, entity_rows, table in tables_of(rows, layout, tables):
+        keys = {column.name for column in columns.columns if column.attribute in columns.keys}
         for partition, part in _partitioned(table, entity_rows, layout):
-            name = layout.log_part(columns, partition)
-            files.append(EncodedFile(name, parquet_bytes(part, is_sorted=False), part.num_rows, columns))
+            name, data = layout.log_part(columns, partition), parquet_bytes(part, is_sorted=False, keys=keys)
+            files.append(EncodedFile(name, data, part.num_rows, columns))
     return files
 
 

@@ -6,6 +6,7 @@ the law of sinks/law.py has it.
 Rules of this file: equals the law (a test compares them). Blocks; run in a thread.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
@@ -51,8 +52,14 @@ def bucket_of(key: bytes, buckets: int) -> int:
 
 def by_bucket(rows: pa.Table, buckets: int) -> dict[int, pa.Table]:
     """The rows of each bucket that has some, in their order."""
-    numbers = pa.array([crc32(key) % buckets for key in rows.column(KEY).to_pylist()], pa.int32())
-    return {number: rows.filter(pc.equal(numbers, number)) for number in sorted(set(numbers.to_pylist()))}
+    numbers = [crc32(key) % buckets for key in rows.column(KEY).to_pylist()]
+    together = rows.take(pc.sort_indices(pa.array(numbers, pa.int32())))
+    parts: dict[int, pa.Table] = {}
+    start = 0
+    for number, count in sorted(Counter(numbers).items()):
+        parts[number] = together.slice(start, count)
+        start += count
+    return parts
 
 
 def is_deleted(rows: pa.Table) -> list[bool]:

@@ -129,7 +129,7 @@ class LakeMirror:
             folded = await self._compaction.folded(manifest, edit, numbers, grown)
             write = partial(self._compaction.replace, folded)
             keys = {record.key for record in batch.records}
-            if not edit.mended or await self._unless_moved(manifest, keys, write):
+            if await self._unless_moved(manifest, keys, write) or not edit.mended:
                 return edit.mended
 
     async def forget(self, before_us: int, limit: int) -> int:
@@ -139,7 +139,7 @@ class LakeMirror:
             edit = ForgottenRows(before_us, limit)
             folded = await self._compaction.folded(manifest, edit, range(self._table.layout.settings.buckets))
             write = partial(self._compaction.replace, folded)
-            if not edit.keys or await self._unless_moved(manifest, set(edit.keys), write):
+            if await self._unless_moved(manifest, set(edit.keys), write) or not edit.keys:
                 return len(edit.keys)
 
     # ---- what was read is as it was ------------------------------------------------------------------------

@@ -7,7 +7,7 @@ Rules of this file: what compresses and what decodes blocks; callers run it in a
 
 import io
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -33,9 +33,11 @@ ENDING: Final = 8
 """Bytes of the footer's length and the magic word behind it."""
 
 
-def parquet_bytes(rows: pa.Table, *, is_sorted: bool) -> bytes:
-    """A whole file, zstd, with statistics. The same rows give the same bytes. What is another value in each
-    row is written without a dictionary.
+def parquet_bytes(rows: pa.Table, *, is_sorted: bool, keys: Collection[str] = ()) -> bytes:
+    """A whole file, zstd, with statistics. The same rows give the same bytes.
+
+    Shape:   what is another value in each row is written without a dictionary: `keys` are columns that
+             mostly are.
     """
     sink = io.BytesIO()
     pq.write_table(
@@ -43,16 +45,47 @@ def parquet_bytes(rows: pa.Table, *, is_sorted: bool) -> bytes:
         sink,
         compression="zstd",
         compression_level=LEVEL if is_sorted else LOG_LEVEL,
-        use_dictionary=[name for name in rows.schema.names if name not in DISTINCT],
         row_group_size=GROUP_ROWS if is_sorted else SCAN_ROWS,
         sorting_columns=[pq.SortingColumn(rows.schema.get_field_index(KEY))] if is_sorted else None,
+        use_dictionary=[name for name in rows.schema.names if name not in DISTINCT and name not in keys],
     )
     return sink.getvalue()
 
 
+class JoinedRows:
+    """Rows of several files → one file that is not sorted, by groups: memory has one of them beside the
+    file's bytes.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._sink = io.BytesIO()
+        dictionary = [name for name in schema.names if name not in DISTINCT]
+        self._writer: Any = pq.ParquetWriter(
+            self._sink, schema, compression="zstd", compression_level=LEVEL, use_dictionary=dictionary
+        )
+        self._group: list[pa.Table] = []
+
+    def add(self, rows: pa.Table) -> None:
+        """Some more. Shape: with the columns of the schema."""
+        self._group.append(rows)
+        if sum(part.num_rows for part in self._group) >= SCAN_ROWS:
+            self._write()
+
+    def end(self) -> bytes:
+        """The whole file."""
+        self._write()
+        self._writer.close()
+        return self._sink.getvalue()
+
+    def _write(self) -> None:
+        if self._group:
+            self._writer.write_table(pa.concat_tables(self._group), row_group_size=SCAN_ROWS)
+        self._group = []
+
+
 def parquet_rows(data: bytes) -> pa.Table:
     """All rows of a file."""
-    return pq.ParquetFile(pa.BufferReader(data)).read()
+    return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
 
 
 async def read_file(archive: ArchiveStore, name: str) -> pa.Table:

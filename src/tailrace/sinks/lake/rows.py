@@ -8,7 +8,7 @@ holds them all, which for types of 38 digits and different scales there is none,
 Rules of this file: exact; a column that grows is cast, and never loses a digit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -87,10 +87,15 @@ class EntityRows:
 
     __slots__ = ("images", "items", "ops", "records")
 
-    def __init__(self) -> None:
-        self.records: list[ChangeRecord] = []
-        self.ops: list[str] = []
-        self.images: list[bytes] = []
+    def __init__(
+        self,
+        records: Iterable[ChangeRecord] = (),
+        ops: Iterable[str] = (),
+        images: Iterable[bytes] = (),
+    ) -> None:
+        self.records = list(records)
+        self.ops = list(ops)
+        self.images = list(images)
         self.items: list[Item] = []
 
     def add(self, record: ChangeRecord, item: Item, op: str) -> None:

@@ -152,10 +152,18 @@ class LakeTable:
             number = 0 if self._latest is None else self._latest.number
             files = [await self.put(file, stem, salt) for file in encoded]
             try:
-                await self.commit_plan(partial(self._named, files, needs, check, number))
+                await self.name_files(files, needs, check, number)
                 return
             except FilesForgotten:
                 await self.manifest()
+
+    async def name_files(
+        self, files: Sequence[TableFile], needs: Mapping[str, TableColumns], check: Check, number: int
+    ) -> None:
+        """Name files that were written since the manifest with that number. Shape: `needs` are their columns,
+        by entity. Raises: what the check raises; ColumnsMoved, FilesForgotten; Unavailable.
+        """
+        await self.commit_plan(partial(self._named, files, needs, check, number))
 
     def _named(
         self,

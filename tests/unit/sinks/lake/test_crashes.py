@@ -17,7 +17,8 @@ from tailrace.archives import MemoryArchive
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import LeaseLost, TailraceError, Unavailable
 from tailrace.ports import Outcome, RecordBatch, TargetPosition, Written
-from tailrace.sinks.lake import reading, table
+from tailrace.sinks.lake import compaction, reading, table
+from tailrace.sinks.lake.compaction import Compaction
 from tailrace.sinks.lake.layout import LakeLayout
 from tailrace.sinks.lake.manifest import CommittedPosition, TableFile, TableManifest
 from tailrace.sinks.lake.sink import ParquetLake, ParquetLog
@@ -142,6 +143,54 @@ def test_a_file_that_was_cleaned_away_before_its_delta_is_written_again(form: ty
     cleaned_before_it_is_named(form)
 
 
+def compacted_for_an_hour(form: type[Any]) -> None:
+    """What a compaction has written has no name yet; another process cleans twice, with an hour between."""
+
+    async def run() -> None:
+        archive = HookedArchive()
+        sink = await opened(form, archive)
+        for number, key in enumerate("abc", 1):
+            await sink.write(RecordBatch([put(key, number, (1, number))], MAPPING, STREAM, "shard-1"))
+        cleaner, clock = form("memory", "orders", archive=archive), ManualClock()
+        await cleaner.open(clock)
+        deleted: list[int] = []
+
+        async def clean() -> None:
+            await cleaner._opened.compaction.clean()
+            clock.advance(HOUR_MS)
+            deleted.append(await cleaner._opened.compaction.clean())
+
+        archive.before_delta = clean
+        assert not await sink._opened.compaction.compact()
+        assert deleted[0] > 0
+        for is_done in (False, True):
+            assert {row["pk"]: row["n"] for row in sink.read().to_pylist()} == {"a": 1, "b": 2, "c": 3}
+            assert is_done or await sink._opened.compaction.compact()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_compaction_that_took_an_hour_is_given_up_and_made_again(form: type[Any]) -> None:
+    compacted_for_an_hour(form)
+
+
+def test_a_log_that_is_folded_in_pieces_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    folds: list[int] = []
+    whole = Compaction.folded
+
+    async def folded(self: Compaction, *arguments: Any, **named: Any) -> Any:
+        folds.append(len(named["log"]))
+        return await whole(self, *arguments, **named)
+
+    monkeypatch.setattr(Compaction, "folded", folded)
+    monkeypatch.setattr(compaction, "FOLDED_BYTES", 1)
+    calls = delivered(ParquetLake, FaultyArchive()).calls
+    assert set(folds) == {1}
+    for at in range(1, calls, 7):
+        delivered(ParquetLake, FaultyArchive(at, "killed"))
+
+
 def at_once(form: type[Any], seed: int) -> None:
     """Two owners of each shard, who rob each other; compactions and cleanings beside them."""
 
@@ -251,6 +300,7 @@ def never_looks_again(patch: pytest.MonkeyPatch) -> None:
         (names_by_count, lambda: written_until_it_is("lost")),
         (forgets_the_epoch, lambda: [at_once(ParquetLog, seed) for seed in range(4)]),
         (never_looks_again, lambda: cleaned_before_it_is_named(ParquetLog)),
+        (never_looks_again, lambda: compacted_for_an_hour(ParquetLake)),
     ],
 )
 def test_a_broken_copy_is_caught(

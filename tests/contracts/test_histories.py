@@ -9,7 +9,7 @@ and marks stay. One canary at least for each: without asking or without keeping,
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,16 @@ import pytest
 from tailrace import App, Change, sinks
 from tailrace.aws.errors import AwsError, sink_error
 from tailrace.aws.tables import GivenTables
+from tailrace.clocks.manual import ManualClock
 from tailrace.compose import create_tables
 from tailrace.compose_worker import WorkerOptions, build_worker
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore
-from tailrace.errors import ApiError, SinkError
+from tailrace.errors import ApiError, SinkError, StoreError, Unavailable
 from tailrace.leases.generation import Generations
-from tailrace.ports import Source
+from tailrace.ports import Clock, Source
 from tailrace.runtime import reading
-from tailrace.runtime.agreeing import VersionedRows
+from tailrace.runtime.agreeing import SourcesOfMarks, VersionedRows
 from tailrace.runtime.around import Around
 from tailrace.server.inprocess import InProcess
 from tailrace.sinks.aws import AwsAccess
@@ -39,6 +40,7 @@ from tests.patience import PATIENCE_S
 from tests.unit.engine.building import opened
 
 LOOK_S = 0.01
+LOOK_MS = 200
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,29 @@ class Far(AwsAccess):
     """Access to an engine of this process."""
 
     tables: Any = None
+    story: Any = None
 
     async def call(self, service: str, operation: str, **parameters: Any) -> Any:
-        """As AWS would."""
+        """As AWS would, unless it is away."""
+        if self.story.away == "dynamodb":
+            raise Unavailable("the mirror is away")
         try:
             return await self.tables.call(operation.title().replace("_", ""), parameters)
         except AwsError as error:
             raise sink_error(error) from error
+
+
+@dataclass
+class FileOf(sinks.DuckDB):
+    """A file that may be away."""
+
+    story: Any = field(default=None, kw_only=True)
+
+    async def open(self, clock: Clock) -> None:
+        """Open it, unless it is away."""
+        if self.story.away == "duckdb":
+            raise Unavailable("the file is away")
+        await super().open(clock)
 
 
 class Scripted(Around):
@@ -77,9 +95,12 @@ class Story:
             self.far.create_table(TableDefinition(table, partition, "S", sort, "S" if sort else None))
         self.far.committer.flush()
         self.client = client(InProcess(self.far), "dynamodb")
-        self.state: Engine = opened(MemoryStore())
+        self.clock = ManualClock()
+        self.state: Engine = opened(MemoryStore(), self.clock)
         self.handled: list[int] = []
         self.places: Mapping[str, Callable[[], Any]] = {}
+        self.away = ""
+        """The place that does not answer."""
 
     async def flushed(self) -> None:
         """Make everything in the app's engine durable."""
@@ -87,7 +108,7 @@ class Story:
 
     def lose_the_state(self) -> None:
         """Go on with an empty engine."""
-        self.state = opened(MemoryStore())
+        self.state = opened(MemoryStore(), self.clock)
 
     def app(self, *places: str) -> App:
         """One that writes to these places."""
@@ -95,8 +116,8 @@ class Story:
         orders = app.table("orders", pk="id")
         app.transactions(self.client, "effects")
         file, mirror = (
-            sinks.DuckDB(self.file, "orders"),
-            sinks.DynamoDB("mirror", Far(tables=GivenTables(self.client))),
+            FileOf(self.file, "orders", story=self),
+            sinks.DynamoDB("mirror", Far(tables=GivenTables(self.client), story=self)),
         )
         answer: dict[str, Callable[[], Any]] = {
             "duckdb": lambda: _asked(file, "SELECT n FROM orders"),
@@ -146,10 +167,17 @@ class Story:
         """Change the one item, and wait until it is so everywhere."""
         self.source.write("a", n=n)
         for name, seen in self.places.items():
+            if name == self.away:
+                continue
             async with asyncio.timeout(PATIENCE_S):
                 while (there := seen_or_not(seen)) != n:
                     assert there is None or there < n, f"{name}: {there}"
-                    await asyncio.sleep(LOOK_S)
+                    await self.between_looks()
+
+    async def between_looks(self) -> None:
+        """Let the others work, and time pass: what failed is tried again."""
+        await asyncio.sleep(LOOK_S)
+        self.clock.advance(LOOK_MS)
 
     def _mirrored(self) -> int:
         item = self.far.get("mirror", {"id": {"S": "a"}})
@@ -266,6 +294,123 @@ def test_rows_of_another_history_are_not_written_to_and_the_mapping_says_why(
     told(run, tmp_path)
 
 
+# ---- a place that is away when numbers begin ---------------------------------------------------------------
+
+
+async def _comes_back(story: Story, n: int) -> None:
+    """The place that was away has the newest change, and the next one comes everywhere."""
+    story.away = ""
+    async with asyncio.timeout(PATIENCE_S):
+        while any(seen_or_not(seen) != n for seen in story.places.values()):
+            await story.between_looks()
+    await story.arrives(n + 1)
+
+
+PAIRS = [("duckdb", "dynamodb"), ("dynamodb", "duckdb")]
+
+
+@pytest.mark.parametrize(("away", "other"), PAIRS)
+def test_a_sink_that_is_away_at_the_very_first_start_keeps_its_own_mapping_alone_waiting(
+    away: str, other: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run(story: Story) -> None:
+        story.source.begin()
+        story.away = away
+        async with story.running(away, other):
+            for n in (1, 2):
+                await story.arrives(n)
+            assert seen_or_not(story.places[away]) is None
+            await _comes_back(story, 2)
+
+    told(run, tmp_path)
+    assert caplog.text.count("does not tell what it keeps of it, and room is left for that") == 1
+
+
+async def _state_lost_while_away(story: Story, away: str, other: str) -> None:
+    """Rows of the third stream are there, whose numbers no other place knows."""
+    story.source.begin()
+    off_and_on(story.source)
+    off_and_on(story.source)
+    async with story.running(away):
+        for n in (1, 2, 3):
+            await story.arrives(n)
+        off_and_on(story.source)
+        await story.arrives(4)
+    story.lose_the_state()
+    off_and_on(story.source)
+    story.away = away
+
+
+@pytest.mark.parametrize(("away", "other"), PAIRS)
+def test_a_sink_that_is_away_when_the_state_was_lost_takes_what_comes_when_it_is_back(
+    away: str, other: str, tmp_path: Path
+) -> None:
+    async def run(story: Story) -> None:
+        await _state_lost_while_away(story, away, other)
+        async with story.running(away, other):
+            await story.arrives(5)
+            assert story.away
+            await _comes_back(story, 5)
+        story.lose_the_state()  # the numbers of both are those of one history
+        off_and_on(story.source)
+        async with story.running(away, other):
+            await story.arrives(7)
+
+    told(run, tmp_path)
+
+
+def test_canary_numbers_that_leave_no_room_are_of_another_history_for_a_sink_that_was_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = Generations.with_labels
+
+    def wrong(self: Generations, labels: Any, **said: Any) -> Generations:
+        return right(self, labels, all_first=said["all_first"])
+
+    monkeypatch.setattr(Generations, "with_labels", wrong)
+
+    async def run(story: Story) -> None:
+        await _state_lost_while_away(story, "duckdb", "dynamodb")
+        async with story.running("duckdb", "dynamodb") as worker:
+            await story.arrives(5)
+            story.away = ""
+            async with asyncio.timeout(PATIENCE_S):
+                while not any("generation" in (status.blocked or "") for status in worker.status()):
+                    await story.between_looks()
+
+    told(run, tmp_path)
+
+
+def test_marks_that_are_away_when_numbers_begin_are_waited_for_by_all(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was done once would be done again under a number that was given without them."""
+    right = SourcesOfMarks.sources
+
+    async def run(story: Story) -> None:
+        async def sources(self: SourcesOfMarks) -> Mapping[str, int]:
+            if story.away == "marks":
+                raise StoreError("the marks are away")
+            return await right(self)
+
+        monkeypatch.setattr(SourcesOfMarks, "sources", sources)
+        story.source.begin()
+        async with story.running("marks"):
+            await story.arrives(1)
+        story.lose_the_state()
+        story.away = "marks"
+        async with story.running("marks", "duckdb"):
+            async with asyncio.timeout(PATIENCE_S):
+                while "is not read before its marks have told" not in caplog.text:
+                    await story.between_looks()
+            assert seen_or_not(story.places["duckdb"]) is None
+            story.away = ""
+            await story.arrives(2)
+        assert story.handled == [1, 2]
+
+    told(run, tmp_path)
+
+
 # ---- canaries: what goes wrong without the numbers beside the rows -----------------------------------------
 
 
@@ -287,8 +432,8 @@ async def _lost(story: Story, place: str) -> None:
 def test_without_adoption_newer_changes_would_be_refused_for_ever(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def nothing(numbers: Generations, places: Sequence[VersionedRows]) -> Generations:
-        return numbers
+    async def nothing(numbers: Generations, places: Sequence[VersionedRows]) -> tuple[Generations, Any]:
+        return numbers, {}
 
     async def agreed(beside: VersionedRows, numbers: Generations) -> None: ...
 

@@ -205,7 +205,8 @@ class Sandbox:
             marks = SourcesOfMarks(
                 self._effects, self.app.name, mapping.table.name, ancestor_name(self.app.name, mapping.id)
             )
-            places.append(VersionedRows(f"the table with the marks of {mapping.id!r}", marks, nullcontext))
+            name = f"the table with the marks of {mapping.id!r}"
+            places.append(VersionedRows(name, marks, nullcontext, is_of_marks=True))
         output = self._output(mapping)
         if isinstance(output, OpenedSink) and isinstance(output.sink, Versioned):
             name = f"the {type(output.sink).__name__} sink of {mapping.id!r}"

@@ -6,7 +6,9 @@ of them and writes the row under compare-and-set: two that do it at once agree, 
 the winner wrote. A stream that is older than a listed one with a number cannot be numbered any more, for
 there is no room below: it is refused. Where none with a number is listed, the source is another one, and what
 it has is newer whatever it is called. What keeps versions beside its rows keeps these numbers there too: a
-row that was lost begins with them, and numbers that contradict it are of another history.
+row that was lost begins with them, and numbers that contradict it are of another history. Where such a place
+does not answer then, streams that no other one knows are numbered far above whatever it may have, each as
+what follows a reset without positions: the stream's own number stays free for what the place says later.
 Rules of this file: a pure layout and its transition, format 1, docs/formats/state.md. Called by
 runtime/reading.py and by the views that look a change up. Source: growth §2.2.
 """
@@ -33,6 +35,9 @@ WITH_RESETS: Final = 2
 """The format of a row that has resets. Versions that know only the first would number by half of it."""
 TO_THE_END: Final = MOST_SEQUENCE
 """The position behind a shard that is over."""
+
+ROOM: Final = 1_000_000
+"""So many numbers are left free for a place that does not tell which it has."""
 
 
 class Reset(Struct, frozen=True):
@@ -79,10 +84,13 @@ class Generations(Struct, frozen=True):
         return max(self.numbers.values(), default=FIRST_GENERATION)
 
     def of(self, label: str) -> int:
-        """The number of a stream, before any reset. One without a number was there before there were any: it
-        is of the first generation.
+        """The number of a stream, before any reset that has positions. One without a number was there before
+        there were any: it is of the first generation.
         """
-        return self.numbers.get(label, FIRST_GENERATION)
+        number = self.numbers.get(label)
+        if number is None and self.resets:
+            number = next((one.generation + 1 for one in self.resets if one.label == label), None)
+        return FIRST_GENERATION if number is None else number
 
     def of_record(self, label: str, shard_id: str, sequence: int) -> int:
         """The number of one record: that of the last reset that it follows, else its stream's.
@@ -101,8 +109,18 @@ class Generations(Struct, frozen=True):
     @property
     def newest_stream(self) -> str | None:
         """The label of the stream with the largest number; None: nothing is numbered."""
-        labels = [label for label in self.numbers if label != BEFORE and FOLLOWING not in label]
-        return max(labels, key=lambda label: (self.of(label), label), default=None)
+        return max(self._streams, key=lambda label: (self._present(label), label), default=None)
+
+    @property
+    def _streams(self) -> set[str]:
+        """The labels of all that have numbers."""
+        labels = {label for label in self.numbers if label != BEFORE and FOLLOWING not in label}
+        return labels | {reset.label for reset in self.resets}
+
+    def _present(self, label: str) -> int:
+        """What the newest records of a stream are numbered."""
+        follows = (reset.generation + 1 for reset in reversed(self.resets) if reset.label == label)
+        return next(follows, self.of(label))
 
     def with_reset(self, positions: Mapping[str, int], present: Iterable[str] | None = None) -> "Generations":
         """One more reset in the newest stream, behind everything that has a number.
@@ -127,24 +145,29 @@ class Generations(Struct, frozen=True):
 
     def lacks(self, labels: Iterable[str]) -> bool:
         """Whether one of these has no number."""
-        return any(label not in self.numbers for label in labels)
+        return any(not self._has(label) for label in labels)
 
-    def with_labels(self, labels: Iterable[str], *, all_first: bool = False) -> "Generations":
+    def _has(self, label: str) -> bool:
+        return label in self.numbers or any(reset.label == label for reset in self.resets)
+
+    def with_labels(
+        self, labels: Iterable[str], *, all_first: bool = False, leaves_room: bool = False
+    ) -> "Generations":
         """Every one of these has a number, the next ones in the order of the labels.
 
         Shape:   `labels` are all that can be read now. `all_first`: the app has read this table before there
                  were numbers, so sequence numbers rise over all of these, and all are of the first
-                 generation.
+                 generation. `leaves_room` for a place that may have numbers of these.
         Raises:  SourceError for one that is older than one with a number.
 
         >>> Generations("shop", "orders").with_labels(["2026-11-02", "2026-11-01"]).numbers
         {'2026-11-01': 1, '2026-11-02': 2}
         """
         labels = set(labels)
-        fresh = sorted(labels - set(self.numbers))
+        fresh = sorted(label for label in labels if not self._has(label))
         if all_first:
             return self._with(dict.fromkeys(fresh, FIRST_GENERATION))
-        newest = max(labels & set(self.numbers), default="")
+        newest = max(labels - set(fresh), default="")
         if fresh and fresh[0] < newest:
             raise SourceError(
                 f"stream {fresh[0]} of table {self.table!r} is older than {newest}, which is "
@@ -152,14 +175,19 @@ class Generations(Struct, frozen=True):
                 "listed when that was numbered: its changes would count as newer than those that "
                 "came after them, so it is not read"
             )
+        if leaves_room:
+            begin = (self.newest // ROOM + 1) * ROOM
+            apart = [Reset(begin + 2 * place, label) for place, label in enumerate(fresh)]
+            numbered = self._with({reset.following: reset.generation + 1 for reset in apart})
+            return replace(numbered, resets=(*self.resets, *apart))
         begin = max(self.numbers.values(), default=FIRST_GENERATION - 1) + 1
         return self._with({label: begin + place for place, label in enumerate(fresh)})
 
-    def with_kept(self, sources: Mapping[str, int], place: str) -> "Generations":
+    def with_kept(self, sources: Mapping[str, int], place: str, *, is_read: bool = True) -> "Generations":
         """With the numbers that are kept beside the rows of a place.
 
         Shape:   `sources` are those of every table, as `ports.Versioned` gives them; `place` says whose they
-                 are.
+                 are. `is_read`: records may have been numbered by these already.
         Raises:  SettingsError when they are not of one history with these, naming both.
 
         >>> kept = {"orders/2026-11-01": 3, "users/2026-11-01": 1}
@@ -171,8 +199,10 @@ class Generations(Struct, frozen=True):
             if here is not None and here != number:
                 raise self._contradicted(place, label, number, f"generation {here}")
             if here is None and FOLLOWING in label:
-                # What is read here would count as older than what is there, and be ignored.
-                raise self._contradicted(place, label, number, "no such reset")
+                if is_read and not self._is_below(label.partition(FOLLOWING)[0], number):
+                    # What is read here would count as older than what is there, and be ignored.
+                    raise self._contradicted(place, label, number, "no such reset")
+                continue
             if here is None and label != BEFORE and (other := self._instead_of(label, number)):
                 raise self._contradicted(place, label, number, f"{other} as generation {self.of(other)}")
         return self.also(sources)
@@ -191,6 +221,11 @@ class Generations(Struct, frozen=True):
         ]
         resets = sorted([*self.resets, *lost], key=lambda reset: reset.generation)
         return replace(self._with(fresh), resets=tuple(resets))
+
+    def _is_below(self, label: str, number: int) -> bool:
+        """Whether all that is read here of a stream and of newer ones is above a number."""
+        present = [self._present(other) for other in self._streams if other >= label]
+        return bool(present) and min(present) > number
 
     def _instead_of(self, label: str, number: int) -> str:
         """The source that has a number, or is newer by its label and has a smaller one; none: an unknown

@@ -4,13 +4,15 @@ again, or refused.
 Theory of operation: versions are only comparable inside one history of numbers. Rows outlive the state that
 gave the numbers (a lost directory, an emptied state table), and the state outlives rows. So (1) who numbers
 the first stream of a table asks every place with rows of it first, and goes on from there; (2) no row is
-written before the numbers are beside the rows; (3) a place of another history gets nothing: its mapping
-waits, as in an outage, and says why. A place that contradicts another one is left out by (1), for (3) names
-it.
+written before the numbers are beside the rows, those of resets too; (3) a place of another history gets
+nothing: its mapping waits, as in an outage, and says why. A place that contradicts another one is left out by
+(1), for (3) names it. One that does not answer keeps its own mapping waiting, and what it may know is left
+room for; but what was done for a change that marks know cannot be undone, so marks are waited for.
 Rules of this file: it decides nothing about numbers (leases/generation.py does). Places are made by
 sinks/making.py. Source: growth §2.2.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
@@ -25,36 +27,36 @@ from tailrace.streams.version import FIRST_GENERATION
 
 class VersionedRows(Struct, frozen=True):
     """A place with rows of a table's changes. Shape: `name` says to people what it is; it is ready within
-    `opened`.
+    `opened`. `is_of_marks`: what is applied there again under a newer number is done again.
     """
 
     name: str
     place: Versioned
     opened: Callable[[], AbstractAsyncContextManager[None]]
+    is_of_marks: bool = False
 
-    async def adopted(self, numbers: Generations) -> Generations:
-        """These numbers with those that are kept there. Raises: SettingsError when they are of another
-        history; what the place raises.
-        """
+    async def told(self) -> Mapping[str, int]:
+        """The numbers that are kept there. Raises: what the place raises."""
         async with self.opened():
-            return await self._adopted(numbers)
+            return await self._told()
 
     async def agree(self, numbers: Generations) -> None:
-        """Keep these there. Raises: as `adopted`."""
+        """Keep these there. Raises: SettingsError when those that are there are of another history; what the
+        place raises.
+        """
         async with self.opened():
-            await self._adopted(numbers)
+            numbers.with_kept(await self._told(), self.name)
             await self.place.keep_sources(numbers.kept)
 
-    async def _adopted(self, numbers: Generations) -> Generations:
+    async def _told(self) -> Mapping[str, int]:
         try:
-            sources = await self.place.sources()
+            return await self.place.sources()
         except (SettingsError, PortError):
             raise
         except Exception as error:  # a user's sink: whatever it raises, no change is at fault
             raise Unavailable(
                 f"{self.name} does not tell its sources: {type(error).__name__}: {error}"
             ) from error
-        return numbers.with_kept(sources, self.name)
 
 
 Besides = Callable[[str], Sequence[VersionedRows]]
@@ -66,16 +68,33 @@ def nowhere(_: str) -> Sequence[VersionedRows]:
     return ()
 
 
-async def adopt(numbers: Generations, places: Sequence[VersionedRows]) -> Generations:
-    """Numbers that begin anew, with everything that is kept beside rows. Raises: what a place raises that
-    cannot be asked.
+async def adopt(
+    numbers: Generations, places: Sequence[VersionedRows]
+) -> tuple[Generations, Mapping[str, PortError]]:
+    """Numbers that begin anew, with everything that is kept beside rows; and the places that do not tell, by
+    their names. Raises: what marks raise that cannot be asked.
     """
-    for place in places:
-        with suppress(
-            SettingsError
-        ):  # of another history than the one before it: it is refused where it is written to
-            numbers = await place.adopted(numbers)
-    return numbers
+    away: dict[str, PortError] = {}
+    answers = await asyncio.gather(*(_answer(place) for place in places))
+    for place, answer in zip(places, answers, strict=True):
+        if isinstance(answer, PortError):
+            if place.is_of_marks:
+                raise answer
+            away[place.name] = answer
+        elif answer is not None:
+            with suppress(SettingsError):
+                # of another history than the one before it: it is refused where it is written to
+                numbers = numbers.with_kept(answer, place.name, is_read=False)
+    return numbers, away
+
+
+async def _answer(place: VersionedRows) -> Mapping[str, int] | PortError | None:
+    try:
+        return await place.told()
+    except PortError as error:
+        return error
+    except SettingsError:
+        return None  # as above
 
 
 class SourcesOfMarks:
@@ -123,6 +142,7 @@ class Agreeing:
         self._app = app
         self._table = table
         self._agreed: set[str] = set()
+        self._newest = 0
 
     async def open(self, clock: Clock) -> None:
         """Open the sink, and agree. Raises: Unavailable when the rows are of another history; what the sink
@@ -133,7 +153,9 @@ class Agreeing:
 
     async def write(self, batch: RecordBatch) -> Outcome:
         """What the sink says. Raises: as `open`."""
-        if batch.stream.label not in self._agreed:
+        # Numbers never fall inside a shard, and a reset gives a stream that is agreed on a larger one.
+        is_known = not batch.records or batch.records[-1].generation <= self._newest
+        if batch.stream.label not in self._agreed or not is_known:
             await self._agree()
             self._agreed.add(batch.stream.label)  # one without a number was there before there were any
         return await self._sink.write(batch)
@@ -150,3 +172,4 @@ class Agreeing:
         except SettingsError as error:
             raise Unavailable(str(error)) from error
         self._agreed.update(known.numbers)
+        self._newest = known.newest

@@ -157,7 +157,7 @@ class NumberedSource:
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records, each with its generation. Raises: SourceError."""
         generation = self._numbers.get(shard.stream)
-        if generation is None:
+        if generation is None and shard.stream not in self._reset:
             generation = await self._unlisted(shard.stream)
         page = await self._source.read(shard, after, limit)
         if shard.stream in self._reset:
@@ -216,10 +216,10 @@ class NumberedSource:
             present = self._known
             if not present.lacks(labels):
                 break
-            is_of_before = not present.revision and await self._has_read_before()
+            is_of_before, leaves_room = not present.revision and await self._has_read_before(), False
             if not present.revision and not is_of_before:
-                present = await self._adopted(present)
-            present = present.with_labels(labels, all_first=is_of_before)
+                present, leaves_room = await self._adopted(present)
+            present = present.with_labels(labels, all_first=is_of_before, leaves_room=leaves_room)
             with suppress(StateConflict):  # another worker numbers them, too: what it wrote is read
                 await self._state.transact([present.write()])
                 break
@@ -244,22 +244,23 @@ class NumberedSource:
         self._known, self._numbers = known, known.numbers
         self._reset = frozenset(reset.label for reset in known.resets)
 
-    async def _adopted(self, numbers: Generations) -> Generations:
-        """Numbers that begin anew, after those that are kept beside the table's rows: all of these places
-        must tell.
+    async def _adopted(self, numbers: Generations) -> tuple[Generations, bool]:
+        """Numbers that begin anew, after those that are kept beside the table's rows; whether a place did not
+        tell, which may know higher ones. Raises: what marks raise that cannot be asked.
         """
         try:
-            adopted = await adopt(numbers, self._besides(numbers.table))
-            return replace(adopted, revision=numbers.revision)  # both are one write
+            adopted, away = await adopt(numbers, self._besides(numbers.table))
         except PortError as error:
-            if self._said != str(error):
-                self._said = str(error)
-                _log.warning(
-                    "table %s: its stream is not read before every sink has told what it keeps of it: %s",
-                    numbers.table,
-                    error,
-                )
+            self._say(f"its stream is not read before its marks have told what they keep of it: {error}")
             raise
+        for name, reason in away.items():
+            self._say(f"{name} does not tell what it keeps of it, and room is left for that: {reason}")
+        return replace(adopted, revision=numbers.revision), bool(away)  # both are one write
+
+    def _say(self, words: str) -> None:
+        if self._said != words:
+            self._said = words
+            _log.warning("table %s: %s", self._known.table, words)
 
     async def _has_read_before(self) -> bool:
         """Whether the app has read this table before there were numbers: now the numbers are there before the

@@ -158,7 +158,8 @@ class SinkMaker(Struct, frozen=True):
             marks = SourcesOfMarks(
                 self.parts.state, self.app.name, mapping.table.name, mark_name(self.app, mapping)
             )
-            yield VersionedRows(f"the table with the marks of {mapping.id!r}", marks, nullcontext)
+            name = f"the table with the marks of {mapping.id!r}"
+            yield VersionedRows(name, marks, nullcontext, is_of_marks=True)
         output = self.outputs.output(mapping)
         if isinstance(output, OpenedSink):
             sink = output.sink.sink if isinstance(output.sink, CommittingSink) else output.sink

@@ -3,9 +3,10 @@ of counted as newer.
 """
 
 import pytest
+from msgspec.structs import replace
 
 from tailrace.errors import SettingsError, SourceError, StoreError
-from tailrace.leases.generation import BEFORE, Generations, read_generations
+from tailrace.leases.generation import BEFORE, ROOM, Generations, check_kept, read_generations
 from tailrace.rows.writes import Absent, Equals
 
 FIRST, SECOND, THIRD = "2026-11-01T00:00:00.000", "2026-11-02T00:00:00.000", "2026-11-03T00:00:00.000"
@@ -104,3 +105,67 @@ def test_what_another_app_has_numbered_since_is_no_other_history() -> None:
 
 def test_a_switched_source_is_newer_whatever_its_streams_are_called() -> None:
     assert NONE.with_labels(["2026-11-03"]).with_labels(["2026-10-01"]).of("2026-10-01") == 2
+
+
+# ---- without a place that does not answer ------------------------------------------------------------------
+
+
+def test_streams_that_are_numbered_without_a_place_are_above_whatever_it_may_know() -> None:
+    apart = NONE.with_labels([SECOND, FIRST], leaves_room=True)
+    assert [apart.of_record(label, "shard", 1) for label in (FIRST, SECOND)] == [ROOM + 1, ROOM + 3]
+    assert [apart.of(label) for label in (FIRST, SECOND)] == [ROOM + 1, ROOM + 3]
+    assert apart.newest_stream == SECOND
+    assert not apart.lacks([FIRST, SECOND])
+    assert apart.with_labels([FIRST, SECOND]).numbers == apart.numbers
+    assert apart.with_labels([SECOND, THIRD]).of(THIRD) == ROOM + 4
+    with pytest.raises(SourceError, match=f"stream {FIRST} of table 'orders' is older than {SECOND}"):
+        NONE.with_labels([SECOND], leaves_room=True).with_labels([FIRST, SECOND])
+
+
+def test_what_another_place_has_told_keeps_its_number() -> None:
+    told = NONE.with_kept({f"orders/{FIRST}": 4}, "the sink")
+    apart = told.with_labels([FIRST, SECOND], leaves_room=True)
+    assert [apart.of_record(label, "shard", 1) for label in (FIRST, SECOND)] == [4, ROOM + 1]
+
+
+def test_what_was_numbered_without_a_place_is_read_as_it_was_written() -> None:
+    apart = NONE.with_labels([FIRST, SECOND], leaves_room=True)
+    row = replace(apart, revision=1).write().fields
+    assert read_generations("shop", "orders", row) == replace(apart, revision=1)
+
+
+KNOWN_THERE: list[dict[str, int]] = [
+    {FIRST: 7},
+    {FIRST: 7, SECOND: 9},
+    {FIRST: 7, f"{FIRST}+8": 9, SECOND: 10, f"{SECOND}+11": 12},
+    {"2026-10-01": 3, "2026-10-01+4": 5},
+    {SECOND: ROOM - 1},
+    {},
+]
+
+
+@pytest.mark.parametrize("known", KNOWN_THERE)
+def test_a_place_that_answers_later_is_of_the_same_history_and_keeps_both(known: dict[str, int]) -> None:
+    apart = NONE.with_labels([FIRST, SECOND], leaves_room=True)
+    sources = {f"orders/{label}": number for label, number in known.items()}
+    both = apart.with_kept(sources, "the sink")
+    check_kept("the sink", sources, apart.kept)
+    for label in (FIRST, SECOND):
+        assert both.of_record(label, "shard", 1) == apart.of_record(label, "shard", 1)
+        assert both.of_record(label, "shard", 1) > max(known.values(), default=0)
+    again = NONE.with_kept({**sources, **apart.kept}, "the sink", is_read=False)
+    assert again.of_record(SECOND, "shard", 1) == ROOM + 3, "also when the state is lost once more"
+    assert again.newest == ROOM + 3
+
+
+@pytest.mark.parametrize("known", [{SECOND: ROOM + 1}, {f"{SECOND}+{ROOM + 2}": ROOM + 3, SECOND: 2}])
+def test_a_place_that_knows_of_more_than_there_was_room_for_is_refused(known: dict[str, int]) -> None:
+    apart = NONE.with_labels([FIRST], leaves_room=True)
+    with pytest.raises(SettingsError, match="they are not of one history"):
+        apart.with_kept({f"orders/{label}": number for label, number in known.items()}, "the sink")
+
+
+def test_of_two_places_that_tell_before_anything_is_read_each_may_know_a_reset() -> None:
+    told = NONE.with_kept({f"orders/{FIRST}": 1}, "one", is_read=False)
+    both = told.with_kept({f"orders/{FIRST}": 1, f"orders/{FIRST}+2": 3}, "another", is_read=False)
+    assert both.of_record(FIRST, "shard", 1) == 3

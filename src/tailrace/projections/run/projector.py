@@ -360,11 +360,17 @@ class Projector:
         raise SourceError(words)
 
     async def _generation(self, projection: Projection) -> int:
-        """The newest one of the table's changes; before they are numbered, of what is kept beside rows."""
+        """The newest one of the table's changes; before they are numbered, of what is kept beside rows.
+        Raises: what a place raises that does not tell.
+        """
         app, table = self._app, projection.table.name
         row = await self._state.get(sources_key(app, table))
         numbers = read_generations(app, table, None if row is None else row.fields)
-        return (numbers if row is not None else await adopt(numbers, self._besides(table))).newest
+        if row is None:
+            numbers, away = await adopt(numbers, self._besides(table))
+            for error in away.values():
+                raise error  # soon there are numbers, whether it answers or not
+        return numbers.newest
 
     # ---- removing ------------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
-"""`python -m tests.simulation --seeds N [--first S] [--fleets | --snapshots]`: a campaign of seeds, with
-progress and a dated summary. Resumable.
+"""`python -m tests.simulation --seeds N [--first S] [--jobs J] [--fleets | --snapshots]`: a campaign of
+seeds, with progress and a dated summary. Resumable.
 """
 
 import argparse
@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 from tests.evidence import write_evidence
 from tests.simulation import snapshot_surroundings
@@ -25,7 +24,7 @@ KINDS: Mapping[str, tuple[str, Play, Sequence[str], int]] = {
     "": ("simulation", run_seed, ALL, ENOUGH),
     "fleets": ("simulation-of-fleets", run_fleet, HAPPENED, FEW_FLEETS),
     "snapshots": (
-        "simulation-of-snapshots", cast("Play", run_snapshot), snapshot_surroundings.HAPPENED, FEW_SNAPSHOTS
+        "simulation-of-snapshots", run_snapshot, snapshot_surroundings.HAPPENED, FEW_SNAPSHOTS
     ),
 }  # fmt: skip
 
@@ -43,6 +42,7 @@ def main() -> int:
     parser.add_argument(
         "--snapshots", action="store_true", help="tables and mirrors, and whether they are equal in the end"
     )
+    parser.add_argument("--jobs", type=int, default=1, help="in so many processes")
     arguments = parser.parse_args()
     kind, play, expected, enough = KINDS[
         "fleets" if arguments.fleets else "snapshots" if arguments.snapshots else ""
@@ -51,7 +51,9 @@ def main() -> int:
     kept = (
         Path(tempfile.gettempdir()) / f"tailrace-{kind}-{version()}-{arguments.first}-{arguments.seeds}.json"
     )
-    report = campaign(arguments.first, arguments.seeds, show(arguments.seeds), kept, play, expected)
+    report = campaign(
+        arguments.first, arguments.seeds, show(arguments.seeds), kept, play, expected, arguments.jobs
+    )
     print()
     print("\n".join(report.lines()))
     if arguments.seeds >= 1_000:
@@ -62,6 +64,7 @@ def main() -> int:
                 "seeds": report.done,
                 "machine_steps": report.steps,
                 "steps_per_second": round(report.steps / report.seconds),
+                "seeds_per_second": round(report.done / report.seconds, 1),
                 "counts": dict(sorted(report.counts.items())),
                 "violations": report.violations,
                 "never_occurred": report.zeros,

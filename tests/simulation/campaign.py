@@ -10,16 +10,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final, Protocol, get_args
 
-import tailrace.deadletters
-import tailrace.leases
-import tailrace.mapping
-import tailrace.runtime
-import tailrace.testing
+import tailrace
 from tailrace.errors import InternalError
 from tailrace.mapping.commands import Command, Completion
 from tailrace.testing.simulation import Run
@@ -44,8 +42,10 @@ YIELDS = tuple(f"died at {place}" for place in all_yields())
 ALL: Final = (*EXPECTED, *YIELDS)
 
 
-SIMULATED = (tailrace.deadletters, tailrace.leases, tailrace.mapping, tailrace.runtime, tailrace.testing)
-"""The packages whose code a run depends on."""
+SIMULATED = (Path(tailrace.__file__).parent, Path(__file__).parent)
+"""Where the code is that a run depends on."""
+CHUNK = 10
+"""Seeds that a process is given at once."""
 
 
 @dataclass(slots=True)
@@ -99,8 +99,35 @@ def run_seed(seed: int) -> tuple[Run, list[tuple[str, str]]]:
     return run, [violation for checker in checkers.values() for violation in checker.violations]
 
 
-Play = Callable[[int], tuple[Run, list[tuple[str, str]]]]
+class PlayedRun(Protocol):
+    """What a campaign asks of a run. Shape: `counts` of what occurred in it."""
+
+    steps: int
+    counts: Counter[str]
+
+
+Play = Callable[[int], tuple[PlayedRun, list[tuple[str, str]]]]
 """One seed, and what was wrong with it."""
+
+
+@dataclass(slots=True)
+class Played:
+    """What is left of a seed's run. Shape: violations as (checker, words)."""
+
+    steps: int
+    counts: Counter[str]
+    violations: list[tuple[str, str]]
+
+
+def played(play: Play, seed: int) -> Played:
+    """Play one seed."""
+    with _silence():
+        run, violations = play(seed)
+    counts = Counter(run.counts)
+    if isinstance(run, Run):
+        for place, times in run.performing.crashed.items():
+            counts[f"died at {run.performing.names[place]}"] += times
+    return Played(run.steps, counts, violations)
 
 
 def campaign(
@@ -110,28 +137,40 @@ def campaign(
     resume: Path | None = None,
     play: Play = run_seed,
     expected: Sequence[str] = ALL,
+    jobs: int = 1,
 ) -> Report:
-    """Run seeds from `first` on. `resume` names a file that keeps the progress of an interrupted campaign."""
+    """Run seeds from `first` on, in `jobs` processes. `resume` names a file that keeps the progress of an
+    interrupted campaign.
+    """
     report = (resume and _resumed(resume, first, expected)) or Report(first, expected)
-    while report.done < seeds:
-        started = time.perf_counter()
-        seed = first + report.done
-        with _silence():
-            run, violations = play(seed)
-        report.seconds += time.perf_counter() - started
-        report.done += 1
-        report.steps += run.steps
-        report.counts.update(run.counts)
-        for place, times in run.performing.crashed.items():
-            report.counts[f"died at {run.performing.names[place]}"] += times
-        report.violations += [(seed, *violation) for violation in violations]
-        if report.done % 100 == 0 or report.done == seeds:
-            progress(report)
-            if resume is not None:
-                _keep(resume, report)
+    started = time.perf_counter()
+    with _results(partial(played, play), range(first + report.done, first + seeds), jobs) as results:
+        for seed, run in enumerate(results, first + report.done):
+            report.seconds, started = report.seconds + time.perf_counter() - started, time.perf_counter()
+            report.done += 1
+            report.steps += run.steps
+            report.counts.update(run.counts)
+            report.violations += [(seed, *violation) for violation in run.violations]
+            if report.done % 100 == 0 or report.done == seeds:
+                progress(report)
+                if resume is not None:
+                    _keep(resume, report)
     if resume is not None:
         resume.unlink(missing_ok=True)
     return report
+
+
+@contextmanager
+def _results(playing: Callable[[int], Played], seeds: range, jobs: int) -> Iterator[Iterator[Played]]:
+    """What is left of each seed, in their order."""
+    if jobs == 1:
+        yield map(playing, seeds)
+        return
+    with ProcessPoolExecutor(jobs) as processes:
+        try:
+            yield processes.map(playing, seeds, chunksize=CHUNK)
+        finally:
+            processes.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager
@@ -149,8 +188,7 @@ def _silence() -> Iterator[None]:
 def version() -> str:
     """A fingerprint of what is simulated: progress made with other code is not resumed."""
     digest = hashlib.blake2b(digest_size=8)
-    files = [file for package in SIMULATED for file in sorted(Path(package.__path__[0]).glob("*.py"))]
-    for file in files:
+    for file in sorted(file for place in SIMULATED for file in place.rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -4,25 +4,23 @@ Rules of this file: no worker is known here. Called by snapshot_workers.py and s
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tailrace.app.app import App
 from tailrace.clocks.manual import ManualClock
 from tailrace.snapshots.run.forgetting import DeletionsKept
 from tailrace.sources.export_scan import ExportScan
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing.exporting import MemoryFiles
-from tailrace.testing.mirrors import SimulatedMirror
 from tests.simulation.snapshot_exports import ExportPlan, draw_exports, exports_of, play_past
-from tests.simulation.snapshot_table import SCHEMA, SimulatedScan, SimulatedTable
+from tests.simulation.snapshot_mirrors import MOST, MirrorPlan, SimulatedMapping, declared, draw_mirrors
+from tests.simulation.snapshot_table import EXPIRES, SimulatedScan, SimulatedTable
 
-APP, MAPPING = "shop", "mirror"
 WALL_MS: Final = 1_767_225_600_000
 TROUBLE_MS: Final = 15_000
 """For so long things happen; then everything is left alone."""
@@ -33,7 +31,9 @@ FORGETTING: Final = DeletionsKept(keep_ms=TROUBLE_MS, margin_ms=1_000, every_ms=
 
 
 class WorldPlan(Struct, frozen=True):
-    """What a seed draws. Shape: `segments` of a scan. Units: of time ms."""
+    """What a seed draws. Shape: `segments` of a scan; `expiring` is the share of writes with a time to live.
+    Units: of time ms.
+    """
 
     seed: int
     is_exact: bool
@@ -48,22 +48,27 @@ class WorldPlan(Struct, frozen=True):
     parks: float
     happenings: tuple[tuple[int, str], ...]
     is_empty_at_first: bool
-    exports: ExportPlan | None = None
+    exports: ExportPlan | None
+    mirrors: tuple[MirrorPlan, ...]
+    expiring: float
 
 
 HAPPENINGS: Final = (
-    "crash", "crash", "freeze", "freeze", "split", "split", "off", "table", "pause", "asked", "late",
-    "outage",
+    "crash", "crash", "freeze", "freeze", "split", "split", "merge", "off", "table", "pause", "asked", "late",
+    "outage", "set_back", "set_ahead", "restored", "part", "part",
 )  # fmt: skip
 HAPPENED: Final = (*dict.fromkeys(HAPPENINGS), "parked", "forgotten", "trimmed", "gap", "swept",
-    "exact", "first", "reset", "stale", "exported", "refused")  # fmt: skip
+    "exact", "first", "reset", "partial", "stale", "exported", "incremental", "refused", "ttl", "expired",
+    "left", "paused", "several", "changes")  # fmt: skip
 """What must have happened in a campaign, or it has judged nothing."""
+MAKES_DUE: Final = ("asked", "off", "table", "set_ahead", "restored", "part")
+"""After these a scan is due, or somebody asks for one."""
 
 
 def draw(seed: int) -> WorldPlan:
     """The plan of a seed: the same for ever."""
     random = Random(seed)
-    count = random.choice((2, 4, 8, 12))
+    count = random.choice((2, 5, 9, 14))
     exports = draw_exports(seed)
     happenings = sorted((random.randrange(500, TROUBLE_MS), random.choice(HAPPENINGS)) for _ in range(count))
     plan = WorldPlan(
@@ -81,11 +86,13 @@ def draw(seed: int) -> WorldPlan:
         tuple(happenings),
         random.random() < 0.5,
         exports,
+        draw_mirrors(seed, TROUBLE_MS),
+        random.choice((0.0, 0.0, 0.2, 0.6)),
     )
     if exports is None:
         return plan
     if seed % 8 == 3:  # nothing makes another snapshot due
-        happenings = [happening for happening in happenings if happening[1] not in ("asked", "off", "table")]
+        happenings = [happening for happening in happenings if happening[1] not in MAKES_DUE]
     return replace(
         plan, is_empty_at_first=True, retention_ms=exports.retention_ms, happenings=tuple(happenings)
     )
@@ -98,9 +105,8 @@ class Surroundings:
         self.plan = plan
         self.random = Random(plan.seed ^ 0x5A)
         self.clock = clock
-        self.app = App(APP)
+        self.app, self.mappings = declared(plan.mirrors)
         self.state = MemoryStateStore()
-        self.target = SimulatedMirror()
         names = [f"item-{number}" for number in range(plan.keys)]
         self.table = SimulatedTable(self.random, self.clock, names, is_exact=plan.is_exact)
         self.scan = SimulatedScan(self.table, plan.slow_ms)
@@ -108,16 +114,15 @@ class Surroundings:
         if plan.exports is not None:
             play_past(self.table, plan.exports, self.random)
             exported = exports_of(self.table, plan.exports)
-        orders = self.app.table(SCHEMA.name, pk="id")
-        self.exported = ExportScan([orders], lambda place: exported, page_items=2)
+        self.exported = ExportScan(self.app.tables.values(), lambda place: exported, page_items=2)
         self.fails = self.table.fails = plan.fails
         self.table.slow_ms = plan.slow_ms // 4
         self.began_ms = clock.now().wall_ms
         self.forgetting = FORGETTING
-        if plan.exports is not None:  # deletions are known for as long as their records can be read
-            self.forgetting = replace(FORGETTING, keep_ms=plan.exports.retention_ms)
+        if plan.exports is not None or any(name == "set_back" for _, name in plan.happenings):
+            # Deletions are known for as long as their records can be read.
+            self.forgetting = replace(FORGETTING, keep_ms=max(TROUBLE_MS, plan.retention_ms))
         self.outage_until_ms = 0
-        self.parked: dict[bytes, list[ChangeRecord]] = {}
         self.parked_until_ms = 0
         self.alive: Callable[[str], bool] = lambda name: False
         """Whether a worker's heartbeat moves."""
@@ -126,16 +131,20 @@ class Surroundings:
 
     # ---- what workers ask ----------------------------------------------------------------------------------
 
-    def is_parked(self, record: ChangeRecord) -> bool:
+    def is_parked(self, mapping: SimulatedMapping, record: ChangeRecord) -> bool:
         """Whether a change goes behind what is parked of its item, or fails itself."""
-        if record.key in self.parked:
+        if record.key in mapping.parked:
             return True
         return self.clock.now().monotonic_ms < TROUBLE_MS and self.random.random() < self.plan.parks
 
-    def park(self, records: Sequence[ChangeRecord]) -> None:
-        """These are kept until they are put back."""
-        for record in records:
-            there = self.parked.setdefault(record.key, [])
-            if all(one.sequence != record.sequence or one.shard != record.shard for one in there):
-                there.append(record)
-                self.counts["parked"] += 1
+    # ---- what is written -----------------------------------------------------------------------------------
+
+    def value(self) -> dict[str, Any] | None:
+        """What an item becomes; None: it is deleted."""
+        if self.random.random() < 0.4:
+            return None
+        value: dict[str, Any] = {"n": {"N": str(self.random.randrange(MOST))}}
+        if self.random.random() < self.plan.expiring:
+            end_s = self.clock.now().wall_ms // 1_000 + self.random.randrange(8)
+            value[EXPIRES] = {"N": str(end_s)}
+        return value

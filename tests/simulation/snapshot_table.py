@@ -4,10 +4,13 @@ Theory of operation: the truth is `items`. Each write is a record of the open sh
 unless the stream is off. TableNumbering rise along an item's shards and nowhere else: two shards that do not
 continue each other, and two streams, have numbers that say nothing about each other; with `is_exact` they
 rise over all of them, as the engine's do.
+An item whose time is over is there until the service deletes it, which it does some time later, with a record
+that says so. Shards split and merge: DynamoDB's only split, the ones of other streams do both.
 Rules of this file: it knows nothing of versions, readers or snapshots.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from random import Random
 from typing import Any
@@ -26,6 +29,8 @@ from tailrace.tables.schema import TableSchema
 SCHEMA = TableSchema("orders", 0, "", "id", "S")
 PAGE = 3
 """Items of a page."""
+EXPIRES = "expires"
+"""Its time to live. Units: seconds since the epoch."""
 
 
 class LiveShard(Struct):
@@ -63,8 +68,13 @@ class SimulatedTable:
         self.slow_ms = 0
         self.fails = 0.0
         self.table_id = "table-1"
+        self.counts: Counter[str] = Counter()
         self.written: list[tuple[int, int, dict[str, Any] | None]] = []
         """Every write: when (µs since the epoch, no two at once), of which item, and what it became."""
+        self.told: dict[bytes, tuple[LiveShard, ChangeRecord]] = {}
+        """Of each item whose last write is in a stream that record, and its shard."""
+        self.untold: set[bytes] = set()
+        """Items of which some write is in no stream."""
 
     # ---- writing -------------------------------------------------------------------------------------------
 
@@ -90,8 +100,10 @@ class SimulatedTable:
         """The table is deleted and made again: its items are gone, and no record says so."""
         if self.is_on:
             self.switch_off()
+        self.untold.update(self.items)
         self.items.clear()
         self.written.clear()
+        self.told.clear()
         self.table_id += "1"
 
     @property
@@ -112,6 +124,18 @@ class SimulatedTable:
                 self._open(frozenset(part), (shard.shard_id,), shard.tip)
         self._tell()
 
+    def merge(self) -> bool:
+        """Two shards close, and one continues both. Returns: whether there were two."""
+        if len(self.open_shards) < 2:
+            return False
+        both = self.random.sample(self.open_shards, 2)
+        for shard in both:
+            shard.last = shard.tip
+        keys = frozenset[bytes]().union(*(shard.keys for shard in both))
+        self._open(keys, tuple(shard.shard_id for shard in both), max(shard.tip for shard in both))
+        self._tell()
+        return True
+
     def _open(self, keys: frozenset[bytes], parents: tuple[str, ...], above: int = 0) -> None:
         self._made += 1
         first = self.sequence + 1 if self.is_exact else max(above, self.random.choice((0, 100, 5_000))) + 1
@@ -119,7 +143,19 @@ class SimulatedTable:
             LiveShard(f"shard-{self._made}", self.labels[-1], keys, parents, first, self.clock.now().wall_ms)
         )
 
-    def put(self, place: int, value: Any) -> None:
+    def expired(self) -> list[int]:
+        """The places of items whose time is over."""
+        return [
+            place for place, key in enumerate(self.keys) if self.has_expired(self.items.get(key.key_bytes))
+        ]
+
+    def has_expired(self, item: Mapping[str, Any] | None) -> bool:
+        """Whether it is there, and its time is over."""
+        if item is None or EXPIRES not in item:
+            return False
+        return int(item[EXPIRES]["N"]) * 1_000 <= self.clock.now().wall_ms
+
+    def put(self, place: int, value: Any, *, by_ttl: bool = False) -> None:
         """Write an item; None deletes it."""
         target = self.keys[place]
         old = self.items.get(target.key_bytes)
@@ -136,17 +172,23 @@ class SimulatedTable:
         self.sequence += 1
         last_us = self.written[-1][0] if self.written else 0
         self.written.append((max(last_us + 1, self.clock.now().wall_ms * 1_000), place, new))
+        self.counts["ttl"] += by_ttl
+        self.told.pop(target.key_bytes, None)
         for shard in self.open_shards if self.is_on else ():
             if target.key_bytes in shard.keys:
-                shard.records.append(self._record(shard, target, old, new))
+                record = self._record(shard, target, old, new, by_ttl=by_ttl)
+                shard.records.append(record)
+                self.told[target.key_bytes] = (shard, record)
+        if target.key_bytes not in self.told:
+            self.untold.add(target.key_bytes)
         self._tell()
 
-    def _record(self, shard: LiveShard, target: Any, old: Any, new: Any) -> ChangeRecord:
+    def _record(self, shard: LiveShard, target: Any, old: Any, new: Any, *, by_ttl: bool) -> ChangeRecord:
         sequence = self.sequence if self.is_exact else shard.tip + self.random.choice((1, 1, 7))
         name = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
         return ChangeRecord(
             sequence, 1, name, self.clock.now().wall_ms * 1_000, 1, target.partition, target.key_bytes,
-            orjson.dumps(target.keys), _image(old), _image(new),
+            orjson.dumps(target.keys), _image(old), _image(new), by_ttl,
         )  # fmt: skip
 
     def trim(self, before_ms: int) -> dict[tuple[str, str], int]:
@@ -238,13 +280,13 @@ class SimulatedScan:
     """
 
     def __init__(self, table: SimulatedTable, slow_ms: int) -> None:
-        self._table, self._slow_ms = table, slow_ms
+        self.table, self._slow_ms = table, slow_ms
 
     async def page(
         self, table: str, piece: Piece, after: Mapping[str, Any] | None, limit: int | None = None
     ) -> ScannedPage:
         """The next items."""
-        truth, random = self._table, self._table.random
+        truth, random = self.table, self.table.random
         number, of = piece.segment or (0, 1)
         await self._sleep(random.randrange(self._slow_ms + 1))
         if piece.partition:
@@ -259,6 +301,7 @@ class SimulatedScan:
             if not truth.is_exact:
                 await self._sleep(random.randrange(self._slow_ms // PAGE + 1))
             image = truth.items.get(target.key_bytes)
+            truth.counts["expired"] += truth.has_expired(image)
             if image is not None:
                 items.append(ScannedItem(target.key_bytes, target.partition, target.keys, dict(image), 1))
         await self._sleep(random.randrange(self._slow_ms + 1))
@@ -268,9 +311,9 @@ class SimulatedScan:
 
     async def item(self, table: str, key: bytes) -> ScannedItem:
         """One item."""
-        (target,) = [target for target in self._table.keys if target.key_bytes == key]
-        await self._sleep(random_ms := self._table.random.randrange(self._slow_ms + 1))
-        image = self._table.items.get(key)
+        (target,) = [target for target in self.table.keys if target.key_bytes == key]
+        await self._sleep(random_ms := self.table.random.randrange(self._slow_ms + 1))
+        image = self.table.items.get(key)
         await self._sleep(random_ms)
         return ScannedItem(key, target.partition, target.keys, None if image is None else dict(image), 1)
 
@@ -281,14 +324,14 @@ class SimulatedScan:
 
     async def identity(self, table: str) -> str:
         """Another one for each table of the name."""
-        return self._table.table_id
+        return self.table.table_id
 
     async def estimate(self, table: str) -> tuple[int, int]:
         """About how many there are."""
-        return len(self._table.items), len(self._table.items)
+        return len(self.table.items), len(self.table.items)
 
     async def _sleep(self, wait_ms: int) -> None:
-        clock = self._table.clock
+        clock = self.table.clock
         await clock.sleep_until(clock.now().monotonic_ms + wait_ms)
 
 

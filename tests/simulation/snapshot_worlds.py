@@ -1,40 +1,46 @@
 """Simulated worlds of snapshots: a table that is written to, workers that read it and snapshot it into one
-mirror, and what happens to all of them.
+mirror or several, and what happens to all of them.
 
 Theory of operation: a seed draws the world. Everything runs on one seeded loop in virtual time. A worker dies
 by the cancellation of all its tasks, at whatever await it is; one that stands still does nothing for longer
-than its lease, and then goes on as if nothing had happened.
-Rules of this file: it judges nothing but this: when all is settled, what the mirror shows equals the table.
+than its lease, and then goes on as if nothing had happened. What a person does takes effect as the commands
+have it: who skips changes or restores a target asks for a scan.
+Rules of this file: it judges nothing but this: when all is settled, what each mirror shows equals the table.
 Called by test_snapshots.py, test_canaries_of_snapshots.py and `python -m tests.simulation --snapshots`.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
 import orjson
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from tailrace.clocks.manual import ManualClock
-from tailrace.deadletters.core.gap import Gap
+from tailrace.deadletters.core.gap import Gap, read_gap
 from tailrace.errors import InternalError, PortError
 from tailrace.leases.checkpoint import checkpoint_key, read_row
 from tailrace.leases.lease import lease_key
 from tailrace.rows.kinds import GAP
 from tailrace.rows.writes import Write
+from tailrace.runtime.delivering import MappingShard
+from tailrace.runtime.driver import Performer
+from tailrace.runtime.placing import NewPosition, SkippedRun, place_checkpoint
 from tailrace.snapshots.core.snapshot import (
+    WHOLE,
+    Part,
+    Snapshot,
     WantedSnapshot,
+    asked,
     read_snapshot,
     read_wanted,
     snapshot_key,
     wanted_key,
 )
 from tailrace.testing.loop import SeededLoop
+from tests.simulation.snapshot_mirrors import APP, MAPPING, SimulatedMapping
 from tests.simulation.snapshot_surroundings import (
-    APP,
-    MAPPING,
     PATIENCE_MS,
     TROUBLE_MS,
     WALL_MS,
@@ -42,14 +48,8 @@ from tests.simulation.snapshot_surroundings import (
     WorldPlan,
     draw,
 )
+from tests.simulation.snapshot_table import SCHEMA, LiveShard
 from tests.simulation.snapshot_workers import SimulatedWorker
-
-
-class NothingCounted(Struct):
-    """What a campaign asks of a run that performs no steps of its own."""
-
-    crashed: dict[int, int] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
 
 
 class World(Surroundings):
@@ -60,7 +60,6 @@ class World(Surroundings):
         self.workers: list[SimulatedWorker] = []
         self.alive = self._lives
         self.born = 0
-        self.performing = NothingCounted()
         self.wrong: list[str] = []
         self._beside: list[asyncio.Future[None]] = []
 
@@ -73,27 +72,34 @@ class World(Surroundings):
         """Until all is settled."""
         if self.plan.exports is None:
             for place in range(len(self.table.keys)):
-                if self.random.random() < 0.8:
-                    self.table.put(place, {"n": {"N": str(self.random.randrange(99))}})
+                self.table.put(place, self.value())
             self.table.switch_on()
         else:
             await self.state.transact([WantedSnapshot(APP, MAPPING, 1, source="exports").write()])
+        for mapping in self.kept:
+            if mapping.plan.paused_ms:
+                await self.state.transact(
+                    [WantedSnapshot(APP, mapping.name, 1, "first", paused_by="me").write()]
+                )
+                self._later(self._resume(mapping, mapping.plan.paused_ms))
         if not self.plan.is_empty_at_first:
             self._write()
         for _ in range(self.plan.workers):
             self._join()
-        writing = asyncio.ensure_future(self._writing())
+        writing = asyncio.gather(self._writing(), self._expiring(), self._backing_up())
         begun_ms = 0
         for at_ms, name in self.plan.happenings:
             await self._sleep(at_ms - begun_ms)
             begun_ms = at_ms
-            await getattr(self, f"_{name}")()
-            self.counts[name] += 1
+            has_happened = await getattr(self, f"_{name}")()
+            self.counts[name] += has_happened is not False
         await self._sleep(TROUBLE_MS - begun_ms)
         await writing
         await self._heal()
         await self._settle()
-        await self._count()
+        self.counts.update(self.table.counts)
+        self.counts["several"] += len(self.kept) > 1
+        self.counts["changes"] += len(self.kept) < len(self.mappings)
         for worker in self.workers:
             if worker.task.done() and not worker.task.cancelled():
                 self.wrong.append(f"{worker.name} has ended: {worker.task.exception()!r}")
@@ -113,9 +119,7 @@ class World(Surroundings):
         written = len(self.table.keys)
         if self.plan.exports is not None:
             written //= 2  # nothing but exports tells of the others
-        place = self.random.randrange(written)
-        value = {"n": {"N": str(self.random.randrange(99))}}
-        self.table.put(place, None if self.random.random() < 0.4 else value)
+        self.table.put(self.random.randrange(written), self.value())
 
     async def _writing(self) -> None:
         if self.plan.is_empty_at_first:  # so that a first scan may find an empty mirror
@@ -125,17 +129,34 @@ class World(Surroundings):
             self._write()
             await self._trim()
 
+    async def _expiring(self) -> None:
+        """The service deletes what has expired, some of it soon; what is there in the end may stay so."""
+        while self.plan.expiring and self.clock.now().monotonic_ms < TROUBLE_MS:
+            await self._sleep(self.random.randrange(1_000))
+            for place in self.table.expired():
+                if self.random.random() < 0.4:
+                    self.table.put(place, None, by_ttl=True)
+
+    async def _backing_up(self) -> None:
+        while self.clock.now().monotonic_ms < TROUBLE_MS:
+            for mapping in self.kept:
+                mapping.back_up()
+            await self._sleep(1_000 + self.random.randrange(1_000))
+
     async def _trim(self) -> None:
-        """What is too old goes; a shard that vanishes with what no worker has handled is a gap, and told."""
+        """What is too old goes; a shard that vanishes with what a mapping has not handled is a gap, and
+        told.
+        """
         gone = self.table.trim(self.clock.now().wall_ms - self.plan.retention_ms)
         present = {(shard.label, shard.shard_id) for shard in self.table.lineage}
         for place, last in gone.items():
             self.counts["trimmed"] += 1
-            row = await self.state.get(checkpoint_key(APP, MAPPING, *place))
-            if place not in present and (row is None or read_row(row.fields).watermark < last):
-                gap = Gap(place[1], 1, last)
-                await self.state.transact([Write(gap.key(APP, MAPPING), gap.fields())])
-                self.counts["gap"] += 1
+            for mapping in self.mappings if place not in present else ():
+                row = await self.state.get(checkpoint_key(APP, mapping.name, *place))
+                if row is None or read_row(row.fields).watermark < last:
+                    gap = Gap(place[1], 1, last)
+                    await self.state.transact([Write(gap.key(APP, mapping.name), gap.fields())])
+                    self.counts["gap"] += 1
 
     async def _crash(self) -> None:
         worker = self.random.choice(self.workers)
@@ -159,6 +180,9 @@ class World(Surroundings):
     async def _split(self) -> None:
         self.table.split()
 
+    async def _merge(self) -> bool:
+        return self.table.merge()
+
     async def _off(self) -> None:
         if not self.table.is_on:
             return
@@ -181,35 +205,121 @@ class World(Surroundings):
         """What is parked stays so for a while."""
         self.parked_until_ms = self.clock.now().monotonic_ms + 5_000
 
-    async def _wanted(self) -> WantedSnapshot | None:
-        return read_wanted(APP, MAPPING, await self.state.get(wanted_key(APP, MAPPING)))
+    # ---- what people do ------------------------------------------------------------------------------------
 
-    async def _pause(self) -> None:
-        wanted = await self._wanted()
-        if wanted is not None:
+    @property
+    def kept(self) -> list[SimulatedMapping]:
+        """The mappings that are given whole tables."""
+        return [mapping for mapping in self.mappings if mapping.plan.is_kept]
+
+    async def _wanted(self, mapping: SimulatedMapping) -> WantedSnapshot | None:
+        return read_wanted(APP, mapping.name, await self.state.get(wanted_key(APP, mapping.name)))
+
+    async def _snapshot(self, mapping: SimulatedMapping) -> Snapshot | None:
+        return read_snapshot(APP, mapping.name, await self.state.get(snapshot_key(APP, mapping.name)))
+
+    async def _change(
+        self, mapping: SimulatedMapping, step: Callable[[WantedSnapshot], WantedSnapshot]
+    ) -> bool:
+        """As the commands change what is wanted. Returns: whether anything was wanted yet."""
+        while (wanted := await self._wanted(mapping)) is not None:
             with suppress(PortError):
-                await self.state.transact([replace(wanted, paused_by="me").write()])
-        self._later(self._resume(1_500))
+                await self.state.transact([step(wanted).write()])
+                return True
+        return False
 
-    async def _resume(self, after_ms: int) -> None:
+    async def _pause(self) -> bool:
+        mapping = self.random.choice(self.kept)
+        self._later(self._resume(mapping, 1_500))
+        return await self._change(mapping, lambda wanted: replace(wanted, paused_by="me"))
+
+    async def _resume(self, mapping: SimulatedMapping, after_ms: int) -> None:
         await self._sleep(after_ms)
-        while (wanted := await self._wanted()) is not None and wanted.paused_by:
-            with suppress(PortError):
-                await self.state.transact([replace(wanted, paused_by="").write()])
+        await self._change(mapping, lambda wanted: replace(wanted, paused_by=""))
 
-    async def _asked(self) -> None:
+    async def _asked(self) -> bool:
         """A row is wrong in the mirror, and a person asks for another snapshot."""
-        wanted = await self._wanted()
-        if wanted is not None:
-            with suppress(PortError):
-                await self.state.transact([_without_exports(wanted).write()])
+        return await self._ask(self.random.choice(self.kept))
 
-    async def _count(self) -> None:
-        snapshot = await self._snapshot()
-        if snapshot is not None:
-            if not snapshot.source:
-                self.counts["exact" if snapshot.is_exact else "reset" if snapshot.reset else "first"] += 1
-            self.counts["swept"] += snapshot.progress.swept
+    async def _ask(self, mapping: SimulatedMapping, part: Part = WHOLE) -> bool:
+        snapshot, now_ms = await self._snapshot(mapping), self.clock.now().wall_ms
+        return await self._change(
+            mapping, lambda wanted: asked(wanted, snapshot, APP, mapping.name, part, now_ms)
+        )
+
+    async def _part(self) -> bool:
+        """Rows of a part of the table are as they were, and a person asks for a scan of that part."""
+        mapping = self.random.choice(self.kept)
+        if self.random.random() < 0.6:
+            places = self.random.sample(self.table.keys, self.random.choice((1, 2)))
+            part = Part(tuple(orjson.dumps(target.keys["id"]).decode() for target in places))
+        else:
+            number, of = self.random.choice(((0, 2), (1, 2), (1, 3)))
+            places = [target for target in self.table.keys if target.partition % of == number]
+            part = Part(segment=(number, of))
+        snapshot, wanted = await self._snapshot(mapping), await self._wanted(mapping)
+        if wanted is None:
+            return False
+        is_over = snapshot is not None and snapshot.number == wanted.number and snapshot.is_over
+        if not wanted.part.is_whole and not is_over:
+            return False  # it would be called off, and nobody would ask for it again
+        mapping.restore(self.random.choice(mapping.backups), {target.key_bytes for target in places})
+        return await self._ask(mapping, part)
+
+    async def _restored(self) -> bool:
+        """The target is as it was, and a person asks for a scan."""
+        mapping = self.random.choice(self.kept)
+        if await self._wanted(mapping) is None:
+            return False
+        mapping.restore(self.random.choice(mapping.backups))
+        await self._sleep(self.random.choice((0, 300, 1_000)))
+        return await self._ask(mapping)
+
+    async def _set_back(self) -> bool:
+        """What a mapping has settled is delivered again, all that there is or what came lately."""
+        share = self.random.choice((0.0, 0.5, 0.9))
+
+        def back(live: LiveShard, watermark: int) -> NewPosition | None:
+            at = live.gone + int((watermark - live.gone) * share)
+            return NewPosition(at, is_end=False, goes_back=True) if at < watermark else None
+
+        return await self._set(self.random.choice(self.mappings), back)
+
+    async def _set_ahead(self) -> bool:
+        """What a mapping has not settled is skipped; a person asks for a scan instead."""
+
+        def ahead(live: LiveShard, watermark: int) -> NewPosition | None:
+            skipped = [record for record in live.records if record.sequence > watermark]
+            if not skipped:
+                return None
+            times = skipped[0].created_ms, skipped[-1].created_ms
+            run = SkippedRun(watermark + 1, live.tip, len(skipped), *times)
+            return NewPosition(live.tip, live.last is not None, goes_back=False, skipped=(run,))
+
+        mapping = self.random.choice(self.mappings)
+        was_set = await self._set(mapping, ahead)
+        if was_set and mapping.plan.is_kept:
+            await self._ask(mapping)  # before the first snapshot nobody has to
+        return was_set
+
+    async def _set(
+        self, mapping: SimulatedMapping, position: Callable[[LiveShard, int], NewPosition | None]
+    ) -> bool:
+        """As `checkpoint set` does it, beside the workers. Returns: whether anything was set."""
+        performer, number = Performer(self.state, self.clock), 0
+        now_ms = self.clock.now().wall_ms
+        for live in list(self.table.lineage):
+            row = await self.state.get(checkpoint_key(APP, mapping.name, live.label, live.shard_id))
+            if row is None:
+                continue  # it begins with the oldest record there anyway
+            to = position(live, read_row(row.fields).watermark)
+            if to is not None:
+                place = MappingShard(APP, mapping.name, SCHEMA.name, live.label, live.shard_id)
+                with suppress(PortError):
+                    owner = f"checkpoint-set-{now_ms}"
+                    await performer.perform(place_checkpoint(place, to, owner, number, now_ms))
+                    number += 1
+        return number > 0
 
     # ---- the end -------------------------------------------------------------------------------------------
 
@@ -221,74 +331,80 @@ class World(Surroundings):
             worker.gate.open.set()
         if not self.table.is_on:
             self.table.switch_on()
-        await self._resume(0)
+        for mapping in self.kept:
+            await self._resume(mapping, 0)
 
     async def _settle(self) -> None:
         end_ms = self.clock.now().monotonic_ms + PATIENCE_MS
         while self.clock.now().monotonic_ms < end_ms:
             await self._sleep(1_000)
             await self._scan_instead()
-            if await self._is_settled():
+            if not (left := await self._left()):
                 break
         else:
-            self.wrong.append(f"not settled: {await self._why_not()}")
-        shown = {key: orjson.loads(image) for key, image in self.target.shown.items()}
-        if shown != self.table.items:
-            keys = {*shown, *self.table.items}
-            differing = [key for key in keys if shown.get(key) != self.table.items.get(key)]
-            for key in differing[:3]:
-                self.wrong.append(
-                    f"{key[8:]!r}: the mirror has {shown.get(key)} ({self.target.rows.get(key)}), the table "
-                    f"{self.table.items.get(key)}"
-                )
+            self.wrong.append(f"not settled: {left}: {await self._why_not()}")
+        for mapping in self.mappings:
+            self.wrong += list(mapping.differences(self.table, await self._gaps(mapping)))[:3]
+
+    async def _gaps(self, mapping: SimulatedMapping) -> Sequence[Gap]:
+        return [read_gap(row.fields) for row in await self.state.query(GAP.prefix(APP, mapping.name))]
 
     async def _scan_instead(self) -> None:
         """Exports were refused, so a person wants a scan; they must have been refused with a reason."""
-        snapshot, wanted = await self._snapshot(), await self._wanted()
+        mapping = self.mappings[0]
+        snapshot, wanted = await self._snapshot(mapping), await self._wanted(mapping)
         if snapshot is None or wanted is None or not snapshot.refused or wanted.number != snapshot.number:
             return
         self.counts["refused"] += 1
         exports, is_the_chain = self.plan.exports, "the mirror of" not in snapshot.refused
-        has_changed = self.counts["off"] or self.counts["table"] or self.counts["gap"]
+        has_changed = any(self.counts[name] for name in ("off", "table", "gap", "set_ahead"))
         reaches = exports is not None and exports.told_ms < exports.needed_ms - TROUBLE_MS
         if reaches and is_the_chain and not has_changed:
             self.wrong.append(f"refused though they reach: {exports} {snapshot.refused}")
-        with suppress(PortError):
-            await self.state.transact([_without_exports(wanted).write()])
+        await self._ask(mapping)
 
     async def _why_not(self) -> str:
         behind = []
         for shard in self.table.lineage:
-            row = await self.state.get(checkpoint_key(APP, MAPPING, shard.label, shard.shard_id))
             lease = await self.state.get(lease_key(APP, shard.label, shard.shard_id))
-            behind.append(
-                (shard.shard_id, shard.tip, row and row.fields["watermark"], lease and lease.fields["owner"])
-            )
+            for mapping in self.mappings:
+                row = await self.state.get(checkpoint_key(APP, mapping.name, shard.label, shard.shard_id))
+                settled = row and row.fields["watermark"]
+                behind.append(
+                    (shard.shard_id, shard.tip, mapping.name, settled, lease and lease.fields["owner"])
+                )
         names = [(worker.name, worker.is_alive) for worker in self.workers]
-        return f"{await self._snapshot()} parked {len(self.parked)} {behind} {names}"
+        snapshots = [await self._snapshot(mapping) for mapping in self.kept]
+        parked = [len(mapping.parked) for mapping in self.mappings]
+        return f"{snapshots} parked {parked} {behind} {names}"
 
-    async def _snapshot(self) -> Any:
-        return read_snapshot(APP, MAPPING, await self.state.get(snapshot_key(APP, MAPPING)))
+    async def _left(self) -> str:
+        """What is still to come; nothing when all is settled."""
+        for mapping in self.mappings:
+            if mapping.parked:
+                return f"what is parked of {mapping.name}"
+            if not await self._has_read(mapping):
+                return f"changes of {mapping.name}"
+            if mapping.plan.is_kept and not await self._is_whole(mapping):
+                return f"the snapshot of {mapping.name}"
+        return ""
 
-    async def _is_settled(self) -> bool:
+    async def _has_read(self, mapping: SimulatedMapping) -> bool:
         for shard in self.table.lineage:
-            row = await self.state.get(checkpoint_key(APP, MAPPING, shard.label, shard.shard_id))
-            if row is None or read_row(row.fields).watermark < (
-                shard.records[-1].sequence if shard.records else 0
-            ):
+            row = await self.state.get(checkpoint_key(APP, mapping.name, shard.label, shard.shard_id))
+            last = shard.records[-1].sequence if shard.records else 0
+            if row is None or read_row(row.fields).watermark < last:
                 return False
-        snapshot, wanted = await self._snapshot(), await self._wanted()
+        return True
+
+    async def _is_whole(self, mapping: SimulatedMapping) -> bool:
+        snapshot, wanted = await self._snapshot(mapping), await self._wanted(mapping)
         if snapshot is None or wanted is None or snapshot.number < wanted.number or not snapshot.is_over:
             return False
-        if snapshot.stream != self.table.labels[-1] or self.parked:
+        if snapshot.owes_whole:
             return False
-        gaps = await self.state.query(GAP.prefix(APP, MAPPING))
-        return all(row.fields["acknowledged_ms"] for row in gaps)
-
-
-def _without_exports(wanted: WantedSnapshot) -> WantedSnapshot:
-    """A scan that a person wants next."""
-    return replace(wanted, number=wanted.number + 1, why="asked", source="")
+        gaps = await self._gaps(mapping)
+        return snapshot.stream == self.table.labels[-1] and all(gap.acknowledged_ms for gap in gaps)
 
 
 def run_snapshot(seed: int) -> tuple[World, list[tuple[str, str]]]:

@@ -19,8 +19,9 @@ from tailrace.server.handlers import named
 from tailrace.snapshots.core.plan import SnapshotPlan, scan_plan
 from tailrace.snapshots.core.snapshot import (
     Part,
+    Snapshot,
     WantedSnapshot,
-    following,
+    asked,
     read_snapshot,
     read_wanted,
     snapshot_key,
@@ -58,20 +59,26 @@ async def start(subject: Subject, arguments: Arguments) -> object:
                 f"A snapshot of {mapping.handler!r} {planned.words}: so much is not begun unasked.",
                 hint=f"tailrace snapshot start {mapping.handler} --yes, or with --read-units for a pace",
             )
-    return await _changed(subject, mapping, partial(_asked, subject, mapping, arguments))
+    present = await _present(subject, mapping)
+    return await _changed(subject, mapping, partial(_asked, subject, mapping, arguments, present))
 
 
 def _asked(
-    subject: Subject, mapping: MappingName, arguments: Arguments, wanted: WantedSnapshot | None
+    subject: Subject,
+    mapping: MappingName,
+    arguments: Arguments,
+    present: Snapshot | None,
+    wanted: WantedSnapshot | None,
 ) -> WantedSnapshot:
-    """What a person wants after what was wanted before."""
-    after = following(wanted, mapping.app, mapping.handler, "asked", subject.clock.now().wall_ms)
+    """What a person wants after what was wanted before. Shape: `present` is how far the last one is that
+    began.
+    """
     segment, partitions = arguments.get("segment"), tuple(arguments.get("partitions") or ())
+    part = Part(partitions, None if segment is None else (segment[0], segment[1]))
+    after = asked(wanted, present, mapping.app, mapping.handler, part, subject.clock.now().wall_ms)
     return replace(
         after,
-        part=Part(partitions, None if segment is None else (segment[0], segment[1])),
         read_units=arguments.get("read_units") or after.read_units,
-        paused_by="",
         source=arguments.get("source") or "",
         export=arguments.get("export") or "",
     )
@@ -82,7 +89,7 @@ async def _planned(subject: Subject, mapping: MappingName, arguments: Arguments)
     exports may not be it; SourceError, StoreError.
     """
     row = await subject.state.get(wanted_key(mapping.app, mapping.handler))
-    wanted = _asked(subject, mapping, arguments, read_wanted(mapping.app, mapping.handler, row))
+    wanted = _asked(subject, mapping, arguments, None, read_wanted(mapping.app, mapping.handler, row))
     price = arguments.get("read_price")
     if price is not None and not (isinstance(price, int | float) and price >= 0):
         raise TailraceError("--read-price is a number of US dollars, 0 or more.")
@@ -131,13 +138,18 @@ async def status(subject: Subject, arguments: Arguments) -> object:
 
 async def _check_no_other(subject: Subject, mapping: MappingName) -> None:
     """Require that no exports are being read: begun anew, they would meet the rows that they have brought."""
-    row = await subject.state.get(snapshot_key(mapping.app, mapping.handler))
-    present = read_snapshot(mapping.app, mapping.handler, row)
+    present = await _present(subject, mapping)
     if present is not None and present.source and not present.is_over:
         raise TailraceError(
             f"Exports from {present.source} are being read into {mapping.handler!r}; it goes on by itself.",
             hint=f"tailrace snapshot status {mapping.handler}",
         )
+
+
+async def _present(subject: Subject, mapping: MappingName) -> Snapshot | None:
+    """How far the last one is that began."""
+    row = await subject.state.get(snapshot_key(mapping.app, mapping.handler))
+    return read_snapshot(mapping.app, mapping.handler, row)
 
 
 async def _changed(

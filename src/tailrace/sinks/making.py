@@ -29,7 +29,7 @@ from tailrace.runtime.effects import LIVE, Effects, Marking
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.recursion import ancestor_name
 from tailrace.sinks.destinations import destination_of
-from tailrace.sinks.function import BatchSink, HandlerSink
+from tailrace.sinks.function import BatchSink, HandlerSink, filter_of
 from tailrace.sinks.lambda_function import LambdaSink, Runner
 from tailrace.sinks.projected import ProjectionSink
 from tailrace.sinks.projection_places import ProjectionPlaces
@@ -145,6 +145,7 @@ class SinkMaker(Struct, frozen=True):
             declared if isinstance(declared, Mirror) else None,
             partial(self.asked, mapping),
             mapping.snapshots,
+            is_judging(mapping),
         )
 
     def _beside(self, mapping: HandlerMapping) -> Iterator[VersionedRows]:
@@ -196,6 +197,12 @@ class SinkMaker(Struct, frozen=True):
                 return ProjectionSink(mapping.projection, self.builds, clock, reached, tally)
             case "window":
                 return WindowSink(self.changes[mapping.id], reached)
+
+
+def is_judging(mapping: HandlerMapping) -> bool:
+    """Whether a mapping without a handler may leave an item out of its mirror."""
+    judged = filter_of(mapping)
+    return mapping.transform is not None or (judged is not None and judged.where is not None)
 
 
 def mark_name(app: App, mapping: HandlerMapping) -> str:

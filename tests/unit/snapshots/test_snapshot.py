@@ -11,6 +11,7 @@ from tailrace.snapshots.core.snapshot import (
     Segment,
     Snapshot,
     WantedSnapshot,
+    asked,
     begun,
     claimed,
     due,
@@ -111,6 +112,47 @@ def test_only_some_of_what_failed_is_named() -> None:
     assert (snapshot.progress.failures, len(snapshot.progress.failed)) == (16, 10)
 
 
+# ---- parts of the table ------------------------------------------------------------------------------------
+
+ONE = Part(segment=(0, 2))
+
+
+def test_a_part_fills_no_gap_and_is_no_answer_to_another_stream() -> None:
+    part = replace(
+        begun(replace(WANTED, number=2, part=ONE), DONE, 9, "2026-11-02", ["gap/1@9"]), phase="done"
+    )
+    assert (part.stream, part.gaps, part.owes_whole) == (STREAM, (), False)
+    wanted = replace(WANTED, number=2, part=ONE)
+    assert due(wanted, part, STREAM, []) is None
+    assert due(wanted, part, STREAM, ["gap/1@9"]) == "gap"
+    assert due(wanted, part, "2026-11-02", []) == "stream"
+
+
+def test_a_part_that_takes_the_place_of_a_whole_one_makes_that_due_again_once() -> None:
+    for before in (BEGUN, replace(BEGUN, phase="sweeping"), replace(BEGUN, phase="failed"), None):
+        wanted = replace(WANTED, number=2, part=ONE)
+        part = begun(wanted, before, 9, STREAM, [])
+        assert due(wanted, part, STREAM, []) is None, "it is at work"
+        part = replace(part, phase="done")
+        assert due(wanted, part, STREAM, []) == "whole"
+        another = replace(begun(replace(wanted, number=3), part, 11, STREAM, []), phase="done")
+        assert due(replace(wanted, number=3), another, STREAM, []) == "whole", "nor is another part the whole"
+        whole = replace(begun(replace(WANTED, number=4), another, 12, STREAM, []), phase="done")
+        assert due(replace(WANTED, number=4), whole, STREAM, []) is None
+
+
+def test_a_whole_one_that_a_part_took_the_place_of_before_it_began_is_due_again() -> None:
+    next_whole = replace(WANTED, number=2)
+    part = asked(next_whole, DONE, "shop", "mirror", ONE, 7)
+    assert (part.number, part.part, part.owes_whole) == (3, ONE, True)
+    assert asked(part, DONE, "shop", "mirror", ONE, 8).owes_whole, "nor had that begun"
+    done = replace(begun(part, DONE, 9, STREAM, []), phase="done")
+    assert due(part, done, STREAM, []) == "whole"
+    assert not asked(WANTED, DONE, "shop", "mirror", ONE, 7).owes_whole, "what has begun is in the other row"
+    assert not asked(next_whole, DONE, "shop", "mirror", Part(), 7).owes_whole
+    assert not asked(None, None, "shop", "mirror", ONE, 7).owes_whole
+
+
 # ---- rows --------------------------------------------------------------------------------------------------
 
 
@@ -119,7 +161,7 @@ def test_a_snapshot_is_read_as_it_was_written() -> None:
         "shop", "mirror", 3, "sweeping", "gap", Part(('{"S":"a"}',), None), "s3://x", True, 4, 9,
         Version(4, 10**40), STREAM, ("gap/1@9",), (Segment({"id": {"S": "b"}}), Segment(None, True)),
         ScanProgress(1, 2, 3, 4.5, 6, 7, (("6f31", "no"),)), (8, 9), 10, b"\x00\xff", 11, 12,
-        "pid-1", 13, 14, 15,
+        "pid-1", 13, 14, 15, owes_whole=True,
     )  # fmt: skip
     written, write = saved(None, snapshot)
     assert write.fields is not None
@@ -127,7 +169,9 @@ def test_a_snapshot_is_read_as_it_was_written() -> None:
 
 
 def test_what_is_wanted_is_read_as_it_was_written() -> None:
-    wanted = WantedSnapshot("shop", "mirror", 3, "asked", Part(segment=(1, 4)), "s3://x", 5.5, "me", 7, 8)
+    wanted = WantedSnapshot(
+        "shop", "mirror", 3, "asked", Part(segment=(1, 4)), "s3://x", 5.5, "me", 7, 8, "0169", True
+    )
     write = wanted.write()
     assert write.fields is not None
     assert write.condition == Equals("revision", 8)

@@ -316,3 +316,19 @@ def test_a_handler_has_no_items_to_be_snapshot() -> None:
 
     with pytest.raises(SettingsError, match="is a handler, and what it returns"):
         app.sink(mail, MirrorMemory(), snapshot=True)
+
+
+def test_a_segment_deletes_what_is_there_and_the_filter_does_not_want_any_more() -> None:
+    target = SimulatedMirror()
+    with World(shop(target, where=lambda order: new(order.status) == "new"), seed=3) as world:
+        put(world, "o1")
+        world.settle()
+        backup = dict(target.rows)
+        put(world, "o1", "paid")
+        world.settle()
+        assert items(target) == {}
+        target.rows.update(backup)
+        put(world, "o9")
+        world._ask("snapshot.start", {"handler": "mirror", "segment": [0, 2]})
+        world.advance("1m")
+        assert items(target) == {"o9": "new"}

@@ -24,8 +24,10 @@ from tailrace.rows.writes import VERSION, Absent, Condition, Equals, StateRow, W
 from tailrace.streams.version import Version
 
 Phase: TypeAlias = Literal["begun", "agreeing", "scanning", "sweeping", "done", "failed"]
-Why: TypeAlias = Literal["first", "asked", "gap", "stream"]
-"""What made it necessary: the first start, a person, changes that were lost, another stream of the table."""
+Why: TypeAlias = Literal["first", "asked", "gap", "stream", "whole"]
+"""What made it necessary: the first start, a person, changes that were lost, another stream of the table, a
+part that took the place of a whole one.
+"""
 CLAIM_MS: Final = 30_000
 """How long a worker that says nothing keeps the claim, unless it says otherwise."""
 MOST_FAILED: Final = 10
@@ -59,7 +61,8 @@ class WantedSnapshot(Struct, frozen=True):
     Shape:   `number` rises with every snapshot that is wanted. `source` is where exports lie that its rows
              come from, "" for the table itself; `export` the full one that is meant, "" where any will do.
              `paused_by` is who wants it to stand still, "" for none. `revision` rises with
-             every write.
+             every write. `owes_whole`: it is of a part, and takes the place of one of the whole table that
+             was wanted and had not begun.
     Units:   `read_units` a second that a scan may use at most, None: by the table's own.
     """
 
@@ -74,6 +77,7 @@ class WantedSnapshot(Struct, frozen=True):
     asked_ms: int = 0
     revision: int = 0
     export: str = ""
+    owes_whole: bool = False
 
     @property
     def key(self) -> str:
@@ -114,10 +118,11 @@ class Snapshot(Struct, frozen=True):
     Shape:   `generation` is that of its rows; where `is_exact` that of each page is asked for with the page.
              `reset` is the revision of the numbers that readers have to know, 0: none. `below` is the bound
              of what is swept, None: nothing is. `stream` is the label of the newest stream when it began,
-             `gaps` are the keys of those that it fills. `estimate` in items and bytes, 0: not known.
-             `claimed_by` is at it, `beat` rises with every write. `exports` are the ids of those that are
-             read from `source`, in their order; `refused` says why nothing is read at all.
-             `has_exported`: an earlier snapshot has brought rows of exports.
+             `gaps` are the keys of those that it fills; of a part both are those of the last whole one.
+             `estimate` in items and bytes, 0: not known. `claimed_by` is at it, `beat` rises with every
+             write. `exports` are the ids of those that are read from `source`, in their order; `refused` says
+             why nothing is read at all. `has_exported`: an earlier snapshot has brought rows of exports.
+             `owes_whole`: it is of a part, and took the place of one of the whole table that was not done.
     Units:   as_of_us of the last page since the epoch; told_us up to when exports tell the table; begun_ms,
              ended_ms since the epoch.
     """
@@ -150,6 +155,7 @@ class Snapshot(Struct, frozen=True):
     told_us: int = 0
     refused: str = ""
     has_exported: bool = False
+    owes_whole: bool = False
 
     @property
     def key(self) -> str:
@@ -240,23 +246,39 @@ class Snapshot(Struct, frozen=True):
             return replace(self, phase="failed")
         return replace(self, phase="done" if self.below is None else "sweeping")
 
-    def with_swept(self, count: int, *, is_last: bool, after: bytes = b"") -> "Snapshot":
-        """Rows that the scan has not seen are deleted. Shape: `after` is the last key that was looked up."""
-        progress = replace(self.progress, swept=self.progress.swept + count)
-        return replace(self, phase="done" if is_last else "sweeping", progress=progress, swept_after=after)
+    def with_swept(
+        self, count: int, *, is_last: bool, after: bytes = b"", failed: Sequence[tuple[str, str]] = ()
+    ) -> "Snapshot":
+        """Rows that the scan has not seen are deleted. Shape: `after` is the last key that was looked up;
+        `failed` could not be written.
+        """
+        swept = ScanProgress(swept=count, failures=len(failed), failed=tuple(failed))
+        progress = _sum(self.progress, swept)
+        over: Phase = "failed" if progress.failures else "done"
+        return replace(self, phase=over if is_last else "sweeping", progress=progress, swept_after=after)
 
 
 def begun(
     wanted: WantedSnapshot, before: Snapshot | None, now_ms: int, stream: str, gaps: Sequence[str]
 ) -> Snapshot:
-    """The snapshot that is wanted, at its beginning."""
-    return Snapshot(
+    """The snapshot that is wanted, at its beginning.
+
+    Guarantee: one of a part fills nothing that concerns the whole table: no gap, no other stream, no whole
+               one that it takes the place of.
+    """
+    snapshot = Snapshot(
         wanted.app, wanted.mapping_id, wanted.number, why=wanted.why, part=wanted.part, source=wanted.source,
         stream=stream, gaps=tuple(gaps[:MOST_GAPS]), begun_ms=now_ms,
         claim=0 if before is None else before.claim, exports=(wanted.export,) if wanted.export else (),
         has_exported=before is not None
         and (before.has_exported or bool(before.source and before.progress.pages)),
     )  # fmt: skip
+    if wanted.part.is_whole:
+        return snapshot
+    if before is None or (before.part.is_whole and before.phase != "done"):
+        return replace(snapshot, gaps=(), owes_whole=True)
+    owes_whole = before.owes_whole or wanted.owes_whole
+    return replace(snapshot, stream=before.stream, gaps=before.gaps, owes_whole=owes_whole)
 
 
 # ---- what makes one necessary ------------------------------------------------------------------------------
@@ -277,6 +299,8 @@ def due(
         return "first"
     if snapshot is None or snapshot.number < wanted.number or not snapshot.is_over:
         return None  # one that begins does so with all that is lost by then; one that never ended is no use
+    if snapshot.owes_whole:
+        return "whole"
     if stream is not None and stream != snapshot.stream:
         return "stream"
     return "gap" if set(gaps) - set(snapshot.gaps) else None
@@ -292,6 +316,25 @@ def following(
         app, mapping_id, wanted.number + 1, why, read_units=wanted.read_units, paused_by=wanted.paused_by,
         asked_ms=now_ms, revision=wanted.revision,
     )  # fmt: skip
+
+
+def asked(
+    wanted: WantedSnapshot | None,
+    snapshot: Snapshot | None,
+    app: str,
+    mapping_id: str,
+    part: Part,
+    now_ms: int,
+) -> WantedSnapshot:
+    """The next one that a person wants, at once. Shape: `snapshot` is how far the last one is that began, and
+    may be an older answer than `wanted`.
+    """
+    owes_whole = False
+    if wanted is not None and not part.is_whole:
+        has_begun = snapshot is not None and snapshot.number >= wanted.number
+        owes_whole = not has_begun and (wanted.part.is_whole or wanted.owes_whole)
+    after = following(wanted, app, mapping_id, "asked", now_ms)
+    return replace(after, part=part, paused_by="", owes_whole=owes_whole)
 
 
 # ---- claims ------------------------------------------------------------------------------------------------
@@ -348,7 +391,7 @@ def read_wanted(app: str, mapping_id: str, row: StateRow | None) -> WantedSnapsh
     return WantedSnapshot(
         app, mapping_id, fields["number"], fields["why"], _read_part(fields["part"]), fields["source"],
         fields["read_units"], fields["paused_by"], fields["asked_ms"], fields["revision"],
-        fields.get("export", ""),
+        fields.get("export", ""), fields.get("owes_whole", False),
     )  # fmt: skip
 
 
@@ -372,6 +415,7 @@ def read_snapshot(app: str, mapping_id: str, row: StateRow | None) -> Snapshot |
         told_us=fields.get("told_us", 0),
         refused=fields.get("refused", ""),
         has_exported=fields.get("has_exported", False),
+        owes_whole=fields.get("owes_whole", False),
         **{name: fields[name] for name in AS_THEY_ARE},
     )
 
@@ -389,6 +433,7 @@ def _wanted_fields(wanted: WantedSnapshot) -> dict[str, Any]:
         "asked_ms": wanted.asked_ms,
         "revision": wanted.revision,
         "export": wanted.export,
+        "owes_whole": wanted.owes_whole,
     }
 
 
@@ -413,6 +458,7 @@ def _snapshot_fields(snapshot: Snapshot) -> dict[str, Any]:
         "told_us": snapshot.told_us,
         "refused": snapshot.refused,
         "has_exported": snapshot.has_exported,
+        "owes_whole": snapshot.owes_whole,
         "stamp": snapshot.stamp,
     }
 

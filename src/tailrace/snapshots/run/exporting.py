@@ -114,7 +114,7 @@ class ExportsAsTable(Struct, frozen=True):
         """
         name, app = snapshot.mapping_id, self.numbers.app
         newest = (await self.numbers.known(table)).newest_stream
-        listed = [stream.label for stream, _ in await self.numbers.listing(table)]
+        listed = [stream.label for stream, _ in await self.numbers.streams(table)]
         if not listed:
             raise SourceError(f"table {table!r} has no stream")
         if listed != [newest]:

@@ -20,6 +20,7 @@ class KeptTable(Struct, frozen=True):
 
     Shape:   `sink` is the mapping's own, with what filters and transforms; `mirror` what it writes to, None
              for a log that takes rows as they are; it is ready within `opened`.
+             `is_judging`: the sink does not take every item.
     """
 
     mapping_id: str
@@ -28,6 +29,7 @@ class KeptTable(Struct, frozen=True):
     mirror: Mirror | None = None
     opened: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     settings: Snapshots = Snapshots()
+    is_judging: bool = False
 
 
 class RowSources(Struct, frozen=True):

@@ -18,14 +18,14 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tailrace.errors import StateConflict
+from tailrace.errors import SourceError, StateConflict
 from tailrace.leases.checkpoint import checkpoint_key, read_checkpoint
 from tailrace.leases.generation import TO_THE_END, Generations, cut, read_generations, sources_key
 from tailrace.leases.seen import seen_prefix, still_to_see
 from tailrace.ports import Shard, StateStore, StreamRef
 from tailrace.rows.kinds import CHECKPOINT, LEASE, words_of
 from tailrace.rows.writes import Equals, Write
-from tailrace.snapshots.core.snapshot import Snapshot
+from tailrace.snapshots.core.snapshot import Snapshot, read_snapshot, snapshot_key
 from tailrace.snapshots.run.rows import SnapshotClaim
 
 Listing = Callable[[str], Awaitable[Sequence[tuple[StreamRef, Sequence[Shard]]]]]
@@ -52,11 +52,24 @@ class TableNumbering(Struct, frozen=True):
         row = await self.state.get(sources_key(self.app, table))
         return read_generations(self.app, table, None if row is None else row.fields)
 
+    async def streams(self, table: str) -> Sequence[tuple[StreamRef, Sequence[Shard]]]:
+        """Every stream of a table that can be read, with its shards, the oldest first. Raises: SourceError,
+        also where the newest one with a number is not listed: a source that fails is no stream that is off,
+        and whoever reads it still does; StoreError.
+        """
+        listed = await self.listing(table)
+        newest = (await self.known(table)).newest_stream
+        if newest is not None and all(stream.label != newest for stream, _ in listed):
+            raise SourceError(
+                f"stream {newest} of table {table!r} is not listed: its server fails, or it is off and gone"
+            )
+        return listed
+
     async def have_begun(self, table: str, mapping_id: str) -> bool:
         """Whether a mapping's start is durable in every shard that can be read: then whatever it does not
         read is a gap, and told. Raises: SourceError, StoreError.
         """
-        listed = [pair for pair in await self.listing(table) if not pair[0].is_of_deleted]
+        listed = [pair for pair in await self.streams(table) if not pair[0].is_of_deleted]
         if not listed:
             return False
         stream, shards = listed[0]  # a later one is begun after it, at its oldest record
@@ -75,7 +88,7 @@ class TableNumbering(Struct, frozen=True):
         SourceError, StoreError.
         """
         while True:
-            listed = await self.listing(table)
+            listed = await self.streams(table)
             known = await self.known(table)
             label = known.newest_stream or ""
             shards = next((shards for stream, shards in listed if stream.label == label), ())
@@ -112,7 +125,7 @@ class TableNumbering(Struct, frozen=True):
             (reset.label for reset in known.resets if reset.generation == snapshot.generation), ""
         )  # only its records depend on it
         shards = [
-            shard for stream, shards in await self.listing(table) for shard in shards if stream.label == label
+            shard for stream, shards in await self.streams(table) for shard in shards if stream.label == label
         ]
         unfinished = await self._unfinished(table, label, shards)
         seen = await self.state.query(seen_prefix(self.app, table))
@@ -128,9 +141,24 @@ class TableNumbering(Struct, frozen=True):
         return [shard for shard in shards if not all(shard.shard_id in ids for ids in finished)]
 
     async def forget_seen(self, table: str, snapshot: Snapshot) -> None:
-        """Take away what workers said of this reset and of earlier ones. Raises: StoreError."""
-        for row in await self.state.query(seen_prefix(self.app, table)) if snapshot.reset else ():
+        """Take away what workers said of this reset and of earlier ones, unless the snapshot of another
+        mapping still waits for it: it is said once. Raises: StoreError.
+        """
+        if not snapshot.reset or await self._is_waited_for(table, snapshot):
+            return
+        for row in await self.state.query(seen_prefix(self.app, table)):
             revision = row.fields["revision"]
             if revision <= snapshot.reset:
                 with suppress(StateConflict):  # it has seen a later one meanwhile
                     await self.state.transact([Write(row.key, None, Equals("revision", revision))])
+
+    async def _is_waited_for(self, table: str, snapshot: Snapshot) -> bool:
+        """Whether another one on the table may ask who knows the resets up to this one's. A reset that is
+        still to come is newer, and acknowledged anew.
+        """
+        for mapping_id in self.readers(table):
+            row = await self.state.get(snapshot_key(self.app, mapping_id))
+            other = read_snapshot(self.app, mapping_id, row)
+            if mapping_id != snapshot.mapping_id and other is not None and other.phase == "agreeing":
+                return True
+        return False

@@ -69,7 +69,7 @@ async def is_settled_below(numbers: TableNumbering, table: str, snapshot: Snapsh
         return oldest is None or oldest > below.sequence
     known = await numbers.known(table)
     reset = next(reset for reset in known.resets if reset.generation == snapshot.generation)
-    for stream, shards in await numbers.listing(table):
+    for stream, shards in await numbers.streams(table):
         if stream.generation > below.generation:
             continue
         rows = {

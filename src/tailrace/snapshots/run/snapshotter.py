@@ -36,8 +36,8 @@ from tailrace.snapshots.run.pending import deletions_below, is_settled_below
 from tailrace.snapshots.run.planning import Planner
 from tailrace.snapshots.run.rows import SnapshotClaim, SnapshotClaimLost, SnapshotRows
 from tailrace.snapshots.run.scanning import ReadBudget
-from tailrace.snapshots.run.sweeping import sweep
-from tailrace.snapshots.run.writing import RowWriter
+from tailrace.snapshots.run.sweeping import as_it_is, sweep
+from tailrace.snapshots.run.writing import RowWriter, failed_of
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import Version
 
@@ -139,6 +139,8 @@ class Snapshotter:
         wanted, snapshot = await rows.wanted(), await rows.snapshot()
         stream = (await self._numbers.known(table.table)).newest_stream
         gaps = await self._gaps(table)
+        if snapshot is not None and not gaps.keys().isdisjoint(snapshot.gaps):
+            await self._acknowledge(snapshot)  # whoever made it came no further
         if table.settings.automatic and (why := due(wanted, snapshot, stream, list(gaps))) is not None:
             next_one = following(wanted, self._numbers.app, table.mapping_id, why, self._now_ms)
             if not await rows.want(next_one):
@@ -249,7 +251,7 @@ class Snapshotter:
         before this app's time can be in it, and there is one stream. Of an item that came in an earlier one
         and went while none was on, no stream tells the end: that takes a sweep.
         """
-        if len(await self._numbers.listing(table.table)) > 1:
+        if len(await self._numbers.streams(table.table)) > 1:
             return False
         return table.mirror is None or not await table.mirror.rows(b"", 1)
 
@@ -280,26 +282,29 @@ class Snapshotter:
             )
             await self._sleep(AGREE_MS)
         self._reached("sweep.begun")
-        below = claim.snapshot.below
+        writer = RowWriter(table.sink, self._clock, await self._batch(table))
+        below, now_us = claim.snapshot.below, self._now_ms * 1_000
         if below is not None and table.mirror is not None:
-            batch = await self._batch(table)
             kept = deletions_below(self._state, self._numbers.app, table.mapping_id, below)
             async for deletions in kept:
-                there = [record for record in deletions if await self._is_of(table, claim.snapshot, record)]
-                await RowWriter(table.sink, self._clock, batch).write(there)
+                of_it = [await self._as_of(table, claim.snapshot, gone, now_us) for gone in deletions]
+                await writer.write([record for record in of_it if record is not None])
+        judging = writer.write if table.is_judging else None
         while claim.snapshot.phase == "sweeping" and not await self._is_called_off(table, claim.snapshot):
-            await sweep(claim, table.mirror, self._scan, table.table, self._now_ms * 1_000)
+            await sweep(claim, table.mirror, self._scan, table.table, now_us, judging)
 
-    async def _is_of(self, table: KeptTable, snapshot: Snapshot, record: ChangeRecord) -> bool:
-        """Whether the scan has seen that an item is gone: of another part of the table it knows nothing, and
-        of a segment only looking tells.
+    async def _as_of(
+        self, table: KeptTable, snapshot: Snapshot, gone: ChangeRecord, now_us: int
+    ) -> ChangeRecord | None:
+        """What an item with older changes is as of the bound: gone, where a whole table was read. Of another
+        partition nothing is known; of a segment only looking tells, and then what there is.
         """
         if snapshot.part.partitions:
             bounds = [self._scan.bounds(table.table, partition) for partition in snapshot.part.partitions]
-            return any(first <= record.key < last for first, last in bounds)
+            return gone if any(first <= gone.key < last for first, last in bounds) else None
         if snapshot.part.segment is not None:
-            return (await self._scan.item(table.table, record.key)).image is None
-        return True
+            return as_it_is(await self._scan.item(table.table, gone.key), gone.version, now_us)
+        return gone
 
     # ---- reading -------------------------------------------------------------------------------------------
 
@@ -319,7 +324,7 @@ class Snapshotter:
 
     async def _batch(self, table: KeptTable) -> RecordBatch:
         """What rows of the table are told to be of."""
-        listed = await self._numbers.listing(table.table)
+        listed = await self._numbers.streams(table.table)
         if not listed:
             raise SourceError(f"table {table.table!r} has no stream")
         return RecordBatch((), table.mapping_id, listed[-1][0], SHARD, is_snapshot=True)
@@ -371,7 +376,7 @@ class Snapshotter:
             sum(item.size_bytes for item in page.items),
             page.read_units,
             failures=len(given_up),
-            failed=tuple((lost.record.key.hex(), lost.error[:500]) for lost in given_up),
+            failed=failed_of(given_up),
         )
         await claim.save(lambda snapshot: snapshot.with_page(number, page.after, version, read))
         self._reached("page.saved")
@@ -400,20 +405,24 @@ class Snapshotter:
                 snapshot.number, table.mapping_id, snapshot.progress.failures, key, error, table.mapping_id,
             )  # fmt: skip
             return
-        for name in snapshot.gaps:
-            key, _, _ = name.rpartition("@")
-            row = await self._state.get(key)
-            gap = None if row is None else read_gap(row.fields)
-            if gap is None or _gap_name(key, gap) != name:
-                continue  # more was lost meanwhile: that makes another one due
-            with suppress(StateConflict):
-                fields = gap.acknowledged(self._now_ms).fields()
-                await self._state.transact([Write(key, fields, Equals("last", str(gap.last)))])
+        await self._acknowledge(snapshot)
         await self._numbers.forget_seen(table.table, snapshot)
         _log.info(
             "snapshot %d of %s is done: %s items, %s rows of items that are gone were deleted",
             snapshot.number, table.mapping_id, f"{snapshot.progress.items:,}", f"{snapshot.progress.swept:,}",
         )  # fmt: skip
+
+    async def _acknowledge(self, snapshot: Snapshot) -> None:
+        """The gaps that a whole one has filled need no one any more. Repeatable."""
+        for name in snapshot.gaps if snapshot.part.is_whole and snapshot.phase == "done" else ():
+            key, _, _ = name.rpartition("@")
+            row = await self._state.get(key)
+            gap = None if row is None else read_gap(row.fields)
+            if gap is None or gap.acknowledged_ms or _gap_name(key, gap) != name:
+                continue  # more was lost meanwhile: that makes another one due
+            with suppress(StateConflict):
+                fields = gap.acknowledged(self._now_ms).fields()
+                await self._state.transact([Write(key, fields, Equals("last", str(gap.last)))])
 
 
 def _gap_name(key: str, gap: Gap) -> str:

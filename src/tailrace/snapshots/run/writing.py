@@ -30,6 +30,11 @@ class UnwrittenRow(Struct, frozen=True):
     error: str
 
 
+def failed_of(given_up: Sequence[UnwrittenRow]) -> tuple[tuple[str, str], ...]:
+    """As a snapshot names them: the key in hex, with the error."""
+    return tuple((lost.record.key.hex(), lost.error[:500]) for lost in given_up)
+
+
 class RowWriter(Struct, frozen=True):
     """Writes rows into one sink. Shape: `batch` is what they are told to be of, its records are replaced."""
 

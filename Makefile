@@ -32,13 +32,15 @@ $(VENV)/ready: requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# The test processes all read the same tests at once: compiled before, beside the types, they take a third of that time.
 # The processes of the tests must name the same cases, hence one order of sets in all of them. They start some
 # hundreds of others, which read what was compiled once: half of their time, were they not allowed to.
 test: venv  ## what CI runs: tests, import contracts, tidy test, strict types; under ten minutes
-	@echo "· lint";            $(BIN)/ruff check --quiet src tests examples bench
-	@echo "· types";           $(BIN)/mypy
-	@echo "· import contracts"; $(BIN)/lint-imports --no-cache | tail -n 4
-	@echo "· tests";           env -u PYTHONDONTWRITEBYTECODE PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	@echo "· lint"; $(BIN)/ruff check --quiet src tests examples bench
+	@echo "· types; the tests are compiled meanwhile"
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest --collect-only -q > /dev/null 2>&1 & compiling=$$!; \
+		$(BIN)/mypy; types=$$?; wait $$compiling; exit $$types
+	@echo "· tests, import contracts among them"; env -u PYTHONDONTWRITEBYTECODE PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 slow: venv  ## tests of which `make test` has a quicker kind: kills in the demo, other places, other stores
 	@env -u PYTHONDONTWRITEBYTECODE PYTHONHASHSEED=0 $(BIN)/python -m pytest -m slow -n $(JOBS) --dist loadfile --no-loadscope-reorder

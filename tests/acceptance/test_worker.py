@@ -33,7 +33,7 @@ def note(change: Change) -> None:
 """
 
 
-@pytest.fixture(params=["sqlite", "dynamodb"])
+@pytest.fixture(params=["dynamodb", pytest.param("sqlite", marks=pytest.mark.slow)])
 def ground(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
     """A server with a table of four shards, and a place for state."""
     with fleet(tmp_path, "--memory", "--shards", "4") as ground:

@@ -30,12 +30,12 @@ CARRIER: Final = "carrier "
 Kills: TypeAlias = Sequence[tuple[str, float]]
 """At which kind of line, once which share of the changes is committed."""
 KILLS: Final[Kills] = (("begun", 0.05), ("committed", 0.1))
-WARM: Final = 0.1
-"""The share of a process's changes from which on its memory must stay what it is."""
 
 
 class PlaceReport(Struct, frozen=True):
-    """What happened at one place. Units: changes and rows a second, MiB."""
+    """What happened at one place. Shape: `memory_mib` is the most in each tenth of the last process. Units:
+    changes and rows a second, MiB.
+    """
 
     changes: int
     lives: int
@@ -43,7 +43,7 @@ class PlaceReport(Struct, frozen=True):
     rate: float
     raw_rate: float
     grew_mib: float
-    most_mib: float
+    memory_mib: tuple[float, ...]
     wrong: tuple[str, ...]
 
     @property
@@ -169,19 +169,28 @@ def report(kind: str, where: str, lives: Sequence[Life], changes: int, wanted: F
         rate=committed / seconds,
         raw_rate=place.raw_rate(),
         grew_mib=grown(lives[-1].memory),
-        most_mib=max(mib for life in lives for _, mib in life.memory),
+        memory_mib=tuple(round(mib) for mib in tenths(lives[-1].memory)),
         wrong=tuple(wrong_at(place, changes, wanted)),
     )
 
 
-def grown(memory: Sequence[tuple[int, float]]) -> float:
-    """By how much a process grew after a tenth of its changes.
+def tenths(memory: Sequence[tuple[int, float]]) -> list[float]:
+    """The most memory in each tenth of a process's changes that has a sample.
 
-    >>> grown([(1, 100), (10, 150), (50, 170), (100, 160)])
-    20
+    >>> tenths([(1, 100.0), (10, 150.0), (52, 170.0), (100, 160.0)])
+    [150.0, 170.0, 160.0]
     """
-    settled = [mib for count, mib in memory if count <= WARM * memory[-1][0]] or [memory[0][1]]
-    return max(mib for _, mib in memory) - max(settled)
+    most: dict[int, float] = {}
+    for count, mib in memory:
+        tenth = -(-10 * count // memory[-1][0])
+        most[tenth] = max(mib, most.get(tenth, 0.0))
+    return list(most.values())
+
+
+def grown(memory: Sequence[tuple[int, float]]) -> float:
+    """By how much a process grew after the first tenth of its changes."""
+    first, *others = tenths(memory)
+    return max([first, *others]) - first
 
 
 def differences(shown: Figures, wanted: Figures) -> Iterator[str]:
@@ -212,5 +221,5 @@ def words(kind: str, report: PlaceReport) -> str:
     return (
         f"{kind}: {verdict}{counted}, {report.lives - 1} kills; {report.rate:,.0f} changes/s, "
         f"raw COPY {report.raw_rate:,.0f} rows/s ({report.of_raw:.0f} %); "
-        f"memory grew by {report.grew_mib:.0f} MiB, at most {report.most_mib:.0f} MiB"
+        f"memory by tenths {', '.join(f'{mib:.0f}' for mib in report.memory_mib)} MiB"
     )

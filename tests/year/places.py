@@ -19,10 +19,12 @@ from tailrace import sinks
 
 TABLE: Final = "flights"
 KINDS: Final = ("duckdb", "postgresql", "lake", "log")
-FLAT_MIB: Final = 50.0
+FLAT_MIB: Final = 80.0
 """Less is caches and what allocators keep."""
 COMPACTED: Final = 8
 """Files, after which a lake is compacted: soon, so that the first tenth has seen it."""
+TARGET_BYTES: Final = 4 << 20
+"""Of files that are compacted: a join has as much in memory, and should not grow to the default in a year."""
 COPIED: Final = 1 << 20
 """Bytes that are given to PostgreSQL at once."""
 COUNTS: Final = {
@@ -65,7 +67,7 @@ class DuckDb:
     """A file."""
 
     form: type[Any] = sinks.DuckDB
-    may_grow_mib = 3 * FLAT_MIB  # DuckDB has the index of the primary key in memory, and blocks of the file
+    may_grow_mib = 2 * FLAT_MIB  # DuckDB has the index of the primary key in memory, and blocks of the file
     raw_is = "COPY FROM a Parquet file of the rows into a table of the same columns and primary key"
 
     def __init__(self, folder: str) -> None:
@@ -142,7 +144,7 @@ class Lake:
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
-        self.arguments = (self._folder, TABLE, None, COMPACTED)
+        self.arguments = (self._folder, TABLE, None, COMPACTED, TARGET_BYTES)
 
     def figures(self) -> Figures:
         """As Place."""

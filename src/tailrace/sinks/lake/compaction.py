@@ -6,7 +6,8 @@ and those buckets' bases, and adds new bases. Changes that come meanwhile are ot
 may change folded rows on the way: so rows are mended and deletions forgotten, in the delta that removes what
 they came from. In a log the small files of a partition become large ones with the same rows.
 Memory has so much of the log as `FOLDED_BYTES` says, and one bucket, however large the table is: what is made
-is written at once, and is nothing before the delta that names it.
+is written at once, and is nothing before the delta that names it. Files of a log are joined by groups of
+rows, beside the bytes of one file and of the one that is made.
 What a delta has removed is kept for an hour, for readers of an older manifest, and then deleted. Files that
 no delta has named (a writer died between) are retired like it: no writer can name them after that.
 Rules of this file: safe to be killed between any two calls, and to be run by many at once: one of them wins.
@@ -25,7 +26,7 @@ from tailrace.sinks.lake.encoding import EncodedFile
 from tailrace.sinks.lake.folding import by_bucket, newest_rows
 from tailrace.sinks.lake.layout import BASE, LOG, MANIFEST
 from tailrace.sinks.lake.manifest import DeltaPart, TableFile, TableManifest, deletable, unnamed
-from tailrace.sinks.lake.parquet import JoinedRows, parquet_bytes, read_file
+from tailrace.sinks.lake.parquet import JoinedRows, parquet_bytes, read_bytes, read_file, row_groups
 from tailrace.sinks.lake.rows import KEY, schema_of, widened_to
 from tailrace.sinks.lake.table import ColumnsMoved, FilesForgotten, LakeTable, outages
 
@@ -220,8 +221,9 @@ class Compaction:
     async def _join(self, part: str, files: Sequence[TableFile], columns: TableColumns, number: int) -> bool:
         joined = JoinedRows(schema_of(columns))
         for file in files:
-            for rows in await self._read([file], columns):
-                await in_thread(joined.add, rows)
+            with outages():
+                data = await read_bytes(self._table.archive, file.name)
+            await in_thread(_join_file, joined, data, columns)
         data = await in_thread(joined.end)
         encoded = EncodedFile(part, data, sum(file.rows for file in files), columns)
         made = await self._table.put(encoded, f"joined-{number}")
@@ -291,6 +293,11 @@ def pieces_of(log: Sequence[TableFile], most: int) -> Iterator[list[TableFile]]:
         piece.append(file)
     if piece:
         yield piece
+
+
+def _join_file(joined: JoinedRows, data: bytes, columns: TableColumns) -> None:
+    for rows in row_groups(data):
+        joined.add(widened_to(rows, columns))
 
 
 def _file(part: str, data: bytes, rows: pa.Table, columns: TableColumns) -> EncodedFile:

@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from tailrace.columns.entities import EntityRules, EntitySorter
+from tailrace.columns.entities import DeclaredEntity, EntityRules, EntitySorter
 from tailrace.columns.naming import Naming
 from tailrace.columns.schema import TableColumns
 from tailrace.errors import SettingsError
@@ -54,13 +54,15 @@ class LakeSettings(Struct, frozen=True):
 
 
 class LakeLayout:
-    """The names of one table. Shape: `table` is its folder in the archive."""
+    """The names of one table. Shape: `table` is its folder in the archive; `declared` are the classes whose
+    names and templates the rules of its settings have.
+    """
 
-    def __init__(self, table: str, settings: LakeSettings) -> None:
+    def __init__(self, table: str, settings: LakeSettings, declared: Sequence[DeclaredEntity] = ()) -> None:
         self.table = table
         self.settings = settings
         rules = settings.rules
-        self.entities = None if rules is None else EntitySorter(rules)
+        self.entities = None if rules is None else EntitySorter(rules, declared)
 
     @property
     def is_merged(self) -> bool:

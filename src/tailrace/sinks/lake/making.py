@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from tailrace.ports import ArchiveStore, Clock
 from tailrace.sinks.lake.compaction import Compaction
-from tailrace.sinks.lake.layout import LakeLayout, LakeSettings
+from tailrace.sinks.lake.layout import LakeLayout
 from tailrace.sinks.lake.mirror import LakeMirror
 from tailrace.sinks.lake.table import LakeTable
 
@@ -21,10 +21,8 @@ class LakeParts(Struct, frozen=True):
     mirror: LakeMirror
 
 
-def lake_parts(
-    archive: ArchiveStore, table: str, settings: LakeSettings, clock: Clock, target_bytes: int
-) -> LakeParts:
-    """Shape: `table` is its folder in the archive. Units: target_bytes of a file that is compacted."""
-    made = LakeTable(archive, LakeLayout(table, settings), clock)
+def lake_parts(archive: ArchiveStore, layout: LakeLayout, clock: Clock, target_bytes: int) -> LakeParts:
+    """Units: target_bytes of a file that is compacted."""
+    made = LakeTable(archive, layout, clock)
     compaction = Compaction(made, target_bytes)
     return LakeParts(made, compaction, LakeMirror(made, compaction))

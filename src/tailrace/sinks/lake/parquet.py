@@ -7,7 +7,7 @@ Rules of this file: what compresses and what decodes blocks; callers run it in a
 
 import io
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -88,12 +88,24 @@ def parquet_rows(data: bytes) -> pa.Table:
     return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
 
 
+def row_groups(data: bytes) -> Iterator[pa.Table]:
+    """All rows of a file, a group at a time."""
+    file = pq.ParquetFile(pa.BufferReader(data))
+    for number in range(file.num_row_groups):
+        yield file.read_row_group(number, use_threads=False)
+
+
 async def read_file(archive: ArchiveStore, name: str) -> pa.Table:
     """All rows of a file. Raises: ArchiveError, also when it is not there."""
+    return await in_thread(parquet_rows, await read_bytes(archive, name))
+
+
+async def read_bytes(archive: ArchiveStore, name: str) -> bytes:
+    """A whole file, not decoded. Raises: ArchiveError, also when it is not there."""
     blob = await archive.get(name)
     if blob is None:
         raise missing(name)
-    return await in_thread(parquet_rows, blob.data)
+    return blob.data
 
 
 def missing(name: str) -> ArchiveError:

@@ -22,13 +22,13 @@ from tailrace.errors import SettingsError, TailraceError, Unavailable
 from tailrace.ports import ArchiveStore, Clock, Outcome, RecordBatch, SinkRow, TargetPosition
 from tailrace.sinks.aws import EVERYWHERE, AwsAccess
 from tailrace.sinks.intercepting import missing_extra
-from tailrace.sinks.lake.layout import DAY, LakeSettings, check_partitions
+from tailrace.sinks.lake.layout import DAY, LakeLayout, LakeSettings, check_partitions
 from tailrace.streams.version import Version
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tailrace.columns.entities import EntityRules
+    from tailrace.columns.entities import DeclaredEntity, EntityRules
     from tailrace.sinks.lake.making import LakeParts
     from tailrace.sinks.lake.manifest import TableManifest
 
@@ -46,7 +46,7 @@ class _Lake:
 
     place: str | Path
     table: str
-    entities: "EntityRules | None" = None
+    entities: "EntityRules | type[Any] | None" = None
     compact_files: int = 64
     target_bytes: int = TARGET_BYTES
     access: AwsAccess = EVERYWHERE
@@ -68,7 +68,7 @@ class _Lake:
     def _checked(self) -> None:
         raise NotImplementedError
 
-    def _settings(self) -> LakeSettings:
+    def _settings(self, rules: "EntityRules | None") -> LakeSettings:
         raise NotImplementedError
 
     @property
@@ -217,7 +217,9 @@ class _Lake:
             from tailrace.sinks.lake.making import lake_parts
         except ImportError as error:
             raise missing_extra(f"sinks.{type(self).__name__}", "lake") from error
-        return lake_parts(self._archive(), self.table, self._settings(), clock, self.target_bytes)
+        rules, declared = _rules_of(self.entities)
+        layout = LakeLayout(self.table, self._settings(rules), declared)
+        return lake_parts(self._archive(), layout, clock, self.target_bytes)
 
     def _archive(self) -> ArchiveStore:
         if self.archive is not None:
@@ -265,7 +267,8 @@ class ParquetLake(_Lake):
     Shape:   `place` is a directory or `s3://bucket/prefix`, `table` the folder in it, which is the lake's
              own. Rows lie in `buckets` parts by a hash of their keys, each rewritten when changes for it are
              folded in: 16 are right to some 50 million rows, and the number stays as it was at first.
-             `entities` tells the entities of a single-table design apart (`tailrace.columns`). Changes are
+             `entities` tells the entities of a single-table design apart: a class of the table stands for all
+             classes of it, each with its columns from the start; else rules (`tailrace.columns`). Changes are
              folded from `compact_files` small files on, into files of about `target_bytes`.
     """
 
@@ -275,8 +278,8 @@ class ParquetLake(_Lake):
         if not 1 <= self.buckets <= MOST_BUCKETS:
             raise SettingsError(f"buckets={self.buckets}: from 1 to {MOST_BUCKETS}")
 
-    def _settings(self) -> LakeSettings:
-        return LakeSettings("merged", buckets=self.buckets, rules=self.entities)
+    def _settings(self, rules: "EntityRules | None") -> LakeSettings:
+        return LakeSettings("merged", buckets=self.buckets, rules=rules)
 
     def read(self, entity: str | None = None) -> "pa.Table":
         """All rows that are shown, as one pyarrow table. Blocks. Raises: Unavailable, SettingsError."""
@@ -328,8 +331,8 @@ class ParquetLog(_Lake):
     def _checked(self) -> None:
         self.partition_by = check_partitions(self.partition_by)
 
-    def _settings(self) -> LakeSettings:
-        return LakeSettings("log", partition_by=tuple(self.partition_by), rules=self.entities)
+    def _settings(self, rules: "EntityRules | None") -> LakeSettings:
+        return LakeSettings("log", partition_by=tuple(self.partition_by), rules=rules)
 
     def read(self, entity: str | None = None, *, newest: bool = False) -> "pa.Table":
         """All changes as one pyarrow table; `newest`: of each item the row that is shown. Blocks. Raises:
@@ -340,6 +343,23 @@ class ParquetLog(_Lake):
     def sql(self, entity: str | None = None, *, newest: bool = False) -> str:
         """A SELECT for DuckDB, as `read`. Blocks. Raises: Unavailable, SettingsError."""
         return self._question(entity, is_newest=newest)
+
+
+def _rules_of(
+    entities: "EntityRules | type[Any] | None",
+) -> "tuple[EntityRules | None, Sequence[DeclaredEntity]]":
+    """What tells entities apart: rules, or the classes of a class's table. Raises: SettingsError."""
+    if not isinstance(entities, type):
+        return entities, ()
+    from tailrace.app.columns import declared_entities
+    from tailrace.app.item import entity_of
+    from tailrace.app.table import key_names
+    from tailrace.columns.entities import EntityRules, EntitySorter
+
+    table = entity_of(entities).table
+    declared = declared_entities(table)
+    rules = EntityRules(table.name, tuple(key_names(table)))
+    return EntitySorter(rules, declared).rules, declared
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:

@@ -13,6 +13,7 @@ import duckdb
 import orjson
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.columns.entities import EntityRules
 from tailrace.errors import SettingsError
 from tailrace.ports import Failed, RecordBatch
+from tailrace.sinks.lake import parquet
 from tailrace.sinks.lake.folding import digests_of, newest_rows
 from tailrace.sinks.lake.layout import columns_from
 from tailrace.sinks.lake.rows import OP, VERSION, digits_of
@@ -349,3 +351,18 @@ def test_digests_of_nothing_are_none() -> None:
     lake = written(ParquetLog("p", "t", archive=MemoryArchive()), [put("a", 1, (1, 1))])
     columns = asyncio.run(_columns(lake))
     assert list(digests_of(lake.read().slice(0, 0), columns)) == []
+
+
+def test_files_are_joined_by_groups_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "SCAN_ROWS", 2)
+    batches = [[change(f"o{number}", number, n={"N": str(number)})] for number in range(1, 8)]
+    batches[3][0] = change("o4", 4, n={"N": "0.5"}, late={"S": "x"})
+    log = written(ParquetLog(tmp_path, "orders"), *batches)
+    before = log.read().to_pylist()
+    for _ in range(2):  # the second time a file with several groups is joined
+        log.compact()
+        (file,) = log.files()
+        assert pq.ParquetFile(file).num_row_groups == -(-len(before) // 2)
+        assert log.read().to_pylist() == before
+        written(log, [change("o9", 9 + len(before), n={"N": "9"})])
+        before = log.read().to_pylist()

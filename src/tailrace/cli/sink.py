@@ -1,4 +1,4 @@
-"""`tailrace sink ls|verify|repair`: whether a sink is what its table is, and making it so again.
+"""`tailrace sink ls|verify|repair|compact`: whether a sink is what its table is, and making it so again.
 
 Rules of this file: options and output; the `sink` verbs do it. Progress goes to standard error: a bar at a
 terminal, lines elsewhere, nothing with --json. Registered in `main`.
@@ -14,6 +14,7 @@ import click
 
 from tailrace.cli import options
 from tailrace.cli.changes import printable, shown
+from tailrace.cli.compacting import compact
 from tailrace.cli.connection import answers, ask
 from tailrace.cli.failures import UNDRAINED
 from tailrace.cli.group import CommandGroup
@@ -66,6 +67,9 @@ def sink() -> None:
              tailrace sink verify orders.DuckDB
     Next:    tailrace sink repair orders.DuckDB --dry-run
     """
+
+
+sink.add_command(compact)
 
 
 @sink.command()

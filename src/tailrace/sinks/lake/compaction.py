@@ -54,6 +54,18 @@ class Folded(Struct, frozen=True):
     number: int
 
 
+class LakeSize(Struct, frozen=True):
+    """How many files a table has, and of what size. Shape: `small` are those that a compaction takes, `old`
+    those whose hour is over. Units: bytes.
+    """
+
+    files: int
+    size: int
+    small: int
+    small_size: int
+    old: int
+
+
 class Compaction:
     """The compaction of one table."""
 
@@ -72,6 +84,22 @@ class Compaction:
             return await self._compact_log(manifest, fewest)
         finally:
             await in_thread(pa.default_memory_pool().release_unused)
+
+    async def size(self, fewest: int = 2) -> LakeSize:
+        """What there is, and what `compact` would take of it. Raises: Unavailable, SettingsError."""
+        manifest = await self._table.manifest()
+        if self._table.layout.is_merged:
+            log = log_files(self._table, manifest)
+            small = log if len(log) >= fewest else []
+        else:
+            small = [file for _, group, _ in self._groups(manifest, fewest) for file in group]
+        return LakeSize(
+            files=len(manifest.files),
+            size=sum(file.size for file in manifest.files.values()),
+            small=len(small),
+            small_size=sum(file.size for file in small),
+            old=len(deletable(manifest, self._table.clock.now().wall_ms)),
+        )
 
     async def clean(self) -> int:
         """Retire what nothing names, and delete what was retired an hour ago. Returns: how many blobs were
@@ -207,6 +235,14 @@ class Compaction:
 
     async def _compact_log(self, manifest: TableManifest, fewest: int) -> bool:
         done = False
+        for part, group, columns in self._groups(manifest, fewest):
+            done |= await self._join(part, group, columns, manifest.number)
+        return done
+
+    def _groups(
+        self, manifest: TableManifest, fewest: int
+    ) -> Iterator[tuple[str, list[TableFile], TableColumns]]:
+        """Files that are joined to one each, with the part that they are of and their columns."""
         for columns in self._table.layout.tables(manifest).values():
             folder = self._table.layout.folder(columns)
             of_part: dict[str, list[TableFile]] = {}
@@ -215,8 +251,7 @@ class Compaction:
                     of_part.setdefault(file.part, []).append(file)
             for part, files in of_part.items():
                 for group in groups_of(files, self._target, fewest):
-                    done |= await self._join(part, group, columns, manifest.number)
-        return done
+                    yield part, group, columns
 
     async def _join(self, part: str, files: Sequence[TableFile], columns: TableColumns, number: int) -> bool:
         joined = JoinedRows(schema_of(columns))

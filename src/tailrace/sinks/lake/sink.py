@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tailrace.columns.entities import DeclaredEntity, EntityRules
+    from tailrace.sinks.lake.compaction import LakeSize
     from tailrace.sinks.lake.making import LakeParts
     from tailrace.sinks.lake.manifest import TableManifest
 
@@ -182,6 +183,16 @@ class _Lake:
             return question([self._path(file.name) for file in files], columns, is_newest=is_newest)
 
         return self._read(asked)
+
+    def size(self) -> "LakeSize":
+        """How many files there are, and what `compact` would take. Blocks. Raises: Unavailable,
+        SettingsError.
+        """
+
+        async def measured(parts: "LakeParts", _: "TableManifest") -> "LakeSize":
+            return await parts.compaction.size()
+
+        return self._read(measured)
 
     def compact(self) -> None:
         """Make large files of small ones, and delete what nothing names. Blocks. Raises: Unavailable."""

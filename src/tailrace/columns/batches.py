@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 from msgspec import Struct
 
-from tailrace.columns.kinds import LARGEST_INT64, NOTHING, Family, Kind, join, kind_of, widened
+from tailrace.columns.kinds import NOTHING, Family, Kind, join, kind_of, largest_int64, widened
 from tailrace.columns.schema import Column, TableColumns
 from tailrace.columns.values import column_value, extra_text, json_text
 from tailrace.values.types import AttributeValue, Item
@@ -108,15 +108,10 @@ def _nulls(given: list[Any]) -> list[Any] | None:
 
 def _int64(texts: list[Any], kind: Kind) -> list[Any]:
     values = list(map(int, texts))
-    check_int64(values, kind)
-    return values
-
-
-def check_int64(values: list[int], kind: Kind) -> None:
-    """Raises: ValueError when one of them needs a wider kind."""
-    bound = min(10**kind.whole - 1, LARGEST_INT64)
+    bound = largest_int64(kind)
     if values and (max(values) > bound or min(values) < -bound):
         raise ValueError("a wider kind")
+    return values
 
 
 def _decimal(texts: list[Any], kind: Kind) -> list[Any]:

@@ -11,15 +11,15 @@ Rules of this file: an answer here is the one that `columnise` gives for the dec
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import orjson
-from msgspec import Raw, Struct, defstruct
+from msgspec import Meta, Raw, Struct, defstruct
 from msgspec.structs import astuple
 
-from tailrace.columns.batches import READERS, TYPES, ColumnBatch, check_int64, columnise, decode_items
-from tailrace.columns.kinds import Family
+from tailrace.columns.batches import READERS, TYPES, ColumnBatch, columnise, decode_items
+from tailrace.columns.kinds import Family, Kind, largest_int64
 from tailrace.columns.schema import Column, TableColumns
 from tailrace.columns.values import json_text
 
@@ -31,11 +31,6 @@ AT_ONCE: Final = 64
 
 class _Text(Struct, gc=False, forbid_unknown_fields=True):
     S: str | None = None
-    NULL: bool | None = None
-
-
-class _Int64(Struct, gc=False, forbid_unknown_fields=True):
-    N: int | None = None
     NULL: bool | None = None
 
 
@@ -60,7 +55,6 @@ class _Null(Struct, gc=False, forbid_unknown_fields=True):
 
 SHAPES: Final[dict[Family, Any]] = {
     "text": _Text,
-    "int64": _Int64,
     "decimal": _Number,
     "digits": _Number,
     "binary": _Binary,
@@ -95,7 +89,7 @@ def _decoder(table: TableColumns) -> Callable[[bytes], Any]:
     fields = [
         (f"c{place}", Raw, ABSENT)
         if column.kind.family == "json"
-        else (f"c{place}", SHAPES[column.kind.family] | None, None)
+        else (f"c{place}", _shape(column.kind) | None, None)
         for place, column in enumerate(table.columns)
     ]
     names = {f"c{place}": column.attribute for place, column in enumerate(table.columns)}
@@ -104,22 +98,29 @@ def _decoder(table: TableColumns) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(made, strict=False).decode
 
 
+def _shape(kind: Kind) -> Any:
+    """What is read of an attribute. The decoder itself tells an integer that needs a wider kind."""
+    if kind.family != "int64":
+        return SHAPES[kind.family]
+    bound = largest_int64(kind)
+    number = Annotated[int, Meta(ge=-bound, le=bound)] | None
+    fields = [("N", number, None), ("NULL", bool | None, None)]
+    return defstruct("Int64", fields, gc=False, forbid_unknown_fields=True)
+
+
 def _values(members: Sequence[Any], column: Column) -> list[Any]:
     """A column's values. Raises: ValueError when it must become wider."""
     family = column.kind.family
     if family == "json":
         return [None if raw is ABSENT else _json_text(raw) for raw in members]
     content = CONTENTS[family]
-    if None in members:
-        contents = [None if member is None else content(member) for member in members]
-    else:
+    try:
         contents = list(map(content, members))
-    if not column.kind.is_number:
+    except AttributeError:  # an image has none; to look for it first takes longer than all the rest
+        contents = [None if member is None else content(member) for member in members]
+    if family != "decimal":
         return contents
-    there: list[Any] = [number for number in contents if number is not None] if None in contents else contents
-    if family == "int64":
-        check_int64(there, column.kind)
-        return contents
+    there = [number for number in contents if number is not None]
     numbers = iter(READERS[family](there, column.kind))
     return [None if number is None else next(numbers) for number in contents]
 

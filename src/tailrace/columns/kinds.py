@@ -88,6 +88,15 @@ def number_kind(text: str) -> Kind:
     return decimal(digits, len(fraction))
 
 
+def largest_int64(kind: Kind) -> int:
+    """The largest integer that needs no wider kind than this one of integers; its negative is the smallest.
+
+    >>> largest_int64(Kind("int64", 3)), largest_int64(Kind("int64", 19)) == LARGEST_INT64
+    (999, True)
+    """
+    return min(int(10**kind.whole) - 1, LARGEST_INT64)
+
+
 def kind_of(value: AttributeValue) -> Kind:
     """The least kind of one canonical value.
 

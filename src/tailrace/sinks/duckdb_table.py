@@ -26,7 +26,7 @@ from tailrace.sinks.sql.catalog import SinkCatalog
 from tailrace.sinks.sql.duckdb import DuckDbDialect, FileLock, carried_out, lock_of, take_back
 from tailrace.sinks.sql.duckdb_before import is_before, migrated
 from tailrace.sinks.sql.sink import SqlSink
-from tailrace.sinks.sql.statements import Begin
+from tailrace.sinks.sql.statements import Begin, MustBeAlone
 from tailrace.streams.version import FIRST_GENERATION
 
 if TYPE_CHECKING:
@@ -178,9 +178,9 @@ class DuckDB(SqlSink):
         return connection
 
     async def _carry_out(self, begin: Begin[Result], *, alone: bool = False) -> Result:
-        return await in_thread(self._carried_out, begin)
+        return await in_thread(self._carried_out, begin, alone)
 
-    def _carried_out(self, begin: Begin[Result]) -> Result:
+    def _carried_out(self, begin: Begin[Result], alone: bool = True) -> Result:
         """Steps in one transaction, in which the shared tables are made where they are not there."""
         duckdb = _duckdb()
 
@@ -189,11 +189,14 @@ class DuckDB(SqlSink):
                 carried_out(connection, self.catalog.made())
                 migrated(connection, self.catalog)
             try:
-                return carried_out(connection, begin(True))
+                return carried_out(connection, begin(alone))
             except (duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException) as error:
                 raise Refused(f"{self.path}: {error}") from error
 
-        result = self.transact(work)
+        try:
+            result = self.transact(work)
+        except MustBeAlone:  # as every transaction here is, but now it is known that tables grow
+            return self._carried_out(begin)
         self._is_made = True
         return result
 

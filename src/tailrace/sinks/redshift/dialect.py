@@ -327,7 +327,7 @@ class RedshiftDialect(SqlDialect):
                 replace(column, values=[column.values[place] for place in taken]) for column in columns
             ]
             loaded = [*chosen_columns, before]
-            yield Load(f"{STAGED}_0", loaded)
+            yield Load(f"{STAGED}_0", [loaded])
             for statement in self.put(table, f"{STAGED}_0", loaded, ALWAYS):
                 yield Ask(statement)
         return left

@@ -175,6 +175,7 @@ async def staged(
     """Write a load's file, whose name joins `files`. Returns: the statements that load it. Raises:
     Unavailable.
     """
-    name = await staging.put(load.columns, clock, is_parquet=dialect.is_parquet(load.columns))
+    (columns,) = load.parts  # all rows at once: a transaction is always alone with its tables
+    name = await staging.put(columns, clock, is_parquet=dialect.is_parquet(columns))
     files.append(name)
-    return list(dialect.loaded(load.table, load.columns, staging.url_of(name)))
+    return list(dialect.loaded(load.table, columns, staging.url_of(name)))

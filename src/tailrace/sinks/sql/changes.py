@@ -84,9 +84,10 @@ def rows_of(batch: RecordBatch, read: ItemOf | None, failures: Failures) -> list
     Shape:   `read` gives the item of a change; None: it is the record's image, which is left as it is.
     """
     if read is None and batch.values is None and _have_rows(batch.records):
+        records = batch.records
         return [
-            KeyedChange(record.key, record, None, place, record.event_name != "REMOVE")
-            for place, record in _newest(batch.records)
+            KeyedChange((record := records[place]).key, record, None, place, record.event_name != "REMOVE")
+            for place in newest(records)
         ]
     read = read or item_of
     rows: dict[bytes, KeyedChange] = {}
@@ -122,10 +123,6 @@ def are_new(batch: RecordBatch, rows: Sequence[KeyedChange]) -> bool:
 def _have_rows(records: Sequence[ChangeRecord]) -> bool:
     without = [record for record in records if record.new is None]
     return all(record.event_name == "REMOVE" for record in without)
-
-
-def _newest(records: Sequence[ChangeRecord]) -> list[tuple[int, ChangeRecord]]:
-    return [(place, records[place]) for place in newest(records)]
 
 
 def key_of(values: Sequence[AttributeValue]) -> bytes:

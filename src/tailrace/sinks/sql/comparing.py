@@ -185,4 +185,4 @@ def _first_keys(
 
 
 def _staged_keys(catalog: SinkCatalog, keys: Sequence[bytes]) -> Steps[None]:
-    yield Load(f"{STAGED}_0", [StagedColumn(KEY, catalog.dialect.key_type, "binary", keys)])
+    yield Load(f"{STAGED}_0", [[StagedColumn(KEY, catalog.dialect.key_type, "binary", keys)]])

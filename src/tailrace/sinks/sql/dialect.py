@@ -172,7 +172,7 @@ class SqlDialect:
         """Say of keys which entity their rows are of, where the guard holds. Shape: `columns` are key,
         version and entity. Returns: of the keys that were put, the other entity that they leave.
         """
-        yield Load(f"{STAGED}_0", columns)
+        yield Load(f"{STAGED}_0", [columns])
         taken = yield Ask(
             f"INSERT INTO {table} AS t ({KEY}, {VERSION}, entity) SELECT {KEY}, {VERSION}, entity "
             f"FROM {STAGED}_0 ORDER BY {KEY} ON CONFLICT ({KEY}) DO UPDATE SET {VERSION} = "
@@ -192,7 +192,7 @@ class SqlDialect:
 
     def versions(self, table: str, keys: Sequence[bytes]) -> Steps[list[tuple[bytes, str]]]:
         """Keys and versions of those of these rows that are there."""
-        yield Load(f"{STAGED}_0", [StagedColumn(KEY, self.key_type, "binary", keys)])
+        yield Load(f"{STAGED}_0", [[StagedColumn(KEY, self.key_type, "binary", keys)]])
         rows = yield Ask(
             f"SELECT {KEY}, {VERSION} FROM {table} WHERE {KEY} IN (SELECT {KEY} FROM {STAGED}_0)"
         )

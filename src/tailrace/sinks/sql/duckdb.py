@@ -25,6 +25,7 @@ from tailrace.sinks.sql.statements import (
     Load,
     LoadNew,
     NotNew,
+    Parts,
     Rows,
     StagedColumn,
     Statement,
@@ -97,26 +98,36 @@ def answered(connection: "DuckDBPyConnection", statement: Statement) -> Rows:
     match statement:
         case Ask(sql, parameters):
             return connection.execute(sql, list(parameters)).fetchall()
-        case Load(table, columns):
-            _load(connection, f"CREATE OR REPLACE TEMP TABLE {table} AS", columns)
-        case LoadNew(table, columns):
-            names = ", ".join(_quoted(column.name) for column in columns)
+        case Load(table, parts):
+            selected, values = _selected(parts)
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {selected}", values)
+        case LoadNew(table, parts):
+            selected, values = _selected(parts)
             try:
-                _load(connection, f"INSERT INTO {table} ({names})", columns)
+                connection.execute(f"INSERT INTO {table} BY NAME {selected}", values)
             except ConstraintException as error:
                 raise NotNew(str(error)) from error
     return []
 
 
-def _load(connection: "DuckDBPyConnection", begun: str, columns: Sequence[StagedColumn]) -> None:
-    selected = ", ".join(_selected(column) for column in columns)
+def _selected(parts: Parts) -> tuple[str, list[str]]:
+    """A SELECT of the rows, and its parameters: one a column."""
+    columns: Sequence[StagedColumn] = ()
+    texts: list[list[bytes]] = []
+    for part in parts:
+        columns = part
+        texts = texts or [[] for _ in columns]
+        for column, column_texts in zip(columns, texts, strict=True):
+            column_texts.append(_json(column))
+    names = ", ".join(_named(column) for column in columns)
     unnested = ", ".join(_unnested(column) for column in columns)
-    connection.execute(
-        f"{begun} SELECT {selected} FROM (SELECT {unnested})", [_json(column) for column in columns]
+    return (
+        f"SELECT {names} FROM (SELECT {unnested})",
+        [f"[{b','.join(column_texts).decode()}]" for column_texts in texts],
     )
 
 
-def _selected(column: StagedColumn) -> str:
+def _named(column: StagedColumn) -> str:
     return (
         _quoted(column.name)
         if column.family != "binary"
@@ -129,13 +140,14 @@ def _unnested(column: StagedColumn) -> str:
     return f"unnest(from_json(?, '[\"{type_}\"]')) AS {_quoted(column.name)}"
 
 
-def _json(column: StagedColumn) -> str:
+def _json(column: StagedColumn) -> bytes:
+    """JSON of the values, without its brackets."""
     values: Sequence[Any] = column.values
     if column.family == "binary":
         values = [None if value is None else value.hex() for value in values]
     elif column.family == "decimal":
         values = [None if value is None else str(value) for value in values]
-    return orjson.dumps(values).decode()
+    return orjson.dumps(values)[1:-1]
 
 
 def _quoted(name: str) -> str:

@@ -124,7 +124,7 @@ def _copy(connection: "DuckDBPyConnection", catalog: SinkCatalog, table: TableCo
             StagedColumn(f"k{place}", types[place], columns[name].kind.family, [row[place] for row in page])
             for place, name in enumerate(table.keys)
         ]
-        answered(connection, Load("tailrace_staged", staged))
+        answered(connection, Load("tailrace_staged", [staged]))
         connection.execute(
             f"INSERT INTO {dialect.rows(table)} ({KEY}, tailrace_version, tailrace_deleted, {names}) "
             f"SELECT s.{KEY}, {version}, FALSE, {values} FROM {OLD} AS o JOIN tailrace_staged AS s ON {same}"

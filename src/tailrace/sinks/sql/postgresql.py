@@ -28,6 +28,7 @@ from tailrace.sinks.sql.statements import (
     Load,
     LoadNew,
     NotNew,
+    Parts,
     Rows,
     StagedColumn,
     Statement,
@@ -164,26 +165,35 @@ async def answered(connection: "AsyncConnection[Any]", statement: Statement) -> 
         case Ask(sql, parameters):
             cursor = await connection.execute(sql.encode(), list(parameters))
             return await cursor.fetchall() if cursor.description else []
-        case Load(table, columns):
-            types = ", ".join(f"{_quoted(column.name)} {column.type}" for column in columns)
-            made = f"DROP TABLE IF EXISTS pg_temp.{table}; CREATE TEMP TABLE {table} ({types}) ON COMMIT DROP"
-            await connection.execute(made.encode())
-            await _copy(connection, table, columns)
-        case LoadNew(table, columns):
+        case Load(table, parts):
+            await _copy(connection, table, parts, is_made=True)
+        case LoadNew(table, parts):
             try:
-                await _copy(connection, table, columns)
+                await _copy(connection, table, parts)
             except UniqueViolation as error:
                 raise NotNew(words(error)) from error
     return []
 
 
-async def _copy(connection: "AsyncConnection[Any]", table: str, columns: Sequence[StagedColumn]) -> None:
+async def _copy(
+    connection: "AsyncConnection[Any]", table: str, parts: Parts, *, is_made: bool = False
+) -> None:
+    """Copy rows into a table; with `is_made` into a new one, which is gone with the transaction. The server
+    writes a part while the next one is made.
+    """
+    texts = ((columns, copy_text(columns)) for columns in parts)
+    columns, text = await in_thread(next, texts)
+    if is_made:
+        types = ", ".join(f"{_quoted(column.name)} {column.type}" for column in columns)
+        made = f"DROP TABLE IF EXISTS pg_temp.{table}; CREATE TEMP TABLE {table} ({types}) ON COMMIT DROP"
+        await connection.execute(made.encode())
     names = ", ".join(_quoted(column.name) for column in columns)
-    data = await in_thread(copy_text, columns)
     # Not a statement with parameters, in which names are written with two signs.
     begun = f"COPY {table.replace('%%', '%')} ({names}) FROM STDIN"
     async with connection.cursor().copy(begun.encode()) as copy:
-        await copy.write(data)
+        await copy.write(text)
+        while (following := await in_thread(next, texts, None)) is not None:
+            await copy.write(following[1])
 
 
 def copy_text(columns: Sequence[StagedColumn]) -> bytes:

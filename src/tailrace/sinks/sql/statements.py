@@ -6,7 +6,7 @@ after the last; what the generator raises takes all of it back.
 Rules of this file: values alone, no behaviour. Stands alone because every module of the core yields them.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -32,11 +32,17 @@ class StagedColumn(Struct, frozen=True):
     values: Sequence[Any]
 
 
+Parts: TypeAlias = Iterable[Sequence[StagedColumn]]
+"""Rows in columns, some after others; one part at least, and all have the same columns. They may be made as
+they are taken, so that a target writes some while the next are made; what they raise then takes all back.
+"""
+
+
 class Load(Struct, frozen=True):
     """Make a table that is gone with the transaction, and fill it. Answer: no rows."""
 
     table: str
-    columns: Sequence[StagedColumn]
+    parts: Parts
 
 
 class LoadNew(Struct, frozen=True):
@@ -45,7 +51,7 @@ class LoadNew(Struct, frozen=True):
     """
 
     table: str
-    columns: Sequence[StagedColumn]
+    parts: Parts
 
 
 Statement: TypeAlias = Ask | Load | LoadNew

@@ -9,19 +9,23 @@ change's version. Rows that are new are loaded into the table at once: its prima
 Rules of this file: steps of a transaction. Tables in the order of their entities, rows in that of their keys.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from tailrace.columns.batches import ColumnBatch, columnise
+from tailrace.columns.batches import columnise
 from tailrace.columns.entities import EntitySorter
 from tailrace.columns.images import columnise_images
 from tailrace.columns.naming import EXTRA, OTHER
 from tailrace.columns.schema import TableColumns
 from tailrace.sinks.sql.catalog import KEYS, Kept, SinkCatalog
 from tailrace.sinks.sql.changes import KeyedChange
-from tailrace.sinks.sql.dialect import CHANGED, DELETED, KEY, NEWER, NONE_THERE, STAGED, VERSION
-from tailrace.sinks.sql.statements import Ask, Load, LoadNew, StagedColumn, Steps
+from tailrace.sinks.sql.dialect import CHANGED, DELETED, KEY, NEWER, NONE_THERE, STAGED, VERSION, SqlDialect
+from tailrace.sinks.sql.statements import Ask, Load, LoadNew, MustBeAlone, Parts, StagedColumn, Steps
 from tailrace.streams.version import GENERATION_DIGITS, SEQUENCE_DIGITS, Version, check_width
+
+AT_ONCE: Final = 1_000
+"""Rows that are put in columns and given to the target before the next ones."""
 
 
 def put(
@@ -42,7 +46,7 @@ def put(
         parts = {catalog.name: list(rows)}
     else:
         parts = yield from _claimed(catalog, entities, rows, guard)
-    tables, conflicts = dict(kept.tables), dict[str, int]()
+    tables, conflicts = dict(kept.tables), Counter[str]()
     for number, entity in enumerate(sorted(parts), 1):
         table = catalog.table(tables, entities, entity)
         tables[entity] = yield from _put_part(
@@ -57,22 +61,59 @@ def _put_part(
     table: TableColumns,
     rows: Sequence[KeyedChange],
     staged: str,
-    conflicts: dict[str, int],
+    conflicts: Counter[str],
     *,
     alone: bool,
     guard: str,
 ) -> Steps[TableColumns]:
-    gone = [row for row in rows if row.is_deletion]
-    there = [row for row in rows if not row.is_deletion] if gone else rows
-    batch = catalog.dialect.fitted(_columns(table, there))
-    for attribute, count in batch.conflicts.items():
-        conflicts[attribute] = conflicts.get(attribute, 0) + count
-    yield from catalog.grown(kept, batch.table, alone=alone)
-    dialect, ordered, nothing = catalog.dialect, [*there, *gone], [None] * len(gone)
+    dialect = catalog.dialect
+    if alone or kept.tables.get(table.entity) != table:
+        table, columns = _loaded(dialect, table, rows, conflicts)
+        yield from catalog.grown(kept, table, alone=alone)
+        parts: Parts = [columns]
+    else:
+        _, columns = _loaded(dialect, table, (), conflicts)
+        parts = _parts(dialect, table, rows, conflicts)
+    if guard == NONE_THERE:
+        yield LoadNew(dialect.rows(table), parts)
+        return table
+    yield Load(staged, parts)
+    for statement in dialect.put(dialect.rows(table), staged, columns, guard):
+        yield Ask(statement)
+    return table
+
+
+def _parts(
+    dialect: SqlDialect, table: TableColumns, rows: Sequence[KeyedChange], conflicts: Counter[str]
+) -> Iterator[Sequence[StagedColumn]]:
+    """Rows in columns that the target has. Raises: MustBeAlone when it must have others."""
+    for first in range(0, len(rows), AT_ONCE):
+        grown, columns = _loaded(dialect, table, rows[first : first + AT_ONCE], conflicts)
+        if grown != table:
+            raise MustBeAlone
+        yield columns
+
+
+def _loaded(
+    dialect: SqlDialect, table: TableColumns, rows: Sequence[KeyedChange], conflicts: Counter[str]
+) -> tuple[TableColumns, Sequence[StagedColumn]]:
+    """Rows in columns, deletions behind the others, and the table that they need."""
+    images = [row.record.new or b"" for row in rows if row.is_image]
+    gone: Sequence[KeyedChange] = ()
+    if len(images) < len(rows):
+        gone = [row for row in rows if row.is_deletion]
+        rows = [row for row in rows if not row.is_deletion]
+    if len(images) == len(rows):
+        batch = columnise_images(table, images)
+    else:
+        batch = columnise(table, [row.decoded().item or {} for row in rows])
+    batch = dialect.fitted(batch)
+    conflicts.update(batch.conflicts)
+    there, ordered, nothing = len(rows), [*rows, *gone], [None] * len(gone)
     own: Mapping[str, Sequence[Any]] = {
         KEY: [row.key for row in ordered],
         VERSION: _versions(ordered),
-        DELETED: [False] * len(there) + [True] * len(gone),
+        DELETED: [False] * there + [True] * len(gone),
         CHANGED: [row.record.created_us for row in ordered],
         EXTRA: [*batch.extra, *nothing],
     }
@@ -81,27 +122,14 @@ def _put_part(
         StagedColumn(column.name, dialect.type_of(column.kind), column.kind.family, [*values, *nothing])
         for column, values in zip(batch.table.stored, batch.values, strict=True)
     ]
-    loaded = dialect.staged(columns)
-    if guard == NONE_THERE:
-        yield LoadNew(dialect.rows(batch.table), loaded)
-        return batch.table
-    yield Load(staged, loaded)
-    for statement in dialect.put(dialect.rows(batch.table), staged, loaded, guard):
-        yield Ask(statement)
-    return batch.table
-
-
-def _columns(table: TableColumns, rows: Sequence[KeyedChange]) -> ColumnBatch:
-    if all(row.is_image for row in rows):
-        return columnise_images(table, [row.record.new or b"" for row in rows])
-    return columnise(table, [row.decoded().item or {} for row in rows])
+    return batch.table, dialect.staged(columns)
 
 
 def _versions(rows: Sequence[KeyedChange]) -> list[str]:
     """Texts of the versions. Raises: SourceError for one that is too wide."""
     generations = [row.record.generation for row in rows]
     sequences = [row.record.sequence for row in rows]
-    check_width(Version(max(generations), max(sequences)))
+    check_width(Version(max(generations, default=0), max(sequences, default=0)))
     prefixes = {generation: f"{generation:0{GENERATION_DIGITS}d}" for generation in set(generations)}
     return [
         prefixes[generation] + str(sequence).rjust(SEQUENCE_DIGITS, "0")
@@ -121,7 +149,7 @@ def _claimed(
         StagedColumn("entity", dialect.text_type, "text", names),
     ]
     if guard == NONE_THERE:
-        yield LoadNew(dialect.place(KEYS), columns)
+        yield LoadNew(dialect.place(KEYS), [columns])
         before = dict.fromkeys([row.key for row in rows])
     else:
         before = yield from dialect.claimed(dialect.place(KEYS), columns, guard)

@@ -1,8 +1,9 @@
-"""New items are loaded as such, without a question for each; where one of them was there after all, all of
-them are put under the guard, and the newest of each stays.
+"""Rows are given to the target in parts. New items are loaded as such, without a question for each; where one
+of them was there after all, all of them are put under the guard, and the newest of each stays.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -14,12 +15,16 @@ from msgspec import structs
 
 from tailrace.app.plain import to_item
 from tailrace.clocks.manual import ManualClock
+from tailrace.columns.images import columnise_images
+from tailrace.columns.schema import TableColumns
 from tailrace.ports import RecordBatch, StreamRef, TargetPosition, Written
 from tailrace.sinks.duckdb_table import DuckDB
 from tailrace.sinks.messages import Failures
 from tailrace.sinks.sql.changes import are_new, rows_of
+from tailrace.sinks.sql.duckdb import DuckDbDialect
 from tailrace.sinks.sql.sink import GUARDED
-from tailrace.sinks.sql.statements import Begin, NotNew
+from tailrace.sinks.sql.statements import Begin, MustBeAlone, NotNew
+from tailrace.sinks.sql.writing import AT_ONCE, _parts
 from tailrace.streams.record import ChangeRecord, change_record
 from tailrace.testing import ContractBroken, check_mirror_sink
 from tests.postgres import PostgresServer, postgres
@@ -179,6 +184,37 @@ def test_new_items_of_several_entities_are_in_their_tables_and_an_older_change_b
         assert len(await sink.rows(b"", 9)) == 4
 
     told(target, story)
+
+
+@pytest.mark.parametrize("name", ["INSERT", "MODIFY"])
+def test_rows_of_all_parts_are_written_once_also_when_columns_grow_in_the_last(
+    made: Callable[[str], Target], name: str
+) -> None:
+    target = made("orders")
+
+    async def story(sink: Any) -> None:
+        await sink.write(batch(change(1, "before", 9_999)))
+        later = [change(2 + place, f"k{place:05d}", place, name) for place in range(2 * AT_ONCE + 3)]
+        later[-1] = change(9_000, "wide", 123_456, name)
+        later += [change(9_001, "k00007", None, "REMOVE"), change(9_002, "never", None, "REMOVE")]
+        await sink.stamp("m", "label", "s", 1)
+        assert await sink.commit(batch(*later), TargetPosition("label", "s", 1, 9_002)) == Written()
+        total = sum(range(2 * AT_ONCE + 2)) - 7 + 9_999 + 123_456
+        asked = target.ask(sink, "SELECT count(*), sum(n), max(n) FROM orders")
+        assert asked == [(2 * AT_ONCE + 3, total, 123_456)]
+        assert target.ask(sink, "SELECT count(*) FROM orders_all WHERE tailrace_deleted") == [(2,)]
+        assert target.ask(sink, "SELECT commits, changes FROM tailrace_positions") == [(1, len(later))]
+
+    told(target, story)
+
+
+def test_a_part_says_that_columns_must_grow_before_any_of_it_is_given() -> None:
+    table = columnise_images(TableColumns("orders", "orders", ("id",)), [change(1, "a", 5).new or b""]).table
+    rows = rows_of(batch(*(change(n, f"{n:05d}", n) for n in range(AT_ONCE + 10))), None, Failures())
+    parts = _parts(DuckDbDialect(), table, rows[:10], Counter())
+    assert [len(columns[0].values) for columns in parts] == [10]
+    with pytest.raises(MustBeAlone):
+        next(_parts(DuckDbDialect(), table, rows, Counter()))
 
 
 class Believing(DuckDB):

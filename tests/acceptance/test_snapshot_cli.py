@@ -9,6 +9,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,20 @@ class Shop:
         assert answer.returncode == code, answer.stdout + answer.stderr
         return answer.stdout, answer.stderr
 
+    def tailrace(self, command: str) -> str:
+        line = [sys.executable, "-m", "tailrace", command, *self.node.place]
+        return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S, check=True).stdout
+
+    def metrics(self) -> dict[str, float]:
+        connection = HTTPConnection("127.0.0.1", self.node.port, timeout=PATIENCE_S)
+        try:
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        finally:
+            connection.close()
+        samples = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in samples}
+
     def status(self) -> dict[str, Any]:
         (value,) = json.loads(self.run("status", "copy", "--json")[0])
         return dict(value)
@@ -104,6 +119,40 @@ def test_what_is_much_is_begun_only_when_somebody_says_so(shop: Shop) -> None:
     assert shop.until_done()["items"] == 3
     shop.run("start", "copy", "--json", "--yes")
     assert shop.status()["number"] == 2
+
+
+def test_progress_is_watched_until_the_end_and_stands_where_people_look(shop: Shop) -> None:
+    shop.run("start", "copy", "--yes")
+    shop.run("pause", "copy")
+    out, _ = shop.run("start", "small")
+    assert out.splitlines()[0].split() == [
+        "HANDLER", "NUMBER", "WHY", "STATE", "READ", "ITEMS", "RATE", "TIME", "DELETED", "FAILED",
+    ]  # fmt: skip
+    lines = shop.run("status", "small", "--watch", "--json")[0].splitlines()
+    (last,) = json.loads(lines[-1])
+    assert (last["state"], last["items"], last["share"], last["still_ms"]) == ("done", 3, 1.0, 0)
+    assert last["begun_ms"] <= last["ended_ms"]
+    assert "ended 20" in shop.run("status", "small", "--watch")[0].splitlines()[-1]
+
+    answer = shop.run("resume", "copy")[0]
+    assert "copy" in answer
+    done = shop.until_done()
+    assert done["ended_ms"] >= done["begun_ms"]
+    shop.run("start", "copy", "--yes")
+    shop.run("pause", "copy")
+    paused = shop.status()
+    if paused["state"] == "paused":  # else it was done before it was to stand still
+        assert f"copy: snapshot {paused['number']} is paused" in shop.tailrace("status")
+        assert "next: tailrace snapshot status copy" in shop.tailrace("status")
+    assert "small: snapshot" not in shop.tailrace("status"), "one that is done is no news"
+    metrics = shop.metrics()
+    assert metrics['tailrace_snapshot_state{handler="small",state="done"}'] == 1
+    assert metrics['tailrace_snapshot_state{handler="small",state="failed"}'] == 0
+    assert metrics['tailrace_snapshot_done_ratio{handler="small"}'] == 1
+    assert metrics['tailrace_snapshot_items{handler="small"}'] == 3
+    assert metrics['tailrace_snapshot_rcu{handler="small"}'] == 0
+    assert metrics['tailrace_snapshot_still_seconds{handler="small"}'] == 0
+    assert metrics['tailrace_snapshot_end_timestamp_seconds{handler="small"}'] == last["ended_ms"] / 1_000
 
 
 def test_what_is_little_is_begun_after_it_was_said(shop: Shop) -> None:

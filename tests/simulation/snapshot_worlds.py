@@ -27,12 +27,12 @@ from tailrace.rows.writes import Write
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.driver import Performer
 from tailrace.runtime.placing import NewPosition, SkippedRun, place_checkpoint
+from tailrace.snapshots.core.due import asked
 from tailrace.snapshots.core.snapshot import (
     WHOLE,
     Part,
     Snapshot,
     WantedSnapshot,
-    asked,
     read_snapshot,
     read_wanted,
     snapshot_key,

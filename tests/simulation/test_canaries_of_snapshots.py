@@ -17,9 +17,10 @@ from tailrace.leases.generation import Generations, cut
 from tailrace.ports import Mirror, Shard
 from tailrace.rows.kinds import CHECKPOINT, words_of
 from tailrace.sinks.law import newest
+from tailrace.snapshots.core.due import due
 from tailrace.snapshots.core.horizon import TellingSince
 from tailrace.snapshots.core.pages import Piece, ScannedPage
-from tailrace.snapshots.core.snapshot import WHOLE, Snapshot, WantedSnapshot, begun, due
+from tailrace.snapshots.core.snapshot import WHOLE, Snapshot, WantedSnapshot, begun
 from tailrace.snapshots.run import forgetting, numbering, snapshotter
 from tailrace.snapshots.run.numbering import TableNumbering
 from tailrace.snapshots.run.rows import SnapshotClaim

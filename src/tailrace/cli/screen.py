@@ -1,7 +1,7 @@
 """A screen that is drawn again and again until q or Ctrl-C.
 
 Rules of this file: only a terminal is drawn on; whatever was typed meanwhile is not shown. Used by
-cli/top.py and cli/sql.py.
+cli/top.py, cli/sql.py and cli/snapshot.py.
 """
 
 import sys

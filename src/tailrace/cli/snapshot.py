@@ -5,7 +5,8 @@ Rules of this file: options and output; the answer is the `snapshot` verbs'. Reg
 
 import json
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ import click
 from tailrace.cli import options
 from tailrace.cli.changes import printable
 from tailrace.cli.connection import ask
+from tailrace.cli.durations import format_duration, format_instant
 from tailrace.cli.place import Place
+from tailrace.cli.screen import screen
 from tailrace.cli.status import aligned
 
 BAR = 24
+WATCH_S = 1.0
+HEADING = ("HANDLER", "NUMBER", "WHY", "STATE", "READ", "ITEMS", "RATE", "TIME", "DELETED", "FAILED")
 
 
 @click.group()
@@ -155,33 +160,63 @@ def resume(handler: str, place: Place, as_json: bool) -> None:
 
 @snapshot.command()
 @click.argument("handler", required=False)
+@click.option("--watch", is_flag=True, help="Look again every second, until no snapshot is at work.")
 @options.options(*options.place_or_fleet, options.as_json)
-def status(handler: str | None, place: Place, as_json: bool) -> None:
+def status(handler: str | None, watch: bool, place: Place, as_json: bool) -> None:
     """See how far snapshots are, of HANDLER or of all. It exits with 1 when one has failed.
+
+    How long reading takes yet is said by the rate so far and what DescribeTable says of the table.
 
     \b
     Example: tailrace snapshot status
+             tailrace snapshot status copy --watch
              tailrace snapshot status copy --json
     Next:    tailrace sink verify copy
     """
-    answer = ask(place, "snapshot.status", {"handler": handler})
-    _tell(answer, as_json=as_json)
+    looks = _looks(place, handler)
+    answer = next(looks)
+    if watch and not as_json and sys.stdout.isatty():
+        from rich.text import Text
+
+        with screen("asking") as shown:
+            shown.draw(Text.from_ansi("\n".join(_lines(answer))))
+            while _is_at_work(answer):
+                answer = next(looks)
+                shown.draw(Text.from_ansi("\n".join(_lines(answer))))
+        _tell(answer, as_json=False)
+    elif watch:
+        _tell(answer, as_json=as_json)
+        while _is_at_work(answer):
+            before, answer = answer, next(looks)
+            if answer != before:
+                _tell(answer, as_json=as_json)
+    else:
+        _tell(answer, as_json=as_json)
     if any(value["state"] == "failed" for value in answer):
         click.get_current_context().exit(1)
 
 
+def _looks(place: Place, handler: str | None) -> Iterator[list[Mapping[str, Any]]]:
+    """How far snapshots are, again and again."""
+    while True:
+        yield ask(place, "snapshot.status", {"handler": handler})
+        threading.Event().wait(WATCH_S)
+
+
+def _is_at_work(values: Iterable[Mapping[str, Any]]) -> bool:
+    return any(value["state"] not in ("done", "failed") for value in values)
+
+
 def _tell(values: list[Mapping[str, Any]], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(values))
-        return
+    for line in (json.dumps(values),) if as_json else _lines(values):
+        click.echo(line)
+
+
+def _lines(values: list[Mapping[str, Any]]) -> Iterator[str]:
     if not values:
-        click.echo(
-            "No snapshot was ever wanted: app.sink(…, snapshot=True), or tailrace snapshot start HANDLER."
-        )
+        yield "No snapshot was ever wanted: app.sink(…, snapshot=True), or tailrace snapshot start HANDLER."
         return
-    rows: list[tuple[str, ...]] = [
-        ("HANDLER", "NUMBER", "WHY", "STATE", "READ", "ITEMS", "DELETED", "FAILED")
-    ]
+    rows: list[tuple[str, ...]] = [HEADING]
     for value in values:
         share, about = value.get("share"), value.get("estimated_items") or 0
         items = f"{value.get('items', 0):,}" + (f" of about {about:,}" if about else "")
@@ -193,17 +228,26 @@ def _tell(values: list[Mapping[str, Any]], *, as_json: bool) -> None:
                 value["state"],
                 _bar(share),
                 items,
+                "-" if value.get("items_per_s") is None else f"{value['items_per_s']:,.0f}/s",
+                _time(value),
                 f"{value.get('swept', 0):,}",
                 f"{value.get('failures', 0):,}",
             )
         )
-    for line in aligned(rows):
-        click.echo(line)
+    yield from aligned(rows)
     for value in values:
         if value.get("refused"):
-            click.echo(f"{printable(value['handler'])}: {value['refused']}")
+            yield f"{printable(value['handler'])}: {value['refused']}"
         for failure in value.get("failed", ()):
-            click.echo(f"  {failure['key']}: {printable(failure['error'])}")
+            yield f"  {failure['key']}: {printable(failure['error'])}"
+
+
+def _time(value: Mapping[str, Any]) -> str:
+    """How long it takes yet, or when it ended."""
+    if value.get("ended_ms"):
+        return f"ended {format_instant(value['ended_ms'])}"
+    left_ms = value.get("left_ms")
+    return "-" if left_ms is None else f"about {format_duration(max(1_000, left_ms))} left"
 
 
 def _bar(share: float | None) -> str:

@@ -67,6 +67,7 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
         if handler.get("paused"):
             yield from _paused(handler)
         yield from _gaps(handler)
+        yield from _snapshot(handler)
         if (threads := handler.get("threads")) and threads["busy"] == threads["of"]:
             yield from _hanging(handler, threads)
         if late := (handler.get("windows") or {}).get("late"):
@@ -144,6 +145,31 @@ def _gaps(handler: Mapping[str, Any]) -> Iterator[str]:
             fg="red",
         )
         yield next_line(f"tailrace gaps {name}, then tailrace gaps acknowledge {name}")
+
+
+def _snapshot(handler: Mapping[str, Any]) -> Iterator[str]:
+    """A snapshot that is wanted, or has failed."""
+    snapshot = handler.get("snapshot")
+    if snapshot is not None and snapshot["state"] != "done":
+        words = f"{printable(handler['handler'])}: {snapshot_words(snapshot)}"
+        yield click.style(words, fg="red" if snapshot["state"] == "failed" else "yellow")
+        yield next_line(f"tailrace snapshot status {printable(handler['handler'])}")
+
+
+def snapshot_words(snapshot: Mapping[str, Any]) -> str:
+    """How far a snapshot is, in a sentence.
+
+    >>> snapshot_words({"number": 2, "state": "scanning", "items": 1_200, "estimated_items": 4_000,
+    ...                 "left_ms": 65_000})
+    'snapshot 2 is scanning: 1,200 of about 4,000 items, about 1m5s left'
+    """
+    begun = f"snapshot {snapshot['number']} is {snapshot['state']}"
+    if "items" not in snapshot:
+        return begun
+    about, left_ms = snapshot["estimated_items"], snapshot["left_ms"]
+    of = f" of about {about:,}" if about else ""
+    left = f", about {format_duration(max(1_000, left_ms))} left" if left_ms is not None else ""
+    return f"{begun}: {snapshot['items']:,}{of} items{left}"
 
 
 def _tables(tables: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -9,6 +9,7 @@ Rules of this file: it knows of no implementation; what it runs is made by compo
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 import orjson
 from msgspec import Struct
@@ -27,7 +28,7 @@ from tailrace.server.probes import Probes
 from tailrace.server.pulse import Pulse
 from tailrace.server.readers import declared_mappings, readers_progress, shard_states, unread_of
 from tailrace.server.signs import ContestedLeases
-from tailrace.server.snapshot import handler_totals, own_changes
+from tailrace.server.snapshot import handler_totals, own_changes, snapshots_observed
 from tailrace.server.spaced import SpacedLook
 from tailrace.version import __version__
 from tailrace.views.progress import Ledgers, condensed, ledgers
@@ -74,6 +75,7 @@ class FleetProcess:
         self._seen: dict[str, HandlerTotals] = {}
         """What handlers came to, as the state told it last."""
         self._pulsing: asyncio.Task[None] | None = None
+        self._seen_snapshots: Sequence[Mapping[str, Any]] = ()
         self.stopping = asyncio.Event()
         self.started: Mapping[str, int] = {}
         """From when mappings begin that were never here and do not begin at the beginning."""
@@ -169,6 +171,7 @@ class FleetProcess:
             version=__version__,
             progress=progress,
             handlers=handlers,
+            snapshots=await self._snapshots(in_outage=in_outage),
             retention_ms=reading.retention_ms,
             wall_ms=reading.clock.now().wall_ms,
             leases=worker.leases.states,
@@ -178,6 +181,17 @@ class FleetProcess:
             away_ms={kind: self._fleet.outages.away_ms(kind) for kind in REACHED},
             cost_usd=sight.calls["get_records", "ok"] * self._fleet.read_price / 1_000_000,
         )
+
+    async def _snapshots(self, *, in_outage: bool) -> Sequence[Mapping[str, Any]]:
+        """Of the app's handlers that take tables; as they were seen last where the state is away."""
+        mapped = self._fleet.worker.app.mappings
+        named = [(self._fleet.worker.app.name, one.id) for one in mapped if one.snapshot or one.is_mirror]
+        try:
+            self._seen_snapshots = await snapshots_observed(self._fleet.reading, named)
+        except PortError:
+            if not in_outage:
+                raise
+        return self._seen_snapshots
 
     async def _ledgers_of(self, mapping: MappingName) -> Ledgers:
         """What came of the records of a handler at all workers: every checkpoint says a part of it."""

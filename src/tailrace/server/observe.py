@@ -6,7 +6,7 @@ saw.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import orjson
 from msgspec import Struct, field
@@ -22,6 +22,18 @@ Response: TypeAlias = tuple[int, str, bytes]
 """Status, kind and body."""
 COUNTED: Final = {metric.metric: metric for metric in AWS_METRICS}
 
+SNAPSHOT_MEMBERS: Final = {
+    "tailrace_snapshot_done_ratio": ("share", 1),
+    "tailrace_snapshot_items": ("items", 1),
+    "tailrace_snapshot_rcu": ("read_units", 1),
+    "tailrace_snapshot_left_seconds": ("left_ms", 1_000),
+    "tailrace_snapshot_still_seconds": ("still_ms", 1_000),
+    "tailrace_snapshot_end_timestamp_seconds": ("ended_ms", 1_000),
+}
+"""What each number of a snapshot is called in its view, and how many of that unit are one of the metric's."""
+SNAPSHOT_STATES: Final = (
+    "waiting", "paused", "begun", "agreeing", "scanning", "sweeping", "done", "failed"
+)  # fmt: skip
 STUCK_AGE_MS: Final = 60_000
 STUCK_STILLNESS_MS: Final = 60_000
 
@@ -79,13 +91,15 @@ class HandlerTotals(Struct, frozen=True):
 
 class Observed(Struct, frozen=True):
     """A process at one moment (`wall_ms`, since the epoch). `commit_error`: why the last commit failed, None
-    when it did not; `functions`: those that were invoked directly; `away_ms` for how long what a worker
+    when it did not; `snapshots` as `tailrace snapshot status --json` has them; `functions`: those that were
+    invoked directly; `away_ms` for how long what a worker
     reaches could not be reached, by its kind; `cost_usd` of its reads.
     """
 
     version: str
     progress: Sequence[ShardProgress] = ()
     handlers: Sequence[HandlerTotals] = ()
+    snapshots: Sequence[Mapping[str, Any]] = ()
     requests: Mapping[tuple[str, str], int] = field(default_factory=dict)
     shards: Mapping[tuple[str, str], int] = field(default_factory=dict)
     functions: Mapping[str, Tally] = field(default_factory=dict)
@@ -267,7 +281,19 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
         case "tailrace_build_info":
             yield (observed.version,), 1
         case name:
-            yield from counted(COUNTED[name], observed)
+            yield from counted(COUNTED[name], observed) if name in COUNTED else of_snapshots(name, observed)
+
+
+def of_snapshots(name: str, observed: Observed) -> Iterator[tuple[Labels, float]]:
+    """What snapshots say to a metric of theirs; nothing where it is not known."""
+    for value in observed.snapshots:
+        if name == "tailrace_snapshot_state":
+            for state in SNAPSHOT_STATES:
+                yield (value["handler"], state), float(value["state"] == state)
+            continue
+        member, units = SNAPSHOT_MEMBERS[name]
+        if (number := value.get(member)) is not None:
+            yield (value["handler"],), number / units
 
 
 def counted(metric: AwsMetric, observed: Observed) -> Iterator[tuple[Labels, float]]:

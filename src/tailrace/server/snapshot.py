@@ -6,7 +6,8 @@ few seconds. Called by node.py for each scrape.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from tailrace.deadletters.views.letters import letter_counts
 from tailrace.ports import Now
@@ -17,6 +18,7 @@ from tailrace.server.control import Subject
 from tailrace.server.http import HttpServer
 from tailrace.server.observe import Durations, HandlerTotals, Observed, ShardProgress
 from tailrace.server.tables import table_value, tables
+from tailrace.snapshots.views.snapshots import snapshot_value
 from tailrace.views.gaps import gap_age_ms, gaps
 from tailrace.views.live import live_status, sink_of, windows_of
 from tailrace.views.progress import Ledgers, begun, ledgers, summed
@@ -32,10 +34,12 @@ async def observed(
     """A node at this moment. Raises: StoreError, SourceError."""
     reading = subject.reading
     progress, handlers = await handlers_observed(reading, own_changes(subject.worker))
+    snapshots = await snapshots_observed(reading, [(name.app, name.handler) for name in await begun(reading)])
     return Observed(
         version=version,
         progress=progress,
         handlers=handlers,
+        snapshots=snapshots,
         requests=http.requests,
         shards=shard_counts(subject),
         functions={} if functions is None else functions(),
@@ -63,6 +67,15 @@ async def handlers_observed(
         handlers.append(await handler_totals(reading, mapping, own.get(mapping.handler, 0)))
         await asyncio.sleep(0)
     return progress, handlers
+
+
+async def snapshots_observed(
+    reading: ViewSources, handlers: Iterable[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """How far snapshots are, of those handlers (app and id) that have one. Raises: StoreError."""
+    now_ms = reading.clock.now().wall_ms
+    values = [await snapshot_value(reading.state, app, handler, now_ms) for app, handler in handlers]
+    return [value for value in values if value is not None]
 
 
 async def shard_progress(reading: ViewSources, mapping: MappingName) -> list[ShardProgress]:

@@ -16,12 +16,12 @@ from tailrace.rows.kinds import MAPPING
 from tailrace.runtime.watermark import MappingName
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.server.handlers import named
+from tailrace.snapshots.core.due import asked
 from tailrace.snapshots.core.plan import SnapshotPlan, scan_plan
 from tailrace.snapshots.core.snapshot import (
     Part,
     Snapshot,
     WantedSnapshot,
-    asked,
     read_snapshot,
     read_wanted,
     snapshot_key,
@@ -132,7 +132,10 @@ async def status(subject: Subject, arguments: Arguments) -> object:
         mappings = await declared(subject.reading)
     else:
         mappings = [await _mirror(subject, arguments)]
-    values = [await snapshot_value(subject.state, mapping.app, mapping.handler) for mapping in mappings]
+    now_ms = subject.clock.now().wall_ms
+    values = [
+        await snapshot_value(subject.state, mapping.app, mapping.handler, now_ms) for mapping in mappings
+    ]
     return [value for value in values if value is not None]
 
 
@@ -162,7 +165,7 @@ async def _changed(
             await state.transact([step(wanted).write()])
         except StateConflict:
             continue  # a worker wants one at this moment
-        return await snapshot_value(state, mapping.app, mapping.handler)
+        return await snapshot_value(state, mapping.app, mapping.handler, subject.clock.now().wall_ms)
 
 
 async def _mirror(subject: Subject, arguments: Arguments) -> MappingName:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tailrace.deadletters.views.letters import letter_counts
 from tailrace.leases.lease import Lease
 from tailrace.runtime.watermark import HandlerPosition, MappingName, positions
+from tailrace.snapshots.views.snapshots import snapshot_value
 from tailrace.streams.envelopes import event_id
 from tailrace.telemetry import AWS_METRICS
 from tailrace.views.gaps import gap_age_ms, open_gaps
@@ -58,6 +59,7 @@ async def handler_value(reading: ViewSources, mapping: MappingName) -> dict[str,
         "parked_changes": there.parked,
         "lag_ms": max([gap_age_ms(reading, lost) or 0, *(shard["lag_ms"] for shard in shards)]),
         "open_gaps": len(lost),
+        "snapshot": await snapshot_value(state, mapping.app, mapping.handler, now.wall_ms),
         "waiting": any(shard["waiting"] for shard in shards),
         "last_progress_ms": min(moved, default=None),
         "failing": failing_together([shard["failing"] for shard in shards if shard["failing"]]),

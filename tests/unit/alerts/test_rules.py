@@ -11,9 +11,10 @@ import yaml
 from click.testing import CliRunner
 from msgspec.structs import replace
 
+from tailrace.alerts.core.alert_rules import ALERT_RULES
 from tailrace.alerts.core.rules import RuleBounds, quoted, rules_file
 from tailrace.cli.main import cli
-from tailrace.telemetry import ALERT_RULES, METRICS
+from tailrace.telemetry import METRICS
 
 BOUNDS = RuleBounds(late=900, stuck=600, left=14_400, quiet=900, absent=300, budget=50)
 PROMTOOL = shutil.which("promtool")
@@ -83,6 +84,8 @@ def canary(name: str, series: dict[str, str], at: str, *, holds: bool) -> tuple[
 LAG, LEFT = f"tailrace_lag_seconds{OF}", f"tailrace_retention_left_seconds{OF}"
 MOVED = f"tailrace_last_progress_timestamp_seconds{OF}"
 AWAY, END = 'tailrace_unreachable_seconds{what="', '"}'
+STILL = 'tailrace_snapshot_still_seconds{handler="copy"}'
+FAILED = 'tailrace_snapshot_state{handler="copy",state="failed"}'
 UNSAVED = 'tailrace_checkpoint_failures_total{handler="mail"}'
 ERRORS, CALLS = 'tailrace_errors_total{handler="mail"}', 'tailrace_invocations_total{handler="mail"}'
 EACH_BOUND = [
@@ -103,6 +106,10 @@ EACH_BOUND = [
     ),
     canary("TailraceTwoOwners", {'tailrace_contested_shards{handler="mail"}': "0x30"}, "5m", holds=False),
     canary("TailraceTwoOwners", {'tailrace_contested_shards{handler="mail"}': "1x30"}, "5m", holds=True),
+    canary("TailraceSnapshotStuck", {STILL: "600x30"}, "5m", holds=False),
+    canary("TailraceSnapshotStuck", {STILL: "601x30"}, "5m", holds=True),
+    canary("TailraceSnapshotFailed", {FAILED: "0x30"}, "5m", holds=False),
+    canary("TailraceSnapshotFailed", {FAILED: "1x30"}, "5m", holds=True),
     canary("TailraceUnbalanced", {'tailrace_unbalanced_changes{handler="mail"}': "0x30"}, "5m", holds=False),
     canary("TailraceUnbalanced", {'tailrace_unbalanced_changes{handler="mail"}': "1x30"}, "5m", holds=True),
     canary(

@@ -46,6 +46,20 @@ BUSY = Observed(
         ),
         HandlerTotals("audit", "shop", {"handled": 9}),
     ),
+    snapshots=(
+        {
+            "handler": "copy",
+            "state": "scanning",
+            "share": 0.25,
+            "items": 250,
+            "read_units": 61.5,
+            "left_ms": 15_000,
+            "still_ms": 700,
+            "ended_ms": None,
+        },
+        {"handler": "old", "state": "waiting", "still_ms": 9_000},
+        {"handler": "full", "state": "done", "share": 1.0, "items": 9, "still_ms": 0, "ended_ms": 1_699_500},
+    ),
     requests={("PutItem", "200"): 12, ("PutItem", "400"): 1},
     shards={("shop", "open"): 2, ("shop", "closed"): 1},
     commits=5,
@@ -93,11 +107,25 @@ def exposed(observed: Observed) -> dict[tuple[str, tuple[tuple[str, str], ...]],
         ("tailrace_gap_records_total", {"handler": "mail"}, 6.0),
         ("tailrace_unbalanced_changes", {"handler": "mail"}, 1.0),
         ("tailrace_checkpoint_failures_total", {"handler": "mail"}, 4.0),
+        ("tailrace_snapshot_done_ratio", {"handler": "copy"}, 0.25),
+        ("tailrace_snapshot_items", {"handler": "copy"}, 250.0),
+        ("tailrace_snapshot_rcu", {"handler": "copy"}, 61.5),
+        ("tailrace_snapshot_left_seconds", {"handler": "copy"}, 15.0),
+        ("tailrace_snapshot_still_seconds", {"handler": "old"}, 9.0),
+        ("tailrace_snapshot_state", {"handler": "copy", "state": "scanning"}, 1.0),
+        ("tailrace_snapshot_state", {"handler": "copy", "state": "done"}, 0.0),
+        ("tailrace_snapshot_end_timestamp_seconds", {"handler": "full"}, 1_699.5),
         ("tailrace_build_info", {"version": "1.2.3"}, 1.0),
     ],
 )
 def test_a_scrape_says_what_the_snapshot_says(name: str, labels: dict[str, str], value: float) -> None:
     assert exposed(BUSY)[name, tuple(sorted(labels.items()))] == value
+
+
+def test_what_is_not_known_of_a_snapshot_is_absent() -> None:
+    for name in ("tailrace_snapshot_left_seconds", "tailrace_snapshot_done_ratio", "tailrace_snapshot_rcu"):
+        assert (name, (("handler", "old"),)) not in exposed(BUSY)
+    assert ("tailrace_snapshot_end_timestamp_seconds", (("handler", "copy"),)) not in exposed(BUSY)
 
 
 def test_every_metric_has_samples_and_no_other_is_exposed() -> None:

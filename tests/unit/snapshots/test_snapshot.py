@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from tailrace.rows.writes import Absent, Equals, StateRow
+from tailrace.snapshots.core.due import asked, due, following
 from tailrace.snapshots.core.forgetting import forget_before
 from tailrace.snapshots.core.pages import Piece, ScannedItem, pieces, scan_record
 from tailrace.snapshots.core.snapshot import (
@@ -11,11 +12,8 @@ from tailrace.snapshots.core.snapshot import (
     Segment,
     Snapshot,
     WantedSnapshot,
-    asked,
     begun,
     claimed,
-    due,
-    following,
     read_snapshot,
     read_wanted,
     saved,
@@ -63,6 +61,50 @@ def test_the_next_one_has_the_next_number_and_stays_paused() -> None:
     after = following(paused, "shop", "mirror", "gap", 7)
     assert (after.number, after.paused_by, after.read_units, after.revision) == (2, "me", 9.0, 4)
     assert after.part.is_whole
+
+
+# ---- progress ----------------------------------------------------------------------------------------------
+
+
+def at_work(items: int, worked_ms: int, estimate: int = 1_000) -> Snapshot:
+    return replace(
+        BEGUN, phase="scanning", progress=ScanProgress(1, items), worked_ms=worked_ms, estimate=(estimate, 0)
+    )
+
+
+def test_what_is_left_is_told_by_the_rate_of_reading() -> None:
+    assert (at_work(250, 5_000).items_per_s, at_work(250, 5_000).left_ms) == (50.0, 15_000)
+    assert at_work(999, 999).left_ms == 1
+    for unknown in (at_work(0, 5_000), at_work(250, 0), at_work(1_000, 9), at_work(1, 9, estimate=0)):
+        assert unknown.left_ms is None
+    assert replace(at_work(250, 5_000), phase="sweeping").left_ms is None
+
+
+def test_times_are_kept_with_each_step() -> None:
+    before = replace(at_work(1, 100), moved_ms=7)
+    beat = before.timed(before, 50, 30)
+    assert (beat.moved_ms, beat.worked_ms, beat.ended_ms) == (7, 130, 0), "that one is at it is no progress"
+    page = before.timed(replace(before, progress=ScanProgress(2, 2)), 50, 30)
+    assert (page.moved_ms, page.worked_ms, page.ended_ms) == (50, 130, 0)
+    over = replace(before, phase="sweeping").timed(replace(before, phase="done"), 60, 30)
+    assert (over.moved_ms, over.worked_ms, over.ended_ms) == (60, 100, 60), "sweeping reads no table"
+    assert over.timed(over, 99, 5).ended_ms == 60
+
+
+def test_a_part_is_its_share_of_an_estimate() -> None:
+    assert Part().of((10, 99)) == (10, 99)
+    assert Part(segment=(0, 4)).of((10, 99)) == (3, 25)
+    assert Part(('{"S":"a"}',)).of((10, 99)) == (0, 0), "nobody knows how much is in it"
+
+
+def test_rows_of_before_times_were_kept_are_read() -> None:
+    timed = replace(at_work(3, 40), moved_ms=8, ended_ms=9)
+    _, write = saved(None, timed)
+    assert write.fields is not None
+    assert read_snapshot("shop", "mirror", StateRow(write.key, write.fields)) == timed
+    old = {name: value for name, value in write.fields.items() if name not in ("moved_ms", "worked_ms")}
+    read = read_snapshot("shop", "mirror", StateRow(write.key, old))
+    assert read == replace(timed, moved_ms=0, worked_ms=0)
 
 
 # ---- phases ------------------------------------------------------------------------------------------------

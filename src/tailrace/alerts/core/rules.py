@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 from msgspec import Struct
 
-from tailrace.telemetry import ALERT_RULES, AlertRule
+from tailrace.alerts.core.alert_rules import ALERT_RULES, AlertRule
 
 GROUP: Final = "tailrace"
 

@@ -51,6 +51,13 @@ class Part(Struct, frozen=True):
         """Whether it is the whole table."""
         return not self.partitions and self.segment is None
 
+    def of(self, estimate: tuple[int, int]) -> tuple[int, int]:
+        """About how many items and bytes it has, of a table of so many; 0 where that is not known."""
+        if self.partitions:
+            return 0, 0
+        many = 1 if self.segment is None else self.segment[1]
+        return -(-estimate[0] // many), -(-estimate[1] // many)
+
 
 WHOLE: Final = Part()
 
@@ -124,7 +131,7 @@ class Snapshot(Struct, frozen=True):
              why nothing is read at all. `has_exported`: an earlier snapshot has brought rows of exports.
              `owes_whole`: it is of a part, and took the place of one of the whole table that was not done.
     Units:   as_of_us of the last page since the epoch; told_us up to when exports tell the table; begun_ms,
-             ended_ms since the epoch.
+             moved_ms (the last page, or step), ended_ms since the epoch; worked_ms of reading.
     """
 
     app: str
@@ -156,6 +163,8 @@ class Snapshot(Struct, frozen=True):
     refused: str = ""
     has_exported: bool = False
     owes_whole: bool = False
+    moved_ms: int = 0
+    worked_ms: int = 0
 
     @property
     def key(self) -> str:
@@ -166,6 +175,31 @@ class Snapshot(Struct, frozen=True):
     def is_over(self) -> bool:
         """Whether nothing more is done."""
         return self.phase in ("done", "failed")
+
+    @property
+    def items_per_s(self) -> float | None:
+        """At which rate items have come, without the time that it stood still; None: that is not known."""
+        return (
+            self.progress.items * 1_000 / self.worked_ms if self.worked_ms and self.progress.items else None
+        )
+
+    @property
+    def left_ms(self) -> int | None:
+        """About how long reading takes yet; None: that is not known, or there were more items already."""
+        left, per_s = self.estimate[0] - self.progress.items, self.items_per_s
+        if self.phase != "scanning" or per_s is None or left <= 0:
+            return None
+        return round(left * 1_000 / per_s)
+
+    def timed(self, after: "Snapshot", now_ms: int, worked_ms: int) -> "Snapshot":
+        """What a step makes of it, with its times. Units: now_ms since the epoch, worked_ms since the last
+        time that it was kept.
+        """
+        if self.phase == "scanning":
+            after = replace(after, worked_ms=self.worked_ms + worked_ms)
+        if after.phase != self.phase or after.progress != self.progress:
+            after = replace(after, moved_ms=now_ms)
+        return replace(after, ended_ms=now_ms) if after.is_over and not self.is_over else after
 
     @property
     def stamp(self) -> str:
@@ -268,7 +302,7 @@ def begun(
     """
     snapshot = Snapshot(
         wanted.app, wanted.mapping_id, wanted.number, why=wanted.why, part=wanted.part, source=wanted.source,
-        stream=stream, gaps=tuple(gaps[:MOST_GAPS]), begun_ms=now_ms,
+        stream=stream, gaps=tuple(gaps[:MOST_GAPS]), begun_ms=now_ms, moved_ms=now_ms,
         claim=0 if before is None else before.claim, exports=(wanted.export,) if wanted.export else (),
         has_exported=before is not None
         and (before.has_exported or bool(before.source and before.progress.pages)),
@@ -279,62 +313,6 @@ def begun(
         return replace(snapshot, gaps=(), owes_whole=True)
     owes_whole = before.owes_whole or wanted.owes_whole
     return replace(snapshot, stream=before.stream, gaps=before.gaps, owes_whole=owes_whole)
-
-
-# ---- what makes one necessary ------------------------------------------------------------------------------
-
-
-def due(
-    wanted: WantedSnapshot | None, snapshot: Snapshot | None, stream: str | None, gaps: Sequence[str]
-) -> Why | None:
-    """Why a mapping that keeps a whole table needs a snapshot now; None: it needs none.
-
-    Shape:   `stream` is the label of the newest stream (None: none has a number yet), `gaps` are the keys of
-             those that no operator and no snapshot has acknowledged.
-    Guarantee: whatever was lost before a snapshot began is filled by it, and what is lost later makes another
-               one: between a stream and the next one, whether it was off or the table is another one, changes
-               are in no stream.
-    """
-    if wanted is None:
-        return "first"
-    if snapshot is None or snapshot.number < wanted.number or not snapshot.is_over:
-        return None  # one that begins does so with all that is lost by then; one that never ended is no use
-    if snapshot.owes_whole:
-        return "whole"
-    if stream is not None and stream != snapshot.stream:
-        return "stream"
-    return "gap" if set(gaps) - set(snapshot.gaps) else None
-
-
-def following(
-    wanted: WantedSnapshot | None, app: str, mapping_id: str, why: Why, now_ms: int
-) -> WantedSnapshot:
-    """The next snapshot that is wanted, of the whole table."""
-    if wanted is None:
-        return WantedSnapshot(app, mapping_id, 1, why, asked_ms=now_ms)
-    return WantedSnapshot(
-        app, mapping_id, wanted.number + 1, why, read_units=wanted.read_units, paused_by=wanted.paused_by,
-        asked_ms=now_ms, revision=wanted.revision,
-    )  # fmt: skip
-
-
-def asked(
-    wanted: WantedSnapshot | None,
-    snapshot: Snapshot | None,
-    app: str,
-    mapping_id: str,
-    part: Part,
-    now_ms: int,
-) -> WantedSnapshot:
-    """The next one that a person wants, at once. Shape: `snapshot` is how far the last one is that began, and
-    may be an older answer than `wanted`.
-    """
-    owes_whole = False
-    if wanted is not None and not part.is_whole:
-        has_begun = snapshot is not None and snapshot.number >= wanted.number
-        owes_whole = not has_begun and (wanted.part.is_whole or wanted.owes_whole)
-    after = following(wanted, app, mapping_id, "asked", now_ms)
-    return replace(after, part=part, paused_by="", owes_whole=owes_whole)
 
 
 # ---- claims ------------------------------------------------------------------------------------------------
@@ -416,6 +394,8 @@ def read_snapshot(app: str, mapping_id: str, row: StateRow | None) -> Snapshot |
         refused=fields.get("refused", ""),
         has_exported=fields.get("has_exported", False),
         owes_whole=fields.get("owes_whole", False),
+        moved_ms=fields.get("moved_ms", 0),
+        worked_ms=fields.get("worked_ms", 0),
         **{name: fields[name] for name in AS_THEY_ARE},
     )
 
@@ -459,6 +439,8 @@ def _snapshot_fields(snapshot: Snapshot) -> dict[str, Any]:
         "refused": snapshot.refused,
         "has_exported": snapshot.has_exported,
         "owes_whole": snapshot.owes_whole,
+        "moved_ms": snapshot.moved_ms,
+        "worked_ms": snapshot.worked_ms,
         "stamp": snapshot.stamp,
     }
 

@@ -93,6 +93,7 @@ class SnapshotClaim:
         self.snapshot = snapshot
         self._rows = rows
         self._writing = asyncio.Lock()
+        self._kept_ms = rows.clock.now().monotonic_ms
 
     async def save(self, step: Callable[[Snapshot], Snapshot], beside: Sequence[Write] = ()) -> Snapshot:
         """Keep what a step makes of it, with what is to be written in the same moment. Shape: `step` is given
@@ -101,7 +102,11 @@ class SnapshotClaim:
         Raises: SnapshotClaimLost; StateConflict when what is `beside` is not as expected; StoreError.
         """
         async with self._writing:
-            return await self._write(step(self.snapshot), beside)
+            now = self._rows.clock.now()
+            after = self.snapshot.timed(step(self.snapshot), now.wall_ms, now.monotonic_ms - self._kept_ms)
+            kept = await self._write(after, beside)
+            self._kept_ms = now.monotonic_ms
+            return kept
 
     async def _write(self, after: Snapshot, beside: Sequence[Write]) -> Snapshot:
         while True:

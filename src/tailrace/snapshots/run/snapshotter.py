@@ -27,8 +27,9 @@ from tailrace.ports import RecordBatch
 from tailrace.rows.kinds import GAP
 from tailrace.rows.writes import Equals, Write
 from tailrace.runtime.parts import Parts
+from tailrace.snapshots.core.due import due, following
 from tailrace.snapshots.core.pages import Piece, ScannedPage, pieces, scan_record
-from tailrace.snapshots.core.snapshot import ScanProgress, Snapshot, WantedSnapshot, begun, due, following
+from tailrace.snapshots.core.snapshot import ScanProgress, Snapshot, WantedSnapshot, begun
 from tailrace.snapshots.run.exporting import ExportsAsTable
 from tailrace.snapshots.run.kept_tables import KeptTable, RowSources
 from tailrace.snapshots.run.numbering import TableNumbering
@@ -207,8 +208,9 @@ class Snapshotter:
         estimate = await self._scan.estimate(table.table)
         segments = len(pieces(claim.snapshot.part, self._segments(estimate[1])))
         probe = await self._scan.page(table.table, pieces(claim.snapshot.part, 1)[0], None, 1)
-        await claim.save(lambda snapshot: replace(snapshot, estimate=estimate))
-        self._warn(table, claim.snapshot)
+        of_part = claim.snapshot.part.of(estimate)
+        await claim.save(lambda snapshot: replace(snapshot, estimate=of_part))
+        self._warn(table, claim.snapshot, estimate)
         if probe.position is not None:
             await claim.save(lambda snapshot: snapshot.scanning_exactly(segments))
         elif claim.snapshot.why == "first" and await self._is_older_than_all(table):
@@ -217,10 +219,10 @@ class Snapshotter:
             await self._numbers.reset(table.table, claim, segments)
         _say_begun(claim.snapshot)
 
-    def _warn(self, table: KeptTable, snapshot: Snapshot) -> None:
+    def _warn(self, table: KeptTable, snapshot: Snapshot, estimate: tuple[int, int]) -> None:
         """Say what a snapshot comes to for which nobody was asked, where people would have been."""
         wanted = WantedSnapshot(snapshot.app, table.mapping_id, snapshot.number, part=snapshot.part)
-        plan = self.planner.of_size(wanted, snapshot.estimate)
+        plan = self.planner.of_size(wanted, estimate)
         if plan.asks and snapshot.why != "asked":
             _log.warning(
                 "snapshot %d of %s (%s) %s. It goes on; snapshot=Snapshots(read_units=…) of the app sets a "

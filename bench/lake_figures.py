@@ -2,8 +2,9 @@
 rows to a Parquet file, and what a compaction makes of them.
 
 Rules of this file: the same rows for both sides, in one process. Raw is DuckDB's COPY of a table in memory to
-one file, with the same columns and the same compression; it decodes no image, syncs nothing and keeps no
-position. The sides take turns, and a figure is the median of the turns. Called by bench/__main__.py.
+one file, with the same columns and the same compression, in one thread, as a commit of one shard is; it
+decodes no image, syncs nothing and keeps no position. The sides take turns, and a figure is the median of the
+turns. Called by bench/__main__.py.
 """
 
 import asyncio
@@ -116,6 +117,7 @@ def sinks_of(folder: str, turn: int) -> tuple[ParquetLog, ParquetLake]:
 def raw_rate(log: ParquetLog, folder: str) -> float:
     """Rows a second of a raw COPY of the rows that a log has."""
     with duckdb.connect() as memory:
+        memory.execute("SET threads = 1")
         memory.execute(f"CREATE TABLE rows AS {log.sql()}")
         begun = time.perf_counter()
         copy = f"COPY rows TO '{folder}/raw.parquet' (FORMAT parquet, COMPRESSION zstd)"

@@ -29,7 +29,7 @@ from tests.year.places import KINDS, Figures, Place, folder_of, place_of
 CARRIER: Final = "carrier "
 Kills: TypeAlias = Sequence[tuple[str, float]]
 """At which kind of line, once which share of the changes is committed."""
-KILLS: Final[Kills] = (("begun", 0.05), ("committed", 0.1))
+KILLS: Final[Kills] = (("begun", 0.1), ("committed", 0.4))
 
 
 class PlaceReport(Struct, frozen=True):

@@ -22,6 +22,8 @@ from tailrace.columns.kinds import Kind
 from tailrace.columns.schema import TableColumns
 
 NULL: Final = b'"NULL"'
+MOST_BYTES: Final = 2**31 - 1
+"""Of a block, and of the texts of one array."""
 READY: Final = 64
 """Schemas that are kept, by columns."""
 
@@ -34,6 +36,8 @@ def arrow_columns(table: TableColumns, images: Sequence[bytes]) -> list[pa.Array
     if not images or not table.columns or any(column.kind.family == "json" for column in table.columns):
         return None
     data = b"\n".join(images)
+    if len(data) >= MOST_BYTES:
+        return None
     reading = pj.ReadOptions(use_threads=False, block_size=len(data) + 1)
     parsing = pj.ParseOptions(
         explicit_schema=_schema(table, NULL in data),
@@ -42,6 +46,8 @@ def arrow_columns(table: TableColumns, images: Sequence[bytes]) -> list[pa.Array
     )
     try:
         rows = pj.read_json(pa.BufferReader(data), read_options=reading, parse_options=parsing)
+        if rows.num_rows != len(images):
+            return None
         return [_cast(_content(rows, column.attribute), column.kind) for column in table.stored]
     except (pa.ArrowInvalid, ValueError):
         return None

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tailrace.columns import arrow
 from tailrace.columns.arrow import arrow_columns
 from tailrace.columns.batches import columnise, decode_items
 from tailrace.columns.schema import TableColumns
@@ -107,3 +108,18 @@ def test_an_image_of_any_length_is_read() -> None:
     arrays = arrow_columns(known_of({"s": {"S": "x"}}), images([item, {}, item]))
     assert arrays is not None
     assert [len(text or "") for text in arrays[1].to_pylist()] == [3_000_000, 0, 3_000_000]
+
+
+@pytest.mark.parametrize(
+    "images", [[], [b""], [b'{"s":{"S":"x"}}', b""], [b'{"s":{"S":"x"}} {}'], [b"[]"], [b'{"s":']]
+)
+def test_what_is_no_image_is_left_to_the_slow_way(images: list[bytes]) -> None:
+    assert arrow_columns(known_of({"s": {"S": "x"}}), images) is None
+
+
+def test_more_than_a_block_holds_is_left_to_the_slow_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, batch = known_of({"s": {"S": "x"}}), images([{"s": {"S": "x"}}])
+    monkeypatch.setattr(arrow, "MOST_BYTES", len(batch[0]) + 1)
+    assert arrow_columns(known, batch) is not None
+    monkeypatch.setattr(arrow, "MOST_BYTES", len(batch[0]))
+    assert arrow_columns(known, batch) is None

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 from msgspec.structs import replace
 
-from tailrace import App, Change, Item, Snapshots, changed, new, old
+from tailrace import App, Change, Discard, Item, Retry, Snapshots, changed, new, old
 from tailrace.errors import SettingsError, TailraceError
 from tailrace.ports import Outcome, RecordBatch, Written
 from tailrace.snapshots.core.pages import ScannedPage
@@ -243,6 +243,61 @@ def test_what_transform_makes_nothing_of_is_deleted() -> None:
         put(world, "o1", "sent")
         world.settle()
         assert items(target) == {}
+
+
+def off_for_two_days(world: World, **change: str) -> None:
+    """An item changes while no stream is on, and the stream of before is forgotten."""
+    dynamodb = world.client("dynamodb")
+    dynamodb.update_table(TableName="orders", StreamSpecification={"StreamEnabled": False})
+    for name, status in change.items():
+        put(world, name, status)
+    world.advance("26h")
+    on = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    dynamodb.update_table(TableName="orders", StreamSpecification=on)
+    world.advance("26h")
+
+
+def refusing_what_is_new(change: Change[Any]) -> Any:
+    if change.new is not None and change.new.status == "new":
+        raise ValueError("new orders are refused")
+    return change.new
+
+
+def put_back(world: World) -> None:
+    """As a person puts back every dead letter, whatever came after it."""
+    world._ask("dlq.redrive", {"handler": "mirror", "even_if_overtaken": True})
+    world.settle()
+    world.advance("2m")
+
+
+@pytest.mark.parametrize("is_emptied", [False, True])
+def test_a_dead_letter_of_before_the_first_snapshot_is_older_than_the_scan(
+    is_emptied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mapping had no snapshot yet, or wrote to a mirror that was emptied since: so the scan is all that
+    the mirror has of the changes that it settled then.
+    """
+    monkeypatch.setattr("tailrace.compose_worker.EmbeddedScan", NoPositions)
+    target = SimulatedMirror()
+    failing = {"transform": refusing_what_is_new, "on_failure": Discard(), "retry": Retry(0)}
+    with World(shop(target, snapshot=False, **failing), seed=5) as world:
+        put(world, "o1")
+        put(world, "o2", "paid")
+        if is_emptied:
+            put(world, "o1", "paid")
+        world.settle()
+        world.allow_failures("mirror")
+        assert len(world.dead_letters("mirror")) == 1
+        if not is_emptied:
+            off_for_two_days(world, o1="paid")
+        world.kill()
+        target.rows.clear()
+        world.use(shop(target))
+        world.settle()
+        world.advance("2m")
+        assert items(target) == table_of(world) == {"o1": "paid", "o2": "paid"}
+        put_back(world)
+        assert items(target) == table_of(world) == {"o1": "paid", "o2": "paid"}
 
 
 class Log:

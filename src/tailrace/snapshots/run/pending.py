@@ -6,6 +6,8 @@ older change of it that comes after the sweep would bring it back, and no later 
 before anything is swept everything below the bound is settled; and an item with a parked change or a dead
 letter of before gets a deletion as of the bound, which is older than whatever the scan has written of it and
 newer than what may be put back.
+A scan that is older than every change takes a mapping that has settled none: what an empty mirror had of it,
+or never got, does not come again, and a change of before that is put back would beat the row of the scan.
 Rules of this file: it only reads. Called by run/snapshotter.py and run/forgetting.py. Source: ADR 65.
 Stands alone because it reads the rows of delivery and of dead letters.
 """
@@ -17,10 +19,10 @@ from msgspec.structs import replace
 
 from tailrace.deadletters.core.entry import deadletter_prefix, parked_prefix, read_deadletter
 from tailrace.deadletters.core.evacuated import read_evacuated
-from tailrace.leases.checkpoint import read_checkpoint
+from tailrace.leases.checkpoint import ledgers_of, read_checkpoint
 from tailrace.leases.generation import TO_THE_END
 from tailrace.ports import StateStore
-from tailrace.rows.kinds import CHECKPOINT, EVACUATED, words_of
+from tailrace.rows.kinds import CHECKPOINT, EVACUATED, LEDGER, words_of
 from tailrace.snapshots.core.snapshot import Snapshot
 from tailrace.snapshots.run.numbering import TableNumbering
 from tailrace.streams.record import ChangeRecord
@@ -36,6 +38,23 @@ async def kept_changes(state: StateStore, app: str, mapping_id: str) -> AsyncIte
             yield read_deadletter(fields).record
     async for fields in _rows(state, EVACUATED.prefix(app, mapping_id)):
         yield read_evacuated(fields)
+
+
+async def has_settled(state: StateStore, app: str, mapping_id: str) -> bool:
+    """Whether a mapping has settled any change by now, or has one that may be put back. Raises: StoreError.
+
+    Guarantee: if not, a mirror without rows lacks nothing of it: whatever it settles from now on it writes.
+    """
+    for prefix in (deadletter_prefix(app, mapping_id), parked_prefix(app, mapping_id)):
+        if await state.query(prefix, limit=1):
+            return True
+    checkpoints = await state.query(CHECKPOINT.prefix(app, mapping_id))
+    ledgers = ledgers_of(checkpoints, await state.query(LEDGER.prefix(app, mapping_id)))
+    return any(
+        count and outcome != "trimmed"
+        for ledger in ledgers.values()
+        for outcome, count in ledger.totals.items()
+    )
 
 
 async def deletions_below(

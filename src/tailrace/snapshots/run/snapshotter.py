@@ -33,7 +33,7 @@ from tailrace.snapshots.core.snapshot import ScanProgress, Snapshot, WantedSnaps
 from tailrace.snapshots.run.exporting import ExportsAsTable
 from tailrace.snapshots.run.kept_tables import KeptTable, RowSources
 from tailrace.snapshots.run.numbering import TableNumbering
-from tailrace.snapshots.run.pending import deletions_below, is_settled_below
+from tailrace.snapshots.run.pending import deletions_below, has_settled, is_settled_below
 from tailrace.snapshots.run.planning import Planner
 from tailrace.snapshots.run.rows import SnapshotClaim, SnapshotClaimLost, SnapshotRows
 from tailrace.snapshots.run.scanning import ReadBudget
@@ -250,12 +250,15 @@ class Snapshotter:
 
     async def _is_older_than_all(self, table: KeptTable) -> bool:
         """Whether rows of the scan may be older than every change: the sink has no row, so that no change of
-        before this app's time can be in it, and there is one stream. Of an item that came in an earlier one
-        and went while none was on, no stream tells the end: that takes a sweep.
+        before this app's time can be in it; the mapping has settled nothing that the sink has lost, or that
+        went elsewhere; and there is one stream. Of an item that came in an earlier one and went while none
+        was on, no stream tells the end: that takes a sweep.
         """
         if len(await self._numbers.streams(table.table)) > 1:
             return False
-        return table.mirror is None or not await table.mirror.rows(b"", 1)
+        if table.mirror is not None and await table.mirror.rows(b"", 1):
+            return False
+        return not await has_settled(self._state, self._numbers.app, table.mapping_id)
 
     async def _agree(self, table: KeptTable, claim: SnapshotClaim) -> None:
         waiting = _Waiting(self._clock.now().monotonic_ms)

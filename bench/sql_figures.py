@@ -42,6 +42,7 @@ WARM: Final = 5
 """Batches until caches are filled."""
 RUN: Final = 30
 """Batches of a run in which memory is looked at."""
+LIMIT: Final = "64MB"
 OWN: Final = "tailrace_version"
 
 
@@ -135,7 +136,8 @@ def _grown(place: str) -> float:
 
 def _grow(place: str) -> float:
     is_server = place.startswith("postgresql:")
-    sink: Any = PostgreSQL(place, "flights") if is_server else DuckDB(place, "flights")
+    # What DuckDB keeps of its file is bounded by its limit, and would grow up to it.
+    sink: Any = PostgreSQL(place, "flights") if is_server else DuckDB(place, "flights", memory_limit=LIMIT)
     resident: list[float] = []
     asyncio.run(_mirrored(sink, RUN, lambda number: resident.append(_resident_mib())))
     return max(resident[WARM:]) - max(resident[:WARM])

@@ -218,11 +218,10 @@ class DuckDB(SqlSink):
         try:
             result = work(connection)
             connection.commit()
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:  # a full disk is no record's fault
+        # What fails at the end, or for want of room, is no record's fault.
+        except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
             take_back(connection)
-            raise Unavailable(
-                f"{self.path}: {error}", hint="make room; nothing of the batch was written"
-            ) from error
+            raise Unavailable(f"{self.path}: {error}", hint=_hint(str(error))) from error
         except duckdb.Error as error:
             take_back(connection)
             raise SinkError(f"{self.path}: {error}") from error
@@ -230,6 +229,15 @@ class DuckDB(SqlSink):
             take_back(connection)
             raise
         return result
+
+
+def _hint(said: str) -> str:
+    if "memory limit" in said:
+        return (
+            "raise sinks.DuckDB(…, memory_limit=…), of which the primary key takes some 100 bytes an item; "
+            "nothing of the batch was written"
+        )
+    return "make room; nothing of the batch was written"
 
 
 def _has_rows(connection: "DuckDBPyConnection", table: str) -> bool:

@@ -332,6 +332,22 @@ def test_a_full_disk_is_an_outage_and_nothing_of_a_failed_transaction_is_left(
     table.close()
 
 
+def test_memory_that_is_too_little_is_an_outage_that_names_the_limit_and_nobodys_fault(
+    tmp_path: Path,
+) -> None:
+    """It is noticed when a transaction ends, too. What was written before stays."""
+    table = sinks.DuckDB(tmp_path / "orders.duckdb", "orders", memory_limit="12MB")
+    written = 0
+    with closing(table), pytest.raises(Unavailable, match="memory limit") as raised:
+        for first in range(0, 40_000, 4_000):
+            orders = range(first, first + 4_000)
+            write(table, *(change(n, f"{n:05d}", {"text": f"{n * 7_919:0160d}"}) for n in orders))
+            written = first + 4_000
+    assert "sinks.DuckDB(…, memory_limit=…)" in str(raised.value.hint)
+    with closing(sinks.DuckDB(table.path, "orders")) as again:
+        assert again.query("SELECT count(*) FROM orders")[1] == [(written,)]
+
+
 def test_a_file_that_nobody_writes_is_asked_without_changing_it(tmp_path: Path) -> None:
     table = sinks.DuckDB(tmp_path / "x.duckdb", "orders")
     write(table, change(1, "a", {"n": 1}))

@@ -43,14 +43,20 @@ def cluster() -> Iterator[SearchServer]:
 class Shop:
     """A running app, and what is typed beside it."""
 
-    def __init__(self, directory: Path, cluster: SearchServer) -> None:
+    def __init__(
+        self, directory: Path, cluster: SearchServer, app: str = APP, reload: str = "--no-reload"
+    ) -> None:
         self.directory = directory
-        (directory / "app.py").write_text(APP.replace("URL", cluster.url))
-        self.node = Node(directory, free_port(), ("dev", str(directory / "app.py"), "--no-reload"))
+        self.url = cluster.url
+        self.declare(app)
+        self.node = Node(directory, free_port(), ("dev", str(directory / "app.py"), reload))
         self.node.start()
         self.node.wait_until_answering()
         for number in range(3):
             self.node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": f"o{number}"}}})
+
+    def declare(self, app: str) -> None:
+        (self.directory / "app.py").write_text(app.replace("URL", self.url))
 
     def line(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "tailrace", "snapshot", *arguments, *self.node.place]
@@ -77,9 +83,12 @@ class Shop:
         samples = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
         return {name: float(value) for name, _, value in samples}
 
+    def statuses(self) -> list[dict[str, Any]]:
+        return list(json.loads(self.run("status", "--json")[0]))
+
     def status(self) -> dict[str, Any]:
-        (value,) = json.loads(self.run("status", "copy", "--json")[0])
-        return dict(value)
+        (value,) = [value for value in self.statuses() if value["handler"] == "copy"]
+        return value
 
     def until_done(self) -> dict[str, Any]:
         return eventually(lambda: value if (value := self.status())["state"] == "done" else None)
@@ -205,3 +214,17 @@ def test_a_wrong_command_line_is_refused(
 
     assert run(["snapshot", *arguments, "--data", str(tmp_path)]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_mirror_that_is_added_while_dev_runs_is_given_its_table(
+    tmp_path: Path, cluster: SearchServer
+) -> None:
+    shop = Shop(tmp_path, cluster, APP.partition("app.sink")[0], "--reload")
+    try:
+        assert shop.run("status", code=0)[0] == NONE_YET
+        added = 'app.sink(orders, sinks.OpenSearch("URL", "late"), id="late", snapshot=True)\n'
+        shop.declare(APP.partition("app.sink")[0] + added)
+        done = eventually(lambda: [one for one in shop.statuses() if one["state"] == "done"])
+        assert [(one["handler"], one["why"], one["items"]) for one in done] == [("late", "first", 3)]
+    finally:
+        shop.node.kill()

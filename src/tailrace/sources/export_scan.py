@@ -115,6 +115,8 @@ class ExportScan:
 
 def _chain(listed: Sequence[ListedExport], choice: WantedExports) -> ExportChain:
     """Raises: Refused for what does not tell the table far enough."""
+    if not listed:
+        raise Refused(f"{choice.place} has no export", hint=f"tailrace export ls {choice.place}")
     readable = [one.summary for one in listed if one.summary is not None and one.problem is None]
     name = choice.table.rpartition(":table/")[2]  # one of another account or region is called by its ARN
     of_table = [one for one in readable if one.table == name]

@@ -244,6 +244,7 @@ def mirrors_of(assembly: Assembly, table_of: Callable[[HandlerMapping], Compared
             marks=side.marks,
             state=parts.state,
             clock=parts.clock,
+            is_kept=mapping.snapshot,
         )
 
     return Mirrors(app, of)

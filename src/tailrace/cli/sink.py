@@ -176,6 +176,8 @@ def plan_words(plan: Mapping[str, Any]) -> Iterator[str]:
     """What a comparison will read."""
     size = f"about {plan['items']:,} items, {plan['bytes'] / 1_000_000:,.1f} MB"
     yield f"{printable(plan['sink'])}: reads {size} of table {printable(plan['table'])}"
+    if plan["snapshot"]:
+        yield f"  {plan['snapshot']}; what differs until it is over is not judged"
     if plan["charged"]:
         minutes = f"{plan['seconds'] / 60:,.1f} minutes"
         yield f"  {plan['read_units']:,} read units, {plan['usd']:,.2f} USD on demand, about {minutes}"
@@ -294,7 +296,10 @@ def _verdict(report: Mapping[str, Any]) -> Iterator[str]:
         yield click.style(f"{looked}: {differ}", fg="red")
     else:
         yield f"{looked}: as the table has them"
-    if report["unjudged"]:
+    if report["unjudged"] and report["snapshot"]:
+        yield f"  {report['unjudged']:,} differ and could not be judged yet: {report['snapshot']}"
+        yield next_line(f"tailrace snapshot status {name} --watch, then the same again")
+    elif report["unjudged"]:
         moved = f"{report['unjudged']:,} moved whenever they were looked at, or the handler is behind"
         yield f"  {moved}: they could not be judged"
         yield next_line("tailrace status")

@@ -20,6 +20,7 @@ from tailrace.verification.run.comparing import How, Verification, segments_for
 from tailrace.verification.run.mirrors import Mirrors
 from tailrace.verification.run.reading import Compared
 from tailrace.verification.run.report import Mending, VerificationReport
+from tailrace.verification.run.unfinished import unfinished_snapshot
 
 PROGRESS_S: Final = 0.5
 
@@ -45,7 +46,10 @@ async def sink_plan(subject: Subject, arguments: Arguments) -> object:
     """Arguments: sink, sample, read_units_per_s. What a comparison will read and cost."""
     compared = _named(subject, arguments)
     cost = await _cost(compared, arguments)
-    return {"sink": compared.name.handler, "table": compared.name.table, **cost.value}
+    snapshot = await unfinished_snapshot(compared)
+    return {
+        "sink": compared.name.handler, "table": compared.name.table, **cost.value, "snapshot": snapshot
+    }  # fmt: skip
 
 
 @verb_of_values("sink.verify", streams=True, works_afar=True)

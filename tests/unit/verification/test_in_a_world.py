@@ -57,6 +57,34 @@ def test_a_key_with_a_parked_change_waits_and_is_not_mended() -> None:
         assert world.verified("copy")["equal"]
 
 
+def test_what_a_snapshot_has_still_to_bring_is_not_told_as_missing() -> None:
+    shop = Shop(snapshot=True)
+    with World(shop.app, seed=3, sinks="real") as world:
+        for name in "abc":
+            world.put(shop.orders, {"id": name})
+        world.settle()
+        world.advance("1m")
+        assert world.verified("copy")["equal"]
+        key = next(iter(shop.mirror.target.rows))
+        row = shop.mirror.target.rows.pop(key)
+        world._ask("snapshot.start", {"handler": "copy"})
+        world._ask("snapshot.pause", {"handler": "copy"})
+        (plan,) = world._ask("sink.plan", {"sink": "copy"})
+        assert plan["snapshot"] == "snapshot 2 has not begun (it is paused)"
+        for repair in (False, True):
+            report = world.verified("copy", repair=repair)
+            assert (counts(report), report["equal"], report["mended"]) == ({"unjudged": 1}, False, 0)
+            assert report["snapshot"] == plan["snapshot"]
+            assert report["differences"] == []
+        world._ask("snapshot.resume", {"handler": "copy"})
+        world.advance("1m")
+        assert row in shop.mirror.target.rows.values() or key in shop.mirror.target.rows
+        report = world.verified("copy")
+        assert (report["equal"], report["snapshot"]) == (True, "")
+        del shop.mirror.target.rows[key]
+        assert counts(world.verified("copy")) == {"missing": 1}, "nothing is to bring it any more"
+
+
 def test_an_item_that_the_filter_does_not_want_has_no_row_and_one_that_is_shown_is_extra() -> None:
     shop = Shop(where=lambda change: change.new["n"] > 1)
     with World(shop.app, seed=1, sinks="real") as world:

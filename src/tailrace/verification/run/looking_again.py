@@ -1,9 +1,10 @@
 """Looks again at what was suspect, until it is equal, stands still, or has moved too often.
 
 Theory of operation: two looks at each suspect, with a mark of the mapping between them, are judged by the
-core; what moves is looked at again. What stands still is told, or mended and then counted as mended; a row
-that somebody newer has written meanwhile is looked at again. A key with a parked change or a dead letter is
-told apart and not mended: its change is still to come, by hand.
+core; what moves is looked at again, and so is what differs while a snapshot has still to bring rows: if it
+was over before the first look, all that it brings was there. What stands still is told, or mended and then
+counted as mended; a row that somebody newer has written meanwhile is looked at again. A key with a parked
+change or a dead letter is told apart and not mended: its change is still to come, by hand.
 Rules of this file: what differs is decided by core/judging.py. Called by comparing.py.
 """
 
@@ -27,6 +28,7 @@ from tailrace.verification.run.mending import ToMend, mend
 from tailrace.verification.run.pacing import LOOK_MS, Pacing
 from tailrace.verification.run.reading import Compared
 from tailrace.verification.run.report import WRITTEN, Mending, RowDifference, Told, VerificationReport
+from tailrace.verification.run.unfinished import unfinished_snapshot
 
 ROUNDS: Final = 6
 """How often what moves is looked at again."""
@@ -58,15 +60,17 @@ class LookingAgain:
         self._report = report
         self._letters: frozenset[bytes] | None = None
         self._wrong: set[bytes] = set()
+        self._unfinished = ""
 
     async def look(self, keys: Sequence[bytes], mending: Mending) -> None:
         """Judge these keys, and tell the report. Raises: SourceError, StoreError, SinkError."""
         open_keys = [_Seen(key, self._keys(key)) for key in keys]
-        for turn in range(ROUNDS):
+        for turn in range(1 if self._report.snapshot else ROUNDS):  # it has been waited for already
             open_keys = await self._once(open_keys, mending)
             if not open_keys:
                 break
             await self._pacing.pause(LOOK_MS * 2**turn)
+        self._report.snapshot = self._unfinished if open_keys else ""
         self._report.unjudged += len(open_keys)
         self._report.judged += len(keys)
         self._report.wrong_partitions = len(self._wrong)
@@ -86,6 +90,7 @@ class LookingAgain:
 
     async def _once(self, some: Sequence[_Seen], mending: Mending) -> list[_Seen]:
         """Two looks at each. Returns: those that move."""
+        self._unfinished = await unfinished_snapshot(self._compared)
         earlier = await self._looks(some)
         is_settled = await self._pacing.settled(self._compared.marks)
         later = await self._looks(some)
@@ -102,6 +107,8 @@ class LookingAgain:
                 case "equal":
                     pass
                 case "moving":
+                    moving.append(last)
+                case _ if self._unfinished:
                     moving.append(last)
                 case kind:
                     stable.append(_Seen(last.key, last.keys, last.look, last.image, kind))

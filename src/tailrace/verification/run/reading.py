@@ -97,7 +97,9 @@ class TimedMarks(Struct, frozen=True):
 
 
 class Compared(Struct, frozen=True):
-    """A mirror and its table. Shape: the mirror is ready within `opened`."""
+    """A mirror and its table. Shape: the mirror is ready within `opened`; `is_kept`: it is given the whole
+    table by itself.
+    """
 
     name: MappingName
     schema: TableSchema
@@ -109,3 +111,4 @@ class Compared(Struct, frozen=True):
     marks: MappingMarks
     state: StateStore
     clock: Clock
+    is_kept: bool = False

@@ -39,7 +39,8 @@ class VerificationReport(Struct):
     Shape:   `phase` says what it is at. `items` are those of the table that were read, `wanted` those that
              the mirror is to show, `rows` those of the mirror that were read, deleted ones too; `suspects`
              were looked at again, so far `judged`. A key with a parked change or a dead letter `waits`; of
-             what `failed` it is not known what is to be shown; what kept moving is `unjudged`. `drawn`
+             what `failed` it is not known what is to be shown; what kept moving is `unjudged`, and so is what
+             differs while a `snapshot` (in words, "": none) has still to bring rows. `drawn`
              partition keys were in a sample, None: it was of everything.
     """
 
@@ -54,6 +55,7 @@ class VerificationReport(Struct):
     judged: int = 0
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*KINDS, "waits", "failed"), 0))
     unjudged: int = 0
+    snapshot: str = ""
     mended: int = 0
     read_units: float = 0.0
     drawn: int | None = None
@@ -101,6 +103,7 @@ class VerificationReport(Struct):
             "suspects": self.suspects,
             **self.counts,
             "unjudged": self.unjudged,
+            "snapshot": self.snapshot,
             "mended": self.mended,
             "left": self.left,
             "read_units": round(self.read_units, 1),

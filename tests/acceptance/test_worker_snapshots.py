@@ -82,7 +82,7 @@ class Kept:
 
         def write() -> None:
             number = 0
-            while not is_over.wait(0.005):
+            while not is_over.is_set():
                 number += 1
                 name = {"id": {"S": f"o{number * 7 % keys}"}}
                 if number % 5:

@@ -184,8 +184,8 @@ def projector_of(
     source_of: Callable[[Table], Source] | None = None,
 ) -> Projector | None:
     """What brings up the builds of projections; None: there are none. Shape: `oldest` says the first change
-    that a mapping has not settled; `marks` how far it is in time, `source_of` which shards a table has, both
-    for tables whose pages may tell no position.
+    that a mapping has not settled; `marks` how far it is in time, for tables whose pages may tell no
+    position; `source_of` which shards a table has.
     """
     app = assembly.ground.app
 

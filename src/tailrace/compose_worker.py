@@ -13,6 +13,7 @@ from msgspec import Struct, field, structs
 from tailrace.alerts.run.watch import LOOK_MS, AlertWatch
 from tailrace.app.app import App, HandlerMapping
 from tailrace.app.code_version import code_version
+from tailrace.app.table import Table
 from tailrace.aws.places import Access
 from tailrace.compose_parts import (
     AlertLook,
@@ -35,6 +36,7 @@ from tailrace.engine.state import EngineStateStore, state_of
 from tailrace.functions.runners import Runners
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.leases.member import Identity
+from tailrace.ports import Source
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.attempts import Tallies
@@ -120,13 +122,15 @@ def build_worker(
         settled=partial(settled_until, state_of(engine), EmbeddedLog(engine), engine.clock),
     )
     assembly = assemble(ground)
-    maker = assembly.maker
+    maker, source_of = assembly.maker, partial(_source, engine, around)
 
     def crew(worker: Worker) -> Crew:
         return Crew(
             redriver=redriver_of(assembly, worker),
             courier=courier_of(ground, worker, changes=options.changes),
-            projector=projector_of(assembly, EmbeddedItems(engine, flushed), _oldest(engine)),
+            projector=projector_of(
+                assembly, EmbeddedItems(engine, flushed), _oldest(engine), source_of=source_of
+            ),
             mirrors=mirrors_of(assembly, partial(_compared, app.name, engine, flushed)),
             snapshots=_snapshots(assembly, engine, flushed),
             windows=tuple(assembly.windows.values()),
@@ -138,7 +142,7 @@ def build_worker(
         )
 
     doors = Doors(
-        source_of=lambda table: around.source(EmbeddedSource(engine, table.name, table.only_stream)),
+        source_of=source_of,
         sink_of=lambda mapping: around.sink(mapping, maker.make(mapping)),
         code_version_of=code_version,
         last_sequence=lambda: engine.last_sequence,
@@ -162,6 +166,11 @@ def _compared(
     oldest = partial(_oldest(engine), name)
     reader = EngineReader(engine, flushed, mapping.table.name)
     return ComparedTable(reader, ExactMarks(lambda: engine.last_sequence, oldest))
+
+
+def _source(engine: Engine, around: Around, table: Table) -> Source:
+    """What a table's streams are read from."""
+    return around.source(EmbeddedSource(engine, table.name, table.only_stream))
 
 
 def _snapshots(

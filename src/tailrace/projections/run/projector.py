@@ -36,7 +36,7 @@ from tailrace.projections.core.rows import BUCKETS
 from tailrace.projections.core.timed import page_version
 from tailrace.projections.run.applying import CONTENDED_MS, apply_steps
 from tailrace.projections.run.builds import STATE, Builds, Claim, ClaimLost, place_words
-from tailrace.projections.run.following import Following
+from tailrace.projections.run.following import Following, is_begun
 from tailrace.projections.run.forgetting import forget_tombstones, remove_rows
 from tailrace.projections.run.lacking import acknowledge_gaps, has_lost, parked_items
 from tailrace.projections.run.refilling import Refill
@@ -83,6 +83,7 @@ class Projector:
         self._besides = besides
         self._busy: set[str] = set()
         self._untold: set[str] = set()
+        self._unbegun: set[str] = set()
         ids = [projection.mapping_id for projection in projections]
         self._threads = {mapping_id: Threads(f"fill {mapping_id}", FILLING) for mapping_id in ids}
         self._wakes = {mapping_id: asyncio.Event() for mapping_id in ids}
@@ -259,8 +260,14 @@ class Projector:
         first page might be missed in silence.
         """
         self._busy.add(projection.mapping_id)
-        has_begun = self.following.has_begun
-        if build.is_timed and has_begun is not None and not await has_begun(projection):
+        if not await is_begun(self.following, projection, self._clock):
+            if build.name not in self._unbegun:
+                self._unbegun.add(build.name)
+                _log.info(
+                    "projection %s: build %s is filled once its mapping has begun in every shard of table "
+                    "%s, whose stream has to be on",
+                    projection.id, build.name, projection.table.name,
+                )  # fmt: skip
             return None
         if (claim := await self.builds.claim(known, build)) is None:
             return None

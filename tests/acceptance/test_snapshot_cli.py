@@ -204,6 +204,8 @@ def test_at_a_terminal_it_is_asked(shop: Shop, typed: bytes, code: int, wanted: 
         (("start", "copy", "--read-price", "-1"), "--read-price"),
         (("start", "copy", "--read-units", "0"), "--read-units"),
         (("start", "copy", "--segment", "4/4"), "--segment 4/4 is none"),
+        (("start", "copy", "--values", "{}"), "--names and --values are those of --where"),
+        (("start", "copy", "--where", "a = :a", "--values", "[1]"), "--values [1] is no JSON object"),
         (("start", "copy", "--from", "x", "--segment", "0/4"), "--from reads whole exports"),
     ],
 )

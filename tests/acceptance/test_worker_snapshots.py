@@ -119,6 +119,17 @@ class Kept:
             return {}
         return {hit["_source"]["id"]: int(hit["_source"]["n"]) for hit in hits}
 
+    def damage(self) -> None:
+        """Delete the row of o1, and change that of o2: no change tells it."""
+        for key in (1, 2):
+            self.ground.call("PutItem", {"TableName": "orders", "Item": item(key, 9)})
+        self.is_the_table()
+        with Reader(self.url) as reader:
+            hits = reader.search(index="orders-all", body={"size": 1_000})["hits"]["hits"]
+            ids = {hit["_source"]["id"]: hit["_id"] for hit in hits if "id" in hit["_source"]}
+            changes = [{"delete": {"_id": ids["o1"]}}, {"update": {"_id": ids["o2"]}}, {"doc": {"n": 777}}]
+            reader.bulk(index="orders-all", body=changes)
+
     def is_the_table(self) -> None:
         until(lambda: self.mirror() == self.table(), wanted=True)
 
@@ -186,13 +197,7 @@ def test_a_reset_is_acknowledged_by_all_workers_and_corrects_the_mirror(kept: Ke
     workers = [kept.worker("--start", "beginning"), kept.worker()]
     kept.until_state("done")
     kept.is_the_table()
-    with Reader(kept.url) as reader:  # rows that no change tells
-        hits = reader.search(index="orders-all", body={"size": 1_000})["hits"]["hits"]
-        ids = {hit["_source"]["id"]: hit["_id"] for hit in hits if "id" in hit["_source"]}
-        reader.bulk(
-            index="orders-all",
-            body=[{"delete": {"_id": ids["o1"]}}, {"update": {"_id": ids["o2"]}}, {"doc": {"n": 777}}],
-        )
+    kept.damage()
     assert kept.mirror() != kept.table()
 
     refused = kept.ask("snapshot", "start", "copy", "--read-price", "0.125", code=1)
@@ -208,6 +213,12 @@ def test_a_reset_is_acknowledged_by_all_workers_and_corrects_the_mirror(kept: Ke
         done = kept.until_state("done", number=2)
     assert (done["why"], done["share"]) == ("asked", 1.0)
     kept.is_the_table()
+    kept.damage()
+    values = '{":id":{"S":"o2"}}'
+    kept.ask("snapshot", "start", "copy", "--yes", "--where", "id = :id", "--values", values)
+    assert kept.until_state("done", number=3)["items"] == 1
+    rest = {name: number for name, number in kept.table().items() if name != "o1"}
+    assert kept.mirror() == rest, "that o1 is missing is not of the part"
     for worker in workers:
         assert 'tailrace_snapshot_state{handler="copy",state="done"} 1.0' in worker.get("/metrics")[1]
         assert worker.end(TERM)[0] == 0

@@ -49,6 +49,9 @@ def snapshot() -> None:
     help='Only these partitions; S, or JSON as {"N":"7"}.',
 )
 @click.option("--segment", metavar="I/N", help="Only segment I of N, 0 is the first.")
+@click.option("--where", metavar="EXPRESSION", help="Only items that this FilterExpression takes.")
+@click.option("--names", metavar="JSON", help="With --where: its ExpressionAttributeNames.")
+@click.option("--values", metavar="JSON", help="With --where: its ExpressionAttributeValues.")
 @click.option("--read-units", type=click.FloatRange(min=1), help="Use at most so many read units a second.")
 @click.option(
     "--from",
@@ -70,6 +73,9 @@ def start(
     handler: str,
     keys: tuple[str, ...],
     segment: str | None,
+    where: str | None,
+    names: str | None,
+    values: str | None,
     read_units: float | None,
     source: str | None,
     export: str | None,
@@ -90,12 +96,15 @@ def start(
     Example: tailrace snapshot start copy
              tailrace snapshot start copy --read-units 200 --dry-run
              tailrace snapshot start copy --partition-key user#7
+             tailrace snapshot start copy --where "country = :c" --values '{":c":{"S":"DE"}}'
              tailrace snapshot start copy --from s3://backups/dynamodb
     Next:    tailrace snapshot status copy
     """
     if keys and segment:
         raise click.UsageError("Name partitions or a segment, not both.")
-    if source and (keys or segment or read_units):
+    if (names or values) and not where:
+        raise click.UsageError("--names and --values are those of --where.")
+    if source and (keys or segment or where or read_units):
         raise click.UsageError("--from reads whole exports, and no table: it goes with --export alone.")
     if export and not source:
         raise click.UsageError("--export is one of --from: name where the exports lie.")
@@ -104,6 +113,9 @@ def start(
         "partitions": [_key(key) for key in keys],
         "segment": None if segment is None else _segment(segment),
         "read_units": read_units,
+        "where": where,
+        "names": _json("--names", names),
+        "values": _json("--values", values),
         "source": _place_of(source),
         "export": export,
         "read_price": read_price,
@@ -272,6 +284,17 @@ def _key(text: str) -> str:
             raise click.UsageError(f'--partition-key {text} is no key: a text, or JSON as {{"N":"7"}}.')
         return json.dumps(value)
     return json.dumps({"S": text})
+
+
+def _json(option: str, text: str | None) -> str | None:
+    """A JSON object as text."""
+    try:
+        is_object = text is None or isinstance(json.loads(text), dict)
+    except ValueError:
+        is_object = False
+    if not is_object:
+        raise click.UsageError(f'{option} {text} is no JSON object, as {{":c":{{"S":"DE"}}}} for --values.')
+    return text
 
 
 def _segment(text: str) -> list[int]:

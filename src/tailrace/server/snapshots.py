@@ -20,6 +20,7 @@ from tailrace.snapshots.core.due import asked
 from tailrace.snapshots.core.plan import SnapshotPlan, scan_plan
 from tailrace.snapshots.core.snapshot import (
     Part,
+    PartFilter,
     Snapshot,
     WantedSnapshot,
     read_snapshot,
@@ -28,6 +29,7 @@ from tailrace.snapshots.core.snapshot import (
     wanted_key,
 )
 from tailrace.snapshots.views.snapshots import snapshot_value
+from tailrace.sources.embedded_scan import condition_of_filter
 from tailrace.tables.costs import ASK, TableSize
 from tailrace.views.progress import declared
 from tailrace.worker.declared import SNAPSHOTS
@@ -47,7 +49,8 @@ async def plan(subject: Subject, arguments: Arguments) -> object:
 async def start(subject: Subject, arguments: Arguments) -> object:
     """Arguments: handler; partitions (keys as JSON texts) or segment ([number, how many]); read_units a
     second; source, where exports lie (without: the table), and export, the id of the full one; read_price, US
-    dollars for a million read units; yes, whatever it costs.
+    dollars for a million read units; where, names and values (a FilterExpression with its placeholders as
+    JSON texts); yes, whatever it costs.
     """
     mapping = await _mirror(subject, arguments)
     if arguments.get("source"):
@@ -74,7 +77,7 @@ def _asked(
     began.
     """
     segment, partitions = arguments.get("segment"), tuple(arguments.get("partitions") or ())
-    part = Part(partitions, None if segment is None else (segment[0], segment[1]))
+    part = Part(partitions, None if segment is None else (segment[0], segment[1]), _filter(arguments))
     after = asked(wanted, present, mapping.app, mapping.handler, part, subject.clock.now().wall_ms)
     return replace(
         after,
@@ -82,6 +85,15 @@ def _asked(
         source=arguments.get("source") or "",
         export=arguments.get("export") or "",
     )
+
+
+def _filter(arguments: Arguments) -> PartFilter | None:
+    """Which items a person wants. Raises: ApiError in AWS's words for an expression that is none."""
+    if not arguments.get("where"):
+        return None
+    chosen = PartFilter(arguments["where"], arguments.get("names") or "", arguments.get("values") or "")
+    condition_of_filter(chosen)
+    return chosen
 
 
 async def _planned(subject: Subject, mapping: MappingName, arguments: Arguments) -> SnapshotPlan | None:

@@ -13,11 +13,15 @@ import orjson
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import QueryRequest, ScanRequest
 from tailrace.errors import ApiError, SourceError
+from tailrace.expressions.condition import Condition, parse_condition
 from tailrace.expressions.keys import KeyCondition
+from tailrace.expressions.placeholders import Placeholders
 from tailrace.snapshots.core.pages import Piece, ScannedItem, ScannedPage
+from tailrace.snapshots.core.snapshot import PartFilter
 from tailrace.tables.schema import TableSchema
 from tailrace.values.canonical import size_bytes
 from tailrace.values.types import Item
+from tailrace.values.wire import read_item
 
 PAGE: Final = 500
 """Items of a page: reading them must not keep writers waiting."""
@@ -37,11 +41,13 @@ class EmbeddedScan:
         start, most = None if after is None else dict(after), limit or PAGE
         try:
             schema = self._engine.schema(table)
+            taken = None if piece.filter is None else condition_of_filter(piece.filter)
             if piece.partition:
                 condition = KeyCondition(orjson.loads(piece.partition))
-                page = self._engine.query(QueryRequest(table, condition, limit=most, start=start))
+                page = self._engine.query(QueryRequest(table, condition, taken, limit=most, start=start))
             else:
-                page = self._engine.scan(ScanRequest(table, limit=most, start=start, segment=piece.segment))
+                request = ScanRequest(table, taken, limit=most, start=start, segment=piece.segment)
+                page = self._engine.scan(request)
         except ApiError as error:
             raise SourceError(f"table {table!r}: {error.message}") from error
         position = self._engine.last_sequence
@@ -80,6 +86,15 @@ class EmbeddedScan:
             return self._engine.describe_table(table)
         except ApiError as error:
             raise SourceError(f"table {table!r}: {error.message}") from error
+
+
+def condition_of_filter(chosen: PartFilter) -> Condition:
+    """Which items a filter takes. Raises: ApiError in AWS's words."""
+    names, values = orjson.loads(chosen.names or "{}"), read_item(orjson.loads(chosen.values or "{}"))
+    placeholders = Placeholders(names, values)
+    condition = parse_condition(chosen.expression, placeholders, kind="FilterExpression")
+    placeholders.check_all_used()
+    return condition
 
 
 def scanned(schema: TableSchema, image: Item) -> ScannedItem:

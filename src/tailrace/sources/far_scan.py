@@ -49,13 +49,19 @@ class FarScan:
             members["ExclusiveStartKey"] = dict(after)
         if piece.segment is not None:
             members["Segment"], members["TotalSegments"] = piece.segment
+        names: dict[str, Any] = {}
+        values: dict[str, Any] = {}
+        if piece.filter is not None:
+            members["FilterExpression"] = piece.filter.expression
+            names |= orjson.loads(piece.filter.names or "{}")
+            values |= orjson.loads(piece.filter.values or "{}")
         if piece.partition:
             operation = "query"
-            members |= {
-                "KeyConditionExpression": "#pk = :pk",
-                "ExpressionAttributeNames": {"#pk": schema.hash_name},
-                "ExpressionAttributeValues": {":pk": orjson.loads(piece.partition)},
-            }
+            names["#tailrace_pk"] = schema.hash_name
+            values[":tailrace_pk"] = orjson.loads(piece.partition)
+            members["KeyConditionExpression"] = "#tailrace_pk = :tailrace_pk"
+        members |= {"ExpressionAttributeNames": names} if names else {}
+        members |= {"ExpressionAttributeValues": values} if values else {}
         try:
             answer, headers = await client.answer_of(
                 self._access, SERVICE, operation, members, {POSITION_HEADER: WANTED}

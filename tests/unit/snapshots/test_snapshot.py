@@ -8,6 +8,7 @@ from tailrace.snapshots.core.forgetting import forget_before
 from tailrace.snapshots.core.pages import Piece, ScannedItem, pieces, scan_record
 from tailrace.snapshots.core.snapshot import (
     Part,
+    PartFilter,
     ScanProgress,
     Segment,
     Snapshot,
@@ -61,6 +62,30 @@ def test_the_next_one_has_the_next_number_and_stays_paused() -> None:
     after = following(paused, "shop", "mirror", "gap", 7)
     assert (after.number, after.paused_by, after.read_units, after.revision) == (2, "me", 9.0, 4)
     assert after.part.is_whole
+
+
+FILTERED = Part(segment=(0, 4), filter=PartFilter("n = :n", values='{":n":{"N":"1"}}'))
+
+
+def test_a_part_by_a_filter_is_no_whole_is_kept_and_sweeps_nothing() -> None:
+    assert not Part(filter=FILTERED.filter).is_whole
+    assert FILTERED.of((100, 80)) == (0, 20), "how many items it takes is not known"
+    scanning = replace(
+        begun(replace(WANTED, part=FILTERED), DONE, 9, STREAM, []).scanning_exactly(1), claim=1
+    )
+    _, write = saved(None, scanning)
+    assert write.fields is not None
+    assert read_snapshot("shop", "mirror", StateRow(write.key, write.fields)) == scanning
+    assert scanning.with_page(0, None, Version(1, 5), ScanProgress(1, 2)).phase == "done"
+    failed = scanning.with_page(0, None, Version(1, 5), ScanProgress(1, 2, failures=1))
+    assert failed.phase == "failed"
+
+
+def test_every_piece_has_the_filter_of_its_part() -> None:
+    chosen = FILTERED.filter
+    assert pieces(FILTERED, 9) == (Piece(segment=(0, 4), filter=chosen),)
+    assert pieces(Part(filter=chosen), 2)[1] == Piece(segment=(1, 2), filter=chosen)
+    assert pieces(Part(('{"S":"a"}',), filter=chosen), 2) == (Piece('{"S":"a"}', filter=chosen),)
 
 
 # ---- progress ----------------------------------------------------------------------------------------------

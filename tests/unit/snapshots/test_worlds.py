@@ -150,6 +150,42 @@ def test_a_part_is_read_again_and_the_rest_stays_as_it_is() -> None:
         assert sorted(items(target)) == ["?", "o1", "o9"]
 
 
+@pytest.mark.parametrize("partition", [[], ['{"S":"o1"}', '{"S":"o2"}']])
+def test_items_that_a_filter_takes_are_read_again_and_nothing_is_swept(partition: list[str]) -> None:
+    target = SimulatedMirror()
+    with World(shop(target), seed=3) as world:
+        for name in ("o1", "o2"):
+            put(world, name, "paid" if name == "o1" else "new")
+        world.settle()
+        rows = target.rows
+        gone = next(iter(rows))
+        rows |= {key: structs.replace(row, image=b'{"id":{"S":"?"}}') for key, row in rows.items()}
+        rows[gone[:-2] + b"x\x00\x01"] = rows[gone]
+        put(world, "o9")
+        chosen = {"where": "#s = :s", "names": '{"#s":"status"}', "values": '{":s":{"S":"paid"}}'}
+        world._ask("snapshot.start", {"handler": "mirror", "partitions": partition, **chosen})
+        world.advance("1m")
+        ((value,),) = world._ask("snapshot.status", {})
+        assert (value["state"], value["items"], value["swept"]) == ("done", 1, 0)
+        assert sorted(items(target)) == ["?", "o1", "o9"]
+        assert len(target.shown) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"where": "n ="}, "Invalid FilterExpression: Syntax error"),
+        ({"where": "n = :n"}, "An expression attribute value used in expression is not defined"),
+        ({"where": "n > n2", "values": '{":n":{"N":"1"}}'}, "unused in expressions"),
+    ],
+)
+def test_a_filter_that_is_none_is_refused_before_it_is_wanted(arguments: dict[str, str], words: str) -> None:
+    with World(shop(SimulatedMirror()), seed=3) as world:
+        world.settle()
+        with pytest.raises(TailraceError, match=words):
+            world._ask("snapshot.start", {"handler": "mirror", **arguments})
+
+
 def test_a_snapshot_stands_still_and_goes_on() -> None:
     target = SimulatedMirror()
     with World(shop(target), seed=8) as world:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 from msgspec import Struct
 
-from tailrace.snapshots.core.snapshot import Part
+from tailrace.snapshots.core.snapshot import Part, PartFilter
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import Version
 from tailrace.values.types import Item
@@ -20,11 +20,12 @@ from tailrace.values.types import Item
 
 class Piece(Struct, frozen=True):
     """What one reader reads in order: a partition (its key as JSON text, in DynamoDB's form), or a segment
-    (number, how many) of a parallel scan; neither: the whole table.
+    (number, how many) of a parallel scan; neither: the whole table. `filter` leaves out items of it.
     """
 
     partition: str = ""
     segment: tuple[int, int] | None = None
+    filter: PartFilter | None = None
 
 
 class ScannedItem(Struct, frozen=True):
@@ -78,12 +79,10 @@ def pieces(part: Part, segments: int) -> tuple[Piece, ...]:
     ((1, 2), '{"S":"a"}')
     """
     if part.partitions:
-        return tuple(Piece(partition) for partition in part.partitions)
-    if part.segment is not None:
-        return (Piece(segment=part.segment),)
-    return (
-        (Piece(),) if segments <= 1 else tuple(Piece(segment=(place, segments)) for place in range(segments))
-    )
+        return tuple(Piece(partition, filter=part.filter) for partition in part.partitions)
+    if part.segment is not None or segments <= 1:
+        return (Piece(segment=part.segment, filter=part.filter),)
+    return tuple(Piece(segment=(place, segments), filter=part.filter) for place in range(segments))
 
 
 def scan_record(item: ScannedItem, version: Version, created_us: int) -> ChangeRecord:

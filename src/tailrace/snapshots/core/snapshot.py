@@ -36,27 +36,39 @@ MOST_GAPS: Final = 100
 """So many gaps one snapshot fills; more of them make another one."""
 
 
+class PartFilter(Struct, frozen=True):
+    """Which items of what is read are brought: a FilterExpression with its ExpressionAttributeNames and
+    -Values, as JSON texts, "" for none.
+    """
+
+    expression: str
+    names: str = ""
+    values: str = ""
+
+
 class Part(Struct, frozen=True):
     """What of a table is read.
 
     Shape:   `partitions` are the values of partition keys as JSON texts, in DynamoDB's form; `segment` is
-             (number, how many) of a parallel scan; neither: the whole table.
+             (number, how many) of a parallel scan; neither: the whole table. `filter` leaves out items of it.
     """
 
     partitions: tuple[str, ...] = ()
     segment: tuple[int, int] | None = None
+    filter: PartFilter | None = None
 
     @property
     def is_whole(self) -> bool:
         """Whether it is the whole table."""
-        return not self.partitions and self.segment is None
+        return not self.partitions and self.segment is None and self.filter is None
 
     def of(self, estimate: tuple[int, int]) -> tuple[int, int]:
         """About how many items and bytes it has, of a table of so many; 0 where that is not known."""
         if self.partitions:
             return 0, 0
         many = 1 if self.segment is None else self.segment[1]
-        return -(-estimate[0] // many), -(-estimate[1] // many)
+        items = 0 if self.filter is not None else -(-estimate[0] // many)
+        return items, -(-estimate[1] // many)
 
 
 WHOLE: Final = Part()
@@ -278,6 +290,8 @@ class Snapshot(Struct, frozen=True):
     def _next(self) -> "Snapshot":
         if self.progress.failures:
             return replace(self, phase="failed")
+        if self.part.filter is not None:  # of an item that is gone nobody knows whether it was of the part
+            return replace(self, phase="done")
         return replace(self, phase="done" if self.below is None else "sweeping")
 
     def with_swept(
@@ -447,12 +461,17 @@ def _snapshot_fields(snapshot: Snapshot) -> dict[str, Any]:
 
 def _part_fields(part: Part) -> dict[str, Any]:
     segment = None if part.segment is None else list(part.segment)
-    return {"partitions": list(part.partitions), "segment": segment}
+    filters = None if part.filter is None else asdict(part.filter)
+    return {"partitions": list(part.partitions), "segment": segment, "filter": filters}
 
 
 def _read_part(fields: Mapping[str, Any]) -> Part:
-    segment = fields["segment"]
-    return Part(tuple(fields["partitions"]), None if segment is None else (segment[0], segment[1]))
+    segment, filters = fields["segment"], fields.get("filter")
+    return Part(
+        tuple(fields["partitions"]),
+        None if segment is None else (segment[0], segment[1]),
+        None if filters is None else PartFilter(**filters),
+    )
 
 
 def _sum(before: ScanProgress, page: ScanProgress) -> ScanProgress:

@@ -33,7 +33,7 @@ from tailrace.sinks.lake.table import ColumnsMoved, FilesForgotten, LakeTable, o
 TARGET_BYTES: Final = 128 * 1024 * 1024
 FILES_AT_ONCE: Final = 256
 """Files of a log that are joined to one."""
-FOLDED_BYTES: Final = 32 * 1024 * 1024
+FOLDED_BYTES: Final = 16 * 1024 * 1024
 """Of a merged table's log, as its files lie there, folded into the base in one go."""
 OWN_NAMES: Final = re.compile(r"-[0-9a-f]{16}(-\d+)?\.parquet$")
 """Files that a lake has written: no other is ever deleted."""

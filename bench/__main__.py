@@ -31,6 +31,7 @@ from bench import (
     typed_figures,
 )
 from bench.targets import TARGETS, Target, is_missed, ratio
+from tailrace.cli.main import keep_little
 
 Figures = Iterator[tuple[str, float]]
 console = Console(stderr=True)
@@ -126,6 +127,7 @@ def main() -> int:
         "--peer-url", action="append", default=[], metavar="NAME=PORT", help="another server on loopback"
     )
     arguments = parser.parse_args()
+    keep_little()  # as in a worker's process
     available = groups(arguments.quick)
     for name in arguments.only or ():
         if name not in available:

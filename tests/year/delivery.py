@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from tailrace import App
 from tailrace.cli.demo import flights_directory, load
+from tailrace.cli.main import keep_little
 from tailrace.compose import EngineOptions, create_tables, open_engine, running_worker
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import state_of
@@ -141,6 +142,7 @@ def main() -> int:
         parser.add_argument(f"--{kind}", metavar="PLACE")
     asked = parser.parse_args()
     logging.disable(logging.ERROR)
+    keep_little()
     if asked.part == "write":
         tell("written", write(asked.directory, asked.week))
     else:

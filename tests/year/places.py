@@ -151,7 +151,7 @@ class Lake:
     """The newest row of each flight, in files."""
 
     form: type[Any] = sinks.ParquetLake
-    may_grow_mib = 2 * FLAT_MIB  # pyarrow's allocator keeps what was freed; the system's grows by 30 MiB
+    may_grow_mib = 2 * FLAT_MIB  # several threads compact and encode, and each keeps some of what it freed
     raw_is = "DuckDB's COPY of a table of the rows to one Parquet file, zstd, in one thread"
 
     def __init__(self, folder: str) -> None:

@@ -6,6 +6,7 @@ summary stands here, its options and its teaching text in its own file. Called b
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -197,8 +198,16 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def keep_little() -> None:
+    """Let pyarrow use the system's allocator, unless told otherwise: its own keeps in each thread what was
+    freed there, so that a worker over a lake has twice the memory.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+
+
 def main() -> NoReturn:
     """The console script. What a terminal's encoding does not have is written escaped, such as \\u2190."""
+    keep_little()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
             stream.reconfigure(errors="backslashreplace")

@@ -98,7 +98,7 @@ class Lane:
             there = {shard.shard_id for shard in shards}
             is_over = True
             for shard in shards:
-                if await self._is_finished(shard):
+                if shard.place not in self._beginning and await self._is_finished(shard):
                     continue
                 is_over = False
                 parents = [parent for parent in shard.parents if parent in there]

@@ -33,11 +33,12 @@ class Gate:
         """A moment."""
         self.world.steps += 1
         await self.open.wait()
-        latency = self.world.plan.slow_ms // 4
-        if latency:
+        # One way is slow as often as not, so that a call costs the simulation one timer.
+        latency = self.world.plan.slow_ms // 2
+        if latency and self.world.random.random() < 0.5:
             clock = self.world.clock
             await clock.sleep_until(clock.now().monotonic_ms + self.world.random.randrange(latency + 1))
-        else:
+        elif not latency:
             await asyncio.sleep(0)
         await self.open.wait()
 

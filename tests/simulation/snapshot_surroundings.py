@@ -26,7 +26,7 @@ TROUBLE_MS: Final = 15_000
 """For so long things happen; then everything is left alone."""
 PATIENCE_MS: Final = 400_000
 LEASE_MS: Final = 2_000
-FORGETTING: Final = DeletionsKept(keep_ms=TROUBLE_MS, margin_ms=1_000, every_ms=1_500)
+FORGETTING: Final = DeletionsKept(keep_ms=TROUBLE_MS, margin_ms=1_000, every_ms=2_500)
 """A worker that stands still holds a batch for less."""
 
 

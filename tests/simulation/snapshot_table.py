@@ -195,8 +195,8 @@ class SimulatedTable:
         """Records of before then are gone. Returns: the last one that went, by shard."""
         gone = {}
         for shard in self.lineage:
-            old = [record for record in shard.records if record.created_ms < before_ms]
-            if old:
+            if shard.records and shard.records[0].created_ms < before_ms:
+                old = [record for record in shard.records if record.created_ms < before_ms]
                 shard.gone = old[-1].sequence
                 shard.records = shard.records[len(old) :]
                 gone[shard.label, shard.shard_id] = shard.gone

@@ -3,6 +3,7 @@ seeds, with progress and a dated summary. Resumable.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -47,6 +48,7 @@ def main() -> int:
     kind, play, expected, enough = KINDS[
         "fleets" if arguments.fleets else "snapshots" if arguments.snapshots else ""
     ]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process of it stays behind
     print(f"{kind}: seeds {arguments.first} to {arguments.first + arguments.seeds - 1}", flush=True)
     kept = (
         Path(tempfile.gettempdir()) / f"tailrace-{kind}-{version()}-{arguments.first}-{arguments.seeds}.json"

@@ -60,6 +60,7 @@ class SimulatedMapping:
         self.name = plan.name
         self.target = SimulatedMirror()
         self.backups: list[SimulatedMirror] = []
+        self.was_restored = False
         self.parked: dict[bytes, list[ChangeRecord]] = {}
 
     def wants(self, item: Mapping[str, Any] | None) -> bool:
@@ -84,6 +85,7 @@ class SimulatedMapping:
 
     def restore(self, backup: SimulatedMirror, keys: Collection[bytes] | None = None) -> None:
         """All is as it was then, or the rows of some items are."""
+        self.was_restored = True
         rows = self.target.rows
         for key in [*rows] if keys is None else keys:
             rows.pop(key, None)

@@ -276,14 +276,21 @@ class World(Surroundings):
         return await self._ask(mapping)
 
     async def _set_back(self) -> bool:
-        """What a mapping has settled is delivered again, all that there is or what came lately."""
+        """What a mapping has settled is delivered again, all that there is or what came lately. Where the
+        target has lost what it knew of deletions, a person asks for a scan after it: of an earlier stream not
+        every item's end is told.
+        """
         share = self.random.choice((0.0, 0.5, 0.9))
 
         def back(live: LiveShard, watermark: int) -> NewPosition | None:
             at = live.gone + int((watermark - live.gone) * share)
             return NewPosition(at, is_end=False, goes_back=True) if at < watermark else None
 
-        return await self._set(self.random.choice(self.mappings), back)
+        mapping = self.random.choice(self.mappings)
+        was_set = await self._set(mapping, back)
+        if was_set and mapping.was_restored:
+            await self._ask(mapping)
+        return was_set
 
     async def _set_ahead(self) -> bool:
         """What a mapping has not settled is skipped; a person asks for a scan instead."""

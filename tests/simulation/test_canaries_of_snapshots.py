@@ -13,7 +13,7 @@ from msgspec import structs
 from tailrace.app.filtering import StateFilter
 from tailrace.exports.core import chain
 from tailrace.leases.checkpoint import read_checkpoint
-from tailrace.leases.generation import Generations, cut
+from tailrace.leases.generation import Generations
 from tailrace.ports import Mirror, Shard
 from tailrace.rows.kinds import CHECKPOINT, words_of
 from tailrace.sinks.law import newest
@@ -21,7 +21,7 @@ from tailrace.snapshots.core.due import due
 from tailrace.snapshots.core.horizon import TellingSince
 from tailrace.snapshots.core.pages import Piece, ScannedPage
 from tailrace.snapshots.core.snapshot import WHOLE, Snapshot, WantedSnapshot, begun
-from tailrace.snapshots.run import forgetting, numbering, snapshotter
+from tailrace.snapshots.run import forgetting, snapshotter
 from tailrace.snapshots.run.numbering import TableNumbering
 from tailrace.snapshots.run.rows import SnapshotClaim
 from tailrace.sources import export_scan
@@ -162,15 +162,6 @@ def exports_that_are_too_old_are_accepted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TellingSince, "needed_us", 0)
 
 
-def a_merged_shard_continues_one(patch: pytest.MonkeyPatch) -> None:
-    """Of two shards that one continues a reset reads the first to its end."""
-
-    def wrong(shards: Sequence[Shard], watermarks: Mapping[str, int]) -> dict[str, int]:
-        return cut([structs.replace(shard, parents=shard.parents[:1]) for shard in shards], watermarks)
-
-    patch.setattr(numbering, "cut", wrong)
-
-
 def an_item_that_leaves_the_filter_stays(patch: pytest.MonkeyPatch) -> None:
     """A change to what the filter does not want is no mirror's business."""
     patch.setattr(StateFilter, "_has_fitted", lambda self, record: False)
@@ -269,7 +260,6 @@ CANARIES: Sequence[Plant] = [
     an_incremental_export_is_as_old_as_the_full_one,
     the_full_export_is_newer_than_what_follows_it,
     exports_that_are_too_old_are_accepted,
-    a_merged_shard_continues_one,
     an_item_that_leaves_the_filter_stays,
     a_shard_that_one_mapping_has_finished_is_nobodys,
     a_stream_that_cannot_be_listed_is_off,

@@ -99,6 +99,11 @@ def test_a_shard_is_read_to_its_end_if_something_was_read_of_one_that_continues_
     assert cut(shards, {"a": 4, "c": 14}) == {"a": TO_THE_END, "b": TO_THE_END, "c": 14}
 
 
+def test_every_shard_that_a_merged_one_continues_is_read_to_its_end() -> None:
+    shards = [Shard("a", 1, (), 9), Shard("b", 1, (), 7), Shard("c", 10, ("a", "b"))]
+    assert cut(shards, {"b": 4, "c": 14}) == {"a": TO_THE_END, "b": TO_THE_END, "c": 14}
+
+
 def test_a_shard_in_which_nothing_was_read_is_left_out() -> None:
     assert cut([Shard("a", 1), Shard("b", 1)], {"a": 4}) == {"a": 4}
 

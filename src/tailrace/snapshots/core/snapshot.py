@@ -220,9 +220,13 @@ class Snapshot(Struct, frozen=True):
 
     @property
     def tombstone(self) -> Version | None:
-        """As of when what is swept was deleted: a position at which it was not in the table."""
-        if self.below is None or self.is_exact:
-            return self.below
+        """As of when what is swept was deleted: a position at which it was not in the table. Where pages tell
+        positions the one before the first page's: another scan, of a table that is quiet, is newer.
+        """
+        if self.below is None:
+            return None
+        if self.is_exact:
+            return Version(self.below.generation, max(0, self.below.sequence - 1))
         return Version(self.generation, self.as_of_us + 1)
 
     @property

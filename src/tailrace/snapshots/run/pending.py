@@ -4,8 +4,8 @@ of the time before, and what is parked or dead.
 Theory of operation: an item that is gone has no row in the mirror when nothing was ever written of it. An
 older change of it that comes after the sweep would bring it back, and no later change would take it away. So
 before anything is swept everything below the bound is settled; and an item with a parked change or a dead
-letter of before gets a deletion as of the bound, which is older than whatever the scan has written of it and
-newer than what may be put back.
+letter of before gets a deletion as of that change, which what the scan has written of it is newer than, and
+which what may be put back is not.
 A scan that is older than every change takes a mapping that has settled none: what an empty mirror had of it,
 or never got, does not come again, and a change of before that is put back would beat the row of the scan.
 Rules of this file: it only reads. Called by run/snapshotter.py and run/forgetting.py. Source: ADR 65.
@@ -60,15 +60,16 @@ async def has_settled(state: StateStore, app: str, mapping_id: str) -> bool:
 async def deletions_below(
     state: StateStore, app: str, mapping_id: str, below: Version
 ) -> AsyncIterator[list[ChangeRecord]]:
-    """A deletion as of a bound of each item that has older changes kept, some at a time; an item may come
-    several times. Raises: StoreError.
+    """A deletion of each item that has changes kept which are older than a bound, as of the newest of them:
+    that is enough for none of them to bring it back, and older than whatever else says what it is. Some at a
+    time; an item may come several times. Raises: StoreError.
     """
     some: dict[bytes, ChangeRecord] = {}
     async for record in kept_changes(state, app, mapping_id):
         if record.version < below:
-            some[record.key] = replace(
-                record, sequence=below.sequence, generation=below.generation, event_name="REMOVE", new=None
-            )
+            there = some.get(record.key)
+            if there is None or record.version > there.version:
+                some[record.key] = replace(record, event_name="REMOVE", new=None)
         if len(some) == PAGE:
             yield list(some.values())
             some = {}

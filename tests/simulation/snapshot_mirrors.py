@@ -51,8 +51,8 @@ def draw_mirrors(seed: int, trouble_ms: int) -> tuple[MirrorPlan, ...]:
 
 
 class SimulatedMapping:
-    """One mapping, as all workers know it. Shape: `parked` by item key, the oldest first; `backups` of what
-    it writes to.
+    """One mapping, as all workers know it. Shape: `parked` by item key, as they came; `backups` of what it
+    writes to.
     """
 
     def __init__(self, plan: MirrorPlan, handler: HandlerMapping) -> None:
@@ -68,11 +68,13 @@ class SimulatedMapping:
         return item is not None and (not self.plan.is_filtered or int(item["n"]["N"]) < HALF)
 
     def park(self, records: Sequence[ChangeRecord]) -> int:
-        """These are kept until they are put back. Returns: how many were not there yet."""
+        """These are kept until they are put back, each version once, as their rows are: numbers of two
+        streams may be equal. Returns: how many were not there yet.
+        """
         parked = 0
         for record in records:
             there = self.parked.setdefault(record.key, [])
-            if all(one.sequence != record.sequence or one.shard != record.shard for one in there):
+            if all(one.version != record.version for one in there):
                 there.append(record)
                 parked += 1
         return parked

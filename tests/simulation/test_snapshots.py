@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tailrace.testing.contracts.mirror import gone, put
 from tests.simulation.campaign import Report, campaign
+from tests.simulation.snapshot_mirrors import MirrorPlan, declared
 from tests.simulation.snapshot_surroundings import HAPPENED
 from tests.simulation.snapshot_worlds import World, run_snapshot, run_world
 
@@ -41,6 +43,13 @@ def test_the_same_seed_plays_the_same_world(worlds: list[World]) -> None:
     assert [mapping.target.rows for mapping in again.mappings] == [
         mapping.target.rows for mapping in worlds[7].mappings
     ]
+
+
+def test_changes_of_two_streams_with_one_number_are_both_parked() -> None:
+    _, (mapping,) = declared([MirrorPlan("mirror")])
+    former, later = put("o1", 7, (1, 365)), gone("o1", (6, 365))
+    assert [mapping.park([record]) for record in (former, later, later)] == [1, 1, 0]
+    assert mapping.parked == {former.key: [former, later]}
 
 
 def test_a_campaign_in_two_processes_reports_what_one_does() -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from tailrace.clocks.manual import ManualClock
 from tailrace.deadletters.core.gap import Gap, read_gap
 from tailrace.errors import SourceError
+from tailrace.leases.checkpoint import CheckpointRow, checkpoint_key
 from tailrace.leases.generation import Generations
 from tailrace.leases.lease import Owner, lease_key, take
 from tailrace.leases.seen import seen_prefix, seen_write
@@ -65,6 +66,23 @@ def test_who_may_not_know_a_reset_is_not_nobody_where_the_stream_cannot_be_liste
         listing.fails = True
         with pytest.raises(SourceError, match="2026-11-01 of table 'orders' is not listed"):
             await numbers.unaware("orders", AGREEING)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("finished", "waited_for"), [((), ["pid-1"]), (("second",), ["pid-1"]), (("mirror", "second"), [])]
+)
+def test_who_reads_a_shard_is_waited_for_until_all_mappings_have_finished_it(
+    finished: Sequence[str], waited_for: list[str]
+) -> None:
+    async def run() -> None:
+        state = MemoryStateStore()
+        await with_reset(state)
+        for mapping_id in finished:
+            key = checkpoint_key("shop", mapping_id, *SHARD.place)
+            await state.transact([Write(key, CheckpointRow(1, finished=True).fields())])
+        assert await numbering(state, Listing()).unaware("orders", AGREEING) == waited_for
 
     asyncio.run(run())
 

@@ -5,9 +5,11 @@ Theory of operation: the rows are those of flights, fifteen attributes and a key
 Ours begins with change records, whose images it reads. The raw side begins with what is ready: for PostgreSQL
 rows of Python values, which psycopg writes into COPY FROM STDIN (and once more as bytes that are COPY's
 already); for DuckDB a CSV file a batch, each copied in a transaction (and once more all rows in one). Ours
-and raw take turns, a new table each time, and of a pair's ratios the middle one counts.
-Rules of this file: the machine may have other work, so a ratio is of runs that followed each other. Memory is
-what a process of its own has grown by from 50,000 rows to 300,000.
+and raw take turns, a new table each time. Rates are by the wall; the ratio is of processor time, the server's
+too, for what else the machine does is in the way of one side more than of the other: a COPY waits for its
+server, and we for our client. Of the rounds' figures the middle one counts.
+Rules of this file: a ratio is of runs that followed each other. Memory is what a process of its own has grown
+by from 50,000 rows to 300,000.
 """
 
 import asyncio
@@ -17,11 +19,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import duckdb
 import orjson
@@ -51,21 +54,61 @@ def figures(quick: bool) -> Iterator[tuple[str, float]]:
     rounds, batches = (3, 5) if quick else (7, 10)
     with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as name:
         folder = Path(name)
-        ours, raw, whole = zip(*[_duckdb_round(folder, turn, batches) for turn in range(rounds)], strict=True)
-        yield from _beside("DuckDB", ours, raw)
-        yield "raw COPY into DuckDB, all rows at once", median(whole)
+        turns = [_duckdb_round(folder, turn, batches) for turn in range(rounds)]
+        yield from _beside("DuckDB", turns, batches * BATCH, "all rows at once")
         yield "memory of changes into DuckDB", _grown(str(folder / "long.duckdb"))
     with postgres() as server:
-        ours, raw, of_bytes = zip(*[_postgresql_round(server, batches) for _ in range(rounds)], strict=True)
-        yield from _beside("PostgreSQL", ours, raw)
-        yield "raw COPY into PostgreSQL, of bytes", median(of_bytes)
+        turns = [_postgresql_round(server, batches) for _ in range(rounds)]
+        yield from _beside("PostgreSQL", turns, batches * BATCH, "of bytes")
         yield "memory of changes into PostgreSQL", _grown(server.database())
 
 
-def _beside(name: str, ours: tuple[float, ...], raw: tuple[float, ...]) -> Iterator[tuple[str, float]]:
-    yield f"changes into {name}", median(ours)
-    yield f"raw COPY into {name}", median(raw)
-    yield f"changes into {name}, of a raw COPY", median(map(lambda a, b: 100 * a / b, ours, raw))
+class Spent:
+    """What so many rows took. Units: seconds by the wall, and of all processors."""
+
+    def __init__(self, postmaster: int | None = None) -> None:
+        self.wall = self.processors = 0.0
+        self._postmaster = postmaster
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """What is done inside."""
+        before = self._processors()
+        begun = time.perf_counter()
+        yield
+        self.wall += time.perf_counter() - begun
+        self.processors += self._processors() - before
+
+    def _processors(self) -> float:
+        own = time.process_time()
+        return own if self._postmaster is None else own + _server_seconds(self._postmaster)
+
+
+def _server_seconds(postmaster: int) -> float:
+    """Processor time of a server: of its first process, those that have ended, and those that live."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+            if int(stat.parent.name) == postmaster:
+                ticks += sum(map(int, fields[11:15]))
+            elif int(fields[1]) == postmaster:
+                ticks += sum(map(int, fields[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+Turn: TypeAlias = tuple[Spent, Spent, Spent]
+"""Ours, a raw COPY of the same batches, and a raw COPY that has it easier."""
+
+
+def _beside(name: str, turns: list[Turn], rows: int, easier: str) -> Iterator[tuple[str, float]]:
+    for place, figure in enumerate(
+        (f"changes into {name}", f"raw COPY into {name}", f"raw COPY into {name}, {easier}")
+    ):
+        yield figure, median(rows / turn[place].wall for turn in turns)
+    for place, what in ((1, "a raw COPY"), (2, f"a raw COPY {easier}")):
+        ratios = [100 * turn[place].processors / turn[0].processors for turn in turns]
+        yield f"changes into {name}, of {what}", median(ratios)
 
 
 # ---- changes -----------------------------------------------------------------------------------------------
@@ -106,21 +149,19 @@ def _flight(number: int) -> ChangeRecord:
     )
 
 
-async def _mirrored(sink: Any, batches: int, done: Callable[[int], None] = lambda number: None) -> float:
-    """Rows a second, from the second batch: the first one makes the tables."""
-    spent = 0.0
+async def _mirrored(sink: Any, batches: int, spent: Spent, done: Callable[[], None] = lambda: None) -> Spent:
+    """What they take from the second batch on: the first one makes the tables."""
     await sink.open(ManualClock())
     await sink.stamp("bench", "label", "s", 1)
     for number in range(batches + 1):
         records = _records(number)
         position = TargetPosition("label", "s", 1, records[-1].sequence)
-        begun = time.perf_counter()
-        outcome = await sink.commit(RecordBatch(records, "bench", STREAM, "s"), position)
-        spent += (time.perf_counter() - begun) * (number > 0)
+        with spent.measured() if number else nullcontext():
+            outcome = await sink.commit(RecordBatch(records, "bench", STREAM, "s"), position)
         assert outcome == Written()
-        done(number + 1)
+        done()
     await sink.close()
-    return batches * BATCH / spent
+    return spent
 
 
 # ---- memory ------------------------------------------------------------------------------------------------
@@ -139,7 +180,7 @@ def _grow(place: str) -> float:
     # What DuckDB keeps of its file is bounded by its limit, and would grow up to it.
     sink: Any = PostgreSQL(place, "flights") if is_server else DuckDB(place, "flights", memory_limit=LIMIT)
     resident: list[float] = []
-    asyncio.run(_mirrored(sink, RUN, lambda number: resident.append(_resident_mib())))
+    asyncio.run(_mirrored(sink, RUN - 1, Spent(), lambda: resident.append(_resident_mib())))
     return max(resident[WARM:]) - max(resident[:WARM])
 
 
@@ -151,10 +192,9 @@ def _resident_mib() -> float:
 # ---- rounds ------------------------------------------------------------------------------------------------
 
 
-def _duckdb_round(folder: Path, turn: int, batches: int) -> tuple[float, float, float]:
-    """Rows a second: ours, raw a file a batch, raw all at once."""
+def _duckdb_round(folder: Path, turn: int, batches: int) -> Turn:
     path = folder / f"{turn}.duckdb"
-    ours = asyncio.run(_mirrored(DuckDB(path, "flights"), batches))
+    ours = asyncio.run(_mirrored(DuckDB(path, "flights"), batches, Spent()))
     files = [folder / f"{turn}-{number}.csv" for number in range(batches)]
     with duckdb.connect(str(path)) as connection:
         for number, file in enumerate(files):
@@ -164,13 +204,14 @@ def _duckdb_round(folder: Path, turn: int, batches: int) -> tuple[float, float, 
             "SELECT sql FROM duckdb_tables() WHERE table_name = 'flights_all'"
         ).fetchall()
 
-    def copied(name: str, statements: list[str]) -> float:
+    def copied(name: str, statements: list[str]) -> Spent:
+        spent = Spent()
         with duckdb.connect(str(folder / name)) as connection:
             connection.execute(made)
-            begun = time.perf_counter()
-            for statement in statements:
-                connection.execute(statement)
-            return batches * BATCH / (time.perf_counter() - begun)
+            with spent.measured():
+                for statement in statements:
+                    connection.execute(statement)
+        return spent
 
     raw = copied(f"{turn}-raw.duckdb", [f"COPY flights_all FROM '{file}'" for file in files])
     whole = copied(f"{turn}-whole.duckdb", [f"COPY flights_all FROM '{folder}/{turn}-*.csv'"])
@@ -179,29 +220,24 @@ def _duckdb_round(folder: Path, turn: int, batches: int) -> tuple[float, float, 
     return ours, raw, whole
 
 
-def _postgresql_round(server: PostgresServer, batches: int) -> tuple[float, float, float]:
-    """Rows a second: ours, raw of rows, raw of bytes."""
-    url = server.database()
-    ours = asyncio.run(_mirrored(PostgreSQL(url, "flights"), batches))
+def _postgresql_round(server: PostgresServer, batches: int) -> Turn:
+    url, postmaster = server.database(), server.process.pid
+    ours = asyncio.run(_mirrored(PostgreSQL(url, "flights"), batches, Spent(postmaster)))
+    raw, of_bytes = Spent(postmaster), Spent(postmaster)
     with psycopg.connect(url, autocommit=True) as connection:
-        spent = {"rows": 0.0, "bytes": 0.0}
-        for name in spent:
+        for name in ("rows", "bytes"):
             connection.execute(f"CREATE TABLE {name} (LIKE flights_all INCLUDING ALL)".encode())
         for number in range(batches):
             page = f"SELECT * FROM flights_all ORDER BY {OWN} LIMIT {BATCH} OFFSET {number * BATCH}"
             rows = connection.execute(page.encode()).fetchall()
             with connection.cursor().copy(f"COPY ({page}) TO STDOUT".encode()) as copy:
                 data = b"".join(copy)
-            begun = time.perf_counter()
-            with connection.cursor().copy(b"COPY rows FROM STDIN") as copy:
+            with raw.measured(), connection.cursor().copy(b"COPY rows FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
-            between = time.perf_counter()
-            with connection.cursor().copy(b"COPY bytes FROM STDIN") as copy:
+            with of_bytes.measured(), connection.cursor().copy(b"COPY bytes FROM STDIN") as copy:
                 copy.write(data)
-            spent["rows"] += between - begun
-            spent["bytes"] += time.perf_counter() - between
-    return ours, batches * BATCH / spent["rows"], batches * BATCH / spent["bytes"]
+    return ours, raw, of_bytes
 
 
 if __name__ == "__main__":

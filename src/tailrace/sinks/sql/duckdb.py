@@ -111,7 +111,7 @@ def answered(connection: "DuckDBPyConnection", statement: Statement) -> Rows:
 
 
 def _selected(parts: Parts) -> tuple[str, list[str]]:
-    """A SELECT of the rows, and its parameters: one a column."""
+    """A SELECT of the rows, and its parameters: one for each column that has a value."""
     columns: Sequence[StagedColumn] = ()
     texts: list[list[bytes]] = []
     for part in parts:
@@ -119,12 +119,16 @@ def _selected(parts: Parts) -> tuple[str, list[str]]:
         texts = texts or [[] for _ in columns]
         for column, column_texts in zip(columns, texts, strict=True):
             column_texts.append(_json(column))
-    names = ", ".join(_named(column) for column in columns)
-    unnested = ", ".join(_unnested(column) for column in columns)
-    return (
-        f"SELECT {names} FROM (SELECT {unnested})",
-        [f"[{b','.join(column_texts).decode()}]" for column_texts in texts],
-    )
+    names, unnested, values = [], [], []
+    for column, column_texts in zip(columns, texts, strict=True):
+        text = b",".join(column_texts)
+        if text and not text.strip(b"nul,"):  # all are NULL, as in most columns of a sparse table
+            names.append(f"NULL::{column.type} AS {_quoted(column.name)}")
+            continue
+        names.append(_named(column))
+        unnested.append(_unnested(column))
+        values.append(f"[{text.decode()}]")
+    return f"SELECT {', '.join(names)} FROM (SELECT {', '.join(unnested)})", values
 
 
 def _named(column: StagedColumn) -> str:

@@ -14,6 +14,7 @@ when the sinks begin.
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -175,8 +176,11 @@ def kill_at(
                 Round(Path(directory), made, chance, outcome, tell, fault).run(
                     planned[start : start + KILLS_A_ROUND]
                 )
-            if outcome.violations:
-                break
+                if outcome.violations:
+                    left = tempfile.mkdtemp(prefix="tailrace-sinks-violation-")
+                    shutil.copytree(directory, left, dirs_exist_ok=True)
+                    tell(f"what was there is in {left}")
+                    break
             progress.keep(outcome)
     progress.forget()
     return outcome

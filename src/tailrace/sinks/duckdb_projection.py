@@ -174,27 +174,22 @@ class DuckDbProjectionStore:
                     raise StateConflict(
                         f"{table}: {change.row.key} was written meanwhile", index=changes.index(change)
                     )
-            gone = [change.row.key for change in chosen if change.after is None]
-            if gone:
+            if present:  # replaced, never updated: see sinks/sql/duckdb.py
                 connection.execute(
-                    f"DELETE FROM {table} WHERE build = ? AND key IN (SELECT unnest(?))", [self._name, gone]
+                    f"DELETE FROM {table} WHERE build = ? AND key IN (SELECT unnest(?))",
+                    [self._name, [*present]],
                 )
             self._put(connection, table, [change.after for change in chosen if change.after is not None])
 
     def _put(self, connection: "DuckDBPyConnection", table: str, rows: Sequence[ProjectedRow]) -> None:
         columns = ITEM_COLUMNS if table == self._items else GROUP_COLUMNS
         names, types = zip(*(column.split(" ") for column in columns.split(", ")), strict=True)
-        changed = ", ".join(f"{name} = excluded.{name}" for name in names[2:])
         if not rows:
             return
         values = [self._values(row) for row in rows]
         parameters = [[row[place] for row in values] for place in range(len(names))]
         unnested = ", ".join(f"unnest(?::{kind}[])" for kind in types)
-        connection.execute(
-            f"INSERT INTO {table} ({', '.join(names)}) SELECT {unnested} ON CONFLICT (build, key) DO "
-            f"UPDATE SET {changed}",
-            parameters,
-        )
+        connection.execute(f"INSERT INTO {table} ({', '.join(names)}) SELECT {unnested}", parameters)
 
     def _values(self, row: ProjectedRow) -> list[Any]:
         if isinstance(row, AppliedItem):

@@ -94,18 +94,13 @@ def swept(
         inside, bounds = f"{KEY} >= {mark}", [keys[0]]
         if keys[1] is not None:
             inside, bounds = f"{inside} AND {KEY} < {mark}", [keys[0], keys[1]]
-        nothing = "".join(f", {dialect.quoted(column.name)} = NULL" for column in table.stored)
         old = f"NOT {DELETED} AND {VERSION} < {mark}"
         page = yield from _first_keys(
             dialect, rows, f"{inside} AND {old}", [*bounds, below.text], limit - gone
         )
         if not page:
             continue
-        yield Ask(
-            f"UPDATE {rows} SET {DELETED} = TRUE, {VERSION} = {mark}, {CHANGED} = {mark}, {EXTRA} = NULL"
-            f"{nothing} WHERE {KEY} >= {mark} AND {KEY} <= {mark} AND {old}",
-            [tombstone.text, now_us, page[0], page[-1], below.text],
-        )
+        yield from dialect.swept(table, page, below, tombstone, now_us)
         if not catalog.name:
             yield from _staged_keys(catalog, page)
             yield Ask(

@@ -15,6 +15,7 @@ from tailrace.columns.kinds import Family, Kind
 from tailrace.columns.naming import EXTRA, Naming
 from tailrace.columns.schema import AddColumn, ColumnChange, TableColumns, WidenColumn
 from tailrace.sinks.sql.statements import Ask, Load, StagedColumn, Steps
+from tailrace.streams.version import Version
 from tailrace.values.types import Item
 
 KEY: Final = "tailrace_key"
@@ -164,6 +165,21 @@ class SqlDialect:
         yield (
             f"INSERT INTO {table} AS t ({names}) SELECT {names} FROM {staged} ORDER BY {KEY} "
             f"ON CONFLICT ({KEY}) DO UPDATE SET {sets} WHERE {guard}"
+        )
+
+    def swept(
+        self, table: TableColumns, keys: Sequence[bytes], below: Version, tombstone: Version, now_us: int
+    ) -> Steps[None]:
+        """Delete the rows that are shown and older than a version, from the first of these keys to the last:
+        they are all of them.
+        """
+        mark = self.mark
+        nothing = "".join(f", {self.quoted(column.name)} = NULL" for column in table.stored)
+        yield Ask(
+            f"UPDATE {self.rows(table)} SET {DELETED} = TRUE, {VERSION} = {mark}, {CHANGED} = {mark}, "
+            f"{EXTRA} = NULL{nothing} WHERE {KEY} >= {mark} AND {KEY} <= {mark} AND NOT {DELETED} "
+            f"AND {VERSION} < {mark}",
+            [tombstone.text, now_us, keys[0], keys[-1], below.text],
         )
 
     def claimed(

@@ -2,10 +2,11 @@
 rows to Parquet files, and what a compaction makes of them.
 
 Theory of operation: ours begins with change records in batches of ten thousand, whose images it reads; its
-files are synced, and positions are kept. The raw side begins with rows in a table in DuckDB's memory, and is
-its COPY of each batch to a file of its own, with the same columns and the same compression, in one thread, as
-a commit of one shard is. Both take turns, and of a pair's ratios the middle one counts; that of processor
-time leaves out how long disks take to sync.
+files are synced, and positions are kept. The raw side begins with a CSV file a batch, as a COPY into a table
+does, and is DuckDB's COPY of each to a Parquet file of its own, with the same columns and the same
+compression, in one thread, as a commit of one shard is. One that has it easier begins with rows in a table in
+DuckDB's memory. They take turns, and of a round's ratios the middle one counts: that of processor time, which
+leaves out how long disks take to sync.
 Rules of this file: the machine may have other work, so a ratio is of runs that followed each other. Called by
 bench/__main__.py.
 """
@@ -17,7 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import orjson
@@ -28,6 +29,8 @@ from tailrace.sinks import ParquetLake, ParquetLog
 from tailrace.streams.record import ChangeRecord, change_record
 
 BATCH = 10_000
+Rates: TypeAlias = tuple[float, float]
+"""Rows a second by the wall, and a second of the processor."""
 FORM = "FORMAT parquet, COMPRESSION zstd"
 STREAM = StreamRef("arn:aws:dynamodb:local:000000000000:table/t/stream/s", "t", "s", "NEW_IMAGE")
 
@@ -68,7 +71,7 @@ def batches(rows: int, *, is_nested: bool = False) -> list[list[ChangeRecord]]:
     ]
 
 
-async def deliver(sink: Any, given: Sequence[list[ChangeRecord]]) -> tuple[float, float]:
+async def deliver(sink: Any, given: Sequence[list[ChangeRecord]]) -> Rates:
     """Commit the batches of one shard. Returns: rows a second, and a second of the processor, from the second
     batch: the first one makes the columns.
     """
@@ -93,13 +96,14 @@ def figures(quick: bool) -> Iterator[tuple[str, float]]:
     turns, rows = (3, 110_000) if quick else (5, 210_000)
     for name, is_nested in (("", False), (" of nested items", True)):
         given = batches(rows, is_nested=is_nested)
-        rates: dict[str, list[tuple[float, float]]] = {"log": [], "lake": [], "raw": []}
+        rates: dict[str, list[Rates]] = {"log": [], "lake": [], "raw": [], "ready": []}
         resident: list[float] = []
         with tempfile.TemporaryDirectory(prefix="tailrace-bench-") as folder:
             for turn in range(turns):
                 log, lake = sinks_of(folder, turn)
                 rates["log"].append(asyncio.run(deliver(log, given)))
-                rates["raw"].append(raw_rate(log, Path(folder), rows))
+                for side, rate in zip(("raw", "ready"), raw_rates(log, Path(folder), rows), strict=True):
+                    rates[side].append(rate)
                 rates["lake"].append(asyncio.run(deliver(lake, given)))
                 resident.append(resident_mib())
             begun = time.perf_counter()
@@ -107,11 +111,12 @@ def figures(quick: bool) -> Iterator[tuple[str, float]]:
             compacted = rows / (time.perf_counter() - begun)
         for form in ("log", "lake"):
             yield f"changes{name} into a Parquet {form}", median(rate for rate, _ in rates[form])
-            for clock, words in enumerate(("", ", by processor time")):
-                pairs = zip(rates[form], rates["raw"], strict=True)
-                ratio = median(100 * ours[clock] / raw[clock] for ours, raw in pairs)
-                yield f"changes{name} into a Parquet {form}, of a raw COPY{words}", ratio
+            for side, what in (("raw", "a raw COPY"), ("ready", "a raw COPY of rows in memory")):
+                pairs = zip(rates[form], rates[side], strict=True)
+                ratio = median(100 * ours[1] / raw[1] for ours, raw in pairs)
+                yield f"changes{name} into a Parquet {form}, of {what}", ratio
         yield f"raw COPY{name} to Parquet", median(rate for rate, _ in rates["raw"])
+        yield f"raw COPY{name} of rows in memory to Parquet", median(rate for rate, _ in rates["ready"])
         yield f"changes{name} of a lake compacted", compacted
         yield f"memory of changes{name} into Parquet", max(resident) - resident[0]
 
@@ -124,16 +129,28 @@ def sinks_of(folder: str, turn: int) -> tuple[ParquetLog, ParquetLake]:
     )
 
 
-def raw_rate(log: ParquetLog, folder: Path, rows: int) -> tuple[float, float]:
-    """Rows a second of a raw COPY of the rows that a log has, a batch a file, and by processor time."""
+def raw_rates(log: ParquetLog, folder: Path, rows: int) -> tuple[Rates, Rates]:
+    """Raw COPYs of the rows that a log has, a batch a file: from CSV files, and from a table in memory."""
     with duckdb.connect() as memory:
         memory.execute("SET threads = 1")
         memory.execute(f"CREATE TABLE rows AS {log.sql()}")
-        begun, begun_work = time.perf_counter(), time.process_time()
+        described = memory.execute("DESCRIBE rows").fetchall()
+        types = ", ".join(f"'{name}': '{kind}'" for name, kind, *_ in described)
+        ready, texts = [], []
         for first in range(0, rows, BATCH):
             asked = f"SELECT * FROM rows WHERE rowid >= {first} AND rowid < {first + BATCH}"
-            memory.execute(f"COPY ({asked}) TO '{folder}/raw-{first}.parquet' ({FORM})")
-        return rows / (time.perf_counter() - begun), rows / (time.process_time() - begun_work)
+            file = folder / f"raw-{first}.csv"
+            memory.execute(f"COPY ({asked}) TO '{file}' (FORMAT csv, HEADER false)")
+            ready.append(asked)
+            texts.append(f"SELECT * FROM read_csv('{file}', header = false, columns = {{{types}}})")
+        return _copied(memory, texts, folder, rows), _copied(memory, ready, folder, rows)
+
+
+def _copied(memory: duckdb.DuckDBPyConnection, asked: Sequence[str], folder: Path, rows: int) -> Rates:
+    begun, begun_work = time.perf_counter(), time.process_time()
+    for number, select in enumerate(asked):
+        memory.execute(f"COPY ({select}) TO '{folder}/raw-{number}.parquet' ({FORM})")
+    return rows / (time.perf_counter() - begun), rows / (time.process_time() - begun_work)
 
 
 def resident_mib() -> float:

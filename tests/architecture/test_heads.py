@@ -49,9 +49,15 @@ def packages() -> frozenset[str]:
     return frozenset(path.parent.name for path in PACKAGE.glob("*/__init__.py")) - USERS
 
 
+def opening(text: str) -> str:
+    """The docstring that a source opens with, as it stands there, or the whole source: to parse no more."""
+    end = text.find('"""', 3)
+    return text[: end + 3] if text.startswith('"""') and end > 0 else text
+
+
 def missing(text: str, known: Collection[str], rooms: Collection[str]) -> Iterator[str]:
     """What the head of a module names and is not there."""
-    head = ast.get_docstring(ast.parse(text)) or ""
+    head = ast.get_docstring(ast.parse(opening(text))) or ""
     for path in PATH.findall(head):
         if path not in known:
             yield path

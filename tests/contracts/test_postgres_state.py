@@ -65,7 +65,9 @@ def test_it_keeps_the_contract_with_two_workers(server: PostgresServer, url: str
     check_state_store(emptied(server, url), again=again)
 
 
-@pytest.mark.parametrize("isolation", ["repeatable%20read", "serializable"])
+@pytest.mark.parametrize(
+    "isolation", ["serializable", pytest.param("repeatable%20read", marks=pytest.mark.slow)]
+)
 def test_it_keeps_the_contract_where_the_database_has_a_stricter_isolation(
     server: PostgresServer, url: str, isolation: str
 ) -> None:

@@ -56,7 +56,7 @@ class Target:
             return []
 
 
-@pytest.fixture(params=["protocol orders", "api"])
+@pytest.fixture(params=["protocol orders", pytest.param("api", marks=pytest.mark.slow)])
 def target(request: pytest.FixtureRequest, warehouse: Warehouse) -> Target:
     """One table, or one an entity: without rules all items are of one."""
     door, _, table = request.param.partition(" ")

@@ -27,7 +27,14 @@ def server() -> Iterator[PostgresServer]:
         yield running
 
 
-@pytest.fixture(params=["duckdb orders", "postgresql orders", "duckdb", "postgresql"])
+@pytest.fixture(
+    params=[
+        "duckdb orders",
+        "postgresql",
+        pytest.param("duckdb", marks=pytest.mark.slow),
+        pytest.param("postgresql orders", marks=pytest.mark.slow),
+    ]
+)
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     """One table, or one an entity: without rules all items are of one."""
     kind, _, table = request.param.partition(" ")

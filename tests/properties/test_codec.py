@@ -79,7 +79,7 @@ WHOLE = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(WHOLE)
 def test_an_instance_reads_back_as_it_was(whole: Whole) -> None:
     entity: Any = entity_of(Whole)
@@ -114,7 +114,7 @@ def test_what_is_unknown_survives(whole: Whole, unknown: dict[str, Any]) -> None
     assert entity.encode(entity.decode(item)) == item
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(TEXT, min_size=2, max_size=2), st.sampled_from(["A#{a}#{b}", "{a}-{b}", "{a}|x{b}y"]))
 def test_a_key_reads_back_as_its_fields_or_is_refused(values: list[str], text: str) -> None:
     template, fields = parse_template(text), dict(zip("ab", values, strict=True))
@@ -128,7 +128,7 @@ def test_a_key_reads_back_as_its_fields_or_is_refused(values: list[str], text: s
 PIECES = st.lists(st.sampled_from(["a", "#", "b#", "{x}", "{y}", "-"]), min_size=1, max_size=5).map("".join)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(PIECES, PIECES, st.text("ab#-xy", min_size=1, max_size=6))
 def test_templates_that_share_a_key_are_found(first: str, second: str, key: str) -> None:
     try:

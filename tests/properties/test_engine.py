@@ -276,7 +276,7 @@ class EngineOnSqlite(EngineAgainstDict):
 
 
 EngineAgainstDict.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True
+    max_examples=30, stateful_step_count=30, deadline=None, derandomize=True
 )
 EngineOnSqlite.TestCase.settings = settings(
     max_examples=20, stateful_step_count=30, deadline=None, derandomize=True

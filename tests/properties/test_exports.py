@@ -21,7 +21,7 @@ from tailrace.values.wire import dump_item, read_item
 from tests.properties.test_values import items as written_items
 from tests.unit.exports.given import MINUTE, T, opened, pages_of
 
-relaxed = settings(deadline=None, max_examples=60)
+relaxed = settings(deadline=None, max_examples=25)
 forms = st.builds(
     ExportForm,
     format=st.sampled_from(["DYNAMODB_JSON", "ION"]),

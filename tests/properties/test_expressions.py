@@ -22,7 +22,7 @@ from tailrace.expressions.projection import parse_projection
 from tailrace.expressions.update import parse_update
 from tailrace.values.types import Item
 
-relaxed = settings(deadline=None, max_examples=200)
+relaxed = settings(deadline=None, max_examples=120)
 """Examples may take long on a busy machine; that is not what is tested."""
 NAMES = {"#a": "a", "#b": "b", "#c": "c"}
 VALUES: Item = {
@@ -215,7 +215,7 @@ updates = st.lists(
 )
 
 
-@settings(relaxed, max_examples=400)
+@settings(relaxed, max_examples=200)
 @given(updates, items)
 def test_an_update_never_changes_its_input(actions: list[tuple[str, str]], item: Item) -> None:
     sections: dict[str, list[str]] = {}

@@ -278,6 +278,6 @@ class IndexesAgainstDict(RuleBasedStateMachine):
 
 
 IndexesAgainstDict.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, derandomize=True
+    max_examples=25, stateful_step_count=30, deadline=None, derandomize=True
 )
 TestIndexesAgainstDict = IndexesAgainstDict.TestCase

@@ -125,7 +125,7 @@ def one_after_the_other(item: dict[str, Any] | None, made: list[Call]) -> tuple[
     return True, content(engine)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(items, st.lists(calls(), min_size=2, max_size=3))
 def test_merged_writes_of_one_item_are_the_writes_one_after_the_other(
     item: dict[str, Any] | None, made: list[Call]

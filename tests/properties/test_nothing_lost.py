@@ -90,7 +90,7 @@ def repaired(world: World, played: Played) -> None:
     raise AssertionError(f"it never came to an end: {world._unsettled('200h')}")
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(DAYS, POLICIES)
 def test_every_change_is_handled_at_last_whatever_happened_over_days(
     days: list[tuple[Step, ...]], policy: Park | ParkShard | Discard

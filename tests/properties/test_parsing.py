@@ -25,7 +25,7 @@ from tailrace.expressions.nodes import (
 from tailrace.expressions.parser import parse_condition_text, parse_projection_text, parse_update_text
 from tailrace.expressions.reserved import RESERVED
 
-relaxed = settings(deadline=None, max_examples=150)
+relaxed = settings(deadline=None, max_examples=80)
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,5}", fullmatch=True).filter(
     lambda name: name.upper() not in RESERVED

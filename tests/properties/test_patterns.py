@@ -32,7 +32,7 @@ from tailrace.patterns.number import Number
 from tailrace.patterns.parse import parse
 from tailrace.patterns.pattern import Pattern, compile_pattern
 
-relaxed = settings(deadline=None, max_examples=120)
+relaxed = settings(deadline=None, max_examples=80)
 """Examples may take long on a busy machine; that is not what is tested."""
 
 Leaf = tuple[str, Any, dict[int, int]]
@@ -276,7 +276,7 @@ def test_the_compiled_form_says_what_the_engines_way_says(raw: dict[str, Any], e
     assert pattern.matches(event) is any(rule_matches(rule, leaves) for rule in pattern.rules)
 
 
-@settings(relaxed, max_examples=300)
+@settings(relaxed, max_examples=150)
 @given(NESTED_PATTERNS, NESTED_EVENTS)
 def test_elements_of_arrays_are_joined_as_the_engine_joins_them(
     raw: dict[str, Any], event: dict[str, Any]

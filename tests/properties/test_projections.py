@@ -109,7 +109,7 @@ def fold_of(writes: Sequence[tuple[int, str | None, int]]) -> dict[str, tuple[in
     return groups
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(writes=WRITES, seed=st.integers(0, 1 << 30), workers=st.integers(1, 4), deaths=st.integers(0, 3))
 def test_any_delivery_comes_to_the_fold_over_the_items(
     writes: list[tuple[int, str | None, int]], seed: int, workers: int, deaths: int
@@ -170,7 +170,7 @@ OPERATIONS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(operations=OPERATIONS, seed=st.integers(0, 1 << 30), faulty=st.booleans())
 def test_in_the_world_too(operations: list[tuple[str, int, str, int]], seed: int, faulty: bool) -> None:
     app, _, Order = projected()  # noqa: N806

@@ -114,13 +114,13 @@ async def shows_every_item(target: Target, changes: list[tuple[str, Item | None]
         await sink.close()
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(changes=CHANGES, size=st.integers(1, 6))
 def test_a_file_shows_every_item(folder: Path, changes: list[tuple[str, Item | None]], size: int) -> None:
     asyncio.run(shows_every_item(in_files(folder, "orders"), changes, size))
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(changes=CHANGES, size=st.integers(1, 6))
 def test_a_database_shows_every_item(
     on_postgresql: Target, changes: list[tuple[str, Item | None]], size: int

@@ -112,7 +112,7 @@ STORES = (
 )  # fmt: skip
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(changes())
 def test_a_record_comes_out_of_every_store_as_it_went_in(record: ChangeRecord) -> None:
     for store in STORES:

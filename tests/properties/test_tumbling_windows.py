@@ -168,7 +168,7 @@ def played(chosen: str, steps: list[str]) -> Watched:
     return world
 
 
-@settings(max_examples=250)
+@settings(max_examples=100)
 @given(SETTINGS, st.lists(STEPS, min_size=12, max_size=30))
 def test_states_hold_what_was_handled_each_record_once(chosen: str, steps: list[str]) -> None:
     world = played(chosen, steps)

@@ -31,7 +31,7 @@ from tailrace.values.canonical import (
 from tailrace.values.types import AttributeValue
 from tailrace.values.wire import dump_item, read_item, read_value
 
-relaxed = settings(deadline=None, max_examples=200)
+relaxed = settings(deadline=None, max_examples=100)
 """Examples may take long on a busy machine; that is not what is tested."""
 WIDE = Context(prec=1_000)
 

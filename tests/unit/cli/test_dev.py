@@ -64,13 +64,13 @@ def test_the_kind_and_the_words_of_an_error_are_kept(tmp_path: Path, text: str) 
 # ---- handlers that are deleted while it runs ---------------------------------------------------------------
 
 TWO = """
-from tailrace import App, Change
+from tailrace import App, Change, Retry
 
 app = App("shop")
 orders = app.table("orders", pk="id")
 
 
-@app.on(orders)
+@app.on(orders, retry=Retry(1, backoff="1ms..1ms"))
 def note(change: Change) -> None:
     if change.key == "bad":
         raise ValueError("no")

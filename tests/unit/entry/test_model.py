@@ -28,7 +28,7 @@ from tailrace.rows.writes import ALWAYS, Write
 from tailrace.runtime import effects
 from tests.unit.entry.invoking import MINUTE_MS, Process, TablesInMemory, event_record
 
-SEEDS = range(40)
+SEEDS = range(25)
 ITEMS = "abcdef"
 
 

@@ -187,7 +187,7 @@ def test_a_shard_that_is_younger_than_what_is_trimmed_is_not_asked_for_its_oldes
     clock.set(3 * DAY_MS)
     row = {"v": 1, "id": "note", "table": "orders", "began_ms": 3 * DAY_MS}
     asyncio.run(state.transact([Write(MAPPING.key("shop", "note"), row)]))
-    keep(state, far_place("other"), CheckpointRow(1, 0, 7))
+    keep(state, CheckpointRow(1, 0, 7), far_place("other"))
     new = Shard("new", 60, ("before",), stream="label", created_ms=3 * DAY_MS - age_ms)
     known = KnownShards.of([new, Shard("other", 1, stream="label")], (), ("label",))
     begun = asyncio.run(performed(state, enter(far_place("new"), new, known, 1, DAY_MS), clock, gone=80))
@@ -219,8 +219,12 @@ def far_place(shard_id: str, label: str = "label") -> MappingShard:
     return MappingShard("shop", "note", "orders", label, shard_id)
 
 
-def keep(state: MemoryStateStore, place: MappingShard, row: CheckpointRow) -> None:
-    asyncio.run(state.transact([Write(place.checkpoint_key, row.fields())]))
+def keep(state: MemoryStateStore, row: CheckpointRow, *places: MappingShard) -> None:
+    async def kept() -> None:
+        for place in places:
+            await state.transact([Write(place.checkpoint_key, row.fields())])
+
+    asyncio.run(kept())
 
 
 @pytest.mark.parametrize("parents", [(), ("gone",)])
@@ -230,8 +234,7 @@ def test_what_a_shard_reads_to_begin_does_not_grow_with_what_the_mapping_reads(
 ) -> None:
     state = Read()
     listed = [Shard(f"shard-{number:04d}", 1, stream="label") for number in range(others)]
-    for shard in listed:
-        keep(state, far_place(shard.shard_id), CheckpointRow(1, 0, 3))
+    keep(state, CheckpointRow(1, 0, 3), *(far_place(shard.shard_id) for shard in listed))
     new = Shard("new", 5, parents, stream="label")
     known = KnownShards.of([*listed, new], (), ("label",))
     asked = enter(far_place("new"), new, structs.replace(known, vanished=()), 1, 0)
@@ -243,8 +246,7 @@ def test_a_shard_that_does_not_know_what_is_gone_reads_all_that_the_mapping_has(
     """The canary of the test above."""
     state = Read()
     listed = {f"shard-{number}": Shard(f"shard-{number}", 1, stream="label") for number in range(300)}
-    for shard_id in listed:
-        keep(state, far_place(shard_id), CheckpointRow(1, 0, 3))
+    keep(state, CheckpointRow(1, 0, 3), *map(far_place, listed))
     new = Shard("new", 5, ("gone",), stream="label")
     asyncio.run(performed(state, enter(far_place("new"), new, KnownShards(listed, {}, ("label",)), 1, 0)))
     assert state.rows > 300
@@ -256,8 +258,8 @@ def test_where_a_shard_of_a_lost_line_begins_is_the_same_however_what_is_gone_is
 ) -> None:
     state = MemoryStateStore()
     for shard_id, watermark in (("gone-1", 30), ("gone-2", 20), ("other", 10)):
-        keep(state, far_place(shard_id), CheckpointRow(1, 0, watermark))
-    keep(state, far_place("gone-9", "another"), CheckpointRow(1, 0, 5))
+        keep(state, CheckpointRow(1, 0, watermark), far_place(shard_id))
+    keep(state, CheckpointRow(1, 0, 5), far_place("gone-9", "another"))
     new = Shard("new", 50, ("lost",), stream="label")
     listed = {"new": new, "other": Shard("other", 1, stream="label")}
     known = KnownShards(listed, {}, ("label", "another"), vanished)
@@ -269,7 +271,7 @@ def test_streams_that_are_gone_are_found_among_those_that_are_there() -> None:
     labels = ("a", "a-1", "a0", "b", "label", "label2", "z")
     for label in labels:
         for number in range(3):
-            keep(state, far_place(f"{label}/{number}", label), CheckpointRow(1, 0, 7, finished=number == 2))
+            keep(state, CheckpointRow(1, 0, 7, finished=number == 2), far_place(f"{label}/{number}", label))
     new = Shard("new", 50, stream="label")
     known = KnownShards({"new": new}, {}, ("a", "b", "label", "z"))
     asyncio.run(performed(state, enter(far_place("new"), new, known, 1, 0)))

@@ -42,17 +42,26 @@ from tests.unit.sinks.lake.faults import (
 FORMS = (ParquetLake, ParquetLog)
 
 
-def every_call(form: type[Any], fault: Fault) -> None:
-    """The history, with each call of it failing once."""
+def every_call(form: type[Any], fault: Fault, first: int = 1, step: int = 1) -> None:
+    """The history, with each call of it failing once: from `first` on, each `step`-th."""
     calls = delivered(form, FaultyArchive()).calls
     assert calls > 50
-    for at in range(1, calls):
+    for at in range(first, calls, step):
         delivered(form, FaultyArchive(at, fault))
 
 
+@pytest.mark.parametrize("place", range(len(FAULTS)))
+@pytest.mark.parametrize("form", FORMS)
+def test_any_call_may_fail_in_some_way(form: type[Any], place: int) -> None:
+    """Every call fails in one of the ways, and every way has its share of them."""
+    every_call(form, FAULTS[place], 1 + place, len(FAULTS))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("form", FORMS)
-def test_any_call_may_fail(form: type[Any], fault: Fault) -> None:
+def test_any_call_may_fail_in_any_way(form: type[Any], fault: Fault) -> None:
+    """Its quicker kind is the one above."""
     every_call(form, fault)
 
 

@@ -91,8 +91,15 @@ async def worker(sink: Redshift, epoch: int) -> None:
         await sink.close()
 
 
-@pytest.mark.parametrize("is_lost", [False, True], ids=["killed", "answer lost"])
-@pytest.mark.parametrize("place", ["protocol", "api"])
+@pytest.mark.parametrize(
+    ("place", "is_lost"),
+    [
+        pytest.param("protocol", True, id="protocol-answer lost"),
+        pytest.param("api", False, id="api-killed"),
+        pytest.param("protocol", False, id="protocol-killed", marks=pytest.mark.slow),
+        pytest.param("api", True, id="api-answer lost", marks=pytest.mark.slow),
+    ],
+)
 def test_each_change_counts_once_whatever_breaks_between_two_calls(
     warehouse: Warehouse, place: str, is_lost: bool
 ) -> None:

@@ -1,7 +1,8 @@
 """Workers of a fleet as processes, and the server that stands for AWS: for tests that see both from outside.
 
-Rules of this file: processes, HTTP and files, nothing imported of tailrace. Servers and workers listen on
-loopback and are stopped by process id. Handlers write a line for each change to a file, in one write.
+Rules of this file: processes, HTTP and files. Servers and workers are processes, listen on loopback and are
+stopped by process id; a command that ends by itself runs in this one. Handlers write a line for each change
+to a file, in one write.
 """
 
 import json
@@ -16,6 +17,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.command_line import tailrace
 from tests.crash.node import HEADERS
 from tests.patience import PATIENCE_S, eventually
 
@@ -158,15 +160,7 @@ class Fleet:
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """One command that ends by itself: exit code, and what it said."""
-        answer = subprocess.run(
-            [sys.executable, "-m", "tailrace", *arguments],
-            cwd=self.path,
-            env={**os.environ, **ENVIRONMENT},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
+        answer = tailrace(*arguments, cwd=self.path, environment=ENVIRONMENT)
         return answer.returncode, answer.stdout, answer.stderr
 
     def create_state(self) -> None:

@@ -4,12 +4,12 @@ DuckDB.
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from tests.command_line import tailrace
 from tests.crash.node import Node, free_port
-from tests.patience import PATIENCE_S, eventually
+from tests.patience import eventually
 
 APP = """
 from pathlib import Path
@@ -24,13 +24,7 @@ NAME = "orders.DuckDB"
 
 
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tailrace", *arguments, "--data", str(directory / "data")],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    return tailrace(*arguments, "--data", str(directory / "data"))
 
 
 def asked(directory: Path, *arguments: str) -> Any:

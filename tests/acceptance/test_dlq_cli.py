@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,9 @@ import pytest
 
 from tailrace import connect
 from tailrace.app.loading import load_app
+from tests.command_line import tailrace
 from tests.crash.node import Node, free_port
-from tests.patience import PATIENCE_S, until
+from tests.patience import until
 
 APP = """
 from pathlib import Path
@@ -30,13 +30,7 @@ def NAME(change: Change) -> None:
 
 
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tailrace", *arguments, "--data", str(directory / "data")],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    return tailrace(*arguments, "--data", str(directory / "data"))
 
 
 def asked(directory: Path, *arguments: str) -> Any:

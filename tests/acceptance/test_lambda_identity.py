@@ -2,8 +2,6 @@
 off and on, restarts, and the stream's end.
 """
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +9,8 @@ import pytest
 
 from tests.acceptance.lambda_shop import ORDERS, Shop
 from tests.acceptance.test_dlq_cli import asked, run
-from tests.patience import PATIENCE_S, until
+from tests.command_line import tailrace
+from tests.patience import until
 
 
 @pytest.fixture
@@ -47,8 +46,8 @@ def result(shop: Shop, uuid: str) -> str:
 
 
 def advance(shop: Shop, time: str) -> None:
-    words = ("clock", "advance", time, "--data", str(shop.node.directory / "data"))
-    subprocess.run([sys.executable, "-m", "tailrace", *words], check=True, timeout=PATIENCE_S)
+    answer = tailrace("clock", "advance", time, "--data", str(shop.node.directory / "data"))
+    assert answer.returncode == 0, answer.stderr
 
 
 def deleted(shop: Shop) -> None:

@@ -5,14 +5,14 @@ killed and started again.
 import json
 import runpy
 import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from tailrace import connect
+from tests.command_line import tailrace
 from tests.crash.node import Node, free_port
-from tests.patience import PATIENCE_S, until
+from tests.patience import until
 
 APP = """
 from decimal import Decimal
@@ -31,13 +31,7 @@ def sales(total: Decimal, order: dict[str, Any], sign: int) -> Decimal:
 
 
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tailrace", "projection", *arguments, "--data", str(directory / "data")],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    return tailrace("projection", *arguments, "--data", str(directory / "data"))
 
 
 def asked(directory: Path, *arguments: str) -> Any:

@@ -3,8 +3,6 @@ and put on again.
 """
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.command_line import tailrace
 from tests.crash.node import Node, free_port
-from tests.patience import PATIENCE_S, until
+from tests.patience import until
 
 APP = """
 import boto3
@@ -66,8 +65,9 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
 
 def asked(node: Node, *words: str) -> Any:
     """What the command line answers beside the running node."""
-    command = [sys.executable, "-m", "tailrace", *words, "--data", str(node.directory / "data"), "--json"]
-    return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE_S).stdout)
+    answer = tailrace(*words, "--data", str(node.directory / "data"), "--json")
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
 
 
 def paused(node: Node) -> dict[str, Any]:

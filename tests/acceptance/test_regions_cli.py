@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
+from tests.command_line import tailrace
 from tests.crash.node import Node, free_port
 from tests.patience import PATIENCE_S, until
 
@@ -48,13 +49,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 def run(node: Node, *arguments: str) -> str:
     """What a command prints."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "tailrace", *arguments, "--data", str(node.directory / "data")],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    answer = tailrace(*arguments, "--data", str(node.directory / "data"))
     assert answer.returncode == 0, answer.stderr
     return answer.stdout
 

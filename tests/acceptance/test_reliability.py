@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.command_line import tailrace
 from tests.crash.node import Node, free_port
 from tests.patience import PATIENCE_S
 
@@ -190,13 +191,7 @@ def test_a_directory_that_may_only_be_read_is_refused(filled: Path) -> None:
 
 def test_the_error_of_a_refused_start_is_json_when_it_is_asked_for(filled: Path) -> None:
     (filled / "data" / "format").write_text("99\n")
-    ran = subprocess.run(
-        [sys.executable, "-m", "tailrace", "status", "--json", "--data", str(filled / "data")],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    ran = tailrace("status", "--json", "--data", str(filled / "data"))
     assert ran.returncode == 1
     told = json.loads(ran.stdout or ran.stderr)
     assert "99" in told["error"]["message"]

@@ -1,18 +1,16 @@
 """`tailrace schema`: of a data directory, of a server, of an endpoint; real processes."""
 
 import json
-import os
 import runpy
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.command_line import tailrace
 from tests.crash.node import Node, free_port
-from tests.patience import PATIENCE_S
 
 APP = """
 from tailrace import App, Item
@@ -67,14 +65,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tailrace", "schema", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-        env={**os.environ, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "thing"},
-    )
+    credentials = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "thing"}
+    return tailrace("schema", *arguments, environment=credentials)
 
 
 def directory(node: Node) -> tuple[str, ...]:

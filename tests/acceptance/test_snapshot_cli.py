@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tailrace.testing.search import SearchServer
+from tests.command_line import tailrace
 from tests.crash.node import Node, free_port
 from tests.fleet import ENVIRONMENT
 from tests.patience import PATIENCE_S, eventually
@@ -62,16 +63,15 @@ class Shop:
         return [sys.executable, "-m", "tailrace", "snapshot", *arguments, *self.node.place]
 
     def run(self, *arguments: str, code: int = 0) -> tuple[str, str]:
-        answer = subprocess.run(
-            self.line(*arguments), cwd=self.directory, env={**os.environ, **ENVIRONMENT}, capture_output=True,
-            text=True, timeout=PATIENCE_S, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        line = ("snapshot", *arguments, *self.node.place)
+        answer = tailrace(*line, cwd=self.directory, environment=ENVIRONMENT)
         assert answer.returncode == code, answer.stdout + answer.stderr
         return answer.stdout, answer.stderr
 
     def tailrace(self, command: str) -> str:
-        line = [sys.executable, "-m", "tailrace", command, *self.node.place]
-        return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE_S, check=True).stdout
+        answer = tailrace(command, *self.node.place)
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout
 
     def metrics(self) -> dict[str, float]:
         connection = HTTPConnection("127.0.0.1", self.node.port, timeout=PATIENCE_S)

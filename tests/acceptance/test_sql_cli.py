@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.command_line import tailrace
 from tests.crash.node import Node, free_port
 from tests.patience import PATIENCE_S, eventually
 
@@ -25,13 +26,7 @@ app.sink(orders, sinks.DuckDB(Path(__file__).with_name("shop.duckdb"), "orders")
 
 
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tailrace", "sql", *arguments, "--data", str(directory / "data")],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    return tailrace("sql", *arguments, "--data", str(directory / "data"))
 
 
 @pytest.fixture

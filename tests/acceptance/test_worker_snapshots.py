@@ -19,7 +19,7 @@ from tailrace.streams.dates import micros_of
 from tailrace.testing.exporting import ExportForm, full_export, saved
 from tailrace.testing.search import SearchServer
 from tests.fleet import ENVIRONMENT, KILL, TERM, Command, Fleet, fleet
-from tests.patience import eventually, until
+from tests.patience import BETWEEN_LOOKS_S, eventually, until
 from tests.unit.sinks.moto_server import client, moto
 
 APP = """
@@ -82,7 +82,7 @@ class Kept:
 
         def write() -> None:
             number = 0
-            while not is_over.is_set():
+            while not is_over.wait(BETWEEN_LOOKS_S):
                 number += 1
                 name = {"id": {"S": f"o{number * 7 % keys}"}}
                 if number % 5:
@@ -164,7 +164,8 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
         yield Kept(ground, cluster)
 
 
-@pytest.mark.parametrize("exact", [True, False])
+# Without positions the same is asked of a reset, below.
+@pytest.mark.parametrize("exact", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_snapshot_goes_on_at_another_worker_when_one_is_killed_while_writers_write(
     kept: Kept, exact: bool
 ) -> None:
@@ -224,7 +225,8 @@ def test_a_reset_is_acknowledged_by_all_workers_and_corrects_the_mirror(kept: Ke
         assert worker.end(TERM)[0] == 0
 
 
-@pytest.mark.parametrize("place", ["directory", "bucket"])
+# Exports in S3 are read by tests/unit/exports and tests/acceptance/test_export_cli.py, too.
+@pytest.mark.parametrize("place", ["directory", pytest.param("bucket", marks=pytest.mark.slow)])
 def test_an_empty_mirror_is_filled_out_of_exports(
     kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

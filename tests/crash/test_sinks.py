@@ -21,6 +21,8 @@ def test_each_target_is_the_table_after_kills_in_the_calls_of_its_sink() -> None
     assert outcome.changes > 20
 
 
+# Kills in a sink's calls are above; that a worker outlives the tables' server is in acceptance/test_worker.
+@pytest.mark.slow
 def test_a_worker_beside_the_tables_goes_on_where_it_was_killed() -> None:
     outcome = kill_at(["worker: the tables' server"], quiet, ("postgres",))
     assert outcome.violations == []

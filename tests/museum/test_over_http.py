@@ -94,7 +94,16 @@ def disturb(proxy: Proxy, seed: int) -> None:
             proxy.on(operation, fault, calls=[number])
 
 
-@pytest.mark.parametrize("number", SCENES)
+SLOW = {5, 6}
+"""Hundreds of shards, and many hours. Both have tests without HTTP (`test_05…`, `test_06…`); over HTTP, a listing
+of several pages is exhibit 15, and what begins from now on is in `tests/acceptance/test_worker.py`.
+"""
+
+
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(number, marks=pytest.mark.slow) if number in SLOW else number for number in SCENES],
+)
 def test_the_model_fails_and_ours_does_not(number: int) -> None:
     scene = SCENES[number]
     with FarStage(shards=scene.shards) as stage:

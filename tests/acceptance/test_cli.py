@@ -408,9 +408,12 @@ def test_a_second_signal_does_not_wait_for_a_handler(start: Start, tmp_path: Pat
     app.write_text(APP.replace("print(", "import time; time.sleep(600); print(").format(word="never"))
     running = start("dev", str(app), "--data", str(tmp_path / "data"))
     running.put("orders", "o1")
-    eventually(
-        lambda: any(shard["in_flight"] for shard in status(tmp_path / "data")["handlers"][0]["shards"])
-    )
+
+    def is_in_hand() -> bool:
+        handlers = status(tmp_path / "data")["handlers"]
+        return any(shard["in_flight"] for handler in handlers for shard in handler["shards"])
+
+    eventually(is_in_hand)
     running.process.send_signal(signal.SIGINT)
     eventually(lambda: refuses(running.port))
     assert running.process.poll() is None, "it did not wait for the handler"

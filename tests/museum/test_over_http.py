@@ -95,8 +95,8 @@ def disturb(proxy: Proxy, seed: int) -> None:
 
 
 SLOW = {5, 6}
-"""Hundreds of shards, and many hours. Both have tests without HTTP (`test_05…`, `test_06…`); over HTTP, a listing
-of several pages is exhibit 15, and what begins from now on is in `tests/acceptance/test_worker.py`.
+"""Hundreds of shards, and many hours. Both have tests without HTTP (`test_05…`, `test_06…`); over HTTP, a
+listing of several pages is exhibit 15, and what begins from now on is in `tests/acceptance/test_worker.py`.
 """
 
 

@@ -11,6 +11,7 @@ that it met first; `HYPOTHESIS_PROFILE=seek` draws new ones (`make seek`). Howev
 failure: the machine may be busy.
 """
 
+import gc
 import os
 import signal
 import tempfile
@@ -49,6 +50,17 @@ if tests_on_a_faked_day.IS_BROKEN:
 settings.register_profile("same", PATIENT, derandomize=True)
 settings.register_profile("seek", PATIENT, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is collected stays until the end: no collector of garbage need look at it, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -91,6 +91,33 @@ class ItemError(TailraceError, ValueError):
     """An item does not fit its class: the message names the class, the field and the value."""
 
 
+class Conflict(TailraceError):
+    """Another writer has appended to an aggregate: the version that was expected is not the one that it has.
+
+    Shape:   `aggregate` is the first that lost, `lost` all of them with their versions, for people;
+             `expected` is the version that was asked for, or decided on; `actual` the one that is known to
+             be there.
+    """
+
+    def __init__(
+        self, aggregate: str, *, expected: int, actual: int, lost: str = "", attempts: int = 0
+    ) -> None:
+        wanted = "no event yet" if expected == 0 else f"version {expected}"
+        is_at = "no event" if actual == 0 else f"version {actual}"
+        words = f"{aggregate}: {wanted} was expected, and it has {is_at}"
+        if attempts:
+            words = f"the command lost {attempts} times to other writers, last of {lost}"
+        super().__init__(words, hint="load it again and decide anew; expected=None takes any version")
+        self.aggregate = aggregate
+        self.expected = expected
+        self.actual = actual
+        self.attempts = attempts
+
+
+class MissingEvents(TailraceError):
+    """An event of an aggregate is not in its table, and a later one is: its state is not known."""
+
+
 class InternalError(TailraceError):
     """This should never happen; please report it, with this seed or trace."""
 

@@ -34,6 +34,7 @@ from tailrace.app.snapshots import Snapshots, snapshots_of
 from tailrace.app.table import EVENTS, Changes, Table, name_in
 from tailrace.app.unmatched import unmatched_id
 from tailrace.app.window import window_plan
+from tailrace.app.with_aggregates import WithAggregates
 from tailrace.errors import SettingsError
 from tailrace.streams.arns import ACCOUNT, region_of
 from tailrace.streams.record import ViewType
@@ -41,7 +42,7 @@ from tailrace.streams.record import ViewType
 T = TypeVar("T")
 
 
-class App(OnLambda):
+class App(OnLambda, WithAggregates):
     """Tables and handlers under one name.
 
     >>> app = App("shop")

@@ -126,7 +126,7 @@ def condition_of(condition: str | None, names: Mapping[str, str] | None, values:
 
 class _Bound:
     def __init__(self, door: Door, entity_of: EntityOf) -> None:
-        self._door = door
+        self.door = door
         self._asking = Asking(entity_of)
 
 
@@ -146,7 +146,7 @@ class Client(_Bound):
     def get(self, target: type[T] | Entity[T], key: Members | None = None, **fields: Any) -> T | None: ...
     def get(self, target: Any, key: Members | None = None, **fields: Any) -> Any:
         """An item, `db.get(Order, id="o1")`, or its plain values; None when it is not there."""
-        return answered(self._asking.get(target, key, fields), self._door)
+        return answered(self._asking.get(target, key, fields), self.door)
 
     def put(
         self,
@@ -158,7 +158,7 @@ class Client(_Bound):
         values: Members | None = None,
     ) -> None:
         """Put an item, `db.put(Order(id="o1"))`, if the condition holds."""
-        answered(self._asking.put(target, item, condition_of(condition, names, values)), self._door)
+        answered(self._asking.put(target, item, condition_of(condition, names, values)), self.door)
 
     def update(
         self,
@@ -173,7 +173,7 @@ class Client(_Bound):
     ) -> None:
         """Update an item, `db.update(Order, id="o1", status="paid")` or by an expression, on a condition."""
         answered(
-            self._asking.update(target, key, expression, condition, names, values, attributes), self._door
+            self._asking.update(target, key, expression, condition, names, values, attributes), self.door
         )
 
     def delete(
@@ -187,7 +187,7 @@ class Client(_Bound):
         **fields: Any,
     ) -> None:
         """Delete an item, `db.delete(Order, id="o1")`, if the condition holds."""
-        answered(self._asking.delete(target, key, fields, condition_of(condition, names, values)), self._door)
+        answered(self._asking.delete(target, key, fields, condition_of(condition, names, values)), self.door)
 
     @overload
     def query(
@@ -235,7 +235,7 @@ class Client(_Bound):
         steps = self._asking.query(
             target, expression, index, names, values, fields, reverse=reverse, limit=limit
         )
-        return answered(steps, self._door)
+        return answered(steps, self.door)
 
 
 class AsyncClient(_Bound):
@@ -249,7 +249,7 @@ class AsyncClient(_Bound):
     ) -> T | None: ...
     async def get(self, target: Any, key: Members | None = None, **fields: Any) -> Any:
         """As `Client.get`."""
-        return await awaited(self._asking.get(target, key, fields), self._door)
+        return await awaited(self._asking.get(target, key, fields), self.door)
 
     async def put(
         self,
@@ -261,7 +261,7 @@ class AsyncClient(_Bound):
         values: Members | None = None,
     ) -> None:
         """As `Client.put`."""
-        await awaited(self._asking.put(target, item, condition_of(condition, names, values)), self._door)
+        await awaited(self._asking.put(target, item, condition_of(condition, names, values)), self.door)
 
     async def update(
         self,
@@ -276,7 +276,7 @@ class AsyncClient(_Bound):
     ) -> None:
         """As `Client.update`."""
         await awaited(
-            self._asking.update(target, key, expression, condition, names, values, attributes), self._door
+            self._asking.update(target, key, expression, condition, names, values, attributes), self.door
         )
 
     async def delete(
@@ -291,7 +291,7 @@ class AsyncClient(_Bound):
     ) -> None:
         """As `Client.delete`."""
         await awaited(
-            self._asking.delete(target, key, fields, condition_of(condition, names, values)), self._door
+            self._asking.delete(target, key, fields, condition_of(condition, names, values)), self.door
         )
 
     @overload
@@ -335,7 +335,7 @@ class AsyncClient(_Bound):
         steps = self._asking.query(
             target, expression, index, names, values, fields, reverse=reverse, limit=limit
         )
-        return await awaited(steps, self._door)
+        return await awaited(steps, self.door)
 
 
 def check_client(place: str, dependencies: Mapping[str, Depends], other: Callable[..., Any]) -> None:
@@ -366,21 +366,29 @@ def unprovided(kind: str, name: str) -> SettingsError:
 
 
 def answered(steps: Steps[T], door: Door) -> T:
-    """Carry out the steps, waiting. Raises: what the door and the steps raise."""
-    try:
-        request = next(steps)
-        while True:
-            request = steps.send(door.call(*request))
-    except StopIteration as stop:
-        value: T = stop.value
-        return value
+    """Carry out the steps, waiting. Raises: what the steps raise, or let through of what the door raises."""
+    request = _next(steps, None)
+    while not isinstance(request, _Done):
+        try:
+            answer = door.call(*request)
+        except Exception as error:  # the steps are told where they wait, and know which refusals they expect
+            request = _refused(steps, error)
+        else:
+            request = _next(steps, answer)
+    value: T = request.value
+    return value
 
 
 async def awaited(steps: Steps[T], door: Door) -> T:
-    """Carry out the steps, awaiting. Raises: what the door and the steps raise."""
+    """Carry out the steps, awaiting. Raises: as `answered`."""
     request = _next(steps, None)
     while not isinstance(request, _Done):
-        request = _next(steps, await door.begin(*request))
+        try:
+            answer = await door.begin(*request)
+        except Exception as error:  # as above
+            request = _refused(steps, error)
+        else:
+            request = _next(steps, answer)
     value: T = request.value
     return value
 
@@ -395,5 +403,12 @@ class _Done:
 def _next(steps: Steps[Any], answer: Members | None) -> tuple[str, Members] | _Done:
     try:
         return next(steps) if answer is None else steps.send(answer)
+    except StopIteration as stop:
+        return _Done(stop.value)
+
+
+def _refused(steps: Steps[Any], error: Exception) -> tuple[str, Members] | _Done:
+    try:
+        return steps.throw(error)
     except StopIteration as stop:
         return _Done(stop.value)

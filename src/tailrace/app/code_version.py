@@ -27,10 +27,14 @@ def code_version(mapping: HandlerMapping) -> str:
     """What the environment says; else twelve hexadecimal digits that change when a file of the handler does;
     "" when no function is the user's.
     """
+    return version_of((mapping.target, mapping.transform, mapping.enrich))
+
+
+def version_of(parts: tuple[Any, ...]) -> str:
+    """The same of any functions and classes of the user's; what cannot be called is left out."""
     if version := os.environ.get(VARIABLE):
         return version
-    parts = (mapping.target, mapping.transform, mapping.enrich)
-    functions = tuple(function for function in parts if callable(function) and not _is_ours(function))
+    functions = tuple(part for part in parts if callable(part) and not _is_ours(part))
     files = sorted({file for function in functions if (file := _file_of(function)) is not None})
     if files:
         return sha256("".join(map(_digest_of, files)).encode()).hexdigest()[:DIGITS]

@@ -22,7 +22,7 @@ from tailrace.app.filtering import Filter, filter_of
 from tailrace.app.function_settings import NAMES as FUNCTION_NAMES
 from tailrace.app.function_settings import FunctionSettings, function_named
 from tailrace.app.item import ENTITY
-from tailrace.app.mapping import HandlerMapping, Kind, Target, Where
+from tailrace.app.mapping import Appended, HandlerMapping, Kind, Target, Where
 from tailrace.app.on_failure import Discard, Park, Policy, settings_of
 from tailrace.app.projection import Projection, declared_by
 from tailrace.app.retry import Retry, check_retry
@@ -152,6 +152,8 @@ class Declarations:
                 changes = target.changes
             case type():
                 changes = self.entity(target).changes
+            case Appended():
+                changes = target.appended
             case _:
                 raise SettingsError(
                     f"{target!r} is no table and no entity: orders = app.table('orders', pk='id') makes a "

@@ -7,7 +7,7 @@ the worker.
 from collections.abc import Callable, Collection
 from collections.abc import Mapping as Names
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from tailrace.app.change import Change
 from tailrace.app.depends import Depends
@@ -23,8 +23,21 @@ from tailrace.errors import SettingsError
 from tailrace.mapping.settings import MappingSettings
 
 Kind: TypeAlias = Literal["on", "batch", "function", "sink", "projection", "window"]
-Target: TypeAlias = Table | Changes[Entity[Any]] | Entity[Any] | type[Any]
-"""What a handler is declared on: a table, an entity, or some kinds of changes of one."""
+
+
+@runtime_checkable
+class Appended(Protocol):
+    """An aggregate, as far as handlers are declared on it."""
+
+    @property
+    def appended(self) -> Changes[Entity[Any]]:
+        """Its events, as they are appended."""
+
+
+Target: TypeAlias = Table | Changes[Entity[Any]] | Entity[Any] | type[Any] | Appended
+"""What a handler is declared on: a table, an entity, some kinds of changes of one, or an aggregate's
+events.
+"""
 Where: TypeAlias = Predicate | Callable[[Change[Any]], bool]
 PLAIN_FUNCTION: Final = FunctionSettings()
 

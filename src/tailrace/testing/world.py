@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
 
 from tailrace.app.app import App
+from tailrace.app.client import Door, unprovided
 from tailrace.app.entity import Entity
 from tailrace.app.item import entity_of
 from tailrace.app.retry import milliseconds
@@ -28,6 +29,8 @@ from tailrace.compose import create_tables
 from tailrace.compose_worker import WorkerOptions, build_worker
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.errors import SettingsError, TailraceError
+from tailrace.runtime.causing import CAUSE
+from tailrace.server.handler_door import DoorAtOnce
 from tailrace.server.housekeeping import housekeep
 from tailrace.server.inprocess import InProcess
 from tailrace.server.turns import Joined, Turns
@@ -157,6 +160,7 @@ class World(Branching, Items):
         create_tables(app, self.engine)
         self.engine.committer.flush()
         app.bind(self._ask)
+        app.bind_door(self._door_of_test, lambda: self.clock.now().wall_ms)
         self._run(self._start(app))
 
     def kill(self) -> None:
@@ -281,6 +285,13 @@ class World(Branching, Items):
         if self._door is None:
             self._door = InProcess(self.engine)
         return self._door
+
+    def _door_of_test(self) -> Door:
+        """What aggregates are handled through by the test itself, in the engine that there is now."""
+        self._check_open()
+        if CAUSE.get():  # elsewhere a handler has no world
+            raise unprovided("Client", "client")
+        return DoorAtOnce(self.engine)
 
     def _check_open(self) -> None:
         if self.loop.is_closed():

@@ -1,0 +1,1 @@
+"""Loading aggregates and appending to them, as requests that a client carries out."""

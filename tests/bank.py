@@ -10,6 +10,7 @@ Rules of this file: chance is a seed's; nothing of the product decides what is r
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -17,6 +18,7 @@ from tailrace import App
 from tailrace.aggregates.run import handling
 from tailrace.aggregates.run.handling import Asked, Decided, Terms
 from tailrace.app.aggregate import Aggregate, Recorded
+from tailrace.app.client import Attached
 from tailrace.clocks.manual import ManualClock
 from tailrace.compose import create_tables
 from tailrace.engine.engine import Engine, EngineSettings
@@ -114,7 +116,8 @@ def served(app: App) -> tuple[Engine, DoorAtOnce]:
     create_tables(app, engine)
     engine.committer.flush()
     door = DoorAtOnce(engine)
-    app.bind_door(lambda: door, lambda: clock.now().wall_ms)
+    names = count()
+    app.bind_door(Attached(lambda: door, lambda: clock.now().wall_ms, lambda: f"append {next(names)}"))
     return engine, door
 
 

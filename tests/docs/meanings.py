@@ -52,6 +52,8 @@ MAPPING: Final = {
     "what the stream holds.",
     "is_transactional": "The target has the position of each shard beside its rows, and changes both at "
     "once; a sink says so itself (docs/sinks.md).",
+    "ordered_by": 'What `order="key"` keeps in order, parks and puts back: the changes of an `item`, or all '
+    "of one `partition` key (`app.on` and `app.batch` only).",
     "max_generations": "How many changes of its own, one caused by the other, a handler is called for "
     "before it is paused as a loop.",
 }

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from tailrace.aggregates.core import appending
 from tailrace.aggregates.core.folding import Loaded, begun, folded
-from tailrace.aggregates.core.layout import Snapshot, read_snapshot
+from tailrace.aggregates.core.layout import FoldedState, read_snapshot
 from tailrace.aggregates.run import handling
 from tests.bank import Campaign, Deposited, bank_app, first_difference, served
 
@@ -159,10 +159,10 @@ def test_a_snapshot_of_other_code_is_not_used() -> None:
 
 
 def test_a_copy_that_uses_a_snapshot_of_other_code_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def any_code(model: Any, snapshot: Snapshot | None) -> Loaded[Any]:
+    def any_code(model: Any, snapshot: FoldedState | None) -> Loaded[Any]:
         return begun(model, None if snapshot is None else structs.replace(snapshot, code=model.code))
 
-    def any_snapshot(place: Any, item: Any) -> Snapshot | None:
+    def any_snapshot(place: Any, item: Any) -> FoldedState | None:
         kept = read_snapshot(place, item)
         return None if kept is None else structs.replace(kept, code="other")
 

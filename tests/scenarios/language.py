@@ -16,7 +16,9 @@ with a scripted sink.
     invokes|checkpoints|parks · release [invokes|checkpoints|parks] [3]   answers wait · only that of the
     batch with record 3 redrive a [untold]                 put the parked changes of key `a` back, oldest
     first; `untold`: the machine does not hear of it late-redriven a 1                  it hears now that `a`
-    was unparked at record 1 advance 5s | 300ms                 time passes; the machine is woken when it
+    was unparked at record 1
+    records 1 [of=a] · redrive [of=a]              item 1 of the partition a; all of that partition
+    advance 5s | 300ms                 time passes; the machine is woken when it
     asked for it status                             what a person would see
 
 What is done with a command of the machine is the runtime's: its steps are performed here at once, over rows.
@@ -72,6 +74,7 @@ from tailrace.streams.record import (
 from tailrace.streams.version import Version
 from tailrace.testing.simulation_plan import MAPPING
 from tailrace.testing.simulation_rows import APP, STREAM, SimulatedRows
+from tailrace.values.canonical import terminated
 from tests.scenarios import windows, worlds
 from tests.scenarios.scripted_sink import FAULTS, Fault, describe
 
@@ -282,7 +285,7 @@ class World:
                     created_us=created_ms * MILLISECOND,
                     size_bytes=100,
                     partition=partition,
-                    key=key.encode(),
+                    key=key_of(key, options.get("of")),
                     keys=b"{}",
                     new=b"x" * int(options.get("bytes", 10)),
                 )
@@ -306,8 +309,8 @@ class World:
         self.delivery = Delivery(shard, STREAM, SavedChanges(), settling)
         self.queue.append(start)
 
-    def redrive(self, names: list[str], _options: dict[str, str]) -> None:
-        key = names[0].encode()
+    def redrive(self, names: list[str], options: dict[str, str]) -> None:
+        key = key_of(names[0] if names else "", options.get("of"))
         steps, answer = (
             put_back_key(APP, key, Claimant("redrive", "", lambda _: False), lambda: self.now.wall_ms),
             None,
@@ -324,7 +327,7 @@ class World:
                 else self.rows.put_back(MAPPING, step)
             )
         if ended.how == "done":
-            self.say(f"unparked {names[0]}")
+            self.say(f"unparked {names[0] if names else options['of']}")
             if "untold" not in names:
                 self.queue.append(Redriven(key, ended.tail, ended.passed))
 
@@ -469,3 +472,10 @@ def play(script: str) -> str:
     for line in lines:
         world.run(line)
     return "\n".join(world.trace) + "\n"
+
+
+def key_of(name: str, partition: str | None) -> bytes:
+    """The bytes of a key: a name alone, or one in a partition, laid out as a table's; "": the partition's."""
+    if partition is None:
+        return name.encode()
+    return bytes(8) + terminated(partition.encode()) + name.encode()

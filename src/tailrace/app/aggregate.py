@@ -14,8 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar, overload
-from uuid import uuid4
+from typing import Annotated, Any, Final, Generic, Protocol, TypeVar, overload
 
 from msgspec import structs
 
@@ -41,7 +40,7 @@ from tailrace.aggregates.run.handling import (
 from tailrace.app.aggregate_fixture import Given
 from tailrace.app.aggregate_model import AggregateModel, Events
 from tailrace.app.aggregate_samples import check_samples, write_sample
-from tailrace.app.client import AsyncClient, Client, Door, answered, awaited
+from tailrace.app.client import AsyncClient, Attached, Client, Door, answered, awaited
 from tailrace.app.codec import Attribute
 from tailrace.app.entity import Entity
 from tailrace.app.item import declare
@@ -50,15 +49,20 @@ from tailrace.app.table import Changes, Table
 from tailrace.errors import ItemError, SettingsError
 from tailrace.values.types import Item
 
-if TYPE_CHECKING:
-    from tailrace.app.app import App
-
 S = TypeVar("S")
 T = TypeVar("T")
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 Database = Client | Door | None
 NO_META: Final[Mapping[str, Any]] = MappingProxyType({})
 FEED_EVENTS: Final = ("INSERT",)
+
+
+class Attaches(Protocol):
+    """An app, as far as its aggregates ask it."""
+
+    @property
+    def attached(self) -> Attached:
+        """Where they are handled."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ class Aggregate(Generic[S]):
              …)` take them.
     """
 
-    def __init__(self, app: "App", name: str, table: Table, model: AggregateModel[S]) -> None:
+    def __init__(self, app: Attaches, name: str, table: Table, model: AggregateModel[S]) -> None:
         self.name = name
         self.table = table
         self.model = model
@@ -342,7 +346,7 @@ class Aggregate(Generic[S]):
 # ---- carrying out ------------------------------------------------------------------------------------------
 
 
-def carried(app: "App", steps: Steps[T], db: AsyncClient | Database) -> T | Awaitable[T]:
+def carried(app: Attaches, steps: Steps[T], db: AsyncClient | Database) -> T | Awaitable[T]:
     """Carry out steps: now, or, over an AsyncClient, when they are awaited."""
     if isinstance(db, AsyncClient):
         return awaited(steps, db.door)
@@ -352,7 +356,7 @@ def carried(app: "App", steps: Steps[T], db: AsyncClient | Database) -> T | Awai
 
 
 def terms_of(
-    app: "App",
+    app: Attaches,
     aggregates: Sequence[Aggregate[Any]],
     command_id: str | None,
     meta: Mapping[str, Any],
@@ -364,11 +368,8 @@ def terms_of(
             aggregate.check_command_id(command_id)
     if attempts < 1:
         raise SettingsError(f"attempts: {attempts} is not allowed; it is at least 1")
-    return Terms(app.now_ms, _new_append, command_id, to_item(meta) if meta else {}, attempts)
-
-
-def _new_append() -> str:
-    return uuid4().hex
+    at = app.attached
+    return Terms(at.now_ms, at.new_name, command_id, to_item(meta) if meta else {}, attempts)
 
 
 def together(directed: Sequence[Directed[Any]], terms: Terms) -> Steps[list[Decided[Any]]]:
@@ -403,7 +404,7 @@ def _check_table(name: str, table: Table) -> None:
 
 
 def aggregate_of_class(
-    app: "App", cls: type[Any], name: str, table: Table, events: Events, every: int
+    app: Attaches, cls: type[Any], name: str, table: Table, events: Events, every: int
 ) -> Aggregate[Any]:
     """An aggregate of a class with the three functions. Raises: SettingsError."""
     instance = cls()

@@ -8,22 +8,37 @@ Rules of this file: it judges, by AssertionError; it reads and writes only throu
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from tailrace.aggregates.core.folding import Loaded
 from tailrace.aggregates.core.layout import StoredEvent
+from tailrace.aggregates.run.handling import Decided
+from tailrace.app.aggregate_model import AggregateModel
 from tailrace.errors import SettingsError
 
-if TYPE_CHECKING:
-    from tailrace.app.aggregate import Aggregate
-
 S = TypeVar("S")
+
+
+class Tested(Protocol[S]):
+    """An aggregate, as far as its tests ask it."""
+
+    name: str
+    model: AggregateModel[S]
+
+    def handle(self, id: str, command: Any) -> Decided[S]:
+        """Decide and append."""
+
+    def append(self, id: str, events: Sequence[Any]) -> Decided[S]:
+        """Append what is decided."""
+
+    def load(self, id: str) -> Loaded[S]:
+        """The state as it is now."""
 
 
 class Given(Generic[S]):
     """What has happened."""
 
-    def __init__(self, aggregate: "Aggregate[S]", events: Sequence[Any], id: str | None = None) -> None:
+    def __init__(self, aggregate: Tested[S], events: Sequence[Any], id: str | None = None) -> None:
         self._aggregate = aggregate
         self._events = tuple(events)
         self._id = id
@@ -61,7 +76,7 @@ class When(Generic[S]):
 
     def __init__(
         self,
-        aggregate: "Aggregate[S]",
+        aggregate: Tested[S],
         before: S,
         version: int,
         events: tuple[Any, ...],
@@ -117,7 +132,7 @@ class When(Generic[S]):
         return Loaded(self._before, self._version)
 
 
-def through_item(aggregate: "Aggregate[Any]", event: Any) -> Any:
+def through_item(aggregate: Tested[Any], event: Any) -> Any:
     """An event as it is after it was kept and read. Raises: ItemError; SettingsError for what is no event."""
     if isinstance(event, type):
         raise SettingsError(f"{event.__name__} is a class; give an event: {event.__name__}(…)")

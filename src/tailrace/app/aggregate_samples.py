@@ -3,7 +3,8 @@
 Theory of operation: a file `<type>.<schema>[.name].json` has the event in DynamoDB JSON, as its item has it.
 When a schema is left behind, its sample stays; the check reads all of them with today's code, and names each
 schema that may be in a table and has none.
-Rules of this file: files in, events out; a sample is never rewritten. Called by aggregate.py.
+Rules of this file: files in, events out; a sample is never rewritten. Stands alone because it alone reads
+and writes files.
 """
 
 from pathlib import Path

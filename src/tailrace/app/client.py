@@ -10,7 +10,7 @@ Rules of this file: no transport, no engine, no boto3; a `Door` has them. Decisi
 """
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from typing import Any, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
 from tailrace.app.depends import Depends
 from tailrace.app.entity import Entity
@@ -34,6 +34,16 @@ class Door(Protocol):
 
     def begin(self, operation: str, members: Members) -> Awaitable[Members]:
         """One request, to be awaited."""
+
+
+class Attached(NamedTuple):
+    """The DynamoDB that an app is attached to, and what its appends are told. Units: now_ms since the epoch.
+    Shape: `new_name` gives a name that nothing has had.
+    """
+
+    door: Callable[[], Door]
+    now_ms: Callable[[], int]
+    new_name: Callable[[], str]
 
 
 class Asking:
@@ -362,6 +372,15 @@ def unprovided(kind: str, name: str) -> SettingsError:
     return SettingsError(
         f"app.{name}() is not called: a worker provides it",
         hint=f"db: Annotated[{kind}, Depends(app.{name})] in a handler; world.get, world.put … in a test",
+    )
+
+
+def unattached() -> Door:
+    """The door of an app that is attached to nothing. Raises: SettingsError."""
+    raise SettingsError(
+        "no DynamoDB is attached, so aggregates are nowhere",
+        hint="db=db with db: Annotated[Client, Depends(app.client)] in a handler; "
+        "app.attach(boto3.client('dynamodb')) in a service; world.use(app) in a test",
     )
 
 

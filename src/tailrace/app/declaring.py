@@ -388,6 +388,12 @@ class Declarations:
                 f"two handlers of app {self.app!r} have the id {mapping.id!r}: give one of them another "
                 "with id="
             )
+        if mapping.settings.ordered_by == "partition" and mapping.kind not in ("on", "batch"):
+            raise SettingsError(
+                f"{mapping.id!r}: ordered_by='partition' is for handlers, app.on and app.batch: a "
+                f"{mapping.kind} keeps "
+                "a row for each item"
+            )
         if self.tables.get(mapping.table.name) is not mapping.table:
             raise SettingsError(
                 f"handler {mapping.id!r}: table {mapping.table.name!r} belongs to another app"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal, TypedDict
 
 from tailrace.errors import SettingsError
-from tailrace.mapping.settings import BreakerSettings
+from tailrace.mapping.settings import BreakerSettings, OrderedBy
 from tailrace.patterns.pattern import Pattern
 
 
@@ -30,6 +30,7 @@ class HandlerSettings(TypedDict, total=False):
     tumbling_window_ms: int
     tumbling_idle_ms: int
     max_generations: int
+    ordered_by: OrderedBy
 
 
 class BatchSettings(HandlerSettings, total=False):

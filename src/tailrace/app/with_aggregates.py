@@ -5,11 +5,11 @@ Rules of this file: signatures and loading; aggregate.py has the rest. Stands al
 room; `App` is one of these.
 """
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from tailrace.app.client import Attached, unattached
 from tailrace.app.table import Table
 from tailrace.errors import SettingsError
 
@@ -17,18 +17,10 @@ if TYPE_CHECKING:
     from tailrace.aggregates.run.handling import Decided
     from tailrace.app.aggregate import Aggregate, Directed
     from tailrace.app.aggregate_model import Events
-    from tailrace.app.app import App
     from tailrace.app.client import AsyncClient, Client, Door
 
 S = TypeVar("S")
 NEEDED = "app.aggregate('account', bank, initial=…, decide=…, evolve=…, events=[…])"
-
-
-class Attached(NamedTuple):
-    """The DynamoDB that an app is attached to. Units: now_ms since the epoch."""
-
-    door: "Callable[[], Door]"
-    now_ms: Callable[[], int]
 
 
 class WithAggregates:
@@ -79,7 +71,6 @@ class WithAggregates:
         from tailrace.app.aggregate import Aggregate, aggregate_of_class
         from tailrace.app.aggregate_model import AggregateModel
 
-        app = cast("App", self)
         if snapshot_every < 0:
             raise SettingsError(
                 f"snapshot_every: {snapshot_every!r} is not allowed; it is a number of events, or 0"
@@ -88,13 +79,13 @@ class WithAggregates:
             of = name
 
             def declared(cls: type[Any]) -> "Aggregate[Any]":
-                return aggregate_of_class(app, cls, id or cls.__name__.lower(), of, events, snapshot_every)
+                return aggregate_of_class(self, cls, id or cls.__name__.lower(), of, events, snapshot_every)
 
             return declared
         if table is None or initial is None or decide is None or evolve is None:
             raise SettingsError(f"aggregate {name!r}: a part is missing: {NEEDED}")
         model: AggregateModel[Any] = AggregateModel(name, initial, decide, evolve, events, snapshot_every)
-        return Aggregate(app, name, table, model)
+        return Aggregate(self, name, table, model)
 
     @overload
     def handle_together(
@@ -133,9 +124,8 @@ class WithAggregates:
         """
         from tailrace.app.aggregate import carried, terms_of, together
 
-        app = cast("App", self)
-        terms = terms_of(app, [one.aggregate for one in commands], command_id, meta or {})
-        return carried(app, together(commands, terms), db)
+        terms = terms_of(self, [one.aggregate for one in commands], command_id, meta or {})
+        return carried(self, together(commands, terms), db)
 
     # ---- where they are ------------------------------------------------------------------------------------
 
@@ -146,29 +136,19 @@ class WithAggregates:
                  that of `transactions`.
         """
         door = import_module("tailrace.sinks.dynamodb_door").DynamoDbDoor(client)
-        self.bind_door(lambda: door, _wall_ms)
+        system = import_module("tailrace.clocks.system")
+        self.bind_door(Attached(lambda: door, system.wall_ms, system.new_name))
 
-    def bind_door(self, door: "Callable[[], Door]", now_ms: Callable[[], int]) -> None:
+    def bind_door(self, attached: Attached) -> None:
         """Say what carries requests out, and what time it is; called by a test world."""
-        self._attached = Attached(door, now_ms)
+        self._attached = attached
 
     @property
     def attached(self) -> Attached:
-        """Where aggregates are handled. Raises: SettingsError when nothing is attached."""
+        """Where aggregates are handled; without a DynamoDB its door raises SettingsError."""
         if self._attached is None and self.remote is not None:
             self.attach(self.remote[0])
         if self._attached is None:
-            raise SettingsError(
-                "no DynamoDB is attached, so aggregates are nowhere",
-                hint="db=db with db: Annotated[Client, Depends(app.client)] in a handler; "
-                "app.attach(boto3.client('dynamodb')) in a service; world.use(app) in a test",
-            )
+            system = import_module("tailrace.clocks.system")
+            return Attached(unattached, system.wall_ms, system.new_name)
         return self._attached
-
-    def now_ms(self) -> int:
-        """The time of what is appended now. Units: ms since the epoch."""
-        return _wall_ms() if self._attached is None else self._attached.now_ms()
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -8,6 +8,7 @@ whatever the user does to the wall clock; a wall clock that jumps ahead is belie
 import asyncio
 import logging
 import time
+import uuid
 from typing import Final
 
 from tailrace.clocks.belief import Belief
@@ -56,3 +57,13 @@ class SystemClock:
 def _asleep_ms(monotonic_ms: int) -> int:
     """How long the machine has slept since it started; 0 where the system does not count it."""
     return 0 if BOOT_TIME is None else time.clock_gettime_ns(BOOT_TIME) // 1_000_000 - monotonic_ms
+
+
+def wall_ms() -> int:
+    """What this machine's clock shows. Units: ms since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def new_name() -> str:
+    """A name that nothing has had: 32 hexadecimal digits of chance."""
+    return uuid.uuid4().hex

@@ -28,7 +28,7 @@ from tailrace.errors import PortError, SettingsError
 from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.mapping.commands import Completion, ParkKey, Start
 from tailrace.mapping.reader import Budget
-from tailrace.mapping.retry import OUTAGES
+from tailrace.mapping.retry import FREE
 from tailrace.mapping.shard import ShardMachine
 from tailrace.ports import Clock, Failed, FailedFrom, Failure, Outcome, RecordBatch, Sink
 from tailrace.runtime.attempting import attempt
@@ -301,7 +301,7 @@ class PatientSink:
 
 
 def _last(failure: Failure) -> Failure:
-    return failure if failure.kind in OUTAGES else replace(failure, final=True)
+    return failure if failure.kind in FREE else replace(failure, final=True)
 
 
 class EventDriver(Driver):

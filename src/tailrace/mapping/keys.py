@@ -25,7 +25,7 @@ from tailrace.mapping.held import HeldKeys, PendingRecords
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome
 from tailrace.mapping.pace import Breaker, Pace
 from tailrace.mapping.parking import Parking
-from tailrace.mapping.retry import OUTAGES, GiveUp, RetryAfter, Split, after_failure
+from tailrace.mapping.retry import FREE, OUTAGES, GiveUp, RetryAfter, Split, after_failure
 from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.mapping.suspension import Suspension
@@ -396,7 +396,7 @@ class KeyFlow:
     def _work_failed(self, work: Work, failure: Failure, now: Now, *, is_probe: bool) -> list[Work]:
         """Retry later, give up, or split: then the halves are returned."""
         work.failed(failure, now)
-        is_outage = is_probe or failure.kind in OUTAGES
+        is_outage = is_probe or failure.kind in FREE
         work.attempts += not is_outage
         work.outages = work.outages + 1 if is_outage else 0
         size = len(work.records)

@@ -8,12 +8,15 @@ from msgspec import Struct, field
 
 
 class FailureKind(Enum):
-    """Whose fault a failure is. Only RECORD and TIMEOUT use up attempts; the others are an outage."""
+    """Whose fault a failure is. Only RECORD and TIMEOUT use up attempts; THROTTLED and UNAVAILABLE are an
+    outage; EARLY says nothing of the other side: what must come before the record has not come.
+    """
 
     RECORD = "RECORD"
     TIMEOUT = "TIMEOUT"
     THROTTLED = "THROTTLED"
     UNAVAILABLE = "UNAVAILABLE"
+    EARLY = "EARLY"
 
 
 class Failure(Struct, frozen=True):

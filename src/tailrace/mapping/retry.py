@@ -12,6 +12,8 @@ from tailrace.mapping.outcomes import Failure, FailureKind
 from tailrace.mapping.settings import INFINITE, Backoff, MappingSettings
 
 OUTAGES: Final = (FailureKind.THROTTLED, FailureKind.UNAVAILABLE)
+FREE: Final = (*OUTAGES, FailureKind.EARLY)
+"""What uses up no attempt."""
 MOST_DOUBLINGS: Final = 200  # keeps factor**n inside a float; every back-off has reached its cap long before
 
 
@@ -53,7 +55,7 @@ def after_failure(
     Source:  semantics §2.5.
     """
     is_slow = failure.kind is FailureKind.TIMEOUT and settings.order == "shard" and size == 1  # no refusal
-    if failure.kind in OUTAGES or probing or is_slow:
+    if failure.kind in FREE or probing or is_slow:
         return RetryAfter(delay_ms(settings.backoff, max(outages, 1), failure.retry_after_ms), counts=False)
     if size > 1 and settings.bisect_batch_on_function_error:
         return Split(size // 2)

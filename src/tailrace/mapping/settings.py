@@ -5,7 +5,7 @@ exactly; the class's own defaults are the safe ones of Python names. A wrong val
 is made, in a text that names the setting, the value and the bound.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, Self, TypeAlias
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from tailrace.errors import SettingsError
 from tailrace.mapping.filters import RecordFilter, read_filter_criteria
 from tailrace.patterns.pattern import Pattern
 from tailrace.streams.record import ChangeRecord, ViewType
+from tailrace.tables.schema import partition_of_key
 
 Order: TypeAlias = Literal["key", "lane", "shard"]
 """A failing key steps aside; a failing batch blocks its lane (Lambda); a whole shard goes in sequence,
@@ -24,6 +25,7 @@ OnFailure: TypeAlias = Literal["park", "block", "discard", "drop"]
 """After the last attempt: the key waits, the shard waits, a dead letter is kept and the key goes on, nothing
 is kept.
 """
+OrderedBy: TypeAlias = Literal["item", "partition"]
 INFINITE: Final = -1
 LARGEST: Final = 1_000_000_000
 """A bound for what has no natural one: it only catches slips such as microseconds given as milliseconds."""
@@ -112,6 +114,10 @@ class MappingSettings(Struct, frozen=True):
     in the target, because it was refused or trimmed, is a durable dead letter or gap before anything behind
     it is tried. Only with order="shard".
     """
+    ordered_by: OrderedBy = "item"
+    """What order="key" keeps in order, parks and puts back: the changes of an item, or of all items with one
+    partition key.
+    """
     max_generations: int = 16
     """How many of its own changes in one line of descent a handler is called for, before it is paused as a
     loop.
@@ -125,6 +131,14 @@ class MappingSettings(Struct, frozen=True):
         if self.on_failure not in ("park", "block", "discard", "drop"):
             raise SettingsError(
                 f"on_failure: {self.on_failure!r} is not allowed; it is 'park', 'block', 'discard' or 'drop'"
+            )
+        if self.ordered_by not in ("item", "partition"):
+            raise SettingsError(
+                f"ordered_by: {self.ordered_by!r} is not allowed; it is 'item' or 'partition'"
+            )
+        if self.ordered_by == "partition" and self.order != "key":
+            raise SettingsError(
+                f"ordered_by='partition' with order={self.order!r} is not allowed; it is for 'key'"
             )
         for name, (lowest, highest) in BOUNDS.items():
             _within(name, getattr(self, name), lowest, highest)
@@ -199,6 +213,10 @@ class MappingSettings(Struct, frozen=True):
     def capacity(self) -> int:
         """How many records may wait in the machine: the buffer, but never less than one batch."""
         return max(self.buffer_records, self.batch_size)
+
+    def keyed(self, records: Sequence[ChangeRecord]) -> Sequence[ChangeRecord]:
+        """Records with the key that ordered_by="partition" keeps them in order by."""
+        return [replace(record, key=partition_of_key(record.key)) for record in records]
 
     def reading(self, stream_arn: str, view_type: ViewType, region: str) -> Self:
         """These settings for one stream, whose records are judged by the filters and then by `accepts`."""

@@ -89,6 +89,7 @@ class ShardMachine:
     def __init__(self, settings: MappingSettings) -> None:
         self._settings = settings
         self._capacity = settings.capacity
+        self._by_item = settings.ordered_by == "item"
         self._phase: Phase = "new"
         self._paused = False
         self._closed = False
@@ -385,7 +386,7 @@ class ShardMachine:
                 (accepted if accepts(record) else refused).append(record)
             settlement.settle(refused, "filtered")
             fresh = accepted
-        self._flow.add(fresh)
+        self._flow.add(fresh if self._by_item else self._settings.keyed(fresh))
         self._closed = self._closed or done.closed
 
     def _checkpoint_done(self, now: Now) -> None:

@@ -180,6 +180,22 @@ class TableSchema(msgspec.Struct, frozen=True):
         return ItemTarget(keys, data, partition)
 
 
+def partition_of_key(key: bytes) -> bytes:
+    """What the key bytes of every item of its partition begin with; of that itself, itself.
+
+    >>> schema = TableSchema("orders", 0, "", "pk", "S", "sk", "S")
+    >>> keys = [schema.key_bytes({"pk": {"S": "a"}, "sk": {"S": text}}) for text in ("1", "2")]
+    >>> {partition_of_key(key) for key in keys} == {schema.partition_prefix({"S": "a"})}
+    True
+    """
+    end = HASH_BYTES
+    while True:
+        end = key.index(b"\x00", end)
+        if key[end + 1 : end + 2] == b"\x01":
+            return key[: end + 2]
+        end += 2
+
+
 def _unfit(name: str, expected: str, value: AttributeValue | None) -> ApiError:
     return validation_error(MISMATCH)
 

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
 
 from tailrace.app.app import App
-from tailrace.app.client import Door, unprovided
+from tailrace.app.client import Attached, Door, unprovided
 from tailrace.app.entity import Entity
 from tailrace.app.item import entity_of
 from tailrace.app.retry import milliseconds
@@ -124,6 +124,7 @@ class World(Branching, Items):
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._faults = Faults()
         self._died: str | None = None
+        self._names_given = 0
         self._dead: tuple[MortalStore, ...] = ()
         self._begin()
         self._open()
@@ -160,7 +161,7 @@ class World(Branching, Items):
         create_tables(app, self.engine)
         self.engine.committer.flush()
         app.bind(self._ask)
-        app.bind_door(self._door_of_test, lambda: self.clock.now().wall_ms)
+        app.bind_door(Attached(self._door_of_test, lambda: self.clock.now().wall_ms, self._new_name))
         self._run(self._start(app))
 
     def kill(self) -> None:
@@ -292,6 +293,10 @@ class World(Branching, Items):
         if CAUSE.get():  # elsewhere a handler has no world
             raise unprovided("Client", "client")
         return DoorAtOnce(self.engine)
+
+    def _new_name(self) -> str:
+        self._names_given += 1
+        return f"world-{self.seed}-{self._names_given}"
 
     def _check_open(self) -> None:
         if self.loop.is_closed():

@@ -6,11 +6,11 @@ import pytest
 
 from tailrace.aggregates.core.appending import (
     Append,
-    Applied,
+    AppendTerms,
     Behind,
-    Contended,
-    Naming,
+    OwnAppend,
     Repeated,
+    UnderWay,
     check_expected,
     refusal_of,
     request_of,
@@ -18,9 +18,9 @@ from tailrace.aggregates.core.appending import (
 from tailrace.aggregates.core.folding import EventData, crosses, hole
 from tailrace.aggregates.core.layout import (
     LAST_VERSION,
+    FoldedState,
     Marker,
     Place,
-    Snapshot,
     StoredEvent,
     event_item,
     event_sort,
@@ -35,8 +35,8 @@ from tailrace.errors import ApiError, Conflict, SettingsError, StoreError
 PLACE = Place("bank", "pk", "sk", "account", "a1")
 OTHER = Place("bank", "pk", "sk", "account", "a2")
 DATA = EventData("Deposited", 1, {"amount": {"N": "5"}})
-NAMING = Naming("mine", 1_000)
-WITH_ID = Naming("mine", 1_000, "c1")
+NAMING = AppendTerms("mine", 1_000)
+WITH_ID = AppendTerms("mine", 1_000, "c1")
 
 
 def stored(version: int, append: str = "theirs", through: int = 0) -> StoredEvent:
@@ -67,7 +67,7 @@ def test_items_are_read_as_they_were_written() -> None:
     for one in (event, bare):
         assert read_event(PLACE, event_item(PLACE, one)) == one
     assert read_marker(PLACE, marker_item(PLACE, "c1", Marker(4, 3, "x", 9))) == Marker(4, 3, "x", 9)
-    snapshot = Snapshot(7, "code", {"balance": {"N": "5"}}, 9)
+    snapshot = FoldedState(7, "code", {"balance": {"N": "5"}}, 9)
     assert read_snapshot(PLACE, snapshot_item(PLACE, snapshot)) == snapshot
 
 
@@ -83,7 +83,7 @@ def test_another_format_is_refused_and_a_snapshot_of_one_is_passed_over() -> Non
     event = event_item(PLACE, stored(1)) | {"v": {"N": "2"}}
     with pytest.raises(StoreError, match=r"account 'a1': E#000000000001 of table bank has format .*'2'"):
         read_event(PLACE, event)
-    assert read_snapshot(PLACE, snapshot_item(PLACE, Snapshot(1, "", {})) | {"v": {"N": "2"}}) is None
+    assert read_snapshot(PLACE, snapshot_item(PLACE, FoldedState(1, "", {})) | {"v": {"N": "2"}}) is None
 
 
 # ---- requests ----------------------------------------------------------------------------------------------
@@ -172,9 +172,9 @@ def test_a_refused_put_shows_the_event_that_won() -> None:
 def test_an_event_of_this_very_append_says_that_it_was_applied() -> None:
     item = event_item(PLACE, stored(4, append="mine"))
     error = ApiError("ConditionalCheckFailedException", "no", extra={"Item": item})
-    assert refusal_of(error, [append(1)], NAMING) == Applied()
+    assert refusal_of(error, [append(1)], NAMING) == OwnAppend()
     marker = marker_item(PLACE, "c1", Marker(4, 4, "mine"))
-    assert refusal_of(cancelled(failed(marker), failed(item)), [append(1)], WITH_ID) == Applied()
+    assert refusal_of(cancelled(failed(marker), failed(item)), [append(1)], WITH_ID) == OwnAppend()
 
 
 def test_a_marker_of_another_append_says_that_the_command_was_handled() -> None:
@@ -203,7 +203,7 @@ def test_a_later_event_alone_is_not_taken_for_the_next() -> None:
     [ApiError("TransactionConflictException", "no"), cancelled({"Code": "TransactionConflict"}, NONE)],
 )
 def test_a_transaction_under_way_is_contention(error: ApiError) -> None:
-    assert refusal_of(error, [append(2)], NAMING) == Contended()
+    assert refusal_of(error, [append(2)], NAMING) == UnderWay()
 
 
 @pytest.mark.parametrize(

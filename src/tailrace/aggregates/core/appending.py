@@ -7,7 +7,7 @@ each aggregate has a marker of the command (put where none is), its events, or, 
 it, a check that its version still stands.
 Clients repeat requests whose answers they have lost. So an append has a name, which its items carry: a
 refusal that shows items of this very append says that it was applied.
-Rules of this file: pure: requests out, refusals in. Source: reference/history.md §1.1.
+Rules of this file: pure: requests out, refusals in. Decision 81.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ class Append(Struct, frozen=True):
     events: tuple[EventData, ...]
 
 
-class Naming(Struct, frozen=True):
+class AppendTerms(Struct, frozen=True):
     """What the items of one append have in common. Units: now_ms since the epoch."""
 
     append: str
@@ -58,7 +58,7 @@ class Naming(Struct, frozen=True):
     meta: Item = {}
 
 
-class Applied(Struct, frozen=True):
+class OwnAppend(Struct, frozen=True):
     """The append was applied, by a request whose answer was lost."""
 
 
@@ -74,14 +74,14 @@ class Behind(Struct, frozen=True):
     events: Mapping[int, StoredEvent | None]
 
 
-class Contended(Struct, frozen=True):
+class UnderWay(Struct, frozen=True):
     """Another transaction was under way with one of the items; nothing is known to have changed."""
 
 
-Refusal: TypeAlias = Applied | Repeated | Behind | Contended
+Refusal: TypeAlias = OwnAppend | Repeated | Behind | UnderWay
 
 
-def stored_events(append: Append, naming: Naming) -> list[StoredEvent]:
+def stored_events(append: Append, naming: AppendTerms) -> list[StoredEvent]:
     """The events as their items have them. Raises: SettingsError beyond the last version."""
     through = append.version + len(append.events)
     if through > LAST_VERSION:
@@ -103,7 +103,7 @@ def stored_events(append: Append, naming: Naming) -> list[StoredEvent]:
     ]
 
 
-def request_of(appends: Sequence[Append], naming: Naming) -> tuple[str, dict[str, Any]] | None:
+def request_of(appends: Sequence[Append], naming: AppendTerms) -> tuple[str, dict[str, Any]] | None:
     """The operation and its members; None: there is nothing to write. Raises: SettingsError above a bound."""
     actions = _actions(appends, naming)
     if naming.command_id is None and not any(append.events for append in appends):
@@ -124,7 +124,7 @@ def request_of(appends: Sequence[Append], naming: Naming) -> tuple[str, dict[str
     return "TransactWriteItems", {"TransactItems": actions}
 
 
-def _actions(appends: Sequence[Append], naming: Naming) -> list[dict[str, Any]]:
+def _actions(appends: Sequence[Append], naming: AppendTerms) -> list[dict[str, Any]]:
     actions: list[dict[str, Any]] = []
     for append in appends:
         place = append.place
@@ -157,13 +157,13 @@ def _absent(place: Place, members: dict[str, Any]) -> dict[str, Any]:
 # ---- what a refusal means ----------------------------------------------------------------------------------
 
 
-def refusal_of(error: ApiError, appends: Sequence[Append], naming: Naming) -> Refusal | None:
+def refusal_of(error: ApiError, appends: Sequence[Append], naming: AppendTerms) -> Refusal | None:
     """What a refused append means; None: nothing that is known here, so it is the caller's."""
     match error.code:
         case "ConditionalCheckFailedException":
             return _judged(appends, naming, [{"Code": CONDITION, "Item": error.extra.get("Item")}])
         case "TransactionConflictException":
-            return Contended()
+            return UnderWay()
         case "TransactionCanceledException":
             reasons: Any = error.extra.get("CancellationReasons") or ()
             return _judged(appends, naming, reasons)
@@ -171,7 +171,7 @@ def refusal_of(error: ApiError, appends: Sequence[Append], naming: Naming) -> Re
 
 
 def _judged(
-    appends: Sequence[Append], naming: Naming, reasons: Sequence[Mapping[str, Any]]
+    appends: Sequence[Append], naming: AppendTerms, reasons: Sequence[Mapping[str, Any]]
 ) -> Refusal | None:
     codes = {str(reason.get("Code", "None")) for reason in reasons} - {"None"}
     if not codes or not codes <= {CONDITION, CONTENTION}:
@@ -183,7 +183,7 @@ def _judged(
             continue
         place, item = appends[index].place, reason.get("Item")
         if item and item.get("append") == {"S": naming.append}:
-            return Applied()
+            return OwnAppend()
         if sort.startswith("C#"):
             is_repeated = True
         elif index not in behind:
@@ -193,10 +193,10 @@ def _judged(
             )
     if is_repeated:
         return Repeated()
-    return Behind(behind) if behind else Contended()
+    return Behind(behind) if behind else UnderWay()
 
 
-def _targets(appends: Sequence[Append], naming: Naming) -> list[tuple[int, str]]:
+def _targets(appends: Sequence[Append], naming: AppendTerms) -> list[tuple[int, str]]:
     """Whose each action is, and at which sort key: in the order of the actions."""
     targets: list[tuple[int, str]] = []
     for index, append in enumerate(appends):

@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
-from tailrace.aggregates.core.layout import Place, Snapshot, StoredEvent
+from tailrace.aggregates.core.layout import FoldedState, Place, StoredEvent
 from tailrace.values.types import Item
 
 S = TypeVar("S")
@@ -64,7 +64,7 @@ class Loaded(Struct, Generic[S], frozen=True):
     recorded_ms: int = 0
 
 
-def begun(model: Model[S], snapshot: Snapshot | None) -> Loaded[S]:
+def begun(model: Model[S], snapshot: FoldedState | None) -> Loaded[S]:
     """Where folding begins: at a snapshot of this very code, else before the first event."""
     if snapshot is None or snapshot.code != model.code:
         return Loaded(model.initial())

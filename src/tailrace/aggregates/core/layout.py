@@ -87,7 +87,7 @@ class Marker(Struct, frozen=True):
     recorded_ms: int = 0
 
 
-class Snapshot(Struct, frozen=True):
+class FoldedState(Struct, frozen=True):
     """The state at a version. Shape: `code` names the code that folded it."""
 
     version: int
@@ -97,7 +97,7 @@ class Snapshot(Struct, frozen=True):
 
 
 def event_item(place: Place, event: StoredEvent) -> Item:
-    """The item of an event."""
+    """An event as its aggregate keeps it, under a key that sorts by versions."""
     item = place.key(event_sort(event.version)) | {
         "v": _number(FORMAT),
         "type": {"S": event.type},
@@ -138,7 +138,7 @@ def read_event(place: Place, item: Item) -> StoredEvent:
 
 
 def marker_item(place: Place, command_id: str, marker: Marker) -> Item:
-    """The item of a command's marker."""
+    """What keeps a command from being handled twice, in the same partition."""
     return place.key(command_sort(command_id)) | {
         "v": _number(FORMAT),
         "first": _number(marker.first),
@@ -159,8 +159,8 @@ def read_marker(place: Place, item: Item) -> Marker:
     )
 
 
-def snapshot_item(place: Place, snapshot: Snapshot) -> Item:
-    """The item of a snapshot."""
+def snapshot_item(place: Place, snapshot: FoldedState) -> Item:
+    """The only one of its aggregate: a later one takes its place."""
     return place.key(SNAPSHOT_SORT) | {
         "v": _number(FORMAT),
         "version": _number(snapshot.version),
@@ -170,11 +170,11 @@ def snapshot_item(place: Place, snapshot: Snapshot) -> Item:
     }
 
 
-def read_snapshot(place: Place, item: Item) -> Snapshot | None:
+def read_snapshot(place: Place, item: Item) -> FoldedState | None:
     """The snapshot of an item; None for a format that this version does not know: it is only a shortcut."""
     if item.get("v") != _number(FORMAT):
         return None
-    return Snapshot(
+    return FoldedState(
         int(item["version"]["N"]),
         item["code"]["S"],
         item["state"]["M"],

@@ -16,11 +16,11 @@ from msgspec import Struct
 
 from tailrace.aggregates.core.appending import (
     Append,
-    Applied,
+    AppendTerms,
     Behind,
-    Contended,
-    Naming,
+    OwnAppend,
     Repeated,
+    UnderWay,
     check_expected,
     lost_words,
     marker_of,
@@ -31,8 +31,8 @@ from tailrace.aggregates.core.folding import Loaded, Model, begun, crosses, fold
 from tailrace.aggregates.core.layout import (
     LAST_VERSION,
     SNAPSHOT_SORT,
+    FoldedState,
     Place,
-    Snapshot,
     StoredEvent,
     command_sort,
     event_sort,
@@ -104,12 +104,12 @@ def load(model: Model[S], place: Place) -> Steps[Loaded[S]]:
     raise MissingEvents(missing_words(place, missing))
 
 
-def _newest(model: Model[Any], place: Place) -> Steps[tuple[Snapshot | None, list[StoredEvent]]]:
+def _newest(model: Model[Any], place: Place) -> Steps[tuple[FoldedState | None, list[StoredEvent]]]:
     """The snapshot that may be used and every event behind it, in order."""
     if not model.snapshot_every:
         return None, (yield from events_between(place, 1, LAST_VERSION))
     members = _query(place, event_sort(0), SNAPSHOT_SORT) | {"ScanIndexForward": False}
-    snapshot: Snapshot | None = None
+    snapshot: FoldedState | None = None
     newest: list[StoredEvent] = []
     start: Members = {"Limit": model.snapshot_every + 1}
     while True:
@@ -185,10 +185,10 @@ def handle(asked: Sequence[Asked], terms: Terms) -> Steps[list[Decided[Any]]]:
             Append(one.place, loaded.version, loaded.recorded_ms, tuple(map(one.model.write, events)))
             for one, loaded, events in zip(asked, states, decided, strict=True)
         ]
-        naming = Naming(terms.new_append(), terms.now_ms(), terms.command_id, terms.meta)
+        naming = AppendTerms(terms.new_append(), terms.now_ms(), terms.command_id, terms.meta)
         refusal = yield from _append(appends, naming)
         match refusal:
-            case None | Applied():
+            case None | OwnAppend():
                 return (yield from _told(asked, states, decided, naming))
             case Repeated():
                 assert terms.command_id is not None
@@ -198,7 +198,7 @@ def handle(asked: Sequence[Asked], terms: Terms) -> Steps[list[Decided[Any]]]:
                 for index, event in events.items():
                     states[index] = yield from _caught_up(asked[index], states[index], event)
                 lost = {index: (before[index], states[index].version) for index in events}
-            case Contended():
+            case UnderWay():
                 pass
     raise _conflict(asked, states, lost, terms.attempts)
 
@@ -210,7 +210,7 @@ def _is_known(place: Place, command_id: str) -> Steps[bool]:
     return answer.get("Item") is not None
 
 
-def _append(appends: Sequence[Append], naming: Naming) -> Steps[Any]:
+def _append(appends: Sequence[Append], naming: AppendTerms) -> Steps[Any]:
     """Append. Returns: what the refusal means; None: it is applied, or there was nothing to do."""
     request = request_of(appends, naming)
     if request is None:
@@ -235,7 +235,10 @@ def _caught_up(one: Asked, loaded: Loaded[Any], event: StoredEvent | None) -> St
 
 
 def _told(
-    asked: Sequence[Asked], states: Sequence[Loaded[Any]], decided: Sequence[tuple[Any, ...]], naming: Naming
+    asked: Sequence[Asked],
+    states: Sequence[Loaded[Any]],
+    decided: Sequence[tuple[Any, ...]],
+    naming: AppendTerms,
 ) -> Steps[list[Decided[Any]]]:
     answers: list[Decided[Any]] = []
     for one, loaded, events in zip(asked, states, decided, strict=True):
@@ -244,12 +247,12 @@ def _told(
             state = model.evolve(state, event)
         answers.append(Decided(one.place.id, state, version, events))
         if crosses(model.snapshot_every, loaded.version, version):
-            kept = Snapshot(version, model.code, model.write_state(state), naming.now_ms)
+            kept = FoldedState(version, model.code, model.write_state(state), naming.now_ms)
             yield from _keep(one.place, kept)
     return answers
 
 
-def _keep(place: Place, snapshot: Snapshot) -> Steps[None]:
+def _keep(place: Place, snapshot: FoldedState) -> Steps[None]:
     """Put a snapshot, unless there is a newer one of this code. It is only a shortcut, so failing is no
     error.
     """

@@ -27,6 +27,7 @@ from tailrace.runtime.watermark import MappingName
 from tailrace.streams.envelopes import change_value
 from tailrace.streams.record import ChangeRecord, SequenceNumber
 from tailrace.streams.version import Version
+from tailrace.tables.schema import partition_of_key
 
 PAGE: Final = 100
 """Letters in memory at once: each may hold two images of 400 KB."""
@@ -91,8 +92,9 @@ async def letters(
 async def letter_of(state: StateStore, app: str, handler: str, record: ChangeRecord) -> DeadLetter | None:
     """What is kept of one change, which carries its generation; None: nothing."""
     row = await state.get(deadletter_key(app, handler, record.version))
-    if row is None:
-        row = await state.get(parked_key(app, handler, record.key, record.version))
+    for key in dict.fromkeys((record.key, partition_of_key(record.key))):
+        if row is None:  # parked with its item, or with all of its partition key (ordered_by)
+            row = await state.get(parked_key(app, handler, key, record.version))
     return None if row is None else read_deadletter(row.fields)
 
 

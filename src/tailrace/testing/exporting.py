@@ -1,30 +1,37 @@
 """Exports as DynamoDB writes them to S3, made of given items: for tests of whoever reads one.
 
-Rules of this file: bytes by S3 key, exactly laid out; nothing is written anywhere but by `saved`. What
-DynamoDB does not write and an import takes (zstandard, no compression, data files alone) can be made as well.
+Rules of this file: bytes by S3 key, laid out by the writer's own core (exports/core/plan.py); nothing is
+written anywhere but by `saved`. What DynamoDB does not write and an import takes (zstandard, no compression,
+data files alone) can be made as well, and what no export may be, for those who refuse it.
 Source: analytics §2.1, §2.2. ION needs the extra `exports`.
 """
 
 import gzip
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
-from hashlib import md5
 from pathlib import Path
 from posixpath import normpath
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.exports.core.exported import Compression, ExportedItem, OutputFormat
-from tailrace.exports.core.lines import MICROS, json_of
-from tailrace.exports.core.manifest import ViewOfExport, spoken_us
+from tailrace.exports.core.ion import ion_members
+from tailrace.exports.core.manifest import ViewOfExport
+from tailrace.exports.core.plan import (
+    ExportPlan,
+    billed_bytes,
+    checksum_of,
+    export_id_of,
+    files_manifest,
+    line_of,
+    summary_manifest,
+    written_file,
+)
 from tailrace.exports.run.files import FolderEntries
-from tailrace.values.types import AttributeValue, Item
+from tailrace.values.types import Item
 
 SUFFIXES: Final[Mapping[Compression, str]] = {"GZIP": ".gz", "ZSTD": ".zst", "NONE": ""}
-MS_US: Final = 1_000
 LASTS_US: Final = 300_000_000
 
 
@@ -51,8 +58,7 @@ def full_export(
     one place have numbers of their own, out of which their ids are made.
     """
     form = ExportForm() if form is None else form
-    version = {"version": "2020-06-30", "exportTime": spoken_us(to_us)}
-    return _export([ExportedItem(None, item) for item in items], to_us, number, version, form)
+    return _export([ExportedItem(None, item) for item in items], number, form, _plan(form, to_us))
 
 
 def incremental_export(
@@ -72,25 +78,17 @@ def incremental_export(
         one if view == "NEW_AND_OLD_IMAGES" else ExportedItem(one.keys, one.new, None, one.written_us)
         for one in changes
     ]
-    version = {
-        "version": "2023-08-01",
-        "exportTime": None,
-        "exportFromTime": spoken_us(from_us),
-        "exportToTime": spoken_us(to_us),
-        "outputView": view,
-        "exportType": "INCREMENTAL_EXPORT",
-    }
-    return _export(shown, to_us, number, version, form)
+    plan = replace(_plan(form, to_us), from_us=from_us, view=view)
+    return _export(shown, number, form, plan)
 
 
 def data_file(exports: Iterable[ExportedItem], form: ExportForm | None = None) -> bytes:
     """One data file, as an import takes it, too."""
     form = ExportForm() if form is None else form
-    exports = list(exports)
-    if form.format == "ION":
-        data = _ion(exports, form.is_binary)
+    if form.format == "ION" and form.is_binary:
+        data = _binary_ion(exports)
     else:
-        data = b"".join(json_of(one) + b"\n" for one in exports)
+        data = b"".join(line_of(form.format, one) for one in exports)
     match form.compression:
         case "GZIP":
             return gzip.compress(data, compresslevel=1, mtime=0)
@@ -146,109 +144,36 @@ class MemoryFiles:
 
 
 def _export(
-    exports: Sequence[ExportedItem],
-    to_us: int,
-    number: int,
-    version: Mapping[str, str | None],
-    form: ExportForm,
+    exports: Sequence[ExportedItem], number: int, form: ExportForm, plan: ExportPlan
 ) -> dict[str, bytes]:
-    is_full = "exportType" not in version
-    export_id = f"{to_us // MS_US:014d}-{number:08x}"
-    root = f"{form.prefix}/AWSDynamoDB" if form.prefix else "AWSDynamoDB"
-    folder = f"{root}/{export_id}"
-    suffix = f".{'ion' if form.format == 'ION' else 'json'}{SUFFIXES[form.compression]}"
-    written = {f"{folder}/_started": b""}
-    lines = []
+    """Files of an export by their keys, as `exports.core.plan` lays it out, in a form of its own."""
+    plan = replace(plan, export_id=export_id_of(plan.started_us, number))
+    written = {plan.key(plan.started): b""}
+    files = []
     for index in range(form.files):
         part = exports[index :: form.files]
         data = data_file(part, form)
-        name = md5(f"{export_id} {index}".encode(), usedforsecurity=False).hexdigest()[:26]
-        key = f"{folder if is_full else root}/data/{name}{suffix}"
-        written[key] = data
-        digest = md5(data, usedforsecurity=False)
-        lines.append(
-            {
-                "itemCount": len(part),
-                "md5Checksum": b64encode(digest.digest()).decode(),
-                "etag": f"{digest.hexdigest()}-1",
-                "dataFileS3Key": key,
-            }
-        )
-    size = sum(len(json_of(one)) for one in exports)
-    summary = {
-        **version,
-        "exportArn": f"{form.table_arn}/export/{export_id}",
-        "startTime": spoken_us(to_us),
-        "endTime": spoken_us(to_us + LASTS_US),
-        "tableArn": form.table_arn,
-        "tableId": form.table_id,
-        "s3Bucket": form.bucket,
-        "s3Prefix": form.prefix or None,
-        "s3SseAlgorithm": "AES256",
-        "s3SseKmsKeyId": None,
-        "manifestFilesS3Key": f"{folder}/manifest-files.json",
-        "billedSizeBytes": size,
-        "itemCount": len(exports),
-        "outputFormat": form.format,
-    }
+        name = f"{plan.data_file(index).removesuffix('.gz')}{SUFFIXES[form.compression]}"
+        written[plan.key(name)] = data
+        files.append(written_file(name, len(part), data))
+    billed = sum(billed_bytes(one) for one in exports)
     manifests = {
-        "manifest-files": b"".join(orjson.dumps(line) + b"\n" for line in lines),
-        "manifest-summary": orjson.dumps(summary),
+        plan.files: files_manifest(plan, files),
+        plan.summary: summary_manifest(plan, len(exports), billed, plan.started_us + LASTS_US),
     }
     for name, data in manifests.items():
-        written[f"{folder}/{name}.json"] = data
-        digest = md5(data, usedforsecurity=False)
-        written[f"{folder}/{name}.{form.checksum}"] = b64encode(digest.digest())
+        written[plan.key(name)] = data
+        written[plan.key(f"{name.removesuffix('.json')}.{form.checksum}")] = checksum_of(data)
     return written
 
 
-# ---- ION ---------------------------------------------------------------------------------------------------
+def _plan(form: ExportForm, to_us: int) -> ExportPlan:
+    """A full export, said to have begun at its own moment."""
+    return ExportPlan("", form.table_arn, form.table_id, to_us, to_us, form.format, form.bucket, form.prefix)
 
 
-def _ion(exports: Iterable[ExportedItem], is_binary: bool) -> bytes:
+def _binary_ion(exports: Iterable[ExportedItem]) -> bytes:
     from amazon.ion import simpleion
 
-    values = [_ion_members(one) for one in exports]
-    if is_binary:
-        return bytes(simpleion.dumps(values, binary=True, sequence_as_stream=True)) if values else b""
-    lines = (simpleion.dumps(value, binary=False, omit_version_marker=True) for value in values)
-    return "".join(f"$ion_1_0 {line}\n" for line in lines).encode()
-
-
-def _ion_members(exported: ExportedItem) -> dict[str, Any]:
-    if exported.keys is None:
-        return {"Item": _ion_item(exported.new or {})}
-    members: dict[str, Any] = {
-        "Metadata": {MICROS: Decimal(exported.written_us or 0)},
-        "Keys": _ion_item(exported.keys),
-    }
-    for name, image in (("NewImage", exported.new), ("OldImage", exported.old)):
-        if image is not None:
-            members[name] = _ion_item(image)
-    return members
-
-
-def _ion_item(item: Item) -> dict[str, Any]:
-    return {name: _ion_value(value) for name, value in item.items()}
-
-
-def _ion_value(value: AttributeValue) -> Any:
-    from amazon.ion.core import IonType
-    from amazon.ion.simple_types import IonPyList
-
-    ((kind, content),) = value.items()
-    match kind:
-        case "N":
-            return Decimal(content)
-        case "B":
-            return b64decode(content)
-        case "NULL":
-            return None
-        case "L":
-            return [_ion_value(element) for element in content]
-        case "M":
-            return _ion_item(content)
-        case "SS" | "NS" | "BS":
-            elements = [_ion_value({kind[0]: element}) for element in content]
-            return IonPyList.from_value(IonType.LIST, elements, annotations=(f"$dynamodb_{kind}",))
-    return content
+    values = [ion_members(one) for one in exports]
+    return bytes(simpleion.dumps(values, binary=True, sequence_as_stream=True)) if values else b""

@@ -1,4 +1,5 @@
-"""Data files in Amazon Ion, text or binary: values as DynamoDB writes them, one after the other.
+"""Data files in Amazon Ion, text or binary: values as DynamoDB writes them, one after the other; and lines of
+text, written.
 
 Theory of operation: Ion knows fewer kinds of values than DynamoDB and says the rest by annotations: a set is
 a list annotated `$dynamodb_SS`, `$dynamodb_NS` or `$dynamodb_BS`. Numbers are decimals, which are exact; a
@@ -8,16 +9,16 @@ Rules of this file: pure; the parser is amazon.ion's (extra `exports`), fed from
 never held whole. Source: analytics §2.1.
 """
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
 from tailrace.errors import SettingsError
 from tailrace.exports.core.exported import ExportedItem
-from tailrace.exports.core.lines import exported_of
+from tailrace.exports.core.lines import MICROS, exported_of
 from tailrace.exports.core.unreadable import Unreadable
-from tailrace.values.types import AttributeValue
+from tailrace.values.types import AttributeValue, Item
 
 SETS: Final = {"$dynamodb_SS": "SS", "$dynamodb_NS": "NS", "$dynamodb_BS": "BS"}
 IMAGES: Final = frozenset(("Item", "Keys", "NewImage", "OldImage"))
@@ -35,15 +36,19 @@ def ion_values(chunks: Iterable[bytes]) -> Iterator[object]:
         from amazon.ion.exceptions import IonException
 
     except ModuleNotFoundError as error:
-        raise SettingsError(
-            "exports in ION need the extra `exports`", hint="pip install '.[exports]' in the checkout"
-        ) from error
+        raise _without_extra() from error
     models = simpleion.IonPyValueModel
     bare = models.MAY_BE_BARE | models.STRUCT_AS_STD_DICT
     try:
         yield from simpleion.load(_Chunks(chunks), single_value=False, parse_eagerly=False, value_model=bare)
     except (IonException, ArithmeticError, UnicodeError, RecursionError) as error:
         raise Unreadable(f"no Ion ({error})") from error
+
+
+def _without_extra() -> SettingsError:
+    return SettingsError(
+        "exports in ION need the extra `exports`", hint="pip install '.[exports]' in the checkout"
+    )
 
 
 class _Chunks:
@@ -136,3 +141,63 @@ def _number(value: int | Decimal) -> str:
 def _kind(value: object) -> str:
     ion_type = getattr(value, "ion_type", None)
     return type(value).__name__ if ion_type is None else str(ion_type.name).lower()
+
+
+# ---- written -----------------------------------------------------------------------------------------------
+
+
+def ion_of(exported: ExportedItem) -> bytes:
+    """The line of an item or a change, without its end. Guarantee: read again it is the same.
+
+    Raises:  SettingsError without the extra.
+    """
+    try:
+        from amazon.ion import simpleion
+    except ModuleNotFoundError as error:
+        raise _without_extra() from error
+    text = simpleion.dumps(ion_members(exported), binary=False, omit_version_marker=True)
+    return f"$ion_1_0 {text}".encode()
+
+
+def ion_members(exported: ExportedItem) -> dict[str, Any]:
+    """The members of a line, as amazon.ion writes them."""
+    if exported.keys is None:
+        return {"Item": _ion_item(exported.new or {})}
+    members: dict[str, Any] = {
+        "Metadata": {MICROS: Decimal(exported.written_us or 0)},
+        "Keys": _ion_item(exported.keys),
+    }
+    for name, image in (("NewImage", exported.new), ("OldImage", exported.old)):
+        if image is not None:
+            members[name] = _ion_item(image)
+    return members
+
+
+def _ion_item(item: Item) -> dict[str, Any]:
+    return {name: _ion_value(value) for name, value in item.items()}
+
+
+def _ion_value(value: AttributeValue) -> Any:
+    ((kind, content),) = value.items()
+    match kind:
+        case "N":
+            return Decimal(content)
+        case "B":
+            return b64decode(content)
+        case "NULL":
+            return None
+        case "L":
+            return [_ion_value(element) for element in content]
+        case "M":
+            return _ion_item(content)
+        case "SS" | "NS" | "BS":
+            return _ion_set(kind, content)
+    return content
+
+
+def _ion_set(kind: str, content: list[str]) -> Any:
+    from amazon.ion.core import IonType
+    from amazon.ion.simple_types import IonPyList
+
+    elements = [_ion_value({kind[0]: element}) for element in content]
+    return IonPyList.from_value(IonType.LIST, elements, annotations=(f"$dynamodb_{kind}",))

@@ -25,6 +25,7 @@ from tailrace.streams.dates import label, micros_of
 SUMMARY: Final = "manifest-summary.json"
 FILES: Final = "manifest-files.json"
 STARTED: Final = "_started"
+DATA: Final = "data"
 CHECKSUMS: Final = ("checksum", "md5")
 """How the name of a checksum may end in place of `json`; both have been seen."""
 FULL_ALONE: Final = "2020-06-30"

@@ -19,6 +19,7 @@ from tailrace.errors import Refused, SettingsError
 from tailrace.exports.core.exported import Compression, DataFile, OutputFormat
 from tailrace.exports.core.manifest import (
     CHECKSUMS,
+    DATA,
     EXPORT_AGAIN,
     FILES,
     STARTED,
@@ -35,7 +36,6 @@ from tailrace.runtime.threads import in_thread
 
 DEEPEST: Final = 12
 MOST_FOLDERS: Final = 10_000
-DATA: Final = "data"
 COMPRESSIONS: Final[Mapping[str, Compression]] = {".gz": "GZIP", ".zst": "ZSTD", ".zstd": "ZSTD"}
 FORMATS: Final[Mapping[str, OutputFormat]] = {".json": "DYNAMODB_JSON", ".ion": "ION"}
 LARGEST_MANIFEST: Final = 64 * 1024 * 1024

@@ -148,6 +148,15 @@ class Committer:
         live.sort(reverse=reverse)
         return live[:limit]
 
+    def pending(self, table: int) -> dict[bytes, bytes | None]:
+        """The rows of a table that are written and not known to be durable; None for those that are gone."""
+        groups = (self._flying, self._group)
+        rows: dict[bytes, bytes | None] = {}
+        for group in groups:
+            if group is not None:
+                rows |= group.rows.get(table, {})
+        return rows
+
     def read_durable_log(self, shard: int, after: int, limit: int) -> list[LogRow]:
         """Records that no failure can take back. Raises: StoreError; DamagedData with those before the
         damaged one.

@@ -205,6 +205,13 @@ class ShardReader:
         row = self._committer.last_readable(shard.number)
         return 0 if row is None else row.sequence
 
+    def moment_behind(self) -> int:
+        """A moment behind all that was written: what comes from now on is created at it or after it. Units:
+        ms since the epoch.
+        """
+        past_ms = self._catalog.created_ms + 1
+        return self._catalog.take_created_ms(max(past_ms, self._clock.now().wall_ms))
+
     def newest_created_ms(self) -> int:
         """When the newest record of any open shard was written: times do not go back over a restart."""
         shards = [shard for stream in self._catalog.streams.values() for shard in stream.open_shards]

@@ -4,7 +4,7 @@ Rules of this file: as of all ports (ports/__init__.py).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 from msgspec import Struct, field
@@ -40,6 +40,19 @@ class Commit(Struct):
     sync: bool = False
 
 
+class StandingRows(Protocol):
+    """The rows of a store as they were at one moment. Synchronous; any thread may read, one at a time.
+
+    Raises:  StoreError.
+    """
+
+    def query(self, table: int, first: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """At most `limit` rows with first <= key, ascending."""
+
+    def close(self) -> None:
+        """Give everything back. Repeatable."""
+
+
 class Store(Protocol):
     """Rows and logs, with one writer. Synchronous. Raises: StoreError."""
 
@@ -66,6 +79,16 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Give everything back. Repeatable."""
+
+
+@runtime_checkable
+class Standing(Protocol):
+    """A `Store` whose rows can be read for long, while it goes on. Raises: StoreError."""
+
+    def standing(self) -> StandingRows:
+        """What has been committed, as it is now, whatever is committed later. While it is not closed, a store
+        in a file keeps what is written since in its write-ahead log.
+        """
 
 
 # ---- state: leases, checkpoints, marks, dead letters, ledger -----------------------------------------------

@@ -106,12 +106,30 @@ class MemoryStore:
         start = bisect_right(log, after, key=_sequence)
         return log[start : start + limit]
 
+    def standing(self) -> "StandingMemory":
+        """The rows as they are now."""
+        return StandingMemory(self.copy())
+
     def close(self) -> None:
         """Rows stay: a test may open the store again."""
 
 
 def _sequence(row: LogRow) -> int:
     return row.sequence
+
+
+class StandingMemory:
+    """The port StandingRows over a copy."""
+
+    def __init__(self, copied: MemoryStore) -> None:
+        self._copied = copied
+
+    def query(self, table: int, first: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """At most `limit` rows with first <= key."""
+        return self._copied.query(table, first, None, limit)
+
+    def close(self) -> None:
+        """Nothing is to be given back."""
 
 
 class MemoryStateStore:

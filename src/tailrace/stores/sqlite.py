@@ -20,10 +20,11 @@ from isal.isal_zlib import crc32
 
 from tailrace.errors import StoreError
 from tailrace.ports import Commit, LogRow
-from tailrace.stores.checksums import RECORDS, ROWS, open_sums, record_sum, row_sum
+from tailrace.stores.checksums import RECORDS, ROWS, open_sums, record_sum
 from tailrace.stores.failures import damaged_record, damaged_row, failed, is_busy, is_damage
 from tailrace.stores.layout import found_format, prepare
 from tailrace.stores.private import keep_private
+from tailrace.stores.standing import StandingSqlite, checked_rows
 from tailrace.stores.wal import LOOK_BYTES, MOVE_BYTES, LogMover
 from tailrace.telemetry import PointReached, pass_by
 
@@ -187,18 +188,7 @@ class SqliteStore:
             rows = [(key, value) for key, value, checksum in stored if checksum == crc32(key + value, table)]
         except TypeError:  # the bits that say what kind of value it is have flipped
             rows = []
-        return rows if len(rows) == len(stored) else self._checked_rows(table, stored)
-
-    def _checked_rows(self, table: int, stored: Sequence[tuple[Any, ...]]) -> list[tuple[bytes, bytes]]:
-        """Rows of which one is damaged, or of an older format without checksums. Raises: DamagedData."""
-        for key, value, checksum in stored:
-            try:
-                is_whole = checksum is None or checksum == row_sum(table, key, value)
-            except TypeError:
-                is_whole = False
-            if not is_whole:
-                raise damaged_row(self._path, table, key)
-        return [(key, value) for key, value, _ in stored]
+        return rows if len(rows) == len(stored) else checked_rows(self._path, table, stored)
 
     def read_log(self, shard: int, after: int, limit: int, *, reverse: bool = False) -> list[LogRow]:
         """At most `limit` records with sequence > after, ascending, or < after, descending.
@@ -299,6 +289,23 @@ class SqliteStore:
         with contextlib.suppress(sqlite3.Error):
             if self._reader.in_transaction:
                 self._get("COMMIT")
+
+    def standing(self) -> StandingSqlite:
+        """What has been committed, as it is now: a read transaction of its own, in memory a copy. Raises:
+        StoreError.
+        """
+        try:
+            if self._path is None:
+                self._end_reads()
+                connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+                self._writer.backup(connection)
+                connection.text_factory = bytes
+            else:
+                connection = self._open_aside()
+                self._connections.remove(connection)  # whoever reads gives it back
+            return StandingSqlite(connection, self._path, is_checked=self._sums is not None)
+        except sqlite3.Error as error:
+            raise failed(self._path, error) from error
 
     # ---- writing -------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ with a copy of what was durable. Stands alone because it is a store, and a world
 
 from tailrace.errors import StoreError
 from tailrace.ports import Commit, LogRow
-from tailrace.stores.memory import MemoryStore
+from tailrace.stores.memory import MemoryStore, StandingMemory
 
 
 class MortalStore(MemoryStore):
@@ -51,3 +51,8 @@ class MortalStore(MemoryStore):
         """At most `limit` records of a shard with sequence > after. Raises: StoreError after the end."""
         self._check()
         return super().read_log(shard, after, limit, reverse=reverse)
+
+    def standing(self) -> StandingMemory:
+        """The rows as they are now. Raises: StoreError after the end."""
+        self._check()
+        return super().standing()

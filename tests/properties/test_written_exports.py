@@ -17,7 +17,7 @@ from tailrace.archives import MemoryArchive
 from tailrace.clocks.manual import ManualClock
 from tailrace.exports.core.chain import chain_up_to
 from tailrace.exports.core.exported import ExportedItem
-from tailrace.exports.core.plan import ExportPlan, export_id_of, net_change, shown
+from tailrace.exports.core.plan import PlannedExport, export_id_of, net_change, shown
 from tailrace.exports.run.listing import list_exports, open_export
 from tailrace.exports.run.writing import rows_of, write_export
 from tailrace.ports import ArchiveStore
@@ -31,7 +31,7 @@ relaxed = settings(deadline=None, max_examples=50)
 items = written_items.map(read_item)
 WINDOW_US = 15 * MINUTE
 plans = st.builds(
-    ExportPlan,
+    PlannedExport,
     export_id=st.builds(export_id_of, st.integers(0, T), st.integers(0, 2**32 - 1)),
     table_arn=st.sampled_from(["arn:aws:dynamodb:eu-west-1:123456789012:table/orders"]),
     table_id=st.sampled_from(["5c7e"]),
@@ -55,7 +55,7 @@ def blobs_of(archive: ArchiveStore) -> dict[str, bytes]:
     plans, views, st.booleans(), st.lists(st.tuples(items.filter(bool), st.none() | items, items)), st.data()
 )
 def test_every_export_that_is_written_is_read_as_it_was_given(
-    plan: ExportPlan,
+    plan: PlannedExport,
     view: Any,
     is_full: bool,
     rows: list[tuple[Item, Item | None, Item]],
@@ -139,7 +139,7 @@ def test_a_full_export_and_what_follows_is_the_table_at_every_export_time(
     history: list[tuple[int, str, int | None]], view: Any, format: Any, fulls: list[int]
 ) -> None:
     source, archive = History(history), MemoryArchive()
-    blank = ExportPlan("", "arn:aws:dynamodb:eu-west-1:1:table/orders", "5c7e", T, T, format)
+    blank = PlannedExport("", "arn:aws:dynamodb:eu-west-1:1:table/orders", "5c7e", T, T, format)
     wanted = [replace(blank, to_us=T + full * WINDOW_US) for full in sorted(set(fulls))] + [
         replace(blank, from_us=T + n * WINDOW_US, to_us=T + (n + 1) * WINDOW_US, view=view)
         for n in range(WINDOWS)

@@ -10,7 +10,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
@@ -45,7 +45,7 @@ def answers(
     *,
     endless: bool = False,
     is_nested: bool = False,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Every value that a verb answers, as they come; `endless` ones may be far apart. Raises: CommandFailure.
 
     Shape:   `is_nested`: the next question may come before the last value of this one, so a directory

@@ -1,7 +1,8 @@
 """`tailrace export ls | cat PLACE`: which exports of DynamoDB lie somewhere, and what is in one.
 
 Rules of this file: options and output; what an export is and which join is said by exports/, where the files
-are by sources/export_files.py. Registered in `main`. Needs no data directory.
+are by sources/export_files.py. Registered in `main`. Needs no data directory; the verb that does, `write`, is
+export_write.py.
 """
 
 import json
@@ -13,9 +14,9 @@ import click
 
 from tailrace.cli import options
 from tailrace.cli.changes import printable
+from tailrace.cli.export_write import write
 from tailrace.cli.group import CommandGroup
 from tailrace.cli.hints import next_line
-from tailrace.cli.place import endpoint
 from tailrace.cli.status import aligned
 
 if TYPE_CHECKING:
@@ -23,21 +24,12 @@ if TYPE_CHECKING:
     from tailrace.exports.run.files import ExportFiles
     from tailrace.exports.run.listing import ListedExport, OpenedExport
 
-place_options = (
-    click.argument("place"),
-    click.option(
-        "--endpoint",
-        callback=endpoint,
-        metavar="URL",
-        help="Of s3://: another than AWS's, such as a MinIO of yours.",
-    ),
-    click.option("--region", metavar="REGION", help="Of s3://; else as the AWS CLI finds it."),
-)
+place_options = (click.argument("place"), *options.bucket)
 
 
 @click.group(cls=CommandGroup)
 def export() -> None:
-    """Look at what `aws dynamodb export-table-to-point-in-time` has written.
+    """Look at what `aws dynamodb export-table-to-point-in-time` has written, or write the same of a node.
 
     PLACE is a directory, as `aws s3 sync` leaves it, or s3://BUCKET/PREFIX: an export's own folder or any
     folder above it. Full and incremental exports are read, DYNAMODB_JSON and ION, with gzip, zstandard or
@@ -46,8 +38,12 @@ def export() -> None:
     \b
     Example: tailrace export ls s3://backups/dynamodb
              tailrace export cat ./exports --export 01693685827463-2d8752fd --limit 3
+             tailrace export write --into ./exports --table orders
     Next:    tailrace export ls PLACE
     """
+
+
+export.add_command(write)
 
 
 @export.command()

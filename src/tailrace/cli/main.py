@@ -75,7 +75,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     ),
     "kcl": CommandEntry("tailrace.cli.kcl:kcl", "Take over where a KCL application was, or hand back to it."),
     "export": CommandEntry(
-        "tailrace.cli.export:export", "List DynamoDB's exports in a directory or S3; read one."
+        "tailrace.cli.export:export", "List DynamoDB's exports in a directory or S3; read or write one."
     ),
     "audit": CommandEntry("tailrace.cli.audit:audit", "Read what people did here, and how it ended."),
     "explain": CommandEntry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from tailrace.cli.durations import duration, instant
-from tailrace.cli.place import chosen_endpoint, chosen_far, chosen_place, chosen_url
+from tailrace.cli.place import chosen_endpoint, chosen_far, chosen_place, chosen_url, endpoint
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 DEFAULT_DATA: Final = Path(".tailrace")
@@ -72,6 +72,16 @@ place_or_fleet = (
     _of_fleet("--state-endpoint", "URL", "With --state dynamodb:TABLE: if not that of the tables."),
 )
 """The same, or a fleet that is asked from any machine that reaches its state."""
+bucket = (
+    click.option(
+        "--endpoint",
+        callback=endpoint,
+        metavar="URL",
+        help="Of s3://: another than AWS's, such as a MinIO of yours.",
+    ),
+    click.option("--region", metavar="REGION", help="Of s3://; else as the AWS CLI finds it."),
+)
+"""Where a bucket is, of commands that take `s3://`."""
 as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable output only.")
 log_format = click.option(
     "--log-format",

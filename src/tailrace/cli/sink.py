@@ -186,7 +186,7 @@ def plan_words(plan: Mapping[str, Any]) -> Iterator[str]:
 def _compared(place: Place, verb: str, asked: Mapping[str, Any], *, as_json: bool) -> dict[str, Any]:
     """The report of a comparison. Raises: CommandFailure; KeyboardInterrupt, after saying how far it was."""
     told: Mapping[str, Any] = {}
-    with ProgressShown(as_json=as_json) as tell, closing(answers(place, verb, asked, endless=True)) as values:  # type: ignore[type-var]
+    with ProgressShown(as_json=as_json) as tell, closing(answers(place, verb, asked, endless=True)) as values:
         try:
             for value in values:
                 if "report" in value:

@@ -2,7 +2,7 @@
 
 Rules of this file: one level of names and ranges of bytes, nothing of what an export is; a call blocks and is
 made in a thread. What a place says no to is in words with the next command. Implements
-exports/run/files.py; needs the extra `aws` for S3 alone.
+exports/run/files.py, and names the archive that exports are written to; needs the extra `aws` for S3 alone.
 """
 
 import os
@@ -10,12 +10,16 @@ from pathlib import Path
 from posixpath import basename, join, normpath
 from typing import Final
 
+from msgspec import Struct
+
+from tailrace.archives import DirectoryArchive, S3Archive
 from tailrace.aws import client
 from tailrace.aws.buckets import NamesPage, ObjectPart, S3Bucket
 from tailrace.aws.errors import AwsError, sink_error
 from tailrace.aws.places import Access
 from tailrace.errors import Refused, SettingsError, TailraceError, Unavailable
 from tailrace.exports.run.files import ExportFiles, FolderEntries
+from tailrace.ports import ArchiveStore
 
 S3: Final = "s3://"
 
@@ -43,6 +47,32 @@ def export_place(text: str, access: Access) -> ExportFiles:
     if not root.is_dir():
         raise SettingsError(f"{text} is a file: name its directory", hint=f"tailrace export ls {root.parent}")
     return DirectoryFiles(root, text)
+
+
+class WrittenPlace(Struct, frozen=True):
+    """Where exports are written. Shape: bucket and prefix as manifests say them, "" for a directory."""
+
+    archive: ArchiveStore
+    bucket: str
+    prefix: str
+
+
+def written_place(text: str, access: Access) -> WrittenPlace:
+    """The archive behind a directory, which need not be there, or `s3://BUCKET/PREFIX`. Raises: SettingsError
+    for what is neither.
+    """
+    if text.startswith(S3):
+        name, _, prefix = text.removeprefix(S3).partition("/")
+        if not name:
+            raise SettingsError(f"{text!r} names no bucket: write it like s3://bucket/prefix")
+        prefix = prefix.strip("/")
+        return WrittenPlace(S3Archive(name, prefix, access=access), name, prefix)
+    if text.startswith("arn:") or "://" in text:
+        raise SettingsError(f"{text!r} is no place that is written to: a directory, or s3://bucket/prefix")
+    root = Path(text)
+    if root.exists() and not root.is_dir():
+        raise SettingsError(f"{text} is a file: name a directory")
+    return WrittenPlace(DirectoryArchive(root), "", "")
 
 
 class DirectoryFiles:

@@ -19,7 +19,7 @@ from tailrace.exports.core.exported import Compression, ExportedItem, OutputForm
 from tailrace.exports.core.ion import ion_members
 from tailrace.exports.core.manifest import ViewOfExport
 from tailrace.exports.core.plan import (
-    ExportPlan,
+    PlannedExport,
     billed_bytes,
     checksum_of,
     export_id_of,
@@ -144,7 +144,7 @@ class MemoryFiles:
 
 
 def _export(
-    exports: Sequence[ExportedItem], number: int, form: ExportForm, plan: ExportPlan
+    exports: Sequence[ExportedItem], number: int, form: ExportForm, plan: PlannedExport
 ) -> dict[str, bytes]:
     """Files of an export by their keys, as `exports.core.plan` lays it out, in a form of its own."""
     plan = replace(plan, export_id=export_id_of(plan.started_us, number))
@@ -167,9 +167,11 @@ def _export(
     return written
 
 
-def _plan(form: ExportForm, to_us: int) -> ExportPlan:
+def _plan(form: ExportForm, to_us: int) -> PlannedExport:
     """A full export, said to have begun at its own moment."""
-    return ExportPlan("", form.table_arn, form.table_id, to_us, to_us, form.format, form.bucket, form.prefix)
+    return PlannedExport(
+        "", form.table_arn, form.table_id, to_us, to_us, form.format, form.bucket, form.prefix
+    )
 
 
 def _binary_ion(exports: Iterable[ExportedItem]) -> bytes:

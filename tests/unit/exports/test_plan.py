@@ -12,7 +12,7 @@ from tailrace.exports.core.ion import exported_of_ion, ion_values
 from tailrace.exports.core.lines import exported_of_json
 from tailrace.exports.core.manifest import check_manifest, files_of, is_export_id, summary_of
 from tailrace.exports.core.plan import (
-    ExportPlan,
+    PlannedExport,
     billed_bytes,
     checked_plan,
     checksum_of,
@@ -27,7 +27,7 @@ from tailrace.exports.core.plan import (
 from tests.unit.exports.given import EVERYTHING, MINUTE, T
 
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders"
-FULL = ExportPlan(
+FULL = PlannedExport(
     "01693685827463-2d8752fd", ARN, "5c7e", T, T + 1_000, bucket="backups", prefix="daily/x", format="ION"
 )
 WINDOW = replace(FULL, from_us=T - 15 * MINUTE, view="NEW_AND_OLD_IMAGES", format="DYNAMODB_JSON")
@@ -118,7 +118,7 @@ def test_the_summary_of_an_incremental_export_adds_its_window_and_view() -> None
     replace(FULL, to_us=253_402_300_799_999_000),
 ])  # fmt: skip
 @pytest.mark.parametrize(("items", "billed"), [(0, 0), (2**53, 2**53)])
-def test_the_reader_reads_in_a_summary_what_was_planned(plan: ExportPlan, items: int, billed: int) -> None:
+def test_the_reader_reads_in_a_summary_what_was_planned(plan: PlannedExport, items: int, billed: int) -> None:
     assert summary_of(summary_manifest(plan, items, billed, 0), "s") == plan.finished(items, billed)
 
 
@@ -157,7 +157,7 @@ def test_a_checksum_is_what_the_reader_compares() -> None:
     WINDOW,
     replace(WINDOW, from_us=T - 24 * 60 * MINUTE),
 ])  # fmt: skip
-def test_a_plan_at_its_bounds_is_taken(plan: ExportPlan) -> None:
+def test_a_plan_at_its_bounds_is_taken(plan: PlannedExport) -> None:
     assert checked_plan(plan) is plan
 
 
@@ -209,7 +209,7 @@ def test_a_line_of_an_incremental_export_has_what_its_view_shows() -> None:
 
 
 @pytest.mark.parametrize("plan", [FULL, WINDOW])
-def test_every_kind_of_value_is_read_again_and_takes_one_line(plan: ExportPlan) -> None:
+def test_every_kind_of_value_is_read_again_and_takes_one_line(plan: PlannedExport) -> None:
     exported = shown(plan, change(EVERYTHING, EVERYTHING))
     json = line_of("DYNAMODB_JSON", exported)
     assert exported_of_json(json, plan.is_full) == exported
@@ -228,7 +228,7 @@ def test_every_kind_of_value_is_read_again_and_takes_one_line(plan: ExportPlan) 
     (WINDOW, change(KEYS, None, T - 15 * MINUTE - 1), "is not in the window"),
 ])  # fmt: skip
 def test_what_a_kind_of_export_cannot_say_is_an_error(
-    plan: ExportPlan, exported: ExportedItem, words: str
+    plan: PlannedExport, exported: ExportedItem, words: str
 ) -> None:
     with pytest.raises(InternalError, match=words):
         shown(plan, exported)

@@ -14,7 +14,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.errors import ArchiveError, InternalError, Refused
 from tailrace.exports.core.exported import ExportedItem
 from tailrace.exports.core.manifest import ExportSummary
-from tailrace.exports.core.plan import ExportPlan, line_of, shown
+from tailrace.exports.core.plan import PlannedExport, line_of, shown
 from tailrace.exports.run.listing import list_exports
 from tailrace.exports.run.writing import (
     BATCH_ITEMS,
@@ -27,7 +27,7 @@ from tailrace.ports import ArchiveStore, Blob
 from tailrace.testing.exporting import MemoryFiles
 from tests.unit.exports.given import MINUTE, T, all_of, numbered, opened
 
-PLAN = ExportPlan(
+PLAN = PlannedExport(
     "01693685827463-2d8752fd", "arn:aws:dynamodb:eu-west-1:123456789012:table/orders", "5c7e", T, T
 )
 WINDOW = replace(PLAN, from_us=T - 15 * MINUTE, view="NEW_AND_OLD_IMAGES")
@@ -38,7 +38,7 @@ CHANGES = [ExportedItem({"pk": one.new["pk"]}, one.new, None, T - 1) for one in 
 def written(
     archive: ArchiveStore,
     rows: Any = ITEMS,
-    plan: ExportPlan = PLAN,
+    plan: PlannedExport = PLAN,
     *,
     at_ms: int = T // 1_000,
     **chosen: Any,
@@ -91,7 +91,7 @@ class FailingArchive(MemoryArchive):
 @pytest.mark.parametrize(("plan", "rows"), [(PLAN, ITEMS), (WINDOW, CHANGES)])
 @pytest.mark.parametrize("file_bytes", [1, 700, 1 << 20])
 def test_what_is_written_is_read(
-    format: Any, plan: ExportPlan, rows: Sequence[ExportedItem], file_bytes: int
+    format: Any, plan: PlannedExport, rows: Sequence[ExportedItem], file_bytes: int
 ) -> None:
     archive, plan = MemoryArchive(), replace(plan, format=format, prefix="daily")
     summary = written(archive, rows, plan, file_bytes=file_bytes)
@@ -196,7 +196,7 @@ def test_exports_of_one_place_share_it() -> None:
 @pytest.mark.parametrize(("plan", "rows"), [(PLAN, ITEMS), (WINDOW, CHANGES)])
 @pytest.mark.parametrize("does", [False, True])
 def test_wherever_it_ends_it_is_not_there_and_the_same_call_goes_on(
-    plan: ExportPlan, rows: Sequence[ExportedItem], does: bool
+    plan: PlannedExport, rows: Sequence[ExportedItem], does: bool
 ) -> None:
     whole = MemoryArchive()
     written(whole, rows, plan, file_bytes=700, at_ms=T // 1_000 + 9)
@@ -216,7 +216,7 @@ def test_wherever_it_ends_it_is_not_there_and_the_same_call_goes_on(
 
 @pytest.mark.parametrize(("plan", "rows"), [(PLAN, ITEMS), (WINDOW, CHANGES)])
 def test_what_was_not_finished_is_taken_away_and_nothing_else(
-    plan: ExportPlan, rows: Sequence[ExportedItem]
+    plan: PlannedExport, rows: Sequence[ExportedItem]
 ) -> None:
     other = replace(plan, export_id="01693685827463-00000000")
     for left in range(2, 30):

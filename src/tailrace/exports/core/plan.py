@@ -43,7 +43,7 @@ CHANCES: Final = 1 << 32
 LAST_MS: Final = 10**14 - 1
 
 
-class ExportPlan(Struct, frozen=True):
+class PlannedExport(Struct, frozen=True):
     """What an export is to be.
 
     Shape:   `from_us` and `view` are of an incremental export, None in a full one; `bucket` and `prefix` are
@@ -142,7 +142,7 @@ def export_id_of(started_us: int, chance: int) -> str:
     return f"{started_ms:014d}-{chance:08x}"
 
 
-def checked_plan(plan: ExportPlan) -> ExportPlan:
+def checked_plan(plan: PlannedExport) -> PlannedExport:
     """A plan whose export every reader takes. Raises: Refused naming what it would stumble over."""
     named = f"export {plan.export_id} of {plan.table_arn}"
     if not is_export_id(plan.export_id):
@@ -177,7 +177,7 @@ def line_of(format: OutputFormat, exported: ExportedItem) -> bytes:
     return (ion_of(exported) if format == "ION" else json_of(exported)) + b"\n"
 
 
-def shown(plan: ExportPlan, exported: ExportedItem) -> ExportedItem:
+def shown(plan: PlannedExport, exported: ExportedItem) -> ExportedItem:
     """What this kind of export shows of an item or a change. Raises: InternalError for what it cannot."""
     if plan.from_us is None:
         if exported.new is None:
@@ -219,7 +219,7 @@ def written_file(name: str, items: int, data: bytes) -> WrittenFile:
     return WrittenFile(name, items, b64encode(digest.digest()).decode(), digest.hexdigest())
 
 
-def files_manifest(plan: ExportPlan, files: Sequence[WrittenFile]) -> bytes:
+def files_manifest(plan: PlannedExport, files: Sequence[WrittenFile]) -> bytes:
     """manifest-files.json: a line a file."""
     lines = (
         {
@@ -233,7 +233,7 @@ def files_manifest(plan: ExportPlan, files: Sequence[WrittenFile]) -> bytes:
     return b"".join(orjson.dumps(line) + b"\n" for line in lines)
 
 
-def summary_manifest(plan: ExportPlan, items: int, billed: int, ended_us: int) -> bytes:
+def summary_manifest(plan: PlannedExport, items: int, billed: int, ended_us: int) -> bytes:
     """manifest-summary.json. Guarantee: `manifest.summary_of` reads `plan.finished(items, billed)` in it.
     Units: ended_us since the epoch, billed in bytes.
     """

@@ -18,7 +18,7 @@ from tailrace.errors import Refused
 from tailrace.exports.core.exported import ExportedItem
 from tailrace.exports.core.manifest import ExportSummary, summary_of
 from tailrace.exports.core.plan import (
-    ExportPlan,
+    PlannedExport,
     WrittenFile,
     billed_bytes,
     checked_plan,
@@ -68,7 +68,7 @@ class WritingProgress(Struct, frozen=True):
     bytes: int
 
 
-def rows_of(source: ExportSource, plan: ExportPlan) -> AsyncIterator[ExportedItem]:
+def rows_of(source: ExportSource, plan: PlannedExport) -> AsyncIterator[ExportedItem]:
     """What an export of this plan is written of."""
     if plan.from_us is None:
         return source.state(plan.to_us)
@@ -77,7 +77,7 @@ def rows_of(source: ExportSource, plan: ExportPlan) -> AsyncIterator[ExportedIte
 
 async def write_export(
     archive: ArchiveStore,
-    plan: ExportPlan,
+    plan: PlannedExport,
     rows: ExportedRows,
     clock: Clock,
     *,
@@ -103,7 +103,7 @@ async def write_export(
     return await writing.finish(clock)
 
 
-async def discard_export(archive: ArchiveStore, plan: ExportPlan) -> int:
+async def discard_export(archive: ArchiveStore, plan: PlannedExport) -> int:
     """Take away what is there of an export that was not finished. Repeatable. Returns: how many files.
 
     Guarantee: until everything else is gone, `_started` says that something was begun.
@@ -121,7 +121,7 @@ async def discard_export(archive: ArchiveStore, plan: ExportPlan) -> int:
     return len(data) + len(others)
 
 
-async def _summary(archive: ArchiveStore, plan: ExportPlan) -> ExportSummary | None:
+async def _summary(archive: ArchiveStore, plan: PlannedExport) -> ExportSummary | None:
     """The summary of this very export; None: it is not finished. Raises: Refused for another one's."""
     blob = await archive.get(plan.summary)
     if blob is None:
@@ -137,7 +137,7 @@ async def _summary(archive: ArchiveStore, plan: ExportPlan) -> ExportSummary | N
 
 
 async def _batches(
-    plan: ExportPlan, rows: ExportedRows, most_bytes: int
+    plan: PlannedExport, rows: ExportedRows, most_bytes: int
 ) -> AsyncIterator[tuple[list[ExportedItem], int]]:
     """Rows as the export shows them, in lists that end by their size or their number, so that the same rows
     give the same lists; and what is billed for each list. Raises: InternalError for what cannot be shown.
@@ -170,7 +170,7 @@ class _Writing:
     def __init__(
         self,
         archive: ArchiveStore,
-        plan: ExportPlan,
+        plan: PlannedExport,
         progress: Callable[[WritingProgress], None] | None,
         file_bytes: int,
     ) -> None:
@@ -249,7 +249,7 @@ class _Writing:
 class _PackedLines:
     """A data file that is filled. Units: line_bytes before they are packed."""
 
-    def __init__(self, plan: ExportPlan) -> None:
+    def __init__(self, plan: PlannedExport) -> None:
         self.items = 0
         self.line_bytes = 0
         self._format = plan.format

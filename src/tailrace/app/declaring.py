@@ -23,7 +23,7 @@ from tailrace.app.function_settings import NAMES as FUNCTION_NAMES
 from tailrace.app.function_settings import FunctionSettings, function_named
 from tailrace.app.item import ENTITY
 from tailrace.app.mapping import Appended, HandlerMapping, Kind, Target, Where
-from tailrace.app.on_failure import Discard, Park, Policy, settings_of
+from tailrace.app.on_failure import Discard, Drop, Park, Policy, settings_of
 from tailrace.app.projection import Projection, declared_by
 from tailrace.app.retry import Retry, check_retry
 from tailrace.app.settings import check_names
@@ -93,6 +93,27 @@ class CommonSettings:
             )
         except (SettingsError, TypeError) as error:
             raise SettingsError(f"{place}: {error}") from error
+
+
+def check_feed(kind: Kind, common: CommonSettings) -> None:
+    """Refuse what would leave a hole in the feed of an aggregate. Raises: SettingsError."""
+    if kind != "on":
+        raise SettingsError(
+            f"app.{kind} of an aggregate: its events come one after the other, so a handler is given one: "
+            "@app.on(accounts); accounts.events is for what takes them in any order"
+        )
+    if common.where is not None or "filters" in common.settings:
+        raise SettingsError(
+            "where= on an aggregate would leave holes in its feed: let the handler return for events "
+            "that it does not "
+            "want; accounts.events is for what takes them in any order"
+        )
+    if isinstance(common.on_failure, Discard) or common.on_failure is Drop:
+        raise SettingsError(
+            f"on_failure={common.on_failure!r} on an aggregate would leave a hole in its feed: it is "
+            f"Park.key or "
+            "Park.shard"
+        )
 
 
 class Declarations:
@@ -186,6 +207,10 @@ class Declarations:
     ) -> Callable[[Handler], Handler]:
         """What enters a handler of changes or batches. Raises: SettingsError."""
         changes = self.changes(target)
+        is_feed = isinstance(target, Appended)
+        if is_feed:
+            check_feed(kind, common)
+            common = replace(common, settings={**common.settings, "ordered_by": "partition"})
 
         def register(handler: Handler) -> Handler:
             name = common.name_of(handler, "handler")
@@ -206,6 +231,7 @@ class Declarations:
                     dependencies=signature.dependencies,
                     destination=common.destination,
                     once=once,
+                    is_feed=is_feed,
                 )
             )
             return handler

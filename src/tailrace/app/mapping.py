@@ -74,6 +74,8 @@ class HandlerMapping:
     """Whether its sink has a row for each item, and remembers deletions."""
     snapshots: Snapshots = BY_HAND
     """How its sink is given the whole table, where it takes one."""
+    is_feed: bool = False
+    """Whether it is given the events of aggregates, each aggregate's by their versions."""
     only_counts: bool = False
     """Ours, for what fits no entity: it may come and go with the typed handlers."""
 

@@ -29,6 +29,7 @@ from tailrace.runtime.effects import LIVE, Effects, Marking
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.recursion import ancestor_name
 from tailrace.sinks.destinations import destination_of
+from tailrace.sinks.feed import FeedSink
 from tailrace.sinks.function import BatchSink, HandlerSink, filter_of
 from tailrace.sinks.lambda_function import LambdaSink, Runner
 from tailrace.sinks.projected import ProjectionSink
@@ -118,6 +119,13 @@ class SinkMaker(Struct, frozen=True):
             made = Agreeing(made, beside, self.state, self.app.name, mapping.table.name)
         return made
 
+    def _sequenced(self, mapping: HandlerMapping, sink: Sink, tally: Tally) -> Sink:
+        """A handler's sink behind what keeps the events of an aggregate in sequence, also when they are put
+        back.
+        """
+        name, sort_key = mark_name(self.app, mapping), str(mapping.table.sk)
+        return FeedSink(sink, self.parts.state, self.parts.clock, name, sort_key, tally)
+
     def streamed(self, mapping: HandlerMapping) -> StreamedSink:
         """What says what a mapping without a handler would write."""
         return StreamedSink(self.outputs.laid(mapping), self.parts.reached, Causes(mapping.id))
@@ -182,7 +190,8 @@ class SinkMaker(Struct, frozen=True):
         )
         match mapping.kind:
             case "on":
-                return HandlerSink(mapping, effects, reached, self.needed)
+                made = HandlerSink(mapping, effects, reached, self.needed)
+                return self._sequenced(mapping, made, tally) if mapping.is_feed else made
             case "batch":
                 return BatchSink(mapping, effects, reached, self.needed)
             case "function":

@@ -22,7 +22,9 @@ from tailrace.compose_parts import (
     Assembly,
     ComparedTable,
     Ground,
+    JournaledTables,
     alerts_of,
+    archiver_maker,
     assemble,
     courier_of,
     dependencies,
@@ -254,11 +256,16 @@ def _assembly(app: App, parts: Parts, log: AppLog, options: FleetOptions) -> Ass
     effects = parts
     if options.marks is not None:
         effects = structs.replace(parts, state=DynamoDbStateStore(*options.marks, clock, options.owner))
+    sources = far_sources(options.access, clock, far_pacer(options.owner, options.dialect), options.dialect)
+    scan = FarScan(options.access, app.tables.values())
+    archivers = archiver_maker(
+        JournaledTables(app, options.place.account, scan, lambda table: sources(table.name)), clock, Around()
+    )
     ground = Ground(
         app,
         parts,
         effects,
-        declared=AppSinks(app, options.place.account, Around(), Openings(clock)),
+        declared=AppSinks(app, options.place.account, Around(), Openings(clock), archivers),
         needed=dependencies(app, lambda: DynamoDbDoor(client), None),
         runners=Runners(clock, in_processes=True, region=options.place.region),
         owner=Owner(options.owner, claim_ms=options.lease_ms),

@@ -8,7 +8,7 @@ from collections import ChainMap
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from msgspec import Struct, structs
 
@@ -18,14 +18,20 @@ from tailrace.app.app import App, HandlerMapping
 from tailrace.app.client import Door
 from tailrace.app.projection import Projection
 from tailrace.app.table import Table, schema_of
+from tailrace.archives.opening import archive_at
 from tailrace.deadletters.run.courier import Courier
 from tailrace.deadletters.run.redriver import Redriver
+from tailrace.errors import InternalError
 from tailrace.functions.runners import Runners
+from tailrace.journal.core.places import journaled_table
+from tailrace.journal.run.archiver import Archiver
+from tailrace.journal.run.identity import TableIdentity
 from tailrace.leases.lease import Owner
-from tailrace.ports import Mirror, Source, StreamRef, TableItems
+from tailrace.ports import Clock, Mirror, Source, StreamRef, TableItems
 from tailrace.projections.run.builds import Builds
 from tailrace.projections.run.following import Following, FollowingMarks, PresentItems
 from tailrace.projections.run.projector import Projector
+from tailrace.runtime.around import Around
 from tailrace.runtime.dependencies import Dependencies
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.reading import NumberedSource, list_streams
@@ -126,6 +132,46 @@ def _windows_of(ground: Ground) -> dict[str, Windows]:
         for mapping in app.mappings
         if mapping.window is not None
     }
+
+
+class TableIds(Protocol):
+    """What tells a table's id."""
+
+    async def identity(self, table: str) -> str:
+        """The id of the table as it is now. Raises: SourceError."""
+
+
+class JournaledTables(Struct, frozen=True):
+    """The tables whose journals are written. Shape: `account` is theirs that name no other; `archived` is
+    told of each shard through which record its journal has it.
+    """
+
+    app: App
+    account: str
+    ids: TableIds
+    source_of: Callable[[Table], Source]
+    archived: Callable[[str, str, int], None] = lambda stream, shard, through: None
+
+
+def archiver_maker(
+    tables: JournaledTables, clock: Clock, around: Around
+) -> Callable[[HandlerMapping], Archiver]:
+    """What makes the writers of journals."""
+
+    def make(mapping: HandlerMapping) -> Archiver:
+        table, plan = mapping.table, mapping.archive
+        if plan is None:
+            raise InternalError(f"{mapping.id!r} is no archive")
+
+        async def streams() -> list[StreamRef]:
+            return [stream for stream, _ in await list_streams(tables.source_of(table))]
+
+        archive = plan.archive or around.archive(plan.place, partial(archive_at, plan.place, plan.access))
+        identity = TableIdentity(table.name, tables.ids.identity, streams)
+        journaled = journaled_table(table.name, tables.app.region, tables.account)
+        return Archiver(archive, journaled, identity.identify, clock, tables.archived)
+
+    return make
 
 
 def redriver_of(assembly: Assembly, worker: Worker) -> Redriver:

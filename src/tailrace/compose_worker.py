@@ -20,8 +20,10 @@ from tailrace.compose_parts import (
     Assembly,
     ComparedTable,
     Ground,
+    JournaledTables,
     Overrides,
     alerts_of,
+    archiver_maker,
     assemble,
     courier_of,
     dependencies,
@@ -108,7 +110,7 @@ def build_worker(
         app,
         parts,
         effects,
-        declared=AppSinks(app, engine.settings.account, around, Openings(engine.clock)),
+        declared=_declared(app, engine, flushed, around),
         needed=dependencies(
             app,
             lambda: EngineDoor(engine, flushed) if remote is None else DynamoDbDoor(remote[0]),
@@ -149,10 +151,14 @@ def build_worker(
         besides=maker.besides,
         target_of=maker.outputs.target,
     )
-    retention_ms = engine.settings.retention_ms
+    return Worker(app, parts, doors, _habits(engine, ground.owner, options), crew)
+
+
+def _habits(engine: Engine, owner: Owner, options: WorkerOptions) -> Habits:
+    """Those of a worker beside its engine, whose streams wait for archives."""
     identity = Identity(options.owner, host=options.host, pid=options.pid, version=__version__)
-    habits = Habits(ground.owner, options.discovery_ms, options.renewal_ms, retention_ms, identity)
-    return Worker(app, parts, doors, habits, crew)
+    retention_ms = engine.settings.retention_ms
+    return Habits(owner, options.discovery_ms, options.renewal_ms, retention_ms, identity, holds_trim=True)
 
 
 def _oldest(engine: Engine) -> Callable[[MappingName], Awaitable[int | None]]:
@@ -171,6 +177,20 @@ def _compared(
 def _source(engine: Engine, around: Around, table: Table) -> Source:
     """What a table's streams are read from."""
     return around.source(EmbeddedSource(engine, table.name, table.only_stream))
+
+
+def _declared(app: App, engine: Engine, flushed: Callable[[], Awaitable[None]], around: Around) -> AppSinks:
+    """What the app declares, the journals of the engine's tables among it."""
+
+    def source_of(table: Table) -> EmbeddedSource:
+        return EmbeddedSource(engine, table.name, table.only_stream)
+
+    account = engine.settings.account
+    tables = JournaledTables(
+        app, account, EmbeddedScan(engine, flushed), source_of, engine.log.holds.archived
+    )
+    archivers = archiver_maker(tables, engine.clock, around)
+    return AppSinks(app, account, around, Openings(engine.clock), archivers)
 
 
 def _snapshots(

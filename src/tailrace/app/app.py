@@ -9,9 +9,11 @@ from collections.abc import Callable, Collection
 from collections.abc import Mapping as Names
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
 from tailrace.app.alerting import AlertPlan, AlertSink, alert_plan
+from tailrace.app.archiving import HOLD_BYTES, archive_plan
 from tailrace.app.change import Batch, Change
 from tailrace.app.checking import is_async
 from tailrace.app.client import AsyncClient, Client, unprovided
@@ -36,6 +38,7 @@ from tailrace.app.unmatched import unmatched_id
 from tailrace.app.window import window_plan
 from tailrace.app.with_aggregates import WithAggregates
 from tailrace.errors import SettingsError
+from tailrace.ports import ArchiveStore
 from tailrace.streams.arns import ACCOUNT, region_of
 from tailrace.streams.record import ViewType
 
@@ -232,6 +235,26 @@ class App(OnLambda, WithAggregates):
         check_sink_shape(sink)
         common = CommonSettings(id, where, retry, None, on_failure, {**settings})
         self._declared.sink(source, sink, common, transform, enrich, snapshots=snapshots_of(snapshot))
+
+    def archive(
+        self,
+        table: Table,
+        place: str | Path | ArchiveStore,
+        *,
+        id: str | None = None,
+        access: Any = None,
+        hold_bytes: int = HOLD_BYTES,
+        retry: Retry | None = None,
+    ) -> None:
+        """Keep every change of a table for ever, in a journal: `app.archive(shop, "history/")`.
+
+        Shape:   `place` is a directory or `s3://bucket/prefix`; `access` (`sinks.AwsAccess(…)`) says where
+                 and as whom S3 is called. Nothing is filtered, parked or given up: what cannot be kept stops
+                 its shard, in words, until it can. Beside the embedded engine, changes that have passed their
+                 24 hours stay until the journal has them, up to `hold_bytes` of the table.
+        Raises:  SettingsError.
+        """
+        self._declared.archive(table, id, archive_plan(place, access, hold_bytes), retry)
 
     def projection(
         self,

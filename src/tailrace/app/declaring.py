@@ -12,6 +12,7 @@ from collections.abc import Mapping as Names
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
+from tailrace.app.archiving import ArchivePlan, archive_id, archive_settings
 from tailrace.app.change import Change
 from tailrace.app.checking import check_given, check_timeout, check_where, is_async
 from tailrace.app.client import check_client
@@ -46,6 +47,10 @@ from tailrace.mapping.settings import MappingSettings
 T = TypeVar("T")
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 Clients = tuple[Callable[[], Any], Callable[[], Any]]
+
+
+def _kept(_: Any) -> None:
+    """Stands for the handler of an archive, which has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +327,22 @@ class Declarations:
                 "settings hold"
             )
         self.mappings[mapping.id] = replace(mapping, sink=sink)
+
+    def archive(self, table: object, id: str | None, plan: ArchivePlan, retry: Retry | None) -> None:
+        """Enter the archive of a table. Raises: SettingsError."""
+        if not isinstance(table, Table):
+            raise SettingsError(
+                f"archive: {table!r} is no table: a journal has every change of one, app.archive(shop, …)"
+            )
+        name = id or archive_id(table)
+        for other in self.mappings.values():
+            if other.archive is not None and other.table is table:
+                raise SettingsError(
+                    f"archive: table {table.name!r} has an archive already ({other.id!r}): a journal has one "
+                    "writer"
+                )
+        settings = archive_settings(name, table, retry)
+        self._add(HandlerMapping(name, table, "archive", _kept, settings, archive=plan))
 
     def _check_alone(self, name: str, sink: Writes, *, snapshot: bool) -> None:
         """Require that no other mapping writes to a mirror that is swept: its rows would be taken for those

@@ -9,6 +9,7 @@ from collections.abc import Mapping as Names
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
+from tailrace.app.archiving import ArchivePlan
 from tailrace.app.change import Change
 from tailrace.app.depends import Depends
 from tailrace.app.entity import Entity
@@ -22,7 +23,7 @@ from tailrace.app.window import WindowPlan
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import MappingSettings
 
-Kind: TypeAlias = Literal["on", "batch", "function", "sink", "projection", "window"]
+Kind: TypeAlias = Literal["on", "batch", "function", "sink", "projection", "window", "archive"]
 
 
 @runtime_checkable
@@ -74,6 +75,8 @@ class HandlerMapping:
     """Whether its sink has a row for each item, and remembers deletions."""
     snapshots: Snapshots = BY_HAND
     """How its sink is given the whole table, where it takes one."""
+    archive: ArchivePlan | None = None
+    """Where its changes are kept, of the kind "archive"."""
     is_feed: bool = False
     """Whether it is given the events of aggregates, each aggregate's by their versions."""
     only_counts: bool = False

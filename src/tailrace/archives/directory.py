@@ -56,6 +56,10 @@ class DirectoryArchive:
         """Remove a blob. Raises: ArchiveError."""
         await in_thread(self._delete, check_name(name))
 
+    def path(self, name: str) -> Path:
+        """Where a blob is, or would be."""
+        return self._root / check_name(name)
+
     # ---- in a thread ---------------------------------------------------------------------------------------
 
     def _get(self, name: str, start: int, length: int | None) -> Blob | None:

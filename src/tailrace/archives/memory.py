@@ -16,6 +16,12 @@ class MemoryArchive:
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
 
+    def copy(self) -> "MemoryArchive":
+        """Another one with the same blobs."""
+        other = MemoryArchive()
+        other._blobs = dict(self._blobs)
+        return other
+
     async def get(self, name: str, start: int = 0, length: int | None = None) -> Blob | None:
         """A blob or a part of it."""
         data = self._blobs.get(check_name(name))

@@ -77,6 +77,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "export": CommandEntry(
         "tailrace.cli.export:export", "List DynamoDB's exports in a directory or S3; read or write one."
     ),
+    "journal": CommandEntry(
+        "tailrace.cli.journal:journal", "See how far a table's journal is, and what is in it."
+    ),
     "audit": CommandEntry("tailrace.cli.audit:audit", "Read what people did here, and how it ended."),
     "explain": CommandEntry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),
     "coverage": CommandEntry("tailrace.cli.coverage:coverage", "List what of AWS's APIs is there."),

@@ -439,9 +439,9 @@ class Engine:
         """A stream that can be read, on or off, also of a table that was deleted. Raises: ApiError."""
         return self._streams.of_arn(arn)
 
-    def earlier_streams_of(self, table: str) -> list[StreamRef]:
+    def earlier_streams_of(self, table: str, *, keeps_held: bool = False) -> list[StreamRef]:
         """Ended streams of the table, and of deleted ones of its name, that can be read, the oldest first."""
-        return self._streams.earlier(table)
+        return self._streams.earlier(table, keeps_held=keeps_held)
 
     def split_shards(self, table: str, shard_id: str | None = None) -> list[Shard]:
         """Split one open shard of a table's stream, or all of them. Returns: the shards that are open then.
@@ -462,9 +462,11 @@ class Engine:
         """The highest sequence number that was issued: what is written from now on is behind it."""
         return self._streams.last_sequence
 
-    def shards_of(self, arn: str) -> list[Shard]:
-        """Every shard that can still be read, parents before children. Raises: ApiError."""
-        return self._streams.shards(arn)
+    def shards_of(self, arn: str, *, keeps_held: bool = False) -> list[Shard]:
+        """Every shard that can still be read, parents before children; with `keeps_held` also by an archive
+        alone (engine/holding.py). Raises: ApiError.
+        """
+        return self._streams.shards(arn, keeps_held=keeps_held)
 
     # ---- housekeeping --------------------------------------------------------------------------------------
 

@@ -15,12 +15,12 @@ from tailrace.engine.horizon import Horizon
 from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
-from tailrace.engine.reading import ShardReader
+from tailrace.engine.reading import ShardReader, size_of
 from tailrace.engine.requests import Requests
 from tailrace.engine.rounds import in_turn
 from tailrace.engine.time_to_live import TimeToLive
 from tailrace.errors import DamagedData
-from tailrace.ports import Clock, Trim
+from tailrace.ports import Clock, LogRow, Trim
 from tailrace.streams.shards import HashedShard
 
 
@@ -66,7 +66,7 @@ class Housekeeping(Struct, frozen=True):
             yield  # what was closed must be durable before it can be old
         document, due_ms = stream.document, self._lineage.next_due_ms(stream)
         for shard in document.shards:
-            yield from self._trim(shard)
+            yield from self._trim(stream, shard)
             due_ms = min(due_ms, self._reader.next_due_ms(shard))
         self._forget(stream)
         # A shard that came or went meanwhile has made it 0, and so it stays.
@@ -74,8 +74,10 @@ class Housekeeping(Struct, frozen=True):
             stream.due_ms = due_ms
         yield
 
-    def _trim(self, shard: HashedShard) -> Iterator[None]:
-        """Remove what has passed the horizon; every row is read once for it, when its time has come."""
+    def _trim(self, stream: StreamState, shard: HashedShard) -> Iterator[None]:
+        """Remove what has passed the horizon; every row is read once for it, when its time has come. What an
+        archive waits for stays.
+        """
         wall_ms = self._clock.now().wall_ms
         is_vanished = self._lineage.is_vanished(shard, wall_ms)
         if self._committer.is_pending(shard.number):
@@ -87,16 +89,40 @@ class Housekeeping(Struct, frozen=True):
             if len(gone) < self._rows:
                 # The last of them: the next one tells when to look again.
                 self._reader.note_oldest(shard, rows[len(gone)] if len(rows) > len(gone) else None, wall_ms)
+            if gone and self._reader.holds.is_of(stream.key):
+                gone = self._released(stream, shard, gone, wall_ms)
             if not gone:
                 return
             self._committer.add_trim(Trim(shard.number, gone[-1].sequence))
             self._catalog.save_trimmed(shard.number, gone[-1].sequence)
             yield
 
+    def _released(
+        self, stream: StreamState, shard: HashedShard, gone: list[LogRow], wall_ms: int
+    ) -> list[LogRow]:
+        """Those of the oldest rows of a shard, all past the horizon, that no archive waits for."""
+        holds, number = self._reader.holds, shard.number
+        archived = holds.through(stream.document.label, shard)
+        released = [row for row in gone if row.sequence <= archived]
+        if not released:
+            after = max(holds.weighed_through(number), gone[0].sequence - 1)
+            rows = self._committer.read_readable_log(number, after, self._rows)
+            is_vanished = self._lineage.is_vanished(shard, wall_ms)
+            held = [row for row in rows if is_vanished or self._reader.is_gone(row, wall_ms)]
+            if held:
+                holds.weigh(stream.key, number, held[-1].sequence, sum(map(size_of, held)))
+            if not holds.is_full(stream.key):
+                return []
+            released = gone
+        weighed = [row for row in released if row.sequence <= holds.weighed_through(number)]
+        holds.lighten(number, sum(map(size_of, weighed)))
+        return released
+
     def _forget(self, stream: StreamState) -> None:
         wall_ms = self._clock.now().wall_ms
         for number in self._lineage.forget_vanished(stream, wall_ms):
             self._reader.forget_shard(number)
+            self._reader.holds.forget_shard(number)
             if number in self._catalog.trimmed:
                 self._catalog.save_trimmed(number, None)
 

@@ -39,6 +39,7 @@ class Lineage:
         self._catalog = catalog
         self._settings = settings
         self._horizon = horizon
+        self._holds = reader.holds
         self._load: dict[int, tuple[int, int]] = {}
         """How many records an open shard took in a second: (second, count)."""
 
@@ -175,12 +176,35 @@ class Lineage:
             and age_ms >= self._settings.retention_ms + self._horizon.look()
         )
 
-    def readable_shards(self, stream: StreamState, wall_ms: int) -> list[HashedShard]:
-        """The shards that can still be read, parents before children."""
+    def readable_shards(
+        self, stream: StreamState, wall_ms: int, *, keeps_held: bool = False
+    ) -> list[HashedShard]:
+        """The shards that can still be read, parents before children; with `keeps_held` those too that an
+        archive is not done with.
+        """
         shards = _in_order(stream)
         if wall_ms >= stream.vanish_from_ms + self._settings.retention_ms:
-            shards = list(transitions.forget(shards, self._gone(stream, wall_ms)))
+            gone = self._gone(stream, wall_ms)
+            shards = list(transitions.forget(shards, self._released(stream, gone) if keeps_held else gone))
         return shards
+
+    def is_held(self, stream: StreamState) -> bool:
+        """Whether an archive still needs something of a stream."""
+        label = stream.document.label
+        return any(
+            self._holds.is_held(stream.key, label, shard, self._reader.last)
+            for shard in stream.document.shards
+        )
+
+    def _released(self, stream: StreamState, gone: dict[int, int]) -> dict[int, int]:
+        """Those of the vanished shards that no archive waits for."""
+        label = stream.document.label
+        held = {
+            shard.number
+            for shard in stream.document.shards
+            if shard.number in gone and self._holds.is_held(stream.key, label, shard, self._reader.last)
+        }
+        return {number: last for number, last in gone.items() if number not in held}
 
     def _gone(self, stream: StreamState, wall_ms: int) -> dict[int, int]:
         """The last records of the shards that have vanished, by number."""
@@ -196,7 +220,7 @@ class Lineage:
         """
         gone = {
             number: last
-            for number, last in self._gone(stream, wall_ms).items()
+            for number, last in self._released(stream, self._gone(stream, wall_ms)).items()
             if not self._committer.is_pending(number)
         }
         remaining = transitions.forget(_in_order(stream), gone)

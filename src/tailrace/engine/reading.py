@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from tailrace.engine.catalog import Catalog
 from tailrace.engine.committer import LARGEST, Committer
+from tailrace.engine.holding import Holds
 from tailrace.engine.horizon import Horizon
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import DamagedData
@@ -46,6 +47,7 @@ class ShardReader:
         self._clock = clock
         self._retention_ms = settings.retention_ms
         self._horizon = horizon
+        self.holds = Holds()
         self._through: dict[int, int] = {}
         self._oldest_ms: dict[int, int] = {}
 
@@ -90,7 +92,11 @@ class ShardReader:
             # It vanished 24 hours after it was closed; its reader may not have read it to its end.
             last = self._catalog.vanished.get(shard.place, self._catalog.last_sequence)
             return ReadDone([], max(after, last), closed=True, trimmed=after < last)
-        page = self.page(present, after, limit, READ_BYTES, self._clock.now().wall_ms)
+        wall_ms = self._clock.now().wall_ms
+        if self.holds.are_any and self._is_held(shard.stream):
+            page = self._held_page(shard.stream, present, after, limit, wall_ms)
+        else:
+            page = self.page(present, after, limit, READ_BYTES, wall_ms)
         before = max(shard.before or 0, present.before)
         if 0 < after < before:
             return replace(page, trimmed=True, next_after=max(page.next_after, before))
@@ -118,6 +124,23 @@ class ShardReader:
             trimmed=0 < after < start,
         )
 
+    def _is_held(self, label: str) -> bool:
+        """Whether a stream is of a table with an archive here."""
+        streams = self._catalog.streams.values()
+        return any(stream.document.label == label and self.holds.is_of(stream.key) for stream in streams)
+
+    def _held_page(self, stream: str, shard: HashedShard, after: int, limit: int, wall_ms: int) -> ReadDone:
+        """A page of a shard that an archive is not done with: what has passed the horizon and waits for the
+        archive is there.
+        """
+        may_end = shard.ending is not None and not self._committer.is_pending(shard.number)
+        archived = min(self.through(shard.number, wall_ms), self.holds.through(stream, shard))
+        gone = max(self._catalog.trimmed.get(shard.number, 0), archived)
+        start = max(after, gone)
+        records, is_end = ([], False) if limit == 0 else self._records(shard.number, start, limit, READ_BYTES)
+        reached = records[-1].sequence if records else start
+        return ReadDone(records, reached, closed=may_end and is_end, trimmed=0 < after < start)
+
     def _records(
         self, shard: int, after: int, limit: int, most_bytes: int
     ) -> tuple[list[ChangeRecord], bool]:
@@ -137,7 +160,7 @@ class ShardReader:
                 rows, is_damaged = list(error.readable), True
                 if not rows and not page:
                     raise
-            sizes = [len(row.header) + len(row.old or b"") + len(row.new or b"") for row in rows]
+            sizes = [size_of(row) for row in rows]
             fitting = _fitting(sizes, most_bytes - size, at_least=0 if page else 1)
             if fitting < len(rows):
                 return page + rows[:fitting], False
@@ -225,6 +248,11 @@ class ShardReader:
 def created_ms(row: LogRow) -> int:
     """When a record was written. Units: milliseconds since the epoch."""
     return read_log_row(row).created_ms
+
+
+def size_of(row: LogRow) -> int:
+    """What a record weighs in the log. Units: bytes."""
+    return len(row.header) + len(row.old or b"") + len(row.new or b"")
 
 
 def _fitting(sizes: Sequence[int], most: int, *, at_least: int) -> int:

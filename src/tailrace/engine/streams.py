@@ -60,16 +60,22 @@ class Streams:
 
     # ---- what there is -------------------------------------------------------------------------------------
 
-    def _stream(self, arn: str) -> StreamState:
+    def _stream(self, arn: str, *, keeps_held: bool = False) -> StreamState:
         stream = self._catalog.streams.get(arn)
         if stream is None:
             parse_stream_arn(arn)
         wall_ms = self._clock.now().wall_ms
-        if stream is None or not self._is_here(stream) or self._lineage.is_over(stream, wall_ms):
+        is_here = stream is not None and self._is_here(stream)
+        if stream is None or not is_here or self._is_over(stream, wall_ms, keeps_held=keeps_held):
             raise ApiError(
                 "ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found"
             )
         return stream
+
+    def _is_over(self, stream: StreamState, wall_ms: int, *, keeps_held: bool) -> bool:
+        """Whether its day has passed; with `keeps_held` not while an archive needs something of it."""
+        is_over = self._lineage.is_over(stream, wall_ms)
+        return is_over and not (keeps_held and self._lineage.is_held(stream))
 
     def _is_here(self, stream: StreamState) -> bool:
         return self._namespace is None or stream.namespace is self._namespace
@@ -105,16 +111,17 @@ class Streams:
             is_of_deleted,
         )
 
-    def earlier(self, name: str) -> list[StreamRef]:
+    def earlier(self, name: str, *, keeps_held: bool = False) -> list[StreamRef]:
         """Streams of tables of that name, as it is now or deleted, that have ended and can still be read, the
-        oldest first.
+        oldest first; with `keeps_held` also by an archive alone.
         """
         table = self._tables.get(name)
         wall_ms = self._clock.now().wall_ms
         return [
             self._reference(stream)
             for stream in self._lineage.streams_of(name)
-            if (table is None or stream is not table.stream) and not self._lineage.is_over(stream, wall_ms)
+            if (table is None or stream is not table.stream)
+            and not self._is_over(stream, wall_ms, keeps_held=keeps_held)
         ]
 
     @property
@@ -122,10 +129,12 @@ class Streams:
         """The highest sequence number that was issued."""
         return self._catalog.last_sequence
 
-    def shards(self, arn: str) -> list[Shard]:
-        """Every shard that can still be read, parents before children. Raises: ApiError."""
-        stream = self._stream(arn)
-        shards = self._lineage.readable_shards(stream, self._clock.now().wall_ms)
+    def shards(self, arn: str, *, keeps_held: bool = False) -> list[Shard]:
+        """Every shard that can still be read, parents before children; with `keeps_held` also by an archive
+        alone. Raises: ApiError.
+        """
+        stream = self._stream(arn, keeps_held=keeps_held)
+        shards = self._lineage.readable_shards(stream, self._clock.now().wall_ms, keeps_held=keeps_held)
         return [published(shard, stream.document.label) for shard in shards]
 
     def listed(self, table: str | None, limit: int | None, start_arn: str | None) -> dict[str, Any]:

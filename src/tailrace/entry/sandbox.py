@@ -193,7 +193,7 @@ class Sandbox:
                 return BatchSink(mapping, effects, needed=self._needed)
             case "sink":
                 return StreamedSink(mapping, causes=effects.causes)
-            case "function" | "projection" | "window":
+            case "function" | "projection" | "window" | "archive":
                 raise SettingsError(f"{mapping.id!r} cannot run on Lambda")  # `chosen` has said why
             case _:
                 assert_never(mapping.kind)

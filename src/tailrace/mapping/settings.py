@@ -146,10 +146,10 @@ class MappingSettings(Struct, frozen=True):
             _within("maximum_record_age_ms", self.maximum_record_age_ms, 60_000, 604_800_000, "-1, or ")
         if self.order == "shard":
             self._check_whole_shard()
-        if self.is_transactional and (self.order, self.on_failure) != ("shard", "discard"):
+        if self.is_transactional and self.order != "shard":
             raise SettingsError(
-                f"order={self.order!r} with on_failure={self.on_failure!r} is not allowed for a target that "
-                "has the position beside its rows; it is order='shard' with on_failure='discard'"
+                f"order={self.order!r} is not allowed for a target that has the position beside its rows; it "
+                "is order='shard' with on_failure='discard' or 'block'"
             )
         if self.tumbling_window_ms:
             self._check_window()

@@ -20,7 +20,8 @@ class TargetPosition(Struct, frozen=True):
     """How far a target has a shard of the stream with this label, and under the lease with which epoch.
 
     Shape:   `after`, of a position that is committed: how far its worker knows that the target is; in what a
-             target answers it is 0.
+             target answers it is 0. `gaps`, of one that passes them: ranges (first, last) of which nothing
+             was there any more to be read.
     """
 
     stream: str
@@ -28,6 +29,7 @@ class TargetPosition(Struct, frozen=True):
     epoch: int
     watermark: int = 0
     after: int = 0
+    gaps: tuple[tuple[int, int], ...] = ()
 
 
 class RecordBatch(Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Any
 from tailrace.app.alerting import AlertSink
 from tailrace.app.app import HandlerMapping
 from tailrace.app.sinking import Writes
-from tailrace.ports import Sink, Source, StateStore
+from tailrace.ports import ArchiveStore, Sink, Source, StateStore
 
 
 class Around:
@@ -39,6 +39,10 @@ class Around:
     def remote(self, remote: tuple[Any, str] | None) -> tuple[Any, str] | None:
         """Around the DynamoDB of `app.transactions`; None: marks and effects stay in this engine."""
         return remote
+
+    def archive(self, place: str, opened: Callable[[], ArchiveStore]) -> ArchiveStore:
+        """Around where a journal is kept; `opened` opens it."""
+        return opened()
 
     def source(self, source: Source) -> Source:
         """Around a table's stream."""

@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Final, TypeVar
 
 from tailrace.app.fence import escape, told
@@ -75,6 +76,9 @@ def said_by_port(error: PortError) -> Failure:
 def unavailable(error: PortError) -> Failure:
     """What a port's failure is to the machine: it waits at least as long as the port says."""
     return Failure(FailureKind.UNAVAILABLE, str(error), retry_after_ms=error.retry_after_ms)
+
+
+QUESTIONS: Final = count(1)
 
 
 # ---- open, and timed ---------------------------------------------------------------------------------------
@@ -186,7 +190,7 @@ class OpenedSink:
     @asynccontextmanager
     async def asked(self) -> AsyncIterator[None]:
         """Open for a question, whether or not it is written to. Raises: SinkOutage."""
-        holder = f"a question of {self._holder}"
+        holder = f"question {next(QUESTIONS)} of {self._holder}"  # the end of one ends no other
         try:
             await self._opening.hold(holder)
             yield

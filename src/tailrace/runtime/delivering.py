@@ -289,7 +289,7 @@ class Settling:
         position = self.position_at(row.watermark)
         if position is not None and (row.finished or position.watermark > position.after):
             # What is finished is never stamped again: that the target still has it is asked here.
-            yield from move(position)
+            yield from move(replace(position, gaps=_ranges_lost(command)))
             self.committed(position)
         yield from self.written(saved, beside, "checkpoint.done")
         self._saved = row
@@ -380,6 +380,11 @@ class Settling:
             if key not in given_up
         ]
         return passed + _gaps(place, command)
+
+
+def _ranges_lost(command: SaveCheckpoint) -> tuple[tuple[int, int], ...]:
+    """What was trimmed before it was read, of all that a checkpoint settles."""
+    return tuple((run.first, run.last) for run in command.settled if run.outcome == "trimmed")
 
 
 def _gaps(place: MappingShard, command: SaveCheckpoint) -> list[Write]:

@@ -45,15 +45,18 @@ class AppSinks(Struct, frozen=True):
     """What an app declares, with what this worker lays around it.
 
     Shape:   every sink is opened and closed through `openings`. By mapping: `destinations` of what is given
-             up, `functions` by their names; both as they were when they were last read.
+             up, `functions` by their names; both as they were when they were last read. `archiver_of` makes
+             what writes a table's journal; one is made for each archive that is declared.
     """
 
     app: App
     account: str
     around: Around
     openings: Openings
+    archiver_of: Callable[[HandlerMapping], Writes]
     destinations: dict[str, Any] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
+    archivers: dict[str, tuple[HandlerMapping, Writes]] = field(default_factory=dict)
 
     def read(self) -> None:
         """Take over what the app declares now."""
@@ -78,13 +81,24 @@ class AppSinks(Struct, frozen=True):
 
     def output(self, mapping: HandlerMapping) -> Sink | None:
         """Where a mapping's values, or the changes themselves, go."""
-        return None if mapping.sink is None else self._opened(mapping, mapping.sink)
+        declared = self.declared(mapping)
+        return None if declared is None else self._opened(mapping, declared)
+
+    def declared(self, mapping: HandlerMapping) -> Writes | None:
+        """What a mapping writes to, with nothing around it."""
+        if mapping.archive is None:
+            return mapping.sink
+        before = self.archivers.get(mapping.id)
+        if before is None or before[0].archive is not mapping.archive:
+            before = self.archivers[mapping.id] = (mapping, self.archiver_of(mapping))
+        return before[1]
 
     def target(self, mapping: HandlerMapping) -> AskedTarget | None:
         """Where a mapping's positions are; None: in the state."""
-        if mapping.sink is None or not mapping.settings.is_transactional:
+        declared = self.declared(mapping)
+        if declared is None or not mapping.settings.is_transactional:
             return None
-        return OpenedTarget(self._opened(mapping, mapping.sink), transactional(mapping.sink))
+        return OpenedTarget(self._opened(mapping, declared), transactional(declared))
 
     def _opened(self, mapping: HandlerMapping, declared: Writes) -> OpenedSink:
         sink = declared
@@ -204,6 +218,10 @@ class SinkMaker(Struct, frozen=True):
                 if mapping.projection is None:
                     raise InternalError(f"{mapping.id!r} is a projection without one")
                 return ProjectionSink(mapping.projection, self.builds, clock, reached, tally)
+            case "archive":
+                if mapping.sink is None:
+                    raise InternalError(f"{mapping.id!r} is an archive without an archiver")
+                return whole(mapping.sink)
             case "window":
                 return WindowSink(self.changes[mapping.id], reached)
 

@@ -30,6 +30,7 @@ def create_tables(app: App, engine: Engine) -> None:
     when one is there and differs.
     """
     _check_namespaces(app, engine.settings)
+    _hold(app, engine)
     for table in app.tables.values():
         place = table.place
         view, name = (engine, table.name) if place is None else (engine.of(*place[:2]), place.table)
@@ -55,6 +56,15 @@ def create_tables(app: App, engine: Engine) -> None:
             _add_indexes(view, name, _missing_indexes(definition, description))
         if table.ttl is not None:
             _expire(view, name, table.ttl)
+
+
+def _hold(app: App, engine: Engine) -> None:
+    """Let the tables' streams wait for the archives that the app declares, and for no others."""
+    archives = {mapping.table.name: mapping.archive for mapping in app.mappings if mapping.archive}
+    for name in app.tables:
+        engine.log.holds.release(name)
+        if name in archives:
+            engine.log.holds.hold(name, archives[name].hold_bytes)
 
 
 def _check_namespaces(app: App, settings: EngineSettings) -> None:

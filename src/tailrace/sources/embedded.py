@@ -56,14 +56,14 @@ class EmbeddedSource:
         """Readable streams of the table, and of deleted ones of its name, that ended; oldest first."""
         if self._only_stream:
             return []
-        return self._engine.earlier_streams_of(self._table)
+        return self._engine.earlier_streams_of(self._table, keeps_held=True)
 
     async def shards(self, stream: StreamRef | None = None) -> list[Shard]:
         """Every shard that can still be read, parents first. Raises: SourceError."""
         if stream is None:
             stream = await self.stream()
         try:
-            return self._engine.shards_of(stream.arn)
+            return self._engine.shards_of(stream.arn, keeps_held=True)
         except ApiError as error:  # its day has passed meanwhile
             raise SourceError(f"stream {stream.arn} is gone: {error.message}") from error
 

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from tailrace.app.app import App
+from tailrace.archives import MemoryArchive
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SettingsError
 from tailrace.testing.exploring import Exploration, ExploredAction, Explorer, Tried, check_asked
@@ -23,6 +24,7 @@ class Branching(Perils):
     """A world that can leave for another way, and come back."""
 
     _clients: dict[tuple[str, str, str], Any]
+    _archives: dict[str, MemoryArchive]
 
     def use(self, app: App) -> None:
         """Create the app's tables and run its handlers. Raises: SettingsError."""
@@ -102,6 +104,7 @@ class Branching(Perils):
         """Everything anew on a copy of what is durable, as after a restart."""
         apps = [running.app for running in self._running]
         self._store = self._store.successor()
+        self._archives = {place: archive.copy() for place, archive in self._archives.items()}
         self.clock = ManualClock(self.clock.now().wall_ms)
         self.loop = loop = ExploringLoop(schedule, self.clock, tells=tells)
         self._running, self._killed, self._clients = [], [], {}

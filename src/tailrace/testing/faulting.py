@@ -15,10 +15,12 @@ from tailrace.app.alerting import AlertSink
 from tailrace.app.app import App, HandlerMapping, is_async
 from tailrace.app.fence import Death
 from tailrace.app.sinking import Writes, whole
+from tailrace.archives import MemoryArchive
 from tailrace.engine.engine import Engine
 from tailrace.errors import PortError, SourceError, StoreError
 from tailrace.ports import (
     Action,
+    ArchiveStore,
     Clock,
     Failed,
     FailedFrom,
@@ -67,6 +69,7 @@ class Laid(Around):
         journal: Journal,
         observer: WorldObserver,
         kept: KeptWrites | None = None,
+        archives: dict[str, MemoryArchive] | None = None,
     ) -> None:
         self._app = app
         self._engine = engine
@@ -74,6 +77,13 @@ class Laid(Around):
         self._journal = journal
         self._observer = observer
         self._kept = kept
+        self._archives = {} if archives is None else archives
+
+    def archive(self, place: str, opened: Callable[[], ArchiveStore]) -> ArchiveStore:
+        """One in the world's memory."""
+        if self._kept is None:
+            return opened()
+        return self._archives.setdefault(place, MemoryArchive())
 
     def output(self, handler: str, sink: Writes) -> Writes:
         """A sink that keeps what it would send."""

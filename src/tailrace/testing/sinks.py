@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.errors import LeaseLost, SettingsError
 from tailrace.ports import Failed, Failure, Outcome, RecordBatch, TargetPosition, Written
-from tailrace.sinks.law import applies, held, is_committed
+from tailrace.runtime.owned_positions import held, is_committed
+from tailrace.sinks.law import applies
 from tailrace.streams.version import Version
 
 

@@ -24,6 +24,7 @@ from tailrace.app.entity import Entity
 from tailrace.app.item import entity_of
 from tailrace.app.retry import milliseconds
 from tailrace.app.sinking import Closes
+from tailrace.archives import MemoryArchive
 from tailrace.clocks.manual import ManualClock
 from tailrace.compose import create_tables
 from tailrace.compose_worker import WorkerOptions, build_worker
@@ -118,6 +119,7 @@ class World(Branching, Items):
         self._settings = (settings or EngineSettings(shards=shards)).in_region(region)
         self._reached = reached
         self._store = MortalStore()
+        self._archives: dict[str, MemoryArchive] = {}
         self._running: list[QuestionedWorker] = []
         self._killed: list[App] = []
         self._clients: dict[tuple[str, str, str], Any] = {}
@@ -220,7 +222,9 @@ class World(Branching, Items):
             WorkerOptions(
                 owner=f"world-{len(self._running)}",
                 reached=self._pass,
-                around=Laid(app, self.engine, self._faults, self._journal, self._observer, self._kept),
+                around=Laid(
+                    app, self.engine, self._faults, self._journal, self._observer, self._kept, self._archives
+                ),
                 discovery_ms=PACE_MS,
                 renewal_ms=PACE_MS,
                 alerts_ms=ALERTS_MS,

@@ -40,7 +40,7 @@ class Habits(Struct, frozen=True):
     """Who a worker is, and how often it does what.
 
     Shape:   `identity` is what others are told of it; without one only its owner's name. `hand_overs` is how
-             many leases it drains at once for others.
+             many leases it drains at once for others. `holds_trim`: streams keep what an archive has not.
     Units:   milliseconds; retention of the stream.
     """
 
@@ -50,3 +50,4 @@ class Habits(Struct, frozen=True):
     retention_ms: int = RETENTION_MS
     identity: Identity | None = None
     hand_overs: int = HAND_OVERS
+    holds_trim: bool = False

@@ -33,10 +33,15 @@ part of the time before the trim (`lead_share`).
 
 
 class Rounds:
-    """What one worker saves for the mappings of an app. Shape: `evacuator` is what it knows."""
+    """What one worker saves for the mappings of an app. Shape: `evacuator` is what it knows;
+    `holds_trim`: streams keep what an archive has not.
+    """
 
-    def __init__(self, app: str, state: StateStore, clock: Clock, retention_ms: int) -> None:
+    def __init__(
+        self, app: str, state: StateStore, clock: Clock, retention_ms: int, holds_trim: bool = False
+    ) -> None:
         self.evacuator = Evacuator(app, retention_ms, begins=_begins)
+        self.holds_trim = holds_trim
         self._state = state
         self._clock = clock
         self.failed_ms: int | None = None

@@ -11,6 +11,7 @@ time, and do; it decides nothing about changes. Made by worker.py.
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+from tailrace.app.app import HandlerMapping
 from tailrace.deadletters.core.evacuated import Evacuation
 from tailrace.errors import PortError
 from tailrace.ports import Clock
@@ -73,7 +74,7 @@ class Unread:
             with suppress(PortError):
                 followed = await table.followed()
                 for handler in table.handlers:
-                    if handler.settings.order != "lane":
+                    if handler.settings.order != "lane" and not self._is_held(handler):
                         has_duty = await self.has_duty(handler.id)
                         known = self._rounds.evacuator.added([handler.id], followed)
                         for waiting in table.unfinished(self._app, handler, known, self._is_busy):
@@ -81,6 +82,10 @@ class Unread:
                             if share is not None:
                                 unfinished.append((waiting, table.source, share))
         return unfinished
+
+    def _is_held(self, handler: HandlerMapping) -> bool:
+        """Whether the stream itself keeps what a mapping has not handled (engine/holding.py)."""
+        return self._rounds.holds_trim and handler.archive is not None
 
     def _is_busy(self, begun: Begun) -> bool:
         """Whether a shard is not over for the saving from the trim, although its mapping has finished it."""

@@ -97,7 +97,7 @@ class Worker:
         """Which mappings are not to run, as far as this worker knows."""
         self._placed = Placed(app.name, self._state)
         self._has_begun, self._has_looked = asyncio.Event(), asyncio.Event()
-        self._rounds = Rounds(app.name, self._state, self._clock, habits.retention_ms)
+        self._rounds = Rounds(app.name, self._state, self._clock, habits.retention_ms, habits.holds_trim)
         self._evacuator = self._rounds.evacuator
         reads = self.leases, self._drivers, self._rounds
         self.unread = Unread(app.name, self._clock, lambda: self._tables, self._has_duty, reads)

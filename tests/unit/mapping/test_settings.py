@@ -40,11 +40,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "order='shard'; no record is too old to be in sequence"),
     ({**WHOLE, "bisect_batch_on_function_error": False}, "bisect_batch_on_function_error: False is not "
      "allowed with order='shard'; a refused record is found by halves"),
-    ({"is_transactional": True}, "order='key' with on_failure='park' is not allowed for a target that has "
-     "the position beside its rows; it is order='shard' with on_failure='discard'"),
-    ({**WHOLE, "on_failure": "block", "is_transactional": True}, "order='shard' with on_failure='block' is "
-     "not allowed for a target that has the position beside its rows; it is order='shard' with "
-     "on_failure='discard'"),
+    ({"is_transactional": True}, "order='key' is not allowed for a target that has the position beside its "
+     "rows; it is order='shard' with on_failure='discard' or 'block'"),
     ({**WHOLE, "on_failure": "block", "accepts": bool}, "a filter is not allowed with order='shard'; with "
      "on_failure='block' nothing of the shard is left out"),
     ({**WHOLE, "on_failure": "block", "filters": (compile_pattern({}),)},

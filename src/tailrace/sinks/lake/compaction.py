@@ -21,14 +21,15 @@ import pyarrow as pa
 from msgspec import Struct
 
 from tailrace.columns.schema import TableColumns
+from tailrace.manifests.core.manifest import DeltaPart, TableFile, TableManifest, deletable, unnamed
+from tailrace.manifests.run.target import FilesForgotten, outages
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.lake.encoding import EncodedFile
 from tailrace.sinks.lake.folding import by_bucket, newest_rows
 from tailrace.sinks.lake.layout import BASE, LOG, MANIFEST
-from tailrace.sinks.lake.manifest import DeltaPart, TableFile, TableManifest, deletable, unnamed
 from tailrace.sinks.lake.parquet import JoinedRows, parquet_bytes, read_bytes, read_file, row_groups
 from tailrace.sinks.lake.rows import KEY, schema_of, widened_to
-from tailrace.sinks.lake.table import ColumnsMoved, FilesForgotten, LakeTable, outages
+from tailrace.sinks.lake.table import ColumnsMoved, LakeTable
 
 TARGET_BYTES: Final = 128 * 1024 * 1024
 FILES_AT_ONCE: Final = 256

@@ -5,11 +5,9 @@ the same rows are written again. Settings that a table was made with stand in it
 refused.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from hashlib import sha256
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -19,14 +17,14 @@ from tailrace.columns.entities import DeclaredEntity, EntityRules, EntitySorter
 from tailrace.columns.naming import Naming
 from tailrace.columns.schema import TableColumns
 from tailrace.errors import SettingsError
-from tailrace.sinks.lake.manifest import TableManifest
+from tailrace.manifests.core.manifest import TableManifest
+from tailrace.manifests.core.names import digest, safe
 from tailrace.streams.record import ChangeRecord
 from tailrace.values.types import Item
 
 Form: TypeAlias = Literal["merged", "log"]
 MANIFEST: Final = "_manifest"
 SETTINGS: Final = "settings"
-SOURCES: Final = "sources"
 COLUMNS: Final = "columns/"
 """Notes of a manifest."""
 DAY: Final = "day"
@@ -36,10 +34,6 @@ LAKE_NAMES: Final = Naming(longest=127, reserved=(DAY,))
 DATA: Final = "data"
 BASE: Final = "base"
 LOG: Final = "log"
-OUTSIDE: Final = re.compile(r"[^A-Za-z0-9._-]")
-LONGEST_VALUE: Final = 60
-LONGEST_SHARD: Final = 60
-HASH: Final = 8
 NO_VALUE: Final = "none"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -162,20 +156,6 @@ def columns_from(text: str) -> TableColumns:
     return TableColumns.from_json(text)
 
 
-def file_stem(shard: str, after: int, through: int) -> str:
-    """What a file of a shard's changes is called: what it came from.
-
-    >>> file_stem("shardId-00000001", 7, 900)
-    'shardId-00000001-7-900'
-    """
-    return f"{safe(shard)[:LONGEST_SHARD]}-{after}-{through}"
-
-
-def digest(data: bytes) -> str:
-    """What tells the bytes of one file from those of another."""
-    return sha256(data).hexdigest()[: 2 * HASH]
-
-
 def day_of(created_us: int) -> str:
     """The day of a time, in UTC.
 
@@ -188,16 +168,6 @@ def day_of(created_us: int) -> str:
 @lru_cache(64)
 def _day(number: int) -> str:
     return (EPOCH + timedelta(days=number)).strftime("%Y-%m-%d")
-
-
-def safe(text: str) -> str:
-    """A text as part of a name in an archive: what was changed or cut has a hash of all of it behind.
-
-    >>> safe("Order"), safe("a b/c")
-    ('Order', 'a-b-c-539138d5')
-    """
-    plain = OUTSIDE.sub("-", text)[:LONGEST_VALUE].lstrip(".")
-    return plain if text and plain == text else f"{plain}-{sha256(text.encode()).hexdigest()[:HASH]}"
 
 
 def value_word(value: Mapping[str, object] | None) -> str:

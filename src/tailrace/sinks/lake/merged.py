@@ -15,14 +15,15 @@ import pyarrow as pa
 from msgspec import Struct
 
 from tailrace.columns.schema import TableColumns
+from tailrace.manifests.core.manifest import TableFile, TableManifest
+from tailrace.manifests.run.target import outages
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.lake.compaction import log_files
 from tailrace.sinks.lake.folding import newest_rows
 from tailrace.sinks.lake.layout import BASE, LOG
-from tailrace.sinks.lake.manifest import TableFile, TableManifest
 from tailrace.sinks.lake.parquet import ParquetFooter, read_file, read_footer
 from tailrace.sinks.lake.rows import DELETED, KEY, OP, VERSION, widened_to
-from tailrace.sinks.lake.table import LakeTable, outages
+from tailrace.sinks.lake.table import LakeTable
 from tailrace.streams.version import Version
 
 GROUPS: Final = 64

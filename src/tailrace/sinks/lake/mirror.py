@@ -17,13 +17,13 @@ from msgspec.structs import replace
 
 from tailrace.columns.schema import TableColumns
 from tailrace.errors import Refused
+from tailrace.manifests.core.manifest import DeltaPart, TableManifest
 from tailrace.ports import RecordBatch, SinkRow
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.lake.compaction import Compaction, base_files, log_files
 from tailrace.sinks.lake.edits import ForgottenRows, MendedRows, Wanted
 from tailrace.sinks.lake.encoding import EncodedFile, rows_by_entity, tables_of
 from tailrace.sinks.lake.folding import bucket_of, digests_of
-from tailrace.sinks.lake.manifest import DeltaPart, TableManifest
 from tailrace.sinks.lake.merged import MergedRow, MergedRows
 from tailrace.sinks.lake.parquet import parquet_bytes
 from tailrace.sinks.lake.rows import DELETED, EntityRows, tombstones_of

@@ -16,13 +16,14 @@ import pyarrow.compute as pc
 
 from tailrace.columns.schema import TableColumns
 from tailrace.errors import SettingsError
+from tailrace.manifests.core.manifest import TableFile, TableManifest
+from tailrace.manifests.run.target import outages
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.lake.folding import newest_rows
 from tailrace.sinks.lake.layout import COLUMNS
-from tailrace.sinks.lake.manifest import TableFile, TableManifest
 from tailrace.sinks.lake.parquet import read_file
 from tailrace.sinks.lake.rows import DELETED, KEY, OP, VERSION, schema_of, widened_to
-from tailrace.sinks.lake.table import LakeTable, outages
+from tailrace.sinks.lake.table import LakeTable
 
 T = TypeVar("T")
 

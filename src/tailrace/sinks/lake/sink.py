@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tailrace.app.sinking import DONE
 from tailrace.archives.names import check_name
+from tailrace.archives.opening import archive_at
 from tailrace.clocks.system import SystemClock
 from tailrace.errors import SettingsError, TailraceError, Unavailable
 from tailrace.ports import ArchiveStore, Clock, Outcome, RecordBatch, SinkRow, TargetPosition
@@ -29,12 +30,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tailrace.columns.entities import DeclaredEntity, EntityRules
+    from tailrace.manifests.core.manifest import TableManifest
     from tailrace.sinks.lake.compaction import LakeSize
     from tailrace.sinks.lake.making import LakeParts
-    from tailrace.sinks.lake.manifest import TableManifest
 
 LOG: Final = logging.getLogger("tailrace.handlers")
-S3: Final = "s3://"
 MOST_BUCKETS: Final = 4_096
 TARGET_BYTES: Final = 128 * 1024 * 1024
 CLEAN_EVERY_MS: Final = 600_000
@@ -235,19 +235,7 @@ class _Lake:
     def _archive(self) -> ArchiveStore:
         if self.archive is not None:
             return self.archive
-        place = str(self.place)
-        if not place.startswith(S3):
-            from tailrace.archives.directory import DirectoryArchive
-
-            return DirectoryArchive(Path(place))
-        bucket, _, prefix = place.removeprefix(S3).partition("/")
-        if not bucket:
-            raise SettingsError(f"{place!r} names no bucket: write it like s3://bucket/prefix")
-        try:
-            from tailrace.archives.s3 import S3Archive
-        except ImportError as error:
-            raise missing_extra(place, "aws") from error
-        return S3Archive(bucket, prefix, access=self.access)
+        return archive_at(str(self.place), self.access)
 
     def _path(self, name: str) -> str:
         return f"{str(self.place).rstrip('/')}/{name}"

@@ -8,67 +8,52 @@ Rules of this file: the manifest's answer is the only one; what was read before 
 archive that does not answer is an outage.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from tailrace.columns.kinds import widened
 from tailrace.columns.schema import TableColumns
-from tailrace.errors import ArchiveError, LeaseLost, Unavailable
-from tailrace.leases.generation import check_kept
+from tailrace.manifests.core.manifest import (
+    CommittedPosition,
+    DeltaPart,
+    TableFile,
+    TableManifest,
+)
+from tailrace.manifests.core.names import file_stem
+from tailrace.manifests.run.log import ManifestLog, Plan
+from tailrace.manifests.run.target import FilesForgotten, ManifestTarget, NameTaken, outages, with_files
 from tailrace.ports import ArchiveStore, Clock, Outcome, RecordBatch, TargetPosition, Written
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.lake.encoding import EncodedFile, encoded_files, rows_by_entity
 from tailrace.sinks.lake.layout import (
     COLUMNS,
     SETTINGS,
-    SOURCES,
     LakeLayout,
-    file_stem,
 )
-from tailrace.sinks.lake.log import ManifestLog
-from tailrace.sinks.lake.manifest import (
-    CommittedPosition,
-    DeltaPart,
-    TableFile,
-    TableManifest,
-    place_name,
-    place_parts,
-)
-from tailrace.sinks.law import held, is_committed
 from tailrace.sinks.messages import Failures
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 WRITTEN: Final = Written()
 UNPLACED: Final = "written"
 """Stands for the shard in names of files that belong to no position."""
-Check: TypeAlias = Callable[[TableManifest], DeltaPart | None]
-"""What a commit begins with, before its files: None when it was done before."""
 
 
 class ColumnsMoved(Exception):
     """The table's columns are not those that files were made with, or a name is taken: make them again."""
 
 
-class FilesForgotten(Exception):
-    """Names were forgotten since the files were written: look whether they are there."""
-
-
-class LakeTable:
+class LakeTable(ManifestTarget):
     """One table, as its writers and readers use it. Shape: `log` is its manifest."""
 
     def __init__(self, archive: ArchiveStore, layout: LakeLayout, clock: Clock) -> None:
         self.archive = archive
         self.layout = layout
         self.clock = clock
-        self.log = ManifestLog(archive, layout.manifest_folder, clock)
-        self._latest: TableManifest | None = None
+        super().__init__(
+            ManifestLog(archive, layout.manifest_folder, clock), f"table {layout.table} of the lake"
+        )
 
     async def open(self) -> None:
         """Make the table, or require that it was made with these settings. Raises: SettingsError,
@@ -83,18 +68,6 @@ class LakeTable:
 
         await self.commit_plan(plan)
 
-    async def manifest(self) -> TableManifest:
-        """As it is now. Raises: Unavailable, SettingsError."""
-        with outages():
-            self._latest = await self.log.current()
-        return self._latest
-
-    async def commit_plan(self, plan: Check) -> TableManifest:
-        """Do what a plan says. Returns: a manifest that has it. Raises: what it raises; Unavailable."""
-        with outages():
-            self._latest = await self.log.commit(plan)
-        return self._latest
-
     # ---- batches -------------------------------------------------------------------------------------------
 
     async def write(self, batch: RecordBatch) -> Outcome:
@@ -108,28 +81,21 @@ class LakeTable:
 
     async def commit(self, batch: RecordBatch, position: TargetPosition) -> Outcome:
         """Add a batch and move its shard's position. Raises: LeaseLost, Unavailable."""
-        place = place_name(batch.mapping_id, position.stream, position.shard_id)
-
-        def step(manifest: TableManifest) -> DeltaPart | None:
-            there = position_of(manifest, place, position)
-            if is_committed(there, position):
-                return None
-            after = held(there, position).watermark
-            return DeltaPart(place, position.epoch, after, position.watermark)
-
+        place = self.place_of(batch.mapping_id, position.stream, position.shard_id)
+        step = partial(self.step, batch.mapping_id, position)
         failures = Failures()
-        manifest = self._latest or await self.manifest()
+        manifest = self.latest or await self.manifest()
         there = manifest.positions.get(place, CommittedPosition(0))
         stem = file_stem(position.shard_id, there.through, position.watermark)
         await self._add(batch, failures, stem, step, is_whole=True)
         return failures.outcome
 
     async def _add(
-        self, batch: RecordBatch, failures: Failures, stem: str, check: Check, *, is_whole: bool = False
+        self, batch: RecordBatch, failures: Failures, stem: str, check: Plan, *, is_whole: bool = False
     ) -> None:
         """Write a batch's files and name them. Shape: `is_whole` adds nothing when a record fails."""
         salt = 0
-        manifest = self._latest or await self.manifest()
+        manifest = self.latest or await self.manifest()
         while True:
             tables = self.layout.tables(manifest)
             rows = rows_by_entity(batch, self.layout, tuple(tables), failures)
@@ -143,13 +109,13 @@ class LakeTable:
                 salt += 1
                 manifest = await self.manifest()
 
-    async def add_files(self, encoded: Sequence[EncodedFile], stem: str, check: Check, salt: int = 0) -> None:
+    async def add_files(self, encoded: Sequence[EncodedFile], stem: str, check: Plan, salt: int = 0) -> None:
         """Write files and name them, in the part that a check begins. Raises: what the check raises;
         ColumnsMoved; Unavailable.
         """
         needs = {file.columns.entity: file.columns for file in encoded}
         while True:
-            number = 0 if self._latest is None else self._latest.number
+            number = 0 if self.latest is None else self.latest.number
             files = [await self.put(file, stem, salt) for file in encoded]
             try:
                 await self.name_files(files, needs, check, number)
@@ -158,7 +124,7 @@ class LakeTable:
                 await self.manifest()
 
     async def name_files(
-        self, files: Sequence[TableFile], needs: Mapping[str, TableColumns], check: Check, number: int
+        self, files: Sequence[TableFile], needs: Mapping[str, TableColumns], check: Plan, number: int
     ) -> None:
         """Name files that were written since the manifest with that number. Shape: `needs` are their columns,
         by entity. Raises: what the check raises; ColumnsMoved, FilesForgotten; Unavailable.
@@ -169,7 +135,7 @@ class LakeTable:
         self,
         files: Sequence[TableFile],
         needs: Mapping[str, TableColumns],
-        check: Check,
+        check: Plan,
         number: int,
         manifest: TableManifest,
     ) -> DeltaPart | None:
@@ -177,13 +143,12 @@ class LakeTable:
         part = check(manifest)
         if part is None:
             return None
-        if any(file.name in manifest.retired for file in files):
-            raise ColumnsMoved
-        added = tuple(file for file in files if file.name not in manifest.files)
-        if added and manifest.forgot > number:
-            raise FilesForgotten
+        try:
+            part = with_files(part, files, number, manifest)
+        except NameTaken as error:
+            raise ColumnsMoved from error
         notes = grown_columns(self.layout.tables(manifest), needs)
-        part = replace(part, added=added, notes={**part.notes, **notes})
+        part = replace(part, notes={**part.notes, **notes})
         return None if part == DeltaPart() else part
 
     async def put(self, file: EncodedFile, stem: str, salt: int = 0) -> TableFile:
@@ -192,77 +157,6 @@ class LakeTable:
         with outages():
             await self.archive.put_if_absent(name, file.data)
         return TableFile(name, file.part, file.rows, len(file.data), file.first, file.last)
-
-    # ---- positions -----------------------------------------------------------------------------------------
-
-    async def positions(self, mapping_id: str) -> Sequence[TargetPosition]:
-        """What the table has of a mapping. Raises: Unavailable."""
-        manifest = await self.manifest()
-        places = ((place_parts(place), position) for place, position in manifest.positions.items())
-        return [
-            TargetPosition(stream, shard, position.epoch, position.through)
-            for (mapping, stream, shard), position in places
-            if mapping == mapping_id
-        ]
-
-    async def stamp(self, mapping_id: str, stream: str, shard_id: str, epoch: int) -> TargetPosition:
-        """Take a shard. Raises: LeaseLost, Unavailable."""
-        place = place_name(mapping_id, stream, shard_id)
-
-        def plan(manifest: TableManifest) -> DeltaPart | None:
-            there = manifest.positions.get(place)
-            if there is None:
-                return DeltaPart(place, epoch)
-            if there.epoch > epoch:
-                raise LeaseLost(f"{shard_id} was taken under epoch {there.epoch}, this is {epoch}")
-            return None if there.epoch == epoch else DeltaPart(place, epoch, there.through, there.through)
-
-        manifest = await self.commit_plan(plan)
-        # A higher epoch may have come in the same delta: then nothing is committed under this one.
-        return TargetPosition(stream, shard_id, epoch, manifest.positions[place].through)
-
-    async def put_position(self, mapping_id: str, position: TargetPosition) -> None:
-        """Let the table have the shard through that watermark. Raises: LeaseLost, Unavailable."""
-        place = place_name(mapping_id, position.stream, position.shard_id)
-
-        def plan(manifest: TableManifest) -> DeltaPart | None:
-            after = held(position_of(manifest, place, position), position).watermark
-            if after == position.watermark:
-                return None
-            return DeltaPart(place, position.epoch, after, position.watermark, is_put=True)
-
-        await self.commit_plan(plan)
-
-    # ---- sources -------------------------------------------------------------------------------------------
-
-    async def sources(self) -> Mapping[str, int]:
-        """Which generation each source is. Raises: Unavailable."""
-        return sources_of(await self.manifest())
-
-    async def keep_sources(self, sources: Mapping[str, int]) -> None:
-        """Keep these too. Raises: SettingsError, Unavailable."""
-
-        def plan(manifest: TableManifest) -> DeltaPart | None:
-            there = sources_of(manifest)
-            check_kept(f"table {self.layout.table} of the lake", there, sources)
-            if sources.items() <= there.items():
-                return None
-            return DeltaPart(notes={SOURCES: msgspec.json.encode({**there, **sources}).decode()})
-
-        await self.commit_plan(plan)
-
-
-def position_of(manifest: TableManifest, place: str, position: TargetPosition) -> TargetPosition | None:
-    """What a table has of the shard of this position; None: it was never taken."""
-    there = manifest.positions.get(place)
-    if there is None:
-        return None
-    return TargetPosition(position.stream, position.shard_id, there.epoch, there.through)
-
-
-def sources_of(manifest: TableManifest) -> dict[str, int]:
-    """The sources that a manifest notes."""
-    return msgspec.json.decode(manifest.notes.get(SOURCES, "{}"), type=dict[str, int])
 
 
 def grown_columns(there: Mapping[str, TableColumns], needs: Mapping[str, TableColumns]) -> dict[str, str]:
@@ -287,14 +181,3 @@ def grown_columns(there: Mapping[str, TableColumns], needs: Mapping[str, TableCo
         if merged != its:
             notes[f"{COLUMNS}{entity}"] = merged.as_json()
     return notes
-
-
-@contextmanager
-def outages() -> "Iterator[None]":
-    """What an archive raises as sinks say it."""
-    try:
-        yield
-    except ArchiveError as error:
-        raise Unavailable(
-            str(error.args[0]), hint=error.hint, retry_after=error.retry_after_ms / 1_000
-        ) from error

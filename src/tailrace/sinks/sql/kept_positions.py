@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from tailrace.errors import LeaseLost
 from tailrace.ports import TargetPosition
-from tailrace.sinks.law import held, is_committed
+from tailrace.runtime.owned_positions import held, is_committed
 
 
 class KeptPositions:

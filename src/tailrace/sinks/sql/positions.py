@@ -8,7 +8,7 @@ Rules of this file: steps of a transaction.
 
 from tailrace.errors import LeaseLost
 from tailrace.ports import TargetPosition
-from tailrace.sinks import law
+from tailrace.runtime import owned_positions
 from tailrace.sinks.sql.catalog import POSITIONS, SinkCatalog
 from tailrace.sinks.sql.statements import Ask, Steps
 
@@ -46,13 +46,13 @@ def stamped(
 def held(catalog: SinkCatalog, mapping_id: str, position: TargetPosition) -> Steps[TargetPosition]:
     """What the target has of a shard that this epoch holds, locked. Raises: LeaseLost."""
     there = yield from _locked(catalog, mapping_id, position)
-    return law.held(there, position)
+    return owned_positions.held(there, position)
 
 
 def is_committed(catalog: SinkCatalog, mapping_id: str, position: TargetPosition) -> Steps[bool]:
     """Whether the target has it already; the position is locked. Raises: LeaseLost, as the law says."""
     there = yield from _locked(catalog, mapping_id, position)
-    return law.is_committed(there, position)
+    return owned_positions.is_committed(there, position)
 
 
 def advanced(catalog: SinkCatalog, mapping_id: str, position: TargetPosition, changes: int) -> Steps[None]:

@@ -16,11 +16,12 @@ from msgspec.structs import replace
 from tailrace.archives import MemoryArchive
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import LeaseLost, TailraceError, Unavailable
+from tailrace.manifests.core.manifest import CommittedPosition, TableFile, TableManifest
+from tailrace.manifests.run import target
 from tailrace.ports import Outcome, RecordBatch, TargetPosition, Written
-from tailrace.sinks.lake import compaction, reading, table
+from tailrace.sinks.lake import compaction, reading
 from tailrace.sinks.lake.compaction import Compaction
 from tailrace.sinks.lake.layout import LakeLayout
-from tailrace.sinks.lake.manifest import CommittedPosition, TableFile, TableManifest
 from tailrace.sinks.lake.sink import ParquetLake, ParquetLog
 from tailrace.sinks.lake.table import LakeTable
 from tailrace.streams.version import Version
@@ -288,7 +289,7 @@ def forgets_the_epoch(patch: pytest.MonkeyPatch) -> None:
         there = now.positions.get(place, CommittedPosition(0))
         return replace(position, watermark=there.through, after=0)
 
-    patch.setattr(table, "position_of", under_any_epoch)
+    patch.setattr(target, "position_of", under_any_epoch)
 
 
 def never_looks_again(patch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tailrace.errors import InternalError, SettingsError
-from tailrace.sinks.lake.manifest import (
+from tailrace.manifests.core.manifest import (
     EMPTY,
     KEEP_MS,
     CommittedPosition,
@@ -144,8 +144,8 @@ def test_what_is_kept_comes_back_with_numbers_of_56_digits() -> None:
     ("data", "words"),
     [
         (b'{"format":2,"value":{}}', "delta 8 has format 2, and this version of tailrace reads format 1"),
-        (b"", "delta 8 is no ManifestDelta of a lake"),
-        (b'{"format":1,"value":{"number":"x"}}', "delta 8 is no ManifestDelta of a lake"),
+        (b"", "delta 8 is no ManifestDelta"),
+        (b'{"format":1,"value":{"number":"x"}}', "delta 8 is no ManifestDelta"),
         (b"PAR1", "it begins b'PAR1'"),
     ],
 )

@@ -18,8 +18,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from tailrace.errors import ArchiveError, InternalError
-from tailrace.ports import ArchiveStore, Clock
-from tailrace.sinks.lake.manifest import (
+from tailrace.manifests.core.manifest import (
     EMPTY,
     KEEP_MS,
     DeltaPart,
@@ -31,6 +30,7 @@ from tailrace.sinks.lake.manifest import (
     with_part,
     write_kept,
 )
+from tailrace.ports import ArchiveStore, Clock
 
 FULL_EVERY: Final = 100
 AT_ONCE: Final = 16

@@ -9,8 +9,8 @@ whose epoch is not the shard's, or that does not begin where the last one ended;
 there; a name that is taken. So the chain of steps is the continuity, and nothing is de-duplicated by content.
 A name that was removed stays *retired* for a time: readers of an older manifest still find the file, and no
 writer may use the name until it is forgotten.
-Stands alone because the journal's manifest is of the same kind.
-Rules of this file: pure; values only. A file is named, never looked for. Decision 71.
+Rules of this file: pure; values only. A file is named, never looked for. Lakes and journals have the same
+law; what only one of them tells is left out of the other's bytes. Decisions 71, 76.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,8 +32,9 @@ class TableFile(Struct, frozen=True, omit_defaults=True):
     """One file of a table.
 
     Shape:   `part` says which part of the table it is of; `first` and `last` its smallest and its largest key
-             in hex, where it is sorted by key.
-    Units:   size in bytes.
+             in hex, where readers choose files by key. Of a journal's segment also the smallest and the
+             largest version, in hex, and the times between which its changes were created.
+    Units:   size in bytes; times in microseconds since the epoch, known to within `precision_us`.
     """
 
     name: str
@@ -42,20 +43,34 @@ class TableFile(Struct, frozen=True, omit_defaults=True):
     size: int
     first: str = ""
     last: str = ""
+    first_version: str = ""
+    last_version: str = ""
+    from_us: int = 0
+    until_us: int = 0
+    precision_us: int = 0
 
 
-class CommittedPosition(Struct, frozen=True):
-    """How far a shard is in the table, and under which epoch."""
+class CommittedPosition(Struct, frozen=True, omit_defaults=True):
+    """How far a shard is in the table, and under which epoch.
+
+    Shape:   `gaps` are ranges (first, last) of which nothing is there, because nothing was there any more to
+             be read. `leaves` and `frontier` are of the tree over a journal's records of this shard: how
+             many, and in hex the roots of its whole subtrees, the largest first.
+    """
 
     epoch: int
     through: int = 0
+    gaps: tuple[tuple[int, int], ...] = ()
+    leaves: int = 0
+    frontier: tuple[str, ...] = ()
 
 
 class DeltaPart(Struct, frozen=True, omit_defaults=True):
     """What one commit does, whole or not at all.
 
     Shape:   with a `place` it is a step of that shard: from `after` to `through` under `epoch`; one that only
-             takes the shard has both the same, and one that is `put` by an operator may go back. `notes`
+             takes the shard has both the same, and one that is `put` by an operator may go back. Its `gaps`
+             join those of the shard; with files it says what the shard's tree is after them. `notes`
              replace those of the same names. `retired` are names of files that no manifest has had,
              `forgotten` names that were retired and are deleted.
     """
@@ -65,6 +80,9 @@ class DeltaPart(Struct, frozen=True, omit_defaults=True):
     after: int = 0
     through: int = 0
     is_put: bool = False
+    gaps: tuple[tuple[int, int], ...] = ()
+    leaves: int = 0
+    frontier: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     added: tuple[TableFile, ...] = ()
     retired: tuple[str, ...] = ()
@@ -165,7 +183,7 @@ def with_part(manifest: TableManifest, part: DeltaPart, at_ms: int) -> TableMani
         return manifest
     positions, files, retired = manifest.positions, manifest.files, manifest.retired
     if part.place:
-        positions = {**positions, part.place: CommittedPosition(part.epoch, part.through)}
+        positions = {**positions, part.place: _moved(positions.get(part.place), part)}
     if part.removed or part.added:
         removed = set(part.removed)
         files = {name: file for name, file in files.items() if name not in removed} if removed else {**files}
@@ -177,6 +195,13 @@ def with_part(manifest: TableManifest, part: DeltaPart, at_ms: int) -> TableMani
     notes = {**manifest.notes, **part.notes} if part.notes else manifest.notes
     forgot = manifest.number + 1 if part.forgotten else manifest.forgot
     return TableManifest(manifest.number, manifest.at_ms, positions, files, retired, notes, forgot)
+
+
+def _moved(there: CommittedPosition | None, part: DeltaPart) -> CommittedPosition:
+    """Where a shard is after a step."""
+    before = CommittedPosition(0) if there is None else there
+    leaves, frontier = (part.leaves, part.frontier) if part.leaves else (before.leaves, before.frontier)
+    return CommittedPosition(part.epoch, part.through, before.gaps + part.gaps, leaves, frontier)
 
 
 def folded(manifest: TableManifest, delta: ManifestDelta) -> TableManifest:
@@ -223,10 +248,10 @@ def read_kept(name: str, data: bytes, shape: type[T]) -> T:
             return msgspec.json.decode(kept.value, type=shape)
     except msgspec.MsgspecError as error:
         raise SettingsError(
-            f"{name} is no {shape.__name__} of a lake: {error}; it begins {data[:60]!r}",
-            hint="restore it from a backup, or give the sink another table",
+            f"{name} is no {shape.__name__}: {error}; it begins {data[:60]!r}",
+            hint="restore it from a backup, or write to another place",
         ) from error
     raise SettingsError(
         f"{name} has format {kept.format}, and this version of tailrace reads format {FORMAT}",
-        hint="run the version that wrote it, or give the sink another table",
+        hint="run the version that wrote it, or write to another place",
     )

@@ -11,8 +11,8 @@ import pytest
 from tailrace.archives import MemoryArchive
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import ArchiveError, SettingsError
-from tailrace.sinks.lake.log import FULL_EVERY, LONG_MS, ManifestLog
-from tailrace.sinks.lake.manifest import KEEP_MS, DeltaPart, TableManifest
+from tailrace.manifests.core.manifest import KEEP_MS, DeltaPart, TableManifest
+from tailrace.manifests.run.log import FULL_EVERY, LONG_MS, ManifestLog
 
 FOLDER = "orders/_manifest"
 

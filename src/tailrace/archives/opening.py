@@ -1,0 +1,32 @@
+"""An archive by the name of its place: a directory, or `s3://bucket/prefix`.
+
+Rules of this file: it picks; what needs an extra is imported when it is picked.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+from tailrace.errors import SettingsError, Unavailable
+from tailrace.ports import ArchiveStore
+
+S3: Final = "s3://"
+
+
+def archive_at(place: str, access: Any = None) -> ArchiveStore:
+    """The archive at a place. Shape: `access` says where and as whom S3 is called; None: what botocore finds
+    in the environment. Raises: SettingsError; Unavailable where an extra is not installed.
+    """
+    if not place.startswith(S3):
+        from tailrace.archives.directory import DirectoryArchive
+
+        return DirectoryArchive(Path(place))
+    bucket, _, prefix = place.removeprefix(S3).partition("/")
+    if not bucket:
+        raise SettingsError(f"{place!r} names no bucket: write it like s3://bucket/prefix")
+    try:
+        from tailrace.archives.s3 import S3Archive
+    except ImportError as error:
+        raise Unavailable(
+            f"{place} needs the extra `aws`: pip install '.[aws]' in the checkout, and start again"
+        ) from error
+    return S3Archive(bucket, prefix, access=access)

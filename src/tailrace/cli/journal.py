@@ -1,0 +1,26 @@
+"""`tailrace journal …`: look after what `app.archive` keeps.
+
+Rules of this file: options and output; what is looked at is said by journal/. Registered in `main`. Needs no
+data directory, no server and no app: a journal is its files.
+"""
+
+import click
+
+from tailrace.cli.group import CommandGroup
+from tailrace.cli.journal_status import status
+
+
+@click.group(cls=CommandGroup)
+def journal() -> None:
+    """Look after the journals that `app.archive(TABLE, PLACE)` keeps.
+
+    PLACE is what the app says: a directory or s3://BUCKET/PREFIX. A journal is its files; no worker is asked,
+    and none is in the way.
+
+    \b
+    Example: tailrace journal status history/
+    Next:    tailrace journal status PLACE
+    """
+
+
+journal.add_command(status)

@@ -1,0 +1,103 @@
+"""`tailrace journal status PLACE`: how far journals are, and what is in them.
+
+Stands alone because it lists every table of a place, and the other verbs of journals look at one.
+Rules of this file: options and output; what there is says journal/run/status.py.
+"""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from tailrace.cli import options
+from tailrace.cli.changes import printable
+from tailrace.cli.hints import next_line
+from tailrace.cli.place import endpoint
+from tailrace.cli.status import aligned
+
+if TYPE_CHECKING:
+    from tailrace.journal.run.status import JournalStatus
+
+
+@click.command()
+@click.argument("place")
+@options.options(
+    click.option("--table", metavar="TABLE", help="Of this table alone."),
+    click.option(
+        "--endpoint",
+        callback=endpoint,
+        metavar="URL",
+        help="Of s3://: another than AWS's, such as a MinIO of yours.",
+    ),
+    click.option("--region", metavar="REGION", help="Of s3://; else as the AWS CLI finds it."),
+    options.as_json,
+)
+def status(place: str, table: str | None, endpoint: str | None, region: str | None, as_json: bool) -> None:
+    """Say how far the journals in PLACE are: changes, segments, bytes, base and gaps.
+
+    PLACE is what `app.archive(TABLE, PLACE)` says: a directory or s3://BUCKET/PREFIX. The manifests are read,
+    and no worker is asked: how far behind the stream a journal is says `tailrace status` where its app runs.
+    Without a base, nothing is known of items that have not changed since the first change. With a gap the
+    exit code is 1.
+
+    \b
+    Example: tailrace journal status history/
+             tailrace journal status s3://audit/prod --table orders --json
+    Next:    tailrace status
+    """
+    from tailrace.cli.running import run_loop
+
+    run_loop(_tell(place, table, endpoint, region, as_json))
+
+
+async def _tell(
+    place: str, table: str | None, endpoint: str | None, region: str | None, as_json: bool
+) -> None:
+    from tailrace.archives.opening import archive_at
+    from tailrace.aws.places import Access
+    from tailrace.clocks.system import SystemClock
+    from tailrace.journal.run.status import journal_statuses, journaled_tables
+
+    archive, clock = archive_at(place, Access(region, endpoint)), SystemClock()
+    tables = [one for one in await journaled_tables(archive, clock) if table in (None, one.name)]
+    journals = await journal_statuses(archive, tables, clock)
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(journals)))
+    elif journals:
+        _show(journals)
+    else:
+        of_table = "" if table is None else f" of table {printable(table)}"
+        click.echo(f"No journal{of_table} in {printable(place)}: app.archive(TABLE, PLACE) keeps one.")
+        click.echo(next_line("tailrace dev app.py"))
+    if any(journal.gaps for journal in journals):
+        click.get_current_context().exit(1)
+
+
+def _show(journals: "list[JournalStatus]") -> None:
+    from tailrace.exports.core.manifest import spoken_us
+
+    rows: list[tuple[str, ...]] = [
+        ("TABLE", "CHANGES", "SEGMENTS", "BYTES", "SHARDS", "UP TO", "BASE", "GAPS")
+    ]
+    rows += [
+        (
+            printable(one.table),
+            f"{one.changes:,}",
+            f"{one.segments:,}",
+            f"{one.size:,}",
+            f"{one.shards:,}",
+            "-" if one.last_us is None else spoken_us(one.last_us),
+            "none" if one.base is None else f"{one.base.rows:,} items, {spoken_us(one.base.as_of_us)}",
+            f"{len(one.gaps):,}",
+        )
+        for one in journals
+    ]
+    for text in aligned(rows):
+        click.echo(text)
+    for one in journals:
+        for gap in one.gaps:
+            click.echo(
+                f"gap: {printable(one.table)}: {printable(gap.shard)} from {gap.first} to {gap.last}: gone "
+                "before it could be read"
+            )

@@ -1,0 +1,1 @@
+"""What runs for journals: archiving, reading, merging, the base."""

@@ -1,0 +1,303 @@
+"""Reading a journal: by key, by time, by shard; from the archive, and on from there in the live stream.
+
+Theory of operation: a `JournalView` is the journal as of one manifest. Which segments may have what is asked
+for the manifest says; DuckDB reads those, sorts them outside of memory where it must, and hands out a batch
+at a time. A key's changes come in the order of their versions; those of everything come by key and version,
+or by version alone, which is the order of each shard and of each item. A live reader goes on in each shard
+where the journal ends, and says when it has caught up: nothing is compared by content, the position alone
+decides what is next.
+Rules of this file: nothing is written. Void deltas are void here too, for the manifest is folded by the law.
+Needs the extra `history`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeAlias
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tailrace.errors import Unavailable
+from tailrace.journal.core.change import JournalChange
+from tailrace.journal.core.places import (
+    BASE,
+    JournaledStream,
+    JournaledTable,
+    incarnation_folder,
+    streams_of,
+)
+from tailrace.journal.core.records import EVERYTHING, Selection, journal_change
+from tailrace.journal.run.local_files import LocalSegments
+from tailrace.journal.run.opening import check_installed, opened_journal, opened_names
+from tailrace.leases.generation import Generations
+from tailrace.manifests.core.manifest import TableFile, TableManifest, place_parts
+from tailrace.manifests.run.target import sources_of
+from tailrace.ports import ArchiveStore, Clock, LogReader, Shard
+from tailrace.runtime.threads import in_thread
+from tailrace.streams.version import Version
+
+Order: TypeAlias = Literal["key", "version"]
+BATCH: Final = 5_000
+LIVE_PAGE: Final = 1_000
+LIVE_MS: Final = 500
+"""How often a reader that has caught up looks again."""
+MEMORY: Final = "256MB"
+"""Of DuckDB; what is more is sorted on disk."""
+COLUMNS: Final = "key, generation, sequence, created_us, event, old, new, origin, shard, ancestry"
+ORDERS: Final = {"key": "key, generation, sequence", "version": "generation, sequence, shard"}
+
+
+class CaughtUp(Struct, frozen=True):
+    """Everything that was there a moment ago has been given. Units: at_ms since the epoch."""
+
+    at_ms: int
+
+
+class JournalBase(Struct, frozen=True):
+    """The table as it was when the journal begins. Units: microseconds since the epoch, the time of its last
+    page: before that nothing is known of keys that have not changed since.
+    """
+
+    as_of_us: int
+    rows: int
+
+
+class JournalGap(Struct, frozen=True):
+    """Changes that were gone before the journal had them. Shape: sequence numbers, both inclusive."""
+
+    stream: str
+    shard: str
+    first: int
+    last: int
+
+
+class JournalView:
+    """One incarnation's journal as of a manifest."""
+
+    def __init__(self, folder: str, manifest: TableManifest, local: LocalSegments) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self._local = local
+
+    @property
+    def base(self) -> JournalBase | None:
+        """What it begins with; None: keys that were never changed since are unknown."""
+        text = self.manifest.notes.get(BASE)
+        return None if text is None else msgspec.json.decode(text, type=JournalBase)
+
+    @property
+    def gaps(self) -> list[JournalGap]:
+        """What it lacks."""
+        return [
+            JournalGap(*place_parts(place)[1:], first, last)
+            for place, position in self.manifest.positions.items()
+            for first, last in position.gaps
+        ]
+
+    @property
+    def precision_us(self) -> int:
+        """Within what time the times of its changes are known."""
+        return max((file.precision_us for file in self.manifest.files.values()), default=0)
+
+    @property
+    def positions(self) -> dict[tuple[str, str], int]:
+        """(stream label, shard) → through which record it is there."""
+        return {
+            place_parts(place)[1:]: position.through for place, position in self.manifest.positions.items()
+        }
+
+    def files(self, selection: Selection = EVERYTHING) -> list[TableFile]:
+        """The segments that may have what is asked for; those of the base too."""
+        return [file for file in self.manifest.files.values() if selection.may_be_in(file)]
+
+    async def paths(self, selection: Selection = EVERYTHING) -> list[str]:
+        """Their files on this machine's disk, for DuckDB or pyarrow: they stay as long as the reader is open.
+        Raises: Unavailable.
+        """
+        return await self._local.paths(self.files(selection))
+
+    async def changes(
+        self, selection: Selection = EVERYTHING, order: Order = "key"
+    ) -> AsyncIterator[JournalChange]:
+        """Changes, with the rows of the base: by key and version, or by version alone.
+
+        Guarantee: memory does not grow with the journal. Raises: Unavailable.
+        """
+        files = self.files(selection)
+        if not files:
+            return
+        paths = await self._local.paths(files)
+        query = _Query(paths, selection, order, self._local.scratch)
+        try:
+            await in_thread(query.begin)
+            while batch := await in_thread(query.batch):
+                for row in batch:
+                    yield _change(row)
+        finally:
+            query.close()
+
+    async def history(self, key: bytes) -> list[JournalChange]:
+        """The changes of one item, the oldest first. Raises: Unavailable."""
+        return [change async for change in self.changes(Selection(key=key))]
+
+
+class _Query:
+    """One question to DuckDB. Blocks; used by one thread at a time."""
+
+    def __init__(self, paths: Sequence[str], selection: Selection, order: Order, scratch: str) -> None:
+        self._paths = list(paths)
+        self._selection = selection
+        self._order = ORDERS[order]
+        self._scratch = scratch
+        self._connection: Any = None
+        self._answer: Any = None
+
+    def begin(self) -> None:
+        """Ask. Raises: Unavailable without the extra, or for segments that cannot be read."""
+        check_installed()
+        import duckdb
+
+        conditions, parameters = ["true"], list[Any]([self._paths])
+        selection = self._selection
+        for words, value in (
+            ("key = ?", selection.key),
+            ("created_us >= ?", selection.since_us),
+            ("created_us < ?", selection.until_us),
+            ("shard = ?", selection.shard),
+        ):
+            if value is not None:
+                conditions.append(words)
+                parameters.append(value)
+        self._connection = duckdb.connect(
+            ":memory:", config={"threads": 1, "memory_limit": MEMORY, "temp_directory": self._scratch}
+        )
+        try:
+            self._answer = self._connection.execute(
+                f"SELECT {COLUMNS} FROM read_parquet(?) WHERE {' AND '.join(conditions)} "
+                f"ORDER BY {self._order}",
+                parameters,
+            )
+        except duckdb.Error as error:
+            raise Unavailable(
+                f"the journal's segments cannot be read: {error}",
+                hint="read again; if it stays so: tailrace journal verify",
+            ) from error
+
+    def batch(self) -> list[tuple[Any, ...]]:
+        """The next rows; none at the end."""
+        rows: list[tuple[Any, ...]] = self._answer.fetchmany(BATCH)
+        return rows
+
+    def close(self) -> None:
+        """End it."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _change(row: tuple[Any, ...]) -> JournalChange:
+    key, generation, sequence, created_us, event, old, new, origin, shard, ancestry = row
+    version = Version(generation, int.from_bytes(sequence, "big"))
+    return JournalChange(shard, key, version, created_us, event, old, new, origin, ancestry)
+
+
+class JournalReader:
+    """A table's journal in an archive. Shape: `log` reads the live stream; None: the archive alone."""
+
+    def __init__(
+        self, archive: ArchiveStore, table: JournaledTable, clock: Clock, log: LogReader | None = None
+    ) -> None:
+        self.table = table
+        self._archive = archive
+        self._clock = clock
+        self._log = log
+        self._names = opened_names(archive, table, clock)
+        self._local = LocalSegments(archive)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Delete what was fetched. Repeatable."""
+        self._local.close()
+
+    async def streams(self) -> list[JournaledStream]:
+        """The streams of which there is something, the oldest first. Raises: Unavailable."""
+        known = streams_of(await self._names.manifest())
+        return [known[label] for label in sorted(known)]
+
+    async def views(self) -> list[JournalView]:
+        """The journal of every incarnation of the table as it is now, the oldest first. Raises:
+        Unavailable.
+        """
+        incarnations = dict.fromkeys(stream.incarnation for stream in await self.streams())
+        return [await self._view(incarnation) for incarnation in incarnations]
+
+    async def view(self) -> JournalView:
+        """The journal of the newest incarnation. Raises: Unavailable, also where there is none."""
+        streams = await self.streams()
+        if not streams:
+            raise Unavailable(
+                f"there is no journal of table {self.table.name} here",
+                hint=f"app.archive({self.table.name}, …) keeps one, from when a worker runs",
+            )
+        return await self._view(streams[-1].incarnation)
+
+    async def _view(self, incarnation: str) -> JournalView:
+        folder = incarnation_folder(self.table, incarnation)
+        journal = opened_journal(self._archive, folder, self._clock)
+        return JournalView(folder, await journal.target.manifest(), self._local)
+
+    async def follow(
+        self, selection: Selection = EVERYTHING, *, ends: bool = False
+    ) -> AsyncIterator[JournalChange | CaughtUp]:
+        """Changes of all incarnations by version, first of the archive and then of the live stream, for ever;
+        `CaughtUp` whenever everything has been given, with `ends` once and last. Raises: Unavailable,
+        SourceError.
+        """
+        reached: dict[tuple[str, str], int] = {}
+        for view in await self.views():
+            reached.update(view.positions)
+            async for change in view.changes(selection, "version"):
+                yield change
+        while True:
+            async for change in self._live(reached):
+                if selection.takes(change):
+                    yield change
+            yield CaughtUp(self._clock.now().wall_ms)
+            if ends:
+                return
+            await self._clock.sleep_until(self._clock.now().monotonic_ms + LIVE_MS)
+
+    async def _live(self, reached: dict[tuple[str, str], int]) -> AsyncIterator[JournalChange]:
+        """What the stream has behind these positions, parents before children; they move on."""
+        if self._log is None:
+            return
+        numbers = Generations("", self.table.name).with_kept(
+            sources_of(await self._names.manifest()), "the journal"
+        )
+        for stream in await self._log.streams(self.table.name):
+            for shard in await self._log.shards(stream):
+                async for change in self._of_shard(self._log, shard, reached):
+                    sequence = change.version.sequence
+                    generation = numbers.of_record(stream.label, shard.shard_id, sequence)
+                    yield replace(change, version=Version(generation, sequence))
+
+    async def _of_shard(
+        self, log: LogReader, shard: Shard, reached: dict[tuple[str, str], int]
+    ) -> AsyncIterator[JournalChange]:
+        while True:
+            after = reached.get(shard.place, 0)
+            page = await log.read(shard, after, LIVE_PAGE)
+            reached[shard.place] = max(after, page.next_after)
+            for record in page.records:
+                yield journal_change(record, shard.shard_id)
+            if not page.records and page.next_after <= after:
+                return
+            await asyncio.sleep(0)

@@ -1,0 +1,179 @@
+"""Changes ⇄ bytes of segments: Parquet files that every engine reads.
+
+Theory of operation: rows are sorted by key and version, so that what comes from a key lies together; row
+groups are small, and each has a bloom filter of its keys. Sequence numbers are 24 bytes, big-endian, whose
+order is that of the numbers. The columns and their types are a format: docs/formats/journal.md.
+Rules of this file: what compresses and what decodes blocks; callers run it in a thread. The same rows give
+the same bytes. Needs the extra `history`.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from msgspec import Struct
+
+from tailrace.errors import ArchiveError
+from tailrace.journal.core.leaf import leaf_of
+from tailrace.journal.core.merkle import Frontier
+from tailrace.journal.core.records import origin_of
+from tailrace.streams.record import ChangeRecord
+from tailrace.streams.version import GENERATION_BYTES, SEQUENCE_BYTES
+
+FORMAT: Final = b"1"
+FORMAT_KEY: Final = b"tailrace_journal"
+PRECISION_KEY: Final = b"tailrace_precision_us"
+"""What a file's own metadata say: which form this is, and within what time its times are known."""
+LEAF_BYTES: Final = 32
+GROUP_ROWS: Final = 10_000
+LEVEL: Final = 3
+FALSE_POSITIVES: Final = 0.01
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("key", pa.binary(), nullable=False),
+        pa.field("generation", pa.int64(), nullable=False),
+        pa.field("sequence", pa.binary(SEQUENCE_BYTES), nullable=False),
+        pa.field("created_us", pa.int64(), nullable=False),
+        pa.field("event", pa.string(), nullable=False),
+        pa.field("old", pa.binary()),
+        pa.field("new", pa.binary()),
+        pa.field("origin", pa.string()),
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("leaf", pa.binary(LEAF_BYTES), nullable=False),
+        pa.field("ancestry", pa.string()),
+    ]
+)
+DICTIONARY: Final = ["generation", "event", "origin", "shard", "ancestry"]
+"""Columns with few values."""
+SORTED_BY: Final = ("key", "generation", "sequence")
+
+
+class EncodedSegment(Struct, frozen=True):
+    """A segment that can be written: its bytes, and what the manifest says of it.
+
+    Shape:   keys and versions in hex. `frontier` is the shard's tree after it. Units: microseconds.
+    """
+
+    data: bytes
+    rows: int
+    first: str
+    last: str
+    first_version: str
+    last_version: str
+    from_us: int
+    until_us: int
+    precision_us: int
+    frontier: Frontier
+
+
+def encoded_segment(records: Sequence[ChangeRecord], shard: str, frontier: Frontier) -> EncodedSegment:
+    """The segment of changes of one shard. Shape: at least one, in sequence; `frontier` is the shard's tree
+    before them.
+    """
+    leaves = [
+        leaf_of(
+            shard, record.key, record.version, record.created_us, record.event_name, record.old, record.new,
+            origin_of(record), record.ancestry or None,
+        )
+        for record in records
+    ]  # fmt: skip
+    after = frontier.extended(leaves)
+    places = sorted(range(len(records)), key=lambda place: (records[place].key, records[place].version))
+    ordered = [records[place] for place in places]
+    rows = pa.table(
+        {
+            "key": [record.key for record in ordered],
+            "generation": [record.generation for record in ordered],
+            "sequence": [record.sequence.to_bytes(SEQUENCE_BYTES, "big") for record in ordered],
+            "created_us": [record.created_us for record in ordered],
+            "event": [record.event_name for record in ordered],
+            "old": [record.old for record in ordered],
+            "new": [record.new for record in ordered],
+            "origin": [origin_of(record) for record in ordered],
+            "shard": [shard] * len(ordered),
+            "leaf": [leaves[place] for place in places],
+            "ancestry": [record.ancestry or None for record in ordered],
+        },
+        schema=SCHEMA,
+    )
+    return segment_of(rows, max(record.precision_us for record in records), after)
+
+
+def segment_of(rows: pa.Table, precision_us: int, frontier: Frontier) -> EncodedSegment:
+    """The segment of rows that are sorted by key and version. Shape: at least one."""
+    keys, times = rows.column("key"), pc.min_max(rows.column("created_us")).as_py()
+    versions = _versions(rows)
+    return EncodedSegment(
+        segment_bytes(rows, precision_us),
+        rows.num_rows,
+        keys[0].as_py().hex(),
+        keys[-1].as_py().hex(),
+        min(versions).hex(),
+        max(versions).hex(),
+        times["min"],
+        times["max"],
+        precision_us,
+        frontier,
+    )
+
+
+def segment_bytes(rows: pa.Table, precision_us: int) -> bytes:
+    """A whole file."""
+    sink = io.BytesIO()
+    with segment_writer(sink, precision_us) as writer:
+        writer.write_table(rows, row_group_size=GROUP_ROWS)
+    return sink.getvalue()
+
+
+def segment_writer(sink: Any, precision_us: int) -> Any:
+    """What writes a file, a row group of at most GROUP_ROWS at a time, in the order of keys and versions."""
+    metadata = {FORMAT_KEY: FORMAT, PRECISION_KEY: str(precision_us).encode()}
+    sorting = [pq.SortingColumn(SCHEMA.get_field_index(name)) for name in SORTED_BY]
+    return pq.ParquetWriter(
+        sink,
+        SCHEMA.with_metadata(metadata),
+        compression="zstd",
+        compression_level=LEVEL,
+        use_dictionary=DICTIONARY,
+        write_page_index=True,
+        write_page_checksum=True,
+        sorting_columns=sorting,
+        bloom_filter_options={"key": {"ndv": GROUP_ROWS, "fpp": FALSE_POSITIVES}},
+    )
+
+
+def segment_rows(name: str, data: bytes) -> pa.Table:
+    """All rows of a segment, in the order of keys and versions. Raises: ArchiveError for what is none."""
+    return opened_segment(name, pa.BufferReader(data)).read(use_threads=False)
+
+
+def opened_segment(name: str, source: Any) -> Any:
+    """A segment as pyarrow reads it. Raises: ArchiveError for what is none."""
+    try:
+        file = pq.ParquetFile(source, page_checksum_verification=True)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ArchiveError(f"{name} is damaged: {error}", hint="restore it from a backup") from error
+    form = (file.schema_arrow.metadata or {}).get(FORMAT_KEY)
+    if form != FORMAT:
+        raise ArchiveError(
+            f"{name} has format {'none' if form is None else form.decode(errors='replace')}, and this "
+            f"version of tailrace reads format {FORMAT.decode()}",
+            hint="run the version that wrote it",
+        )
+    return file
+
+
+def precision_of(file: Any) -> int:
+    """Within what time a segment's times are known, in microseconds."""
+    return int((file.schema_arrow.metadata or {}).get(PRECISION_KEY, b"0"))
+
+
+def _versions(rows: pa.Table) -> list[bytes]:
+    generations, sequences = rows.column("generation").to_pylist(), rows.column("sequence").to_pylist()
+    return [
+        generation.to_bytes(GENERATION_BYTES, "big") + sequence
+        for generation, sequence in zip(generations, sequences, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""What a table of files is: its manifest, deltas, names. Pure."""

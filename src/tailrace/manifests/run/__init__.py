@@ -1,0 +1,1 @@
+"""Manifests in an archive, and tables with positions over them."""

@@ -1,0 +1,299 @@
+"""Journals of an app in a world: what was written is what is read, through restarts, splits and trims.
+
+Rules of this file: the world's own clock; what is there is read by control.py and by `JournalReader`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import duckdb
+import orjson
+import pyarrow.parquet as pq
+import pytest
+
+from tailrace import App
+from tailrace.archives import DirectoryArchive, MemoryArchive
+from tailrace.clocks.manual import ManualClock
+from tailrace.errors import ArchiveError, SettingsError, Unavailable
+from tailrace.journal.core.change import JournalChange
+from tailrace.journal.core.places import journaled_table
+from tailrace.journal.core.records import Selection
+from tailrace.journal.run.reading import CaughtUp, JournalReader
+from tailrace.sources.embedded_log import EmbeddedLog
+from tailrace.testing import World
+from tests.unit.journal.control import ControlJournal, read_control
+
+PLACE: Final = "history/"
+T = TypeVar("T")
+
+
+def archived(place: Any = PLACE) -> tuple[App, Any]:
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.archive(orders, place)
+    return app, orders
+
+
+def archive_of(world: World) -> MemoryArchive:
+    return world._archives[PLACE]
+
+
+def control(world: World) -> ControlJournal:
+    (journal,) = read_control(archive_of(world)._blobs).values()
+    return journal
+
+
+async def collected(changes: AsyncIterator[T]) -> list[T]:
+    return [change async for change in changes]
+
+
+def read(archive: Any, ask: Callable[[JournalReader], Any], log: Any = None) -> Any:
+    async def run() -> Any:
+        async with JournalReader(
+            archive, journaled_table("orders", "us-east-1"), ManualClock(), log
+        ) as reader:
+            return await ask(reader)
+
+    return asyncio.run(run())
+
+
+def numbers(changes: list[Any]) -> list[int]:
+    return [
+        int(orjson.loads(change.new)["n"]["N"]) for change in changes if isinstance(change, JournalChange)
+    ]
+
+
+def written(world: World, orders: Any, count: int, first: int = 0) -> None:
+    for number in range(first, first + count):
+        world.put(orders, {"id": f"o{number % 7}", "n": Decimal(number)})
+
+
+def test_every_change_is_there_once_through_restarts_and_splits() -> None:
+    app, orders = archived()
+    with World(app, seed=5, shards=2) as world:
+        written(world, orders, 20)
+        world.settle()
+        written(world, orders, 10, 20)
+        world.kill()
+        world.restart()
+        world.split(orders)
+        written(world, orders, 10, 30)
+        world.settle()
+        world.advance("5h")  # every shard rolls over
+        written(world, orders, 10, 40)
+        world.settle()
+        assert world.gaps() == []
+        journal = control(world)
+        assert sorted(int(orjson.loads(row["new"])["n"]["N"]) for row in journal.rows) == list(range(50))
+        for (_, shard), (size, _) in journal.trees.items():
+            assert size == len(journal.of_shard(shard))
+
+
+def test_a_reader_answers_by_key_by_time_and_by_version() -> None:
+    app, orders = archived()
+    with World(app, seed=5, shards=2) as world:
+        written(world, orders, 14)
+        world.settle()
+        middle_us = world.clock.now().wall_ms * 1_000 + 500
+        world.advance(1_000)
+        written(world, orders, 14, 14)
+        world.settle()
+        archive = archive_of(world)
+
+    async def everything(reader: JournalReader) -> list[JournalChange]:
+        return await collected((await reader.view()).changes(order="version"))
+
+    changes = read(archive, everything)
+    assert [change.version for change in changes] == sorted(change.version for change in changes)
+    assert sorted(numbers(changes)) == list(range(28))
+    key = next(change.key for change in changes if numbers([change]) == [3])
+
+    async def history(reader: JournalReader) -> list[JournalChange]:
+        return await (await reader.view()).history(key)
+
+    of_key = read(archive, history)
+    assert numbers(of_key) == [3, 10, 17, 24]
+    assert [change.old for change in of_key[1:]] == [change.new for change in of_key[:-1]]
+
+    async def later(reader: JournalReader) -> list[JournalChange]:
+        return await collected((await reader.view()).changes(Selection(since_us=middle_us)))
+
+    assert sorted(numbers(read(archive, later))) == list(range(14, 28))
+
+
+def test_a_follower_goes_on_in_the_live_stream_and_says_when_it_has_caught_up() -> None:
+    app, orders = archived()
+    with World(app, seed=5, shards=2) as world:
+        written(world, orders, 10)
+        world.settle()
+        archive = archive_of(world)
+        world.kill()  # from here on nobody archives
+        written(world, orders, 5, 10)
+        world.engine.committer.flush()
+
+        async def followed(reader: JournalReader) -> list[Any]:
+            return await collected(reader.follow(ends=True))
+
+        changes = read(archive, followed, EmbeddedLog(world.engine))
+        assert isinstance(changes[-1], CaughtUp)
+        assert sorted(numbers(changes)) == list(range(15))
+        assert sorted(numbers(read(archive, followed))) == list(range(10))
+
+
+def test_every_engine_reads_it(tmp_path: Path) -> None:
+    app, orders = archived(DirectoryArchive(tmp_path))
+    with World(app, seed=5) as world:
+        written(world, orders, 9)
+        world.settle()
+    files = sorted(map(str, tmp_path.rglob("*.parquet")))
+    assert files
+    question = "SELECT (decode(new)::JSON->'n'->>'N')::INT FROM read_parquet(?) ORDER BY generation, sequence"
+    with duckdb.connect() as connection:
+        answer = connection.execute(question, [files]).fetchall()
+    assert [n for (n,) in answer] == list(range(9))
+    table = pq.read_table(files[0])
+    assert "at" not in table.column_names
+    assert table.schema.field("sequence").type.byte_width == 24
+    footer = pq.ParquetFile(files[0]).metadata.row_group(0)
+    assert [column.column_index for column in footer.sorting_columns] == [0, 1, 2]
+    assert footer.column(0).has_offset_index
+    assert footer.column(0).compression == "ZSTD"
+
+
+def test_a_place_without_a_journal_says_so() -> None:
+    async def view(reader: JournalReader) -> Any:
+        return await reader.view()
+
+    with pytest.raises(Unavailable, match="there is no journal of table orders here"):
+        read(MemoryArchive(), view)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("s3://", "names no bucket"),
+        ("gs://bucket", "no place"),
+        (7, "no place"),
+        ("", "no place"),
+    ],
+)
+def test_a_wrong_place_is_refused_where_it_is_written(place: Any, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        archived(place)
+
+
+def test_a_table_has_one_archive_and_shows_both_images() -> None:
+    app, orders = archived()
+    with pytest.raises(SettingsError, match="a journal has one writer"):
+        app.archive(orders, "elsewhere/", id="another")
+    poor = app.table("poor", pk="id", stream="NEW_IMAGE")
+    with pytest.raises(SettingsError, match="a journal needs both images"):
+        app.archive(poor, PLACE)
+    with pytest.raises(SettingsError, match="hold_bytes=-1 is not allowed"):
+        app.archive(app.table("more", pk="id"), PLACE, hold_bytes=-1)
+    (mapping,) = app.mappings
+    assert (mapping.id, mapping.kind, mapping.settings.order) == ("orders.archive", "archive", "shard")
+    assert (mapping.settings.on_failure, mapping.settings.accepts) == ("block", None)
+
+
+# ---- two horizons ------------------------------------------------------------------------------------------
+
+
+class Away(MemoryArchive):
+    """An archive that does not answer while it is away."""
+
+    is_away = False
+
+    async def get(self, name: str, start: int = 0, length: int | None = None) -> Any:
+        self._check()
+        return await super().get(name, start, length)
+
+    async def put_if_absent(self, name: str, data: bytes) -> str | None:
+        self._check()
+        return await super().put_if_absent(name, data)
+
+    def _check(self) -> None:
+        if self.is_away:
+            raise ArchiveError("no space left on device")
+
+
+def read_by_clients(world: World) -> int:
+    """How many records clients of the API can read."""
+    client = world.client("dynamodbstreams")
+    (stream,) = client.list_streams()["Streams"]
+    count = 0
+    for shard in client.describe_stream(StreamArn=stream["StreamArn"])["StreamDescription"]["Shards"]:
+        place = {"StreamArn": stream["StreamArn"], "ShardId": shard["ShardId"]}
+        iterator = client.get_shard_iterator(**place, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+        while iterator is not None:
+            page = client.get_records(ShardIterator=iterator)
+            count += len(page["Records"])
+            if not page["Records"]:
+                break
+            iterator = page.get("NextShardIterator")
+    return count
+
+
+def test_what_an_archive_has_not_stays_past_its_day_and_clients_do_not_see_it() -> None:
+    archive = Away()
+    app, orders = archived(archive)
+    with World(app, seed=5, shards=2) as world:
+        written(world, orders, 10)
+        world.settle()
+        archive.is_away = True
+        written(world, orders, 10, 10)
+        world.advance("30h")
+        assert read_by_clients(world) == 0
+        assert len(archive._blobs) > 0
+        archive.is_away = False
+        written(world, orders, 10, 20)
+        world.advance("1h")
+        world.settle()
+        (journal,) = read_control(archive._blobs).values()
+        assert sorted(int(orjson.loads(row["new"])["n"]["N"]) for row in journal.rows) == list(range(30))
+        assert journal.gaps == []
+        assert world.gaps() == []
+        world.advance("48h")  # what was held is gone, now that the archive has it
+        assert world.engine.log.holds.held_bytes("orders") == 0
+
+
+def test_beyond_the_bound_the_oldest_goes_and_the_gap_is_named_in_the_journal() -> None:
+    archive = Away()
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.archive(orders, archive, hold_bytes=600)
+    with World(app, seed=5) as world:
+        written(world, orders, 5)
+        world.settle()
+        archive.is_away = True
+        world.kill()  # what a worker has read it has in memory, however late
+        world.restart()
+        written(world, orders, 400, 5)
+        world.advance("30h")
+        archive.is_away = False
+        written(world, orders, 5, 405)
+        world.advance("2h")
+        world.settle()
+        (journal,) = read_control(archive._blobs).values()
+        there = {int(orjson.loads(row["new"])["n"]["N"]) for row in journal.rows}
+        assert there >= {*range(5), *range(405, 410)}
+        assert len(there) < 410
+        assert journal.gaps
+        assert world.gaps()
+
+
+def test_an_archive_that_is_away_stops_the_shard_in_words_and_parks_nothing() -> None:
+    archive = Away()
+    archive.is_away = True
+    app, orders = archived(archive)
+    with World(app, seed=5) as world:
+        written(world, orders, 3)
+        world.advance("10m")
+        assert world.dead_letters("orders.archive") == []
+        archive.is_away = False
+        world.settle()
+        (journal,) = read_control(archive._blobs).values()
+        assert len(journal.rows) == 3

@@ -6,6 +6,7 @@ Rules of this file: the public names and nothing else, loaded when they are firs
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tailrace.app.aggregate import Recorded
     from tailrace.app.app import App
     from tailrace.app.change import Batch, Change
     from tailrace.app.client import AsyncClient, Client
@@ -19,19 +20,18 @@ if TYPE_CHECKING:
     from tailrace.app.snapshots import Snapshots
     from tailrace.app.window import Window
     from tailrace.cli.client import connect
-    from tailrace.errors import Refused, Throttled, Unavailable
+    from tailrace.errors import Conflict, Refused, Throttled, Unavailable
     from tailrace.version import __version__
 
 __all__ = [
-    "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Refused", "Retry", "Snapshots",
-    "Throttled", "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
+    "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Conflict", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Recorded", "Refused", "Retry", "Snapshots", "Throttled", "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
 ]  # fmt: skip
 
 _PLACES = {
     "App": "app.app", "Attribute": "app.codec", "Batch": "app.change", "Change": "app.change", "Depends": "app.depends",
     "Epoch": "app.codec", "Index": "app.index", "Item": "app.item", "Retry": "app.retry", "Snapshots": "app.snapshots", "Throttled": "errors", "Unavailable": "errors", "Window": "app.window",
     **dict.fromkeys(("by_ttl", "changed", "new", "old"), "app.predicates"),
-    **dict.fromkeys(("AsyncClient", "Client"), "app.client"), "connect": "cli.client", "Refused": "errors", "__version__": "version",
+    **dict.fromkeys(("AsyncClient", "Client"), "app.client"), "connect": "cli.client", "Conflict": "errors", "Recorded": "app.aggregate", "Refused": "errors", "__version__": "version",
     **dict.fromkeys(("Discard", "Drop", "Park"), "app.on_failure"),
 }  # fmt: skip
 

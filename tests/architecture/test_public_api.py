@@ -6,8 +6,8 @@ Rules of this file: the snapshot is written here, by hand.
 import tailrace
 
 PUBLIC = [
-    "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Depends", "Discard", "Drop", "Epoch",
-    "Index", "Item", "Park", "Refused", "Retry", "Snapshots",
+    "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Conflict", "Depends", "Discard", "Drop",
+    "Epoch", "Index", "Item", "Park", "Recorded", "Refused", "Retry", "Snapshots",
     "Throttled", "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
 ]  # fmt: skip
 

@@ -39,7 +39,7 @@ def check_given(place: str, kind: str, annotation: Any, changes: Changes[Entity[
     if form is not wanted or not inside or inside[0] in (Any, object):
         return
     of, wants = dict if changes.entity is None else changes.entity.cls, get_origin(inside[0]) or inside[0]
-    if isinstance(wants, type) and wants is not of and wants is not dict:
+    if isinstance(wants, type) and not issubclass(of, wants) and wants is not dict:
         raise SettingsError(
             f"{place}: it is declared on {changes.entity or changes.table.name!r} and wants "
             f"{wanted.__name__}[{wants.__qualname__}]: write {_shown(wanted, changes)}, or declare it on "

@@ -14,7 +14,7 @@ import pytest
 
 from tailrace.errors import StoreError
 from tailrace.ports import Commit, LogRow, Row, Store
-from tailrace.stores.memory import MemoryStore
+from tailrace.stores.memory import MemoryStore, StandingMemory
 from tailrace.stores.sqlite import SqliteStore
 from tailrace.testing import ContractBroken, check_store
 from tailrace.testing.contracts import store
@@ -168,6 +168,11 @@ class ForgetsTrimsWhenSynced(MemoryStore):
         super().commit(Commit(commit.rows, commit.log, [] if commit.sync else commit.trims))
 
 
+class HoldsNothing(MemoryStore):
+    def standing(self) -> StandingMemory:
+        return StandingMemory(self)
+
+
 class ClosesOnce(MemoryStore):
     is_closed = False
 
@@ -191,6 +196,7 @@ CANARIES: list[tuple[Callable[[], Store], Callable[..., object]]] = [
     (WritesHalfOfIt, store.a_failed_commit_leaves_nothing),
     (RepeatsRecordsSilently, store.a_failed_commit_leaves_nothing),
     (ForgetsTrimsWhenSynced, store.rows_records_and_trims_are_one),
+    (HoldsNothing, store.standing_rows_stay),
     (ClosesOnce, store.closing_is_repeatable),
 ]
 

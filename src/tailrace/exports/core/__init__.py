@@ -1,1 +1,1 @@
-"""Manifests, data files and their lines, positions, and which exports join to a chain. Pure."""
+"""Manifests, data files and their lines, positions, what is to be written, and which exports join. Pure."""

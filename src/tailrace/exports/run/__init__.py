@@ -1,1 +1,1 @@
-"""Listing the exports of a place, and reading one page by page."""
+"""Listing the exports of a place, reading one page by page, and writing one."""

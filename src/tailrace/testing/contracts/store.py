@@ -1,7 +1,8 @@
 """The contract of `Store`.
 
-Rules of this file: rows and records only, through the five methods; expected answers come from a dictionary
-and plain loops, so that no adapter can be wrong in the same way. Called by tests/contracts and by users.
+Rules of this file: rows and records only, through the five methods and `Standing`; expected answers come from
+a dictionary and plain loops, so that no adapter can be wrong in the same way. Called by tests/contracts and
+by users.
 """
 
 import threading
@@ -10,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from tailrace.errors import DamagedData, StoreError
-from tailrace.ports import Commit, LogRow, Row, Store, Trim
+from tailrace.ports import Commit, LogRow, Row, Standing, Store, Trim
 from tailrace.testing.contracts.rules import ContractBroken, holds, refused, run, same
 
 KEYS: Final = (
@@ -207,6 +208,23 @@ def rows_records_and_trims_are_one(store: Store) -> None:
     same(_numbers(store, 1), [2], "after an empty commit")
 
 
+def standing_rows_stay(store: Store) -> None:
+    """Rows that are held as of a moment (`ports.Standing`, for stores that can) are those of that moment."""
+    if not isinstance(store, Standing):
+        return
+    rows = [Row(TABLE, key, b"before") for key in KEYS]
+    store.commit(Commit([*rows, Row(TABLE + 1, b"", b"another table's")]))
+    held = store.standing()
+    store.commit(Commit([Row(TABLE, b"a", b"after"), Row(TABLE, b"aa", None), Row(TABLE, b"new", b"after")]))
+    before = [(key, b"before") for key in KEYS]
+    same(held.query(TABLE, b"", 100), before, "the rows of the moment")
+    same(held.query(TABLE, b"", 3), before[:3], "the first three of them")
+    same(held.query(TABLE, KEYS[5] + b"\0", 4), before[6:10], "four of them behind a key")
+    held.close()
+    held.close()
+    same(store.get(TABLE, b"new"), b"after", "a row that was written while a moment was held")
+
+
 def closing_is_repeatable(store: Store) -> None:
     """A store may be closed twice."""
     store.commit(Commit([Row(TABLE, b"a", b"1")]))
@@ -320,5 +338,6 @@ RULES: Final[tuple[Callable[[Store], None], ...]] = (
     trims_are_exact,
     a_failed_commit_leaves_nothing,
     rows_records_and_trims_are_one,
+    standing_rows_stay,
     closing_is_repeatable,
 )

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from tailrace.telemetry import WRITE_POINTS
-from tests.crash import places, sinks, transactions, transfers
+from tests.crash import bank, places, sinks, transactions, transfers
 from tests.crash.campaign import run
 from tests.crash.progress import place_of
 from tests.evidence import write_evidence
@@ -26,11 +26,15 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=7, help="decides points and moments; the same one goes on"
     )
-    parser.add_argument("--example", choices=["transfers", "places", "sinks"], help="this campaign instead")
+    parser.add_argument(
+        "--example", choices=["transfers", "bank", "places", "sinks"], help="this campaign instead"
+    )
     parser.add_argument("--sink", choices=sinks.NAMES, help="of the campaign sinks: only what this one needs")
     arguments = parser.parse_args()
     if arguments.example == "transfers":
         return run_transfers(arguments.seed, arguments.kills)
+    if arguments.example == "bank":
+        return run_bank(arguments.seed, arguments.kills)
     if arguments.example == "places":
         return run_places(arguments.seed, arguments.kills)
     if arguments.example == "sinks":
@@ -90,6 +94,29 @@ def run_transfers(seed: int, kills: int) -> int:
             },
         )
     print("transfers: balances agree to the cent" if not outcome.violations else "transfers: DOES NOT HOLD")
+    return 1 if outcome.violations else 0
+
+
+def run_bank(seed: int, kills: int) -> int:
+    """The bank of the example; 1 when a balance differs by a cent, or a command was not applied once."""
+    print(f"bank: {kills} kills, seed {seed}", flush=True)
+    outcome = bank.run(seed, kills, tell, place_of("bank", seed, kills))
+    print()
+    for text in outcome.violations:
+        print(f"VIOLATION {text}")
+    print(f"  {outcome.commands} commands, {outcome.repeated} repeated, {outcome.kills.total()} kills")
+    if kills >= 100:
+        write_evidence(
+            "bank",
+            {
+                "seed": seed,
+                "kills": dict(outcome.kills),
+                "commands": outcome.commands,
+                "repeated": outcome.repeated,
+                "violations": outcome.violations,
+            },
+        )
+    print("bank: each command is applied once" if not outcome.violations else "bank: DOES NOT HOLD")
     return 1 if outcome.violations else 0
 
 

@@ -32,6 +32,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Refused(AssertionError):
+    """An answer that is no success. Shape: `data` is its body."""
+
+    def __init__(self, words: str, data: dict[str, Any]) -> None:
+        super().__init__(words)
+        self.data = data
+
+
 class Node:
     """One data directory, one port, and a process that comes and goes."""
 
@@ -150,7 +158,7 @@ class Node:
         finally:
             connection.close()
         if answer.status != 200:
-            raise AssertionError(f"{operation} answered {answer.status}: {data}")
+            raise Refused(f"{operation} answered {answer.status}: {data}", data)
         return data
 
     def scan(self, table: str, **options: object) -> list[dict[str, Any]]:

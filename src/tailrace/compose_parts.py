@@ -25,9 +25,10 @@ from tailrace.errors import InternalError
 from tailrace.functions.runners import Runners
 from tailrace.journal.core.places import journaled_table
 from tailrace.journal.run.archiver import Archiver
+from tailrace.journal.run.beginning import BaseWriter
 from tailrace.journal.run.identity import TableIdentity
 from tailrace.leases.lease import Owner
-from tailrace.ports import Clock, Mirror, Source, StreamRef, TableItems
+from tailrace.ports import ArchiveStore, Clock, Mirror, Source, StreamRef, TableItems
 from tailrace.projections.run.builds import Builds
 from tailrace.projections.run.following import Following, FollowingMarks, PresentItems
 from tailrace.projections.run.projector import Projector
@@ -143,7 +144,7 @@ class TableIds(Protocol):
 
 class JournaledTables(Struct, frozen=True):
     """The tables whose journals are written. Shape: `account` is theirs that name no other; `archived` is
-    told of each shard through which record its journal has it.
+    told of each shard through which record its journal has it; `base_of` makes what writes a base.
     """
 
     app: App
@@ -151,6 +152,7 @@ class JournaledTables(Struct, frozen=True):
     ids: TableIds
     source_of: Callable[[Table], Source]
     archived: Callable[[str, str, int], None] = lambda stream, shard, through: None
+    base_of: Callable[[Table, ArchiveStore], BaseWriter | None] = lambda table, archive: None
 
 
 def archiver_maker(
@@ -169,7 +171,9 @@ def archiver_maker(
         archive = plan.archive or around.archive(plan.place, partial(archive_at, plan.place, plan.access))
         identity = TableIdentity(table.name, tables.ids.identity, streams)
         journaled = journaled_table(table.name, tables.app.region, tables.account)
-        return Archiver(archive, journaled, identity.identify, clock, tables.archived)
+        return Archiver(
+            archive, journaled, identity.identify, clock, tables.archived, tables.base_of(table, archive)
+        )
 
     return make
 

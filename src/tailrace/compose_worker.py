@@ -36,9 +36,11 @@ from tailrace.compose_parts import (
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore, state_of
 from tailrace.functions.runners import Runners
+from tailrace.journal.run.beginning import BaseWriter
+from tailrace.leases.generation import read_generations, sources_key
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.leases.member import Identity
-from tailrace.ports import Source
+from tailrace.ports import ArchiveStore, Source, StateStore
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.attempts import Tallies
@@ -110,7 +112,7 @@ def build_worker(
         app,
         parts,
         effects,
-        declared=_declared(app, engine, flushed, around),
+        declared=_declared(app, engine, flushed, state, around),
         needed=dependencies(
             app,
             lambda: EngineDoor(engine, flushed) if remote is None else DynamoDbDoor(remote[0]),
@@ -179,16 +181,23 @@ def _source(engine: Engine, around: Around, table: Table) -> Source:
     return around.source(EmbeddedSource(engine, table.name, table.only_stream))
 
 
-def _declared(app: App, engine: Engine, flushed: Callable[[], Awaitable[None]], around: Around) -> AppSinks:
+def _declared(
+    app: App, engine: Engine, flushed: Callable[[], Awaitable[None]], state: StateStore, around: Around
+) -> AppSinks:
     """What the app declares, the journals of the engine's tables among it."""
+    account, scan = engine.settings.account, EmbeddedScan(engine, flushed)
 
     def source_of(table: Table) -> EmbeddedSource:
         return EmbeddedSource(engine, table.name, table.only_stream)
 
-    account = engine.settings.account
-    tables = JournaledTables(
-        app, account, EmbeddedScan(engine, flushed), source_of, engine.log.holds.archived
-    )
+    def base_of(table: Table, archive: ArchiveStore) -> BaseWriter:
+        async def generation() -> int:
+            row = await state.get(sources_key(app.name, table.name))
+            return read_generations(app.name, table.name, None if row is None else row.fields).newest
+
+        return BaseWriter(archive, scan, table.name, generation, engine.clock)
+
+    tables = JournaledTables(app, account, scan, source_of, engine.log.holds.archived, base_of)
     archivers = archiver_maker(tables, engine.clock, around)
     return AppSinks(app, account, around, Openings(engine.clock), archivers)
 

@@ -23,6 +23,11 @@ class ControlJournal:
     gaps: list[tuple[str, int, int]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def changes(self) -> list[dict[str, Any]]:
+        """The rows that are changes, not of the base."""
+        return [row for row in self.rows if row["shard"] != "base"]
+
     def of_shard(self, shard: str) -> list[dict[str, Any]]:
         """The rows of one shard, by sequence; a base has none."""
         rows = [row for row in self.rows if row["shard"] == shard]

@@ -4,6 +4,7 @@ Theory of operation: SHA-256 of 0x00 and each field behind its length, so that n
 encoding: what a field ends with cannot be what the next one begins with, and a field that is not there
 differs from an empty one. It is over the bytes that are stored, whatever they mean, so that a field may be
 ciphertext whose key is thrown away later.
+Stands alone because it is a part of the format, which whoever checks a proof writes again.
 Rules of this file: pure. Nothing of where a change is kept is in its leaf, neither segment nor row: merges
 move changes and prove the same. What is changed here is another version of the format
 (docs/formats/journal.md).

@@ -23,6 +23,7 @@ TABLES: Final = "_tables"
 STREAM: Final = "stream/"
 TABLE: Final = "table"
 BASE: Final = "base"
+BASE_AT: Final = "base-at"
 """Notes: of a stream in the manifest of the name; of the table and of its base in that of an incarnation."""
 
 

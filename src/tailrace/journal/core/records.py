@@ -40,14 +40,15 @@ def origin_of(record: ChangeRecord) -> str | None:
 
 
 class Selection(Struct, frozen=True):
-    """Which changes are asked for. Shape: None is everything; times from (inclusive) and until (exclusive).
-    Units: microseconds since the epoch.
+    """Which changes are asked for. Shape: None is everything; times from (inclusive) and until (exclusive);
+    the rows of the base unless `with_base` is False. Units: microseconds since the epoch.
     """
 
     key: bytes | None = None
     since_us: int | None = None
     until_us: int | None = None
     shard: str | None = None
+    with_base: bool = True
 
     def takes(self, change: JournalChange) -> bool:
         """Whether a change is asked for.
@@ -65,6 +66,8 @@ class Selection(Struct, frozen=True):
 
     def may_be_in(self, file: TableFile) -> bool:
         """Whether a segment may have some of them, by what the manifest says of it."""
+        if file.part == PART_BASE and not self.with_base:
+            return False
         if self.key is not None:
             key = self.key.hex()
             if file.first and not file.first <= key <= file.last:

@@ -11,6 +11,7 @@ shard waits, in words. A record that cannot be kept stops its shard. Decision 76
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
@@ -19,8 +20,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tailrace.app.sinking import DONE
+from tailrace.errors import TailraceError
 from tailrace.journal.core.merkle import Frontier
 from tailrace.journal.core.places import (
+    BASE,
     TABLE,
     JournaledStream,
     JournaledTable,
@@ -29,8 +32,10 @@ from tailrace.journal.core.places import (
     shard_place,
     stream_note,
     streams_of,
+    unknown_incarnation,
 )
 from tailrace.journal.core.records import PART_CHANGES
+from tailrace.journal.run.beginning import BaseWriter
 from tailrace.journal.run.opening import IncarnationJournal, check_installed, opened_journal, opened_names
 from tailrace.manifests.core.manifest import CommittedPosition, DeltaPart, TableFile, TableManifest
 from tailrace.manifests.run.target import (
@@ -55,6 +60,7 @@ from tailrace.runtime.owned_positions import held, is_committed
 from tailrace.runtime.threads import in_thread
 from tailrace.streams.record import ChangeRecord
 
+LOG: Final = logging.getLogger("tailrace.handlers")
 WRITTEN: Final = Written()
 IMAGES: Final = "NEW_AND_OLD_IMAGES"
 KnownStream = Callable[[str], Awaitable[JournaledStream]]
@@ -67,7 +73,8 @@ class _Moved(Exception):
 
 class Archiver:
     """The journal of one table, as a worker writes it. Shape: `identify` says of which incarnation a stream
-    is that the journal does not know yet; `archived` is told of each shard through which record it is there.
+    is that the journal does not know yet; `archived` is told of each shard through which record it is there;
+    `base` writes what a journal begins with.
     """
 
     def __init__(
@@ -77,12 +84,15 @@ class Archiver:
         identify: KnownStream,
         clock: Clock,
         archived: Callable[[str, str, int], None] = lambda stream, shard, through: None,
+        base: BaseWriter | None = None,
     ) -> None:
         self.table = table
         self._archive = archive
         self._identify = identify
         self._clock = clock
         self._archived = archived
+        self._base = base
+        self._writing: asyncio.Task[None] | None = None
         self._names = opened_names(archive, table, clock)
         self._streams: dict[str, JournaledStream] = {}
         self._journals: dict[str, IncarnationJournal] = {}
@@ -100,8 +110,12 @@ class Archiver:
         return Failed(whole=Failure(error="a journal takes changes in the sequence of their shard alone"))
 
     def close(self) -> Awaitable[None]:
-        """Nothing is held."""
-        return DONE
+        """End the reading of a base; it goes on from there another time."""
+        task, self._writing = self._writing, None
+        if task is None or task.done():
+            return DONE
+        task.cancel()
+        return asyncio.ensure_future(_ended(task))
 
     # ---- positions -----------------------------------------------------------------------------------------
 
@@ -123,6 +137,7 @@ class Archiver:
         journal = await self._of(stream)
         position = await journal.target.stamp(mapping_id, stream, shard_id, epoch)
         self._archived(stream, shard_id, position.watermark)
+        self._base_beside(stream, journal)
         return position
 
     async def put_position(self, mapping_id: str, position: TargetPosition) -> None:
@@ -160,6 +175,7 @@ class Archiver:
             try:
                 await self._commit(journal, batch.records, segment, salt)
                 self._archived(position.stream, position.shard_id, position.watermark)
+                self._base_beside(position.stream, journal)
                 return WRITTEN
             except NameTaken:
                 salt += 1
@@ -184,13 +200,7 @@ class Archiver:
             with outages():
                 await self._archive.put_if_absent(name, encoded.data)
             frontier = encoded.frontier
-            files = (
-                TableFile(
-                    name, PART_CHANGES, encoded.rows, len(encoded.data), encoded.first, encoded.last,
-                    encoded.first_version, encoded.last_version, encoded.from_us, encoded.until_us,
-                    encoded.precision_us,
-                ),
-            )  # fmt: skip
+            files = (encoded.file(name, PART_CHANGES),)
 
         def plan(manifest: TableManifest) -> DeltaPart | None:
             part = segment.step(manifest)
@@ -201,6 +211,23 @@ class Archiver:
             return with_files(part, files, segment.number, manifest)
 
         await journal.target.commit_plan(plan)
+
+    # ---- the base ------------------------------------------------------------------------------------------
+
+    def _base_beside(self, label: str, journal: IncarnationJournal) -> None:
+        """Write the base beside delivery, if there is none and nobody here is at it."""
+        manifest, is_writing = journal.target.latest, self._writing is not None and not self._writing.done()
+        if self._base is None or is_writing or (manifest is not None and BASE in manifest.notes):
+            return
+        incarnation = self._streams[label].incarnation
+        if incarnation != unknown_incarnation(label):  # of a table that is gone there is nothing to be read
+            self._writing = asyncio.ensure_future(self._write_base(self._base, journal, incarnation))
+
+    async def _write_base(self, base: BaseWriter, journal: IncarnationJournal, incarnation: str) -> None:
+        try:
+            await base.write(journal, incarnation)
+        except TailraceError as error:
+            LOG.warning("the base of %s is not written, and will be later: %s", self.table.name, error)
 
     # ---- sources -------------------------------------------------------------------------------------------
 
@@ -242,6 +269,10 @@ class Archiver:
             folder = incarnation_folder(self.table, incarnation)
             self._journals[incarnation] = opened_journal(self._archive, folder, self._clock)
         return self._journals[incarnation]
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    await asyncio.wait({task})
 
 
 class _Segment(Struct, frozen=True):

@@ -15,11 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.errors import ArchiveError
-from tailrace.journal.core.leaf import leaf_of
+from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.merkle import Frontier
-from tailrace.journal.core.records import origin_of
+from tailrace.journal.core.records import journal_change
+from tailrace.manifests.core.manifest import TableFile
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import GENERATION_BYTES, SEQUENCE_BYTES
 
@@ -51,10 +53,14 @@ DICTIONARY: Final = ["generation", "event", "origin", "shard", "ancestry"]
 SORTED_BY: Final = ("key", "generation", "sequence")
 
 
+NO_TREE: Final = Frontier()
+
+
 class EncodedSegment(Struct, frozen=True):
     """A segment that can be written: its bytes, and what the manifest says of it.
 
-    Shape:   keys and versions in hex. `frontier` is the shard's tree after it. Units: microseconds.
+    Shape:   keys and versions in hex. `frontier` is the shard's tree after it,
+             where it is of one. Units: microseconds.
     """
 
     data: bytes
@@ -66,43 +72,54 @@ class EncodedSegment(Struct, frozen=True):
     from_us: int
     until_us: int
     precision_us: int
-    frontier: Frontier
+    frontier: Frontier = NO_TREE
+
+    def file(self, name: str, part: str) -> TableFile:
+        """What the manifest says of it."""
+        return TableFile(
+            name, part, self.rows, len(self.data), self.first, self.last, self.first_version,
+            self.last_version, self.from_us, self.until_us, self.precision_us,
+        )  # fmt: skip
 
 
 def encoded_segment(records: Sequence[ChangeRecord], shard: str, frontier: Frontier) -> EncodedSegment:
     """The segment of changes of one shard. Shape: at least one, in sequence; `frontier` is the shard's tree
     before them.
     """
-    leaves = [
-        leaf_of(
-            shard, record.key, record.version, record.created_us, record.event_name, record.old, record.new,
-            origin_of(record), record.ancestry or None,
-        )
-        for record in records
-    ]  # fmt: skip
-    after = frontier.extended(leaves)
-    places = sorted(range(len(records)), key=lambda place: (records[place].key, records[place].version))
-    ordered = [records[place] for place in places]
+    changes = [journal_change(record, shard) for record in records]
+    leaves = [change.leaf for change in changes]
+    precision_us = max(record.precision_us for record in records)
+    return replace(_segment(changes, leaves, precision_us), frontier=frontier.extended(leaves))
+
+
+def segment_of_changes(changes: Sequence[JournalChange], precision_us: int) -> EncodedSegment:
+    """The segment of changes that are in no tree. Shape: at least one, in any order."""
+    return _segment(changes, [change.leaf for change in changes], precision_us)
+
+
+def _segment(changes: Sequence[JournalChange], leaves: Sequence[bytes], precision_us: int) -> EncodedSegment:
+    places = sorted(range(len(changes)), key=lambda place: (changes[place].key, changes[place].version))
+    ordered = [changes[place] for place in places]
     rows = pa.table(
         {
-            "key": [record.key for record in ordered],
-            "generation": [record.generation for record in ordered],
-            "sequence": [record.sequence.to_bytes(SEQUENCE_BYTES, "big") for record in ordered],
-            "created_us": [record.created_us for record in ordered],
-            "event": [record.event_name for record in ordered],
-            "old": [record.old for record in ordered],
-            "new": [record.new for record in ordered],
-            "origin": [origin_of(record) for record in ordered],
-            "shard": [shard] * len(ordered),
+            "key": [change.key for change in ordered],
+            "generation": [change.version.generation for change in ordered],
+            "sequence": [change.version.sequence.to_bytes(SEQUENCE_BYTES, "big") for change in ordered],
+            "created_us": [change.created_us for change in ordered],
+            "event": [change.event for change in ordered],
+            "old": [change.old for change in ordered],
+            "new": [change.new for change in ordered],
+            "origin": [change.origin for change in ordered],
+            "shard": [change.shard for change in ordered],
             "leaf": [leaves[place] for place in places],
-            "ancestry": [record.ancestry or None for record in ordered],
+            "ancestry": [change.ancestry for change in ordered],
         },
         schema=SCHEMA,
     )
-    return segment_of(rows, max(record.precision_us for record in records), after)
+    return segment_of(rows, precision_us)
 
 
-def segment_of(rows: pa.Table, precision_us: int, frontier: Frontier) -> EncodedSegment:
+def segment_of(rows: pa.Table, precision_us: int) -> EncodedSegment:
     """The segment of rows that are sorted by key and version. Shape: at least one."""
     keys, times = rows.column("key"), pc.min_max(rows.column("created_us")).as_py()
     versions = _versions(rows)
@@ -116,7 +133,6 @@ def segment_of(rows: pa.Table, precision_us: int, frontier: Frontier) -> Encoded
         times["min"],
         times["max"],
         precision_us,
-        frontier,
     )
 
 

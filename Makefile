@@ -81,6 +81,7 @@ crash: venv  ## KILLS hard kills of real processes at every named point, and as 
 	@$(BIN)/python -m tests.crash --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example places --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example transfers --kills $(KILLS)
+	@$(BIN)/python -m tests.crash --example bank --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example sinks --kills $(KILLS)
 
 sinks: venv  ## everything about sinks: their contracts with new draws, and KILLS kills in their work

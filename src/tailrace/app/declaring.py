@@ -100,12 +100,18 @@ class CommonSettings:
             raise SettingsError(f"{place}: {error}") from error
 
 
-def check_feed(kind: Kind, common: CommonSettings) -> None:
+def check_feed(kind: Kind, common: CommonSettings, table: Table) -> None:
     """Refuse what would leave a hole in the feed of an aggregate. Raises: SettingsError."""
     if kind != "on":
         raise SettingsError(
             f"app.{kind} of an aggregate: its events come one after the other, so a handler is given one: "
             "@app.on(accounts); accounts.events is for what takes them in any order"
+        )
+    if table.stream in ("KEYS_ONLY", "OLD_IMAGE"):
+        raise SettingsError(
+            f"table {table.name!r} has stream={table.stream!r}, and a handler of an aggregate needs the "
+            f"events: "
+            "stream='NEW_IMAGE' or 'NEW_AND_OLD_IMAGES'"
         )
     if common.where is not None or "filters" in common.settings:
         raise SettingsError(
@@ -214,7 +220,7 @@ class Declarations:
         changes = self.changes(target)
         is_feed = isinstance(target, Appended)
         if is_feed:
-            check_feed(kind, common)
+            check_feed(kind, common, changes.table)
             common = replace(common, settings={**common.settings, "ordered_by": "partition"})
 
         def register(handler: Handler) -> Handler:

@@ -89,6 +89,10 @@ class Marking(Struct, frozen=True):
     name: str
     run_id: str = LIVE
     marks_all: bool = False
+    by_partition: bool = False
+    """Records have the key of their partition. Marks are of items all the same: a partition may be spread
+    over shards, whose numbers say nothing about each other.
+    """
 
 
 class Effects:
@@ -145,7 +149,9 @@ class Effects:
         return applied
 
     def _mark(self, change: Change) -> str:
-        return mark_key(self._marking.name, self._marking.run_id, change.table, change.record.key)
+        record = change.record
+        key = record.key + record.keys if self._marking.by_partition else record.key
+        return mark_key(self._marking.name, self._marking.run_id, change.table, key)
 
     async def _apply_in_order(self, changes: Sequence[tuple[int, Change]]) -> dict[int, Failure]:
         for index, change in changes:

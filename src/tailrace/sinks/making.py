@@ -195,7 +195,9 @@ class SinkMaker(Struct, frozen=True):
         tally = self.parts.tallies.of(mapping.id) if run_id == LIVE else Tally()
         effects = Effects(
             self.parts.state,
-            Marking(mark_name(self.app, mapping), run_id, mapping.once),
+            Marking(
+                mark_name(self.app, mapping), run_id, mapping.once, mapping.settings.ordered_by == "partition"
+            ),
             clock=clock,
             reached=reached,
             tally=tally,

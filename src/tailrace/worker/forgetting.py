@@ -39,6 +39,7 @@ from tailrace.rows.kinds import CHECKPOINT, HAND_OVER, KINDS, LEDGER, MARK, RowK
 from tailrace.rows.writes import Absent, Equals, StateRow, Write, same_version
 from tailrace.runtime.pages import rows as paged
 from tailrace.runtime.parts import Parts
+from tailrace.tables.schema import partition_of_key
 
 SLICE: Final = 20
 MARKS: Final = 50
@@ -199,13 +200,23 @@ async def forget_marks(
     removals: list[Write] = []
     count = 0
     async for row in paged(marks, MARK.of_mapping(app, mapping_id) + "/"):
-        if mark_has_expired(row.fields, now_ms) and row.key.rsplit("/", 1)[1] not in held_keys:
+        if mark_has_expired(row.fields, now_ms) and not _is_held(row.key.rsplit("/", 1)[1], held_keys):
             removals.append(Write(row.key, None, same_version(row.fields)))
         if len(removals) == MARKS:
             await _remove_marks(marks, removals)
             count, removals = count + MARKS, []
     await _remove_marks(marks, removals)
     return count + len(removals)
+
+
+def _is_held(key: str, held_keys: AbstractSet[str]) -> bool:
+    """Whether a dead letter may still need the mark with this key (hex), of its item or of its partition."""
+    if key in held_keys:
+        return True
+    try:
+        return partition_of_key(bytes.fromhex(key)).hex() in held_keys
+    except ValueError:  # no key of a table
+        return False
 
 
 async def forget_passed(state: StateStore, app: str, mapping_id: str) -> int:

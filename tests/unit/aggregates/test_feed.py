@@ -18,6 +18,7 @@ from tailrace.aggregates.core import sequencing
 from tailrace.aggregates.core.layout import Place, StoredEvent, event_item, event_sort
 from tailrace.aggregates.core.sequencing import STREAM_MS, FeedEvent, Hole, verdict
 from tailrace.clocks.manual import ManualClock
+from tailrace.engine.state import state_of
 from tailrace.errors import SettingsError
 from tailrace.mapping.outcomes import Failed, Failure, FailureKind, Outcome, Written
 from tailrace.mapping.retry import RetryAfter, after_failure
@@ -29,7 +30,7 @@ from tailrace.sinks.feed import FeedSink
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing import World
-from tests.bank import Deposit, Deposited, Opened, bank_app
+from tests.bank import Account, Deposit, Deposited, Opened, bank_app, decide, evolve
 
 # ---- verdicts ----------------------------------------------------------------------------------------------
 
@@ -304,6 +305,35 @@ def test_what_would_leave_a_hole_in_a_feed_is_refused() -> None:
         MappingSettings.for_lambda("f", ordered_by="partition")
     with pytest.raises(SettingsError, match="ordered_by: 'shard' is not allowed"):
         MappingSettings("f", ordered_by="shard")  # type: ignore[arg-type]
+
+
+def test_a_feed_needs_the_events_in_its_stream() -> None:
+    app = App("bank")
+    table = app.table("bank", pk="pk", sk="sk", stream="KEYS_ONLY")
+    accounts = app.aggregate("account", table, initial=Account, decide=decide, evolve=evolve, events=[Opened])
+    with pytest.raises(
+        SettingsError, match="stream='KEYS_ONLY', and a handler of an aggregate needs the events"
+    ):
+        app.on(accounts)(lambda change: None)
+
+
+def test_marks_of_a_parked_partition_are_kept_as_long_as_it_is_parked() -> None:
+    app, accounts = bank_app()
+
+    @app.on(accounts, once=True)
+    def note(change: Change[Any]) -> None:
+        if change.new.event == Deposited(13):
+            raise Bad
+
+    with World(app, seed=1, allow_failures=True) as world:
+        accounts.append("a", [Opened("a"), Deposited(13)])
+        accounts.append("b", [Opened("b")])
+        world.settle()
+        before = [row.key for row in asyncio.run(state_of(world.engine).query("mark/"))]
+        world.advance("75h")
+        after = [row.key for row in asyncio.run(state_of(world.engine).query("mark/"))]
+    assert len(before) == 4  # of each account its first event and the feed
+    assert sorted(after) == sorted(key for key in before if b"account#a".hex() in key.rpartition("/")[2])
 
 
 def _counted(total: int, event: Any, sign: int) -> int:

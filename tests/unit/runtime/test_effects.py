@@ -41,3 +41,19 @@ def test_a_mark_holds_back_what_is_not_newer_in_its_own_generation_or_a_later_on
 
 def changed(generation: int, sequence: int) -> Change[Any]:
     return Change(structs.replace(record(sequence, "a"), generation=generation), "orders")
+
+
+def test_marks_of_one_partition_are_of_its_items_whose_shards_may_number_otherwise() -> None:
+    async def run() -> int:
+        tally = Tally()
+        effects = Effects(
+            MemoryStateStore(), Marking("shop.ship", marks_all=True, by_partition=True), tally=tally
+        )
+        for sequence in (900, 800, 900):  # the second is another item, of another shard
+            change = Change[Any](
+                structs.replace(record(sequence, "a"), keys=b'{"sk":%d}' % sequence), "orders"
+            )
+            await effects.apply([(0, change)])
+        return tally.suppressed
+
+    assert asyncio.run(run()) == 1

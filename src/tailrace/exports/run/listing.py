@@ -170,7 +170,8 @@ def _described(files: ExportFiles, folder: str, entries: FolderEntries) -> Liste
     if SUMMARY not in entries.files:
         problem = Refused(
             f"{files.place}: export {named} has not finished: it has no {SUMMARY}, which is written last",
-            hint="wait until aws dynamodb describe-export says COMPLETED; if it does, copy the folder again",
+            hint="wait until aws dynamodb describe-export says COMPLETED; if it does, copy the folder again. "
+            "What tailrace export write left when it was killed is deleted with its folder",
         )
         return ListedExport(folder, named, None, problem)
     try:

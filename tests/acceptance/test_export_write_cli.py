@@ -166,12 +166,12 @@ def test_wrong_input_is_answered_with_what_to_do(
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any]]:
-    """A bucket. Returns: its endpoint, and a client."""
+    """A bucket of this file alone, for moto keeps all in the process. Returns: its endpoint, a client."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     KNOWN.forget(None)
     with moto() as access:
-        client("s3", access).create_bucket(Bucket="backups")
+        client("s3", access).create_bucket(Bucket="written")
         yield access.endpoint_url or "", client("s3", access)
     KNOWN.forget(None)
 
@@ -182,21 +182,21 @@ def test_a_bucket_has_it_under_the_keys_and_etags_that_the_manifests_say(
     endpoint, bucket = s3
     far = ("--endpoint", endpoint, "--region", "us-east-1")
     place = ("--data", data, "--table", "orders")
-    code, out, err = said(capsys, "write", "--into", "s3://backups/daily/x/", *far, *place, "--json")
+    code, out, err = said(capsys, "write", "--into", "s3://written/daily/x/", *far, *place, "--json")
     assert (code, err) == (0, "")
     (row,) = json.loads(out)["exports"]
     folder = f"daily/x/{row['folder']}"
     read = {
-        one["Key"]: bucket.get_object(Bucket="backups", Key=one["Key"])
-        for one in bucket.list_objects_v2(Bucket="backups")["Contents"]
+        one["Key"]: bucket.get_object(Bucket="written", Key=one["Key"])
+        for one in bucket.list_objects_v2(Bucket="written")["Contents"]
     }
     summary = json.loads(read[f"{folder}/manifest-summary.json"]["Body"].read())
-    assert (summary["s3Bucket"], summary["s3Prefix"]) == ("backups", "daily/x")
+    assert (summary["s3Bucket"], summary["s3Prefix"]) == ("written", "daily/x")
     lines = read[summary["manifestFilesS3Key"]]["Body"].read().splitlines()
     for line in map(json.loads, lines):
         assert read[line["dataFileS3Key"]]["ETag"].strip('"') == line["etag"]
     assert len(read) == len(lines) + 5
-    assert printed(capsys, "s3://backups", *far) == ITEMS
+    assert printed(capsys, "s3://written", *far) == ITEMS
     code, _, err = said(capsys, "write", "--into", "s3://nothing", *far, *place)
     assert (code, "NoSuchBucket" in err, "next:" in err) == (1, True, True)
 

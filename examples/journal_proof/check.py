@@ -39,11 +39,11 @@ def climb(node: bytes, index: int, size: int, path: list[str]) -> bytes:
 
 def main(proof: dict[str, Any], kept: str) -> int:
     """Print what was proved, or that nothing was."""
-    tree, name = proof["tree"], proof["tree"]["shard"].encode()
+    tree = proof["tree"]
     reached = climb(leaf(proof["change"]), proof["index"], tree["size"], proof["path"]).hex()
-    numbers = tree["generation"].to_bytes(4, "big") + tree["size"].to_bytes(8, "big")
-    shard = b"\x00tailrace.shard.1\x00" + numbers + len(name).to_bytes(4, "big") + name
-    shard = sha256(shard + bytes.fromhex(tree["root"])).digest()
+    names = [tree["stream"].encode(), tree["shard"].encode()]
+    shard = b"".join(len(name).to_bytes(4, "big") + name for name in names) + tree["size"].to_bytes(8, "big")
+    shard = sha256(b"\x00tailrace.shard.1\x00" + shard + bytes.fromhex(tree["root"])).digest()
     root = climb(shard, proof["shard_index"], proof["shards"], proof["shard_path"]).hex()
     proved = reached == tree["root"] and root == kept
     print("proved" if proved else "NOT proved", "that", proof["journal"], "has", proof["change"]["event"])

@@ -7,6 +7,7 @@ data directory, no server and no app: a journal is its files.
 import click
 
 from tailrace.cli.group import CommandGroup
+from tailrace.cli.journal_proof import prove, verify
 from tailrace.cli.journal_status import status
 
 
@@ -19,8 +20,11 @@ def journal() -> None:
 
     \b
     Example: tailrace journal status history/
+             tailrace journal verify history/ --table orders --head head.json
+             tailrace journal prove history/ --table orders '{"id": "o1"}' > proof.json
     Next:    tailrace journal status PLACE
     """
 
 
-journal.add_command(status)
+for command in (status, verify, prove):
+    journal.add_command(command)

@@ -78,7 +78,7 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
         "tailrace.cli.export:export", "List DynamoDB's exports in a directory or S3; read or write one."
     ),
     "journal": CommandEntry(
-        "tailrace.cli.journal:journal", "See how far a table's journal is, and what is in it."
+        "tailrace.cli.journal:journal", "See how far a journal is; verify it, prove a change of it."
     ),
     "audit": CommandEntry("tailrace.cli.audit:audit", "Read what people did here, and how it ended."),
     "explain": CommandEntry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),

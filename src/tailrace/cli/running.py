@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
 from msgspec import Struct
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tailrace.app.function_settings import NamedFunction
     from tailrace.compose import Node
 
+Result = TypeVar("Result")
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 QUESTION_S: Final = 5.0
 """How long a question may hold a directory that a server wants."""
@@ -96,15 +97,14 @@ def build_node(
     return Node(options, http, app, functions, serving.drain / 1_000)
 
 
-def run_loop(main: Coroutine[Any, Any, None]) -> None:
+def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine on the fastest loop there is."""
     try:
         import uvloop
     except ImportError:  # Windows has none
-        asyncio.run(main)
-        return
+        return asyncio.run(main)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)
+        return runner.run(main)
 
 
 async def run_until_stopped(

@@ -12,7 +12,7 @@ JOURNAL = "us-east-1/000000000000/7f"
 
 
 def tree(shard: str, size: int, mark: str = "a") -> ShardTree:
-    return ShardTree(1, shard, size, mark * 64)
+    return ShardTree("t1", shard, size, mark * 64)
 
 
 def test_a_head_does_not_depend_on_the_order_in_which_shards_are_listed() -> None:
@@ -21,9 +21,9 @@ def test_a_head_does_not_depend_on_the_order_in_which_shards_are_listed() -> Non
 
 
 @pytest.mark.parametrize(
-    "other", [tree("s1", 4), tree("s1", 3, "b"), tree("s3", 3), ShardTree(2, "s1", 3, "a" * 64)]
+    "other", [tree("s1", 4), tree("s1", 3, "b"), tree("s3", 3), ShardTree("t2", "s1", 3, "a" * 64)]
 )
-def test_a_shard_s_name_generation_size_and_root_are_all_in_the_root(other: ShardTree) -> None:
+def test_a_shard_s_name_stream_size_and_root_are_all_in_the_root(other: ShardTree) -> None:
     assert head_of(JOURNAL, 7, [other]).root != head_of(JOURNAL, 7, [tree("s1", 3)]).root
 
 
@@ -77,9 +77,9 @@ def test_what_was_removed_or_rewritten_is_named() -> None:
     roots = {"s1": "b" * 64, "s2": None, "s3": "a" * 64}
     told = differences(saved, now, lambda shard: roots[shard.shard])
     assert told == [
-        HeadDifference(0, "", "the manifest ends with delta 6; when the head was saved there were 7"),
-        HeadDifference(1, "s1", "one of its first 3 changes is not what it was when the head was saved"),
-        HeadDifference(1, "s2", "4 changes when the head was saved, fewer now"),
+        HeadDifference("", "", "the manifest ends with delta 6; when the head was saved there were 7"),
+        HeadDifference("t1", "s1", "one of its first 3 changes is not what it was when the head was saved"),
+        HeadDifference("t1", "s2", "4 changes when the head was saved, fewer now"),
     ]
 
 

@@ -34,7 +34,7 @@ def change(number: int, shard: str = "s1") -> JournalChange:
 def journal(sizes: list[int]) -> tuple[TreeHead, list[list[JournalChange]]]:
     changes = [[change(number, f"s{shard}") for number in range(size)] for shard, size in enumerate(sizes)]
     trees = [
-        ShardTree(1, f"s{shard}", len(rows), merkle.root_of([row.leaf for row in rows]).hex())
+        ShardTree("t1", f"s{shard}", len(rows), merkle.root_of([row.leaf for row in rows]).hex())
         for shard, rows in enumerate(changes)
     ]
     return head_of("us-east-1/000000000000/7f", 9, trees), changes
@@ -86,8 +86,8 @@ def test_a_proof_of_a_change_that_was_altered_does_not_hold(field: str) -> None:
         {"shards": 3},
         {"shard_path": ()},
         {"head": "0" * 64},
-        {"tree": ShardTree(1, "s1", 8, "0" * 64)},
-        {"tree": ShardTree(1, "s1", -1, "0" * 64)},
+        {"tree": ShardTree("t1", "s1", 8, "0" * 64)},
+        {"tree": ShardTree("t1", "s1", -1, "0" * 64)},
     ],
 )
 def test_a_proof_that_was_altered_does_not_hold(edit: dict[str, Any]) -> None:

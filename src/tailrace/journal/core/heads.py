@@ -22,9 +22,9 @@ _SHARD: Final = b"\x00tailrace.shard.1\x00"
 
 
 class ShardTree(Struct, frozen=True, order=True):
-    """What a shard's changes come to. Shape: `root` in hexadecimal digits, as in files."""
+    """What a shard's changes come to. Shape: `stream` is its stream's label; `root` in hexadecimal digits."""
 
-    generation: int
+    stream: str
     shard: str
     size: int
     root: str
@@ -32,17 +32,16 @@ class ShardTree(Struct, frozen=True, order=True):
     @property
     def leaf(self) -> bytes:
         """The shard's leaf in the tree of a head: 32 bytes."""
-        name = self.shard.encode()
-        numbers = self.generation.to_bytes(4, "big") + self.size.to_bytes(8, "big")
-        sized = len(name).to_bytes(4, "big") + name
-        return sha256(_SHARD + numbers + sized + bytes.fromhex(self.root)).digest()
+        names = (self.stream.encode(), self.shard.encode())
+        sized = b"".join(len(name).to_bytes(4, "big") + name for name in names)
+        return sha256(_SHARD + sized + self.size.to_bytes(8, "big") + bytes.fromhex(self.root)).digest()
 
 
 class TreeHead(Struct, frozen=True):
     """A journal at one moment.
 
     Shape:   `journal` is its place, `<region>/<account>/<table id>`; `number` of the last delta; `shards` in
-             the order of generation and name; `root` of the tree over them. `key` and `signature` in
+             the order of stream and name; `root` of the tree over them. `key` and `signature` in
              hexadecimal digits where it was signed (Ed25519, over `signed`).
     """
 
@@ -64,7 +63,7 @@ class TreeHead(Struct, frozen=True):
 class HeadDifference(Struct, frozen=True):
     """What a journal has otherwise than a head that was saved. Shape: `shard` is "" for the whole."""
 
-    generation: int
+    stream: str
     shard: str
     reason: str
 
@@ -100,13 +99,13 @@ def differences(
     fewer.
     """
     if saved.journal != now.journal:
-        return [HeadDifference(0, "", f"the head is of {saved.journal}, not of {now.journal}")]
+        return [HeadDifference("", "", f"the head is of {saved.journal}, not of {now.journal}")]
     told: list[HeadDifference] = []
     if now.number < saved.number:
         reason = (
             f"the manifest ends with delta {now.number}; when the head was saved there were {saved.number}"
         )
-        told.append(HeadDifference(0, "", reason))
+        told.append(HeadDifference("", "", reason))
     for tree in saved.shards:
         match root_at(tree):
             case None:
@@ -115,5 +114,5 @@ def differences(
                 reason = f"one of its first {tree.size:,} changes is not what it was when the head was saved"
             case _:
                 continue
-        told.append(HeadDifference(tree.generation, tree.shard, reason))
+        told.append(HeadDifference(tree.stream, tree.shard, reason))
     return told

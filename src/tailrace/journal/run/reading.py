@@ -237,19 +237,24 @@ class JournalReader:
         Unavailable.
         """
         incarnations = dict.fromkeys(stream.incarnation for stream in await self.streams())
-        return [await self._view(incarnation) for incarnation in incarnations]
+        return [await self.view_of(incarnation) for incarnation in incarnations]
 
     async def view(self) -> JournalView:
         """The journal of the newest incarnation. Raises: Unavailable, also where there is none."""
+        return await self.view_of((await self.known_streams())[-1].incarnation)
+
+    async def known_streams(self) -> list[JournaledStream]:
+        """As `streams`, at least one. Raises: Unavailable where there is none."""
         streams = await self.streams()
         if not streams:
             raise Unavailable(
                 f"there is no journal of table {self.table.name} here",
                 hint=f"app.archive({self.table.name}, …) keeps one, from when a worker runs",
             )
-        return await self._view(streams[-1].incarnation)
+        return streams
 
-    async def _view(self, incarnation: str) -> JournalView:
+    async def view_of(self, incarnation: str) -> JournalView:
+        """The journal of one incarnation. Raises: Unavailable; SettingsError for a manifest that is none."""
         folder = incarnation_folder(self.table, incarnation)
         journal = opened_journal(self._archive, folder, self._clock)
         return JournalView(folder, await journal.target.manifest(), self._local)

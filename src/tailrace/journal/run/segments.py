@@ -8,7 +8,7 @@ the same bytes. Needs the extra `history`.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -23,7 +23,7 @@ from tailrace.journal.core.merkle import Frontier
 from tailrace.journal.core.records import journal_change
 from tailrace.manifests.core.manifest import TableFile
 from tailrace.streams.record import ChangeRecord
-from tailrace.streams.version import GENERATION_BYTES, SEQUENCE_BYTES
+from tailrace.streams.version import GENERATION_BYTES, SEQUENCE_BYTES, Version
 
 FORMAT: Final = b"1"
 FORMAT_KEY: Final = b"tailrace_journal"
@@ -163,7 +163,27 @@ def segment_writer(sink: Any, precision_us: int) -> Any:
 
 def segment_rows(name: str, data: bytes) -> pa.Table:
     """All rows of a segment, in the order of keys and versions. Raises: ArchiveError for what is none."""
-    return opened_segment(name, pa.BufferReader(data)).read(use_threads=False)
+    file = opened_segment(name, pa.BufferReader(data))
+    try:
+        return file.read(use_threads=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ArchiveError(f"{name} is damaged: {error}", hint="restore it from a backup") from error
+
+
+def row_change(row: Mapping[str, Any]) -> JournalChange:
+    """A row of a segment, as pyarrow's dictionaries have it."""
+    version = Version(row["generation"], int.from_bytes(row["sequence"], "big"))
+    return JournalChange(
+        row["shard"],
+        row["key"],
+        version,
+        row["created_us"],
+        row["event"],
+        row["old"],
+        row["new"],
+        row["origin"],
+        row["ancestry"],
+    )
 
 
 def opened_segment(name: str, source: Any) -> Any:

@@ -1,0 +1,281 @@
+"""`tailrace journal verify | prove PLACE`: whether a journal is what was written, and what proves a change.
+
+Rules of this file: options and output; what is looked at is said by journal/. Part of `tailrace journal`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import msgspec
+
+from tailrace.cli import options
+from tailrace.cli.changes import printable
+from tailrace.cli.failures import CommandFailure
+from tailrace.cli.place import endpoint
+
+if TYPE_CHECKING:
+    from tailrace.journal.core.heads import TreeHead
+    from tailrace.journal.run.reading import JournalReader
+    from tailrace.journal.run.verifying import VerifiedJournal
+    from tailrace.ports import ArchiveStore
+
+HEAD_DIGITS: Final = 16
+journal_options = (
+    click.argument("place"),
+    click.option(
+        "--table", required=True, metavar="TABLE", help="Whose journal: a table's name, or its ARN."
+    ),
+    click.option(
+        "--endpoint",
+        callback=endpoint,
+        metavar="URL",
+        help="Of s3://: another than AWS's, such as a MinIO of yours.",
+    ),
+    click.option(
+        "--region",
+        default="us-east-1",
+        show_default=True,
+        metavar="REGION",
+        help="The table's, and of s3://.",
+    ),
+    click.option("--account", metavar="ID", help="The table's account, where it is on AWS."),
+)
+
+
+@click.command()
+@options.options(
+    *journal_options,
+    click.option(
+        "--against",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="A head that was saved before: the journal must have grown from it.",
+    ),
+    click.option(
+        "--signed-by",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="PUBLIC",
+        help="The public key (PEM) with which the head of --against must be signed.",
+    ),
+    click.option(
+        "--head",
+        "head_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write the journal's head there, if it holds.",
+    ),
+    click.option(
+        "--sign",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="KEY",
+        help="Sign that head with a private key (Ed25519, PEM).",
+    ),
+    options.as_json,
+)
+def verify(
+    place: str,
+    table: str,
+    endpoint: str | None,
+    region: str,
+    account: str | None,
+    against: Path | None,
+    signed_by: Path | None,
+    head_file: Path | None,
+    sign: Path | None,
+    as_json: bool,
+) -> None:
+    """Look at every file of a journal: is it what was written?
+
+    Manifests follow each other, segments have their bytes, each change has its leaf, the leaves of each shard
+    make the tree that the manifest says, and each old image is the state that the change before it left. What
+    differs is named, and the exit code is 1.
+
+    Who can write all files can write all of it anew, leaves, trees and manifests, and then nothing here
+    differs. Only a head that was kept where they cannot reach tells: keep one with --head, signed with --sign
+    where others keep it for you, and compare with --against.
+
+    \b
+    Example: tailrace journal verify history/ --table orders --head head-2026-11.json --sign key.pem
+             tailrace journal verify s3://audit/orders --table orders --against head-2026-11.json
+    Next:    tailrace journal prove PLACE --table TABLE KEY
+    """
+    from tailrace.cli.running import run_loop
+    from tailrace.journal.core.heads import read_head
+    from tailrace.journal.run.signing import check_signature, signed_head
+
+    if sign is not None and head_file is None:
+        raise click.UsageError("--sign signs the head that --head FILE writes: say where")
+    if signed_by is not None and against is None:
+        raise click.UsageError("--signed-by is about the head of --against FILE: say which")
+    saved = None
+    if against is not None:
+        saved = read_head(against.read_bytes(), str(against))
+        check_signature(saved, str(against), signed_by)
+    results = run_loop(_verify(_archive(place, region, endpoint), _table(table, region, account), saved))
+    holds = all(result.holds for result in results.values())
+    head = next(reversed(results.values())).head
+    if holds and head_file is not None:
+        head = head if sign is None else signed_head(head, sign)
+        head_file.write_bytes(msgspec.json.format(msgspec.json.encode(head)) + b"\n")
+    if as_json:
+        told = {folder: msgspec.to_builtins(result) for folder, result in results.items()}
+        click.echo(json.dumps({"holds": holds, "journals": told}))
+    else:
+        for folder, result in results.items():
+            _show(folder, result, saved)
+        if holds and head_file is not None:
+            click.echo(
+                f"head written to {printable(str(head_file))}: keep it where the journal's writers cannot"
+            )
+    if not holds:
+        click.get_current_context().exit(1)
+
+
+@click.command()
+@options.options(
+    *journal_options,
+    click.argument("key"),
+    click.option(
+        "--version", metavar="V", help="Which change of the key, as 66 digits; else its newest one."
+    ),
+)
+def prove(
+    place: str,
+    table: str,
+    endpoint: str | None,
+    region: str,
+    account: str | None,
+    key: str,
+    version: str | None,
+) -> None:
+    """Print what proves that a journal has a change of KEY, as JSON.
+
+    KEY is an item's key as JSON, the partition key first: '{"id": "o1"}'. Whoever kept a head of the journal
+    checks the proof against it, without Tailrace and without the journal: examples/journal_proof/check.py
+    does it in forty lines. The proof leads to the head of this moment; `journal verify --head` writes it.
+
+    \b
+    Example: tailrace journal prove history/ --table orders '{"id": "o1"}' > proof.json
+             python examples/journal_proof/check.py proof.json head.json
+    Next:    tailrace journal verify PLACE --table TABLE --head FILE
+    """
+    from tailrace.cli.running import run_loop
+    from tailrace.streams.version import Version
+
+    try:
+        wanted = None if version is None else Version.from_text(version)
+    except ValueError as error:
+        raise click.UsageError(f"--version: {error}") from error
+    archive = _archive(place, region, endpoint)
+    click.echo(run_loop(_prove(archive, _table(table, region, account), _key_bytes(key), wanted)))
+
+
+async def _verify(
+    archive: "ArchiveStore", table: Any, saved: "TreeHead | None"
+) -> "dict[str, VerifiedJournal]":
+    from tailrace.cli.telling import Bar
+    from tailrace.errors import SettingsError
+    from tailrace.journal.core.places import incarnation_folder
+    from tailrace.journal.run.verifying import verified
+
+    results = {}
+    async with _reader(archive, table) as reader:
+        incarnations = dict.fromkeys(stream.incarnation for stream in await reader.known_streams())
+        folders = {incarnation_folder(table, incarnation): incarnation for incarnation in incarnations}
+        if saved is not None and saved.journal not in folders:
+            raise SettingsError(
+                f"the head is of {saved.journal}, and table {table.name} has here: {', '.join(folders)}"
+            )
+        for folder, incarnation in folders.items():
+            bars: dict[str, Bar] = {}
+
+            def progress(what: str, done: int, whole: int, bars: dict[str, Bar] = bars) -> None:
+                for other in [name for name in bars if name != what]:
+                    bars.pop(other).end()
+                bars.setdefault(what, Bar(what)).show(done, whole)
+
+            its = saved if saved is not None and saved.journal == folder else None
+            results[folder] = await verified(archive, reader, incarnation, its, progress)
+            for bar in bars.values():
+                bar.end()
+    return results
+
+
+async def _prove(archive: "ArchiveStore", table: Any, key: bytes, version: Any) -> str:
+    from tailrace.journal.run.proving import change_proof
+
+    async with _reader(archive, table) as reader:
+        proof = await change_proof(await reader.view(), key, version)
+    return msgspec.json.format(msgspec.json.encode(proof)).decode()
+
+
+def _reader(archive: "ArchiveStore", table: Any) -> "JournalReader":
+    from tailrace.clocks.system import SystemClock
+    from tailrace.journal.run.reading import JournalReader
+
+    return JournalReader(archive, table, SystemClock())
+
+
+def _archive(place: str, region: str, endpoint: str | None) -> "ArchiveStore":
+    from tailrace.archives.opening import S3, archive_at
+    from tailrace.aws.places import Access
+    from tailrace.cli.worker import require_aws
+
+    if not place.startswith(S3):
+        if not Path(place).is_dir():
+            raise CommandFailure(f"{place} is no directory: PLACE is what app.archive(TABLE, PLACE) says")
+        return archive_at(place)
+    require_aws()
+    return archive_at(place, Access(region, endpoint))
+
+
+def _table(name: str, region: str, account: str | None) -> Any:
+    from tailrace.journal.core.places import journaled_table
+    from tailrace.streams.arns import ACCOUNT
+
+    return journaled_table(name, region, account or ACCOUNT)
+
+
+def _key_bytes(text: str) -> bytes:
+    """The key's bytes, as the journal has them: its JSON says the values, the partition key first."""
+    from tailrace.tables.schema import TableSchema
+
+    try:
+        key = json.loads(text)
+    except ValueError:
+        key = None
+    if not isinstance(key, Mapping) or not 1 <= len(key) <= 2:
+        raise click.UsageError(f'KEY {text!r} is no key as JSON, such as \'{{"id": "o1"}}\'')
+    item: dict[str, Any] = {}
+    for name, value in key.items():
+        match value:
+            case str():
+                item[name] = {"S": value}
+            case bool() | None | list():
+                raise click.UsageError(f'KEY {text!r}: a key is a text, a number or {{"B": base64}}')
+            case int() | float():
+                item[name] = {"N": str(value)}
+            case _:
+                item[name] = value
+    names = list(item)
+    kinds: list[Any] = [next(iter(item[name])) for name in names]
+    more = {"range_name": names[1], "range_type": kinds[1]} if len(names) == 2 else {}
+    return TableSchema("", 0, "", names[0], kinds[0], **more).key_bytes(item)
+
+
+def _show(folder: str, result: "VerifiedJournal", saved: "TreeHead | None") -> None:
+    if result.holds:
+        sizes = f"{result.changes:,} changes in {result.segments:,} segments, {result.shards:,} shards"
+        words = f"{sizes}: as written"
+        if saved is not None and saved.journal == folder:
+            words += f", and grown from the saved head {saved.root[:HEAD_DIGITS]}…"
+        click.echo(f"{printable(folder)}: {words}")
+        click.echo(f"  head {result.head.root}")
+        return
+    for fault in result.faults:
+        click.echo(f"{click.style('differs', fg='red')}  {printable(fault.place)}: {printable(fault.reason)}")
+    if result.untold:
+        click.echo(f"… and {result.untold:,} more")

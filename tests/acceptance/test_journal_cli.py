@@ -1,0 +1,122 @@
+"""`tailrace journal verify | prove`: beside files alone, with heads that are kept and signed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tailrace import App
+from tailrace.archives import DirectoryArchive
+from tailrace.testing import World
+from tests.command_line import tailrace
+
+CHECKER = Path(__file__).parents[2] / "examples" / "journal_proof" / "check.py"
+NAMED = ("--table", "orders")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> str:
+    """A journal of a table, in a directory."""
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.archive(orders, DirectoryArchive(tmp_path / "history"))
+    with World(app) as world:
+        for number in range(12):
+            world.put(orders, {"id": f"o{number % 4}", "n": number})
+        world.delete(orders, {"id": "o3"})
+        world.settle()
+    return str(tmp_path / "history")
+
+
+def keys(folder: Path) -> tuple[str, str]:
+    """A private and a public key, in PEM files."""
+    private = Ed25519PrivateKey.generate()
+    name = private.public_key().public_bytes_raw().hex()[:8]
+    secret, public = folder / f"{name}.pem", folder / f"{name}.pub"
+    secret.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    public.write_bytes(
+        private.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    return str(secret), str(public)
+
+
+def test_a_journal_holds_and_its_head_is_kept_signed_and_compared(place: str, tmp_path: Path) -> None:
+    secret, public = keys(tmp_path)
+    _, other = keys(tmp_path)
+    head = str(tmp_path / "head.json")
+    first = tailrace("journal", "verify", place, *NAMED, "--head", head, "--sign", secret)
+    assert first.returncode == 0, first.stderr
+    assert "13 changes" in first.stdout
+    assert "as written" in first.stdout
+    second = tailrace("journal", "verify", place, *NAMED, "--against", head, "--signed-by", public)
+    assert (second.returncode, "grown from the saved head" in second.stdout) == (0, True)
+    third = tailrace("journal", "verify", place, *NAMED, "--against", head, "--signed-by", other)
+    assert third.returncode != 0
+    assert "is signed with another key than" in third.stderr
+    kept = json.loads(Path(head).read_text(encoding="utf-8"))
+    Path(head).write_text(json.dumps(kept | {"number": kept["number"] - 1}), encoding="utf-8")
+    fourth = tailrace("journal", "verify", place, *NAMED, "--against", head, "--signed-by", public)
+    assert "has a signature that is not that of its key" in fourth.stderr
+
+
+def test_what_differs_is_named_and_the_exit_code_is_1(place: str) -> None:
+    segment = next(Path(place).rglob("*.parquet"))
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 4
+    segment.write_bytes(bytes(data))
+    ended = tailrace("journal", "verify", place, *NAMED)
+    assert ended.returncode == 1
+    assert segment.name in ended.stdout
+    told = json.loads(tailrace("journal", "verify", place, *NAMED, "--json").stdout)
+    (journal,) = told["journals"].values()
+    assert (told["holds"], journal["faults"][0]["place"].endswith(segment.name)) == (False, True)
+
+
+def test_a_change_is_proved_without_tailrace(place: str, tmp_path: Path) -> None:
+    head = str(tmp_path / "head.json")
+    tailrace("journal", "verify", place, *NAMED, "--head", head)
+    proof = tailrace("journal", "prove", place, *NAMED, '{"id": "o2"}')
+    assert proof.returncode == 0, proof.stderr
+    (tmp_path / "proof.json").write_text(proof.stdout, encoding="utf-8")
+    command = [sys.executable, "-I", str(CHECKER), "proof.json", head]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.startswith("proved that")) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("verify", "nowhere", *NAMED), "nowhere is no directory"),
+        (("verify", ".", *NAMED), "there is no journal of table orders here"),
+        (("verify", ".", *NAMED, "--sign", __file__), "say where"),
+        (("verify", ".", *NAMED, "--against", __file__), "is no head of a journal"),
+        (("prove", ".", *NAMED, "o1"), "is no key as JSON"),
+        (("prove", ".", *NAMED, '{"id": true}'), "a key is a text, a number"),
+        (("prove", ".", *NAMED, '{"id": "o1"}', "--version", "7"), "is no version"),
+        (("prove", ".", *NAMED, '{"id": "o1"}'), "there is no journal of table orders here"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_name(
+    arguments: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    ended = tailrace("journal", *arguments, cwd=tmp_path)
+    assert ended.returncode != 0
+    assert words in ended.stderr
+
+
+def test_a_change_that_is_not_there_is_named_with_those_that_are(place: str) -> None:
+    ended = tailrace("journal", "prove", place, *NAMED, '{"id": "o9"}')
+    assert "the journal has no change of that key" in ended.stderr
+    version = "1" * 66
+    other = tailrace("journal", "prove", place, *NAMED, '{"id": "o1"}', "--version", version)
+    assert "its last ones are 0000000001" in other.stderr

@@ -1,7 +1,9 @@
 """The chain of an item's changes: each begins with the state that the one before it left.
 
 Stands alone because it is what decides whether a history is whole, and knows nothing of files.
-Rules of this file: pure. What a gap may have held excuses a break; nothing else does.
+Rules of this file: pure. What a gap may have held excuses a break; nothing else does. A row of a base says
+how an item was when it was read, perhaps with changes that come after it: it is judged by nothing, and judges
+nothing.
 """
 
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ import orjson
 from msgspec import Struct
 
 from tailrace.journal.core.change import JournalChange
+from tailrace.journal.core.records import SCAN
 from tailrace.streams.version import Version
 
 
@@ -34,14 +37,17 @@ class ItemChain:
 
     def break_of(self, change: JournalChange) -> str:
         """Why a change does not follow the one told before it; "" where it does."""
-        before, self._before = self._before, change
+        before = self._before
+        if change.origin == SCAN and before is not None and before.key == change.key:
+            return ""
+        self._before = change
         if before is None or before.key != change.key:
             return "" if change.event != "INSERT" or change.old is None else "an INSERT has an old image"
         if change.version == before.version:
             return "two changes have its version"
         if change.version < before.version:
             return "it is older than the change before it"
-        if _same(before.new, change.old):
+        if before.origin == SCAN or _same(before.new, change.old):
             return ""
         if any(gap.may_follow(before.version, change.version) for gap in self._missing):
             return ""

@@ -7,6 +7,7 @@ data directory, no server and no app: a journal is its files.
 import click
 
 from tailrace.cli.group import CommandGroup
+from tailrace.cli.journal_merge import merge
 from tailrace.cli.journal_proof import prove, verify
 from tailrace.cli.journal_status import status
 
@@ -26,5 +27,5 @@ def journal() -> None:
     """
 
 
-for command in (status, verify, prove):
+for command in (status, verify, prove, merge):
     journal.add_command(command)

@@ -193,7 +193,7 @@ async def _until_done(action: Callable[[], Awaitable[Any]]) -> Any:
             continue
 
 
-async def _delivered(archive: FaultyArchive, changes: dict[str, list[ChangeRecord]]) -> None:
+async def delivered_to(archive: FaultyArchive, changes: dict[str, list[ChangeRecord]]) -> None:
     """Deliver both shards, by a worker after the one that was killed, each under the next epoch."""
     for epoch in range(1, 4):
         try:
@@ -219,12 +219,12 @@ async def _delivered(archive: FaultyArchive, changes: dict[str, list[ChangeRecor
 def every_call(fault: Fault) -> None:
     changes = history(7)
     whole = FaultyArchive()
-    asyncio.run(_delivered(whole, changes))
+    asyncio.run(delivered_to(whole, changes))
     check_journal(whole, changes)
     assert whole.calls > 20
     for at in range(1, whole.calls):
         archive = FaultyArchive(at, fault)
-        asyncio.run(_delivered(archive, changes))
+        asyncio.run(delivered_to(archive, changes))
         check_journal(archive, changes)
 
 

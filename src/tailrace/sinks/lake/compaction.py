@@ -21,7 +21,8 @@ import pyarrow as pa
 from msgspec import Struct
 
 from tailrace.columns.schema import TableColumns
-from tailrace.manifests.core.manifest import DeltaPart, TableFile, TableManifest, deletable, unnamed
+from tailrace.manifests.core.manifest import DeltaPart, TableFile, TableManifest, deletable
+from tailrace.manifests.run.cleaning import clean_files
 from tailrace.manifests.run.target import FilesForgotten, outages
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.lake.encoding import EncodedFile
@@ -111,24 +112,9 @@ class Compaction:
             listed = await table.archive.list(f"{table.layout.table}/")
         own = [name for name in listed if OWN_NAMES.search(name) and f"/{MANIFEST}/" not in name]
 
-        def retire(manifest: TableManifest) -> DeltaPart | None:
-            names = unnamed(manifest, own)
-            return DeltaPart(retired=names) if names else None
-
-        manifest = await table.commit_plan(retire)
         now_ms = table.clock.now().wall_ms
-        names = deletable(manifest, now_ms)
-        with outages():
-            for name in names:
-                await table.archive.delete(name)
-        if names:
-
-            def forget(manifest: TableManifest) -> DeltaPart | None:
-                still = tuple(name for name in names if name in manifest.retired)
-                return DeltaPart(forgotten=still) if still else None
-
-            await table.commit_plan(forget)
-        return len(names) + await self._clean_manifest(now_ms)
+        deleted = await clean_files(table, table.archive, own, now_ms)
+        return deleted + await self._clean_manifest(now_ms)
 
     # ---- merged tables -------------------------------------------------------------------------------------
 

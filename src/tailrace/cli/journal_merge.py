@@ -1,0 +1,76 @@
+"""`tailrace journal merge PLACE`: few large segments in place of many small ones.
+
+Stands alone because it writes, and the other verbs of journals look.
+Rules of this file: options and output; what is merged says journal/run/merging.py.
+"""
+
+import json
+
+import click
+import msgspec
+
+from tailrace.cli import options
+from tailrace.cli.changes import printable
+from tailrace.cli.hints import next_line
+from tailrace.cli.place import endpoint
+
+
+@click.command()
+@click.argument("place")
+@options.options(
+    click.option("--table", metavar="TABLE", help="Of this table alone."),
+    click.option(
+        "--endpoint",
+        callback=endpoint,
+        metavar="URL",
+        help="Of s3://: another than AWS's, such as a MinIO of yours.",
+    ),
+    click.option("--region", metavar="REGION", help="Of s3://; else as the AWS CLI finds it."),
+    options.as_json,
+)
+def merge(place: str, table: str | None, endpoint: str | None, region: str | None, as_json: bool) -> None:
+    """Merge the small segments of the journals in PLACE into large ones, sorted by key and version.
+
+    No change, leaf or proof differs afterwards; questions about one key are answered from fewer files. A
+    worker may archive meanwhile. What was replaced, and what a killed worker left, is deleted an hour later,
+    by the next merge.
+
+    \b
+    Example: tailrace journal merge history/
+             tailrace journal merge s3://audit/prod --table orders --json
+    Next:    tailrace journal status PLACE
+    """
+    from tailrace.cli.running import run_loop
+
+    run_loop(_merge(place, table, endpoint, region, as_json))
+
+
+async def _merge(
+    place: str, table: str | None, endpoint: str | None, region: str | None, as_json: bool
+) -> None:
+    from tailrace.archives.opening import archive_at
+    from tailrace.aws.places import Access
+    from tailrace.clocks.system import SystemClock
+    from tailrace.journal.run.merging import Merger
+    from tailrace.journal.run.opening import check_installed, opened_journal
+    from tailrace.journal.run.status import journal_statuses, journaled_tables
+
+    check_installed()
+    archive, clock = archive_at(place, Access(region, endpoint)), SystemClock()
+    tables = [one for one in await journaled_tables(archive, clock) if table in (None, one.name)]
+    merger, told = Merger(archive), []
+    for status in await journal_statuses(archive, tables, clock):
+        journal = opened_journal(archive, status.folder, clock)
+        report = await merger.merge(journal)
+        deleted = await merger.clean(journal, clock.now().wall_ms)
+        told.append({"table": status.table, **msgspec.to_builtins(report), "deleted": deleted})
+        if not as_json:
+            click.echo(
+                f"{printable(status.table)}: {report.before:,} segments became {report.after:,} "
+                f"({report.rows:,} rows); {deleted:,} old ones were deleted"
+            )
+    if as_json:
+        click.echo(json.dumps(told))
+    elif not told:
+        click.echo(f"No journal in {printable(place)} to be merged.")
+        click.echo(next_line(f"tailrace journal status {place}"))

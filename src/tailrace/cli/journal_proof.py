@@ -268,7 +268,8 @@ def _key_bytes(text: str) -> bytes:
 
 def _show(folder: str, result: "VerifiedJournal", saved: "TreeHead | None") -> None:
     if result.holds:
-        sizes = f"{result.changes:,} changes in {result.segments:,} segments, {result.shards:,} shards"
+        base = f", a base of {result.base:,} items" if result.base else ""
+        sizes = f"{result.changes:,} changes in {result.segments:,} segments{base}"
         words = f"{sizes}: as written"
         if saved is not None and saved.journal == folder:
             words += f", and grown from the saved head {saved.root[:HEAD_DIGITS]}…"

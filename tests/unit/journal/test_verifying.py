@@ -58,13 +58,21 @@ def head(archive: MemoryArchive) -> TreeHead:
     async def run() -> TreeHead:
         table = journaled_table("orders", "us-east-1")
         async with JournalReader(archive, table, ManualClock()) as reader:
-            return head_of_view(await reader.view())
+            return await head_of_view(await reader.view())
 
     return asyncio.run(run())
 
 
 def segments(archive: MemoryArchive) -> list[str]:
-    return sorted(name for name in archive._blobs if name.endswith(".parquet"))
+    """Those of changes."""
+    return sorted(
+        name for name in archive._blobs if name.endswith(".parquet") and "/segments/base-" not in name
+    )
+
+
+def base_of(archive: MemoryArchive) -> str:
+    (name,) = (name for name in archive._blobs if "/segments/base-" in name)
+    return name
 
 
 def deltas(archive: MemoryArchive) -> list[str]:
@@ -107,9 +115,12 @@ def test_what_was_written_holds_and_has_a_head(whole: MemoryArchive) -> None:
     result = looked_at(whole, head(whole))
     assert result.faults == ()
     assert result.holds
-    assert (result.changes, result.segments) == (126, len(segments(whole)))
-    assert sum(tree.size for tree in result.head.shards) == 126
-    assert len(result.head.shards) >= 3
+    assert result.segments == len(segments(whole)) + 1
+    base, *shards = result.head.shards
+    assert (base.stream, base.shard) == ("", "base")
+    assert (result.changes, result.base) == (126, base.size)
+    assert sum(tree.size for tree in shards) == 126
+    assert len(shards) >= 3
 
 
 @pytest.mark.parametrize("place", [0.1, 0.4, 0.6, 0.95])
@@ -221,7 +232,7 @@ def rewrite_history(archive: MemoryArchive) -> None:
     for delta in deltas(archive):
         kept = msgspec.json.decode(archive._blobs[delta])
         for part in kept["value"]["parts"]:
-            for file in part.get("added", []):
+            for file in part.get("added", []) if "place" in part else ():
                 table = pq.read_table(io.BytesIO(archive._blobs[file["name"]])).to_pylist()
                 ordered = sorted(table, key=lambda row: row["sequence"])
                 grown = made.get(part["place"], Frontier()).extended(row["leaf"] for row in ordered)
@@ -264,3 +275,13 @@ def test_a_head_holds_while_the_journal_grows() -> None:
         written(world, orders, 30, first=60)
         world.settle()
         assert looked_at(archive_of(world), saved).holds
+
+
+@pytest.mark.parametrize("edit", [altered, lambda rows: rows[1:]])
+def test_a_base_that_was_altered_is_seen_with_a_saved_head_and_only_so(
+    whole: MemoryArchive, edit: Callable[[list[Row]], list[Row]]
+) -> None:
+    archive, saved = whole.copy(), head(whole)
+    rewritten(archive, base_of(archive), edit, leaves=True)
+    assert looked_at(archive).holds
+    assert "base: " in told(looked_at(archive, saved))

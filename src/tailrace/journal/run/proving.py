@@ -25,7 +25,7 @@ async def change_proof(view: JournalView, key: bytes, version: Version | None) -
     chosen = [change for change in changes if version is None or change.version == version]
     if not chosen:
         raise SettingsError(_absent(changes, version), hint="tailrace journal verify PLACE")
-    change, head = chosen[-1], head_of_view(view)
+    change, head = chosen[-1], await head_of_view(view)
     leaves: list[bytes] = []
     index = 0
     async for other in view.changes(Selection(shard=change.shard), order="version"):

@@ -22,7 +22,7 @@ from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.heads import ShardTree, TreeHead, differences, head_of
 from tailrace.journal.core.merkle import Frontier
 from tailrace.journal.core.places import MANIFEST, incarnation_folder
-from tailrace.journal.core.records import SCAN
+from tailrace.journal.core.records import PART_BASE, SCAN, Selection
 from tailrace.journal.run.reading import JournalReader, JournalView
 from tailrace.manifests.core.manifest import CommittedPosition, TableFile, place_parts
 from tailrace.manifests.core.names import digest
@@ -46,11 +46,12 @@ class JournalFault(Struct, frozen=True):
 
 
 class VerifiedJournal(Struct, frozen=True):
-    """What a verification comes to. Shape: `untold` is how many faults are not among `faults`; `head` is the
-    journal's head, by its manifest.
+    """What a verification comes to. Shape: `base` is how many items the base has; `untold` is how many faults
+    are not among `faults`; `head` is the journal's head.
     """
 
     changes: int
+    base: int
     segments: int
     shards: int
     faults: tuple[JournalFault, ...]
@@ -77,13 +78,20 @@ class _Told:
             self.untold += 1
 
 
-def head_of_view(view: JournalView) -> TreeHead:
-    """The head of a journal, by its manifest: one tree a shard that has changes."""
+async def head_of_view(view: JournalView) -> TreeHead:
+    """The head of a journal: by its manifest one tree a shard that has changes, and one of its base's rows in
+    the order of their keys, under the name of no stream. Raises: Unavailable.
+    """
     trees = [
         ShardTree(stream, shard, position.leaves, _frontier(position).root.hex())
         for (_, stream, shard), position in _positions(view)
         if position.leaves
     ]
+    if view.base is not None:
+        base = _Tree(set())
+        async for row in view.changes(Selection(shard=PART_BASE)):
+            base.add(row.leaf)
+        trees.append(ShardTree("", PART_BASE, base.whole().size, base.frontier.root.hex()))
     return head_of(view.folder, view.manifest.number, trees)
 
 
@@ -107,7 +115,7 @@ async def verified(
         view = await reader.view_of(incarnation)
     except (SettingsError, InternalError) as error:
         told.tell(folder, f"nothing else was looked at: {error}")
-        return VerifiedJournal(0, 0, 0, tuple(told.faults), told.untold, head_of(folder, 0, []))
+        return VerifiedJournal(0, 0, 0, 0, tuple(told.faults), told.untold, head_of(folder, 0, []))
     files = list(view.manifest.files.values())
     rows, is_whole = 0, True
     for number, file in enumerate(files, 1):
@@ -118,12 +126,14 @@ async def verified(
         is_whole = is_whole and not any(reason.startswith(UNREADABLE) for reason in reasons)
         progress("segments", number, len(files))
     if is_whole:
-        await _rows(view, saved, told, rows, progress)
+        head = await head_of_view(view)
+        await _rows(view, (saved, head), told, rows, progress)
     else:
-        told.tell(view.folder, "shards and items were not compared: a segment cannot be read")
-    return VerifiedJournal(
-        rows, len(files), len(view.manifest.positions), tuple(told.faults), told.untold, head_of_view(view)
-    )
+        head = head_of(folder, view.manifest.number, [])
+        told.tell(folder, "shards and items were not compared: a segment cannot be read")
+    base = sum(file.rows for file in files if file.part.startswith(PART_BASE))
+    shards = len(view.manifest.positions)
+    return VerifiedJournal(rows - base, base, len(files), shards, tuple(told.faults), told.untold, head)
 
 
 # ---- segments ----------------------------------------------------------------------------------------------
@@ -174,9 +184,10 @@ def _named(change: JournalChange) -> str:
 
 
 async def _rows(
-    view: JournalView, saved: TreeHead | None, told: _Told, rows: int, progress: Progress
+    view: JournalView, heads: tuple[TreeHead | None, TreeHead], told: _Told, rows: int, progress: Progress
 ) -> None:
-    trees = _Trees(view, saved)
+    saved, head = heads
+    trees = _Trees(view, saved, head)
     done = 0
     async for change in view.changes(order="version"):
         trees.add(change)
@@ -186,8 +197,8 @@ async def _rows(
     for place, reason in trees.faults():
         told.tell(place, reason)
     if saved is not None:
-        for difference in differences(saved, head_of_view(view), trees.root_at):
-            place = f"{difference.stream}/{difference.shard}" if difference.shard else view.folder
+        for difference in differences(saved, head, trees.root_at):
+            place = f"{difference.stream}/{difference.shard}".strip("/") or view.folder
             told.tell(place, difference.reason)
     chain, done = ItemChain(trees.missing), 0
     async for change in view.changes():
@@ -226,7 +237,8 @@ class _Trees:
     that had a shard of a name, both rise together.
     """
 
-    def __init__(self, view: JournalView, saved: TreeHead | None) -> None:
+    def __init__(self, view: JournalView, saved: TreeHead | None, head: TreeHead) -> None:
+        self._base = [tree for tree in head.shards if not tree.stream]
         self._sizes = set() if saved is None else {tree.size for tree in saved.shards}
         self._trees: dict[str, dict[int, _Tree]] = defaultdict(dict)
         self._positions: dict[str, dict[str, CommittedPosition]] = defaultdict(dict)
@@ -260,7 +272,9 @@ class _Trees:
                     yield f"{stream}/{shard}", reason
 
     def root_at(self, tree: ShardTree) -> str | None:
-        """The root of a shard's first changes; None: there are fewer."""
+        """The root of a shard's first changes, or of the base; None: there are fewer."""
+        if not tree.stream:
+            return next((base.root for base in self._base if base.size >= tree.size), None)
         streams = [stream for stream, there in self._positions[tree.shard].items() if there.leaves]
         made = dict(zip(streams, self._in_order(tree.shard), strict=False)).get(tree.stream)
         return None if made is None else made.roots.get(tree.size)

@@ -5,6 +5,7 @@ Called by aggregate.py.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 from tailrace.aggregates.core.folding import EventData
@@ -45,7 +46,8 @@ class AggregateModel(Generic[S]):
         self._upcasts = Upcasts(self._classes)
         self._code: str | None = None
         for cls in self._classes.values():
-            self._compiled(cls, may_wait=True)
+            with suppress(NameError):  # an annotation that is not defined yet: the first use will know it
+                self._compiled(cls)
 
     # ---- the user's functions ------------------------------------------------------------------------------
 
@@ -131,13 +133,8 @@ class AggregateModel(Generic[S]):
         except (ItemError, SettingsError) as error:
             raise ItemError(f"{self.name}: {place}: {type} {schema}, upcast: {error.args[0]}") from error
 
-    def _compiled(self, cls: type[Any], *, may_wait: bool = False) -> ModelCodec:
-        try:
-            model = model_of(cls)
-        except NameError:
-            if may_wait:  # an annotation that is not defined yet: the first use will know it
-                return None  # type: ignore[return-value]
-            raise
+    def _compiled(self, cls: type[Any]) -> ModelCodec:
+        model = model_of(cls)
         if model is None:
             raise SettingsError(
                 f"aggregate {self.name!r}: {cls.__name__} is no class with fields: make it a dataclass, "

@@ -118,6 +118,10 @@ class MissingEvents(TailraceError):
     """An event of an aggregate is not in its table, and a later one is: its state is not known."""
 
 
+class NotKnown(TailraceError):
+    """What is asked of the past is not in the journal: the message says why, and from when on it is known."""
+
+
 class InternalError(TailraceError):
     """This should never happen; please report it, with this seed or trace."""
 

@@ -27,6 +27,7 @@ from tailrace.app.mapping import HandlerMapping, Target, Where, projection_named
 from tailrace.app.on_failure import Park, Policy
 from tailrace.app.on_lambda import OnLambda
 from tailrace.app.operations import Ask, DeadLetters
+from tailrace.app.past import Past
 from tailrace.app.projected import Projected
 from tailrace.app.projection import UNSET, Swap, projection_of
 from tailrace.app.retry import Retry
@@ -34,6 +35,7 @@ from tailrace.app.settings import BatchSettings, HandlerSettings, LambdaSettings
 from tailrace.app.sinking import Writes, check_sink_shape
 from tailrace.app.snapshots import Snapshots, snapshots_of
 from tailrace.app.table import EVENTS, Changes, Table, name_in
+from tailrace.app.typed import entity_among
 from tailrace.app.unmatched import unmatched_id
 from tailrace.app.window import window_plan
 from tailrace.app.with_aggregates import WithAggregates
@@ -45,7 +47,7 @@ from tailrace.streams.record import ViewType
 T = TypeVar("T")
 
 
-class App(OnLambda, WithAggregates):
+class App(OnLambda, Past, WithAggregates):
     """Tables and handlers under one name.
 
     >>> app = App("shop")
@@ -61,6 +63,7 @@ class App(OnLambda, WithAggregates):
             raise SettingsError(
                 "name: '' is not allowed; an app needs a name, its checkpoints are kept under it"
             )
+        super().__init__()
         self.name = name
         self.region = region_of(os.environ)
         """Where its tables are that name no other: AWS_REGION, else AWS_DEFAULT_REGION, else us-east-1."""
@@ -245,16 +248,18 @@ class App(OnLambda, WithAggregates):
         access: Any = None,
         hold_bytes: int = HOLD_BYTES,
         retry: Retry | None = None,
+        actor: str | None = None,
     ) -> None:
         """Keep every change of a table for ever, in a journal: `app.archive(shop, "history/")`.
 
         Shape:   `place` is a directory or `s3://bucket/prefix`; `access` (`sinks.AwsAccess(…)`) says where
                  and as whom S3 is called. Nothing is filtered, parked or given up: what cannot be kept stops
                  its shard, in words, until it can. Beside the embedded engine, changes that have passed their
-                 24 hours stay until the journal has them, up to `hold_bytes` of the table.
+                 24 hours stay until the journal has them, up to `hold_bytes` of the table. `actor` names the
+                 attribute in which whoever writes an item says so, for `blame`.
         Raises:  SettingsError.
         """
-        self._declared.archive(table, id, archive_plan(place, access, hold_bytes), retry)
+        self._declared.archive(table, id, archive_plan(place, access, hold_bytes, actor), retry)
 
     def projection(
         self,
@@ -424,6 +429,12 @@ class App(OnLambda, WithAggregates):
         if isinstance(accepts, Filter):
             changes, where = accepts.changes, accepts.where
         return explain(mapping.id, changes, where, mapping.settings.filters, mapping.settings.order)
+
+    def _archives(self) -> list[HandlerMapping]:
+        return [mapping for mapping in self._declared.mappings.values() if mapping.archive is not None]
+
+    def _entity_of(self, cls: type[Any]) -> Entity[Any]:
+        return entity_among(self.tables)(cls)
 
     def _asked(self, word: str) -> Ask:
         if self._ask is None:

@@ -29,21 +29,25 @@ class ArchivePlan:
 
     Shape:   `place` as people read it: a directory or `s3://bucket/prefix`; `archive` in its place, one of
              your own. `access` says where and as whom S3 is called. The engine keeps up to `hold_bytes` of
-             changes past their 24 hours until the journal has them.
+             changes past their 24 hours until the journal has them. `actor` is the attribute in which items
+             say who wrote them; None: none does.
     """
 
     place: str
     archive: ArchiveStore | None = None
     access: Any = None
     hold_bytes: int = HOLD_BYTES
+    actor: str | None = None
 
 
-def archive_plan(place: object, access: object, hold_bytes: object) -> ArchivePlan:
+def archive_plan(place: object, access: object, hold_bytes: object, actor: object = None) -> ArchivePlan:
     """The plan that `app.archive` makes. Raises: SettingsError."""
     if not isinstance(hold_bytes, int) or isinstance(hold_bytes, bool) or hold_bytes < 0:
         raise SettingsError(f"archive: hold_bytes={hold_bytes!r} is not allowed; it is 0 or more bytes")
+    if actor is not None and (not isinstance(actor, str) or not actor):
+        raise SettingsError(f"archive: actor={actor!r} is not allowed; it is the name of an attribute")
     if _is_archive(place):
-        return ArchivePlan(type(place).__name__, place, access, hold_bytes)
+        return ArchivePlan(type(place).__name__, place, access, hold_bytes, actor)
     if not isinstance(place, str | Path) or not str(place):
         raise SettingsError(
             f"archive: {place!r} is no place; it is a directory, 's3://bucket/prefix', or an archive"
@@ -53,7 +57,7 @@ def archive_plan(place: object, access: object, hold_bytes: object) -> ArchivePl
         raise SettingsError(f"archive: {text!r} names no bucket: write it like s3://bucket/prefix")
     if "://" in text and not text.startswith(S3):
         raise SettingsError(f"archive: {text!r} is no place; it is a directory or s3://bucket/prefix")
-    return ArchivePlan(text, None, access, hold_bytes)
+    return ArchivePlan(text, None, access, hold_bytes, actor)
 
 
 def archive_settings(name: str, table: Table, retry: Retry | None) -> MappingSettings:

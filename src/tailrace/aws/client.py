@@ -12,10 +12,8 @@ Decision 39.
 """
 
 import asyncio
-import atexit
-import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
@@ -26,6 +24,7 @@ from tailrace.aws.operations import OperationModel
 from tailrace.aws.places import KNOWN, Access, Endpoint, Keyring, off_the_loop
 from tailrace.aws.protocols import Wire, error_of, members_of, wire_of
 from tailrace.aws.signing import Credentials, payload_hash_of, signed_headers
+from tailrace.runtime.beside import waited_for
 from tailrace.runtime.causing import CAUSE, HEADER, NO_REQUEST
 from tailrace.streams.ancestry import trace_id
 
@@ -400,16 +399,6 @@ def call_here(access: Access, service: str, operation: str, parameters: Mapping[
     return waited_for(call(access, service, operation, parameters))
 
 
-def waited_for(coroutine: Coroutine[Any, Any, T]) -> T:
-    """What calls come to that are made beside this thread, which waits for them. Raises: what they raise."""
-    future = asyncio.run_coroutine_threadsafe(coroutine, _BESIDE.loop())
-    try:
-        return future.result()
-    except BaseException:
-        future.cancel()
-        raise
-
-
 async def _begin(loop: asyncio.AbstractEventLoop) -> AwsClient:
     """The client of a loop, closed with the loop's generators, as asyncio.run does before it closes it."""
 
@@ -431,36 +420,3 @@ def _has_sockets(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether a loop can await connections: asyncio's bare one, the test world's, cannot."""
     real = (asyncio.SelectorEventLoop, getattr(asyncio, "ProactorEventLoop", asyncio.SelectorEventLoop))
     return not isinstance(loop, asyncio.BaseEventLoop) or isinstance(loop, real)
-
-
-class _Beside:
-    """A loop in its own thread, for callers that block theirs; from the first call to the process's end."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-
-    def loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.SelectorEventLoop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="tailrace aws", daemon=True
-                )
-                self._thread.start()
-                atexit.register(self.end)
-            return self._loop
-
-    def end(self) -> None:
-        with self._lock:
-            loop, thread, self._loop = self._loop, self._thread, None
-        if loop is None or thread is None:
-            return
-        asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result(CONNECT_S)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(CONNECT_S)
-        loop.close()
-
-
-_BESIDE: Final = _Beside()

@@ -121,9 +121,9 @@ def _near(place: Place, table: str, most: int) -> Sample:
 
 
 def _far(table: str, endpoint_url: str | None, region: str | None, most: int) -> Sample:
-    from tailrace.aws.client import waited_for
     from tailrace.aws.places import Access
     from tailrace.aws.prices import item_read_price
+    from tailrace.runtime.beside import waited_for
     from tailrace.sources.far_sample import sample_table
 
     sample = waited_for(sample_table(Access(region, endpoint_url), table, most))

@@ -13,13 +13,13 @@ from typing import Final
 from msgspec import Struct
 
 from tailrace.archives import DirectoryArchive, S3Archive
-from tailrace.aws import client
 from tailrace.aws.buckets import NamesPage, ObjectPart, S3Bucket
 from tailrace.aws.errors import AwsError, sink_error
 from tailrace.aws.places import Access
 from tailrace.errors import Refused, SettingsError, TailraceError, Unavailable
 from tailrace.exports.run.files import ExportFiles, FolderEntries
 from tailrace.ports import ArchiveStore
+from tailrace.runtime.beside import waited_for
 
 S3: Final = "s3://"
 
@@ -145,13 +145,13 @@ class BucketFiles:
 
     def _names(self, prefix: str, token: str | None) -> NamesPage:
         try:
-            return client.waited_for(self._bucket.names(prefix, delimiter="/", token=token))
+            return waited_for(self._bucket.names(prefix, delimiter="/", token=token))
         except AwsError as error:
             raise self._said(error) from error
 
     def _part(self, key: str, start: int, length: int) -> ObjectPart | None:
         try:
-            return client.waited_for(self._bucket.read(key, start, length))
+            return waited_for(self._bucket.read(key, start, length))
         except AwsError as error:
             raise self._said(error) from error
 

@@ -54,6 +54,15 @@ def repeats(ancestry: str) -> bool:
     return any(count > 1 for count in _read(ancestry).values())
 
 
+def handlers(ancestry: str) -> list[str]:
+    """The handlers that a change descends from, each once.
+
+    >>> handlers("receipt:3,shop.send_5Fmail:1"), handlers("")
+    (['receipt', 'shop.send_mail'], [])
+    """
+    return [unquote(name.replace("_", "%")) for name in _read(ancestry)]
+
+
 def descended(ancestry: str, handler: str) -> str:
     """The ancestry of what a handler writes in answer to a change.
 

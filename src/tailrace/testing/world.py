@@ -16,12 +16,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from random import randrange
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from tailrace.app.app import App
 from tailrace.app.client import Attached, Door, unprovided
 from tailrace.app.entity import Entity
 from tailrace.app.item import entity_of
+from tailrace.app.mapping import HandlerMapping
 from tailrace.app.retry import milliseconds
 from tailrace.app.sinking import Closes
 from tailrace.archives import MemoryArchive
@@ -50,6 +51,9 @@ from tailrace.testing.observing import WorldObserver
 from tailrace.testing.questions import Discarded, QuestionedWorker, TrimmedRecords
 from tailrace.testing.sealing import Allowed, Network, NetworkRefused
 from tailrace.testing.waiting import nothing_waits
+
+if TYPE_CHECKING:
+    from tailrace.journal.run.past import PastReader
 
 __all__ = ["Discarded", "TrimmedRecords", "Unsettled", "World"]
 Result = TypeVar("Result")
@@ -164,7 +168,25 @@ class World(Branching, Items):
         self.engine.committer.flush()
         app.bind(self._ask)
         app.bind_door(Attached(self._door_of_test, lambda: self.clock.now().wall_ms, self._new_name))
+        app.bind_past(self._past_of)
         self._run(self._start(app))
+
+    def _past_of(self, mapping: HandlerMapping) -> "PastReader":
+        """What reads a journal of this world, and on from there the engine's stream."""
+        from tailrace.archives.opening import archive_at
+        from tailrace.journal.core.places import journaled_table
+        from tailrace.journal.run.past import PastReader
+        from tailrace.sources.embedded_log import EmbeddedLog
+
+        plan, settings = mapping.archive, self.engine.settings
+        assert plan is not None
+        archive = plan.archive or (
+            archive_at(plan.place, plan.access)
+            if self._kept is None
+            else self._archives.setdefault(plan.place, MemoryArchive())
+        )
+        table = journaled_table(mapping.table.name, settings.region, settings.account)
+        return PastReader(archive, table, self.clock, EmbeddedLog(self.engine))
 
     def kill(self) -> None:
         """End everything as `kill -9` would: what is not durable is gone. Handlers wait for `restart`."""

@@ -15,7 +15,7 @@ import pytest
 
 import tailrace
 from tailrace import App, sinks
-from tailrace.aws import client
+from tailrace.runtime import beside as beside_loop
 from tailrace.testing import World
 
 ROOT = Path(tailrace.__file__).parents[2]
@@ -79,10 +79,10 @@ def test_a_sink_without_its_extra_is_an_outage_and_no_change_is_given_up(
     app = App("shop")
     orders = app.table("orders", pk="id")
     app.sink(orders, sink, id="outside")
-    beside = client._Beside()  # one that knows no place yet: whatever a test before has called
-    monkeypatch.setattr(client, "_BESIDE", beside)
+    alone = beside_loop.Beside()  # one that knows no place yet: whatever a test before has called
+    monkeypatch.setattr(beside_loop, "_BESIDE", alone)
     with ExitStack() as ending, World(app, seed=1, sinks="real") as world:
-        ending.callback(beside.end)
+        ending.callback(alone.end)
         monkeypatch.setattr(builtins, "__import__", missing)
         world.put(orders, {"id": "o1"})
         world.advance("1h")

@@ -40,8 +40,8 @@ def origin_of(record: ChangeRecord) -> str | None:
 
 
 class Selection(Struct, frozen=True):
-    """Which changes are asked for. Shape: None is everything; times from (inclusive) and until (exclusive);
-    the rows of the base unless `with_base` is False. Units: microseconds since the epoch.
+    """Which changes are asked for. Shape: None is everything; keys and times from (inclusive) and until
+    (exclusive); the rows of the base unless `with_base` is False. Units: microseconds since the epoch.
     """
 
     key: bytes | None = None
@@ -49,6 +49,8 @@ class Selection(Struct, frozen=True):
     until_us: int | None = None
     shard: str | None = None
     with_base: bool = True
+    first: bytes | None = None
+    end: bytes | None = None
 
     def takes(self, change: JournalChange) -> bool:
         """Whether a change is asked for.
@@ -59,6 +61,8 @@ class Selection(Struct, frozen=True):
         """
         return (
             (self.key is None or change.key == self.key)
+            and (self.first is None or change.key >= self.first)
+            and (self.end is None or change.key < self.end)
             and (self.since_us is None or change.created_us >= self.since_us)
             and (self.until_us is None or change.created_us < self.until_us)
             and (self.shard is None or change.shard == self.shard)
@@ -72,6 +76,10 @@ class Selection(Struct, frozen=True):
             key = self.key.hex()
             if file.first and not file.first <= key <= file.last:
                 return False
+        if file.first and self.first is not None and file.last < self.first.hex():
+            return False
+        if file.first and self.end is not None and file.first >= self.end.hex():
+            return False
         if self.since_us is not None and file.until_us < self.since_us:
             return False
         return self.until_us is None or file.from_us < self.until_us

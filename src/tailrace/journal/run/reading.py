@@ -30,7 +30,7 @@ from tailrace.journal.core.places import (
 )
 from tailrace.journal.core.records import EVERYTHING, Selection, journal_change
 from tailrace.journal.run.local_files import LocalSegments
-from tailrace.journal.run.opening import check_installed, opened_journal, opened_names
+from tailrace.journal.run.opening import IncarnationJournal, check_installed, opened_journal, opened_names
 from tailrace.leases.generation import Generations
 from tailrace.manifests.core.manifest import TableFile, TableManifest, place_parts
 from tailrace.manifests.run.target import sources_of
@@ -97,6 +97,11 @@ class JournalView:
         ]
 
     @property
+    def scratch(self) -> str:
+        """A folder for what does not fit into memory."""
+        return self._local.scratch
+
+    @property
     def precision_us(self) -> int:
         """Within what time the times of its changes are known."""
         return max((file.precision_us for file in self.manifest.files.values()), default=0)
@@ -134,7 +139,7 @@ class JournalView:
             await in_thread(query.begin)
             while batch := await in_thread(query.batch):
                 for row in batch:
-                    yield _change(row)
+                    yield change_of(row)
         finally:
             query.close()
 
@@ -166,6 +171,8 @@ class _Query:
             ("created_us >= ?", selection.since_us),
             ("created_us < ?", selection.until_us),
             ("shard = ?", selection.shard),
+            ("key >= ?", selection.first),
+            ("key < ?", selection.end),
         ):
             if value is not None:
                 conditions.append(words)
@@ -196,7 +203,8 @@ class _Query:
             self._connection.close()
 
 
-def _change(row: tuple[Any, ...]) -> JournalChange:
+def change_of(row: tuple[Any, ...]) -> JournalChange:
+    """The change that a row of COLUMNS is."""
     key, generation, sequence, created_us, event, old, new, origin, shard, ancestry = row
     version = Version(generation, int.from_bytes(sequence, "big"))
     return JournalChange(shard, key, version, created_us, event, old, new, origin, ancestry)
@@ -214,6 +222,7 @@ class JournalReader:
         self._log = log
         self._names = opened_names(archive, table, clock)
         self._local = LocalSegments(archive)
+        self._journals: dict[str, IncarnationJournal] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -231,6 +240,10 @@ class JournalReader:
         """The streams of which there is something, the oldest first. Raises: Unavailable."""
         known = streams_of(await self._names.manifest())
         return [known[label] for label in sorted(known)]
+
+    async def sources(self) -> dict[str, int]:
+        """Which generation each source is. Raises: Unavailable."""
+        return sources_of(await self._names.manifest())
 
     async def views(self) -> list[JournalView]:
         """The journal of every incarnation of the table as it is now, the oldest first. Raises:
@@ -256,7 +269,9 @@ class JournalReader:
     async def view_of(self, incarnation: str) -> JournalView:
         """The journal of one incarnation. Raises: Unavailable; SettingsError for a manifest that is none."""
         folder = incarnation_folder(self.table, incarnation)
-        journal = opened_journal(self._archive, folder, self._clock)
+        if folder not in self._journals:  # kept: of a manifest that is known only what is new is read
+            self._journals[folder] = opened_journal(self._archive, folder, self._clock)
+        journal = self._journals[folder]
         return JournalView(folder, await journal.target.manifest(), self._local)
 
     async def follow(
@@ -272,7 +287,7 @@ class JournalReader:
             async for change in view.changes(selection, "version"):
                 yield change
         while True:
-            async for change in self._live(reached):
+            async for change in self.live(reached):
                 if selection.takes(change):
                     yield change
             yield CaughtUp(self._clock.now().wall_ms)
@@ -280,13 +295,11 @@ class JournalReader:
                 return
             await self._clock.sleep_until(self._clock.now().monotonic_ms + LIVE_MS)
 
-    async def _live(self, reached: dict[tuple[str, str], int]) -> AsyncIterator[JournalChange]:
+    async def live(self, reached: dict[tuple[str, str], int]) -> AsyncIterator[JournalChange]:
         """What the stream has behind these positions, parents before children; they move on."""
         if self._log is None:
             return
-        numbers = Generations("", self.table.name).with_kept(
-            sources_of(await self._names.manifest()), "the journal"
-        )
+        numbers = Generations("", self.table.name).with_kept(await self.sources(), "the journal")
         for stream in await self._log.streams(self.table.name):
             for shard in await self._log.shards(stream):
                 async for change in self._of_shard(self._log, shard, reached):

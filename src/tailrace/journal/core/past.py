@@ -1,0 +1,244 @@
+"""What a journal says of the past of one item: its state at a time, its history; and what it does not say.
+
+Theory of operation: the state at a time is the new image of the last change, in the order of versions, that
+was created by then. A change tells what was there before it, too: so a time before an item's first change is
+known where the journal covers it. What happened while nothing was recorded (before the journal, in a named
+gap, while a stream was off) is unknown until the next change of the item, whose old image is what the gap has
+left. Two changes of which the second does not begin where the first ended have something between them that
+is not there. Where times are known to within a second, changes that near are named beside the answer.
+Rules of this file: pure; nothing is guessed: what is not known has a reason instead of a state. Decision 79.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal, TypeAlias
+
+import orjson
+from msgspec import Struct
+
+from tailrace.journal.core.attributes import AttributeDifference, differences
+from tailrace.journal.core.change import JournalChange
+from tailrace.journal.core.moment import spoken
+from tailrace.journal.core.records import SCAN
+from tailrace.streams.version import Version
+from tailrace.values.types import Item
+
+COARSE_US: Final = 1_000_000
+"""Times this coarse, as AWS's, do not say what came before a moment; those of our engine do."""
+Happened: TypeAlias = Literal["INSERT", "MODIFY", "REMOVE", "BASE"]
+CHAIN: Final = (
+    "it does not begin where the change before it ended: changes between them are not in the journal"
+)
+
+
+class LostTime(Struct, frozen=True):
+    """A time of which changes are missing.
+
+    Shape:   `shard` whose changes; "" is all shards. `until_us` None: nothing that came after it is there
+             yet. `words` name the gap, for people.
+    """
+
+    shard: str
+    since_us: int
+    until_us: int | None
+    words: str
+
+    def overlaps(self, since_us: int, until_us: int) -> bool:
+        """Whether some of it lies between two moments, both included."""
+        return self.since_us <= until_us and (self.until_us is None or self.until_us > since_us)
+
+
+class Coverage(Struct, frozen=True):
+    """Which part of the past a journal knows. Units: microseconds since the epoch.
+
+    Shape:   `begin_us` from when on every change is there, but for those of `lost`; None: none is. `base_us`
+             is when the whole table was read; None: never, and keys that have no change are unknown. `end_us`
+             is the newest change's time; `is_live`: nothing later was written, for the stream was read too.
+    """
+
+    begin_us: int | None
+    base_us: int | None = None
+    lost: tuple[LostTime, ...] = ()
+    precision_us: int = 0
+    end_us: int | None = None
+    is_live: bool = False
+
+    @property
+    def complete_us(self) -> int | None:
+        """From when on the whole table is known; None: never."""
+        if self.base_us is None or self.begin_us is None:
+            return None
+        return min(self.begin_us, self.base_us)
+
+    def unknown_at(self, at_us: int) -> str:
+        """Why the whole table is not known at a time; "": it is."""
+        complete_us = self.complete_us
+        if complete_us is None:
+            return "which items were never changed is not known, because this journal has no base yet"
+        if at_us < complete_us:
+            return before(complete_us)
+        return next((gap.words for gap in self.lost if gap.since_us <= at_us), "")
+
+    def later(self, at_us: int) -> str:
+        """What could still come to be known of that time; ""."""
+        if self.is_live or (self.end_us is not None and at_us <= self.end_us):
+            return ""
+        ends = "it has none yet" if self.end_us is None else f"its last one is of {spoken(self.end_us)}"
+        return f"changes that the journal does not have yet are not in the answer: {ends}"
+
+
+class PastState(Struct, frozen=True):
+    """What is known of one item at a moment.
+
+    Shape:   `item` the image, None: there was none; only where `unknown` is "", else that is why. `version`
+             and `since_us` of the change that made it so; None: it was so when the journal began. `near` are
+             changes of which it is not sure on which side of the moment they were.
+    """
+
+    item: bytes | None = None
+    unknown: str = ""
+    version: Version | None = None
+    since_us: int | None = None
+    near: tuple[Version, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `item` says what was there."""
+        return not self.unknown
+
+
+class HistoryEntry(Struct, frozen=True):
+    """One change of an item. Shape: `happened` BASE: what was there when the table was read; `differences` by
+    path; `lost` is what is missing before it, "".
+    """
+
+    change: JournalChange
+    happened: Happened
+    differences: tuple[AttributeDifference, ...]
+    lost: str = ""
+
+
+def before(since_us: int) -> str:
+    """Why something is unknown that lies before what is known."""
+    return f"not known before {spoken(since_us)}"
+
+
+def state_at(changes: Sequence[JournalChange], at_us: int, coverage: Coverage) -> PastState:
+    """What is known of an item at a moment. Shape: `changes` are all that the journal has of it, those of the
+    base among them, by version.
+    """
+    place = max((i for i, change in enumerate(changes) if change.created_us <= at_us), default=-1)
+    last = changes[place] if place >= 0 else None
+    following = changes[place + 1] if place + 1 < len(changes) else None
+    near = _near(changes, at_us, coverage)
+    if last is None and (reason := _reason_before(following, at_us, coverage)):
+        return PastState(unknown=reason, near=near)
+    is_cut = False
+    since_us = _begin(coverage) if last is None else last.created_us
+    for gap in _relevant(coverage, last, following):
+        if not gap.overlaps(since_us, at_us):
+            continue
+        if gap.until_us is None or at_us < gap.until_us:
+            return PastState(unknown=gap.words, near=near)
+        is_cut = True
+    if following is None:
+        if is_cut:
+            lost = next(gap for gap in _relevant(coverage, last, None) if gap.overlaps(since_us, at_us))
+            return PastState(unknown=f"{lost.words}, and no later change says what it left", near=near)
+        if last is None:
+            return PastState(near=near)
+        return PastState(last.new, "", last.version, last.created_us, near)
+    left = _before(following)
+    if last is None or is_cut:
+        return PastState(left, near=near)
+    if not same_image(last.new, left):
+        words = f"the change of {spoken(following.created_us)}: {CHAIN}"
+        return PastState(unknown=words, near=near)
+    return PastState(last.new, "", last.version, last.created_us, near)
+
+
+def history_of(changes: Sequence[JournalChange], coverage: Coverage) -> list[HistoryEntry]:
+    """Each change of an item, with what differed. Shape: as of `state_at`; a row of the base that repeats
+    what was known is left out.
+    """
+    entries: list[HistoryEntry] = []
+    state: bytes | None = None
+    is_first = True
+    for change in changes:
+        lost = "" if is_first or same_image(state, _before(change)) else CHAIN
+        if change.origin == SCAN:
+            if not is_first and not lost:
+                continue
+            entries.append(HistoryEntry(change, "BASE", differences(image(state), image(change.new)), lost))
+        else:
+            if is_first and change.old is not None:
+                lost = "changes before the journal's beginning"
+            told = differences(image(change.old), image(change.new))
+            entries.append(HistoryEntry(change, _happened(change), told, lost))
+        state, is_first = change.new, False
+    return entries
+
+
+def image(data: bytes | None) -> Item | None:
+    """An image as DynamoDB JSON."""
+    return None if data is None else orjson.loads(data)
+
+
+def same_image(one: bytes | None, other: bytes | None) -> bool:
+    """Whether two images are of the same item, in whatever order their attributes stand.
+
+    >>> same_image(b'{"a":{"S":"1"},"b":{"S":"2"}}', b'{"b":{"S":"2"},"a":{"S":"1"}}')
+    True
+    """
+    return one == other or (one is not None and other is not None and image(one) == image(other))
+
+
+def _happened(change: JournalChange) -> Happened:
+    match change.event:
+        case "INSERT" | "REMOVE":
+            return change.event
+        case _:
+            return "MODIFY"
+
+
+def _before(change: JournalChange) -> bytes | None:
+    """What was there before a change: what a scan has read was there before it, too."""
+    return change.new if change.origin == SCAN else change.old
+
+
+def _begin(coverage: Coverage) -> int:
+    known = [us for us in (coverage.begin_us, coverage.base_us) if us is not None]
+    return min(known, default=0)
+
+
+def _reason_before(following: JournalChange | None, at_us: int, coverage: Coverage) -> str:
+    """Why a time is unknown by which an item has no change; "": it is known."""
+    if coverage.begin_us is None and coverage.base_us is None:
+        return "the journal has nothing yet"
+    if at_us < _begin(coverage):
+        return before(_begin(coverage))
+    if following is None and coverage.complete_us is None:
+        return "it has not changed since the journal began, and the journal has no base yet"
+    return ""
+
+
+def _relevant(
+    coverage: Coverage, last: JournalChange | None, following: JournalChange | None
+) -> list[LostTime]:
+    """The gaps that may have changes of an item between two of it. Between two of one shard it was in that
+    shard all the time, for the keys of a shard are its own from its beginning to its end.
+    """
+    if last is None or following is None or SCAN in (last.origin, following.origin):
+        return list(coverage.lost)
+    if last.shard != following.shard:
+        return list(coverage.lost)
+    return [gap for gap in coverage.lost if gap.shard in ("", last.shard)]
+
+
+def _near(changes: Sequence[JournalChange], at_us: int, coverage: Coverage) -> tuple[Version, ...]:
+    if coverage.precision_us < COARSE_US:
+        return ()
+    return tuple(
+        change.version
+        for change in changes
+        if abs(change.created_us - at_us) < coverage.precision_us and change.origin != SCAN
+    )

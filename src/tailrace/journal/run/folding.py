@@ -1,0 +1,188 @@
+"""Whole tables as of a moment, folded by DuckDB over segments, and what a journal lacks in time.
+
+Theory of operation: the row of each key with the largest version that was created by then; a key that has
+none yet was as its next change found it. That is the law of core/past.py where nothing is lost, written as
+SQL; tests hold the two against each other. Changes that the live stream alone has are rows of a table beside
+the files.
+Rules of this file: reads only; what asks DuckDB blocks, and callers run it in a thread. Texts that go into
+SQL are quoted here: a relation is asked after its making, and takes no parameters.
+"""
+
+from typing import Any, Final
+
+from msgspec import Struct
+
+from tailrace.errors import Unavailable
+from tailrace.journal.core.change import JournalChange
+from tailrace.journal.core.records import SCAN
+from tailrace.journal.run.opening import check_installed
+from tailrace.streams.version import SEQUENCE_BYTES
+
+COLUMNS: Final = "key, generation, sequence, created_us, event, old, new, origin, shard, ancestry"
+LIVE: Final = "tailrace_live"
+MEMORY: Final = "512MB"
+
+
+class Rows(Struct, frozen=True):
+    """What is asked: segments on this machine's disk, and changes that no segment has. Shape: `scratch` is a
+    folder for what does not fit into memory.
+    """
+
+    paths: tuple[str, ...]
+    live: tuple[JournalChange, ...]
+    scratch: str
+
+    @property
+    def sql(self) -> str:
+        """All of them."""
+        parts = []
+        if self.paths:
+            files = ", ".join(_text(path) for path in self.paths)
+            parts.append(f"SELECT {COLUMNS} FROM read_parquet([{files}])")
+        if self.live or not parts:
+            parts.append(f"SELECT {COLUMNS} FROM {LIVE}")
+        return f"({' UNION ALL '.join(parts)})"
+
+
+class PastRelation(Struct, frozen=True):
+    """A relation and what keeps it: DuckDB's connection."""
+
+    relation: Any
+    connection: Any
+
+
+def as_of_sql(rows: Rows, at_us: int, *, is_early: bool) -> str:
+    """One row for each item that was there at a moment: key, generation, sequence, created_us, item.
+
+    Shape:   with `is_early` also those whose first change came later, without a version: it was so when the
+             journal began.
+    """
+    then = (
+        f"SELECT key, generation, sequence, created_us, new AS item FROM {rows.sql} "
+        f"WHERE created_us <= {at_us} QUALIFY row_number() OVER "
+        "(PARTITION BY key ORDER BY generation DESC, sequence DESC) = 1"
+    )
+    if is_early:
+        then = (
+            f"({then}) UNION ALL (SELECT key, NULL, NULL, NULL, "
+            f"CASE WHEN origin = '{SCAN}' THEN new ELSE old END "
+            f"FROM {rows.sql} WHERE key NOT IN (SELECT key FROM {rows.sql} WHERE created_us <= {at_us}) "
+            "QUALIFY row_number() OVER (PARTITION BY key ORDER BY generation, sequence) = 1)"
+        )
+    return f"SELECT key, generation, sequence, created_us, item FROM ({then}) WHERE item IS NOT NULL"
+
+
+def changed_sql(rows: Rows, since_us: int, until_us: int) -> str:
+    """All changes of the keys that have one between two moments, by key and version."""
+    return (
+        f"SELECT {COLUMNS} FROM {rows.sql} WHERE key IN (SELECT key FROM {rows.sql} "
+        f"WHERE created_us > {since_us} AND created_us <= {until_us}) ORDER BY key, generation, sequence"
+    )
+
+
+def generations_sql(rows: Rows) -> str:
+    """When each generation has its first and its last change: (generation, µs, µs)."""
+    return (
+        f"SELECT generation, min(created_us), max(created_us) FROM {rows.sql} "
+        f"WHERE origin IS DISTINCT FROM '{SCAN}' GROUP BY generation ORDER BY generation"
+    )
+
+
+def around_sql(rows: Rows, shard: str, first: int, last: int) -> str:
+    """When a shard has its last change before a range of sequence numbers, and its first one after it."""
+    before, after = (f"'{_hex(number)}'" for number in (first, last))
+    return (
+        f"SELECT max(created_us) FILTER (WHERE hex(sequence) < {before}), "
+        f"min(created_us) FILTER (WHERE hex(sequence) > {after}) FROM {rows.sql} WHERE shard = {_text(shard)}"
+    )
+
+
+class Asked:
+    """One question to DuckDB. Blocks; used by one thread at a time."""
+
+    def __init__(self, rows: Rows, sql: str) -> None:
+        self.connection = connected(rows)
+        try:
+            self._answer = self.connection.execute(sql)
+        except BaseException as error:
+            self.close()
+            raise _failed(error) from error
+
+    def some(self, count: int) -> list[tuple[Any, ...]]:
+        """The next rows; none at the end. Raises: Unavailable."""
+        try:
+            rows: list[tuple[Any, ...]] = self._answer.fetchmany(count)
+        except Exception as error:
+            raise _failed(error) from error
+        return rows
+
+    def close(self) -> None:
+        """End it. Repeatable."""
+        self.connection.close()
+
+
+def all_rows(rows: Rows, sql: str) -> list[tuple[Any, ...]]:
+    """A whole answer, where it is short. Raises: Unavailable."""
+    asked = Asked(rows, sql)
+    try:
+        return asked.some(1_000_000)
+    finally:
+        asked.close()
+
+
+def connected(rows: Rows) -> Any:
+    """A connection of DuckDB that knows what the live stream has. Raises: Unavailable."""
+    check_installed()
+    import duckdb
+
+    connection = duckdb.connect(
+        ":memory:", config={"threads": 1, "memory_limit": MEMORY, "temp_directory": rows.scratch}
+    )
+    connection.execute(
+        f"CREATE TEMP TABLE {LIVE} (key BLOB, generation BIGINT, sequence BLOB, created_us BIGINT, "
+        "event VARCHAR, old BLOB, new BLOB, origin VARCHAR, shard VARCHAR, ancestry VARCHAR)"
+    )
+    if rows.live:
+        values = [
+            (
+                change.key, change.version.generation, _packed(change.version.sequence), change.created_us,
+                change.event, change.old, change.new, change.origin, change.shard, change.ancestry,
+            )
+            for change in rows.live
+        ]  # fmt: skip
+        connection.executemany(f"INSERT INTO {LIVE} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    return connection
+
+
+def relation_of(rows: Rows, at_us: int, *, is_early: bool) -> PastRelation:
+    """A table as of a moment as a relation: `item` is DynamoDB JSON. Raises: Unavailable."""
+    connection = connected(rows)
+    then = as_of_sql(rows, at_us, is_early=is_early)
+    shown = f"SELECT key, generation, sequence, created_us, decode(item)::JSON AS item FROM ({then})"
+    try:
+        return PastRelation(connection.sql(shown), connection)
+    except Exception as error:
+        raise _failed(error) from error
+
+
+def _failed(error: BaseException) -> BaseException:
+    import duckdb
+
+    if not isinstance(error, duckdb.Error):
+        return error
+    return Unavailable(
+        f"the journal's segments cannot be read: {error}",
+        hint="ask again; if it stays so: tailrace journal verify",
+    )
+
+
+def _packed(sequence: int) -> bytes:
+    return sequence.to_bytes(SEQUENCE_BYTES, "big")
+
+
+def _hex(sequence: int) -> str:
+    return _packed(sequence).hex().upper()
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,61 @@
+"""The past of a table, opened from what its app declares alone: its place, its region, its account.
+
+Stands alone because `app.as_of` loads it by its name, and reading the past needs no app. Theory of operation:
+an app does not say in which account its tables are, and whoever reads their past may have no credentials: the
+archive tells, by the one account that has a journal of the table. Rules of this file: nothing is written.
+"""
+
+from tailrace.app.mapping import HandlerMapping
+from tailrace.archives.opening import archive_at
+from tailrace.clocks.system import SystemClock
+from tailrace.errors import InternalError, NotKnown
+from tailrace.journal.core.places import TABLES, JournaledTable, journaled_table
+from tailrace.journal.run.past import PastReader
+from tailrace.manifests.core.names import safe
+from tailrace.manifests.run.target import outages
+from tailrace.ports import ArchiveStore
+from tailrace.streams.arns import ACCOUNT, parse_table_arn
+
+
+def open_past(region: str, mapping: HandlerMapping) -> PastReader:
+    """What reads the journal of an archive's table: from its place alone, without the live stream. Raises:
+    SettingsError, Unavailable.
+    """
+    plan = mapping.archive
+    if plan is None:
+        raise InternalError(f"{mapping.id!r} is no archive")
+    archive = plan.archive or archive_at(plan.place, plan.access)
+    return past_at(archive, mapping.table.name, region, None, plan.place)
+
+
+def past_at(
+    archive: ArchiveStore, name: str, region: str, account: str | None, place: str = ""
+) -> PastReader:
+    """What reads the journal of a table in an archive. Shape: `account` None: the one that has a journal of a
+    table of that name.
+    """
+
+    async def table() -> JournaledTable:
+        if account is not None or parse_table_arn(name) is not None:
+            return journaled_table(name, region, account or ACCOUNT)
+        accounts = await accounts_of(archive, name, region)
+        if len(accounts) > 1:
+            raise NotKnown(
+                f"{place} has journals of {name} in several accounts: {', '.join(accounts)}",
+                hint=f"name the table with its account: arn:aws:dynamodb:{region}:{accounts[0]}:table/{name}",
+            )
+        return journaled_table(name, region, accounts[0] if accounts else ACCOUNT)
+
+    return PastReader(archive, table, SystemClock())
+
+
+async def accounts_of(archive: ArchiveStore, name: str, region: str) -> list[str]:
+    """The accounts that have a journal of a table of this name. Raises: Unavailable."""
+    accounts, after = [], ""
+    with outages():
+        while names := await archive.list(f"{safe(region)}/", after=after, limit=1):
+            account = names[0].split("/")[1]
+            if await archive.list(f"{safe(region)}/{account}/{TABLES}/{safe(name)}/", limit=1):
+                accounts.append(account)
+            after = f"{safe(region)}/{account}0"  # behind everything below it: 0 follows the slash
+    return accounts

@@ -1,0 +1,410 @@
+"""The past of a table, as its journal tells it: one item's states and changes, the whole table at a moment,
+what differs between two.
+
+Theory of operation: a question begins with the journal as it is now: its manifest, what the live stream has
+beyond it (where there is one to ask), and which times it covers. One item is judged by core/past.py over all
+its changes. Whole tables are folded by DuckDB where the journal covers the moment without a gap, and else
+item by item by the same law as one, those that are known. A table that was made anew has another journal; the
+one that covers the moment answers.
+Rules of this file: nothing is written, nothing guessed: `NotKnown` says what is missing. What was fetched
+stays on disk until `close`. One loop uses a reader.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any, Final
+
+from msgspec import Struct
+
+from tailrace.engine.query import query_range
+from tailrace.errors import NotKnown, SettingsError, Unavailable
+from tailrace.expressions.keys import KeyCondition
+from tailrace.journal.core.attributes import Blame, ItemDifference, blame_of, item_difference
+from tailrace.journal.core.change import JournalChange
+from tailrace.journal.core.moment import EPOCH, spoken
+from tailrace.journal.core.past import (
+    Coverage,
+    HistoryEntry,
+    LostTime,
+    PastState,
+    before,
+    history_of,
+    state_at,
+)
+from tailrace.journal.core.places import JournaledTable
+from tailrace.journal.core.records import EVERYTHING, PART_CHANGES, Selection
+from tailrace.journal.run.folding import (
+    Asked,
+    PastRelation,
+    Rows,
+    all_rows,
+    around_sql,
+    as_of_sql,
+    changed_sql,
+    generations_sql,
+    relation_of,
+)
+from tailrace.journal.run.reading import JournalReader, JournalView, change_of
+from tailrace.leases.generation import Generations
+from tailrace.ports import ArchiveStore, Clock, LogReader
+from tailrace.runtime.threads import in_thread
+from tailrace.tables.schema import TableSchema
+
+BATCH: Final = 5_000
+OUT: Final = "as_of(…, incomplete=True) answers with what is known"
+
+
+class JournalNow(Struct, frozen=True):
+    """One incarnation's journal as it is at this moment. Shape: `live` is what the stream alone has."""
+
+    view: JournalView
+    coverage: Coverage
+    live: tuple[JournalChange, ...]
+
+    async def of_key(self, key: bytes) -> list[JournalChange]:
+        """All that is there of one item, by version. Raises: Unavailable."""
+        return _in_order(await self.view.history(key), [c for c in self.live if c.key == key])
+
+    async def rows(self, selection: Selection = EVERYTHING) -> Rows:
+        """What DuckDB reads. Raises: Unavailable."""
+        return Rows(tuple(await self.view.paths(selection)), self.live, self.view.scratch)
+
+
+class PastReader:
+    """The past of one table. Shape: `table` may find out which, at the first question; `log` reads the live stream;
+    None: the archive alone is asked.
+    """
+
+    def __init__(
+        self,
+        archive: ArchiveStore,
+        table: JournaledTable | Callable[[], Awaitable[JournaledTable]],
+        clock: Clock,
+        log: LogReader | None = None,
+    ) -> None:
+        self._archive = archive
+        self._table = table
+        self._clock = clock
+        self._log = log
+        self._opened: JournalReader | None = None
+
+    def close(self) -> None:
+        """Delete what was fetched. Repeatable."""
+        if self._opened is not None:
+            self._opened.close()
+
+    async def at(self, at_us: int, *, incomplete: bool = False) -> "TableThen":
+        """The table at a moment. Raises: SettingsError for one that is still to come; Unavailable."""
+        self._check_past(at_us)
+        journals = await self._journals()
+        covering = [now for now in journals if (now.coverage.begin_us or at_us) <= at_us]
+        return TableThen(self._name, (covering or journals)[-1 if covering else 0], at_us, incomplete)
+
+    async def history(self, key: bytes) -> list[HistoryEntry]:
+        """Every change of an item, the oldest first, of all incarnations of the table. Raises:
+        Unavailable.
+        """
+        return [
+            entry
+            for now in await self._journals()
+            for entry in history_of(await now.of_key(key), now.coverage)
+        ]
+
+    async def blame(self, key: bytes, actor: str | None = None) -> list[Blame]:
+        """Who last set each path of an item as it is now; none for one that is not there. Raises: NotKnown,
+        Unavailable.
+        """
+        now = (await self._journals())[-1]
+        changes = await now.of_key(key)
+        state = state_at(changes, self._now_us(), now.coverage)
+        if not state.is_known:
+            raise NotKnown(f"{self._name}: {state.unknown}")
+        return blame_of(changes, actor)
+
+    async def diff(
+        self, since_us: int, until_us: int, *, incomplete: bool = False
+    ) -> AsyncIterator[ItemDifference]:
+        """The items that are not the same at two moments, by key. Raises: NotKnown, SettingsError,
+        Unavailable.
+        """
+        self._check_past(until_us)
+        if since_us > until_us:
+            raise SettingsError(
+                f"{spoken(since_us)} is after {spoken(until_us)}", hint="name the earlier time first"
+            )
+        now = (await self.at(until_us)).now
+        if now.view.folder != (await self.at(since_us)).now.view.folder:
+            raise NotKnown(f"{self._name} was deleted and made anew between these times")
+        reason = self._unknown_between(now.coverage, since_us, until_us)
+        if reason and not incomplete:
+            raise NotKnown(f"{self._name}: {reason}", hint=OUT.replace("as_of", "diff"))
+        rows = await now.rows()
+        async for changes in _grouped(_asked(rows, changed_sql(rows, since_us, until_us))):
+            states = [state_at(changes, at_us, now.coverage) for at_us in (since_us, until_us)]
+            if unknown := next((state.unknown for state in states if not state.is_known), ""):
+                if incomplete:
+                    continue
+                raise NotKnown(f"{self._name}: an item is not known: {unknown}", hint=OUT)
+            told = item_difference(changes[0].key, states[0].item, states[1].item)
+            if told is not None:
+                yield told
+
+    @staticmethod
+    def _unknown_between(coverage: Coverage, since_us: int, until_us: int) -> str:
+        """Why changes between two moments may be missing; "": none are. What never changed does not differ, so
+        no base is needed.
+        """
+        begin_us = coverage.begin_us
+        if begin_us is None:
+            return "the journal has nothing yet"
+        if since_us < (begin_us if coverage.base_us is None else min(begin_us, coverage.base_us)):
+            return before(begin_us)
+        return next((gap.words for gap in coverage.lost if gap.overlaps(since_us, until_us)), "")
+
+    def _check_past(self, at_us: int) -> None:
+        if at_us >= self._now_us() + 1_000_000:
+            raise SettingsError(
+                f"{spoken(at_us)} is still to come: it is {spoken(self._now_us())}",
+                hint="name a time of the past",
+            )
+
+    @property
+    def _name(self) -> str:
+        return "" if self._opened is None else self._opened.table.name
+
+    def _now_us(self) -> int:
+        return self._clock.now().wall_ms * 1_000 + 999
+
+    # ---- what is there -------------------------------------------------------------------------------------
+
+    async def _journals(self) -> list[JournalNow]:
+        """Every incarnation, the oldest first; the newest has the live stream. Raises: Unavailable."""
+        if self._opened is None:
+            table = self._table if isinstance(self._table, JournaledTable) else await self._table()
+            self._opened = JournalReader(self._archive, table, self._clock, self._log)
+        reader = self._opened
+        views = await reader.views()
+        reached: dict[tuple[str, str], int] = {}
+        for view in views:
+            reached.update(view.positions)
+        live = [change async for change in reader.live(reached)] if self._log is not None and views else []
+        if not views:
+            raise Unavailable(
+                f"there is no journal of table {self._name} here",
+                hint=f"app.archive({self._name}, …) keeps one, from when a worker runs",
+            )
+        numbers = Generations("", self._name).with_kept(await reader.sources(), "the journal")
+        return [
+            await self._now(view, live if view is views[-1] else [], numbers, is_last=view is views[-1])
+            for view in views
+        ]
+
+    async def _now(
+        self, view: JournalView, live: Sequence[JournalChange], numbers: Generations, *, is_last: bool
+    ) -> JournalNow:
+        files = view.manifest.of_part(PART_CHANGES)
+        times = [change.created_us for change in live]
+        is_live = is_last and self._log is not None
+        coverage = Coverage(
+            min([*(file.from_us for file in files), *times], default=None),
+            None if view.base is None else view.base.as_of_us,
+            precision_us=view.precision_us,
+            end_us=max([*(file.until_us for file in files), *times], default=None),
+            is_live=is_live,
+        )
+        now = JournalNow(view, coverage, tuple(live))
+        lost = [*await _lost_ranges(now), *await _lost_streams(now, numbers)]
+        if not lost:
+            return now
+        return JournalNow(view, _with_lost(coverage, lost), now.live)
+
+
+class TableThen:
+    """A table at a moment. Shape: `later` says what could still come to be known of it, ""."""
+
+    def __init__(self, name: str, now: JournalNow, at_us: int, incomplete: bool) -> None:
+        self.name = name
+        self.now = now
+        self.at_us = at_us
+        self.incomplete = incomplete
+
+    @property
+    def unknown(self) -> str:
+        """Why not all of it is known; "": all is."""
+        return self.now.coverage.unknown_at(self.at_us)
+
+    @property
+    def later(self) -> str:
+        """What the journal does not have yet and could be of that time; ""."""
+        return self.now.coverage.later(self.at_us)
+
+    async def state(self, key: bytes) -> PastState:
+        """One item. Raises: Unavailable."""
+        return state_at(await self.now.of_key(key), self.at_us, self.now.coverage)
+
+    async def between(self, first: bytes, end: bytes | None) -> AsyncIterator[tuple[bytes, bytes]]:
+        """Key and image of the items of a range of keys that were there, by key. Raises: NotKnown,
+        Unavailable.
+        """
+        self._check()
+        async for key, state in self._judged(Selection(first=first, end=end)):
+            if state.is_known and state.item is not None:
+                yield key, state.item
+
+    def partition(self, schema: TableSchema, condition: KeyCondition) -> AsyncIterator[tuple[bytes, bytes]]:
+        """`between` the keys that fulfil a key condition. Raises: ApiError, NotKnown, Unavailable."""
+        rows = query_range(schema, condition)
+        return self.between(rows.first, rows.last)
+
+    async def items(self) -> AsyncIterator[tuple[bytes, bytes]]:
+        """Key and image of every item that was there, by key. Raises: NotKnown, Unavailable.
+
+        Guarantee: memory does not grow with the table.
+        """
+        self._check()
+        if self.unknown:
+            async for item in self.between(b"", None):
+                yield item
+            return
+        rows = await self.now.rows()
+        sql = f"SELECT key, item FROM ({as_of_sql(rows, self.at_us, is_early=self._is_early)}) ORDER BY key"
+        async for key, item in _asked(rows, sql):
+            yield key, item
+
+    async def relation(self) -> PastRelation:
+        """The whole table for DuckDB. Raises: NotKnown, also with `incomplete`; Unavailable."""
+        if self.unknown:
+            raise NotKnown(
+                f"{self.name} at {spoken(self.at_us)}: {self.unknown}",
+                hint="a relation is the whole table: ask for single items, or for another time",
+            )
+        rows = await self.now.rows()
+        return await in_thread(lambda: relation_of(rows, self.at_us, is_early=self._is_early))
+
+    @property
+    def _is_early(self) -> bool:
+        base_us = self.now.coverage.base_us
+        return base_us is not None and self.at_us < base_us
+
+    def _check(self) -> None:
+        if self.unknown and not self.incomplete:
+            raise NotKnown(f"{self.name} at {spoken(self.at_us)}: {self.unknown}", hint=OUT)
+
+    async def _judged(self, selection: Selection) -> AsyncIterator[tuple[bytes, PastState]]:
+        """Every item that the journal has something of, by key."""
+        live = sorted(
+            (change for change in self.now.live if selection.takes(change)),
+            key=lambda change: (change.key, change.version),
+        )
+        changes = _merged(self.now.view.changes(selection), live)
+        async for group in _grouped(changes):
+            yield group[0].key, state_at(group, self.at_us, self.now.coverage)
+
+
+# ---- what is lost in time ----------------------------------------------------------------------------------
+
+
+async def _lost_ranges(now: JournalNow) -> list[LostTime]:
+    """The named gaps of shards, in time."""
+    lost = []
+    for gap in now.view.gaps:
+        rows = await now.rows()
+        sql = around_sql(rows, gap.shard, gap.first, gap.last)
+        ((since_us, until_us),) = await in_thread(all_rows, rows, sql)
+        since_us = now.coverage.begin_us or 0 if since_us is None else since_us
+        end = "now" if until_us is None else spoken(until_us)
+        words = (
+            f"changes {gap.first} to {gap.last} of shard {gap.shard} are in no journal: what changed between "
+            f"{spoken(since_us)} and {end} is not known"
+        )
+        lost.append(LostTime(gap.shard, since_us, until_us, words))
+    return lost
+
+
+async def _lost_streams(now: JournalNow, numbers: Generations) -> list[LostTime]:
+    """The times between two streams of one table, while it had none."""
+    labels = sorted({label for label, _ in now.view.positions})
+    if len(labels) < 2:
+        return []
+    rows = await now.rows()
+    spans = await in_thread(all_rows, rows, generations_sql(rows))
+    lost = []
+    for (_, _, last_us), (generation, first_us, _) in pairwise(spans):
+        label = next((name for name, number in numbers.numbers.items() if number == generation), None)
+        if label is None:  # of a reset, inside one stream
+            continue
+        until_us = _label_us(label, first_us)
+        words = (
+            f"the table had another stream before {spoken(until_us)}, and what changed since "
+            f"{spoken(last_us)} is not known: nothing is recorded while a stream is off"
+        )
+        lost.append(LostTime("", last_us, until_us, words))
+    return lost
+
+
+def _label_us(label: str, first_us: int) -> int:
+    """When a stream began, by its label."""
+    try:
+        begun = datetime.fromisoformat(label)
+    except ValueError:
+        return first_us
+    begun = begun if begun.tzinfo else begun.replace(tzinfo=UTC)
+    return min(first_us, (begun - EPOCH) // timedelta(microseconds=1))
+
+
+def _with_lost(coverage: Coverage, lost: Iterable[LostTime]) -> Coverage:
+    ordered = tuple(sorted(lost, key=lambda gap: gap.since_us))
+    return Coverage(
+        coverage.begin_us,
+        coverage.base_us,
+        ordered,
+        coverage.precision_us,
+        coverage.end_us,
+        coverage.is_live,
+    )
+
+
+# ---- rows --------------------------------------------------------------------------------------------------
+
+
+async def _asked(rows: Rows, sql: str) -> AsyncIterator[tuple[Any, ...]]:
+    """Every row of an answer, with flat memory. Raises: Unavailable."""
+    asked = await in_thread(Asked, rows, sql)
+    try:
+        while some := await in_thread(asked.some, BATCH):
+            for row in some:
+                yield row
+    finally:
+        asked.close()
+
+
+async def _merged(
+    archived: AsyncIterator[JournalChange], live: Sequence[JournalChange]
+) -> AsyncIterator[JournalChange]:
+    """Both, by key and version."""
+    place = 0
+    async for change in archived:
+        while place < len(live) and (live[place].key, live[place].version) < (change.key, change.version):
+            yield live[place]
+            place += 1
+        yield change
+    for change in live[place:]:
+        yield change
+
+
+async def _grouped(changes: AsyncIterator[Any]) -> AsyncIterator[list[JournalChange]]:
+    """The changes of each key together. Shape: changes, or rows of them, by key."""
+    group: list[JournalChange] = []
+    async for row in changes:
+        change = row if isinstance(row, JournalChange) else change_of(row)
+        if group and group[0].key != change.key:
+            yield group
+            group = []
+        group.append(change)
+    if group:
+        yield group
+
+
+def _in_order(*parts: Iterable[JournalChange]) -> list[JournalChange]:
+    return sorted((change for part in parts for change in part), key=lambda change: change.version)

@@ -180,7 +180,7 @@ class AsyncAsOf:
         limit: int | None = None,
         **fields: Any,
     ) -> list[Any]:
-        """The items of one partition as they were, in order. Shape: as `Client.query`, of the table itself."""
+        """The items of one partition as they were, in order. Shape: as `Client.query`, without indexes."""
         asking = self._asked(target)
         asked = query_of(
             target if asking.entity is None else asking.entity,
@@ -253,7 +253,7 @@ class AsOf:
         limit: int | None = None,
         **fields: Any,
     ) -> list[Any]:
-        """The items of one partition as they were, in order. Shape: as `Client.query`, of the table itself."""
+        """The items of one partition as they were, in order. Shape: as `Client.query`, without indexes."""
         return _waited_for(
             self._awaited.query(
                 target, expression, names=names, values=values, reverse=reverse, limit=limit, **fields

@@ -40,6 +40,11 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
         "tailrace.cli.leases:leases", "See which worker reads which shard; free what a dead one left."
     ),
     "why": CommandEntry("tailrace.cli.why:why", "Read the story of one change."),
+    "as-of": CommandEntry("tailrace.cli.past:as_of", "Show a table or an item as it was at a time."),
+    "history": CommandEntry("tailrace.cli.past:history", "List every change that an item ever had."),
+    "blame": CommandEntry("tailrace.cli.past:blame", "See which change last set each attribute."),
+    "diff": CommandEntry("tailrace.cli.past:diff", "Compare a table between two times."),
+    "restore": CommandEntry("tailrace.cli.restore:restore", "Write what a table was into a table."),
     "gaps": CommandEntry(
         "tailrace.cli.gaps:gaps", "List what was trimmed before a handler read it; acknowledge it."
     ),
@@ -111,6 +116,8 @@ ELSEWHERE: Final[dict[str, str]] = {
     "redrive": "tailrace dlq redrive",
     "replay": "tailrace dlq redrive, or tailrace checkpoint set HANDLER TIME --dry-run",
     "rewind": "tailrace checkpoint set HANDLER TIME --dry-run",
+    "log": "tailrace history TABLE/KEY --app APP",
+    "undo": "tailrace restore TIME --into TABLE --app APP --dry-run",
     "seek": "tailrace checkpoint set HANDLER TIME --dry-run",
     "skip": "tailrace checkpoint set HANDLER end --dry-run",
     "reset": "tailrace checkpoint set HANDLER beginning --dry-run",
@@ -120,7 +127,6 @@ ELSEWHERE: Final[dict[str, str]] = {
     "dead-letters": "tailrace dlq ls",
     "parked": "tailrace dlq ls",
     "exports": "tailrace export ls PLACE",
-    "history": "tailrace audit",
     "rebuild": "tailrace projection rebuild",
     "compare": "tailrace sink verify",
     "verify": "tailrace sink verify, or tailrace projection verify",

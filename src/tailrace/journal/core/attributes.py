@@ -120,9 +120,9 @@ def author_of(change: JournalChange, actor: str | None) -> Author:
     is_fresh = acting is not None and (old is None or old.get(actor) != acting)
     if change.ancestry and not is_fresh:
         return Author(", ".join(handlers(change.ancestry)), "handler")
-    if acting is None:
+    value = None if acting is None else next(iter(acting.values()))
+    if value in (None, "", True):  # absent, empty or NULL: it names nobody
         return Author()
-    value = next(iter(acting.values()))
     return Author(value if isinstance(value, str) else orjson.dumps(value).decode(), "actor")
 
 

@@ -65,9 +65,7 @@ class Coverage(Struct, frozen=True):
     @property
     def complete_us(self) -> int | None:
         """From when on the whole table is known; None: never."""
-        if self.base_us is None or self.begin_us is None:
-            return None
-        return min(self.begin_us, self.base_us)
+        return None if self.base_us is None else _begin(self)
 
     def unknown_at(self, at_us: int) -> str:
         """Why the whole table is not known at a time; "": it is."""
@@ -132,27 +130,25 @@ def state_at(changes: Sequence[JournalChange], at_us: int, coverage: Coverage) -
     near = _near(changes, at_us, coverage)
     if last is None and (reason := _reason_before(following, at_us, coverage)):
         return PastState(unknown=reason, near=near)
-    is_cut = False
     since_us = _begin(coverage) if last is None else last.created_us
-    for gap in _relevant(coverage, last, following):
-        if not gap.overlaps(since_us, at_us):
-            continue
+    relevant = _relevant(coverage, last, following)
+    cuts = [gap for gap in relevant if gap.overlaps(since_us, at_us)]
+    for gap in cuts:
         if gap.until_us is None or at_us < gap.until_us:
             return PastState(unknown=gap.words, near=near)
-        is_cut = True
     if following is None:
-        if is_cut:
-            lost = next(gap for gap in _relevant(coverage, last, None) if gap.overlaps(since_us, at_us))
-            return PastState(unknown=f"{lost.words}, and no later change says what it left", near=near)
-        if last is None:
-            return PastState(near=near)
-        return PastState(last.new, "", last.version, last.created_us, near)
-    left = _before(following)
-    if last is None or is_cut:
-        return PastState(left, near=near)
-    if not same_image(last.new, left):
-        words = f"the change of {spoken(following.created_us)}: {CHAIN}"
-        return PastState(unknown=words, near=near)
+        if cuts:
+            return PastState(unknown=f"{cuts[0].words}, and no later change says what it left", near=near)
+        return PastState(near=near) if last is None else _left_by(last, near)
+    if last is None or cuts:
+        return PastState(_before(following), near=near)
+    is_explained = any(at_us < gap.since_us <= following.created_us for gap in relevant)
+    if same_image(last.new, _before(following)) or is_explained:
+        return _left_by(last, near)
+    return PastState(unknown=f"the change of {spoken(following.created_us)}: {CHAIN}", near=near)
+
+
+def _left_by(last: JournalChange, near: tuple[Version, ...]) -> PastState:
     return PastState(last.new, "", last.version, last.created_us, near)
 
 

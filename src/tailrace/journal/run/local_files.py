@@ -1,15 +1,17 @@
 """Segments as files that DuckDB can open: those of a directory where they are, others fetched once.
 
 Stands alone because whatever DuckDB reads of a journal comes through it.
-Rules of this file: what was fetched is deleted with the reader. A segment that is gone was replaced since the
-manifest was read. Blobs are fetched a few at a time.
+Rules of this file: what was fetched is deleted with the reader, also with one that nobody closes. A segment
+that is gone was replaced since the manifest was read. Blobs are fetched a few at a time.
 """
 
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Final
+from weakref import finalize
 
 from tailrace.archives.directory import DirectoryArchive
 from tailrace.errors import Unavailable
@@ -27,7 +29,8 @@ class LocalSegments:
 
     def __init__(self, archive: ArchiveStore) -> None:
         self._archive = archive
-        self._folder: TemporaryDirectory[str] | None = None
+        self._folder: str | None = None
+        self._removal: finalize[..., LocalSegments] | None = None
         self._fetched: dict[str, str] = {}
         self._most = asyncio.Semaphore(AT_ONCE)
 
@@ -48,9 +51,7 @@ class LocalSegments:
                     f"segment {name} is not there: it was replaced while it was read, or is lost",
                     hint="read again; if it stays so, restore the segment from a backup",
                 )
-            if self._folder is None:
-                self._folder = TemporaryDirectory(prefix="tailrace-journal-")
-            path = Path(self._folder.name) / f"{len(self._fetched)}.parquet"
+            path = Path(self.scratch) / f"{len(self._fetched)}.parquet"
             self._fetched[name] = str(path)  # before the wait: each name once
             await in_thread(path.write_bytes, blob.data)
             return str(path)
@@ -59,12 +60,13 @@ class LocalSegments:
     def scratch(self) -> str:
         """A folder for what does not fit into memory."""
         if self._folder is None:
-            self._folder = TemporaryDirectory(prefix="tailrace-journal-")
-        return self._folder.name
+            self._folder = mkdtemp(prefix="tailrace-journal-")
+            self._removal = finalize(self, rmtree, self._folder, ignore_errors=True)
+        return self._folder
 
     def close(self) -> None:
         """Delete what was fetched. Repeatable."""
-        folder, self._folder = self._folder, None
+        self._folder = None
         self._fetched.clear()
-        if folder is not None:
-            folder.cleanup()
+        if self._removal is not None:
+            self._removal()

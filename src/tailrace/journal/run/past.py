@@ -10,7 +10,7 @@ Rules of this file: nothing is written, nothing guessed: `NotKnown` says what is
 stays on disk until `close`. One loop uses a reader.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
@@ -72,8 +72,8 @@ class JournalNow(Struct, frozen=True):
 
 
 class PastReader:
-    """The past of one table. Shape: `table` may find out which, at the first question; `log` reads the live stream;
-    None: the archive alone is asked.
+    """The past of one table. Shape: `table` may find out which, at the first question; `log` reads the live
+    stream; None: the archive alone is asked.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class PastReader:
 
     async def diff(
         self, since_us: int, until_us: int, *, incomplete: bool = False
-    ) -> AsyncIterator[ItemDifference]:
+    ) -> AsyncGenerator[ItemDifference]:
         """The items that are not the same at two moments, by key. Raises: NotKnown, SettingsError,
         Unavailable.
         """
@@ -152,8 +152,8 @@ class PastReader:
 
     @staticmethod
     def _unknown_between(coverage: Coverage, since_us: int, until_us: int) -> str:
-        """Why changes between two moments may be missing; "": none are. What never changed does not differ, so
-        no base is needed.
+        """Why changes between two moments may be missing; "": none are. What never changed does not differ,
+        so no base is needed.
         """
         begin_us = coverage.begin_us
         if begin_us is None:
@@ -243,7 +243,7 @@ class TableThen:
         """One item. Raises: Unavailable."""
         return state_at(await self.now.of_key(key), self.at_us, self.now.coverage)
 
-    async def between(self, first: bytes, end: bytes | None) -> AsyncIterator[tuple[bytes, bytes]]:
+    async def between(self, first: bytes, end: bytes | None) -> AsyncGenerator[tuple[bytes, bytes]]:
         """Key and image of the items of a range of keys that were there, by key. Raises: NotKnown,
         Unavailable.
         """
@@ -252,12 +252,12 @@ class TableThen:
             if state.is_known and state.item is not None:
                 yield key, state.item
 
-    def partition(self, schema: TableSchema, condition: KeyCondition) -> AsyncIterator[tuple[bytes, bytes]]:
+    def partition(self, schema: TableSchema, condition: KeyCondition) -> AsyncGenerator[tuple[bytes, bytes]]:
         """`between` the keys that fulfil a key condition. Raises: ApiError, NotKnown, Unavailable."""
         rows = query_range(schema, condition)
         return self.between(rows.first, rows.last)
 
-    async def items(self) -> AsyncIterator[tuple[bytes, bytes]]:
+    async def items(self) -> AsyncGenerator[tuple[bytes, bytes]]:
         """Key and image of every item that was there, by key. Raises: NotKnown, Unavailable.
 
         Guarantee: memory does not grow with the table.
@@ -271,6 +271,16 @@ class TableThen:
         sql = f"SELECT key, item FROM ({as_of_sql(rows, self.at_us, is_early=self._is_early)}) ORDER BY key"
         async for key, item in _asked(rows, sql):
             yield key, item
+
+    async def count(self) -> int:
+        """How many items there were. Raises: NotKnown, Unavailable."""
+        self._check()
+        if self.unknown:
+            return len([key async for key, _ in self.items()])
+        rows = await self.now.rows()
+        counted = f"SELECT count(*) FROM ({as_of_sql(rows, self.at_us, is_early=self._is_early)})"
+        ((count,),) = await in_thread(all_rows, rows, counted)
+        return int(count)
 
     async def relation(self) -> PastRelation:
         """The whole table for DuckDB. Raises: NotKnown, also with `incomplete`; Unavailable."""

@@ -1,0 +1,328 @@
+"""`tailrace as-of | history | blame | diff`: what the journal of a table says of its past.
+
+Rules of this file: options and output; the app says where journals are, and what they tell is journal/. No
+server is asked, and none is in the way: a journal is its files. What is not known is told, with exit code 1,
+and never guessed. Registered in `main`.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from tailrace.cli import options
+from tailrace.cli.changes import item_text, key_text, printable, shown, value_text
+from tailrace.cli.failures import CommandFailure
+from tailrace.cli.loading import load
+from tailrace.cli.status import aligned
+
+if TYPE_CHECKING:
+    from tailrace.app.app import App
+    from tailrace.journal.core.past import HistoryEntry, PastState
+    from tailrace.journal.run.past import PastReader
+    from tailrace.tables.schema import TableSchema
+
+of_app = click.option(
+    "--app", required=True, metavar="APP", help="The app that keeps the journal: a file or a module."
+)
+incomplete_too = click.option(
+    "--incomplete", is_flag=True, help="Answer with what is known where not everything is."
+)
+
+
+class Archived(NamedTuple):
+    """A table with a journal."""
+
+    schema: "TableSchema"
+    reader: "PastReader"
+    actor: str | None
+
+
+@click.command("as-of")
+@click.argument("time")
+@click.argument("table", required=False)
+@click.option("--key", metavar="TABLE/KEY", help="One item, as `tailrace why` takes it.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many items.")
+@options.options(of_app, incomplete_too, options.as_json)
+def as_of(
+    time: str,
+    table: str | None,
+    key: str | None,
+    limit: int | None,
+    app: str,
+    incomplete: bool,
+    as_json: bool,
+) -> None:
+    """Show a table, or one item, as it was at TIME, a line an item.
+
+    TIME is ISO 8601 with a zone, or seconds since 1970. What the journal does not know is said: what was
+    before it began, what lies in a gap of it, and changes within a second where times are that coarse, as at
+    AWS.
+
+    \b
+    Example: tailrace as-of 2026-10-31T23:59Z orders --app app.py
+             tailrace as-of 2026-10-31T23:59Z --key orders/o1 --app app.py
+             tailrace as-of 2026-10-31T23:59Z orders --app app.py --json | jq .status
+    Next:    tailrace history TABLE/KEY --app app.py
+    """
+    from tailrace.cli.running import run_loop
+    from tailrace.journal.core.moment import moment_us
+
+    at_us, loaded = moment_us(time), load(app)
+    if key is not None:
+        archived, wanted = _of_key(loaded, app, key)
+        run_loop(_show_item(archived, wanted, at_us, as_json))
+    else:
+        run_loop(_show_table(archived_table(loaded, app, table), at_us, limit, incomplete, as_json))
+
+
+@click.command()
+@click.argument("key", metavar="TABLE/KEY")
+@options.options(of_app, options.as_json)
+def history(key: str, app: str, as_json: bool) -> None:
+    """List every change of an item, the oldest first: when, what differed, and who made it.
+
+    Who is told by Time to Live, by the handler that wrote it, or by the attribute that app.archive(…, actor=)
+    names; else it is unknown, for streams do not tell. What is missing before a change is said.
+
+    \b
+    Example: tailrace history orders/o1 --app app.py
+             tailrace history 'shop/{"pk": "a/b", "sk": 7}' --app app.py --json
+    Next:    tailrace blame TABLE/KEY --app app.py
+    """
+    from tailrace.cli.running import run_loop
+
+    archived, wanted = _of_key(load(app), app, key)
+    run_loop(_show_history(key, archived, wanted, as_json))
+
+
+@click.command()
+@click.argument("key", metavar="TABLE/KEY")
+@click.option("--path", metavar="ATTRIBUTE", help="Only this attribute, or member of a map: address.city.")
+@options.options(of_app, options.as_json)
+def blame(key: str, path: str | None, app: str, as_json: bool) -> None:
+    """Show for each attribute of an item which change last set it, when, and who made it.
+
+    \b
+    Example: tailrace blame orders/o1 --app app.py
+             tailrace blame orders/o1 --path address.city --app app.py
+    Next:    tailrace history TABLE/KEY --app app.py
+    """
+    from tailrace.cli.running import run_loop
+
+    archived, wanted = _of_key(load(app), app, key)
+    run_loop(_show_blame(key, archived, wanted, path, as_json))
+
+
+@click.command()
+@click.argument("since", metavar="T1")
+@click.argument("until", metavar="T2")
+@click.argument("table", required=False)
+@options.options(of_app, incomplete_too, options.as_json)
+def diff(since: str, until: str, table: str | None, app: str, incomplete: bool, as_json: bool) -> None:
+    """Show the items that are not the same at T1 and at T2: added, removed, and changed with what differs.
+
+    \b
+    Example: tailrace diff 2026-10-31T00:00Z 2026-10-31T23:59Z orders --app app.py
+    Next:    tailrace history TABLE/KEY --app app.py
+    """
+    from tailrace.cli.running import run_loop
+    from tailrace.journal.core.moment import moment_us
+
+    times = moment_us(since), moment_us(until)
+    run_loop(_show_diff(archived_table(load(app), app, table), times, incomplete, as_json))
+
+
+# ---- which table -------------------------------------------------------------------------------------------
+
+
+def archived_table(app: "App", named: str, table: str | None) -> Archived:
+    """A table of the app with a journal; without a name the only one. Raises: CommandFailure."""
+    from tailrace.app.table import schema_of
+    from tailrace.journal.run.opened_past import open_past
+
+    archives = {mapping.table.name: mapping for mapping in app.mappings if mapping.archive is not None}
+    if not archives:
+        raise CommandFailure(
+            f"{named} keeps no journal, so nothing of the past is known.",
+            hint="app.archive(TABLE, 'history/') in the app keeps one from now on",
+        )
+    if table is None and len(archives) > 1:
+        raise CommandFailure(f"Which table? Those with a journal are: {', '.join(sorted(archives))}.")
+    mapping = archives.get(table or next(iter(archives)))
+    if mapping is None or mapping.archive is None:
+        raise CommandFailure(
+            f"Table {printable(table or '')!r} has no journal in {named}. Those that have one: "
+            f"{', '.join(sorted(archives))}."
+        )
+    return Archived(schema_of(mapping.table), open_past(app.region, mapping), mapping.archive.actor)
+
+
+def _of_key(app: "App", named: str, key: str) -> tuple[Archived, bytes]:
+    """The table and the key of TABLE/KEY. Raises: CommandFailure, TailraceError."""
+    from tailrace.server.why_targets import KeyTarget, read_target
+
+    table = key.partition("/")[0]
+    archived = archived_table(app, named, table)
+    target = read_target(key, [archived.schema])
+    if not isinstance(target, KeyTarget):
+        raise CommandFailure(f"{printable(key)!r} is no key: write it as {table}/KEY.")
+    return archived, archived.schema.key_bytes(target.key)
+
+
+# ---- answers -----------------------------------------------------------------------------------------------
+
+
+async def _show_item(archived: Archived, key: bytes, at_us: int, as_json: bool) -> None:
+    then = await archived.reader.at(at_us)
+    state = await then.state(key)
+    if as_json:
+        click.echo(json.dumps({**_state(state), "later": then.later}))
+    elif state.is_known:
+        item = None if state.item is None else json.loads(state.item)
+        click.echo("there was no such item" if item is None else item_text(item))
+        for words in _notes(state, then.later):
+            click.echo(words, err=True)
+    else:
+        raise CommandFailure(
+            f"It is not known: {state.unknown}.", hint="tailrace history TABLE/KEY --app APP"
+        )
+    if not state.is_known:
+        click.get_current_context().exit(1)
+
+
+def _state(state: "PastState") -> dict[str, Any]:
+    return {
+        "known": state.is_known,
+        "unknown": state.unknown,
+        "item": None if state.item is None else json.loads(state.item),
+        "since_us": state.since_us,
+        "version": None if state.version is None else state.version.text,
+        "near": [version.text for version in state.near],
+    }
+
+
+def _notes(state: "PastState", later: str) -> Iterator[str]:
+    from tailrace.journal.core.moment import spoken
+
+    if state.since_us is not None:
+        yield f"  so since {spoken(state.since_us)}"
+    if state.near:
+        yield f"  within a second of that time it was written {len(state.near)} times; times are that coarse"
+    if later:
+        yield f"  {later}"
+
+
+async def _show_table(
+    archived: Archived, at_us: int, limit: int | None, incomplete: bool, as_json: bool
+) -> None:
+    then = await archived.reader.at(at_us, incomplete=incomplete)
+    left = limit
+    async with aclosing(then.items()) as items:
+        async for _, image in items:
+            click.echo(image if as_json else item_text(json.loads(image)))
+            if left is not None and (left := left - 1) <= 0:
+                break
+    for words in filter(None, (then.unknown, then.later)):
+        click.echo(f"  {words}", err=True)
+
+
+async def _show_history(named: str, archived: Archived, key: bytes, as_json: bool) -> None:
+    from tailrace.journal.core.attributes import author_of
+
+    entries = await archived.reader.history(key)
+    told = [(entry, author_of(entry.change, archived.actor)) for entry in entries]
+    if as_json:
+        click.echo(json.dumps([_entry(entry, author) for entry, author in told]))
+        return
+    if not told:
+        click.echo(f"{printable(named)}: the journal has no change of it")
+    for entry, author in told:
+        if entry.lost:
+            click.echo(click.style(f"  {entry.lost}", fg="magenta"))
+        click.echo(_line(entry, author.who))
+
+
+def _line(entry: "HistoryEntry", who: str) -> str:
+    from tailrace.journal.core.moment import spoken
+
+    parts = [_differs(one.name, one.before, one.after) for one in entry.differences]
+    return (
+        f"{click.style(spoken(entry.change.created_us), dim=True)}  {entry.happened:6}  by {printable(who)}  "
+        f"{shown(', '.join(parts) or 'nothing differs')}"
+    )
+
+
+def _differs(name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
+    if before is None:
+        return f"+{printable(name)} {value_text(after or {})}"
+    if after is None:
+        return f"-{printable(name)} {value_text(before)}"
+    return f"{printable(name)} {value_text(before)} → {value_text(after)}"
+
+
+def _entry(entry: "HistoryEntry", author: Any) -> dict[str, Any]:
+    change = entry.change
+    return {
+        "created_us": change.created_us,
+        "happened": entry.happened,
+        "version": change.version.text,
+        "old": None if change.old is None else json.loads(change.old),
+        "new": None if change.new is None else json.loads(change.new),
+        "who": author.who,
+        "how": author.how,
+        "lost": entry.lost,
+    }
+
+
+async def _show_blame(named: str, archived: Archived, key: bytes, path: str | None, as_json: bool) -> None:
+    from tailrace.journal.core.moment import spoken
+
+    blamed = await archived.reader.blame(key, archived.actor)
+    chosen = [one for one in blamed if path is None or one.name == path or one.name.startswith(f"{path}.")]
+    if not chosen:
+        have = ", ".join(printable(one.name) for one in blamed)
+        words = f"it has no {printable(path or '')!r}, but {have}" if blamed else "there is no such item now"
+        raise CommandFailure(f"{printable(named)}: {words}.", hint="tailrace history TABLE/KEY --app APP")
+    if as_json:
+        rows = [
+            {
+                "path": one.name,
+                "value": one.value,
+                "who": one.author.who,
+                "how": one.author.how,
+                "created_us": one.created_us,
+                "version": None if one.version is None else one.version.text,
+            }
+            for one in chosen
+        ]
+        click.echo(json.dumps(rows))
+        return
+    lines: list[tuple[str, ...]] = [("ATTRIBUTE", "SET", "BY", "VALUE")]
+    for one in chosen:
+        when = "before the journal" if one.created_us is None else spoken(one.created_us)
+        lines.append((printable(one.name), when, printable(one.author.who), shown(value_text(one.value))))
+    click.echo("\n".join(aligned(lines)))
+
+
+async def _show_diff(archived: Archived, times: tuple[int, int], incomplete: bool, as_json: bool) -> None:
+    differing: AsyncIterator[Any] = archived.reader.diff(*times, incomplete=incomplete)
+    count = 0
+    async for one in differing:
+        count += 1
+        key = archived.schema.read_key(one.key)
+        if as_json:
+            row = {
+                "key": key,
+                "happened": one.happened,
+                "before": None if one.before is None else json.loads(one.before),
+                "after": None if one.after is None else json.loads(one.after),
+            }
+            click.echo(json.dumps(row))
+        else:
+            parts = ", ".join(_differs(part.name, part.before, part.after) for part in one.differences)
+            click.echo(f"{one.happened:7}  {key_text(key)}  {shown(parts)}")
+    if not as_json:
+        click.echo(f"{count:,} items differ" if count != 1 else "1 item differs", err=True)

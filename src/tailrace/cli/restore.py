@@ -1,0 +1,257 @@
+"""`tailrace restore TIME --into TABLE`: write what a table was, into it or into another one.
+
+Rules of this file: options, words, and what is asked first; what is written is journal/run/restoring.py's.
+Nothing is made: a table that is not there is refused. Registered in `main`.
+"""
+
+import json
+import sys
+import time as clocks
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tailrace.cli import options
+from tailrace.cli.changes import key_text, printable
+from tailrace.cli.durations import format_duration
+from tailrace.cli.failures import CommandFailure
+from tailrace.cli.hints import next_line
+from tailrace.cli.loading import load
+from tailrace.cli.past import Archived, archived_table, of_app
+from tailrace.cli.place import endpoint
+
+if TYPE_CHECKING:
+    from tailrace.app.app import App
+    from tailrace.journal.run.past import TableThen
+    from tailrace.journal.run.restoring import Restorer, RestoreReport
+
+TOLD_S = 1.0
+"""How often it says how far it is."""
+
+
+@click.command()
+@click.argument("time")
+@click.option("--into", required=True, metavar="TABLE", help="The table that is written; it must be there.")
+@click.option("--from", "source", metavar="TABLE", help="Whose past, where several tables have a journal.")
+@click.option(
+    "--keys", multiple=True, metavar="TABLE/KEY", help="Only these items, as `tailrace why` takes them."
+)
+@click.option(
+    "--overwrite", is_flag=True, help="Replace items that are others now; else they are left and named."
+)
+@click.option(
+    "--trigger", is_flag=True, help="Write although the app's handlers of that table will be called."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--endpoint", callback=endpoint, metavar="URL", help="Where the table is, if not at AWS.")
+@click.option("--region", metavar="REGION", help="The region of the table.")
+@options.options(of_app, options.as_json)
+def restore(
+    time: str,
+    into: str,
+    source: str | None,
+    keys: tuple[str, ...],
+    overwrite: bool,
+    trigger: bool,
+    dry_run: bool,
+    yes: bool,
+    endpoint: str | None,
+    region: str | None,
+    app: str,
+    as_json: bool,
+) -> None:
+    """Write the items that a table had at TIME into TABLE.
+
+    Items that are there already as they were are passed over, so it can be repeated, and goes on where it
+    was cut off. Every write is conditional: whoever writes meanwhile wins. An item that is another one now is
+    left and named, unless with --overwrite; items that came later stay, but for those of --keys. It is read
+    and written through DynamoDB's API, one read and at most one write an item. A table whose changes the
+    app's handlers take is refused, unless with --trigger; handlers of other apps are not known here.
+
+    \b
+    Example: tailrace restore 2026-10-31T23:59Z --into orders-restored --app app.py --dry-run
+             tailrace restore 2026-10-31T23:59Z --into orders --keys orders/o1 --overwrite --app app.py
+    Next:    tailrace as-of TIME TABLE --app app.py
+    """
+    from tailrace.cli.running import run_loop
+    from tailrace.cli.worker import require_aws
+    from tailrace.journal.core.moment import moment_us
+
+    at_us, loaded = moment_us(time), load(app)
+    archived = archived_table(loaded, app, source)
+    check_handlers(loaded, app, into, trigger=trigger)
+    require_aws()
+    chosen = [_key(archived, key) for key in keys]
+    asked = _Asked(into, at_us, chosen, overwrite, dry_run, yes, as_json)
+    run_loop(_restore(archived, asked, endpoint, region or loaded.region))
+
+
+class _Asked:
+    """What was typed."""
+
+    def __init__(
+        self,
+        into: str,
+        at_us: int,
+        keys: list[bytes],
+        overwrite: bool,
+        dry_run: bool,
+        yes: bool,
+        as_json: bool,
+    ) -> None:
+        self.into = into
+        self.at_us = at_us
+        self.keys = keys
+        self.overwrite = overwrite
+        self.dry_run = dry_run
+        self.yes = yes
+        self.as_json = as_json
+
+
+def check_handlers(app: "App", named: str, into: str, *, trigger: bool) -> None:
+    """Refuse a table whose handlers would be called. Raises: CommandFailure."""
+    from tailrace.app.unmatched import unmatched_id
+
+    called = [
+        mapping.id
+        for mapping in app.mappings
+        if mapping.table.name == into and mapping.kind != "archive" and mapping.id != unmatched_id(into)
+    ]
+    if called and not trigger:
+        raise CommandFailure(
+            f"{named} has handlers of table {into}, which would be called for every item that is written: "
+            f"{', '.join(map(printable, called))}.",
+            hint="restore into a table of its own, or add --trigger",
+        )
+
+
+def _key(archived: Archived, text: str) -> bytes:
+    from tailrace.server.why_targets import KeyTarget, read_target
+
+    target = read_target(text, [archived.schema])
+    if not isinstance(target, KeyTarget):
+        raise CommandFailure(f"{printable(text)!r} is no key: write it as {archived.schema.name}/KEY.")
+    return archived.schema.key_bytes(target.key)
+
+
+async def _restore(archived: Archived, asked: _Asked, endpoint_url: str | None, region: str) -> None:
+    from tailrace.aws.places import Access
+    from tailrace.clocks.system import SystemClock
+    from tailrace.journal.run.restoring import Restorer
+    from tailrace.sinks.dynamodb_door import DynamoDbDoor
+
+    door = DynamoDbDoor(Access(region, endpoint_url))
+    await check_table(door, archived, asked.into)
+    then = await archived.reader.at(asked.at_us)
+    total = len(asked.keys) or await then.count()
+    if not asked.as_json:
+        _announce(asked, total, then.later)
+    restorer = Restorer(
+        door.begin,
+        asked.into,
+        archived.schema,
+        SystemClock(),
+        overwrite=asked.overwrite,
+        dry_run=asked.dry_run,
+    )
+    report = await restorer.restore(_told(_items(then, asked), restorer, total, quiet=asked.as_json))
+    _tell(report, asked)
+
+
+async def check_table(door: Any, archived: Archived, into: str) -> None:
+    """Require a table with these keys. Raises: CommandFailure, ApiError, SinkOutage."""
+    from tailrace.errors import ApiError
+
+    try:
+        described = (await door.begin("DescribeTable", {"TableName": into}))["Table"]
+    except ApiError as error:
+        if error.code != "ResourceNotFoundException":
+            raise
+        raise CommandFailure(
+            f"There is no table {printable(into)} there.",
+            hint="make it with the same keys, then: tailrace restore TIME --into TABLE --app APP",
+        ) from error
+    kinds = {one["AttributeName"]: one["AttributeType"] for one in described["AttributeDefinitions"]}
+    keys = [(one["AttributeName"], kinds[one["AttributeName"]]) for one in described["KeySchema"]]
+    schema = archived.schema
+    wanted = list(zip(schema.key_names, (schema.hash_type, schema.range_type), strict=False))
+    if keys != wanted:
+        raise CommandFailure(
+            f"Table {printable(into)} has other keys ({_keys(keys)}) than {schema.name} ({_keys(wanted)})."
+        )
+
+
+def _keys(keys: Any) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in keys)
+
+
+def _announce(asked: _Asked, total: int, later: str) -> None:
+    """Say what it will do, and ask. Raises: Abort, CommandFailure."""
+    from tailrace.journal.core.moment import spoken
+
+    verb = "would be compared" if asked.dry_run else "are written"
+    others = "replaced" if asked.overwrite else "left"
+    click.echo(
+        f"{total:,} items as of {spoken(asked.at_us)} {verb} into {printable(asked.into)}; what is there "
+        f"as it was is passed over, what differs is {others}",
+        err=True,
+    )
+    if later:
+        click.echo(f"  {later}", err=True)
+    if asked.dry_run or asked.yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandFailure("Nobody is here to be asked.", hint="the same command with --yes, or --dry-run")
+    click.confirm("Begin?", abort=True, err=True)
+
+
+async def _items(then: "TableThen", asked: _Asked) -> AsyncIterator[tuple[bytes, bytes | None]]:
+    """What is restored. Raises: NotKnown, Unavailable."""
+    from tailrace.errors import NotKnown
+
+    if not asked.keys:
+        async for item in then.items():
+            yield item
+    for key in asked.keys:
+        state = await then.state(key)
+        if not state.is_known:
+            raise NotKnown(f"{then.name}: {state.unknown}", hint="tailrace history TABLE/KEY --app APP")
+        yield key, state.item
+
+
+async def _told(
+    items: AsyncIterator[tuple[bytes, bytes | None]], restorer: "Restorer", total: int, *, quiet: bool
+) -> AsyncIterator[tuple[bytes, bytes | None]]:
+    """The same, while it is said how far it is."""
+    begun = told = clocks.monotonic()
+    async for item in items:
+        yield item
+        now, done = clocks.monotonic(), restorer.report.done
+        if not quiet and done and now - told >= TOLD_S:
+            told = now
+            left_ms = round((total - done) * (now - begun) / done * 1_000)
+            click.echo(
+                f"  {done:,} of {total:,}, about {format_duration(max(1_000, left_ms))} left", err=True
+            )
+
+
+def _tell(report: "RestoreReport", asked: _Asked) -> None:
+    counts = report.counts
+    if asked.as_json:
+        left = [dict(key) for key in report.left]
+        click.echo(json.dumps({"dry_run": asked.dry_run, "counts": dict(counts), "left": left}))
+    else:
+        would = "would be " if asked.dry_run else ""
+        click.echo(
+            f"{would}put {counts['put']:,}, {would}replaced {counts['replace']:,}, {would}deleted "
+            f"{counts['delete']:,}; as they were {counts['same']:,}; left {counts['differs']:,}, "
+            f"overtaken {counts['overtaken']:,}"
+        )
+        for key in report.left:
+            click.echo(f"  left: {key_text(key)}")
+        if counts["differs"]:
+            click.echo(next_line("the same command with --overwrite replaces them"))
+    if counts["differs"] or counts["overtaken"]:
+        click.get_current_context().exit(1)

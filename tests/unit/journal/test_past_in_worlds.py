@@ -1,0 +1,382 @@
+"""The past of an app's tables in a world: what `app.as_of` and its like say is what was, moment by moment.
+
+Rules of this file: the world's own state, remembered at moments, judges; where whole tables are asked, the
+base of an empty table is put beside the journal by hand.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailrace import App, Change, Item
+from tailrace.archives import DirectoryArchive, MemoryArchive
+from tailrace.errors import NotKnown, SettingsError
+from tailrace.journal.core.change import JournalChange
+from tailrace.journal.core.past import Coverage, state_at
+from tailrace.journal.run.folding import Rows, all_rows, as_of_sql, relation_of
+from tailrace.journal.run.opened_past import accounts_of, past_at
+from tailrace.journal.run.reading import JournalBase, JournalView
+from tailrace.streams.version import Version
+from tailrace.testing import World
+
+PLACE: Final = "history/"
+Whole = Callable[[int], None]
+
+
+def shop(place: Any = PLACE, **declared: Any) -> tuple[App, Any, Any]:
+    app = App("shop")
+    table = app.table("shop", pk="pk", sk="sk", ttl="expires_at")
+
+    class Order(Item, table=table, pk="CUSTOMER#{customer}", sk="ORDER#{id}"):
+        customer: str
+        id: str
+        status: str = "new"
+        by: str = ""
+
+    app.archive(table, place, **declared)
+    return app, table, Order
+
+
+def now_s(world: World) -> Decimal:
+    return Decimal(world.clock.now().wall_ms) / 1_000
+
+
+@pytest.fixture
+def whole(monkeypatch: pytest.MonkeyPatch) -> Iterator[Whole]:
+    """Let journals have a base of an empty table, taken at a time."""
+
+    def at(as_of_us: int) -> None:
+        monkeypatch.setattr(JournalView, "base", JournalBase(as_of_us, 0))
+
+    yield at
+    monkeypatch.undo()
+
+
+def contents(world: World, table: Any) -> dict[str, Any]:
+    items = world.client("dynamodb").scan(TableName=str(table))["Items"]
+    return {f"{item['pk']['S']}/{item['sk']['S']}": item for item in items}
+
+
+def write_at_random(world: World, table: Any, choose: random.Random) -> None:
+    client = world.client("dynamodb")
+    key = {"pk": {"S": choose.choice("ab")}, "sk": {"S": choose.choice("xyz")}}
+    item = {**key, "n": {"N": str(choose.randrange(9))}}
+    match choose.randrange(6):
+        case 0:
+            client.delete_item(TableName=str(table), Key=key)
+        case 1:
+            other = {**item, "sk": {"S": "t"}}
+            puts = [{"Put": {"TableName": str(table), "Item": one}} for one in (item, other)]
+            client.transact_write_items(TransactItems=puts)
+        case 2:
+            expires = {"N": str(world.clock.now().wall_ms // 1_000 + 60)}
+            client.put_item(TableName=str(table), Item={**item, "expires_at": expires})
+        case _:
+            client.put_item(TableName=str(table), Item=item)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_journal_up_to_a_time_is_the_table_at_that_time(seed: int, whole: Whole) -> None:
+    app, table, _ = shop()
+    choose, remembered = random.Random(seed), {}
+    with World(app, seed=seed, shards=2) as world:
+        whole(int(now_s(world) * 1_000_000))
+        for step in range(28):
+            write_at_random(world, table, choose)
+            if step % 4 == 0:
+                world.advance(choose.choice(["1s", "3m", "2h"]))
+                remembered[now_s(world)] = contents(world, table)
+                world.advance("10ms")
+            if step == 14:
+                world.kill()
+                world.restart()
+        before: tuple[Any, dict[str, Any]] | None = None
+        for moment, items in remembered.items():
+            plain = {f"{one['pk']}/{one['sk']}": one for one in app.as_of(moment).scan(table)}
+            assert plain.keys() == items.keys()
+            assert {key: one["n"] for key, one in plain.items()} == {
+                key: Decimal(one["n"]["N"]) for key, one in items.items()
+            }
+            for key in ("a/x", "b/t"):
+                pk, sk = key.split("/")
+                assert app.as_of(moment).get(table, {"pk": pk, "sk": sk}) == plain.get(key)
+            partition = app.as_of(moment).query(table, "pk = :p", values={":p": "a"})
+            assert partition == [one for key, one in sorted(plain.items()) if key.startswith("a/")]
+            assert app.as_of(moment).relation(table).aggregate("count(*)").fetchall() == [(len(items),)]
+            if before is not None:
+                told = {
+                    f"{one.key['pk']}/{one.key['sk']}": one.happened for one in app.diff(before[0], moment)
+                }
+                assert told == differing(before[1], items)
+            before = (moment, items)
+
+
+def differing(before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
+    told = {}
+    for key in before.keys() | after.keys():
+        if before.get(key) != after.get(key):
+            told[key] = "added" if key not in before else "removed" if key not in after else "changed"
+    return told
+
+
+def test_an_item_of_an_entity_has_a_past_a_history_and_who_is_to_blame() -> None:
+    app, _, order = shop(actor="by")
+    with World(app, seed=1) as world:
+        world.put(order(customer="c", id="1", by="ann"))
+        made = now_s(world)
+        world.advance("1h")
+        world.update(order, customer="c", id="1", status="paid", by="bob")
+        paid = now_s(world)
+        world.advance("1h")
+        world.delete(order, customer="c", id="1")
+        world.settle()
+        key = {"customer": "c", "id": "1"}
+        assert app.as_of(made).get(order, **key).status == "new"
+        assert app.as_of(paid).get(order, **key).status == "paid"
+        assert app.as_of(now_s(world)).get(order, **key) is None
+        told = app.history(order, **key)
+        assert [(one.happened, one.who, one.how) for one in told] == [
+            ("INSERT", "ann", "actor"),
+            ("MODIFY", "bob", "actor"),
+            ("REMOVE", "unknown", "unknown"),
+        ]
+        assert told[1].diff == {"status": ("new", "paid"), "by": ("ann", "bob")}
+        assert app.blame(order, **key) == {}
+        world.put(order(customer="c", id="1", by="eve"))
+        blamed = app.blame(order, **key)
+        assert {name: one.who for name, one in blamed.items()} == dict.fromkeys(blamed, "eve")
+        (changed,) = app.diff(made, paid, order)
+        assert (changed.happened, changed.before.status, changed.after.status) == ("changed", "new", "paid")
+        assert changed.key == {"pk": "CUSTOMER#c", "sk": "ORDER#1"}
+
+
+def test_time_to_live_and_handlers_are_named() -> None:
+    app, table, _ = shop()
+
+    @app.on(table.inserted, id="copier")
+    def copy(change: Change) -> None:
+        if change.keys["sk"] == "x":
+            change.transaction.put(table, {"pk": "copy", "sk": "y"})
+
+    with World(app, seed=1) as world:
+        soon = int(now_s(world)) + 60
+        world.put(table, {"pk": "a", "sk": "x", "expires_at": Decimal(soon)})
+        world.settle()
+        world.advance("3h")
+        assert [one.who for one in app.history(table, {"pk": "a", "sk": "x"})] == ["unknown", "Time to Live"]
+        assert app.blame(table, {"pk": "copy", "sk": "y"})["sk"].who == "shop.copier"
+
+
+def test_the_stream_tells_what_the_journal_does_not_have_yet() -> None:
+    app, table, _ = shop()
+    with World(app, seed=1) as world:
+        world.put(table, {"pk": "a", "sk": "x", "n": 1})
+        world.settle()
+        world.put(table, {"pk": "a", "sk": "x", "n": 2})
+        known = app.as_of(now_s(world)).look(table, {"pk": "a", "sk": "x"})
+        assert (known.item["n"], known.later) == (2, "")
+
+
+def test_what_is_not_known_is_said_and_never_guessed() -> None:
+    app, table, _ = shop()
+    with World(app, seed=1) as world:
+        begun = now_s(world)
+        world.advance("1h")
+        world.put(table, {"pk": "a", "sk": "x"})
+        world.settle()
+        with pytest.raises(NotKnown, match="not known before 2026-01-01T01:00"):
+            app.as_of(begun).get(table, {"pk": "a", "sk": "x"})
+        with pytest.raises(NotKnown, match="has no base yet"):
+            app.as_of(now_s(world)).get(table, {"pk": "a", "sk": "never"})
+        with pytest.raises(NotKnown, match="incomplete=True"):
+            list(app.as_of(now_s(world)).scan(table))
+        with pytest.raises(NotKnown, match="a relation is the whole table"):
+            app.as_of(now_s(world), incomplete=True).relation(table)
+        assert len(list(app.as_of(now_s(world), incomplete=True).scan(table))) == 1
+        with pytest.raises(NotKnown, match="not known before"):
+            list(app.diff(begun, now_s(world)))
+        with pytest.raises(SettingsError, match="still to come"):
+            app.as_of(now_s(world) + 2).get(table, {"pk": "a", "sk": "x"})
+        with pytest.raises(SettingsError, match="is after"):
+            list(app.diff(now_s(world), begun))
+
+
+def test_times_without_a_zone_and_tables_without_a_journal_are_refused_with_the_next_step() -> None:
+    app, table, _ = shop()
+    other = app.table("other", pk="id")
+    with World(app, seed=1):
+        with pytest.raises(SettingsError, match="has no zone"):
+            app.as_of("2026-01-01T00:00")
+        with pytest.raises(SettingsError, match=r"app.archive\(other"):
+            app.history(other, {"id": "a"})
+        with pytest.raises(SettingsError, match="a table is asked"):
+            app.as_of("2026-01-01T00:00Z").query(table)
+
+
+def test_coroutines_await_the_same_answers() -> None:
+    app, table, _ = shop()
+    told: list[Any] = []
+
+    @app.on(table, id="looking")
+    async def look(change: Change) -> None:
+        told.append(
+            (
+                await app.async_as_of(change.at).get(table, change.keys),
+                len(await app.async_history(table, change.keys)),
+                await app.async_blame(table, change.keys),
+                [one async for one in app.async_diff(change.at, change.at)],
+            )
+        )
+
+    with World(app, seed=1) as world:
+        world.put(table, {"pk": "a", "sk": "x", "n": 1})
+        world.settle()
+        ((item, count, blamed, differing_items),) = told
+        assert (item["n"], count, set(blamed), differing_items) == (1, 1, {"pk", "sk", "n"}, [])
+        world.put(table, {"pk": "a", "sk": "x", "n": 2})
+        world.settle()
+        assert told[-1][:2] == ({"pk": "a", "sk": "x", "n": 2}, 2)
+
+
+def test_a_table_that_was_made_anew_has_the_past_of_both(whole: Whole) -> None:
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.archive(orders, PLACE)
+    with World(app, seed=1) as world:
+        whole(int(now_s(world) * 1_000_000))
+        world.put(orders, {"id": "a", "n": 1})
+        world.settle()
+        first = now_s(world)
+        world.advance("1h")
+        client = world.client("dynamodb")
+        client.delete_table(TableName="orders")
+        world.advance("1h")
+        world.kill()
+        world.restart()
+        world.put(orders, {"id": "b", "n": 2})
+        world.settle()
+        assert app.as_of(first).get(orders, {"id": "a"})["n"] == 1
+        second = now_s(world)
+        assert [one["id"] for one in app.as_of(second).scan(orders)] == ["b"]
+        assert len(app.history(orders, {"id": "a"})) == 1
+        with pytest.raises(NotKnown, match="made anew"):
+            list(app.diff(first, second))
+
+
+# ---- without a world ---------------------------------------------------------------------------------------
+
+
+def test_the_place_alone_tells_the_past_and_says_how_far_it_goes(tmp_path: Path) -> None:
+    app, _, order = shop(DirectoryArchive(tmp_path))
+    with World(app, seed=1) as world:
+        world.put(order(customer="c", id="1"))
+        world.settle()
+        made = now_s(world)
+        account = world.engine.settings.account
+    again, _, order = shop(tmp_path)
+    known = again.as_of(made).look(order, customer="c", id="1")
+    assert known.item.status == "new"
+    assert (
+        again.as_of(made + 60).look(order, customer="c", id="1").later.startswith("changes that the journal")
+    )
+    assert asyncio.run(accounts_of(DirectoryArchive(tmp_path), "shop", "us-east-1")) == [account]
+    assert asyncio.run(accounts_of(DirectoryArchive(tmp_path), "other", "us-east-1")) == []
+
+
+def test_a_name_with_journals_in_two_accounts_is_refused_with_what_to_name() -> None:
+    async def run() -> None:
+        archive = MemoryArchive()
+        for account in ("111111111111", "222222222222"):
+            await archive.put_if_absent(f"us-east-1/{account}/_tables/orders/_manifest/x", b"1")
+            await archive.put_if_absent(f"us-east-1/{account}/other/segments/y", b"1")
+        assert await accounts_of(archive, "orders", "us-east-1") == ["111111111111", "222222222222"]
+        with pytest.raises(NotKnown, match="several accounts") as refused:
+            await past_at(archive, "orders", "us-east-1", None, "history/").history(b"k")
+        assert "arn:aws:dynamodb:us-east-1:111111111111:table/orders" in (refused.value.hint or "")
+
+    asyncio.run(run())
+
+
+# ---- the law in SQL ----------------------------------------------------------------------------------------
+
+CHANGES = st.lists(
+    st.tuples(st.sampled_from("abc"), st.integers(1, 3), st.integers(0, 4), st.sampled_from([None, 1, 2])),
+    max_size=12,
+)
+
+
+def journal_of(steps: list[tuple[str, int, int, int | None]]) -> list[JournalChange]:
+    """Changes by key and version: clocks may be behind, generations rise."""
+    states: dict[str, bytes | None] = {}
+    changes = []
+    for sequence, (key, generation, at, value) in enumerate(sorted(steps, key=lambda step: step[1]), 1):
+        new = None if value is None else orjson.dumps({"id": {"S": key}, "n": {"N": str(value + sequence)}})
+        old = states.get(key)
+        if old == new:
+            continue
+        event = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
+        version = Version(generation, sequence)
+        changes.append(JournalChange("s", key.encode(), version, 100 + at, event, old, new))
+        states[key] = new
+    return sorted(changes, key=lambda change: (change.key, change.version))
+
+
+def by_law(changes: list[JournalChange], at_us: int) -> dict[bytes, bytes]:
+    known = Coverage(0, 0)
+    keys = {change.key for change in changes}
+    states = {key: state_at([one for one in changes if one.key == key], at_us, known).item for key in keys}
+    return {key: item for key, item in states.items() if item is not None}
+
+
+def by_sql(changes: list[JournalChange], at_us: int, folded: Any = as_of_sql) -> dict[bytes, bytes]:
+    rows = Rows((), tuple(changes), "")
+    return {row[0]: row[4] for row in all_rows(rows, folded(rows, at_us, is_early=True))}
+
+
+@settings(max_examples=25, deadline=None)
+@given(CHANGES, st.integers(99, 105))
+def test_duckdb_folds_by_the_same_law(steps: list[tuple[str, int, int, int | None]], at_us: int) -> None:
+    changes = journal_of(steps)
+    assert by_sql(changes, at_us) == by_law(changes, at_us)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("generation DESC, sequence DESC", "created_us DESC, sequence"),
+        (" <= ", " < "),
+        ("WHERE item IS NOT NULL", ""),
+        ("ELSE old", "ELSE new"),
+    ],
+)
+def test_a_broken_fold_is_caught(right: str, wrong: str) -> None:
+    steps: list[tuple[str, int, int, int | None]] = [
+        ("a", 1, 1, 1), ("a", 2, 1, 2), ("a", 2, 4, 1), ("b", 1, 1, 1), ("b", 1, 1, None), ("c", 1, 4, 1),
+    ]  # fmt: skip
+
+    def broken(rows: Rows, at_us: int, *, is_early: bool) -> str:
+        sql = as_of_sql(rows, at_us, is_early=is_early)
+        assert right in sql
+        return sql.replace(right, wrong)
+
+    changes = journal_of(steps)
+    assert all(by_sql(changes, at_us) == by_law(changes, at_us) for at_us in range(100, 106))
+    assert any(by_sql(changes, at_us, broken) != by_law(changes, at_us) for at_us in range(100, 106))
+
+
+def test_a_relation_has_items_that_sql_looks_into() -> None:
+    (change,) = journal_of([("a", 1, 1, 1)])
+    made = relation_of(Rows((), (change,), ""), 200, is_early=False)
+    assert made.relation.project("item->'id'->>'S'").fetchall() == [("a",)]
+    assert msgspec.json.decode(made.relation.project("item").fetchall()[0][0]) == orjson.loads(
+        change.new or b""
+    )

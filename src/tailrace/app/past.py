@@ -10,7 +10,7 @@ which is loaded at the first question. Nothing is guessed: what is not known rai
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, overload
@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from tailrace.app.entity import Entity
 from tailrace.app.mapping import HandlerMapping
+from tailrace.app.moments import EPOCH, Moment, moment_us
 from tailrace.app.plain import to_plain, to_plain_item
 from tailrace.app.querying import query_of
 from tailrace.app.table import Table, schema_of
@@ -28,7 +29,6 @@ from tailrace.app.typed import Named, entity_named, key_of
 from tailrace.errors import NotKnown, SettingsError
 
 if TYPE_CHECKING:
-    from tailrace.journal.core.moment import Moment
     from tailrace.streams.version import Version
 
 T = TypeVar("T")
@@ -37,7 +37,6 @@ Opener: TypeAlias = Callable[[HandlerMapping], Any]
 """What reads the journal of an archive."""
 RUN: Final = "tailrace.journal.run.opened_past"
 BESIDE: Final = "tailrace.runtime.beside"
-EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
 class PastItem(Struct, frozen=True):
@@ -103,8 +102,8 @@ class ItemChanged(Struct, frozen=True):
     diff: Mapping[str, tuple[Any, Any]]
 
 
-class Asking(NamedTuple):
-    """What is asked of one table."""
+class AskedTable(NamedTuple):
+    """A table that is asked. Shape: with `entity` its items are of that; `actor` of its archive."""
 
     table: Table
     entity: Entity[Any] | None
@@ -134,7 +133,7 @@ class AsyncAsOf:
     it, and Unavailable.
     """
 
-    def __init__(self, asked: Callable[[Any], Asking], at_us: int, incomplete: bool) -> None:
+    def __init__(self, asked: Callable[[Any], AskedTable], at_us: int, incomplete: bool) -> None:
         self._asked = asked
         self._at_us = at_us
         self._incomplete = incomplete
@@ -290,7 +289,7 @@ class Past:
         self._opener = opener
         self._readers.clear()
 
-    def as_of(self, time: "Moment", *, incomplete: bool = False) -> AsOf:
+    def as_of(self, time: Moment, *, incomplete: bool = False) -> AsOf:
         """Everything as it was: `app.as_of("2026-10-31T23:59Z").get(Order, id="o1")`.
 
         Shape:   `time` is ISO 8601 with a zone, a datetime with one, or seconds since 1970. Scans, queries
@@ -300,9 +299,9 @@ class Past:
         """
         return AsOf(self.async_as_of(time, incomplete=incomplete))
 
-    def async_as_of(self, time: "Moment", *, incomplete: bool = False) -> AsyncAsOf:
+    def async_as_of(self, time: Moment, *, incomplete: bool = False) -> AsyncAsOf:
         """`as_of` for coroutines: each call is awaited."""
-        return AsyncAsOf(self._asking, _us(time), incomplete)
+        return AsyncAsOf(self._asking, moment_us(time), incomplete)
 
     def history(
         self, target: Any, key: Fields | None = None, *, actor: str | None = None, **fields: Any
@@ -349,7 +348,7 @@ class Past:
         }  # fmt: skip
 
     def diff(
-        self, since: "Moment", until: "Moment", target: Any = None, *, incomplete: bool = False
+        self, since: Moment, until: Moment, target: Any = None, *, incomplete: bool = False
     ) -> Iterator[ItemChanged]:
         """The items that are not the same at two moments. Shape: of a table or an entity; without one of the
         only table that has a journal. Raises: SettingsError, NotKnown, Unavailable.
@@ -357,12 +356,12 @@ class Past:
         return _iterated(self.async_diff(since, until, target, incomplete=incomplete))
 
     async def async_diff(
-        self, since: "Moment", until: "Moment", target: Any = None, *, incomplete: bool = False
+        self, since: Moment, until: Moment, target: Any = None, *, incomplete: bool = False
     ) -> AsyncIterator[ItemChanged]:
         """`diff` for coroutines."""
         asking = self._asking(target)
         schema = schema_of(asking.table)
-        changed = asking.reader.diff(_us(since), _us(until), incomplete=incomplete)
+        changed = asking.reader.diff(moment_us(since), moment_us(until), incomplete=incomplete)
         async for one in changed:
             if not (asking.fits(one.before) and asking.fits(one.after)):
                 continue
@@ -372,7 +371,7 @@ class Past:
                 asking.decoded(one.after), _plain(one.differences),
             )  # fmt: skip
 
-    def _asking(self, target: Any) -> Asking:
+    def _asking(self, target: Any) -> AskedTable:
         """The table that is asked, and what reads its journal. Raises: SettingsError."""
         archives = {mapping.table.name: mapping for mapping in self._archives()}
         entity: Entity[Any] | None = None
@@ -393,7 +392,7 @@ class Past:
                 hint=f"app.archive({name}, 'history/') keeps one from now on",
             )
         actor = None if mapping.archive is None else mapping.archive.actor
-        return Asking(mapping.table, entity, actor, self._reader(mapping))
+        return AskedTable(mapping.table, entity, actor, self._reader(mapping))
 
     def _reader(self, mapping: HandlerMapping) -> Any:
         """What reads a journal in the loop that runs: kept, for it knows the manifest."""
@@ -414,12 +413,6 @@ class Past:
         raise NotImplementedError
 
 
-def _us(time: "Moment") -> int:
-    from tailrace.journal.core.moment import moment_us
-
-    return moment_us(time)
-
-
 def _waited_for(coroutine: Coroutine[Any, Any, T]) -> T:
     result: T = import_module(BESIDE).waited_for(coroutine)
     return result
@@ -430,7 +423,7 @@ def _iterated(items: AsyncIterator[T]) -> Iterator[T]:
     return result
 
 
-def _past_change(asking: Asking, entry: Any, author: Any) -> PastChange:
+def _past_change(asking: AskedTable, entry: Any, author: Any) -> PastChange:
     change = entry.change
     return PastChange(
         EPOCH + timedelta(microseconds=change.created_us),

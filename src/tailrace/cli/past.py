@@ -67,8 +67,8 @@ def as_of(
              tailrace as-of 2026-10-31T23:59Z orders --app app.py --json | jq .status
     Next:    tailrace history TABLE/KEY --app app.py
     """
+    from tailrace.app.moments import moment_us
     from tailrace.cli.running import run_loop
-    from tailrace.journal.core.moment import moment_us
 
     at_us, loaded = moment_us(time), load(app)
     if key is not None:
@@ -128,8 +128,8 @@ def diff(since: str, until: str, table: str | None, app: str, incomplete: bool, 
     Example: tailrace diff 2026-10-31T00:00Z 2026-10-31T23:59Z orders --app app.py
     Next:    tailrace history TABLE/KEY --app app.py
     """
+    from tailrace.app.moments import moment_us
     from tailrace.cli.running import run_loop
-    from tailrace.journal.core.moment import moment_us
 
     times = moment_us(since), moment_us(until)
     run_loop(_show_diff(archived_table(load(app), app, table), times, incomplete, as_json))

@@ -75,9 +75,9 @@ def restore(
              tailrace restore 2026-10-31T23:59Z --into orders --keys orders/o1 --overwrite --app app.py
     Next:    tailrace as-of TIME TABLE --app app.py
     """
+    from tailrace.app.moments import moment_us
     from tailrace.cli.running import run_loop
     from tailrace.cli.worker import require_aws
-    from tailrace.journal.core.moment import moment_us
 
     at_us, loaded = moment_us(time), load(app)
     archived = archived_table(loaded, app, source)

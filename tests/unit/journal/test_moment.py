@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tailrace.app.moments import moment_us
 from tailrace.errors import SettingsError
-from tailrace.journal.core.moment import moment_us, spoken
+from tailrace.journal.core.moment import spoken
 
 
 @pytest.mark.parametrize(

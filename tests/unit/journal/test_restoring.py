@@ -95,8 +95,8 @@ class Table:
         return asyncio.run(run())
 
     def item(self, key: str) -> Item | None:
-        found: Item | None = self.client.get_item(TableName="orders", Key={"id": {"S": key}}).get("Item")
-        return found
+        item: Item | None = self.client.get_item(TableName="orders", Key={"id": {"S": key}}).get("Item")
+        return item
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ Rules of this file: reads only; what asks DuckDB blocks, and callers run it in a
 SQL are quoted here: a relation is asked after its making, and takes no parameters.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from msgspec import Struct
@@ -102,18 +104,13 @@ class Asked:
 
     def __init__(self, rows: Rows, sql: str) -> None:
         self.connection = connected(rows)
-        try:
+        with _said():
             self._answer = self.connection.execute(sql)
-        except BaseException as error:
-            self.close()
-            raise _failed(error) from error
 
     def some(self, count: int) -> list[tuple[Any, ...]]:
         """The next rows; none at the end. Raises: Unavailable."""
-        try:
+        with _said():
             rows: list[tuple[Any, ...]] = self._answer.fetchmany(count)
-        except Exception as error:
-            raise _failed(error) from error
         return rows
 
     def close(self) -> None:
@@ -159,21 +156,22 @@ def relation_of(rows: Rows, at_us: int, *, is_early: bool) -> PastRelation:
     connection = connected(rows)
     then = as_of_sql(rows, at_us, is_early=is_early)
     shown = f"SELECT key, generation, sequence, created_us, decode(item)::JSON AS item FROM ({then})"
-    try:
+    with _said():
         return PastRelation(connection.sql(shown), connection)
-    except Exception as error:
-        raise _failed(error) from error
 
 
-def _failed(error: BaseException) -> BaseException:
+@contextmanager
+def _said() -> Iterator[None]:
+    """What DuckDB raises as readers of journals say it."""
     import duckdb
 
-    if not isinstance(error, duckdb.Error):
-        return error
-    return Unavailable(
-        f"the journal's segments cannot be read: {error}",
-        hint="ask again; if it stays so: tailrace journal verify",
-    )
+    try:
+        yield
+    except duckdb.Error as error:
+        raise Unavailable(
+            f"the journal's segments cannot be read: {error}",
+            hint="ask again; if it stays so: tailrace journal verify",
+        ) from error
 
 
 def _packed(sequence: int) -> bytes:

@@ -11,7 +11,6 @@ stays on disk until `close`. One loop uses a reader.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
@@ -22,7 +21,7 @@ from tailrace.errors import NotKnown, SettingsError, Unavailable
 from tailrace.expressions.keys import KeyCondition
 from tailrace.journal.core.attributes import Blame, ItemDifference, blame_of, item_difference
 from tailrace.journal.core.change import JournalChange
-from tailrace.journal.core.moment import EPOCH, spoken
+from tailrace.journal.core.moment import spoken
 from tailrace.journal.core.past import (
     Coverage,
     HistoryEntry,
@@ -49,6 +48,7 @@ from tailrace.journal.run.reading import JournalReader, JournalView, change_of
 from tailrace.leases.generation import Generations
 from tailrace.ports import ArchiveStore, Clock, LogReader
 from tailrace.runtime.threads import in_thread
+from tailrace.streams.dates import micros_of
 from tailrace.tables.schema import TableSchema
 
 BATCH: Final = 5_000
@@ -356,11 +356,9 @@ async def _lost_streams(now: JournalNow, numbers: Generations) -> list[LostTime]
 def _label_us(label: str, first_us: int) -> int:
     """When a stream began, by its label."""
     try:
-        begun = datetime.fromisoformat(label)
+        return min(first_us, micros_of(f"{label}Z"))
     except ValueError:
         return first_us
-    begun = begun if begun.tzinfo else begun.replace(tzinfo=UTC)
-    return min(first_us, (begun - EPOCH) // timedelta(microseconds=1))
 
 
 def _with_lost(coverage: Coverage, lost: Iterable[LostTime]) -> Coverage:

@@ -23,6 +23,7 @@ from tailrace.cli.place import endpoint
 
 if TYPE_CHECKING:
     from tailrace.app.app import App
+    from tailrace.aws.places import Access
     from tailrace.journal.run.past import TableThen
     from tailrace.journal.run.restoring import Restorer, RestoreReport
 
@@ -142,8 +143,9 @@ async def _restore(archived: Archived, asked: _Asked, endpoint_url: str | None, 
     from tailrace.journal.run.restoring import Restorer
     from tailrace.sinks.dynamodb_door import DynamoDbDoor
 
-    door = DynamoDbDoor(Access(region, endpoint_url))
-    await check_table(door, archived, asked.into)
+    access = Access(region, endpoint_url)
+    door = DynamoDbDoor(access)
+    await check_table(access, archived, asked.into)
     then = await archived.reader.at(asked.at_us)
     total = len(asked.keys) or await then.count()
     if not asked.as_json:
@@ -160,15 +162,16 @@ async def _restore(archived: Archived, asked: _Asked, endpoint_url: str | None, 
     _tell(report, asked)
 
 
-async def check_table(door: Any, archived: Archived, into: str) -> None:
+async def check_table(access: "Access", archived: Archived, into: str) -> None:
     """Require a table with these keys. Raises: CommandFailure, ApiError, SinkOutage."""
-    from tailrace.errors import ApiError
+    from tailrace.aws.client import call
+    from tailrace.aws.errors import AwsError, api_error
 
     try:
-        described = (await door.begin("DescribeTable", {"TableName": into}))["Table"]
-    except ApiError as error:
+        described = (await call(access, "dynamodb", "describe_table", {"TableName": into}))["Table"]
+    except AwsError as error:
         if error.code != "ResourceNotFoundException":
-            raise
+            raise api_error(error) from error
         raise CommandFailure(
             f"There is no table {printable(into)} there.",
             hint="make it with the same keys, then: tailrace restore TIME --into TABLE --app APP",

@@ -19,6 +19,7 @@ from tailrace.journal.core.past import (
     LostTime,
     PastState,
     history_of,
+    in_order,
     same_image,
     state_at,
 )
@@ -305,3 +306,14 @@ def test_a_broken_law_is_caught(broken: Law) -> None:
     with pytest.raises(AssertionError):
         check_law(broken, WITNESS)
         check_law(broken, [step for step in WITNESS if not step[2]])
+
+
+# ---- rows of the base among changes ------------------------------------------------------------------------
+
+
+def test_a_row_of_the_base_comes_after_the_change_of_its_version_and_does_not_say_since_when() -> None:
+    row = base(400, 2, sequence=2, generation=1)
+    made = [change(1, 200, None, 1), change(2, 300, 1, 2)]
+    assert in_order([row, *made]) == [*made, row]
+    assert state_at([*made, row], 500, ALL) == PastState(image(2), "", Version(1, 2), 300)
+    assert state_at([row], 500, ALL) == PastState(image(2))

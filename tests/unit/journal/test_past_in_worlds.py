@@ -1,12 +1,10 @@
 """The past of an app's tables in a world: what `app.as_of` and its like say is what was, moment by moment.
 
-Rules of this file: the world's own state, remembered at moments, judges; where whole tables are asked, the
-base of an empty table is put beside the journal by hand.
+Rules of this file: the world's own state, remembered at moments, judges.
 """
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -24,12 +22,11 @@ from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.past import Coverage, state_at
 from tailrace.journal.run.folding import Rows, all_rows, as_of_sql, relation_of
 from tailrace.journal.run.opened_past import accounts_of, past_at
-from tailrace.journal.run.reading import JournalBase, JournalView
+from tailrace.journal.run.reading import JournalView
 from tailrace.streams.version import Version
 from tailrace.testing import World
 
 PLACE: Final = "history/"
-Whole = Callable[[int], None]
 
 
 def shop(place: Any = PLACE, **declared: Any) -> tuple[App, Any, Any]:
@@ -51,14 +48,9 @@ def now_s(world: World) -> Decimal:
 
 
 @pytest.fixture
-def whole(monkeypatch: pytest.MonkeyPatch) -> Iterator[Whole]:
-    """Let journals have a base of an empty table, taken at a time."""
-
-    def at(as_of_us: int) -> None:
-        monkeypatch.setattr(JournalView, "base", JournalBase(as_of_us, 0))
-
-    yield at
-    monkeypatch.undo()
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Journals without a base, as those of remote tables are."""
+    monkeypatch.setattr(JournalView, "base", None)
 
 
 def contents(world: World, table: Any) -> dict[str, Any]:
@@ -85,11 +77,10 @@ def write_at_random(world: World, table: Any, choose: random.Random) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_the_journal_up_to_a_time_is_the_table_at_that_time(seed: int, whole: Whole) -> None:
+def test_the_journal_up_to_a_time_is_the_table_at_that_time(seed: int) -> None:
     app, table, _ = shop()
     choose, remembered = random.Random(seed), {}
     with World(app, seed=seed, shards=2) as world:
-        whole(int(now_s(world) * 1_000_000))
         for step in range(28):
             write_at_random(world, table, choose)
             if step % 4 == 0:
@@ -186,7 +177,7 @@ def test_the_stream_tells_what_the_journal_does_not_have_yet() -> None:
         assert (known.item["n"], known.later) == (2, "")
 
 
-def test_what_is_not_known_is_said_and_never_guessed() -> None:
+def test_what_is_not_known_is_said_and_never_guessed(bare: None) -> None:
     app, table, _ = shop()
     with World(app, seed=1) as world:
         begun = now_s(world)
@@ -247,12 +238,11 @@ def test_coroutines_await_the_same_answers() -> None:
         assert told[-1][:2] == ({"pk": "a", "sk": "x", "n": 2}, 2)
 
 
-def test_a_table_that_was_made_anew_has_the_past_of_both(whole: Whole) -> None:
+def test_a_table_that_was_made_anew_has_the_past_of_both() -> None:
     app = App("shop")
     orders = app.table("orders", pk="id")
     app.archive(orders, PLACE)
     with World(app, seed=1) as world:
-        whole(int(now_s(world) * 1_000_000))
         world.put(orders, {"id": "a", "n": 1})
         world.settle()
         first = now_s(world)

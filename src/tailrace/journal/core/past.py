@@ -9,7 +9,7 @@ is not there. Where times are known to within a second, changes that near are na
 Rules of this file: pure; nothing is guessed: what is not known has a reason instead of a state. Decision 79.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal, TypeAlias
 
 import orjson
@@ -122,7 +122,7 @@ def before(since_us: int) -> str:
 
 def state_at(changes: Sequence[JournalChange], at_us: int, coverage: Coverage) -> PastState:
     """What is known of an item at a moment. Shape: `changes` are all that the journal has of it, those of the
-    base among them, by version.
+    base among them, `in_order`.
     """
     place = max((i for i, change in enumerate(changes) if change.created_us <= at_us), default=-1)
     last = changes[place] if place >= 0 else None
@@ -139,17 +139,32 @@ def state_at(changes: Sequence[JournalChange], at_us: int, coverage: Coverage) -
     if following is None:
         if cuts:
             return PastState(unknown=f"{cuts[0].words}, and no later change says what it left", near=near)
-        return PastState(near=near) if last is None else _left_by(last, near)
+        return PastState(near=near) if last is None else _left_by(changes[: place + 1], near)
     if last is None or cuts:
         return PastState(_before(following), near=near)
     is_explained = any(at_us < gap.since_us <= following.created_us for gap in relevant)
     if same_image(last.new, _before(following)) or is_explained:
-        return _left_by(last, near)
+        return _left_by(changes[: place + 1], near)
     return PastState(unknown=f"the change of {spoken(following.created_us)}: {CHAIN}", near=near)
 
 
-def _left_by(last: JournalChange, near: tuple[Version, ...]) -> PastState:
-    return PastState(last.new, "", last.version, last.created_us, near)
+def _left_by(changes: Sequence[JournalChange], near: tuple[Version, ...]) -> PastState:
+    """What the last of some changes has left; a row of the base says that it was so, not since when."""
+    made = changes[-1]
+    for one in reversed(changes[:-1]):
+        if made.origin != SCAN or not same_image(one.new, made.new):
+            break
+        made = one
+    if made.origin == SCAN:
+        return PastState(made.new, near=near)
+    return PastState(made.new, "", made.version, made.created_us, near)
+
+
+def in_order(changes: Iterable[JournalChange]) -> list[JournalChange]:
+    """Changes of one item by version; a row of the base is as of its version, so it comes after the change
+    that has the same.
+    """
+    return sorted(changes, key=lambda change: (change.version, change.origin == SCAN))
 
 
 def history_of(changes: Sequence[JournalChange], coverage: Coverage) -> list[HistoryEntry]:

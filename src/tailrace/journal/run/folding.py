@@ -69,7 +69,8 @@ def as_of_sql(rows: Rows, at_us: int, *, is_early: bool) -> str:
             f"({then}) UNION ALL (SELECT key, NULL, NULL, NULL, "
             f"CASE WHEN origin = '{SCAN}' THEN new ELSE old END "
             f"FROM {rows.sql} WHERE key NOT IN (SELECT key FROM {rows.sql} WHERE created_us <= {at_us}) "
-            "QUALIFY row_number() OVER (PARTITION BY key ORDER BY generation, sequence) = 1)"
+            "QUALIFY row_number() OVER (PARTITION BY key ORDER BY generation, sequence, "
+            f"origin IS NOT DISTINCT FROM '{SCAN}') = 1)"
         )
     return f"SELECT key, generation, sequence, created_us, item FROM ({then}) WHERE item IS NOT NULL"
 

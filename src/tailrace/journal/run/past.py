@@ -29,6 +29,7 @@ from tailrace.journal.core.past import (
     PastState,
     before,
     history_of,
+    in_order,
     state_at,
 )
 from tailrace.journal.core.places import JournaledTable
@@ -64,7 +65,8 @@ class JournalNow(Struct, frozen=True):
 
     async def of_key(self, key: bytes) -> list[JournalChange]:
         """All that is there of one item, by version. Raises: Unavailable."""
-        return _in_order(await self.view.history(key), [c for c in self.live if c.key == key])
+        live = [change for change in self.live if change.key == key]
+        return in_order([*await self.view.history(key), *live])
 
     async def rows(self, selection: Selection = EVERYTHING) -> Rows:
         """What DuckDB reads. Raises: Unavailable."""
@@ -407,12 +409,8 @@ async def _grouped(changes: AsyncIterator[Any]) -> AsyncIterator[list[JournalCha
     async for row in changes:
         change = row if isinstance(row, JournalChange) else change_of(row)
         if group and group[0].key != change.key:
-            yield group
+            yield in_order(group)
             group = []
         group.append(change)
     if group:
-        yield group
-
-
-def _in_order(*parts: Iterable[JournalChange]) -> list[JournalChange]:
-    return sorted((change for part in parts for change in part), key=lambda change: change.version)
+        yield in_order(group)

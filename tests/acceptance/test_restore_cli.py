@@ -100,7 +100,7 @@ def test_a_program_that_asked_the_past_ends_without_a_word(tmp_path: Path) -> No
         "assert then.relation(orders).fetchall()\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-c", program],
+        [sys.executable, "-W", "error", "-c", program],
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE_S,
     )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (0, "")

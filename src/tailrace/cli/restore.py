@@ -85,11 +85,11 @@ def restore(
     check_handlers(loaded, app, into, trigger=trigger)
     require_aws()
     chosen = [_key(archived, key) for key in keys]
-    asked = _Asked(into, at_us, chosen, overwrite, dry_run, yes, as_json)
+    asked = _RestoreChoices(into, at_us, chosen, overwrite, dry_run, yes, as_json)
     run_loop(_restore(archived, asked, endpoint, region or loaded.region))
 
 
-class _Asked:
+class _RestoreChoices:
     """What was typed."""
 
     def __init__(
@@ -137,7 +137,7 @@ def _key(archived: Archived, text: str) -> bytes:
     return archived.schema.key_bytes(target.key)
 
 
-async def _restore(archived: Archived, asked: _Asked, endpoint_url: str | None, region: str) -> None:
+async def _restore(archived: Archived, asked: _RestoreChoices, endpoint_url: str | None, region: str) -> None:
     from tailrace.aws.places import Access
     from tailrace.clocks.system import SystemClock
     from tailrace.journal.run.restoring import Restorer
@@ -190,7 +190,7 @@ def _keys(keys: Any) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in keys)
 
 
-def _announce(asked: _Asked, total: int, later: str) -> None:
+def _announce(asked: _RestoreChoices, total: int, later: str) -> None:
     """Say what it will do, and ask. Raises: Abort, CommandFailure."""
     from tailrace.journal.core.moment import spoken
 
@@ -210,7 +210,7 @@ def _announce(asked: _Asked, total: int, later: str) -> None:
     click.confirm("Begin?", abort=True, err=True)
 
 
-async def _items(then: "TableThen", asked: _Asked) -> AsyncIterator[tuple[bytes, bytes | None]]:
+async def _items(then: "TableThen", asked: _RestoreChoices) -> AsyncIterator[tuple[bytes, bytes | None]]:
     """What is restored. Raises: NotKnown, Unavailable."""
     from tailrace.errors import NotKnown
 
@@ -240,7 +240,7 @@ async def _told(
             )
 
 
-def _tell(report: "RestoreReport", asked: _Asked) -> None:
+def _tell(report: "RestoreReport", asked: _RestoreChoices) -> None:
     counts = report.counts
     if asked.as_json:
         left = [dict(key) for key in report.left]

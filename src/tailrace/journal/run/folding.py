@@ -100,7 +100,7 @@ def around_sql(rows: Rows, shard: str, first: int, last: int) -> str:
     )
 
 
-class Asked:
+class FoldQuery:
     """One question to DuckDB. Blocks; used by one thread at a time."""
 
     def __init__(self, rows: Rows, sql: str) -> None:
@@ -121,7 +121,7 @@ class Asked:
 
 def all_rows(rows: Rows, sql: str) -> list[tuple[Any, ...]]:
     """A whole answer, where it is short. Raises: Unavailable."""
-    asked = Asked(rows, sql)
+    asked = FoldQuery(rows, sql)
     try:
         return asked.some(1_000_000)
     finally:

@@ -35,7 +35,7 @@ from tailrace.journal.core.past import (
 from tailrace.journal.core.places import JournaledTable
 from tailrace.journal.core.records import EVERYTHING, PART_CHANGES, Selection
 from tailrace.journal.run.folding import (
-    Asked,
+    FoldQuery,
     PastRelation,
     Rows,
     all_rows,
@@ -380,7 +380,7 @@ def _with_lost(coverage: Coverage, lost: Iterable[LostTime]) -> Coverage:
 
 async def _asked(rows: Rows, sql: str) -> AsyncIterator[tuple[Any, ...]]:
     """Every row of an answer, with flat memory. Raises: Unavailable."""
-    asked = await in_thread(Asked, rows, sql)
+    asked = await in_thread(FoldQuery, rows, sql)
     try:
         while some := await in_thread(asked.some, BATCH):
             for row in some:

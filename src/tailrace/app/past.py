@@ -209,8 +209,8 @@ class AsyncAsOf:
                 yield asking.decoded(image)
 
     async def relation(self, table: Table) -> Any:
-        """A table as it was, for DuckDB: `key`, `generation`, `sequence`, `created_us` and `item`, JSON as
-        DynamoDB has it: `item->'status'->>'S'`.
+        """A table as it was, for DuckDB: `key`, `generation`, `sequence`, `created_us` and `item`, DynamoDB
+        JSON as text: `item->'status'->>'S'`.
         """
         then = await self._asked(table).reader.at(self._at_us, incomplete=self._incomplete)
         return (await then.relation()).relation
@@ -264,8 +264,8 @@ class AsOf:
         return _iterated(self._awaited.scan(target))
 
     def relation(self, table: Table) -> Any:
-        """A table as it was, for DuckDB: `key`, `generation`, `sequence`, `created_us` and `item`, JSON as
-        DynamoDB has it: `item->'status'->>'S'`.
+        """A table as it was, for DuckDB: `key`, `generation`, `sequence`, `created_us` and `item`, DynamoDB
+        JSON as text: `item->'status'->>'S'`.
         """
         return _waited_for(self._awaited.relation(table))
 

@@ -327,8 +327,10 @@ def by_law(changes: list[JournalChange], at_us: int) -> dict[bytes, bytes]:
     return {key: item for key, item in states.items() if item is not None}
 
 
-def by_sql(changes: list[JournalChange], at_us: int, folded: Any = as_of_sql) -> dict[bytes, bytes]:
-    rows = Rows((), tuple(changes), "")
+def by_sql(
+    changes: list[JournalChange], at_us: int, folded: Any = as_of_sql, generation: int | None = None
+) -> dict[bytes, bytes]:
+    rows = Rows((), tuple(changes), "", generation)
     return {row[0]: row[4] for row in all_rows(rows, folded(rows, at_us, is_early=True))}
 
 
@@ -337,6 +339,8 @@ def by_sql(changes: list[JournalChange], at_us: int, folded: Any = as_of_sql) ->
 def test_duckdb_folds_by_the_same_law(steps: list[tuple[str, int, int, int | None]], at_us: int) -> None:
     changes = journal_of(steps)
     assert by_sql(changes, at_us) == by_law(changes, at_us)
+    of_one = journal_of([(key, 1, at, value) for key, _, at, value in steps])
+    assert by_sql(of_one, at_us, generation=1) == by_law(of_one, at_us)
 
 
 @pytest.mark.parametrize(
@@ -361,6 +365,15 @@ def test_a_broken_fold_is_caught(right: str, wrong: str) -> None:
     changes = journal_of(steps)
     assert all(by_sql(changes, at_us) == by_law(changes, at_us) for at_us in range(100, 106))
     assert any(by_sql(changes, at_us, broken) != by_law(changes, at_us) for at_us in range(100, 106))
+
+
+def test_a_fold_of_one_generation_that_passes_over_deletions_is_caught() -> None:
+    def broken(rows: Rows, at_us: int, *, is_early: bool) -> str:
+        return as_of_sql(rows, at_us, is_early=is_early).replace("arg_max_null", "arg_max")
+
+    changes = journal_of([("b", 1, 1, 1), ("b", 1, 2, None)])
+    assert by_sql(changes, 102, generation=1) == by_law(changes, 102) == {}
+    assert by_sql(changes, 102, broken, 1) != {}
 
 
 def test_a_relation_has_items_that_sql_looks_into() -> None:

@@ -27,12 +27,13 @@ MEMORY: Final = "512MB"
 
 class Rows(Struct, frozen=True):
     """What is asked: segments on this machine's disk, and changes that no segment has. Shape: `scratch` is a
-    folder for what does not fit into memory.
+    folder for what does not fit into memory; `generation` that of all of them, None: there may be several.
     """
 
     paths: tuple[str, ...]
     live: tuple[JournalChange, ...]
     scratch: str
+    generation: int | None = None
 
     @property
     def sql(self) -> str:
@@ -59,11 +60,7 @@ def as_of_sql(rows: Rows, at_us: int, *, is_early: bool) -> str:
     Shape:   with `is_early` also those whose first change came later, without a version: it was so when the
              journal began.
     """
-    then = (
-        f"SELECT key, generation, sequence, created_us, new AS item FROM {rows.sql} "
-        f"WHERE created_us <= {at_us} QUALIFY row_number() OVER "
-        "(PARTITION BY key ORDER BY generation DESC, sequence DESC) = 1"
-    )
+    then = _newest_sql(rows, at_us)
     if is_early:
         then = (
             f"({then}) UNION ALL (SELECT key, NULL, NULL, NULL, "
@@ -73,6 +70,23 @@ def as_of_sql(rows: Rows, at_us: int, *, is_early: bool) -> str:
             f"origin IS NOT DISTINCT FROM '{SCAN}') = 1)"
         )
     return f"SELECT key, generation, sequence, created_us, item FROM ({then}) WHERE item IS NOT NULL"
+
+
+def _newest_sql(rows: Rows, at_us: int) -> str:
+    """The newest change of each key by then, deletions too. Inside one generation the sequence decides, which
+    needs no window.
+    """
+    if rows.generation is not None:
+        return (
+            f"SELECT key, {rows.generation} AS generation, max(sequence) AS sequence, "
+            "arg_max(created_us, sequence) AS created_us, arg_max_null(new, sequence) AS item "
+            f"FROM {rows.sql} WHERE created_us <= {at_us} GROUP BY key"
+        )
+    return (
+        f"SELECT key, generation, sequence, created_us, new AS item FROM {rows.sql} "
+        f"WHERE created_us <= {at_us} QUALIFY row_number() OVER "
+        "(PARTITION BY key ORDER BY generation DESC, sequence DESC) = 1"
+    )
 
 
 def changed_sql(rows: Rows, since_us: int, until_us: int) -> str:
@@ -153,10 +167,10 @@ def connected(rows: Rows) -> Any:
 
 
 def relation_of(rows: Rows, at_us: int, *, is_early: bool) -> PastRelation:
-    """A table as of a moment as a relation: `item` is DynamoDB JSON. Raises: Unavailable."""
+    """A table as of a moment as a relation: `item` is DynamoDB JSON as text. Raises: Unavailable."""
     connection = connected(rows)
     then = as_of_sql(rows, at_us, is_early=is_early)
-    shown = f"SELECT key, generation, sequence, created_us, decode(item)::JSON AS item FROM ({then})"
+    shown = f"SELECT key, generation, sequence, created_us, decode(item) AS item FROM ({then})"
     with _said():
         return PastRelation(connection.sql(shown), connection)
 

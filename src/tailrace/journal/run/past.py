@@ -50,6 +50,7 @@ from tailrace.leases.generation import Generations
 from tailrace.ports import ArchiveStore, Clock, LogReader
 from tailrace.runtime.threads import in_thread
 from tailrace.streams.dates import micros_of
+from tailrace.streams.version import Version
 from tailrace.tables.schema import TableSchema
 
 BATCH: Final = 5_000
@@ -70,7 +71,14 @@ class JournalNow(Struct, frozen=True):
 
     async def rows(self, selection: Selection = EVERYTHING) -> Rows:
         """What DuckDB reads. Raises: Unavailable."""
-        return Rows(tuple(await self.view.paths(selection)), self.live, self.view.scratch)
+        generations = {change.version.generation for change in self.live}
+        for file in self.view.files(selection):
+            for version in (file.first_version, file.last_version):
+                # A segment that does not say its versions may have any.
+                generations.add(Version.from_packed(bytes.fromhex(version)).generation if version else -1)
+        one = generations.pop() if len(generations) == 1 else -1
+        paths = tuple(await self.view.paths(selection))
+        return Rows(paths, self.live, self.view.scratch, one if one >= 0 else None)
 
 
 class PastReader:

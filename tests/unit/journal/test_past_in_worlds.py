@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from tailrace import App, Change, Item
 from tailrace.archives import DirectoryArchive, MemoryArchive
-from tailrace.errors import NotKnown, SettingsError
+from tailrace.errors import ArchiveError, NotKnown, SettingsError
 from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.past import Coverage, state_at
 from tailrace.journal.run.folding import Rows, all_rows, as_of_sql, relation_of
 from tailrace.journal.run.opened_past import accounts_of, past_at
-from tailrace.journal.run.reading import JournalView
+from tailrace.journal.run.reading import JournalGap, JournalView
 from tailrace.streams.version import Version
 from tailrace.testing import World
 
@@ -383,3 +383,99 @@ def test_a_relation_has_items_that_sql_looks_into() -> None:
     assert msgspec.json.decode(made.relation.project("item").fetchall()[0][0]) == orjson.loads(
         change.new or b""
     )
+
+
+# ---- what is lost ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_while_a_stream_is_off_nothing_is_known_of_any_item(is_settled: bool) -> None:
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.archive(orders, PLACE)
+    with World(app, seed=1) as world:
+        client = world.client("dynamodb")
+        for key in "ab":
+            world.put(orders, {"id": key, "n": 1})
+        world.settle()
+        before = now_s(world)
+        world.advance("1h")
+        client.update_table(TableName="orders", StreamSpecification={"StreamEnabled": False})
+        world.put(orders, {"id": "a", "n": 2})
+        off = now_s(world)
+        world.advance("1h")
+        images = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+        client.update_table(TableName="orders", StreamSpecification=images)
+        world.advance("1h")
+        on = now_s(world)
+        world.advance("1h")
+        world.put(orders, {"id": "a", "n": 3})
+        after = now_s(world)
+        if is_settled:
+            world.settle()
+            world.advance("1m")
+        told = {
+            at: [app.as_of(at).look(orders, {"id": key}) for key in "ab"] for at in (before, off, on, after)
+        }
+        assert not told[off][0].is_known
+        assert "nothing is recorded while a stream is off" in told[off][1].unknown
+        assert told[on][0].item["n"] == 2  # its next change says what that time has left
+        assert "no later change says what it left" in told[on][1].unknown
+        assert (told[after][0].item["n"], told[after][1].is_known) == (3, False)
+        with pytest.raises(NotKnown, match="while a stream is off"):
+            list(app.as_of(after).scan(orders))
+        assert [one["id"] for one in app.as_of(after, incomplete=True).scan(orders)] == ["a"]
+        with pytest.raises(NotKnown, match="while a stream is off"):
+            list(app.diff(before, after))
+        with pytest.raises(NotKnown, match="while a stream is off"):
+            app.blame(orders, {"id": "b"})
+
+
+class Away(MemoryArchive):
+    """An archive that may be away."""
+
+    is_away = False
+
+    async def put_if_absent(self, name: str, data: bytes) -> str | None:
+        if self.is_away:
+            raise ArchiveError("away")
+        return await super().put_if_absent(name, data)
+
+
+def test_what_a_named_gap_has_swallowed_is_not_known_and_what_it_left_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    archive = Away()
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.archive(orders, archive, hold_bytes=600)
+    with World(app, seed=5) as world:
+        for key in "ab":
+            world.put(orders, {"id": key, "n": 1})
+        world.settle()
+        world.advance("1h")
+        archive.is_away = True
+        world.kill()
+        world.restart()
+        world.put(orders, {"id": "a", "n": 2})
+        for number in range(400):
+            world.put(orders, {"id": f"o{number}"})
+        world.advance("30h")
+        archive.is_away = False
+        world.put(orders, {"id": "a", "n": 3})
+        world.advance("2h")
+        world.settle()
+        after = now_s(world)
+        (gap,) = world.gaps()
+        named = JournalGap("", gap.shard_id, gap.first, gap.last)
+        monkeypatch.setattr(JournalView, "gaps", [named])
+        inside = app.as_of("2026-01-01T00:30Z").look(orders, {"id": "a"})
+        assert "are in no journal: what changed between 2026-01-01T00:00:00Z" in inside.unknown
+        assert "no later change says what it left" in app.as_of(after).look(orders, {"id": "b"}).unknown
+        assert app.as_of("2026-01-01T02:00Z").get(orders, {"id": "a"})["n"] == 2
+        assert app.as_of(after).get(orders, {"id": "a"})["n"] == 3
+        with pytest.raises(NotKnown, match="are in no journal"):
+            list(app.as_of(after).scan(orders))
+        (made, *_, last) = app.history(orders, {"id": "a"})
+        assert (made.lost, last.old["n"]) == ("", 2)
+        assert "changes between them are not in the journal" in last.lost

@@ -97,11 +97,11 @@ def changed_sql(rows: Rows, since_us: int, until_us: int) -> str:
     )
 
 
-def generations_sql(rows: Rows) -> str:
-    """When each generation has its first and its last change: (generation, µs, µs)."""
+def last_sql(rows: Rows, at_us: int) -> str:
+    """When the last change by a moment was, in microseconds."""
     return (
-        f"SELECT generation, min(created_us), max(created_us) FROM {rows.sql} "
-        f"WHERE origin IS DISTINCT FROM '{SCAN}' GROUP BY generation ORDER BY generation"
+        f"SELECT max(created_us) FROM {rows.sql} WHERE created_us <= {at_us} "
+        f"AND origin IS DISTINCT FROM '{SCAN}'"
     )
 
 

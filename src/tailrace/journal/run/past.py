@@ -11,7 +11,6 @@ stays on disk until `close`. One loop uses a reader.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from itertools import pairwise
 from typing import Any, Final
 
 from msgspec import Struct
@@ -42,11 +41,10 @@ from tailrace.journal.run.folding import (
     around_sql,
     as_of_sql,
     changed_sql,
-    generations_sql,
+    last_sql,
     relation_of,
 )
 from tailrace.journal.run.reading import JournalReader, JournalView, change_of
-from tailrace.leases.generation import Generations
 from tailrace.ports import ArchiveStore, Clock, LogReader
 from tailrace.runtime.threads import in_thread
 from tailrace.streams.dates import micros_of
@@ -204,15 +202,12 @@ class PastReader:
                 f"there is no journal of table {self._name} here",
                 hint=f"app.archive({self._name}, …) keeps one, from when a worker runs",
             )
-        numbers = Generations("", self._name).with_kept(await reader.sources(), "the journal")
         return [
-            await self._now(view, live if view is views[-1] else [], numbers, is_last=view is views[-1])
+            await self._now(view, live if view is views[-1] else [], is_last=view is views[-1])
             for view in views
         ]
 
-    async def _now(
-        self, view: JournalView, live: Sequence[JournalChange], numbers: Generations, *, is_last: bool
-    ) -> JournalNow:
+    async def _now(self, view: JournalView, live: Sequence[JournalChange], *, is_last: bool) -> JournalNow:
         files = view.manifest.of_part(PART_CHANGES)
         times = [change.created_us for change in live]
         is_live = is_last and self._log is not None
@@ -224,7 +219,7 @@ class PastReader:
             is_live=is_live,
         )
         now = JournalNow(view, coverage, tuple(live))
-        lost = [*await _lost_ranges(now), *await _lost_streams(now, numbers)]
+        lost = [*await _lost_ranges(now), *await _lost_streams(now)]
         if not lost:
             return now
         return JournalNow(view, _with_lost(coverage, lost), now.live)
@@ -342,33 +337,33 @@ async def _lost_ranges(now: JournalNow) -> list[LostTime]:
     return lost
 
 
-async def _lost_streams(now: JournalNow, numbers: Generations) -> list[LostTime]:
-    """The times between two streams of one table, while it had none."""
-    labels = sorted({label for label, _ in now.view.positions})
-    if len(labels) < 2:
-        return []
-    rows = await now.rows()
-    spans = await in_thread(all_rows, rows, generations_sql(rows))
+async def _lost_streams(now: JournalNow) -> list[LostTime]:
+    """The times between two streams of one table, while it had none: from the last change before a stream
+    began, as well as times are known, to its beginning, which its label is.
+    """
     lost = []
-    for (_, _, last_us), (generation, first_us, _) in pairwise(spans):
-        label = next((name for name, number in numbers.numbers.items() if number == generation), None)
-        if label is None:  # of a reset, inside one stream
-            continue
-        until_us = _label_us(label, first_us)
+    for label in sorted({label for label, _ in now.view.positions})[1:]:
+        until_us = micros_of(f"{label}Z")
+        since_us = await _last_by(now, until_us - max(now.coverage.precision_us, 1))
         words = (
             f"the table had another stream before {spoken(until_us)}, and what changed since "
-            f"{spoken(last_us)} is not known: nothing is recorded while a stream is off"
+            f"{spoken(since_us)} is not known: nothing is recorded while a stream is off"
         )
-        lost.append(LostTime("", last_us, until_us, words))
+        lost.append(LostTime("", since_us, until_us, words))
     return lost
 
 
-def _label_us(label: str, first_us: int) -> int:
-    """When a stream began, by its label."""
-    try:
-        return min(first_us, micros_of(f"{label}Z"))
-    except ValueError:
-        return first_us
+async def _last_by(now: JournalNow, at_us: int) -> int:
+    """When the last change by a moment was. The manifest says it, but of segments that go on behind it."""
+    times = [now.coverage.begin_us or 0, *(one.created_us for one in now.live if one.created_us <= at_us)]
+    for file in now.view.manifest.of_part(PART_CHANGES):
+        if file.from_us <= at_us < file.until_us:
+            rows = await now.rows()
+            ((last_us,),) = await in_thread(all_rows, rows, last_sql(rows, at_us))
+            return int(last_us)
+        if file.until_us <= at_us:
+            times.append(file.until_us)
+    return max(times)
 
 
 def _with_lost(coverage: Coverage, lost: Iterable[LostTime]) -> Coverage:

@@ -252,6 +252,7 @@ class Settling:
         self.code_version = code_version
         self.is_transactional = is_transactional
         self._position: TargetPosition | None = None
+        self._lost: dict[tuple[int, int], None] = {}
         self.fence = place.fence(begun.epoch)
         """What a checkpoint here requires, and every write beside one."""
         self._saved = begun
@@ -272,12 +273,16 @@ class Settling:
         checkpoint.
         """
         before = self._position
-        return None if before is None else replace(before, watermark=through, after=before.watermark)
+        if before is None:
+            return None
+        gaps = tuple(gap for gap in self._lost if before.watermark < gap[1] <= through)
+        return replace(before, watermark=through, after=before.watermark, gaps=gaps)
 
     def committed(self, position: TargetPosition) -> None:
         """The target has this position. A save and a batch may be under way at once."""
         if self._position is None or position.watermark > self._position.watermark:
-            self._position = position
+            self._position = replace(position, gaps=())
+            self._lost = {gap: None for gap in self._lost if gap[1] > position.watermark}
 
     def save(self, command: SaveCheckpoint, move: MovesTarget = no_target) -> Steps[None]:
         """Make it durable; `move` commits a position alone. Raises: LeaseLost, StoreError, Unavailable."""
@@ -286,10 +291,11 @@ class Settling:
         early, beside = self._parted(command)
         for some in slices(early) if early else ():
             yield from self.written(self.fence, some)
+        self._lost |= dict.fromkeys(_ranges_lost(command))  # what passes them next tells the target
         position = self.position_at(row.watermark)
         if position is not None and (row.finished or position.watermark > position.after):
             # What is finished is never stamped again: that the target still has it is asked here.
-            yield from move(replace(position, gaps=_ranges_lost(command)))
+            yield from move(position)
             self.committed(position)
         yield from self.written(saved, beside, "checkpoint.done")
         self._saved = row

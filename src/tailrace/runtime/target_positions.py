@@ -77,16 +77,17 @@ def take_position(
     there: TargetPosition = yield StampTarget(
         place.mapping_id, place.stream_label, place.shard_id, begun.epoch
     )
-    watermark, gaps = (yield from _truth(place, begun, there)), list[Write]()
+    watermark, lost, gaps = (yield from _truth(place, begun, there)), (0, 0), list[Write]()
     if begun.target and watermark < max(begun.watermark, 1):
-        watermark, gaps = yield from _lost(place, shard, known, begun, watermark)
+        watermark, lost, gaps = yield from _lost(place, shard, known, begun, watermark)
     fence, position = place.fence(begun.epoch), replace(there, watermark=watermark)
     row = _repeating(place, shard, begun, watermark)
     try:
         if gaps:  # before the target has a position again: then it does not look emptied any more
             yield Transact((fence, *gaps))
         if position != there:
-            yield PutTargetPosition(place.mapping_id, position)
+            passed = (lost,) if lost[1] else ()
+            yield PutTargetPosition(place.mapping_id, replace(position, gaps=passed))
         if row != begun:
             row = replace(row, writes=begun.writes + 1)
             yield Transact((Write(fence.key, row.fields(), fence.condition),), done="stamp.done")
@@ -107,8 +108,9 @@ def _truth(place: MappingShard, begun: CheckpointRow, there: TargetPosition) -> 
 
 def _lost(
     place: MappingShard, shard: Shard, known: KnownShards, begun: CheckpointRow, watermark: int
-) -> Steps[tuple[int, list[Write]]]:
-    """Where a target goes on that has less than it had, and the gap before that. A source tells by itself
+) -> Steps[tuple[int, tuple[int, int], list[Write]]]:
+    """Where a target goes on that has less than it had, the gap before that ((0, 0): none), and what tells
+    it. A source tells by itself
     what is trimmed behind a position, but not at 0; and of what was saved from the trim the rows are removed
     that the target had.
     """
@@ -122,15 +124,16 @@ def _lost(
     if not watermark:
         is_orphan = any(known.get(parent) is None for parent in shard.parents)
         first, begins = 1 if is_orphan else shard.first, max(shard.first - 1, begins)
+    lost = (first, begins) if first <= begins else (0, 0)
     while first <= begins:
         gap = Gap(place.shard_id, first, begins, 0, shard.created_ms, generation=place.generation)
         key = gap.key(place.app, place.mapping_id)
         row: StateRow | None = yield Get(key)
         told = None if row is None else read_gap(row.fields)
         if told is None or told.acknowledged_ms:
-            return begins, [Write(key, gap.told_after(told).fields())]
+            return begins, lost, [Write(key, gap.told_after(told).fields())]
         first = told.last + 1
-    return begins, []
+    return begins, lost, []
 
 
 def _repeating(place: MappingShard, shard: Shard, begun: CheckpointRow, watermark: int) -> CheckpointRow:

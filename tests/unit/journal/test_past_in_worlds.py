@@ -22,7 +22,7 @@ from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.past import Coverage, state_at
 from tailrace.journal.run.folding import Rows, all_rows, as_of_sql, relation_of
 from tailrace.journal.run.opened_past import accounts_of, past_at
-from tailrace.journal.run.reading import JournalGap, JournalView
+from tailrace.journal.run.reading import JournalView
 from tailrace.streams.version import Version
 from tailrace.testing import World
 
@@ -442,9 +442,7 @@ class Away(MemoryArchive):
         return await super().put_if_absent(name, data)
 
 
-def test_what_a_named_gap_has_swallowed_is_not_known_and_what_it_left_is(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_a_named_gap_has_swallowed_is_not_known_and_what_it_left_is() -> None:
     archive = Away()
     app = App("shop")
     orders = app.table("orders", pk="id")
@@ -466,9 +464,6 @@ def test_what_a_named_gap_has_swallowed_is_not_known_and_what_it_left_is(
         world.advance("2h")
         world.settle()
         after = now_s(world)
-        (gap,) = world.gaps()
-        named = JournalGap("", gap.shard_id, gap.first, gap.last)
-        monkeypatch.setattr(JournalView, "gaps", [named])
         inside = app.as_of("2026-01-01T00:30Z").look(orders, {"id": "a"})
         assert "are in no journal: what changed between 2026-01-01T00:00:00Z" in inside.unknown
         assert "no later change says what it left" in app.as_of(after).look(orders, {"id": "b"}).unknown

@@ -38,8 +38,9 @@ DATA: Final = (
     ),
     Mutant(
         "shard-ends-before-its-last-commit", "engine/reading.py",
-        "may_end = shard.ending is not None and not self._committer.is_pending(shard.number)",
-        "may_end = shard.ending is not None",
+        "may_end = shard.ending is not None and not self._committer.is_pending(shard.number)\n"
+        "        start = max(after, self._known(shard.number))",
+        "may_end = shard.ending is not None\n        start = max(after, self._known(shard.number))",
         "a reader takes a shard for finished while its last records are being committed: they are lost",
         (STREAMS,),
     ),

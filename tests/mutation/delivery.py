@@ -363,7 +363,7 @@ DELIVERY: Final = (
     ),
     Mutant(
         "mark-of-a-parked-change-is-forgotten", "worker/forgetting.py",
-        ' and row.key.rsplit("/", 1)[1] not in held_keys', "",
+        ' and not _is_held(row.key.rsplit("/", 1)[1], held_keys)', "",
         "a redrive after two days applies a transaction again",
         (ONCE,),
     ),

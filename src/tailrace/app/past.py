@@ -8,7 +8,6 @@ Rules of this file: signatures, keys and decoding; what is known and what is not
 which is loaded at the first question. Nothing is guessed: what is not known raises NotKnown.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -396,8 +395,10 @@ class Past:
 
     def _reader(self, mapping: HandlerMapping) -> Any:
         """What reads a journal in the loop that runs: kept, for it knows the manifest."""
+        from asyncio import get_running_loop  # not for who imports an app alone
+
         try:
-            place: Any = asyncio.get_running_loop()
+            place: Any = get_running_loop()
         except RuntimeError:
             place = self
         readers = self._readers.setdefault(place, {})

@@ -91,6 +91,8 @@ def _asked(
         try:
             connection.sendall(json.dumps(request).encode() + b"\n")
             yield from read_answers(connection, place)
+        except ConnectionError:  # it was killed with something of ours unread
+            raise _gone(place) from None
         except TimeoutError:
             raise CommandFailure(
                 f"The server of {place} has not answered for {ANSWER_S:g} s.", hint="look at its log"
@@ -150,7 +152,11 @@ def read_answers(connection: socket.socket, place: Place) -> Iterator[Any]:
                 raise CommandFailure(answer["error"]["message"], hint=answer["error"]["hint"])
             else:
                 return
-    raise CommandFailure(f"The server of {place} has gone.", hint="start it again, then repeat the command")
+    raise _gone(place)
+
+
+def _gone(place: Place) -> CommandFailure:
+    return CommandFailure(f"The server of {place} has gone.", hint="start it again, then repeat the command")
 
 
 def connect(directory: Path, deadline: float | None = None) -> socket.socket | None:

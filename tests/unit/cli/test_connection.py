@@ -5,6 +5,7 @@ goes when the test says so.
 """
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tailrace.cli import connection, running
-from tailrace.cli.connection import ask
+from tailrace.cli.connection import _asked, ask
 from tailrace.cli.failures import CommandFailure
 from tailrace.server import nodes
 from tailrace.stores.directory import DataDirectory, DirectoryInUse
@@ -89,3 +90,21 @@ def test_a_start_beside_a_server_is_refused_at_once(directory: Path, monkeypatch
     monkeypatch.setattr(nodes, "is_answering", lambda path: True)
     with pytest.raises(DirectoryInUse):
         asyncio.run(running._started(node, directory))
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_server_that_goes_before_it_answers_is_named_whatever_it_has_read(reads: bool) -> None:
+    """With something of ours unread the operating system says that the connection was reset."""
+    ours, its = socket.socketpair()
+
+    class Goes(socket.socket):
+        """Whose other end goes as soon as it was asked."""
+
+        def sendall(self, data: Any, flags: int = 0) -> None:
+            super().sendall(data, flags)
+            if reads:
+                its.recv(10_000)
+            its.close()
+
+    with pytest.raises(CommandFailure, match="The server of data has gone"):
+        list(_asked(Goes(fileno=ours.detach()), Path("data"), "status", {}, endless=False))

@@ -96,8 +96,8 @@ def an_emptied_target_is_told_of_no_gap(patch: pytest.MonkeyPatch) -> None:
     right = target_positions._lost
 
     def wrong(place: MappingShard, shard: Shard, *rest: Any) -> Any:
-        begins, _ = yield from right(place, shard, *rest)
-        return begins, []
+        begins, lost, _ = yield from right(place, shard, *rest)
+        return begins, lost, []
 
     patch.setattr(target_positions, "_lost", wrong)
 

@@ -21,7 +21,7 @@ RARE = frozenset(
     for place in (
         "take_position +18",
         "_is_resumed +4",
-        "_lost +20",
+        "_lost +22",
         *(
             f"PuttingBack.{place}"
             for place in (

@@ -12,22 +12,11 @@ import msgspec
 from tailrace.cli import options
 from tailrace.cli.changes import printable
 from tailrace.cli.hints import next_line
-from tailrace.cli.place import endpoint
+from tailrace.cli.journal_status import PLACE, journals_of
 
 
 @click.command()
-@click.argument("place")
-@options.options(
-    click.option("--table", metavar="TABLE", help="Of this table alone."),
-    click.option(
-        "--endpoint",
-        callback=endpoint,
-        metavar="URL",
-        help="Of s3://: another than AWS's, such as a MinIO of yours.",
-    ),
-    click.option("--region", metavar="REGION", help="Of s3://; else as the AWS CLI finds it."),
-    options.as_json,
-)
+@options.options(*PLACE)
 def merge(place: str, table: str | None, endpoint: str | None, region: str | None, as_json: bool) -> None:
     """Merge the small segments of the journals in PLACE into large ones, sorted by key and version.
 
@@ -48,18 +37,13 @@ def merge(place: str, table: str | None, endpoint: str | None, region: str | Non
 async def _merge(
     place: str, table: str | None, endpoint: str | None, region: str | None, as_json: bool
 ) -> None:
-    from tailrace.archives.opening import archive_at
-    from tailrace.aws.places import Access
-    from tailrace.clocks.system import SystemClock
     from tailrace.journal.run.merging import Merger
     from tailrace.journal.run.opening import check_installed, opened_journal
-    from tailrace.journal.run.status import journal_statuses, journaled_tables
 
     check_installed()
-    archive, clock = archive_at(place, Access(region, endpoint)), SystemClock()
-    tables = [one for one in await journaled_tables(archive, clock) if table in (None, one.name)]
+    archive, clock, journals = await journals_of(place, table, endpoint, region)
     merger, told = Merger(archive), []
-    for status in await journal_statuses(archive, tables, clock):
+    for status in journals:
         journal = opened_journal(archive, status.folder, clock)
         report = await merger.merge(journal)
         deleted = await merger.clean(journal, clock.now().wall_ms)

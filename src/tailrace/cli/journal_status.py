@@ -5,7 +5,7 @@ Rules of this file: options and output; what there is says journal/run/status.py
 """
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
@@ -13,26 +13,24 @@ import msgspec
 from tailrace.cli import options
 from tailrace.cli.changes import printable
 from tailrace.cli.hints import next_line
-from tailrace.cli.place import endpoint
 from tailrace.cli.status import aligned
 
 if TYPE_CHECKING:
     from tailrace.journal.run.status import JournalStatus
+    from tailrace.ports import ArchiveStore, Clock
+
+
+PLACE: Final = (
+    click.argument("place"),
+    click.option("--table", metavar="TABLE", help="Of this table alone."),
+    *options.bucket,
+    options.as_json,
+)
+"""Which journals, of verbs that are about all that are in a place."""
 
 
 @click.command()
-@click.argument("place")
-@options.options(
-    click.option("--table", metavar="TABLE", help="Of this table alone."),
-    click.option(
-        "--endpoint",
-        callback=endpoint,
-        metavar="URL",
-        help="Of s3://: another than AWS's, such as a MinIO of yours.",
-    ),
-    click.option("--region", metavar="REGION", help="Of s3://; else as the AWS CLI finds it."),
-    options.as_json,
-)
+@options.options(*PLACE)
 def status(place: str, table: str | None, endpoint: str | None, region: str | None, as_json: bool) -> None:
     """Say how far the journals in PLACE are: changes, segments, bytes, base and gaps.
 
@@ -51,9 +49,13 @@ def status(place: str, table: str | None, endpoint: str | None, region: str | No
     run_loop(_tell(place, table, endpoint, region, as_json))
 
 
-async def _tell(
-    place: str, table: str | None, endpoint: str | None, region: str | None, as_json: bool
-) -> None:
+async def journals_of(
+    place: str, table: str | None, endpoint: str | None, region: str | None
+) -> "tuple[ArchiveStore, Clock, list[JournalStatus]]":
+    """The archive in a place, the clock by which its manifests are read, and its journals.
+
+    Raises: Unavailable, SettingsError.
+    """
     from tailrace.archives.opening import archive_at
     from tailrace.aws.places import Access
     from tailrace.clocks.system import SystemClock
@@ -61,7 +63,13 @@ async def _tell(
 
     archive, clock = archive_at(place, Access(region, endpoint)), SystemClock()
     tables = [one for one in await journaled_tables(archive, clock) if table in (None, one.name)]
-    journals = await journal_statuses(archive, tables, clock)
+    return archive, clock, await journal_statuses(archive, tables, clock)
+
+
+async def _tell(
+    place: str, table: str | None, endpoint: str | None, region: str | None, as_json: bool
+) -> None:
+    _, _, journals = await journals_of(place, table, endpoint, region)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(journals)))
     elif journals:

@@ -2,7 +2,7 @@
 
 Theory of operation: a batch is one transaction of the core in sinks/sql/, which keeps the law of versions,
 lets columns grow with the attributes and keeps positions beside the rows.
-Rules of this file: one connection a file, one writer at a time; queries run on cursors of it, because a
+Rules of this file: one writer at a time; a question has a connection of its own in this process, because a
 second process cannot open a file that is written. Needs the extra `duckdb`. Declared as `sinks.DuckDB(…)`,
 asked by server/sql.py.
 """
@@ -23,7 +23,7 @@ from tailrace.runtime.threads import in_thread
 from tailrace.sinks.duckdb_question import SEALED, Question
 from tailrace.sinks.intercepting import missing_extra
 from tailrace.sinks.sql.catalog import SinkCatalog
-from tailrace.sinks.sql.duckdb import DuckDbDialect, FileLock, carried_out, lock_of, take_back
+from tailrace.sinks.sql.duckdb import MEMORY, DuckDbDialect, FileLock, carried_out, lock_of, take_back
 from tailrace.sinks.sql.duckdb_before import is_before, migrated
 from tailrace.sinks.sql.sink import SqlSink
 from tailrace.sinks.sql.statements import Begin, MustBeAlone
@@ -64,6 +64,7 @@ class DuckDB(SqlSink):
     _file: FileLock | None = field(default=None, init=False, repr=False, compare=False)
     _catalog: SinkCatalog | None = field(default=None, init=False, repr=False, compare=False)
     _is_made: bool = field(default=False, init=False, repr=False, compare=False)
+    _is_read_only: bool = field(default=False, init=False, repr=False, compare=False)
 
     async def open(self, clock: Clock) -> None:
         """Open the file, and bring tables of older versions up to date. Raises: Unavailable (held by another
@@ -73,9 +74,14 @@ class DuckDB(SqlSink):
         await in_thread(self._open)
 
     def question(self, sql: str) -> Question:
-        """A question to the file, not begun. Raises: Unavailable when another process holds the file."""
+        """A question to the file, not begun; it goes on when the sink is closed. Raises: Unavailable when
+        another process holds the file.
+        """
         with self._lock:
-            return Question(self._opened().cursor(), sql)
+            opened = self._opened()
+            # Not a cursor of it: a cursor ends with its connection, and while it works that cannot be closed.
+            own = opened.cursor() if str(self.path) == MEMORY else self._connected(self._is_read_only)
+        return Question(own, sql)
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """The whole answer to a SELECT: names of its columns, and its rows. Raises: SinkError for anything
@@ -93,7 +99,7 @@ class DuckDB(SqlSink):
         """A file that no process writes, opened to be read only. Raises: Unavailable."""
         table = cls(path, "")
         try:
-            table._connection = table._connected(read_only=True)
+            table._is_read_only = True
             yield table
         finally:
             table.close()
@@ -115,9 +121,11 @@ class DuckDB(SqlSink):
     def close(self) -> Awaitable[None]:
         """Close the file, at once. Returns: nothing that must be awaited."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection, self._file, self._is_made = None, None, False
+            connection = self._connection
+            # First: it may refuse, and is closed all the same.
+            self._connection, self._file, self._is_made = None, None, False
+            if connection is not None:
+                connection.close()
         return DONE
 
     async def sources(self) -> Mapping[str, int]:
@@ -149,11 +157,11 @@ class DuckDB(SqlSink):
 
     def _opened(self) -> "DuckDBPyConnection":
         if self._connection is None:
-            self._connection = self._connected(read_only=False)
+            self._connection = self._connected(self._is_read_only)
             self._file = lock_of(self.path)
         return self._connection
 
-    def _connected(self, *, read_only: bool) -> "DuckDBPyConnection":
+    def _connected(self, read_only: bool) -> "DuckDBPyConnection":
         duckdb = _duckdb()
         if not Path(self.path).parent.is_dir():
             raise Unavailable(

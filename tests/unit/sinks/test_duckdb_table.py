@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import orjson
 import pytest
 from msgspec import structs
@@ -19,6 +20,7 @@ from tailrace.app.plain import to_item
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SettingsError, SinkError, Unavailable
 from tailrace.ports import Failed, Outcome, RecordBatch, StreamRef
+from tailrace.sinks.duckdb_question import Question
 from tailrace.sinks.sql.changes import key_of
 from tailrace.streams.record import ChangeRecord, change_record, image
 from tailrace.testing import World
@@ -246,6 +248,53 @@ def test_a_question_at_work_is_ended_from_another_thread(table: sinks.DuckDB) ->
     thread.join(PATIENCE_S)
     assert len(failures) == 1
     assert table.query("SELECT 1")[1] == [(1,)]
+
+
+def test_a_sink_that_is_closed_and_opened_again_ends_no_question_and_none_keeps_it_closed(
+    table: sinks.DuckDB,
+) -> None:
+    write(table, change(1, "a", {"total": 1}))
+    with (
+        closing(table.question("SELECT count(*) FROM range(100000000000) a, range(1000) b")) as at_work,
+        closing(table.question("SELECT id, range FROM orders, range(1200)")) as asked,
+    ):
+        thread = threading.Thread(target=_refused, args=(at_work,))
+        thread.start()
+        eventually(at_work._at_work.locked)
+        assert (asked.begin(), len(asked.page())) == (["id", "range"], 500)
+        table.close()
+        write(table, change(2, "b", {"total": 2}))
+        table.close()
+        assert (len(asked.page()), len(asked.page()), asked.page()) == (500, 200, [])
+        assert thread.is_alive()
+        at_work.close()
+        thread.join()
+    assert rows(table, "id, total") == [("a", 1), ("b", 2)]
+
+
+def test_a_connection_that_refuses_to_be_closed_is_not_used_again(
+    table: sinks.DuckDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(table, change(1, "a", {"total": 1}))
+    connection = table._connection
+
+    class Busy:
+        def close(self) -> None:
+            assert connection is not None
+            connection.close()
+            raise duckdb.InvalidInputException("busy")
+
+    monkeypatch.setattr(table, "_connection", Busy())
+    with pytest.raises(duckdb.InvalidInputException):
+        table.close()
+    write(table, change(2, "b", {"total": 2}))
+    assert rows(table, "id, total") == [("a", 1), ("b", 2)]
+
+
+def _refused(asked: Question) -> None:
+    with pytest.raises(SinkError):
+        asked.begin()
+        asked.page()
 
 
 def test_two_sinks_of_one_file_with_other_limits_are_refused_by_name(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LONGEST: Final = 200
+MEMORY: Final = ":memory:"
+"""The path of a database in memory: every connection to it is another one."""
 
 
 class DuckDbDialect(SqlDialect):
@@ -201,7 +203,7 @@ MAKING: Final = threading.Lock()
 
 def lock_of(path: str | Path) -> FileLock:
     """The lock of a file; a database in memory has one of its own."""
-    if str(path) == ":memory:":
+    if str(path) == MEMORY:
         return FileLock()
     place = os.path.realpath(path)
     with MAKING:

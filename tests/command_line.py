@@ -2,20 +2,36 @@
 
 To start Python and import what a command needs takes a hundred times as long as most answers.
 
-Rules of this file: directory, environment, streams and the modules that a command loads are its own, as if it
-were a process. What goes on, is killed, signalled or measured, or hangs on the start of a process, is one:
-`tests.fleet.Command`.
+Rules of this file: directory, environment, streams, logging and the modules that a command loads are its
+own, as if it were a process. What goes on, is killed, signalled or measured, or hangs on the start of a
+process, is one: `tests.fleet.Command`.
 """
 
 import contextlib
 import io
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tailrace.cli.logs import QUIETED
 from tailrace.cli.main import run
+
+
+@contextlib.contextmanager
+def logging_of_its_own() -> Iterator[None]:
+    """What sets up logging in this block does not for what comes after it."""
+    root = logging.getLogger()
+    loggers = [root, *(logging.getLogger(name) for name in QUIETED)]
+    levels, handlers = [logger.level for logger in loggers], root.handlers[:]
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextlib.contextmanager
@@ -47,6 +63,7 @@ def tailrace(
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     with (
         _place_of_its_own(cwd, environment or {}),
+        logging_of_its_own(),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

@@ -12,6 +12,7 @@ failure: the machine may be busy.
 """
 
 import gc
+import logging
 import os
 import signal
 import tempfile
@@ -43,6 +44,7 @@ BEYOND = Path(tempfile.mkdtemp(prefix="tailrace-tests-")) / "beyond-loopback"
 os.environ[tests_stay_on_loopback.FILE] = str(BEYOND)
 tests_stay_on_loopback.guard()
 
+LOGGED = logging.getLogger().level
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 if tests_on_a_faked_day.IS_BROKEN:
     os.environ.setdefault("FAKETIME_FORCE_MONOTONIC_FIX", "0")  # as tests/someday.sh has it
@@ -65,8 +67,16 @@ def pytest_collection() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_teardown() -> Iterator[None]:
-    """Fail a test of which something talked to another machine, whatever became of that."""
+    """Fail a test of which something talked to another machine, whatever became of that, or that lets the
+    ones after it log more than they think.
+    """
     yield
+    root = logging.getLogger()
+    if root.level != LOGGED:
+        root.setLevel(LOGGED)
+        pytest.fail(
+            "logging was set up and not taken back: tests.command_line.logging_of_its_own", pytrace=False
+        )
     if BEYOND.exists():
         words = BEYOND.read_text()
         BEYOND.unlink()

@@ -16,6 +16,9 @@ from tailrace.telemetry import LOG_FIELDS
 
 EXTRA: Final = tuple(name for name in LOG_FIELDS if name not in ("time", "level", "message", "trace"))
 
+QUIETED: Final = ("asyncio", "botocore", "boto3", "urllib3")
+"""Loggers of which nothing below a warning is shown."""
+
 
 class JsonLines(logging.Formatter):
     """One JSON object a line; a trace is one member, never further lines."""
@@ -86,5 +89,5 @@ def set_up(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    for name in ("asyncio", "botocore", "boto3", "urllib3"):
+    for name in QUIETED:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -11,15 +11,13 @@ import pytest
 from tailrace.cli.logs import set_up
 from tailrace.runtime.masking import masked
 from tailrace.telemetry import LOG_FIELDS
+from tests.command_line import logging_of_its_own
 
 
 @pytest.fixture(autouse=True)
 def _keep_root() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    with logging_of_its_own():
+        yield
 
 
 def logged(form: Literal["text", "json"]) -> str:

@@ -1,6 +1,7 @@
 """What a newcomer types wrong: each answer names the thing, the reason and the next command."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tailrace.cli.main import run
 from tailrace.cli.running import Serving
 from tailrace.compose import EngineOptions, open_engine
 from tailrace.tables.definition import TableDefinition
+from tests.command_line import logging_of_its_own
 
 HEAD = "from tailrace import App, Change\napp = App('shop')\norders = app.table('orders', pk='id')\n"
 HANDLER = "def note(change: Change) -> None:\n    pass\n"
@@ -27,14 +29,15 @@ FILES = {
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory with apps, most of them wrong, and a data directory without anything."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     open_engine(EngineOptions(directory=tmp_path / "empty")).close()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
-    return tmp_path
+    with logging_of_its_own():
+        yield tmp_path
 
 
 WRONG = [

@@ -142,6 +142,8 @@ class Connection(Guest):
         server = self._server
         server.held += size - self._held
         self._held = size
+        if server.held > server.most_held:
+            server.most_held = server.held
         return server.held <= server.settings.bodies_bytes
 
     def eof_received(self) -> bool:

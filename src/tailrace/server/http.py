@@ -17,6 +17,7 @@ from tailrace.server.collecting import Collecting
 from tailrace.server.hosts import ANY, host_name, is_allowed
 from tailrace.server.slicing import Slicing
 from tailrace.server.takers import Takers
+from tailrace.server.trimming import WORTH, malloc_trim
 from tailrace.server.turns import Turns
 from tailrace.telemetry import PointReached, pass_by
 
@@ -97,7 +98,8 @@ class HttpServer:
 
     Shape:   `requests` counts answers by (operation, status); `turns` knows the commits; `stamp` are the
              lines that every answer begins with, with the time of the engine's clock as of the last sweep.
-             Units: `held` are the bytes of all bodies that are not complete or not yet answered.
+             Units: `held` are the bytes of all bodies that are not complete or not yet answered,
+             `most_held` what they were at most since memory was given back.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -123,7 +125,7 @@ class HttpServer:
         self.connections: set[Guest] = set()
         self._guest = guest
         self.tick = 0.0
-        self.held = 0
+        self.held = self.most_held = 0
         self.answering: set[asyncio.Task[None]] = set()
         self.collecting = Collecting()
         self._engine = engine
@@ -249,4 +251,7 @@ class HttpServer:
         for connection in tuple(self.connections):
             connection.sweep()
         self.takers.sweep(self.tick)
+        if self.most_held - self.held >= WORTH:
+            self.most_held = self.held
+            malloc_trim()
         self._timer = self.loop.call_later(self.settings.sweep_seconds(), self._sweep)

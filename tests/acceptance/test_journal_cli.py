@@ -13,6 +13,8 @@ from tailrace import App
 from tailrace.archives import DirectoryArchive
 from tailrace.testing import World
 from tests.command_line import tailrace
+from tests.crash.node import Node, free_port
+from tests.patience import eventually
 
 CHECKER = Path(__file__).parents[2] / "examples" / "journal_proof" / "check.py"
 NAMED = ("--table", "orders")
@@ -120,3 +122,31 @@ def test_a_change_that_is_not_there_is_named_with_those_that_are(place: str) -> 
     version = "1" * 66
     other = tailrace("journal", "prove", place, *NAMED, '{"id": "o1"}', "--version", version)
     assert "its last ones are 0000000001" in other.stderr
+
+
+def test_status_says_why_a_journal_waits_and_it_goes_on_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        'from tailrace import App\n\napp = App("shop")\norders = app.table("orders", pk="id")\n'
+        f"app.archive(orders, {str(tmp_path / 'mounted' / 'history')!r})\n"
+    )
+    (tmp_path / "mounted").write_text("what is there before the disk is mounted")
+    node = Node(tmp_path, free_port(), ("dev", str(tmp_path / "app.py"), "--no-reload"))
+    node.start()
+    try:
+        node.wait_until_answering()
+        node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o1"}}})
+
+        def said() -> str:
+            return tailrace("status", *node.place).stdout
+
+        eventually(lambda: "orders.archive waits in" in said() and "Not a directory" in said())
+        (tmp_path / "mounted").unlink()
+
+        def archived() -> list[tuple[int, list[str]]]:
+            told = tailrace("journal", "status", "mounted/history", "--json", cwd=tmp_path)
+            return [(one["changes"], one["gaps"]) for one in json.loads(told.stdout or "[]")]
+
+        eventually(lambda: archived() == [(1, [])])
+        assert "waits in" not in said()
+    finally:
+        node.stop()

@@ -10,6 +10,7 @@ Rules of this file: any number of processes and threads may write at once; what 
 readers take no lock.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ LOCK: Final = ".lock"
 PARTS: Final = ".parts"
 MODE: Final = 0o600
 NUMBERS: Final = count()
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DirectoryArchive:
@@ -171,7 +173,9 @@ class DirectoryArchive:
                 os.close(file)
 
     def _failed(self, name: str, error: OSError) -> ArchiveError:
-        return ArchiveError(f"archive {self._root}: {name}: {error.strerror}")
+        hint = "make room there: nothing that was written before is touched" if error.errno in FULL else None
+        # The reason first: names are long, and where there is little room the end is left out.
+        return ArchiveError(f"archive {self._root}: {error.strerror}: {name}", hint=hint)
 
 
 def _write_all(file: int, data: bytes) -> None:

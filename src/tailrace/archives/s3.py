@@ -122,5 +122,5 @@ class S3Archive:
     def _failed(self, name: str, error: AwsError) -> ArchiveError:
         text = ": ".join(part for part in (error.code, error.words) if part)
         return ArchiveError(
-            f"archive {self._place}: {name}: {text}", hint=error.hint, retry_after_ms=error.retry_after_ms
+            f"archive {self._place}: {text}: {name}", hint=error.hint, retry_after_ms=error.retry_after_ms
         )

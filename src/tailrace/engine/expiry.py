@@ -5,7 +5,7 @@ its caller flushes after each slice. No read stays open across a yield. Everythi
 off anywhere and done again. Called by `engine.engine.housekeeping`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
@@ -100,7 +100,9 @@ class Housekeeping(Struct, frozen=True):
     def _released(
         self, stream: StreamState, shard: HashedShard, gone: list[LogRow], wall_ms: int
     ) -> list[LogRow]:
-        """Those of the oldest rows of a shard, all past the horizon, that no archive waits for."""
+        """Those of the oldest rows of a shard, all past the horizon, that no archive waits for, or that are
+        more than may wait.
+        """
         holds, number = self._reader.holds, shard.number
         archived = holds.through(stream.document.label, shard)
         released = [row for row in gone if row.sequence <= archived]
@@ -111,9 +113,7 @@ class Housekeeping(Struct, frozen=True):
             held = [row for row in rows if is_vanished or self._reader.is_gone(row, wall_ms)]
             if held:
                 holds.weigh(stream.key, number, held[-1].sequence, sum(map(size_of, held)))
-            if not holds.is_full(stream.key):
-                return []
-            released = gone
+            released = _oldest(gone, holds.excess(stream.key))
         weighed = [row for row in released if row.sequence <= holds.weighed_through(number)]
         holds.lighten(number, sum(map(size_of, weighed)))
         return released
@@ -144,3 +144,14 @@ class Housekeeping(Struct, frozen=True):
             yield
         self._catalog.forget_dropped(number)
         yield
+
+
+def _oldest(rows: Sequence[LogRow], size: int) -> list[LogRow]:
+    """The first rows that weigh so much together, or all; none where nothing is to go."""
+    taken: list[LogRow] = []
+    for row in rows:
+        if size <= 0:
+            break
+        taken.append(row)
+        size -= size_of(row)
+    return taken

@@ -81,6 +81,6 @@ class Holds:
         """How many bytes of a table are past the horizon and here."""
         return sum(size for of, _, size in self._weighed.values() if of == table)
 
-    def is_full(self, table: str) -> bool:
-        """Whether more is held than may be."""
-        return self.held_bytes(table) > self._most.get(table, 0)
+    def excess(self, table: str) -> int:
+        """How many bytes more are held than may be; 0: none."""
+        return max(0, self.held_bytes(table) - self._most.get(table, 0))

@@ -22,7 +22,7 @@ class EmbeddedLog:
         """Streams, on or off, oldest first: of all tables, or of one and of deleted ones of its name."""
         if table is None:
             return self._all()
-        streams = self._engine.earlier_streams_of(table)
+        streams = self._engine.earlier_streams_of(table, keeps_held=True)
         with suppress(ApiError):  # it has none now: nothing more will come
             streams.append(self._engine.stream_of(table))
         return streams
@@ -39,9 +39,11 @@ class EmbeddedLog:
         return sorted(map(self._engine.stream_named, arns), key=lambda stream: (stream.label, stream.arn))
 
     async def shards(self, stream: StreamRef) -> list[Shard]:
-        """Every shard of a stream that can still be read, parents before children. Raises: SourceError."""
+        """Every shard of a stream that can still be read here, parents before children: those that wait past
+        their day for an archive among them. Raises: SourceError.
+        """
         try:
-            return self._engine.shards_of(stream.arn)
+            return self._engine.shards_of(stream.arn, keeps_held=True)
         except ApiError as error:
             raise SourceError(f"stream {stream.arn} is gone: {error.message}") from error
 

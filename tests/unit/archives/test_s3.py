@@ -85,7 +85,7 @@ def test_a_conflict_or_an_outage_is_an_error_and_no_answer(script: Scripted, sta
         lambda archive: archive.put_if_absent("a", b"x"),
         lambda archive: archive.compare_and_put("a", b"x", '"t"'),
     ):
-        with pytest.raises(ArchiveError, match=f"archive s3://b/: a: {code}"):
+        with pytest.raises(ArchiveError, match=rf"archive s3://b/: {code}.*: a"):
             done(script, act)
     assert len(script.asked) == 2, "nothing is sent again"
 

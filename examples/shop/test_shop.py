@@ -108,4 +108,4 @@ def test_mailed_exactly_once(world: World) -> None:
 
 @pytest.mark.world(app)
 def test_no_interleaving_breaks_it(world: World) -> None:
-    world.explore(lambda: world.update(Order, id="o1", status="paid"), schedules=500)
+    world.explore(lambda: world.update(Order, id="o1", status="paid"), schedules=100)

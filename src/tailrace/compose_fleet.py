@@ -29,6 +29,7 @@ from tailrace.compose_parts import (
     courier_of,
     dependencies,
     end_of,
+    journals_of,
     mirrors_of,
     projector_of,
     redriver_of,
@@ -272,6 +273,9 @@ def _assembly(app: App, parts: Parts, log: AppLog, options: FleetOptions) -> Ass
         rows=RemoteRows(client),
         settled=partial(settled_until, parts.state, log, clock),
         present=FarItems(options.access, app.tables.values()),
+        journal_of=journals_of(
+            app, options.place.account, clock, Around(), _marks_of(options, clock, parts.state, log)
+        ),
     )
     return assemble(ground)
 

@@ -26,11 +26,13 @@ from tailrace.functions.runners import Runners
 from tailrace.journal.core.places import journaled_table
 from tailrace.journal.run.archiver import Archiver
 from tailrace.journal.run.beginning import BaseWriter
+from tailrace.journal.run.feeding import JournalFeed
 from tailrace.journal.run.identity import TableIdentity
 from tailrace.leases.lease import Owner
 from tailrace.ports import ArchiveStore, Clock, Mirror, Source, StreamRef, TableItems
 from tailrace.projections.run.builds import Builds
 from tailrace.projections.run.following import Following, FollowingMarks, PresentItems
+from tailrace.projections.run.journals import JournalOf, no_journal
 from tailrace.projections.run.projector import Projector
 from tailrace.runtime.around import Around
 from tailrace.runtime.dependencies import Dependencies
@@ -63,7 +65,7 @@ class Ground(Struct, frozen=True):
     """What an app's worker stands on. Shape: marks and effects are kept in the state of `effects`, all else
     in that of `parts`; `rows` reads tables in which projections are kept. Units: `settled` says until when a
     mapping has settled every change, ms since the epoch. `present` reads tables whose pages may tell no
-    position; None: all of them do.
+    position; None: all of them do. `journal_of` has the journals of tables.
     """
 
     app: App
@@ -76,6 +78,7 @@ class Ground(Struct, frozen=True):
     rows: ConsistentRows
     settled: Callable[[MappingName], Awaitable[int]]
     present: PresentItems | None = None
+    journal_of: JournalOf = no_journal
 
 
 class AlertLook(Struct, frozen=True):
@@ -99,7 +102,7 @@ def assemble(ground: Ground) -> Assembly:
     app, parts, state = ground.app, ground.parts, ground.parts.state
     windows = _windows_of(ground)
     places = ProjectionPlaces(app, state, ground.effects.state, ground.rows)
-    builds = Builds(app.name, state, parts.clock, places, ground.owner, ground.present)
+    builds = Builds(app.name, state, parts.clock, places, ground.owner, ground.present, ground.journal_of)
     changes = {
         name: WindowChanges(mapping_windows, state, parts.clock, parts.tallies.of(name))
         for name, mapping_windows in windows.items()
@@ -161,14 +164,12 @@ def archiver_maker(
     """What makes the writers of journals."""
 
     def make(mapping: HandlerMapping) -> Archiver:
-        table, plan = mapping.table, mapping.archive
-        if plan is None:
-            raise InternalError(f"{mapping.id!r} is no archive")
+        table = mapping.table
 
         async def streams() -> list[StreamRef]:
             return [stream for stream, _ in await list_streams(tables.source_of(table))]
 
-        archive = plan.archive or around.archive(plan.place, partial(archive_at, plan.place, plan.access))
+        archive = _archive_of(mapping, around)
         identity = TableIdentity(table.name, tables.ids.identity, streams)
         journaled = journaled_table(table.name, tables.app.region, tables.account)
         return Archiver(
@@ -176,6 +177,33 @@ def archiver_maker(
         )
 
     return make
+
+
+def _archive_of(mapping: HandlerMapping, around: Around) -> ArchiveStore:
+    """Where a journal is kept. Raises: SettingsError."""
+    plan = mapping.archive
+    if plan is None:
+        raise InternalError(f"{mapping.id!r} is no archive")
+    return plan.archive or around.archive(plan.place, partial(archive_at, plan.place, plan.access))
+
+
+def journals_of(
+    app: App, account: str, clock: Clock, around: Around, marks: Callable[[MappingName], FollowingMarks]
+) -> JournalOf:
+    """The journals that builds are filled from. Shape: `account` is that of tables that name no other;
+    `marks` say how far a mapping is.
+    """
+
+    def journal_of(projection: Projection) -> JournalFeed | None:
+        table = projection.table
+        for mapping in app.mappings:
+            if mapping.archive is not None and mapping.table is table:
+                journaled = journaled_table(table.name, app.region, account)
+                name = MappingName(app.name, mapping.id, table.name)
+                return JournalFeed(_archive_of(mapping, around), journaled, clock, marks(name))
+        return None
+
+    return journal_of
 
 
 def redriver_of(assembly: Assembly, worker: Worker) -> Redriver:

@@ -28,6 +28,7 @@ from tailrace.compose_parts import (
     courier_of,
     dependencies,
     end_of,
+    journals_of,
     mirrors_of,
     projector_of,
     redriver_of,
@@ -124,6 +125,9 @@ def build_worker(
         # Of the engine's own state: the test world asks whether windows are over, and looking must not use up
         # the faults that it injects.
         settled=partial(settled_until, state_of(engine), EmbeddedLog(engine), engine.clock),
+        journal_of=journals_of(
+            app, engine.settings.account, engine.clock, around, partial(_exact_marks, engine)
+        ),
     )
     assembly = assemble(ground)
     maker, source_of = assembly.maker, partial(_source, engine, around)
@@ -171,9 +175,12 @@ def _compared(
     app: str, engine: Engine, flushed: Callable[[], Awaitable[None]], mapping: HandlerMapping
 ) -> ComparedTable:
     name = MappingName(app, mapping.id, mapping.table.name)
-    oldest = partial(_oldest(engine), name)
     reader = EngineReader(engine, flushed, mapping.table.name)
-    return ComparedTable(reader, ExactMarks(lambda: engine.last_sequence, oldest))
+    return ComparedTable(reader, _exact_marks(engine, name))
+
+
+def _exact_marks(engine: Engine, name: MappingName) -> ExactMarks:
+    return ExactMarks(lambda: engine.last_sequence, partial(_oldest(engine), name))
 
 
 def _source(engine: Engine, around: Around, table: Table) -> Source:

@@ -9,8 +9,10 @@ fold over the table's items.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
+from random import Random
 from typing import Any
 from unittest import mock
 
@@ -23,9 +25,10 @@ from tailrace.errors import PortError, StoreError
 from tailrace.leases.lease import Owner
 from tailrace.ports import Action, ItemsPage, ProjectionStore, RecordBatch, StateStore, Written
 from tailrace.projections.core.builds import builds_prefix, read_served, served_key
+from tailrace.projections.core.journaled import HistoryChange
 from tailrace.projections.core.known import KnownBuilds, is_there, known_key, read_known
 from tailrace.projections.core.rows import GroupState, build_name, read_group_row, read_item_row
-from tailrace.projections.run import projector
+from tailrace.projections.run import from_journal, from_table, verifying
 from tailrace.projections.run.builds import Builds
 from tailrace.projections.run.following import Following, PresentItems
 from tailrace.projections.run.projector import Projector
@@ -36,6 +39,7 @@ from tailrace.runtime.parts import Parts
 from tailrace.sinks.projected import ProjectionSink
 from tailrace.stores.memory import MemoryStateStore
 from tailrace.streams.record import ChangeRecord, change_record
+from tailrace.streams.version import Version
 from tailrace.testing.loop import SeededLoop
 from tests.unit.sinks.batches import STREAM
 
@@ -65,8 +69,10 @@ class _RowsElsewhere(StateProjectionStore):
         self._place.shown = self._build
 
 
-def projected(into: Any = None, version: int = 1) -> Projection:
-    """A projection of orders by country. Its function fails on items whose total is negative."""
+def projected(into: Any = None, version: int = 1, *, history: bool = False) -> Projection:
+    """A projection of orders by country. Its function fails on items whose total is negative; with history it
+    adds up all that ever was.
+    """
     app = App(APP)
     orders = app.table("orders", pk="id")
 
@@ -78,9 +84,11 @@ def projected(into: Any = None, version: int = 1) -> Projection:
     def sales(total: Decimal, order: Order, sign: int) -> Decimal:
         if order.total < 0:
             raise ValueError("no such order")
-        return total + sign * order.total
+        return total + (max(sign, 0) if history else sign) * order.total
 
-    app.projection(by=Order.country, id="sales", version=version)(sales)
+    if history:
+        app.archive(orders, "history/")
+    app.projection(by=Order.country, id="sales", version=version, history=history)(sales)
     (projection,) = [mapping.projection for mapping in app.mappings if mapping.projection is not None]
     if into is not None:
         object.__setattr__(projection, "into", into)
@@ -96,6 +104,8 @@ class Orders:
         self.clock = clock
         self.items: dict[str, dict[str, Any]] = {}
         self.last = 0
+        self.is_exact = False
+        self.log: list[ChangeRecord] = []
         self.unsettled: dict[int, list[ChangeRecord]] = {0: [], 1: []}
         self.in_flight: set[int] = set()
         self.read_after: list[str] = []
@@ -106,17 +116,19 @@ class Orders:
         self.following = Following(self.oldest)
 
     def write(self, key: str, country: str | None, total: int = 1) -> None:
-        """A change of an item; without a country it is removed."""
+        """A change of an item; without a country it is removed, also where it is not there, unless what is
+        written is exact.
+        """
+        if self.is_exact and country is None and key not in self.items:
+            return
         self.last += 1
         keys = {"id": {"S": key}}
         new = None if country is None else {**keys, "country": {"S": country}, "total": {"N": str(total)}}
-        if new is None:
-            self.items.pop(key, None)
-        else:
+        old = self.items.pop(key, None)
+        if new is not None:
             self.items[key] = new
-        data = None if new is None else orjson.dumps(new)
         shard = ord(key[-1]) % 2
-        self.unsettled[shard].append(
+        self.log.append(
             change_record(
                 sequence=self.last,
                 shard=shard,
@@ -124,11 +136,12 @@ class Orders:
                 partition=1,
                 key=key.encode(),
                 keys=keys,
-                old=b"{}",
-                new=data,
+                old=orjson.dumps(old or {}) if old or new is None else None,
+                new=None if new is None else orjson.dumps(new),
                 size_bytes=9,
             )
         )
+        self.unsettled[shard].append(self.log[-1])
 
     async def page(
         self, table: str, after: Mapping[str, Any] | None, limit: int, segment: tuple[int, int] | None = None
@@ -160,6 +173,86 @@ class Orders:
             count, so_far = groups.get(country, (0, 0))
             groups[country] = (count + 1, so_far + total)
         return groups
+
+
+class Journaled:
+    """The journal of the table: what was written through some number, in segments of some names.
+
+    Shape:   `through` is how far it is, `lacking` what it says that it lacks; `without` are numbers that it
+             has not; while it `is_calm` it has everything within a second.
+    """
+
+    def __init__(self, orders: Orders) -> None:
+        self.orders = orders
+        self.through = 0
+        self.segments: dict[str, tuple[int, int]] = {}
+        self.lacking: tuple[str, ...] = ()
+        self.without: set[int] = set()
+        self.is_calm = True
+
+    @property
+    def marks(self) -> "Journaled":
+        """How far it is."""
+        return self
+
+    async def mark(self) -> int:
+        await asyncio.sleep(0)
+        return self.orders.last
+
+    async def has_passed(self, mark: int) -> bool:
+        await asyncio.sleep(0)
+        return self.through >= mark
+
+    def archive(self, through: int) -> None:
+        """Have everything through that number."""
+        if through > self.through:
+            self.segments[f"{self.through}-{through}"] = (self.through, through)
+            self.through = through
+
+    def merge(self) -> None:
+        """Let one segment have what all of them have."""
+        self.segments = {f"merged-{self.through}": (0, self.through)} if self.through else {}
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["Journaled"]:
+        yield self
+
+    async def view(self) -> "JournaledView | None":
+        await asyncio.sleep(0)
+        return JournaledView(self) if self.through else None
+
+
+class JournaledView:
+    """The same as of now."""
+
+    incarnation = "one"
+
+    def __init__(self, journal: Journaled) -> None:
+        self.lacking = journal.lacking
+        self.files = frozenset(journal.segments)
+        self._segments = dict(journal.segments)
+        self._records = [record for record in journal.orders.log if record.sequence not in journal.without]
+
+    async def total(self, *, is_newest: bool) -> int:
+        return len(self._records)
+
+    async def changes(
+        self, *, is_newest: bool, first: bytes, end: bytes | None, without: frozenset[str]
+    ) -> AsyncIterator[HistoryChange]:
+        spans = [span for name, span in self._segments.items() if name not in without]
+        changes = [
+            HistoryChange(record.key, Version(1, record.sequence), record.old, record.new)
+            for record in self._records
+            if any(after < record.sequence <= through for after, through in spans)
+            and record.key >= first
+            and (end is None or record.key < end)
+        ]
+        changes.sort(key=lambda change: (change.key, change.version))
+        if is_newest:
+            changes = list({change.key: change for change in changes}.values())
+        for change in changes:
+            await asyncio.sleep(0)
+            yield change
 
 
 class View:
@@ -210,7 +303,9 @@ class Builder:
         self.workshop, self.projection = workshop, projection
         self.view = View(workshop.state)
         present = workshop.orders.present
-        self.builds = Builds(APP, self.view, workshop.clock, self._store, Owner(name), present)
+        self.builds = Builds(
+            APP, self.view, workshop.clock, self._store, Owner(name), present, lambda _: workshop.journal
+        )
         self.sink = ProjectionSink(projection, self.builds, workshop.clock)
         parts = Parts(self.view, workshop.clock)
         self.projector = Projector(
@@ -285,6 +380,7 @@ class Workshop:
         self.state: StateStore = state or MemoryStateStore()
         self.orders = Orders(clock)
         self.builders: list[Builder] = []
+        self.journal: Journaled | None = None
         self.is_begun = False
         """For stories in which one of several workers does something."""
 
@@ -298,6 +394,8 @@ class Workshop:
         """Let all go on that can, and time pass."""
         for _ in range(seconds):
             await self.loop.idle()
+            if self.journal is not None and self.journal.is_calm:
+                self.journal.archive(self.orders.last)
             self.clock.advance(1_000)
         await self.loop.idle()
         for builder in self.builders:
@@ -375,6 +473,69 @@ class Workshop:
         assert not known.removing
 
 
+async def by_chance(
+    workshop: Workshop,
+    seed: int,
+    projection: Projection,
+    meanwhile: Callable[[Random], None] = lambda _: None,
+) -> None:
+    """Workers start, die, stall and are cut off; changes come; builds are asked for; `meanwhile` may do more.
+    Then faults stop.
+    """
+    chance = Random(seed)
+    filled_table(workshop)
+
+    def alive() -> list[Builder]:
+        return [builder for builder in workshop.builders if not builder.is_dead]
+
+    def start() -> None:
+        worker = workshop.worker(projection)
+        worker.run()
+
+    start()
+    start()
+    for _ in range(60):
+        if not alive():
+            start()
+        worker = chance.choice(alive())
+        match chance.randrange(12):
+            case 0 if len(alive()) < 4:
+                start()
+            case 1 if len(alive()) > 1:
+                worker.view.at, worker.view.then = worker.view.calls + chance.randrange(1, 30), worker.kill
+            case 2:
+                worker.view.at, worker.view.then = worker.view.calls + chance.randrange(1, 30), worker.stall
+            case 3:
+                worker.view.is_going.set()
+            case 4:
+                worker.view.is_cut = not worker.view.is_cut
+            case 5 if worker.view.is_going.is_set() and not worker.view.is_cut:
+                worker.begin(rebuilt(worker))
+            case 6:
+                await workshop.rest(chance.choice((1, 12, 40)))
+            case _:
+                for _ in range(chance.randrange(1, 4)):
+                    key = f"o{chance.randrange(ITEMS)}"
+                    workshop.orders.write(key, chance.choice(("NL", "BE", "FR", None)), chance.randrange(9))
+                worker.deliver(chance.randrange(2))
+        meanwhile(chance)
+        for _ in range(chance.randrange(40)):
+            await asyncio.sleep(0)
+    if not alive():
+        start()
+    for worker in workshop.builders:
+        worker.view.is_cut = False
+        worker.go_on()
+    await workshop.settle(alive()[0])
+
+
+async def rebuilt(worker: Builder) -> None:
+    """Ask for another build, unless one is being filled."""
+    with suppress(PortError):
+        if not await worker.projector.is_being_filled(worker.projection):
+            await worker.projector.rebuild(worker.projection)
+
+
 def filled_table(workshop: Workshop) -> None:
     """Some items in two countries."""
     for number in range(ITEMS):
@@ -399,7 +560,11 @@ def told(
             await loop.idle()
 
     try:
-        with mock.patch.object(projector, "PAGE", PAGE):
+        with (
+            mock.patch.object(from_table, "PAGE", PAGE),
+            mock.patch.object(verifying, "PAGE", PAGE),
+            mock.patch.object(from_journal, "STEPS", PAGE),
+        ):
             loop.run_until_complete(tell())
     finally:
         loop.close()

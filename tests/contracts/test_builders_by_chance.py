@@ -4,17 +4,21 @@ and whatever chance brings.
 Rules of this file: as in test_several_builders.py.
 """
 
-import asyncio
-from contextlib import suppress
-from random import Random
-
 import pytest
 from msgspec.structs import replace
 
 from tailrace.deadletters.core.gap import Gap, read_gap
-from tailrace.errors import PortError
 from tailrace.rows.writes import Write
-from tests.contracts.projecting import APP, ITEMS, Builder, Elsewhere, Workshop, filled_table, projected, told
+from tests.contracts.projecting import (
+    APP,
+    Elsewhere,
+    Workshop,
+    by_chance,
+    filled_table,
+    projected,
+    rebuilt,
+    told,
+)
 
 CALLS = range(1, 60)
 """More than a worker makes for what these stories ask of it."""
@@ -115,7 +119,7 @@ def test_a_rebuild_whose_worker_dies_at_any_call_is_finished_by_another(into: st
             other.run()
             await workshop.settle(other)
             one.view.at, one.view.then = at, one.kill
-            one.begin(_rebuild(one))
+            one.begin(rebuilt(one))
             one.run()
             await workshop.rest(2)
             if one.is_dead:
@@ -224,67 +228,12 @@ def test_a_gap_is_not_answered_again_while_its_answer_is_being_filled() -> None:
     assert stalled > 5
 
 
-async def by_chance(workshop: Workshop, seed: int, place: Elsewhere | None) -> None:
-    """Workers start, die, stall and are cut off; changes come; builds are asked for. Then faults stop."""
-    chance = Random(seed)
-    projection = projected(place)
-    filled_table(workshop)
-
-    def alive() -> list[Builder]:
-        return [builder for builder in workshop.builders if not builder.is_dead]
-
-    def start() -> None:
-        worker = workshop.worker(projection)
-        worker.run()
-
-    start()
-    start()
-    for _ in range(60):
-        if not alive():
-            start()
-        worker = chance.choice(alive())
-        match chance.randrange(12):
-            case 0 if len(alive()) < 4:
-                start()
-            case 1 if len(alive()) > 1:
-                worker.view.at, worker.view.then = worker.view.calls + chance.randrange(1, 30), worker.kill
-            case 2:
-                worker.view.at, worker.view.then = worker.view.calls + chance.randrange(1, 30), worker.stall
-            case 3:
-                worker.view.is_going.set()
-            case 4:
-                worker.view.is_cut = not worker.view.is_cut
-            case 5 if worker.view.is_going.is_set() and not worker.view.is_cut:
-                worker.begin(_rebuild(worker))
-            case 6:
-                await workshop.rest(chance.choice((1, 12, 40)))
-            case _:
-                for _ in range(chance.randrange(1, 4)):
-                    key = f"o{chance.randrange(ITEMS)}"
-                    workshop.orders.write(key, chance.choice(("NL", "BE", "FR", None)), chance.randrange(9))
-                worker.deliver(chance.randrange(2))
-        for _ in range(chance.randrange(40)):
-            await asyncio.sleep(0)
-    if not alive():
-        start()
-    for worker in workshop.builders:
-        worker.view.is_cut = False
-        worker.go_on()
-    await workshop.settle(alive()[0])
-
-
-async def _rebuild(worker: Builder) -> None:
-    with suppress(PortError):
-        if not await worker.projector.is_being_filled(worker.projection):
-            await worker.projector.rebuild(worker.projection)
-
-
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("into", ["state", "elsewhere"])
 def test_whatever_happens_to_them_one_build_is_left_that_is_what_the_table_says(seed: int, into: str) -> None:
     async def story(workshop: Workshop) -> None:
         place = None if into == "state" else Elsewhere()
-        await by_chance(workshop, seed, place)
+        await by_chance(workshop, seed, projected(place))
         # A worker that stalled for more than a minute may leave rows elsewhere that no worker reads.
         await workshop.check(None if place is None else place.rows, is_swept=place is None)
         assert place is None or place.shown == f"sales@v{await workshop.served()}"

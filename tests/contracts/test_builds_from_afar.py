@@ -23,7 +23,7 @@ from tailrace.aws.places import Access
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.ports import ItemsPage
-from tailrace.projections.run import projector
+from tailrace.projections.run import from_table
 from tailrace.server.inprocess import InProcess
 from tailrace.sources.dialects import TAILRACE
 from tailrace.sources.far_items import FarItems
@@ -32,8 +32,7 @@ from tailrace.streams.positions import POSITION_HEADER, position_value
 from tailrace.streams.record import SequenceNumber
 from tailrace.tables.definition import TableDefinition
 from tailrace.tables.mutate import Delete, Put
-from tests.contracts.projecting import Orders, Workshop, told
-from tests.contracts.test_builders_by_chance import by_chance
+from tests.contracts.projecting import Orders, Workshop, by_chance, projected, told
 from tests.serving import START_MS
 
 HEAD = {
@@ -167,7 +166,7 @@ def checked(seed: int, change: Callable[[Server], None] = lambda _: None) -> tup
     async def story(workshop: Workshop) -> None:
         workshop.orders = orders = FarOrders(server, workshop.clock)
         seen.append(orders)
-        await by_chance(workshop, seed, None)
+        await by_chance(workshop, seed, projected())
         await workshop.check()
         (build,) = (await workshop.known()).builds
         assert build.position > 10**21, "the numbers are the server's"
@@ -226,11 +225,11 @@ def test_a_position_behind_the_page_s_is_found_out() -> None:
 
 
 def test_a_page_that_is_not_wholly_applied_before_it_is_saved_is_found_out() -> None:
-    apply_steps = projector.apply_steps
+    apply_calmly = from_table.apply_calmly
     pages = iter(range(1_000_000))
 
-    async def in_part(store: Any, fold: Any, steps: Any) -> Any:
-        return await apply_steps(store, fold, steps[1:] if next(pages) % 7 == 3 else steps)
+    async def in_part(store: Any, fold: Any, steps: Any, clock: Any) -> Any:
+        return await apply_calmly(store, fold, steps[1:] if next(pages) % 7 == 3 else steps, clock)
 
-    with mock.patch.object(projector, "apply_steps", in_part):
+    with mock.patch.object(from_table, "apply_calmly", in_part):
         assert is_found_out(lambda _: None)

@@ -22,7 +22,7 @@ from tailrace.ports import ItemsPage, RecordBatch
 from tailrace.projections.core import timed
 from tailrace.projections.core.builds import Build
 from tailrace.projections.core.rows import AppliedItem, RowChange
-from tailrace.projections.run import projector
+from tailrace.projections.run import from_table
 from tailrace.projections.run.following import Following
 from tailrace.projections.run.state_store import StateProjectionStore
 from tailrace.projections.run.verifying import verify
@@ -31,8 +31,8 @@ from tailrace.sinks import projected as projected_sink
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import Version
 from tailrace.values.types import Item
-from tests.contracts.projecting import Orders, Workshop, filled_table, projected, told
-from tests.contracts.test_builders_by_chance import by_chance, lost
+from tests.contracts.projecting import Orders, Workshop, by_chance, filled_table, projected, told
+from tests.contracts.test_builders_by_chance import lost
 from tests.unit.sinks.batches import STREAM
 
 SEEDS = range(40)
@@ -161,7 +161,7 @@ def checked(seed: int) -> UntoldOrders:
     async def story(workshop: Workshop) -> None:
         workshop.orders = orders = UntoldOrders(workshop, seed)
         seen.append(orders)
-        await by_chance(workshop, seed, None)
+        await by_chance(workshop, seed, projected())
         orders.is_replaying = False
         for record in orders.chance.sample(orders.history, 20):
             orders.replay(record)
@@ -270,7 +270,7 @@ def test_a_removed_item_that_is_not_remembered_is_detected() -> None:
 
 
 def test_pages_that_count_as_newer_than_changes_are_detected() -> None:
-    with mock.patch.object(projector, "page_version", lambda read_us: Version(9, read_us)):
+    with mock.patch.object(from_table, "page_version", lambda read_us: Version(9, read_us)):
         assert is_detected()
 
 
@@ -399,7 +399,14 @@ def test_a_comparison_names_what_differs_and_waits_for_what_is_on_its_way() -> N
         store = worker.builds.store(worker.projection, "1")
 
         async def compared() -> Any:
-            return await verify(worker.projector, worker.projection, store, workshop.clock, frozenset())
+            return await verify(
+                worker.projection,
+                store,
+                worker.projector.items,
+                worker.projector.following,
+                workshop.clock,
+                frozenset(),
+            )
 
         assert (await compared()).count == 0
         orders.write("o1", "FR", 5)

@@ -271,6 +271,7 @@ class App(OnLambda, Past, WithAggregates):
         into: Any = None,
         swap: Swap = "auto",
         combine: Callable[[Any, Any], Any] | None = None,
+        history: bool = False,
         retry: Retry | None = None,
         batch_size: int = 100,
         concurrency: int = 1,
@@ -286,14 +287,22 @@ class App(OnLambda, Past, WithAggregates):
                  kept: an `app.table(…)`, `sinks.DuckDB(…)`, or the app's own state. Another `version` is
                  built beside the one that is served, from the table's items, and takes its place when it has
                  caught up, or by `tailrace projection swap` with `swap="manual"`. `combine` makes one state
-                 of two: then shards keep parts of a group, and do not wait for each other. Further settings:
-                 HandlerSettings.
+                 of two: then shards keep parts of a group, and do not wait for each other. With `history`
+                 a state is of all that was ever there: the function need not undo what it did, and what it
+                 is built from is the journal of the table (`app.archive`). Further settings: HandlerSettings.
         Raises:  SettingsError.
         """
         sizes = {"batch_size": batch_size, "concurrency": concurrency}
         common = CommonSettings(id, None, retry, None, on_failure, {**sizes, **settings})
         make = partial(
-            projection_of, version=version, by=by, initial=initial, into=into, swap=swap, combine=combine
+            projection_of,
+            version=version,
+            by=by,
+            initial=initial,
+            into=into,
+            swap=swap,
+            combine=combine,
+            history=history,
         )
         return self._declared.projection(target, common, make)
 

@@ -82,6 +82,15 @@ def archive_settings(name: str, table: Table, retry: Retry | None) -> MappingSet
     )
 
 
+def check_history(place: str, table: Table, *, has_archive: bool) -> None:
+    """Refuse a projection with history of a table without a journal. Raises: SettingsError."""
+    if not has_archive:
+        raise SettingsError(
+            f"{place}: history=True is of all that ever was in {table.name!r}, and only a journal has that: "
+            f"declare app.archive({table.name}, 'history/') before it"
+        )
+
+
 def archive_id(table: Table) -> str:
     """The id of a table's archive, unless the app gives it another."""
     return f"{table.name}.archive"

@@ -12,7 +12,7 @@ from collections.abc import Mapping as Names
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
-from tailrace.app.archiving import ArchivePlan, archive_id, archive_settings
+from tailrace.app.archiving import ArchivePlan, archive_id, archive_settings, check_history
 from tailrace.app.change import Change
 from tailrace.app.checking import check_given, check_timeout, check_where, is_async
 from tailrace.app.client import check_client
@@ -377,6 +377,10 @@ class Declarations:
                 )
             changes = self.changes(declared.item if target is None else target)
             projection = projection_of(declared, changes, function, id=name)
+            if projection.history:
+                others = self.mappings.values()
+                has_archive = any(one.archive is not None and one.table is changes.table for one in others)
+                check_history(declared.place, changes.table, has_archive=has_archive)
             self._add(
                 HandlerMapping(
                     projection.mapping_id,

@@ -24,7 +24,7 @@ from tailrace.app.fingerprint import fingerprint
 from tailrace.app.grouping import Grouping, grouping_of
 from tailrace.app.models import model_codec
 from tailrace.app.plain import to_plain_item
-from tailrace.app.table import EVENTS, Changes, Table
+from tailrace.app.table import EVENTS, Changes, Table, key_names
 from tailrace.errors import ItemError, SettingsError
 from tailrace.values.types import AttributeValue, Item
 from tailrace.values.wire import read_value
@@ -41,7 +41,7 @@ class Projection:
 
     Shape:   `id` is the name that it is asked by, `into` where its rows are kept (None: the app's own state),
              `swap` who lets a build that has caught up stand for the one before, `combine` makes one state of
-             two: shards may keep parts of a group.
+             two: shards may keep parts of a group. With `history` a state is of all that was ever there.
     """
 
     id: str
@@ -55,6 +55,7 @@ class Projection:
     into: Any = None
     swap: Swap = "auto"
     combine: Callable[[Any, Any], Any] | None = None
+    history: bool = False
 
     @property
     def mapping_id(self) -> str:
@@ -66,7 +67,8 @@ class Projection:
         """What says whether a build was made by this very function."""
         others = (self.by.function, self.combine)
         functions = (self.function, *(function for function in others if function is not None))
-        return fingerprint(functions, self.by.words, self.initial)
+        values = (self.by.words, self.initial, *(("history",) if self.history else ()))
+        return fingerprint(functions, *values)
 
     def group_of(self, image: Item) -> str:
         """The key of an image's group. Raises: what the user's code raises, ItemError, TypeError."""
@@ -98,6 +100,10 @@ class Projection:
     def is_of(self, keys: Item) -> bool:
         """Whether an item with this key is one of those that are projected."""
         return self.entity is None or self.table.entities.of(orjson.dumps(keys)) is self.entity
+
+    def keys_of(self, image: Item) -> Item:
+        """The key of an image's item."""
+        return {name: image[name] for name in key_names(self.table)}
 
     def _instance(self, image: Item) -> Any:
         return to_plain_item(image) if self.entity is None else self.entity.decode(image)
@@ -186,6 +192,7 @@ def projection_of(
     into: Any,
     swap: Swap,
     combine: Callable[[Any, Any], Any] | None = None,
+    history: bool = False,
 ) -> Projection:
     """The projection, when all of it fits. Raises: SettingsError."""
     place = declared.place
@@ -214,6 +221,7 @@ def projection_of(
         into,
         swap,
         combine,
+        history,
     )
 
 

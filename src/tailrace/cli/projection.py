@@ -14,6 +14,7 @@ from tailrace.app.plain import to_plain
 from tailrace.cli import options
 from tailrace.cli.changes import printable, shown
 from tailrace.cli.connection import ask
+from tailrace.cli.durations import format_duration
 from tailrace.cli.group import CommandGroup
 from tailrace.cli.hints import as_typed, next_line
 from tailrace.cli.place import Place
@@ -51,14 +52,15 @@ def ls(place: Place, as_json: bool) -> None:
         click.echo(json.dumps(answer))
         return
     rows: list[tuple[str, ...]] = [
-        ("PROJECTION", "BUILD", "STATE", "ITEMS FILLED IN", "FAILED", "PARKED", "ROWS IN")
+        ("PROJECTION", "BUILD", "STATE", "FROM", "FILLED IN", "FAILED", "PARKED", "ROWS IN")
     ]
     rows += [
         (
             printable(build["projection"]),
             build["build"],
             state_words(build),
-            str(build["items"]),
+            build["from"],
+            filled_words(build),
             str(build["failures"]),
             str(build["parked_keys"]),
             printable(build["into"]),
@@ -75,6 +77,8 @@ def ls(place: Place, as_json: bool) -> None:
                 "its version, or"
             )
             click.echo(click.style(f"{text} {as_typed(f'tailrace projection rebuild {name}')}", fg="yellow"))
+        for words in build["lacking"][:3]:
+            click.echo(f"  {printable(build['projection'])} {build['build']}: {printable(words)}")
         for key, error in build["failed"][:3]:
             click.echo(f"  {printable(build['projection'])} {build['build']}: item {key}: {printable(error)}")
 
@@ -83,7 +87,18 @@ def state_words(build: Mapping[str, Any]) -> str:
     """Where a build stands."""
     if build["served"]:
         return "served" if build["filled"] else "served, filling"
+    if build["filled"] and build["lacking"]:
+        return "lacks history"
     return "ready or catching up" if build["filled"] else "filling"
+
+
+def filled_words(build: Mapping[str, Any]) -> str:
+    """How far the filling is, and about how long it takes yet."""
+    if build["filled"] or not build["total"]:
+        return str(build["items"])
+    left_ms = build["left_ms"]
+    left = "" if left_ms is None else f", about {format_duration(max(1_000, left_ms))} left"
+    return f"{min(build['items'], build['total'])} of {build['total']}{left}"
 
 
 @projection.command()
@@ -180,19 +195,27 @@ def verdict_words(answer: Mapping[str, Any]) -> Iterator[str]:
 
 @projection.command()
 @click.argument("name")
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(["table", "journal"]),
+    help="What it is filled from; the table's journal, where app.archive keeps one, unless told.",
+)
 @dry_run
 @options.options(*options.place_or_fleet, options.as_json)
-def rebuild(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
-    """Build the projection NAME anew from the items of its table, beside the build that is served.
+def rebuild(name: str, source: str | None, dry_run: bool, place: Place, as_json: bool) -> None:
+    """Build the projection NAME anew from its table or the table's journal, beside the build that is served.
 
     It is served when it has caught up, or, with swap="manual", by `projection swap`; the build before it is
-    removed then. Changes go to both meanwhile. The workers of a fleet begin with it within a minute.
+    removed then. A journal that does not know everything is no source but for a projection with history: then
+    what it lacks is named, and `projection swap --force` accepts it. The workers of a fleet begin with it
+    within a minute.
 
     \b
     Example: tailrace projection rebuild sales --dry-run
     Next:    tailrace projection ls
     """
-    answer = ask(place, "projection.rebuild", {"projection": name, "dry_run": dry_run})
+    answer = ask(place, "projection.rebuild", {"projection": name, "source": source, "dry_run": dry_run})
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -201,13 +224,16 @@ def rebuild(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
         if answer["swap"] == "auto"
         else f"waits for: {as_typed(f'tailrace projection swap {name}')}"
     )
+    of = "the journal" if answer["from"] == "journal" else f"about {answer['items']} items"
     if dry_run:
         click.echo(
-            f"{name} would be built anew from about {answer['items']} items, beside build "
-            f"{answer['served']}; the new build {then}"
+            f"{name} would be built anew from {of}, beside build {answer['served']}; the new build {then}"
         )
         return
-    click.echo(f"{name} is built anew as build {answer['build']}, beside build {answer['served']}; it {then}")
+    out_of = " from the journal" if answer["from"] == "journal" else ""
+    click.echo(
+        f"{name} is built anew{out_of} as build {answer['build']}, beside build {answer['served']}; it {then}"
+    )
 
 
 @projection.command()

@@ -249,7 +249,7 @@ MEMBER: Final = RowKind("member", "app")
 PROJECTION: Final = RowKind("projection", "projection")
 PROJECTION_BUILDS: Final = RowKind("projection-builds", "projection")
 """The number of the last change of which builds a projection has: the condition of the next one."""
-PROJECTION_BUILD: Final = RowKind("projection-build", "projection", format=3)
+PROJECTION_BUILD: Final = RowKind("projection-build", "projection", format=4)
 PROJECTION_ITEM: Final = RowKind("projection-item", "projection", format=2, spread=2)
 PROJECTION_GROUP: Final = RowKind("projection-group", "projection", spread=2)
 

@@ -16,7 +16,7 @@ from tailrace.deadletters.core.head import head_prefix
 from tailrace.deadletters.views.letters import heads
 from tailrace.errors import TailraceError
 from tailrace.ports import ProjectionStore
-from tailrace.projections.core.builds import Build
+from tailrace.projections.core.builds import JOURNAL, TABLE, Build, left_ms
 from tailrace.projections.core.parts import part_keys, whole_groups
 from tailrace.projections.core.rows import GroupState
 from tailrace.projections.run.projector import Projector
@@ -153,6 +153,10 @@ async def build_value(named: DeclaredProjection, build: Build) -> dict[str, Any]
         "served": build.name == rows.served,
         "filled": build.is_filled,
         "items": build.filled,
+        "from": build.source or "table",
+        "total": build.total or None,
+        "left_ms": left_ms(build, named.subject.clock.now().wall_ms),
+        "lacking": list(build.lacking),
         "into": build.into,
         "failures": build.failures,
         "failed": [list(failure) for failure in build.failed],
@@ -200,7 +204,7 @@ async def projection_verify(subject: Subject, arguments: Arguments) -> object:
     heads_of = rows(subject.state, head_prefix(chosen.rows.app, projection.mapping_id))
     parked = frozenset([str(row.fields["key"]) async for row in heads_of])
     store = projector.builds.store(projection, build.name)
-    verdict = await verify(projector, projection, store, subject.clock, parked)
+    verdict = await verify(projection, store, projector.items, projector.following, subject.clock, parked)
     return {
         "projection": chosen.id,
         "build": build.name,
@@ -221,23 +225,43 @@ async def projection_verify(subject: Subject, arguments: Arguments) -> object:
     }
 
 
+def source_of(projector: Projector, projection: Projection, asked: str | None) -> str:
+    """What a build is to be filled from. Raises: TailraceError where that cannot be."""
+    has_journal = projector.builds.journal(projection) is not None
+    table = projection.table.name
+    if asked == JOURNAL and not has_journal:
+        raise TailraceError(
+            f"Table {table!r} has no journal.", hint=f"app.archive({table}, 'history/') keeps one from now on"
+        )
+    if asked == "table" and projection.history:
+        raise TailraceError(
+            f"{projection.id!r} is of all that ever was in {table!r}, and the table has only what is.",
+            hint=f"tailrace projection rebuild {projection.id} --from journal",
+        )
+    return JOURNAL if has_journal and asked != "table" else TABLE
+
+
 @verb("projection.rebuild", changes=True, works_afar=True)
 async def projection_rebuild(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: projection, dry_run. Begins another build of the declared version from the table's items."""
+    """Arguments: projection, dry_run, source ("table" or "journal"; None: the journal where there is one).
+    Begins another build of the declared version.
+    """
     chosen = await named(subject, arguments)
     projector, projection = chosen.declared()
+    source = source_of(projector, projection, arguments.get("source"))
     answer = {
         "projection": chosen.id,
         "served": chosen.rows.served,
         "swap": projection.swap,
         "dry_run": bool(arguments.get("dry_run")),
         "items": (await subject.table_size(projection.table.name))[0],
+        "from": source or "table",
     }
     if projector.is_bringing_up(projection) or await projector.is_being_filled(projection):
         raise TailraceError(
             f"{chosen.id!r} is being built already.", hint="tailrace projection ls says how far it is"
         )
-    build = None if arguments.get("dry_run") else await projector.rebuild(projection)
+    build = None if arguments.get("dry_run") else await projector.rebuild(projection, None, source)
     return {**answer, "build": None if build is None else build.name}
 
 
@@ -260,6 +284,12 @@ async def projection_swap(subject: Subject, arguments: Arguments) -> object:
             hint=f"tailrace projection rebuild {chosen.id}",
         )
     why = await projector.why_not_yet(projection, build)
+    if not build.takes_changes:
+        raise TailraceError(
+            f"{chosen.id!r}: build {build.name} is not ready: {why}. Changes are not applied to it until its "
+            "journal has been read, so that it cannot be served yet.",
+            hint="tailrace projection ls says how far it is",
+        )
     if why is not None and not arguments.get("force"):
         raise TailraceError(
             f"{chosen.id!r}: build {build.name} is not ready: {why}.",

@@ -69,7 +69,7 @@ class ProjectionSink(AlwaysOpen):
         steps = [step_of(record, now_ms) for record in batch.records]
         created_ms = [record.created_ms for record in batch.records]
         failures: dict[int, Failure] = {}
-        current = await self._builds.current(self._projection)
+        current = await self._builds.applicable(self._projection)
         present = await self._present(batch.records, [build for build, _ in current])
         for build, store in current:
             is_parted = build.is_parted and self._projection.combine is not None

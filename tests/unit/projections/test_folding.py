@@ -15,6 +15,8 @@ from tailrace.values.types import AttributeValue, Item
 class Sum:
     """Adds `n`, by `g`; a negative one is refused."""
 
+    history = False
+
     def group_of(self, image: Item) -> str:
         return str(image["g"]["S"])
 

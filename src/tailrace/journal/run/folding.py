@@ -23,6 +23,7 @@ from tailrace.streams.version import SEQUENCE_BYTES
 COLUMNS: Final = "key, generation, sequence, created_us, event, old, new, origin, shard, ancestry"
 LIVE: Final = "tailrace_live"
 MEMORY: Final = "512MB"
+LATEST_US: Final = (1 << 63) - 1
 
 
 class Rows(Struct, frozen=True):
@@ -95,6 +96,35 @@ def changed_sql(rows: Rows, since_us: int, until_us: int) -> str:
         f"SELECT {COLUMNS} FROM {rows.sql} WHERE key IN (SELECT key FROM {rows.sql} "
         f"WHERE created_us > {since_us} AND created_us <= {until_us}) ORDER BY key, generation, sequence"
     )
+
+
+def keyed_sql(rows: Rows, first: bytes, end: bytes | None) -> str:
+    """All changes of a range of keys, by key and version: key, generation, sequence, old, new, and whether
+    it is of the base.
+    """
+    is_state = f"origin IS NOT DISTINCT FROM '{SCAN}'"
+    return (
+        f"SELECT key, generation, sequence, old, new, {is_state} FROM {rows.sql} "
+        f"WHERE {_range(first, end)} ORDER BY key, generation, sequence, {is_state}"
+    )
+
+
+def newest_sql(rows: Rows, first: bytes, end: bytes | None) -> str:
+    """The newest change of each key of a range, deletions too, by key: as `keyed_sql`."""
+    return (
+        f"SELECT key, generation, sequence, NULL, item, false FROM ({_newest_sql(rows, LATEST_US)}) "
+        f"WHERE {_range(first, end)} ORDER BY key"
+    )
+
+
+def count_sql(rows: Rows, *, is_of_keys: bool) -> str:
+    """How many changes there are, or keys."""
+    return f"SELECT count({'DISTINCT key' if is_of_keys else '*'}) FROM {rows.sql}"
+
+
+def _range(first: bytes, end: bytes | None) -> str:
+    begin = f"key >= from_hex('{first.hex()}')" if first else "true"
+    return begin if end is None else f"{begin} AND key < from_hex('{end.hex()}')"
 
 
 def last_sql(rows: Rows, at_us: int) -> str:

@@ -67,15 +67,16 @@ class JournalNow(Struct, frozen=True):
         live = [change for change in self.live if change.key == key]
         return in_order([*await self.view.history(key), *live])
 
-    async def rows(self, selection: Selection = EVERYTHING) -> Rows:
-        """What DuckDB reads. Raises: Unavailable."""
+    async def rows(self, selection: Selection = EVERYTHING, without: frozenset[str] = frozenset()) -> Rows:
+        """What DuckDB reads; segments of the names `without` are left out. Raises: Unavailable."""
         generations = {change.version.generation for change in self.live}
-        for file in self.view.files(selection):
+        files = [file for file in self.view.files(selection) if file.name not in without]
+        for file in files:
             for version in (file.first_version, file.last_version):
                 # A segment that does not say its versions may have any.
                 generations.add(Version.from_packed(bytes.fromhex(version)).generation if version else -1)
         one = generations.pop() if len(generations) == 1 else -1
-        paths = tuple(await self.view.paths(selection))
+        paths = tuple(await self.view.paths_of(files))
         return Rows(paths, self.live, self.view.scratch, one if one >= 0 else None)
 
 
@@ -101,6 +102,13 @@ class PastReader:
         """Delete what was fetched. Repeatable."""
         if self._opened is not None:
             self._opened.close()
+
+    async def newest(self) -> JournalNow | None:
+        """The journal of the table as it is now, or as it was last; None: there is none. Raises:
+        Unavailable.
+        """
+        journals = await self._known()
+        return journals[-1] if journals else None
 
     async def at(self, at_us: int, *, incomplete: bool = False) -> "TableThen":
         """The table at a moment. Raises: SettingsError for one that is still to come; Unavailable."""
@@ -187,6 +195,15 @@ class PastReader:
     # ---- what is there -------------------------------------------------------------------------------------
 
     async def _journals(self) -> list[JournalNow]:
+        """The same, at least one. Raises: Unavailable where there is none."""
+        if journals := await self._known():
+            return journals
+        raise Unavailable(
+            f"there is no journal of table {self._name} here",
+            hint=f"app.archive({self._name}, …) keeps one, from when a worker runs",
+        )
+
+    async def _known(self) -> list[JournalNow]:
         """Every incarnation, the oldest first; the newest has the live stream. Raises: Unavailable."""
         if self._opened is None:
             table = self._table if isinstance(self._table, JournaledTable) else await self._table()
@@ -197,11 +214,6 @@ class PastReader:
         for view in views:
             reached.update(view.positions)
         live = [change async for change in reader.live(reached)] if self._log is not None and views else []
-        if not views:
-            raise Unavailable(
-                f"there is no journal of table {self._name} here",
-                hint=f"app.archive({self._name}, …) keeps one, from when a worker runs",
-            )
         return [
             await self._now(view, live if view is views[-1] else [], is_last=view is views[-1])
             for view in views

@@ -121,7 +121,11 @@ class JournalView:
         """Their files on this machine's disk, for DuckDB or pyarrow: they stay as long as the reader is open.
         Raises: Unavailable.
         """
-        return await self._local.paths(self.files(selection))
+        return await self.paths_of(self.files(selection))
+
+    async def paths_of(self, files: Sequence[TableFile]) -> list[str]:
+        """The same of some of its segments. Raises: Unavailable."""
+        return await self._local.paths(files)
 
     async def changes(
         self, selection: Selection = EVERYTHING, order: Order = "key"

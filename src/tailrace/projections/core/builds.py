@@ -3,7 +3,7 @@
 Theory of operation: a build is a set of rows under a name of its own (`sales@v2`; `sales@v2.1` after a
 rebuild). A build is filled from the table's items, lives from the changes after that, and is served from
 then on; the build that was served before is removed.
-Rules of this file: layouts only, formats 1 to 3, docs/formats/projections.md. Called by
+Rules of this file: layouts only, formats 1 to 4, docs/formats/projections.md. Called by
 projections/run/builds.py and the `projection` verbs.
 """
 
@@ -22,6 +22,11 @@ MOST_FAILED: Final = 20
 
 PARTED: Final = 2
 """The format of builds with wide numbers or parts."""
+TIMED: Final = 3
+"""The format of builds from pages without positions."""
+TABLE: Final = ""
+JOURNAL: Final = "journal"
+"""What a build is filled from."""
 WIDEST: Final = 2**63 - 1
 """The largest number of ours; numbers of another server are text in rows."""
 
@@ -38,7 +43,9 @@ class Build(Struct, frozen=True):
              every write under a claim, and may stand still for `claim_ms`, 0: for CLAIM_MS. `is_parted`:
              groups may have parts (parts.py). `is_timed`: its pages told no position (timed.py); `since` and
              `position` are then times, in microseconds since the epoch, and `seen_ms` is when a worker had
-             read that it is there, 0 before its first claim.
+             read that it is there, 0 before its first claim. `source` JOURNAL: it is filled from the journal
+             of its table (journaled.py), of about `total` changes, or items, that are to be read; `lacking`
+             says in words what is missing there, or is not as it should be; `is_compared`: with the table.
     """
 
     projection: str
@@ -60,6 +67,24 @@ class Build(Struct, frozen=True):
     claim_ms: int = 0
     is_timed: bool = False
     seen_ms: int = 0
+    source: str = TABLE
+    total: int = 0
+    lacking: tuple[str, ...] = ()
+    is_compared: bool = False
+    keeps_history: bool = False
+
+    @property
+    def is_journaled(self) -> bool:
+        """Whether it is filled from a journal."""
+        return self.source == JOURNAL
+
+    @property
+    def takes_changes(self) -> bool:
+        """Whether what is delivered is applied to it. To one out of a journal only from the position on at
+        which its filling has ended; with history only if no item failed, or its later changes would overtake
+        the ones that failed.
+        """
+        return not self.is_journaled or (self.is_filled and not (self.keeps_history and self.failures))
 
     @property
     def stamp(self) -> str:
@@ -102,14 +127,47 @@ class Build(Struct, frozen=True):
             since=self.since or position,
         )
 
+    def with_part(
+        self, after: Mapping[str, Any] | None, filled: int, failed: Sequence[tuple[str, str]]
+    ) -> "Build":
+        """After one more part of a journal, whose end is not told by a part."""
+        named = (*self.failed, *failed)[:MOST_FAILED]
+        return replace(
+            self,
+            after=after,
+            filled=self.filled + filled,
+            failures=self.failures + len(failed),
+            failed=named,
+        )
+
     def begun_again(self) -> "Build":
         """As before the first page: what is applied is applied again, which changes nothing. Pages without
         positions mend nothing that was lost since the first one, so its time stays.
         """
         since = self.since if self.is_timed else 0
         return replace(
-            self, is_filled=False, position=0, after=None, filled=0, failures=0, failed=(), since=since
+            self,
+            is_filled=False,
+            position=0,
+            after=None,
+            filled=0,
+            failures=0,
+            failed=(),
+            since=since,
+            lacking=(),
+            is_compared=False,
         )
+
+
+def left_ms(build: Build, now_ms: int) -> int | None:
+    """About how long the filling takes yet, at its pace since it was begun; None: it is not known.
+
+    >>> left_ms(Build("sales", "1", filled=100, total=400, begun_ms=1_000), 11_000)
+    30000
+    """
+    if build.is_filled or not build.filled or build.total <= build.filled:
+        return None
+    return (now_ms - build.begun_ms) * (build.total - build.filled) // build.filled
 
 
 def next_name(version: int, present: Sequence[Build]) -> str:
@@ -174,13 +232,23 @@ def build_fields(build: Build) -> dict[str, Any]:
         fields["claim_ms"] = build.claim_ms
     if build.is_timed:
         fields |= {"timed": True, "seen_ms": build.seen_ms}
+    if build.source:
+        fields |= {
+            "source": build.source,
+            "total": build.total,
+            "lacking": list(build.lacking),
+            "compared": build.is_compared,
+            "history": build.keeps_history,
+        }
     return fields
 
 
 def _format(build: Build) -> int:
     """The lowest one whose readers know how the build is to be written to."""
-    if build.is_timed:
+    if build.source:
         return PROJECTION_BUILD.format
+    if build.is_timed:
+        return TIMED
     return PARTED if build.is_wide or build.is_parted else VERSION
 
 
@@ -211,4 +279,9 @@ def read_build(fields: Mapping[str, Any]) -> Build:
         row.get("claim_ms", 0),
         row.get("timed", False),
         row.get("seen_ms", 0),
+        row.get("source", TABLE),
+        row.get("total", 0),
+        tuple(row.get("lacking", ())),
+        row.get("compared", False),
+        row.get("history", False),
     )

@@ -3,7 +3,8 @@
 Theory of operation: a `Working` set holds the rows that were read; every change is folded into it, so that
 several changes make one transaction, and `changes` says what it must write under which condition. What a
 change carries as its old image is never looked at: after duplicates, gaps and redrives the image that was
-*applied* is what has to go.
+*applied* is what has to go. A projection with history is told the same, in the same order; its function need
+not undo what it did, so its groups count what entered them, and stay when nothing is left in them.
 Rules of this file: pure but for the user's function, whose exceptions leave the set as it was. Called by
 sinks/projected.py.
 """
@@ -19,7 +20,13 @@ from tailrace.values.types import AttributeValue, Item
 
 
 class Fold(Protocol):
-    """The user's function, between attribute values."""
+    """The user's function, between attribute values. Shape: with `history` a state is of all that was ever
+    there.
+    """
+
+    @property
+    def history(self) -> bool:
+        """Whether groups are of every image that entered them."""
 
     def group_of(self, image: Item) -> str:
         """The key of an image's group, as text. Raises: what the user's code raises."""
@@ -31,8 +38,8 @@ class Fold(Protocol):
 
 
 class ItemChange(Struct, frozen=True):
-    """One item as it is after a change. Shape: `key` hex; `image` None: it is gone. Units: at_ms since the
-    epoch.
+    """One item as it is after a change. Shape: `key` hex; `image` None: it is gone; with `is_state` it says
+    how the item stood, not that it changed then. Units: at_ms since the epoch.
     """
 
     key: str
@@ -40,6 +47,7 @@ class ItemChange(Struct, frozen=True):
     image: Item | None
     at_ms: int
     group: str = NOWHERE
+    is_state: bool = False
 
 
 class Working(Struct):
@@ -77,6 +85,8 @@ class Working(Struct):
     def is_applied(self, step: ItemChange) -> bool:
         """Whether this change or a later one of its item was applied."""
         row = self._items[step.key]
+        if step.is_state and step.image == (None if row is None else row.image):
+            return True  # so it is known to be
         return row is not None and step.version <= row.version
 
     def apply(self, step: ItemChange) -> bool:
@@ -100,7 +110,8 @@ class Working(Struct):
         group, stored = self._groups[key], self._groups_before[key]
         is_empty = group is None or group.count == 0  # what rounding may have left behind begins anew
         state = self.fold.folded(None if is_empty or group is None else group.state, images)
-        count = (0 if group is None else group.count) + sum(sign for _, sign in images)
+        entered = sum(sign for _, sign in images if sign > 0 or not self.fold.history)
+        count = (0 if group is None else group.count) + entered
         return GroupState(key, 1 if stored is None else stored.version + 1, count, state, at_ms)
 
     @property

@@ -46,7 +46,8 @@ class KnownBuilds(Struct, frozen=True):
     """The builds of one projection, the oldest first, and which one is served.
 
     Shape:   `revision` is 0 before the first change that raised it; `removing` are builds that are gone but
-             for their rows, each with where they are.
+             for their rows, each with where they are; `joining` is the build that waits for the last changes
+             of its journal, while delivery waits for it, "" for none.
     """
 
     app: str
@@ -55,6 +56,7 @@ class KnownBuilds(Struct, frozen=True):
     served: str | None = None
     revision: int = 0
     removing: Mapping[str, str] = field(default_factory=dict)
+    joining: str = ""
 
     def of_version(self, version: int) -> list[Build]:
         """The builds of one version of the function."""
@@ -96,6 +98,7 @@ def read_known(
         read_served(None if served is None else served.fields),
         read_revision(row),
         {} if row is None else row.fields["removing"],
+        "" if row is None else row.fields.get("joining", ""),
     )
 
 
@@ -116,6 +119,7 @@ def known_fields(known: KnownBuilds) -> dict[str, Any]:
         "projection": known.projection,
         "revision": known.revision,
         "removing": dict(known.removing),
+        **({"joining": known.joining} if known.joining else {}),
     }
 
 
@@ -167,9 +171,22 @@ def claimed(
     again.
     """
     taken = replace(build, claimed_by=by, claim=known.revision + 1, beat=0, claim_ms=claim_ms)
-    after, write = _raised(known.with_build(taken))
+    after, write = _raised(known.with_build(taken), joining="")
     key = build_key(known.app, known.projection, build.name)
     return after, taken, [write, Write(key, build_fields(taken), build.unchanged)]
+
+
+def joining(known: KnownBuilds, name: str) -> tuple[KnownBuilds, list[Write]]:
+    """Delivery waits for this build, whose filling is about to end; for none, where `name` is ""."""
+    after, write = _raised(known, joining=name)
+    return after, [write]
+
+
+def handed_over(known: KnownBuilds, before: Build, after: Build) -> tuple[KnownBuilds, Build, list[Write]]:
+    """From now on delivery applies changes to a build to which it did not, and none is waited for."""
+    build, write = saved(known.app, before, after)
+    next_known, raised = _raised(known.with_build(build), joining="")
+    return next_known, build, [raised, write]
 
 
 def saved(app: str, before: Build, after: Build) -> tuple[Build, Write]:

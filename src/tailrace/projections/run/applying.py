@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from tailrace.app.fence import FENCE
 from tailrace.errors import ApiError, StateConflict
-from tailrace.ports import ProjectionStore
+from tailrace.ports import Clock, ProjectionStore
 from tailrace.projections.core.folding import Fold, ItemChange, Working
 from tailrace.runtime.threads import in_thread
 
@@ -67,6 +67,17 @@ async def apply_steps(
     for start in range(0, len(grouped), at_once):
         await applying.run(grouped[start : start + at_once])
     return Applied(applying.failures, applying.applied, applying.ignored)
+
+
+async def apply_calmly(
+    store: ProjectionStore, fold: Fold, steps: Sequence[ItemChange], clock: Clock
+) -> Applied:
+    """The same, again and again while delivery is faster each time: what is applied is ignored then."""
+    applied = await apply_steps(store, fold, steps)
+    while applied.is_contended:
+        await clock.sleep_until(clock.now().monotonic_ms + CONTENDED_MS)
+        applied = await apply_steps(store, fold, steps)
+    return applied
 
 
 class _Applying(Struct):

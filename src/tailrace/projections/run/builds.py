@@ -22,7 +22,8 @@ from tailrace.app.table import Table
 from tailrace.errors import PortError, SourceError, StateConflict, Unavailable
 from tailrace.leases.lease import Owner
 from tailrace.ports import Clock, ProjectionStore, StateStore
-from tailrace.projections.core.builds import Build, builds_prefix, read_build, served_key
+from tailrace.projections.core.builds import JOURNAL, TABLE, Build, builds_prefix, read_build, served_key
+from tailrace.projections.core.journaled import GIVEN_UP_MS
 from tailrace.projections.core.known import (
     CLAIM_MS,
     BuildClaims,
@@ -30,6 +31,8 @@ from tailrace.projections.core.known import (
     begun,
     claimed,
     forgotten,
+    handed_over,
+    joining,
     known_key,
     read_known,
     read_revision,
@@ -39,11 +42,14 @@ from tailrace.projections.core.known import (
 )
 from tailrace.projections.core.rows import build_name
 from tailrace.projections.run.following import PresentItems
+from tailrace.projections.run.journals import JournalOf, JournalOfTable, no_journal
 from tailrace.rows.writes import Write
 from tailrace.values.types import Item
 
 StoreOf: TypeAlias = Callable[[Projection, str], ProjectionStore]
 """Makes the adapter of a build, by the build's full name."""
+JOINED_MS: Final = 50
+"""How often delivery looks whether a build has joined."""
 STATE: Final = "state"
 """Where rows are kept that cannot be written any more when their build is gone."""
 
@@ -54,7 +60,7 @@ class ClaimLost(Exception):
 
 class Builds:
     """The builds of one app's projections, as one worker knows them. Shape: `present` reads tables whose
-    pages may tell no position; None: all of them do.
+    pages may tell no position; None: all of them do. `journal_of` has the journals of tables.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class Builds:
         store_of: StoreOf,
         owner: Owner,
         present: PresentItems | None = None,
+        journal_of: JournalOf = no_journal,
     ) -> None:
         self.app = app
         self._state = state
@@ -72,6 +79,7 @@ class Builds:
         self._store_of = store_of
         self._owner = owner
         self._present = present
+        self._journal_of = journal_of
         self._claims = BuildClaims(owner)
         self._known: dict[str, KnownBuilds] = {}
         self._keys: dict[str, str] = {}
@@ -128,6 +136,23 @@ class Builds:
         known = await self.known(projection)
         return [(build, self.store(projection, build.name)) for build in known.of_version(projection.version)]
 
+    async def applicable(self, projection: Projection) -> list[tuple[Build, ProjectionStore]]:
+        """The builds that a batch is applied to, asked when it has been read: one that joins is waited for,
+        but for one whose worker may be gone. Raises: StoreError.
+        """
+        since_ms = self._clock.now().monotonic_ms
+        while True:
+            known = await self.known(projection)
+            builds = known.of_version(projection.version)
+            if known.joining not in {build.name for build in builds}:
+                break
+            now_ms = self._clock.now().monotonic_ms
+            if now_ms - since_ms >= GIVEN_UP_MS:
+                await self.let_go(projection, known.joining)
+            else:
+                await self._clock.sleep_until(now_ms + JOINED_MS)
+        return [(build, self.store(projection, build.name)) for build in builds if build.takes_changes]
+
     async def look(self, projection: Projection) -> KnownBuilds:
         """The same with how far they are. Raises: StoreError."""
         key = known_key(self.app, projection.id)
@@ -149,11 +174,19 @@ class Builds:
 
     # ---- changes -------------------------------------------------------------------------------------------
 
-    async def begin(self, projection: Projection) -> Build:
+    def journal(self, projection: Projection) -> JournalOfTable | None:
+        """The journal of its table."""
+        return self._journal_of(projection)
+
+    async def begin(self, projection: Projection, source: str | None = None) -> Build:
         """One more build of a projection, or the one that another worker begins at the same time; the first
         of all is served at once. Raises: StoreError, Unavailable.
+
+        Shape:   `source` is what it is filled from; None: the journal of its table where the app keeps one.
         """
-        is_timed = not await self._tells_positions(projection)
+        if source is None:
+            source = TABLE if self.journal(projection) is None else JOURNAL
+        is_timed = source == TABLE and not await self.tells_positions(projection)
         known = self._known[projection.id]
         present = {build.name for build in known.of_version(projection.version)}
         while True:
@@ -165,6 +198,8 @@ class Builds:
                 code=projection.fingerprint,
                 is_parted=projection.combine is not None,
                 is_timed=is_timed,
+                source=source,
+                keeps_history=projection.history,
             )
             if await self._changed(*begun(known, build, projection.table.name)):
                 await self.show(projection)
@@ -174,7 +209,8 @@ class Builds:
             if others:
                 return others[-1]
 
-    async def _tells_positions(self, projection: Projection) -> bool:
+    async def tells_positions(self, projection: Projection) -> bool:
+        """Whether pages of its table tell as of which position they are. Raises: Unavailable."""
         if self._present is None:
             return True
         try:
@@ -258,6 +294,43 @@ class Builds:
         after, taken, writes = claimed(known, build, self._owner.name, self._owner.claim_ms)
         return Claim(self, taken) if await self._changed(after, writes) else None
 
+    async def join(self, projection: Projection, build: Build) -> None:
+        """Let delivery wait for a build of which one has the claim. Raises: ClaimLost, StoreError."""
+        while True:
+            known = await self._claimed(projection, build)
+            if known.joining == build.name or await self._changed(*joining(known, build.name)):
+                return
+
+    async def let_go(self, projection: Projection, name: str) -> None:
+        """Let delivery wait for this build no more; it has been applied nothing. Raises: StoreError."""
+        while (known := await self.look(projection)).joining == name:
+            if await self._changed(*joining(known, "")):
+                return
+
+    async def hand_over(
+        self, projection: Projection, before: Build, after: Build, *, from_join: bool
+    ) -> Build | None:
+        """Let delivery go on with a build; None: it was let go. Raises: ClaimLost, StoreError."""
+        while True:
+            known = await self._claimed(projection, before)
+            present = known.build(before.name)
+            assert present is not None, "claimed"
+            if present.source == after.source and present.is_filled and after.is_filled:
+                return present  # by a try before this one, whose answer was lost
+            if from_join and known.joining != before.name:
+                return None
+            later, build, writes = handed_over(known, present, after)
+            if await self._changed(later, writes):
+                return build
+
+    async def _claimed(self, projection: Projection, build: Build) -> KnownBuilds:
+        """The builds as they are, while the claim holds. Raises: ClaimLost, StoreError."""
+        known = await self.look(projection)
+        present = known.build(build.name)
+        if present is None or present.claim != build.claim:
+            raise ClaimLost(f"{build.projection} {build.name}")
+        return known
+
     async def write(self, before: Build, after: Build) -> Build:
         """Save a build of which one has the claim. Raises: ClaimLost, StoreError."""
         while True:
@@ -295,6 +368,15 @@ class Claim:
         """Keep how far it is. Raises: ClaimLost, StoreError."""
         async with self._writing:
             self.build = await self._builds.write(self.build, build)
+
+    async def hand_over(self, projection: Projection, build: Build, *, from_join: bool = False) -> bool:
+        """Keep how far it is, and let delivery go on with it; with `from_join` only while delivery waits.
+        Returns: whether it did. Raises: ClaimLost, StoreError.
+        """
+        async with self._writing:
+            kept = await self._builds.hand_over(projection, self.build, build, from_join=from_join)
+            self.build = kept or self.build
+            return kept is not None
 
     async def renew(self) -> None:
         """Say that one is still at it, until cancelled: a page may take long."""

@@ -31,8 +31,12 @@ async def parked_items(state: StateStore, app: str, mapping_id: str, store: Proj
 
 async def has_lost(state: StateStore, app: str, mapping_id: str, build: Build) -> bool:
     """Whether the stream lost changes since a build was begun. Of one that knows times alone: whether a gap
-    is not acknowledged yet, or reaches to its first page. Raises: StoreError.
+    is not acknowledged yet, or reaches to its first page; of one out of a journal, whether one is not
+    acknowledged. Raises: StoreError.
     """
+    if build.is_journaled:
+        rows = await state.query(GAP.prefix(app, mapping_id))
+        return any(not read_gap(row.fields).acknowledged_ms for row in rows)
     if build.is_timed:
         told = [read_gap(row.fields) for row in await state.query(GAP.prefix(app, mapping_id))]
         return any(not gap.acknowledged_ms or gap.until_ms * 1_000 >= build.since for gap in told)

@@ -1,13 +1,11 @@
-"""Brings up the builds of projections: fills them from the table's items, lets them be served when they
-have caught up, removes the others.
+"""Brings up the builds of projections: has them filled, lets them be served when they have caught up, removes
+the others.
 
-Theory of operation: an item that is read from the table while the last sequence number is P holds every
-change up to P and none after, so it is applied as a change with the number P; what is delivered is older and
-ignored, or newer and applied. So a build begins with all that the table has, however little the stream still
-holds, and reading and delivering need not know of each other. Where no position is told, core/timed.py says
-why that holds, and the first page waits until the mapping's start is durable in every shard: what is not
-read then is a gap, and told. A build has caught up when its mapping has settled everything up to the
-position of the last page, or to its time. A build whose fill failed on items is filled again, which changes
+Theory of operation: a build is filled from its table (from_table.py) or the table's journal (from_journal.py)
+once its mapping's start is durable in every shard: what is not read then is a gap, and told. A build from a
+table has caught up when its mapping has settled everything up to the position of the last page, or to its
+time; one from a journal is ahead of its mapping, and is compared with the table before it is served by
+itself, where that costs nothing. A build whose fill failed on items is filled again, which changes
 nothing of what is applied: after a while that grows, and as soon as a change of such an item was applied.
 Several workers may run one each: one of them claims the filling, the others look now and then, and go on
 from where its row says when it falls silent.
@@ -23,32 +21,31 @@ from contextlib import suppress
 from itertools import cycle
 from typing import Final
 
-from tailrace.app.fence import told
+from msgspec.structs import replace
+
 from tailrace.app.fingerprint import is_changed
 from tailrace.app.projection import Projection, mapping_id
-from tailrace.errors import PortError, SourceError
-from tailrace.leases.generation import read_generations, sources_key
-from tailrace.ports import ItemsPage, TableItems
+from tailrace.deadletters.core.head import head_prefix
+from tailrace.errors import PortError
+from tailrace.ports import TableItems
 from tailrace.projections.core.builds import Build
-from tailrace.projections.core.folding import ItemChange
 from tailrace.projections.core.known import KnownBuilds
 from tailrace.projections.core.rows import BUCKETS
-from tailrace.projections.core.timed import page_version
-from tailrace.projections.run.applying import CONTENDED_MS, apply_steps
 from tailrace.projections.run.builds import STATE, Builds, Claim, ClaimLost, place_words
 from tailrace.projections.run.following import Following, is_begun
 from tailrace.projections.run.forgetting import forget_tombstones, remove_rows
+from tailrace.projections.run.from_journal import FromTable, JournalFilling, NotYet
+from tailrace.projections.run.from_table import TableFilling
 from tailrace.projections.run.lacking import acknowledge_gaps, has_lost, parked_items
 from tailrace.projections.run.refilling import Refill
+from tailrace.projections.run.verifying import verify
 from tailrace.rows.bounds import SLICE
 from tailrace.rows.kinds import MAPPING
-from tailrace.runtime.agreeing import Besides, adopt, nowhere
+from tailrace.runtime.agreeing import Besides, nowhere
 from tailrace.runtime.mapping_rows import forget_mapping
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.threads import Threads
-from tailrace.streams.version import Version
 
-PAGE: Final = 100
 FILLING: Final = 4
 """Threads of one projection's fill."""
 LOOK_MS: Final = 1_000
@@ -80,10 +77,11 @@ class Projector:
         self.following = following
         self._app = app
         self._state, self._clock = parts.state, parts.clock
-        self._besides = besides
+        self._from_table = TableFilling(app, builds, items, parts, besides)
+        self._from_journal = JournalFilling(builds)
         self._busy: set[str] = set()
-        self._untold: set[str] = set()
         self._unbegun: set[str] = set()
+        self._waiting: set[str] = set()
         ids = [projection.mapping_id for projection in projections]
         self._threads = {mapping_id: Threads(f"fill {mapping_id}", FILLING) for mapping_id in ids}
         self._wakes = {mapping_id: asyncio.Event() for mapping_id in ids}
@@ -122,15 +120,19 @@ class Projector:
         """Whether its newest build is on its way, and nothing stands in it."""
         return projection.mapping_id in self._busy
 
-    async def rebuild(self, projection: Projection, newest: str | None = None) -> Build:
+    async def rebuild(
+        self, projection: Projection, newest: str | None = None, source: str | None = None
+    ) -> Build:
         """Begin another build of the version beside the present one, unless there is one newer than
         `newest`: then that. Where this projector does not run, workers find it at their next look, within a
         minute, and fill it. Raises: StoreError.
+
+        Shape:   `source` is what it is filled from, as of `Builds.begin`.
         """
         known = await self.builds.known(projection)
         current = known.of_version(projection.version)
         if newest is None or not current or current[-1].name == newest:
-            build = await self.builds.begin(projection)
+            build = await self.builds.begin(projection, source)
         else:
             build = current[-1]
         if self._group is not None:
@@ -234,6 +236,10 @@ class Projector:
                 return False
             build = filled
             known = await self.builds.look(projection)
+        return await self._let_serve(projection, known, build)
+
+    async def _let_serve(self, projection: Projection, known: KnownBuilds, build: Build) -> bool:
+        """Let a build that is filled be served, if it may. Returns: whether there is nothing left to do."""
         is_whole = not build.failures
         if not is_whole:
             self._busy.discard(projection.mapping_id)
@@ -250,6 +256,17 @@ class Projector:
         if await self._is_behind(projection, build):
             self._busy.add(projection.mapping_id)
             return False
+        if build.is_journaled and not build.is_compared:
+            build = await self._compared(projection, build)
+            known = await self.builds.look(projection)
+        if build.lacking:
+            _log.warning(
+                "projection %s: build %s is not served by itself: %s",
+                projection.id,
+                build.name,
+                build.lacking[0],
+            )
+            return True
         if not await self.builds.serve(projection, known, build.name):
             return False  # the builds are others by now
         await self._remove_others(projection)
@@ -274,8 +291,15 @@ class Projector:
         began_ms = self._clock.now().monotonic_ms
         try:
             build = await self._fill(projection, claim)
-        except ClaimLost:
-            return None  # another worker goes on from the last page that was saved
+        except (ClaimLost, FromTable):
+            return (
+                None  # another worker goes on from the last page that was saved, or this one with the table
+            )
+        except NotYet as reason:
+            if build.name not in self._waiting:
+                self._waiting.add(build.name)
+                _log.warning("projection %s: build %s waits: %s", projection.id, build.name, reason)
+            return None
         now_ms = self._clock.now().monotonic_ms
         self._refills[projection.mapping_id].filled(build, now_ms - began_ms, now_ms)
         return build
@@ -305,6 +329,8 @@ class Projector:
         if build.failures:
             key, error = build.failed[0]
             return f"{build.failures} items could not be filled in; {key}: {error}"
+        if build.lacking:
+            return build.lacking[0]
         missing = await self._parked(projection, build)
         if not missing:
             return None
@@ -322,62 +348,35 @@ class Projector:
 
     async def _fill(self, projection: Projection, claim: Claim) -> Build:
         renewing = asyncio.ensure_future(claim.renew())
+        journal = self.builds.journal(projection)
         try:
-            while not claim.build.is_filled:
-                self._busy.add(projection.mapping_id)
-                await self._fill_page(projection, claim)
-                await asyncio.sleep(0)
+            if not claim.build.is_journaled:
+                await self._from_table.fill(projection, claim)
+            elif journal is not None:
+                await self._from_journal.fill(projection, claim, journal)
+            else:
+                raise NotYet(f"the app has no app.archive({projection.table.name}, …) any more")
         finally:
             renewing.cancel()
         return claim.build
 
-    async def _fill_page(self, projection: Projection, claim: Claim) -> None:
-        store, build = self.builds.store(projection, claim.build.name), claim.build
-        # Asked for first: what comes of a stream that begins after this is newer than the page, whatever its
-        # numbers are.
-        generation = 0 if build.is_timed else await self._generation(projection)
-        asked_ms = self._clock.now().wall_ms
-        page = await self.items.page(projection.table.name, build.after, PAGE)
-        position = asked_ms * 1_000 if build.is_timed else self._told_position(projection, build, page)
-        version = page_version(position) if build.is_timed else Version(generation, position)
-        now_ms = self._clock.now().wall_ms
-        steps = [
-            ItemChange(key, version, image, now_ms)
-            for key, keys, image in page.items
-            if projection.is_of(keys)
-        ]
-        applied = await apply_steps(store, projection, steps)
-        while applied.is_contended:  # delivery was faster each time; what is applied is ignored this time
-            await self._clock.sleep_until(self._clock.now().monotonic_ms + CONTENDED_MS)
-            applied = await apply_steps(store, projection, steps)
-        failed = [(steps[index].key, _words(error)) for index, error in applied.failures.items()]
-        await claim.save(build.with_page(position, page.after, len(steps) - len(failed), failed))
-
-    def _told_position(self, projection: Projection, build: Build, page: ItemsPage) -> int:
-        if page.position is not None:
-            return page.position
-        words = (
-            f"projection {projection.id}: build {build.name} was begun where pages tell their positions, and "
-            f"table {projection.table.name!r} tells none any more: let it be served as before, or raise the "
-            "version of the projection"
-        )
-        if projection.mapping_id not in self._untold:
-            self._untold.add(projection.mapping_id)
-            _log.warning("%s", words)
-        raise SourceError(words)
-
-    async def _generation(self, projection: Projection) -> int:
-        """The newest one of the table's changes; before they are numbered, of what is kept beside rows.
-        Raises: what a place raises that does not tell.
+    async def _compared(self, projection: Projection, build: Build) -> Build:
+        """A build out of a journal, with what is not as the table has it; where comparing would be charged
+        for, it is left to people.
         """
-        app, table = self._app, projection.table.name
-        row = await self._state.get(sources_key(app, table))
-        numbers = read_generations(app, table, None if row is None else row.fields)
-        if row is None:
-            numbers, away = await adopt(numbers, self._besides(table))
-            for error in away.values():
-                raise error  # soon there are numbers, whether it answers or not
-        return numbers.newest
+        lacking = build.lacking
+        if await self.builds.tells_positions(projection):
+            parked = await self._state.query(head_prefix(self._app, projection.mapping_id))
+            keys = frozenset(str(row.fields["key"]) for row in parked)
+            store = self.builds.store(projection, build.name)
+            verdict = await verify(projection, store, self.items, self.following, self._clock, keys)
+            if verdict.count:
+                first = verdict.differences[0]
+                words = (
+                    f"{verdict.count} items and groups are not as the table has them, {first.key} the first"
+                )
+                lacking = (*lacking, words)
+        return await self.builds.write(build, replace(build, is_compared=True, lacking=lacking))
 
     # ---- removing ------------------------------------------------------------------------------------------
 
@@ -493,7 +492,3 @@ class Projector:
                             number,
                             self._clock.now().wall_ms,
                         )
-
-
-def _words(error: BaseException) -> str:
-    return told(error)[:500]

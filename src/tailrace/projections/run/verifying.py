@@ -19,15 +19,15 @@ from msgspec import Struct, field
 
 from tailrace.app.fence import FENCE, told
 from tailrace.app.projection import Projection
-from tailrace.app.table import key_names
-from tailrace.ports import Clock, ProjectionStore
+from tailrace.ports import Clock, ProjectionStore, TableItems
 from tailrace.projections.core.parts import part_in, whole_key
 from tailrace.projections.core.rows import BUCKETS, AppliedItem, GroupState
-from tailrace.projections.run.projector import PAGE, Projector
+from tailrace.projections.run.following import Following
 from tailrace.runtime.threads import in_thread
 from tailrace.streams.version import Version
 from tailrace.values.types import AttributeValue, Item
 
+PAGE: Final = 100
 ROUNDS: Final = 5
 """How often groups that move while they are looked at are looked at again."""
 PATIENCE_MS: Final = 10_000
@@ -75,17 +75,23 @@ class _Suspect(Struct, frozen=True):
 
 
 async def verify(
-    projector: Projector, projection: Projection, store: ProjectionStore, clock: Clock, parked: frozenset[str]
+    projection: Projection,
+    store: ProjectionStore,
+    items: TableItems,
+    following: Following,
+    clock: Clock,
+    parked: frozenset[str],
 ) -> ComparedProjection:
-    """Compare. Shape: `parked` are the items (hex) that wait to be put back. Raises: StoreError, SourceError,
-    Unavailable.
+    """Compare. Shape: `parked` are the items (hex) that wait to be put back; groups with history are of more
+    than the table has, and are not judged. Raises: StoreError, SourceError, Unavailable.
     """
     verdict = ComparedProjection()
-    await _verify_groups(verdict, projection, store)
-    suspects, position = await _suspects(verdict, projector, projection, store)
+    if not projection.history:
+        await _verify_groups(verdict, projection, store)
+    suspects, position = await _suspects(verdict, items, projection, store)
     if not suspects:
         return verdict
-    passed = await _passed(projector, projection, position)
+    passed = await _passed(following, projection, position)
     is_settled = await _settled(clock, passed)
     for start in range(0, len(suspects), PAGE):
         some = dict(list(suspects.items())[start : start + PAGE])
@@ -108,13 +114,13 @@ async def verify(
 
 
 async def _suspects(
-    verdict: ComparedProjection, projector: Projector, projection: Projection, store: ProjectionStore
+    verdict: ComparedProjection, items: TableItems, projection: Projection, store: ProjectionStore
 ) -> tuple[dict[str, _Suspect], int | None]:
     rows = await _seen(store)
     suspects: dict[str, _Suspect] = {}
     after: Mapping[str, Any] | None = None
     while True:
-        page = await projector.items.page(projection.table.name, after, PAGE)
+        page = await items.page(projection.table.name, after, PAGE)
         for key, keys, image in page.items:
             if not projection.is_of(keys):
                 continue
@@ -128,8 +134,7 @@ async def _suspects(
     for key in [key for key, (_, content) in rows.items() if content is not None]:
         for row in await store.items([key]):
             if row.image is not None:
-                keys = {name: row.image[name] for name in key_names(projection.table)}
-                suspects[key] = _Suspect(keys, None, row.version)
+                suspects[key] = _Suspect(projection.keys_of(row.image), None, row.version)
     return suspects, page.position
 
 
@@ -150,12 +155,11 @@ def _content(image: Item) -> int:
 
 
 async def _passed(
-    projector: Projector, projection: Projection, position: int | None
+    following: Following, projection: Projection, position: int | None
 ) -> Callable[[], Awaitable[bool]]:
     """What says whether everything that the pages have is settled: up to the position of the last one, or,
     where it told none, up to the server's present.
     """
-    following = projector.following
 
     async def by_position() -> bool:
         oldest = await following.oldest(projection)

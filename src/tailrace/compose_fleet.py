@@ -259,9 +259,10 @@ def _assembly(app: App, parts: Parts, log: AppLog, options: FleetOptions) -> Ass
         effects = structs.replace(parts, state=DynamoDbStateStore(*options.marks, clock, options.owner))
     sources = far_sources(options.access, clock, far_pacer(options.owner, options.dialect), options.dialect)
     scan = FarScan(options.access, app.tables.values())
-    archivers = archiver_maker(
-        JournaledTables(app, options.place.account, scan, lambda table: sources(table.name)), clock, Around()
+    journaled = JournaledTables(
+        app, options.place.account, scan, parts.state, lambda table: sources(table.name)
     )
+    archivers = archiver_maker(journaled, clock, Around())
     ground = Ground(
         app,
         parts,

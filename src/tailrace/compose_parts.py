@@ -8,7 +8,7 @@ from collections import ChainMap
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from msgspec import Struct, structs
 
@@ -25,11 +25,12 @@ from tailrace.errors import InternalError
 from tailrace.functions.runners import Runners
 from tailrace.journal.core.places import journaled_table
 from tailrace.journal.run.archiver import Archiver
-from tailrace.journal.run.beginning import BaseWriter
+from tailrace.journal.run.beginning import BaseWriter, ScannedPages
 from tailrace.journal.run.feeding import JournalFeed
 from tailrace.journal.run.identity import TableIdentity
+from tailrace.leases.generation import read_generations, sources_key
 from tailrace.leases.lease import Owner
-from tailrace.ports import ArchiveStore, Clock, Mirror, Source, StreamRef, TableItems
+from tailrace.ports import ArchiveStore, Clock, Mirror, Source, StateStore, StreamRef, TableItems
 from tailrace.projections.run.builds import Builds
 from tailrace.projections.run.following import Following, FollowingMarks, PresentItems
 from tailrace.projections.run.journals import JournalOf, no_journal
@@ -50,6 +51,7 @@ from tailrace.snapshots.core.pages import segments_of
 from tailrace.snapshots.run.forgetting import Janitor, always
 from tailrace.snapshots.run.kept_tables import RowSources
 from tailrace.snapshots.run.numbering import TableNumbering
+from tailrace.snapshots.run.scanning import TableScan
 from tailrace.snapshots.run.snapshotter import Snapshotter
 from tailrace.verification.run.mirrors import Mirrors
 from tailrace.verification.run.reading import Compared, MappingMarks, TableReader
@@ -138,24 +140,18 @@ def _windows_of(ground: Ground) -> dict[str, Windows]:
     }
 
 
-class TableIds(Protocol):
-    """What tells a table's id."""
-
-    async def identity(self, table: str) -> str:
-        """The id of the table as it is now. Raises: SourceError."""
-
-
 class JournaledTables(Struct, frozen=True):
-    """The tables whose journals are written. Shape: `account` is theirs that name no other; `archived` is
-    told of each shard through which record its journal has it; `base_of` makes what writes a base.
+    """The tables whose journals are written. Shape: `account` is theirs that name no other; `scan` tells
+    their ids and reads them; `state` has the numbers of their streams; `archived` is told of each shard
+    through which record its journal has it.
     """
 
     app: App
     account: str
-    ids: TableIds
+    scan: TableScan
+    state: StateStore
     source_of: Callable[[Table], Source]
     archived: Callable[[str, str, int], None] = lambda stream, shard, through: None
-    base_of: Callable[[Table, ArchiveStore], BaseWriter | None] = lambda table, archive: None
 
 
 def archiver_maker(
@@ -170,11 +166,10 @@ def archiver_maker(
             return [stream for stream, _ in await list_streams(tables.source_of(table))]
 
         archive = _archive_of(mapping, around)
-        identity = TableIdentity(table.name, tables.ids.identity, streams)
+        identity = TableIdentity(table.name, tables.scan.identity, streams)
         journaled = journaled_table(table.name, tables.app.region, tables.account)
-        return Archiver(
-            archive, journaled, identity.identify, clock, tables.archived, tables.base_of(table, archive)
-        )
+        base = _base_writer(tables, mapping, archive, clock)
+        return Archiver(archive, journaled, identity.identify, clock, tables.archived, base)
 
     return make
 
@@ -204,6 +199,22 @@ def journals_of(
         return None
 
     return journal_of
+
+
+def _base_writer(
+    tables: JournaledTables, mapping: HandlerMapping, archive: ArchiveStore, clock: Clock
+) -> BaseWriter | None:
+    """What writes a journal's base by reading the table; None: nobody is to."""
+    name, plan = mapping.table.name, mapping.archive
+
+    async def generation() -> int:
+        row = await tables.state.get(sources_key(tables.app.name, name))
+        return read_generations(tables.app.name, name, None if row is None else row.fields).newest
+
+    if plan is None or not plan.base:
+        return None
+    pages = ScannedPages(tables.scan, name, generation, clock, plan.base_read_units)
+    return BaseWriter(archive, pages)
 
 
 def redriver_of(assembly: Assembly, worker: Worker) -> Redriver:

@@ -37,11 +37,9 @@ from tailrace.compose_parts import (
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore, state_of
 from tailrace.functions.runners import Runners
-from tailrace.journal.run.beginning import BaseWriter
-from tailrace.leases.generation import read_generations, sources_key
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.leases.member import Identity
-from tailrace.ports import ArchiveStore, Source, StateStore
+from tailrace.ports import Source, StateStore
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.attempts import Tallies
@@ -197,14 +195,7 @@ def _declared(
     def source_of(table: Table) -> EmbeddedSource:
         return EmbeddedSource(engine, table.name, table.only_stream)
 
-    def base_of(table: Table, archive: ArchiveStore) -> BaseWriter:
-        async def generation() -> int:
-            row = await state.get(sources_key(app.name, table.name))
-            return read_generations(app.name, table.name, None if row is None else row.fields).newest
-
-        return BaseWriter(archive, scan, table.name, generation, engine.clock)
-
-    tables = JournaledTables(app, account, scan, source_of, engine.log.holds.archived, base_of)
+    tables = JournaledTables(app, account, scan, state, source_of, engine.log.holds.archived)
     archivers = archiver_maker(tables, engine.clock, around)
     return AppSinks(app, account, around, Openings(engine.clock), archivers)
 

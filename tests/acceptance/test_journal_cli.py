@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -14,6 +15,7 @@ from tailrace.archives import DirectoryArchive
 from tailrace.testing import World
 from tests.command_line import tailrace
 from tests.crash.node import Node, free_port
+from tests.fleet import TERM, fleet
 from tests.patience import eventually
 
 CHECKER = Path(__file__).parents[2] / "examples" / "journal_proof" / "check.py"
@@ -150,3 +152,32 @@ def test_status_says_why_a_journal_waits_and_it_goes_on_by_itself(tmp_path: Path
         assert "waits in" not in said()
     finally:
         node.stop()
+
+
+def test_a_worker_of_a_fleet_begins_a_journal_with_the_table_as_it_is(tmp_path: Path) -> None:
+    with fleet(tmp_path) as ground:
+        (ground.path / "app.py").write_text(
+            'from tailrace import App\n\napp = App("fleet")\norders = app.table("orders", pk="id")\n'
+            f"app.archive(orders, {str(tmp_path / 'history')!r})\n"
+        )
+        ground.create_state()
+        ground.create_table(stream=False)
+        ground.write(5, 0, 1)
+        ground.call(
+            "UpdateTable",
+            {
+                "TableName": "orders",
+                "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+            },
+        )
+        worker = ground.worker()
+        ground.write(2, 1, 2)
+
+        def archived() -> list[Any]:
+            told = tailrace("journal", "status", "history", "--json", cwd=tmp_path)
+            return [(one["changes"], one["base"]) for one in json.loads(told.stdout or "[]")]
+
+        eventually(lambda: len(told := archived()) == 1 and told[0][0] >= 2 and told[0][1] is not None)
+        ((_, base),) = archived()
+        assert (base["rows"], base["is_exact"], base["source"]) == (5, True, "")
+        assert worker.end(TERM)[0] == 0

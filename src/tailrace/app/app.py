@@ -249,6 +249,8 @@ class App(OnLambda, Past, WithAggregates):
         hold_bytes: int = HOLD_BYTES,
         retry: Retry | None = None,
         actor: str | None = None,
+        base: bool = True,
+        base_read_units: float | None = None,
     ) -> None:
         """Keep every change of a table for ever, in a journal: `app.archive(shop, "history/")`.
 
@@ -256,10 +258,14 @@ class App(OnLambda, Past, WithAggregates):
                  and as whom S3 is called. Nothing is filtered, parked or given up: what cannot be kept stops
                  its shard, in words, until it can. Beside the embedded engine, changes that have passed their
                  24 hours stay until the journal has them, up to `hold_bytes` of the table. `actor` names the
-                 attribute in which whoever writes an item says so, for `blame`.
+                 attribute in which whoever writes an item says so, for `blame`. A journal begins with the
+                 table as it is then, read once; with `base=False` it does not, and `tailrace journal base`
+                 makes one of exports.
+        Units:   base_read_units a second that reading may use at most; None: as the table gives them.
         Raises:  SettingsError.
         """
-        self._declared.archive(table, id, archive_plan(place, access, hold_bytes, actor), retry)
+        plan = archive_plan(place, access, hold_bytes, actor, base, base_read_units)
+        self._declared.archive(table, id, plan, retry)
 
     def projection(
         self,

@@ -30,7 +30,9 @@ class ArchivePlan:
     Shape:   `place` as people read it: a directory or `s3://bucket/prefix`; `archive` in its place, one of
              your own. `access` says where and as whom S3 is called. The engine keeps up to `hold_bytes` of
              changes past their 24 hours until the journal has them. `actor` is the attribute in which items
-             say who wrote them; None: none does.
+             say who wrote them; None: none does. With `base` the table is read once, for what does not change
+             any more.
+    Units:   base_read_units a second that this may use at most; None: as the table gives them.
     """
 
     place: str
@@ -38,16 +40,36 @@ class ArchivePlan:
     access: Any = None
     hold_bytes: int = HOLD_BYTES
     actor: str | None = None
+    base: bool = True
+    base_read_units: float | None = None
 
 
-def archive_plan(place: object, access: object, hold_bytes: object, actor: object = None) -> ArchivePlan:
+def archive_plan(
+    place: object,
+    access: object,
+    hold_bytes: object,
+    actor: object = None,
+    base: object = True,
+    base_read_units: object = None,
+) -> ArchivePlan:
     """The plan that `app.archive` makes. Raises: SettingsError."""
+    if not isinstance(base, bool):
+        raise SettingsError(
+            f"archive: base={base!r} is not allowed; it is True, or False for a base that comes from exports",
+            hint="tailrace journal base --app APP --from PLACE",
+        )
+    if base_read_units is not None and (
+        isinstance(base_read_units, bool)
+        or not isinstance(base_read_units, int | float)
+        or not base_read_units >= 1
+    ):
+        raise SettingsError(f"archive: base_read_units={base_read_units!r} is not allowed; it is at least 1")
     if not isinstance(hold_bytes, int) or isinstance(hold_bytes, bool) or hold_bytes < 0:
         raise SettingsError(f"archive: hold_bytes={hold_bytes!r} is not allowed; it is 0 or more bytes")
     if actor is not None and (not isinstance(actor, str) or not actor):
         raise SettingsError(f"archive: actor={actor!r} is not allowed; it is the name of an attribute")
     if _is_archive(place):
-        return ArchivePlan(type(place).__name__, place, access, hold_bytes, actor)
+        return ArchivePlan(type(place).__name__, place, access, hold_bytes, actor, base, base_read_units)
     if not isinstance(place, str | Path) or not str(place):
         raise SettingsError(
             f"archive: {place!r} is no place; it is a directory, 's3://bucket/prefix', or an archive"
@@ -57,7 +79,7 @@ def archive_plan(place: object, access: object, hold_bytes: object, actor: objec
         raise SettingsError(f"archive: {text!r} names no bucket: write it like s3://bucket/prefix")
     if "://" in text and not text.startswith(S3):
         raise SettingsError(f"archive: {text!r} is no place; it is a directory or s3://bucket/prefix")
-    return ArchivePlan(text, None, access, hold_bytes, actor)
+    return ArchivePlan(text, None, access, hold_bytes, actor, base, base_read_units)
 
 
 def archive_settings(name: str, table: Table, retry: Retry | None) -> MappingSettings:

@@ -1,12 +1,13 @@
 """`tailrace journal …`: look after what `app.archive` keeps.
 
 Rules of this file: options and output; what is looked at is said by journal/. Registered in `main`. Needs no
-data directory, no server and no app: a journal is its files.
+data directory and no server: a journal is its files.
 """
 
 import click
 
 from tailrace.cli.group import CommandGroup
+from tailrace.cli.journal_base import base
 from tailrace.cli.journal_merge import merge
 from tailrace.cli.journal_proof import prove, verify
 from tailrace.cli.journal_status import status
@@ -27,5 +28,5 @@ def journal() -> None:
     """
 
 
-for command in (status, verify, prove, merge):
+for command in (status, verify, prove, merge, base):
     journal.add_command(command)

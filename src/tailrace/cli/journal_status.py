@@ -16,6 +16,7 @@ from tailrace.cli.hints import next_line
 from tailrace.cli.status import aligned
 
 if TYPE_CHECKING:
+    from tailrace.journal.run.reading import JournalBase
     from tailrace.journal.run.status import JournalStatus
     from tailrace.ports import ArchiveStore, Clock
 
@@ -82,6 +83,14 @@ async def _tell(
         click.get_current_context().exit(1)
 
 
+def _base(base: "JournalBase") -> str:
+    from tailrace.exports.core.manifest import spoken_us
+
+    origin = f", from {printable(base.source)}" if base.source else ""
+    versions = "" if base.is_exact else ", without exact versions"
+    return f"{base.rows:,} items, {spoken_us(base.as_of_us)}{origin}{versions}"
+
+
 def _show(journals: "list[JournalStatus]") -> None:
     from tailrace.exports.core.manifest import spoken_us
 
@@ -96,7 +105,7 @@ def _show(journals: "list[JournalStatus]") -> None:
             f"{one.size:,}",
             f"{one.shards:,}",
             "-" if one.last_us is None else spoken_us(one.last_us),
-            "none" if one.base is None else f"{one.base.rows:,} items, {spoken_us(one.base.as_of_us)}",
+            "none" if one.base is None else _base(one.base),
             f"{len(one.gaps):,}",
         )
         for one in journals

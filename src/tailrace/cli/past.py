@@ -19,7 +19,7 @@ from tailrace.cli.loading import load
 from tailrace.cli.status import aligned
 
 if TYPE_CHECKING:
-    from tailrace.app.app import App
+    from tailrace.app.app import App, HandlerMapping
     from tailrace.journal.core.past import HistoryEntry, PastState
     from tailrace.journal.run.past import PastReader
     from tailrace.tables.schema import TableSchema
@@ -138,11 +138,8 @@ def diff(since: str, until: str, table: str | None, app: str, incomplete: bool, 
 # ---- which table -------------------------------------------------------------------------------------------
 
 
-def archived_table(app: "App", named: str, table: str | None) -> Archived:
-    """A table of the app with a journal; without a name the only one. Raises: CommandFailure."""
-    from tailrace.app.table import schema_of
-    from tailrace.journal.run.opened_past import open_past
-
+def archive_of(app: "App", named: str, table: str | None) -> "HandlerMapping":
+    """The archive of a table of the app; without a name the only one. Raises: CommandFailure."""
     archives = {mapping.table.name: mapping for mapping in app.mappings if mapping.archive is not None}
     if not archives:
         raise CommandFailure(
@@ -152,12 +149,22 @@ def archived_table(app: "App", named: str, table: str | None) -> Archived:
     if table is None and len(archives) > 1:
         raise CommandFailure(f"Which table? Those with a journal are: {', '.join(sorted(archives))}.")
     mapping = archives.get(table or next(iter(archives)))
-    if mapping is None or mapping.archive is None:
+    if mapping is None:
         raise CommandFailure(
             f"Table {printable(table or '')!r} has no journal in {named}. Those that have one: "
             f"{', '.join(sorted(archives))}."
         )
-    return Archived(schema_of(mapping.table), open_past(app.region, mapping), mapping.archive.actor)
+    return mapping
+
+
+def archived_table(app: "App", named: str, table: str | None) -> Archived:
+    """A table of the app with a journal; without a name the only one. Raises: CommandFailure."""
+    from tailrace.app.table import schema_of
+    from tailrace.journal.run.opened_past import open_past
+
+    mapping = archive_of(app, named, table)
+    actor = None if mapping.archive is None else mapping.archive.actor
+    return Archived(schema_of(mapping.table), open_past(app.region, mapping), actor)
 
 
 def _of_key(app: "App", named: str, key: str) -> tuple[Archived, bytes]:

@@ -157,6 +157,22 @@ def test_two_changes_that_do_not_meet_have_one_between_them_that_is_not_there() 
     assert state_at(apart, 400, ALL).item == image(3)
 
 
+def test_what_the_next_change_found_says_nothing_of_before_a_gap() -> None:
+    behind = [change(9, 600, 5, 6)]
+    hidden = Coverage(begin_us=100, lost=(GAP,))
+    assert state_at(behind, 299, hidden).unknown == "changes are lost"
+    assert state_at(behind, 500, hidden).item == image(5)
+    early = Coverage(begin_us=100, base_us=300, lost=(GAP,))
+    assert state_at(behind, 299, early) == PastState(), "the base, read before the gap, does not have it"
+    late = replace(early, base_us=301)
+    assert state_at(behind, 299, late).unknown == "changes are lost"
+    two = [change(1, 150, None, 1), change(9, 900, 5, 6)]
+    again = LostTime("s1", 700, 800, "changes are lost again")
+    cut = replace(hidden, lost=(LostTime("s1", 200, 250, "first"), again))
+    assert state_at(two, 699, cut).unknown == "changes are lost again"
+    assert state_at(two, 800, cut).item == image(5)
+
+
 # ---- coarse times ------------------------------------------------------------------------------------------
 
 
@@ -317,3 +333,16 @@ def test_a_row_of_the_base_comes_after_the_change_of_its_version_and_does_not_sa
     assert in_order([row, *made]) == [*made, row]
     assert state_at([*made, row], 500, ALL) == PastState(image(2), "", Version(1, 2), 300)
     assert state_at([row], 500, ALL) == PastState(image(2))
+
+
+def test_a_row_without_an_exact_version_counts_where_all_changes_came_later() -> None:
+    row, inexact = base(400, 7, sequence=400), replace(ALL, base_us=400, inexact_us=500)
+    for at_us, is_there in ((500, False), (501, True)):
+        later = change(1, at_us, 7, 8)
+        assert (row in in_order([row, later], 500)) is is_there
+        assert state_at(in_order([row, later], 500), 400, inexact).item == image(7)
+    # It was read after the change, although its clock says before: what the change has found counts.
+    ahead = in_order([row, change(1, 450, None, 7)], 500)
+    assert [state_at(ahead, at_us, inexact).item for at_us in (100, 449, 450)] == [None, None, image(7)]
+    assert in_order([row], 500) == [row]
+    assert in_order([row, change(1, 450, None, 7)])[0] == row, "rows with exact versions stay"

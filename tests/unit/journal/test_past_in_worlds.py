@@ -19,7 +19,8 @@ from tailrace import App, Change, Item
 from tailrace.archives import DirectoryArchive, MemoryArchive
 from tailrace.errors import ArchiveError, NotKnown, SettingsError
 from tailrace.journal.core.change import JournalChange
-from tailrace.journal.core.past import Coverage, state_at
+from tailrace.journal.core.past import Coverage, in_order, state_at
+from tailrace.journal.core.records import SCAN
 from tailrace.journal.run.folding import Rows, all_rows, as_of_sql, relation_of
 from tailrace.journal.run.opened_past import accounts_of, past_at
 from tailrace.journal.run.reading import JournalView
@@ -304,6 +305,10 @@ CHANGES = st.lists(
 )
 
 
+LATER: Final = 1_000
+"""Until then rows of a base may come, where nothing else is said."""
+
+
 def journal_of(steps: list[tuple[str, int, int, int | None]]) -> list[JournalChange]:
     """Changes by key and version: clocks may be behind, generations rise."""
     states: dict[str, bytes | None] = {}
@@ -331,7 +336,7 @@ def by_sql(
     changes: list[JournalChange], at_us: int, folded: Any = as_of_sql, generation: int | None = None
 ) -> dict[bytes, bytes]:
     rows = Rows((), tuple(changes), "", generation)
-    return {row[0]: row[4] for row in all_rows(rows, folded(rows, at_us, is_early=True))}
+    return {row[0]: row[4] for row in all_rows(rows, folded(rows, at_us, LATER))}
 
 
 @settings(max_examples=25, deadline=None)
@@ -341,6 +346,40 @@ def test_duckdb_folds_by_the_same_law(steps: list[tuple[str, int, int, int | Non
     assert by_sql(changes, at_us) == by_law(changes, at_us)
     of_one = journal_of([(key, 1, at, value) for key, _, at, value in steps])
     assert by_sql(of_one, at_us, generation=1) == by_law(of_one, at_us)
+
+
+@settings(max_examples=25, deadline=None)
+@given(CHANGES, st.integers(0, 4), st.integers(100, 105))
+def test_rows_without_exact_versions_are_folded_by_the_same_law_and_say_nothing_wrong(
+    steps: list[tuple[str, int, int, int | None]], read: int, at_us: int
+) -> None:
+    changes = journal_of([(key, 1, at, value) for at, (key, _, _, value) in enumerate(steps)])
+    truth = {"kept": b"{}"} | dict.fromkeys("abc")
+    then = dict(truth)
+    rows = []
+    for change in changes:
+        key = change.key.decode()
+        truth[key] = change.new
+        then[key] = change.new if change.created_us <= at_us else then[key]
+    for key in truth:  # read at some moment within the time in which clocks may differ
+        seen = [one for one in changes if one.key == key.encode() and one.created_us <= 100 + read]
+        image = seen[-1].new if seen else {"kept": b"{}"}.get(key)
+        if image is not None:
+            rows.append(
+                JournalChange("base", key.encode(), Version(0, 103), 103, "INSERT", None, image, SCAN)
+            )
+    known = Coverage(100, 103, inexact_us=105, end_us=200, is_live=True)
+    everything = sorted([*changes, *rows], key=lambda one: (one.key, one.version))
+    told = {
+        key: state_at(in_order([one for one in everything if one.key == key.encode()], 105), at_us, known)
+        for key in truth
+    }
+    assert {key: state.item for key, state in told.items()} == then
+    asked = Rows((), tuple(everything), "", None, 105)
+    folded = {
+        row[0]: row[4] for row in all_rows(asked, as_of_sql(asked, at_us, 105 if at_us < 105 else None))
+    }
+    assert folded == {key.encode(): image for key, image in then.items() if image is not None}
 
 
 @pytest.mark.parametrize(
@@ -357,8 +396,8 @@ def test_a_broken_fold_is_caught(right: str, wrong: str) -> None:
         ("a", 1, 1, 1), ("a", 2, 1, 2), ("a", 2, 4, 1), ("b", 1, 1, 1), ("b", 1, 1, None), ("c", 1, 4, 1),
     ]  # fmt: skip
 
-    def broken(rows: Rows, at_us: int, *, is_early: bool) -> str:
-        sql = as_of_sql(rows, at_us, is_early=is_early)
+    def broken(rows: Rows, at_us: int, told_us: int | None) -> str:
+        sql = as_of_sql(rows, at_us, told_us)
         assert right in sql
         return sql.replace(right, wrong)
 
@@ -368,8 +407,8 @@ def test_a_broken_fold_is_caught(right: str, wrong: str) -> None:
 
 
 def test_a_fold_of_one_generation_that_passes_over_deletions_is_caught() -> None:
-    def broken(rows: Rows, at_us: int, *, is_early: bool) -> str:
-        return as_of_sql(rows, at_us, is_early=is_early).replace("arg_max_null", "arg_max")
+    def broken(rows: Rows, at_us: int, told_us: int | None) -> str:
+        return as_of_sql(rows, at_us, told_us).replace("arg_max_null", "arg_max")
 
     changes = journal_of([("b", 1, 1, 1), ("b", 1, 2, None)])
     assert by_sql(changes, 102, generation=1) == by_law(changes, 102) == {}
@@ -378,7 +417,7 @@ def test_a_fold_of_one_generation_that_passes_over_deletions_is_caught() -> None
 
 def test_a_relation_has_items_that_sql_looks_into() -> None:
     (change,) = journal_of([("a", 1, 1, 1)])
-    made = relation_of(Rows((), (change,), ""), 200, is_early=False)
+    made = relation_of(Rows((), (change,), ""), 200, None)
     assert made.relation.project("item->'id'->>'S'").fetchall() == [("a",)]
     assert msgspec.json.decode(made.relation.project("item").fetchall()[0][0]) == orjson.loads(
         change.new or b""

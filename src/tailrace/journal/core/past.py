@@ -6,7 +6,7 @@ known where the journal covers it. What happened while nothing was recorded (bef
 gap, while a stream was off) is unknown until the next change of the item, whose old image is what the gap has
 left. Two changes of which the second does not begin where the first ended have something between them that
 is not there. Where times are known to within a second, changes that near are named beside the answer.
-Rules of this file: pure; nothing is guessed: what is not known has a reason instead of a state. Decision 79.
+Rules of this file: pure; nothing is guessed: what is not known has a reason instead of a state. ADR 79, 85.
 """
 
 from collections.abc import Iterable, Sequence
@@ -61,6 +61,7 @@ class Coverage(Struct, frozen=True):
     precision_us: int = 0
     end_us: int | None = None
     is_live: bool = False
+    inexact_us: int | None = None
 
     @property
     def complete_us(self) -> int | None:
@@ -74,7 +75,14 @@ class Coverage(Struct, frozen=True):
             return "which items were never changed is not known, because this journal has no base yet"
         if at_us < complete_us:
             return before(complete_us)
-        return next((gap.words for gap in self.lost if gap.since_us <= at_us), "")
+        # While the base is read, what is told of an item may come after the moment, and after a gap.
+        until_us = max(at_us + 1, self.told_us or 0)
+        return next((gap.words for gap in self.lost if gap.since_us < until_us), "")
+
+    @property
+    def told_us(self) -> int | None:
+        """From when on each item that is there has a change or a row of the base; None: never."""
+        return self.base_us if self.inexact_us is None else self.inexact_us
 
     def later(self, at_us: int) -> str:
         """What could still come to be known of that time; ""."""
@@ -140,10 +148,16 @@ def state_at(changes: Sequence[JournalChange], at_us: int, coverage: Coverage) -
         if cuts:
             return PastState(unknown=f"{cuts[0].words}, and no later change says what it left", near=near)
         return PastState(near=near) if last is None else _left_by(changes[: place + 1], near)
+    hidden = next((gap for gap in relevant if at_us < gap.since_us <= following.created_us), None)
     if last is None or cuts:
-        return PastState(_before(following), near=near)
-    is_explained = any(at_us < gap.since_us <= following.created_us for gap in relevant)
-    if same_image(last.new, _before(following)) or is_explained:
+        # What the next change has found was there already, unless a gap lies between.
+        if hidden is None:
+            return PastState(_before(following), near=near)
+        told_us = coverage.told_us
+        if last is None and told_us is not None and hidden.since_us >= told_us:
+            return PastState(near=near)  # the base does not have it
+        return PastState(unknown=hidden.words, near=near)
+    if same_image(last.new, _before(following)) or hidden is not None:
         return _left_by(changes[: place + 1], near)
     return PastState(unknown=f"the change of {spoken(following.created_us)}: {CHAIN}", near=near)
 
@@ -160,11 +174,16 @@ def _left_by(changes: Sequence[JournalChange], near: tuple[Version, ...]) -> Pas
     return PastState(made.new, "", made.version, made.created_us, near)
 
 
-def in_order(changes: Iterable[JournalChange]) -> list[JournalChange]:
+def in_order(changes: Iterable[JournalChange], inexact_us: int | None = None) -> list[JournalChange]:
     """Changes of one item by version; a row of the base is as of its version, so it comes after the change
-    that has the same.
+    that has the same. With `inexact_us`, that of `Coverage`, rows of the base are left out where a change by
+    then tells more: what it has found, and what it left.
     """
-    return sorted(changes, key=lambda change: (change.version, change.origin == SCAN))
+    ordered = sorted(changes, key=lambda change: (change.version, change.origin == SCAN))
+    if inexact_us is None:
+        return ordered
+    is_told = any(change.origin != SCAN and change.created_us <= inexact_us for change in ordered)
+    return [change for change in ordered if not (is_told and change.origin == SCAN)]
 
 
 def history_of(changes: Sequence[JournalChange], coverage: Coverage) -> list[HistoryEntry]:

@@ -22,6 +22,7 @@ from tailrace.streams.version import SEQUENCE_BYTES
 
 COLUMNS: Final = "key, generation, sequence, created_us, event, old, new, origin, shard, ancestry"
 LIVE: Final = "tailrace_live"
+CHANGES: Final = f"origin IS DISTINCT FROM '{SCAN}'"
 MEMORY: Final = "512MB"
 LATEST_US: Final = (1 << 63) - 1
 
@@ -29,16 +30,25 @@ LATEST_US: Final = (1 << 63) - 1
 class Rows(Struct, frozen=True):
     """What is asked: segments on this machine's disk, and changes that no segment has. Shape: `scratch` is a
     folder for what does not fit into memory; `generation` that of all of them, None: there may be several.
+    `inexact_us` is that of `Coverage`.
     """
 
     paths: tuple[str, ...]
     live: tuple[JournalChange, ...]
     scratch: str
     generation: int | None = None
+    inexact_us: int | None = None
 
     @property
     def sql(self) -> str:
-        """All of them."""
+        """All that count: rows of a base without exact versions only where no change tells more."""
+        if self.inexact_us is None:
+            return self._all
+        told = f"SELECT key FROM {self._all} WHERE {CHANGES} AND created_us <= {self.inexact_us}"
+        return f"(SELECT {COLUMNS} FROM {self._all} WHERE {CHANGES} OR key NOT IN ({told}))"
+
+    @property
+    def _all(self) -> str:
         parts = []
         if self.paths:
             files = ", ".join(_text(path) for path in self.paths)
@@ -55,18 +65,19 @@ class PastRelation(Struct, frozen=True):
     connection: Any
 
 
-def as_of_sql(rows: Rows, at_us: int, *, is_early: bool) -> str:
+def as_of_sql(rows: Rows, at_us: int, told_us: int | None) -> str:
     """One row for each item that was there at a moment: key, generation, sequence, created_us, item.
 
-    Shape:   with `is_early` also those whose first change came later, without a version: it was so when the
-             journal began.
+    Shape:   with `told_us` also those of which the first that is told came later, until then: without a
+             version, for it was so when the journal began.
     """
     then = _newest_sql(rows, at_us)
-    if is_early:
+    if told_us is not None:
         then = (
             f"({then}) UNION ALL (SELECT key, NULL, NULL, NULL, "
             f"CASE WHEN origin = '{SCAN}' THEN new ELSE old END "
-            f"FROM {rows.sql} WHERE key NOT IN (SELECT key FROM {rows.sql} WHERE created_us <= {at_us}) "
+            f"FROM {rows.sql} WHERE created_us <= {told_us} "
+            f"AND key NOT IN (SELECT key FROM {rows.sql} WHERE created_us <= {at_us}) "
             "QUALIFY row_number() OVER (PARTITION BY key ORDER BY generation, sequence, "
             f"origin IS NOT DISTINCT FROM '{SCAN}') = 1)"
         )
@@ -129,10 +140,7 @@ def _range(first: bytes, end: bytes | None) -> str:
 
 def last_sql(rows: Rows, at_us: int) -> str:
     """When the last change by a moment was, in microseconds."""
-    return (
-        f"SELECT max(created_us) FROM {rows.sql} WHERE created_us <= {at_us} "
-        f"AND origin IS DISTINCT FROM '{SCAN}'"
-    )
+    return f"SELECT max(created_us) FROM {rows.sql} WHERE created_us <= {at_us} AND {CHANGES}"
 
 
 def around_sql(rows: Rows, shard: str, first: int, last: int) -> str:
@@ -196,10 +204,10 @@ def connected(rows: Rows) -> Any:
     return connection
 
 
-def relation_of(rows: Rows, at_us: int, *, is_early: bool) -> PastRelation:
+def relation_of(rows: Rows, at_us: int, told_us: int | None) -> PastRelation:
     """A table as of a moment as a relation: `item` is DynamoDB JSON as text. Raises: Unavailable."""
     connection = connected(rows)
-    then = as_of_sql(rows, at_us, is_early=is_early)
+    then = as_of_sql(rows, at_us, told_us)
     shown = f"SELECT key, generation, sequence, created_us, decode(item) AS item FROM ({then})"
     with _said():
         return PastRelation(connection.sql(shown), connection)

@@ -5,6 +5,8 @@ an app does not say in which account its tables are, and whoever reads their pas
 archive tells, by the one account that has a journal of the table. Rules of this file: nothing is written.
 """
 
+from functools import partial
+
 from tailrace.app.mapping import HandlerMapping
 from tailrace.archives.opening import archive_at
 from tailrace.clocks.system import SystemClock
@@ -35,18 +37,24 @@ def past_at(
     table of that name.
     """
 
-    async def table() -> JournaledTable:
-        if account is not None or parse_table_arn(name) is not None:
-            return journaled_table(name, region, account or ACCOUNT)
-        accounts = await accounts_of(archive, name, region)
-        if len(accounts) > 1:
-            raise NotKnown(
-                f"{place} has journals of {name} in several accounts: {', '.join(accounts)}",
-                hint=f"name the table with its account: arn:aws:dynamodb:{region}:{accounts[0]}:table/{name}",
-            )
-        return journaled_table(name, region, accounts[0] if accounts else ACCOUNT)
+    return PastReader(archive, partial(table_in, archive, name, region, account, place), SystemClock())
 
-    return PastReader(archive, table, SystemClock())
+
+async def table_in(
+    archive: ArchiveStore, name: str, region: str, account: str | None, place: str = ""
+) -> JournaledTable:
+    """Which table of a name has a journal in an archive. Shape: `account` None: whichever has one. Raises:
+    NotKnown where several have; Unavailable.
+    """
+    if account is not None or parse_table_arn(name) is not None:
+        return journaled_table(name, region, account or ACCOUNT)
+    accounts = await accounts_of(archive, name, region)
+    if len(accounts) > 1:
+        raise NotKnown(
+            f"{place} has journals of {name} in several accounts: {', '.join(accounts)}",
+            hint=f"name the table with its account: arn:aws:dynamodb:{region}:{accounts[0]}:table/{name}",
+        )
+    return journaled_table(name, region, accounts[0] if accounts else ACCOUNT)
 
 
 async def accounts_of(archive: ArchiveStore, name: str, region: str) -> list[str]:

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.engine.query import query_range
 from tailrace.errors import NotKnown, SettingsError, Unavailable
@@ -65,7 +66,7 @@ class JournalNow(Struct, frozen=True):
     async def of_key(self, key: bytes) -> list[JournalChange]:
         """All that is there of one item, by version. Raises: Unavailable."""
         live = [change for change in self.live if change.key == key]
-        return in_order([*await self.view.history(key), *live])
+        return in_order([*await self.view.history(key), *live], self.coverage.inexact_us)
 
     async def rows(self, selection: Selection = EVERYTHING, without: frozenset[str] = frozenset()) -> Rows:
         """What DuckDB reads; segments of the names `without` are left out. Raises: Unavailable."""
@@ -77,7 +78,7 @@ class JournalNow(Struct, frozen=True):
                 generations.add(Version.from_packed(bytes.fromhex(version)).generation if version else -1)
         one = generations.pop() if len(generations) == 1 else -1
         paths = tuple(await self.view.paths_of(files))
-        return Rows(paths, self.live, self.view.scratch, one if one >= 0 else None)
+        return Rows(paths, self.live, self.view.scratch, one if one >= 0 else None, self.coverage.inexact_us)
 
 
 class PastReader:
@@ -156,7 +157,8 @@ class PastReader:
         if reason and not incomplete:
             raise NotKnown(f"{self._name}: {reason}", hint=OUT.replace("as_of", "diff"))
         rows = await now.rows()
-        async for changes in _grouped(_asked(rows, changed_sql(rows, since_us, until_us))):
+        asked = _asked(rows, changed_sql(rows, since_us, until_us))
+        async for changes in _grouped(asked, now.coverage.inexact_us):
             states = [state_at(changes, at_us, now.coverage) for at_us in (since_us, until_us)]
             if unknown := next((state.unknown for state in states if not state.is_known), ""):
                 if incomplete:
@@ -229,6 +231,7 @@ class PastReader:
             precision_us=view.precision_us,
             end_us=max([*(file.until_us for file in files), *times], default=None),
             is_live=is_live,
+            inexact_us=None if view.base is None else view.base.inexact_us,
         )
         now = JournalNow(view, coverage, tuple(live))
         lost = [*await _lost_ranges(now), *await _lost_streams(now)]
@@ -285,7 +288,7 @@ class TableThen:
                 yield item
             return
         rows = await self.now.rows()
-        sql = f"SELECT key, item FROM ({as_of_sql(rows, self.at_us, is_early=self._is_early)}) ORDER BY key"
+        sql = f"SELECT key, item FROM ({as_of_sql(rows, self.at_us, self._told_us)}) ORDER BY key"
         async for key, item in _asked(rows, sql):
             yield key, item
 
@@ -295,7 +298,7 @@ class TableThen:
         if self.unknown:
             return len([key async for key, _ in self.items()])
         rows = await self.now.rows()
-        counted = f"SELECT count(*) FROM ({as_of_sql(rows, self.at_us, is_early=self._is_early)})"
+        counted = f"SELECT count(*) FROM ({as_of_sql(rows, self.at_us, self._told_us)})"
         ((count,),) = await in_thread(all_rows, rows, counted)
         return int(count)
 
@@ -307,12 +310,13 @@ class TableThen:
                 hint="a relation is the whole table: ask for single items, or for another time",
             )
         rows = await self.now.rows()
-        return await in_thread(lambda: relation_of(rows, self.at_us, is_early=self._is_early))
+        return await in_thread(lambda: relation_of(rows, self.at_us, self._told_us))
 
     @property
-    def _is_early(self) -> bool:
-        base_us = self.now.coverage.base_us
-        return base_us is not None and self.at_us < base_us
+    def _told_us(self) -> int | None:
+        """Until when what is told of an item may come after the moment; None: nothing does."""
+        told_us = self.now.coverage.told_us
+        return told_us if told_us is not None and self.at_us < told_us else None
 
     def _check(self) -> None:
         if self.unknown and not self.incomplete:
@@ -325,7 +329,7 @@ class TableThen:
             key=lambda change: (change.key, change.version),
         )
         changes = _merged(self.now.view.changes(selection), live)
-        async for group in _grouped(changes):
+        async for group in _grouped(changes, self.now.coverage.inexact_us):
             yield group[0].key, state_at(group, self.at_us, self.now.coverage)
 
 
@@ -380,14 +384,7 @@ async def _last_by(now: JournalNow, at_us: int) -> int:
 
 def _with_lost(coverage: Coverage, lost: Iterable[LostTime]) -> Coverage:
     ordered = tuple(sorted(lost, key=lambda gap: gap.since_us))
-    return Coverage(
-        coverage.begin_us,
-        coverage.base_us,
-        ordered,
-        coverage.precision_us,
-        coverage.end_us,
-        coverage.is_live,
-    )
+    return replace(coverage, lost=ordered)
 
 
 # ---- rows --------------------------------------------------------------------------------------------------
@@ -418,14 +415,14 @@ async def _merged(
         yield change
 
 
-async def _grouped(changes: AsyncIterator[Any]) -> AsyncIterator[list[JournalChange]]:
+async def _grouped(changes: AsyncIterator[Any], inexact_us: int | None) -> AsyncIterator[list[JournalChange]]:
     """The changes of each key together. Shape: changes, or rows of them, by key."""
     group: list[JournalChange] = []
     async for row in changes:
         change = row if isinstance(row, JournalChange) else change_of(row)
         if group and group[0].key != change.key:
-            yield in_order(group)
+            yield in_order(group, inexact_us)
             group = []
         group.append(change)
     if group:
-        yield in_order(group)
+        yield in_order(group, inexact_us)

@@ -36,6 +36,7 @@ from tailrace.manifests.core.manifest import TableFile, TableManifest, place_par
 from tailrace.manifests.run.target import sources_of
 from tailrace.ports import ArchiveStore, Clock, LogReader, Shard
 from tailrace.runtime.threads import in_thread
+from tailrace.snapshots.core.horizon import MARGIN_MS
 from tailrace.streams.version import Version
 
 Order: TypeAlias = Literal["key", "version"]
@@ -58,10 +59,21 @@ class CaughtUp(Struct, frozen=True):
 class JournalBase(Struct, frozen=True):
     """The table as it was when the journal begins. Units: microseconds since the epoch, the time of its last
     page: before that nothing is known of keys that have not changed since.
+
+    Shape:   `is_exact`: its rows have the versions of the pages that they were read in; else their order
+             among changes is known by times alone. `source` is the place of the exports that it was read
+             from, "" for the table itself.
     """
 
     as_of_us: int
     rows: int
+    is_exact: bool = True
+    source: str = ""
+
+    @property
+    def inexact_us(self) -> int | None:
+        """That of `Coverage`: clocks differ, so some time after the last page; None where rows are exact."""
+        return None if self.is_exact else self.as_of_us + MARGIN_MS * 1_000
 
 
 class JournalGap(Struct, frozen=True):

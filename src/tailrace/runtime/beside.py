@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any, Final, TypeVar
 
@@ -21,9 +22,10 @@ AT_ONCE: Final = 500
 
 
 class Beside:
-    """The loop."""
+    """The loop. Shape: `name` is that of its thread; the names of its executor's threads begin with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "tailrace beside") -> None:
+        self._name = name
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -33,9 +35,8 @@ class Beside:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.SelectorEventLoop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="tailrace beside", daemon=True
-                )
+                self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=self._name))
+                self._thread = threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True)
                 self._thread.start()
                 atexit.register(self.end)
             return self._loop
@@ -46,7 +47,9 @@ class Beside:
             loop, thread, self._loop = self._loop, self._thread, None
         if loop is None or thread is None:
             return
+        atexit.unregister(self.end)
         asyncio.run_coroutine_threadsafe(loop.shutdown_asyncgens(), loop).result(END_S)
+        asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result(END_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(END_S)
         loop.close()

@@ -132,8 +132,22 @@ def published(shard: HashedShard, stream_label: str) -> Shard:
 
 def _shard_id(stream_label: str, number: int, wall_ms: int) -> str:
     """`shardId-`, twenty digits of milliseconds, eight hexadecimal digits. Source: semantics §1.5."""
-    name = blake2b(f"{stream_label}/{number}".encode(), digest_size=4).hexdigest()
-    return f"shardId-{wall_ms:020d}-{name}"
+    return f"shardId-{wall_ms:020d}-{_digest(stream_label, number)}"
+
+
+def _digest(stream_label: str, number: int) -> str:
+    return blake2b(f"{stream_label}/{number}".encode(), digest_size=4).hexdigest()
+
+
+def number_behind(stream_label: str, shard_id: str, most: int) -> int | None:
+    """The number below `most` that one of our shards has, by its id, which was made of it; None: it is none
+    of ours. It takes as long as the number is large.
+
+    >>> number_behind("l", initial("l", 1, 7, 0, 1)[0].shard_id, 100)
+    7
+    """
+    name = shard_id.rpartition("-")[2]
+    return next((number for number in range(most) if _digest(stream_label, number) == name), None)
 
 
 def initial(stream_label: str, count: int, number: int, wall_ms: int, starting: int) -> list[HashedShard]:

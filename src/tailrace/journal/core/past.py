@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeAlias
 
 import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tailrace.journal.core.attributes import AttributeDifference, differences
 from tailrace.journal.core.change import JournalChange
@@ -184,6 +185,18 @@ def in_order(changes: Iterable[JournalChange], inexact_us: int | None = None) ->
         return ordered
     is_told = any(change.origin != SCAN and change.created_us <= inexact_us for change in ordered)
     return [change for change in ordered if not (is_told and change.origin == SCAN)]
+
+
+def with_ties(changes: Sequence[JournalChange], at_us: int, upto: Version) -> list[JournalChange]:
+    """Changes of a moment that came after another change of it, as a microsecond later: numbers of one engine
+    rise over all of its tables.
+    """
+    return [
+        replace(change, created_us=at_us + 1)
+        if change.created_us == at_us and change.version.sequence > upto.sequence
+        else change
+        for change in changes
+    ]
 
 
 def history_of(changes: Sequence[JournalChange], coverage: Coverage) -> list[HistoryEntry]:

@@ -23,6 +23,7 @@ from tailrace.journal.core.attributes import Blame, ItemDifference, blame_of, it
 from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.moment import spoken
 from tailrace.journal.core.past import (
+    COARSE_US,
     Coverage,
     HistoryEntry,
     LostTime,
@@ -31,6 +32,7 @@ from tailrace.journal.core.past import (
     history_of,
     in_order,
     state_at,
+    with_ties,
 )
 from tailrace.journal.core.places import JournaledTable
 from tailrace.journal.core.records import EVERYTHING, PART_CHANGES, Selection
@@ -114,9 +116,8 @@ class PastReader:
     async def at(self, at_us: int, *, incomplete: bool = False) -> "TableThen":
         """The table at a moment. Raises: SettingsError for one that is still to come; Unavailable."""
         self._check_past(at_us)
-        journals = await self._journals()
-        covering = [now for now in journals if (now.coverage.begin_us or at_us) <= at_us]
-        return TableThen(self._name, (covering or journals)[-1 if covering else 0], at_us, incomplete)
+        journals = await self.journals()
+        return TableThen(self._name, journal_at(journals, at_us), at_us, incomplete)
 
     async def history(self, key: bytes) -> list[HistoryEntry]:
         """Every change of an item, the oldest first, of all incarnations of the table. Raises:
@@ -124,7 +125,7 @@ class PastReader:
         """
         return [
             entry
-            for now in await self._journals()
+            for now in await self.journals()
             for entry in history_of(await now.of_key(key), now.coverage)
         ]
 
@@ -132,7 +133,7 @@ class PastReader:
         """Who last set each path of an item as it is now; none for one that is not there. Raises: NotKnown,
         Unavailable.
         """
-        now = (await self._journals())[-1]
+        now = (await self.journals())[-1]
         changes = await now.of_key(key)
         state = state_at(changes, self._now_us(), now.coverage)
         if not state.is_known:
@@ -196,7 +197,7 @@ class PastReader:
 
     # ---- what is there -------------------------------------------------------------------------------------
 
-    async def _journals(self) -> list[JournalNow]:
+    async def journals(self) -> list[JournalNow]:
         """The same, at least one. Raises: Unavailable where there is none."""
         if journals := await self._known():
             return journals
@@ -240,10 +241,22 @@ class PastReader:
         return JournalNow(view, _with_lost(coverage, lost), now.live)
 
 
-class TableThen:
-    """A table at a moment. Shape: `later` says what could still come to be known of it, ""."""
+def journal_at(journals: Sequence[JournalNow], at_us: int) -> JournalNow:
+    """The one of a table's incarnations that covers a moment, else the oldest."""
+    covering = [now for now in journals if (now.coverage.begin_us or at_us) <= at_us]
+    return covering[-1] if covering else journals[0]
 
-    def __init__(self, name: str, now: JournalNow, at_us: int, incomplete: bool) -> None:
+
+class TableThen:
+    """A table at a moment. Shape: `later` says what could still come to be known of it, "". `upto` is a
+    change of that very time, of this table or of another one of its engine: those of that time that came
+    after it are later, where times and numbers are our own engine's.
+    """
+
+    def __init__(
+        self, name: str, now: JournalNow, at_us: int, incomplete: bool, upto: Version | None = None
+    ) -> None:
+        self._upto = upto
         self.name = name
         self.now = now
         self.at_us = at_us
@@ -261,7 +274,13 @@ class TableThen:
 
     async def state(self, key: bytes) -> PastState:
         """One item. Raises: Unavailable."""
-        return state_at(await self.now.of_key(key), self.at_us, self.now.coverage)
+        return self.state_of(await self.now.of_key(key))
+
+    def state_of(self, changes: Sequence[JournalChange]) -> PastState:
+        """One item, by all of its changes in order."""
+        if self._upto is not None and self.now.coverage.precision_us < COARSE_US:
+            changes = with_ties(changes, self.at_us, self._upto)
+        return state_at(changes, self.at_us, self.now.coverage)
 
     async def between(self, first: bytes, end: bytes | None) -> AsyncGenerator[tuple[bytes, bytes]]:
         """Key and image of the items of a range of keys that were there, by key. Raises: NotKnown,
@@ -330,7 +349,7 @@ class TableThen:
         )
         changes = _merged(self.now.view.changes(selection), live)
         async for group in _grouped(changes, self.now.coverage.inexact_us):
-            yield group[0].key, state_at(group, self.at_us, self.now.coverage)
+            yield group[0].key, self.state_of(group)
 
 
 # ---- what is lost in time ----------------------------------------------------------------------------------

@@ -190,6 +190,8 @@ EVACUATED: Final = of_mapping(
 EVACUATION: Final = of_mapping("evacuation", format=2, expires="when done")
 GAP: Final = of_mapping("gap", format=2, expires="never", holds="gaps", version_word=3)
 REDRIVE: Final = of_mapping("redrive", expires="when done", ids=("handler",), by_field="handler")
+REPLAY: Final = of_mapping("replay", expires="when done", ids=("handler",))
+"""How far a live replay is that is not finished."""
 
 ALERT: Final = of_mapping("alert", expires="when done", ids=("handler",))
 """An alert that holds, or that is still to be told."""
@@ -279,6 +281,7 @@ KINDS: Final[dict[str, RowKind]] = {
         EVACUATION,
         GAP,
         REDRIVE,
+        REPLAY,
         ALERT,
         WINDOW_ITEM,
         WINDOW_MEMBER,

@@ -40,6 +40,7 @@ from tailrace.projections.core.rows import (
     item_fields,
 )
 from tailrace.projections.core.rows import item_key as projection_item_key
+from tailrace.replays.core.runs import ReplayRun, begun
 from tailrace.rows.kinds import (
     ALIVE,
     AUDIT,
@@ -184,6 +185,7 @@ MADE: Final[dict[str, Callable[[str, str], Made]]] = {
     "gap": lambda app, mapping: (Gap(SHARD, 1, 42, 5, 9).key(app, mapping), Gap(SHARD, 1, 42, 5, 9).fields()),
     "redrive": lambda app, mapping: (REDRIVE.key(app, f"5-{len(mapping)}"),
         RedriveRequest(f"5-{len(mapping)}", mapping).fields()),
+    "replay": lambda app, mapping: written(begun(app, ReplayRun("replay-1", mapping, "5f", 5, 9, 5))),
     "alert": lambda app, mapping: (
         alert_key(app, mapping, "gap"), alert_fields(AlertRow("gap", mapping, "orders", began_ms=5))
     ),

@@ -1,0 +1,1 @@
+"""What a replay is: effects, time and chance, differences, runs and their rows. Pure."""

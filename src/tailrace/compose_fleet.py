@@ -40,7 +40,7 @@ from tailrace.kcl.run.sides import HandlerSide
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.leases.member import Identity
 from tailrace.mapping.batch import RETENTION_MS
-from tailrace.ports import Clock, LogReader, Source, StateStore, StreamRef, TableItems
+from tailrace.ports import Clock, LogReader, Sink, Source, StateStore, StreamRef, TableItems
 from tailrace.projections.run.projector import Projector
 from tailrace.rows.kinds import DUTY, UNREAD_DUTY
 from tailrace.runtime.around import Around
@@ -323,6 +323,17 @@ def far_planner(
     sources = far_sources(options.access, clock, far_pacer(options.owner, options.dialect), options.dialect)
     snapshots = _snapshots(assembly, options, lambda table: sources(table.name), log)
     return None if snapshots is None else snapshots[0].planner, partial(end_of, assembly.ground)
+
+
+def far_replays(
+    app: App, clock: Clock, options: FleetOptions
+) -> tuple[Callable[[HandlerMapping, str], Sink], Callable[[], Awaitable[None]]]:
+    """What makes the sinks of runs of their own, by handler and run, and what gives back what was opened for
+    them.
+    """
+    log = _log_of(app, clock, options)
+    assembly = _assembly(app, Parts(options.state, clock, options.reached), log, options)
+    return assembly.maker.make, partial(end_of, assembly.ground)
 
 
 def _marks_of(

@@ -40,6 +40,7 @@ from tailrace.functions.runners import Runners
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.leases.member import Identity
 from tailrace.ports import Source, StateStore
+from tailrace.projections.run.journals import JournalOf
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.attempts import Tallies
@@ -123,9 +124,7 @@ def build_worker(
         # Of the engine's own state: the test world asks whether windows are over, and looking must not use up
         # the faults that it injects.
         settled=partial(settled_until, state_of(engine), EmbeddedLog(engine), engine.clock),
-        journal_of=journals_of(
-            app, engine.settings.account, engine.clock, around, partial(_exact_marks, engine)
-        ),
+        journal_of=_journals(app, engine, around),
     )
     assembly = assemble(ground)
     maker, source_of = assembly.maker, partial(_source, engine, around)
@@ -145,6 +144,7 @@ def build_worker(
             withdrawn=ground.runners.withdraw,
             ended=partial(_end, ground, engine),
             marks=None if remote is None else effects.state,
+            replayed=lambda mapping, run_id: around.sink(mapping, maker.make(mapping, run_id)),
         )
 
     doors = Doors(
@@ -156,6 +156,11 @@ def build_worker(
         target_of=maker.outputs.target,
     )
     return Worker(app, parts, doors, _habits(engine, ground.owner, options), crew)
+
+
+def _journals(app: App, engine: Engine, around: Around) -> JournalOf:
+    """What builds are filled from."""
+    return journals_of(app, engine.settings.account, engine.clock, around, partial(_exact_marks, engine))
 
 
 def _habits(engine: Engine, owner: Owner, options: WorkerOptions) -> Habits:

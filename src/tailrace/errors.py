@@ -233,6 +233,10 @@ class LeaseHeld(PortError):
     """Another worker holds the lease, and lives as far as is known: it is looked at again later."""
 
 
+class ReplayStopped(TailraceError):
+    """A live replay stands still before a change that its handler fails for, or was taken up elsewhere."""
+
+
 class NameInUse(TailraceError):
     """Two workers run under one name: each takes the other's leases and claims for its own, so one of them
     ends.

@@ -38,8 +38,10 @@ MAY_ASK_THE_WORLD: Final = (
     "testing/",
     "aws/client.py",
     "aws/signed_requests.py",
+    "replays/run/fixing.py",
 )
-"""The client of AWS signs the machine's own time: a signature is judged by AWS's clock,
+"""A replay lays a change's own time and chance over that of the process, for handlers on trial.
+The client of AWS signs the machine's own time: a signature is judged by AWS's clock,
 never by an engine's.
 """
 WALL_CLOCKS: Final = {

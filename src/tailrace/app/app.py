@@ -30,6 +30,7 @@ from tailrace.app.operations import Ask, DeadLetters
 from tailrace.app.past import Past
 from tailrace.app.projected import Projected
 from tailrace.app.projection import UNSET, Swap, projection_of
+from tailrace.app.replaying import Replaying
 from tailrace.app.retry import Retry
 from tailrace.app.settings import BatchSettings, HandlerSettings, LambdaSettings, SinkSettings
 from tailrace.app.sinking import Writes, check_sink_shape
@@ -47,7 +48,7 @@ from tailrace.streams.record import ViewType
 T = TypeVar("T")
 
 
-class App(OnLambda, Past, WithAggregates):
+class App(OnLambda, Past, Replaying, WithAggregates):
     """Tables and handlers under one name.
 
     >>> app = App("shop")
@@ -444,6 +445,10 @@ class App(OnLambda, Past, WithAggregates):
         if isinstance(accepts, Filter):
             changes, where = accepts.changes, accepts.where
         return explain(mapping.id, changes, where, mapping.settings.filters, mapping.settings.order)
+
+    def mapping_of(self, word: str, handler: Callable[..., Any] | str) -> HandlerMapping:
+        """A handler by its function or its id. Raises: SettingsError that begins with `word`."""
+        return self._declared.mapping_of(word, handler)
 
     def _archives(self) -> list[HandlerMapping]:
         return [mapping for mapping in self._declared.mappings.values() if mapping.archive is not None]

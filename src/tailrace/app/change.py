@@ -45,6 +45,8 @@ class Change(Generic[T]):
 
     tables: "Mapping[str, Table]" = NO_TABLES
     """The tables of the app, by which `transaction` knows their keys. Set where the change is delivered."""
+    replay_id: str | None = None
+    """The run of `tailrace replay` that delivers it; None: it is live. Set where the change is delivered."""
     recorded: Transaction | None = None
     """What `transaction` made, None before the handler asks: every change is looked at, so without a call."""
 
@@ -92,6 +94,11 @@ class Change(Generic[T]):
         item = self.raw_old if self.raw_new is None else self.raw_new
         region = (item or {}).get(REPLICATED_FROM, {}).get("S", self.region)
         return "user" if region == self.region else "replica"
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether it is delivered by `tailrace replay`, live or on trial, rather than by its stream."""
+        return self.replay_id is not None
 
     @cached_property
     def raw_keys(self) -> Item:

@@ -280,6 +280,7 @@ class Past:
     tables: dict[str, Table]
 
     def __init__(self) -> None:
+        super().__init__()
         self._opener: Opener | None = None
         self._readers: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 

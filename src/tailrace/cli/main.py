@@ -45,6 +45,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     "blame": CommandEntry("tailrace.cli.past:blame", "See which change last set each attribute."),
     "diff": CommandEntry("tailrace.cli.past:diff", "Compare a table between two times."),
     "restore": CommandEntry("tailrace.cli.restore:restore", "Write what a table was into a table."),
+    "replay": CommandEntry(
+        "tailrace.cli.replay:replay", "Call a handler again over its journal: on trial, compared, live."
+    ),
     "gaps": CommandEntry(
         "tailrace.cli.gaps:gaps", "List what was trimmed before a handler read it; acknowledge it."
     ),
@@ -114,7 +117,6 @@ ELSEWHERE: Final[dict[str, str]] = {
     "rename": "tailrace mapping rename",
     "split": "tailrace shards split",
     "redrive": "tailrace dlq redrive",
-    "replay": "tailrace dlq redrive, or tailrace checkpoint set HANDLER TIME --dry-run",
     "rewind": "tailrace checkpoint set HANDLER TIME --dry-run",
     "log": "tailrace history TABLE/KEY --app APP",
     "undo": "tailrace restore TIME --into TABLE --app APP --dry-run",

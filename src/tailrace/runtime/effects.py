@@ -26,6 +26,8 @@ from tailrace.streams.version import NOTHING, row_version
 from tailrace.telemetry import PointReached, pass_by
 
 LIVE: Final = "live"
+REPLAY_RUN: Final = "replay-"
+"""What the ids of runs of `tailrace replay` begin with."""
 SEVERAL_WRITES: Final = "multiple operations on one item"
 MOST_RETURNED: Final = 10_000
 """Changes that wait for their commit alone; a machine has fewer of them on their way."""
@@ -117,6 +119,8 @@ class Effects:
         self._clock = clock
         self.marks_all = marking.marks_all
         """Whether every change leaves a mark (`once=True`), or only one with recorded writes."""
+        self.replay_id = marking.run_id if marking.run_id.startswith(REPLAY_RUN) else None
+        """The run, where its changes are replayed."""
         self._state = state
         self._marking = marking
         self._reached = reached

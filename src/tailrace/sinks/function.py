@@ -142,9 +142,9 @@ class HandlerParts:
         self._reached = reached
 
     def _changes_of(self, batch: RecordBatch) -> list[Change[Any]]:
-        changes, tables = changes_of(self._mapping, batch, self._filter), self._effects.tables
+        changes, effects = changes_of(self._mapping, batch, self._filter), self._effects
         for change in changes:
-            change.tables = tables
+            change.tables, change.replay_id = effects.tables, effects.replay_id
         return changes
 
     def _is_wanted(self, change: Change[Any]) -> bool:

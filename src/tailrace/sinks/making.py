@@ -207,7 +207,9 @@ class SinkMaker(Struct, frozen=True):
         match mapping.kind:
             case "on":
                 made = HandlerSink(mapping, effects, reached, self.needed)
-                return self._sequenced(mapping, made, tally) if mapping.is_feed else made
+                # A journal gives events in sequence, and what keeps them so knows those of the live feed.
+                is_sequenced = mapping.is_feed and effects.replay_id is None
+                return self._sequenced(mapping, made, tally) if is_sequenced else made
             case "batch":
                 return BatchSink(mapping, effects, reached, self.needed)
             case "function":

@@ -12,7 +12,7 @@ import atexit
 import inspect
 import os
 from collections import ChainMap
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from random import randrange
 from types import TracebackType
@@ -30,6 +30,7 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.compose import create_tables
 from tailrace.compose_worker import WorkerOptions, build_worker
 from tailrace.engine.engine import Engine, EngineSettings
+from tailrace.engine.state import EngineStateStore
 from tailrace.errors import SettingsError, TailraceError
 from tailrace.runtime.causing import CAUSE
 from tailrace.server.handler_door import DoorAtOnce
@@ -49,8 +50,10 @@ from tailrace.testing.loop import SeededLoop
 from tailrace.testing.mortal import MortalStore
 from tailrace.testing.observing import WorldObserver
 from tailrace.testing.questions import Discarded, QuestionedWorker, TrimmedRecords
+from tailrace.testing.replays import WorldReplays
 from tailrace.testing.sealing import Allowed, Network, NetworkRefused
 from tailrace.testing.waiting import nothing_waits
+from tailrace.worker.worker import Worker
 
 if TYPE_CHECKING:
     from tailrace.journal.run.past import PastReader
@@ -169,6 +172,7 @@ class World(Branching, Items):
         app.bind(self._ask)
         app.bind_door(Attached(self._door_of_test, lambda: self.clock.now().wall_ms, self._new_name))
         app.bind_past(self._past_of)
+        app.bind_replays(self._replays_of(app))
         self._run(self._start(app))
 
     def _past_of(self, mapping: HandlerMapping) -> "PastReader":
@@ -187,6 +191,27 @@ class World(Branching, Items):
         )
         table = journaled_table(mapping.table.name, settings.region, settings.account)
         return PastReader(archive, table, self.clock, EmbeddedLog(self.engine))
+
+    def _replays_of(self, app: App) -> WorldReplays:
+        def worker() -> Worker:
+            return next(running.worker for running in self._running if running.app is app)
+
+        def let(replay: Awaitable[Any]) -> Any:
+            async def finish() -> Any:
+                task = self.loop.create_task(self._awaited(replay), name="replay")
+                await self._done(task)
+                return task.result()
+
+            return self._run(finish())
+
+        return WorldReplays(
+            app.name, self.clock, self._past_of, worker,
+            lambda: EngineStateStore(self.engine, self._joined), let, self._new_name,
+        )  # fmt: skip
+
+    @staticmethod
+    async def _awaited(work: Awaitable[Result]) -> Result:
+        return await work
 
     def kill(self) -> None:
         """End everything as `kill -9` would: what is not durable is gone. Handlers wait for `restart`."""

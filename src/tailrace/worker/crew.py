@@ -10,9 +10,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from tailrace.app.mapping import HandlerMapping
 from tailrace.deadletters.run.courier import Courier
 from tailrace.deadletters.run.redriver import Redriver
-from tailrace.ports import StateStore
+from tailrace.ports import Sink, StateStore
 from tailrace.projections.run.projector import Projector
 from tailrace.snapshots.run.forgetting import Janitor
 from tailrace.snapshots.run.snapshotter import Snapshotter
@@ -48,8 +49,9 @@ class Crew(Struct, frozen=True):
              ended because it is no longer declared, `ended` when the worker has. Of several workers the one
              for which `may_forget` removes what nothing needs, also of `marks`, where these are not in the
              state, and the one that `has_duty` for a mapping sees to the shards that no worker reads, of
-             which `watch` tells; a `cleaner` removes what only the store knows of. `snapshots` bring whole
-             tables to sinks, and forget deletions there.
+             which `watch` tells; `replayed` makes the sink of a handler for a run of its own; a `cleaner`
+             removes what only the store knows of. `snapshots` bring whole tables to sinks, and forget
+             deletions there.
     """
 
     redriver: Redriver | None = None
@@ -66,6 +68,7 @@ class Crew(Struct, frozen=True):
     marks: StateStore | None = None
     cleaner: Service | None = None
     watch: UnreadWatch | None = None
+    replayed: Callable[[HandlerMapping, str], Sink] | None = None
     snapshots: tuple[Snapshotter, Janitor] | None = None
 
     @property

@@ -106,7 +106,7 @@ class Worker:
         self.courier, self.projector = self._crew.courier, self._crew.projector
         self.mirrors = self._crew.mirrors
         self.windows, self.watch = self._crew.windows, self._crew.watch
-        self.snapshots = self._crew.snapshots
+        self.snapshots, self.replayed = self._crew.snapshots, self._crew.replayed
         self.redrives = Redrives(self._crew.redriver, lambda handler: self.sinks[handler].threads.used())
 
     # ---- what others may see -------------------------------------------------------------------------------

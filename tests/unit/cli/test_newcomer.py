@@ -62,7 +62,6 @@ WRONG = [
     ("shards list orders", "tailrace shards has no command 'list'", "tailrace shards --help"),
     ("help", "You want: tailrace --help", "tailrace --help"),
     ("start", "You want: tailrace serve", "tailrace --help"),
-    ("replay x", "You want: tailrace dlq redrive", "tailrace --help"),
     ("shards ls nope --data empty", "There is no stream of a table 'nope'", "tailrace status"),
     ("shards split nope --data empty", "There is no stream of a table 'nope'", "tailrace status"),
     ("tail nope --data empty", "There is no stream of a table 'nope'", "tailrace status"),

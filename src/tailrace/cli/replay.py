@@ -1,0 +1,475 @@
+"""`tailrace replay HANDLER`: a handler again over changes of a journal, on trial, compared, or for real.
+
+Rules of this file: options, words and progress; what happens is the room `replays`. Registered in `main`.
+"""
+
+import inspect
+import json
+import sys
+import time as clocks
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+from msgspec import Struct
+
+from tailrace.cli import options
+from tailrace.cli.changes import key_text, printable, shown
+from tailrace.cli.durations import format_duration
+from tailrace.cli.failures import INTERRUPTED, CommandFailure
+from tailrace.cli.hints import next_line
+from tailrace.cli.loading import load
+from tailrace.cli.past import of_app
+from tailrace.cli.place import endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tailrace.app.app import App
+    from tailrace.app.mapping import HandlerMapping
+    from tailrace.replays.core.differences import EffectGroup
+    from tailrace.replays.core.effects import ReplayCounts, ReplayedChange
+    from tailrace.replays.core.report import ReplayReport
+    from tailrace.replays.core.runs import ReplayQuestion, ReplayRun
+
+TOLD_S = 1.0
+"""How often it says how far it is."""
+
+
+class ReplayChoices(Struct, frozen=True):
+    """What was chosen on the command line."""
+
+    since: str | None
+    until: str | None
+    where: str
+    keys: tuple[str, ...]
+    packed_keys: str
+    effects: Literal["dry-run", "live"]
+    compare_with: str | None
+    stubs: Path | None
+    rate: float | None
+    resume: str | None
+    yes: bool
+    app: str
+    state: str | None
+    endpoint: str | None
+    region: str | None
+    state_endpoint: str | None
+    marks: str | None
+    effects_to: Path | None
+    checkout: Path | None
+    as_json: bool
+
+    def check(self) -> None:
+        """Refuse what does not go together. Raises: UsageError."""
+        live = {"--rate": self.rate, "--resume": self.resume, "--state": self.state, "--marks": self.marks}
+        trial = {"--compare-with": self.compare_with, "--stubs": self.stubs}
+        wrong, other = (trial, "dry-run") if self.effects == "live" else (live, "live")
+        # TAILRACE_STATE may stand in the environment of everything.
+        for name, value in wrong.items():
+            if value is not None and name != "--state":
+                raise click.UsageError(f"{name} is of --effects {other}.")
+        if self.effects == "live" and self.state is None:
+            raise click.UsageError("--effects live needs --state, where the run and its marks are kept.")
+        if self.since is None and self.resume is None:
+            raise click.UsageError("Missing option '--since'.")
+
+
+@click.command()
+@click.argument("handler")
+@options.options(
+    click.option(
+        "--since", metavar="TIME", help="The first change's time: ISO 8601 with a zone, or seconds."
+    ),
+    click.option("--until", metavar="TIME", help="Changes before this time; now, unless told."),
+    click.option(
+        "--where", metavar="PATTERN", default="", help="Only changes that match this event pattern."
+    ),
+    click.option(
+        "--keys", multiple=True, metavar="TABLE/KEY", help="Only these items, as `tailrace why` takes them."
+    ),
+    click.option(
+        "--effects",
+        type=click.Choice(["dry-run", "live"]),
+        default="dry-run",
+        show_default=True,
+        help="dry-run: effects are told and none leaves. live: they happen.",
+    ),
+    click.option(
+        "--compare-with", metavar="REV", help="A git revision whose effects are compared with those of now."
+    ),
+    click.option(
+        "--stubs",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A Python file whose `stubs`, name to function, answer calls of a dry run.",
+    ),
+    click.option(
+        "--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="Live: changes a second."
+    ),
+    click.option("--resume", metavar="RUN", help="Live: go on with a run that was cut off."),
+    click.option("--yes", is_flag=True, help="Live: do not ask."),
+    of_app,
+    click.option(
+        "--state", metavar="TARGET", envvar="TAILRACE_STATE", help="Live: as `tailrace worker` was told it."
+    ),
+    click.option(
+        "--endpoint", callback=endpoint, metavar="URL", help="Live: where the tables are, if not AWS."
+    ),
+    click.option("--region", metavar="REGION", help="Live: the region of the tables."),
+    click.option(
+        "--state-endpoint", callback=endpoint, metavar="URL", help="Live: of --state dynamodb:TABLE."
+    ),
+    click.option("--marks", metavar="TABLE", help="Live: as `tailrace worker` was told it."),
+    click.option("--packed-keys", default="", hidden=True),
+    click.option("--effects-to", type=click.Path(path_type=Path), hidden=True),
+    click.option("--checkout", type=click.Path(path_type=Path), hidden=True),
+    options.as_json,
+)
+def replay(handler: str, **chosen: Any) -> None:
+    """Call HANDLER again for changes that the journal of its table has.
+
+    A dry run tells what the handler would do and lets nothing leave: outputs, recorded writes, dead letters.
+    Reads of the app's tables are answered as of each change, time and chance are the change's own; a call of
+    anything else is answered by --stubs, or what follows it is unknown, and named. --compare-with replays a
+    git revision, too, groups what differs, and ends with exit code 1 when something does: the check of a pull
+    request. A live replay has a run of its own, keeps the order of each item, and goes on where it was cut
+    off: the same command, or --resume.
+
+    \b
+    Example: tailrace replay receipt --since 2026-11-01T00:00Z --app app.py
+             tailrace replay receipt --since 2026-11-01T00:00Z --app app.py --compare-with HEAD~1
+             tailrace replay receipt --since 2026-11-01T00:00Z --app app.py --effects live --state sqlite:s.db
+    Next:    tailrace history TABLE/KEY --app app.py
+    """
+    asked = ReplayChoices(**chosen)
+    asked.check()
+    loaded = load(asked.app)
+    mapping = loaded.mapping_of("replay", handler)
+    question = None if asked.since is None else _question(loaded, mapping, asked)
+    if asked.effects == "live":
+        _live(loaded, mapping, question, asked)
+        return
+    assert question is not None
+    if asked.compare_with is not None:
+        _compare(mapping, question, asked)
+    else:
+        _dry(loaded, mapping, question, asked)
+
+
+def _question(app: "App", mapping: "HandlerMapping", asked: ReplayChoices) -> "ReplayQuestion":
+    from msgspec.structs import replace
+
+    from tailrace.app.moments import moment_us
+    from tailrace.replays.run.asking import question_of
+
+    assert asked.since is not None
+    until_us = None if asked.until is None else moment_us(asked.until)
+    question = question_of(app, mapping, moment_us(asked.since), until_us, (), asked.where)
+    packed = [bytes.fromhex(text) for text in asked.packed_keys.split(",") if text]
+    return replace(question, keys=tuple(sorted([*packed, *(_key(mapping, text) for text in asked.keys)])))
+
+
+def _key(mapping: "HandlerMapping", text: str) -> bytes:
+    from tailrace.app.table import schema_of
+    from tailrace.server.why_targets import KeyTarget, read_target
+
+    schema = schema_of(mapping.table)
+    target = read_target(text, [schema])
+    if not isinstance(target, KeyTarget):
+        raise CommandFailure(f"{printable(text)!r} is no key: write it as {schema.name}/KEY.")
+    return schema.key_bytes(target.key)
+
+
+def _now_us() -> int:
+    from tailrace.clocks.system import SystemClock
+
+    return SystemClock().now().wall_ms * 1_000 + 999
+
+
+# ---- on trial ----------------------------------------------------------------------------------------------
+
+
+def _dry(app: "App", mapping: "HandlerMapping", question: "ReplayQuestion", asked: ReplayChoices) -> None:
+    from contextlib import ExitStack
+    from functools import partial
+
+    from tailrace.journal.run.opened_past import open_past
+    from tailrace.replays.core.effects import line_of
+    from tailrace.replays.run.revisions import check_loaded
+    from tailrace.replays.run.stubs import read_stubs, stubs_of
+    from tailrace.replays.run.trial import DryRun, run_dry
+
+    if asked.checkout is not None:
+        check_loaded(inspect.getsourcefile(inspect.unwrap(mapping.target)), asked.checkout, mapping.id)
+    stubs = stubs_of({} if asked.stubs is None else read_stubs(asked.stubs), mapping)
+    until_us = _now_us() if question.until_us is None else question.until_us
+    dry = DryRun(
+        app,
+        mapping,
+        question,
+        until_us,
+        partial(open_past, app.region),
+        asked.where or None,
+        stubs,
+        alone=True,
+    )
+    is_quiet = asked.as_json or asked.effects_to is not None
+    with ExitStack() as opened:
+        if asked.effects_to is not None:
+            lines = opened.enter_context(asked.effects_to.open("wb"))
+            emit: Callable[[ReplayedChange], Any] = lambda change: lines.write(line_of(change))  # noqa: E731
+        else:
+            emit = _tell_json if asked.as_json else partial(_tell_change, mapping.table.name)
+        end = run_dry(dry, emit, _Counted(quiet=is_quiet))
+        if asked.effects_to is not None:
+            lines.write(line_of(end))
+            return
+    if asked.as_json:
+        click.echo(line_of(end), nl=False)
+        return
+    for words in end.notes:
+        click.echo(f"  {words}", err=True)
+    counts = end.counts
+    click.echo(
+        f"{counts.changes:,} changes, {counts.called:,} reached {mapping.id}: {counts.effects:,} effects, "
+        f"none of them sent; {counts.unknown:,} unknown after a call",
+        err=True,
+    )
+    if counts.unknown and asked.stubs is None:
+        click.echo(next_line("--stubs FILE answers calls: docs/replay.md"), err=True)
+
+
+def _tell_json(change: "ReplayedChange") -> None:
+    from tailrace.replays.core.effects import line_of
+
+    click.echo(line_of(change), nl=False)
+
+
+def _tell_change(table: str, change: "ReplayedChange") -> None:
+    from tailrace.journal.core.moment import spoken
+
+    who = click.style(f"{table}/{key_text(json.loads(change.key))}", bold=True)
+    click.echo(f"{click.style(spoken(change.created_us), dim=True)}  {change.event:6}  {who}")
+    for effect in change.effects:
+        key = f" {key_text(json.loads(effect.key))}" if effect.key else ""
+        click.echo(f"    {effect.kind} {printable(effect.target)}{key}  {shown(printable(effect.body))}")
+    if change.unknown:
+        click.echo(click.style(f"    unknown after {printable(change.unknown)}", fg="magenta"))
+
+
+class _Counted:
+    """Says how far a dry run is."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._told = clocks.monotonic()
+
+    def __call__(self, counts: "ReplayCounts") -> None:
+        now = clocks.monotonic()
+        if not self._quiet and now - self._told >= TOLD_S:
+            self._told = now
+            click.echo(f"  {counts.changes:,} changes, {counts.effects:,} effects", err=True)
+
+
+# ---- compared ----------------------------------------------------------------------------------------------
+
+
+def _compare(mapping: "HandlerMapping", question: "ReplayQuestion", asked: ReplayChoices) -> None:
+    from tailrace.replays.run.revisions import RevisionQuestion, compared
+
+    assert asked.compare_with is not None
+    until_us = _now_us() if question.until_us is None else question.until_us
+    revision = asked.compare_with
+    if not asked.as_json:
+        click.echo(f"{mapping.id}: effects of {printable(revision)} and of the working tree", err=True)
+    report = compared(RevisionQuestion(asked.app, question, until_us, revision, asked.stubs))
+    if asked.as_json:
+        click.echo(json.dumps(report_json(report)))
+    else:
+        _tell_comparison(report, mapping.table.name, revision)
+    if report.differences:
+        click.get_current_context().exit(1)
+
+
+def report_json(report: "ReplayReport") -> dict[str, Any]:
+    """A comparison for programs."""
+    comparison = report.comparison
+    assert comparison is not None
+    return {
+        "changes": report.counts.changes,
+        "compared": comparison.compared,
+        "unknown": comparison.unknown,
+        "notes": list(report.notes),
+        "differences": [_group_json(group) for group in report.differences],
+    }
+
+
+def _group_json(group: "EffectGroup") -> dict[str, Any]:
+    example = group.example
+    bodies = {
+        name: None if effect is None else json.loads(effect.body)
+        for name, effect in (("before", example.before), ("now", example.now))
+    }
+    name = group.name
+    return {
+        "handler": name.handler,
+        "kind": name.kind,
+        "target": name.target,
+        "happened": name.happened,
+        "attributes": list(name.attributes),
+        "count": group.count,
+        "example": {"key": json.loads(example.change.key), "version": example.change.version, **bodies},
+    }
+
+
+def _tell_comparison(report: "ReplayReport", table: str, revision: str) -> None:
+    comparison = report.comparison
+    assert comparison is not None
+    for words in report.notes:
+        click.echo(f"  {words}", err=True)
+    for group in report.differences:
+        name, example = group.name, group.example
+        what = {
+            "changed": f"{', '.join(map(printable, filter(None, name.attributes))) or 'its value'} differs",
+            "only before": f"only in {printable(revision)}",
+            "only now": "only now",
+        }[name.happened]
+        times = "once" if group.count == 1 else f"{group.count:,} times"
+        click.echo(
+            f"{click.style(name.handler, bold=True)}: {name.kind} {printable(name.target)}: {what}, {times}"
+        )
+        key = key_text(json.loads(example.change.key))
+        click.echo(f"    for example {table}/{key}, version {example.change.version.lstrip('0')}")
+        for whose, effect in ((printable(revision), example.before), ("now", example.now)):
+            if effect is not None:
+                click.echo(f"      {whose}: {shown(printable(effect.body))}")
+    for call, count in sorted(comparison.unknown.items()):
+        click.echo(
+            click.style(f"unknown after {printable(call)}: {count:,} changes, not compared", fg="magenta")
+        )
+    count = len(report.differences)
+    said = f"{count} kind{'' if count == 1 else 's'} of difference" if count else "no difference"
+    click.echo(f"{comparison.compared:,} of {report.counts.changes:,} changes compared: {said}")
+    if comparison.unknown:
+        click.echo(next_line("--stubs FILE answers calls: docs/replay.md"))
+
+
+# ---- live --------------------------------------------------------------------------------------------------
+
+
+class _Progress:
+    """Says how far a live replay is, and how it is resumed."""
+
+    def __init__(self, asked: ReplayChoices) -> None:
+        self._asked = asked
+        self._begun = self._told = clocks.monotonic()
+        self._done_before = 0
+        self.run: ReplayRun | None = None
+
+    def begin(self, run: "ReplayRun", notes: "Sequence[str]") -> "Callable[[ReplayRun], None]":
+        """The run begins or goes on."""
+        self.run, self._done_before = run, run.done
+        self._begun = self._told = clocks.monotonic()
+        if not self._asked.as_json:
+            for words in notes:
+                click.echo(f"  {words}", err=True)
+            goes_on = f", on from {run.done:,}" if run.taken > 1 else ""
+            click.echo(f"replay {run.id} of {run.handler}: {run.total:,} changes{goes_on}", err=True)
+        return self.step
+
+    def step(self, run: "ReplayRun") -> None:
+        """It is further."""
+        self.run = run
+        now = clocks.monotonic()
+        if self._asked.as_json or now - self._told < TOLD_S:
+            return
+        self._told = now
+        left_ms = run.left_ms(self._done_before, round((now - self._begun) * 1_000))
+        left = "" if left_ms is None else f", about {format_duration(max(1_000, left_ms))} left"
+        click.echo(f"  {run.done:,} of {run.total:,}{left}", err=True)
+
+
+def _live(
+    app: "App", mapping: "HandlerMapping", question: "ReplayQuestion | None", asked: ReplayChoices
+) -> None:
+    from tailrace.cli.running import run_loop
+    from tailrace.cli.worker import require_aws
+    from tailrace.replays.run.trial import archive_of, check_replayed
+
+    check_replayed(mapping)
+    archive_of(app, mapping)
+    require_aws()
+    _confirm(mapping, asked)
+    progress = _Progress(asked)
+    try:
+        report = run_loop(_run_live(app, mapping, question, asked, progress))
+    except KeyboardInterrupt:
+        if progress.run is not None:
+            again = f"the same command, or: tailrace replay {mapping.id} … --resume {progress.run.id}"
+            click.echo(
+                f"\ncut off after {progress.run.done:,} of {progress.run.total:,}; it goes on with {again}",
+                err=True,
+            )
+        click.get_current_context().exit(INTERRUPTED)
+    counts = report.counts
+    if asked.as_json:
+        done = {"run": report.run_id, "changes": counts.changes, "called": counts.called}
+        click.echo(json.dumps({**done, "notes": list(report.notes)}))
+    else:
+        click.echo(f"replayed {counts.changes:,} changes, {counts.called:,} reached {mapping.id}")
+
+
+def _confirm(mapping: "HandlerMapping", asked: ReplayChoices) -> None:
+    if asked.yes:
+        return
+    click.echo(f"{mapping.id} is called again and its effects happen: outputs, writes, calls", err=True)
+    if not sys.stdin.isatty():
+        raise CommandFailure(
+            "Nobody is here to be asked.", hint="the same command with --yes, or as a dry run"
+        )
+    click.confirm("Begin?", abort=True, err=True)
+
+
+async def _run_live(
+    app: "App",
+    mapping: "HandlerMapping",
+    question: "ReplayQuestion | None",
+    asked: ReplayChoices,
+    progress: _Progress,
+) -> "ReplayReport":
+    from functools import partial
+
+    from tailrace.cli.worker import Chosen, open_fleet
+    from tailrace.clocks.system import SystemClock
+    from tailrace.compose import incarnation
+    from tailrace.compose_fleet import far_replays
+    from tailrace.journal.run.opened_past import open_past
+    from tailrace.replays.run.live import LiveGround, LiveQuestion, run_live
+    from tailrace.replays.run.trial import archive_of
+
+    assert asked.state is not None
+    clock = SystemClock()
+    far = Chosen(
+        asked.state, asked.endpoint, asked.region, asked.state_endpoint, asked.marks, "end", 10_000, 1, 4,
+        None, None, None, 30_000, "text", False, asked.as_json,
+    )  # fmt: skip
+    opened = await open_fleet(app, far, clock)
+    sink_of, ended = far_replays(app, clock, opened)
+    ground = LiveGround(
+        app.name,
+        opened.place.region,
+        opened.state,
+        clock,
+        sink_of,
+        partial(open_past, app.region),
+        incarnation,
+    )
+    live = LiveQuestion(
+        mapping, archive_of(app, mapping), question, asked.where or None, asked.rate, asked.resume
+    )
+    try:
+        return await run_live(ground, live, progress.begin)
+    finally:
+        await ended()
+        await opened.close()

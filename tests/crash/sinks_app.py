@@ -154,8 +154,8 @@ class LateRedshift(Late, sinks.Redshift):
 class LateDuckDB(Late, sinks.DuckDB):
     """DuckDB, its statements counted."""
 
-    def _connected(self, *, read_only: bool) -> Any:
-        return CountedConnection(super()._connected(read_only=read_only), CALLS["duckdb"])
+    def _connected(self, read_only: bool) -> Any:
+        return CountedConnection(super()._connected(read_only), CALLS["duckdb"])
 
 
 class PositionFirst(LateDuckDB):

@@ -13,6 +13,19 @@ def quiet(text: str) -> None:
     """Nothing is shown."""
 
 
+QUICK = ("postgres", "duckdb", "lake")
+"""One with a server, one with a file, one with files that nobody locks."""
+
+
+def test_a_target_of_each_shape_is_the_table_after_kills_in_calls_of_its_sink() -> None:
+    planned = ["dev: at page.written", "dev: duckdb, after a call", "dev: postgres, its server"]
+    outcome = kill_at(planned, quiet, QUICK)
+    assert outcome.violations == []
+    assert outcome.kills.total() == len(planned)
+    assert outcome.changes > 20
+
+
+@pytest.mark.slow
 def test_each_target_is_the_table_after_kills_in_the_calls_of_its_sink() -> None:
     planned = ["dev: at page.written", *(f"dev: {sink}, after a call" for sink in SINKS)]
     outcome = kill_at([*planned, "dev: postgres, its server"], quiet, SINKS)

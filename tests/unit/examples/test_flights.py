@@ -147,6 +147,7 @@ def test_the_sample_is_made_of_whole_lines_and_without_a_time_stamp() -> None:
 
 
 @needs_year
+@pytest.mark.slow
 def test_the_year_is_as_described() -> None:
     rows = REPLAY.year_rows(REPLAY.year_path())
     assert len(rows) == 336_776
@@ -160,6 +161,7 @@ def test_the_year_is_as_described() -> None:
 
 
 @needs_year
+@pytest.mark.slow
 def test_the_sample_is_part_of_the_year() -> None:
     year = [{name: row[name] for name in SAMPLE.COLUMNS} for row in REPLAY.year_rows(REPLAY.year_path())]
     first = year.index(WEEK[0])

@@ -188,6 +188,7 @@ def overdue(world: World) -> set[str]:
     return left
 
 
+@pytest.mark.slow
 def test_a_row_of_every_kind_that_expires_is_gone_when_nothing_is_left_to_do() -> None:
     trouble = Trouble()
     with World(rich(trouble), seed=3, allow_failures=True) as world:

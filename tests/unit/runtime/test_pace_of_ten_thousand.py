@@ -118,6 +118,7 @@ async def played(
     return seen
 
 
+@pytest.mark.slow
 def test_ten_thousand_idle_shards_keep_to_every_bound_and_a_change_is_seen_within_ten_seconds() -> None:
     clock = ManualClock()
     stream = QuietStream(10_000, clock)

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 import duckdb
+import pyarrow
 import pytest
 from flights_demo.asking import QUESTIONS, Charts, mean
 from flights_demo.comparing import Result, control_figures
@@ -37,8 +38,10 @@ def answers() -> list[dict[str, Any]]:
             [*(f"{name} VARCHAR" for name in ATTRIBUTES), *(f"{name} BIGINT" for name in FIGURES)]
         )
         file.execute(f"CREATE TABLE flights ({columns})")
-        rows = [[flight.get(name) for name in (*ATTRIBUTES, *FIGURES)] for flight in flights.values()]
-        file.executemany("INSERT INTO flights VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        names = (*ATTRIBUTES, *FIGURES)
+        rows = {name: [flight.get(name) for flight in flights.values()] for name in names}
+        file.register("rows", pyarrow.table(rows))
+        file.execute("INSERT INTO flights BY NAME SELECT * FROM rows")
         return [answered(file.execute(question.sql)) for question in QUESTIONS]
 
 

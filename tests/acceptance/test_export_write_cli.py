@@ -186,15 +186,16 @@ def test_a_bucket_has_it_under_the_keys_and_etags_that_the_manifests_say(
     assert (code, err) == (0, "")
     (row,) = json.loads(out)["exports"]
     folder = f"daily/x/{row['folder']}"
-    read = {
-        one["Key"]: bucket.get_object(Bucket="written", Key=one["Key"])
-        for one in bucket.list_objects_v2(Bucket="written")["Contents"]
-    }
-    summary = json.loads(read[f"{folder}/manifest-summary.json"]["Body"].read())
+    read: dict[str, bytes] = {}
+    tags: dict[str, str] = {}
+    for one in bucket.list_objects_v2(Bucket="written")["Contents"]:
+        answer = bucket.get_object(Bucket="written", Key=one["Key"])
+        read[one["Key"]], tags[one["Key"]] = answer["Body"].read(), answer["ETag"].strip('"')
+    summary = json.loads(read[f"{folder}/manifest-summary.json"])
     assert (summary["s3Bucket"], summary["s3Prefix"]) == ("written", "daily/x")
-    lines = read[summary["manifestFilesS3Key"]]["Body"].read().splitlines()
+    lines = read[summary["manifestFilesS3Key"]].splitlines()
     for line in map(json.loads, lines):
-        assert read[line["dataFileS3Key"]]["ETag"].strip('"') == line["etag"]
+        assert tags[line["dataFileS3Key"]] == line["etag"]
     assert len(read) == len(lines) + 5
     assert printed(capsys, "s3://written", *far) == ITEMS
     code, _, err = said(capsys, "write", "--into", "s3://nothing", *far, *place)

@@ -35,6 +35,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     node = Node(tmp_path, free_port(), ("dev", str(tmp_path / "app.py"), "--no-reload"))
     node.start()
     node.wait_until_answering()
+    eventually(lambda: "orders" in node.call("ListTables", {})["TableNames"])  # dev makes it meanwhile
     yield node
     node.stop()
 

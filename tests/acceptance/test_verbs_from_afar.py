@@ -122,7 +122,7 @@ def test_a_projection_that_is_declared_no_more_is_dropped_while_no_worker_lives(
     (ground.path / "app.py").write_text(PROJECTING)
     worker = ground.worker("--lease", "6s")
     ground.write(3, 0, 1)
-    eventually(lambda: len(run(ground, "projection", "show", "seen")[1]["groups"]) == 3)
+    eventually(lambda: len((run(ground, "projection", "show", "seen")[1] or {}).get("groups", ())) == 3)
     code, _, said = run(ground, "projection", "drop", "seen")
     assert (code, "is declared by the app" in said) == (1, True)
     (ground.path / "app.py").write_text(APP)

@@ -178,7 +178,8 @@ def kill_at(
                 )
                 if outcome.violations:
                     left = tempfile.mkdtemp(prefix="tailrace-sinks-violation-")
-                    shutil.copytree(directory, left, dirs_exist_ok=True)
+                    sockets = shutil.ignore_patterns("*.sock")
+                    shutil.copytree(directory, left, dirs_exist_ok=True, ignore=sockets)
                     tell(f"what was there is in {left}")
                     break
             progress.keep(outcome)

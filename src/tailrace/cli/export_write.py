@@ -1,25 +1,23 @@
-"""`tailrace export write`: a node's tables, written as DynamoDB exports them.
+"""`tailrace export write`: a node's tables, or what a journal has, written as DynamoDB exports them.
 
-Rules of this file: options and output; items come from the `export.items` verb, exports/run/writing.py writes
-them, from this process: the place and its credentials are those of whoever types. Registered by `main`.
+Rules of this file: options and output; items come from the `export.items` verb, or from a journal
+(export_journal.py), exports/run/writing.py writes them, from this process: the place and its credentials are
+those of whoever types. Registered by `main`.
 """
 
-import json
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tailrace.cli import options
-from tailrace.cli.changes import printable
 from tailrace.cli.connection import answers
-from tailrace.cli.hints import next_line
+from tailrace.cli.export_journal import TypedExport, write_journal
+from tailrace.cli.exporting import plan_of, row_of, tell, write_one
 from tailrace.cli.place import Place
 
 if TYPE_CHECKING:
     from tailrace.exports.core.exported import ExportedItem
-    from tailrace.exports.core.plan import PlannedExport
     from tailrace.sources.export_files import WrittenPlace
 
 
@@ -41,6 +39,17 @@ if TYPE_CHECKING:
         show_default=True,
         help="ION needs the extra `exports`.",
     ),
+    click.option("--journal", metavar="APP", help="Of the journal that this app keeps, and of no node."),
+    click.option("--at", metavar="TIME", help="With --journal: as of then; else as far as it goes."),
+    click.option("--since", metavar="TIME", help="With --journal and --until: what changed between them."),
+    click.option("--until", metavar="TIME", help="The end of an incremental export."),
+    click.option(
+        "--view",
+        type=click.Choice(["NEW_AND_OLD_IMAGES", "NEW_IMAGE"]),
+        default="NEW_AND_OLD_IMAGES",
+        show_default=True,
+        help="What an incremental export shows.",
+    ),
     *options.bucket,
     click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing."),
     *options.place,
@@ -50,6 +59,11 @@ def write(
     into: str,
     tables: tuple[str, ...],
     format: str,
+    journal: str | None,
+    at: str | None,
+    since: str | None,
+    until: str | None,
+    view: str,
     endpoint: str | None,
     region: str | None,
     dry_run: bool,
@@ -63,8 +77,13 @@ def write(
     anything, and what a failure leaves is taken away. What was written is the base of a snapshot, of an
     import into DynamoDB (`aws dynamodb import-table`), of whatever reads exports.
 
+    With --journal a table is written as of any time that the journal of an app knows, or, from --since to
+    before --until (15 minutes to 24 hours), what became of its items. What the journal does not know is not
+    written.
+
     \b
     Example: tailrace export write --into ./exports --table orders
+             tailrace export write --into ./exports --journal app.py --at 2026-10-31T23:59Z
              tailrace export write --into s3://backups/daily --format ION --url http://localhost:8000
     Next:    tailrace export ls PLACE
     """
@@ -76,9 +95,15 @@ def write(
     if into.startswith(S3):
         require_aws()
     written = written_place(into, Access(region, endpoint))
+    if journal is not None:
+        wanted = TypedExport(journal, tables, at, since, until, format, view)
+        run_loop(write_journal(into, written, wanted, is_dry=dry_run, as_json=as_json))
+        return
+    if at or since or until:
+        raise click.UsageError("--at, --since and --until are of --journal APP: a node has only the present")
     values = answers(place, "export.items", {"tables": list(tables), "count_only": dry_run}, endless=True)
     if dry_run:
-        _tell(into, [_row(table, None) for table in values], as_json=as_json, is_dry=True)
+        tell(into, [row_of(table, None) for table in values], as_json=as_json, is_dry=True)
     else:
         run_loop(_write(into, written, values, format, as_json=as_json))
 
@@ -92,64 +117,11 @@ async def _write(
     with Threads("export", 1).used():  # one thread: what a directory answers has a loop of its own there
         try:
             while (table := await in_thread(next, values, None)) is not None:
-                plan = _plan(written, table, format)
-                summary = await _write_one(written, plan, table, values, as_json=as_json)
-                rows.append(_row(table, plan) | {"items": summary.item_count, "bytes": summary.billed_bytes})
+                plan = plan_of(written, table, format)
+                rows.append(await write_one(written, plan, table, _items(values), as_json=as_json))
         finally:
             await in_thread(values.close)
-    _tell(into, rows, as_json=as_json, is_dry=False)
-
-
-def _plan(written: "WrittenPlace", table: Mapping[str, Any], format: Any) -> "PlannedExport":
-    """A new export of a table, that begins now."""
-    import os
-
-    from tailrace.clocks.system import SystemClock
-    from tailrace.exports.core.plan import PlannedExport, export_id_of
-
-    started_us = SystemClock().now().wall_ms * 1_000
-    return PlannedExport(
-        export_id_of(started_us, int.from_bytes(os.urandom(4), "big")),
-        table["arn"],
-        table["table_id"],
-        table["to_us"],
-        started_us,
-        format,
-        written.bucket,
-        written.prefix,
-    )
-
-
-async def _write_one(
-    written: "WrittenPlace",
-    plan: "PlannedExport",
-    table: Mapping[str, Any],
-    values: Iterator[Any],
-    *,
-    as_json: bool,
-) -> Any:
-    from tailrace.cli.telling import Bar
-    from tailrace.clocks.system import SystemClock
-    from tailrace.errors import ArchiveError, TailraceError
-    from tailrace.exports.run.writing import discard_export, write_export
-
-    bar = Bar(printable(table["table"]), quiet=as_json)
-    try:
-        return await write_export(
-            written.archive,
-            plan,
-            _items(values),
-            SystemClock(),
-            progress=lambda done: bar.show(done.items, table["items"]),
-        )
-    except BaseException as error:
-        with suppress(TailraceError):  # the place may be what has failed; what is left there is no export
-            await discard_export(written.archive, plan)
-        if isinstance(error, ArchiveError) and error.hint is None:
-            error.hint = "the same command again, which begins anew, or with another --into"
-        raise
-    finally:
-        bar.end()
+    tell(into, rows, as_json=as_json, is_dry=False)
 
 
 async def _items(values: Iterator[Any]) -> "AsyncIterator[ExportedItem]":
@@ -163,34 +135,3 @@ async def _items(values: Iterator[Any]) -> "AsyncIterator[ExportedItem]":
         for item in page["items"]:
             yield ExportedItem(None, item)
         is_last = page["is_last"]
-
-
-# ---- output ------------------------------------------------------------------------------------------------
-
-
-def _row(table: Mapping[str, Any], plan: "PlannedExport | None") -> dict[str, Any]:
-    """One export for machines. Units: to_us in µs since the epoch."""
-    return {
-        "table": table["table"],
-        "table_arn": table["arn"],
-        "table_id": table["table_id"],
-        "to_us": table["to_us"],
-        "items": table["items"],
-        "bytes": table["bytes"],
-        "export": None if plan is None else plan.export_id,
-        "folder": None if plan is None else plan.folder,
-        "format": None if plan is None else plan.format,
-    }
-
-
-def _tell(into: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool, is_dry: bool) -> None:
-    from tailrace.exports.core.manifest import spoken_us
-
-    if as_json:
-        click.echo(json.dumps({"into": into, "dry_run": is_dry, "exports": list(rows)}))
-        return
-    for row in rows:
-        name, moment = printable(row["table"]), spoken_us(row["to_us"])
-        verb = "would be written" if is_dry else f"written as export {row['export']}"
-        click.echo(f"{name}: {row['items']:,} items, {row['bytes']:,} bytes, as of {moment}: {verb}")
-    click.echo(next_line(f"tailrace export ls {into}"))

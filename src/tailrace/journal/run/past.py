@@ -35,7 +35,7 @@ from tailrace.journal.core.past import (
     with_ties,
 )
 from tailrace.journal.core.places import JournaledTable
-from tailrace.journal.core.records import EVERYTHING, PART_CHANGES, Selection
+from tailrace.journal.core.records import EVERYTHING, PART_CHANGES, SCAN, Selection
 from tailrace.journal.run.folding import (
     FoldQuery,
     PastRelation,
@@ -81,6 +81,20 @@ class JournalNow(Struct, frozen=True):
         one = generations.pop() if len(generations) == 1 else -1
         paths = tuple(await self.view.paths_of(files))
         return Rows(paths, self.live, self.view.scratch, one if one >= 0 else None, self.coverage.inexact_us)
+
+
+class WrittenItem(Struct, frozen=True):
+    """An item that was written between two moments. Shape: `changes` within them, by version."""
+
+    key: bytes
+    changes: tuple[JournalChange, ...]
+    before: PastState
+    after: PastState
+
+    @property
+    def unknown(self) -> str:
+        """Why it is not known what it was or became; "": it is."""
+        return self.before.unknown or self.after.unknown
 
 
 class PastReader:
@@ -146,6 +160,30 @@ class PastReader:
         """The items that are not the same at two moments, by key. Raises: NotKnown, SettingsError,
         Unavailable.
         """
+        now = await self.between(since_us, until_us, "" if incomplete else OUT.replace("as_of", "diff"))
+        async for written in self._written(now, since_us, until_us):
+            if unknown := written.unknown:
+                if incomplete:
+                    continue
+                raise NotKnown(f"{self._name}: an item is not known: {unknown}", hint=OUT)
+            told = item_difference(written.key, written.before.item, written.after.item)
+            if told is not None:
+                yield told
+
+    async def written(self, since_us: int, until_us: int) -> AsyncGenerator[WrittenItem]:
+        """The items that were written after a moment and by another, by key; also those that became again
+        what they had been. Raises: NotKnown, SettingsError, Unavailable.
+        """
+        now = await self.between(since_us, until_us, None)
+        async for written in self._written(now, since_us, until_us):
+            if written.unknown:
+                raise NotKnown(f"{self._name}: an item is not known: {written.unknown}")
+            yield written
+
+    async def between(self, since_us: int, until_us: int, hint: str | None = None) -> JournalNow:
+        """The journal that has both moments. Shape: a `hint` "" says that it need not know all between them.
+        Raises: NotKnown, SettingsError, Unavailable.
+        """
         self._check_past(until_us)
         if since_us > until_us:
             raise SettingsError(
@@ -155,19 +193,21 @@ class PastReader:
         if now.view.folder != (await self.at(since_us)).now.view.folder:
             raise NotKnown(f"{self._name} was deleted and made anew between these times")
         reason = self._unknown_between(now.coverage, since_us, until_us)
-        if reason and not incomplete:
-            raise NotKnown(f"{self._name}: {reason}", hint=OUT.replace("as_of", "diff"))
+        if reason and hint != "":
+            raise NotKnown(f"{self._name}: {reason}", hint=hint)
+        return now
+
+    async def _written(self, now: JournalNow, since_us: int, until_us: int) -> AsyncGenerator[WrittenItem]:
         rows = await now.rows()
         asked = _asked(rows, changed_sql(rows, since_us, until_us))
         async for changes in _grouped(asked, now.coverage.inexact_us):
-            states = [state_at(changes, at_us, now.coverage) for at_us in (since_us, until_us)]
-            if unknown := next((state.unknown for state in states if not state.is_known), ""):
-                if incomplete:
-                    continue
-                raise NotKnown(f"{self._name}: an item is not known: {unknown}", hint=OUT)
-            told = item_difference(changes[0].key, states[0].item, states[1].item)
-            if told is not None:
-                yield told
+            before, after = (state_at(changes, at_us, now.coverage) for at_us in (since_us, until_us))
+            within = tuple(
+                change
+                for change in changes
+                if since_us < change.created_us <= until_us and change.origin != SCAN
+            )
+            yield WrittenItem(changes[0].key, within, before, after)
 
     @staticmethod
     def _unknown_between(coverage: Coverage, since_us: int, until_us: int) -> str:

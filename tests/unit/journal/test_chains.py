@@ -29,6 +29,12 @@ def test_each_change_begins_with_what_the_one_before_left() -> None:
     assert breaks(story[0], story[3]) == ["", BREAK]
 
 
+def test_a_row_of_a_base_may_have_the_version_of_the_change_it_was_read_behind() -> None:
+    row, last = change(7, None, b"7", origin=SCAN), change(7, b"6", b"7")
+    assert breaks(row, last) == breaks(last, row) == ["", ""]
+    assert breaks(last, last) == ["", "two changes have its version"]
+
+
 def test_items_do_not_judge_each_other_and_a_history_may_begin_anywhere() -> None:
     assert breaks(change(7, b"6", b"7"), change(2, b"1", b"2", key=b"l")) == ["", ""]
 

@@ -2,8 +2,8 @@
 
 Stands alone because it is what decides whether a history is whole, and knows nothing of files.
 Rules of this file: pure. What a gap may have held excuses a break; nothing else does. A row of a base says
-how an item was when it was read, perhaps with changes that come after it: it is judged by nothing, and judges
-nothing.
+how an item was when it was read, perhaps with changes that come after it, or with the version of its last
+one: it is judged by nothing, and judges nothing.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class ItemChain:
         if before is None or before.key != change.key:
             return "" if change.event != "INSERT" or change.old is None else "an INSERT has an old image"
         if change.version == before.version:
-            return "two changes have its version"
+            return "" if before.origin == SCAN else "two changes have its version"
         if change.version < before.version:
             return "it is older than the change before it"
         if before.origin == SCAN or _same(before.new, change.old):

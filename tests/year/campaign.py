@@ -131,9 +131,9 @@ def delivered(
     return lives
 
 
-def spoken(*arguments: object) -> Iterator[str]:
+def spoken(*arguments: object, module: str = "tests.year.delivery") -> Iterator[str]:
     """The lines of a process; it is killed when no more are taken. Raises: AssertionError when it fails."""
-    command = [sys.executable, "-m", "tests.year.delivery", *map(str, arguments)]
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     is_over = False

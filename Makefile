@@ -14,7 +14,7 @@ SHARDS ?= 2000
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test slow check lint types imports demo year fresh someday busy crash sinks sinks-year fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance rules services services-stop lock format clean
+.PHONY: help venv test slow check lint types imports demo year fresh someday busy crash sinks sinks-year history-year fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance rules services services-stop lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -64,9 +64,10 @@ format: venv  ## rewrite the sources in the project's format
 demo: venv  ## the main job on one real week of flights
 	@$(BIN)/tailrace demo
 
-year: venv  ## the demo over the whole year 2013
+year: venv  ## the demo over the whole year 2013, and the year lived day by day with its journal (history-year)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/flights.txt
 	@$(BIN)/tailrace demo --all
+	@$(BIN)/python -m tests.year.history
 
 fresh:  ## a clean clone with an empty environment runs test and demo
 	@tests/fresh.sh
@@ -87,6 +88,10 @@ crash: venv  ## KILLS hard kills of real processes at every named point, and as 
 sinks: venv  ## everything about sinks: their contracts with new draws, and KILLS kills in their work
 	@HYPOTHESIS_PROFILE=seek $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(SINK_TESTS)
 	@$(BIN)/python -m tests.crash --example sinks --kills $(KILLS)
+
+history-year: venv  ## every flight of 2013 lived day by day: its journal's past, proof and rebuilds beside a control that knows nothing of tailrace
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/flights.txt
+	@$(BIN)/python -m tests.year.history
 
 sinks-year: venv  ## every flight of 2013 into DuckDB, PostgreSQL, a lake and a log, by workers that are killed; beside raw COPYs
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/flights.txt

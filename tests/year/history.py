@@ -29,7 +29,7 @@ from tests.evidence import write_evidence
 from tests.year.campaign import control_figures, spoken
 from tests.year.control import flights_at, statuses
 from tests.year.delivery import source_rows
-from tests.year.living import AIRLINES, MINUTE_MS, STATUSES, app_of
+from tests.year.living import AIRLINES, MINUTE_MS, STATUSES, app_of, first_days
 from tests.year.places import TABLE
 
 MOMENTS: Final = 10
@@ -57,19 +57,21 @@ class HistoryReport(Struct):
 
 
 def run(
-    directory: Path, tell: Callable[[str], None], *, is_week: bool = False, seed: int = 1
+    directory: Path, tell: Callable[[str], None], *, is_week: bool = False, days: int = 366, seed: int = 1
 ) -> HistoryReport:
     """All of it. Raises: AssertionError when a process ends by itself."""
     report = HistoryReport()
     data, place = directory / "data", str(directory / "history")
-    rows = source_rows(is_week)
+    rows = first_days(source_rows(is_week), days)
     replay: Any = load(flights_directory() / "replay.py")
     writes: Sequence[Any] = replay.replay(rows)
     report.changes, report.flights = len(writes), len(rows)
-    begun = time.perf_counter()
-    for line in spoken("live", data, place, *(["--week"] if is_week else []), module=NAME):
+    begun, told = time.perf_counter(), 0
+    options = [f"--days={days}", *(["--week"] if is_week else [])]
+    for line in spoken("live", data, place, *options, module=NAME):
         word, count = line.split()
-        if word == "written" or int(count) % 50 == 0:
+        if word == "written" or int(count) > told + len(writes) // 20:
+            told = int(count)
             tell(f"{int(count):,} of {len(writes):,} changes lived")
     report.live_s = time.perf_counter() - begun
     report.bytes_a_change = bytes_a_change(place, report)

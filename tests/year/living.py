@@ -101,10 +101,17 @@ def days_of(writes: Sequence[Any]) -> Iterator[list[Any]]:
         yield day
 
 
-async def live(directory: Path, place: str, is_week: bool) -> None:
-    """Live through the year."""
+def first_days(rows: Sequence[dict[str, str]], days: int) -> list[dict[str, str]]:
+    """The flights of the first days that there are."""
+    dates = dict.fromkeys((row["month"], row["day"]) for row in rows)
+    wanted = set(list(dates)[:days])
+    return [row for row in rows if (row["month"], row["day"]) in wanted]
+
+
+async def live(directory: Path, place: str, rows: Sequence[dict[str, str]]) -> None:
+    """Live through the days of these flights."""
     replay: Any = load(flights_directory() / "replay.py")
-    writes: Sequence[Any] = replay.replay(source_rows(is_week))
+    writes: Sequence[Any] = replay.replay(rows)
     items: dict[str, dict[str, Any]] = {}
     app, begin_ms = app_of(place, [1]), (writes[0].instant - 60) * MINUTE_MS
     options = EngineOptions(directory, clock="manual", clock_start_ms=begin_ms)
@@ -139,9 +146,10 @@ async def settled(engine: Engine, app: App) -> None:
     names = [MappingName(APP, mapping.id, TABLE) for mapping in app.mappings]
     begun_ms = clock.now().wall_ms
     while True:
-        clock.advance(200 if clock.now().wall_ms - begun_ms < HASTE_MS else 2)
-        await asyncio.sleep(0.005)
-        if all([await oldest_of(state, log, name) is None for name in names]):
+        is_fast = clock.now().wall_ms - begun_ms < HASTE_MS
+        clock.advance(200 if is_fast else 20)
+        await asyncio.sleep(0.005 if is_fast else 0.1)
+        if not is_fast and all([await oldest_of(state, log, name) is None for name in names]):
             return
 
 
@@ -192,12 +200,14 @@ def main() -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("place")
     parser.add_argument("--week", action="store_true")
+    parser.add_argument("--days", type=int, default=366)
     parser.add_argument("--begin-ms", type=int, default=0)
     asked = parser.parse_args()
     logging.disable(logging.ERROR)
     keep_little()
     if asked.part == "live":
-        asyncio.run(live(asked.directory, asked.place, asked.week))
+        rows = first_days(source_rows(asked.week), asked.days)
+        asyncio.run(live(asked.directory, asked.place, rows))
     else:
         asyncio.run(rebuild(asked.directory, asked.place, asked.begin_ms))
     return 0

@@ -274,7 +274,7 @@ def _assembly(app: App, parts: Parts, log: AppLog, options: FleetOptions) -> Ass
         rows=RemoteRows(client),
         settled=partial(settled_until, parts.state, log, clock),
         present=FarItems(options.access, app.tables.values()),
-        journal_of=journals_of(
+        feed_of=journals_of(
             app, options.place.account, clock, Around(), _marks_of(options, clock, parts.state, log)
         ),
     )

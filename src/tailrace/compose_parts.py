@@ -26,6 +26,7 @@ from tailrace.functions.runners import Runners
 from tailrace.journal.core.places import journaled_table
 from tailrace.journal.run.archiver import Archiver
 from tailrace.journal.run.beginning import BaseWriter, ScannedPages
+from tailrace.journal.run.bringing import JournalsAsExports
 from tailrace.journal.run.feeding import JournalFeed
 from tailrace.journal.run.identity import TableIdentity
 from tailrace.leases.generation import read_generations, sources_key
@@ -33,7 +34,6 @@ from tailrace.leases.lease import Owner
 from tailrace.ports import ArchiveStore, Clock, Mirror, Source, StateStore, StreamRef, TableItems
 from tailrace.projections.run.builds import Builds
 from tailrace.projections.run.following import Following, FollowingMarks, PresentItems
-from tailrace.projections.run.journals import JournalOf, no_journal
 from tailrace.projections.run.projector import Projector
 from tailrace.runtime.around import Around
 from tailrace.runtime.dependencies import Dependencies
@@ -67,7 +67,7 @@ class Ground(Struct, frozen=True):
     """What an app's worker stands on. Shape: marks and effects are kept in the state of `effects`, all else
     in that of `parts`; `rows` reads tables in which projections are kept. Units: `settled` says until when a
     mapping has settled every change, ms since the epoch. `present` reads tables whose pages may tell no
-    position; None: all of them do. `journal_of` has the journals of tables.
+    position; None: all of them do. `feed_of` has the journals of tables.
     """
 
     app: App
@@ -80,7 +80,7 @@ class Ground(Struct, frozen=True):
     rows: ConsistentRows
     settled: Callable[[MappingName], Awaitable[int]]
     present: PresentItems | None = None
-    journal_of: JournalOf = no_journal
+    feed_of: Callable[[str], JournalFeed | None] = lambda table: None
 
 
 class AlertLook(Struct, frozen=True):
@@ -104,7 +104,15 @@ def assemble(ground: Ground) -> Assembly:
     app, parts, state = ground.app, ground.parts, ground.parts.state
     windows = _windows_of(ground)
     places = ProjectionPlaces(app, state, ground.effects.state, ground.rows)
-    builds = Builds(app.name, state, parts.clock, places, ground.owner, ground.present, ground.journal_of)
+    builds = Builds(
+        app.name,
+        state,
+        parts.clock,
+        places,
+        ground.owner,
+        ground.present,
+        lambda projection: ground.feed_of(projection.table.name),
+    )
     changes = {
         name: WindowChanges(mapping_windows, state, parts.clock, parts.tallies.of(name))
         for name, mapping_windows in windows.items()
@@ -184,21 +192,20 @@ def _archive_of(mapping: HandlerMapping, around: Around) -> ArchiveStore:
 
 def journals_of(
     app: App, account: str, clock: Clock, around: Around, marks: Callable[[MappingName], FollowingMarks]
-) -> JournalOf:
-    """The journals that builds are filled from. Shape: `account` is that of tables that name no other;
+) -> Callable[[str], JournalFeed | None]:
+    """The journals of an app's tables, by their names. Shape: `account` is that of tables that name no other;
     `marks` say how far a mapping is.
     """
 
-    def journal_of(projection: Projection) -> JournalFeed | None:
-        table = projection.table
+    def feed_of(table: str) -> JournalFeed | None:
         for mapping in app.mappings:
-            if mapping.archive is not None and mapping.table is table:
-                journaled = journaled_table(table.name, app.region, account)
-                name = MappingName(app.name, mapping.id, table.name)
+            if mapping.archive is not None and mapping.table.name == table:
+                journaled = journaled_table(table, app.region, account)
+                name = MappingName(app.name, mapping.id, table)
                 return JournalFeed(_archive_of(mapping, around), journaled, clock, marks(name))
         return None
 
-    return journal_of
+    return feed_of
 
 
 def _base_writer(
@@ -354,6 +361,8 @@ def snapshots_of(
     if not kept:
         return None
     parts = ground.parts
+    exported = JournalsAsExports(rows.exported, app.tables.values(), ground.feed_of)
+    rows = structs.replace(rows, exported=exported)
     by_name = {mapping.table.name: mapping.table for mapping in app.mappings}
     numbering = _numbering(assembly, [by_name[table.table] for table in kept], source_of, oldest)
     snapshotter = Snapshotter(

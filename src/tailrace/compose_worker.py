@@ -37,10 +37,10 @@ from tailrace.compose_parts import (
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import EngineStateStore, state_of
 from tailrace.functions.runners import Runners
+from tailrace.journal.run.feeding import JournalFeed
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.leases.member import Identity
 from tailrace.ports import Source, StateStore
-from tailrace.projections.run.journals import JournalOf
 from tailrace.runtime.around import Around
 from tailrace.runtime.attempting import Openings
 from tailrace.runtime.attempts import Tallies
@@ -124,7 +124,7 @@ def build_worker(
         # Of the engine's own state: the test world asks whether windows are over, and looking must not use up
         # the faults that it injects.
         settled=partial(settled_until, state_of(engine), EmbeddedLog(engine), engine.clock),
-        journal_of=_journals(app, engine, around),
+        feed_of=_journals(app, engine, around),
     )
     assembly = assemble(ground)
     maker, source_of = assembly.maker, partial(_source, engine, around)
@@ -158,8 +158,8 @@ def build_worker(
     return Worker(app, parts, doors, _habits(engine, ground.owner, options), crew)
 
 
-def _journals(app: App, engine: Engine, around: Around) -> JournalOf:
-    """What builds are filled from."""
+def _journals(app: App, engine: Engine, around: Around) -> Callable[[str], JournalFeed | None]:
+    """What builds and snapshots may be filled from."""
     return journals_of(app, engine.settings.account, engine.clock, around, partial(_exact_marks, engine))
 
 

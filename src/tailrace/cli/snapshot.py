@@ -19,6 +19,7 @@ from tailrace.cli.durations import format_duration, format_instant
 from tailrace.cli.place import Place
 from tailrace.cli.screen import screen
 from tailrace.cli.status import aligned
+from tailrace.snapshots.core.snapshot import JOURNAL
 
 BAR = 24
 WATCH_S = 1.0
@@ -57,7 +58,8 @@ def snapshot() -> None:
     "--from",
     "source",
     metavar="EXPORTS",
-    help="Out of exports: a directory, or s3://BUCKET/PREFIX, as the worker sees it.",
+    help="Out of exports: a directory, or s3://BUCKET/PREFIX, as the worker sees it; or out of the table's "
+    "journal: journal.",
 )
 @click.option("--export", metavar="ID", help="The full export to begin with; else the newest that will do.")
 @click.option(
@@ -90,7 +92,7 @@ def start(
     Live delivery goes on. Of a table at AWS it uses read units: one for 4 KB. What it comes to is said first,
     and asked for where it is much; without a terminal it is then refused, unless with --yes. With --from it
     uses none: an empty sink is filled out of a full export and the incremental ones that follow it, up to
-    where the stream tells everything.
+    where the stream tells everything; out of a journal (app.archive) any sink is corrected.
 
     \b
     Example: tailrace snapshot start copy
@@ -98,6 +100,7 @@ def start(
              tailrace snapshot start copy --partition-key user#7
              tailrace snapshot start copy --where "country = :c" --values '{":c":{"S":"DE"}}'
              tailrace snapshot start copy --from s3://backups/dynamodb
+             tailrace snapshot start copy --from journal
     Next:    tailrace snapshot status copy
     """
     if keys and segment:
@@ -270,7 +273,9 @@ def _bar(share: float | None) -> str:
 
 
 def _place_of(source: str | None) -> str | None:
-    """A place as a worker in another directory has it."""
+    """A place as a worker in another directory has it; a directory that is called journal is ./journal."""
+    if source == "journal":
+        return JOURNAL
     return source if source is None or "://" in source else str(Path(source).absolute())
 
 

@@ -19,6 +19,7 @@ from tailrace.server.handlers import named
 from tailrace.snapshots.core.due import asked
 from tailrace.snapshots.core.plan import SnapshotPlan, scan_plan
 from tailrace.snapshots.core.snapshot import (
+    JOURNAL,
     Part,
     PartFilter,
     Snapshot,
@@ -118,7 +119,7 @@ async def _planned(subject: Subject, mapping: MappingName, arguments: Arguments)
 
 def _is_seen(source: str) -> bool:
     """Whether a place of exports may be the same here as at a worker on another machine."""
-    return "://" in source or Path(source).is_dir()
+    return "://" in source or source == JOURNAL or Path(source).is_dir()
 
 
 @verb("snapshot.pause", changes=True, works_offline=True, works_afar=True)

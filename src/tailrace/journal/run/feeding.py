@@ -6,7 +6,7 @@ Rules of this file: nothing is written; one incarnation of the table, the newest
 projections/run/from_journal.py, over its protocols.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from msgspec import Struct
@@ -69,6 +69,11 @@ class FeedView(Struct, frozen=True):
         return frozenset(self.now.view.manifest.files)
 
     @property
+    def size(self) -> int:
+        """Of all segments. Units: bytes."""
+        return sum(file.size for file in self.now.view.manifest.files.values())
+
+    @property
     def incarnation(self) -> str:
         """Which table it is of."""
         return self.now.view.folder
@@ -88,7 +93,7 @@ class FeedView(Struct, frozen=True):
 
     async def changes(
         self, *, is_newest: bool, first: bytes, end: bytes | None, without: frozenset[str]
-    ) -> AsyncIterator[HistoryChange]:
+    ) -> AsyncGenerator[HistoryChange]:
         """Changes by key and version, or the newest of each key. Raises: Unavailable."""
         if self.files <= without:
             return

@@ -33,6 +33,7 @@ class ScannedItem(Struct, frozen=True):
 
     Shape:   `key` and `partition` as records of the table have them; `image` None says that it is gone.
              `replaces`: what an incremental export says, which another row of the same reading came before.
+             `version` of its last change, where the source tells it.
     Units:   `written_us` since the epoch, when it was written, 0 where only the page tells a time.
     """
 
@@ -43,6 +44,7 @@ class ScannedItem(Struct, frozen=True):
     size_bytes: int = 0
     written_us: int = 0
     replaces: bool = False
+    version: Version | None = None
 
 
 class ScannedPage(Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tailrace.snapshots.core.snapshot import WantedSnapshot
+from tailrace.snapshots.core.snapshot import JOURNAL, WantedSnapshot
 from tailrace.tables.costs import AskBound, ReadingCost, TableSize, reading_cost
 
 BYTES_PER_S: Final = 4_000_000
@@ -48,6 +48,8 @@ class SnapshotPlan(Struct, frozen=True):
         time = f"about {lasting(cost.seconds)}"
         if self.source:
             chain, files = many(len(self.exports), "export"), many(self.files, "file")
+            if self.source == JOURNAL:
+                return f"reads the journal of table {self.table}: {files}, {size}; no read units, {time}"
             return f"reads {chain} from {self.source}: {files}, {size}; no read units, {time}"
         reads = f"reads {about} {size} of table {self.table}"
         if not cost.is_charged:

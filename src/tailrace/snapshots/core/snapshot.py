@@ -46,6 +46,10 @@ class PartFilter(Struct, frozen=True):
     values: str = ""
 
 
+JOURNAL: Final = "journal:"
+"""The source of rows that come from the table's journal, which the app keeps."""
+
+
 class Part(Struct, frozen=True):
     """What of a table is read.
 

@@ -3,7 +3,8 @@
 Theory of operation: rows of exports are older than every change, so they complete what changes alone have
 made of a mirror, and correct nothing. That is right where the mirror has nothing from elsewhere, and where
 the exports tell the table up to the moment from which on the stream tells everything (core/horizon.py). All
-else is refused before the first row is written.
+else is refused before the first row is written. Rows of a journal have the versions of their changes, so they
+correct whatever is there.
 Rules of this file: the port, and what is asked before; pages are written by run/snapshotter.py. The adapter
 is sources/export_scan.py. Source: ADR 65.
 """
@@ -20,7 +21,7 @@ from tailrace.rows.kinds import GAP, MIRROR_BEGAN, START
 from tailrace.rows.writes import readable
 from tailrace.snapshots.core.horizon import TellingSince, horizon
 from tailrace.snapshots.core.pages import ScannedPage
-from tailrace.snapshots.core.snapshot import Snapshot
+from tailrace.snapshots.core.snapshot import JOURNAL, Snapshot
 from tailrace.snapshots.run.beginning import read_began
 from tailrace.snapshots.run.numbering import TableNumbering
 from tailrace.snapshots.run.scanning import TableScan
@@ -94,9 +95,11 @@ class ExportsAsTable(Struct, frozen=True):
         name = snapshot.mapping_id
         if not snapshot.part.is_whole:
             raise Refused(
-                "exports hold whole tables, and a part of one is wanted",
-                hint=f"tailrace snapshot start {name} --from {snapshot.source}",
+                "exports and journals hold whole tables, and a part of one is wanted",
+                hint=f"tailrace snapshot start {name} --from {snapshot.source.removesuffix(':')}",
             )
+        if snapshot.source == JOURNAL:
+            return await self.exported.choose(WantedExports(JOURNAL, "", table, "", 0))
         if mirror is not None:
             await self._check_rows(table, mirror, snapshot)
         needed = await self._horizon(table, name, min(self.reach_ms, keep_ms))

@@ -28,7 +28,7 @@ from tailrace.rows.kinds import GAP
 from tailrace.rows.writes import Equals, Write
 from tailrace.runtime.parts import Parts
 from tailrace.snapshots.core.due import due, following
-from tailrace.snapshots.core.pages import Piece, ScannedPage, pieces, scan_record
+from tailrace.snapshots.core.pages import Piece, ScannedItem, ScannedPage, pieces, scan_record
 from tailrace.snapshots.core.snapshot import ScanProgress, Snapshot, WantedSnapshot, begun
 from tailrace.snapshots.run.exporting import ExportsAsTable
 from tailrace.snapshots.run.kept_tables import KeptTable, RowSources
@@ -369,10 +369,7 @@ class Snapshotter:
             )
         version = claim.snapshot.version(page.position, newest, as_of_us)
         now_us = self._now_ms * 1_000
-        records = [
-            scan_record(item, Version(0, item.written_us) if item.written_us else version, now_us)
-            for item in page.items
-        ]
+        records = [scan_record(item, _version(item, version), now_us) for item in page.items]
         given_up = await reader.writer.write(records)
         self._reached("page.written")
         read = ScanProgress(
@@ -433,6 +430,11 @@ class Snapshotter:
 def _gap_name(key: str, gap: Gap) -> str:
     """What a snapshot calls a gap that it fills: one that is longer by now, or was told again, is another."""
     return f"{key}@{gap.last}{f'#{gap.again}' if gap.again else ''}"
+
+
+def _version(item: ScannedItem, of_page: Version) -> Version:
+    """That of an item's row: its own where the source tells it, or when it was written."""
+    return item.version or (Version(0, item.written_us) if item.written_us else of_page)
 
 
 def _say_begun(snapshot: Snapshot) -> None:

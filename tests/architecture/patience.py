@@ -46,6 +46,7 @@ MAY_MEASURE: Final = {
     "tests/shards/campaign.py": "it counts the calls of a second, which the server's moments alone say",
     "tests/fleets/campaign.py": "it decides when a fault begins and ends, and says how long a rest took",
     "tests/shards/simulated.py": "it counts the calls of a second",
+    "tests/year/history.py": "it says how long each part of a campaign took",
     "tests/year/delivery.py": "it says how long each commit of a campaign took",
     "tests/year/places.py": "it says how long a raw COPY took",
 }

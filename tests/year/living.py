@@ -123,6 +123,9 @@ async def live(directory: Path, place: str, rows: Sequence[dict[str, str]]) -> N
                 put(engine, items, write)
             engine.committer.flush()
             await settled(engine, app)
+            for _ in engine.housekeeping():  # as a server does: what has passed its day is removed
+                pass
+            engine.committer.flush()
             done += len(day)
             tell("lived", done)
     tell("written", len(writes))

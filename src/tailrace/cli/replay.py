@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from tailrace.cli import options
 from tailrace.cli.changes import key_text, printable, shown
@@ -226,7 +226,7 @@ def _dry(app: "App", mapping: "HandlerMapping", question: "ReplayQuestion", aske
             lines.write(line_of(end))
             return
     if asked.as_json:
-        click.echo(line_of(end), nl=False)
+        click.echo(json.dumps({"end": True, "counts": to_builtins(end.counts), "notes": list(end.notes)}))
         return
     for words in end.notes:
         click.echo(f"  {words}", err=True)
@@ -241,9 +241,19 @@ def _dry(app: "App", mapping: "HandlerMapping", question: "ReplayQuestion", aske
 
 
 def _tell_json(change: "ReplayedChange") -> None:
-    from tailrace.replays.core.effects import line_of
+    import orjson
 
-    click.echo(line_of(change), nl=False)
+    effects = [
+        {
+            "kind": effect.kind,
+            "target": effect.target,
+            "key": orjson.Fragment(effect.key) if effect.key else None,
+            "body": orjson.Fragment(effect.body),  # with every digit of its numbers
+        }
+        for effect in change.effects
+    ]
+    row = {**to_builtins(change), "key": orjson.Fragment(change.key), "effects": effects}
+    click.echo(orjson.dumps(row))
 
 
 def _tell_change(table: str, change: "ReplayedChange") -> None:

@@ -91,7 +91,7 @@ def check_replayed(mapping: HandlerMapping) -> None:
     """Require a kind that can be replayed. Raises: SettingsError."""
     if mapping.kind in OTHERWISE:
         raise SettingsError(
-            f"{mapping.id!r} is a {mapping.kind} and is not replayed: {OTHERWISE[mapping.kind]}"
+            f"{mapping.id!r} is of the kind {mapping.kind} and is not replayed: {OTHERWISE[mapping.kind]}"
         )
     if mapping.settings.tumbling_window_ms:
         raise SettingsError(f"{mapping.id!r} has a tumbling window, whose state a replay does not have")

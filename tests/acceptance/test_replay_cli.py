@@ -158,7 +158,10 @@ def test_stubs_answer_what_nothing_else_does(folder: Path) -> None:
         ("nobody --since 86400", "is no handler of app"),
         ("receipt --since 86400 --rate 3", "--rate is of --effects live"),
         ("receipt --since 86400 --resume r", "--resume is of --effects live"),
-        ("receipt --since 86400 --effects live --stubs s.py --state sqlite:s", "--stubs is of --effects dry-run"),
+        (
+            "receipt --since 86400 --effects live --stubs s.py --state sqlite:s",
+            "--stubs is of --effects dry-run",
+        ),
         ("receipt --since 86400 --effects live", "needs --state"),
         ("receipt --since 86400 --effects live --state sqlite:s.db", "with --yes"),
         ("receipt --since 86400 --keys counts/x", "There is no table 'counts'"),

@@ -136,7 +136,8 @@ def test_importing_the_package_loads_neither_server_nor_boto3() -> None:
     program = (
         "import sys, tailrace\n"
         "heavy = {name for name in sys.modules if name.startswith(('tailrace.server', "
-        "'tailrace.cli', 'boto3', 'aiohttp', 'tailrace.stores', 'rich', 'click'))}\nassert not "
+        "'tailrace.cli', 'boto3', 'aiohttp', 'tailrace.stores', 'rich', 'click', 'tailrace.replays', "
+        "'tailrace.journal', 'duckdb'))}\nassert not "
         "heavy, heavy\n"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -35,7 +35,7 @@ def version_of(parts: tuple[Any, ...]) -> str:
     if version := os.environ.get(VARIABLE):
         return version
     functions = tuple(part for part in parts if callable(part) and not _is_ours(part))
-    files = sorted({file for function in functions if (file := _file_of(function)) is not None})
+    files = sorted({file for function in functions if (file := file_of(function)) is not None})
     if files:
         return sha256("".join(map(_digest_of, files)).encode()).hexdigest()[:DIGITS]
     if not functions:
@@ -51,7 +51,8 @@ def _is_ours(function: Callable[..., Any]) -> bool:
     return str(module).partition(".")[0] == "tailrace"
 
 
-def _file_of(function: Callable[..., Any]) -> Path | None:
+def file_of(function: Callable[..., Any]) -> Path | None:
+    """The file in which a function of the user's stands; None: it has none. It never raises."""
     try:
         if isinstance(function, NamedFunction):
             name = _origin(function.code.module)

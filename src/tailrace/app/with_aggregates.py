@@ -139,9 +139,12 @@ class WithAggregates:
         system = import_module("tailrace.clocks.system")
         self.bind_door(Attached(lambda: door, system.wall_ms, system.new_name))
 
-    def bind_door(self, attached: Attached) -> None:
-        """Say what carries requests out, and what time it is; called by a test world."""
-        self._attached = attached
+    def bind_door(self, attached: Attached | None) -> Attached | None:
+        """Say what carries requests out, and what time it is; called by a test world, and by a dry run.
+        Returns: what was said before.
+        """
+        before, self._attached = self._attached, attached
+        return before
 
     @property
     def attached(self) -> Attached:

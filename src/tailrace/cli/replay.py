@@ -3,7 +3,6 @@
 Rules of this file: options, words and progress; what happens is the room `replays`. Registered in `main`.
 """
 
-import inspect
 import json
 import sys
 import time as clocks
@@ -194,14 +193,16 @@ def _dry(app: "App", mapping: "HandlerMapping", question: "ReplayQuestion", aske
     from contextlib import ExitStack
     from functools import partial
 
+    from tailrace.app.code_version import file_of
     from tailrace.journal.run.opened_past import open_past
     from tailrace.replays.core.effects import line_of
+    from tailrace.replays.run.asking import module_of
     from tailrace.replays.run.revisions import check_loaded
     from tailrace.replays.run.stubs import read_stubs, stubs_of
     from tailrace.replays.run.trial import DryRun, run_dry
 
     if asked.checkout is not None:
-        check_loaded(inspect.getsourcefile(inspect.unwrap(mapping.target)), asked.checkout, mapping.id)
+        check_loaded([module_of(app), file_of(mapping.target)], asked.checkout)
     stubs = stubs_of({} if asked.stubs is None else read_stubs(asked.stubs), mapping)
     until_us = _now_us() if question.until_us is None else question.until_us
     dry = DryRun(

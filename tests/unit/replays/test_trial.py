@@ -26,6 +26,7 @@ from tailrace.replays.run.noting import notes_here, trial
 from tailrace.replays.run.stubs import stubs_of
 from tailrace.replays.run.trial import DryRun, run_dry
 from tailrace.testing import World
+from tests.bank import Deposit, Deposited, Open, bank_app
 
 FAR_US = 10**18
 
@@ -301,6 +302,34 @@ def test_what_cannot_be_replayed_is_refused(journaled: Journaled) -> None:
         with pytest.raises(SettingsError) as raised:
             replayed(world, app, handler)
         assert words in str(raised.value)
+
+
+def test_handlers_of_aggregates_append_as_of_the_change() -> None:
+    app, accounts = bank_app()
+    app.archive(app.tables["bank"], "history/")
+    with World(app, seed=1) as world:
+        for name in ("ann", "bob"):
+            accounts.handle(name, Open(name), command_id="open")
+        world.advance("1s")
+        accounts.handle("ann", Deposit(10), command_id="first")
+        world.advance("1s")
+        accounts.handle("bob", Deposit(5), command_id="first")
+        world.settle()
+        seen: list[Any] = []
+
+        @app.on(accounts, id="mirror")
+        def mirror(change: Change, db: Annotated[Client, Depends(app.client)]) -> None:
+            if change.new.id == "ann" and isinstance(change.new.event, Deposited):
+                seen.append(accounts.load("bob", db=db).state.balance)
+                accounts.handle("bob", Deposit(change.new.event.amount), command_id="copy", db=db)
+
+        one, end = replayed(world, app, mirror)
+        two, _ = replayed(world, app, mirror)
+        assert accounts.load("bob").state.balance == 5
+    assert seen == [0, 0]
+    assert [target for _, target, _ in effects(one)] == ["Put bank", "Put bank"]
+    assert one == two
+    assert end.counts.unknown == 0
 
 
 # ---- which changes -----------------------------------------------------------------------------------------

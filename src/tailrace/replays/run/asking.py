@@ -121,7 +121,7 @@ def replay(
         if not isinstance(stubs, str | Path | None):
             raise SettingsError("replay: with compare_with= stubs= is a file: two processes read it")
         file = None if stubs is None else Path(stubs)
-        return compared(RevisionQuestion(_module_of(app), question, until_us, compare_with, file))
+        return compared(RevisionQuestion(str(module_of(app)), question, until_us, compare_with, file))
     named = read_stubs(Path(stubs)) if isinstance(stubs, str | Path) else stubs or {}
     changes: list[ReplayedChange] = []
     dry = DryRun(app, mapping, question, until_us, door.opened, where, stubs_of(named, mapping))
@@ -156,12 +156,12 @@ def key_bytes(app: App, mapping: HandlerMapping, key: Mapping[str, Any]) -> byte
     return schema_of(mapping.table).key_bytes(content)
 
 
-def _module_of(app: App) -> str:
+def module_of(app: App) -> Path:
     """The file that declares an app. Raises: SettingsError."""
     for module in [*sys.modules.values()]:
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and any(value is app for value in [*vars(module).values()]):
-            return file
+            return Path(file)
     raise SettingsError(f"replay: no module has the app {app.name!r}, so no revision of it can be loaded")
 
 

@@ -239,7 +239,23 @@ class PastDoor:
             case "PutItem" | "UpdateItem" | "DeleteItem":
                 await self._writes.write(notes, "write", ACTIONS[operation], members)
                 return {}
-        raise NotKnown("a dry run answers GetItem, Query, PutItem, UpdateItem and DeleteItem")
+            case "TransactWriteItems":
+                await self._transact(notes, members)
+                return {}
+        raise NotKnown(f"a dry run does not answer {operation}")
+
+    async def _transact(self, notes: Notes, members: Members) -> None:
+        """A transaction of a client, as aggregates append. Raises: NotKnown where a condition fails: who
+        asked would look again, at what others have written meanwhile.
+        """
+        for asked in members["TransactItems"]:
+            ((action, parameters),) = asked.items()
+            try:
+                await self._writes.write(notes, "write", action, parameters)
+            except ApiError as error:
+                raise NotKnown(
+                    f"{action} {parameters['TableName']} fails as of the change: {error.code}"
+                ) from error
 
 
 class TrialSink(AlwaysOpen):

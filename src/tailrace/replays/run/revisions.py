@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -226,10 +226,11 @@ def _seconds(us: int) -> str:
     return f"{Decimal(us) / 1_000_000:.6f}"
 
 
-def check_loaded(file: str | None, checkout: Path, handler: str) -> None:
-    """Require that a handler's code is that of a checkout. Raises: SettingsError."""
-    if file is None or not Path(file).resolve().is_relative_to(checkout):
-        raise SettingsError(
-            f"{handler}: its code was loaded from {file}, not from {checkout}",
-            hint="name the app by its file, such as --app app.py",
-        )
+def check_loaded(files: Iterable[Path | None], checkout: Path) -> None:
+    """Require that code is that of a checkout, as far as it has files. Raises: SettingsError."""
+    for file in files:
+        if file is not None and not file.resolve().is_relative_to(checkout):
+            raise SettingsError(
+                f"its code was loaded from {file}, not from {checkout}",
+                hint="name the app by its file, such as --app app.py",
+            )

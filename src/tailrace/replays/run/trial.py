@@ -18,17 +18,17 @@ import orjson
 from msgspec import Struct
 
 from tailrace.app.app import App
-from tailrace.app.client import AsyncClient, Client
+from tailrace.app.client import AsyncClient, Attached, Client
 from tailrace.app.mapping import HandlerMapping, Where
 from tailrace.app.typed import entity_among
-from tailrace.clocks.system import SystemClock
+from tailrace.clocks.manual import ManualClock
 from tailrace.errors import InternalError, SettingsError
 from tailrace.journal.run.past import PastReader
 from tailrace.ports import Failed, FailedFrom, Failure, Outcome, RecordBatch, Sink, StateStore
 from tailrace.replays.core.effects import ReplayCounts, ReplayedChange, ReplayEnd
 from tailrace.replays.core.runs import Reached, ReplayQuestion
 from tailrace.replays.run.fixing import begin_chance, fixed
-from tailrace.replays.run.noting import OURS, THEIRS, Notes, body_of, noting, trial
+from tailrace.replays.run.noting import OURS, THEIRS, Notes, body_of, notes_here, noting, trial
 from tailrace.replays.run.recording import (
     PastDoor,
     PastTables,
@@ -144,7 +144,8 @@ class _Handling:
         self._wanted = wanted_by(asked.mapping, asked.where, source.stream)
         writes = TrialWrites(tables)
         self._state = TrialState(writes, reading)
-        door, entity_of = PastDoor(tables, writes, reading), entity_among(asked.app.tables)
+        self._door = door = PastDoor(tables, writes, reading)
+        entity_of = entity_among(asked.app.tables)
 
         async def client() -> Client:
             return Client(door, entity_of)
@@ -164,6 +165,7 @@ class _Handling:
             self._sink(),
             Threads(f"{THEIRS.removeprefix('tailrace ')} {self._asked.mapping.id}", MOST),
         )
+        before = self._asked.app.bind_door(Attached(lambda: self._door, _now_ms, _new_name))
         try:
             with threads.used():
                 async for page in self._pages():
@@ -173,6 +175,7 @@ class _Handling:
                             emit(replayed)
                     told(self.counts)
         finally:
+            self._asked.app.bind_door(before)
             threads.shutdown(wait=False)
         return self.counts
 
@@ -222,7 +225,6 @@ class _Handling:
         effects = Effects(
             state,
             Marking(f"{app.name}.{mapping.id}", TRIAL, mapping.once, _by_partition(mapping)),
-            clock=SystemClock(),
             cause=ancestor_name(app.name, mapping.id),
             tables=app.tables,
         )
@@ -232,11 +234,22 @@ class _Handling:
             case "batch":
                 return BatchSink(laid, effects, needed=self._needed)
             case "function":
-                runner = InlineRunner(mapping.target, mapping.function_name, mapping.function, SystemClock())
+                runner = InlineRunner(mapping.target, mapping.function_name, mapping.function, ManualClock())
                 return LambdaSink(laid, runner, ACCOUNT, causes=effects.causes)
             case "sink":
                 return StreamedSink(laid, causes=effects.causes)
         raise InternalError(f"a {mapping.kind} is not replayed")
+
+
+def _now_ms() -> int:
+    """The time of the change, for what is appended to aggregates."""
+    notes = notes_here()
+    return 0 if notes is None else notes.now_us // 1_000
+
+
+def _new_name() -> str:
+    notes = notes_here()
+    return "" if notes is None else notes.chance.take(16).hex()
 
 
 def note_failure(notes: Notes, failure: Failure) -> None:

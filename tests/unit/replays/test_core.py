@@ -1,5 +1,6 @@
 """Chance, lines, environments and runs of replays."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.errors import StoreError
+from tailrace.errors import SettingsError, StoreError
 from tailrace.replays.core.chance import Chance, seed_of
 from tailrace.replays.core.effects import (
     ReplayCounts,
@@ -29,6 +30,7 @@ from tailrace.replays.core.runs import (
     taken_up,
     unfinished,
 )
+from tailrace.replays.run.revisions import check_loaded
 from tailrace.rows.writes import Absent, Equals, holds
 from tailrace.streams.version import NOTHING, Version
 
@@ -187,3 +189,14 @@ def test_the_rest_is_estimated_by_what_this_process_did() -> None:
     assert run.left_ms(0, 6_000) == 4_000
     assert run.left_ms(5, 1_000) == 4_000
     assert run.left_ms(6, 1_000) is None
+
+
+# ---- code of a revision ------------------------------------------------------------------------------------
+
+
+def test_code_that_was_loaded_from_elsewhere_is_refused(tmp_path: Path) -> None:
+    checkout, elsewhere = tmp_path / "checkout", tmp_path / "elsewhere"
+    check_loaded([checkout / "app.py", None, checkout / "src" / "mail.py"], checkout)
+    for file in (elsewhere / "app.py", checkout / ".." / "app.py"):
+        with pytest.raises(SettingsError, match="was loaded from"):
+            check_loaded([checkout / "app.py", file], checkout)

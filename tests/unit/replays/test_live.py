@@ -12,10 +12,11 @@ from tailrace.errors import ReplayStopped, SettingsError, Unavailable
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Written
 from tailrace.replays.core.runs import read_run
 from tailrace.replays.run.live import unsettled
-from tailrace.rows.kinds import REPLAY
+from tailrace.rows.kinds import REPLAY, kind_of
 from tailrace.rows.writes import Write
 from tailrace.streams.record import ChangeRecord
 from tailrace.testing import World
+from tests.bank import Deposit, Open, bank_app
 
 
 class Shop:
@@ -227,6 +228,66 @@ def test_on_trial_from_a_program_nothing_happens(shop: Shopped) -> None:
     assert [effect.kind for effect in report.effects] == ["transaction", "output"] * 4
     assert report.unknown == {}
     assert len(before.sent.values) == 12
+
+
+def test_the_events_of_an_aggregate_are_replayed_by_their_versions() -> None:
+    app, accounts = bank_app()
+    app.archive(app.tables["bank"], "history/")
+    seen: list[tuple[str, int, bool]] = []
+
+    @app.on(accounts, id="note")
+    def note(change: Change) -> None:
+        seen.append((change.new.id, change.new.version, change.is_replay))
+
+    with World(app, seed=1, shards=2) as world:
+        for name in ("ann", "bob"):
+            accounts.handle(name, Open(name))
+        for amount in (1, 2, 3):
+            for name in ("ann", "bob"):
+                accounts.handle(name, Deposit(amount))
+        world.settle()
+        app.replay("note", since=0, effects="live")
+    again = [(name, version) for name, version, is_replay in seen if is_replay]
+    assert [version for name, version in again if name == "ann"] == [1, 2, 3, 4]
+    assert [version for name, version in again if name == "bob"] == [1, 2, 3, 4]
+    assert len(seen) == 16
+
+
+def test_a_batch_that_fails_as_a_whole_is_handed_out_one_by_one() -> None:
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.archive(orders, "history/")
+    sizes: list[int] = []
+
+    @app.batch(orders, retry=Retry(0), id="tally")
+    def tally(batch: Any) -> None:
+        if not batch[0].is_replay:
+            return
+        sizes.append(len(batch))
+        if any(change.key == "o2" for change in batch):
+            raise ValueError("no")
+
+    with World(app, seed=1) as world:
+        for number in range(4):
+            world.put(orders, {"id": f"o{number}"})
+        world.settle()
+        with pytest.raises(ReplayStopped, match="ValueError: no"):
+            app.replay("tally", since=0, effects="live")
+        assert sizes == [4, 1, 1, 1]
+        (run,) = rows(world)
+        assert run.done == 2
+
+
+def test_a_run_of_a_handler_that_is_renamed_goes_with_it(shop: Shopped) -> None:
+    before, world = shop
+    before.fails[("o1", 4)] = ValueError("no")
+    with pytest.raises(ReplayStopped):
+        before.app.replay("count", since=0, effects="live")
+    (row,) = world.engine.state.query(REPLAY.prefix("shop"))
+    assert kind_of(row.key) is REPLAY
+    assert REPLAY.moves_with_rename
+    assert REPLAY.goes_with_mapping
+    assert [row.fields[name] for name in REPLAY.ids] == ["count"]
 
 
 def record(key: bytes, number: int) -> ChangeRecord:

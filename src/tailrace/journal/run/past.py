@@ -312,14 +312,19 @@ class TableThen:
         """What the journal does not have yet and could be of that time; ""."""
         return self.now.coverage.later(self.at_us)
 
+    @property
+    def ties_upto(self) -> Version | None:
+        """The change behind which others of its time are later; None where times do not tell."""
+        return self._upto if self.now.coverage.precision_us < COARSE_US else None
+
     async def state(self, key: bytes) -> PastState:
         """One item. Raises: Unavailable."""
         return self.state_of(await self.now.of_key(key))
 
     def state_of(self, changes: Sequence[JournalChange]) -> PastState:
         """One item, by all of its changes in order."""
-        if self._upto is not None and self.now.coverage.precision_us < COARSE_US:
-            changes = with_ties(changes, self.at_us, self._upto)
+        if self.ties_upto is not None:
+            changes = with_ties(changes, self.at_us, self.ties_upto)
         return state_at(changes, self.at_us, self.now.coverage)
 
     async def between(self, first: bytes, end: bytes | None) -> AsyncGenerator[tuple[bytes, bytes]]:

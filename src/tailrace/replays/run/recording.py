@@ -26,6 +26,7 @@ from tailrace.expressions.placeholders import Placeholders
 from tailrace.journal.run.past import JournalNow, PastReader, TableThen, journal_at
 from tailrace.ports import Action, ItemWrite, Outcome, RecordBatch, Written
 from tailrace.replays.core.effects import EffectKind
+from tailrace.replays.core.histories import Histories
 from tailrace.replays.run.noting import Notes, notes_here
 from tailrace.rows.writes import StateRow
 from tailrace.runtime.threads import Threads
@@ -78,6 +79,7 @@ class PastTables:
             mapping.table.name: mapping for mapping in app.mappings if mapping.archive is not None
         }
         self._readers: dict[str, tuple[PastReader, list[JournalNow]]] = {}
+        self._histories = Histories()
 
     def schema(self, table: str) -> TableSchema | None:
         """The keys of a table that the app declares."""
@@ -94,7 +96,11 @@ class PastTables:
             return notes.written[place]
         if place == (notes.table, notes.record.key):
             return _read(notes.record.new)
-        state = await (await self._then(notes, table)).state(place[1])
+        then = await self._then(notes, table)
+        history = self._histories.find(*place)
+        if history is None:
+            history = self._histories.keep(*place, await then.now.of_key(place[1]))
+        state = then.state_of(history.around(then.at_us, then.ties_upto))
         if not state.is_known:
             raise NotKnown(state.unknown)
         return _read(state.item)

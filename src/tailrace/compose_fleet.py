@@ -30,6 +30,7 @@ from tailrace.compose_parts import (
     dependencies,
     end_of,
     journals_of,
+    merges_of,
     mirrors_of,
     projector_of,
     redriver_of,
@@ -136,9 +137,7 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     ground, maker = assembly.ground, assembly.maker
     cleaned = {options.target: options.state, "the table with the marks": ground.effects.state}
 
-    def read_of(worker: Worker) -> ViewSources:
-        return ViewSources(state, log, clock, worker, app=app.name)
-
+    read_of = partial(_read, app, state, log, clock)
     items = WatchedItems(FarItems(options.access, app.tables.values()), outages)
 
     def crew(worker: Worker) -> Crew:
@@ -159,6 +158,7 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
             marks=None if ground.effects is parts else ground.effects.state,
             watch=UnreadWatch(worker.unread, state, log, clock, min(LOOK_MS, options.lease_ms * 3 // 2)),
             cleaner=Cleaner(cleaned, duties.of(DUTY.key(app.name, "cleaning")), clock),
+            merges=merges_of(app, clock, Around(), duties.of(DUTY.key(app.name, "merging")).may),
         )
 
     sources = far_sources(options.access, clock, pacer, options.dialect, sight.called)
@@ -182,6 +182,11 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
         worker, starts.begin, read_of(worker), outages, sight, pacer, contested,
         Pulse(worker, state, clock, sight), options.close, _price(options),
     )  # fmt: skip
+
+
+def _read(app: App, state: StateStore, log: LogReader, clock: Clock, worker: Worker) -> ViewSources:
+    """What views of a worker read."""
+    return ViewSources(state, log, clock, worker, app=app.name)
 
 
 def _price(options: FleetOptions) -> float:

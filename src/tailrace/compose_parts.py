@@ -29,6 +29,7 @@ from tailrace.journal.run.beginning import BaseWriter, ScannedPages
 from tailrace.journal.run.bringing import JournalsAsExports
 from tailrace.journal.run.feeding import JournalFeed
 from tailrace.journal.run.identity import TableIdentity
+from tailrace.journal.run.merge_schedule import MergedPlace, MergeSchedule
 from tailrace.leases.generation import read_generations, sources_key
 from tailrace.leases.lease import Owner
 from tailrace.ports import ArchiveStore, Clock, Mirror, Source, StateStore, StreamRef, TableItems
@@ -222,6 +223,25 @@ def _base_writer(
         return None
     pages = ScannedPages(tables.scan, name, generation, clock, plan.base_read_units)
     return BaseWriter(archive, pages)
+
+
+def merges_of(
+    app: App, clock: Clock, around: Around, may: Callable[[], Awaitable[bool]] = always
+) -> MergeSchedule | None:
+    """What merges an app's journals; None: nobody is to. Shape: `may` says whether this worker does it."""
+    plans = [mapping.archive for mapping in app.mappings if mapping.archive is not None]
+    intervals = [plan.merge_ms for plan in plans if plan.merge_ms is not None]
+    if not intervals or not around.merges_journals():
+        return None
+
+    def places() -> list[MergedPlace]:
+        return [
+            MergedPlace(journaled_table(mapping.table.name, app.region).name, mapping.archive)
+            for mapping in app.mappings
+            if mapping.archive is not None and mapping.archive.merge_ms is not None
+        ]
+
+    return MergeSchedule(places, min(intervals), clock, may)
 
 
 def redriver_of(assembly: Assembly, worker: Worker) -> Redriver:

@@ -29,6 +29,7 @@ from tailrace.compose_parts import (
     dependencies,
     end_of,
     journals_of,
+    merges_of,
     mirrors_of,
     projector_of,
     redriver_of,
@@ -144,6 +145,7 @@ def build_worker(
             withdrawn=ground.runners.withdraw,
             ended=partial(_end, ground, engine),
             marks=None if remote is None else effects.state,
+            merges=merges_of(app, engine.clock, around),
             replayed=lambda mapping, run_id: around.sink(mapping, maker.make(mapping, run_id)),
         )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
 from tailrace.app.alerting import AlertPlan, AlertSink, alert_plan
-from tailrace.app.archiving import HOLD_BYTES, archive_plan
+from tailrace.app.archiving import HOLD_BYTES, archive_plan, merge_interval
 from tailrace.app.change import Batch, Change
 from tailrace.app.checking import is_async
 from tailrace.app.client import AsyncClient, Client, unprovided
@@ -252,6 +252,7 @@ class App(OnLambda, Past, Replaying, WithAggregates):
         actor: str | None = None,
         base: bool = True,
         base_read_units: float | None = None,
+        merge: str | None = "1h",
     ) -> None:
         """Keep every change of a table for ever, in a journal: `app.archive(shop, "history/")`.
 
@@ -261,11 +262,13 @@ class App(OnLambda, Past, Replaying, WithAggregates):
                  24 hours stay until the journal has them, up to `hold_bytes` of the table. `actor` names the
                  attribute in which whoever writes an item says so, for `blame`. A journal begins with the
                  table as it is then, read once; with `base=False` it does not, and `tailrace journal base`
-                 makes one of exports.
+                 makes one of exports. So often as `merge` says, many small segments become few large ones, in
+                 a process of its own; None leaves that to `tailrace journal merge`.
         Units:   base_read_units a second that reading may use at most; None: as the table gives them.
         Raises:  SettingsError.
         """
         plan = archive_plan(place, access, hold_bytes, actor, base, base_read_units)
+        plan = replace(plan, merge_ms=merge_interval(merge))
         self._declared.archive(table, id, plan, retry)
 
     def projection(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeGuard
 
-from tailrace.app.retry import Retry
+from tailrace.app.retry import Retry, milliseconds
 from tailrace.app.table import Table
 from tailrace.errors import SettingsError
 from tailrace.mapping.settings import MappingSettings
@@ -16,6 +16,8 @@ from tailrace.ports import ArchiveStore
 
 S3: Final = "s3://"
 HOLD_BYTES: Final = 1 << 30
+LEAST_MERGE_MS: Final = 60_000
+MERGE_MS: Final = 3_600_000
 BOTH: Final = "NEW_AND_OLD_IMAGES"
 BATCH: Final = 10_000
 BATCH_BYTES: Final = 32 * 1024 * 1024
@@ -32,7 +34,8 @@ class ArchivePlan:
              changes past their 24 hours until the journal has them. `actor` is the attribute in which items
              say who wrote them; None: none does. With `base` the table is read once, for what does not change
              any more.
-    Units:   base_read_units a second that this may use at most; None: as the table gives them.
+    Units:   base_read_units a second that this may use at most; None: as the table gives them. `merge_ms`
+             between two merges by the worker; None: it merges nothing.
     """
 
     place: str
@@ -42,6 +45,17 @@ class ArchivePlan:
     actor: str | None = None
     base: bool = True
     base_read_units: float | None = None
+    merge_ms: int | None = MERGE_MS
+
+
+def merge_interval(text: object) -> int | None:
+    """What `merge` of `app.archive` says, in milliseconds. Raises: SettingsError."""
+    if text is None:
+        return None
+    every_ms = milliseconds(text) if isinstance(text, str) else 0
+    if every_ms < LEAST_MERGE_MS:
+        raise SettingsError(f"archive: merge={text!r} is not allowed; it is '1m' or longer, or None")
+    return every_ms
 
 
 def archive_plan(

@@ -16,13 +16,25 @@ from tailrace.cli.journal_status import PLACE, journals_of
 
 
 @click.command()
-@options.options(*PLACE)
-def merge(place: str, table: str | None, endpoint: str | None, region: str | None, as_json: bool) -> None:
+@options.options(
+    *PLACE,
+    click.option(
+        "--fewest",
+        type=click.IntRange(min=2),
+        default=2,
+        show_default=True,
+        metavar="N",
+        help="No fewer small segments than these are merged.",
+    ),
+)
+def merge(
+    place: str, table: str | None, endpoint: str | None, region: str | None, fewest: int, as_json: bool
+) -> None:
     """Merge the small segments of the journals in PLACE into large ones, sorted by key and version.
 
     No change, leaf or proof differs afterwards; questions about one key are answered from fewer files. A
     worker may archive meanwhile. What was replaced, and what a killed worker left, is deleted an hour later,
-    by the next merge.
+    by the next merge. A worker merges by itself, once an hour (`app.archive(…, merge="1h")`).
 
     \b
     Example: tailrace journal merge history/
@@ -31,18 +43,18 @@ def merge(place: str, table: str | None, endpoint: str | None, region: str | Non
     """
     from tailrace.cli.running import run_loop
 
-    run_loop(_merge(place, table, endpoint, region, as_json))
+    run_loop(_merge(place, table, endpoint, region, fewest, as_json))
 
 
 async def _merge(
-    place: str, table: str | None, endpoint: str | None, region: str | None, as_json: bool
+    place: str, table: str | None, endpoint: str | None, region: str | None, fewest: int, as_json: bool
 ) -> None:
     from tailrace.journal.run.merging import Merger
     from tailrace.journal.run.opening import check_installed, opened_journal
 
     check_installed()
     archive, clock, journals = await journals_of(place, table, endpoint, region)
-    merger, told = Merger(archive), []
+    merger, told = Merger(archive, fewest=fewest), []
     for status in journals:
         journal = opened_journal(archive, status.folder, clock)
         report = await merger.merge(journal)

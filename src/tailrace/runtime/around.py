@@ -44,6 +44,10 @@ class Around:
         """Around where a journal is kept; `opened` opens it."""
         return opened()
 
+    def merges_journals(self) -> bool:
+        """Whether workers merge what journals have, in processes of their own."""
+        return True
+
     def source(self, source: Source) -> Source:
         """Around a table's stream."""
         return source

@@ -85,6 +85,10 @@ class Laid(Around):
             return opened()
         return self._archives.setdefault(place, MemoryArchive())
 
+    def merges_journals(self) -> bool:
+        """No: a world starts no process."""
+        return False
+
     def output(self, handler: str, sink: Writes) -> Writes:
         """A sink that keeps what it would send."""
         return sink if self._kept is None else KeepingSink(whole(sink), handler, self._kept)

@@ -70,6 +70,7 @@ class Crew(Struct, frozen=True):
     watch: UnreadWatch | None = None
     replayed: Callable[[HandlerMapping, str], Sink] | None = None
     snapshots: tuple[Snapshotter, Janitor] | None = None
+    merges: Service | None = None
 
     @property
     def services(self) -> Iterator[tuple[str, Service]]:
@@ -84,6 +85,8 @@ class Crew(Struct, frozen=True):
             yield "cleaner", self.cleaner
         if self.watch is not None:
             yield "unread", self.watch
+        if self.merges is not None:
+            yield "merges", self.merges
         if self.snapshots is not None:
             snapshotter, janitor = self.snapshots
             yield "snapshots", snapshotter

@@ -63,3 +63,8 @@ def test_a_row_of_a_base_judges_nothing_and_is_judged_by_nothing() -> None:
     assert breaks(change(1, None, b"1"), row, change(3, b"1", b"3")) == ["", "", ""]
     assert breaks(change(1, None, b"1"), row, change(3, b"7", b"3")) == ["", "", BREAK]
     assert breaks(row, change(3, b"1", b"3")) == ["", ""]
+
+
+def test_a_row_of_a_base_may_come_before_the_change_that_has_its_version() -> None:
+    row = change(2, None, b"2", origin=SCAN)
+    assert breaks(row, change(2, b"1", b"2"), change(3, b"2", b"3")) == ["", "", ""]

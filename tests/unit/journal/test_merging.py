@@ -4,10 +4,14 @@ Rules of this file: what is there is read by control.py, which knows nothing of 
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -15,8 +19,10 @@ from tailrace.archives import MemoryArchive
 from tailrace.cli.journal import journal
 from tailrace.clocks.manual import ManualClock
 from tailrace.journal.run import merging
-from tailrace.journal.run.merging import Merger, MergeReport
+from tailrace.journal.run.merging import MOST_OF_KEY, Merger, MergeReport, SortedSegments
 from tailrace.journal.run.opening import opened_journal
+from tailrace.manifests.run import log
+from tailrace.manifests.run.checking import chain_faults
 from tests.unit.journal.test_archiver import FOLDER, SHARDS, check_journal, control, delivered_to
 from tests.unit.journal.test_status import archived
 from tests.unit.sinks.lake.faults import HOUR_MS, FaultyArchive, Killed, history
@@ -75,8 +81,12 @@ def test_a_merge_may_die_anywhere() -> None:
 def test_a_merge_that_loses_a_row_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     changes, archive = history(7, 18), FaultyArchive()
     asyncio.run(delivered_to(archive, changes))
-    original = merging.merged_bytes
-    monkeypatch.setattr(merging, "merged_bytes", lambda paths, *others: original(paths[1:], *others))
+
+    class Losing(SortedSegments):
+        def __init__(self, paths: Sequence[str], *others: Any) -> None:
+            super().__init__(paths[1:], *others)
+
+    monkeypatch.setattr(merging, "SortedSegments", Losing)
     asyncio.run(merged(archive))
     with pytest.raises(AssertionError):
         check_journal(archive, changes)
@@ -108,3 +118,71 @@ def test_the_command_merges_every_table_of_a_place(tmp_path: Path) -> None:
     assert "orders: 0 segments became 0" in result.output
     empty = CliRunner().invoke(journal, ["merge", str(tmp_path / "none")], catch_exceptions=False)
     assert "No journal in" in empty.output
+
+
+def test_where_too_many_large_segments_have_a_key_they_are_cut_at_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(merging, "GROUP_ROWS", 7)  # a batch ends inside of a key's rows
+    changes, archive = history(7, 300), FaultyArchive()
+    asyncio.run(delivered_to(archive, changes))
+    before, trees = rows_of(archive), control(archive).trees
+
+    async def run() -> tuple[MergeReport, list[Any]]:
+        journal = opened_journal(archive, FOLDER, ManualClock())
+        sizes = [file.size for file in (await journal.target.manifest()).files.values()]
+        assert len(sizes) > MOST_OF_KEY
+        report = await Merger(archive, min(sizes)).merge(journal)  # all of them are large
+        assert await Merger(archive, min(sizes)).merge(journal) == MergeReport()
+        return report, sorted((await journal.target.manifest()).files.values(), key=lambda file: file.first)
+
+    report, files = asyncio.run(run())
+    assert report.after > 1
+    assert rows_of(archive) == before
+    assert control(archive).trees == trees
+    check_journal(archive, changes)
+    for file in files:
+        of_key = [other for other in files if other.first <= file.first <= other.last]
+        assert len(of_key) <= MOST_OF_KEY
+
+
+def test_rows_are_cut_between_keys_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(merging, "GROUP_ROWS", 7)
+    changes, archive = history(7, 300), FaultyArchive()
+    asyncio.run(delivered_to(archive, changes))
+    paths = []
+    for name in control(archive).segments:
+        paths.append(tmp_path / f"{len(paths)}.parquet")
+        paths[-1].write_bytes(archive._blobs[name])
+    rows = SortedSegments(list(map(str, paths)), str(tmp_path), 1_000, 2_000)
+    cut = []
+    while (data := rows.next()) is not None:
+        cut.append(pq.read_table(pa.BufferReader(data)).to_pylist())
+    rows.close()
+    assert len(cut) > 2
+    assert all(left[-1]["key"] < right[0]["key"] for left, right in pairwise(cut))
+    merged = [row for rows in cut for row in rows]
+    assert [(row["key"], row["sequence"]) for row in merged] == sorted(
+        (row["key"], row["sequence"]) for row in control(archive).rows
+    )
+
+
+def test_deltas_that_a_whole_manifest_has_folded_go_an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "FULL_EVERY", 5)
+    changes, archive = history(7, 60), FaultyArchive()
+    asyncio.run(delivered_to(archive, changes))
+
+    async def run() -> None:
+        clock = ManualClock()
+        journal, merger = opened_journal(archive, FOLDER, clock), Merger(archive)
+        deltas = len(await archive.list(f"{FOLDER}/_manifest/delta/"))
+        assert await merger.clean(journal, clock.now().wall_ms) == 0
+        assert await merger.clean(journal, clock.now().wall_ms + HOUR_MS + 1) > deltas - 5
+        assert len(await archive.list(f"{FOLDER}/_manifest/delta/")) < 5
+        fresh = opened_journal(archive, FOLDER, clock)
+        assert (await fresh.target.manifest()).positions == (await journal.target.manifest()).positions
+        assert await chain_faults(archive, f"{FOLDER}/_manifest") == []
+
+    asyncio.run(run())
+    segments = {name for name in archive._blobs if "/segments/" in name}
+    assert len(segments) > 10

@@ -43,11 +43,13 @@ class ItemChain:
         self._before = change
         if before is None or before.key != change.key:
             return "" if change.event != "INSERT" or change.old is None else "an INSERT has an old image"
+        if before.origin == SCAN:
+            return ""  # as of the version of a change it may come before it
         if change.version == before.version:
             return "" if before.origin == SCAN else "two changes have its version"
         if change.version < before.version:
             return "it is older than the change before it"
-        if before.origin == SCAN or _same(before.new, change.old):
+        if _same(before.new, change.old):
             return ""
         if any(gap.may_follow(before.version, change.version) for gap in self._missing):
             return ""

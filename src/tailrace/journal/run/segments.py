@@ -119,21 +119,38 @@ def _segment(changes: Sequence[JournalChange], leaves: Sequence[bytes], precisio
     return segment_of(rows, precision_us)
 
 
-def segment_of(rows: pa.Table, precision_us: int) -> EncodedSegment:
-    """The segment of rows that are sorted by key and version. Shape: at least one."""
+class DescribedRows(Struct, frozen=True):
+    """What the manifest says of rows. Shape: keys and versions in hex. Units: microseconds."""
+
+    first: str
+    last: str
+    first_version: str
+    last_version: str
+    from_us: int
+    until_us: int
+
+
+def described(rows: pa.Table) -> DescribedRows:
+    """The same of rows that are sorted by key. Shape: at least one."""
     keys, times = rows.column("key"), pc.min_max(rows.column("created_us")).as_py()
     versions = _versions(rows)
-    return EncodedSegment(
-        segment_bytes(rows, precision_us),
-        rows.num_rows,
+    return DescribedRows(
         keys[0].as_py().hex(),
         keys[-1].as_py().hex(),
         min(versions).hex(),
         max(versions).hex(),
         times["min"],
         times["max"],
-        precision_us,
     )
+
+
+def segment_of(rows: pa.Table, precision_us: int) -> EncodedSegment:
+    """The segment of rows that are sorted by key and version. Shape: at least one."""
+    told = described(rows)
+    return EncodedSegment(
+        segment_bytes(rows, precision_us), rows.num_rows, told.first, told.last, told.first_version,
+        told.last_version, told.from_us, told.until_us, precision_us,
+    )  # fmt: skip
 
 
 def segment_bytes(rows: pa.Table, precision_us: int) -> bytes:

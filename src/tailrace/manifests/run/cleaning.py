@@ -1,4 +1,4 @@
-"""What nothing names any more is retired, and deleted an hour later.
+"""What nothing names any more is retired, and deleted an hour later; deltas that are folded, too.
 
 Theory of operation: what lies there and no delta has named (a writer died between) is retired like what was
 replaced: after that no writer can name it. So nothing is deleted that somebody is about to name.
@@ -8,6 +8,7 @@ Rules of this file: safe to be cut off between any two calls, and to be run by m
 from collections.abc import Sequence
 
 from tailrace.manifests.core.manifest import DeltaPart, TableManifest, deletable, unnamed
+from tailrace.manifests.run.log import ManifestLog
 from tailrace.manifests.run.target import ManifestTarget, outages
 from tailrace.ports import ArchiveStore
 
@@ -32,4 +33,19 @@ async def clean_files(target: ManifestTarget, archive: ArchiveStore, own: Sequen
             return DeltaPart(forgotten=still) if still else None
 
         await target.commit_plan(forget)
+    return len(names)
+
+
+async def clean_manifest(log: ManifestLog, archive: ArchiveStore, now_ms: int) -> int:
+    """Delete deltas that a whole manifest has folded an hour ago, and whole ones before that. Returns: how
+    many. Raises: Unavailable.
+    """
+    with outages():
+        old = await log.old_fulls(now_ms)
+        if not old:
+            return 0
+        newest = max(number for number, _ in old)
+        names = [*await log.deltas_below(newest), *(name for number, name in old if number < newest)]
+        for name in names:
+            await archive.delete(name)
     return len(names)

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from tailrace.columns.schema import TableColumns
 from tailrace.manifests.core.manifest import DeltaPart, TableFile, TableManifest, deletable
-from tailrace.manifests.run.cleaning import clean_files
+from tailrace.manifests.run.cleaning import clean_files, clean_manifest
 from tailrace.manifests.run.target import FilesForgotten, outages
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.lake.encoding import EncodedFile
@@ -114,7 +114,7 @@ class Compaction:
 
         now_ms = table.clock.now().wall_ms
         deleted = await clean_files(table, table.archive, own, now_ms)
-        return deleted + await self._clean_manifest(now_ms)
+        return deleted + await clean_manifest(table.log, table.archive, now_ms)
 
     # ---- merged tables -------------------------------------------------------------------------------------
 
@@ -251,22 +251,6 @@ class Compaction:
         made = await self._table.put(encoded, f"joined-{number}")
         names = tuple(file.name for file in files)
         return await self.replace(Folded(names, (made,), {columns.entity: columns}, number))
-
-    async def _clean_manifest(self, now_ms: int) -> int:
-        """Delete deltas that a whole manifest has folded an hour ago, and whole ones before that."""
-        table = self._table
-        with outages():
-            old = await table.log.old_fulls(now_ms)
-            if not old:
-                return 0
-            newest = max(number for number, _ in old)
-            names = [
-                *await table.log.deltas_below(newest),
-                *(name for number, name in old if number < newest),
-            ]
-            for name in names:
-                await table.archive.delete(name)
-        return len(names)
 
 
 def log_files(table: LakeTable, manifest: TableManifest) -> list[TableFile]:

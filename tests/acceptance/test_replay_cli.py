@@ -1,5 +1,6 @@
 """`tailrace replay` as it is typed: on trial, beside another revision, and live through kills."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -173,6 +174,24 @@ def test_what_cannot_be_is_refused_in_words(folder: Path, typed: str, words: str
     told = tailrace("replay", *typed.split(), "--app", "app.py", cwd=folder)
     assert told.returncode != 0
     assert words in told.stderr
+
+
+def test_a_program_asks_without_a_world_and_awaits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    app = load_app("app.py")
+    monkeypatch.delitem(sys.modules, "app")
+    asked: dict[str, Any] = {"since": BEGIN, "until": "2026-01-01T00:00:02Z"}
+    report = app.replay("receipt", **asked)
+    assert [effect.value["to"] for effect in report.effects] == ["o0", "o1"]
+    assert asyncio.run(app.async_replay("receipt", **asked)) == report
+
+    async def in_a_loop() -> None:
+        app.replay("receipt", **asked)
+
+    with pytest.raises(SettingsError, match="a loop runs here"):
+        asyncio.run(in_a_loop())
+    with pytest.raises(SettingsError, match="not connected"):
+        app.replay("receipt", effects="live", **asked)
 
 
 # ---- two revisions -----------------------------------------------------------------------------------------

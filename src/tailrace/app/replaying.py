@@ -46,6 +46,7 @@ class Replaying:
         stubs: Names[str, Callable[..., Any]] | str | Path | None = None,
         rate: float | None = None,
         resume: str | None = None,
+        anew: bool = False,
         compare_with: str | None = None,
     ) -> "ReplayReport":
         """Call a handler again for changes of its table's journal, and wait for it.
@@ -55,14 +56,14 @@ class Replaying:
                  function of a change, or an event pattern as text. "dry-run": effects are told and none
                  leaves; calls of others are answered by `stubs` (name to function, or a file that has these),
                  or unknown. "live": effects happen, under a run of their own, at most `rate` changes a
-                 second; `resume` is the id of one that was cut off, which the same question means, too.
-                 `compare_with` is a git revision whose effects are compared with those of now:
+                 second; `resume` is the id of one that was cut off, which the same question means, too,
+                 unless `anew`. `compare_with` is a git revision whose effects are compared with those of now:
                  `report.differences`.
         Raises:  SettingsError, NotKnown, Unavailable; ReplayStopped of a live one.
         """
         asked = {
             "since": since, "until": until, "where": where, "keys": keys, "effects": effects, "stubs": stubs,
-            "rate": rate, "resume": resume, "compare_with": compare_with,
+            "rate": rate, "resume": resume, "anew": anew, "compare_with": compare_with,
         }  # fmt: skip
         report: ReplayReport = import_module(ASKING).replay(self, self._replays, handler, **asked)
         return report

@@ -48,6 +48,7 @@ class ReplayChoices(Struct, frozen=True):
     stubs: Path | None
     rate: float | None
     resume: str | None
+    anew: bool
     yes: bool
     app: str
     state: str | None
@@ -62,6 +63,7 @@ class ReplayChoices(Struct, frozen=True):
     def check(self) -> None:
         """Refuse what does not go together. Raises: UsageError."""
         live = {"--rate": self.rate, "--resume": self.resume, "--state": self.state, "--marks": self.marks}
+        live["--anew"] = "" if self.anew else None
         trial = {"--compare-with": self.compare_with, "--stubs": self.stubs}
         wrong, other = (trial, "dry-run") if self.effects == "live" else (live, "live")
         # TAILRACE_STATE may stand in the environment of everything.
@@ -107,6 +109,7 @@ class ReplayChoices(Struct, frozen=True):
         "--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="Live: changes a second."
     ),
     click.option("--resume", metavar="RUN", help="Live: go on with a run that was cut off."),
+    click.option("--anew", is_flag=True, help="Live: begin anew, and forget an unfinished run of the same."),
     click.option("--yes", is_flag=True, help="Live: do not ask."),
     of_app,
     click.option(
@@ -205,16 +208,8 @@ def _dry(app: "App", mapping: "HandlerMapping", question: "ReplayQuestion", aske
         check_loaded([module_of(app), file_of(mapping.target)], asked.checkout)
     stubs = stubs_of({} if asked.stubs is None else read_stubs(asked.stubs), mapping)
     until_us = _now_us() if question.until_us is None else question.until_us
-    dry = DryRun(
-        app,
-        mapping,
-        question,
-        until_us,
-        partial(open_past, app.region),
-        asked.where or None,
-        stubs,
-        alone=True,
-    )
+    opener, where = partial(open_past, app.region), asked.where or None
+    dry = DryRun(app, mapping, question, until_us, opener, where, stubs, app.overrides, alone=True)
     is_quiet = asked.as_json or asked.effects_to is not None
     with ExitStack() as opened:
         if asked.effects_to is not None:
@@ -477,7 +472,7 @@ async def _run_live(
         incarnation,
     )
     live = LiveQuestion(
-        mapping, archive_of(app, mapping), question, asked.where or None, asked.rate, asked.resume
+        mapping, archive_of(app, mapping), question, asked.where or None, asked.rate, asked.resume, asked.anew
     )
     try:
         return await run_live(ground, live, progress.begin)

@@ -4,7 +4,7 @@ Stands alone because the world has no room. Rules of this file: what happens is 
 passes in the world as far as a live replay needs it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tailrace.app.mapping import HandlerMapping
@@ -23,21 +23,21 @@ class WorldReplays:
 
     def __init__(
         self,
-        name: str,
         clock: ManualClock,
         opened: Callable[[HandlerMapping], "PastReader"],
         worker: Callable[[], Worker],
         state: Callable[[], StateStore],
         let: Callable[[Awaitable[Any]], Any],
         new_name: Callable[[], str],
+        overrides: Mapping[Callable[..., Any], Callable[..., Any]],
     ) -> None:
-        self._name = name
         self._clock = clock
         self.opened = opened
         self._worker = worker
         self._state = state
         self.run = let
         self._new_name = new_name
+        self.overrides = overrides
 
     def now_us(self) -> int:
         """The world's time, in microseconds since the epoch."""
@@ -53,7 +53,7 @@ class WorldReplays:
                 f"replay: {mapping.id!r} was declared after the world began",
                 hint="world.restart() lets the worker know it",
             )
-        region = worker.app.region
+        app = worker.app
         return LiveGround(
-            self._name, region, self._state(), self._clock, worker.replayed, self.opened, self._new_name
+            app.name, app.region, self._state(), self._clock, worker.replayed, self.opened, self._new_name
         )

@@ -205,8 +205,8 @@ class World(Branching, Items):
             return self._run(finish())
 
         return WorldReplays(
-            app.name, self.clock, self._past_of, worker,
-            lambda: EngineStateStore(self.engine, self._joined), let, self._new_name,
+            self.clock, self._past_of, worker, lambda: EngineStateStore(self.engine, self._joined), let,
+            self._new_name, ChainMap(self._overrides, app.overrides),
         )  # fmt: skip
 
     @staticmethod

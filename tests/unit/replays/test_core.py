@@ -79,19 +79,23 @@ def test_what_is_kept_of_a_dry_run_is_read_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"),
+    ("path", "folder", "expected"),
     [
-        ("pyproject.toml", True),
-        ("services/mail/requirements-dev.txt", True),
-        ("requirements/base.txt", True),
-        ("requirements/README.md", False),
-        ("poetry.lock", True),
-        ("src/app.py", False),
-        ("notes.txt", False),
+        ("pyproject.toml", "", True),
+        ("pyproject.toml", "services/mail", True),
+        ("services/mail/requirements-dev.txt", "services/mail", True),
+        ("services/mail/requirements-dev.txt", "services", False),
+        ("services/web/requirements.txt", "services/mail", False),
+        ("requirements/base.txt", "services/mail", True),
+        ("services/mail/requirements/base.in", "services/mail", True),
+        ("requirements/README.md", "", False),
+        ("poetry.lock", "", True),
+        ("src/app.py", "src", False),
+        ("notes.txt", "", False),
     ],
-)  # fmt: skip
-def test_files_that_say_what_is_installed(path: str, expected: bool) -> None:
-    assert says_what_is_installed(path) is expected
+)
+def test_files_that_say_what_is_installed(path: str, folder: str, expected: bool) -> None:
+    assert says_what_is_installed(path, folder) is expected
 
 
 PROJECT = '[project]\nname = "a"\nversion = "1"\ndependencies = ["boto3"]\n[tool.ruff]\nline-length = 80\n'

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
-from tailrace import App, Change
+from tailrace import App, Change, Depends
 from tailrace.app.retry import Retry
 from tailrace.errors import ReplayStopped, SettingsError, Unavailable
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Written
-from tailrace.replays.core.runs import read_run
+from tailrace.replays.core.runs import Reached, read_run
 from tailrace.replays.run.live import unsettled
 from tailrace.rows.kinds import REPLAY, kind_of
 from tailrace.rows.writes import Write
@@ -142,6 +142,54 @@ def test_a_run_goes_on_by_its_name_and_an_unknown_one_is_refused(shop: Shopped) 
     assert by_key(before.again()) == {**by_key(WRITTEN), "o1": [], "o2": []}
 
 
+def test_a_question_begins_anew_where_that_is_wanted(shop: Shopped) -> None:
+    before, world = shop
+    before.fails[("o0", 3)] = ValueError("no")
+    with pytest.raises(ReplayStopped):
+        before.app.replay("count", since=0, effects="live")
+    (run,) = rows(world)
+    before.fails.clear()
+    before.seen.clear()
+    report = before.app.replay("count", since=0, effects="live", anew=True)
+    assert report.run_id != run.id
+    assert before.again() == WRITTEN
+    assert rows(world) == []
+
+
+def test_a_run_that_forgets_how_far_it_was_is_caught(shop: Shopped, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The canary: what is handled again from the beginning is seen, though marks keep the counts right."""
+    before, world = shop
+    before.fails[("o1", 7)] = ValueError("no")
+    with pytest.raises(ReplayStopped):
+        before.app.replay("count", since=0, effects="live")
+    handled = len(before.again())
+    monkeypatch.setattr(Reached, "is_before", lambda *place: True)
+    before.fails.clear()
+    before.app.replay("count", since=0, effects="live")
+    assert before.again()[handled:] == WRITTEN  # and not those from 7 on
+    assert counts(world) == {"o0": 8, "o1": 8, "o2": 8}
+
+
+def test_a_provider_of_the_world_stands_in_a_dry_run_too() -> None:
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.archive(orders, "history/")
+
+    def rate() -> int:
+        raise AssertionError
+
+    @app.on(orders, id="price")
+    def price(change: Change, by: Annotated[int, Depends(rate)]) -> int:
+        return by
+
+    app.sink(price, Sent())
+    with World(app, seed=1) as world:
+        world.override(rate, lambda: 3)
+        world.put(orders, {"id": "o1"})
+        world.settle()
+        assert [effect.body for effect in app.replay("price", since=0).effects] == ["3"]
+
+
 def test_an_outage_uses_up_no_attempt(shop: Shopped) -> None:
     before, world = shop
     before.fails[("o1", 4)] = Unavailable("down")
@@ -210,7 +258,8 @@ def test_what_contradicts_itself_is_refused(shop: Shopped) -> None:
     before, _ = shop
     for asked, words in (
         ({"effects": "wet"}, "dry-run"), ({}, "since= is missing"), ({"since": 5, "until": 5}, "not after"),
-        ({"since": 0, "rate": 2}, "live"), ({"since": 0, "effects": "live", "stubs": {}}, "dry-run"),
+        ({"since": 0, "rate": 2}, "live"), ({"since": 0, "anew": True}, "live"),
+        ({"since": 0, "effects": "live", "stubs": {}}, "dry-run"),
         ({"since": 0, "effects": "live", "rate": 0}, "more than 0"),
         ({"since": "2026-01-01T00:00"}, "no zone"),
     ):  # fmt: skip

@@ -22,16 +22,20 @@ POETRYS: Final = ("group", "sources", "source", "extras")
 """Members of a tool's table that say what is installed, beside those with `depend` in their names."""
 
 
-def says_what_is_installed(path: str) -> bool:
-    """Whether a file of a repository says which packages its code is given.
+def says_what_is_installed(path: str, folder: str) -> bool:
+    """Whether a file of a repository says which packages the code of a folder is given: one that stands
+    there or above it, or in a folder `requirements` of these. Shape: paths with `/`; the repository's own
+    folder is "".
 
-    >>> [says_what_is_installed(path) for path in ("uv.lock", "api/requirements/dev.txt", "app.py")]
+    >>> [says_what_is_installed(path, "api") for path in ("uv.lock", "api/requirements/a.txt", "web/uv.lock")]
     [True, True, False]
     """
     *folders, name = path.split("/")
-    if name == PROJECT or any(fnmatchcase(name, pattern) for pattern in LOCKS):
-        return True
-    return "requirements" in folders and name.endswith((".txt", ".in"))
+    is_listed = name == PROJECT or any(fnmatchcase(name, pattern) for pattern in LOCKS)
+    if folders[-1:] == ["requirements"]:
+        is_listed = is_listed or name.endswith((".txt", ".in"))
+        folders.pop()
+    return is_listed and folders == [part for part in folder.split("/") if part][: len(folders)]
 
 
 def differing_environments(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -8,7 +8,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -32,8 +32,15 @@ from tailrace.replays.run.trial import TRIAL, DryRun, archive_of, check_replayed
 LIVE_ELSEWHERE: Final = "tailrace replay HANDLER --app app.py --since TIME --effects live --state TARGET"
 
 
+Overrides: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
+
+
 class ReplayDoor(Protocol):
     """Where an app's replays run: in a world, beside its worker."""
+
+    @property
+    def overrides(self) -> Overrides:
+        """What stands for providers of `Depends` there."""
 
     def now_us(self) -> int:
         """The time there, in microseconds since the epoch."""
@@ -53,6 +60,7 @@ class _Alone:
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self.overrides: Overrides = app.overrides
 
     def now_us(self) -> int:
         return SystemClock().now().wall_ms * 1_000 + 999
@@ -92,13 +100,16 @@ def replay(
     stubs: Mapping[str, Callable[..., Any]] | str | Path | None,
     rate: float | None,
     resume: str | None,
+    anew: bool,
     compare_with: str | None,
 ) -> ReplayReport:
     """As `App.replay`."""
     _check_no_loop()
     door = place or _Alone(app)
     mapping = app.mapping_of("replay", handler)
-    _check_together(effects, stubs=stubs, rate=rate, resume=resume, compare_with=compare_with)
+    _check_together(
+        effects, stubs=stubs, rate=rate, resume=resume, anew=anew or None, compare_with=compare_with
+    )
     if since is None and resume is None:
         raise SettingsError("replay: since= is missing: the time from which on changes are replayed")
     question = None
@@ -109,7 +120,7 @@ def replay(
     asked = AskedReplay(mapping, archive_of(app, mapping), question, where)
     if effects == "live":
         ground = door.ground(mapping)
-        live = LiveQuestion(mapping, asked.archived, question, where, rate, resume)
+        live = LiveQuestion(mapping, asked.archived, question, where, rate, resume, anew)
         return door.run(run_live(ground, live, lambda run, notes: lambda step: None))
     assert question is not None
     until_us = door.now_us() if question.until_us is None else question.until_us
@@ -124,7 +135,9 @@ def replay(
         return compared(RevisionQuestion(str(module_of(app)), question, until_us, compare_with, file))
     named = read_stubs(Path(stubs)) if isinstance(stubs, str | Path) else stubs or {}
     changes: list[ReplayedChange] = []
-    dry = DryRun(app, mapping, question, until_us, door.opened, where, stubs_of(named, mapping))
+    dry = DryRun(
+        app, mapping, question, until_us, door.opened, where, stubs_of(named, mapping), door.overrides
+    )
     end = run_dry(dry, changes.append)
     return ReplayReport(TRIAL, end.counts, end.notes, tuple(changes))
 
@@ -168,7 +181,7 @@ def module_of(app: App) -> Path:
 def _check_together(effects: str, **given: object) -> None:
     if effects not in ("dry-run", "live"):
         raise SettingsError(f"effects={effects!r} is not allowed; it is 'dry-run' or 'live'")
-    only = ("rate", "resume") if effects == "dry-run" else ("stubs", "compare_with")
+    only = ("rate", "resume", "anew") if effects == "dry-run" else ("stubs", "compare_with")
     for name in only:
         if given[name] is not None:
             other = "live" if effects == "dry-run" else "dry-run"

@@ -75,8 +75,10 @@ class LiveGround(Struct, frozen=True):
 
 
 class LiveQuestion(Struct, frozen=True):
-    """What is replayed, and how. Shape: `question` may be None with `resume`, the id of a run. Units: `rate`
-    changes a second at most, None: as fast as the handler is.
+    """What is replayed, and how.
+
+    Shape:   `question` may be None with `resume`, the id of a run; `anew` forgets an unfinished run of it.
+    Units:   `rate` changes a second at most, None: as fast as the handler is.
     """
 
     mapping: HandlerMapping
@@ -85,6 +87,7 @@ class LiveQuestion(Struct, frozen=True):
     where: Where | str | None = None
     rate: float | None = None
     resume: str | None = None
+    anew: bool = False
 
 
 Told = Callable[[ReplayRun], None]
@@ -136,7 +139,9 @@ async def _chosen(ground: LiveGround, asked: LiveQuestion) -> tuple[ReplayRun, b
     if question is None:
         raise SettingsError("since: a replay begins at a time, or goes on with resume=")
     if (run_of_it := unfinished(runs, question)) is not None:
-        return run_of_it, False
+        if not asked.anew:
+            return run_of_it, False
+        await _save(ground, run_of_it, finished(ground.app, run_of_it))
     now_ms = ground.clock.now().wall_ms
     until_us = (now_ms + 1) * 1_000 if question.until_us is None else question.until_us
     return new_run(f"{REPLAY_RUN}{ground.new_name()}", question, until_us, 0, now_ms), True

@@ -15,6 +15,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Final
@@ -66,7 +67,7 @@ def compared(asked: RevisionQuestion) -> ReplayReport:
     """
     root = Path(_git(Path.cwd(), "rev-parse", "--show-toplevel"))
     commit = _commit(root, asked.revision)
-    _check_environment(root, commit, asked.revision)
+    _check_environment(root, commit, asked)
     with TemporaryDirectory(prefix="tailrace-replay-") as folder, _checkout(root, commit, folder) as checkout:
         lines = {name: Path(folder) / f"{name}.lines" for name in (BEFORE, NOW)}
         processes = {
@@ -144,20 +145,23 @@ def _commit(root: Path, revision: str) -> str:
         ) from error
 
 
-def _check_environment(root: Path, commit: str, revision: str) -> None:
+def _check_environment(root: Path, commit: str, asked: RevisionQuestion) -> None:
     """Refuse a revision that asks for other packages than the working tree. Raises: SettingsError."""
+    place = Path(asked.app).resolve().parent if asked.app.endswith(".py") else Path.cwd()
+    folder = place.relative_to(root).as_posix() if place.is_relative_to(root) else ""
+    says = partial(says_what_is_installed, folder="" if folder == "." else folder)
     listed = _git(root, "ls-tree", "-r", "-z", "--name-only", commit).split("\0")
-    before = {path: _git(root, "show", f"{commit}:{path}") for path in listed if says_what_is_installed(path)}
+    before = {path: _git(root, "show", f"{commit}:{path}") for path in listed if says(path)}
     present = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     now = {
         path: (root / path).read_text(encoding="utf-8", errors="replace").rstrip("\n")
         for path in present
-        if says_what_is_installed(path) and (root / path).is_file()
+        if says(path) and (root / path).is_file()
     }
     if differing := differing_environments(before, now):
         raise SettingsError(
-            f"compare-with: {revision} asks for another environment than this one: {', '.join(differing)}; "
-            "what differed could be the packages' doing",
+            f"compare-with: {asked.revision} asks for another environment than this one: "
+            f"{', '.join(differing)}; what differed could be the packages' doing",
             hint="compare with a revision that has the same requirements",
         )
 

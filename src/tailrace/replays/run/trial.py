@@ -9,10 +9,10 @@ Rules of this file: nothing leaves. Kinds that keep rows of their own are refuse
 
 import asyncio
 from collections import ChainMap
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from msgspec import Struct
@@ -38,7 +38,7 @@ from tailrace.replays.run.recording import (
     TrialWrites,
 )
 from tailrace.replays.run.source import ReplaySource, SelectedChange, wanted_by
-from tailrace.replays.run.stubs import Stubs
+from tailrace.replays.run.stubs import NONE, Stubs
 from tailrace.replays.run.walls import walled
 from tailrace.runtime.attempting import attempt
 from tailrace.runtime.beside import Beside
@@ -62,8 +62,10 @@ OTHERWISE: Final = {
 
 
 class DryRun(Struct, frozen=True):
-    """What is replayed on trial. Shape: `opened` opens what reads an archive's journal; `until_us` is the
-    end; `alone`: the process does nothing else, so that threads of before are on trial, too.
+    """What is replayed on trial.
+
+    Shape:   `opened` opens what reads an archive's journal; `until_us` is the end; `overrides` stand for
+             providers; `alone`: the process does nothing else, so that threads of before are on trial, too.
     """
 
     app: App
@@ -73,6 +75,7 @@ class DryRun(Struct, frozen=True):
     opened: Callable[[HandlerMapping], PastReader]
     where: Where | str | None = None
     stubs: Stubs = Stubs()
+    overrides: Mapping[Callable[..., Any], Callable[..., Any]] = NONE
     alone: bool = False
 
 
@@ -154,7 +157,7 @@ class _Handling:
             return AsyncClient(door, entity_of)
 
         clients = {asked.app.client: client, asked.app.async_client: async_client}
-        self._needed = Dependencies(ChainMap({**asked.stubs.providers}, asked.app.overrides, clients))
+        self._needed = Dependencies(ChainMap({**asked.stubs.providers}, {**asked.overrides}, clients))
         self.counts = ReplayCounts()
 
     async def run(

@@ -134,6 +134,7 @@ def test_a_run_goes_on_by_its_name_and_an_unknown_one_is_refused(shop: Shopped) 
     with pytest.raises(ReplayStopped):
         before.app.replay("count", since=0, keys=[{"id": "o0"}], effects="live")
     (run,) = rows(world)
+    assert (run.done, run.total) == (1, 4)
     with pytest.raises(SettingsError, match="no unfinished replay 'replay-x'"):
         before.app.replay("count", resume="replay-x", effects="live")
     before.fails.clear()

@@ -94,13 +94,15 @@ class ReplaySource:
         return [*dict.fromkeys(filter(None, notes))]
 
     async def count(self) -> int:
-        """How many changes there are, for an estimate: of all keys. Raises: Unavailable."""
+        """How many changes there are, for an estimate. Raises: Unavailable."""
+        keys = ", ".join(f"from_hex('{key.hex()}')" for key in self._question.keys)
+        of_keys = f" AND key IN ({keys})" if keys else ""
         total = 0
         for now in self._journals:
             rows = await now.rows(self._selection)
             sql = (
                 f"SELECT count(*) FROM {rows.sql} WHERE created_us >= {self._question.since_us} "
-                f"AND created_us < {self._until_us} AND origin IS DISTINCT FROM '{SCAN}'"
+                f"AND created_us < {self._until_us} AND origin IS DISTINCT FROM '{SCAN}'{of_keys}"
             )
             ((number,),) = await in_thread(all_rows, rows, sql)
             total += int(number)

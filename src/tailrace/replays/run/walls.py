@@ -13,6 +13,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final, TypeAlias
 
 from tailrace.replays.run.noting import is_on, note_thread, notes_here
@@ -114,9 +116,8 @@ def walled() -> Iterator[None]:
 def _lay() -> None:
     """Lay names over clients that would look for credentials first, or are no Python; know threads."""
     _put(threading.Thread, "start", _start)
-    client = sys.modules.get("botocore.client")
-    if client is not None:
-        _put(client.BaseClient, "_make_api_call", _botocore)
+    if find_spec("botocore") is not None:  # also where a handler imports it when it is called
+        _put(import_module("botocore.client").BaseClient, "_make_api_call", _botocore)
     ours = sys.modules.get("tailrace.aws.client")
     if ours is not None:
         _put(ours, "about_to_send", _about_to_send)

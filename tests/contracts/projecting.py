@@ -188,6 +188,7 @@ class Journaled:
         self.segments: dict[str, tuple[int, int]] = {}
         self.lacking: tuple[str, ...] = ()
         self.without: set[int] = set()
+        self.incarnation = "one"
         self.is_calm = True
 
     @property
@@ -225,9 +226,8 @@ class Journaled:
 class JournaledView:
     """The same as of now."""
 
-    incarnation = "one"
-
     def __init__(self, journal: Journaled) -> None:
+        self.incarnation = journal.incarnation
         self.lacking = journal.lacking
         self.files = frozenset(journal.segments)
         self._segments = dict(journal.segments)

@@ -242,10 +242,47 @@ def test_a_journal_that_stays_behind_lets_a_build_without_history_be_filled_from
         await rebuilt(worker)
         await workshop.settle(worker)
         (build,) = (await workshop.known()).builds
-        assert (build.name, build.source) == ("1.1", "")
+        assert (build.name, build.source) == ("1.2", "")
         await workshop.check()
 
     story_of(history=False)(story)
+
+
+def test_what_went_while_a_journal_was_behind_is_not_in_the_build_that_the_table_fills() -> None:
+    async def story(workshop: Workshop, journal: Journaled) -> None:
+        (worker,) = workshop.builders
+        journal.is_calm = False
+        workshop.orders.write("o3", "FR", 3)
+        await rebuilt(worker)
+        await workshop.rest(1)
+        assert (await workshop.known()).builds[-1].filled > 0
+        workshop.orders.write("o1", None)
+        workshop.orders.write("o2", "FR", 3)
+        await workshop.settle(worker)
+        (build,) = (await workshop.known()).builds
+        assert (build.name, build.source) == ("1.2", "")
+        await workshop.check()
+
+    story_of(history=False)(story)
+
+
+def test_a_table_that_was_made_anew_while_its_journal_was_read_is_another_one() -> None:
+    async def story(workshop: Workshop, journal: Journaled) -> None:
+        (worker,) = workshop.builders
+        journal.is_calm = False
+        workshop.orders.write("o1", "FR", 3)
+        await rebuilt(worker)
+        await workshop.rest(3)
+        worker.kill()
+        journal.incarnation, journal.is_calm = "two", True
+        other = workshop.worker(worker.projection)
+        other.run()
+        await workshop.settle(other)
+        build = (await workshop.known()).builds[-1]
+        assert (await workshop.served(), build.name) == ("1", "1.1")
+        assert "made anew" in build.lacking[0]
+
+    story_of(history=True)(story)
 
 
 def test_while_a_journal_is_behind_delivery_is_not_held_up_and_the_build_ends_when_it_has_caught_up() -> None:

@@ -46,6 +46,7 @@ class Build(Struct, frozen=True):
              read that it is there, 0 before its first claim. `source` JOURNAL: it is filled from the journal
              of its table (journaled.py), of about `total` changes, or items, that are to be read; `lacking`
              says in words what is missing there, or is not as it should be; `is_compared`: with the table.
+             `incarnation` says which table's journal it is, where one was deleted and made anew.
     """
 
     projection: str
@@ -72,6 +73,7 @@ class Build(Struct, frozen=True):
     lacking: tuple[str, ...] = ()
     is_compared: bool = False
     keeps_history: bool = False
+    incarnation: str = ""
 
     @property
     def is_journaled(self) -> bool:
@@ -239,6 +241,7 @@ def build_fields(build: Build) -> dict[str, Any]:
             "lacking": list(build.lacking),
             "compared": build.is_compared,
             "history": build.keeps_history,
+            "incarnation": build.incarnation,
         }
     return fields
 
@@ -284,4 +287,5 @@ def read_build(fields: Mapping[str, Any]) -> Build:
         tuple(row.get("lacking", ())),
         row.get("compared", False),
         row.get("history", False),
+        row.get("incarnation", ""),
     )

@@ -101,9 +101,12 @@ class JournalFilling:
 
     async def _known(self, projection: Projection, claim: Claim, view: HistoryView | None) -> HistoryView:
         """The journal's view, with what it lacks in the build. Raises: FromTable, NotYet."""
-        if view is not None and (projection.history or not view.lacking):
-            if view.lacking != claim.build.lacking:
-                await claim.save(replace(claim.build, lacking=view.lacking))
+        is_another = view is not None and claim.build.incarnation not in ("", view.incarnation)
+        if view is not None and (projection.history or is_another or not view.lacking):
+            lacking = (ANOTHER,) if is_another else view.lacking
+            if lacking != claim.build.lacking or not claim.build.incarnation:
+                incarnation = claim.build.incarnation or view.incarnation
+                await claim.save(replace(claim.build, lacking=lacking, incarnation=incarnation))
             return view
         why = view.lacking[0] if view is not None else NO_JOURNAL
         if projection.history:
@@ -111,9 +114,16 @@ class JournalFilling:
         raise await self._from_table(projection, claim, why)
 
     async def _from_table(self, projection: Projection, claim: Claim, why: str) -> FromTable:
-        is_timed = not await self._builds.tells_positions(projection)
-        build = replace(claim.build.begun_again(), source=TABLE, total=0, is_timed=is_timed)
-        await claim.hand_over(projection, build)
+        build = claim.build
+        if build.total:
+            # What was read may have gone meanwhile, and no page says so: another build begins with nothing.
+            known = await self._builds.look(projection)
+            build = await self._builds.begin(projection, TABLE)
+            if known.served == claim.build.name:
+                await self._builds.serve(projection, await self._builds.look(projection), build.name)
+        else:
+            is_timed = not await self._builds.tells_positions(projection)
+            await claim.hand_over(projection, replace(build, source=TABLE, is_timed=is_timed))
         _log.info(
             "projection %s: build %s is filled from the items of table %s: its journal does not do: %s",
             projection.id, build.name, projection.table.name, why,
@@ -153,7 +163,7 @@ class JournalFilling:
         view = await reading.history.view()
         if view is None:
             raise NotYet(NO_JOURNAL)
-        lacking = view.lacking if view.incarnation == reading.view.incarnation else (ANOTHER,)
+        lacking = view.lacking if view.incarnation == claim.build.incarnation else (ANOTHER,)
         reading.view = view
         await self._read(projection, claim, reading, b"")
         reading.done |= view.files

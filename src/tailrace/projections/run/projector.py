@@ -483,7 +483,9 @@ class Projector:
             await self._clock.sleep_until(self._clock.now().monotonic_ms + FORGETTING_MS)
             for projection in self.projections:
                 with suppress(PortError):  # tomorrow tries again
-                    for _, store in await self.builds.current(projection):
+                    for build, store in await self.builds.current(projection):
+                        if not build.takes_changes:
+                            continue  # its journal may be read again, with what came before a deletion
                         await forget_tombstones(
                             store,
                             self._state,

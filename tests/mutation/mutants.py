@@ -13,6 +13,7 @@ from tests.mutation.delivery import DELIVERY
 from tests.mutation.fleets import FLEETS
 from tests.mutation.machine import MACHINE
 from tests.mutation.mutant import Mutant
+from tests.mutation.replays import REPLAYS
 from tests.mutation.survivors import SURVIVORS
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*SURVIVORS, *MACHINE, *DELIVERY, *FLEETS, *BUILDS, *DATA)
+MUTANTS: Final[tuple[Mutant, ...]] = (*SURVIVORS, *MACHINE, *DELIVERY, *FLEETS, *BUILDS, *DATA, *REPLAYS)

@@ -392,7 +392,7 @@ class _Progress:
             return
         self._told = now
         left_ms = run.left_ms(self._done_before, round((now - self._begun) * 1_000))
-        left = "" if left_ms is None else f", about {format_duration(max(1_000, left_ms))} left"
+        left = "" if not left_ms else f", about {format_duration(max(1_000, left_ms))} left"
         click.echo(f"  {run.done:,} of {run.total:,}{left}", err=True)
 
 

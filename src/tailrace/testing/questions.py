@@ -14,6 +14,7 @@ from tailrace.app.app import App, HandlerMapping
 from tailrace.app.change import Change
 from tailrace.app.operations import DeadLetters
 from tailrace.app.projected import Projected
+from tailrace.archives import MemoryArchive
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.engine.state import state_of
@@ -89,6 +90,7 @@ class Questions:
     _looking: Looking
     _faults: Faults
     _journal: Journal
+    _archives: dict[str, MemoryArchive]
 
     @property
     def struck(self) -> list[str]:
@@ -187,6 +189,17 @@ class Questions:
                 "sent: the sinks of this world are real, so nothing of what they send is kept"
             )
         return self._kept.of(self._named(handler)[1].id)
+
+    def archive(self, place: str) -> MemoryArchive:
+        """What `app.archive(table, place)` has kept in this world. Raises: SettingsError for a place that
+        nothing was kept in, or when the sinks of this world are real.
+        """
+        if self._kept is None or place not in self._archives:
+            there = ", ".join(sorted(self._archives)) or "none"
+            raise SettingsError(
+                f"archive: nothing is kept in {place!r} in this world; places that have something: {there}"
+            )
+        return self._archives[place]
 
     def alerts(self) -> list[Sent]:
         """What the sinks of `app.alerts` would have been told, in order; nothing has left. Time must pass for

@@ -142,7 +142,7 @@ def test_a_scan_is_no_faster_than_it_may_be(without_positions: None, monkeypatch
 
 def base_of(world: World) -> Any:
     async def note() -> Any:
-        archive = world._archives["history/"]
+        archive = world.archive("history/")
         async with JournalReader(archive, journaled_table("orders", "us-east-1"), world.clock) as reader:
             return json.loads((await reader.view()).manifest.notes["base"])
 

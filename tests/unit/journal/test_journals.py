@@ -40,7 +40,7 @@ def archived(place: Any = PLACE) -> tuple[App, Any]:
 
 
 def archive_of(world: World) -> MemoryArchive:
-    return world._archives[PLACE]
+    return world.archive(PLACE)
 
 
 def control(world: World) -> ControlJournal:
@@ -143,6 +143,38 @@ def test_a_follower_goes_on_in_the_live_stream_and_says_when_it_has_caught_up() 
         assert isinstance(changes[-1], CaughtUp)
         assert sorted(numbers(changes)) == list(range(15))
         assert sorted(numbers(read(archive, followed))) == list(range(10))
+
+
+def test_a_stream_that_began_since_the_archiver_last_looked_is_newer() -> None:
+    app, orders = archived()
+    with World(app, seed=5) as world:
+        written(world, orders, 3)
+        world.settle()
+        archive = archive_of(world)
+        world.kill()
+        client = world.client("dynamodb")
+        for is_on in (False, True):
+            view = {"StreamViewType": "NEW_AND_OLD_IMAGES"} if is_on else {}
+            client.update_table(TableName="orders", StreamSpecification={"StreamEnabled": is_on, **view})
+            world.clock.advance(1_000)
+        client.put_item(TableName="orders", Item={"id": {"S": "o1"}, "n": {"N": "9"}})
+        world.engine.committer.flush()
+
+        async def followed(reader: JournalReader) -> list[Any]:
+            return await collected(reader.follow(CHANGES, ends=True))
+
+        changes = [
+            change
+            for change in read(archive, followed, EmbeddedLog(world.engine))
+            if isinstance(change, JournalChange)
+        ]
+        assert [change.version.generation for change in changes] == [1, 1, 1, 2]
+        world.restart()
+        world.settle()
+        later = [change for change in read(archive, followed) if isinstance(change, JournalChange)]
+        assert [change.version for change in later] == [change.version for change in changes]
+        with pytest.raises(SettingsError, match="places that have something: history/"):
+            world.archive("elsewhere/")
 
 
 def test_every_engine_reads_it(tmp_path: Path) -> None:

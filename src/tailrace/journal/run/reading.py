@@ -316,7 +316,12 @@ class JournalReader:
         if self._log is None:
             return
         numbers = Generations("", self.table.name).with_kept(await self.sources(), "the journal")
-        for stream in await self._log.streams(self.table.name):
+        streams = await self._log.streams(self.table.name)
+        newest = numbers.newest_stream or ""
+        # One that began since is numbered as its archiver will do it; one that it left out is left out here.
+        streams = [one for one in streams if one.label > newest or not numbers.lacks([one.label])]
+        numbers = numbers.with_labels(one.label for one in streams)
+        for stream in streams:
             for shard in await self._log.shards(stream):
                 async for change in self._of_shard(self._log, shard, reached):
                     sequence = change.version.sequence

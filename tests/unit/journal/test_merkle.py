@@ -143,3 +143,14 @@ def test_a_node_cannot_pass_for_a_leaf() -> None:
     leaves = leaves_of(4)
     nodes = [sha256(b"\x00" + b"\x01" + leaves[place] + leaves[place + 1]).digest() for place in (0, 2)]
     assert root_of(nodes) != root_of(leaves)
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), max_size=40), st.integers(0, 40), st.integers(0, 40))
+def test_a_tree_that_grows_in_steps_is_the_tree_of_all(leaves: list[bytes], first: int, second: int) -> None:
+    one, other = sorted((first, second))
+    grown = Frontier().extended(leaves[:one]).extended(leaves[one:other]).extended(leaves[other:])
+    singly = Frontier()
+    for leaf in leaves:
+        singly = singly.extended([leaf])
+    assert grown == singly == Frontier().extended(leaves)
+    assert len(grown.whole) == len(leaves).bit_count()

@@ -11,10 +11,11 @@ move changes and prove the same. What is changed here is another version of the 
 """
 
 import struct
+from collections.abc import Iterable
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeAlias
 
-from tailrace.streams.version import Version
+from tailrace.streams.version import GENERATION_BYTES, SEQUENCE_BYTES, Version
 
 FORM: Final = b"\x00tailrace.change.1\x00"
 """Before all fields: what tells a leaf from a node, and this form of it from later ones."""
@@ -52,3 +53,45 @@ def leaf_of(
         else:
             parts += (packed(len(field)), field)
     return sha256(b"".join(parts)).digest()
+
+
+LeafRow: TypeAlias = tuple[bytes, int, bytes, int, str, bytes | None, bytes | None, str | None, str | None]
+"""What `leaf_of` takes of a change behind its shard; the sequence number as its 24 bytes."""
+
+
+def leaves_of(shard: str, rows: Iterable[LeafRow]) -> list[bytes]:
+    """The leaves of many changes of a shard: what `leaf_of` makes of each, in a third of the time.
+
+    >>> row = (b"k", 1, (7).to_bytes(24, "big"), 9, "INSERT", None, b"{}", None, None)
+    >>> leaves_of("s", [row]) == [leaf_of("s", b"k", Version(1, 7), 9, "INSERT", None, b"{}", None, None)]
+    True
+    """
+    pack, join, hashed = _LENGTH.pack, b"".join, sha256
+    begin = FORM + _framed(shard)
+    versions: dict[int, bytes] = {}
+    texts: dict[str | None, bytes] = {None: ABSENT}
+    leaves = []
+    for key, generation, sequence, created_us, event, old, new, origin, ancestry in rows:
+        if generation not in versions:
+            versions[generation] = _VERSION + generation.to_bytes(GENERATION_BYTES, "big")
+        for text in (event, origin, ancestry):
+            if text is not None and text not in texts:
+                texts[text] = _framed(text)
+        parts = (
+            begin, pack(len(key)), key, versions[generation], sequence,
+            _TIME.pack(8, created_us), texts[event],
+            ABSENT if old is None else pack(len(old)), old or b"",
+            ABSENT if new is None else pack(len(new)), new or b"",
+            texts[origin], texts[ancestry],
+        )  # fmt: skip
+        leaves.append(hashed(join(parts)).digest())
+    return leaves
+
+
+def _framed(text: str) -> bytes:
+    data = text.encode()
+    return _LENGTH.pack(len(data)) + data
+
+
+_VERSION: Final = _LENGTH.pack(GENERATION_BYTES + SEQUENCE_BYTES)
+_TIME: Final = struct.Struct(">Iq")

@@ -47,16 +47,21 @@ class Frontier(Struct, frozen=True):
 
     def extended(self, leaves: Iterable[bytes]) -> "Frontier":
         """The tree with these leaves after its own."""
-        whole, size = list(self.whole), self.size
-        for leaf in leaves:
-            size += 1
-            filled = size
-            root = leaf
-            while not filled & 1:  # the smallest whole subtree is as large as what comes
-                root = sha256(b"\x01" + whole.pop() + root).digest()
-                filled >>= 1
-            whole.append(root)
-        return Frontier(size, tuple(whole))
+        nodes, rest = list(leaves), self.size
+        size = self.size + len(nodes)
+        smallest = list(self.whole)
+        whole: list[bytes] = []
+        while nodes or rest:  # level by level: what has no other beside it is the root of a whole subtree
+            if rest & 1:
+                nodes.insert(0, smallest.pop())
+            if len(nodes) & 1:
+                whole.append(nodes.pop())
+            pairs = iter(nodes)
+            nodes = [
+                sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)
+            ]
+            rest >>= 1
+        return Frontier(size, tuple(reversed(whole)))
 
 
 def root_of(leaves: Iterable[bytes]) -> bytes:

@@ -9,6 +9,7 @@ the same bytes. Needs the extra `history`.
 
 import io
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import pyarrow as pa
@@ -19,8 +20,9 @@ from msgspec.structs import replace
 
 from tailrace.errors import ArchiveError
 from tailrace.journal.core.change import JournalChange
+from tailrace.journal.core.leaf import LeafRow, leaves_of
 from tailrace.journal.core.merkle import Frontier
-from tailrace.journal.core.records import journal_change
+from tailrace.journal.core.records import origin_of
 from tailrace.manifests.core.manifest import TableFile
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import GENERATION_BYTES, SEQUENCE_BYTES, Version
@@ -50,6 +52,11 @@ SCHEMA: Final = pa.schema(
 )
 DICTIONARY: Final = ["generation", "event", "origin", "shard", "ancestry"]
 """Columns with few values."""
+ROW: Final = (
+    "key", "generation", "sequence", "created_us", "event", "old", "new", "origin", "ancestry", "shard",
+    "leaf",
+)  # fmt: skip
+"""A row as it is sorted."""
 SORTED_BY: Final = ("key", "generation", "sequence")
 
 
@@ -86,37 +93,47 @@ def encoded_segment(records: Sequence[ChangeRecord], shard: str, frontier: Front
     """The segment of changes of one shard. Shape: at least one, in sequence; `frontier` is the shard's tree
     before them.
     """
-    changes = [journal_change(record, shard) for record in records]
-    leaves = [change.leaf for change in changes]
+    rows: list[LeafRow] = [
+        (
+            record.key, record.generation, record.sequence.to_bytes(SEQUENCE_BYTES, "big"),
+            record.created_us, record.event_name, record.old, record.new, origin_of(record),
+            record.ancestry or None,
+        )
+        for record in records
+    ]  # fmt: skip
+    leaves = leaves_of(shard, rows)
     precision_us = max(record.precision_us for record in records)
-    return replace(_segment(changes, leaves, precision_us), frontier=frontier.extended(leaves))
+    made = _segment([(*row, shard, leaf) for row, leaf in zip(rows, leaves, strict=True)], precision_us)
+    return replace(made, frontier=frontier.extended(leaves))
 
 
 def segment_of_changes(changes: Sequence[JournalChange], precision_us: int) -> EncodedSegment:
     """The segment of changes that are in no tree. Shape: at least one, in any order."""
-    return _segment(changes, [change.leaf for change in changes], precision_us)
+    rows = [
+        (
+            change.key, change.version.generation, _packed(change), change.created_us, change.event,
+            change.old, change.new, change.origin, change.ancestry, change.shard, change.leaf,
+        )
+        for change in sorted(changes, key=lambda change: change.version)
+    ]  # fmt: skip
+    return _segment(rows, precision_us)
 
 
-def _segment(changes: Sequence[JournalChange], leaves: Sequence[bytes], precision_us: int) -> EncodedSegment:
-    places = sorted(range(len(changes)), key=lambda place: (changes[place].key, changes[place].version))
-    ordered = [changes[place] for place in places]
-    rows = pa.table(
-        {
-            "key": [change.key for change in ordered],
-            "generation": [change.version.generation for change in ordered],
-            "sequence": [change.version.sequence.to_bytes(SEQUENCE_BYTES, "big") for change in ordered],
-            "created_us": [change.created_us for change in ordered],
-            "event": [change.event for change in ordered],
-            "old": [change.old for change in ordered],
-            "new": [change.new for change in ordered],
-            "origin": [change.origin for change in ordered],
-            "shard": [change.shard for change in ordered],
-            "leaf": [leaves[place] for place in places],
-            "ancestry": [change.ancestry for change in ordered],
-        },
-        schema=SCHEMA,
-    )
-    return segment_of(rows, precision_us)
+def _segment(rows: list[tuple[Any, ...]], precision_us: int) -> EncodedSegment:
+    """The segment of rows with their leaves, by version. Shape: columns as of ROW."""
+    first, last = (row[1].to_bytes(GENERATION_BYTES, "big") + row[2] for row in (rows[0], rows[-1]))
+    rows.sort(key=itemgetter(0))  # inside of a key they stay as they are
+    columns = dict(zip(ROW, zip(*rows, strict=True), strict=True))
+    table = pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
+    return EncodedSegment(
+        segment_bytes(table, precision_us), len(rows), rows[0][0].hex(), rows[-1][0].hex(),
+        first.hex(), last.hex(), min(columns["created_us"]), max(columns["created_us"]),
+        precision_us,
+    )  # fmt: skip
+
+
+def _packed(change: JournalChange) -> bytes:
+    return change.version.sequence.to_bytes(SEQUENCE_BYTES, "big")
 
 
 class DescribedRows(Struct, frozen=True):
@@ -142,15 +159,6 @@ def described(rows: pa.Table) -> DescribedRows:
         times["min"],
         times["max"],
     )
-
-
-def segment_of(rows: pa.Table, precision_us: int) -> EncodedSegment:
-    """The segment of rows that are sorted by key and version. Shape: at least one."""
-    told = described(rows)
-    return EncodedSegment(
-        segment_bytes(rows, precision_us), rows.num_rows, told.first, told.last, told.first_version,
-        told.last_version, told.from_us, told.until_us, precision_us,
-    )  # fmt: skip
 
 
 def segment_bytes(rows: pa.Table, precision_us: int) -> bytes:

@@ -109,7 +109,7 @@ def start(
         raise click.UsageError("--names and --values are those of --where.")
     if source and (keys or segment or where or read_units):
         raise click.UsageError("--from reads whole exports, and no table: it goes with --export alone.")
-    if export and not source:
+    if export and source in (None, "journal"):
         raise click.UsageError("--export is one of --from: name where the exports lie.")
     asked = {
         "handler": handler,

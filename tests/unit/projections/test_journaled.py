@@ -87,6 +87,13 @@ def test_a_row_of_the_base_is_no_change_where_the_changes_say_the_same() -> None
     assert entered(change(1, None, 1), base) == (2, 3), "it says what no change has told"
 
 
+def test_a_row_of_a_base_without_an_exact_version_counts_where_there_is_no_change() -> None:
+    row = HistoryChange(b"a", Version(0, 99_000_000), None, data(2), True)
+    assert entered(row) == (1, 2)
+    assert entered(row, change(3, 1, 2)) == (2, 3), "it may have been read behind that change"
+    assert entered(row, change(9, 2, 4), parts=2) == (2, 6)
+
+
 def test_a_deletion_of_what_was_never_there_leaves_nothing() -> None:
     working = Working(Entered())
     gone = newest_step(change(7, 3, None), OLD)

@@ -42,7 +42,7 @@ class JournalFeed(Struct, frozen=True):
         check_installed()
         reader = PastReader(self.archive, self.table, self.clock)
         try:
-            yield OpenedFeed(reader.newest)
+            yield OpenedFeed(reader.newest, self.clock)
         finally:
             reader.close()
 
@@ -51,11 +51,18 @@ class OpenedFeed(Struct, frozen=True):
     """The same, opened. Shape: `newest` looks at it."""
 
     newest: Callable[[], Awaitable[JournalNow | None]]
+    clock: Clock
 
     async def view(self) -> "FeedView | None":
-        """As it is now; None: there is none. Raises: Unavailable."""
+        """As it is now; None: there is none, or its base is so new that changes of before it may be still to
+        come. Raises: Unavailable.
+        """
         now = await self.newest()
-        return None if now is None else FeedView(now)
+        base = None if now is None else now.view.base
+        untold_us = None if base is None else base.inexact_us
+        if now is None or (untold_us is not None and self.clock.now().wall_ms * 1_000 < untold_us):
+            return None
+        return FeedView(now)
 
 
 class FeedView(Struct, frozen=True):

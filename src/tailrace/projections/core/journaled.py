@@ -25,6 +25,8 @@ JOIN_MS: Final = 10_000
 """How long a build may let delivery wait before it lets go, and tries again later."""
 GIVEN_UP_MS: Final = 15_000
 """How long delivery waits for a build whose worker may be gone: then it lets the build go itself."""
+UNTOLD: Final = 0
+"""The generation of rows of a base whose versions are not exact: before every change."""
 CALM_MS: Final = 60_000
 """How long a build that needs no history waits for a journal that is behind, before the table is read."""
 
@@ -43,8 +45,11 @@ class HistoryChange(Struct, frozen=True):
 
 def history_steps(changes: Sequence[HistoryChange], now_ms: int) -> Iterator[ItemChange]:
     """The steps of one item's changes, in the order of their versions, each with what was before it where
-    that is not what the last one left.
+    that is not what the last one left. Rows of a base whose versions are not exact may be of after changes
+    that stand behind them: where there are changes, the first one says what was there before.
     """
+    told = [change for change in changes if not change.is_state or change.version.generation != UNTOLD]
+    changes = told if any(not change.is_state for change in told) else changes
     left: bytes | None = None
     for place, change in enumerate(changes):
         key = change.key.hex()

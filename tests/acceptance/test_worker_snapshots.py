@@ -263,5 +263,5 @@ def test_an_empty_mirror_is_filled_out_of_exports(
         assert (done["items"], done["read_units"], done["share"]) == (40, 0, 1.0)
         assert kept.mirror() == {f"o{key}": 0 for key in range(1, 40)} | {"o0": 7}
         again = kept.ask("snapshot", "start", "copy", "--from", source, code=1)
-        assert "has rows of exports that were read before" in again["message"]
+        assert "has rows of exports or of a journal that were read before" in again["message"]
         assert worker.end(TERM)[0] == 0

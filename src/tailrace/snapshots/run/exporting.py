@@ -123,7 +123,7 @@ class ExportsAsTable(Struct, frozen=True):
         if listed != [newest]:
             raise self._not_empty(name, f"is given changes of an earlier stream of the table, {listed[0]}")
         if snapshot.has_exported:
-            raise self._not_empty(name, "has rows of exports that were read before")
+            raise self._not_empty(name, "has rows of exports or of a journal that were read before")
         if not await mirror.rows(b"", 1):
             return
         began = read_began(await self.state.get(MIRROR_BEGAN.key(app, name)))

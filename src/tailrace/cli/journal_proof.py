@@ -14,6 +14,7 @@ import msgspec
 from tailrace.cli import options
 from tailrace.cli.changes import printable
 from tailrace.cli.failures import CommandFailure
+from tailrace.cli.journal_status import archive_in
 from tailrace.cli.place import endpoint
 
 if TYPE_CHECKING:
@@ -104,22 +105,26 @@ def verify(
     """
     from tailrace.cli.running import run_loop
     from tailrace.journal.core.heads import read_head
+    from tailrace.journal.run.opening import check_installed
     from tailrace.journal.run.signing import check_signature, signed_head
 
     if sign is not None and head_file is None:
         raise click.UsageError("--sign signs the head that --head FILE writes: say where")
+    if head_file is not None and not head_file.parent.is_dir():
+        raise click.UsageError(f"--head: there is no directory {printable(str(head_file.parent))}")
     if signed_by is not None and against is None:
         raise click.UsageError("--signed-by is about the head of --against FILE: say which")
+    check_installed()
     saved = None
     if against is not None:
         saved = read_head(against.read_bytes(), str(against))
         check_signature(saved, str(against), signed_by)
-    results = run_loop(_verify(_archive(place, region, endpoint), _table(table, region, account), saved))
+    results = run_loop(_verify(archive_in(place, region, endpoint), _table(table, region, account), saved))
     holds = all(result.holds for result in results.values())
     head = next(reversed(results.values())).head
     if holds and head_file is not None:
         head = head if sign is None else signed_head(head, sign)
-        head_file.write_bytes(msgspec.json.format(msgspec.json.encode(head)) + b"\n")
+        _write_head(head, head_file)
     if as_json:
         told = {folder: msgspec.to_builtins(result) for folder, result in results.items()}
         click.echo(json.dumps({"holds": holds, "journals": told}))
@@ -169,8 +174,17 @@ def prove(
         wanted = None if version is None else Version.from_text(version)
     except ValueError as error:
         raise click.UsageError(f"--version: {error}") from error
-    archive = _archive(place, region, endpoint)
+    archive = archive_in(place, region, endpoint)
     click.echo(run_loop(_prove(archive, _table(table, region, account), _key_bytes(key), wanted)))
+
+
+def _write_head(head: "TreeHead", file: Path) -> None:
+    try:
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(head)) + b"\n")
+    except OSError as error:
+        raise CommandFailure(
+            f"{printable(str(file))} cannot be written: {error.strerror}", hint="the same with another --head"
+        ) from error
 
 
 async def _verify(
@@ -217,19 +231,6 @@ def _reader(archive: "ArchiveStore", table: Any) -> "JournalReader":
     from tailrace.journal.run.reading import JournalReader
 
     return JournalReader(archive, table, SystemClock())
-
-
-def _archive(place: str, region: str, endpoint: str | None) -> "ArchiveStore":
-    from tailrace.archives.opening import S3, archive_at
-    from tailrace.aws.places import Access
-    from tailrace.cli.worker import require_aws
-
-    if not place.startswith(S3):
-        if not Path(place).is_dir():
-            raise CommandFailure(f"{place} is no directory: PLACE is what app.archive(TABLE, PLACE) says")
-        return archive_at(place)
-    require_aws()
-    return archive_at(place, Access(region, endpoint))
 
 
 def _table(name: str, region: str, account: str | None) -> Any:

@@ -5,6 +5,7 @@ Rules of this file: options and output; what there is says journal/run/status.py
 """
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -12,6 +13,7 @@ import msgspec
 
 from tailrace.cli import options
 from tailrace.cli.changes import printable
+from tailrace.cli.failures import CommandFailure
 from tailrace.cli.hints import next_line
 from tailrace.cli.status import aligned
 
@@ -67,10 +69,30 @@ async def journals_of(
     return archive, clock, await journal_statuses(archive, tables, clock)
 
 
+def archive_in(place: str, region: str | None, endpoint: str | None) -> "ArchiveStore":
+    """The archive in a place. Raises: CommandFailure for a directory that is not there."""
+    from tailrace.archives.opening import S3, archive_at
+    from tailrace.aws.places import Access
+    from tailrace.cli.worker import require_aws
+
+    if not place.startswith(S3):
+        if not Path(place).is_dir():
+            raise CommandFailure(
+                f"{printable(place)} is no directory: PLACE is what app.archive(TABLE, PLACE) says",
+                hint="correct it, or begin a journal: tailrace dev app.py",
+            )
+        return archive_at(place)
+    require_aws()
+    return archive_at(place, Access(region, endpoint))
+
+
 async def _tell(
     place: str, table: str | None, endpoint: str | None, region: str | None, as_json: bool
 ) -> None:
-    _, _, journals = await journals_of(place, table, endpoint, region)
+    archive_in(place, region, endpoint)
+    archive, clock, journals = await journals_of(place, table, endpoint, region)
+    if table is not None and not journals:
+        await _check_named(archive, clock, place, table)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(journals)))
     elif journals:
@@ -81,6 +103,19 @@ async def _tell(
         click.echo(next_line("tailrace dev app.py"))
     if any(journal.gaps for journal in journals):
         click.get_current_context().exit(1)
+
+
+async def _check_named(archive: "ArchiveStore", clock: "Clock", place: str, table: str) -> None:
+    """Refuse a name where other tables have a journal. Raises: CommandFailure."""
+    from tailrace.journal.run.status import journaled_tables
+
+    names = [one.name for one in await journaled_tables(archive, clock)]
+    if names:
+        raise CommandFailure(
+            f"Table {printable(table)!r} has no journal in {printable(place)}. Those that have one: "
+            f"{', '.join(map(printable, names))}.",
+            hint=f"tailrace journal status {place}",
+        )
 
 
 def _base(base: "JournalBase") -> str:

@@ -8,12 +8,15 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from tailrace import App
 from tailrace.archives import DirectoryArchive
+from tailrace.cli.failures import CommandFailure
 from tailrace.cli.journal import journal
 from tailrace.clocks.manual import ManualClock
+from tailrace.errors import Unavailable
 from tailrace.journal.run.archiver import Archiver
 from tailrace.ports import TargetPosition
 from tailrace.testing import World
@@ -54,8 +57,24 @@ def test_a_place_without_a_journal_names_the_next_step(tmp_path: Path) -> None:
         0,
         f"No journal in {tmp_path}: app.archive(TABLE, PLACE) keeps one.\n  next: tailrace dev app.py\n",
     )
+
+
+def test_a_place_or_a_table_that_is_not_there_is_an_error_that_says_what_is(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailure, match="is no directory") as nowhere:
+        status(str(tmp_path / "histroy"))
+    assert nowhere.value.hint == "correct it, or begin a journal: tailrace dev app.py"
     archived(tmp_path)
-    assert status(str(tmp_path), "--table", "order")[1].startswith("No journal of table order in")
+    with pytest.raises(CommandFailure, match=r"'order' has no journal in .*: orders, users\."):
+        status(str(tmp_path), "--table", "order")
+
+
+def test_a_manifest_of_which_a_part_is_lost_is_no_empty_journal(tmp_path: Path) -> None:
+    archived(tmp_path)
+    deltas = sorted(tmp_path.glob("*/*/*/_manifest/delta/*.json"))
+    middle = next(delta for delta in deltas if delta.name.endswith("2.json"))
+    middle.unlink()
+    with pytest.raises(Unavailable, match=f"{middle.name} is not there, and later ones are"):
+        status(str(tmp_path))
 
 
 def test_a_gap_is_named_and_is_the_exit_code(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ Rules of this file: two logs over one archive are two processes.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -193,5 +193,48 @@ def test_a_writer_that_slept_does_not_win_a_number_that_no_reader_looks_at(slept
         is_there = "late" in (await place.log().current()).notes
         assert is_there == (slept_ms > LONG_MS), "without the look at the head it is lost: the canary"
         assert (after.number > FULL_EVERY) == is_there
+
+    over_a_place(test)
+
+
+def test_a_lost_delta_is_named_where_later_ones_are() -> None:
+    async def test(place: Place) -> None:
+        log = place.log()
+        for name in ("a", "b", "c"):
+            await log.commit(noting(name))
+        await place.log().check_whole()
+        await place.archive.delete(f"{FOLDER}/delta/{2:020d}.json")
+        with pytest.raises(ArchiveError, match=f"{2:020d}.json is not there, and later ones are"):
+            await place.log().check_whole()
+
+    over_a_place(test)
+
+
+def test_a_lost_delta_that_was_the_last_or_is_in_a_whole_manifest_is_none_between() -> None:
+    async def test(place: Place) -> None:
+        log = place.log()
+        for number in range(FULL_EVERY + 2):
+            await log.commit(noting(str(number)))
+        await place.archive.delete(f"{FOLDER}/delta/{FULL_EVERY:020d}.json")
+        await place.archive.delete(f"{FOLDER}/delta/{FULL_EVERY + 2:020d}.json")
+        await place.log().check_whole()
+
+    over_a_place(test)
+
+
+def test_a_delta_that_is_written_while_it_is_looked_for_is_not_lost() -> None:
+    async def test(place: Place) -> None:
+        writer, reader = place.log(), place.log()
+        await writer.commit(noting("a"))
+        asked = place.archive.list
+
+        async def late(prefix: str, *, after: str = "", limit: int | None = None) -> Sequence[str]:
+            for name in ("b", "c"):
+                await writer.commit(noting(name))
+            return await asked(prefix, after=after, limit=limit)
+
+        place.archive.list = late  # type: ignore[method-assign]
+        await reader.check_whole()
+        assert (await reader.current()).number == 3
 
     over_a_place(test)

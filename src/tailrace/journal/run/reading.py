@@ -33,7 +33,7 @@ from tailrace.journal.run.local_files import LocalSegments
 from tailrace.journal.run.opening import IncarnationJournal, check_installed, opened_journal, opened_names
 from tailrace.leases.generation import Generations
 from tailrace.manifests.core.manifest import TableFile, TableManifest, place_parts
-from tailrace.manifests.run.target import sources_of
+from tailrace.manifests.run.target import outages, sources_of
 from tailrace.ports import ArchiveStore, Clock, LogReader, Shard
 from tailrace.runtime.threads import in_thread
 from tailrace.snapshots.core.horizon import MARGIN_MS
@@ -205,7 +205,7 @@ class _Query:
         except duckdb.Error as error:
             raise Unavailable(
                 f"the journal's segments cannot be read: {error}",
-                hint="read again; if it stays so: tailrace journal verify",
+                hint="read again; if it stays so: tailrace journal verify PLACE --table TABLE",
             ) from error
 
     def batch(self) -> list[tuple[Any, ...]]:
@@ -283,10 +283,15 @@ class JournalReader:
         return streams
 
     async def view_of(self, incarnation: str) -> JournalView:
-        """The journal of one incarnation. Raises: Unavailable; SettingsError for a manifest that is none."""
+        """The journal of one incarnation. Raises: Unavailable, also where a part of its
+        manifest is lost; SettingsError for one that is none.
+        """
         folder = incarnation_folder(self.table, incarnation)
         if folder not in self._journals:  # kept: of a manifest that is known only what is new is read
-            self._journals[folder] = opened_journal(self._archive, folder, self._clock)
+            journal = opened_journal(self._archive, folder, self._clock)
+            with outages():
+                await journal.target.log.check_whole()
+            self._journals[folder] = journal
         journal = self._journals[folder]
         return JournalView(folder, await journal.target.manifest(), self._local)
 

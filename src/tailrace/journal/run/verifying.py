@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from tailrace.errors import ArchiveError, InternalError, SettingsError
+from tailrace.errors import ArchiveError, InternalError, SettingsError, Unavailable
 from tailrace.journal.core.chains import ItemChain, MissingChanges
 from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.heads import ShardTree, TreeHead, differences, head_of
@@ -113,8 +113,10 @@ async def verified(
             told.tell(place, reason)
     try:
         view = await reader.view_of(incarnation)
-    except (SettingsError, InternalError) as error:
-        told.tell(folder, f"nothing else was looked at: {error}")
+    except (SettingsError, InternalError, Unavailable) as error:
+        if isinstance(error, Unavailable) and not told.faults:
+            raise  # the archive is away
+        told.tell(folder, f"nothing else was looked at: {error.args[0]}")
         return VerifiedJournal(0, 0, 0, 0, tuple(told.faults), told.untold, head_of(folder, 0, []))
     files = list(view.manifest.files.values())
     rows, is_whole = 0, True
@@ -158,7 +160,7 @@ def _segment_faults(file: TableFile, data: bytes) -> list[str]:
     try:
         rows = segment_rows(file.name, data)
     except ArchiveError as error:
-        return [f"{UNREADABLE}{error}"]
+        return [f"{UNREADABLE}{error.args[0]}"]
     faults = []
     if digest(data) not in file.name:
         faults.append("its bytes are not those that it was named for")

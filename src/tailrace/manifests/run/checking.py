@@ -57,7 +57,7 @@ async def _head(
     try:
         number = read_kept(f"{folder}/head.json", blob.data, ManifestHead).full
     except SettingsError as error:
-        faults.append((f"{folder}/head.json", str(error)))
+        faults.append((f"{folder}/head.json", error.args[0]))
         return max(fulls, default=0)
     if number not in fulls:
         faults.append((_name(folder, "full", number), "it is not there, and head.json names it"))
@@ -77,7 +77,7 @@ async def _read(
         try:
             value = read_kept(name, blob.data, shape)
         except SettingsError as error:
-            faults.append((name, str(error)))
+            faults.append((name, error.args[0]))
             continue
         if value.number != number:
             faults.append((name, f"it says that its number is {value.number}"))

@@ -3,10 +3,11 @@
 Theory of operation: the next delta is put if absent, so of two writers one wins the number; the other reads
 the winner's and judges its own commits again. Commits that wait while a delta is written go into the next one
 together. Every `FULL_EVERY` deltas the whole manifest is written, and the head says its number, from which
-readers go on, delta by delta, until there is none: nothing is listed to know what there is. A head that is
-behind costs reading, no more. Deltas below a whole manifest are deleted when that has been there for an hour:
-so a writer that was asleep that long could win a number that no reader looks at any more. Therefore whoever
-took long looks at the head once more after it has written, and counts only what is above it.
+readers go on, delta by delta, until there is none: nothing is listed to know what there is, only to see that
+none is lost (`check_whole`). A head that is behind costs reading, no more. Deltas below a whole manifest are
+deleted when that has been there for an hour: so a writer that was asleep that long could win a number that no
+reader looks at any more. Therefore whoever took long looks at the head once more after it has written, and
+counts only what is above it.
 Rules of this file: after an error it is not known what was written: the manifest is read again before
 anything else. A plan is pure and may be asked many times; one whose commit is there already answers None.
 """
@@ -82,6 +83,22 @@ class ManifestLog:
         async with self._lock:
             await self._refresh()
             return self._manifest
+
+    async def check_whole(self) -> None:
+        """Look whether deltas are there behind the last one that is read. Raises: ArchiveError where one
+        between is gone: what comes after it is in no answer.
+        """
+        while True:
+            number = (await self.current()).number + 1
+            name = self._delta_name(number)
+            later = await self._archive.list(f"{self._folder}/delta/", after=name, limit=1)
+            if not later:
+                return
+            if await self._archive.get(name) is None:
+                raise ArchiveError(
+                    f"{name} is not there, and later ones are: what came after it is not known",
+                    hint="restore it from a backup",
+                )
 
     async def commit(self, plan: Plan) -> TableManifest:
         """Do what a plan says, under the next number. Returns: a manifest that has it.

@@ -62,9 +62,15 @@ def show(message: str, hint: str | None, as_json: bool, is_logged: bool = False)
     if as_json:
         click.echo(json.dumps({"error": {"message": message, "hint": hint}}), err=True)
         return
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True)
+    colour = coloured()
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", err=True, color=colour)
     if hint:
-        click.echo(f"  {click.style('next:', fg='cyan')} {hint}", err=True)
+        click.echo(f"  {click.style('next:', fg='cyan')} {hint}", err=True, color=colour)
+
+
+def coloured() -> bool | None:
+    """False where the user wants no colours (https://no-color.org); None: a terminal has them."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 def usage_hint(error: click.UsageError) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import click
 
-from tailrace.cli.failures import report
+from tailrace.cli.failures import coloured, report
 from tailrace.cli.group import nearest
 from tailrace.errors import TailraceError
 
@@ -198,7 +198,9 @@ def cli(context: click.Context) -> None:
 def run(arguments: Sequence[str]) -> int:
     """One command line; the exit code."""
     try:
-        code: Any = cli.main(args=list(arguments), prog_name="tailrace", standalone_mode=False)
+        code: Any = cli.main(
+            args=list(arguments), prog_name="tailrace", standalone_mode=False, color=coloured()
+        )
     # The last place: whatever it is, the user gets one message.
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, TailraceError) and error.hint:

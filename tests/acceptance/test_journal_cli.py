@@ -84,6 +84,24 @@ def test_what_differs_is_named_and_the_exit_code_is_1(place: str) -> None:
     told = json.loads(tailrace("journal", "verify", place, *NAMED, "--json").stdout)
     (journal,) = told["journals"].values()
     assert (told["holds"], journal["faults"][0]["place"].endswith(segment.name)) == (False, True)
+    assert not any("next:" in fault["reason"] for fault in journal["faults"])
+
+
+def test_a_head_that_cannot_be_written_is_told(place: str, tmp_path: Path) -> None:
+    (tmp_path / ("n" * 255)).write_text("")
+    ended = tailrace("journal", "verify", place, *NAMED, "--head", str(tmp_path / ("n" * 256)))
+    assert (ended.returncode, "cannot be written: File name too long" in ended.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("verb", [("verify", *NAMED), ("merge",)])
+def test_without_pyarrow_the_extra_is_named(
+    verb: tuple[str, ...], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for room in ("merging", "segments"):
+        monkeypatch.delitem(sys.modules, f"tailrace.journal.run.{room}", raising=False)
+    ended = tailrace("journal", verb[0], place, *verb[1:])
+    assert (ended.returncode, "needs the extra `history`" in ended.stderr) == (1, True)
 
 
 def test_a_change_is_proved_without_tailrace(place: str, tmp_path: Path) -> None:
@@ -103,6 +121,7 @@ def test_a_change_is_proved_without_tailrace(place: str, tmp_path: Path) -> None
         (("verify", "nowhere", *NAMED), "nowhere is no directory"),
         (("verify", ".", *NAMED), "there is no journal of table orders here"),
         (("verify", ".", *NAMED, "--sign", __file__), "say where"),
+        (("verify", ".", *NAMED, "--head", "nowhere/head.json"), "there is no directory nowhere"),
         (("verify", ".", *NAMED, "--against", __file__), "is no head of a journal"),
         (("prove", ".", *NAMED, "o1"), "is no key as JSON"),
         (("prove", ".", *NAMED, '{"id": true}'), "a key is a text, a number"),

@@ -11,6 +11,7 @@ import click
 from tailrace.cli.exporting import plan_of, row_of, tell, write_one
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.loading import load
+from tailrace.cli.past import advised, archived_table
 
 if TYPE_CHECKING:
     from tailrace.journal.run.exporting import JournalExports
@@ -35,7 +36,6 @@ async def write_journal(
     into: str, written: "WrittenPlace", wanted: TypedExport, *, is_dry: bool, as_json: bool
 ) -> None:
     """Write an export of each table. Raises: CommandFailure, TailraceError."""
-    from tailrace.cli.past import archived_table
     from tailrace.exports.core.plan import checked_plan
     from tailrace.exports.run.writing import rows_of
     from tailrace.journal.run.exporting import JournalExports
@@ -80,7 +80,8 @@ async def _table(
     at_us = await exports.newest_us() if to_us is None else to_us
     if at_us % LEAST_US:
         raise CommandFailure("An export is as of a whole millisecond: name one.")
-    moment = await exports.moment(at_us, from_us)
+    with advised("name times that it knows; it begins and ends as says: tailrace journal status PLACE"):
+        moment = await exports.moment(at_us, from_us)
     return {
         "table": name,
         "arn": moment.arn,

@@ -49,10 +49,11 @@ def merge(
 async def _merge(
     place: str, table: str | None, endpoint: str | None, region: str | None, fewest: int, as_json: bool
 ) -> None:
-    from tailrace.journal.run.merging import Merger
     from tailrace.journal.run.opening import check_installed, opened_journal
 
     check_installed()
+    from tailrace.journal.run.merging import Merger  # imports what was looked for
+
     archive, clock, journals = await journals_of(place, table, endpoint, region)
     merger, told = Merger(archive, fewest=fewest), []
     for status in journals:

@@ -7,8 +7,8 @@ and never guessed. Registered in `main`.
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import aclosing, contextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -17,6 +17,7 @@ from tailrace.cli.changes import item_text, key_text, printable, shown, value_te
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.loading import load
 from tailrace.cli.status import aligned
+from tailrace.errors import NotKnown
 
 if TYPE_CHECKING:
     from tailrace.app.app import App, HandlerMapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 of_app = click.option(
     "--app", required=True, metavar="APP", help="The app that keeps the journal: a file or a module."
 )
+INCOMPLETE: Final = "--incomplete answers with what is known"
 incomplete_too = click.option(
     "--incomplete", is_flag=True, help="Answer with what is known where not everything is."
 )
@@ -179,6 +181,16 @@ def _of_key(app: "App", named: str, key: str) -> tuple[Archived, bytes]:
     return archived, archived.schema.key_bytes(target.key)
 
 
+@contextmanager
+def advised(hint: str) -> Iterator[None]:
+    """What the past does not know, with what can be typed about it. Raises: NotKnown."""
+    try:
+        yield
+    except NotKnown as error:
+        error.hint = hint
+        raise
+
+
 # ---- answers -----------------------------------------------------------------------------------------------
 
 
@@ -228,10 +240,11 @@ async def _show_table(
     then = await archived.reader.at(at_us, incomplete=incomplete)
     left = limit
     async with aclosing(then.items()) as items:
-        async for _, image in items:
-            click.echo(image if as_json else item_text(json.loads(image)))
-            if left is not None and (left := left - 1) <= 0:
-                break
+        with advised(INCOMPLETE):
+            async for _, image in items:
+                click.echo(image if as_json else item_text(json.loads(image)))
+                if left is not None and (left := left - 1) <= 0:
+                    break
     for words in filter(None, (then.unknown, then.later)):
         click.echo(f"  {words}", err=True)
 
@@ -317,19 +330,20 @@ async def _show_blame(named: str, archived: Archived, key: bytes, path: str | No
 async def _show_diff(archived: Archived, times: tuple[int, int], incomplete: bool, as_json: bool) -> None:
     differing: AsyncIterator[Any] = archived.reader.diff(*times, incomplete=incomplete)
     count = 0
-    async for one in differing:
-        count += 1
-        key = archived.schema.read_key(one.key)
-        if as_json:
-            row = {
-                "key": key,
-                "happened": one.happened,
-                "before": None if one.before is None else json.loads(one.before),
-                "after": None if one.after is None else json.loads(one.after),
-            }
-            click.echo(json.dumps(row))
-        else:
-            parts = ", ".join(_differs(part.name, part.before, part.after) for part in one.differences)
-            click.echo(f"{one.happened:7}  {key_text(key)}  {shown(parts)}")
+    with advised(INCOMPLETE):
+        async for one in differing:
+            count += 1
+            key = archived.schema.read_key(one.key)
+            if as_json:
+                row = {
+                    "key": key,
+                    "happened": one.happened,
+                    "before": None if one.before is None else json.loads(one.before),
+                    "after": None if one.after is None else json.loads(one.after),
+                }
+                click.echo(json.dumps(row))
+            else:
+                parts = ", ".join(_differs(part.name, part.before, part.after) for part in one.differences)
+                click.echo(f"{one.happened:7}  {key_text(key)}  {shown(parts)}")
     if not as_json:
         click.echo(f"{count:,} items differ" if count != 1 else "1 item differs", err=True)

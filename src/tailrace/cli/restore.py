@@ -18,7 +18,7 @@ from tailrace.cli.durations import format_duration
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.hints import next_line
 from tailrace.cli.loading import load
-from tailrace.cli.past import Archived, archived_table, of_app
+from tailrace.cli.past import Archived, advised, archived_table, of_app
 from tailrace.cli.place import endpoint
 
 if TYPE_CHECKING:
@@ -147,7 +147,8 @@ async def _restore(archived: Archived, asked: _RestoreChoices, endpoint_url: str
     door = DynamoDbDoor(access)
     await check_table(access, archived, asked.into)
     then = await archived.reader.at(asked.at_us)
-    total = len(asked.keys) or await then.count()
+    with advised("--keys TABLE/KEY writes only items that you name; or name another time"):
+        total = len(asked.keys) or await then.count()
     if not asked.as_json:
         _announce(asked, total, then.later)
     restorer = Restorer(
@@ -254,7 +255,11 @@ def _tell(report: "RestoreReport", asked: _RestoreChoices) -> None:
         )
         for key in report.left:
             click.echo(f"  left: {key_text(key)}")
+        if more := counts["differs"] + counts["overtaken"] - len(report.left):
+            click.echo(f"  … and {more:,} more")
         if counts["differs"]:
             click.echo(next_line("the same command with --overwrite replaces them"))
+        elif counts["overtaken"]:
+            click.echo(next_line("the same command again: somebody wrote them meanwhile"))
     if counts["differs"] or counts["overtaken"]:
         click.get_current_context().exit(1)

@@ -3,6 +3,7 @@
 Rules of this file: a journal that a world has written into a directory, and the command line over it.
 """
 
+import io
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -109,6 +110,24 @@ def test_a_history_has_a_line_a_change(shop: Shop, capsys: Any) -> None:
     assert "the journal has no change of it" in capsys.readouterr().out
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("wish", "has_colours"), [("1", False), ("", True)])
+def test_a_terminal_has_colours_unless_the_user_wants_none(
+    wish: str, has_colours: bool, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, err = Terminal(), Terminal()
+    monkeypatch.setenv("NO_COLOR", wish)
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", err)
+    assert shop.told("history", "orders/a") == 0
+    assert shop.told("history", "orders") == 1
+    assert [("\x1b" in stream.getvalue()) for stream in (out, err)] == [has_colours, has_colours]
+
+
 def test_blame_has_a_line_an_attribute(shop: Shop, capsys: Any) -> None:
     assert shop.told("blame", "orders/a") == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
@@ -141,7 +160,8 @@ def test_a_diff_has_a_line_an_item(shop: Shop, capsys: Any) -> None:
         (["history", "other/a"], "Those that have one: orders"),
         (["history", "orders"], "neither an event id nor a key"),
         (["diff", "2026-01-02T00:00Z", "2026-01-01T00:00Z"], "is after"),
-        (["diff", "2020-01-02T00:00Z", "2026-01-01T00:00Z"], "not known before"),
+        (["diff", "2020-01-02T00:00Z", "2026-01-01T00:00Z"], "next: --incomplete answers"),
+        (["as-of", "2020-01-02T00:00Z", "orders"], "next: --incomplete answers"),
         (["restore", "2026-01-01T00:00Z", "--into", "copies", "--yes"], "has handlers of table copies"),
     ],
 )

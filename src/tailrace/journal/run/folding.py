@@ -223,7 +223,7 @@ def _said() -> Iterator[None]:
     except duckdb.Error as error:
         raise Unavailable(
             f"the journal's segments cannot be read: {error}",
-            hint="ask again; if it stays so: tailrace journal verify",
+            hint="ask again; if it stays so: tailrace journal verify PLACE --table TABLE",
         ) from error
 
 

@@ -215,7 +215,9 @@ def _said() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise Unavailable(f"segments cannot be merged: {error}") from error
+        raise Unavailable(
+            f"segments cannot be merged: {error}", hint="tailrace journal verify PLACE --table TABLE"
+        ) from error
 
 
 def named_segment(name: str, part: str, data: bytes, files: Sequence[TableFile]) -> TableFile:

@@ -160,12 +160,13 @@ class PastReader:
         """The items that are not the same at two moments, by key. Raises: NotKnown, SettingsError,
         Unavailable.
         """
-        now = await self.between(since_us, until_us, "" if incomplete else OUT.replace("as_of", "diff"))
+        out = OUT.replace("as_of", "diff")
+        now = await self.between(since_us, until_us, "" if incomplete else out)
         async for written in self._written(now, since_us, until_us):
             if unknown := written.unknown:
                 if incomplete:
                     continue
-                raise NotKnown(f"{self._name}: an item is not known: {unknown}", hint=OUT)
+                raise NotKnown(f"{self._name}: an item is not known: {unknown}", hint=out)
             told = item_difference(written.key, written.before.item, written.after.item)
             if told is not None:
                 yield told

@@ -24,7 +24,7 @@ async def change_proof(view: JournalView, key: bytes, version: Version | None) -
     changes = [change for change in await view.history(key) if change.origin != SCAN]
     chosen = [change for change in changes if version is None or change.version == version]
     if not chosen:
-        raise SettingsError(_absent(changes, version), hint="tailrace journal verify PLACE")
+        raise SettingsError(_absent(changes, version), hint="tailrace history TABLE/KEY --app APP")
     change, head = chosen[-1], await head_of_view(view)
     leaves: list[bytes] = []
     index = 0
@@ -43,13 +43,13 @@ def _tree(head: TreeHead, change: JournalChange, size: int) -> ShardTree:
             return tree
     raise SettingsError(
         f"shard {change.shard} has {size:,} changes, and no tree of the manifest has so many",
-        hint="tailrace journal verify PLACE",
+        hint="tailrace journal verify PLACE --table TABLE",
     )
 
 
 def _absent(changes: list[JournalChange], version: Version | None) -> str:
     if not changes:
-        return "the journal has no change of that key"
+        return "the journal has no change of that key; the partition key's value comes first in it"
     wanted = "" if version is None else f" {version.text.lstrip('0')}"
     there = ", ".join(change.version.text for change in changes[-3:])
     return f"the journal has no change of that key with version{wanted}; its last ones are {there}"

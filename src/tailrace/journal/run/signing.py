@@ -42,7 +42,7 @@ def check_signature(head: TreeHead, name: str, public: Path | None) -> None:
     ed25519, serialization = _installed()
     if not head.signature:
         raise SettingsError(
-            f"{name} is not signed", hint="tailrace journal verify PLACE --sign KEY --head FILE"
+            f"{name} is not signed", hint="tailrace journal verify PLACE --table TABLE --sign KEY --head FILE"
         )
     if public is not None:
         try:

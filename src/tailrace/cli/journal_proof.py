@@ -108,12 +108,7 @@ def verify(
     from tailrace.journal.run.opening import check_installed
     from tailrace.journal.run.signing import check_signature, signed_head
 
-    if sign is not None and head_file is None:
-        raise click.UsageError("--sign signs the head that --head FILE writes: say where")
-    if head_file is not None and not head_file.parent.is_dir():
-        raise click.UsageError(f"--head: there is no directory {printable(str(head_file.parent))}")
-    if signed_by is not None and against is None:
-        raise click.UsageError("--signed-by is about the head of --against FILE: say which")
+    _check_typed(head_file, sign, against, signed_by)
     check_installed()
     saved = None
     if against is not None:
@@ -176,6 +171,18 @@ def prove(
         raise click.UsageError(f"--version: {error}") from error
     archive = archive_in(place, region, endpoint)
     click.echo(run_loop(_prove(archive, _table(table, region, account), _key_bytes(key), wanted)))
+
+
+def _check_typed(
+    head_file: Path | None, sign: Path | None, against: Path | None, signed_by: Path | None
+) -> None:
+    """Refuse options that do nothing alone, before anything is read. Raises: UsageError."""
+    if sign is not None and head_file is None:
+        raise click.UsageError("--sign signs the head that --head FILE writes: say where")
+    if head_file is not None and not head_file.parent.is_dir():
+        raise click.UsageError(f"--head: there is no directory {printable(str(head_file.parent))}")
+    if signed_by is not None and against is None:
+        raise click.UsageError("--signed-by is about the head of --against FILE: say which")
 
 
 def _write_head(head: "TreeHead", file: Path) -> None:

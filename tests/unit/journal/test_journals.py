@@ -20,10 +20,14 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.errors import ArchiveError, SettingsError, Unavailable
 from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.places import journaled_table
-from tailrace.journal.core.records import Selection
+from tailrace.journal.core.records import PART_BASE, SCAN, Selection
 from tailrace.journal.run import beginning
-from tailrace.journal.run.reading import CaughtUp, JournalReader
+from tailrace.journal.run.local_files import LocalSegments
+from tailrace.journal.run.reading import CaughtUp, JournalGap, JournalReader, JournalView
+from tailrace.journal.run.segments import segment_of_changes
+from tailrace.manifests.core.manifest import TableManifest
 from tailrace.sources.embedded_log import EmbeddedLog
+from tailrace.streams.version import Version
 from tailrace.testing import World
 from tests.unit.journal.control import ControlJournal, read_control
 
@@ -177,6 +181,50 @@ def test_a_stream_that_began_since_the_archiver_last_looked_is_newer() -> None:
             world.archive("elsewhere/")
 
 
+def test_a_follower_is_told_what_the_stream_has_forgotten_before_the_journal_had_it() -> None:
+    app, orders = archived()
+    with World(app, seed=5) as world:
+        written(world, orders, 10)
+        world.settle()
+        archive = archive_of(world)
+        world.kill()  # from here on nobody archives, and nothing waits for an archive
+        written(world, orders, 5, 10)
+        world.advance("30h")
+        written(world, orders, 3, 15)
+        world.engine.committer.flush()
+
+        async def followed(reader: JournalReader) -> list[Any]:
+            return await collected(reader.follow(CHANGES, ends=True))
+
+        told = read(archive, followed, EmbeddedLog(world.engine))
+        assert numbers(told) == [*range(10), *range(15, 18)]
+        (gap,) = [one for one in told if isinstance(one, JournalGap)]
+        before, after = (told[place].version.sequence for place in (9, 11))
+        assert told[10] is gap
+        assert before < gap.first <= gap.last < after
+
+
+def test_a_row_of_the_base_comes_after_the_change_that_it_is_as_of(tmp_path: Path) -> None:
+    version = Version(1, 7)
+    change = JournalChange("shard", b"k", version, 5, "INSERT", None, b"{}")
+    of_base = JournalChange("base", b"k", version, 9, "INSERT", None, b"{}", SCAN)
+
+    async def ordered(order: Any) -> list[str]:
+        archive, files = DirectoryArchive(tmp_path), {}
+        for one in (of_base, change):  # the base is named first
+            encoded = segment_of_changes([one], 1_000)
+            await archive.put_if_absent(f"{one.shard}.parquet", encoded.data)
+            files[one.shard] = encoded.file(f"{one.shard}.parquet", PART_BASE)
+        local = LocalSegments(archive)
+        view = JournalView("here", TableManifest(files=files), local)
+        shards = [told.shard async for told in view.changes(order=order)]
+        local.close()
+        return shards
+
+    assert asyncio.run(ordered("key")) == ["shard", "base"]
+    assert asyncio.run(ordered("version")) == ["shard", "base"]
+
+
 def test_every_engine_reads_it(tmp_path: Path) -> None:
     app, orders = archived(DirectoryArchive(tmp_path))
     with World(app, seed=5) as world:
@@ -292,6 +340,39 @@ def test_what_an_archive_has_not_stays_past_its_day_and_clients_do_not_see_it() 
         assert world.gaps() == []
         world.advance("48h")  # what was held is gone, now that the archive has it
         assert world.engine.log.holds.held_bytes("orders") == 0
+
+
+def test_the_past_has_what_the_stream_keeps_for_the_archive_alone() -> None:
+    archive = Away()
+    app, orders = archived(archive)
+    with World(app, seed=5) as world:
+        written(world, orders, 1)
+        world.settle()
+        archive.is_away = True
+        world.put(orders, {"id": "o0", "n": Decimal(1)})
+        written_at = world.moment
+        world.advance("30h")
+        archive.is_away = False
+        then = app.as_of(written_at).look(orders, {"id": "o0"})
+        assert (then.item["n"], then.is_known) == (1, True)
+
+
+def test_a_stream_waits_for_its_archive_after_a_worker_has_died() -> None:
+    archive = Away()
+    app, orders = archived(archive)
+    with World(app, seed=5) as world:
+        written(world, orders, 1)
+        with world.faults(crash="after-checkpoint") as struck:
+            world.settle()
+        assert struck["crash"]
+        archive.is_away = True
+        written(world, orders, 9, 1)
+        world.advance("30h")
+        archive.is_away = False
+        world.advance("1h")
+        world.settle()
+        (journal,) = read_control(archive._blobs).values()
+        assert (len(journal.changes), journal.gaps) == (10, [])
 
 
 def test_beyond_the_bound_the_oldest_goes_and_the_gap_is_named_in_the_journal() -> None:

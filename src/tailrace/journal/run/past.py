@@ -47,7 +47,7 @@ from tailrace.journal.run.folding import (
     last_sql,
     relation_of,
 )
-from tailrace.journal.run.reading import JournalReader, JournalView, change_of
+from tailrace.journal.run.reading import JournalGap, JournalReader, JournalView, change_of
 from tailrace.ports import ArchiveStore, Clock, LogReader
 from tailrace.runtime.threads import in_thread
 from tailrace.streams.dates import micros_of
@@ -59,11 +59,15 @@ OUT: Final = "as_of(…, incomplete=True) answers with what is known"
 
 
 class JournalNow(Struct, frozen=True):
-    """One incarnation's journal as it is at this moment. Shape: `live` is what the stream alone has."""
+    """One incarnation's journal as it is at this moment. Shape: `live` is what the stream alone has, `missed`
+    what it has no more and the journal has not; `labels` of the streams of both.
+    """
 
     view: JournalView
     coverage: Coverage
     live: tuple[JournalChange, ...]
+    missed: tuple[JournalGap, ...] = ()
+    labels: frozenset[str] = frozenset()
 
     async def of_key(self, key: bytes) -> list[JournalChange]:
         """All that is there of one item, by version. Raises: Unavailable."""
@@ -254,16 +258,29 @@ class PastReader:
             self._opened = JournalReader(self._archive, table, self._clock, self._log)
         reader = self._opened
         views = await reader.views()
-        reached: dict[tuple[str, str], int] = {}
+        archived: dict[tuple[str, str], int] = {}
         for view in views:
-            reached.update(view.positions)
-        live = [change async for change in reader.live(reached)] if self._log is not None and views else []
+            archived.update(view.positions)
+        reached = dict(archived)
+        live = [change async for change in reader.live(reached)] if views else []
+        beyond = frozenset(label for label, _ in reached.keys() - archived.keys())
         return [
-            await self._now(view, live if view is views[-1] else [], is_last=view is views[-1])
+            await self._now(view, live, beyond, is_last=True)
+            if view is views[-1]
+            else await self._now(view, [], frozenset(), is_last=False)
             for view in views
         ]
 
-    async def _now(self, view: JournalView, live: Sequence[JournalChange], *, is_last: bool) -> JournalNow:
+    async def _now(
+        self,
+        view: JournalView,
+        told: Sequence[JournalChange | JournalGap],
+        beyond: frozenset[str],
+        *,
+        is_last: bool,
+    ) -> JournalNow:
+        """Shape: `told` is what the live stream tells, `beyond` the labels of what was read of it."""
+        live = [change for change in told if isinstance(change, JournalChange)]
         files = view.manifest.of_part(PART_CHANGES)
         times = [change.created_us for change in live]
         is_live = is_last and self._log is not None
@@ -275,11 +292,13 @@ class PastReader:
             is_live=is_live,
             inexact_us=None if view.base is None else view.base.inexact_us,
         )
-        now = JournalNow(view, coverage, tuple(live))
+        missed = tuple(gap for gap in told if isinstance(gap, JournalGap))
+        labels = beyond | {label for label, _ in view.positions}
+        now = JournalNow(view, coverage, tuple(live), missed, labels)
         lost = [*await _lost_ranges(now), *await _lost_streams(now)]
         if not lost:
             return now
-        return JournalNow(view, _with_lost(coverage, lost), now.live)
+        return JournalNow(view, _with_lost(coverage, lost), now.live, missed, labels)
 
 
 def journal_at(journals: Sequence[JournalNow], at_us: int) -> JournalNow:
@@ -404,7 +423,7 @@ class TableThen:
 async def _lost_ranges(now: JournalNow) -> list[LostTime]:
     """The named gaps of shards, in time."""
     lost = []
-    for gap in now.view.gaps:
+    for gap in (*now.view.gaps, *now.missed):
         rows = await now.rows()
         sql = around_sql(rows, gap.shard, gap.first, gap.last)
         ((since_us, until_us),) = await in_thread(all_rows, rows, sql)
@@ -423,7 +442,7 @@ async def _lost_streams(now: JournalNow) -> list[LostTime]:
     began, as well as times are known, to its beginning, which its label is.
     """
     lost = []
-    for label in sorted({label for label, _ in now.view.positions})[1:]:
+    for label in sorted(now.labels)[1:]:
         until_us = micros_of(f"{label}Z")
         since_us = await _last_by(now, until_us - max(now.coverage.precision_us, 1))
         words = (

@@ -11,7 +11,7 @@ Needs the extra `history`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias
 
@@ -28,7 +28,7 @@ from tailrace.journal.core.places import (
     incarnation_folder,
     streams_of,
 )
-from tailrace.journal.core.records import EVERYTHING, Selection, journal_change
+from tailrace.journal.core.records import EVERYTHING, SCAN, Selection, journal_change
 from tailrace.journal.run.local_files import LocalSegments
 from tailrace.journal.run.opening import IncarnationJournal, check_installed, opened_journal, opened_names
 from tailrace.leases.generation import Generations
@@ -47,7 +47,12 @@ LIVE_MS: Final = 500
 MEMORY: Final = "256MB"
 """Of DuckDB; what is more is sorted on disk."""
 COLUMNS: Final = "key, generation, sequence, created_us, event, old, new, origin, shard, ancestry"
-ORDERS: Final = {"key": "key, generation, sequence", "version": "generation, sequence, shard"}
+OF_BASE: Final = f"origin IS NOT DISTINCT FROM '{SCAN}'"
+ORDERS: Final = {
+    "key": f"key, generation, sequence, {OF_BASE}",
+    "version": f"generation, sequence, {OF_BASE}, shard",
+}
+"""A row of the base is as of its version, so it comes after the change that has the same."""
 
 
 class CaughtUp(Struct, frozen=True):
@@ -297,10 +302,10 @@ class JournalReader:
 
     async def follow(
         self, selection: Selection = EVERYTHING, *, ends: bool = False
-    ) -> AsyncIterator[JournalChange | CaughtUp]:
+    ) -> AsyncIterator[JournalChange | JournalGap | CaughtUp]:
         """Changes of all incarnations by version, first of the archive and then of the live stream, for ever;
-        `CaughtUp` whenever everything has been given, with `ends` once and last. Raises: Unavailable,
-        SourceError.
+        `CaughtUp` whenever everything has been given, with `ends` once and last. What the stream has
+        forgotten before the journal had it is a `JournalGap` between them. Raises: Unavailable, SourceError.
         """
         reached: dict[tuple[str, str], int] = {}
         for view in await self.views():
@@ -308,16 +313,18 @@ class JournalReader:
             async for change in view.changes(selection, "version"):
                 yield change
         while True:
-            async for change in self.live(reached):
-                if selection.takes(change):
-                    yield change
+            async for told in self.live(reached):
+                if isinstance(told, JournalGap) or selection.takes(told):
+                    yield told
             yield CaughtUp(self._clock.now().wall_ms)
             if ends:
                 return
             await self._clock.sleep_until(self._clock.now().monotonic_ms + LIVE_MS)
 
-    async def live(self, reached: dict[tuple[str, str], int]) -> AsyncIterator[JournalChange]:
-        """What the stream has behind these positions, parents before children; they move on."""
+    async def live(self, reached: dict[tuple[str, str], int]) -> AsyncIterator[JournalChange | JournalGap]:
+        """What the stream has behind these positions, parents before children; they move on. What it has no
+        more is named.
+        """
         if self._log is None:
             return
         numbers = Generations("", self.table.name).with_kept(await self.sources(), "the journal")
@@ -327,21 +334,55 @@ class JournalReader:
         streams = [one for one in streams if one.label > newest or not numbers.lacks([one.label])]
         numbers = numbers.with_labels(one.label for one in streams)
         for stream in streams:
-            for shard in await self._log.shards(stream):
-                async for change in self._of_shard(self._log, shard, reached):
-                    sequence = change.version.sequence
+            shards = await self._log.shards(stream)
+            for shard in shards:
+                if shard.place not in reached:
+                    if lost := lost_before(shard, {one.place for one in shards}, reached):
+                        yield lost
+                    # Where numbers are of all shards, this insists on the whole shard.
+                    reached[shard.place] = 0 if shard.before is None else shard.first - 1
+                async for told in self._of_shard(self._log, shard, reached):
+                    if isinstance(told, JournalGap):
+                        yield told
+                        continue
+                    sequence = told.version.sequence
                     generation = numbers.of_record(stream.label, shard.shard_id, sequence)
-                    yield replace(change, version=Version(generation, sequence))
+                    yield replace(told, version=Version(generation, sequence))
 
     async def _of_shard(
         self, log: LogReader, shard: Shard, reached: dict[tuple[str, str], int]
-    ) -> AsyncIterator[JournalChange]:
+    ) -> AsyncIterator[JournalChange | JournalGap]:
         while True:
-            after = reached.get(shard.place, 0)
+            after = reached[shard.place]
             page = await log.read(shard, after, LIVE_PAGE)
             reached[shard.place] = max(after, page.next_after)
+            if page.trimmed:
+                first = page.records[0].sequence if page.records else reached[shard.place] + 1
+                yield JournalGap(*shard.place, after + 1, first - 1)
             for record in page.records:
                 yield journal_change(record, shard.shard_id)
             if not page.records and page.next_after <= after:
                 return
             await asyncio.sleep(0)
+
+
+def lost_before(
+    shard: Shard, listed: Collection[tuple[str, str]], reached: Mapping[tuple[str, str], int]
+) -> JournalGap | None:
+    """What is known to be lost of the ancestors of a shard that a journal has nothing of. Shape: `listed` are
+    the shards that can still be read.
+
+    >>> shard = Shard("b", 9, ("a",), stream="s", before=7)
+    >>> lost_before(shard, [], {("s", "a"): 5})
+    JournalGap(stream='s', shard='b', first=6, last=7)
+    >>> lost_before(shard, [], {("s", "a"): 7}), lost_before(shard, [("s", "a")], {})
+    (None, None)
+    """
+    parents = [(shard.stream, parent) for parent in shard.parents]
+    if any(parent in listed for parent in parents) or not parents:
+        return None
+    last = shard.first - 1 if shard.before is None else shard.before
+    after = min(reached.get(parent, 0) for parent in parents)
+    if last <= after or (after and shard.before is None):
+        return None
+    return JournalGap(*shard.place, after + 1, last)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tailrace.app.app import App
 from tailrace.app.table import Table
+from tailrace.compose import create_tables
 from tailrace.errors import ApiError
 from tailrace.telemetry import PointReached
 from tailrace.testing.exploring_loop import ExploringLoop
@@ -141,6 +142,9 @@ class Perils(Verbs):
         self._died = None
         self._bury()
         self._open()
+        for app in apps:  # before housekeeping looks: streams wait for the archives of those that begin
+            create_tables(app, self.engine)
+        self.engine.committer.flush()
         for app in apps:
             await self._start(app)
         self._journal.note("the worker starts again from its checkpoints")

@@ -174,6 +174,8 @@ class World(Branching, Items):
         app.bind_past(self._past_of)
         app.bind_replays(self._replays_of(app))
         self._run(self._start(app))
+        if self._has_died():  # a worker that ran already: what is written next must not go to a dead engine
+            self._run(self._idle())
 
     def _past_of(self, mapping: HandlerMapping) -> "PastReader":
         """What reads a journal of this world, and on from there the engine's stream."""

@@ -327,6 +327,21 @@ def test_faults_do_not_nest(shop: Shop) -> None:
         world.faults(throttle=0.1).__enter__()
 
 
+@pytest.mark.parametrize("seed", [1, 3, 4])
+def test_what_is_written_after_a_worker_died_beside_one_that_starts_is_there(seed: int) -> None:
+    apps = [App("one"), App("two")]
+    for app in apps:
+        app.on(app.table("orders", pk="id"), id="seen")(lambda change: None)
+    with World(apps[0], seed=seed) as world:
+        world.use(apps[1])
+        world.settle()
+        with world.faults(crash="anywhere"):
+            world.restart()
+            world.put("orders", {"id": "o1"})
+            world.settle()
+        assert world.get("orders", {"id": "o1"}) == {"id": "o1"}
+
+
 def test_a_crash_takes_what_other_handlers_were_doing_with_it() -> None:
     app = App("shop")
     orders = app.table("orders", pk="id")

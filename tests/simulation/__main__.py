@@ -1,5 +1,5 @@
-"""`python -m tests.simulation --seeds N [--first S] [--jobs J] [--fleets | --snapshots]`: a campaign of
-seeds, with progress and a dated summary. Resumable.
+"""`python -m tests.simulation --seeds N [--first S] [--jobs J] [--fleets | --snapshots | --journals]`: a
+campaign of seeds, with progress and a dated summary. Resumable.
 """
 
 import argparse
@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.evidence import write_evidence
-from tests.simulation import snapshot_surroundings
+from tests.simulation import journal_worlds, snapshot_surroundings
 from tests.simulation.campaign import ALL, Play, Report, campaign, run_seed, version
 from tests.simulation.fleets import HAPPENED, run_fleet
+from tests.simulation.journal_worlds import run_journal
 from tests.simulation.snapshot_worlds import run_snapshot
 
 ENOUGH = 2_700
@@ -21,12 +22,14 @@ redrive that stops beside the claims of others.
 """
 FEW_FLEETS = 100
 FEW_SNAPSHOTS = 400
+FEW_JOURNALS = 200
 KINDS: Mapping[str, tuple[str, Play, Sequence[str], int]] = {
     "": ("simulation", run_seed, ALL, ENOUGH),
     "fleets": ("simulation-of-fleets", run_fleet, HAPPENED, FEW_FLEETS),
     "snapshots": (
         "simulation-of-snapshots", run_snapshot, snapshot_surroundings.HAPPENED, FEW_SNAPSHOTS
     ),
+    "journals": ("simulation-of-journals", run_journal, journal_worlds.HAPPENED, FEW_JOURNALS),
 }  # fmt: skip
 
 
@@ -43,11 +46,13 @@ def main() -> int:
     parser.add_argument(
         "--snapshots", action="store_true", help="tables and mirrors, and whether they are equal in the end"
     )
+    parser.add_argument(
+        "--journals", action="store_true", help="journals, and whether they are what was written"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="in so many processes")
     arguments = parser.parse_args()
-    kind, play, expected, enough = KINDS[
-        "fleets" if arguments.fleets else "snapshots" if arguments.snapshots else ""
-    ]
+    asked = (name for name in ("fleets", "snapshots", "journals") if getattr(arguments, name))
+    kind, play, expected, enough = KINDS[next(asked, "")]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process of it stays behind
     print(f"{kind}: seeds {arguments.first} to {arguments.first + arguments.seeds - 1}", flush=True)
     kept = (

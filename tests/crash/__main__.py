@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from tailrace.telemetry import WRITE_POINTS
-from tests.crash import bank, places, sinks, transactions, transfers
+from tests.crash import bank, journals, places, sinks, transactions, transfers
 from tests.crash.campaign import run
 from tests.crash.progress import place_of
 from tests.evidence import write_evidence
@@ -27,7 +27,9 @@ def main() -> int:
         "--seed", type=int, default=7, help="decides points and moments; the same one goes on"
     )
     parser.add_argument(
-        "--example", choices=["transfers", "bank", "places", "sinks"], help="this campaign instead"
+        "--example",
+        choices=["transfers", "bank", "places", "sinks", "journals"],
+        help="this campaign instead",
     )
     parser.add_argument("--sink", choices=sinks.NAMES, help="of the campaign sinks: only what this one needs")
     arguments = parser.parse_args()
@@ -39,6 +41,8 @@ def main() -> int:
         return run_places(arguments.seed, arguments.kills)
     if arguments.example == "sinks":
         return run_sinks(arguments.seed, arguments.kills, sinks.NAMES.get(arguments.sink, sinks.SINKS))
+    if arguments.example == "journals":
+        return run_journals(arguments.seed, arguments.kills)
     print(f"crash: {arguments.kills} kills, seed {arguments.seed}", flush=True)
     kept = place_of("crash", arguments.seed, arguments.kills)
     report = run(arguments.seed, arguments.kills, tell, kept)
@@ -180,6 +184,36 @@ def run_sinks(seed: int, kills: int, names: tuple[str, ...]) -> int:
         )
     holds = not outcome.violations and not missing
     print("sinks: each target is the table, each change counted once" if holds else "sinks: DOES NOT HOLD")
+    return 0 if holds else 1
+
+
+def run_journals(seed: int, kills: int) -> int:
+    """Kills in the work of a journal; 1 when it is not what was written, or a kind of kill never happened."""
+    print(f"journals: {kills} kills, seed {seed}", flush=True)
+    outcome = journals.run(seed, kills, tell, place_of("journals", seed, kills))
+    print()
+    for kind in journals.KINDS:
+        print(f"  {kind:<34} {outcome.kills[kind]:>5}")
+    print(f"  {outcome.writes} writes, {outcome.changes} changes")
+    missing = outcome.never_killed if kills >= len(journals.KINDS) else []
+    for text in [
+        *(f"VIOLATION {violation}" for violation in outcome.violations),
+        *(f"NEVER KILLED: {kind}" for kind in missing),
+    ]:
+        print(text)
+    if kills >= 100:
+        write_evidence(
+            "crash-journals",
+            {
+                "seed": seed,
+                "kills": dict(outcome.kills),
+                "writes": outcome.writes,
+                "changes": outcome.changes,
+                "violations": outcome.violations,
+            },
+        )
+    holds = not outcome.violations and not missing
+    print("journals: each is what was written, verifies and restores" if holds else "journals: DOES NOT HOLD")
     return 0 if holds else 1
 
 

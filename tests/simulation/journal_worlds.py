@@ -7,7 +7,7 @@ with a way of its own to the archive; one that stands still there is taken to be
 the other, and what it has begun arrives when it goes on. The stream forgets after two hours, so that a day of
 trims is short; a whole manifest comes every seven deltas.
 Rules of this file: it judges by journal_law.py and by what the table was, moment by moment. Called by
-test_journals.py and `python -m tests.simulation --journals`.
+test_journals.py, test_canaries_of_journals.py and `python -m tests.simulation --journals`.
 """
 
 import asyncio

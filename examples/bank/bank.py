@@ -8,6 +8,7 @@ process that takes one step for each event. Read models are made of events alone
 step.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -169,11 +170,22 @@ class Payment:
     status: str = ""
 
 
+class Over(Exception):
+    """The payment has gone another way by now."""
+
+
 def advance(event: Requested | Taken | Settled | Refused, payment: Payment) -> Any:
-    """A payment's commands are the events themselves, each of which can happen once."""
-    if isinstance(event, Requested):
-        return event if payment.request is None else None
-    return None if payment.status == type(event).__name__ else event
+    """A payment's commands are the events themselves, each of which can happen once, in this order."""
+    match event:
+        case Requested():
+            return event if payment.request is None else None
+        case Taken() | Refused():
+            before = "Requested"
+        case Settled():
+            before = "Taken"
+    if payment.status != before:
+        raise Over(f"it is {payment.status}")
+    return event
 
 
 def follow(payment: Payment, event: Requested | Taken | Settled | Refused) -> Payment:
@@ -194,22 +206,25 @@ payments = app.aggregate(
 
 @app.on(payments, concurrency=4)
 def pay(change: Change[Recorded], db: Annotated[Client, Depends(app.client)]) -> None:
-    """One step for each event. A step that is repeated finds its command's id, and changes nothing."""
+    """One step for each event. What a step does to an account and how far the payment is are one transaction:
+    a step that is repeated finds its command's id, or that the payment has gone another way, and changes
+    nothing.
+    """
     payment_id, event = change.new.id, change.new.event
     match event:
         case Requested(source, _, cents):
-            try:
-                accounts.handle(source, Withdraw(cents, payment_id), command_id=f"{payment_id}-take", db=db)
-            except TooLittle as reason:
-                payments.handle(payment_id, Refused(str(reason)), command_id="refuse", db=db)
-            else:
-                payments.handle(payment_id, Taken(), command_id="take", db=db)
+            take = [accounts.to(source, Withdraw(cents, payment_id)), payments.to(payment_id, Taken())]
+            with suppress(Over):
+                try:
+                    app.handle_together(take, command_id=f"{payment_id}-take", db=db)
+                except TooLittle as reason:
+                    payments.handle(payment_id, Refused(str(reason)), command_id="refuse", db=db)
         case Taken():
             request = payments.load(payment_id, db=db).state.request
             assert request is not None
             deposit = Deposit(request.cents, payment_id)
-            accounts.handle(request.target, deposit, command_id=f"{payment_id}-settle", db=db)
-            payments.handle(payment_id, Settled(), command_id="settle", db=db)
+            settle = [accounts.to(request.target, deposit), payments.to(payment_id, Settled())]
+            app.handle_together(settle, command_id=f"{payment_id}-settle", db=db)
 
 
 # ---- read models -------------------------------------------------------------------------------------------

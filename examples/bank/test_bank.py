@@ -10,7 +10,9 @@ from bank import (
     Deposited,
     Open,
     Opened,
+    Over,
     Requested,
+    Taken,
     TooLittle,
     Withdraw,
     Withdrawn,
@@ -57,6 +59,17 @@ def test_a_payment_settles_or_is_refused_step_by_step(world: World) -> None:
     world.settle()
     assert (cents("ann"), cents("bob")) == (300, 200)
     assert [payments.load(name).state.status for name in ("p1", "p2")] == ["Settled", "Refused"]
+
+
+def test_a_payment_that_was_refused_stays_so_when_its_step_is_repeated_after_money_came(world: World) -> None:
+    payments.handle("p1", Requested("ann", "bob", 200))
+    world.settle()
+    accounts.append("ann", [Opened("ann"), Deposited(500)])
+    take = [accounts.to("ann", Withdraw(200, "p1")), payments.to("p1", Taken())]
+    with pytest.raises(Over):
+        app.handle_together(take, command_id="p1-take")
+    assert (cents("ann"), payments.load("p1").state.status) == (500, "Refused")
+    world.settle()
 
 
 def test_duplicates_and_crashes_pay_nothing_twice(world: World) -> None:

@@ -36,7 +36,7 @@ from tests.unit.journal.control import ControlJournal, read_control
 
 APP = Path(__file__).with_name("journals_app.py")
 POINTS = (
-    "lease.taken", "stamp.done", "target.stamped", "read.done", "invoke.begun", "invoke.done",
+    "lease.taken", "stamp.done", "target.stamped", "read.done", "invoke.begun",
     "checkpoint.begun", "checkpoint.done", "commit.written",
 )  # fmt: skip
 WHEN = ("before", "after")

@@ -513,3 +513,31 @@ def test_what_a_named_gap_has_swallowed_is_not_known_and_what_it_left_is() -> No
         (made, *_, last) = app.history(orders, {"id": "a"})
         assert (made.lost, last.old["n"]) == ("", 2)
         assert "changes between them are not in the journal" in last.lost
+
+
+def test_a_gap_before_the_first_change_of_a_journal_is_not_known_from_its_base_on() -> None:
+    archive, earlier = Away(), App("earlier")
+    table = earlier.table("orders", pk="id")
+    app = App("shop")
+    orders = app.table("orders", pk="id")
+    app.archive(orders, archive, hold_bytes=600)
+    with World(earlier, seed=5) as world:
+        world.put(table, {"id": "a", "n": 1})
+        world.advance("30h")
+        world.use(app)
+        world.settle()
+        world.advance("1h")
+        archive.is_away = True
+        world.restart()
+        world.put(orders, {"id": "b", "n": 1})
+        inside = now_s(world)
+        for number in range(400):
+            world.put(orders, {"id": f"o{number}"})
+        world.advance("30h")
+        archive.is_away = False
+        world.put(orders, {"id": "a", "n": 2})
+        world.advance("2h")
+        world.settle()
+        assert "are in no journal" in app.as_of(inside).look(orders, {"id": "b"}).unknown
+        with pytest.raises(NotKnown, match="are in no journal"):
+            list(app.as_of(inside).scan(orders))

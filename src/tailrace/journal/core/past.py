@@ -67,7 +67,12 @@ class Coverage(Struct, frozen=True):
     @property
     def complete_us(self) -> int | None:
         """From when on the whole table is known; None: never."""
-        return None if self.base_us is None else _begin(self)
+        return None if self.base_us is None else self.first_us
+
+    @property
+    def first_us(self) -> int:
+        """Before this nothing is known of any item; 0: nothing is known at all."""
+        return min((us for us in (self.begin_us, self.base_us) if us is not None), default=0)
 
     def unknown_at(self, at_us: int) -> str:
         """Why the whole table is not known at a time; "": it is."""
@@ -139,7 +144,7 @@ def state_at(changes: Sequence[JournalChange], at_us: int, coverage: Coverage) -
     near = _near(changes, at_us, coverage)
     if last is None and (reason := _reason_before(following, at_us, coverage)):
         return PastState(unknown=reason, near=near)
-    since_us = _begin(coverage) if last is None else last.created_us
+    since_us = coverage.first_us if last is None else last.created_us
     relevant = _relevant(coverage, last, following)
     cuts = [gap for gap in relevant if gap.overlaps(since_us, at_us)]
     for gap in cuts:
@@ -248,17 +253,12 @@ def _before(change: JournalChange) -> bytes | None:
     return change.new if change.origin == SCAN else change.old
 
 
-def _begin(coverage: Coverage) -> int:
-    known = [us for us in (coverage.begin_us, coverage.base_us) if us is not None]
-    return min(known, default=0)
-
-
 def _reason_before(following: JournalChange | None, at_us: int, coverage: Coverage) -> str:
     """Why a time is unknown by which an item has no change; "": it is known."""
     if coverage.begin_us is None and coverage.base_us is None:
         return "the journal has nothing yet"
-    if at_us < _begin(coverage):
-        return before(_begin(coverage))
+    if at_us < coverage.first_us:
+        return before(coverage.first_us)
     if following is None and coverage.complete_us is None:
         return "it has not changed since the journal began, and the journal has no base yet"
     return ""

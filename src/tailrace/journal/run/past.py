@@ -427,7 +427,7 @@ async def _lost_ranges(now: JournalNow) -> list[LostTime]:
         rows = await now.rows()
         sql = around_sql(rows, gap.shard, gap.first, gap.last)
         ((since_us, until_us),) = await in_thread(all_rows, rows, sql)
-        since_us = now.coverage.begin_us or 0 if since_us is None else since_us
+        since_us = now.coverage.first_us if since_us is None else since_us
         end = "now" if until_us is None else spoken(until_us)
         words = (
             f"changes {gap.first} to {gap.last} of shard {gap.shard} are in no journal: what changed between "
@@ -455,7 +455,7 @@ async def _lost_streams(now: JournalNow) -> list[LostTime]:
 
 async def _last_by(now: JournalNow, at_us: int) -> int:
     """When the last change by a moment was. The manifest says it, but of segments that go on behind it."""
-    times = [now.coverage.begin_us or 0, *(one.created_us for one in now.live if one.created_us <= at_us)]
+    times = [now.coverage.first_us, *(one.created_us for one in now.live if one.created_us <= at_us)]
     for file in now.view.manifest.of_part(PART_CHANGES):
         if file.from_us <= at_us < file.until_us:
             rows = await now.rows()

@@ -63,7 +63,6 @@ SEEN_AT: Final = {
     "what_is_parked_may_come_back": 1_028,
     "what_is_parked_never_reaches_it": 19,
     "what_is_saved_of_one_mapping_is_taken_for_the_others": 42,
-    "what_the_stream_has_forgotten_is_not_missed": 41,
     "what_waited_comes_back_at_the_end": 11,
 }
 """By the name of the planted bug; others show at once."""

@@ -150,18 +150,6 @@ def a_row_of_the_base_comes_before_its_change(patch: pytest.MonkeyPatch) -> None
     patch.setattr(reading, "ORDERS", {**reading.ORDERS, "key": key})
 
 
-def what_the_stream_has_forgotten_is_not_missed(patch: pytest.MonkeyPatch) -> None:
-    """Who reads on in the stream takes it for whole."""
-    right = JournalReader.live
-
-    async def wrong(self: JournalReader, reached: dict[tuple[str, str], int]) -> Any:
-        async for told in right(self, reached):
-            if not isinstance(told, reading.JournalGap):
-                yield told
-
-    patch.setattr(JournalReader, "live", wrong)
-
-
 def a_position_that_is_put_back_is_taken(patch: pytest.MonkeyPatch) -> None:
     """A worker that begins again begins at the beginning, and keeps what it reads."""
     right, stamp = archiver._Segment, Archiver.stamp
@@ -193,7 +181,6 @@ CANARIES: Sequence[Plant] = [
     a_clean_up_does_not_wait,
     a_merge_alters_a_change,
     a_row_of_the_base_comes_before_its_change,
-    what_the_stream_has_forgotten_is_not_missed,
     a_position_that_is_put_back_is_taken,
 ]
 

@@ -6,6 +6,7 @@ tests/unit/journal/control.py, which knows nothing of Tailrace.
 Rules of this file: it judges, and changes nothing. What it says names shard and sequence.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -131,7 +132,13 @@ def _shard_faults(
     label, shard = place
     rows = journal.of_shard(shard)
     there = [int.from_bytes(row["sequence"], "big") for row in rows]
-    lost = {record.sequence for record in records if _is_in(record.sequence, gaps)} - set(there)
+    # Of what was gone before the journal had anything it says that it is not known.
+    begin_us = min((row["created_us"] for row in journal.rows), default=sys.maxsize)
+    lost = {
+        record.sequence
+        for record in records
+        if _is_in(record.sequence, gaps) or (may_lose and record.created_us < begin_us)
+    } - set(there)
     wanted = [record.sequence for record in records if record.sequence not in lost]
     if there != wanted:
         less = sorted(set(wanted) - set(there))
@@ -157,7 +164,7 @@ def _shard_faults(
             yield f"{shard}: its tree of {size} is not over its {len(rows)} changes"
     last = records[-1].sequence if records else 0
     through = journal.shards[label, shard][1] if (label, shard) in journal.shards else 0
-    if through < last and not _is_in(last, gaps):
+    if through < last and last not in lost:
         yield f"{shard} ends at {through}, the last change is {last}"
 
 

@@ -17,7 +17,7 @@ from tailrace.errors import Unavailable
 from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.places import SEGMENTS
 from tailrace.journal.core.records import PART_CHANGES
-from tailrace.journal.run import archiver, merging, reading, segments
+from tailrace.journal.run import archiver, merging, segments
 from tailrace.journal.run.archiver import Archiver
 from tailrace.journal.run.reading import JournalReader, JournalView
 from tailrace.manifests.core import manifest as law
@@ -44,12 +44,12 @@ def a_range_is_lost(patch: pytest.MonkeyPatch) -> None:
 
 def a_range_is_doubled(patch: pytest.MonkeyPatch) -> None:
     """A merge reads one of its segments twice."""
-    right = merging.merged_bytes
+    right = merging.SortedSegments
 
-    def wrong(paths: Sequence[str], scratch: str, precision_us: int) -> bytes:
-        return right([*paths, paths[-1]], scratch, precision_us)
+    def wrong(paths: Sequence[str], *said: Any) -> Any:
+        return right([*paths, paths[-1]], *said)
 
-    patch.setattr(merging, "merged_bytes", wrong)
+    patch.setattr(merging, "SortedSegments", wrong)
 
 
 def what_is_parked_never_reaches_it(patch: pytest.MonkeyPatch) -> None:
@@ -133,21 +133,18 @@ def a_clean_up_does_not_wait(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(merging, "clean_files", wrong)
 
 
-def a_merge_alters_a_change(patch: pytest.MonkeyPatch) -> None:
-    """The rows of a merged segment lack their last one."""
-    right = merging.merged_bytes
+def a_merge_loses_a_change(patch: pytest.MonkeyPatch) -> None:
+    """A merged segment lacks its last row."""
+    right = merging.SortedSegments.next
 
-    def wrong(paths: Sequence[str], scratch: str, precision_us: int) -> bytes:
-        rows = segments.segment_rows("merged", right(paths, scratch, precision_us))
-        return segments.segment_bytes(rows.slice(0, rows.num_rows - 1), precision_us)
+    def wrong(self: Any) -> bytes | None:
+        data = right(self)
+        rows = None if data is None else segments.segment_rows("merged", data)
+        if rows is None or rows.num_rows < 2:
+            return data
+        return segments.segment_bytes(rows.slice(0, rows.num_rows - 1), 1_000)
 
-    patch.setattr(merging, "merged_bytes", wrong)
-
-
-def a_row_of_the_base_comes_before_its_change(patch: pytest.MonkeyPatch) -> None:
-    """A base is not ordered by what it is as of."""
-    key = f"key, generation, sequence, NOT ({reading.OF_BASE})"
-    patch.setattr(reading, "ORDERS", {**reading.ORDERS, "key": key})
+    patch.setattr(merging.SortedSegments, "next", wrong)
 
 
 def a_position_that_is_put_back_is_taken(patch: pytest.MonkeyPatch) -> None:
@@ -179,8 +176,7 @@ CANARIES: Sequence[Plant] = [
     a_stale_owners_delta_counts,
     two_write_one_number,
     a_clean_up_does_not_wait,
-    a_merge_alters_a_change,
-    a_row_of_the_base_comes_before_its_change,
+    a_merge_loses_a_change,
     a_position_that_is_put_back_is_taken,
 ]
 

@@ -41,7 +41,7 @@ def read_control(blobs: Mapping[str, bytes]) -> dict[str, ControlJournal]:
 
 
 def _folded(blobs: Mapping[str, bytes], folder: str) -> ControlJournal:
-    journal, number = ControlJournal(), 1
+    journal, number = _begun(blobs, f"{folder}/_manifest")
     while (data := blobs.get(f"{folder}/_manifest/delta/{number:020d}.json")) is not None:
         for part in json.loads(data)["value"]["parts"]:
             _apply(journal, part)
@@ -49,6 +49,25 @@ def _folded(blobs: Mapping[str, bytes], folder: str) -> ControlJournal:
     for name in journal.segments:
         journal.rows += pq.read_table(io.BytesIO(blobs[name])).to_pylist()
     return journal
+
+
+def _begun(blobs: Mapping[str, bytes], folder: str) -> tuple[ControlJournal, int]:
+    """What the deltas that are there follow, and the number of the first: deltas that a whole manifest has
+    folded are deleted after a time.
+    """
+    journal, head = ControlJournal(), blobs.get(f"{folder}/head.json")
+    if head is None or f"{folder}/delta/{1:020d}.json" in blobs:
+        return journal, 1
+    number = json.loads(head)["value"]["full"]
+    whole = json.loads(blobs[f"{folder}/full/{number:020d}.json"])["value"]
+    for place, there in whole["positions"].items():
+        _, stream, shard = json.loads(place)
+        journal.shards[stream, shard] = (there["epoch"], there.get("through", 0))
+        journal.gaps += [(shard, first, last) for first, last in there.get("gaps", [])]
+        if "leaves" in there:
+            journal.trees[stream, shard] = (there["leaves"], there["frontier"])
+    journal.segments.update(whole["files"])
+    return journal, number + 1
 
 
 def _apply(journal: ControlJournal, part: dict[str, Any]) -> None:

@@ -22,7 +22,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -234,12 +233,13 @@ class Round:
         at_rest(node.status, has_delivered)
         records, items = node.records("items"), node.scan("items")
         outcome.changes += len(records)
-        outcome.violations += differences(records, journal_of(self._place))
+        journal = journal_of(self._place)
+        outcome.violations += differences(records, journal)
         against = () if head is None else ("--against", str(head))
         code, said = self._command("journal", "verify", str(self._place), "--table", "items", *against)
         if code:
             outcome.violations.append(f"journal verify ended with {code}: {said}")
-        moment = datetime.now(UTC).isoformat()
+        moment = last_moment(journal)
         code, said = self._command("as-of", moment, "items", "--app", str(APP), "--json")
         if code or by_id(read_as_of(said)) != by_id(items):
             outcome.violations.append(f"as-of is not the table: {code}: {said[:1_000]}")
@@ -300,6 +300,12 @@ def told(row: dict[str, Any]) -> tuple[Any, Any, Any]:
     """A row as clients read a record."""
     images = (None if row[name] is None else json.loads(row[name]) for name in ("old", "new"))
     return (row["event"], *images)
+
+
+def last_moment(journal: ControlJournal) -> str:
+    """When its last change was made, in seconds: from then on the table is as it is."""
+    last_us = max(row["created_us"] for row in journal.changes)
+    return f"{last_us // 1_000_000}.{last_us % 1_000_000:06d}"
 
 
 def by_id(items: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:

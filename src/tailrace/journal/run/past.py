@@ -10,7 +10,7 @@ Rules of this file: nothing is written, nothing guessed: `NotKnown` says what is
 stays on disk until `close`. One loop uses a reader.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -26,7 +26,6 @@ from tailrace.journal.core.past import (
     COARSE_US,
     Coverage,
     HistoryEntry,
-    LostTime,
     PastState,
     before,
     history_of,
@@ -41,16 +40,14 @@ from tailrace.journal.run.folding import (
     PastRelation,
     Rows,
     all_rows,
-    around_sql,
     as_of_sql,
     changed_sql,
-    last_sql,
     relation_of,
 )
+from tailrace.journal.run.lost_times import lost_times
 from tailrace.journal.run.reading import JournalGap, JournalReader, JournalView, change_of
 from tailrace.ports import ArchiveStore, Clock, LogReader
 from tailrace.runtime.threads import in_thread
-from tailrace.streams.dates import micros_of
 from tailrace.streams.version import Version
 from tailrace.tables.schema import TableSchema
 
@@ -295,10 +292,10 @@ class PastReader:
         missed = tuple(gap for gap in told if isinstance(gap, JournalGap))
         labels = beyond | {label for label, _ in view.positions}
         now = JournalNow(view, coverage, tuple(live), missed, labels)
-        lost = [*await _lost_ranges(now), *await _lost_streams(now)]
+        lost = await lost_times(now)
         if not lost:
             return now
-        return JournalNow(view, _with_lost(coverage, lost), now.live, missed, labels)
+        return JournalNow(view, replace(coverage, lost=lost), now.live, missed, labels)
 
 
 def journal_at(journals: Sequence[JournalNow], at_us: int) -> JournalNow:
@@ -415,60 +412,6 @@ class TableThen:
         changes = _merged(self.now.view.changes(selection), live)
         async for group in _grouped(changes, self.now.coverage.inexact_us):
             yield group[0].key, self.state_of(group)
-
-
-# ---- what is lost in time ----------------------------------------------------------------------------------
-
-
-async def _lost_ranges(now: JournalNow) -> list[LostTime]:
-    """The named gaps of shards, in time."""
-    lost = []
-    for gap in (*now.view.gaps, *now.missed):
-        rows = await now.rows()
-        sql = around_sql(rows, gap.shard, gap.first, gap.last)
-        ((since_us, until_us),) = await in_thread(all_rows, rows, sql)
-        since_us = now.coverage.first_us if since_us is None else since_us
-        end = "now" if until_us is None else spoken(until_us)
-        words = (
-            f"changes {gap.first} to {gap.last} of shard {gap.shard} are in no journal: what changed between "
-            f"{spoken(since_us)} and {end} is not known"
-        )
-        lost.append(LostTime(gap.shard, since_us, until_us, words))
-    return lost
-
-
-async def _lost_streams(now: JournalNow) -> list[LostTime]:
-    """The times between two streams of one table, while it had none: from the last change before a stream
-    began, as well as times are known, to its beginning, which its label is.
-    """
-    lost = []
-    for label in sorted(now.labels)[1:]:
-        until_us = micros_of(f"{label}Z")
-        since_us = await _last_by(now, until_us - max(now.coverage.precision_us, 1))
-        words = (
-            f"the table had another stream before {spoken(until_us)}, and what changed since "
-            f"{spoken(since_us)} is not known: nothing is recorded while a stream is off"
-        )
-        lost.append(LostTime("", since_us, until_us, words))
-    return lost
-
-
-async def _last_by(now: JournalNow, at_us: int) -> int:
-    """When the last change by a moment was. The manifest says it, but of segments that go on behind it."""
-    times = [now.coverage.first_us, *(one.created_us for one in now.live if one.created_us <= at_us)]
-    for file in now.view.manifest.of_part(PART_CHANGES):
-        if file.from_us <= at_us < file.until_us:
-            rows = await now.rows()
-            ((last_us,),) = await in_thread(all_rows, rows, last_sql(rows, at_us))
-            return int(last_us)
-        if file.until_us <= at_us:
-            times.append(file.until_us)
-    return max(times)
-
-
-def _with_lost(coverage: Coverage, lost: Iterable[LostTime]) -> Coverage:
-    ordered = tuple(sorted(lost, key=lambda gap: gap.since_us))
-    return replace(coverage, lost=ordered)
 
 
 # ---- rows --------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ import orjson
 from tailrace import App, Item
 from tailrace.app.projection import Projection
 from tailrace.clocks.manual import ManualClock
-from tailrace.errors import PortError, StoreError
+from tailrace.errors import PortError, StoreError, Unavailable
 from tailrace.leases.lease import Owner
 from tailrace.ports import Action, ItemsPage, ProjectionStore, RecordBatch, StateStore, Written
 from tailrace.projections.core.builds import builds_prefix, read_served, served_key
@@ -189,6 +189,7 @@ class Journaled:
         self.lacking: tuple[str, ...] = ()
         self.without: set[int] = set()
         self.incarnation = "one"
+        self.is_away = False
         self.is_calm = True
 
     @property
@@ -216,6 +217,8 @@ class Journaled:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Journaled"]:
+        if self.is_away:
+            raise Unavailable("the archive does not answer")
         yield self
 
     async def view(self) -> "JournaledView | None":

@@ -15,6 +15,7 @@ from unittest import mock
 import orjson
 import pytest
 
+from tailrace.projections.core.builds import MOST_FAILED
 from tailrace.projections.run.builds import Builds
 from tailrace.projections.run.from_journal import JournalFilling
 from tests.contracts.projecting import Journaled, Workshop, by_chance, filled_table, projected, rebuilt, told
@@ -246,6 +247,40 @@ def test_a_journal_that_stays_behind_lets_a_build_without_history_be_filled_from
         await workshop.check()
 
     story_of(history=False)(story)
+
+
+@pytest.mark.parametrize("history", [False, True])
+def test_a_journal_that_does_not_answer_is_waited_for_by_history_alone(history: bool) -> None:
+    async def story(workshop: Workshop, journal: Journaled) -> None:
+        (worker,) = workshop.builders
+        journal.is_away = True
+        await rebuilt(worker)
+        await workshop.settle(worker)
+        assert await workshop.served() == ("1" if history else "1.1")
+        journal.is_away = False
+        await workshop.settle(worker)
+        assert await workshop.served() == "1.1"
+        assert await workshop.fold("1.1") == (all_that_was(workshop) if history else workshop.orders.fold())
+
+    story_of(history=history)(story)
+
+
+def test_more_items_that_fail_than_are_named_end_the_reading_and_none_of_their_changes_overtakes() -> None:
+    async def story(workshop: Workshop, journal: Journaled) -> None:
+        (worker,) = workshop.builders
+        for number in range(MOST_FAILED + 5):
+            workshop.orders.write(f"bad{number:02}", "NL", -1)
+            workshop.orders.write(f"bad{number:02}", "NL", 5)
+        for records in workshop.orders.unsettled.values():
+            records.clear()  # given up: they are in the journal alone
+        await rebuilt(worker)
+        await workshop.settle(worker)
+        build = (await workshop.known()).builds[-1]
+        assert (build.is_filled, build.takes_changes) == (True, False)
+        assert build.failures > len(build.failed) == MOST_FAILED
+        assert not {key for key in await workshop.keys("1.1") if bytes.fromhex(key).startswith(b"bad")}
+
+    story_of(history=True)(story)
 
 
 def test_what_went_while_a_journal_was_behind_is_not_in_the_build_that_the_table_fills() -> None:

@@ -13,6 +13,7 @@ build. Called by projector.py.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 from msgspec import Struct, field
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 
 from tailrace.app.fence import told
 from tailrace.app.projection import Projection
+from tailrace.errors import Unavailable
 from tailrace.projections.core.builds import TABLE, Build
 from tailrace.projections.core.folding import ItemChange
 from tailrace.projections.core.journaled import (
@@ -51,6 +53,10 @@ class NotYet(Exception):
     """The journal does not know enough yet."""
 
 
+class _Failing(Exception):
+    """More items failed than are named."""
+
+
 class _Reading(Struct):
     """One filling on its way. Shape: `done` are segments that were read whole, `failed` items (hex) whose
     later changes are left out.
@@ -73,31 +79,42 @@ class JournalFilling:
         """Fill a build; when this returns, changes are applied to it by delivery. Raises: FromTable, NotYet,
         ClaimLost, StoreError, SourceError, Unavailable.
         """
-        async with journal.opened() as history:
-            view = await self._known(projection, claim, await history.view())
+        async with AsyncExitStack() as ends:
+            try:
+                history = await ends.enter_async_context(journal.opened())
+                present = await history.view()
+            except Unavailable as error:
+                if projection.history:
+                    raise NotYet(str(error)) from error
+                raise await self._from_table(projection, claim, str(error)) from error
+            view = await self._known(projection, claim, present)
             reading = _Reading(history, view, failed={key for key, _ in claim.build.failed})
-            if not claim.build.total:
-                total = await view.total(is_newest=not projection.history)
-                await claim.save(replace(claim.build, total=total))
-            _log.info(
-                "projection %s: build %s is filled from the journal of table %s",
-                projection.id, claim.build.name, projection.table.name,
-            )  # fmt: skip
-            first = _cursor(claim.build)
-            await self._read(projection, claim, reading, first)
-            if first:
-                await self._read(projection, claim, reading, b"", first)
-            reading.done = view.files
-            while True:
-                await self._caught_up(projection, claim, journal)
-                await self._read_new(projection, claim, reading)
-                if projection.history and claim.build.failures:
-                    # What is delivered must not overtake changes that failed: it stays as it is, until those
-                    # do not fail.
-                    await claim.save(replace(claim.build, is_filled=True, after=None))
-                    return
-                if await self._joined(projection, claim, journal, reading):
-                    return
+            with suppress(_Failing):
+                await self._read_all(projection, claim, reading)
+                while True:
+                    await self._caught_up(projection, claim, journal)
+                    await self._read_new(projection, claim, reading)
+                    if projection.history and claim.build.failures:
+                        break
+                    if await self._joined(projection, claim, journal, reading):
+                        return
+            # What is delivered must not overtake changes that failed: it stays as it is, until they do not.
+            await claim.save(replace(claim.build, is_filled=True, after=None))
+
+    async def _read_all(self, projection: Projection, claim: Claim, reading: _Reading) -> None:
+        """Fold what the journal has, from where the last worker was."""
+        if not claim.build.total:
+            total = await reading.view.total(is_newest=not projection.history)
+            await claim.save(replace(claim.build, total=total))
+        _log.info(
+            "projection %s: build %s is filled from the journal of table %s",
+            projection.id, claim.build.name, projection.table.name,
+        )  # fmt: skip
+        first = _cursor(claim.build)
+        await self._read(projection, claim, reading, first)
+        if first:
+            await self._read(projection, claim, reading, b"", first)
+        reading.done = reading.view.files
 
     async def _known(self, projection: Projection, claim: Claim, view: HistoryView | None) -> HistoryView:
         """The journal's view, with what it lacks in the build. Raises: FromTable, NotYet."""
@@ -140,7 +157,8 @@ class JournalFilling:
         first: bytes,
         end: bytes | None = None,
     ) -> None:
-        """Fold the changes of a range of keys, of the segments that were not read whole."""
+        """Fold the changes of a range of keys, of the segments that were not read whole. Raises: _Failing."""
+        _check_named(projection, claim.build)
         changes = reading.view.changes(
             is_newest=not projection.history, first=first, end=end, without=reading.done
         )
@@ -157,6 +175,7 @@ class JournalFilling:
             count = len(some) if projection.history else len({change.key for change in some})
             cursor = {"key": some[-1].key.hex()} if is_first_pass and end is None else claim.build.after
             await claim.save(claim.build.with_part(cursor, count, failed))
+            _check_named(projection, claim.build)
 
     async def _read_new(self, projection: Projection, claim: Claim, reading: _Reading) -> None:
         """Fold what the journal has got since. Raises: NotYet, Unavailable."""
@@ -211,6 +230,14 @@ class JournalFilling:
             if not claim.build.is_filled:
                 await self._builds.let_go(projection, claim.build.name)
         return False
+
+
+def _check_named(projection: Projection, build: Build) -> None:
+    """Require that all items that failed are named: who goes on has to leave their later changes out. Raises:
+    _Failing.
+    """
+    if projection.history and build.failures > len(build.failed):
+        raise _Failing
 
 
 def _steps(projection: Projection, changes: Sequence[HistoryChange], now_ms: int) -> list[ItemChange]:

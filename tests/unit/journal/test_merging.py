@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from msgspec import to_builtins
 
 from tailrace.archives import MemoryArchive
 from tailrace.cli.journal import journal
@@ -21,9 +22,11 @@ from tailrace.clocks.manual import ManualClock
 from tailrace.journal.run import merging
 from tailrace.journal.run.merging import MOST_OF_KEY, Merger, MergeReport, SortedSegments
 from tailrace.journal.run.opening import opened_journal
+from tailrace.journal.run.proving import change_proof
+from tailrace.journal.run.reading import JournalReader
 from tailrace.manifests.run import log
 from tailrace.manifests.run.checking import chain_faults
-from tests.unit.journal.test_archiver import FOLDER, SHARDS, check_journal, control, delivered_to
+from tests.unit.journal.test_archiver import FOLDER, SHARDS, TABLE, check_journal, control, delivered_to
 from tests.unit.journal.test_status import archived
 from tests.unit.sinks.lake.faults import HOUR_MS, FaultyArchive, Killed, history
 
@@ -51,6 +54,29 @@ def test_merging_changes_no_row_no_leaf_and_no_tree() -> None:
     assert control(archive).trees == trees
     check_journal(archive, changes)
     assert asyncio.run(merged(archive)) == MergeReport()
+
+
+@pytest.mark.parametrize("most_bytes", [15_000, 1 << 20])
+def test_every_proof_is_the_same_before_and_after_any_merge(most_bytes: int) -> None:
+    changes, archive = history(7, 9), FaultyArchive()
+    asyncio.run(delivered_to(archive, changes))
+
+    async def proofs() -> list[dict[str, Any]]:
+        async with JournalReader(archive, TABLE, ManualClock()) as reader:
+            view = await reader.view()
+            made = [
+                await change_proof(view, record.key, record.version)
+                for records in changes.values()
+                for record in records
+            ]
+        assert all(proof.holds for proof in made)
+        return [to_builtins(proof) for proof in made]
+
+    before = asyncio.run(proofs())
+    assert len(before) == 9
+    journal = opened_journal(archive, FOLDER, ManualClock())
+    assert asyncio.run(Merger(archive, most_bytes).merge(journal)).before
+    assert asyncio.run(proofs()) == before
 
 
 def test_of_two_merges_at_once_one_counts() -> None:

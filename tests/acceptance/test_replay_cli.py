@@ -256,7 +256,7 @@ def test_a_revision_that_cannot_be_loaded_says_so_and_leaves_nothing(repository:
     )
     told = compared(repository, handler="mailed")
     assert told.returncode == 1
-    assert "replay of HEAD: error: replay: 'mailed' is no handler" in told.stderr
+    assert "replay of HEAD: replay: 'mailed' is no handler" in told.stderr
     assert git(repository, "worktree", "list").count("\n") == 1
     assert git(repository, "status", "--short") == " M app.py\n"
 

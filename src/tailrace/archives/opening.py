@@ -24,9 +24,12 @@ def archive_at(place: str, access: Any = None) -> ArchiveStore:
     if not bucket:
         raise SettingsError(f"{place!r} names no bucket: write it like s3://bucket/prefix")
     try:
+        import aiohttp  # noqa: F401 - what calls S3 imports it when it calls
+        import botocore  # noqa: F401
+
         from tailrace.archives.s3 import S3Archive
     except ImportError as error:
         raise Unavailable(
-            f"{place} needs the extra `aws`: pip install '.[aws]' in the checkout, and start again"
+            f"{place} needs the extra `aws`", hint="pip install '.[aws]' in the checkout, and start again"
         ) from error
     return S3Archive(bucket, prefix, access=access)

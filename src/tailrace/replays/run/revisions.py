@@ -79,7 +79,8 @@ def compared(asked: RevisionQuestion) -> ReplayReport:
                 _, said = process.communicate()
                 if process.returncode:
                     whose = asked.revision if name == BEFORE else "the working tree"
-                    raise SettingsError(f"replay of {whose}: {_words(said)}")
+                    words, hint = _words(said)
+                    raise SettingsError(f"replay of {whose}: {words}", hint=hint)
         finally:
             for process in processes.values():
                 if process.poll() is None:
@@ -221,9 +222,15 @@ def _environment(root: Path, checkout: Path) -> Mapping[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([*moved, *others]), "PYTHONHASHSEED": "0"}
 
 
-def _words(said: str) -> str:
+def _words(said: str) -> tuple[str, str | None]:
+    """The message of a process that failed, and the command that it named.
+
+    >>> _words("error: there is no file app.py\\n  next: name one\\n")
+    ('there is no file app.py', 'name one')
+    """
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return " ".join(lines) or "it ended without a word"
+    message, _, hint = " ".join(lines).partition(" next: ")
+    return message.removeprefix("error: ") or "it ended without a word", hint or None
 
 
 def _seconds(us: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 import duckdb
 import orjson
+import pandas
 import pyarrow.parquet as pq
 import pytest
 
@@ -236,6 +237,9 @@ def test_every_engine_reads_it(tmp_path: Path) -> None:
     with duckdb.connect() as connection:
         answer = connection.execute(question, [files]).fetchall()
     assert [n for (n,) in answer] == list(range(9))
+    frame = pandas.concat(map(pandas.read_parquet, files)).sort_values(["generation", "sequence"])
+    assert [int(orjson.loads(new)["n"]["N"]) for new in frame["new"]] == list(range(9))
+    assert set(frame["event"]) == {"INSERT", "MODIFY"}
     table = pq.read_table(files[0])
     assert "at" not in table.column_names
     assert table.schema.field("sequence").type.byte_width == 24

@@ -12,6 +12,7 @@ from tailrace.archives import MemoryArchive
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import ArchiveError, SettingsError
 from tailrace.manifests.core.manifest import KEEP_MS, DeltaPart, TableManifest
+from tailrace.manifests.run.cleaning import clean_manifest
 from tailrace.manifests.run.log import FULL_EVERY, LONG_MS, ManifestLog
 
 FOLDER = "orders/_manifest"
@@ -158,14 +159,39 @@ def test_a_head_whose_manifest_is_gone_is_told() -> None:
     over_a_place(test)
 
 
-@pytest.mark.parametrize(("waited_ms", "expected"), [(KEEP_MS - 1, []), (KEEP_MS, [FULL_EVERY])])
-def test_deltas_are_old_an_hour_after_a_whole_manifest(waited_ms: int, expected: list[int]) -> None:
+@pytest.mark.parametrize(("waited_ms", "expected"), [(KEEP_MS - 1, 0), (KEEP_MS, FULL_EVERY)])
+def test_deltas_are_superseded_an_hour_after_readers_begin_behind_them(waited_ms: int, expected: int) -> None:
     async def test(place: Place) -> None:
         log = await filled(place, FULL_EVERY + 2)
         place.clock.advance(waited_ms)
-        old = await log.old_fulls(place.clock.now().wall_ms)
-        assert [number for number, _ in old] == expected
-        assert len(await log.deltas_below(FULL_EVERY)) == FULL_EVERY
+        assert len(await log.superseded(place.clock.now().wall_ms)) == expected
+
+    over_a_place(test)
+
+
+def test_a_whole_manifest_that_no_head_names_supersedes_nothing() -> None:
+    async def test(place: Place) -> None:
+        log = await filled(place, FULL_EVERY)
+        original = place.archive.compare_and_put
+
+        async def away(name: str, data: bytes, tag: str) -> str | None:
+            raise ArchiveError("the archive is away")
+
+        place.archive.compare_and_put = away  # type: ignore[method-assign]
+        await filled(place, 2 * FULL_EVERY)
+        place.archive.compare_and_put = original  # type: ignore[method-assign]
+        assert len(await place.names("full")) == 2
+        place.clock.advance(2 * KEEP_MS)
+        now_ms = place.clock.now().wall_ms
+        assert await clean_manifest(log, place.archive, now_ms) == FULL_EVERY
+        assert (await place.log().current()).number == 2 * FULL_EVERY
+        await filled(place, 3 * FULL_EVERY)
+        assert not await log.superseded(now_ms), "readers begin there only now"
+        place.clock.advance(KEEP_MS)
+        assert await clean_manifest(log, place.archive, now_ms + KEEP_MS) == 2 * FULL_EVERY + 2, (
+            "two whole ones with them"
+        )
+        assert (await place.log().current()).number == 3 * FULL_EVERY
 
     over_a_place(test)
 
@@ -183,7 +209,7 @@ def test_a_writer_that_slept_does_not_win_a_number_that_no_reader_looks_at(slept
             if asleep:
                 asleep = False
                 log = await filled(place, FULL_EVERY)
-                for gone in await log.deltas_below(FULL_EVERY):
+                for gone in await log.superseded(place.clock.now().wall_ms + KEEP_MS):
                     await place.archive.delete(gone)
                 place.clock.advance(slept_ms)
             return await original(name, data)

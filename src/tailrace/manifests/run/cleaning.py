@@ -37,15 +37,11 @@ async def clean_files(target: ManifestTarget, archive: ArchiveStore, own: Sequen
 
 
 async def clean_manifest(log: ManifestLog, archive: ArchiveStore, now_ms: int) -> int:
-    """Delete deltas that a whole manifest has folded an hour ago, and whole ones before that. Returns: how
-    many. Raises: Unavailable.
+    """Delete deltas and whole manifests before the one with which readers have begun for an hour. Returns:
+    how many. Raises: Unavailable.
     """
     with outages():
-        old = await log.old_fulls(now_ms)
-        if not old:
-            return 0
-        newest = max(number for number, _ in old)
-        names = [*await log.deltas_below(newest), *(name for number, name in old if number < newest)]
+        names = await log.superseded(now_ms)
         for name in names:
             await archive.delete(name)
     return len(names)

@@ -46,9 +46,10 @@ its caller gets.
 
 
 class ManifestHead(Struct, frozen=True):
-    """Which whole manifest readers begin with."""
+    """Which whole manifest readers begin with. Units: at_ms, when it was written, by the writer's clock."""
 
     full: int
+    at_ms: int
 
 
 class _Waiting:
@@ -116,20 +117,21 @@ class ManifestLog:
         assert waiting.manifest is not None
         return waiting.manifest
 
-    async def deltas_below(self, full: int) -> Sequence[str]:
-        """The names of deltas that a whole manifest has folded, as they lie there."""
-        names = await self._archive.list(f"{self._folder}/delta/")
-        return [name for name in names if name <= self._delta_name(full)]
-
-    async def old_fulls(self, now_ms: int) -> Sequence[tuple[int, str]]:
-        """Number and name of the whole manifests that are old enough that nobody reads what they folded."""
-        old = []
-        for name in await self._archive.list(f"{self._folder}/full/"):
-            blob = await self._archive.get(name)
-            manifest = EMPTY if blob is None else read_kept(name, blob.data, TableManifest)
-            if blob is not None and manifest.at_ms + KEEP_MS <= now_ms:
-                old.append((manifest.number, name))
-        return old
+    async def superseded(self, now_ms: int) -> Sequence[str]:
+        """The names of deltas and whole manifests that the one with which readers begin has folded, once it
+        has been that for so long that nobody reads them any more. Shape: never those behind the head, however
+        old: a head that could not be written names an older one. Raises: ArchiveError.
+        """
+        head = await self._head()
+        if head is None or head[0].at_ms + KEEP_MS > now_ms:
+            return ()
+        number = head[0].full
+        deltas = await self._archive.list(f"{self._folder}/delta/")
+        fulls = await self._archive.list(f"{self._folder}/full/")
+        return [
+            *(name for name in deltas if name <= self._delta_name(number)),
+            *(name for name in fulls if name < self._full_name(number)),
+        ]
 
     # ---- with the lock -------------------------------------------------------------------------------------
 
@@ -205,7 +207,7 @@ class ManifestLog:
         manifest = self._manifest
         try:
             await self._archive.put_if_absent(self._full_name(manifest.number), write_kept(manifest))
-            data = write_kept(ManifestHead(manifest.number))
+            data = write_kept(ManifestHead(manifest.number, self._now()))
             head = await self._head()
             if head is None:
                 await self._archive.put_if_absent(self._head_name, data)

@@ -14,17 +14,18 @@ from tailrace.app import declaring
 from tailrace.archives import MemoryArchive
 from tailrace.archives.names import tag_of
 from tailrace.errors import Unavailable
-from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.places import SEGMENTS
 from tailrace.journal.core.records import PART_CHANGES
 from tailrace.journal.run import archiver, merging, segments
 from tailrace.journal.run.archiver import Archiver
 from tailrace.journal.run.reading import JournalReader, JournalView
+from tailrace.journal.run.segments import EncodedSegment
 from tailrace.manifests.core import manifest as law
 from tailrace.manifests.core.manifest import DeltaPart, TableFile
 from tailrace.manifests.run.target import ManifestTarget
 from tailrace.mapping.settings import MappingSettings
 from tailrace.ports import ArchiveStore, Failed, Failure, Outcome, RecordBatch, TargetPosition
+from tailrace.streams.record import ChangeRecord
 from tests.simulation.journal_worlds import run_world
 from tests.simulation.seeds import seeds_for
 
@@ -71,13 +72,15 @@ def what_is_parked_never_reaches_it(patch: pytest.MonkeyPatch) -> None:
 
 def an_old_image_is_wrong(patch: pytest.MonkeyPatch) -> None:
     """A modification has its new image twice."""
-    right = segments.journal_change
+    right = segments.encoded_segment
 
-    def wrong(record: Any, shard: str) -> JournalChange:
-        change = right(record, shard)
-        return replace(change, old=change.new) if change.event == "MODIFY" else change
+    def altered(record: ChangeRecord) -> ChangeRecord:
+        return replace(record, old=record.new) if record.event_name == "MODIFY" else record
 
-    patch.setattr(segments, "journal_change", wrong)
+    def wrong(records: Sequence[ChangeRecord], *said: Any) -> EncodedSegment:
+        return right([altered(record) for record in records], *said)
+
+    patch.setattr(segments, "encoded_segment", wrong)
 
 
 def an_orphan_is_read(patch: pytest.MonkeyPatch) -> None:

@@ -200,7 +200,9 @@ class Catalog:
         self.places: dict[tuple[str, str], HashedShard] = {}
         """The shards by the labels of their streams and their ids."""
         self.vanished: dict[tuple[str, str], int] = {}
-        """The last records of shards that were forgotten lately, for readers that still hold one of them."""
+        """The last records that went with shards that were forgotten lately and all before them, for readers
+        that still hold one of them.
+        """
         self.dropped: set[int] = set()
         self.lost: dict[str, int] = {}
         """The last records of streams that are gone, by names without a table; the next table takes it."""
@@ -402,7 +404,7 @@ class Catalog:
         return through
 
     def note_vanished(self, gone: Mapping[tuple[str, str], int]) -> None:
-        """Remember for a while how far shards went that are forgotten now."""
+        """Remember for a while how far shards that are forgotten now and all before them went."""
         self.vanished.update(gone)
         while len(self.vanished) > VANISHED:
             del self.vanished[next(iter(self.vanished))]

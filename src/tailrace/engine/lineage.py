@@ -185,7 +185,8 @@ class Lineage:
         shards = _in_order(stream)
         if wall_ms >= stream.vanish_from_ms + self._settings.retention_ms:
             gone = self._gone(stream, wall_ms)
-            shards = list(transitions.forget(shards, self._released(stream, gone) if keeps_held else gone))
+            left = transitions.forget(shards, self._released(stream, gone) if keeps_held else gone)
+            shards = list(left.remaining)
         return shards
 
     def is_held(self, stream: StreamState) -> bool:
@@ -218,12 +219,15 @@ class Lineage:
         """Forget shards whose records are removed, and the stream when nothing of it is left. Returns: their
         numbers.
         """
-        gone = {
-            number: last
-            for number, last in self._released(stream, self._gone(stream, wall_ms)).items()
-            if not self._committer.is_pending(number)
-        }
-        remaining = transitions.forget(_in_order(stream), gone)
+        forgotten = transitions.forget(
+            _in_order(stream),
+            {
+                number: last
+                for number, last in self._released(stream, self._gone(stream, wall_ms)).items()
+                if not self._committer.is_pending(number)
+            },
+        )
+        remaining, gone = forgotten.remaining, forgotten.through
         label = stream.document.label
         self._catalog.note_vanished(
             {
@@ -235,11 +239,8 @@ class Lineage:
         for number in gone:
             self._load.pop(number, None)
         if not remaining and self.is_over(stream, wall_ms):
-            through = max(
-                (max(shard.before, gone[shard.number]) for shard in stream.document.shards), default=0
-            )
             self._catalog.remove_stream(stream)
-            self._remember_lost(stream.document, through)
+            self._remember_lost(stream.document, max(gone.values(), default=0))
         elif gone:
             self._catalog.save_stream(msgspec.structs.replace(stream.document, shards=remaining))
         return list(gone)

@@ -207,21 +207,35 @@ def _child(
     return HashedShard(shard_id, number, first, last, starting, wall_ms, parent.shard_id)
 
 
-def forget(shards: Iterable[HashedShard], gone: Mapping[int, int]) -> tuple[HashedShard, ...]:
-    """A lineage without some shards; their children remember the last record that went with them.
+class Forgotten(msgspec.Struct, frozen=True):
+    """A lineage without some shards. Shape: `through` is, by the number of each shard that went, the last
+    record that went with it and with all before it (0: there was none).
+    """
 
-    Shape:   `gone` are last records (0: there was none) by the numbers of shards; parents stand before their
-             children.
+    remaining: tuple[HashedShard, ...]
+    through: dict[int, int]
+
+
+def forget(shards: Iterable[HashedShard], gone: Mapping[int, int]) -> Forgotten:
+    """Let shards go; their children remember the last record that went with them.
+
+    Shape:     `gone` are last records (0: there was none) by the numbers of shards; parents stand before
+               their children.
+    Guarantee: none goes before its parent, also when it is named: what it continues would be read after what
+               continues it, and nobody would hear what is lost of it later.
     """
     remaining: list[HashedShard] = []
+    through: dict[int, int] = {}
     before: dict[str, int] = {}
+    kept: set[str | None] = set()
     for shard in shards:
         inherited = max(shard.before, before.get(shard.parent_id or "", 0))
-        if shard.number in gone:
-            before[shard.shard_id] = max(inherited, gone[shard.number])
+        if shard.number in gone and shard.parent_id not in kept:
+            before[shard.shard_id] = through[shard.number] = max(inherited, gone[shard.number])
         else:
+            kept.add(shard.shard_id)
             remaining.append(msgspec.structs.replace(shard, before=inherited))
-    return tuple(remaining)
+    return Forgotten(tuple(remaining), through)
 
 
 def shard_for(open_shards: Sequence[HashedShard], partition: int) -> HashedShard:

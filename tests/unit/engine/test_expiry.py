@@ -127,6 +127,26 @@ def test_closed_shards_vanish_a_day_after_closing_and_leave_no_rows() -> None:
     assert child["ParentShardId"] == parent.shard_id
 
 
+def test_no_shard_is_forgotten_before_one_that_it_continues_and_that_waits_for_an_archive() -> None:
+    engine, clock = with_table()
+    holds, arn = engine.log.holds, arn_of(engine)
+    holds.hold("orders", 1 << 20)
+    put(engine, "a")
+    (first,) = engine.shards_of(arn)
+    (record,) = log_of(engine)
+    for _ in range(10):
+        clock.advance(4 * HOUR_MS)
+        keep_house(engine)
+    kept = engine.shards_of(arn, keeps_held=True)
+    assert len(kept) == 11  # all that there were, although only one of them has a record
+    assert [shard.parents for shard in kept[1:]] == [(shard.shard_id,) for shard in kept[:-1]]
+    assert len(engine.shards_of(arn)) == 7
+    holds.archived(first.stream, first.shard_id, record.sequence)
+    keep_house(engine)
+    assert engine.shards_of(arn, keeps_held=True) == engine.shards_of(arn)
+    assert [shard.before for shard in engine.shards_of(arn)] == [record.sequence, *[0] * 6]
+
+
 def test_a_disabled_stream_leaves_nothing_behind_after_a_day_but_how_far_it_went() -> None:
     store = FailingStore()
     engine, clock = with_table(store=store)

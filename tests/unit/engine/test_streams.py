@@ -15,6 +15,7 @@ from tests.unit.engine.building import (
     arn_of,
     defined,
     item,
+    keep_house,
     log_of,
     names_of,
     opened,
@@ -346,6 +347,27 @@ def test_a_shard_that_has_vanished_ends_with_a_loss() -> None:
         engine.committer.flush()
     page = engine.log.read(shard, 0, 10)
     assert (page.records, page.closed, page.trimmed) == ([], True, True)
+
+
+def test_what_is_lost_before_a_shard_without_records_is_told_also_when_that_has_vanished() -> None:
+    engine, clock = written(1)
+    (first,) = engine.shards_of(arn_of(engine))
+    for _ in range(2):
+        clock.advance(4 * HOUR_MS)
+        keep_house(engine)
+    shard = next(one for one in engine.shards_of(arn_of(engine)) if one.parents == (first.shard_id,))
+    clock.advance(DAY_MS - 4 * HOUR_MS)
+    keep_house(engine)
+    told = engine.log.read(shard, first.first - 1, 10)
+    assert (told.records, told.trimmed, told.next_after >= first.first) == ([], True, True)
+    assert engine.log.read(shard, told.next_after, 10).trimmed is False
+    clock.advance(4 * HOUR_MS)
+    keep_house(engine)
+    assert shard.shard_id not in {one.shard_id for one in engine.shards_of(arn_of(engine))}
+    page = engine.log.read(shard, first.first - 1, 10)
+    assert (page.records, page.closed, page.trimmed, page.next_after) == ([], True, True, told.next_after)
+    again = engine.log.read(shard, told.next_after, 10)
+    assert (again.closed, again.trimmed) == (True, False)
 
 
 def test_only_durable_records_are_read_by_the_runtime() -> None:

@@ -404,6 +404,32 @@ def test_beyond_the_bound_the_oldest_goes_and_the_gap_is_named_in_the_journal() 
         assert journal.gaps == [(gap.shard_id, gap.first, gap.last)]
 
 
+def test_a_shard_that_goes_unread_behind_one_that_waits_is_a_gap_in_what_continues_it() -> None:
+    archive = Away()
+    app, orders = archived(archive)
+    with World(app, seed=5) as world:
+        written(world, orders, 1)
+        world.settle()
+        archive.is_away = True
+        written(world, orders, 1, 1)
+        world.advance("5h")
+        written(world, orders, 1, 2)  # in the next shard, which nobody comes to
+        (lost,) = [
+            page.records[0].sequence
+            for shard in world.engine.shards_of(world.engine.stream_of("orders").arn)
+            if shard.parents and (page := world.engine.log.read(shard, 0, 1)).records
+        ]
+        world.advance("40h")  # the shards behind that have nothing, and their day has passed
+        world.engine.log.holds.hold("orders", 0)
+        world.advance("1h")
+        archive.is_away = False
+        world.advance("1h")
+        world.settle()
+        (journal,) = read_control(archive._blobs).values()
+        assert lost not in {int.from_bytes(row["sequence"], "big") for row in journal.changes}
+        assert any(first <= lost <= last for _, first, last in journal.gaps)
+
+
 def test_an_archive_that_is_away_stops_the_shard_in_words_and_parks_nothing() -> None:
     archive = Away()
     archive.is_away = True

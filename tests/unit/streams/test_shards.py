@@ -7,6 +7,7 @@ import pytest
 from tailrace.errors import InternalError
 from tailrace.streams.shards import (
     HASHES,
+    Forgotten,
     HashedShard,
     Shard,
     children,
@@ -115,10 +116,31 @@ def test_children_remember_the_last_record_of_what_is_forgotten() -> None:
     closed, second = rollover(first, "label", 2, 100, ending=20, starting=21)
     second, low, high = split(second, "label", 3, 200, ending=30, starting=31)
     lineage = [closed, second, low, high]
-    assert [shard.before for shard in forget(lineage, {1: 15})] == [15, 0, 0]
-    assert [shard.before for shard in forget(lineage, {1: 15, 2: 0})] == [15, 15]
-    assert [shard.before for shard in forget(forget(lineage, {1: 15}), {2: 27})] == [27, 27]
-    assert forget(lineage, {}) == tuple(lineage)
+    assert [shard.before for shard in forget(lineage, {1: 15}).remaining] == [15, 0, 0]
+    assert [shard.before for shard in forget(lineage, {1: 15, 2: 0}).remaining] == [15, 15]
+    left = forget(lineage, {1: 15}).remaining
+    assert [shard.before for shard in forget(left, {2: 27}).remaining] == [27, 27]
+    assert forget(lineage, {}).remaining == tuple(lineage)
+
+
+def test_what_went_with_a_shard_is_what_went_before_it_too() -> None:
+    (first,) = initial("label", 1, 1, 0, 10)
+    closed, second = rollover(first, "label", 2, 100, ending=20, starting=21)
+    second, third = rollover(second, "label", 3, 200, ending=30, starting=31)
+    lineage = [closed, second, third]
+    assert forget(lineage, {1: 15, 2: 0}).through == {1: 15, 2: 15}
+    assert forget(forget(lineage, {1: 15}).remaining, {2: 0}).through == {2: 15}
+    assert forget(forget(lineage, {1: 15}).remaining, {2: 27}).through == {2: 27}
+
+
+def test_no_shard_goes_before_what_it_continues() -> None:
+    (first,) = initial("label", 1, 1, 0, 10)
+    closed, second = rollover(first, "label", 2, 100, ending=20, starting=21)
+    second, low, high = split(second, "label", 3, 200, ending=30, starting=31)
+    lineage = [closed, second, low, high]
+    assert forget(lineage, {2: 25, 3: 33}) == Forgotten(tuple(lineage), {})
+    assert forget(lineage, {1: 15, 3: 33}).through == {1: 15}
+    assert forget(lineage, {1: 15, 2: 25, 3: 33}).through == {1: 15, 2: 25, 3: 33}
 
 
 def test_parents_are_ordered_before_their_children_whatever_their_numbers_are() -> None:

@@ -32,6 +32,11 @@ def main() -> int:
         help="this campaign instead",
     )
     parser.add_argument("--sink", choices=sinks.NAMES, help="of the campaign sinks: only what this one needs")
+    parser.add_argument(
+        "--work",
+        choices=["archiver", "merge", "restore", "replay"],
+        help="of the campaign journals: kills in this work alone",
+    )
     arguments = parser.parse_args()
     if arguments.example == "transfers":
         return run_transfers(arguments.seed, arguments.kills)
@@ -42,7 +47,7 @@ def main() -> int:
     if arguments.example == "sinks":
         return run_sinks(arguments.seed, arguments.kills, sinks.NAMES.get(arguments.sink, sinks.SINKS))
     if arguments.example == "journals":
-        return run_journals(arguments.seed, arguments.kills)
+        return run_journals(arguments.seed, arguments.kills, arguments.work)
     print(f"crash: {arguments.kills} kills, seed {arguments.seed}", flush=True)
     kept = place_of("crash", arguments.seed, arguments.kills)
     report = run(arguments.seed, arguments.kills, tell, kept)
@@ -187,15 +192,19 @@ def run_sinks(seed: int, kills: int, names: tuple[str, ...]) -> int:
     return 0 if holds else 1
 
 
-def run_journals(seed: int, kills: int) -> int:
+def run_journals(seed: int, kills: int, work: str | None) -> int:
     """Kills in the work of a journal; 1 when it is not what was written, or a kind of kill never happened."""
-    print(f"journals: {kills} kills, seed {seed}", flush=True)
-    outcome = journals.run(seed, kills, tell, place_of("journals", seed, kills))
+    kinds = journals.kinds_of(work)
+    name = "journals" if work is None else f"journals-{work}"
+    print(f"{name}: {kills} kills, seed {seed}", flush=True)
+    outcome = journals.run(seed, kills, tell, kinds, place_of(name, seed, kills))
     print()
-    for kind in journals.KINDS:
+    for kind in kinds:
         print(f"  {kind:<34} {outcome.kills[kind]:>5}")
-    print(f"  {outcome.writes} writes, {outcome.changes} changes")
-    missing = outcome.never_killed if kills >= len(journals.KINDS) else []
+    print(
+        f"  {outcome.writes} writes, {outcome.changes} changes, {outcome.replays} live replays to their end"
+    )
+    missing = outcome.never_killed(kinds) if kills >= len(kinds) else []
     for text in [
         *(f"VIOLATION {violation}" for violation in outcome.violations),
         *(f"NEVER KILLED: {kind}" for kind in missing),
@@ -203,17 +212,19 @@ def run_journals(seed: int, kills: int) -> int:
         print(text)
     if kills >= 100:
         write_evidence(
-            "crash-journals",
+            f"crash-{name}",
             {
                 "seed": seed,
                 "kills": dict(outcome.kills),
                 "writes": outcome.writes,
                 "changes": outcome.changes,
+                "replays": outcome.replays,
                 "violations": outcome.violations,
             },
         )
     holds = not outcome.violations and not missing
-    print("journals: each is what was written, verifies and restores" if holds else "journals: DOES NOT HOLD")
+    words = "each is what was written, verifies, restores and replays"
+    print(f"{name}: {words}" if holds else f"{name}: DOES NOT HOLD")
     return 0 if holds else 1
 
 

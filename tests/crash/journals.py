@@ -3,9 +3,10 @@
 Theory of operation: a client writes to a table that is archived, without end. Lives of the node end at a call
 of the archiver (a segment, a delta, a whole manifest, its head), at a named point, or at any moment; beside
 it lives of `tailrace journal merge` end at theirs, deletions among them. When all have, the last life
-settles, and the journal is judged four times: change by change against what any client reads of the stream;
-by `journal verify` against a head that was kept before the last kills; by `as-of`, which is the table; and by
-restores that are killed at an item, repeated, and then are the table too.
+settles, and the journal is judged five times: change by change against what any client reads of the stream;
+by `journal verify` against a head that was kept before the last kills; by `as-of`, which is the table; by
+restores that are killed at an item, repeated, and then are the table too; and by live replays that are killed
+and go on (replays.py).
 Rules of this file: one seed decides what is killed, and when. The journal's files are read by
 tests/unit/journal/control.py, which knows nothing of Tailrace.
 """
@@ -27,11 +28,12 @@ from typing import Any
 
 from tests.crash.node import Node, free_port
 from tests.crash.progress import Progress
+from tests.crash.replays import REPLAY, Replays
 from tests.crash.sinks import has_delivered, set_in_environment
 from tests.crash.sinks_client import Client
 from tests.fleet import ENVIRONMENT
-from tests.patience import PATIENCE_S, at_rest
-from tests.unit.journal.control import ControlJournal, read_control
+from tests.patience import PATIENCE_S, at_rest, eventually
+from tests.unit.journal.control import ControlJournal, journal_of
 
 APP = Path(__file__).with_name("journals_app.py")
 POINTS = (
@@ -46,7 +48,8 @@ ARCHIVER = (
 )
 MERGE = tuple(f"merge: {what}, {when}" for what in ("segment", "delta", "deletion") for when in WHEN)
 RESTORE = tuple(f"restore: item, {when}" for when in WHEN)
-KINDS = (*ARCHIVER, *MERGE, *RESTORE)
+AT_REST = (*RESTORE, *REPLAY)
+KINDS = (*ARCHIVER, *MERGE, *AT_REST)
 LATEST = {"segment": 6, "delta": 8, "full": 1, "head": 1, "deletion": 2, "item": 12}
 """A kill falls at most at this call after the start."""
 LATEST_POINT = {"lease.taken": 1, "stamp.done": 1, "target.stamped": 1}
@@ -56,6 +59,8 @@ LIFE_S = 2.5
 TRIES = 12
 """So often a merge is begun until it comes to its kill."""
 BETWEEN_S = 0.4
+LEAST_WRITTEN = 100
+"""Writes of a round."""
 ON_THE_WIRE = 10**21
 """The engine's first number as clients read it: numbers have as many digits as AWS's there."""
 
@@ -66,29 +71,40 @@ class Outcome:
 
     writes: int = 0
     changes: int = 0
+    replays: int = 0
     kills: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
 
-    @property
-    def never_killed(self) -> list[str]:
+    def never_killed(self, kinds: Sequence[str]) -> list[str]:
         """Kinds of kills that did not happen."""
-        return [kind for kind in KINDS if not self.kills[kind]]
+        return [kind for kind in kinds if not self.kills[kind]]
 
 
-def plan(seed: int, kills: int) -> list[str]:
+def kinds_of(work: str | None) -> tuple[str, ...]:
+    """The kinds of kills in one work: `archiver`, `merge`, `restore`, `replay`; None: all."""
+    return KINDS if work is None else tuple(kind for kind in KINDS if kind.startswith(f"{work}: "))
+
+
+def plan(seed: int, kills: int, kinds: Sequence[str] = KINDS) -> list[str]:
     """What is killed in turn: every kind, again and again."""
     chance = random.Random(seed)
     planned: list[str] = []
     while len(planned) < kills:
-        planned += chance.sample(KINDS, len(KINDS))
+        planned += chance.sample(kinds, len(kinds))
     return planned[:kills]
 
 
-def run(seed: int, kills: int, tell: Callable[[str], None], resume: Path | None = None) -> Outcome:
+def run(
+    seed: int,
+    kills: int,
+    tell: Callable[[str], None],
+    kinds: Sequence[str] = KINDS,
+    resume: Path | None = None,
+) -> Outcome:
     """Kill so often, in rounds, and compare at the end of each. `resume` names a file that keeps the rounds
     of an interrupted campaign.
     """
-    return kill_at(plan(seed, kills), tell, seed=seed, resume=resume)
+    return kill_at(plan(seed, kills, kinds), tell, seed=seed, resume=resume)
 
 
 def kill_at(
@@ -139,13 +155,13 @@ class Round:
         self._client.start()
         try:
             head = None
-            for place, kind in enumerate(kind for kind in kinds if kind not in RESTORE):
+            for place, kind in enumerate(kind for kind in kinds if kind not in AT_REST):
                 if place == len(kinds) // 2:
                     head = self._keep_head()
                 self._kill(kind)
                 if self._outcome.violations:
                     return
-            self._settle(head, [kind for kind in kinds if kind in RESTORE])
+            self._settle(head, [kind for kind in kinds if kind in AT_REST])
         finally:
             self._client.ends.set()
             self._client.join()
@@ -223,10 +239,11 @@ class Round:
         )
         return head if code == 0 else None  # there may be no journal yet
 
-    def _settle(self, head: Path | None, restores: Sequence[str]) -> None:
+    def _settle(self, head: Path | None, kinds: Sequence[str]) -> None:
         node, outcome = self._node, self._outcome
         node.start()
         node.wait_until_answering()
+        eventually(lambda: self._client.written >= LEAST_WRITTEN)
         self._client.ends.set()
         self._client.join()
         outcome.writes += self._client.written
@@ -244,7 +261,10 @@ class Round:
         if code or by_id(read_as_of(said)) != by_id(items):
             outcome.violations.append(f"as-of is not the table: {code}: {said[:1_000]}")
         if not outcome.violations:
-            self._restore(moment, restores, items)
+            self._restore(moment, [kind for kind in kinds if kind in RESTORE], items)
+        replays = [kind for kind in kinds if kind in REPLAY]
+        if replays and not outcome.violations:
+            self._replay(replays)
         if (code := node.stop()) != 0:
             outcome.violations.append(f"the last node ended with {code}:\n{node.tail()}")
 
@@ -262,19 +282,18 @@ class Round:
         if code or by_id(self._node.scan("copies")) != by_id(items):
             self._outcome.violations.append(f"what was restored is not the table: {code}: {said[:1_000]}")
 
+    def _replay(self, kinds: Sequence[str]) -> None:
+        """Kill live replays, and let the last one end."""
+        replays = Replays(self._node, self._directory, APP, self._chance)
+        replays.begin()
+        for kind in kinds:
+            self._note(kind, replays.kill(kind.partition(": ")[2]))
+        replays.end()
+        self._outcome.replays += replays.ended
+        self._outcome.violations += replays.violations
+
 
 # ---- what must hold ----------------------------------------------------------------------------------------
-
-
-def journal_of(place: Path) -> ControlJournal:
-    """The one journal below a place, by its files alone."""
-    blobs = {
-        path.relative_to(place).as_posix(): path.read_bytes()
-        for path in place.rglob("*")
-        if path.is_file() and "/." not in f"/{path.relative_to(place).as_posix()}"
-    }
-    (journal,) = (one for folder, one in read_control(blobs).items() if "/_tables/" not in folder)
-    return journal
 
 
 def differences(records: Sequence[dict[str, Any]], journal: ControlJournal) -> list[str]:

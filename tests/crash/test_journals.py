@@ -1,12 +1,14 @@
 """Processes that are killed in the work of a journal: it is what was written, and faults are caught."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.crash.journals import KINDS, differences, kill_at, plan
+from tests.crash.journals import KINDS, Outcome, differences, kill_at, kinds_of, plan
+from tests.crash.replays import Called, broken
 from tests.unit.journal.control import ControlJournal
 
 FIRST = 10**21
@@ -16,17 +18,19 @@ def quiet(text: str) -> None:
     """Nothing is shown."""
 
 
-def test_a_journal_is_what_was_written_after_kills_of_archiver_merge_and_restore() -> None:
+def test_a_journal_is_what_was_written_after_kills_of_archiver_merge_restore_and_replay() -> None:
     planned = [
         "archiver: segment, after",
         "archiver: full, before",
         "merge: delta, before",
         "restore: item, after",
+        "replay: commit, after",
     ]
     outcome = kill_at(planned, quiet)
     assert outcome.violations == []
     assert set(outcome.kills) == set(planned)
     assert outcome.changes > 10
+    assert outcome.replays == 1
 
 
 @pytest.mark.slow
@@ -35,9 +39,33 @@ def test_an_archiver_that_leaves_a_change_out_is_caught() -> None:
     assert any("is lost" in text for text in outcome.violations), outcome.violations
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("a batch is left out", "it handled"),
+        ("marks are those of the live traffic", "it applied"),
+        ("marks are those of a process", "it applied"),
+        ("the end is that of a process", "its end was"),
+    ],
+)
+def test_a_replay_that_is_wrong_after_a_kill_is_caught(fault: str, words: str) -> None:
+    outcome = kill_at(["replay: commit, after", "replay: save, after"], quiet, fault=fault)
+    assert any(words in text for text in outcome.violations), outcome.violations
+
+
 def test_a_long_campaign_has_every_kind_of_kill() -> None:
     assert set(plan(7, len(KINDS))) == set(KINDS)
     assert len(plan(7, 200)) == 200
+    assert {kind.partition(": ")[0] for kind in KINDS} == {"archiver", "merge", "restore", "replay"}
+
+
+@pytest.mark.parametrize("work", ["archiver", "merge", "restore", "replay"])
+def test_a_campaign_of_one_work_has_every_kind_of_it_and_no_other(work: str) -> None:
+    kinds = kinds_of(work)
+    assert set(plan(7, len(kinds), kinds)) == {kind for kind in KINDS if kind.startswith(f"{work}: ")}
+    outcome = Outcome(kills=Counter({kinds[0]: 1}))
+    assert outcome.never_killed(kinds) == [*kinds[1:]]
 
 
 # ---- the comparison ----------------------------------------------------------------------------------------
@@ -104,3 +132,38 @@ def test_a_planted_difference_is_found(fault: Callable[[ControlJournal], None]) 
     records, journal = sound()
     fault(journal)
     assert differences(records, journal)
+
+
+# ---- what is judged of a replay ----------------------------------------------------------------------------
+
+WINDOW = [("a", 1), ("b", 2), ("a", 3), ("b", 4)]
+APPLIED = {"a": [1, 3], "b": [2, 4]}
+
+
+def calls(*numbers: int) -> list[Called]:
+    """The handler was called for these changes of the window."""
+    key_of = {number: key for key, number in [*WINDOW, ("a", 5)]}
+    return [Called("replay-1", number, key_of[number]) for number in numbers]
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3, 4), (2, 1, 4, 3), (1, 2, 1, 2, 3, 4), (1, 3, 1, 3, 2, 4, 2)])
+def test_a_replay_may_repeat_what_it_handles_and_mix_items(order: tuple[int, ...]) -> None:
+    assert broken(WINDOW, calls(*order), APPLIED) == []
+
+
+@pytest.mark.parametrize(
+    ("order", "applied", "words"),
+    [
+        ((1, 2, 3), APPLIED, "b: of [2, 4] it handled [2]"),
+        ((1, 2, 3, 4, 5), APPLIED, "a: of [1, 3] it handled [1, 3, 5]"),
+        ((3, 1, 2, 4), APPLIED, "a: it handled [3, 1], in another order"),
+        ((1, 2, 3, 4), {**APPLIED, "a": [1]}, "a: of [1, 3] it applied [1]"),
+        ((1, 2, 3, 4), {**APPLIED, "a": [1, 3, 3]}, "a: of [1, 3] it applied [1, 3, 3]"),
+        ((1, 2, 3, 4), {**APPLIED, "a": [3, 1]}, "a: of [1, 3] it applied [3, 1]"),
+        ((1, 2, 3, 4), {**APPLIED, "c": [9]}, "c: of [] it applied [9]"),
+    ],
+)
+def test_a_replay_that_loses_repeats_or_confuses_is_told(
+    order: tuple[int, ...], applied: dict[str, list[int]], words: str
+) -> None:
+    assert broken(WINDOW, calls(*order), applied) == [words]

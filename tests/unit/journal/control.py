@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -38,6 +39,17 @@ def read_control(blobs: Mapping[str, bytes]) -> dict[str, ControlJournal]:
     """Every incarnation, by its folder."""
     folders = {name.partition("/_manifest/")[0] for name in blobs if "/_manifest/" in name}
     return {folder: _folded(blobs, folder) for folder in sorted(folders)}
+
+
+def journal_of(place: Path) -> ControlJournal:
+    """The one journal below a directory."""
+    blobs = {
+        path.relative_to(place).as_posix(): path.read_bytes()
+        for path in place.rglob("*")
+        if path.is_file() and "/." not in f"/{path.relative_to(place).as_posix()}"
+    }
+    (journal,) = (one for folder, one in read_control(blobs).items() if "/_tables/" not in folder)
+    return journal
 
 
 def _folded(blobs: Mapping[str, bytes], folder: str) -> ControlJournal:

@@ -159,9 +159,10 @@ class Replays:
             "TAILRACE_CRASH_HANDLED": str(self._log),
             "TAILRACE_CRASH_CALL": call or ":before:0",
         }
+        module = "tailrace" if arguments[0] == "state" else "tests.crash.journals_calls"
         with set_in_environment(environment):
             return subprocess.Popen(
-                [sys.executable, "-m", "tests.crash.journals_calls", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

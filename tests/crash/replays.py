@@ -59,6 +59,7 @@ class Replays:
     def __init__(self, node: Node, directory: Path, app: Path, chance: random.Random) -> None:
         self._node, self._directory, self._app, self._chance = node, directory, app, chance
         self._log = directory / "handled"
+        self._words = directory / "words"
         self._since_us = 0
         self._judged = 0
         self._is_new = True
@@ -74,7 +75,7 @@ class Replays:
         window = sorted(created)[-MOST_CHANGES:]
         self._since_us = window[0]
         made = self._command("state", "create", STATE, "--endpoint", self._endpoint)
-        assert made.wait(PATIENCE_S) == 0, self._said(made)
+        assert made.wait(PATIENCE_S) == 0, self._said()
         worker = self._command(
             *("worker", str(self._app), "--state", STATE, "--endpoint", self._endpoint, "--health", "off"),
             *("--start", datetime.fromtimestamp(self._since_us // 1_000_000, UTC).isoformat()),
@@ -82,13 +83,13 @@ class Replays:
         )
 
         def has_handled() -> bool:
-            assert worker.poll() is None, self._said(worker)
+            assert worker.poll() is None, self._said()
             return sum(map(len, self._applied(LIVE).values())) >= len(window)
 
         try:
             eventually(has_handled)
             worker.terminate()
-            assert worker.wait(PATIENCE_S) == 0, self._said(worker)
+            assert worker.wait(PATIENCE_S) == 0, self._said()
         finally:
             worker.kill()
         self._judged = len(self._calls())
@@ -126,13 +127,13 @@ class Replays:
         )
         try:
             if is_killed:
-                self._await_its_beginning(replay)
+                eventually(lambda: "replay " in self._said() or replay.poll() is not None)
                 time.sleep(self._chance.uniform(0, MOMENT_S))
                 replay.kill()
             code = replay.wait(PATIENCE_S)
         finally:
             replay.kill()
-        said = self._said(replay)
+        said = self._said()
         if code not in (0, -signal.SIGKILL):
             self.violations.append(f"replay ended with {code}: {said}")
             return code
@@ -147,32 +148,24 @@ class Replays:
             self._judge()
         return code
 
-    def _await_its_beginning(self, replay: "subprocess.Popen[str]") -> None:
-        assert replay.stderr is not None
-        for line in replay.stderr:
-            if line.startswith("replay "):
-                return
-
-    def _command(self, *arguments: str, role: str = "replay", call: str = "") -> "subprocess.Popen[str]":
+    def _command(self, *arguments: str, role: str = "replay", call: str = "") -> "subprocess.Popen[bytes]":
         environment = {
             "TAILRACE_CRASH_ROLE": role,
             "TAILRACE_CRASH_HANDLED": str(self._log),
             "TAILRACE_CRASH_CALL": call or ":before:0",
         }
         module = "tailrace" if arguments[0] == "state" else "tests.crash.journals_calls"
-        with set_in_environment(environment):
+        with set_in_environment(environment), self._words.open("wb") as words:
             return subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
+                stderr=words,
             )
 
-    @staticmethod
-    def _said(process: "subprocess.Popen[str]") -> str:
-        assert process.stderr is not None
-        return process.stderr.read()
+    def _said(self) -> str:
+        """What the last command has said by now."""
+        return self._words.read_text(errors="replace")
 
     def _write_late(self) -> None:
         """A change behind the end of a run that has begun."""

@@ -99,6 +99,7 @@ class Page:
             assert _fits(text, self.printed), f"{where} prints\n{self.printed}\ninstead of\n{text}"
         elif block.title:
             (self.directory / block.title).write_text(text, encoding="utf-8")
+            sys.modules.pop(Path(block.title).stem, None)  # another page, or a test, has had one of that name
             self.ran += 1
         elif block.kind == "python":
             self.printed = self._execute(text, where)

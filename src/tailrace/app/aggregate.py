@@ -50,6 +50,8 @@ from tailrace.errors import ItemError, SettingsError
 from tailrace.values.types import Item
 
 S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
+"""Of what stands in a list beside others: their states need not be of one class."""
 T = TypeVar("T")
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 Database = Client | Door | None
@@ -134,10 +136,10 @@ class StateSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Directed(Generic[S]):
+class Directed(Generic[S_co]):
     """A command for one aggregate, for `app.handle_together`. Made by `accounts.to("a1", Deposit(5))`."""
 
-    aggregate: "Aggregate[S]"
+    aggregate: "Aggregate[S_co]"
     id: str
     command: Any
     expected: int | None = None

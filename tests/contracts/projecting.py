@@ -175,11 +175,16 @@ class Orders:
         return groups
 
 
+BASE = "base"
+"""The name of a journal's base among its files."""
+
+
 class Journaled:
     """The journal of the table: what was written through some number, in segments of some names.
 
     Shape:   `through` is how far it is, `lacking` what it says that it lacks; `without` are numbers that it
-             has not; while it `is_calm` it has everything within a second.
+             has not; while it `is_calm` it has everything within a second; `base` are rows of how items stood
+             when it began, which may be behind changes that it has not yet.
     """
 
     def __init__(self, orders: Orders) -> None:
@@ -188,6 +193,7 @@ class Journaled:
         self.segments: dict[str, tuple[int, int]] = {}
         self.lacking: tuple[str, ...] = ()
         self.without: set[int] = set()
+        self.base: list[HistoryChange] = []
         self.incarnation = "one"
         self.is_away = False
         self.is_calm = True
@@ -223,7 +229,7 @@ class Journaled:
 
     async def view(self) -> "JournaledView | None":
         await asyncio.sleep(0)
-        return JournaledView(self) if self.through else None
+        return JournaledView(self) if self.through or self.base else None
 
 
 class JournaledView:
@@ -232,7 +238,8 @@ class JournaledView:
     def __init__(self, journal: Journaled) -> None:
         self.incarnation = journal.incarnation
         self.lacking = journal.lacking
-        self.files = frozenset(journal.segments)
+        self.files = frozenset((*journal.segments, BASE))
+        self._base = tuple(journal.base)
         self._segments = dict(journal.segments)
         self._records = [record for record in journal.orders.log if record.sequence not in journal.without]
 
@@ -250,6 +257,8 @@ class JournaledView:
             and record.key >= first
             and (end is None or record.key < end)
         ]
+        if BASE not in without:
+            changes += [row for row in self._base if row.key >= first and (end is None or row.key < end)]
         changes.sort(key=lambda change: (change.key, change.version))
         if is_newest:
             changes = list({change.key: change for change in changes}.values())

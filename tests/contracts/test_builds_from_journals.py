@@ -16,8 +16,10 @@ import orjson
 import pytest
 
 from tailrace.projections.core.builds import MOST_FAILED
+from tailrace.projections.core.journaled import HistoryChange
 from tailrace.projections.run.builds import Builds
 from tailrace.projections.run.from_journal import JournalFilling
+from tailrace.streams.version import Version
 from tests.contracts.projecting import Journaled, Workshop, by_chance, filled_table, projected, rebuilt, told
 
 SEEDS = range(30)
@@ -329,6 +331,24 @@ def test_while_a_journal_is_behind_delivery_is_not_held_up_and_the_build_ends_wh
         await workshop.settle(worker)
         assert workshop.orders.unsettled[1] == []
         assert (await workshop.served(), (await workshop.known()).joining) == ("1", "")
+        journal.is_calm = True
+        await workshop.settle(worker)
+        assert await workshop.served() == "1.1"
+        assert await workshop.fold("1.1") == all_that_was(workshop)
+
+    story_of(history=True)(story)
+
+
+def test_a_base_that_is_ahead_of_the_changes_that_a_journal_has_makes_none_of_them_too_old() -> None:
+    async def story(workshop: Workshop, journal: Journaled) -> None:
+        (worker,) = workshop.builders
+        journal.is_calm = False
+        workshop.orders.write("o1", "FR", 3)
+        workshop.orders.write("o1", "BE", 4)
+        last = workshop.orders.log[-1]
+        journal.base = [HistoryChange(last.key, Version(1, last.sequence), None, last.new, is_state=True)]
+        await rebuilt(worker)
+        await workshop.rest(5)
         journal.is_calm = True
         await workshop.settle(worker)
         assert await workshop.served() == "1.1"

@@ -88,6 +88,10 @@ class JournalFilling:
                     raise NotYet(str(error)) from error
                 raise await self._from_table(projection, claim, str(error)) from error
             view = await self._known(projection, claim, present)
+            if projection.history and claim.build.after is None:
+                # Rows of a base are as of its reading: changes before that which came later would be too old.
+                await self._caught_up(projection, claim, journal)
+                view = await self._known(projection, claim, await history.view())
             reading = _Reading(history, view, failed={key for key, _ in claim.build.failed})
             with suppress(_Failing):
                 await self._read_all(projection, claim, reading)

@@ -44,6 +44,7 @@ BEYOND = Path(tempfile.mkdtemp(prefix="tailrace-tests-")) / "beyond-loopback"
 os.environ[tests_stay_on_loopback.FILE] = str(BEYOND)
 tests_stay_on_loopback.guard()
 
+SIGNALLED = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 LOGGED = logging.getLogger().level
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 if tests_on_a_faked_day.IS_BROKEN:
@@ -68,9 +69,13 @@ def pytest_collection() -> Iterator[None]:
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_teardown() -> Iterator[None]:
     """Fail a test of which something talked to another machine, whatever became of that, or that lets the
-    ones after it log more than they think.
+    ones after it log more than they think. Signals do again what they did: a command that was run in this
+    process takes them for its end.
     """
     yield
+    for number, handler in SIGNALLED.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
     root = logging.getLogger()
     if root.level != LOGGED:
         root.setLevel(LOGGED)

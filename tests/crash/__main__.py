@@ -48,9 +48,15 @@ def main() -> int:
         return run_sinks(arguments.seed, arguments.kills, sinks.NAMES.get(arguments.sink, sinks.SINKS))
     if arguments.example == "journals":
         return run_journals(arguments.seed, arguments.kills, arguments.work)
-    print(f"crash: {arguments.kills} kills, seed {arguments.seed}", flush=True)
-    kept = place_of("crash", arguments.seed, arguments.kills)
-    report = run(arguments.seed, arguments.kills, tell, kept)
+    return run_points(arguments.seed, arguments.kills)
+
+
+def run_points(seed: int, kills: int) -> int:
+    """Kills at every named point, and in transactions; 1 when anything does not hold, or a point was never
+    killed at.
+    """
+    print(f"crash: {kills} kills, seed {seed}", flush=True)
+    report = run(seed, kills, tell, place_of("crash", seed, kills))
     print()
     for point, times in sorted(report.kills.items()):
         print(f"  {point:<18} {times:>5}")
@@ -58,17 +64,15 @@ def main() -> int:
     for text in report.violations:
         print(f"VIOLATION {text}")
     with tempfile.TemporaryDirectory(prefix="tailrace-crash-") as directory:
-        outcome = transactions.run(
-            Path(directory), arguments.seed, max(len(WRITE_POINTS), arguments.kills // 4), tell
-        )
+        outcome = transactions.run(Path(directory), seed, max(len(WRITE_POINTS), kills // 4), tell)
     print(f"\n  {outcome.acknowledged} acknowledged transactions, {outcome.kills.total()} kills among them")
     for text in outcome.violations:
         print(f"VIOLATION {text}")
     report.violations += outcome.violations
-    missing = report.never_killed_at() if arguments.kills >= 16 else []
+    missing = report.never_killed_at() if kills >= 16 else []
     for point in missing:
         print(f"NEVER KILLED AT {point}")
-    if arguments.kills >= 100:
+    if kills >= 100:
         write_evidence(
             "crash",
             {

@@ -14,11 +14,9 @@ tests/unit/journal/control.py, which knows nothing of Tailrace.
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -27,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.node import Node, free_port
-from tests.crash.progress import Progress
 from tests.crash.replays import REPLAY, Replays
+from tests.crash.rounds import in_rounds
 from tests.crash.sinks import has_delivered, set_in_environment
 from tests.crash.sinks_client import Client
 from tests.fleet import ENVIRONMENT
@@ -116,27 +114,21 @@ def kill_at(
     fault: str = "",
 ) -> Outcome:
     """Kill at each of these. Shape: `fault` is one that must be caught."""
-    outcome, progress = Outcome(), Progress(resume)
-    progress.into(outcome)
-    for start in range(outcome.kills.total(), len(planned), KILLS_A_ROUND):
-        with tempfile.TemporaryDirectory(prefix="tailrace-journals-") as directory:
-            chance = random.Random(f"{seed}/{start}")
-            environment = {
-                "TAILRACE_CRASH_JOURNAL": str(Path(directory) / "history"),
-                "TAILRACE_CRASH_FAULT": fault,
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                **ENVIRONMENT,
-            }
-            with set_in_environment(environment):
-                Round(Path(directory), chance, outcome, tell).run(planned[start : start + KILLS_A_ROUND])
-            if outcome.violations:
-                left = tempfile.mkdtemp(prefix="tailrace-journals-violation-")
-                shutil.copytree(directory, left, dirs_exist_ok=True)
-                tell(f"what was there is in {left}")
-                break
-        progress.keep(outcome)
-    progress.forget()
-    return outcome
+    outcome = Outcome()
+
+    def run_round(directory: Path, chance: random.Random, kinds: Sequence[str]) -> None:
+        environment = {
+            "TAILRACE_CRASH_JOURNAL": str(directory / "history"),
+            "TAILRACE_CRASH_FAULT": fault,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            **ENVIRONMENT,
+        }
+        with set_in_environment(environment):
+            Round(directory, chance, outcome, tell).run(kinds)
+
+    return in_rounds(
+        "journals", planned, outcome, run_round, tell, a_round=KILLS_A_ROUND, seed=seed, resume=resume
+    )
 
 
 class Round:

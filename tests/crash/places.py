@@ -16,17 +16,16 @@ import os
 import random
 import signal
 import socket
-import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.crash.node import Node, free_port
-from tests.crash.progress import Progress
+from tests.crash.rounds import in_rounds
 from tests.patience import BETWEEN_LOOKS_S, at_rest, eventually
 
 APP = Path(__file__).with_name("places_app.py")
@@ -147,22 +146,17 @@ def run(seed: int, kills: int, tell: Callable[[str], None], resume: Path | None 
     """Every kind of kill in turn, in a new order each time around. `resume` names a file that
     keeps what is done.
     """
-    outcome, progress = Outcome(), Progress(resume)
-    progress.into(outcome)
-    chance = random.Random(seed)
+    outcome, chance = Outcome(), random.Random(seed)
     planned = [kind for _ in range(-(-kills // len(KINDS))) for kind in chance.sample(KINDS, len(KINDS))][
         :kills
     ]
-    for start in range(outcome.kills.total(), kills, KILLS_A_ROUND):
-        with tempfile.TemporaryDirectory(prefix="tailrace-places-") as directory:
-            Round(Path(directory), random.Random(f"{seed}/{start}"), outcome, tell).run(
-                planned[start : start + KILLS_A_ROUND]
-            )
-        if outcome.violations:
-            break
-        progress.keep(outcome)
-    progress.forget()
-    return outcome
+
+    def run_round(directory: Path, chance: random.Random, kinds: Sequence[str]) -> None:
+        Round(directory, chance, outcome, tell).run(kinds)
+
+    return in_rounds(
+        "places", planned, outcome, run_round, tell, a_round=KILLS_A_ROUND, seed=seed, resume=resume
+    )
 
 
 class Round:
@@ -177,7 +171,7 @@ class Round:
         self._node = Node(directory, free_port(), COMMANDS["dev"])
         self._client = Client(self._node)
 
-    def run(self, kinds: list[str]) -> None:
+    def run(self, kinds: Sequence[str]) -> None:
         """Kill at each, then look."""
         self._start("dev")
         self._client.start()

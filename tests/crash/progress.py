@@ -1,7 +1,8 @@
 """The progress of a campaign, kept in a file: a campaign that was interrupted goes on with the round
 that was not done.
 
-Rules of this file: what was done with other code is not gone on with. Called by campaign.py and transfers.py.
+Rules of this file: what was done with other code is not gone on with. Called by campaign.py, transfers.py and
+rounds.py.
 """
 
 import hashlib

@@ -14,10 +14,8 @@ when the sinks begin.
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections import Counter
@@ -28,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.node import Node, free_port
-from tests.crash.progress import Progress
+from tests.crash.rounds import in_rounds
 from tests.crash.sinks_client import BALLAST, Client
 from tests.crash.sinks_targets import Shown, Target, differences, table_items, targets
 from tests.fleet import ENVIRONMENT
@@ -165,26 +163,17 @@ def kill_at(
     fault: str = "",
 ) -> Outcome:
     """Kill at each of these. Shape: `fault` is that of a sink which must be caught."""
-    outcome, progress = Outcome(), Progress(resume)
-    progress.into(outcome)
+    outcome = Outcome()
     needs_postgres = not {"postgres", "redshift"}.isdisjoint(sinks)
     database = postgres() if needs_postgres else nullcontext()
     with set_in_environment(ENVIRONMENT), database as server, targets(sinks, server) as made:
-        for start in range(outcome.kills.total(), len(planned), KILLS_A_ROUND):
-            with tempfile.TemporaryDirectory(prefix="tailrace-sinks-") as directory:
-                chance = random.Random(f"{seed}/{start}")
-                Round(Path(directory), made, chance, outcome, tell, fault).run(
-                    planned[start : start + KILLS_A_ROUND]
-                )
-                if outcome.violations:
-                    left = tempfile.mkdtemp(prefix="tailrace-sinks-violation-")
-                    sockets = shutil.ignore_patterns("*.sock")
-                    shutil.copytree(directory, left, dirs_exist_ok=True, ignore=sockets)
-                    tell(f"what was there is in {left}")
-                    break
-            progress.keep(outcome)
-    progress.forget()
-    return outcome
+
+        def run_round(directory: Path, chance: random.Random, kinds: Sequence[str]) -> None:
+            Round(directory, made, chance, outcome, tell, fault).run(kinds)
+
+        return in_rounds(
+            "sinks", planned, outcome, run_round, tell, a_round=KILLS_A_ROUND, seed=seed, resume=resume
+        )
 
 
 class Round:

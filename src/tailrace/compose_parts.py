@@ -16,6 +16,7 @@ from tailrace.alerts.core.signs import HandlerSigns
 from tailrace.alerts.run.watch import LOOK_MS, AlertWatch
 from tailrace.app.app import App, HandlerMapping
 from tailrace.app.client import Door
+from tailrace.app.mapping import archives_of
 from tailrace.app.projection import Projection
 from tailrace.app.table import Table, schema_of
 from tailrace.archives.opening import archive_at
@@ -199,12 +200,12 @@ def journals_of(
     """
 
     def feed_of(table: str) -> JournalFeed | None:
-        for mapping in app.mappings:
-            if mapping.archive is not None and mapping.table.name == table:
-                journaled = journaled_table(table, app.region, account)
-                name = MappingName(app.name, mapping.id, table)
-                return JournalFeed(_archive_of(mapping, around), journaled, clock, marks(name))
-        return None
+        mapping = archives_of(app.mappings).get(table)
+        if mapping is None:
+            return None
+        journaled = journaled_table(table, app.region, account)
+        name = MappingName(app.name, mapping.id, table)
+        return JournalFeed(_archive_of(mapping, around), journaled, clock, marks(name))
 
     return feed_of
 

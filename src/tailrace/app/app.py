@@ -23,7 +23,7 @@ from tailrace.app.explain import Explanation, explain
 from tailrace.app.filtering import Filter
 from tailrace.app.index import Index, KeyType
 from tailrace.app.item import declare
-from tailrace.app.mapping import HandlerMapping, Target, Where, projection_named
+from tailrace.app.mapping import HandlerMapping, Target, Where, archives_of, projection_named
 from tailrace.app.on_failure import Park, Policy
 from tailrace.app.on_lambda import OnLambda
 from tailrace.app.operations import Ask, DeadLetters
@@ -453,8 +453,8 @@ class App(OnLambda, Past, Replaying, WithAggregates):
         """A handler by its function or its id. Raises: SettingsError that begins with `word`."""
         return self._declared.mapping_of(word, handler)
 
-    def _archives(self) -> list[HandlerMapping]:
-        return [mapping for mapping in self._declared.mappings.values() if mapping.archive is not None]
+    def _archives(self) -> dict[str, HandlerMapping]:
+        return archives_of(self.mappings)
 
     def _entity_of(self, cls: type[Any]) -> Entity[Any]:
         return entity_among(self.tables)(cls)

@@ -88,6 +88,11 @@ class HandlerMapping:
         return self.snapshots.automatic
 
 
+def archives_of(mappings: Collection[HandlerMapping]) -> dict[str, HandlerMapping]:
+    """What keeps journals, by the names of their tables: a table has one at most."""
+    return {mapping.table.name: mapping for mapping in mappings if mapping.archive is not None}
+
+
 def projection_named(
     app: str, mappings: Collection[HandlerMapping], projection: Callable[..., Any] | str
 ) -> Projection:

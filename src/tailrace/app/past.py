@@ -373,7 +373,7 @@ class Past:
 
     def _asking(self, target: Any) -> AskedTable:
         """The table that is asked, and what reads its journal. Raises: SettingsError."""
-        archives = {mapping.table.name: mapping for mapping in self._archives()}
+        archives = self._archives()
         entity: Entity[Any] | None = None
         if target is None:
             if len(archives) != 1:
@@ -408,7 +408,7 @@ class Past:
             readers[mapping.id] = opener(mapping)
         return readers[mapping.id]
 
-    def _archives(self) -> list[HandlerMapping]:
+    def _archives(self) -> dict[str, HandlerMapping]:
         raise NotImplementedError
 
     def _entity_of(self, cls: type[Any]) -> Entity[Any]:

@@ -142,7 +142,9 @@ def diff(since: str, until: str, table: str | None, app: str, incomplete: bool, 
 
 def archive_of(app: "App", named: str, table: str | None) -> "HandlerMapping":
     """The archive of a table of the app; without a name the only one. Raises: CommandFailure."""
-    archives = {mapping.table.name: mapping for mapping in app.mappings if mapping.archive is not None}
+    from tailrace.app.mapping import archives_of
+
+    archives = archives_of(app.mappings)
     if not archives:
         raise CommandFailure(
             f"{named} keeps no journal, so nothing of the past is known.",

@@ -27,7 +27,6 @@ from tailrace.entry.events import EventSource, Incoming
 from tailrace.entry.fitness import STATE, chosen
 from tailrace.errors import ApiError, SettingsError
 from tailrace.ports import Action, Clock, Sink, StateStore, Versioned
-from tailrace.rows.writes import StateRow
 from tailrace.runtime.agreeing import Agreeing, SourcesOfMarks, VersionedRows
 from tailrace.runtime.attempting import OpenedSink, Openings, TimedSink
 from tailrace.runtime.dependencies import Dependencies
@@ -39,26 +38,15 @@ from tailrace.runtime.threads import MOST, Threads
 from tailrace.sinks.function import BatchSink, HandlerSink
 from tailrace.sinks.streamed import StreamedSink
 from tailrace.stores.memory import MemoryStateStore
+from tailrace.stores.rowless import Rowless
 from tailrace.streams.version import FIRST_GENERATION
 
 MOST_HANDLED: Final = 20_000
 """Changes that a process remembers to have handled: two batches of the largest size."""
 
 
-class NoStateTable:
+class NoStateTable(Rowless):
     """Stands where marks would be kept: it has none, and takes none."""
-
-    async def get(self, key: str) -> StateRow | None:
-        """None."""
-        return None
-
-    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
-        """None."""
-        return []
-
-    async def count(self, prefix: str) -> int:
-        """None."""
-        return 0
 
     async def transact(self, writes: Sequence[Action]) -> None:
         """Raises: ApiError, as an endpoint does that refuses: the change fails."""

@@ -8,16 +8,14 @@ Rules of this file: reads only; what asks DuckDB blocks, and callers run it in a
 SQL are quoted here: a relation is asked after its making, and takes no parameters.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from msgspec import Struct
 
-from tailrace.errors import Unavailable
 from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.records import SCAN
-from tailrace.journal.run.opening import check_installed
+from tailrace.journal.run.opening import check_installed, told_by_duckdb
 from tailrace.streams.version import SEQUENCE_BYTES
 
 COLUMNS: Final = "key, generation, sequence, created_us, event, old, new, origin, shard, ancestry"
@@ -213,18 +211,12 @@ def relation_of(rows: Rows, at_us: int, told_us: int | None) -> PastRelation:
         return PastRelation(connection.sql(shown), connection)
 
 
-@contextmanager
-def _said() -> Iterator[None]:
+def _said() -> AbstractContextManager[None]:
     """What DuckDB raises as readers of journals say it."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.Error as error:
-        raise Unavailable(
-            f"the journal's segments cannot be read: {error}",
-            hint="ask again; if it stays so: tailrace journal verify PLACE --table TABLE",
-        ) from error
+    return told_by_duckdb(
+        "the journal's segments cannot be read",
+        "ask again; if it stays so: tailrace journal verify PLACE --table TABLE",
+    )
 
 
 def _packed(sequence: int) -> bytes:

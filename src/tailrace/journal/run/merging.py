@@ -11,8 +11,8 @@ merge`). Needs the extra `history`.
 """
 
 import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import pyarrow as pa
@@ -20,11 +20,10 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tailrace.errors import Unavailable
 from tailrace.journal.core.places import SEGMENTS, segment_name
 from tailrace.journal.core.records import PART_BASE, PART_CHANGES
 from tailrace.journal.run.local_files import LocalSegments
-from tailrace.journal.run.opening import IncarnationJournal
+from tailrace.journal.run.opening import IncarnationJournal, told_by_duckdb
 from tailrace.journal.run.segments import GROUP_ROWS, SCHEMA, described, segment_writer
 from tailrace.manifests.core.manifest import DeltaPart, TableFile, TableManifest
 from tailrace.manifests.run.cleaning import clean_files, clean_manifest
@@ -208,23 +207,12 @@ class SortedSegments:
         return None if batch is None else pa.Table.from_batches([batch]).cast(SCHEMA)
 
 
-@contextmanager
-def _said() -> Iterator[None]:
-    import duckdb
-
-    try:
-        yield
-    except duckdb.Error as error:
-        raise Unavailable(
-            f"segments cannot be merged: {error}", hint="tailrace journal verify PLACE --table TABLE"
-        ) from error
+def _said() -> AbstractContextManager[None]:
+    return told_by_duckdb("segments cannot be merged", "tailrace journal verify PLACE --table TABLE")
 
 
 def named_segment(name: str, part: str, data: bytes, files: Sequence[TableFile]) -> TableFile:
     """What the manifest says of a merged segment: what it has, within the times of those that it is of."""
     rows = pq.read_table(pa.BufferReader(data), columns=["key", "generation", "sequence", "created_us"])
-    told = described(rows)
-    return TableFile(
-        name, part, rows.num_rows, len(data), told.first, told.last, told.first_version, told.last_version,
-        told.from_us, told.until_us, max(file.precision_us for file in files),
-    )  # fmt: skip
+    precision_us = max(file.precision_us for file in files)
+    return described(rows).file(name, part, rows.num_rows, len(data), precision_us)

@@ -1,7 +1,11 @@
-"""A table's journal in an archive, opened: its names, its incarnations and their manifests.
+"""A table's journal in an archive, opened: its names, its incarnations and their manifests; and what it is
+read with.
 
 Rules of this file: nothing is written. Shared by the archiver and by readers.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from msgspec import Struct
 
@@ -41,3 +45,14 @@ def check_installed() -> None:
         raise Unavailable(
             "a journal needs the extra `history`: pip install '.[history]' in the checkout, and start again"
         ) from error
+
+
+@contextmanager
+def told_by_duckdb(words: str, hint: str) -> Iterator[None]:
+    """What DuckDB raises in this block, in words of ours and its own. Raises: Unavailable."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise Unavailable(f"{words}: {error}", hint=hint) from error

@@ -30,7 +30,13 @@ from tailrace.journal.core.places import (
 )
 from tailrace.journal.core.records import EVERYTHING, SCAN, Selection, journal_change
 from tailrace.journal.run.local_files import LocalSegments
-from tailrace.journal.run.opening import IncarnationJournal, check_installed, opened_journal, opened_names
+from tailrace.journal.run.opening import (
+    IncarnationJournal,
+    check_installed,
+    opened_journal,
+    opened_names,
+    told_by_duckdb,
+)
 from tailrace.leases.generation import Generations
 from tailrace.manifests.core.manifest import TableFile, TableManifest, place_parts
 from tailrace.manifests.run.target import outages, sources_of
@@ -201,17 +207,15 @@ class _Query:
         self._connection = duckdb.connect(
             ":memory:", config={"threads": 1, "memory_limit": MEMORY, "temp_directory": self._scratch}
         )
-        try:
+        with told_by_duckdb(
+            "the journal's segments cannot be read",
+            "read again; if it stays so: tailrace journal verify PLACE --table TABLE",
+        ):
             self._answer = self._connection.execute(
                 f"SELECT {COLUMNS} FROM read_parquet(?) WHERE {' AND '.join(conditions)} "
                 f"ORDER BY {self._order}",
                 parameters,
             )
-        except duckdb.Error as error:
-            raise Unavailable(
-                f"the journal's segments cannot be read: {error}",
-                hint="read again; if it stays so: tailrace journal verify PLACE --table TABLE",
-            ) from error
 
     def batch(self) -> list[tuple[Any, ...]]:
         """The next rows; none at the end."""

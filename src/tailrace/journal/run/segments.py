@@ -64,30 +64,38 @@ SORTED_BY: Final = ("key", "generation", "sequence")
 NO_TREE: Final = Frontier()
 
 
-class EncodedSegment(Struct, frozen=True):
-    """A segment that can be written: its bytes, and what the manifest says of it.
+class DescribedRows(Struct, frozen=True):
+    """What the manifest says of rows. Shape: keys and versions in hex. Units: microseconds."""
 
-    Shape:   keys and versions in hex. `frontier` is the shard's tree after it,
-             where it is of one. Units: microseconds.
-    """
-
-    data: bytes
-    rows: int
     first: str
     last: str
     first_version: str
     last_version: str
     from_us: int
     until_us: int
+
+    def file(self, name: str, part: str, rows: int, size: int, precision_us: int) -> TableFile:
+        """The same of the file that has them."""
+        return TableFile(
+            name, part, rows, size, self.first, self.last, self.first_version, self.last_version,
+            self.from_us, self.until_us, precision_us,
+        )  # fmt: skip
+
+
+class EncodedSegment(Struct, frozen=True):
+    """A segment that can be written: its bytes, and what the manifest says of it. Shape: `frontier` is the
+    shard's tree after it, where it is of one.
+    """
+
+    data: bytes
+    rows: int
+    described: DescribedRows
     precision_us: int
     frontier: Frontier = NO_TREE
 
     def file(self, name: str, part: str) -> TableFile:
         """What the manifest says of it."""
-        return TableFile(
-            name, part, self.rows, len(self.data), self.first, self.last, self.first_version,
-            self.last_version, self.from_us, self.until_us, self.precision_us,
-        )  # fmt: skip
+        return self.described.file(name, part, self.rows, len(self.data), self.precision_us)
 
 
 def encoded_segment(records: Sequence[ChangeRecord], shard: str, frontier: Frontier) -> EncodedSegment:
@@ -126,30 +134,17 @@ def _segment(rows: list[tuple[Any, ...]], precision_us: int) -> EncodedSegment:
     rows.sort(key=itemgetter(0))  # inside of a key they stay as they are
     columns = dict(zip(ROW, zip(*rows, strict=True), strict=True))
     table = pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
-    return EncodedSegment(
-        segment_bytes(table, precision_us), len(rows), rows[0][0].hex(), rows[-1][0].hex(),
-        first.hex(), last.hex(), min(columns["created_us"]), max(columns["created_us"]),
-        precision_us,
-    )  # fmt: skip
+    times = columns["created_us"]
+    told = DescribedRows(rows[0][0].hex(), rows[-1][0].hex(), first.hex(), last.hex(), min(times), max(times))
+    return EncodedSegment(segment_bytes(table, precision_us), len(rows), told, precision_us)
 
 
 def _packed(change: JournalChange) -> bytes:
     return change.version.sequence.to_bytes(SEQUENCE_BYTES, "big")
 
 
-class DescribedRows(Struct, frozen=True):
-    """What the manifest says of rows. Shape: keys and versions in hex. Units: microseconds."""
-
-    first: str
-    last: str
-    first_version: str
-    last_version: str
-    from_us: int
-    until_us: int
-
-
 def described(rows: pa.Table) -> DescribedRows:
-    """The same of rows that are sorted by key. Shape: at least one."""
+    """What the manifest says of rows that are sorted by key. Shape: at least one."""
     keys, times = rows.column("key"), pc.min_max(rows.column("created_us")).as_py()
     versions = _versions(rows)
     return DescribedRows(

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from tailrace.app.app import App
     from tailrace.app.mapping import HandlerMapping
-    from tailrace.replays.core.differences import EffectGroup
     from tailrace.replays.core.effects import ReplayCounts, ReplayedChange
     from tailrace.replays.core.report import ReplayReport
     from tailrace.replays.core.runs import ReplayQuestion, ReplayRun
@@ -185,8 +184,9 @@ def _key(mapping: "HandlerMapping", text: str) -> bytes:
 
 def _now_us() -> int:
     from tailrace.clocks.system import SystemClock
+    from tailrace.journal.core.moment import last_us
 
-    return SystemClock().now().wall_ms * 1_000 + 999
+    return last_us(SystemClock().now().wall_ms)
 
 
 # ---- on trial ----------------------------------------------------------------------------------------------
@@ -282,6 +282,7 @@ class _Counted:
 
 
 def _compare(mapping: "HandlerMapping", question: "ReplayQuestion", asked: ReplayChoices) -> None:
+    from tailrace.cli.replay_comparison import comparison_json, tell_comparison
     from tailrace.replays.run.revisions import RevisionQuestion, compared
 
     assert asked.compare_with is not None
@@ -291,74 +292,11 @@ def _compare(mapping: "HandlerMapping", question: "ReplayQuestion", asked: Repla
         click.echo(f"{mapping.id}: effects of {printable(revision)} and of the working tree", err=True)
     report = compared(RevisionQuestion(asked.app, question, until_us, revision, asked.stubs))
     if asked.as_json:
-        click.echo(json.dumps(report_json(report)))
+        click.echo(json.dumps(comparison_json(report)))
     else:
-        _tell_comparison(report, mapping.table.name, revision)
+        tell_comparison(report, mapping.table.name, revision)
     if report.differences:
         click.get_current_context().exit(1)
-
-
-def report_json(report: "ReplayReport") -> dict[str, Any]:
-    """A comparison for programs."""
-    comparison = report.comparison
-    assert comparison is not None
-    return {
-        "changes": report.counts.changes,
-        "compared": comparison.compared,
-        "unknown": comparison.unknown,
-        "notes": list(report.notes),
-        "differences": [_group_json(group) for group in report.differences],
-    }
-
-
-def _group_json(group: "EffectGroup") -> dict[str, Any]:
-    example = group.example
-    bodies = {
-        name: None if effect is None else json.loads(effect.body)
-        for name, effect in (("before", example.before), ("now", example.now))
-    }
-    name = group.name
-    return {
-        "handler": name.handler,
-        "kind": name.kind,
-        "target": name.target,
-        "happened": name.happened,
-        "attributes": list(name.attributes),
-        "count": group.count,
-        "example": {"key": json.loads(example.change.key), "version": example.change.version, **bodies},
-    }
-
-
-def _tell_comparison(report: "ReplayReport", table: str, revision: str) -> None:
-    comparison = report.comparison
-    assert comparison is not None
-    for words in report.notes:
-        click.echo(f"  {words}", err=True)
-    for group in report.differences:
-        name, example = group.name, group.example
-        what = {
-            "changed": f"{', '.join(map(printable, filter(None, name.attributes))) or 'its value'} differs",
-            "only before": f"only in {printable(revision)}",
-            "only now": "only now",
-        }[name.happened]
-        times = "once" if group.count == 1 else f"{group.count:,} times"
-        click.echo(
-            f"{click.style(name.handler, bold=True)}: {name.kind} {printable(name.target)}: {what}, {times}"
-        )
-        key = key_text(json.loads(example.change.key))
-        click.echo(f"    for example {table}/{key}, version {example.change.version.lstrip('0')}")
-        for whose, effect in ((printable(revision), example.before), ("now", example.now)):
-            if effect is not None:
-                click.echo(f"      {whose}: {shown(printable(effect.body))}")
-    for call, count in sorted(comparison.unknown.items()):
-        click.echo(
-            click.style(f"unknown after {printable(call)}: {count:,} changes, not compared", fg="magenta")
-        )
-    count = len(report.differences)
-    said = f"{count} kind{'' if count == 1 else 's'} of difference" if count else "no difference"
-    click.echo(f"{comparison.compared:,} of {report.counts.changes:,} changes compared: {said}")
-    if comparison.unknown:
-        click.echo(next_line("--stubs FILE answers calls: docs/replay.md"))
 
 
 # ---- live --------------------------------------------------------------------------------------------------
@@ -457,8 +395,10 @@ async def _run_live(
     assert asked.state is not None
     clock = SystemClock()
     far = Chosen(
-        asked.state, asked.endpoint, asked.region, asked.state_endpoint, asked.marks, "end", 10_000, 1, 4,
-        None, None, None, 30_000, "text", False, asked.as_json,
+        state=asked.state, endpoint=asked.endpoint, region=asked.region, marks=asked.marks,
+        state_endpoint=asked.state_endpoint, start="end", lease=10_000, weight=1, hand_overs=4,
+        read_price=None, health=None, metrics=None, drain=30_000, log_format="text", verbose=False,
+        as_json=asked.as_json,
     )  # fmt: skip
     opened = await open_fleet(app, far, clock)
     sink_of, ended = far_replays(app, clock, opened)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tailrace.app.mapping import HandlerMapping
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import SettingsError
+from tailrace.journal.core.moment import last_us
 from tailrace.ports import StateStore
 from tailrace.worker.worker import Worker
 
@@ -41,7 +42,7 @@ class WorldReplays:
 
     def now_us(self) -> int:
         """The world's time, in microseconds since the epoch."""
-        return self._clock.now().wall_ms * 1_000 + 999
+        return last_us(self._clock.now().wall_ms)
 
     def ground(self, mapping: HandlerMapping) -> "LiveGround":
         """Where a live replay runs. Raises: SettingsError."""

@@ -1,10 +1,19 @@
-"""A moment of the past, as answers say it.
+"""A moment of the past, as answers say it, and the last one of a clock's.
 
 Stands alone because laws, readers and commands say moments, and none has another's words. Rules of this file:
 pure; UTC, without a calendar library.
 """
 
 from tailrace.streams.dates import label
+
+
+def last_us(wall_ms: int) -> int:
+    """The end of a millisecond, so that what came within it is of before. Units: microseconds.
+
+    >>> last_us(5)
+    5999
+    """
+    return wall_ms * 1_000 + 999
 
 
 def spoken(us: int) -> str:

@@ -21,7 +21,7 @@ from tailrace.errors import NotKnown, SettingsError, Unavailable
 from tailrace.expressions.keys import KeyCondition
 from tailrace.journal.core.attributes import Blame, ItemDifference, blame_of, item_difference
 from tailrace.journal.core.change import JournalChange
-from tailrace.journal.core.moment import spoken
+from tailrace.journal.core.moment import last_us, spoken
 from tailrace.journal.core.past import (
     COARSE_US,
     Coverage,
@@ -235,7 +235,7 @@ class PastReader:
         return "" if self._opened is None else self._opened.table.name
 
     def _now_us(self) -> int:
-        return self._clock.now().wall_ms * 1_000 + 999
+        return last_us(self._clock.now().wall_ms)
 
     # ---- what is there -------------------------------------------------------------------------------------
 

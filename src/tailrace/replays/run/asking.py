@@ -19,6 +19,7 @@ from tailrace.app.table import schema_of
 from tailrace.app.typed import entity_among, key_of
 from tailrace.clocks.system import SystemClock
 from tailrace.errors import SettingsError
+from tailrace.journal.core.moment import last_us
 from tailrace.journal.run.opened_past import open_past
 from tailrace.journal.run.past import PastReader
 from tailrace.replays.core.effects import ReplayedChange
@@ -63,7 +64,7 @@ class _Alone:
         self.overrides: Overrides = app.overrides
 
     def now_us(self) -> int:
-        return SystemClock().now().wall_ms * 1_000 + 999
+        return last_us(SystemClock().now().wall_ms)
 
     def opened(self, mapping: HandlerMapping) -> PastReader:
         return open_past(self._app.region, mapping)

@@ -146,6 +146,11 @@ def body_of(value: object) -> str:
         return orjson.dumps(_plain(value), option=orjson.OPT_NON_STR_KEYS).decode()
 
 
+def key_text(key: object) -> str:
+    """A key as JSON text that is the same for the same key, however its attributes are ordered."""
+    return orjson.dumps(key, option=orjson.OPT_SORT_KEYS).decode()
+
+
 def _plain(value: object) -> Any:
     match value:
         case dict():

@@ -16,7 +16,7 @@ import orjson
 
 from tailrace.app.app import App
 from tailrace.app.client import Members
-from tailrace.app.mapping import HandlerMapping
+from tailrace.app.mapping import HandlerMapping, archives_of
 from tailrace.app.sinking import AlwaysOpen
 from tailrace.app.table import schema_of
 from tailrace.engine.query import query_range
@@ -27,10 +27,10 @@ from tailrace.journal.run.past import JournalNow, PastReader, TableThen, journal
 from tailrace.ports import Action, ItemWrite, Outcome, RecordBatch, Written
 from tailrace.replays.core.effects import EffectKind
 from tailrace.replays.core.histories import Histories
-from tailrace.replays.run.noting import Notes, notes_here
-from tailrace.rows.writes import StateRow
+from tailrace.replays.run.noting import Notes, key_text, notes_here
 from tailrace.runtime.threads import Threads
 from tailrace.sinks.documents import change_document, to_json
+from tailrace.stores.rowless import Rowless
 from tailrace.tables.actions import read_parameters
 from tailrace.tables.mutate import mutate
 from tailrace.tables.schema import TableSchema
@@ -75,9 +75,7 @@ class PastTables:
     def __init__(self, app: App, opened: Callable[[HandlerMapping], PastReader]) -> None:
         self._app = app
         self._opened = opened
-        self._archives = {
-            mapping.table.name: mapping for mapping in app.mappings if mapping.archive is not None
-        }
+        self._archives = archives_of(app.mappings)
         self._readers: dict[str, tuple[PastReader, list[JournalNow]]] = {}
         self._histories = Histories()
 
@@ -86,11 +84,15 @@ class PastTables:
         declared = self._app.tables.get(table)
         return None if declared is None else schema_of(declared)
 
-    async def item(self, notes: Notes, table: str, key: Item) -> Item | None:
-        """An item as the handler would see it. Raises: NotKnown, Unavailable."""
+    def _journaled(self, table: str) -> TableSchema:
         schema = self.schema(table)
         if schema is None or table not in self._archives:
             raise NotKnown(f"it has no journal: app.archive({table}, …) keeps one")
+        return schema
+
+    async def item(self, notes: Notes, table: str, key: Item) -> Item | None:
+        """An item as the handler would see it. Raises: NotKnown, Unavailable."""
+        schema = self._journaled(table)
         place = (table, schema.key_bytes(key))
         if place in notes.written:
             return notes.written[place]
@@ -108,9 +110,7 @@ class PastTables:
     async def query(self, notes: Notes, members: Members) -> list[Item]:
         """The items of a partition as the handler would see them. Raises: NotKnown, Unavailable, ApiError."""
         table = members["TableName"]
-        schema = self.schema(table)
-        if schema is None or table not in self._archives:
-            raise NotKnown(f"it has no journal: app.archive({table}, …) keeps one")
+        schema = self._journaled(table)
         if "IndexName" in members:
             raise NotKnown("indexes have no past")
         placeholders = Placeholders(
@@ -157,7 +157,7 @@ class TrialWrites:
         schema = self._tables.schema(table)
         item: Item = parameters["Item"] if action == "Put" else parameters["Key"]
         key = item if schema is None else {name: item[name] for name in schema.key_names if name in item}
-        target, shown = f"{action} {table}", orjson.dumps(key, option=orjson.OPT_SORT_KEYS).decode()
+        target, shown = f"{action} {table}", key_text(key)
         asks = operation.condition is not None or action in ("Update", "ConditionCheck")
         try:
             if schema is None:
@@ -176,24 +176,12 @@ class TrialWrites:
         notes.note(kind, target, shown, to_json({"item": mutation.new}).decode())
 
 
-class TrialState:
+class TrialState(Rowless):
     """Where a handler's recorded writes are committed, on trial: they are noted. It has no rows."""
 
     def __init__(self, writes: TrialWrites, reading: ReadingLoop) -> None:
         self._writes = writes
         self._reading = reading
-
-    async def get(self, key: str) -> StateRow | None:
-        """None."""
-        return None
-
-    async def query(self, prefix: str, *, after: str = "", limit: int | None = None) -> list[StateRow]:
-        """None."""
-        return []
-
-    async def count(self, prefix: str) -> int:
-        """None."""
-        return 0
 
     async def transact(self, writes: Sequence[Action]) -> None:
         """Note what goes to tables. Raises: ApiError where a condition fails."""
@@ -279,8 +267,7 @@ class TrialSink(AlwaysOpen):
             value: object = (
                 change_document(record, batch.stream) if batch.values is None else batch.values[place]
             )
-            key = orjson.dumps(orjson.loads(record.keys), option=orjson.OPT_SORT_KEYS).decode()
-            notes.note("output", self._name, key, to_json(value).decode())
+            notes.note("output", self._name, key_text(orjson.loads(record.keys)), to_json(value).decode())
         return Written()
 
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from tailrace.app.app import App
 from tailrace.app.client import AsyncClient, Attached, Client
-from tailrace.app.mapping import HandlerMapping, Where
+from tailrace.app.mapping import HandlerMapping, Where, archives_of
 from tailrace.app.typed import entity_among
 from tailrace.clocks.manual import ManualClock
 from tailrace.errors import InternalError, SettingsError
@@ -28,7 +28,7 @@ from tailrace.ports import Failed, FailedFrom, Failure, Outcome, RecordBatch, Si
 from tailrace.replays.core.effects import ReplayCounts, ReplayedChange, ReplayEnd
 from tailrace.replays.core.runs import Reached, ReplayQuestion
 from tailrace.replays.run.fixing import begin_chance, fixed
-from tailrace.replays.run.noting import OURS, THEIRS, Notes, body_of, notes_here, noting, trial
+from tailrace.replays.run.noting import OURS, THEIRS, Notes, body_of, key_text, notes_here, noting, trial
 from tailrace.replays.run.recording import (
     PastDoor,
     PastTables,
@@ -81,9 +81,9 @@ class DryRun(Struct, frozen=True):
 
 def archive_of(app: App, mapping: HandlerMapping) -> HandlerMapping:
     """What keeps the journal that a handler is replayed from. Raises: SettingsError."""
-    for other in app.mappings:
-        if other.archive is not None and other.table is mapping.table:
-            return other
+    archived = archives_of(app.mappings).get(mapping.table.name)
+    if archived is not None:
+        return archived
     raise SettingsError(
         f"table {mapping.table.name!r} has no journal, so nothing of it can be replayed",
         hint=f"app.archive({mapping.table.name}, 'history/') keeps one from now on",
@@ -213,7 +213,7 @@ class _Handling:
                     note_failure(notes, failure)
         self.counts.effects += len(notes.effects)
         self.counts.unknown += bool(notes.unknown)
-        key = orjson.dumps(orjson.loads(record.keys), option=orjson.OPT_SORT_KEYS).decode()
+        key = key_text(orjson.loads(record.keys))
         return ReplayedChange(
             selected.place, record.version.text, key, record.event_name, record.created_us,
             tuple(notes.effects), notes.unknown,

@@ -12,7 +12,7 @@ import msgspec
 from tailrace.cli import options
 from tailrace.cli.changes import printable
 from tailrace.cli.hints import next_line
-from tailrace.cli.journal_status import PLACE, journals_of
+from tailrace.cli.journal_status import PLACE
 
 
 @click.command()
@@ -49,17 +49,16 @@ def merge(
 async def _merge(
     place: str, table: str | None, endpoint: str | None, region: str | None, fewest: int, as_json: bool
 ) -> None:
-    from tailrace.journal.run.opening import check_installed, opened_journal
+    from tailrace.archives.opening import archive_at
+    from tailrace.aws.places import Access
+    from tailrace.clocks.system import SystemClock
+    from tailrace.journal.run.opening import check_installed
 
     check_installed()
-    from tailrace.journal.run.merging import Merger  # imports what was looked for
+    from tailrace.journal.run.merging import merge_journals  # imports what was looked for
 
-    archive, clock, journals = await journals_of(place, table, endpoint, region)
-    merger, told = Merger(archive, fewest=fewest), []
-    for status in journals:
-        journal = opened_journal(archive, status.folder, clock)
-        report = await merger.merge(journal)
-        deleted = await merger.clean(journal, clock.now().wall_ms)
+    archive, told = archive_at(place, Access(region, endpoint)), []
+    async for status, report, deleted in merge_journals(archive, SystemClock(), table, fewest):
         told.append({"table": status.table, **msgspec.to_builtins(report), "deleted": deleted})
         if not as_json:
             click.echo(

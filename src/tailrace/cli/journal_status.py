@@ -52,23 +52,6 @@ def status(place: str, table: str | None, endpoint: str | None, region: str | No
     run_loop(_tell(place, table, endpoint, region, as_json))
 
 
-async def journals_of(
-    place: str, table: str | None, endpoint: str | None, region: str | None
-) -> "tuple[ArchiveStore, Clock, list[JournalStatus]]":
-    """The archive in a place, the clock by which its manifests are read, and its journals.
-
-    Raises: Unavailable, SettingsError.
-    """
-    from tailrace.archives.opening import archive_at
-    from tailrace.aws.places import Access
-    from tailrace.clocks.system import SystemClock
-    from tailrace.journal.run.status import journal_statuses, journaled_tables
-
-    archive, clock = archive_at(place, Access(region, endpoint)), SystemClock()
-    tables = [one for one in await journaled_tables(archive, clock) if table in (None, one.name)]
-    return archive, clock, await journal_statuses(archive, tables, clock)
-
-
 def archive_in(place: str, region: str | None, endpoint: str | None) -> "ArchiveStore":
     """The archive in a place. Raises: CommandFailure for a directory that is not there."""
     from tailrace.archives.opening import S3, archive_at
@@ -89,8 +72,11 @@ def archive_in(place: str, region: str | None, endpoint: str | None) -> "Archive
 async def _tell(
     place: str, table: str | None, endpoint: str | None, region: str | None, as_json: bool
 ) -> None:
-    archive_in(place, region, endpoint)
-    archive, clock, journals = await journals_of(place, table, endpoint, region)
+    from tailrace.clocks.system import SystemClock
+    from tailrace.journal.run.status import journal_statuses
+
+    archive, clock = archive_in(place, region, endpoint), SystemClock()
+    journals = await journal_statuses(archive, clock, table)
     if table is not None and not journals:
         await _check_named(archive, clock, place, table)
     if as_json:

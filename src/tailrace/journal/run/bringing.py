@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from tailrace.app.table import Table, schema_of
 from tailrace.errors import Refused, Unavailable
-from tailrace.journal.run.feeding import FeedView, JournalFeed
+from tailrace.journal.run.feeding import FeedView, JournalFeed, OpenedFeed
 from tailrace.projections.core.journaled import HistoryChange
 from tailrace.snapshots.core.pages import ScannedItem, ScannedPage
 from tailrace.snapshots.core.snapshot import JOURNAL
@@ -79,7 +79,8 @@ class JournalsAsExports:
         """How many segments there are, and how many bytes. Raises: Refused, Unavailable."""
         if place != JOURNAL:
             return await self._exports.files(place, exports)
-        view = await self._view(exports[0])
+        async with self._feed(exports[0]).opened() as feed:
+            view = await _viewed(feed, exports[0])
         return len(view.files), view.size
 
     async def page(
@@ -105,9 +106,7 @@ class JournalsAsExports:
         ends = AsyncExitStack()
         try:
             feed = await ends.enter_async_context(self._feed(table).opened())
-            view = await feed.view()
-            if view is None:
-                raise Unavailable(f"there is no journal of table {table} any more")
+            view = await _viewed(feed, table)
             changes = view.changes(is_newest=True, first=_behind(after), end=None, without=frozenset())
             ends.push_async_callback(changes.aclose)
         except BaseException:  # whatever it was: what is open is given back before it goes on
@@ -120,13 +119,6 @@ class JournalsAsExports:
         while len(self._open) > MOST_OPEN:
             await self._open.pop(next(iter(self._open))).ends.aclose()
 
-    async def _view(self, table: str) -> FeedView:
-        async with self._feed(table).opened() as feed:
-            view = await feed.view()
-        if view is None:
-            raise Unavailable(f"there is no journal of table {table} any more")
-        return view
-
     def _feed(self, table: str) -> JournalFeed:
         feed = self._feed_of(table)
         if feed is None:
@@ -135,6 +127,14 @@ class JournalsAsExports:
                 hint=f"app.archive({table}, 'history/') keeps one from now on",
             )
         return feed
+
+
+async def _viewed(feed: OpenedFeed, table: str) -> FeedView:
+    """A journal that was there. Raises: Unavailable."""
+    view = await feed.view()
+    if view is None:
+        raise Unavailable(f"there is no journal of table {table} any more")
+    return view
 
 
 def _behind(key: bytes) -> bytes:

@@ -78,16 +78,10 @@ async def merge_place(place: MergedPlace, clock: Clock) -> None:
 
 
 async def _here(table: str, archive: ArchiveStore, clock: Clock) -> None:
-    from tailrace.journal.run.merging import Merger
-    from tailrace.journal.run.opening import opened_journal
-    from tailrace.journal.run.status import journal_statuses, journaled_tables
+    from tailrace.journal.run.merging import merge_journals
 
-    tables = [one for one in await journaled_tables(archive, clock) if one.name == table]
-    merger = Merger(archive, fewest=FEWEST)
-    for status in await journal_statuses(archive, tables, clock):
-        journal = opened_journal(archive, status.folder, clock)
-        await merger.merge(journal)
-        await merger.clean(journal, clock.now().wall_ms)
+    async for _ in merge_journals(archive, clock, table, FEWEST):
+        pass
 
 
 async def _in_a_process(table: str, plan: ArchivePlan) -> None:

@@ -11,7 +11,7 @@ merge`). Needs the extra `history`.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -23,12 +23,13 @@ from msgspec.structs import replace
 from tailrace.journal.core.places import SEGMENTS, segment_name
 from tailrace.journal.core.records import PART_BASE, PART_CHANGES
 from tailrace.journal.run.local_files import LocalSegments
-from tailrace.journal.run.opening import IncarnationJournal, told_by_duckdb
+from tailrace.journal.run.opening import IncarnationJournal, opened_journal, told_by_duckdb
 from tailrace.journal.run.segments import GROUP_ROWS, SCHEMA, described, segment_writer
+from tailrace.journal.run.status import JournalStatus, journal_statuses
 from tailrace.manifests.core.manifest import DeltaPart, TableFile, TableManifest
 from tailrace.manifests.run.cleaning import clean_files, clean_manifest
 from tailrace.manifests.run.target import FilesForgotten, NameTaken, outages, with_files
-from tailrace.ports import ArchiveStore
+from tailrace.ports import ArchiveStore, Clock
 from tailrace.runtime.threads import in_thread
 
 TARGET_BYTES: Final = 64 * 1024 * 1024
@@ -122,6 +123,19 @@ class Merger:
             return len(made) if all(file.name in there for file in made) else 0
         except (NameTaken, FilesForgotten):
             return 0
+
+
+async def merge_journals(
+    archive: ArchiveStore, clock: Clock, table: str | None, fewest: int
+) -> AsyncIterator[tuple[JournalStatus, MergeReport, int]]:
+    """Merge and clean the journals in an archive, or those of one table's name, one after the other. Yields:
+    each as it was, what its merge did, and how many files were deleted. Raises: Unavailable.
+    """
+    merger = Merger(archive, fewest=fewest)
+    for status in await journal_statuses(archive, clock, table):
+        journal = opened_journal(archive, status.folder, clock)
+        report = await merger.merge(journal)
+        yield status, report, await merger.clean(journal, clock.now().wall_ms)
 
 
 def group_of(files: Sequence[TableFile], target_bytes: int, fewest: int = FEWEST) -> list[TableFile]:

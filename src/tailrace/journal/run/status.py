@@ -69,11 +69,15 @@ async def _tables_of(archive: ArchiveStore, prefix: str, clock: Clock) -> list[J
 
 
 async def journal_statuses(
-    archive: ArchiveStore, tables: Sequence[JournaledTable], clock: Clock
+    archive: ArchiveStore, clock: Clock, name: str | None = None
 ) -> list[JournalStatus]:
-    """The journals of these tables, of each the oldest incarnation first. Raises: Unavailable."""
+    """The journals in an archive, of each table the oldest incarnation first. Shape: a `name` is that of the
+    only tables that are looked at. Raises: Unavailable.
+    """
     told = []
-    for table in tables:
+    for table in await journaled_tables(archive, clock):
+        if name not in (None, table.name):
+            continue
         async with JournalReader(archive, table, clock) as reader:
             told += [_status(table.name, view) for view in await reader.views()]
     return told

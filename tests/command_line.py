@@ -2,9 +2,9 @@
 
 To start Python and import what a command needs takes a hundred times as long as most answers.
 
-Rules of this file: directory, environment, streams, logging and the modules that a command loads are its
-own, as if it were a process. What goes on, is killed, signalled or measured, or hangs on the start of a
-process, is one: `tests.fleet.Command`.
+Rules of this file: directory, environment, streams, logging, the modules that a command loads and what they
+set in those of Tailrace are its own, as if it were a process. What goes on, is killed, signalled or measured,
+or hangs on the start of a process, is one: `tests.fleet.Command`.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tailrace.cli.logs import QUIETED
 from tailrace.cli.main import run
+from tests.constants import constants, give_back
 
 
 @contextlib.contextmanager
@@ -36,8 +37,10 @@ def logging_of_its_own() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _place_of_its_own(cwd: Path | None, environment: Mapping[str, str]) -> Iterator[None]:
-    """A directory and an environment; an app that is loaded is forgotten again, for its file may change."""
-    before, path, stdin = dict(os.environ), list(sys.path), sys.stdin
+    """A directory and an environment; an app that is loaded is forgotten again, for its file may change, and
+    with it the bounds that it set.
+    """
+    before, path, stdin, bounds = dict(os.environ), list(sys.path), sys.stdin, constants()
     try:
         os.environ.update(environment)
         sys.stdin = io.StringIO()
@@ -45,6 +48,7 @@ def _place_of_its_own(cwd: Path | None, environment: Mapping[str, str]) -> Itera
             yield
     finally:
         sys.stdin = stdin
+        give_back(bounds)
         loaded = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
         added = set(sys.path) - set(path)
         for name in [name for name, file in loaded.items() if file and os.path.dirname(file) in added]:

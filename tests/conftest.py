@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.constants import constants, give_back
 from tests.started import tests_on_a_faked_day, tests_stay_on_loopback
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -64,6 +65,15 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def constants_are_given_back() -> Iterator[None]:
+    """Fail the last test of a module that lets the modules after it run with a bound of its own."""
+    before = constants()
+    yield
+    if changed := give_back(before):
+        pytest.fail(f"{', '.join(changed)}: set and not given back: tests.constants", pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -5,11 +5,11 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tailrace.journal.core.leaf import leaf_of
-from tailrace.streams.version import Version
+from tailrace.journal.core.leaf import LeafColumns, leaf_of, leaves_of
+from tailrace.streams.version import MOST_SEQUENCE, Version
 
 CHANGE: dict[str, Any] = {
     "shard": "shardId-1",
@@ -61,3 +61,23 @@ def test_nothing_and_absent_differ() -> None:
 def test_no_two_changes_share_an_encoding(fields: list[tuple[bytes, bytes, bytes]]) -> None:
     leaves = [leaf_of(**CHANGE | {"key": key, "old": old, "new": new}) for key, old, new in fields]
     assert all(one != other for one, other in combinations(leaves, 2))
+
+
+IMAGES = st.none() | st.binary(max_size=300)
+WORDS = st.none() | st.text(max_size=3)
+ROWS = st.tuples(
+    st.binary(max_size=300), st.integers(1, 2**32 - 1), st.integers(0, 2**70) | st.just(MOST_SEQUENCE),
+    st.integers(-(2**63), 2**63 - 1), st.sampled_from(["INSERT", "MODIFY", "REMOVE"]), IMAGES, IMAGES, WORDS,
+    WORDS,
+)  # fmt: skip
+
+
+@given(st.lists(ROWS, min_size=1, max_size=6))
+@example([(b"", 1, 2**64 - 1, 0, "INSERT", None, None, None, None)])
+@example([(b"", 1, 2**64, 0, "INSERT", None, None, None, None)])
+def test_the_leaves_of_many_are_those_of_each(rows: list[Any]) -> None:
+    expected = [
+        leaf_of("shard", key, Version(generation, sequence), *rest)
+        for key, generation, sequence, *rest in rows
+    ]
+    assert leaves_of("shard", LeafColumns(*zip(*rows, strict=True))) == expected

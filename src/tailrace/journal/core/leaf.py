@@ -11,9 +11,12 @@ move changes and prove the same. What is changed here is another version of the 
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import Final, TypeAlias
+from itertools import repeat
+from typing import Final
+
+from msgspec import Struct
 
 from tailrace.streams.version import GENERATION_BYTES, SEQUENCE_BYTES, Version
 
@@ -55,43 +58,85 @@ def leaf_of(
     return sha256(b"".join(parts)).digest()
 
 
-LeafRow: TypeAlias = tuple[bytes, int, bytes, int, str, bytes | None, bytes | None, str | None, str | None]
-"""What `leaf_of` takes of a change behind its shard; the sequence number as its 24 bytes."""
+class LeafColumns(Struct, frozen=True):
+    """What `leaf_of` takes of many changes of one shard, a column each. Shape: all of one length."""
+
+    keys: Sequence[bytes]
+    generations: Sequence[int]
+    sequences: Sequence[int]
+    created_us: Sequence[int]
+    events: Sequence[str]
+    olds: Sequence[bytes | None]
+    news: Sequence[bytes | None]
+    origins: Sequence[str | None]
+    ancestries: Sequence[str | None]
 
 
-def leaves_of(shard: str, rows: Iterable[LeafRow]) -> list[bytes]:
-    """The leaves of many changes of a shard: what `leaf_of` makes of each, in a third of the time.
+def leaves_of(shard: str, changes: LeafColumns) -> list[bytes]:
+    """The leaves of many changes of a shard: what `leaf_of` makes of each, in a quarter of the time.
 
-    >>> row = (b"k", 1, (7).to_bytes(24, "big"), 9, "INSERT", None, b"{}", None, None)
-    >>> leaves_of("s", [row]) == [leaf_of("s", b"k", Version(1, 7), 9, "INSERT", None, b"{}", None, None)]
+    >>> one = LeafColumns([b"k"], [1], [7], [9], ["INSERT"], [None], [b"{}"], [None], [None])
+    >>> leaves_of("s", one) == [leaf_of("s", b"k", Version(1, 7), 9, "INSERT", None, b"{}", None, None)]
     True
     """
-    pack, join, hashed = _LENGTH.pack, b"".join, sha256
-    begin = FORM + _framed(shard)
-    versions: dict[int, bytes] = {}
-    texts: dict[str | None, bytes] = {None: ABSENT}
-    leaves = []
-    for key, generation, sequence, created_us, event, old, new, origin, ancestry in rows:
-        if generation not in versions:
-            versions[generation] = _VERSION + generation.to_bytes(GENERATION_BYTES, "big")
-        for text in (event, origin, ancestry):
-            if text is not None and text not in texts:
-                texts[text] = _framed(text)
-        parts = (
-            begin, pack(len(key)), key, versions[generation], sequence,
-            _TIME.pack(8, created_us), texts[event],
-            ABSENT if old is None else pack(len(old)), old or b"",
-            ABSENT if new is None else pack(len(new)), new or b"",
-            texts[origin], texts[ancestry],
-        )  # fmt: skip
-        leaves.append(hashed(join(parts)).digest())
-    return leaves
+    join, hashed, begins, lengths = b"".join, sha256, _Lengths(FORM + _framed(shard)), _Lengths(b"")
+    events = {event: _framed(event) for event in {*changes.events}}
+    return [
+        hashed(
+            join(
+                (
+                    begins[len(key)], key, stamp, events[event],
+                    ABSENT if old is None else lengths[len(old)], old or b"",
+                    ABSENT if new is None else lengths[len(new)], new or b"",
+                    end,
+                )
+            )
+        ).digest()
+        for key, stamp, event, old, new, end in zip(
+            changes.keys, _stamps(changes), changes.events, changes.olds, changes.news, _ends(changes),
+            strict=False,  # the ends may go on for ever
+        )
+    ]  # fmt: skip
 
 
-def _framed(text: str) -> bytes:
+def _stamps(changes: LeafColumns) -> list[bytes]:
+    """Version and time of each, as a leaf has them."""
+    pack, columns = _STAMP.pack, (changes.generations, changes.sequences, changes.created_us)
+    rows = zip(*columns, strict=True)
+    if max(changes.sequences, default=0) < _WORD:  # our engine's: twice as fast
+        return [pack(_VERSION, generation, 0, 0, number, 8, time) for generation, number, time in rows]
+    return [
+        pack(_VERSION, generation, number >> 128, number >> 64 & _WORD - 1, number & _WORD - 1, 8, time)
+        for generation, number, time in rows
+    ]
+
+
+def _ends(changes: LeafColumns) -> Iterable[bytes]:
+    """Origin and ancestry of each, as a leaf has them: mostly the same."""
+    pairs = [*zip(changes.origins, changes.ancestries, strict=True)]
+    ends = {pair: b"".join(map(_framed, pair)) for pair in {*pairs}}
+    return [ends[pair] for pair in pairs] if len(ends) > 1 else repeat(*ends.values())
+
+
+class _Lengths(dict[int, bytes]):
+    """Lengths as a leaf has them, behind what stands before them. Many fields have the same."""
+
+    def __init__(self, begin: bytes) -> None:
+        super().__init__()
+        self._begin = begin
+
+    def __missing__(self, length: int) -> bytes:
+        packed = self[length] = self._begin + _LENGTH.pack(length)
+        return packed
+
+
+def _framed(text: str | None) -> bytes:
+    if text is None:
+        return ABSENT
     data = text.encode()
     return _LENGTH.pack(len(data)) + data
 
 
-_VERSION: Final = _LENGTH.pack(GENERATION_BYTES + SEQUENCE_BYTES)
-_TIME: Final = struct.Struct(">Iq")
+_WORD: Final = 1 << 64
+_VERSION: Final = GENERATION_BYTES + SEQUENCE_BYTES
+_STAMP: Final = struct.Struct(">IIQQQIq")

@@ -3,6 +3,7 @@
 Rules of this file: pure values; what a journal keeps of a change is change.py.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -37,6 +38,11 @@ def journal_change(record: ChangeRecord, shard_id: str) -> JournalChange:
 def origin_of(record: ChangeRecord) -> str | None:
     """Who made a change, as far as its stream tells."""
     return TTL if record.by_ttl else None
+
+
+def origins_of(records: Sequence[ChangeRecord]) -> list[str | None]:
+    """The same of many."""
+    return [TTL if record.by_ttl else None for record in records]
 
 
 class Selection(Struct, frozen=True):

@@ -187,7 +187,9 @@ class Archiver:
         self, journal: IncarnationJournal, records: Sequence[ChangeRecord], segment: "_Segment", salt: int
     ) -> None:
         """Write a segment and name it. Raises: LeaseLost, Unavailable; what lets the caller begin anew."""
-        fresh = [record for record in records if record.sequence > segment.there.through]
+        fresh = records
+        if records and records[0].sequence <= segment.there.through:
+            fresh = [record for record in records if record.sequence > segment.there.through]
         files: tuple[TableFile, ...] = ()
         frontier = segment.frontier
         if fresh:

@@ -24,7 +24,7 @@ from tailrace.journal.core.places import SEGMENTS, segment_name
 from tailrace.journal.core.records import PART_BASE, PART_CHANGES
 from tailrace.journal.run.local_files import LocalSegments
 from tailrace.journal.run.opening import IncarnationJournal, opened_journal, told_by_duckdb
-from tailrace.journal.run.segments import GROUP_ROWS, SCHEMA, described, segment_writer
+from tailrace.journal.run.segments import GROUP_ROWS, MERGED_LEVEL, SCHEMA, described, segment_writer
 from tailrace.journal.run.status import JournalStatus, journal_statuses
 from tailrace.manifests.core.manifest import DeltaPart, TableFile, TableManifest
 from tailrace.manifests.run.cleaning import clean_files, clean_manifest
@@ -195,7 +195,7 @@ class SortedSegments:
         if rows is None:
             return None
         sink = io.BytesIO()
-        with segment_writer(sink, self._precision_us) as writer:
+        with segment_writer(sink, self._precision_us, MERGED_LEVEL) as writer:
             while rows is not None:
                 writer.write_table(rows, row_group_size=GROUP_ROWS)
                 last = rows.column("key")[-1].as_py()

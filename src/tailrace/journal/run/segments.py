@@ -9,7 +9,6 @@ the same bytes. Needs the extra `history`.
 
 import io
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Any, Final
 
 import pyarrow as pa
@@ -20,9 +19,9 @@ from msgspec.structs import replace
 
 from tailrace.errors import ArchiveError
 from tailrace.journal.core.change import JournalChange
-from tailrace.journal.core.leaf import LeafRow, leaves_of
+from tailrace.journal.core.leaf import LeafColumns, leaves_of
 from tailrace.journal.core.merkle import Frontier
-from tailrace.journal.core.records import origin_of
+from tailrace.journal.core.records import origins_of
 from tailrace.manifests.core.manifest import TableFile
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.version import GENERATION_BYTES, SEQUENCE_BYTES, Version
@@ -33,8 +32,10 @@ PRECISION_KEY: Final = b"tailrace_precision_us"
 """What a file's own metadata say: which form this is, and within what time its times are known."""
 LEAF_BYTES: Final = 32
 GROUP_ROWS: Final = 10_000
-LEVEL: Final = 6
-"""Of zstd: a fifteenth smaller than its default, for as little more of the processor."""
+LEVEL: Final = 1
+"""Of zstd, in the way of delivery."""
+MERGED_LEVEL: Final = 9
+"""Of zstd, beside it: once for years."""
 FALSE_POSITIVES: Final = 0.01
 SCHEMA: Final = pa.schema(
     [
@@ -53,11 +54,14 @@ SCHEMA: Final = pa.schema(
 )
 DICTIONARY: Final = ["generation", "event", "origin", "shard", "ancestry"]
 """Columns with few values."""
-ROW: Final = (
-    "key", "generation", "sequence", "created_us", "event", "old", "new", "origin", "ancestry", "shard",
-    "leaf",
-)  # fmt: skip
-"""A row as it is sorted."""
+ENCODINGS: Final = {"old": "DELTA_BYTE_ARRAY", "new": "DELTA_BYTE_ARRAY"}
+"""What an image begins with as the one before it did is left out before zstd sees it: smaller than level 5
+makes it without that, in half the time.
+"""
+COMPRESSION: Final = {name: "NONE" if name == "leaf" else "zstd" for name in SCHEMA.names}
+"""Hashes have no shorter form."""
+COMPARED: Final = [name for name in SCHEMA.names if name not in ("old", "new", "leaf")]
+"""Columns whose least and greatest values are told."""
 SORTED_BY: Final = ("key", "generation", "sequence")
 
 
@@ -102,45 +106,62 @@ def encoded_segment(records: Sequence[ChangeRecord], shard: str, frontier: Front
     """The segment of changes of one shard. Shape: at least one, in sequence; `frontier` is the shard's tree
     before them.
     """
-    rows: list[LeafRow] = [
-        (
-            record.key, record.generation, record.sequence.to_bytes(SEQUENCE_BYTES, "big"),
-            record.created_us, record.event_name, record.old, record.new, origin_of(record),
-            record.ancestry or None,
-        )
-        for record in records
-    ]  # fmt: skip
+    rows = LeafColumns(
+        [record.key for record in records],
+        [record.generation for record in records],
+        [record.sequence for record in records],
+        [record.created_us for record in records],
+        [record.event_name for record in records],
+        [record.old for record in records],
+        [record.new for record in records],
+        origins_of(records),
+        [record.ancestry or None for record in records],
+    )
     leaves = leaves_of(shard, rows)
-    precision_us = max(record.precision_us for record in records)
-    made = _segment([(*row, shard, leaf) for row, leaf in zip(rows, leaves, strict=True)], precision_us)
+    precision_us = max([record.precision_us for record in records])
+    made = _segment(rows, pa.repeat(shard, len(leaves)), leaves, precision_us)
     return replace(made, frontier=frontier.extended(leaves))
 
 
 def segment_of_changes(changes: Sequence[JournalChange], precision_us: int) -> EncodedSegment:
     """The segment of changes that are in no tree. Shape: at least one, in any order."""
-    rows = [
-        (
-            change.key, change.version.generation, _packed(change), change.created_us, change.event,
-            change.old, change.new, change.origin, change.ancestry, change.shard, change.leaf,
-        )
-        for change in sorted(changes, key=lambda change: change.version)
-    ]  # fmt: skip
-    return _segment(rows, precision_us)
+    ordered = sorted(changes, key=lambda change: change.version)
+    rows = LeafColumns(
+        [change.key for change in ordered],
+        [change.version.generation for change in ordered],
+        [change.version.sequence for change in ordered],
+        [change.created_us for change in ordered],
+        [change.event for change in ordered],
+        [change.old for change in ordered],
+        [change.new for change in ordered],
+        [change.origin for change in ordered],
+        [change.ancestry for change in ordered],
+    )
+    shards, leaves = [change.shard for change in ordered], [change.leaf for change in ordered]
+    return _segment(rows, shards, leaves, precision_us)
 
 
-def _segment(rows: list[tuple[Any, ...]], precision_us: int) -> EncodedSegment:
-    """The segment of rows with their leaves, by version. Shape: columns as of ROW."""
-    first, last = (row[1].to_bytes(GENERATION_BYTES, "big") + row[2] for row in (rows[0], rows[-1]))
-    rows.sort(key=itemgetter(0))  # inside of a key they stay as they are
-    columns = dict(zip(ROW, zip(*rows, strict=True), strict=True))
-    table = pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
-    times = columns["created_us"]
-    told = DescribedRows(rows[0][0].hex(), rows[-1][0].hex(), first.hex(), last.hex(), min(times), max(times))
-    return EncodedSegment(segment_bytes(table, precision_us), len(rows), told, precision_us)
+def _segment(rows: LeafColumns, shards: Any, leaves: list[bytes], precision_us: int) -> EncodedSegment:
+    """The segment of rows that are in the order of their versions."""
+    sequences = [number.to_bytes(SEQUENCE_BYTES, "big") for number in rows.sequences]
+    columns = {
+        "key": rows.keys, "generation": rows.generations, "sequence": _fixed("sequence", sequences),
+        "created_us": rows.created_us, "event": rows.events, "old": rows.olds, "new": rows.news,
+        "origin": rows.origins, "shard": shards, "leaf": _fixed("leaf", leaves),
+        "ancestry": rows.ancestries,
+    }  # fmt: skip
+    table = pa.table(columns, schema=SCHEMA)
+    table = table.take(pc.sort_indices(table.column("key")))  # stable: a key's versions stay in their order
+    first, last = (table.column("key")[end].as_py().hex() for end in (0, -1))
+    least, greatest = (Version(rows.generations[end], rows.sequences[end]).packed.hex() for end in (0, -1))
+    told = DescribedRows(first, last, least, greatest, min(rows.created_us), max(rows.created_us))
+    return EncodedSegment(segment_bytes(table, precision_us), len(leaves), told, precision_us)
 
 
-def _packed(change: JournalChange) -> bytes:
-    return change.version.sequence.to_bytes(SEQUENCE_BYTES, "big")
+def _fixed(name: str, values: Sequence[bytes]) -> Any:
+    """A column of values that all have one size."""
+    data = pa.py_buffer(b"".join(values))
+    return pa.FixedSizeBinaryArray.from_buffers(SCHEMA.field(name).type, len(values), [None, data])
 
 
 def described(rows: pa.Table) -> DescribedRows:
@@ -160,21 +181,25 @@ def described(rows: pa.Table) -> DescribedRows:
 def segment_bytes(rows: pa.Table, precision_us: int) -> bytes:
     """A whole file."""
     sink = io.BytesIO()
-    with segment_writer(sink, precision_us) as writer:
+    with segment_writer(sink, precision_us, LEVEL) as writer:
         writer.write_table(rows, row_group_size=GROUP_ROWS)
     return sink.getvalue()
 
 
-def segment_writer(sink: Any, precision_us: int) -> Any:
-    """What writes a file, a row group of at most GROUP_ROWS at a time, in the order of keys and versions."""
+def segment_writer(sink: Any, precision_us: int, level: int) -> Any:
+    """What writes a file, a row group of at most GROUP_ROWS at a time, in the order of keys and versions.
+    Shape: `level` is zstd's.
+    """
     metadata = {FORMAT_KEY: FORMAT, PRECISION_KEY: str(precision_us).encode()}
     sorting = [pq.SortingColumn(SCHEMA.get_field_index(name)) for name in SORTED_BY]
     return pq.ParquetWriter(
         sink,
         SCHEMA.with_metadata(metadata),
-        compression="zstd",
-        compression_level=LEVEL,
+        compression=COMPRESSION,
+        compression_level={name: level for name, codec in COMPRESSION.items() if codec == "zstd"},
         use_dictionary=DICTIONARY,
+        column_encoding=ENCODINGS,
+        write_statistics=COMPARED,
         write_page_index=True,
         write_page_checksum=True,
         sorting_columns=sorting,

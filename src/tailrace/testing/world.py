@@ -166,14 +166,7 @@ class World(Branching, Items):
         self._overrides[provider] = replacement
 
     def use(self, app: App) -> None:
-        """Create the app's tables and run its handlers. Raises: SettingsError, also while an app of that name
-        runs: two workers that know nothing of one another would share its checkpoints.
-        """
-        if any(running.app.name == app.name for running in self._running):
-            raise SettingsError(
-                f"an app named {app.name!r} runs in this world already",
-                hint="world.kill() before the same app begins again, or another name for another app",
-            )
+        """Create the app's tables and run its handlers. Raises: SettingsError."""
         create_tables(app, self.engine)
         self.engine.committer.flush()
         app.bind(self._ask)

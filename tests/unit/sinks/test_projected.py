@@ -82,7 +82,6 @@ def test_it_begins_with_the_items_that_the_stream_no_longer_holds(world: World, 
         world.put(table, {"id": f"o{number}", "country": "NL", "total": number})
     world.advance("30h")
     world.put(table, {"id": "o0", "country": "BE", "total": 1_000})
-    world.kill()
     world.use(orders.app)
     world.settle()
     assert dict(world.projected("sales").items()) == {"NL": Decimal(sum(range(250))), "BE": Decimal(1_000)}

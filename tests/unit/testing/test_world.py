@@ -526,14 +526,3 @@ def test_puts_of_one_item_into_a_table_that_nobody_declared_are_told_what_helps(
         world.settle()
         (letter,) = world.dead_letters(count)
         assert "declare its table with app.table" in letter.error
-
-
-def test_an_app_that_runs_is_not_run_beside_itself() -> None:
-    first, again = App("shop"), App("shop")
-    with World(first, seed=1) as world:
-        with pytest.raises(SettingsError, match="an app named 'shop' runs in this world already") as told:
-            world.use(again)
-        assert told.value.hint is not None
-        assert "world.kill()" in told.value.hint
-        world.kill()
-        world.use(again)

@@ -1,15 +1,18 @@
 """How a command fails: one message that names the thing, the reason and the next command; never a traceback.
 
 Rules of this file: exit code 2 for wrong usage, 1 for a failure, 3 for an end that left something, 130 after
-Ctrl-C. With --json the message is one JSON object on standard error. An unexpected exception goes into a
-file; TAILRACE_TRACEBACK=1 shows it instead. Called by `main` alone.
+Ctrl-C, 141 in silence when nobody reads the output any more. With --json the message is one JSON object on
+standard error. An unexpected exception goes into a file; TAILRACE_TRACEBACK=1 shows it instead. Called by
+`main` alone.
 """
 
 import json
 import os
+import select
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, TextIO
 
 import click
 
@@ -28,6 +31,40 @@ class CommandFailure(TailraceError):
     """The command could not do what was asked."""
 
 
+class PipeFailure(CommandFailure):
+    """Another process has gone that the command needed."""
+
+
+class OutputClosed(Exception):
+    """Who reads our output has gone, as `head` does when it has enough."""
+
+
+def is_closed(stream: TextIO) -> bool:
+    """Whether nobody reads a stream any more."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):  # it is no file, as in tests
+        return False
+    if not hasattr(select, "poll"):  # Windows has none: what has broken is taken for the output
+        return True
+    looking = select.poll()
+    looking.register(number, 0)
+    return any(event & select.POLLERR for _, event in looking.poll(0))
+
+
+@contextmanager
+def output() -> Iterator[None]:
+    """Tell a closed output, which is no failure, from other pipes that break: click ends with 1 for all.
+    Raises: OutputClosed.
+    """
+    try:
+        yield
+    except BrokenPipeError as error:
+        if not any(map(is_closed, (sys.stdout, sys.stderr))):
+            raise PipeFailure(f"A connection was closed by its other end: {error}.") from error
+        raise OutputClosed from error
+
+
 def report(error: BaseException, arguments: Sequence[str]) -> int:
     """Tell the user, and return the exit code."""
     as_json, is_logged = "--json" in arguments, bool(LOGGED.intersection(arguments[:1]))
@@ -40,9 +77,10 @@ def report(error: BaseException, arguments: Sequence[str]) -> int:
             return FAILURE
         case KeyboardInterrupt() | click.Abort():
             return INTERRUPTED
-        case BrokenPipeError():
-            # The reader of our output has gone; without this, the interpreter complains when it flushes.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        case OutputClosed():
+            for stream in filter(is_closed, (sys.stdout, sys.stderr)):
+                # Without this, the interpreter complains when it flushes.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
             return BROKEN_PIPE
         case TailraceError():
             show(str(error.args[0]), error.hint or help_of(arguments), as_json, is_logged)

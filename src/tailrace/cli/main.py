@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import click
 
-from tailrace.cli.failures import coloured, report
+from tailrace.cli.failures import OutputClosed, coloured, output, report
 from tailrace.cli.group import nearest
 from tailrace.errors import TailraceError
 
@@ -168,6 +168,22 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"There is no command {args[0]!r}.{meant}", ctx)
         return super().resolve_command(ctx, args)
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Read the command line. Raises: OutputClosed while help is written."""
+        with output():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Raises: OutputClosed."""
+        with output():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing any."""
         with formatter.section("Commands"):
@@ -226,7 +242,8 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     code = run(sys.argv[1:])
     try:
-        sys.stdout.flush()
-    except BrokenPipeError as error:
+        with output():
+            sys.stdout.flush()
+    except OutputClosed as error:
         code = report(error, ())
     sys.exit(code)

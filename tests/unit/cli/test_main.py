@@ -145,3 +145,30 @@ def test_what_an_encoding_does_not_have_is_written_escaped_and_ends_no_command(t
     )
     assert answer.returncode == 0, answer.stderr
     assert rb"note \u2190 orders: runs" in answer.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows says otherwise that a pipe is closed")
+@pytest.mark.parametrize("unbuffered", [False, True])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["serve", "--help"], ["coverage"], ["coverage", "--json"]], ids=" ".join
+)
+def test_a_reader_that_has_enough_is_no_failure(arguments: list[str], unbuffered: bool) -> None:
+    ended, closed = os.pipe()
+    os.close(ended)
+    more = ["-u"] if unbuffered else []
+    command = [sys.executable, *more, "-m", "tailrace", *arguments]
+    run = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False)
+    os.close(closed)
+    assert (run.returncode, run.stderr) == (141, b"")
+
+
+def test_another_pipe_that_breaks_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command()
+    def asking() -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(LazyGroup, "get_command", lambda self, context, name: asking)
+    assert run(["coverage"]) == 1
+    assert "A connection was closed by its other end" in capsys.readouterr().err

@@ -125,7 +125,7 @@ class PastReader:
         """The journal of the table as it is now, or as it was last; None: there is none. Raises:
         Unavailable.
         """
-        journals = await self._known()
+        journals = await self.known()
         return journals[-1] if journals else None
 
     async def at(self, at_us: int, *, incomplete: bool = False) -> "TableThen":
@@ -241,14 +241,14 @@ class PastReader:
 
     async def journals(self) -> list[JournalNow]:
         """The same, at least one. Raises: Unavailable where there is none."""
-        if journals := await self._known():
+        if journals := await self.known():
             return journals
         raise Unavailable(
             f"there is no journal of table {self._name} here",
             hint=f"app.archive({self._name}, …) keeps one, from when a worker runs",
         )
 
-    async def _known(self) -> list[JournalNow]:
+    async def known(self) -> list[JournalNow]:
         """Every incarnation, the oldest first; the newest has the live stream. Raises: Unavailable."""
         if self._opened is None:
             table = self._table if isinstance(self._table, JournaledTable) else await self._table()

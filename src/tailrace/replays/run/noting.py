@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 
 import orjson
 
-from tailrace.errors import SettingsError, SinkError
+from tailrace.errors import SettingsError, SinkError, Unavailable
 from tailrace.replays.core.chance import Chance, seed_of
 from tailrace.replays.core.effects import EffectKind, ReplayEffect
 from tailrace.sinks.documents import to_json
@@ -53,6 +53,8 @@ class Notes:
         self.chance = Chance(seed_of(table, record.key, record.version))
         self.effects: list[ReplayEffect] = []
         self.unknown = ""
+        self.outage: Unavailable | None = None
+        """What ends the whole trial: a journal did not answer, which says nothing of the handler."""
         self.written: dict[tuple[str, bytes], Item | None] = {}
         """Items as the handler itself has left them, by table and key."""
 
@@ -65,6 +67,11 @@ class Notes:
         """Nothing answers this call: what comes after it is not known. Raises: Unanswered."""
         self.unknown = self.unknown or f"{call}{_called_in()}"
         raise Unanswered(self.unknown)
+
+    def stop(self, outage: Unavailable) -> NoReturn:
+        """A journal that may well know the answer is away: the trial ends. Raises: Unanswered."""
+        self.outage = self.outage or outage
+        raise Unanswered(str(outage.args[0]))
 
 
 class _Trial:

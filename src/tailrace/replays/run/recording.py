@@ -5,7 +5,7 @@ handler has written itself for that change stands over it, and the item that has
 it. Writes have the same rules as the engine's (tables/mutate.py), so a condition that fails does, and what is
 noted is the item that would be there. Journals are read in a loop beside the handler's.
 Rules of this file: nothing is written and nothing guessed: what a journal does not know is a call that
-nothing answers. Made by trial.py.
+nothing answers, and a journal that is away ends the trial. Made by trial.py.
 """
 
 import asyncio
@@ -133,7 +133,15 @@ class PastTables:
     async def _then(self, notes: Notes, table: str) -> TableThen:
         if table not in self._readers:
             reader = self._opened(self._archives[table])
-            self._readers[table] = reader, await reader.journals()
+            try:
+                journals = await reader.known()
+            except BaseException:
+                reader.close()
+                raise
+            if not journals:
+                reader.close()
+                raise NotKnown("there is no journal of it yet")
+            self._readers[table] = reader, journals
         at_us = notes.record.created_us
         now = journal_at(self._readers[table][1], at_us)
         return TableThen(table, now, at_us, incomplete=False, upto=notes.record.version)
@@ -163,7 +171,7 @@ class TrialWrites:
             if schema is None:
                 raise NotKnown("the app does not declare it")
             old = await self._tables.item(notes, table, key) if asks else None
-        except (NotKnown, Unavailable):
+        except NotKnown:
             if operation.condition is not None:
                 raise
             # Without a condition it is applied whatever is there: what is written is known, if not to what.
@@ -193,8 +201,10 @@ class TrialState(Rowless):
                 await self._reading.begin(
                     self._writes.write(notes, "transaction", write.action, write.parameters)
                 )
-            except (NotKnown, Unavailable) as error:
+            except NotKnown as error:
                 notes.refuse(f"{write.action} of {write.parameters['TableName']}: {error.args[0]}")
+            except Unavailable as outage:
+                notes.stop(outage)
             except ApiError as error:
                 raise ApiError("TransactionCanceledException", f"{CANCELLED} [{error.code}]") from error
 
@@ -212,16 +222,20 @@ class PastDoor:
         notes = _notes()
         try:
             return self._reading.wait(self._answer(notes, operation, members))
-        except (NotKnown, Unavailable) as error:
+        except NotKnown as error:
             notes.refuse(f"{operation} of {members.get('TableName')}: {error.args[0]}")
+        except Unavailable as outage:
+            notes.stop(outage)
 
     async def begin(self, operation: str, members: Members) -> Members:
         """One request of a coroutine. Raises: ApiError; Unanswered."""
         notes = _notes()
         try:
             return await self._reading.begin(self._answer(notes, operation, members))
-        except (NotKnown, Unavailable) as error:
+        except NotKnown as error:
             notes.refuse(f"{operation} of {members.get('TableName')}: {error.args[0]}")
+        except Unavailable as outage:
+            notes.stop(outage)
 
     async def _answer(self, notes: Notes, operation: str, members: Members) -> Members:
         match operation:

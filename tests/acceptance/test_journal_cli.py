@@ -1,6 +1,7 @@
 """`tailrace journal verify | prove`: beside files alone, with heads that are kept and signed."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.command_line import tailrace
 from tests.crash.node import Node, free_port
 from tests.fleet import TERM, fleet
 from tests.patience import eventually
+from tests.terminal import on_terminal
 
 CHECKER = Path(__file__).parents[2] / "examples" / "journal_proof" / "check.py"
 NAMED = ("--table", "orders")
@@ -91,6 +93,28 @@ def test_a_head_that_cannot_be_written_is_told(place: str, tmp_path: Path) -> No
     (tmp_path / ("n" * 255)).write_text("")
     ended = tailrace("journal", "verify", place, *NAMED, "--head", str(tmp_path / ("n" * 256)))
     assert (ended.returncode, "cannot be written: File name too long" in ended.stderr) == (1, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals of this kind")
+@pytest.mark.parametrize(
+    ("verb", "words"), [(("verify", *NAMED), "reading segments"), (("merge",), "merging")], ids=str
+)
+def test_a_terminal_shows_how_far_it_is(tmp_path: Path, verb: tuple[str, ...], words: str) -> None:
+    app, place = App("shop"), tmp_path / "history"
+    orders = app.table("orders", pk="id")
+    app.archive(orders, DirectoryArchive(place))
+    with World(app) as world:
+        for number in range(3):
+            world.put(orders, {"id": f"o{number}"})
+            world.settle()
+    name, *more = verb
+    typed = ["-m", "tailrace", "journal", name, str(place), *more]
+    code, shown = on_terminal(typed)
+    assert code == 0, shown
+    assert words in shown
+    assert re.search(r"\d+ of \d+ segments", shown), shown
+    code, shown = on_terminal([*typed, "--json"])
+    assert (code, words in shown) == (0, False)
 
 
 @pytest.mark.parametrize("verb", [("verify", *NAMED), ("merge",)])

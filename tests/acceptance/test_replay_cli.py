@@ -22,6 +22,7 @@ from tailrace.testing import World
 from tests.command_line import tailrace
 from tests.patience import PATIENCE_S
 from tests.serving import serving
+from tests.terminal import on_terminal
 
 APP = """
 import os
@@ -124,6 +125,31 @@ def test_a_dry_run_tells_its_effects_and_what_the_journal_does_not_have(folder: 
     assert "changes that the journal does not have yet" in later.stderr
 
 
+def test_a_state_in_the_environment_is_not_meant_for_a_dry_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAILRACE_STATE", "sqlite:state.db")
+    until = "2026-01-01T00:00:01Z"
+    told = tailrace("replay", "receipt", "--since", BEGIN, "--until", until, "--app", "app.py", cwd=folder)
+    assert told.returncode == 0, told.stderr
+    assert "1 change, 1 reached receipt: 1 effect, none of them sent" in told.stderr
+    assert not (folder / "state.db").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals of this kind")
+def test_a_terminal_shows_how_far_a_dry_run_is_and_a_file_gets_the_effects(folder: Path) -> None:
+    typed = ["-m", "tailrace", "replay", "receipt", "--since", BEGIN, "--app", "app.py"]
+    with (folder / "effects").open("wb") as effects:
+        code, shown = on_terminal(typed, cwd=folder, stdout=effects)
+    assert code == 0, shown
+    assert "replaying on trial" in shown
+    assert f"1 of {CHANGES} changes" in shown
+    assert "output" not in shown
+    assert (folder / "effects").read_text().count("    output Queue ") == KEYS
+    code, shown = on_terminal([*typed, "--json"], cwd=folder)
+    assert (code, "replaying" in shown) == (0, False)
+
+
 def test_a_dry_run_in_json_is_a_line_a_change_and_a_last_one(folder: Path) -> None:
     pattern = '{"dynamodb": {"NewImage": {"n": {"N": ["113"]}}}}'
     chosen = ("--keys", "orders/o1", "--where", pattern, "--json")
@@ -159,6 +185,9 @@ def test_stubs_answer_what_nothing_else_does(folder: Path) -> None:
         ("nobody --since 86400", "is no handler of app"),
         ("receipt --since 86400 --rate 3", "--rate is of --effects live"),
         ("receipt --since 86400 --resume r", "--resume is of --effects live"),
+        ("receipt --since 86400 --anew", "--anew is of --effects live"),
+        ("receipt --since 86400 --state sqlite:s", "--state is of --effects live"),
+        ("receipt --since 86400 --endpoint http://localhost:8000", "--endpoint is of --effects live"),
         (
             "receipt --since 86400 --effects live --stubs s.py --state sqlite:s",
             "--stubs is of --effects dry-run",
@@ -313,6 +342,32 @@ def live(folder: Path, endpoint: str, *more: str) -> subprocess.CompletedProcess
         [sys.executable, "-m", "tailrace", *asked], cwd=folder, capture_output=True, text=True, check=False,
         timeout=PATIENCE_S,
     )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals of this kind")
+def test_a_terminal_shows_how_far_a_live_replay_is(folder: Path, endpoint: str) -> None:
+    tailrace("state", "create", "dynamodb:state", "--endpoint", endpoint, "--region", "us-east-1")
+    for name in ("SIGKILL", "SIGINT"):
+        (folder / name).touch()
+    typed = [
+        "-m",
+        "tailrace",
+        "replay",
+        "count",
+        "--app",
+        "app.py",
+        "--effects",
+        "live",
+        "--yes",
+        "--state",
+        "dynamodb:state",
+    ]
+    more = ["--region", "us-east-1", "--endpoint", endpoint, "--since", BEGIN]
+    code, shown = on_terminal([*typed, *more], cwd=folder)
+    assert code == 0, shown
+    assert f": {CHANGES} changes" in shown
+    assert f"0 of {CHANGES} changes" in shown
+    assert f"replayed {CHANGES} changes, {CHANGES} reached count" in shown
 
 
 def test_a_live_replay_goes_on_after_kill_and_ctrl_c_in_order_and_with_nothing_twice(

@@ -1,6 +1,7 @@
 """`tailrace restore` against a server: a table is what it was, also repeated; others are refused."""
 
 import json
+import re
 import subprocess
 import sys
 from decimal import Decimal
@@ -12,9 +13,11 @@ import pytest
 
 from tailrace.app.loading import load_app
 from tailrace.cli.main import run
+from tailrace.journal.run.restoring import AT_ONCE
 from tailrace.testing import World
 from tests.patience import PATIENCE_S
 from tests.serving import serving
+from tests.terminal import on_terminal
 
 APP = """
 from tailrace import App
@@ -104,3 +107,61 @@ def test_a_program_that_asked_the_past_ends_without_a_word(tmp_path: Path) -> No
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE_S,
     )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+INTERRUPTING = """
+import os
+import signal
+from pathlib import Path
+
+from tailrace.journal.run import restoring
+
+count = restoring.Restorer._count
+
+
+def counted(self, action, key):
+    count(self, action, key)
+    if self.report.done == 40 and not Path("interrupted").exists():
+        Path("interrupted").touch()
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+restoring.Restorer._count = counted
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals of this kind")
+def test_ctrl_c_says_how_far_it_was_and_the_same_command_goes_on(keys: None, tmp_path: Path) -> None:
+    file = tmp_path / "app.py"
+    file.write_text(APP.format(place=str(tmp_path / "history")))
+    orders = load_app(str(file)).tables["orders"]
+    with World(load_app(str(file)), seed=1, sinks="real") as world:
+        for number in range(400):
+            world.put(orders, {"id": f"o{number}"})
+        world.settle()
+        then = str(Decimal(world.clock.now().wall_ms) / 1_000)
+    file.write_text(file.read_text() + INTERRUPTING)
+    with serving() as server:
+        url = f"http://127.0.0.1:{server.port}"
+        client = boto3.client("dynamodb", region_name="us-east-1", endpoint_url=url)
+        client.create_table(
+            TableName="restored",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        typed = ["-m", "tailrace", "restore", then, "--into", "restored", "--yes", "--app", "app.py"]
+        code, shown = on_terminal([*typed, "--endpoint", url], cwd=tmp_path)
+        assert code == 130, shown
+        assert "restoring" in shown
+        assert "0 of 400 items" in shown
+        cut = re.search(r"cut off after (\d+) of 400 items: (\d+) of them were written", shown)
+        assert cut is not None, shown
+        done = int(cut[1])
+        assert (40 <= done < 400, int(cut[2])) == (True, done)
+        assert "the same command again: it passes over what is as it was" in shown
+        there = client.scan(TableName="restored")["Count"]
+        assert done <= there <= done + AT_ONCE
+        again = on_terminal([*typed, "--endpoint", url], cwd=tmp_path)
+        assert again.code == 0, again.text
+        assert client.scan(TableName="restored")["Count"] == 400

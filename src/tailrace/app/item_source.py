@@ -71,11 +71,14 @@ def item_source(
             form = _form(entity, [items[row] for row in likes], names, templates[likes[0]], taken)
             clash = next((other for other in forms if _overlap(form.templates, other.templates)), None)
             if clash is not None or not all(form.templates):
+                many = (
+                    "1 item of the sample has"
+                    if len(likes) == 1
+                    else f"{len(likes)} items of the sample have"
+                )
                 why = f"a key could be of it and of {clash.name}" if clash else "a part of its keys is empty"
                 shown = ", ".join(map(str, templates[likes[0]]))
-                classes.append(
-                    f"# {entity} ({shown}): {len(likes)} items of the sample have no class: {why}."
-                )
+                classes.append(f"# {entity} ({shown}): {many} no class: {why}.")
                 unwritten += len(likes)
                 continue
             taken.add(form.name)
@@ -276,7 +279,7 @@ def _overlap(first: Sequence[str], second: Sequence[str]) -> bool:
 def _class(form: _Form, names: Sequence[str], count: int) -> str:
     own = [f"{place}={text!r}" for place, text in zip(("pk", "sk"), form.templates, strict=False)]
     head = f"class {form.name}(Item, table=table, {', '.join(own)}):"
-    lines = [head, f"    # {count} items of the sample"]
+    lines = [head, f"    # {count} item{'' if count == 1 else 's'} of the sample"]
     if form.made_up:
         lines.append(f"    # {', '.join(form.made_up)}: of the key; a put writes it as an attribute, too")
     return "\n".join(lines + [f"    {line}" for line in form.fields])

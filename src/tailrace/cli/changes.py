@@ -55,6 +55,15 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str
                 yield f"{printable(name)} {gone} → {come}"
 
 
+def counted(count: int, noun: str) -> str:
+    """How many there are, in words.
+
+    >>> counted(1, "item"), counted(0, "item"), counted(1_200, "old one")
+    ('1 item', '0 items', '1,200 old ones')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def key_text(keys: Mapping[str, Any]) -> str:
     """A key as `why` takes it back: `pk` or `pk/sk`."""
     return "/".join(printable(str(next(iter(value.values())))) for value in keys.values())

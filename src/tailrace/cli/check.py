@@ -57,7 +57,7 @@ def check(directory: Path, as_json: bool) -> None:
             hint="stop it and check again; what is damaged and read meanwhile is refused with an error "
             "that names it",
         ) from error
-    bar = Bar("checking rows", quiet=as_json)
+    bar = Bar("checking", "row", quiet=as_json)
     try:
         report = check_file(held.database, bar.show)
     finally:
@@ -117,11 +117,10 @@ def _answer(report: "Report", damages: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _show(directory: Path, report: "Report", damages: list[dict[str, Any]]) -> None:
-    from tailrace.cli.changes import printable
+    from tailrace.cli.changes import counted, printable
 
-    click.echo(
-        f"{report.rows:,} rows and {report.records:,} changes read in {directory} (format {report.format})"
-    )
+    read = f"{counted(report.rows, 'row')} and {counted(report.records, 'change')}"
+    click.echo(f"{read} read in {directory} (format {report.format})")
     if report.unchecked:
         click.echo(
             f"{report.unchecked:,} of them have no checksum yet: they were written before there were any, or "

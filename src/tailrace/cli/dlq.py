@@ -186,7 +186,7 @@ def drop(
 def watch(values: Iterator[Mapping[str, Any]], verb: str, as_json: bool, place: Place) -> None:
     """A redrive or a drop, as it goes on; with --json its last word."""
     last: Mapping[str, Any] = {}
-    bar = Bar(f"{verb}", quiet=as_json)
+    bar = Bar(verb, "change", quiet=as_json)
     for last in values:
         if last["state"] == "running":
             bar.show(last["done"] + last["failed"] + last["overtaken"] + last["busy"], last["total"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tailrace.cli.changes import printable
+from tailrace.cli.changes import counted, printable
 from tailrace.cli.hints import next_line
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def tell(into: str, rows: Sequence[Mapping[str, Any]], *, as_json: bool, is_dry:
             f"as of {moment}" if row["from_us"] is None else f"from {spoken_us(row['from_us'])} to {moment}"
         )
         verb = "would be written" if is_dry else f"written as export {row['export']}"
-        size = "" if row["bytes"] is None else f"{row['bytes']:,} bytes, "
-        items = "" if row["items"] is None else f"{row['items']:,} items, "
+        size = "" if row["bytes"] is None else f"{counted(row['bytes'], 'byte')}, "
+        items = "" if row["items"] is None else f"{counted(row['items'], 'item')}, "
         click.echo(f"{name}: {items}{size}{time}: {verb}")
     click.echo(next_line(f"tailrace export ls {into}"))

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from tailrace.cli import options
-from tailrace.cli.changes import printable
+from tailrace.cli.changes import counted, printable
 from tailrace.cli.hints import next_line
 from tailrace.cli.loading import load
 from tailrace.cli.past import archive_of, of_app
@@ -100,7 +100,7 @@ async def _base(
         told = {"table": name, "dry_run": is_dry, "exports": chosen.exports, "as_of_us": chosen.told_us}
         click.echo(json.dumps({**told, "base": msgspec.to_builtins(base)}))
         return
-    items = f"{chosen.items if base is None else base.rows:,} items"
+    items = counted(chosen.items if base is None else base.rows, "item")
     verb = "would be" if base is None else "is"
     click.echo(
         f"{printable(name)}: the base of its journal {verb} {len(chosen.exports)} exports, {items}, as of "

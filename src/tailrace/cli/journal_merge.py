@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from tailrace.cli import options
-from tailrace.cli.changes import printable
+from tailrace.cli.changes import counted, printable
 from tailrace.cli.hints import next_line
 from tailrace.cli.journal_status import PLACE
 
@@ -51,6 +51,7 @@ async def _merge(
 ) -> None:
     from tailrace.archives.opening import archive_at
     from tailrace.aws.places import Access
+    from tailrace.cli.telling import Bar
     from tailrace.clocks.system import SystemClock
     from tailrace.journal.run.opening import check_installed
 
@@ -58,13 +59,16 @@ async def _merge(
     from tailrace.journal.run.merging import merge_journals  # imports what was looked for
 
     archive, told = archive_at(place, Access(region, endpoint)), []
-    async for status, report, deleted in merge_journals(archive, SystemClock(), table, fewest):
-        told.append({"table": status.table, **msgspec.to_builtins(report), "deleted": deleted})
-        if not as_json:
-            click.echo(
-                f"{printable(status.table)}: {report.before:,} segments became {report.after:,} "
-                f"({report.rows:,} rows); {deleted:,} old ones were deleted"
-            )
+    with Bar("merging", "segment", quiet=as_json) as bar:
+        async for status, report, deleted in merge_journals(archive, SystemClock(), table, fewest, bar.show):
+            told.append({"table": status.table, **msgspec.to_builtins(report), "deleted": deleted})
+            bar.end()
+            if not as_json:
+                old = f"{counted(deleted, 'old one')} {'was' if deleted == 1 else 'were'} deleted"
+                click.echo(
+                    f"{printable(status.table)}: {counted(report.before, 'segment')} became "
+                    f"{report.after:,} ({counted(report.rows, 'row')}); {old}"
+                )
     if as_json:
         click.echo(json.dumps(told))
     elif not told:

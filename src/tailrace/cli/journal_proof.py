@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from tailrace.cli import options
-from tailrace.cli.changes import printable
+from tailrace.cli.changes import counted, printable
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.journal_status import archive_in
 from tailrace.cli.place import endpoint
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from tailrace.ports import ArchiveStore
 
 HEAD_DIGITS: Final = 16
+LOOKS: Final = {
+    "segments": ("reading segments", "segment"),
+    "shards": ("following shards", "change"),
+    "items": ("following items", "change"),
+}
+"""What is said of a look, and what is counted."""
 journal_options = (
     click.argument("place"),
     click.option(
@@ -114,7 +120,8 @@ def verify(
     if against is not None:
         saved = read_head(against.read_bytes(), str(against))
         check_signature(saved, str(against), signed_by)
-    results = run_loop(_verify(archive_in(place, region, endpoint), _table(table, region, account), saved))
+    archive = archive_in(place, region, endpoint)
+    results = run_loop(_verify(archive, _table(table, region, account), saved, as_json=as_json))
     holds = all(result.holds for result in results.values())
     head = next(reversed(results.values())).head
     if holds and head_file is not None:
@@ -195,7 +202,7 @@ def _write_head(head: "TreeHead", file: Path) -> None:
 
 
 async def _verify(
-    archive: "ArchiveStore", table: Any, saved: "TreeHead | None"
+    archive: "ArchiveStore", table: Any, saved: "TreeHead | None", *, as_json: bool
 ) -> "dict[str, VerifiedJournal]":
     from tailrace.cli.telling import Bar
     from tailrace.errors import SettingsError
@@ -210,18 +217,14 @@ async def _verify(
             raise SettingsError(
                 f"the head is of {saved.journal}, and table {table.name} has here: {', '.join(folders)}"
             )
-        for folder, incarnation in folders.items():
-            bars: dict[str, Bar] = {}
+        with Bar("", quiet=as_json) as bar:
 
-            def progress(what: str, done: int, whole: int, bars: dict[str, Bar] = bars) -> None:
-                for other in [name for name in bars if name != what]:
-                    bars.pop(other).end()
-                bars.setdefault(what, Bar(what)).show(done, whole)
+            def progress(what: str, done: int, whole: int) -> None:
+                bar.show(done, whole, *LOOKS[what])
 
-            its = saved if saved is not None and saved.journal == folder else None
-            results[folder] = await verified(archive, reader, incarnation, its, progress)
-            for bar in bars.values():
-                bar.end()
+            for folder, incarnation in folders.items():
+                its = saved if saved is not None and saved.journal == folder else None
+                results[folder] = await verified(archive, reader, incarnation, its, progress)
     return results
 
 
@@ -276,8 +279,8 @@ def _key_bytes(text: str) -> bytes:
 
 def _show(folder: str, result: "VerifiedJournal", saved: "TreeHead | None") -> None:
     if result.holds:
-        base = f", a base of {result.base:,} items" if result.base else ""
-        sizes = f"{result.changes:,} changes in {result.segments:,} segments{base}"
+        base = f", a base of {counted(result.base, 'item')}" if result.base else ""
+        sizes = f"{counted(result.changes, 'change')} in {counted(result.segments, 'segment')}{base}"
         words = f"{sizes}: as written"
         if saved is not None and saved.journal == folder:
             words += f", and grown from the saved head {saved.root[:HEAD_DIGITS]}…"

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from tailrace.cli import options
-from tailrace.cli.changes import printable
+from tailrace.cli.changes import counted, printable
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.hints import next_line
 from tailrace.cli.status import aligned
@@ -109,7 +109,7 @@ def _base(base: "JournalBase") -> str:
 
     origin = f", from {printable(base.source)}" if base.source else ""
     versions = "" if base.is_exact else ", without exact versions"
-    return f"{base.rows:,} items, {spoken_us(base.as_of_us)}{origin}{versions}"
+    return f"{counted(base.rows, 'item')}, {spoken_us(base.as_of_us)}{origin}{versions}"
 
 
 def _show(journals: "list[JournalStatus]") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from tailrace.cli.changes import printable
+from tailrace.cli.changes import counted, printable
 from tailrace.cli.durations import format_instant
 from tailrace.cli.status import aligned
 
@@ -55,7 +55,7 @@ def tell_import(
     for text in aligned(rows):
         click.echo(text)
     if plan.elsewhere:
-        click.echo(f"Left out: {_counted(plan.elsewhere, 'lease')} of other streams.")
+        click.echo(f"Left out: {counted(plan.elsewhere, 'lease')} of other streams.")
     for label in plan.untouched:
         click.echo(
             f"No shard of stream {label} has a lease: it is read from its beginning, before newer ones."
@@ -66,10 +66,10 @@ def tell_import(
         _say_refusals(prepared.refusals, prepared.alive)
         return
     for handler, count in changed.items():
-        click.echo(f"{click.style(handler, bold=True)}: {_counted(count, 'checkpoint')} written.")
+        click.echo(f"{click.style(handler, bold=True)}: {counted(count, 'checkpoint')} written.")
     gaps = len(plan.of("gap"))
     if gaps:
-        click.echo(f"Named: {_counted(gaps, 'gap')} (tailrace gaps)")
+        click.echo(f"Named: {counted(gaps, 'gap')} (tailrace gaps)")
 
 
 def tell_export(
@@ -124,7 +124,7 @@ def tell_export(
         _say_refusals(prepared.refusals, prepared.alive)
         return
     written = sum(line.item is not None for line in plan.lines) - len(left)
-    click.echo(f"{click.style(handler, bold=True)}: {_counted(written, 'lease')} written.")
+    click.echo(f"{click.style(handler, bold=True)}: {counted(written, 'lease')} written.")
     for shard_id in sorted(left):
         click.echo(f"  {shard_id}: its lease has changed meanwhile, and was left. Say the same again.")
 
@@ -133,7 +133,7 @@ def _say_table(table: "LeaseTable") -> None:
     from tailrace.kcl.core.lease_table import NO_LEASES
 
     others = "".join(f", {count} {NO_LEASES[kind]}" for kind, count in table.others.items())
-    leases = _counted(len(table.leases), "lease")
+    leases = counted(len(table.leases), "lease")
     click.echo(f"{click.style(table.name, bold=True)}: KCL {table.version}, {leases}{others}")
     for migration in table.migrations:
         click.echo(f"  migration of {migration}")
@@ -147,15 +147,6 @@ def _say_refusals(refusals: Refusals, alive: Sequence[str]) -> None:
         click.echo(f"At work all the same: {', '.join(alive)}")
     if not refusals:
         click.echo("Nothing was written: the same without --dry-run does it.")
-
-
-def _counted(count: int, noun: str) -> str:
-    """A number of things.
-
-    >>> _counted(1, "lease"), _counted(0, "lease")
-    ('1 lease', '0 leases')
-    """
-    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _table(table: "LeaseTable") -> dict[str, Any]:

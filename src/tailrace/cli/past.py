@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from tailrace.cli import options
-from tailrace.cli.changes import item_text, key_text, printable, shown, value_text
+from tailrace.cli.changes import counted, item_text, key_text, printable, shown, value_text
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.loading import load
 from tailrace.cli.status import aligned
@@ -348,4 +348,4 @@ async def _show_diff(archived: Archived, times: tuple[int, int], incomplete: boo
                 parts = ", ".join(_differs(part.name, part.before, part.after) for part in one.differences)
                 click.echo(f"{one.happened:7}  {key_text(key)}  {shown(parts)}")
     if not as_json:
-        click.echo(f"{count:,} items differ" if count != 1 else "1 item differs", err=True)
+        click.echo(f"{counted(count, 'item')} differ{'s' if count == 1 else ''}", err=True)

@@ -12,7 +12,7 @@ import click
 
 from tailrace.app.plain import to_plain
 from tailrace.cli import options
-from tailrace.cli.changes import printable, shown
+from tailrace.cli.changes import counted, printable, shown
 from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_duration
 from tailrace.cli.group import CommandGroup
@@ -179,7 +179,8 @@ def verify(name: str, place: Place, as_json: bool) -> None:
 def verdict_words(answer: Mapping[str, Any]) -> Iterator[str]:
     """What a comparison came to."""
     name = printable(answer["projection"])
-    looked = f"{name}, build {answer['build']}: {answer['items']} items, {answer['groups']} groups"
+    items, groups = counted(answer["items"], "item"), counted(answer["groups"], "group")
+    looked = f"{name}, build {answer['build']}: {items}, {groups}"
     moving = f"; {answer['in_flight']} kept moving and could not be judged" if answer["in_flight"] else ""
     if not answer["differing"]:
         yield f"{looked}: as the table has them{moving}"
@@ -224,7 +225,7 @@ def rebuild(name: str, source: str | None, dry_run: bool, place: Place, as_json:
         if answer["swap"] == "auto"
         else f"waits for: {as_typed(f'tailrace projection swap {name}')}"
     )
-    of = "the journal" if answer["from"] == "journal" else f"about {answer['items']} items"
+    of = "the journal" if answer["from"] == "journal" else f"about {counted(answer['items'], 'item')}"
     if dry_run:
         click.echo(
             f"{name} would be built anew from {of}, beside build {answer['served']}; the new build {then}"
@@ -281,6 +282,6 @@ def drop(name: str, dry_run: bool, place: Place, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
-    click.echo(f"{name}: {answer['rows']} rows {'would go' if dry_run else 'are gone'}")
+    click.echo(f"{name}: {counted(answer['rows'], 'row')} {'would go' if dry_run else 'are gone'}")
     for target in answer["left"]:
         click.echo(f"  rows in {printable(target)} stay there")

@@ -5,16 +5,16 @@ Rules of this file: options, words and progress; what happens is the room `repla
 
 import json
 import sys
-import time as clocks
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
+from click.core import ParameterSource
 from msgspec import Struct, to_builtins
 
 from tailrace.cli import options
-from tailrace.cli.changes import key_text, printable, shown
-from tailrace.cli.durations import format_duration
+from tailrace.cli.changes import counted, key_text, printable, shown
 from tailrace.cli.failures import INTERRUPTED, CommandFailure
 from tailrace.cli.hints import next_line
 from tailrace.cli.loading import load
@@ -22,16 +22,19 @@ from tailrace.cli.past import of_app
 from tailrace.cli.place import endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tailrace.app.app import App
     from tailrace.app.mapping import HandlerMapping
+    from tailrace.cli.telling import Bar
     from tailrace.replays.core.effects import ReplayCounts, ReplayedChange
     from tailrace.replays.core.report import ReplayReport
     from tailrace.replays.core.runs import ReplayQuestion, ReplayRun
 
-TOLD_S = 1.0
-"""How often it says how far it is."""
+
+LIVE: Final = ("rate", "resume", "anew", "state", "endpoint", "region", "state_endpoint", "marks")
+TRIAL: Final = ("compare_with", "stubs")
+"""Options that only one kind of replay takes."""
 
 
 class ReplayChoices(Struct, frozen=True):
@@ -56,19 +59,18 @@ class ReplayChoices(Struct, frozen=True):
     state_endpoint: str | None
     marks: str | None
     effects_to: Path | None
+    progress_to: Path | None
     checkout: Path | None
     as_json: bool
 
     def check(self) -> None:
         """Refuse what does not go together. Raises: UsageError."""
-        live = {"--rate": self.rate, "--resume": self.resume, "--state": self.state, "--marks": self.marks}
-        live["--anew"] = "" if self.anew else None
-        trial = {"--compare-with": self.compare_with, "--stubs": self.stubs}
-        wrong, other = (trial, "dry-run") if self.effects == "live" else (live, "live")
-        # TAILRACE_STATE may stand in the environment of everything.
-        for name, value in wrong.items():
-            if value is not None and name != "--state":
-                raise click.UsageError(f"{name} is of --effects {other}.")
+        source = click.get_current_context().get_parameter_source
+        wrong, other = (TRIAL, "dry-run") if self.effects == "live" else (LIVE, "live")
+        for name in wrong:
+            # TAILRACE_STATE may stand in the environment of everything.
+            if source(name) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{name.replace('_', '-')} is of --effects {other}.")
         if self.effects == "live" and self.state is None:
             raise click.UsageError("--effects live needs --state, where the run and its marks are kept.")
         if self.since is None and self.resume is None:
@@ -124,6 +126,7 @@ class ReplayChoices(Struct, frozen=True):
     click.option("--marks", metavar="TABLE", help="Live: as `tailrace worker` was told it."),
     click.option("--packed-keys", default="", hidden=True),
     click.option("--effects-to", type=click.Path(path_type=Path), hidden=True),
+    click.option("--progress-to", type=click.Path(path_type=Path), hidden=True),
     click.option("--checkout", type=click.Path(path_type=Path), hidden=True),
     options.as_json,
 )
@@ -210,14 +213,14 @@ def _dry(app: "App", mapping: "HandlerMapping", question: "ReplayQuestion", aske
     until_us = _now_us() if question.until_us is None else question.until_us
     opener, where = partial(open_past, app.region), asked.where or None
     dry = DryRun(app, mapping, question, until_us, opener, where, stubs, app.overrides, alone=True)
-    is_quiet = asked.as_json or asked.effects_to is not None
     with ExitStack() as opened:
         if asked.effects_to is not None:
             lines = opened.enter_context(asked.effects_to.open("wb"))
             emit: Callable[[ReplayedChange], Any] = lambda change: lines.write(line_of(change))  # noqa: E731
         else:
             emit = _tell_json if asked.as_json else partial(_tell_change, mapping.table.name)
-        end = run_dry(dry, emit, _Counted(quiet=is_quiet))
+        told = opened.enter_context(_told_by(asked))
+        end = run_dry(dry, emit, told)
         if asked.effects_to is not None:
             lines.write(line_of(end))
             return
@@ -228,8 +231,8 @@ def _dry(app: "App", mapping: "HandlerMapping", question: "ReplayQuestion", aske
         click.echo(f"  {words}", err=True)
     counts = end.counts
     click.echo(
-        f"{counts.changes:,} changes, {counts.called:,} reached {mapping.id}: {counts.effects:,} effects, "
-        f"none of them sent; {counts.unknown:,} unknown after a call",
+        f"{counted(counts.changes, 'change')}, {counts.called:,} reached {mapping.id}: "
+        f"{counted(counts.effects, 'effect')}, none of them sent; {counts.unknown:,} unknown after a call",
         err=True,
     )
     if counts.unknown and asked.stubs is None:
@@ -264,18 +267,22 @@ def _tell_change(table: str, change: "ReplayedChange") -> None:
         click.echo(click.style(f"    unknown after {printable(change.unknown)}", fg="magenta"))
 
 
-class _Counted:
-    """Says how far a dry run is."""
+@contextmanager
+def _told_by(asked: ReplayChoices) -> "Iterator[Callable[[ReplayCounts, int], None] | None]":
+    """What is told how far a dry run is; None: nobody wants to know."""
+    if asked.progress_to is not None:
+        from tailrace.clocks.system import SystemClock
+        from tailrace.replays.run.revisions import Reporting
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._told = clocks.monotonic()
+        with asked.progress_to.open("w") as lines:
+            yield Reporting(lines, SystemClock())
+    elif asked.as_json:
+        yield None
+    else:
+        from tailrace.cli.telling import Bar
 
-    def __call__(self, counts: "ReplayCounts") -> None:
-        now = clocks.monotonic()
-        if not self._quiet and now - self._told >= TOLD_S:
-            self._told = now
-            click.echo(f"  {counts.changes:,} changes, {counts.effects:,} effects", err=True)
+        with Bar("replaying on trial", "change") as bar:
+            yield lambda counts, total: bar.show(counts.changes, total)
 
 
 # ---- compared ----------------------------------------------------------------------------------------------
@@ -283,6 +290,7 @@ class _Counted:
 
 def _compare(mapping: "HandlerMapping", question: "ReplayQuestion", asked: ReplayChoices) -> None:
     from tailrace.cli.replay_comparison import comparison_json, tell_comparison
+    from tailrace.cli.telling import Bar
     from tailrace.replays.run.revisions import RevisionQuestion, compared
 
     assert asked.compare_with is not None
@@ -290,7 +298,8 @@ def _compare(mapping: "HandlerMapping", question: "ReplayQuestion", asked: Repla
     revision = asked.compare_with
     if not asked.as_json:
         click.echo(f"{mapping.id}: effects of {printable(revision)} and of the working tree", err=True)
-    report = compared(RevisionQuestion(asked.app, question, until_us, revision, asked.stubs))
+    with Bar("replaying both", "change", quiet=asked.as_json) as bar:
+        report = compared(RevisionQuestion(asked.app, question, until_us, revision, asked.stubs), bar.show)
     if asked.as_json:
         click.echo(json.dumps(comparison_json(report)))
     else:
@@ -305,39 +314,32 @@ def _compare(mapping: "HandlerMapping", question: "ReplayQuestion", asked: Repla
 class _Progress:
     """Says how far a live replay is, and how it is resumed."""
 
-    def __init__(self, asked: ReplayChoices) -> None:
-        self._asked = asked
-        self._begun = self._told = clocks.monotonic()
-        self._done_before = 0
+    def __init__(self, bar: "Bar", *, as_json: bool) -> None:
+        self._bar = bar
+        self._as_json = as_json
         self.run: ReplayRun | None = None
 
     def begin(self, run: "ReplayRun", notes: "Sequence[str]") -> "Callable[[ReplayRun], None]":
         """The run begins or goes on."""
-        self.run, self._done_before = run, run.done
-        self._begun = self._told = clocks.monotonic()
-        if not self._asked.as_json:
+        if not self._as_json:
             for words in notes:
                 click.echo(f"  {words}", err=True)
             goes_on = f", on from {run.done:,}" if run.taken > 1 else ""
-            click.echo(f"replay {run.id} of {run.handler}: {run.total:,} changes{goes_on}", err=True)
+            click.echo(f"replay {run.id} of {run.handler}: {counted(run.total, 'change')}{goes_on}", err=True)
+        self.step(run)
         return self.step
 
     def step(self, run: "ReplayRun") -> None:
         """It is further."""
         self.run = run
-        now = clocks.monotonic()
-        if self._asked.as_json or now - self._told < TOLD_S:
-            return
-        self._told = now
-        left_ms = run.left_ms(self._done_before, round((now - self._begun) * 1_000))
-        left = "" if not left_ms else f", about {format_duration(max(1_000, left_ms))} left"
-        click.echo(f"  {run.done:,} of {run.total:,}{left}", err=True)
+        self._bar.show(run.done, run.total)
 
 
 def _live(
     app: "App", mapping: "HandlerMapping", question: "ReplayQuestion | None", asked: ReplayChoices
 ) -> None:
     from tailrace.cli.running import run_loop
+    from tailrace.cli.telling import Bar
     from tailrace.cli.worker import require_aws
     from tailrace.replays.run.trial import archive_of, check_replayed
 
@@ -345,9 +347,11 @@ def _live(
     archive_of(app, mapping)
     require_aws()
     _confirm(mapping, asked)
-    progress = _Progress(asked)
+    bar = Bar("replaying", "change", quiet=asked.as_json)
+    progress = _Progress(bar, as_json=asked.as_json)
     try:
-        report = run_loop(_run_live(app, mapping, question, asked, progress))
+        with bar:
+            report = run_loop(_run_live(app, mapping, question, asked, progress))
     except KeyboardInterrupt:
         if progress.run is not None:
             again = f"the same command, or: tailrace replay {mapping.id} … --resume {progress.run.id}"
@@ -361,7 +365,7 @@ def _live(
         done = {"run": report.run_id, "changes": counts.changes, "called": counts.called}
         click.echo(json.dumps({**done, "notes": list(report.notes)}))
     else:
-        click.echo(f"replayed {counts.changes:,} changes, {counts.called:,} reached {mapping.id}")
+        click.echo(f"replayed {counted(counts.changes, 'change')}, {counts.called:,} reached {mapping.id}")
 
 
 def _confirm(mapping: "HandlerMapping", asked: ReplayChoices) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tailrace.cli.changes import key_text, printable, shown
+from tailrace.cli.changes import counted, key_text, printable, shown
 from tailrace.cli.hints import next_line
 
 if TYPE_CHECKING:
@@ -72,10 +72,13 @@ def tell_comparison(report: "ReplayReport", table: str, revision: str) -> None:
                 click.echo(f"      {whose}: {shown(printable(effect.body))}")
     for call, count in sorted(comparison.unknown.items()):
         click.echo(
-            click.style(f"unknown after {printable(call)}: {count:,} changes, not compared", fg="magenta")
+            click.style(
+                f"unknown after {printable(call)}: {counted(count, 'change')}, not compared", fg="magenta"
+            )
         )
     count = len(report.differences)
-    said = f"{count} kind{'' if count == 1 else 's'} of difference" if count else "no difference"
-    click.echo(f"{comparison.compared:,} of {report.counts.changes:,} changes compared: {said}")
+    said = f"{counted(count, 'kind')} of difference" if count else "no difference"
+    changes = counted(report.counts.changes, "change")
+    click.echo(f"{comparison.compared:,} of {changes} compared: {said}")
     if comparison.unknown:
         click.echo(next_line("--stubs FILE answers calls: docs/replay.md"))

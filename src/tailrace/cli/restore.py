@@ -6,16 +6,14 @@ Nothing is made: a table that is not there is refused. Registered in `main`.
 
 import json
 import sys
-import time as clocks
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tailrace.cli import options
-from tailrace.cli.changes import key_text, printable
-from tailrace.cli.durations import format_duration
-from tailrace.cli.failures import CommandFailure
+from tailrace.cli.changes import counted, key_text, printable
+from tailrace.cli.failures import INTERRUPTED, CommandFailure
 from tailrace.cli.hints import next_line
 from tailrace.cli.loading import load
 from tailrace.cli.past import Archived, advised, archived_table, of_app
@@ -24,11 +22,9 @@ from tailrace.cli.place import endpoint
 if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.aws.places import Access
+    from tailrace.cli.telling import Bar
     from tailrace.journal.run.past import TableThen
-    from tailrace.journal.run.restoring import Restorer, RestoreReport
-
-TOLD_S = 1.0
-"""How often it says how far it is."""
+    from tailrace.journal.run.restoring import RestoreReport
 
 
 @click.command()
@@ -79,6 +75,7 @@ def restore(
     from tailrace.app.moments import moment_us
     from tailrace.cli.running import run_loop
     from tailrace.cli.worker import require_aws
+    from tailrace.journal.run.restoring import RestoreReport
 
     at_us, loaded = moment_us(time), load(app)
     archived = archived_table(loaded, app, source)
@@ -86,7 +83,12 @@ def restore(
     require_aws()
     chosen = [_key(archived, key) for key in keys]
     asked = _RestoreChoices(into, at_us, chosen, overwrite, dry_run, yes, as_json)
-    run_loop(_restore(archived, asked, endpoint, region or loaded.region))
+    report = RestoreReport()
+    try:
+        run_loop(_restore(archived, asked, endpoint, region or loaded.region, report))
+    except KeyboardInterrupt:
+        tell_cut_off(report, asked)
+        click.get_current_context().exit(INTERRUPTED)
 
 
 class _RestoreChoices:
@@ -137,8 +139,15 @@ def _key(archived: Archived, text: str) -> bytes:
     return archived.schema.key_bytes(target.key)
 
 
-async def _restore(archived: Archived, asked: _RestoreChoices, endpoint_url: str | None, region: str) -> None:
+async def _restore(
+    archived: Archived,
+    asked: _RestoreChoices,
+    endpoint_url: str | None,
+    region: str,
+    report: "RestoreReport",
+) -> None:
     from tailrace.aws.places import Access
+    from tailrace.cli.telling import Bar
     from tailrace.clocks.system import SystemClock
     from tailrace.journal.run.restoring import Restorer
     from tailrace.sinks.dynamodb_door import DynamoDbDoor
@@ -148,9 +157,9 @@ async def _restore(archived: Archived, asked: _RestoreChoices, endpoint_url: str
     await check_table(access, archived, asked.into)
     then = await archived.reader.at(asked.at_us)
     with advised("--keys TABLE/KEY writes only items that you name; or name another time"):
-        total = len(asked.keys) or await then.count()
+        report.total = len(asked.keys) or await then.count()
     if not asked.as_json:
-        _announce(asked, total, then.later)
+        _announce(asked, report.total, then.later)
     restorer = Restorer(
         door.begin,
         asked.into,
@@ -158,8 +167,10 @@ async def _restore(archived: Archived, asked: _RestoreChoices, endpoint_url: str
         SystemClock(),
         overwrite=asked.overwrite,
         dry_run=asked.dry_run,
+        report=report,
     )
-    report = await restorer.restore(_told(_items(then, asked), restorer, total, quiet=asked.as_json))
+    with Bar("comparing" if asked.dry_run else "restoring", quiet=asked.as_json) as bar:
+        await restorer.restore(_told(_items(then, asked), report, bar))
     _tell(report, asked)
 
 
@@ -195,11 +206,11 @@ def _announce(asked: _RestoreChoices, total: int, later: str) -> None:
     """Say what it will do, and ask. Raises: Abort, CommandFailure."""
     from tailrace.journal.core.moment import spoken
 
-    verb = "would be compared" if asked.dry_run else "are written"
+    verb = "would be compared" if asked.dry_run else "is written" if total == 1 else "are written"
     others = "replaced" if asked.overwrite else "left"
     click.echo(
-        f"{total:,} items as of {spoken(asked.at_us)} {verb} into {printable(asked.into)}; what is there "
-        f"as it was is passed over, what differs is {others}",
+        f"{counted(total, 'item')} as of {spoken(asked.at_us)} {verb} into {printable(asked.into)}; what is "
+        f"there as it was is passed over, what differs is {others}",
         err=True,
     )
     if later:
@@ -226,26 +237,37 @@ async def _items(then: "TableThen", asked: _RestoreChoices) -> AsyncIterator[tup
 
 
 async def _told(
-    items: AsyncIterator[tuple[bytes, bytes | None]], restorer: "Restorer", total: int, *, quiet: bool
+    items: AsyncIterator[tuple[bytes, bytes | None]], report: "RestoreReport", bar: "Bar"
 ) -> AsyncIterator[tuple[bytes, bytes | None]]:
     """The same, while it is said how far it is."""
-    begun = told = clocks.monotonic()
     async for item in items:
         yield item
-        now, done = clocks.monotonic(), restorer.report.done
-        if not quiet and done and now - told >= TOLD_S:
-            told = now
-            left_ms = round((total - done) * (now - begun) / done * 1_000)
-            click.echo(
-                f"  {done:,} of {total:,}, about {format_duration(max(1_000, left_ms))} left", err=True
-            )
+        bar.show(report.done, report.total)
+
+
+def tell_cut_off(report: "RestoreReport", asked: _RestoreChoices) -> None:
+    """Say how far a restore was that Ctrl-C has ended, and what goes on."""
+    from tailrace.journal.run.restoring import AT_ONCE
+
+    if asked.as_json:
+        click.echo(json.dumps({**_counts(report, asked), "total": report.total, "cut_off": True}))
+    elif report.done:
+        what = "nothing was written" if asked.dry_run else f"{report.written:,} of them were written"
+        click.echo(f"\ncut off after {report.done:,} of {counted(report.total, 'item')}: {what}", err=True)
+        if not asked.dry_run:
+            click.echo(f"  of up to {AT_ONCE} more that were on their way nothing is known", err=True)
+        click.echo(next_line("the same command again: it passes over what is as it was"), err=True)
+
+
+def _counts(report: "RestoreReport", asked: _RestoreChoices) -> dict[str, Any]:
+    left = [dict(key) for key in report.left]
+    return {"dry_run": asked.dry_run, "counts": dict(report.counts), "left": left}
 
 
 def _tell(report: "RestoreReport", asked: _RestoreChoices) -> None:
     counts = report.counts
     if asked.as_json:
-        left = [dict(key) for key in report.left]
-        click.echo(json.dumps({"dry_run": asked.dry_run, "counts": dict(counts), "left": left}))
+        click.echo(json.dumps(_counts(report, asked)))
     else:
         would = "would be " if asked.dry_run else ""
         click.echo(

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from msgspec import Struct
 
 from tailrace.cli import options
-from tailrace.cli.changes import printable
+from tailrace.cli.changes import counted, printable
 from tailrace.cli.connection import answers
 from tailrace.cli.failures import CommandFailure
 from tailrace.cli.place import Place, endpoint
@@ -149,7 +149,7 @@ def _read_words(table: str, sample: Sample) -> str:
     usd = ""
     if sample.usd:
         usd = " (less than 0.0001 USD)" if sample.usd < 0.0001 else f" (about {sample.usd:.4f} USD)"
-    return f"{printable(table)}: {len(sample.items):,} items read{of_all}{cost}{usd}"
+    return f"{printable(table)}: {counted(len(sample.items), 'item')} read{of_all}{cost}{usd}"
 
 
 def _print(table: str, sample: Sample, inferred: "Inferred") -> None:
@@ -158,7 +158,7 @@ def _print(table: str, sample: Sample, inferred: "Inferred") -> None:
         click.echo(f"The attribute {printable(inferred.rules.attribute)} names the entity of an item.")
     for entity in inferred.entities:
         words = f"   {printable(entity.key_words)}" if entity.key_words else ""
-        click.echo(f"\n{printable(entity.name)}   {entity.items:,} items{words}")
+        click.echo(f"\n{printable(entity.name)}   {counted(entity.items, 'item')}{words}")
         click.echo("\n".join(f"  {line}" for line in aligned(_rows(entity))))
         for attribute, examples in entity.examples.items():
             for example in examples:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from tailrace.cli import options
-from tailrace.cli.changes import printable, shown
+from tailrace.cli.changes import counted, printable, shown
 from tailrace.cli.compacting import compact
 from tailrace.cli.connection import answers, ask
 from tailrace.cli.failures import UNDRAINED
@@ -28,8 +28,6 @@ DIFFERS: Final = 1
 """The exit code when rows are not what their items are."""
 UNJUDGED: Final = UNDRAINED
 """The exit code when no row differs, and some moved whenever they were looked at."""
-LINE_EVERY: Final = 20
-"""Without a terminal so many answers about progress make a line: ten seconds."""
 
 
 def sample_size(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -174,7 +172,7 @@ def _confirmed(place: Place, asked: Mapping[str, Any], *, as_json: bool) -> dict
 
 def plan_words(plan: Mapping[str, Any]) -> Iterator[str]:
     """What a comparison will read."""
-    size = f"about {plan['items']:,} items, {plan['bytes'] / 1_000_000:,.1f} MB"
+    size = f"about {counted(plan['items'], 'item')}, {plan['bytes'] / 1_000_000:,.1f} MB"
     yield f"{printable(plan['sink'])}: reads {size} of table {printable(plan['table'])}"
     if plan["snapshot"]:
         yield f"  {plan['snapshot']}; what differs until it is over is not judged"
@@ -185,14 +183,17 @@ def plan_words(plan: Mapping[str, Any]) -> Iterator[str]:
 
 def _compared(place: Place, verb: str, asked: Mapping[str, Any], *, as_json: bool) -> dict[str, Any]:
     """The report of a comparison. Raises: CommandFailure; KeyboardInterrupt, after saying how far it was."""
+    from tailrace.cli.telling import Bar
+
     told: Mapping[str, Any] = {}
-    with ProgressShown(as_json=as_json) as tell, closing(answers(place, verb, asked, endless=True)) as values:
+    values = answers(place, verb, asked, endless=True)
+    with Bar("reading the table", quiet=as_json) as bar, closing(values):
         try:
             for value in values:
                 if "report" in value:
                     return dict(value["report"])
                 told = value["progress"]
-                tell(told)
+                bar.show(*progress_of(told))
         except KeyboardInterrupt:
             click.echo(f"\nstopped while {stopped_words(told)}; nothing of it is left behind", err=True)
             raise
@@ -204,47 +205,18 @@ def stopped_words(told: Mapping[str, Any]) -> str:
     if not told:
         return "it began"
     mended = f", {told['mended']:,} rows mended" if told["mended"] else ""
-    done = f"{told['items']:,} items and {told['rows']:,} rows read, {told['judged']:,} looked at again"
-    return f"{told['phase']}: {done}{mended}"
+    read = f"{counted(told['items'], 'item')} and {counted(told['rows'], 'row')} read"
+    return f"{told['phase']}: {read}, {told['judged']:,} looked at again{mended}"
 
 
-class ProgressShown:
-    """Progress as it is told: a bar at a terminal, a line now and then elsewhere, nothing beside JSON."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        self._is_silent = as_json
-        self._bar: Any = None
-        self._count = 0
-
-    def __enter__(self) -> Callable[[Mapping[str, Any]], None]:
-        if self._is_silent:
-            return lambda told: None
-        if not sys.stderr.isatty():
-            return self._line
-        from rich.console import Console
-        from rich.progress import Progress as Bar
-
-        self._bar = Bar(console=Console(stderr=True), transient=True)
-        self._bar.start()
-        self._task = self._bar.add_task("reading", total=None)
-        return self._move
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def _line(self, told: Mapping[str, Any]) -> None:
-        self._count += 1
-        if self._count % LINE_EVERY == 0:
-            click.echo(f"  {stopped_words(told)}", err=True)
-
-    def _move(self, told: Mapping[str, Any]) -> None:
-        done, total = {
-            "reading the table": (told["items"], told["estimate"]),
-            "reading the rows": (told["rows"], told["items"]),
-            "looking again": (told["judged"], told["suspects"]),
-        }.get(told["phase"], (0, None))
-        self._bar.update(self._task, description=told["phase"], completed=done, total=total or None)
+def progress_of(told: Mapping[str, Any]) -> tuple[int, int, str, str]:
+    """How far a comparison is in its phase, of how much, which phase that is, and what is counted."""
+    done, total, noun = {
+        "reading the table": (told["items"], told["estimate"], "item"),
+        "reading the rows": (told["rows"], told["items"], "row"),
+        "looking again": (told["judged"], told["suspects"], "item"),
+    }.get(told["phase"], (0, 0, "item"))
+    return done, total, told["phase"], noun
 
 
 def _tell(
@@ -289,7 +261,8 @@ def repair_words(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _verdict(report: Mapping[str, Any]) -> Iterator[str]:
     name, sampled = printable(report["sink"]), report["sample"]
-    looked = f"{name}: {report['wanted']:,} of {report['items']:,} items, {report['rows']:,} rows"
+    items, rows = counted(report["items"], "item"), counted(report["rows"], "row")
+    looked = f"{name}: {report['wanted']:,} of {items}, {rows}"
     counts = {words: report[kind] for kind, words in KINDS.items() if report[kind]}
     if counts:
         differ = ", ".join(f"{count:,} {words}" for words, count in counts.items())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from tailrace.cli import options
-from tailrace.cli.changes import printable
+from tailrace.cli.changes import counted, printable
 from tailrace.cli.connection import answers
 from tailrace.cli.durations import duration, format_duration, format_instant
 from tailrace.cli.place import Place, StateAt
@@ -178,11 +178,6 @@ def _heading(look: Mapping[str, Any]) -> str:
         f"{format_instant(look['wall_ms'])} · {workers} · {shards} · "
         f"lag {format_duration(lag_ms)} · {sum(look['rates']['settled'].values()):.1f} changes/s{cost}"
     )
-
-
-def counted(count: int, noun: str) -> str:
-    """How many there are, in words."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _handler(handler: Mapping[str, Any], settled: Mapping[str, float]) -> tuple[str, ...]:

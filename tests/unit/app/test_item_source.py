@@ -161,7 +161,7 @@ def test_keys_of_other_lengths_are_classes_of_their_own() -> None:
     source = written(items)
     assert "pk='LOG#{log}'" in source.text
     assert "class Log2(Item, table=table, pk='LOG#{log}#{log_2}', sk='META'):" in source.text
-    assert "1 items of the sample have no class: a part of its keys is empty" in source.text
+    assert "1 item of the sample has no class: a part of its keys is empty" in source.text
     check_round_trip(items, source)
 
 

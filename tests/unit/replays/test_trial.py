@@ -17,7 +17,8 @@ import pytest
 
 from tailrace import App, AsyncClient, Change, Client, Depends, Item
 from tailrace.app.table import schema_of
-from tailrace.errors import SettingsError
+from tailrace.errors import SettingsError, Unavailable
+from tailrace.journal.run.past import PastReader
 from tailrace.journal.run.reading import JournalGap, JournalView
 from tailrace.replays.core.differences import EffectComparison, paired
 from tailrace.replays.core.effects import ReplayedChange, ReplayEnd
@@ -654,6 +655,66 @@ def test_reads_that_the_journal_does_not_know_are_unknown(journaled: Journaled) 
         "GetItem of bare: it has no journal: app.archive(bare, …) keeps one, called in "
         "test_reads_that_the_journal_does_not_know_are_unknown.<locals>.look"
     }
+
+
+@pytest.mark.parametrize("how", ["read", "write"])
+def test_an_archive_that_is_away_ends_the_trial_and_is_named(
+    journaled: Journaled, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    world, app = journaled
+    calls: list[str] = []
+
+    @app.on(app.tables["orders"])
+    def look(change: Change, db: Annotated[Client, Depends(app.client)]) -> None:
+        calls.append(change.key)
+        with suppress(Exception):  # a fallback would be the outage's doing
+            if how == "read":
+                db.get("stock", {"sku": "there"})
+            else:
+                db.update("stock", {"sku": "there"}, "SET n = :n", values={":n": Decimal(1)})
+
+    known = PastReader.known
+
+    async def away(self: PastReader) -> Any:
+        if calls:
+            raise Unavailable("S3 does not answer", hint="wait")
+        return await known(self)
+
+    monkeypatch.setattr(PastReader, "known", away)
+    with pytest.raises(Unavailable, match="S3 does not answer"):
+        replayed(world, app, look)
+    assert calls == ["o1"]
+
+
+def test_a_table_whose_journal_is_not_begun_is_unknown(journaled: Journaled) -> None:
+    world, app = journaled
+
+    @app.on(app.tables["orders"])
+    def look(change: Change, db: Annotated[Client, Depends(app.client)]) -> None:
+        db.get("later", {"id": "x"})
+
+    later = app.table("later", pk="id")
+    app.archive(later, "history/later/")
+    changes, _ = replayed(world, app, look)
+    assert {change.unknown.partition(",")[0] for change in changes} == {
+        "GetItem of later: there is no journal of it yet"
+    }
+
+
+def test_how_far_it_is_is_told_after_each_change(journaled: Journaled) -> None:
+    world, app = journaled
+
+    @app.on(app.tables["orders"].inserted)
+    def look(change: Change) -> None:
+        pass
+
+    mapping = app._declared.mapping_of("replay", look)
+    dry = DryRun(app, mapping, ReplayQuestion(mapping.id, 0), FAR_US, world._past_of)
+    told: list[tuple[int, int, int]] = []
+    run_dry(
+        dry, lambda change: None, lambda counts, total: told.append((counts.changes, counts.called, total))
+    )
+    assert told == [(1, 1, 3), (2, 2, 3), (3, 2, 3)]
 
 
 def test_others_in_the_process_are_let_through(journaled: Journaled, asking: Any, tmp_path: Path) -> None:

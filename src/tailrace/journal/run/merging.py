@@ -11,9 +11,9 @@ merge`). Needs the extra `history`.
 """
 
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,6 +48,14 @@ class MergeReport(Struct, frozen=True):
     rows: int = 0
 
 
+Told: TypeAlias = Callable[[int, int], None]
+"""Is told how many segments were merged, and how many there are to be."""
+
+
+def untold(done: int, total: int) -> None:
+    """Nobody wants to know."""
+
+
 class Merger:
     """Merges the segments of one journal. Shape: no `fewer` small ones than these are merged. Units:
     target_bytes of a merged segment, about.
@@ -58,7 +66,7 @@ class Merger:
         self._target_bytes = target_bytes
         self._fewest = fewest
 
-    async def merge(self, journal: IncarnationJournal) -> MergeReport:
+    async def merge(self, journal: IncarnationJournal, told: Told = untold) -> MergeReport:
         """Merge what is small, then what has the same keys. Raises: Unavailable. May be cut off anywhere, and
         run by many at once.
         """
@@ -67,13 +75,20 @@ class Merger:
             for chosen in (self._small, self._crowded):
                 while True:
                     manifest = await journal.target.manifest()
-                    files = chosen(manifest.of_part(part))
+                    there = manifest.of_part(part)
+                    files = chosen(there)
+                    if files:
+                        few = sum(self._is_small(file) for file in there) if chosen == self._small else 0
+                        told(report.before, report.before + max(len(files), few))
                     made = await self._swap(journal, manifest, part, files) if files else 0
                     if not made:
                         break
                     rows = sum(file.rows for file in files)
                     report = MergeReport(report.before + len(files), report.after + made, report.rows + rows)
         return report
+
+    def _is_small(self, file: TableFile) -> bool:
+        return is_small(file, self._target_bytes)
 
     def _small(self, files: Sequence[TableFile]) -> list[TableFile]:
         return group_of(files, self._target_bytes, self._fewest)
@@ -126,7 +141,7 @@ class Merger:
 
 
 async def merge_journals(
-    archive: ArchiveStore, clock: Clock, table: str | None, fewest: int
+    archive: ArchiveStore, clock: Clock, table: str | None, fewest: int, told: Told = untold
 ) -> AsyncIterator[tuple[JournalStatus, MergeReport, int]]:
     """Merge and clean the journals in an archive, or those of one table's name, one after the other. Yields:
     each as it was, what its merge did, and how many files were deleted. Raises: Unavailable.
@@ -134,8 +149,13 @@ async def merge_journals(
     merger = Merger(archive, fewest=fewest)
     for status in await journal_statuses(archive, clock, table):
         journal = opened_journal(archive, status.folder, clock)
-        report = await merger.merge(journal)
+        report = await merger.merge(journal, told)
         yield status, report, await merger.clean(journal, clock.now().wall_ms)
+
+
+def is_small(file: TableFile, target_bytes: int) -> bool:
+    """Whether a segment is one of those that are merged for their size."""
+    return file.size < target_bytes // FEWEST + 1
 
 
 def group_of(files: Sequence[TableFile], target_bytes: int, fewest: int = FEWEST) -> list[TableFile]:
@@ -148,7 +168,7 @@ def group_of(files: Sequence[TableFile], target_bytes: int, fewest: int = FEWEST
     group: list[TableFile] = []
     size = 0
     for file in sorted(files, key=lambda file: file.first_version):
-        if file.size < target_bytes // FEWEST + 1:
+        if is_small(file, target_bytes):
             if group and size + file.size > target_bytes:
                 break
             group.append(file)

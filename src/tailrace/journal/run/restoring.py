@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import orjson
-from msgspec import Struct
+from msgspec import Struct, field
 
 from tailrace.errors import ApiError, SinkOutage
 from tailrace.journal.core.restoring import RestoreStep, restore_step
@@ -32,23 +32,39 @@ FAILED: Final = "ConditionalCheckFailedException"
 
 class RestoreReport(Struct):
     """How far a restore is. Shape: `counts` by action, with `overtaken`: others wrote meanwhile; `left` are
-    the first keys that differ and were left.
+    the first keys that differ and were left; `total` is how many items there are.
     """
 
-    counts: Counter[str]
-    left: list[Mapping[str, Any]]
+    counts: Counter[str] = field(default_factory=Counter)
+    left: list[Mapping[str, Any]] = field(default_factory=list)
+    total: int = 0
 
     @property
     def done(self) -> int:
         """Items that were looked at."""
         return self.counts.total()
 
+    @property
+    def written(self) -> int:
+        """Items that were written."""
+        return sum(self.counts[action] for action in ("put", "replace", "delete"))
+
 
 class Restorer:
-    """Writes to one table. Shape: `call` is a DynamoDB client's: operation and members."""
+    """Writes to one table. Shape: `call` is a DynamoDB client's: operation and members; `report` is filled,
+    so that it tells how far a restore was that is cut off.
+    """
 
     def __init__(
-        self, call: Call, table: str, schema: TableSchema, clock: Clock, *, overwrite: bool, dry_run: bool
+        self,
+        call: Call,
+        table: str,
+        schema: TableSchema,
+        clock: Clock,
+        *,
+        overwrite: bool,
+        dry_run: bool,
+        report: RestoreReport | None = None,
     ) -> None:
         self._call = call
         self._table = table
@@ -56,7 +72,7 @@ class Restorer:
         self._clock = clock
         self._overwrite = overwrite
         self._dry_run = dry_run
-        self.report = RestoreReport(Counter(), [])
+        self.report = RestoreReport() if report is None else report
 
     async def restore(self, items: AsyncIterator[tuple[bytes, bytes | None]]) -> RestoreReport:
         """Make these items what they were: by key bytes their images, None: there was none. Raises: ApiError,

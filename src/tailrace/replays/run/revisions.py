@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
@@ -24,14 +24,18 @@ import msgspec
 from msgspec import Struct
 
 from tailrace.errors import SettingsError, Unavailable
+from tailrace.ports import Clock
 from tailrace.replays.core.differences import EffectComparison, paired
-from tailrace.replays.core.effects import ReplayedChange, ReplayEnd, read_lines
+from tailrace.replays.core.effects import ReplayCounts, ReplayedChange, ReplayEnd, read_lines
 from tailrace.replays.core.environment import differing_environments, says_what_is_installed
 from tailrace.replays.core.report import ReplayReport
 from tailrace.replays.core.runs import ReplayQuestion
 
 NOW: Final = "now"
 BEFORE: Final = "before"
+SIDES: Final = (BEFORE, NOW)
+LOOK_MS: Final = 200
+"""How often it is looked how far both are."""
 
 
 class RevisionQuestion(Struct, frozen=True):
@@ -59,8 +63,38 @@ class RevisionQuestion(Struct, frozen=True):
         return told
 
 
-def compared(asked: RevisionQuestion) -> ReplayReport:
-    """Replay both revisions on trial and compare them; waits.
+class Reporting:
+    """Writes down how far one of the two is, for who waits for both."""
+
+    def __init__(self, lines: IO[str], clock: Clock) -> None:
+        self._lines = lines
+        self._clock = clock
+        self._due_ms = 0
+
+    def __call__(self, counts: ReplayCounts, total: int) -> None:
+        """So far."""
+        now_ms = self._clock.now().monotonic_ms
+        if now_ms >= self._due_ms or counts.changes == total:
+            self._due_ms = now_ms + LOOK_MS
+            self._lines.write(f"{counts.changes} {total}\n")
+            self._lines.flush()
+
+
+def reported(files: Iterable[Path]) -> tuple[int, int | None]:
+    """How far both are together, and of how much; None: one of them has not said it yet."""
+    done, totals = 0, list[int]()
+    for file in files:
+        lines = file.read_text().rpartition("\n")[0].splitlines() if file.exists() else []
+        if lines:
+            so_far, total = map(int, lines[-1].split())
+            done, totals = done + so_far, [*totals, total]
+    return done, sum(totals) if len(totals) == len(SIDES) else None
+
+
+def compared(
+    asked: RevisionQuestion, told: Callable[[int, int | None], None] = lambda done, total: None
+) -> ReplayReport:
+    """Replay both revisions on trial and compare them; waits. `told` is told how far both are together.
 
     Raises:  SettingsError for a revision that is none, or that asks for another environment, and with what a
              revision's process said; Unavailable for one that was cut off.
@@ -69,14 +103,14 @@ def compared(asked: RevisionQuestion) -> ReplayReport:
     commit = _commit(root, asked.revision)
     _check_environment(root, commit, asked)
     with TemporaryDirectory(prefix="tailrace-replay-") as folder, _checkout(root, commit, folder) as checkout:
-        lines = {name: Path(folder) / f"{name}.lines" for name in (BEFORE, NOW)}
+        lines = {name: Path(folder) / f"{name}.lines" for name in SIDES}
         processes = {
             BEFORE: _begun(asked, root, checkout, lines[BEFORE]),
             NOW: _begun(asked, root, root, lines[NOW]),
         }
         try:
             for name, process in processes.items():
-                _, said = process.communicate()
+                said = _waited(process, lambda: told(*reported(_progress(file) for file in lines.values())))
                 if process.returncode:
                     whose = asked.revision if name == BEFORE else "the working tree"
                     words, hint = _words(said)
@@ -87,6 +121,20 @@ def compared(asked: RevisionQuestion) -> ReplayReport:
                     process.kill()
                     process.communicate()
         return _report(asked, lines[BEFORE], lines[NOW])
+
+
+def _progress(lines: Path) -> Path:
+    """Where a process says how far it is, beside what it did."""
+    return lines.with_suffix(".progress")
+
+
+def _waited(process: subprocess.Popen[str], told: Callable[[], None]) -> str:
+    """What a process has said, when it has ended."""
+    while True:
+        try:
+            return process.communicate(timeout=LOOK_MS / 1_000)[1]
+        except subprocess.TimeoutExpired:
+            told()
 
 
 def _report(asked: RevisionQuestion, before: Path, now: Path) -> ReplayReport:
@@ -188,6 +236,8 @@ def _begun(asked: RevisionQuestion, root: Path, checkout: Path, lines: Path) -> 
         _app(asked.app, root, checkout),
         "--effects-to",
         str(lines),
+        "--progress-to",
+        str(_progress(lines)),
         "--checkout",
         str(checkout),
     ]

@@ -12,7 +12,7 @@ from collections import ChainMap
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 from msgspec import Struct
@@ -51,6 +51,8 @@ from tailrace.sinks.lambda_function import InlineRunner, LambdaSink
 from tailrace.sinks.streamed import StreamedSink
 from tailrace.streams.arns import ACCOUNT
 
+Told: TypeAlias = Callable[[ReplayCounts, int], None]
+"""Is told what was done, and of how many changes."""
 PAGE: Final = 500
 TRIAL: Final = f"{REPLAY_RUN}dry-run"
 """The run that `change.replay_id` says."""
@@ -103,9 +105,10 @@ def check_replayed(mapping: HandlerMapping) -> None:
 def run_dry(
     asked: DryRun,
     emit: Callable[[ReplayedChange], None],
-    told: Callable[[ReplayCounts], None] = lambda counts: None,
+    told: Told | None = None,
 ) -> ReplayEnd:
-    """Replay on trial; waits. `emit` is given the changes for which something was done, in order.
+    """Replay on trial; waits. `emit` is given the changes for which something was done, in order; `told` how
+    far it is, after each change.
 
     Raises:  SettingsError, NotKnown, Unavailable; what `emit` raises.
     """
@@ -121,6 +124,7 @@ def run_dry(
     tables = PastTables(asked.app, asked.opened)
     try:
         notes = reading.wait(source.open())
+        total = 0 if told is None else reading.wait(source.count())
         with ExitStack() as laid:
             laid.enter_context(asked.stubs.laid())
             laid.enter_context(trial(alone=asked.alone))
@@ -128,7 +132,7 @@ def run_dry(
             laid.enter_context(walled())
             handling = _Handling(asked, source, tables, reading)
             with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-                counts = runner.run(handling.run(emit, told))
+                counts = runner.run(handling.run(emit, lambda done: told and told(done, total)))
         return ReplayEnd(counts, notes)
     finally:
         source.close()
@@ -161,7 +165,7 @@ class _Handling:
         self.counts = ReplayCounts()
 
     async def run(
-        self, emit: Callable[[ReplayedChange], None], told: Callable[[ReplayCounts], None]
+        self, emit: Callable[[ReplayedChange], None], told: Callable[[ReplayCounts], Any]
     ) -> ReplayCounts:
         """Every change."""
         sink, threads = (
@@ -176,7 +180,7 @@ class _Handling:
                         replayed = await self._one(sink, selected)
                         if replayed.effects or replayed.unknown:
                             emit(replayed)
-                    told(self.counts)
+                        told(self.counts)
         finally:
             self._asked.app.bind_door(before)
             threads.shutdown(wait=False)
@@ -209,6 +213,8 @@ class _Handling:
                     kept, mapping.id, self._source.stream, selected.shard, request=f"{selected.place}"
                 )
                 outcome = await attempt(sink, batch)
+                if notes.outage is not None:
+                    raise notes.outage
                 if (failure := _failure(outcome)) is not None:
                     note_failure(notes, failure)
         self.counts.effects += len(notes.effects)

@@ -34,6 +34,7 @@ from tailrace.compose_parts import (
     mirrors_of,
     projector_of,
     redriver_of,
+    retelling_of,
     snapshots_of,
 )
 from tailrace.functions.runners import Runners
@@ -84,6 +85,7 @@ from tailrace.verification.run.mirrors import Mirrors
 from tailrace.verification.run.reading import TimedMarks
 from tailrace.version import __version__
 from tailrace.views.reading import ViewSources
+from tailrace.windows.run.retelling import Retelling
 from tailrace.worker.beginning import Starts
 from tailrace.worker.cleaning import Cleaner
 from tailrace.worker.crew import Crew
@@ -330,15 +332,21 @@ def far_planner(
     return None if snapshots is None else snapshots[0].planner, partial(end_of, assembly.ground)
 
 
-def far_replays(
-    app: App, clock: Clock, options: FleetOptions
-) -> tuple[Callable[[HandlerMapping, str], Sink], Callable[[], Awaitable[None]]]:
-    """What makes the sinks of runs of their own, by handler and run, and what gives back what was opened for
-    them.
+class FarReplays(Struct, frozen=True):
+    """What live replays need. Shape: `sink_of` makes the sinks of runs of their own, by handler and run;
+    `retelling` tells windows again; `ended` gives back what was opened for them.
     """
+
+    sink_of: Callable[[HandlerMapping, str], Sink]
+    retelling: Callable[[HandlerMapping, HandlerMapping], Retelling | None]
+    ended: Callable[[], Awaitable[None]]
+
+
+def far_replays(app: App, clock: Clock, options: FleetOptions) -> FarReplays:
+    """What live replays of an app need, asked from any machine."""
     log = _log_of(app, clock, options)
     assembly = _assembly(app, Parts(options.state, clock, options.reached), log, options)
-    return assembly.maker.make, partial(end_of, assembly.ground)
+    return FarReplays(assembly.maker.make, partial(retelling_of, assembly), partial(end_of, assembly.ground))
 
 
 def _marks_of(

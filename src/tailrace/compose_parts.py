@@ -59,6 +59,7 @@ from tailrace.verification.run.mirrors import Mirrors
 from tailrace.verification.run.reading import Compared, MappingMarks, TableReader
 from tailrace.views.reading import ViewSources
 from tailrace.windows.run.changes import WindowChanges
+from tailrace.windows.run.retelling import Retelling
 from tailrace.windows.run.windowing import Windows
 from tailrace.worker.worker import Worker
 
@@ -148,6 +149,17 @@ def _windows_of(ground: Ground) -> dict[str, Windows]:
         for mapping in app.mappings
         if mapping.window is not None
     }
+
+
+def retelling_of(assembly: Assembly, mapping: HandlerMapping, archived: HandlerMapping) -> Retelling | None:
+    """What tells a handler's windows of the past again; None: it has none. Shape: `archived` keeps the
+    journal.
+    """
+    ground, changes = assembly.ground, assembly.maker.changes.get(mapping.id)
+    if changes is None:
+        return None
+    name = MappingName(ground.app.name, archived.id, archived.table.name)
+    return Retelling(changes, ground.parts.state, partial(ground.settled, name))
 
 
 class JournaledTables(Struct, frozen=True):

@@ -33,6 +33,7 @@ from tailrace.compose_parts import (
     mirrors_of,
     projector_of,
     redriver_of,
+    retelling_of,
     snapshots_of,
 )
 from tailrace.engine.engine import Engine
@@ -102,8 +103,7 @@ def build_worker(
     app: App, engine: Engine, flushed: Callable[[], Awaitable[None]], options: WorkerOptions
 ) -> Worker:
     """A worker for the app on this engine; what it saves is durable when `flushed` returns."""
-    around = options.around
-    state = around.state(EngineStateStore(engine, flushed))
+    around, state = options.around, options.around.state(EngineStateStore(engine, flushed))
     parts = Parts(state, engine.clock, options.reached, options.tallies)
     remote, effects = around.remote(app.remote), parts
     if remote is not None:
@@ -147,6 +147,7 @@ def build_worker(
             marks=None if remote is None else effects.state,
             merges=merges_of(app, engine.clock, around),
             replayed=lambda mapping, run_id: around.sink(mapping, maker.make(mapping, run_id)),
+            retelling=partial(retelling_of, assembly),
         )
 
     doors = Doors(

@@ -37,7 +37,8 @@ class Window(Sequence[T], Generic[T]):
 
     Shape:   `key` is what `by` says, None without it; `start` and `end` in UTC, the end outside; `revision`
              is 1 for the first result and counts the corrections after it; `id` tells one revision of one
-             window from all others: an idempotency key.
+             window from all others: an idempotency key. `replay_id` is the run of `tailrace replay` that
+             tells it; None: it is live.
     """
 
     key: Any
@@ -46,6 +47,12 @@ class Window(Sequence[T], Generic[T]):
     items: tuple[T, ...]
     revision: int = 1
     id: str = ""
+    replay_id: str | None = None
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether it is told by `tailrace replay`, live or on trial, rather than when it was over."""
+        return self.replay_id is not None
 
     @property
     def is_correction(self) -> bool:

@@ -147,10 +147,15 @@ def replay(handler: str, **chosen: Any) -> None:
     Next:    tailrace history TABLE/KEY --app app.py
     """
     asked = ReplayChoices(**chosen)
+    from tailrace.replays.run.calls import check_replayed
+    from tailrace.replays.run.window_calls import check_windows
+
     asked.check()
     loaded = load(asked.app)
     mapping = loaded.mapping_of("replay", handler)
+    check_replayed(mapping)
     question = None if asked.since is None else _question(loaded, mapping, asked)
+    check_windows(mapping, question, asked.where or None)
     if asked.effects == "live":
         _live(loaded, mapping, question, asked)
         return
@@ -203,9 +208,10 @@ def _dry(app: "App", mapping: "HandlerMapping", question: "ReplayQuestion", aske
     from tailrace.journal.run.opened_past import open_past
     from tailrace.replays.core.effects import line_of
     from tailrace.replays.run.asking import module_of
+    from tailrace.replays.run.calls import DryRun
     from tailrace.replays.run.revisions import check_loaded
     from tailrace.replays.run.stubs import read_stubs, stubs_of
-    from tailrace.replays.run.trial import DryRun, run_dry
+    from tailrace.replays.run.trial import run_dry
 
     if asked.checkout is not None:
         check_loaded([module_of(app), file_of(mapping.target)], asked.checkout)
@@ -230,8 +236,11 @@ def _dry(app: "App", mapping: "HandlerMapping", question: "ReplayQuestion", aske
     for words in end.notes:
         click.echo(f"  {words}", err=True)
     counts = end.counts
+    called = (
+        f"{counts.called:,} reached" if mapping.window is None else f"{counted(counts.called, 'window')} of"
+    )
     click.echo(
-        f"{counted(counts.changes, 'change')}, {counts.called:,} reached {mapping.id}: "
+        f"{counted(counts.changes, 'change')}, {called} {mapping.id}: "
         f"{counted(counts.effects, 'effect')}, none of them sent; {counts.unknown:,} unknown after a call",
         err=True,
     )
@@ -252,14 +261,31 @@ def _tell_json(change: "ReplayedChange") -> None:
         for effect in change.effects
     ]
     row = {**to_builtins(change), "key": orjson.Fragment(change.key), "effects": effects}
+    if (window := change.window) is None:
+        del row["window"]
+    else:
+        items = [orjson.Fragment(item) for item in window.items]
+        row["window"] = {
+            "key": orjson.Fragment(window.key),
+            "start_ms": window.start_ms,
+            "end_ms": window.end_ms,
+            "items": items,
+        }
     click.echo(orjson.dumps(row))
 
 
 def _tell_change(table: str, change: "ReplayedChange") -> None:
     from tailrace.journal.core.moment import spoken
 
-    who = click.style(f"{table}/{key_text(json.loads(change.key))}", bold=True)
-    click.echo(f"{click.style(spoken(change.created_us), dim=True)}  {change.event:6}  {who}")
+    if (window := change.window) is not None:
+        edges = (spoken(ms * 1_000) for ms in (window.start_ms, window.end_ms))
+        start, end = (click.style(edge, dim=True) for edge in edges)
+        count = len(window.items)
+        who = click.style(printable(window.key), bold=True)
+        click.echo(f"{start} to {end}  {who}  {count:,} item{'' if count == 1 else 's'}")
+    else:
+        who = click.style(f"{table}/{key_text(json.loads(change.key))}", bold=True)
+        click.echo(f"{click.style(spoken(change.created_us), dim=True)}  {change.event:6}  {who}")
     for effect in change.effects:
         key = f" {key_text(json.loads(effect.key))}" if effect.key else ""
         click.echo(f"    {effect.kind} {printable(effect.target)}{key}  {shown(printable(effect.body))}")
@@ -298,8 +324,10 @@ def _compare(mapping: "HandlerMapping", question: "ReplayQuestion", asked: Repla
     revision = asked.compare_with
     if not asked.as_json:
         click.echo(f"{mapping.id}: effects of {printable(revision)} and of the working tree", err=True)
+    of_windows = mapping.window is not None
+    question_of_both = RevisionQuestion(asked.app, question, until_us, revision, asked.stubs, of_windows)
     with Bar("replaying both", "change", quiet=asked.as_json) as bar:
-        report = compared(RevisionQuestion(asked.app, question, until_us, revision, asked.stubs), bar.show)
+        report = compared(question_of_both, bar.show)
     if asked.as_json:
         click.echo(json.dumps(comparison_json(report)))
     else:
@@ -325,7 +353,8 @@ class _Progress:
             for words in notes:
                 click.echo(f"  {words}", err=True)
             goes_on = f", on from {run.done:,}" if run.taken > 1 else ""
-            click.echo(f"replay {run.id} of {run.handler}: {counted(run.total, 'change')}{goes_on}", err=True)
+            what = counted(run.total, "change" if run.border_ms is None else "window")
+            click.echo(f"replay {run.id} of {run.handler}: {what}{goes_on}", err=True)
         self.step(run)
         return self.step
 
@@ -341,13 +370,13 @@ def _live(
     from tailrace.cli.running import run_loop
     from tailrace.cli.telling import Bar
     from tailrace.cli.worker import require_aws
-    from tailrace.replays.run.trial import archive_of, check_replayed
+    from tailrace.replays.run.calls import archive_of, check_replayed
 
     check_replayed(mapping)
     archive_of(app, mapping)
     require_aws()
     _confirm(mapping, asked)
-    bar = Bar("replaying", "change", quiet=asked.as_json)
+    bar = Bar("replaying", "change" if mapping.window is None else "window", quiet=asked.as_json)
     progress = _Progress(bar, as_json=asked.as_json)
     try:
         with bar:
@@ -365,7 +394,12 @@ def _live(
         done = {"run": report.run_id, "changes": counts.changes, "called": counts.called}
         click.echo(json.dumps({**done, "notes": list(report.notes)}))
     else:
-        click.echo(f"replayed {counted(counts.changes, 'change')}, {counts.called:,} reached {mapping.id}")
+        told = (
+            f"{counts.called:,} reached"
+            if mapping.window is None
+            else f"{counted(counts.called, 'window')} told by"
+        )
+        click.echo(f"replayed {counted(counts.changes, 'change')}, {told} {mapping.id}")
 
 
 def _confirm(mapping: "HandlerMapping", asked: ReplayChoices) -> None:
@@ -393,8 +427,9 @@ async def _run_live(
     from tailrace.compose import incarnation
     from tailrace.compose_fleet import far_replays
     from tailrace.journal.run.opened_past import open_past
-    from tailrace.replays.run.live import LiveGround, LiveQuestion, run_live
-    from tailrace.replays.run.trial import archive_of
+    from tailrace.replays.run.asking import run_effects
+    from tailrace.replays.run.calls import archive_of
+    from tailrace.replays.run.live import LiveGround, LiveQuestion
 
     assert asked.state is not None
     clock = SystemClock()
@@ -405,21 +440,22 @@ async def _run_live(
         as_json=asked.as_json,
     )  # fmt: skip
     opened = await open_fleet(app, far, clock)
-    sink_of, ended = far_replays(app, clock, opened)
+    far_side = far_replays(app, clock, opened)
     ground = LiveGround(
         app.name,
         opened.place.region,
         opened.state,
         clock,
-        sink_of,
+        far_side.sink_of,
         partial(open_past, app.region),
         incarnation,
+        far_side.retelling,
     )
     live = LiveQuestion(
         mapping, archive_of(app, mapping), question, asked.where or None, asked.rate, asked.resume, asked.anew
     )
     try:
-        return await run_live(ground, live, progress.begin)
+        return await run_effects(ground, live, progress.begin)
     finally:
-        await ended()
+        await far_side.ended()
         await opened.close()

@@ -190,7 +190,7 @@ EVACUATED: Final = of_mapping(
 EVACUATION: Final = of_mapping("evacuation", format=2, expires="when done")
 GAP: Final = of_mapping("gap", format=2, expires="never", holds="gaps", version_word=3)
 REDRIVE: Final = of_mapping("redrive", expires="when done", ids=("handler",), by_field="handler")
-REPLAY: Final = of_mapping("replay", expires="when done", ids=("handler",))
+REPLAY: Final = of_mapping("replay", format=2, expires="when done", ids=("handler",))
 """How far a live replay is that is not finished."""
 
 ALERT: Final = of_mapping("alert", expires="when done", ids=("handler",))
@@ -207,7 +207,7 @@ WINDOW_TOUCHED: Final = of_mapping(
     holds="pieces of open windows",
     spread=3,
 )
-WINDOW_TOLD: Final = of_mapping("window-told", expires="when its windows are closed", spread=3)
+WINDOW_TOLD: Final = of_mapping("window-told", format=3, expires="when its windows are closed", spread=3)
 WINDOW_DUTY: Final = of_mapping("window-duty")
 """Whose it is now to tell its windows."""
 WINDOW_DAY: Final = of_mapping("window-day", expires="when done", spread=3)

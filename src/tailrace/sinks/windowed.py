@@ -126,7 +126,8 @@ class WindowTeller:
         plan = self._plan
         items = tuple([plan.instance(member.image or {}) for member in closing.members])
         start, end = (datetime.fromtimestamp(edge_ms / 1_000, UTC) for edge_ms in closing.span)
-        return Window(plan.by.value_of(closing.group), start, end, items, closing.revision, event_id(record))
+        key, name = plan.by.value_of(closing.group), event_id(record)
+        return Window(key, start, end, items, closing.revision, name, closing.replay_id)
 
     def give_up(self, owner: WindowOwner, closing: Closing, failure: Failure, attempts: int) -> Write:
         """The dead letter of a window."""
@@ -136,7 +137,7 @@ class WindowTeller:
         now_ms = self._clock.now().wall_ms
         # letters are kept by their numbers, and windows of many keys begin at one moment
         letter = DeadLetter(
-            record=structs.replace(record, sequence=number),
+            record=structs.replace(record, sequence=number, generation=FIRST_GENERATION),
             event_id=event_id(record),
             shard_id=WINDOW_SHARD,
             handler=self._mapping.id,
@@ -158,10 +159,11 @@ def record_of(mapping_id: str, closing: Closing) -> ChangeRecord:
     """The record that stands for one revision of a window.
 
     Shape:   its keys are the window's `key` and `start`, as a sink that keeps rows wants them; its image says
-             which window exactly. One number of a shard for each window, one sequence number for each
-             revision: so the event id is the revision's.
+             which window exactly. One number of a shard for each window and replay, one sequence number for
+             each revision: so the event id is the revision's. The generation is the replay's: what it tells
+             is newer than what was told before, and older than a revision that comes after it.
     """
-    group, span, revision = closing.group, closing.span, closing.revision
+    group, span, revision, generation = closing.group, closing.span, closing.revision, closing.generation
     start = (
         datetime.fromtimestamp(span.start_ms / 1_000, UTC)
         .isoformat(timespec="milliseconds")
@@ -175,7 +177,8 @@ def record_of(mapping_id: str, closing: Closing) -> ChangeRecord:
         "revision": {"N": str(revision)},
     }
     key = f"{mapping_id}/{group}/{span.start_ms}".encode()
-    shard = int.from_bytes(blake2b(key, digest_size=6).digest())
+    of = key if generation == FIRST_GENERATION else key + b"/%d" % generation
+    shard = int.from_bytes(blake2b(of, digest_size=6).digest())
     sequence = (max(0, span.start_ms) << REVISION_BITS) + min(revision, (1 << REVISION_BITS) - 1)
     name: EventName = "INSERT" if revision == 1 else "MODIFY"
     return ChangeRecord(
@@ -189,6 +192,7 @@ def record_of(mapping_id: str, closing: Closing) -> ChangeRecord:
         orjson.dumps(keys),
         None,
         orjson.dumps(window),
+        generation=generation,
     )
 
 

@@ -56,5 +56,6 @@ class WorldReplays:
             )
         app = worker.app
         return LiveGround(
-            app.name, app.region, self._state(), self._clock, worker.replayed, self.opened, self._new_name
-        )
+            app.name, app.region, self._state(), self._clock, worker.replayed, self.opened, self._new_name,
+            worker.retelling,
+        )  # fmt: skip

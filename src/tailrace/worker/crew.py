@@ -18,6 +18,7 @@ from tailrace.projections.run.projector import Projector
 from tailrace.snapshots.run.forgetting import Janitor
 from tailrace.snapshots.run.snapshotter import Snapshotter
 from tailrace.verification.run.mirrors import Mirrors
+from tailrace.windows.run.retelling import Retelling
 from tailrace.windows.run.windowing import Windows
 from tailrace.worker.watching import UnreadWatch
 
@@ -69,6 +70,7 @@ class Crew(Struct, frozen=True):
     cleaner: Service | None = None
     watch: UnreadWatch | None = None
     replayed: Callable[[HandlerMapping, str], Sink] | None = None
+    retelling: Callable[[HandlerMapping, HandlerMapping], Retelling | None] = lambda mapping, archived: None
     snapshots: tuple[Snapshotter, Janitor] | None = None
     merges: Service | None = None
 

@@ -107,6 +107,7 @@ class Worker:
         self.mirrors = self._crew.mirrors
         self.windows, self.watch = self._crew.windows, self._crew.watch
         self.snapshots, self.replayed = self._crew.snapshots, self._crew.replayed
+        self.retelling = self._crew.retelling
         self.redrives = Redrives(self._crew.redriver, lambda handler: self.sinks[handler].threads.used())
 
     # ---- what others may see -------------------------------------------------------------------------------

@@ -23,9 +23,10 @@ from tailrace.journal.run.reading import JournalGap, JournalView
 from tailrace.replays.core.differences import EffectComparison, paired
 from tailrace.replays.core.effects import ReplayedChange, ReplayEnd
 from tailrace.replays.core.runs import ReplayQuestion
+from tailrace.replays.run.calls import DryRun
 from tailrace.replays.run.noting import notes_here, trial
 from tailrace.replays.run.stubs import stubs_of
-from tailrace.replays.run.trial import DryRun, run_dry
+from tailrace.replays.run.trial import run_dry
 from tailrace.testing import World
 from tests.bank import Deposit, Deposited, Open, bank_app
 
@@ -519,7 +520,7 @@ def test_a_copy_that_fixes_nothing_is_caught(
     app.on(app.tables["orders"], id="draw")(asking.drawn)
     app.sink("draw", Queue())
     monkeypatch.setattr("tailrace.replays.run.trial.fixed", nullcontext)
-    monkeypatch.setattr("tailrace.replays.run.trial.begin_chance", lambda notes: None)
+    monkeypatch.setattr("tailrace.replays.run.change_calls.begin_chance", lambda notes: None)
     one, _ = replayed(world, app, "draw")
     two, _ = replayed(world, app, "draw")
     comparison = EffectComparison()

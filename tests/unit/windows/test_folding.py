@@ -6,7 +6,7 @@ import pytest
 
 from tailrace.rows.writes import Absent, Equals
 from tailrace.streams.version import Version
-from tailrace.windows.core.folding import fold, is_closed_for_good
+from tailrace.windows.core.folding import as_they_are, fold, is_closed_for_good
 from tailrace.windows.core.rows import (
     LATEST_MS,
     Contribution,
@@ -71,8 +71,20 @@ def test_both_groups_are_touched_when_an_item_changes_its_group() -> None:
     assert folded.touched == [(0, "NL"), (0, "BE")]
 
 
-def test_what_is_closed_for_good_is_taken_out_silently() -> None:
-    assert kinds(at(1, 5), at(2, 90_000), horizon_ms=60_000) == [("member", False), *IN, ("item", True)]
+def test_what_is_closed_for_good_stays_as_it_was_told() -> None:
+    assert kinds(at(1, 5), at(2, 90_000), horizon_ms=59_999) == [*OUT, *IN, ("item", True)]
+    assert kinds(at(1, 5), at(2, 90_000), horizon_ms=60_000) == [*IN, ("item", True)]
+    assert kinds(at(1, 5), at(2, None), horizon_ms=60_000) == [("day", True), ("item", True)]
+
+
+def test_what_comes_into_a_window_that_is_closed_for_good_is_told_to_nobody() -> None:
+    """As a replay hands it over; live, it came too late."""
+    assert kinds(None, at(1, 5), horizon_ms=60_000) == [("member", True), ("day", True), ("item", True)]
+
+
+def test_of_an_item_that_is_in_two_panes_of_a_window_its_last_contribution_counts() -> None:
+    other = Contribution("6c", Version(1, 7), "NL", 30, {})
+    assert as_they_are([at(2, 50), at(3, 20), at(1, 5), other]) == [at(3, 20), other]
 
 
 @pytest.mark.parametrize(("horizon_ms", "closed"), [(59_999, False), (60_000, True)])

@@ -136,6 +136,32 @@ def _range(first: bytes, end: bytes | None) -> str:
     return begin if end is None else f"{begin} AND key < from_hex('{end.hex()}')"
 
 
+def timed_sql(rows: Rows, until_us: int) -> str:
+    """All changes before a moment in the order of time, those of one item by version: as `COLUMNS`."""
+    return (
+        f"SELECT {COLUMNS} FROM {rows.sql} WHERE {CHANGES} AND created_us < {until_us} "
+        "ORDER BY generation, created_us, sequence, shard"
+    )
+
+
+def count_before_sql(rows: Rows, until_us: int) -> str:
+    """How many changes there are before a moment."""
+    return f"SELECT count(*) FROM {rows.sql} WHERE {CHANGES} AND created_us < {until_us}"
+
+
+def first_sql(rows: Rows, until_us: int) -> str:
+    """What the journal found when it began: key and image of each item that was there, by its first change
+    before a moment, or by the base.
+    """
+    is_base = f"origin IS NOT DISTINCT FROM '{SCAN}'"
+    first = (
+        f"SELECT key, CASE WHEN {is_base} THEN new ELSE old END AS item FROM {rows.sql} "
+        f"WHERE {is_base} OR created_us < {until_us} QUALIFY row_number() OVER "
+        f"(PARTITION BY key ORDER BY {is_base}, generation, sequence) = 1"
+    )
+    return f"SELECT key, item FROM ({first}) WHERE item IS NOT NULL ORDER BY key"
+
+
 def last_sql(rows: Rows, at_us: int) -> str:
     """When the last change by a moment was, in microseconds."""
     return f"SELECT max(created_us) FROM {rows.sql} WHERE created_us <= {at_us} AND {CHANGES}"

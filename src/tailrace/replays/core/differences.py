@@ -132,21 +132,21 @@ def differing(one: Any, other: Any, path: str = WHOLE) -> Iterator[str]:
 def paired(
     before: Iterator[ReplayedChange], now: Iterator[ReplayedChange]
 ) -> Iterator[tuple[ReplayedChange | None, ReplayedChange | None]]:
-    """The changes of two runs side by side, by their places. Shape: both rise; a run leaves out changes for
-    which nothing was done.
+    """The changes, or windows, of two runs side by side, by their order. Shape: both rise; a run leaves out
+    changes for which nothing was done, and has its own windows.
 
     Raises:  ValueError where one place is not the same change in both.
     """
     one, other = next(before, None), next(now, None)
     while one is not None or other is not None:
-        if other is None or (one is not None and one.place < other.place):
+        if other is None or (one is not None and one.order < other.order):
             yield one, None
             one = next(before, None)
-        elif one is None or other.place < one.place:
+        elif one is None or other.order < one.order:
             yield None, other
             other = next(now, None)
         else:
-            if (one.version, one.key) != (other.version, other.key):
+            if one.window is None and (one.version, one.key) != (other.version, other.key):
                 raise ValueError(f"change {one.place} is {one.key} in one run and {other.key} in the other")
             yield one, other
             one, other = next(before, None), next(now, None)
@@ -161,4 +161,4 @@ def _by_place(change: ReplayedChange | None) -> Mapping[tuple[str, str, str], li
 
 def _place(difference: EffectDifference) -> tuple[Any, ...]:
     bodies = [effect.body for effect in (difference.before, difference.now) if effect is not None]
-    return difference.change.place, difference.change.version, difference.change.key, bodies
+    return difference.change.order, difference.change.version, difference.change.key, bodies

@@ -37,12 +37,24 @@ class ReplayEffect(Struct, frozen=True):
         return read_json(self.body)
 
 
-class ReplayedChange(Struct, frozen=True):
-    """What a handler did for one change.
+class ReplayedWindow(Struct, frozen=True):
+    """Which window a handler was called for. Shape: `key` what `by` says, JSON text; `group` the same as an
+    attribute value; `items` are the keys of what was in it, JSON texts. Units: ms since the epoch.
+    """
 
-    Shape:   `place` is which of the changes of the replay it is, from 0; `version` as rows keep it; `key` the
-             item's, JSON text. `unknown` names the call that nothing answers: what it did after that is not
-             known, and `effects` are those of before it.
+    key: str
+    group: str
+    start_ms: int
+    end_ms: int
+    items: tuple[str, ...] = ()
+
+
+class ReplayedChange(Struct, frozen=True):
+    """What a handler did for one change, or for one window.
+
+    Shape:   `place` is which of the changes, or windows, of the replay it is, from 0; `version` as rows keep
+             it; `key` the item's, JSON text, of a window its `key` and `start`. `unknown` names the call that
+             nothing answers: what it did after that is not known, and `effects` are those of before it.
     Units:   created_us since the epoch.
     """
 
@@ -53,11 +65,21 @@ class ReplayedChange(Struct, frozen=True):
     created_us: int
     effects: tuple[ReplayEffect, ...] = ()
     unknown: str = ""
+    window: ReplayedWindow | None = None
+
+    @property
+    def order(self) -> tuple[int, str, int]:
+        """Where it comes among others of its replay: a window by what it is, for another revision may have
+        others.
+        """
+        if self.window is None:
+            return self.place, "", 0
+        return self.window.end_ms, self.window.group, self.window.start_ms
 
 
 class ReplayCounts(Struct):
-    """How far a replay is: changes read, those that the handler was called for, those of which not all is
-    known.
+    """How far a replay is: changes read, those (or the windows) that the handler was called for, and of them
+    those of which not all is known.
     """
 
     changes: int = 0

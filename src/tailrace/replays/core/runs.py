@@ -8,7 +8,7 @@ Rules of this file: pure; values and their rows. Format: docs/formats/state.md.
 
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,6 +16,9 @@ from msgspec.structs import replace
 from tailrace.rows.kinds import REPLAY
 from tailrace.rows.writes import VERSION, Absent, Equals, Write, readable
 from tailrace.streams.version import NOTHING, Version
+
+OF_WINDOWS: Final = 2
+"""The format of a run that tells windows: an older version would go through changes."""
 
 
 class ReplayQuestion(Struct, frozen=True):
@@ -54,7 +57,8 @@ class ReplayRun(Struct, frozen=True):
     Shape:   `question` is the name of what was asked, `keys` (in hexadecimal) and `where` are of it;
              `until_us` is the end, which stands from its begin on; `taken` says how often it was taken up;
              `done` of `total` changes were read, `called` of them reached the handler. `stopped` says why it
-             stands still, "".
+             stands still, "". Of windows, which are counted instead, `told` is the last one, by end, group
+             and start; those that ended after `border_ms` are told live.
     Units:   times since the epoch, in us where they say so, else ms.
     """
 
@@ -73,10 +77,12 @@ class ReplayRun(Struct, frozen=True):
     called: int = 0
     saved_ms: int = 0
     stopped: str = ""
+    border_ms: int | None = None
+    told: tuple[int, str, int] | None = None
 
     def fields(self) -> dict[str, Any]:
         """Its row."""
-        return {
+        fields = {
             "v": VERSION,
             "id": self.id,
             "handler": self.handler,
@@ -95,6 +101,10 @@ class ReplayRun(Struct, frozen=True):
             "saved_ms": self.saved_ms,
             "stopped": self.stopped,
         }
+        if self.border_ms is None:
+            return fields
+        told = None if self.told is None else [*self.told]
+        return {**fields, "v": OF_WINDOWS, "border_ms": self.border_ms, "told": told}
 
     @property
     def asked(self) -> ReplayQuestion:
@@ -113,6 +123,11 @@ class ReplayRun(Struct, frozen=True):
             saved_ms=now_ms,
             stopped="",
         )
+
+    def told_through(self, told: tuple[int, str, int], count: int, now_ms: int) -> Self:
+        """The run after some windows."""
+        moved = self.moved(self.reached, count, count, now_ms)
+        return replace(moved, told=told)
 
     def left_ms(self, done_before: int, took_ms: int) -> int | None:
         """About how long the rest takes, by what this process has done; None: nothing yet.
@@ -146,7 +161,8 @@ def run_key(app: str, handler: str, run_id: str) -> str:
 
 def read_run(fields: Mapping[str, Any]) -> ReplayRun:
     """The run behind a row. Raises: StoreError."""
-    row = readable(fields, "replay")
+    row = readable(fields, "replay", OF_WINDOWS)
+    told = row.get("told")
     return ReplayRun(
         row["id"],
         row["handler"],
@@ -163,6 +179,8 @@ def read_run(fields: Mapping[str, Any]) -> ReplayRun:
         row["called"],
         row["saved_ms"],
         row["stopped"],
+        row.get("border_ms"),
+        None if told is None else (told[0], told[1], told[2]),
     )
 
 

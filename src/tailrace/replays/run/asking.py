@@ -6,7 +6,7 @@ Called by app/replaying.py, which loads it by its name, and by the command line.
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -24,11 +24,14 @@ from tailrace.journal.run.opened_past import open_past
 from tailrace.journal.run.past import PastReader
 from tailrace.replays.core.effects import ReplayedChange
 from tailrace.replays.core.report import ReplayReport
-from tailrace.replays.core.runs import ReplayQuestion
-from tailrace.replays.run.live import LiveGround, LiveQuestion, run_live
+from tailrace.replays.core.runs import ReplayQuestion, ReplayRun
+from tailrace.replays.run.calls import TRIAL, DryRun, archive_of, check_replayed
+from tailrace.replays.run.live import LiveGround, LiveQuestion, Told, run_live
 from tailrace.replays.run.revisions import RevisionQuestion, compared
 from tailrace.replays.run.stubs import read_stubs, stubs_of
-from tailrace.replays.run.trial import TRIAL, DryRun, archive_of, check_replayed, run_dry
+from tailrace.replays.run.trial import run_dry
+from tailrace.replays.run.window_calls import check_windows
+from tailrace.replays.run.window_live import run_windows
 
 LIVE_ELSEWHERE: Final = "tailrace replay HANDLER --app app.py --since TIME --effects live --state TARGET"
 
@@ -118,11 +121,12 @@ def replay(
         until_us = None if until is None else moment_us(until)
         question = question_of(app, mapping, moment_us(since), until_us, keys, where)
     check_replayed(mapping)
+    check_windows(mapping, question, where)
     asked = AskedReplay(mapping, archive_of(app, mapping), question, where)
     if effects == "live":
         ground = door.ground(mapping)
         live = LiveQuestion(mapping, asked.archived, question, where, rate, resume, anew)
-        return door.run(run_live(ground, live, lambda run, notes: lambda step: None))
+        return door.run(run_effects(ground, live, lambda run, notes: lambda step: None))
     assert question is not None
     until_us = door.now_us() if question.until_us is None else question.until_us
     if compare_with is not None:
@@ -133,7 +137,10 @@ def replay(
         if not isinstance(stubs, str | Path | None):
             raise SettingsError("replay: with compare_with= stubs= is a file: two processes read it")
         file = None if stubs is None else Path(stubs)
-        return compared(RevisionQuestion(str(module_of(app)), question, until_us, compare_with, file))
+        of_windows = mapping.window is not None
+        return compared(
+            RevisionQuestion(str(module_of(app)), question, until_us, compare_with, file, of_windows)
+        )
     named = read_stubs(Path(stubs)) if isinstance(stubs, str | Path) else stubs or {}
     changes: list[ReplayedChange] = []
     dry = DryRun(
@@ -141,6 +148,13 @@ def replay(
     )
     end = run_dry(dry, changes.append)
     return ReplayReport(TRIAL, end.counts, end.notes, tuple(changes))
+
+
+def run_effects(
+    ground: LiveGround, asked: LiveQuestion, told: Callable[[ReplayRun, Sequence[str]], Told]
+) -> Awaitable[ReplayReport]:
+    """A live replay, of changes or of windows. As `run_live`."""
+    return (run_live if asked.mapping.window is None else run_windows)(ground, asked, told)
 
 
 def question_of(

@@ -19,7 +19,7 @@ from tailrace.app.mapping import HandlerMapping, Where
 from tailrace.errors import ReplayStopped, SettingsError, StateConflict
 from tailrace.journal.run.past import PastReader
 from tailrace.mapping.retry import GiveUp, after_failure
-from tailrace.mapping.settings import INFINITE
+from tailrace.mapping.settings import INFINITE, MappingSettings
 from tailrace.ports import (
     Clock,
     Failed,
@@ -52,6 +52,7 @@ from tailrace.runtime.attempting import TimedSink, attempt
 from tailrace.runtime.effects import REPLAY_RUN
 from tailrace.runtime.threads import MOST, Threads
 from tailrace.streams.record import ChangeRecord
+from tailrace.windows.run.retelling import Retelling
 
 SECOND: Final = 1_000
 RETRIES: Final = 5
@@ -62,7 +63,8 @@ class LiveGround(Struct, frozen=True):
     """Where a live replay runs.
 
     Shape:   `state` keeps its row; `sink_of` makes a handler's sink for a run; `opened` reads an archive's
-             journal; `new_name` gives a name that nothing has had.
+             journal; `new_name` gives a name that nothing has had; `retelling` tells windows of a handler
+             again, from what its archive keeps.
     """
 
     app: str
@@ -72,6 +74,7 @@ class LiveGround(Struct, frozen=True):
     sink_of: Callable[[HandlerMapping, str], Sink]
     opened: Callable[[HandlerMapping], PastReader]
     new_name: Callable[[], str]
+    retelling: Callable[[HandlerMapping, HandlerMapping], Retelling | None] = lambda mapping, archived: None
 
 
 class LiveQuestion(Struct, frozen=True):
@@ -101,7 +104,7 @@ async def run_live(
 
     Raises:  ReplayStopped; SettingsError, NotKnown, Unavailable, StoreError.
     """
-    run, is_new = await _chosen(ground, asked)
+    run, is_new = await chosen_run(ground, asked)
     source = ReplaySource(
         asked.mapping, ground.opened(asked.archived), run.asked, run.until_us, ground.region
     )
@@ -114,18 +117,18 @@ async def run_live(
             write = begun(ground.app, run)
         else:
             run, write = taken_up(ground.app, run)
-        await _save(ground, run, write)
+        await save_run(ground, run, write)
         wanted = wanted_by(asked.mapping, asked.where or run.where or None, source.stream)
         live = _LiveRun(ground, asked, source, sink, wanted)
         run = await live.go(run, told(run, notes))
-        await _save(ground, run, finished(ground.app, run))
+        await save_run(ground, run, finished(ground.app, run))
         return ReplayReport(run.id, ReplayCounts(run.done, run.called), notes)
     finally:
         await sink.end()
         source.close()
 
 
-async def _chosen(ground: LiveGround, asked: LiveQuestion) -> tuple[ReplayRun, bool]:
+async def chosen_run(ground: LiveGround, asked: LiveQuestion) -> tuple[ReplayRun, bool]:
     """The run that goes on, or a new one. Raises: SettingsError."""
     rows = await ground.state.query(REPLAY.prefix(ground.app, asked.mapping.id))
     runs = [read_run(row.fields) for row in rows]
@@ -141,19 +144,49 @@ async def _chosen(ground: LiveGround, asked: LiveQuestion) -> tuple[ReplayRun, b
     if (run_of_it := unfinished(runs, question)) is not None:
         if not asked.anew:
             return run_of_it, False
-        await _save(ground, run_of_it, finished(ground.app, run_of_it))
+        await save_run(ground, run_of_it, finished(ground.app, run_of_it))
     now_ms = ground.clock.now().wall_ms
     until_us = (now_ms + 1) * 1_000 if question.until_us is None else question.until_us
     return new_run(f"{REPLAY_RUN}{ground.new_name()}", question, until_us, 0, now_ms), True
 
 
-async def _save(ground: LiveGround, run: ReplayRun, write: Write) -> None:
+async def save_run(ground: LiveGround, run: ReplayRun, write: Write) -> None:
+    """Write a run's row. Raises: ReplayStopped where another process has taken it up; StoreError."""
     try:
         await ground.state.transact([write])
     except StateConflict as error:
         raise ReplayStopped(
             f"replay {run.id} of {run.handler} was taken up by another process", hint="let one of them go on"
         ) from error
+
+
+def tried_settings(mapping: HandlerMapping) -> MappingSettings:
+    """A handler's settings, with an end to its retries."""
+    settings = mapping.settings
+    if settings.maximum_retry_attempts == INFINITE:
+        return replace(settings, maximum_retry_attempts=RETRIES)
+    return settings
+
+
+class ReplayPace:
+    """At most so many a second. Shape: `rate` None: as fast as the handler is."""
+
+    def __init__(self, clock: Clock, rate: float | None) -> None:
+        self._clock = clock
+        self._rate = rate
+        self._due_ms = float(clock.now().monotonic_ms)
+
+    def batch(self, most: int) -> int:
+        """How many may be handed out before it is waited."""
+        return most if self._rate is None else max(1, min(most, int(self._rate)))
+
+    async def keep(self, count: int) -> None:
+        """Wait as long as so many take."""
+        if self._rate is None:
+            return
+        self._due_ms = max(self._due_ms, self._clock.now().monotonic_ms - SECOND)
+        self._due_ms += count * SECOND / self._rate
+        await self._clock.sleep_until(int(self._due_ms))
 
 
 class _LiveRun:
@@ -164,19 +197,15 @@ class _LiveRun:
     ) -> None:
         self._ground = ground
         self._mapping = asked.mapping
-        self._rate = asked.rate
+        self._pace = ReplayPace(ground.clock, asked.rate)
         self._source = source
         self._sink = sink
         self._wanted = wanted
-        self._due_ms = 0.0
-        self._settings = settings = asked.mapping.settings
-        if settings.maximum_retry_attempts == INFINITE:
-            self._settings = replace(settings, maximum_retry_attempts=RETRIES)
+        self._settings = tried_settings(asked.mapping)
 
     async def go(self, run: ReplayRun, told: Told) -> ReplayRun:
         """To the end. Raises: ReplayStopped."""
         clock = self._ground.clock
-        self._due_ms = clock.now().monotonic_ms
         async for batch in self._batches(run.reached):
             records = [change.record for change in batch if self._wanted(change.record)]
             refused = await self._deliver(run, records, batch[-1].shard)
@@ -185,15 +214,13 @@ class _LiveRun:
             last = batch[-1]
             reached = Reached(last.record.version, last.shard)
             run = run.moved(reached, len(batch), len(records), clock.now().wall_ms)
-            await _save(self._ground, run, saved(self._ground.app, run))
+            await save_run(self._ground, run, saved(self._ground.app, run))
             told(run)
-            await self._pace(len(records))
+            await self._pace.keep(len(records))
         return run
 
     async def _batches(self, after: Reached) -> AsyncIterator[list[SelectedChange]]:
-        most = self._mapping.settings.batch_size
-        if self._rate is not None:
-            most = max(1, min(most, int(self._rate)))
+        most = self._pace.batch(self._mapping.settings.batch_size)
         batch: list[SelectedChange] = []
         async for change in self._source.changes(after):
             if len(batch) >= most:
@@ -202,13 +229,6 @@ class _LiveRun:
             batch.append(change)
         if batch:
             yield batch
-
-    async def _pace(self, count: int) -> None:
-        if self._rate is None:
-            return
-        clock = self._ground.clock
-        self._due_ms = max(self._due_ms, clock.now().monotonic_ms - SECOND) + count * SECOND / self._rate
-        await clock.sleep_until(int(self._due_ms))
 
     # ---- delivery ------------------------------------------------------------------------------------------
 
@@ -273,7 +293,7 @@ class _LiveRun:
             f"{self._mapping.table.name} {key}, version {record.version.text.lstrip('0')}: {failure.error}"
         )
         run = replace(run, stopped=words)
-        await _save(self._ground, run, saved(self._ground.app, run))
+        await save_run(self._ground, run, saved(self._ground.app, run))
         raise ReplayStopped(
             f"replay {run.id} of {run.handler} stands still before {words}; nothing is skipped",
             hint=f"mend it, then: tailrace replay {run.handler} --effects live --resume {run.id}",

@@ -44,7 +44,9 @@ class Unanswered(BaseException):
 
 
 class Notes:
-    """The notes of one change. Units: now_us is the handler's time, since the epoch; sleeping moves it."""
+    """The notes of one change, or of one window, which has the record that stands for it and no table. Units:
+    now_us is the handler's time, since the epoch; sleeping moves it.
+    """
 
     def __init__(self, table: str, record: ChangeRecord) -> None:
         self.table = table

@@ -142,9 +142,11 @@ class PastTables:
                 reader.close()
                 raise NotKnown("there is no journal of it yet")
             self._readers[table] = reader, journals
-        at_us = notes.record.created_us
+        is_window = not notes.table  # it is no change of any table, and its end is outside
+        at_us = notes.record.created_us - is_window
         now = journal_at(self._readers[table][1], at_us)
-        return TableThen(table, now, at_us, incomplete=False, upto=notes.record.version)
+        upto = None if is_window else notes.record.version
+        return TableThen(table, now, at_us, incomplete=False, upto=upto)
 
     def close(self) -> None:
         """Delete what was fetched."""

@@ -40,7 +40,8 @@ LOOK_MS: Final = 200
 
 class RevisionQuestion(Struct, frozen=True):
     """What is compared. Shape: `app` as it is typed, a file or `package.module:name`; `revision` as git takes
-    it; `stubs` a file. Units: `until_us` since the epoch.
+    it; `stubs` a file; `is_of_windows`: each revision has windows of its own. Units: `until_us` since the
+    epoch.
     """
 
     app: str
@@ -48,6 +49,7 @@ class RevisionQuestion(Struct, frozen=True):
     until_us: int
     revision: str
     stubs: Path | None = None
+    is_of_windows: bool = False
 
     @property
     def arguments(self) -> list[str]:
@@ -156,8 +158,9 @@ def _report(asked: RevisionQuestion, before: Path, now: Path) -> ReplayReport:
             "the journal has changed between the two replays", hint="ask again, with an earlier --until"
         )
     counts = ends[NOW].counts
-    # Changes for which neither does anything were compared, too, and are in neither's lines.
-    comparison.compared = counts.changes - sum(comparison.unknown.values())
+    if not asked.is_of_windows:
+        # Changes for which neither does anything were compared, too, and are in neither's lines.
+        comparison.compared = counts.changes - sum(comparison.unknown.values())
     return ReplayReport(f"{asked.revision}..", counts, ends[NOW].notes, (), comparison)
 
 

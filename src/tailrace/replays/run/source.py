@@ -85,13 +85,8 @@ class ReplaySource:
             return ["the journal has no change yet"]
         if since_us < min(begins):
             notes.append(f"{before(min(begins))}: changes of before that are not replayed")
-        for now in self._journals:
-            notes += [gap.words for gap in now.coverage.lost if gap.overlaps(since_us, until_us)]
-            if now.coverage.precision_us >= COARSE_US:
-                words = "changes within a second of its begin and its end may be on either side"
-                notes.append(f"times are known to within a second: {words}")
-        notes.append(self._journals[-1].coverage.later(until_us - 1))
-        return [*dict.fromkeys(filter(None, notes))]
+        near = "changes within a second of its begin and its end may be on either side"
+        return [*notes, *lacking(self._journals, since_us, until_us, near)]
 
     async def count(self) -> int:
         """How many changes there are, for an estimate. Raises: Unavailable."""
@@ -141,6 +136,19 @@ class ReplaySource:
         if shard not in self._numbers:
             self._numbers[shard] = number_behind(label, shard, MOST_SHARDS) or 0
         return self._numbers[shard]
+
+
+def lacking(journals: Sequence[JournalNow], since_us: int, until_us: int, near: str) -> list[str]:
+    """What journals do not know of a time after their beginning; `near` is what times to within a second come
+    to.
+    """
+    notes = []
+    for now in journals:
+        notes += [gap.words for gap in now.coverage.lost if gap.overlaps(since_us, until_us)]
+        if now.coverage.precision_us >= COARSE_US:
+            notes.append(f"times are known to within a second: {near}")
+    notes.append(journals[-1].coverage.later(until_us - 1))
+    return [*dict.fromkeys(filter(None, notes))]
 
 
 def record_of(change: JournalChange, schema: TableSchema, shard: int, precision_us: int) -> ChangeRecord:

@@ -8,6 +8,9 @@ such a note away only if it still has the stamp that was read.
 Rules of this file: pure; conditions are guards of the rows. Called by windows/run/windowing.py.
 """
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from msgspec import Struct, field
 
 from tailrace.rows.writes import VERSION, Absent, Equals, Write
@@ -33,6 +36,33 @@ class FoldedChange(Struct):
     touched: list[tuple[int, str]] = field(default_factory=list)
 
 
+class Moved(NamedTuple):
+    """What a change does to what its item contributes.
+
+    Shape:   whether the contribution of before leaves its windows: not those that are closed for good, which
+             stay as they were told; whether the new one enters some, and whether these are open.
+    """
+
+    leaves_open: bool
+    enters: bool
+    enters_open: bool
+
+
+def moved(shape: Shape, before: Contribution | None, after: Contribution, horizon_ms: int) -> Moved | None:
+    """The same of one change; None: it was applied before, or overtaken. Units: what ended before
+    `horizon_ms` is closed for good.
+    """
+    if before is not None and after.version <= before.version:
+        return None
+    leaves = (
+        before is not None
+        and before.image is not None
+        and not is_closed_for_good(shape, before.at_ms, horizon_ms)
+    )
+    enters = after.image is not None
+    return Moved(leaves, enters, enters and not is_closed_for_good(shape, after.at_ms, horizon_ms))
+
+
 def fold(
     owner: WindowOwner,
     shape: Shape,
@@ -41,19 +71,25 @@ def fold(
     horizon_ms: int,
     now_ms: int,
 ) -> FoldedChange:
-    """Apply a change. Units: what ended before `horizon_ms` is closed for good; `now_ms` says when the item
-    may be forgotten.
+    """Apply a change. Units: what ended before `horizon_ms` is closed for good, and not told again; `now_ms`
+    says when the item may be forgotten.
     """
     folded = FoldedChange()
-    if before is not None and after.version <= before.version:
+    move = moved(shape, before, after, horizon_ms)
+    if move is None:
         return folded
-    if before is not None and before.image is not None:
-        _take_out(folded, owner, shape, before, after.version.text, horizon_ms)
-    if after.image is not None:
+    if before is not None and move.leaves_open:
+        pane = pane_of(shape, before.at_ms)
+        folded.writes.append(Write(member_key(owner, before.group, pane, before.key), None))
+        _touch(folded, owner, shape, before, after.version.text)
+        _note_day(folded, owner, shape, before)
+    if move.enters:
         pane = pane_of(shape, after.at_ms)
         fields = contribution_fields(after)
         folded.writes.append(Write(member_key(owner, after.group, pane, after.key), fields))
-        _touch(folded, owner, shape, after, after.version.text)
+        if move.enters_open:
+            _touch(folded, owner, shape, after, after.version.text)
+        _note_day(folded, owner, shape, after)
     else:  # a tombstone, to be forgotten with the day on which it came
         folded.writes.append(
             Write(day_key(owner, now_ms, "item", after.key), {"v": VERSION, "key": after.key})
@@ -72,27 +108,32 @@ def _unchanged(before: Contribution) -> Equals:
     return Equals("version", before.version.text)
 
 
+def as_they_are(members: Iterable[Contribution]) -> list[Contribution]:
+    """What is in a window, by time: of each item what it contributed last. Shape: an item that has left a
+    pane which is closed for good, for one that is open, is in the rows of both.
+    """
+    newest: dict[str, Contribution] = {}
+    for member in members:
+        there = newest.get(member.key)
+        if there is None or there.version < member.version:
+            newest[member.key] = member
+    return sorted(newest.values(), key=lambda member: (member.at_ms, member.key))
+
+
 def is_closed_for_good(shape: Shape, at_ms: int, horizon_ms: int) -> bool:
     """Whether the last window of an event ended before the horizon: nothing is known of it any more."""
     return pane_of(shape, at_ms) + shape.last_end_ms <= horizon_ms
-
-
-def _take_out(
-    folded: FoldedChange, owner: WindowOwner, shape: Shape, old: Contribution, stamp: str, horizon_ms: int
-) -> None:
-    folded.writes.append(Write(member_key(owner, old.group, pane_of(shape, old.at_ms), old.key), None))
-    if not is_closed_for_good(shape, old.at_ms, horizon_ms):
-        _touch(folded, owner, shape, old, stamp)
 
 
 def _touch(folded: FoldedChange, owner: WindowOwner, shape: Shape, row: Contribution, stamp: str) -> None:
     pane = pane_of(shape, row.at_ms)
     fields = {"v": WITH_VERSION, "pane": pane, "group": row.group, "stamp": stamp}
     folded.writes.append(Write(touched_key(owner, row.group, pane), fields))
-    folded.writes.append(
-        Write(
-            day_key(owner, row.at_ms, "pane", str(pane), row.group),
-            {"v": VERSION, "pane": pane, "group": row.group},
-        )
-    )
     folded.touched.append((pane, row.group))
+
+
+def _note_day(folded: FoldedChange, owner: WindowOwner, shape: Shape, row: Contribution) -> None:
+    """Note what there is to forget of a pane, once its windows are closed for good."""
+    pane = pane_of(shape, row.at_ms)
+    fields = {"v": VERSION, "pane": pane, "group": row.group}
+    folded.writes.append(Write(day_key(owner, row.at_ms, "pane", str(pane), row.group), fields))

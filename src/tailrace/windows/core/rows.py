@@ -1,7 +1,8 @@
 """Rows of windows: one for each item, with what it contributes now, one for each contribution, by group and
 pane, and what was told.
 
-Rules of this file: layouts only, format 1 (2 for a window that is being told), documented in
+Rules of this file: layouts only, format 1 (2 for a window that is being told, 3 for one that was told by a
+replay), documented in
 docs/formats/windows.md. Times are written with fifteen digits, so that rows sort by them. Called by
 folding.py and windows/run/windowing.py.
 """
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 
 from tailrace.rows.kinds import KINDS, joined
 from tailrace.rows.writes import VERSION, readable
-from tailrace.streams.version import NOTHING, Version, row_version
+from tailrace.streams.version import FIRST_GENERATION, NOTHING, Version, row_version
 from tailrace.values.types import Item
 
 DIGITS: Final = 15
@@ -26,6 +27,8 @@ WITH_ATTEMPT: Final = 2
 """The format of a window of which one more revision may have been seen: an older version would give its
 number to something else.
 """
+WITH_GENERATION: Final = 3
+"""The format of a window that a replay has told: an older version would tell it under an older number."""
 WITH_VERSION: Final = 2
 """The format of an item and a member since which they have a version instead of a sequence number."""
 SLICES: Final = 256
@@ -73,7 +76,8 @@ class WindowInvocation(Struct, frozen=True):
     of what came of it.
 
     Shape:   `attempt` is the revision after it, from before its first attempt until it is known how that
-             ended. `value` is empty, too, when it is not known what its sink has.
+             ended. `value` is empty, too, when it is not known what its sink has. `generation` is that of
+             the replay that told it last.
     """
 
     start_ms: int
@@ -82,6 +86,7 @@ class WindowInvocation(Struct, frozen=True):
     digest: str = ""
     value: str = ""
     attempt: Attempt | None = None
+    generation: int = FIRST_GENERATION
 
     def is_last_word(self, digest: str) -> bool:
         """Whether this was told, and nothing that a reader may have seen after it."""
@@ -181,12 +186,16 @@ def told_fields(row: WindowInvocation) -> dict[str, Any]:
         "digest": row.digest,
         "value": row.value,
     }
-    return fields if row.attempt is None else {**fields, "v": WITH_ATTEMPT, "attempt": list(row.attempt)}
+    if row.attempt is not None:
+        fields = {**fields, "v": WITH_ATTEMPT, "attempt": list(row.attempt)}
+    if row.generation != FIRST_GENERATION:
+        fields = {**fields, "v": WITH_GENERATION, "generation": row.generation}
+    return fields
 
 
 def read_told(fields: Mapping[str, Any]) -> WindowInvocation:
     """The same, read. Raises: StoreError for a format of another version."""
-    row = readable(fields, "window", WITH_ATTEMPT)
+    row = readable(fields, "window", WITH_GENERATION)
     attempt = row.get("attempt")
     return WindowInvocation(
         row["start_ms"],
@@ -195,4 +204,5 @@ def read_told(fields: Mapping[str, Any]) -> WindowInvocation:
         row["digest"],
         row["value"],
         None if attempt is None else Attempt(*attempt),
+        row.get("generation", FIRST_GENERATION),
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tailrace.app.fence import FENCE
+from tailrace.app.window import WindowPlan
 from tailrace.errors import SettingsError, StateConflict
 from tailrace.ports import Clock, StateStore
 from tailrace.rows.bounds import SLICE
@@ -51,7 +52,7 @@ class WindowChanges:
                 continue
             try:
                 with FENCE:
-                    contributions.append(self._contribution(record))
+                    contributions.append(contribution_of(self.windows.plan, record))
             except Exception as error:  # whatever the user's code raises is this change's failure
                 failures[index] = error
                 failed.add(record.key)
@@ -60,27 +61,26 @@ class WindowChanges:
             await self._commit(contributions[start : start + AT_ONCE], horizon_ms)
         return failures
 
-    def _contribution(self, record: ChangeRecord) -> Contribution:
-        key = record.key.hex()
-        if record.event_name == "REMOVE":
-            return Contribution(key, record.version)
-        new_image = image(record.new)
-        if new_image is None:
-            raise SettingsError("a window needs the new image: the stream's view type has none")
-        plan = self.windows.plan
-        group, at_ms = plan.place_of(new_image, record.created_ms)
-        return Contribution(key, record.version, group, at_ms, new_image)
+    async def hand_over(self, contributions: Sequence[Contribution], horizon_ms: int) -> None:
+        """Fold in what a replay leaves to these windows, where nothing newer of an item is known: also what
+        is closed for good, of which nobody is told. Raises: StoreError.
+        """
+        for start in range(0, len(contributions), AT_ONCE):
+            await self._commit(contributions[start : start + AT_ONCE], horizon_ms, is_late=False)
 
-    async def _commit(self, changes: Sequence[Contribution], horizon_ms: int) -> None:
+    async def _commit(
+        self, changes: Sequence[Contribution], horizon_ms: int, *, is_late: bool = True
+    ) -> None:
         for _ in range(TRIES):
             try:
-                await self._try_commit(changes, horizon_ms)
+                await self._try_commit(changes, horizon_ms, is_late=is_late)
             except StateConflict:
                 continue
             return
         raise StateConflict(f"{TRIES} times another batch changed the same items first; nothing was written")
 
-    async def _try_commit(self, changes: Sequence[Contribution], horizon_ms: int) -> None:
+    async def _try_commit(self, changes: Sequence[Contribution], horizon_ms: int, *, is_late: bool) -> None:
+        """Shape: `is_late`: what is closed for good came too late."""
         windows, now_ms = self.windows, self._clock.now().wall_ms
         known: dict[str, Contribution | None] = {}
         writes: dict[str, Write] = {}
@@ -90,7 +90,8 @@ class WindowChanges:
             if change.key not in known:
                 row = await self._state.get(item_key(windows.owner, change.key))
                 known[change.key] = None if row is None else read_contribution(row.fields)
-            if change.image is not None and is_closed_for_good(windows.plan.shape, change.at_ms, horizon_ms):
+            is_closed = is_closed_for_good(windows.plan.shape, change.at_ms, horizon_ms)
+            if is_late and change.image is not None and is_closed:
                 change, late = Contribution(change.key, change.version), late + 1
             folded = fold(windows.owner, windows.plan.shape, known[change.key], change, horizon_ms, now_ms)
             ignored += not folded.writes
@@ -100,7 +101,8 @@ class WindowChanges:
             touched.update(dict.fromkeys(folded.touched, change.version.text))
         if writes:
             await self._state.transact(list(writes.values()))
-        self._tally.suppressed += ignored
+        if is_late:
+            self._tally.suppressed += ignored
         self._tell_late(late)
         for touch, stamp in touched.items():
             windows.touch([touch], stamp)
@@ -114,6 +116,20 @@ class WindowChanges:
                 self.windows.owner.mapping_id,
             )
         self.windows.came_late(late)
+
+
+def contribution_of(plan: WindowPlan, record: ChangeRecord) -> Contribution:
+    """What an item contributes from a change on. Raises: what the user's code raises, ItemError, ValueError,
+    TypeError; SettingsError for a stream without new images.
+    """
+    key = record.key.hex()
+    if record.event_name == "REMOVE":
+        return Contribution(key, record.version)
+    new_image = image(record.new)
+    if new_image is None:
+        raise SettingsError("a window needs the new image: the stream's view type has none")
+    group, at_ms = plan.place_of(new_image, record.created_ms)
+    return Contribution(key, record.version, group, at_ms, new_image)
 
 
 def _merge(writes: dict[str, Write], more: Sequence[Write]) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from tailrace.ports import StateStore
 from tailrace.rows.writes import StateRow
 from tailrace.streams.version import FIRST_GENERATION, Version
+from tailrace.windows.core.folding import as_they_are
 from tailrace.windows.core.rows import (
     Contribution,
     WindowOwner,
@@ -62,8 +63,7 @@ class WindowContents:
             if span not in shape.spans(member.at_ms for member in members):
                 # it was told once, and other events have moved its bounds since: nothing is in it any more
                 return []
-        inside = [member for member in members if span.start_ms <= member.at_ms < span.end_ms]
-        return sorted(inside, key=lambda member: (member.at_ms, member.key))
+        return as_they_are(member for member in members if span.start_ms <= member.at_ms < span.end_ms)
 
     async def members(self, group: str, pane: int) -> list[Contribution]:
         """By key; none in a pane before 1970. Raises: StoreError."""

@@ -34,6 +34,7 @@ from tailrace.rows.writes import Check, Equals, Write
 from tailrace.runtime.duties import Duty
 from tailrace.runtime.failures import FailureLog
 from tailrace.runtime.parts import Parts
+from tailrace.streams.version import FIRST_GENERATION
 from tailrace.windows.core.rows import (
     LATEST_MS,
     Contribution,
@@ -59,7 +60,7 @@ PAGE: Final = 1_000
 
 class Closing(Struct, frozen=True):
     """One revision of one window, to be told. Shape: `before` is the digest of what its last revision came
-    to.
+    to; `generation` and `replay_id` are those of the replay that tells it, or that told it last.
     """
 
     group: str
@@ -67,6 +68,8 @@ class Closing(Struct, frozen=True):
     members: Sequence[Contribution]
     revision: int
     before: str
+    generation: int = FIRST_GENERATION
+    replay_id: str | None = None
 
 
 class WindowResult(Struct, frozen=True):
@@ -123,7 +126,7 @@ class Windows:
         self._state = state
         self._clock = clock
         self._watermark = watermark
-        self._tell = tell
+        self.tell = tell
         self._give_up = give_up
         self._duty = None if parts.duties is None else parts.duties.of(owner.key("duty"))
         self._contents = WindowContents(owner, plan.shape, state)
@@ -389,7 +392,7 @@ class Windows:
                 self._end_retries(window)
                 return True
             closing = await self._begin(group, span, members, was)
-            answer = await self._tell(closing)
+            answer = await self.tell(closing)
             writes: list[Write] = []
             if answer.failure is not None:
                 attempts = self._failed(closing, touch, answer.failure)
@@ -415,14 +418,12 @@ class Windows:
                 [*self._fences, Write(told_key(self.owner, group, span.start_ms), told_fields(noted))]
             )
         assert noted.attempt is not None
-        return Closing(group, span, members, noted.attempt.revision, noted.value)
+        return Closing(group, span, members, noted.attempt.revision, noted.value, noted.generation)
 
     def _noted(self, closing: Closing, digest: str, answer: WindowResult) -> Write:
         span = closing.span
-        fields = told_fields(
-            WindowInvocation(span.start_ms, span.end_ms, closing.revision, digest, answer.value)
-        )
-        return Write(told_key(self.owner, closing.group, span.start_ms), fields)
+        told = WindowInvocation(*span, closing.revision, digest, answer.value, generation=closing.generation)
+        return Write(told_key(self.owner, closing.group, span.start_ms), told_fields(told))
 
     def _end_retries(self, window: tuple[str, int]) -> None:
         """Nothing waits for this window any more: the panes that did are looked at again."""
@@ -444,10 +445,11 @@ class Windows:
             members = await self._contents.inside(group, span)
             digest, was = digest_of(members), await self._was(group, span)
             if was.is_last_word(digest):
-                closing = Closing(group, span, members, was.revision or revision + 1, EMPTY)
+                number = was.revision or revision + 1
+                closing = Closing(group, span, members, number, EMPTY, was.generation)
             else:
                 closing = replace(await self._begin(group, span, members, was), before=EMPTY)
-            answer = await self._tell(closing)
+            answer = await self.tell(closing)
             if answer.failure is None:
                 await self._state.transact([*self._fences, self._noted(closing, digest, answer)])
             return answer.failure

@@ -73,7 +73,7 @@ REPLAYS: Final = (
     Mutant(
         "reads-of-a-replay-see-the-future",
         "replays/run/recording.py",
-        "        at_us = notes.record.created_us\n",
+        "        at_us = notes.record.created_us - is_window\n",
         "        at_us = 1 << 60\n",
         "a handler on trial reads the table of today",
         (TRIAL,),

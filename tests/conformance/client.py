@@ -5,6 +5,7 @@ validation of botocore is off, so that what a client must not send reaches the s
 """
 
 import json
+from copy import copy
 from functools import cache
 from typing import Any
 
@@ -33,15 +34,31 @@ class Raw:
         yield self._body
 
 
+class Door:
+    """Stands where botocore has its connections: what is sent through it is asked of a server here."""
+
+    def __init__(self, server: InProcess) -> None:
+        self._server = server
+
+    def send(self, request: Any) -> AWSResponse:
+        body = request.body if isinstance(request.body, bytes) else (request.body or "").encode()
+        answer = self._server.call(dict(request.headers.items()), body)
+        return AWSResponse(request.url, answer.status, answer.headers, Raw(answer.body))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 @cache
 def session() -> boto3.session.Session:
     """One session for all clients: it reads the service models once."""
     return boto3.session.Session()
 
 
-def client(server: InProcess, service: str, region: str = "us-east-1", key: str = "any") -> Any:
-    """A boto3 client of `dynamodb` or `dynamodbstreams` that talks to the server in this process."""
-    made = session().client(
+@cache
+def _made(service: str, region: str, key: str) -> Any:
+    """A client that is copied, for making one takes longer than most tests."""
+    return session().client(
         service,
         region_name=region,
         endpoint_url="http://localhost:1",
@@ -50,12 +67,14 @@ def client(server: InProcess, service: str, region: str = "us-east-1", key: str 
         config=Config(parameter_validation=False, retries={"total_max_attempts": 1}),
     )
 
-    def send(request: Any, **_: Any) -> AWSResponse:
-        body = request.body if isinstance(request.body, bytes) else (request.body or "").encode()
-        answer = server.call(dict(request.headers.items()), body)
-        return AWSResponse(request.url, answer.status, answer.headers, Raw(answer.body))
 
-    made.meta.events.register(f"before-send.{service}", send)
+def client(server: InProcess, service: str, region: str = "us-east-1", key: str = "any") -> Any:
+    """A boto3 client of `dynamodb` or `dynamodbstreams` that talks to the server in this process."""
+    pattern = _made(service, region, key)
+    made = object.__new__(type(pattern))  # not copy.copy, which asks for an attribute before there are any
+    endpoint = copy(pattern._endpoint)
+    endpoint.http_session = Door(server)
+    vars(made).update(vars(pattern), _endpoint=endpoint)
     return made
 
 

@@ -4,13 +4,12 @@ ask before anything else.
 
 from typing import Any
 
-import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.conformance.client import Conformance, Raw
+from tests.conformance.client import Conformance, Raw, session
 
 SIGNED = {
     "X-Amz-Date": "20260101T000000Z",
@@ -22,7 +21,7 @@ SIGNED = {
 
 def client(api: Conformance, key: str) -> Any:
     """A client of sts with an access key."""
-    made = boto3.session.Session().client(
+    made = session().client(
         "sts",
         region_name="eu-west-1",
         endpoint_url="http://localhost:1",

@@ -23,7 +23,7 @@ from tailrace.runtime.recursion import pause_row
 from tailrace.worker.crew import Crew
 from tailrace.worker.watching import UnreadWatch
 from tailrace.worker.worker import Worker
-from tests.contracts.delivering import Delivery, Process, Without, delivered
+from tests.contracts.delivering import Delivery, Process, Without, at_rest, delivered
 
 CHANGES = 900
 """Some two pages in each shard."""
@@ -109,11 +109,9 @@ class Fleet(Delivery):
     async def pass_ms(self, milliseconds: int) -> None:
         """Time, in steps in which heartbeats are written."""
         for _ in range(milliseconds // STEP_MS):
-            for _ in range(60):
-                await asyncio.sleep(0)
+            await at_rest()
             self.clock.advance(STEP_MS)
-        for _ in range(60):
-            await asyncio.sleep(0)
+        await at_rest()
         for member in self.members:
             if member.task.done() and not member.task.cancelled():
                 member.task.result()

@@ -42,8 +42,9 @@ test: venv  ## what CI runs: tests, import contracts, tidy test, strict types; u
 		$(BIN)/mypy; types=$$?; wait $$compiling; exit $$types
 	@echo "· tests, import contracts among them"; env -u PYTHONDONTWRITEBYTECODE PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-slow: venv  ## tests of which `make test` has a quicker kind: kills in the demo, other places, other stores
+slow: venv  ## tests of which `make test` has a quicker kind: kills in the demo, other places, other stores; every example of every property
 	@env -u PYTHONDONTWRITEBYTECODE PYTHONHASHSEED=0 $(BIN)/python -m pytest -m slow -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	@env -u PYTHONDONTWRITEBYTECODE PYTHONHASHSEED=0 HYPOTHESIS_PROFILE=whole $(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/properties
 
 check: venv lint test slow  ## format, lint, types, imports, docs, tests
 
@@ -118,7 +119,7 @@ simulate: venv  ## SEEDS seeded runs of delivery under faults: 1 to 8 workers th
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --journals --jobs $(JOBS)
 
 mutate: venv  ## wrong changes of critical lines, in a copy, and the test that catches each; ONLY=parking chooses; three to eight minutes
-	@PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation --jobs $(JOBS) --only "$(ONLY)"
+	@PYTHONHASHSEED=0 HYPOTHESIS_PROFILE=whole $(BIN)/python -m tests.mutation --jobs $(JOBS) --only "$(ONLY)"
 
 seek: venv  ## every property with new draws, in place of the same ones that `make test` takes
 	@HYPOTHESIS_PROFILE=seek $(BIN)/python -m pytest -n $(JOBS) tests/properties

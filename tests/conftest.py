@@ -7,7 +7,8 @@ real bus, and says another thing where there are credentials. Nor may the day, a
 may reach another machine: a test that does fails (tests/started).
 
 Properties draw the same examples in every run, so that a change fails for what it changed and not for a draw
-that it met first; `HYPOTHESIS_PROFILE=seek` draws new ones (`make seek`). However long a draw takes, it is no
+that it met first; `HYPOTHESIS_PROFILE=seek` draws new ones (`make seek`), `whole` as many of the same as
+a property asks for (tests/properties/conftest.py). However long a draw takes, it is no
 failure: the machine may be busy.
 """
 
@@ -52,6 +53,7 @@ if tests_on_a_faked_day.IS_BROKEN:
     os.environ.setdefault("FAKETIME_FORCE_MONOTONIC_FIX", "0")  # as tests/someday.sh has it
 
 settings.register_profile("same", PATIENT, derandomize=True)
+settings.register_profile("whole", PATIENT, derandomize=True)
 settings.register_profile("seek", PATIENT, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 

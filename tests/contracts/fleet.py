@@ -5,7 +5,6 @@ Rules of this file: the handler is paused, so that everything waits; what is ask
 or to tell how far the handler is, is counted by worker and shard.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any

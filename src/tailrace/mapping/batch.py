@@ -8,7 +8,6 @@ whole shard); shard.py drives it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final, Literal, Protocol, TypeAlias, assert_never
 
 from tailrace.mapping.commands import Condition, GivenUp, GivenUpWindow, Invoke
@@ -299,10 +298,7 @@ def fitting(
     record always fits.
     """
     count = min(len(records), limit)
-    first = islice(records, count)
-    # As `payload_bytes`, all at once: nearly always all of them fit.
-    images = sum([len(record.keys) + len(record.old or b"") + len(record.new or b"") for record in first])
-    if state_bytes + count * ENVELOPE_BYTES + images <= settings.batch_bytes:
+    if state_bytes + _weight(records[:count]) <= settings.batch_bytes:  # nearly always all of them fit
         return count, count >= limit
     total = state_bytes
     for index in range(count):
@@ -310,6 +306,41 @@ def fitting(
         if total > settings.batch_bytes:
             return max(index, 1), True
     return count, count >= limit
+
+
+def _weight(records: Sequence[ChangeRecord]) -> int:
+    """As `payload_bytes`, of all at once."""
+    images = [len(record.keys) + len(record.old or b"") + len(record.new or b"") for record in records]
+    return sum(images) + ENVELOPE_BYTES * len(images)
+
+
+class Weighed:
+    """How much the first of the records that wait weigh: each is weighed once, however often it is asked
+    whether they make a batch while their window is open. Shape: they come at the end alone; whoever takes
+    some, or puts some between them, says so by `forget`.
+    """
+
+    __slots__ = ("_bytes", "_count")
+
+    def __init__(self) -> None:
+        self._bytes = self._count = 0
+
+    def forget(self) -> None:
+        """The first ones are others now."""
+        self._bytes = self._count = 0
+
+    def fitting(
+        self, records: Sequence[ChangeRecord], settings: MappingSettings, limit: int, state_bytes: int = 0
+    ) -> tuple[int, bool]:
+        """As the function of this name."""
+        count = min(len(records), limit)
+        if count < self._count:
+            self.forget()
+        self._bytes += _weight(records[self._count : count])
+        self._count = count
+        if state_bytes + self._bytes <= settings.batch_bytes:
+            return count, count >= limit
+        return fitting(records, settings, limit, state_bytes)
 
 
 class BatchingWindow:

@@ -15,7 +15,7 @@ old. Called by shard.py. Source: growth §2.4, §5.
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from tailrace.mapping.batch import Allowance, BatchingWindow, Numbers, Work, fitting, lowest, well_formed
+from tailrace.mapping.batch import Allowance, BatchingWindow, Numbers, Weighed, Work, lowest, well_formed
 from tailrace.mapping.commands import Invoke
 from tailrace.mapping.held import by_sequence
 from tailrace.mapping.outcomes import FailedFrom, Failure, FailureKind, Outcome, first_line
@@ -46,6 +46,7 @@ class ContiguousFlow:
         self._numbers = Numbers()
         self._window = BatchingWindow(settings)
         self._pending: list[ChangeRecord] = []
+        self._weighed = Weighed()
         self._filtered: list[ChangeRecord] = []
         self._again: list[Work] = []
         self._at_sink: Work | None = None
@@ -120,7 +121,7 @@ class ContiguousFlow:
         if self._held:
             held = (index for index, record in enumerate(self._pending[:limit]) if record.key in self._held)
             limit = next(held, limit)
-        count, is_full = fitting(self._pending, self._settings, limit)
+        count, is_full = self._weighed.fitting(self._pending, self._settings, limit)
         if not count:
             self._window.close()
             return None
@@ -129,6 +130,7 @@ class ContiguousFlow:
         self._window.close()
         records = self._pending[:count]
         del self._pending[:count]
+        self._weighed.forget()
         return Work(records, self._numbers.request(), through=self._through(records))
 
     def _through(self, records: Sequence[ChangeRecord]) -> int:

@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from tailrace.mapping.batch import fitting, payload_bytes
+from tailrace.mapping.batch import Weighed, fitting, payload_bytes
 from tailrace.mapping.settings import MappingSettings
 from tailrace.streams.record import ChangeRecord
 
@@ -154,10 +154,11 @@ class PendingRecords:
     and keys are counted.
     """
 
-    __slots__ = ("_counts", "_shares", "records")
+    __slots__ = ("_counts", "_shares", "_weighed", "records")
 
     def __init__(self, *, shares: bool) -> None:
         self.records: list[ChangeRecord] = []
+        self._weighed = Weighed()
         self._counts: dict[bytes, int] = {}
         self._shares = shares
 
@@ -178,18 +179,25 @@ class PendingRecords:
         """Records come back that were read before."""
         self.records[:0] = records
         self.records.sort(key=by_sequence)
+        self._weighed.forget()
         self._count(records)
 
     def replace(self, records: list[ChangeRecord]) -> None:
         """Take these, in reading order, in place of all that waited."""
         self.records = records
+        self._weighed.forget()
         self._counts.clear()
         self._count(records)
+
+    def fitting(self, settings: MappingSettings, limit: int) -> tuple[int, bool]:
+        """How many of the first make one batch, and whether it is full."""
+        return self._weighed.fitting(self.records, settings, limit)
 
     def take_first(self, count: int) -> list[ChangeRecord]:
         """The next slice: only where nothing is held and one batch runs at a time."""
         taken = self.records[:count]
         del self.records[:count]
+        self._weighed.forget()
         return taken
 
     def take_share(self, held: HeldKeys, settings: MappingSettings, most: int) -> list[ChangeRecord]:
@@ -229,6 +237,7 @@ class PendingRecords:
                 left.append(record)
             seen += 1
         self.records[:seen] = left
+        self._weighed.forget()
         return taken
 
     def _count(self, records: Iterable[ChangeRecord]) -> None:

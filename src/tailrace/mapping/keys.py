@@ -15,7 +15,6 @@ from tailrace.mapping.batch import (
     BatchingWindow,
     Numbers,
     Work,
-    fitting,
     oldest_allowed_ms,
     too_old,
     well_formed,
@@ -255,7 +254,7 @@ class KeyFlow:
         limit = min(self._pace.batch_size, room, 1 if is_probe else room)
         if limit <= 0 or self._takes_nothing_new:
             return None
-        count, is_full = fitting(self._pending.records, self._settings, limit)
+        count, is_full = self._pending.fitting(self._settings, limit)
         if not (is_full or is_last or self._window.is_over(now)):
             return None
         self._window.close()

@@ -13,8 +13,8 @@ from tailrace.mapping.batch import (
     Allowance,
     BatchingWindow,
     Numbers,
+    Weighed,
     Work,
-    fitting,
     lowest,
     oldest_allowed_ms,
     too_old,
@@ -41,6 +41,7 @@ class Lane:
         "_settings",
         "_settlement",
         "_stack",
+        "_weighed",
         "at_sink",
         "pending",
         "tumbling",
@@ -62,6 +63,7 @@ class Lane:
         self._numbers = numbers
         self._stack: list[Work] = []
         self.pending: list[ChangeRecord] = []
+        self._weighed = Weighed()
         self.at_sink: Work | None = None
         self.window = BatchingWindow(settings)
         self.tumbling: TumblingWindow | None = None
@@ -142,7 +144,7 @@ class Lane:
         if self._held:
             held = (index for index, record in enumerate(self.pending[:limit]) if record.key in self._held)
             limit = next(held, limit)
-        count, is_full = fitting(self.pending, self._settings, limit, state_bytes)
+        count, is_full = self._weighed.fitting(self.pending, self._settings, limit, state_bytes)
         if not count:
             self.window.close()
             return None
@@ -151,6 +153,7 @@ class Lane:
         self.window.close()
         work = Work(self.pending[:count], self._numbers.request())
         del self.pending[:count]
+        self._weighed.forget()
         return work
 
     def _discard_old(self, now: Now) -> None:
@@ -159,6 +162,7 @@ class Lane:
         if oldest is not None and any(record.created_ms < oldest for record in head):
             over = [record for record in self.pending if record.created_ms < oldest]
             self.pending = [record for record in self.pending if record.created_ms >= oldest]
+            self._weighed.forget()
             self._settlement.give_up([too_old(record) for record in over])
 
     def finish(self, outcome: Outcome, now: Now) -> None:

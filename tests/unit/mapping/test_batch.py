@@ -1,12 +1,17 @@
 """Cutting batches and ageing them, their numbers, and outcomes without their degenerate forms."""
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tailrace.mapping.batch import (
     ENVELOPE_BYTES,
     RETENTION_MS,
     BatchingWindow,
     Numbers,
+    Weighed,
     Work,
     fitting,
     lowest,
@@ -15,6 +20,7 @@ from tailrace.mapping.batch import (
 )
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome, Written
 from tailrace.mapping.settings import MappingSettings
+from tailrace.streams.record import ChangeRecord
 from tests.unit.mapping.records import WALL_MS, now, record, records
 
 
@@ -38,6 +44,44 @@ def test_a_batch_ends_at_its_size_or_payload(
 ) -> None:
     settings = MappingSettings("m", batch_size=batch_size, batch_bytes=batch_bytes)
     assert fitting(records(*range(1, count + 1)), settings, batch_size) == expected
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.integers(1, 4)), max_size=12),
+    st.sampled_from([1, 1_300, 2_000, 6_000_000]),
+)
+def test_what_waits_makes_the_same_batch_however_often_it_was_asked(
+    steps: list[tuple[bool, int, int]], batch_bytes: int
+) -> None:
+    """A step adds records or takes the first ones, then asks."""
+    settings = MappingSettings("m", batch_size=4, batch_bytes=batch_bytes)
+    waiting, pending, last = Weighed(), list[ChangeRecord](), 0
+    for adds, count, limit in steps:
+        if adds:
+            pending += records(*range(last + 1, last + count + 1))
+            last += count
+        else:
+            del pending[:count]
+            waiting.forget()
+        assert waiting.fitting(pending, settings, limit) == fitting(pending, settings, limit)
+
+
+def test_a_record_that_waits_is_weighed_once() -> None:
+    weighed = []
+
+    class Counted:
+        old = new = b""
+
+        @property
+        def keys(self) -> bytes:
+            weighed.append(self)
+            return b""
+
+    settings, waiting, pending = MappingSettings("m", batch_size=10_000), Weighed(), list[Any]()
+    for _ in range(50):
+        pending.append(Counted())
+        waiting.fitting(pending, settings, 10_000)
+    assert weighed == pending
 
 
 def test_only_records_beyond_the_age_are_taken() -> None:

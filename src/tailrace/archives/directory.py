@@ -89,7 +89,9 @@ class DirectoryArchive:
                 names += [(above / name).as_posix() for name in files if not name.startswith(".")]
         except OSError as error:
             raise self._failed(prefix, error) from error
-        return sorted(name for name in names if name.startswith(prefix) and name > after)[:limit]
+        # What others have put there under names that no archive has, such as editors' copies, are no blobs.
+        own = (name for name in names if name.startswith(prefix) and name > after and is_name(name))
+        return sorted(own)[:limit]
 
     def _put(self, name: str, data: bytes, tag: str | None) -> str | None:
         try:

@@ -10,7 +10,7 @@ extra `aws`. Decision 67.
 from collections.abc import Sequence
 from typing import Final
 
-from tailrace.archives.names import check_name
+from tailrace.archives.names import check_name, is_name
 from tailrace.aws.buckets import PAGE, ObjectPart, S3Bucket
 from tailrace.aws.errors import AwsError, Meaning
 from tailrace.aws.places import Access
@@ -60,7 +60,8 @@ class S3Archive:
                     most=most,
                     token=token,
                 )
-                names += [key.removeprefix(self._prefix) for key in page.sizes]
+                keys = (key.removeprefix(self._prefix) for key in page.sizes)
+                names += filter(is_name, keys)  # others' objects may have other names, such as folders
                 if (token := page.token) is None:
                     break
         except AwsError as error:

@@ -130,7 +130,8 @@ def test_what_the_file_system_refuses_is_an_error_of_the_archive(tmp_path: Path)
 def test_files_that_are_no_blobs_are_in_no_list(tmp_path: Path) -> None:
     archive = DirectoryArchive(tmp_path)
     asyncio.run(archive.put_if_absent("a/b", b"x"))
-    (tmp_path / "a" / ".DS_Store").write_bytes(b"")
+    for foreign in (".DS_Store", "b~", "copy of b"):
+        (tmp_path / "a" / foreign).write_bytes(b"")
     assert list(asyncio.run(archive.list(""))) == ["a/b"]
 
 

@@ -128,4 +128,6 @@ def test_a_list_asks_page_after_page_and_stops_at_its_limit(
     assert done(script, lambda archive: archive.list("", limit=3)) == ["a", "b", "c"]
     assert "max-keys=1&" in script.asked[-1].target + "&"
     assert len(script.asked) == 5
+    script.said.extend([page("~a", "1"), page("b ", "")])  # names of others, as no archive has them
+    assert done(script, lambda archive: archive.list("")) == ["a", "b"]
     assert buckets.PAGE == 1_000

@@ -5,6 +5,7 @@ Rules of this file: each test damages a copy of one journal, as somebody with th
 
 import asyncio
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,12 +16,13 @@ import pytest
 
 from tailrace.archives import MemoryArchive
 from tailrace.clocks.manual import ManualClock
+from tailrace.errors import SettingsError, Unavailable
 from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.heads import TreeHead
 from tailrace.journal.core.merkle import Frontier
 from tailrace.journal.core.places import journaled_table
 from tailrace.journal.run.reading import JournalReader
-from tailrace.journal.run.segments import row_change
+from tailrace.journal.run.segments import described, row_change
 from tailrace.journal.run.verifying import VerifiedJournal, head_of_view, verified
 from tailrace.manifests.core.names import digest
 from tailrace.testing import World
@@ -84,6 +86,12 @@ def told(result: VerifiedJournal) -> str:
     return "\n".join(f"{fault.place}: {fault.reason}" for fault in result.faults)
 
 
+def put_kept(archive: MemoryArchive, name: str, kept: Any) -> None:
+    """Write a manifest's file with the hash that it should have, as whoever knows the format can."""
+    value = msgspec.json.encode(kept["value"])
+    archive._blobs[name] = msgspec.json.encode(kept | {"sha256": digest(value)})
+
+
 def rewritten(
     archive: MemoryArchive, name: str, edit: Callable[[list[Row]], list[Row]], *, leaves: bool
 ) -> None:
@@ -108,7 +116,9 @@ def rewritten(
                 for file in part.get("added", []):
                     if file["name"] == name:
                         file |= {"name": renamed, "size": len(sink.getvalue()), "rows": len(rows)}
-            archive._blobs[delta] = msgspec.json.encode(kept)
+                        made = described(pa.Table.from_pylist(rows, schema=table.schema))
+                        file |= msgspec.to_builtins(made)
+            put_kept(archive, delta, kept)
 
 
 def test_what_was_written_holds_and_has_a_head(whole: MemoryArchive) -> None:
@@ -130,6 +140,75 @@ def test_a_flipped_byte_of_a_segment_is_named(whole: MemoryArchive, place: float
     data[int(len(data) * place)] ^= 1
     archive._blobs[name] = bytes(data)
     assert name in told(looked_at(archive))
+
+
+@pytest.mark.parametrize("of", ["segment", "base", "delta", "of the name"])
+def test_any_flipped_bit_of_any_file_is_named_whatever_it_makes_of_it(whole: MemoryArchive, of: str) -> None:
+    """Names of columns, numbers that still are numbers, the ends of a Parquet file among them."""
+    names = next(name for name in whole._blobs if "/_tables/" in name)
+    name = {
+        "segment": segments(whole)[1],
+        "base": base_of(whole),
+        "delta": next(name for name in deltas(whole) if b".parquet" in whole._blobs[name]),
+        "of the name": names,
+    }[of]
+    size = len(whole._blobs[name])
+    for place in range(0, size, max(1, size // 40)):
+        archive, data = whole.copy(), bytearray(whole._blobs[name])
+        data[place] ^= 1
+        archive._blobs[name] = bytes(data)
+        if of == "of the name":
+            with pytest.raises((SettingsError, Unavailable), match=re.escape(name)):
+                looked_at(archive)
+        else:
+            assert name in told(looked_at(archive)), place
+
+
+@pytest.mark.parametrize(
+    ("field", "lie", "words"),
+    [
+        ("first", lambda said: f"{said}00", "its first key is"),
+        ("last", lambda said: said[:-2], "its last key is"),
+        ("first_version", lambda said: f"{said[:-1]}f", "its first version is"),
+        ("last_version", lambda said: "f" * len(said), "its last version is"),
+        ("from_us", lambda said: said + 1, "it begins"),
+        ("until_us", lambda said: said - 1, "it ends"),
+    ],
+)
+def test_a_manifest_that_hides_a_segment_from_questions_is_named(
+    whole: MemoryArchive, field: str, lie: Callable[[Any], Any], words: str
+) -> None:
+    archive = whole.copy()
+    delta = next(name for name in deltas(archive) if segments(whole)[0].encode() in archive._blobs[name])
+    kept = msgspec.json.decode(archive._blobs[delta])
+    (file,) = (file for part in kept["value"]["parts"] for file in part.get("added", []))
+    file[field] = lie(file[field])
+    put_kept(archive, delta, kept)
+    assert f"{segments(whole)[0]}: {words}" in told(looked_at(archive, head(whole)))
+
+
+def test_a_segment_without_a_column_is_named(whole: MemoryArchive) -> None:
+    archive, name = whole.copy(), segments(whole)[0]
+    table = pq.read_table(io.BytesIO(archive._blobs[name])).drop_columns(["ancestry"])
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    archive._blobs[name] = sink.getvalue()
+    for delta in deltas(archive):
+        kept = msgspec.json.decode(archive._blobs[delta])
+        for part in kept["value"]["parts"]:
+            for file in part.get("added", []):
+                if file["name"] == name:
+                    file["size"] = len(sink.getvalue())
+        put_kept(archive, delta, kept)
+    assert f"{name}: it cannot be read: it is damaged: KeyError: 'ancestry'" in told(looked_at(archive))
+
+
+def test_files_of_others_beside_those_of_a_manifest_are_passed_over(whole: MemoryArchive) -> None:
+    archive = whole.copy()
+    folder = deltas(archive)[0].rpartition("/")[0]
+    for foreign in ("notes.txt", "00000000000000000001.json~", "copy of 1.json", "1.json"):
+        archive._blobs[f"{folder}/{foreign}"] = b"?"
+    assert looked_at(archive).holds
 
 
 def test_a_segment_that_is_gone_or_cut_off_is_named(whole: MemoryArchive) -> None:
@@ -238,7 +317,7 @@ def rewrite_history(archive: MemoryArchive) -> None:
                 grown = made.get(part["place"], Frontier()).extended(row["leaf"] for row in ordered)
                 made[part["place"]] = grown
                 part |= {"leaves": grown.size, "frontier": [root.hex() for root in grown.whole]}
-        archive._blobs[delta] = msgspec.json.encode(kept)
+        put_kept(archive, delta, kept)
 
 
 def test_a_history_that_was_rewritten_as_a_whole_is_seen_with_a_saved_head_and_only_so(

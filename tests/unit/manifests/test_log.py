@@ -236,6 +236,18 @@ def test_a_lost_delta_is_named_where_later_ones_are() -> None:
     over_a_place(test)
 
 
+def test_files_of_others_in_a_manifest_are_neither_deltas_nor_deleted() -> None:
+    async def test(place: Place) -> None:
+        log = await filled(place, FULL_EVERY + 1)
+        for name in ("delta/notes.txt", "delta/0.json", f"delta/{99:020d}.json.bak", "full/0.json"):
+            await place.archive.put_if_absent(f"{FOLDER}/{name}", b"?")
+        await place.log().check_whole()
+        superseded = await log.superseded(place.clock.now().wall_ms + KEEP_MS)
+        assert superseded == [f"{FOLDER}/delta/{number:020d}.json" for number in range(1, FULL_EVERY + 1)]
+
+    over_a_place(test)
+
+
 def test_a_lost_delta_that_was_the_last_or_is_in_a_whole_manifest_is_none_between() -> None:
     async def test(place: Place) -> None:
         log = place.log()

@@ -27,6 +27,7 @@ from tailrace.journal.run.opening import IncarnationJournal, opened_journal, tol
 from tailrace.journal.run.segments import GROUP_ROWS, MERGED_LEVEL, SCHEMA, described, segment_writer
 from tailrace.journal.run.status import JournalStatus, journal_statuses
 from tailrace.manifests.core.manifest import DeltaPart, TableFile, TableManifest
+from tailrace.manifests.core.names import is_own
 from tailrace.manifests.run.cleaning import clean_files, clean_manifest
 from tailrace.manifests.run.target import FilesForgotten, NameTaken, outages, with_files
 from tailrace.ports import ArchiveStore, Clock
@@ -101,7 +102,8 @@ class Merger:
         whole manifest has folded as long ago. Returns: how many. Raises: Unavailable.
         """
         with outages():
-            own = await self._archive.list(f"{journal.folder}/{SEGMENTS}/")
+            listed = await self._archive.list(f"{journal.folder}/{SEGMENTS}/")
+        own = [name for name in listed if is_own(name)]
         deleted = await clean_files(journal.target, self._archive, own, now_ms)
         return deleted + await clean_manifest(journal.target.log, self._archive, now_ms)
 

@@ -2,7 +2,8 @@
 
 Theory of operation: four looks. The manifest: its deltas follow each other without a hole, and each whole
 manifest is what the one before it and the deltas between come to. The segments: each that is named is there
-with its size, and each row has the leaf that its fields make. The shards: their leaves, in the order of their
+with its size, has the keys, versions and times that the manifest says, by which readers choose it, and each
+row has the leaf that its fields make. The shards: their leaves, in the order of their
 sequence numbers, make the tree that the manifest says; so a row that was removed, put in, altered or swapped
 is seen, also where whoever did it made the leaf anew. The items: each change's old image is the state that
 the one before it left. Against a head that was saved elsewhere, a shard's first leaves still make the root
@@ -12,7 +13,7 @@ Rules of this file: nothing is written, nothing is repaired. What differs is tol
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
@@ -127,11 +128,16 @@ async def verified(
         rows += file.rows
         is_whole = is_whole and not any(reason.startswith(UNREADABLE) for reason in reasons)
         progress("segments", number, len(files))
-    if is_whole:
-        head = await head_of_view(view)
-        await _rows(view, (saved, head), told, rows, progress)
-    else:
-        head = head_of(folder, view.manifest.number, [])
+    head = head_of(folder, view.manifest.number, [])
+    try:
+        if is_whole:
+            head = await head_of_view(view)
+            await _rows(view, (saved, head), told, rows, progress)
+    except Unavailable:
+        if not told.faults:
+            raise
+        is_whole = False  # what is damaged so that pyarrow reads it, and DuckDB does not
+    if not is_whole:
         told.tell(folder, "shards and items were not compared: a segment cannot be read")
     base = sum(file.rows for file in files if file.part.startswith(PART_BASE))
     shards = len(view.manifest.positions)
@@ -153,29 +159,56 @@ async def _segment(archive: ArchiveStore, file: TableFile) -> list[str]:
 
 
 def _segment_faults(file: TableFile, data: bytes) -> list[str]:
-    from tailrace.journal.run.segments import row_change, segment_rows
+    from tailrace.journal.run.segments import segment_rows
 
     if len(data) != file.size:
         return [f"{UNREADABLE}it has {len(data):,} bytes, the manifest says {file.size:,}"]
     try:
         rows = segment_rows(file.name, data)
+        faults = [] if digest(data) in file.name else ["its bytes are not those that it was named for"]
+        return [*faults, *_said_faults(file, rows), *_row_faults(rows)]
     except ArchiveError as error:
         return [f"{UNREADABLE}{error.args[0]}"]
-    faults = []
-    if digest(data) not in file.name:
-        faults.append("its bytes are not those that it was named for")
+    except (ValueError, LookupError, TypeError, OverflowError) as error:  # a column of another name or kind
+        return [f"{UNREADABLE}it is damaged: {type(error).__name__}: {error}"]
+
+
+def _said_faults(file: TableFile, rows: Any) -> Iterator[str]:
+    """Where the manifest says otherwise of a segment than its rows do: readers choose it by that, and would
+    pass over changes that it has.
+    """
+    from tailrace.journal.run.segments import described
+
     if rows.num_rows != file.rows:
-        faults.append(f"it has {rows.num_rows:,} rows, the manifest says {file.rows:,}")
+        yield f"it has {rows.num_rows:,} rows, the manifest says {file.rows:,}"
+    if not rows.num_rows:
+        return
+    has = described(rows)
+    for what, said, there in (
+        ("its first key is", file.first, has.first),
+        ("its last key is", file.last, has.last),
+        ("its first version is", file.first_version, has.first_version),
+        ("its last version is", file.last_version, has.last_version),
+        ("it begins, in microseconds, at", file.from_us, has.from_us),
+        ("it ends, in microseconds, at", file.until_us, has.until_us),
+    ):
+        if said and said != there:
+            yield f"{what} {there}, the manifest says {said}"
+
+
+def _row_faults(rows: Any) -> Iterator[str]:
+    """Where rows are not what their leaves were made of, or not in their order."""
+    from tailrace.journal.run.segments import row_change
+
     before = None
     for row in rows.to_pylist():
         change = row_change(row)
         if change.leaf != row["leaf"]:
-            faults.append(f"{_named(change)} is not the change that its leaf was made of")
+            yield f"{_named(change)} is not the change that its leaf was made of"
         place = (change.key, change.version)
         if before is not None and place <= before:
-            faults.append(f"{_named(change)} is not in the order of keys and versions")
+            yield f"{_named(change)} is not in the order of keys and versions"
         before = place
-    return faults
 
 
 def _named(change: JournalChange) -> str:

@@ -21,6 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tailrace.errors import InternalError, SettingsError
+from tailrace.manifests.core.names import digest
 
 FORMAT: Final = 1
 KEEP_MS: Final = 3_600_000
@@ -230,23 +231,34 @@ def deletable(manifest: TableManifest, now_ms: int) -> tuple[str, ...]:
 # ---- bytes -------------------------------------------------------------------------------------------------
 
 
-class _Kept(Struct):
+class _Kept(Struct, forbid_unknown_fields=True):
+    """Shape: `sha256` has the first digits of the hash of the value's bytes; "" in files of before it. A
+    member that is none of these is a damaged one, so that a flipped bit in a name is no reason not to look.
+    """
+
     format: int
     value: msgspec.Raw
+    sha256: str = ""
 
 
 def write_kept(value: Struct) -> bytes:
     """A manifest or a delta as it is kept."""
-    return msgspec.json.encode(_Kept(FORMAT, msgspec.Raw(msgspec.json.encode(value))))
+    data = msgspec.json.encode(value)
+    return msgspec.json.encode(_Kept(FORMAT, msgspec.Raw(data), digest(data)))
 
 
 def read_kept(name: str, data: bytes, shape: type[T]) -> T:
-    """What `write_kept` wrote. Raises: SettingsError for another format, or bytes that are none."""
+    """What `write_kept` wrote. Raises: SettingsError for another format, or bytes that are none or others."""
     try:
         kept = msgspec.json.decode(data, type=_Kept)
         if kept.format == FORMAT:
+            if kept.sha256 and kept.sha256 != digest(bytes(kept.value)):
+                raise SettingsError(
+                    f"{name} is damaged: its bytes are not those that its hash was made of",
+                    hint="restore it from a backup",
+                )
             return msgspec.json.decode(kept.value, type=shape)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"{name} is no {shape.__name__}: {error}; it begins {data[:60]!r}",
             hint="restore it from a backup, or write to another place",

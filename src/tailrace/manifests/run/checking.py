@@ -5,7 +5,7 @@ Rules of this file: nothing is written. It reads what is there, not what a log w
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from tailrace.errors import SettingsError
 from tailrace.manifests.core.manifest import (
@@ -15,10 +15,10 @@ from tailrace.manifests.core.manifest import (
     folded,
     read_kept,
 )
+from tailrace.manifests.core.names import number_in
 from tailrace.manifests.run.log import ManifestHead
 from tailrace.ports import ArchiveStore
 
-SUFFIX: Final = ".json"
 Numbered = TypeVar("Numbered", ManifestDelta, TableManifest)
 
 
@@ -70,10 +70,12 @@ async def _read(
     """What is there under numbers, by its number."""
     values: dict[int, Numbered] = {}
     for name in await archive.list(prefix):
+        number = number_in(name)
+        if number is None:  # a file of somebody else's
+            continue
         blob = await archive.get(name)
         if blob is None:  # deleted meanwhile
             continue
-        number = int(name.removeprefix(prefix).removesuffix(SUFFIX))
         try:
             value = read_kept(name, blob.data, shape)
         except SettingsError as error:
@@ -99,4 +101,4 @@ def _folded(
 
 
 def _name(folder: str, kind: str, number: int) -> str:
-    return f"{folder}/{kind}/{number:020d}{SUFFIX}"
+    return f"{folder}/{kind}/{number:020d}.json"

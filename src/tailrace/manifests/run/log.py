@@ -31,6 +31,7 @@ from tailrace.manifests.core.manifest import (
     with_part,
     write_kept,
 )
+from tailrace.manifests.core.names import number_in
 from tailrace.ports import ArchiveStore, Clock
 
 FULL_EVERY: Final = 100
@@ -92,14 +93,22 @@ class ManifestLog:
         while True:
             number = (await self.current()).number + 1
             name = self._delta_name(number)
-            later = await self._archive.list(f"{self._folder}/delta/", after=name, limit=1)
-            if not later:
+            if not await self._has_behind(name):
                 return
             if await self._archive.get(name) is None:
                 raise ArchiveError(
                     f"{name} is not there, and later ones are: what came after it is not known",
                     hint="restore it from a backup",
                 )
+
+    async def _has_behind(self, name: str) -> bool:
+        """Whether deltas are there behind a name; files of others are none."""
+        after = name
+        while later := await self._archive.list(f"{self._folder}/delta/", after=after, limit=1):
+            if number_in(later[0]) is not None:
+                return True
+            after = later[0]
+        return False
 
     async def commit(self, plan: Plan) -> TableManifest:
         """Do what a plan says, under the next number. Returns: a manifest that has it.
@@ -129,8 +138,8 @@ class ManifestLog:
         deltas = await self._archive.list(f"{self._folder}/delta/")
         fulls = await self._archive.list(f"{self._folder}/full/")
         return [
-            *(name for name in deltas if name <= self._delta_name(number)),
-            *(name for name in fulls if name < self._full_name(number)),
+            *(name for name in deltas if (own := number_in(name)) is not None and own <= number),
+            *(name for name in fulls if (own := number_in(name)) is not None and own < number),
         ]
 
     # ---- with the lock -------------------------------------------------------------------------------------

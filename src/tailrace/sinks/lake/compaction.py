@@ -13,7 +13,6 @@ no delta has named (a writer died between) are retired like it: no writer can na
 Rules of this file: safe to be killed between any two calls, and to be run by many at once: one of them wins.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -22,6 +21,7 @@ from msgspec import Struct
 
 from tailrace.columns.schema import TableColumns
 from tailrace.manifests.core.manifest import DeltaPart, TableFile, TableManifest, deletable
+from tailrace.manifests.core.names import is_own
 from tailrace.manifests.run.cleaning import clean_files, clean_manifest
 from tailrace.manifests.run.target import FilesForgotten, outages
 from tailrace.runtime.threads import in_thread
@@ -37,8 +37,6 @@ FILES_AT_ONCE: Final = 256
 """Files of a log that are joined to one."""
 FOLDED_BYTES: Final = 16 * 1024 * 1024
 """Of a merged table's log, as its files lie there, folded into the base in one go."""
-OWN_NAMES: Final = re.compile(r"-[0-9a-f]{16}(-\d+)?\.parquet$")
-"""Files that a lake has written: no other is ever deleted."""
 BucketRows: TypeAlias = dict[str, pa.Table]
 """Of one bucket the newest rows by entity, in the order of their keys."""
 Edit: TypeAlias = Callable[[int, BucketRows], BucketRows]
@@ -110,7 +108,7 @@ class Compaction:
         table = self._table
         with outages():
             listed = await table.archive.list(f"{table.layout.table}/")
-        own = [name for name in listed if OWN_NAMES.search(name) and f"/{MANIFEST}/" not in name]
+        own = [name for name in listed if is_own(name) and f"/{MANIFEST}/" not in name]
 
         now_ms = table.clock.now().wall_ms
         deleted = await clean_files(table, table.archive, own, now_ms)

@@ -37,20 +37,22 @@ def climb(node: bytes, index: int, size: int, path: list[str]) -> bytes:
     return node if last == 0 else b""
 
 
-def main(proof: dict[str, Any], kept: str) -> int:
-    """Print what was proved, or that nothing was."""
+def main(proof: dict[str, Any], head: dict[str, Any]) -> int:
+    """Print what was proved, or that nothing was. A root alone does not say which journal it is of."""
     tree = proof["tree"]
     reached = climb(leaf(proof["change"]), proof["index"], tree["size"], proof["path"]).hex()
     names = [tree["stream"].encode(), tree["shard"].encode()]
     shard = b"".join(len(name).to_bytes(4, "big") + name for name in names) + tree["size"].to_bytes(8, "big")
     shard = sha256(b"\x00tailrace.shard.1\x00" + shard + bytes.fromhex(tree["root"])).digest()
     root = climb(shard, proof["shard_index"], proof["shards"], proof["shard_path"]).hex()
-    proved = reached == tree["root"] and root == kept
-    print("proved" if proved else "NOT proved", "that", proof["journal"], "has", proof["change"]["event"])
+    journal = head.get("journal", "the journal of this root")
+    is_its = proof["form"] == "tailrace.proof.1" and head.get("journal", proof["journal"]) == proof["journal"]
+    proved = is_its and reached == tree["root"] and root == head["root"]
+    print("proved" if proved else "NOT proved", "that", journal, "has", proof["change"]["event"])
     return 0 if proved else 1
 
 
 if __name__ == "__main__":
     given = sys.argv[2]
-    kept = json.loads(Path(given).read_bytes())["root"] if given.endswith(".json") else given
+    kept = json.loads(Path(given).read_bytes()) if given.endswith(".json") else {"root": given}
     sys.exit(main(json.loads(Path(sys.argv[1]).read_bytes()), kept))

@@ -13,7 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tailrace import App
 from tailrace.archives import DirectoryArchive
+from tailrace.cli.journal_proof import _key_bytes
+from tailrace.tables.schema import TableSchema
 from tailrace.testing import World
+from tailrace.values.wire import read_item
 from tests.command_line import tailrace
 from tests.crash.node import Node, free_port
 from tests.fleet import TERM, fleet
@@ -149,6 +152,10 @@ def test_a_change_is_proved_without_tailrace(place: str, tmp_path: Path) -> None
         (("verify", ".", *NAMED, "--against", __file__), "is no head of a journal"),
         (("prove", ".", *NAMED, "o1"), "is no key as JSON"),
         (("prove", ".", *NAMED, '{"id": true}'), "a key is a text, a number"),
+        (("prove", ".", *NAMED, '{"id": {}}'), "a key is a text, a number"),
+        (("prove", ".", *NAMED, '{"id": {"Q": "o1"}}'), "a key is a text, a number"),
+        (("prove", ".", *NAMED, '{"id": {"B": "?"}}'), "is no key: "),
+        (("prove", ".", *NAMED, '{"id": NaN}'), "a key is a text, a number"),
         (("prove", ".", *NAMED, '{"id": "o1"}', "--version", "7"), "is no version"),
         (("prove", ".", *NAMED, '{"id": "o1"}'), "there is no journal of table orders here"),
     ],
@@ -159,6 +166,14 @@ def test_what_cannot_be_is_refused_by_its_name(
     ended = tailrace("journal", *arguments, cwd=tmp_path)
     assert ended.returncode != 0
     assert words in ended.stderr
+
+
+@pytest.mark.parametrize("number", ["9.9999999999999999999999999999999999999E+125", "-1e-130", "7", "7.0"])
+def test_a_key_has_every_digit_that_was_typed(number: str) -> None:
+    schema = TableSchema("", 0, "", "pk", "S", range_name="sk", range_type="N")
+    key = schema.key_bytes(read_item({"pk": {"S": "7"}, "sk": {"N": number}}))
+    assert _key_bytes(f'{{"pk": "7", "sk": {number}}}') == key
+    assert _key_bytes(f'{{"pk": {{"S": "7"}}, "sk": {{"N": "{number}"}}}}') == key
 
 
 def test_a_change_that_is_not_there_is_named_with_those_that_are(place: str) -> None:

@@ -4,7 +4,7 @@ Rules of this file: a moment without a zone is refused, for it is another one on
 because Python's surface and the command line take moments.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, TypeAlias
 
@@ -26,6 +26,11 @@ def moment_us(moment: Moment) -> int:
     if isinstance(moment, int | float | Decimal):
         return _seconds(Decimal(str(moment)), moment)
     if isinstance(moment, str) and (number := _number(moment)) is not None:
+        if (day := _day(moment)) is not None:
+            raise SettingsError(
+                f"{moment!r} is of 1970 as seconds, and {day} as a date",
+                hint=f"{day}T00:00Z is that day in UTC",
+            )
         return _seconds(number, moment)
     try:
         instant = datetime.fromisoformat(moment.strip()) if isinstance(moment, str) else moment
@@ -45,6 +50,15 @@ def _number(text: str) -> Decimal | None:
     digits = text.strip()
     is_number = digits.replace(".", "", 1).isascii() and digits.replace(".", "", 1).isdigit()
     return Decimal(digits) if is_number and len(digits) > len("2026") else None
+
+
+def _day(text: str) -> date | None:
+    """The day that eight digits are by the basic format of ISO 8601; as seconds they are of 1970."""
+    digits = text.strip()
+    try:
+        return date.fromisoformat(digits) if len(digits) == len("20261031") else None
+    except ValueError:
+        return None
 
 
 def _seconds(number: Decimal, moment: Moment) -> int:

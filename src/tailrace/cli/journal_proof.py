@@ -252,10 +252,13 @@ def _table(name: str, region: str, account: str | None) -> Any:
 
 def _key_bytes(text: str) -> bytes:
     """The key's bytes, as the journal has them: its JSON says the values, the partition key first."""
+    from tailrace.errors import ApiError
     from tailrace.tables.schema import TableSchema
+    from tailrace.values.wire import read_item
 
     try:
-        key = json.loads(text)
+        # Numbers stay as they are written: a key has 38 digits, more than a float keeps.
+        key = json.loads(text, parse_float=_Digits, parse_int=_Digits)
     except ValueError:
         key = None
     if not isinstance(key, Mapping) or not 1 <= len(key) <= 2:
@@ -263,18 +266,26 @@ def _key_bytes(text: str) -> bytes:
     item: dict[str, Any] = {}
     for name, value in key.items():
         match value:
+            case _Digits():
+                item[name] = {"N": str(value)}
             case str():
                 item[name] = {"S": value}
-            case bool() | None | list():
-                raise click.UsageError(f'KEY {text!r}: a key is a text, a number or {{"B": base64}}')
-            case int() | float():
-                item[name] = {"N": str(value)}
-            case _:
+            case {"S": str()} | {"N": str()} | {"B": str()} if len(value) == 1:
                 item[name] = value
+            case _:
+                raise click.UsageError(f'KEY {text!r}: a key is a text, a number or {{"B": base64}}')
+    try:
+        item = dict(read_item(item))
+    except ApiError as error:
+        raise click.UsageError(f"KEY {text!r} is no key: {error.args[0]}") from error
     names = list(item)
     kinds: list[Any] = [next(iter(item[name])) for name in names]
     more = {"range_name": names[1], "range_type": kinds[1]} if len(names) == 2 else {}
     return TableSchema("", 0, "", names[0], kinds[0], **more).key_bytes(item)
+
+
+class _Digits(str):
+    """A number of JSON as it is written."""
 
 
 def _show(folder: str, result: "VerifiedJournal", saved: "TreeHead | None") -> None:

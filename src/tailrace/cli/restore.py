@@ -79,9 +79,9 @@ def restore(
 
     at_us, loaded = moment_us(time), load(app)
     archived = archived_table(loaded, app, source)
-    check_handlers(loaded, app, into, trigger=trigger)
+    check_handlers(loaded, app, into, region or loaded.region, trigger=trigger)
     require_aws()
-    chosen = [_key(archived, key) for key in keys]
+    chosen = [*dict.fromkeys(_key(archived, key) for key in keys)]
     asked = _RestoreChoices(into, at_us, chosen, overwrite, dry_run, yes, as_json)
     report = RestoreReport()
     try:
@@ -92,7 +92,9 @@ def restore(
 
 
 class _RestoreChoices:
-    """What was typed."""
+    """What was typed. Shape: `ttl` is the attribute of the table by which Time to Live deletes, "" none;
+    `expired` how many items it would delete at once.
+    """
 
     def __init__(
         self,
@@ -111,16 +113,33 @@ class _RestoreChoices:
         self.dry_run = dry_run
         self.yes = yes
         self.as_json = as_json
+        self.ttl = ""
+        self.expired = 0
+
+    def look_at(self, image: bytes | None, now_ms: int) -> None:
+        """Count an item that Time to Live will delete at once."""
+        from tailrace.tables.ttl import due_ms, is_expired
+
+        if self.ttl and image is not None:
+            self.expired += is_expired(due_ms(json.loads(image), self.ttl), now_ms)
 
 
-def check_handlers(app: "App", named: str, into: str, *, trigger: bool) -> None:
+def check_handlers(app: "App", named: str, into: str, region: str, *, trigger: bool) -> None:
     """Refuse a table whose handlers would be called. Raises: CommandFailure."""
     from tailrace.app.unmatched import unmatched_id
+    from tailrace.journal.core.places import journaled_table
+
+    def place(name: str, of: str) -> tuple[str, str]:
+        """A table by whichever of its names: DynamoDB takes an ARN too."""
+        table = journaled_table(name, of)
+        return table.region, table.name
 
     called = [
         mapping.id
         for mapping in app.mappings
-        if mapping.table.name == into and mapping.kind != "archive" and mapping.id != unmatched_id(into)
+        if place(mapping.table.name, app.region) == place(into, region)
+        and mapping.kind != "archive"
+        and mapping.id != unmatched_id(mapping.table.name)
     ]
     if called and not trigger:
         raise CommandFailure(
@@ -153,8 +172,9 @@ async def _restore(
     from tailrace.sinks.dynamodb_door import DynamoDbDoor
 
     access = Access(region, endpoint_url)
-    door = DynamoDbDoor(access)
+    door, clock = DynamoDbDoor(access), SystemClock()
     await check_table(access, archived, asked.into)
+    asked.ttl = await ttl_of(access, asked.into)
     then = await archived.reader.at(asked.at_us)
     with advised("--keys TABLE/KEY writes only items that you name; or name another time"):
         report.total = len(asked.keys) or await then.count()
@@ -164,13 +184,13 @@ async def _restore(
         door.begin,
         asked.into,
         archived.schema,
-        SystemClock(),
+        clock,
         overwrite=asked.overwrite,
         dry_run=asked.dry_run,
         report=report,
     )
     with Bar("comparing" if asked.dry_run else "restoring", quiet=asked.as_json) as bar:
-        await restorer.restore(_told(_items(then, asked), report, bar))
+        await restorer.restore(_told(_items(then, asked), asked, clock.now().wall_ms, report, bar))
     _tell(report, asked)
 
 
@@ -196,6 +216,20 @@ async def check_table(access: "Access", archived: Archived, into: str) -> None:
         raise CommandFailure(
             f"Table {printable(into)} has other keys ({_keys(keys)}) than {schema.name} ({_keys(wanted)})."
         )
+
+
+async def ttl_of(access: "Access", into: str) -> str:
+    """The attribute by which Time to Live deletes items of a table; "": none, or that may not be asked."""
+    from tailrace.aws.client import call
+    from tailrace.aws.errors import AwsError
+
+    try:
+        answer = await call(access, "dynamodb", "describe_time_to_live", {"TableName": into})
+    except AwsError:
+        return ""
+    told = answer["TimeToLiveDescription"]
+    is_on = told.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
+    return str(told.get("AttributeName", "")) if is_on else ""
 
 
 def _keys(keys: Any) -> str:
@@ -237,10 +271,15 @@ async def _items(then: "TableThen", asked: _RestoreChoices) -> AsyncIterator[tup
 
 
 async def _told(
-    items: AsyncIterator[tuple[bytes, bytes | None]], report: "RestoreReport", bar: "Bar"
+    items: AsyncIterator[tuple[bytes, bytes | None]],
+    asked: _RestoreChoices,
+    now_ms: int,
+    report: "RestoreReport",
+    bar: "Bar",
 ) -> AsyncIterator[tuple[bytes, bytes | None]]:
     """The same, while it is said how far it is."""
     async for item in items:
+        asked.look_at(item[1], now_ms)
         yield item
         bar.show(report.done, report.total)
 
@@ -261,7 +300,8 @@ def tell_cut_off(report: "RestoreReport", asked: _RestoreChoices) -> None:
 
 def _counts(report: "RestoreReport", asked: _RestoreChoices) -> dict[str, Any]:
     left = [dict(key) for key in report.left]
-    return {"dry_run": asked.dry_run, "counts": dict(report.counts), "left": left}
+    counts = dict(report.counts)
+    return {"dry_run": asked.dry_run, "counts": counts, "left": left, "expired": asked.expired}
 
 
 def _tell(report: "RestoreReport", asked: _RestoreChoices) -> None:
@@ -275,6 +315,11 @@ def _tell(report: "RestoreReport", asked: _RestoreChoices) -> None:
             f"{counts['delete']:,}; as they were {counts['same']:,}; left {counts['differs']:,}, "
             f"overtaken {counts['overtaken']:,}"
         )
+        if asked.expired:
+            click.echo(
+                f"  Time to Live deletes {counted(asked.expired, 'item')} of these: {printable(asked.ttl)} "
+                "is over. Turn it off first, or restore into a table without"
+            )
         for key in report.left:
             click.echo(f"  left: {key_text(key)}")
         if more := counts["differs"] + counts["overtaken"] - len(report.left):

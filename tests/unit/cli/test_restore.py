@@ -6,7 +6,9 @@ from collections import Counter
 import click
 import pytest
 
-from tailrace.cli.restore import _RestoreChoices, _tell, restore, tell_cut_off
+from tailrace import App, Change
+from tailrace.cli.failures import CommandFailure
+from tailrace.cli.restore import _RestoreChoices, _tell, check_handlers, restore, tell_cut_off
 from tailrace.journal.run.restoring import RestoreReport
 
 
@@ -50,11 +52,51 @@ def test_a_restore_that_is_cut_off_says_how_far_it_was(
     assert told.out == ""
 
 
+def test_what_time_to_live_deletes_at_once_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = _RestoreChoices("copy", 0, [], overwrite=False, dry_run=False, yes=True, as_json=False)
+    asked.look_at(b'{"until":{"N":"1"}}', 10_000)
+    asked.ttl = "until"
+    for image in (b'{"until":{"N":"9"}}', b'{"until":{"N":"10"}}', b'{"until":{"S":"1"}}', b"{}", None):
+        asked.look_at(image, 10_000)
+    assert asked.expired == 1
+    with click.Context(restore):
+        _tell(RestoreReport(Counter(put=5)), asked)
+    assert "Time to Live deletes 1 item of these: until is over." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("into", "region"),
+    [
+        ("orders", "us-east-1"),
+        ("arn:aws:dynamodb:us-east-1:000000000000:table/orders", "us-east-1"),
+        ("users", "eu-west-1"),
+        ("arn:aws:dynamodb:eu-west-1:123456789012:table/users", "us-east-1"),
+    ],
+)
+def test_a_table_with_handlers_is_refused_by_whichever_name(
+    into: str, region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    app = App("shop")
+    users = app.table("users", pk="id", region="eu-west-1", account="123456789012")
+    for table in (app.table("orders", pk="id"), users):
+
+        @app.on(table, id=f"seen-{table.name[-5:]}")
+        def seen(change: Change) -> None: ...
+
+    with pytest.raises(CommandFailure, match="has handlers of table"):
+        check_handlers(app, "app.py", into, region, trigger=False)
+    check_handlers(app, "app.py", into, region, trigger=True)
+    check_handlers(app, "app.py", "orders-restored", region, trigger=False)
+    check_handlers(app, "app.py", "orders", "eu-west-1", trigger=False)
+
+
 def test_a_restore_that_is_cut_off_beside_json_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     asked = _RestoreChoices("copy", 0, [], overwrite=False, dry_run=False, yes=True, as_json=True)
     tell_cut_off(RestoreReport(Counter(put=2), total=9), asked)
     told = capsys.readouterr()
     assert json.loads(told.out) == {
-        "dry_run": False, "counts": {"put": 2}, "left": [], "total": 9, "cut_off": True
+        "dry_run": False, "counts": {"put": 2}, "left": [], "expired": 0, "total": 9,
+        "cut_off": True,
     }  # fmt: skip
     assert told.err == ""

@@ -37,6 +37,15 @@ def test_one_without_a_zone_is_refused_with_what_to_write(naive: Any) -> None:
     assert "Z is that time in UTC" in (refused.value.hint or "")
 
 
+def test_eight_digits_that_are_a_day_are_not_taken_for_seconds() -> None:
+    with pytest.raises(
+        SettingsError, match="'20261031' is of 1970 as seconds, and 2026-10-31 as a date"
+    ) as no:
+        moment_us("20261031")
+    assert no.value.hint == "2026-10-31T00:00Z is that day in UTC"
+    assert (moment_us(20261031), moment_us("20261331")) == (20_261_031_000_000, 20_261_331_000_000)
+
+
 @pytest.mark.parametrize("wrong", ["yesterday", "", True, None, [], "2026", 1_767_225_600_000, float("nan")])
 def test_what_is_no_time_is_refused_with_the_forms_that_are(wrong: Any) -> None:
     with pytest.raises(SettingsError, match=r"no time|no zone"):

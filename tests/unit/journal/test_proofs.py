@@ -123,7 +123,10 @@ def test_a_checker_of_python_alone_agrees(tmp_path: Path) -> None:
     (tmp_path / "head.json").write_bytes(msgspec.json.encode(head))
     assert checked(tmp_path, made, "head.json") == (0, f"proved that {head.journal} has MODIFY\n")
     assert checked(tmp_path, made, head.root)[0] == 0
+    assert checked(tmp_path, made, head.root)[1] == "proved that the journal of this root has MODIFY\n"
     assert checked(tmp_path, made, "0" * 64)[0] == 1
+    for edit in ({"journal": "eu-west-1/000000000000/of-another-table"}, {"form": "tailrace.proof.2"}):
+        assert checked(tmp_path, structs.replace(made, **edit), "head.json")[0] == 1
     altered = structs.replace(made, change=structs.replace(made.change, event="REMOVE"))
     assert checked(tmp_path, altered, head.root)[0] == 1
 

@@ -155,6 +155,49 @@ def test_who_writes_meanwhile_wins(table: Table) -> None:
     assert table.item("k7") == {"id": {"S": "k7"}, "n": {"N": "1000"}}
 
 
+@pytest.mark.parametrize("fails", [[], [Throttled("slower")]])
+@pytest.mark.parametrize("wanted", [{"id": {"S": "k7"}, "n": {"N": "1"}}, None])
+def test_who_only_adds_an_attribute_meanwhile_wins_too(
+    table: Table, wanted: Item | None, fails: list[Exception]
+) -> None:
+    there: Item = {"id": {"S": "k7"}, "n": {"N": "0"}}
+    table.restore({"k7": there})
+
+    def add(client: Any) -> None:
+        table.before = None
+        table.fails = [*fails]  # of the call that puts it back
+        names, values = {"#m": "more"}, {":m": {"S": "of somebody else"}}
+        client.update_item(
+            TableName="orders", Key={"id": {"S": "k7"}}, UpdateExpression="SET #m = :m",
+            ExpressionAttributeNames=names, ExpressionAttributeValues=values,
+        )  # fmt: skip
+
+    table.before = add
+    assert table.restore({"k7": wanted}, overwrite=True) == {"overtaken": 1}
+    assert table.item("k7") == {**there, "more": {"S": "of somebody else"}}
+    assert table.restore({"k7": wanted}, overwrite=True) == {"replace" if wanted else "delete": 1}
+
+
+def test_what_was_put_back_is_not_put_over_what_came_still_later(table: Table) -> None:
+    table.restore({"k7": WANTED["k7"]})
+    last: Item = {"id": {"S": "k7"}, "n": {"N": "1000"}}
+
+    def add(client: Any) -> None:
+        table.before = lambda client: client.put_item(TableName="orders", Item=last)
+        client.put_item(TableName="orders", Item={**(WANTED["k7"] or {}), "more": {"N": "1"}})
+
+    table.before = add
+    assert table.restore({"k7": None}, overwrite=True) == {"overtaken": 1}
+    assert table.item("k7") == last
+
+
+def test_a_set_is_the_same_in_whatever_order_a_table_gives_it(table: Table) -> None:
+    wanted: Item = {"id": {"S": "k7"}, "s": {"SS": ["a", "b"]}, "m": {"M": {"n": {"NS": ["9", "10"]}}}}
+    given = {"id": {"S": "k7"}, "s": {"SS": ["b", "a"]}, "m": {"M": {"n": {"NS": ["10", "9"]}}}}
+    table.client.get_item = lambda **members: {"Item": given}
+    assert table.restore({"k7": wanted}, overwrite=True) == {"same": 1}
+
+
 def test_what_is_throttled_is_asked_again_and_a_refusal_ends_it(table: Table) -> None:
     table.fails = [Throttled("slower", retry_after=1.0), Throttled("slower")]
     assert table.restore({"k7": WANTED["k7"]}) == {"put": 1}

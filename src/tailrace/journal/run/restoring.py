@@ -17,9 +17,11 @@ import orjson
 from msgspec import Struct, field
 
 from tailrace.errors import ApiError, SinkOutage
-from tailrace.journal.core.restoring import RestoreStep, restore_step
+from tailrace.journal.core.restoring import RestoreStep, restore_step, undoing_step
 from tailrace.ports import Clock
 from tailrace.tables.schema import TableSchema
+from tailrace.values.types import Item
+from tailrace.values.wire import read_item
 
 AT_ONCE: Final = 16
 MOST_TURNS: Final = 8
@@ -99,30 +101,61 @@ class Restorer:
         for turn in range(MOST_TURNS):
             try:
                 read = {"TableName": self._table, "Key": key, "ConsistentRead": True}
-                current = (await self._call("GetItem", read)).get("Item")
+                current = _canonical((await self._call("GetItem", read)).get("Item"))
                 step = restore_step(
                     self._table, self._schema.key_names, wanted, current, overwrite=self._overwrite
                 )
-                self._count(await self._written(step), key)
+                self._count(await self._written(step, wanted, current), key)
                 return
             except SinkOutage as error:
-                if turn + 1 == MOST_TURNS:
-                    raise
-                pause_ms = max(error.retry_after_ms, PAUSE_MS << turn)
-                await self._clock.sleep_until(self._clock.now().monotonic_ms + pause_ms)
+                await self._pause(error, turn)
 
-    async def _written(self, step: RestoreStep) -> str:
+    async def _pause(self, error: SinkOutage, turn: int) -> None:
+        """Wait before the next turn. Raises: the error, at the last one."""
+        if turn + 1 == MOST_TURNS:
+            raise error
+        pause_ms = max(error.retry_after_ms, PAUSE_MS << turn)
+        await self._clock.sleep_until(self._clock.now().monotonic_ms + pause_ms)
+
+    async def _written(self, step: RestoreStep, wanted: Item | None, current: Item | None) -> str:
         """What came of it. Raises: ApiError, SinkOutage."""
-        if step.operation and not self._dry_run:
-            try:
-                await self._call(step.operation, step.members)
-            except ApiError as error:
-                if error.code != FAILED:
-                    raise
+        if not step.operation or self._dry_run:
+            return step.action
+        answer = await self._called(step)
+        if answer is None:
+            return "overtaken"
+        if current is not None:
+            replaced = _canonical(answer.get("Attributes"))
+            undoing = undoing_step(self._table, self._schema.key_names, wanted, current, replaced)
+            if undoing.operation:
+                await self._put_back(undoing)
                 return "overtaken"
         return step.action
+
+    async def _put_back(self, step: RestoreStep) -> None:
+        """Undo a write, here and not when the item is read again: it would be taken for what was wanted."""
+        for turn in range(MOST_TURNS):
+            try:
+                await self._called(step)
+                return
+            except SinkOutage as error:
+                await self._pause(error, turn)
+
+    async def _called(self, step: RestoreStep) -> Mapping[str, Any] | None:
+        """The answer to a write; None: its condition failed. Raises: ApiError, SinkOutage."""
+        try:
+            return await self._call(step.operation, step.members)
+        except ApiError as error:
+            if error.code != FAILED:
+                raise
+            return None
 
     def _count(self, action: str, key: Mapping[str, Any]) -> None:
         self.report.counts[action] += 1
         if action in ("differs", "overtaken") and len(self.report.left) < TOLD:
             self.report.left.append(key)
+
+
+def _canonical(item: Any) -> Item | None:
+    """An item as journals have it: a table may give the elements of a set in any order."""
+    return None if item is None else read_item(item)

@@ -40,6 +40,7 @@ from tailrace.leases.member import Identity
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.testing import Unsettled, World
 from tailrace.testing.loop import SeededLoop
+from tailrace.testing.world import PACE_MS
 from tailrace.worker.worker import Worker
 from tests.simulation.journal_archive import CALM, SharedArchive, Way, Weather
 from tests.simulation.journal_law import TABLE, Acknowledged, Truth, head_faults, journal_faults
@@ -212,8 +213,7 @@ class JournalWorld:
         self.archive.weather, self.archive.away_until_ms = CALM, 0
         for task in self._beside:
             task.cancel()
-        for place in range(len(self.ways)):
-            self._go_on(place)
+        self._thaw()
         self._pass_time(2 * HOUR_MS)  # what is under way arrives
         self.world.restart()
         try:
@@ -325,8 +325,7 @@ class JournalWorld:
 
     def _kill(self) -> None:
         self.world.kill()
-        for place in range(len(self.ways)):
-            self._go_on(place)
+        self._thaw()
         self._look()
         self.world.restart()
 
@@ -342,14 +341,15 @@ class JournalWorld:
         return True
 
     def _thaw(self) -> bool:
+        """Whether any stood still."""
         frozen = [place for place, way in enumerate(self.ways) if not way.is_open]
         for place in frozen:
-            self._go_on(place)
+            self.world.engine.workers.add(self._names[place])
+        if len(frozen) > 1:  # all took all others for gone, and learn by their next round that they are not
+            self._pass_time(PACE_MS)
+        for place in frozen:
+            self.ways[place].thaw()
         return bool(frozen)
-
-    def _go_on(self, place: int) -> None:
-        self.ways[place].thaw()
-        self.world.engine.workers.add(self._names[place])
 
     def _outage(self) -> None:
         """The archive is away for a while."""

@@ -49,10 +49,10 @@ def _place_of_its_own(cwd: Path | None, environment: Mapping[str, str]) -> Itera
     finally:
         sys.stdin = stdin
         give_back(bounds)
-        loaded = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
-        added = set(sys.path) - set(path)
-        for name in [name for name, file in loaded.items() if file and os.path.dirname(file) in added]:
-            del sys.modules[name]
+        if added := set(sys.path) - set(path):
+            loaded = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+            for name in [name for name, file in loaded.items() if file and os.path.dirname(file) in added]:
+                del sys.modules[name]
         sys.path[:] = path
         os.environ.clear()
         os.environ.update(before)

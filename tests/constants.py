@@ -14,14 +14,15 @@ Constants = Mapping[tuple[str, str], object]
 
 def constants() -> Constants:
     """Those of the modules that are loaded."""
-    return {(module.__name__, name): value for module in _ours() for name, value in _of(module)}
+    return {(module.__name__, name): vars(module)[name] for module, names in _ours() for name in names}
 
 
 def give_back(before: Constants) -> list[str]:
     """Bind them to what they were. Returns: the names of those that were others, sorted."""
     changed = []
-    for module in _ours():
-        for name, value in _of(module):
+    for module, names in _ours():
+        for name in names:
+            value = vars(module)[name]
             known = before.get((module.__name__, name), value)
             if known is not value:
                 setattr(module, name, known)
@@ -29,9 +30,19 @@ def give_back(before: Constants) -> list[str]:
     return sorted(changed)
 
 
-def _ours() -> list[ModuleType]:
-    return [module for name, module in [*sys.modules.items()] if name.split(".", 1)[0] == "tailrace"]
+def _ours() -> list[tuple[ModuleType, list[str]]]:
+    modules = [module for name, module in [*sys.modules.items()] if name.partition(".")[0] == "tailrace"]
+    return [(module, _names(module)) for module in modules]
 
 
-def _of(module: ModuleType) -> list[tuple[str, object]]:
-    return [(name, value) for name, value in [*vars(module).items()] if name.isupper()]
+def _names(module: ModuleType) -> list[str]:
+    """The names of its constants: looked for again when it has got more names, or fewer."""
+    count, names = _KNOWN.get(module.__name__, (0, []))
+    if count != len(vars(module)) or not vars(module).keys() >= set(names):
+        names = [name for name in [*vars(module)] if name.isupper()]
+        _KNOWN[module.__name__] = len(vars(module)), names
+    return names
+
+
+_KNOWN: dict[str, tuple[int, list[str]]] = {}
+"""By module: how many names it had, and which of them are constants."""

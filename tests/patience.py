@@ -14,16 +14,20 @@ Fact = TypeVar("Fact")
 PATIENCE_S: Final = 300.0
 """For a subprocess, a connection, a thread, a fact that is looked for."""
 BETWEEN_LOOKS_S: Final = 0.02
+"""At least: after a look that takes long the next one is twice as far away, for what is waited for needs the
+processors, too.
+"""
 
 
 def eventually(look: Callable[[], Fact], told: Callable[[], str] = lambda: "it did not happen") -> Fact:
     """The first true value of a look. Raises: AssertionError, with what is told then, when there
     is none for `PATIENCE_S`.
     """
-    begun = time.monotonic()
+    begun = looked = time.monotonic()
     while not (seen := look()):
         assert time.monotonic() - begun < PATIENCE_S, f"{told()} in {PATIENCE_S} s"
-        time.sleep(BETWEEN_LOOKS_S)
+        time.sleep(max(BETWEEN_LOOKS_S, 2 * (time.monotonic() - looked)))
+        looked = time.monotonic()
     return seen
 
 

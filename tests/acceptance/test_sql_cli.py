@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,33 @@ def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return tailrace("sql", *arguments, "--data", str(directory / "data"))
 
 
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    (tmp_path / "app.py").write_text(APP)
-    node = Node(tmp_path, free_port(), ("dev", str(tmp_path / "app.py"), "--no-reload"))
+@contextmanager
+def running(directory: Path) -> Iterator[Node]:
+    (directory / "app.py").write_text(APP)
+    node = Node(directory, free_port(), ("dev", str(directory / "app.py"), "--no-reload"))
     node.start()
     node.wait_until_answering()
-    eventually(lambda: "orders" in node.call("ListTables", {})["TableNames"])  # dev makes it meanwhile
-    yield node
-    node.stop()
+    try:
+        eventually(lambda: "orders" in node.call("ListTables", {})["TableNames"])  # dev makes it meanwhile
+        yield node
+    finally:
+        node.stop()
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    with running(tmp_path) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def asked_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory of a node with one order, of which tests change nothing."""
+    directory = tmp_path_factory.mktemp("asked")
+    with running(directory) as node:
+        node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o1"}, "total": {"N": "1"}}})
+        count(directory, 1)
+        yield directory
 
 
 def count(directory: Path, wanted: int) -> Any:
@@ -73,14 +92,12 @@ def test_a_table_is_asked_while_changes_arrive(node: Node, tmp_path: Path) -> No
     ],
 )
 def test_a_wrong_question_is_told_and_changes_nothing(
-    node: Node, tmp_path: Path, arguments: tuple[str, ...], words: str
+    asked_only: Path, arguments: tuple[str, ...], words: str
 ) -> None:
-    node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o1"}, "total": {"N": "1"}}})
-    count(tmp_path, 1)
-    ran = run(tmp_path, *arguments)
+    ran = run(asked_only, *arguments)
     assert (ran.returncode, words in ran.stderr) == (1, True), ran.stderr
     assert "Traceback" not in ran.stderr
-    assert len(count(tmp_path, 1)) == 1
+    assert len(count(asked_only, 1)) == 1
 
 
 def test_a_file_that_nobody_writes_is_asked_by_its_name(node: Node, tmp_path: Path) -> None:
@@ -170,15 +187,11 @@ def test_a_node_that_is_asked_something_long_ends_all_the_same(node: Node, tmp_p
     assert b"Traceback" not in told
 
 
-def test_many_rows_are_printed_in_pages_and_the_first_thousand_of_them_as_a_table(
-    node: Node, tmp_path: Path
-) -> None:
-    node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o1"}, "total": {"N": "1"}}})
-    count(tmp_path, 1)
-    numbers = json.loads(run(tmp_path, "--json", "select range as n, now() as at from range(1234)").stdout)
+def test_many_rows_are_printed_in_pages_and_the_first_thousand_of_them_as_a_table(asked_only: Path) -> None:
+    numbers = json.loads(run(asked_only, "--json", "select range as n, now() as at from range(1234)").stdout)
     assert [row["n"] for row in numbers] == list(range(1234))
-    assert json.loads(run(tmp_path, "--json", "select 1 where false").stdout) == []
-    shown = run(tmp_path, "select range as n from range(100000000000)")
+    assert json.loads(run(asked_only, "--json", "select 1 where false").stdout) == []
+    shown = run(asked_only, "select range as n from range(100000000000)")
     assert shown.stdout.split() == ["n", *map(str, range(1000))]
     assert "only the first 1,000 rows are shown" in shown.stderr
 
@@ -218,12 +231,8 @@ def test_an_answer_is_watched_while_changes_arrive(node: Node, tmp_path: Path) -
         (("select totl from orders",), "totl"),
     ],
 )
-def test_what_cannot_be_watched_is_told(
-    node: Node, tmp_path: Path, arguments: tuple[str, ...], words: str
-) -> None:
-    node.call("PutItem", {"TableName": "orders", "Item": {"id": {"S": "o1"}}})
-    eventually(lambda: run(tmp_path, "select id from orders").returncode == 0)
-    ran = run(tmp_path, "--watch", *arguments)
+def test_what_cannot_be_watched_is_told(asked_only: Path, arguments: tuple[str, ...], words: str) -> None:
+    ran = run(asked_only, "--watch", *arguments)
     assert (ran.returncode, words in ran.stderr) == (1, True), ran.stderr
     assert "Traceback" not in ran.stderr
 

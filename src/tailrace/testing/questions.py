@@ -91,6 +91,7 @@ class Questions:
     _faults: Faults
     _journal: Journal
     _archives: dict[str, MemoryArchive]
+    _last_open: MappingName | None = None
 
     @property
     def struck(self) -> list[str]:
@@ -286,14 +287,17 @@ class Questions:
         )
         if is_busy or is_building:
             return False
+        state, log = state_of(self.engine), EmbeddedLog(self.engine)
+        # Asked after each step of time: what was open then is asked first, for it mostly still is.
+        mappings = sorted(self._mappings(), key=lambda name: name != self._last_open)
+        async for place in positions(state, log, mappings, first_only=True):
+            if place.oldest is not None:
+                self._last_open = place.mapping
+                return False
         for running in self._running:
             for windows in running.worker.windows:
                 if await windows.is_busy():
                     return False
-        state, log = state_of(self.engine), EmbeddedLog(self.engine)
-        async for place in positions(state, log, self._mappings(), first_only=True):
-            if place.oldest is not None:
-                return False
         return True
 
     def _unsettled(self, words: str) -> str:

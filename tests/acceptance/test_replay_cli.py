@@ -268,6 +268,9 @@ def test_what_differs_is_grouped_and_what_is_unknown_counted(repository: Path) -
     assert unknown.returncode == 0
     assert "unknown after 127.0.0.1:9, called in rate: 2 changes, not compared" in unknown.stdout
     assert "0 of 2 changes compared: no difference" in unknown.stdout
+    assert "nothing reached" not in unknown.stderr
+    nothing = compared(repository, *until, "--where", '{"eventName": ["INSRT"]}')
+    assert "nothing reached receipt in either revision" in nothing.stderr
     assert git(repository, "worktree", "list").count("\n") == 1
 
 

@@ -292,7 +292,7 @@ def _show(folder: str, result: "VerifiedJournal", saved: "TreeHead | None") -> N
     if result.holds:
         base = f", a base of {counted(result.base, 'item')}" if result.base else ""
         sizes = f"{counted(result.changes, 'change')} in {counted(result.segments, 'segment')}{base}"
-        words = f"{sizes}: as written"
+        words = f"{sizes}: as written" if result.head.number else "nothing is there any more"
         if saved is not None and saved.journal == folder:
             words += f", and grown from the saved head {saved.root[:HEAD_DIGITS]}…"
         click.echo(f"{printable(folder)}: {words}")

@@ -203,6 +203,25 @@ def test_a_segment_without_a_column_is_named(whole: MemoryArchive) -> None:
     assert f"{name}: it cannot be read: it is damaged: KeyError: 'ancestry'" in told(looked_at(archive))
 
 
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ("/_manifest/", "no manifest can be read there, and files are of one"),
+        ("", "nothing of it is there: it was deleted or not copied"),
+    ],
+)
+def test_a_journal_that_was_half_copied_is_no_empty_one(whole: MemoryArchive, gone: str, words: str) -> None:
+    archive = whole.copy()
+    folder = deltas(archive)[0].partition("/_manifest/")[0]
+    for name in [name for name in archive._blobs if name.startswith(folder) and gone in name]:
+        del archive._blobs[name]
+    if gone:
+        with pytest.raises(Unavailable, match=words):
+            looked_at(archive)
+    else:
+        assert f"{folder}: {words}" in told(looked_at(archive))
+
+
 def test_files_of_others_beside_those_of_a_manifest_are_passed_over(whole: MemoryArchive) -> None:
     archive = whole.copy()
     folder = deltas(archive)[0].rpartition("/")[0]

@@ -248,6 +248,30 @@ def test_files_of_others_in_a_manifest_are_neither_deltas_nor_deleted() -> None:
     over_a_place(test)
 
 
+@pytest.mark.parametrize(
+    ("there", "is_lost"),
+    [
+        ("segments/shard-0-7-0123456789abcdef.parquet", True),
+        (f"_manifest/full/{FULL_EVERY:020d}.json", True),
+        ("segments/notes.txt", False),
+        (None, False),
+    ],
+)
+def test_a_manifest_that_is_gone_is_no_empty_one_where_its_files_are(
+    there: str | None, is_lost: bool
+) -> None:
+    async def test(place: Place) -> None:
+        if there is not None:
+            await place.archive.put_if_absent(f"orders/{there}", b"?")
+        if not is_lost:
+            await place.log().check_whole()
+            return
+        with pytest.raises(ArchiveError, match="no manifest can be read there, and files are of one"):
+            await place.log().check_whole()
+
+    over_a_place(test)
+
+
 def test_a_lost_delta_that_was_the_last_or_is_in_a_whole_manifest_is_none_between() -> None:
     async def test(place: Place) -> None:
         log = place.log()

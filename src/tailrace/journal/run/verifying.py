@@ -32,6 +32,7 @@ from tailrace.manifests.run.target import outages
 from tailrace.ports import ArchiveStore
 from tailrace.runtime.threads import in_thread
 
+NOTHING: Final = "nothing of it is there: it was deleted or not copied, or its worker has not begun"
 MOST_FAULTS: Final = 1_000
 """So many are told one by one; of more, how many."""
 TREE_BATCH: Final = 5_000
@@ -119,6 +120,9 @@ async def verified(
             raise  # the archive is away
         told.tell(folder, f"nothing else was looked at: {error.args[0]}")
         return VerifiedJournal(0, 0, 0, 0, tuple(told.faults), told.untold, head_of(folder, 0, []))
+    if not view.manifest.number and incarnation == (await reader.known_streams())[-1].incarnation:
+        # An older one may have been deleted as a whole, as docs/journal.md says; its head tells.
+        told.tell(folder, NOTHING)
     files = list(view.manifest.files.values())
     rows, is_whole = 0, True
     for number, file in enumerate(files, 1):

@@ -31,7 +31,7 @@ from tailrace.manifests.core.manifest import (
     with_part,
     write_kept,
 )
-from tailrace.manifests.core.names import number_in
+from tailrace.manifests.core.names import is_own, number_in
 from tailrace.ports import ArchiveStore, Clock
 
 FULL_EVERY: Final = 100
@@ -88,12 +88,17 @@ class ManifestLog:
 
     async def check_whole(self) -> None:
         """Look whether deltas are there behind the last one that is read. Raises: ArchiveError where one
-        between is gone: what comes after it is in no answer.
+        between is gone: what comes after it is in no answer; where all of it is gone, and files are there.
         """
         while True:
             number = (await self.current()).number + 1
             name = self._delta_name(number)
             if not await self._has_behind(name):
+                if number == 1 and await self._has_files() and not (await self.current()).number:
+                    raise ArchiveError(
+                        f"{self._folder}: no manifest can be read there, and files are of one",
+                        hint="restore it from a backup, or copy all of the folder",
+                    )
                 return
             if await self._archive.get(name) is None:
                 raise ArchiveError(
@@ -108,6 +113,16 @@ class ManifestLog:
             if number_in(later[0]) is not None:
                 return True
             after = later[0]
+        return False
+
+    async def _has_files(self) -> bool:
+        """Whether a table's files are there, or whole manifests. A writer's first delta comes before them."""
+        prefix = self._folder.rpartition("/")[0]
+        after = ""
+        while names := await self._archive.list(f"{prefix}/", after=after, limit=1):
+            if is_own(names[0]) or number_in(names[0]) is not None:
+                return True
+            after = names[0]
         return False
 
     async def commit(self, plan: Plan) -> TableManifest:

@@ -161,7 +161,14 @@ def _report(asked: RevisionQuestion, before: Path, now: Path) -> ReplayReport:
     if not asked.is_of_windows:
         # Changes for which neither does anything were compared, too, and are in neither's lines.
         comparison.compared = counts.changes - sum(comparison.unknown.values())
-    return ReplayReport(f"{asked.revision}..", counts, ends[NOW].notes, (), comparison)
+    notes = ends[NOW].notes
+    if not any(end.counts.called for end in ends.values()):
+        handler = asked.question.handler
+        notes += (
+            f"nothing reached {handler} in either revision, so nothing says that they do the same: look at "
+            "the times, the keys and the pattern",
+        )
+    return ReplayReport(f"{asked.revision}..", counts, notes, (), comparison)
 
 
 def _changes(lines: IO[bytes], ends: dict[str, ReplayEnd], name: str) -> Iterator[ReplayedChange]:

@@ -676,10 +676,10 @@ def test_an_archive_that_is_away_ends_the_trial_and_is_named(
 
     known = PastReader.known
 
-    async def away(self: PastReader) -> Any:
+    async def away(self: PastReader, *asked: Any) -> Any:
         if calls:
             raise Unavailable("S3 does not answer", hint="wait")
-        return await known(self)
+        return await known(self, *asked)
 
     monkeypatch.setattr(PastReader, "known", away)
     with pytest.raises(Unavailable, match="S3 does not answer"):

@@ -53,7 +53,8 @@ class Coverage(Struct, frozen=True):
 
     Shape:   `begin_us` from when on every change is there, but for those of `lost`; None: none is. `base_us`
              is when the whole table was read; None: never, and keys that have no change are unknown. `end_us`
-             is the newest change's time; `is_live`: nothing later was written, for the stream was read too.
+             is the newest change's time; `is_live`: nothing later was written, for the stream was read too;
+             `unread` why it was not, where that was tried.
     """
 
     begin_us: int | None
@@ -63,6 +64,7 @@ class Coverage(Struct, frozen=True):
     end_us: int | None = None
     is_live: bool = False
     inexact_us: int | None = None
+    unread: str = ""
 
     @property
     def complete_us(self) -> int | None:
@@ -95,7 +97,8 @@ class Coverage(Struct, frozen=True):
         if self.is_live or (self.end_us is not None and at_us <= self.end_us):
             return ""
         ends = "it has none yet" if self.end_us is None else f"its last one is of {spoken(self.end_us)}"
-        return f"changes that the journal does not have yet are not in the answer: {ends}"
+        words = f"changes that the journal does not have yet are not in the answer: {ends}"
+        return f"{words}. {unread_words(self.unread)}" if self.unread else words
 
 
 class PastState(Struct, frozen=True):
@@ -127,6 +130,11 @@ class HistoryEntry(Struct, frozen=True):
     happened: Happened
     differences: tuple[AttributeDifference, ...]
     lost: str = ""
+
+
+def unread_words(why: str) -> str:
+    """What is said where the live stream was not read."""
+    return f"The live stream was not read: {why}"
 
 
 def before(since_us: int) -> str:

@@ -2,14 +2,15 @@
 what differs between two.
 
 Theory of operation: a question begins with the journal as it is now: its manifest, what the live stream has
-beyond it (where there is one to ask), and which times it covers. One item is judged by core/past.py over all
-its changes. Whole tables are folded by DuckDB where the journal covers the moment without a gap, and else
-item by item by the same law as one, those that are known. A table that was made anew has another journal; the
-one that covers the moment answers.
+beyond it (where there is one to ask: tail.py), and which times it covers. One item is judged by core/past.py
+over all its changes. Whole tables are folded by DuckDB where the journal covers the moment without a gap, and
+else item by item by the same law as one, those that are known. A table that was made anew has another
+journal; the one that covers the moment answers.
 Rules of this file: nothing is written, nothing guessed: `NotKnown` says what is missing. What was fetched
 stays on disk until `close`. One loop uses a reader.
 """
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from tailrace.journal.core.past import (
     history_of,
     in_order,
     state_at,
+    unread_words,
     with_ties,
 )
 from tailrace.journal.core.places import JournaledTable
@@ -46,11 +48,13 @@ from tailrace.journal.run.folding import (
 )
 from tailrace.journal.run.lost_times import lost_times
 from tailrace.journal.run.reading import JournalGap, JournalReader, JournalView, change_of
+from tailrace.journal.run.tail import Tail, TailBounds, TailReader
 from tailrace.ports import ArchiveStore, Clock, LogReader
 from tailrace.runtime.threads import in_thread
 from tailrace.streams.version import Version
 from tailrace.tables.schema import TableSchema
 
+LOG: Final = logging.getLogger("tailrace.past")
 BATCH: Final = 5_000
 OUT: Final = "as_of(…, incomplete=True) answers with what is known"
 
@@ -100,7 +104,8 @@ class WrittenItem(Struct, frozen=True):
 
 class PastReader:
     """The past of one table. Shape: `table` may find out which, at the first question; `log` reads the live
-    stream; None: the archive alone is asked.
+    stream, within `bounds`; None: the archive alone is asked. `warned` is told in words when that was to be
+    read and was not.
     """
 
     def __init__(
@@ -109,12 +114,20 @@ class PastReader:
         table: JournaledTable | Callable[[], Awaitable[JournaledTable]],
         clock: Clock,
         log: LogReader | None = None,
+        bounds: TailBounds = TailBounds(),  # noqa: B008 - a value
+        warned: Callable[[str], None] = LOG.warning,
     ) -> None:
         self._archive = archive
         self._table = table
         self._clock = clock
         self._log = log
+        self._bounds = bounds
+        self._warned = warned
         self._opened: JournalReader | None = None
+        self._tail: TailReader | None = None
+        self._last: tuple[int, list[JournalNow]] | None = None
+        self.unread = ""
+        """Why the last answer is the archive's alone, where the live stream was to be read too."""
 
     def close(self) -> None:
         """Delete what was fetched. Repeatable."""
@@ -131,7 +144,7 @@ class PastReader:
     async def at(self, at_us: int, *, incomplete: bool = False) -> "TableThen":
         """The table at a moment. Raises: SettingsError for one that is still to come; Unavailable."""
         self._check_past(at_us)
-        journals = await self.journals()
+        journals = await self.journals(at_us)
         return TableThen(self._name, journal_at(journals, at_us), at_us, incomplete)
 
     async def history(self, key: bytes) -> list[HistoryEntry]:
@@ -191,8 +204,9 @@ class PastReader:
             raise SettingsError(
                 f"{spoken(since_us)} is after {spoken(until_us)}", hint="name the earlier time first"
             )
-        now = (await self.at(until_us)).now
-        if now.view.folder != (await self.at(since_us)).now.view.folder:
+        journals = await self.journals(until_us)
+        now = journal_at(journals, until_us)
+        if now.view.folder != journal_at(journals, since_us).view.folder:
             raise NotKnown(f"{self._name} was deleted and made anew between these times")
         reason = self._unknown_between(now.coverage, since_us, until_us)
         if reason and hint != "":
@@ -239,63 +253,62 @@ class PastReader:
 
     # ---- what is there -------------------------------------------------------------------------------------
 
-    async def journals(self) -> list[JournalNow]:
-        """The same, at least one. Raises: Unavailable where there is none."""
-        if journals := await self.known():
+    async def journals(self, until_us: int | None = None) -> list[JournalNow]:
+        """As `known`, at least one. Raises: Unavailable where there is none."""
+        if journals := await self.known(until_us):
             return journals
         raise Unavailable(
             f"there is no journal of table {self._name} here",
             hint=f"app.archive({self._name}, …) keeps one, from when a worker runs",
         )
 
-    async def known(self) -> list[JournalNow]:
-        """Every incarnation, the oldest first; the newest has the live stream. Raises: Unavailable."""
-        if self._opened is None:
-            table = self._table if isinstance(self._table, JournaledTable) else await self._table()
-            self._opened = JournalReader(self._archive, table, self._clock, self._log)
-        reader = self._opened
+    async def known(self, until_us: int | None = None) -> list[JournalNow]:
+        """Every incarnation, the oldest first; the newest has the live stream. Shape: with `until_us` what is
+        known up to then will do. Raises: Unavailable.
+        """
+        reader, tails = await self._readers()
+        now_ms = self._clock.now().monotonic_ms
+        if self._last is not None and now_ms - self._last[0] < self._bounds.fresh_ms:
+            return self._last[1]
         views = await reader.views()
         archived: dict[tuple[str, str], int] = {}
         for view in views:
             archived.update(view.positions)
-        reached = dict(archived)
-        live = [change async for change in reader.live(reached)] if views else []
-        beyond = frozenset(label for label, _ in reached.keys() - archived.keys())
-        return [
-            await self._now(view, live, beyond, is_last=True)
-            if view is views[-1]
-            else await self._now(view, [], frozenset(), is_last=False)
-            for view in views
-        ]
+        tail = await tails.read(archived, until_us) if views else Tail()
+        if tail.unread and tail.unread != self.unread:
+            self._warned(f"{reader.table.name}: {unread_words(tail.unread)}; its journal alone was asked")
+        self.unread = tail.unread
+        journals = [await _journal_now(view, tail if view is views[-1] else Tail()) for view in views]
+        self._last = (now_ms, journals) if tail.until_us is None else None
+        return journals
 
-    async def _now(
-        self,
-        view: JournalView,
-        told: Sequence[JournalChange | JournalGap],
-        beyond: frozenset[str],
-        *,
-        is_last: bool,
-    ) -> JournalNow:
-        """Shape: `told` is what the live stream tells, `beyond` the labels of what was read of it."""
-        live = [change for change in told if isinstance(change, JournalChange)]
-        files = view.manifest.of_part(PART_CHANGES)
-        times = [change.created_us for change in live]
-        is_live = is_last and self._log is not None
-        coverage = Coverage(
-            min([*(file.from_us for file in files), *times], default=None),
-            None if view.base is None else view.base.as_of_us,
-            precision_us=view.precision_us,
-            end_us=max([*(file.until_us for file in files), *times], default=None),
-            is_live=is_live,
-            inexact_us=None if view.base is None else view.base.inexact_us,
-        )
-        missed = tuple(gap for gap in told if isinstance(gap, JournalGap))
-        labels = beyond | {label for label, _ in view.positions}
-        now = JournalNow(view, coverage, tuple(live), missed, labels)
-        lost = await lost_times(now)
-        if not lost:
-            return now
-        return JournalNow(view, replace(coverage, lost=lost), now.live, missed, labels)
+    async def _readers(self) -> tuple[JournalReader, TailReader]:
+        if self._opened is None or self._tail is None:
+            table = self._table if isinstance(self._table, JournaledTable) else await self._table()
+            self._opened = JournalReader(self._archive, table, self._clock, self._log)
+            self._tail = TailReader(self._opened, self._clock, self._bounds)
+        return self._opened, self._tail
+
+
+async def _journal_now(view: JournalView, tail: Tail) -> JournalNow:
+    """One incarnation's journal with what the live stream has of it. Raises: Unavailable."""
+    files = view.manifest.of_part(PART_CHANGES)
+    times = [change.created_us for change in tail.changes]
+    coverage = Coverage(
+        min([*(file.from_us for file in files), *times], default=None),
+        None if view.base is None else view.base.as_of_us,
+        precision_us=view.precision_us,
+        end_us=max([*(file.until_us for file in files), *times], default=None),
+        is_live=tail.is_read,
+        inexact_us=None if view.base is None else view.base.inexact_us,
+        unread=tail.unread,
+    )
+    labels = tail.labels | {label for label, _ in view.positions}
+    now = JournalNow(view, coverage, tail.changes, tail.missed, labels)
+    lost = await lost_times(now)
+    if not lost:
+        return now
+    return JournalNow(view, replace(coverage, lost=lost), now.live, tail.missed, labels)
 
 
 def journal_at(journals: Sequence[JournalNow], at_us: int) -> JournalNow:

@@ -11,7 +11,7 @@ Needs the extra `history`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias
 
@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tailrace.errors import Unavailable
+from tailrace.errors import SourceError, Unavailable
 from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.places import (
     BASE,
@@ -37,10 +37,11 @@ from tailrace.journal.run.opening import (
     opened_names,
     told_by_duckdb,
 )
+from tailrace.journal.run.wire_log import WireLog, is_of_wire
 from tailrace.leases.generation import Generations
 from tailrace.manifests.core.manifest import TableFile, TableManifest, place_parts
 from tailrace.manifests.run.target import outages, sources_of
-from tailrace.ports import ArchiveStore, Clock, LogReader, Shard
+from tailrace.ports import ArchiveStore, Clock, LogReader, Shard, StreamRef
 from tailrace.runtime.threads import in_thread
 from tailrace.snapshots.core.horizon import MARGIN_MS
 from tailrace.streams.version import Version
@@ -248,6 +249,13 @@ class JournalReader:
         self._names = opened_names(archive, table, clock)
         self._local = LocalSegments(archive)
         self._journals: dict[str, IncarnationJournal] = {}
+        self._ends: dict[tuple[str, str], int] = {}
+        """Where shards end to which nothing is ever added."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is a live stream to be read."""
+        return self._log is not None
 
     async def __aenter__(self) -> Self:
         return self
@@ -325,33 +333,61 @@ class JournalReader:
                 return
             await self._clock.sleep_until(self._clock.now().monotonic_ms + LIVE_MS)
 
-    async def live(self, reached: dict[tuple[str, str], int]) -> AsyncIterator[JournalChange | JournalGap]:
+    async def live(
+        self, reached: dict[tuple[str, str], int], *, is_sure: bool = True
+    ) -> AsyncGenerator[JournalChange | JournalGap]:
         """What the stream has behind these positions, parents before children; they move on. What it has no
-        more is named.
+        more is named. Raises: SourceError, StoreError, Unavailable; SourceError unless it `is_sure` where
+        none of the table's streams is one of the journal's.
         """
         if self._log is None:
             return
         numbers = Generations("", self.table.name).with_kept(await self.sources(), "the journal")
         streams = await self._log.streams(self.table.name)
+        log = self._log if is_sure else await self._its_own(self._log, streams, reached)
         newest = numbers.newest_stream or ""
         # One that began since is numbered as its archiver will do it; one that it left out is left out here.
         streams = [one for one in streams if one.label > newest or not numbers.lacks([one.label])]
         numbers = numbers.with_labels(one.label for one in streams)
         for stream in streams:
-            shards = await self._log.shards(stream)
+            shards = await log.shards(stream)
             for shard in shards:
                 if shard.place not in reached:
                     if lost := lost_before(shard, {one.place for one in shards}, reached):
                         yield lost
                     # Where numbers are of all shards, this insists on the whole shard.
                     reached[shard.place] = 0 if shard.before is None else shard.first - 1
-                async for told in self._of_shard(self._log, shard, reached):
+                end = self._ends.get(shard.place, shard.last)
+                if end is not None and reached[shard.place] >= end:
+                    continue
+                async for told in self._of_shard(log, shard, reached):
                     if isinstance(told, JournalGap):
                         yield told
                         continue
                     sequence = told.version.sequence
                     generation = numbers.of_record(stream.label, shard.shard_id, sequence)
                     yield replace(told, version=Version(generation, sequence))
+
+    async def _its_own(
+        self, log: LogReader, streams: Sequence[StreamRef], reached: Mapping[tuple[str, str], int]
+    ) -> LogReader:
+        """The log in the numbers of the journal. Raises: SourceError where it is another table's, or has not
+        the numbers.
+        """
+        labels = {label for label, _ in reached}
+        if not any(stream.label in labels for stream in streams):
+            what = f"a table {self.table.name!r} of its own" if streams else f"no table {self.table.name!r}"
+            raise SourceError(f"there is {what} there, and the journal is of another one")
+        of_journal = [is_of_wire(through) for through in reached.values() if through]
+        of_log = [is_of_wire(shard.first) for shard in await log.shards(streams[-1])]
+        if not of_journal or not of_log or of_journal[0] == of_log[0]:
+            return log
+        if of_journal[0]:
+            return WireLog(log)
+        raise SourceError(
+            "the journal was written beside the engine, in numbers that its endpoint does not tell: "
+            "--data or --url asks the engine"
+        )
 
     async def _of_shard(
         self, log: LogReader, shard: Shard, reached: dict[tuple[str, str], int]
@@ -366,6 +402,8 @@ class JournalReader:
             for record in page.records:
                 yield journal_change(record, shard.shard_id)
             if not page.records and page.next_after <= after:
+                if page.closed:
+                    self._ends[shard.place] = after
                 return
             await asyncio.sleep(0)
 

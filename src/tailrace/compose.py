@@ -6,8 +6,9 @@ that `tailrace serve` and `dev` run in one process; an app's worker is joined in
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from socket import gethostname
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,9 @@ from tailrace.worker.ending import DRAIN_S
 if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.app.function_settings import NamedFunction
+    from tailrace.app.mapping import HandlerMapping
     from tailrace.functions.pool import ProcessRunner
+    from tailrace.journal.run.past import PastReader
     from tailrace.ports import Clock
     from tailrace.worker.worker import Worker
 
@@ -54,6 +57,9 @@ def create_tables(app: "App", engine: Engine) -> None:
 
     create(app, engine)
 
+
+PAST_S: Final = 10.0
+"""How long a question of the past waits for the engine's loop: a handler may hold it."""
 
 # ---- a node ------------------------------------------------------------------------------------------------
 
@@ -84,7 +90,19 @@ def _worker(beginning: node.Beginning) -> "Worker":
         tallies=beginning.tallies,
         changes=beginning.changes,
     )
+    beginning.app.bind_past(_past_of(beginning.engine))
     return build_worker(beginning.app, beginning.engine, beginning.flushed, options)
+
+
+def _past_of(engine: Engine) -> "Callable[[HandlerMapping], PastReader]":
+    """What reads the past in this process, whose engine has the streams."""
+    from tailrace.journal.run.opened_past import LiveStream, open_past
+    from tailrace.journal.run.tail import TailBounds
+    from tailrace.sources.embedded_log import EmbeddedLog
+    from tailrace.sources.loop_log import LoopLog
+
+    stream = LiveStream(LoopLog(EmbeddedLog(engine)), engine.clock, TailBounds(patience_s=PAST_S))
+    return partial(open_past, engine.settings.region, stream=stream, account=engine.settings.account)
 
 
 def _runner() -> "type[ProcessRunner]":

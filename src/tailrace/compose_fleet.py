@@ -38,6 +38,9 @@ from tailrace.compose_parts import (
     snapshots_of,
 )
 from tailrace.functions.runners import Runners
+from tailrace.journal.run.opened_past import LiveStream, open_past
+from tailrace.journal.run.past import PastReader
+from tailrace.journal.run.tail import TailBounds
 from tailrace.kcl.run.sides import HandlerSide
 from tailrace.leases.lease import LEASE_DURATION_MS, Owner
 from tailrace.leases.member import Identity
@@ -77,6 +80,7 @@ from tailrace.sources.far_items import FarItems
 from tailrace.sources.far_log import AppLog
 from tailrace.sources.far_scan import FarScan
 from tailrace.sources.far_tables import FarPlace
+from tailrace.sources.loop_log import LoopLog
 from tailrace.sources.stream_service import Counted, uncounted
 from tailrace.sources.table_readers import FarReader
 from tailrace.stores.dynamodb import DynamoDbStateStore
@@ -93,6 +97,8 @@ from tailrace.worker.habits import HAND_OVERS, Doors, Habits
 from tailrace.worker.watching import LOOK_MS, UnreadWatch
 from tailrace.worker.worker import Worker
 
+FAR_PAST = TailBounds(patience_s=10.0, fresh_ms=1_000, is_sure=False)
+"""Reads of streams are counted and cost, and what is asked in the same second gets the same answer."""
 DISCOVERY_MS = 5_000
 """How often a worker looks for what it may begin; listings are as old as runtime/polling.py lets them be."""
 
@@ -135,6 +141,7 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     sight = Sight(clock, pacer)
     asked = DynamoDbStreamsLog(options.access, clock, options.dialect, sight.called)
     log = AppLog(PacedLog(asked, clock, pacer), _tables_of(app))
+    app.bind_past(_past_of(log, clock, options.place))
     assembly = _assembly(app, parts, log, options)
     ground, maker = assembly.ground, assembly.maker
     cleaned = {options.target: options.state, "the table with the marks": ground.effects.state}
@@ -184,6 +191,12 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
         worker, starts.begin, read_of(worker), outages, sight, pacer, contested,
         Pulse(worker, state, clock, sight), options.close, _price(options),
     )  # fmt: skip
+
+
+def _past_of(log: LogReader, clock: Clock, place: FarPlace) -> Callable[[HandlerMapping], PastReader]:
+    """What reads the past in this process, on in the streams, within the budget of its reads."""
+    stream = LiveStream(LoopLog(log), clock, FAR_PAST)
+    return partial(open_past, place.region, stream=stream, account=place.account)
 
 
 def _read(app: App, state: StateStore, log: LogReader, clock: Clock, worker: Worker) -> ViewSources:

@@ -1,9 +1,9 @@
 """The past, as programs ask it: `app.as_of(time)`, `app.history`, `app.blame`, `app.diff`, each also awaited.
 
-Theory of operation: the journal of a table is where `app.archive` keeps it; whoever runs the app (a world)
-says how it is read, and else it is read from that place, wherever the program is: beside a worker, or on a
-machine that has none. What is awaited is read in the loop that awaits; the others wait, and share one loop
-beside them.
+Theory of operation: the journal of a table is where `app.archive` keeps it; whoever runs the app (a world, a
+node, a worker) says how it is read, with the live stream behind it, and else it is read from that place,
+wherever the program is: beside a worker, or on a machine that has none. What is awaited is read in the loop
+that awaits; the others wait, and share one loop beside them.
 Rules of this file: signatures, keys and decoding; what is known and what is not the room `journal` says,
 which is loaded at the first question. Nothing is guessed: what is not known raises NotKnown.
 """
@@ -285,7 +285,7 @@ class Past:
         self._readers: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 
     def bind_past(self, opener: Opener) -> None:
-        """Say what reads journals of this app; called by the world."""
+        """Say what reads journals of this app; called by whoever runs it."""
         self._opener = opener
         self._readers.clear()
 

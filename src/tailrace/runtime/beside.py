@@ -11,10 +11,13 @@ import atexit
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from itertools import chain
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+WAITING: Final[ContextVar[int]] = ContextVar("tailrace_waiting", default=0)
+"""The thread that waits for what is awaited here."""
 END_S: Final = 10.0
 """How long its end may take."""
 AT_ONCE: Final = 500
@@ -60,7 +63,11 @@ _BESIDE: Final = Beside()
 
 def waited_for(coroutine: Coroutine[Any, Any, T]) -> T:
     """What a coroutine comes to that is awaited beside this thread, which waits. Raises: what it raises."""
-    future = asyncio.run_coroutine_threadsafe(coroutine, _BESIDE.loop())
+    told = WAITING.set(threading.get_ident())
+    try:
+        future = asyncio.run_coroutine_threadsafe(coroutine, _BESIDE.loop())
+    finally:
+        WAITING.reset(told)
     try:
         return future.result()
     except BaseException:

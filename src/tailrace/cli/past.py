@@ -1,8 +1,9 @@
 """`tailrace as-of | history | blame | diff`: what the journal of a table says of its past.
 
-Rules of this file: options and output; the app says where journals are, and what they tell is journal/. No
-server is asked, and none is in the way: a journal is its files. What is not known is told, with exit code 1,
-and never guessed. Registered in `main`.
+Rules of this file: options and output; the app says where journals are, and what they tell is journal/. A
+journal is its files, and none that runs is in the way; what the live stream has beyond it, where that is at
+hand, is live_stream.py's. What is not known is told, with exit code 1, and never guessed. Registered in
+`main`.
 """
 
 import json
@@ -15,6 +16,7 @@ import click
 from tailrace.cli import options
 from tailrace.cli.changes import counted, item_text, key_text, printable, shown, value_text
 from tailrace.cli.failures import CommandFailure
+from tailrace.cli.live_stream import StreamPlace, live_stream, stream_of
 from tailrace.cli.loading import load
 from tailrace.cli.status import aligned
 from tailrace.errors import NotKnown
@@ -22,6 +24,7 @@ from tailrace.errors import NotKnown
 if TYPE_CHECKING:
     from tailrace.app.app import App, HandlerMapping
     from tailrace.journal.core.past import HistoryEntry, PastState
+    from tailrace.journal.run.opened_past import LiveStream
     from tailrace.journal.run.past import PastReader
     from tailrace.tables.schema import TableSchema
 
@@ -47,7 +50,7 @@ class Archived(NamedTuple):
 @click.argument("table", required=False)
 @click.option("--key", metavar="TABLE/KEY", help="One item, as `tailrace why` takes it.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many items.")
-@options.options(of_app, incomplete_too, options.as_json)
+@options.options(of_app, *stream_of, incomplete_too, options.as_json)
 def as_of(
     time: str,
     table: str | None,
@@ -56,12 +59,14 @@ def as_of(
     app: str,
     incomplete: bool,
     as_json: bool,
+    **typed: Any,
 ) -> None:
     """Show a table, or one item, as it was at TIME, a line an item.
 
     TIME is ISO 8601 with a zone, or seconds since 1970. What the journal does not know is said: what was
     before it began, what lies in a gap of it, and changes within a second where times are that coarse, as at
-    AWS.
+    AWS. What the live stream has beyond the journal is in the answer where a node runs in the data directory,
+    or with --endpoint.
 
     \b
     Example: tailrace as-of 2026-10-31T23:59Z orders --app app.py
@@ -73,17 +78,19 @@ def as_of(
     from tailrace.cli.running import run_loop
 
     at_us, loaded = moment_us(time), load(app)
+    stream = live_stream(loaded, StreamPlace(**typed))
     if key is not None:
-        archived, wanted = _of_key(loaded, app, key)
+        archived, wanted = _of_key(loaded, app, key, stream)
         run_loop(_show_item(archived, wanted, at_us, as_json))
     else:
-        run_loop(_show_table(archived_table(loaded, app, table), at_us, limit, incomplete, as_json))
+        archived = archived_table(loaded, app, table, stream)
+        run_loop(_show_table(archived, at_us, limit, incomplete, as_json))
 
 
 @click.command()
 @click.argument("key", metavar="TABLE/KEY")
-@options.options(of_app, options.as_json)
-def history(key: str, app: str, as_json: bool) -> None:
+@options.options(of_app, *stream_of, options.as_json)
+def history(key: str, app: str, as_json: bool, **typed: Any) -> None:
     """List every change of an item, the oldest first: when, what differed, and who made it.
 
     Who is told by Time to Live, by the handler that wrote it, or by the attribute that app.archive(…, actor=)
@@ -96,15 +103,16 @@ def history(key: str, app: str, as_json: bool) -> None:
     """
     from tailrace.cli.running import run_loop
 
-    archived, wanted = _of_key(load(app), app, key)
+    loaded = load(app)
+    archived, wanted = _of_key(loaded, app, key, live_stream(loaded, StreamPlace(**typed)))
     run_loop(_show_history(key, archived, wanted, as_json))
 
 
 @click.command()
 @click.argument("key", metavar="TABLE/KEY")
 @click.option("--path", metavar="ATTRIBUTE", help="Only this attribute, or member of a map: address.city.")
-@options.options(of_app, options.as_json)
-def blame(key: str, path: str | None, app: str, as_json: bool) -> None:
+@options.options(of_app, *stream_of, options.as_json)
+def blame(key: str, path: str | None, app: str, as_json: bool, **typed: Any) -> None:
     """Show for each attribute of an item which change last set it, when, and who made it.
 
     \b
@@ -114,7 +122,8 @@ def blame(key: str, path: str | None, app: str, as_json: bool) -> None:
     """
     from tailrace.cli.running import run_loop
 
-    archived, wanted = _of_key(load(app), app, key)
+    loaded = load(app)
+    archived, wanted = _of_key(loaded, app, key, live_stream(loaded, StreamPlace(**typed)))
     run_loop(_show_blame(key, archived, wanted, path, as_json))
 
 
@@ -122,8 +131,16 @@ def blame(key: str, path: str | None, app: str, as_json: bool) -> None:
 @click.argument("since", metavar="T1")
 @click.argument("until", metavar="T2")
 @click.argument("table", required=False)
-@options.options(of_app, incomplete_too, options.as_json)
-def diff(since: str, until: str, table: str | None, app: str, incomplete: bool, as_json: bool) -> None:
+@options.options(of_app, *stream_of, incomplete_too, options.as_json)
+def diff(
+    since: str,
+    until: str,
+    table: str | None,
+    app: str,
+    incomplete: bool,
+    as_json: bool,
+    **typed: Any,
+) -> None:
     """Show the items that are not the same at T1 and at T2: added, removed, and changed with what differs.
 
     \b
@@ -133,8 +150,9 @@ def diff(since: str, until: str, table: str | None, app: str, incomplete: bool, 
     from tailrace.app.moments import moment_us
     from tailrace.cli.running import run_loop
 
-    times = moment_us(since), moment_us(until)
-    run_loop(_show_diff(archived_table(load(app), app, table), times, incomplete, as_json))
+    times, loaded = (moment_us(since), moment_us(until)), load(app)
+    archived = archived_table(loaded, app, table, live_stream(loaded, StreamPlace(**typed)))
+    run_loop(_show_diff(archived, times, incomplete, as_json))
 
 
 # ---- which table -------------------------------------------------------------------------------------------
@@ -161,22 +179,24 @@ def archive_of(app: "App", named: str, table: str | None) -> "HandlerMapping":
     return mapping
 
 
-def archived_table(app: "App", named: str, table: str | None) -> Archived:
-    """A table of the app with a journal; without a name the only one. Raises: CommandFailure."""
+def archived_table(app: "App", named: str, table: str | None, stream: "LiveStream | None" = None) -> Archived:
+    """A table of the app with a journal, and its live stream where that is at hand; without a name the only
+    one. Raises: CommandFailure.
+    """
     from tailrace.app.table import schema_of
     from tailrace.journal.run.opened_past import open_past
 
     mapping = archive_of(app, named, table)
     actor = None if mapping.archive is None else mapping.archive.actor
-    return Archived(schema_of(mapping.table), open_past(app.region, mapping), actor)
+    return Archived(schema_of(mapping.table), open_past(app.region, mapping, stream), actor)
 
 
-def _of_key(app: "App", named: str, key: str) -> tuple[Archived, bytes]:
+def _of_key(app: "App", named: str, key: str, stream: "LiveStream | None") -> tuple[Archived, bytes]:
     """The table and the key of TABLE/KEY. Raises: CommandFailure, TailraceError."""
     from tailrace.server.why_targets import KeyTarget, read_target
 
     table = key.partition("/")[0]
-    archived = archived_table(app, named, table)
+    archived = archived_table(app, named, table, stream)
     target = read_target(key, [archived.schema])
     if not isinstance(target, KeyTarget):
         raise CommandFailure(f"{printable(key)!r} is no key: write it as {table}/KEY.")
@@ -194,6 +214,14 @@ def advised(hint: str) -> Iterator[None]:
 
 
 # ---- answers -----------------------------------------------------------------------------------------------
+
+
+def _say_unread(archived: Archived) -> None:
+    """Say why the journal alone has answered."""
+    from tailrace.journal.core.past import unread_words
+
+    if archived.reader.unread:
+        click.echo(f"  {unread_words(archived.reader.unread)}", err=True)
 
 
 async def _show_item(archived: Archived, key: bytes, at_us: int, as_json: bool) -> None:
@@ -255,6 +283,7 @@ async def _show_history(named: str, archived: Archived, key: bytes, as_json: boo
     from tailrace.journal.core.attributes import author_of
 
     entries = await archived.reader.history(key)
+    _say_unread(archived)
     told = [(entry, author_of(entry.change, archived.actor)) for entry in entries]
     if not told:
         now = await archived.reader.newest()
@@ -310,6 +339,7 @@ async def _show_blame(named: str, archived: Archived, key: bytes, path: str | No
     from tailrace.journal.core.moment import spoken
 
     blamed = await archived.reader.blame(key, archived.actor)
+    _say_unread(archived)
     chosen = [one for one in blamed if path is None or one.name == path or one.name.startswith(f"{path}.")]
     if not chosen:
         have = ", ".join(printable(one.name) for one in blamed)
@@ -354,5 +384,6 @@ async def _show_diff(archived: Archived, times: tuple[int, int], incomplete: boo
             else:
                 parts = ", ".join(_differs(part.name, part.before, part.after) for part in one.differences)
                 click.echo(f"{one.happened:7}  {key_text(key)}  {shown(parts)}")
+    _say_unread(archived)
     if not as_json:
         click.echo(f"{counted(count, 'item')} differ{'s' if count == 1 else ''}", err=True)

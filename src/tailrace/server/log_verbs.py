@@ -1,0 +1,51 @@
+"""The verbs by which a command reads the engine's streams: as the past of a table is asked beside a server.
+
+Rules of this file: they are the `LogReader` port by lines; a value is one text, JSON as msgspec writes the
+port's values, for numbers and bytes of records have no place in the API's own. Nothing is kept, and a page is
+small, so that nobody else waits for it. Registered by `verbs`; its client is cli/node_log.py.
+Stands alone as every family of verbs does.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from tailrace.errors import TailraceError
+from tailrace.ports import Shard, StreamRef
+from tailrace.server.control import Arguments, Subject, verb
+from tailrace.sources.embedded_log import EmbeddedLog
+
+MOST: Final = 1_000
+"""Records of one page."""
+
+
+@verb("log.streams")
+async def streams(subject: Subject, arguments: Arguments) -> object:
+    """Arguments: table. The streams of a table, the oldest first, with those of deleted ones of its name."""
+    return _text(await EmbeddedLog(subject.engine).streams(str(arguments["table"])))
+
+
+@verb("log.shards")
+async def shards(subject: Subject, arguments: Arguments) -> object:
+    """Arguments: stream. Every shard of it that can still be read, parents before children."""
+    stream = _read(arguments["stream"], StreamRef)
+    return _text(await EmbeddedLog(subject.engine).shards(stream))
+
+
+@verb("log.read")
+async def read(subject: Subject, arguments: Arguments) -> object:
+    """Arguments: shard, after, limit. Durable records with sequence > after."""
+    shard = _read(arguments["shard"], Shard)
+    limit = min(int(arguments["limit"]), MOST)
+    return _text(await EmbeddedLog(subject.engine).read(shard, int(arguments["after"]), limit))
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _read(text: object, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(str(text), type=kind)
+    except msgspec.MsgspecError as error:
+        raise TailraceError(f"That is no {kind.__name__}: {error}.") from error

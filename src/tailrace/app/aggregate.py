@@ -292,7 +292,7 @@ class Aggregate(Generic[S]):
 
     def asked(self, id: str, command: Any, expected: int | None) -> Asked:
         """A command as the steps take it. Raises: SettingsError, ItemError."""
-        if expected is not None and expected < 0:
+        if expected is not None and (type(expected) is not int or expected < 0):
             raise SettingsError(
                 f"{self.name}: expected={expected!r} is not allowed; it is a version, 0 (no event yet) or "
                 f"None (any)"
@@ -370,6 +370,8 @@ def terms_of(
             aggregate.check_command_id(command_id)
     if attempts < 1:
         raise SettingsError(f"attempts: {attempts} is not allowed; it is at least 1")
+    if not isinstance(meta, Mapping):
+        raise SettingsError(f"meta: {meta!r} is not allowed; it is a dict of what the caller notes")
     at = app.attached
     return Terms(at.now_ms, at.new_name, command_id, to_item(meta) if meta else {}, attempts)
 

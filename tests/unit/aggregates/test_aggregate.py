@@ -51,6 +51,30 @@ def test_a_command_answers_events_state_and_version() -> None:
     assert [recorded.event for recorded in accounts.read("a1")] == [Opened("ann"), Deposited(5), Deposited(5)]
 
 
+def test_a_command_that_came_to_nothing_before_any_event_is_answered_as_the_first_time() -> None:
+    app = App("notes")
+    table = app.table("notes", pk="pk", sk="sk")
+    notes: Aggregate[Any] = app.aggregate(
+        "note", table, initial=list, decide=lambda command, state: command or None,
+        evolve=lambda state, event: [*state, event], events=[Opened],
+    )  # fmt: skip
+    served(app)
+    first = notes.handle("n1", [], command_id="c1")
+    assert (first.version, first.events) == (0, ())
+    for _ in range(2):
+        assert notes.handle("n1", [], command_id="c1") == replace(first, repeated=True)
+        notes.handle("n1", Opened("ann"))
+
+
+@pytest.mark.parametrize("expected", [-1, "1", True, 1.0])
+def test_what_is_no_version_is_expected_of_nothing(expected: Any) -> None:
+    _, accounts, _ = bank()
+    with pytest.raises(SettingsError, match=r"is not allowed; it is a version, 0 \(no event yet\) or None"):
+        accounts.handle("a1", Open("ann"), expected=expected)
+    with pytest.raises(SettingsError, match="meta: 'clerk' is not allowed"):
+        accounts.handle("a1", Open("ann"), meta="clerk")  # type: ignore[arg-type]
+
+
 def test_a_command_with_an_id_is_applied_once_and_answered_as_the_first_time() -> None:
     _, accounts, _ = bank()
     first = accounts.handle("a1", Deposit(5), command_id="c1")

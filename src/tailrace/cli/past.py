@@ -77,6 +77,8 @@ def as_of(
     from tailrace.app.moments import moment_us
     from tailrace.cli.running import run_loop
 
+    if key is not None and (table or limit):
+        raise click.UsageError("--key asks for one item, and names its table: leave out TABLE and --limit")
     at_us, loaded = moment_us(time), load(app)
     stream = live_stream(loaded, StreamPlace(**typed))
     if key is not None:

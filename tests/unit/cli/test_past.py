@@ -172,6 +172,12 @@ def test_wrong_input_is_refused_with_what_to_write(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("more", [["other"], ["--limit", "1"]])
+def test_one_item_is_asked_for_without_a_table_beside_it(more: list[str], shop: Shop, capsys: Any) -> None:
+    assert shop.told("as-of", shop.first, *more, "--key", "orders/a") == 2
+    assert "leave out TABLE and --limit" in capsys.readouterr().err
+
+
 def test_an_app_without_a_journal_is_told_how_to_keep_one(tmp_path: Path, capsys: Any) -> None:
     file = tmp_path / "bare.py"
     file.write_text("from tailrace import App\napp = App('bare')\n")

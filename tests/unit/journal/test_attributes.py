@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from tailrace.journal.core.attributes import (
     Author,
     Blame,
+    Path,
     author_of,
     blame_of,
     differences,
     item_difference,
     leaves,
+    path_name,
 )
 from tailrace.journal.core.change import JournalChange
 from tailrace.streams.version import Version
@@ -169,6 +171,11 @@ def applied(before: Item, told: Any) -> Item:
         else:
             inside[one.path[-1]] = one.after
     return after
+
+
+@given(st.lists(st.lists(st.text(alphabet="a.\\", min_size=1), min_size=1).map(tuple), unique=True))
+def test_no_two_paths_have_one_name(paths: list[Path]) -> None:
+    assert len({path_name(path) for path in paths}) == len(paths)
 
 
 @given(ITEMS, ITEMS)

@@ -151,6 +151,21 @@ def test_an_item_of_an_entity_has_a_past_a_history_and_who_is_to_blame() -> None
         assert changed.key == {"pk": "CUSTOMER#c", "sk": "ORDER#1"}
 
 
+def test_an_attribute_with_a_dot_in_its_name_is_another_one_than_a_member_of_a_map() -> None:
+    app = App("shop")
+    table = app.table("shop", pk="id")
+    app.archive(table, "history/", base=False)
+    with World(app, seed=1) as world:
+        world.put(table, {"id": "a", "x": {"y": 1}, "x.y": 2})
+        world.settle()
+        (change,) = app.history(table, {"id": "a"})
+        assert {name: after for name, (_, after) in change.diff.items() if name != "id"} == {
+            "x": {"y": 1}, "x\\.y": 2
+        }  # fmt: skip
+        blamed = {name: one.value for name, one in app.blame(table, {"id": "a"}).items() if name != "id"}
+        assert blamed == {"x.y": 1, "x\\.y": 2}
+
+
 def test_time_to_live_and_handlers_are_named() -> None:
     app, table, _ = shop()
 

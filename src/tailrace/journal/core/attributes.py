@@ -27,6 +27,15 @@ How: TypeAlias = Literal["ttl", "handler", "actor", "unknown"]
 Path: TypeAlias = tuple[str, ...]
 
 
+def path_name(path: Path) -> str:
+    """A path in one text. A dot in a name has a backslash before it, so that no two paths have one text.
+
+    >>> path_name(("address", "city")), path_name(("address.city",))
+    ('address.city', 'address\\\\.city')
+    """
+    return ".".join(name.replace("\\", "\\\\").replace(".", "\\.") for name in path)
+
+
 class AttributeDifference(Struct, frozen=True):
     """One path that differs. Shape: None is absent."""
 
@@ -37,7 +46,7 @@ class AttributeDifference(Struct, frozen=True):
     @property
     def name(self) -> str:
         """The path for people."""
-        return ".".join(self.path)
+        return path_name(self.path)
 
 
 class Author(Struct, frozen=True):
@@ -63,7 +72,7 @@ class Blame(Struct, frozen=True):
     @property
     def name(self) -> str:
         """The path for people."""
-        return ".".join(self.path)
+        return path_name(self.path)
 
 
 class ItemDifference(Struct, frozen=True):

@@ -11,6 +11,9 @@ LIVE: Final = "unit/replays/test_live.py"
 TRIAL: Final = "unit/replays/test_trial.py"
 CORE: Final = "unit/replays/test_core.py"
 DIFFERENCES: Final = "unit/replays/test_differences.py"
+WINDOWS: Final = "unit/replays/test_windows.py"
+PAST: Final = "unit/windows/test_past.py"
+LAST: Final = "properties/test_replayed_windows.py"
 
 REPLAYS: Final = (
     Mutant(
@@ -93,5 +96,101 @@ REPLAYS: Final = (
         "    for place in sorted({*earlier}):",
         "effects that a change of the code adds pass the check",
         (DIFFERENCES,),
+    ),
+    Mutant(
+        "late-changes-are-in-windows-of-the-past",
+        "windows/core/past.py",
+        "        if change.image is not None and is_closed_for_good(shape, change.at_ms, horizon_ms):\n",
+        "        if False:\n",
+        "a replay tells what live delivery took for too late",
+        (PAST, LAST),
+    ),
+    Mutant(
+        "a-window-of-the-past-is-final-too-early",
+        "windows/core/past.py",
+        "            final_ms = span.end_ms - shape.every_ms + shape.length_ms\n",
+        "            final_ms = span.end_ms\n",
+        "a correction of a sliding window is in no word of a replay",
+        (PAST, LAST),
+    ),
+    Mutant(
+        "a-session-is-final-while-it-goes-on",
+        "windows/core/past.py",
+        "not in self._panes or self._goes_on(shape, (group, pane)):\n",
+        "not in self._panes:\n",
+        "a long session is told in pieces",
+        (PAST,),
+    ),
+    Mutant(
+        "a-session-that-loses-its-end-is-forgotten",
+        "windows/core/past.py",
+        "            for step in (0, -self._shape.gap_ms):\n",
+        "            for step in (0,):\n",
+        "a session whose last event was taken back is told by nobody",
+        (PAST,),
+    ),
+    Mutant(
+        "windows-of-before-the-journal-are-told",
+        "replays/run/window_source.py",
+        "            and begin_us >= first_us\n",
+        "",
+        "a window is told of which the journal has half",
+        (WINDOWS,),
+    ),
+    Mutant(
+        "windows-of-a-gap-are-told",
+        "replays/run/window_source.py",
+        "            and not any(gap.overlaps(begin_us, closed_us) for gap in lost)\n",
+        "",
+        "a window is told that lacks the changes of a gap",
+        (WINDOWS,),
+    ),
+    Mutant(
+        "windows-of-two-ranges-that-meet-are-told-twice",
+        "replays/run/window_source.py",
+        "self.since_us < over_ms * MS <= self.until_us",
+        "self.since_us <= over_ms * MS <= self.until_us",
+        "two replays of times that meet tell a window twice",
+        (WINDOWS,),
+    ),
+    Mutant(
+        "what-the-border-cuts-is-told-by-nobody",
+        "replays/run/window_live.py",
+        "        for window in self._source.chosen(asked, alone):\n",
+        "        for window in self._source.chosen(asked, ()):\n",
+        "a window across the border in which all is closed is told by neither side",
+        (WINDOWS,),
+    ),
+    Mutant(
+        "a-replay-tells-under-the-generation-of-live-words",
+        "replays/run/window_live.py",
+        "run.begun_ms // SECOND, run.id",
+        "1, run.id",
+        "rows of a sink ignore what a replay tells",
+        (WINDOWS,),
+    ),
+    Mutant(
+        "a-live-word-forgets-the-replay-before-it",
+        "windows/run/windowing.py",
+        "noted.attempt.revision, noted.value, noted.generation)",
+        "noted.attempt.revision, noted.value)",
+        "a correction after a replay is older than the replay's word",
+        (WINDOWS,),
+    ),
+    Mutant(
+        "a-resumed-replay-of-windows-tells-its-last-one-again",
+        "replays/run/window_live.py",
+        "window.place <= run.told:",
+        "window.place < run.told:",
+        "each resume tells a window again that was saved as told",
+        (WINDOWS,),
+    ),
+    Mutant(
+        "what-is-handed-over-is-too-late",
+        "windows/run/changes.py",
+        "            if is_late and change.image is not None and is_closed:\n",
+        "            if change.image is not None and is_closed:\n",
+        "a sliding window at the border lacks what lies before the border",
+        (WINDOWS,),
     ),
 )

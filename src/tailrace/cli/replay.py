@@ -138,7 +138,8 @@ def replay(handler: str, **chosen: Any) -> None:
     anything else is answered by --stubs, or what follows it is unknown, and named. --compare-with replays a
     git revision, too, groups what differs, and ends with exit code 1 when something does: the check of a pull
     request. A live replay has a run of its own, keeps the order of each item, and goes on where it was cut
-    off: the same command, or --resume.
+    off: the same command, or --resume. A HANDLER with windows is called for those that were over between the
+    times, each as it was last; live for those that are closed for good.
 
     \b
     Example: tailrace replay receipt --since 2026-11-01T00:00Z --app app.py
@@ -146,10 +147,10 @@ def replay(handler: str, **chosen: Any) -> None:
              tailrace replay receipt --since 2026-11-01T00:00Z --app app.py --effects live --state sqlite:s.db
     Next:    tailrace history TABLE/KEY --app app.py
     """
-    asked = ReplayChoices(**chosen)
     from tailrace.replays.run.calls import check_replayed
     from tailrace.replays.run.window_calls import check_windows
 
+    asked = ReplayChoices(**chosen)
     asked.check()
     loaded = load(asked.app)
     mapping = loaded.mapping_of("replay", handler)
@@ -376,6 +377,8 @@ def _live(
     archive_of(app, mapping)
     require_aws()
     _confirm(mapping, asked)
+    if mapping.window is not None and not asked.as_json:
+        click.echo("reading the journal, to know which windows it has", err=True)
     bar = Bar("replaying", "change" if mapping.window is None else "window", quiet=asked.as_json)
     progress = _Progress(bar, as_json=asked.as_json)
     try:

@@ -23,6 +23,7 @@ def comparison_json(report: "ReplayReport") -> dict[str, Any]:
     assert comparison is not None
     return {
         "changes": report.counts.changes,
+        **({} if comparison.windows is None else {"windows": comparison.windows}),
         "compared": comparison.compared,
         "unknown": comparison.unknown,
         "notes": list(report.notes),
@@ -66,19 +67,22 @@ def tell_comparison(report: "ReplayReport", table: str, revision: str) -> None:
             f"{click.style(name.handler, bold=True)}: {name.kind} {printable(name.target)}: {what}, {times}"
         )
         key = key_text(json.loads(example.change.key))
-        click.echo(f"    for example {table}/{key}, version {example.change.version.lstrip('0')}")
+        version = example.change.version.lstrip("0")
+        of = f"{table}/{key}, version {version}" if example.change.window is None else f"window {key}"
+        click.echo(f"    for example {of}")
         for whose, effect in ((printable(revision), example.before), ("now", example.now)):
             if effect is not None:
                 click.echo(f"      {whose}: {shown(printable(effect.body))}")
+    noun = "change" if comparison.windows is None else "window"
     for call, count in sorted(comparison.unknown.items()):
         click.echo(
             click.style(
-                f"unknown after {printable(call)}: {counted(count, 'change')}, not compared", fg="magenta"
+                f"unknown after {printable(call)}: {counted(count, noun)}, not compared", fg="magenta"
             )
         )
     count = len(report.differences)
     said = f"{counted(count, 'kind')} of difference" if count else "no difference"
-    changes = counted(report.counts.changes, "change")
-    click.echo(f"{comparison.compared:,} of {changes} compared: {said}")
+    total = report.counts.changes if comparison.windows is None else comparison.windows
+    click.echo(f"{comparison.compared:,} of {counted(total, noun)} compared: {said}")
     if comparison.unknown:
         click.echo(next_line("--stubs FILE answers calls: docs/replay.md"))

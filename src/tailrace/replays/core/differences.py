@@ -54,12 +54,14 @@ class EffectGroup(Struct, frozen=True):
 class EffectComparison(Struct):
     """What two revisions of a handler differ in, as far as it was compared.
 
-    Shape:   `compared` counts changes, `unknown` those that were not, by the call that nothing answers.
+    Shape:   `compared` counts changes, or windows, `unknown` those that were not, by the call that nothing
+             answers. `windows` are those of either revision; None: changes were compared.
     """
 
     compared: int = 0
     unknown: dict[str, int] = field(default_factory=dict)
     groups: dict[GroupName, EffectGroup] = field(default_factory=dict)
+    windows: int | None = None
 
     @property
     def differs(self) -> bool:

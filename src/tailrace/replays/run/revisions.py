@@ -158,9 +158,12 @@ def _report(asked: RevisionQuestion, before: Path, now: Path) -> ReplayReport:
             "the journal has changed between the two replays", hint="ask again, with an earlier --until"
         )
     counts = ends[NOW].counts
-    if not asked.is_of_windows:
+    unknown = sum(comparison.unknown.values())
+    if asked.is_of_windows:
+        comparison.windows = comparison.compared + unknown
+    else:
         # Changes for which neither does anything were compared, too, and are in neither's lines.
-        comparison.compared = counts.changes - sum(comparison.unknown.values())
+        comparison.compared = counts.changes - unknown
     notes = ends[NOW].notes
     if not any(end.counts.called for end in ends.values()):
         handler = asked.question.handler

@@ -122,14 +122,6 @@ REPLAYS: Final = (
         (PAST,),
     ),
     Mutant(
-        "a-session-that-loses-its-end-is-forgotten",
-        "windows/core/past.py",
-        "            for step in (0, -self._shape.gap_ms):\n",
-        "            for step in (0,):\n",
-        "a session whose last event was taken back is told by nobody",
-        (PAST,),
-    ),
-    Mutant(
         "windows-of-before-the-journal-are-told",
         "replays/run/window_source.py",
         "            and begin_us >= first_us\n",

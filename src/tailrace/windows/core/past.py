@@ -74,7 +74,7 @@ class PastWindows:
         if before is not None:
             del self._items[change.key]
             if move.leaves_open:
-                self._take_out(before)
+                self._forget((before.group, pane_of(shape, before.at_ms)), [before])
         if move.enters:
             self._put(change)
             self._items[change.key] = change
@@ -125,17 +125,9 @@ class PastWindows:
             if isinstance(self._shape, Fixed):
                 for span in self._shape.spans_of(pane[1]):
                     self._know(self._shape, pane[0], span)
-            else:
-                self._look_at(self._shape, pane)
+            else:  # what leaves or comes later, does so before this pane and the one before it are looked at
+                heappush(self._ends, (pane[1] + 3 * self._shape.gap_ms, *pane))
         members[change.key] = change
-
-    def _take_out(self, member: Contribution) -> None:
-        pane = member.group, pane_of(self._shape, member.at_ms)
-        self._forget(pane, [member])
-        if isinstance(self._shape, Session):  # what ends here now was in the middle of something
-            for step in (0, -self._shape.gap_ms):
-                if (before := (pane[0], pane[1] + step)) in self._panes:
-                    self._look_at(self._shape, before)
 
     def _forget(self, pane: Pane, members: Iterable[Contribution]) -> None:
         there = self._panes.get(pane, {})
@@ -169,9 +161,6 @@ class PastWindows:
         return _window(group, span, members)
 
     # ---- sessions ------------------------------------------------------------------------------------------
-
-    def _look_at(self, shape: Session, pane: Pane) -> None:
-        heappush(self._ends, (max(self.horizon_ms, pane[1] + 3 * shape.gap_ms), *pane))
 
     def _end_session(self, shape: Session, group: str, pane: int) -> list[PastWindow]:
         if (group, pane) not in self._panes or self._goes_on(shape, (group, pane)):

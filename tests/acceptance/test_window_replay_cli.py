@@ -256,7 +256,7 @@ def test_what_is_still_corrected_is_handed_to_the_live_handler(folder: Path, end
     worker = subprocess.Popen(
         [sys.executable, "-m", "tailrace", *asked, "--region", "us-east-1"],
         cwd=folder,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     try:
         eventually(lambda: len(lines(folder, "kept")) >= 12)

@@ -122,6 +122,22 @@ REPLAYS: Final = (
         (PAST,),
     ),
     Mutant(
+        "a-session-is-forgotten-while-it-goes-on",
+        "windows/run/forgetting.py",
+        "            if await self._goes_on(pane, group, horizon_ms):\n",
+        "            if False:\n",
+        "a session of a night is told without its evening",
+        ("unit/windows/test_forgetting.py",),
+    ),
+    Mutant(
+        "a-day-is-forgotten-that-windows-of-the-next-one-hold",
+        "windows/run/forgetting.py",
+        "horizon_ms - 2 * self._shape.last_end_ms",
+        "horizon_ms - self._shape.last_end_ms",
+        "a correction after midnight forgets what came before it",
+        ("unit/windows/test_forgetting.py",),
+    ),
+    Mutant(
         "windows-of-before-the-journal-are-told",
         "replays/run/window_source.py",
         "            and begin_us >= first_us\n",

@@ -58,7 +58,9 @@ class Replaying:
                  or unknown. "live": effects happen, under a run of their own, at most `rate` changes a
                  second; `resume` is the id of one that was cut off, which the same question means, too,
                  unless `anew`. `compare_with` is a git revision whose effects are compared with those of now:
-                 `report.differences`.
+                 `report.differences`. A handler with windows is called for those that were over after `since`
+                 and by `until`, each once as it was last, without `keys` and `where`; live for those that are
+                 closed for good.
         Raises:  SettingsError, NotKnown, Unavailable; ReplayStopped of a live one.
         """
         asked = {

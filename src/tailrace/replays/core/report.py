@@ -14,8 +14,8 @@ class ReplayReport(Struct, frozen=True):
     """A replay that is over.
 
     Shape:   `run_id` is what `change.replay_id` said. `changes` are those for which something was done, of a
-             dry run; `notes` say what the journal does not know of the time that was asked for. `comparison`
-             is there where two revisions were compared.
+             dry run, or its windows; `notes` say what the journal does not know of the time that was asked
+             for. `comparison` is there where two revisions were compared.
     """
 
     run_id: str

@@ -395,8 +395,10 @@ class Performer:
         self._state = state
         self._clock = clock
         self._reached = reached
-        self._delivers = delivers if isinstance(delivers, Delivers) else None
-        self._target = delivers if isinstance(delivers, TargetPositions) else None
+        # Nothing is the usual, and of it, too, a protocol is asked for each of its names.
+        is_given = delivers is not None
+        self._delivers = delivers if is_given and isinstance(delivers, Delivers) else None
+        self._target = delivers if is_given and isinstance(delivers, TargetPositions) else None
         self._horizon = horizon
         self._peek = peek
         self._stream_of = stream_of

@@ -26,7 +26,7 @@ from tests.simulation.lease_rows import NO_LEASE_GOES_BACK
 from tests.simulation.seeds import seeds_for
 from tests.simulation.test_canaries import Plant
 
-SEEDS = range(12)
+SEEDS = range(8)
 MORE = range(150)
 """Some bugs show in one fleet of fifty; the search ends with the first."""
 

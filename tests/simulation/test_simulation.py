@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from tests.simulation.campaign import ALL, EXPECTED, YIELDS, Played, Report, cam
 ROOT = Path(__file__).parents[2]
 
 
+MET_AT = (20, 94, 153, 163, 218, 346, 390, 562, 674, 735, 780, 782)
+"""Together they meet all that is not rare. When a change of the simulation moves some of it elsewhere, it is
+looked for in all of `SEEDS`, and the test is slow until these follow.
+"""
+FEW = 60
 SEEDS = 300
 RARE = frozenset(
     f"fault {name}" for name in ("free-meanwhile", "raced-parking", "suspended", "window-early")
@@ -42,10 +48,18 @@ RARE = frozenset(
 """What one seed in a hundred and fifty meets, or fewer: `make simulate` asks for them."""
 
 
+def tried(seeds: Sequence[int]) -> Report:
+    """A campaign of these seeds, all of which hold."""
+    report = campaign(0, len(seeds), play=lambda place: run_seed(seeds[place]))
+    assert [(seeds[place], *words) for place, *words in report.violations] == []
+    return report
+
+
 def test_these_seeds_hold_and_try_all_that_is_not_rare() -> None:
-    report = campaign(0, SEEDS)
-    assert report.violations == []
-    assert set(report.zeros) <= RARE
+    missing = set(tried([*MET_AT, *range(FEW)]).zeros) - RARE
+    if missing:
+        missing &= set(tried(range(FEW, SEEDS)).zeros)
+    assert missing == set()
 
 
 def test_what_is_rare_is_asked_for_elsewhere() -> None:

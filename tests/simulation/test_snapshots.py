@@ -15,7 +15,7 @@ from tests.simulation.snapshot_mirrors import MirrorPlan, declared
 from tests.simulation.snapshot_surroundings import HAPPENED
 from tests.simulation.snapshot_worlds import World, run_snapshot, run_world
 
-SEEDS = 60
+SEEDS = 25
 RARE = {"first", "gap", "refused", "incremental", "stale", "merge"}
 """What so few worlds need not meet."""
 

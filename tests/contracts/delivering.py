@@ -39,7 +39,7 @@ MOST_TURNS = 10_000
 
 
 async def at_rest() -> None:
-    """Let everything else go on that can before time passes. Raises: AssertionError when it goes on for ever."""
+    """Let everything else go on that can before time passes. Raises: AssertionError when that has no end."""
     others: Sized = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
     for _ in range(MOST_TURNS):
         await asyncio.sleep(0)

@@ -1,6 +1,6 @@
 """Worlds of snapshots: whatever happens, each mirror equals the table in the end.
 
-Rules of this file: some dozens of worlds here, 10,000 with `make simulate`. Units: seeds.
+Rules of this file: two dozen worlds here, 10,000 with `make simulate`. Units: seeds.
 """
 
 import dataclasses

@@ -370,6 +370,20 @@ def test_a_later_live_word_is_newer_than_that_of_a_replay() -> None:
         assert any(row.revision == 2 and row.generation > 1 for row in rows)
 
 
+def test_what_a_replay_notes_of_windows_is_forgotten_like_what_live_delivery_does() -> None:
+    minutes = Minutes(every="1m", length="3m", keep="10m")
+    minutes.declare()
+    with World(minutes.app, seed=1) as world:
+        world.advance("5m")
+        minutes.put(world, "o6", 6.5)
+        world.advance("14m")
+        minutes.app.replay("spike", since=0, effects="live")
+        rows = [read_told(row.fields) for row in world.engine.state.query("window-told/")]
+        assert any(row.generation > 1 for row in rows)
+        world.advance("49h")
+        assert world.engine.state.query("window-") == []
+
+
 def test_a_handler_of_today_has_the_history_of_the_journal(added: Shopped) -> None:
     """Beyond the border windows are told live, with what the journal knows and the stream has forgotten."""
     minutes, world = added

@@ -33,7 +33,9 @@ class Told:
         self.world.put(self.order(id=id, placed=self.world.moment))
 
     def rows(self) -> int:
-        return sum(self.world.engine.state.count(f"window-{kind}/") for kind in ("item", "member", "day"))
+        return sum(
+            self.world.engine.state.count(f"window-{kind}/") for kind in ("item", "member", "day", "told")
+        )
 
 
 def test_a_correction_across_midnight_has_what_came_before_it() -> None:

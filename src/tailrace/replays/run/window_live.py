@@ -56,6 +56,8 @@ async def run_windows(
     try:
         with threads.used():
             await sink.open(ground.clock)  # numbers of sources are agreed on with what keeps versions
+            if is_new:  # before the journal is looked at, which then has everything of before the border
+                run = replace(run, border_ms=await retelling.border_ms())
             await source.open()
             if is_new:
                 run = await retold.prepared(run)
@@ -109,12 +111,10 @@ class _Retold:
 
     async def prepared(self, run: ReplayRun) -> ReplayRun:
         """Count what is to be told, and hand over what is not."""
-        border_ms = await self._retelling.border_ms()
-        run = replace(run, border_ms=border_ms)
         total = 0
         async for _ in self._windows(run):
             total += 1
-        await self._retelling.hand_over(self._source.past.members(), border_ms)
+        await self._retelling.hand_over(self._source.past.members(), _border_ms(run))
         return replace(run, total=total)
 
     async def _windows(self, run: ReplayRun) -> AsyncIterator[tuple[PastWindow, bool]]:

@@ -100,7 +100,8 @@ class Forgetting:
 
     async def _rows_of_pane(self, pane: int, group: str) -> list[Write]:
         rows = await self._state.query(member_key(self._owner, group, pane, ""))
-        invocations = await self._contents.told_between(group, pane, pane + self._shape.pane_ms)
+        first_ms = pane if isinstance(self._shape, Session) else self._shape.spans_of(pane)[0].start_ms
+        invocations = await self._contents.told_between(group, first_ms, pane + self._shape.pane_ms)
         writes = [Write(row.key, None) for row in (*rows, *invocations)]
         for row in rows:
             item = await self._state.get(item_key(self._owner, str(row.fields["key"])))

@@ -175,6 +175,9 @@ def test_stubs_answer_what_nothing_else_does(folder: Path) -> None:
     assert "    output Queue o1  3" in told.stdout
     (folder / "wrong.py").write_text("stubs = 3\n")
     assert "has no mapping 'stubs'" in tailrace(*asked, "--stubs", "wrong.py", cwd=folder).stderr
+    (folder / "wrong.py").write_text("stubs = (\n")
+    refused = tailrace(*asked, "--stubs", "wrong.py", cwd=folder).stderr
+    assert "wrong.py cannot be loaded: SyntaxError: '(' was never closed" in refused
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class Replaying:
         since: Moment | None = None,
         until: Moment | None = None,
         where: Where | str | None = None,
-        keys: Collection[Names[str, Any]] = (),
+        keys: Collection[Names[str, Any]] | None = None,
         effects: Literal["dry-run", "live"] = "dry-run",
         stubs: Names[str, Callable[..., Any]] | str | Path | None = None,
         rate: float | None = None,
@@ -52,15 +52,15 @@ class Replaying:
         """Call a handler again for changes of its table's journal, and wait for it.
 
         Shape:   changes from `since` to before `until` (now, unless told), of these `keys` (key attributes,
-                 or fields of the handler's entity) and of those only what `where` wants: a predicate, a
-                 function of a change, or an event pattern as text. "dry-run": effects are told and none
-                 leaves; calls of others are answered by `stubs` (name to function, or a file that has these),
-                 or unknown. "live": effects happen, under a run of their own, at most `rate` changes a
-                 second; `resume` is the id of one that was cut off, which the same question means, too,
-                 unless `anew`. `compare_with` is a git revision whose effects are compared with those of now:
-                 `report.differences`. A handler with windows is called for those that were over after `since`
-                 and by `until`, each once as it was last, without `keys` and `where`; live for those that are
-                 closed for good.
+                 or fields of the handler's entity; None: all) and of those only what `where` wants: a
+                 predicate, a function of a change, or an event pattern as text. "dry-run": effects are told
+                 and none leaves; calls of others are answered by `stubs` (name to function, or a file that
+                 has these), or unknown. "live": effects happen, under a run of their own, at most `rate`
+                 changes a second; `resume` is the id of one that was cut off, which the same question means,
+                 too, unless `anew`. `compare_with` is a git revision whose effects are compared with those
+                 of now: `report.differences`. A handler with windows is called for those that were over
+                 after `since` and by `until`, each once as it was last, without `keys` and `where`; live for
+                 those that are closed for good.
         Raises:  SettingsError, NotKnown, Unavailable; ReplayStopped of a live one.
         """
         asked = {

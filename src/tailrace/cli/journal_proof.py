@@ -229,10 +229,10 @@ async def _verify(
 
 
 async def _prove(archive: "ArchiveStore", table: Any, key: bytes, version: Any) -> str:
-    from tailrace.journal.run.proving import change_proof
+    from tailrace.journal.run.proving import change_proof, view_with
 
     async with _reader(archive, table) as reader:
-        proof = await change_proof(await reader.view(), key, version)
+        proof = await change_proof(await view_with(reader, key, version), key, version)
     return msgspec.json.format(msgspec.json.encode(proof)).decode()
 
 

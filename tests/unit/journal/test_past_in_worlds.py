@@ -17,14 +17,18 @@ from hypothesis import strategies as st
 
 from tailrace import App, Change, Item
 from tailrace.archives import DirectoryArchive, MemoryArchive
+from tailrace.clocks.manual import ManualClock
 from tailrace.errors import ArchiveError, NotKnown, SettingsError
 from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.past import Coverage, in_order, state_at
+from tailrace.journal.core.places import journaled_table
 from tailrace.journal.core.records import SCAN
 from tailrace.journal.run.folding import Rows, all_rows, as_of_sql, relation_of
 from tailrace.journal.run.opened_past import accounts_of, past_at
-from tailrace.journal.run.reading import JournalView
+from tailrace.journal.run.proving import change_proof, view_with
+from tailrace.journal.run.reading import JournalReader, JournalView
 from tailrace.streams.version import Version
+from tailrace.tables.schema import TableSchema
 from tailrace.testing import World
 
 PLACE: Final = "history/"
@@ -276,6 +280,18 @@ def test_a_table_that_was_made_anew_has_the_past_of_both() -> None:
         assert len(app.history(orders, {"id": "a"})) == 1
         with pytest.raises(NotKnown, match="made anew"):
             list(app.diff(first, second))
+
+        async def proved() -> None:
+            archive, table = world.archive(PLACE), journaled_table("orders", "us-east-1")
+            async with JournalReader(archive, table, ManualClock()) as reader:
+                older, newest = await reader.views()
+                for name, view in (("a", older), ("b", newest), ("c", newest)):
+                    key = TableSchema("", 0, "", "id", "S").key_bytes({"id": {"S": name}})
+                    assert (await view_with(reader, key, None)).folder == view.folder
+                    for change in await view.history(key):
+                        assert (await change_proof(view, key, change.version)).holds
+
+        asyncio.run(proved())
 
 
 # ---- without a world ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import importlib
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -306,6 +307,30 @@ def test_what_cannot_be_replayed_is_refused(journaled: Journaled) -> None:
         assert words in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"keys": []}, r"keys=\[\] is not allowed: it names at least one item"),
+        ({"keys": ()}, "keys=None is all of them"),
+        ({"keys": "orders/o0"}, "keys='orders/o0' is not allowed"),
+        ({"keys": {"id": "o0"}}, "is not allowed"),
+        ({"where": {"eventName": ["INSERT"]}}, "an event pattern as text"),
+    ],
+)
+def test_what_would_choose_everything_by_mistake_is_refused(
+    asked: dict[str, Any], words: str, journaled: Journaled
+) -> None:
+    _, app = journaled
+
+    @app.on(app.tables["orders"])
+    def seen(change: Change) -> None: ...
+
+    for effects in ("dry-run", "live"):
+        with pytest.raises(SettingsError) as refused:
+            app.replay(seen, since="2026-01-01T00:00Z", effects=effects, **asked)
+        assert re.search(words, str(refused.value))
+
+
 def test_handlers_of_aggregates_append_as_of_the_change() -> None:
     app, accounts = bank_app()
     app.archive(app.tables["bank"], "history/")
@@ -420,6 +445,7 @@ def test_a_replayed_change_is_the_one_that_was_delivered() -> None:
 ASKING = """
 import datetime as datetimes
 import random
+import re
 import secrets
 import time
 import uuid

@@ -9,9 +9,21 @@ from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.heads import ShardTree, TreeHead
 from tailrace.journal.core.proofs import ChangeProof, proof_of
 from tailrace.journal.core.records import SCAN, Selection
-from tailrace.journal.run.reading import JournalView
+from tailrace.journal.run.reading import JournalReader, JournalView
 from tailrace.journal.run.verifying import head_of_view
 from tailrace.streams.version import Version
+
+
+async def view_with(reader: JournalReader, key: bytes, version: Version | None) -> JournalView:
+    """The newest incarnation of a table that has a change of a key, else the newest one. Shape: with a
+    version that very change. Raises: Unavailable.
+    """
+    newest = await reader.view()
+    for view in [newest, *reversed(await reader.views())]:
+        changes = [change for change in await view.history(key) if change.origin != SCAN]
+        if any(version is None or change.version == version for change in changes):
+            return view
+    return newest
 
 
 async def change_proof(view: JournalView, key: bytes, version: Version | None) -> ChangeProof:

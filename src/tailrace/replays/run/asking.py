@@ -99,7 +99,7 @@ def replay(
     since: Moment | None,
     until: Moment | None,
     where: Where | str | None,
-    keys: Collection[Mapping[str, Any]],
+    keys: Collection[Mapping[str, Any]] | None,
     effects: str,
     stubs: Mapping[str, Callable[..., Any]] | str | Path | None,
     rate: float | None,
@@ -116,10 +116,11 @@ def replay(
     )
     if since is None and resume is None:
         raise SettingsError("replay: since= is missing: the time from which on changes are replayed")
+    chosen = _chosen(keys, where)
     question = None
     if since is not None:
         until_us = None if until is None else moment_us(until)
-        question = question_of(app, mapping, moment_us(since), until_us, keys, where)
+        question = question_of(app, mapping, moment_us(since), until_us, chosen, where)
     check_replayed(mapping)
     check_windows(mapping, question, where)
     asked = AskedReplay(mapping, archive_of(app, mapping), question, where)
@@ -191,6 +192,23 @@ def module_of(app: App) -> Path:
         if isinstance(file, str) and any(value is app for value in [*vars(module).values()]):
             return Path(file)
     raise SettingsError(f"replay: no module has the app {app.name!r}, so no revision of it can be loaded")
+
+
+def _chosen(keys: object, where: object) -> Collection[Mapping[str, Any]]:
+    """The keys that are asked for; none are all. Raises: SettingsError for what would choose otherwise."""
+    if isinstance(where, Mapping):
+        raise SettingsError(
+            "replay: where= is an event pattern as text, a predicate or a function of a change",
+            hint="json.dumps(pattern) is its text",
+        )
+    if keys is None:
+        return ()
+    if isinstance(keys, Collection) and keys and all(isinstance(key, Mapping) for key in keys):
+        return [key for key in keys if isinstance(key, Mapping)]
+    raise SettingsError(
+        f"replay: keys={keys!r} is not allowed: it names at least one item by its key",
+        hint="keys=[{'id': 'o1'}]; keys=None is all of them",
+    )
 
 
 def _check_together(effects: str, **given: object) -> None:

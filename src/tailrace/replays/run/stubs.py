@@ -75,14 +75,19 @@ def stubs_of(named: Mapping[str, Callable[..., Any]], mapping: HandlerMapping) -
 
 
 def read_stubs(path: Path) -> Mapping[str, Callable[..., Any]]:
-    """The stubs of a file: its mapping `stubs`, name to function. Raises: SettingsError; what it raises."""
+    """The stubs of a file: its mapping `stubs`, name to function. Raises: SettingsError."""
     if not path.is_file():
         raise SettingsError(f"There is no file {path}.", hint=f"a Python file with {HINT}")
     spec = importlib.util.spec_from_file_location(f"tailrace_stubs_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise SettingsError(
+            f"{path} cannot be loaded: {type(error).__name__}: {error}", hint=f"python {path}"
+        ) from error
     named = getattr(module, NAME, None)
     if not isinstance(named, Mapping) or not all(isinstance(name, str) for name in named):
         raise SettingsError(f"{path} has no mapping {NAME!r}", hint=HINT)

@@ -12,12 +12,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+import duckdb
 import orjson
 import pytest
 
 from tailrace import App, sinks
 from tailrace.archives import DirectoryArchive, MemoryArchive, directory
 from tailrace.errors import ArchiveError, Unavailable
+from tailrace.journal.run.opening import told_by_duckdb
 from tailrace.testing import World
 from tailrace.testing.world import Unsettled
 from tests.unit.journal.control import ControlJournal, read_control
@@ -171,3 +173,16 @@ def test_a_place_that_cannot_be_asked_is_not_taken_for_an_empty_one(
             with pytest.raises(Unavailable, match="Input/output error"):
                 app.as_of(then).get(orders, {"id": "o1"})
         assert app.as_of(then).get(orders, {"id": "o1"})["n"] == 1
+
+
+def test_what_duckdb_says_of_a_segment_is_told_without_its_query(tmp_path: Path) -> None:
+    segment = tmp_path / "segment.parquet"
+    segment.write_bytes(b"PAR1 and no more than half of it")
+    with (
+        duckdb.connect() as asked,
+        pytest.raises(Unavailable) as told,
+        told_by_duckdb("it cannot be read", ""),
+    ):
+        asked.execute("SELECT * FROM read_parquet(?)", [str(segment)])
+    assert told.value.args[0].startswith("it cannot be read: ")
+    assert (segment.name in told.value.args[0], "LINE 1" in told.value.args[0]) == (True, False)

@@ -55,4 +55,5 @@ def told_by_duckdb(words: str, hint: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise Unavailable(f"{words}: {error}", hint=hint) from error
+        said = str(error).partition("\n\nLINE ")[0]  # what follows shows a query that nobody has written
+        raise Unavailable(f"{words}: {said}", hint=hint) from error

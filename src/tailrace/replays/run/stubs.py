@@ -84,7 +84,7 @@ def read_stubs(path: Path) -> Mapping[str, Callable[..., Any]]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except Exception as error:  # the user's own file may raise anything
         raise SettingsError(
             f"{path} cannot be loaded: {type(error).__name__}: {error}", hint=f"python {path}"
         ) from error

@@ -4,7 +4,7 @@ Rules of this file: the verbs are the server's own (server/log_verbs.py); a ques
 alone because it is loaded only where a node runs. Made by live_stream.py.
 """
 
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -16,7 +16,6 @@ from tailrace.ports import ReadDone, Shard, StreamRef
 from tailrace.runtime.threads import in_thread
 
 T = TypeVar("T")
-PAGE: Final = 500
 
 
 class NodeLog:
@@ -35,7 +34,7 @@ class NodeLog:
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records behind a position. Raises: SourceError."""
-        asked = {"shard": _text(shard), "after": after, "limit": min(limit, PAGE)}
+        asked = {"shard": _text(shard), "after": after, "limit": limit}
         return _read(await self._asked("log.read", **asked), ReadDone)
 
     async def pending_since(self, shard: Shard) -> int | None:

@@ -11,12 +11,13 @@ from typing import Any, Final
 import msgspec
 
 from tailrace.errors import TailraceError
-from tailrace.ports import Shard, StreamRef
+from tailrace.ports import ReadDone, Shard, StreamRef
 from tailrace.server.control import Arguments, Subject, verb
 from tailrace.sources.embedded_log import EmbeddedLog
 
-MOST: Final = 1_000
+MOST: Final = 200
 """Records of one page."""
+PAGE_BYTES: Final = 1024 * 1024
 
 
 @verb("log.streams")
@@ -37,7 +38,17 @@ async def read(subject: Subject, arguments: Arguments) -> object:
     """Arguments: shard, after, limit. Durable records with sequence > after."""
     shard = _read(arguments["shard"], Shard)
     limit = min(int(arguments["limit"]), MOST)
-    return _text(await EmbeddedLog(subject.engine).read(shard, int(arguments["after"]), limit))
+    return _text(cut(await EmbeddedLog(subject.engine).read(shard, int(arguments["after"]), limit)))
+
+
+def cut(page: ReadDone, most_bytes: int = PAGE_BYTES) -> ReadDone:
+    """The first records of a page, up to so many bytes, at least one."""
+    size = 0
+    for place, record in enumerate(page.records):
+        size += record.size_bytes
+        if place and size > most_bytes:
+            return ReadDone(page.records[:place], page.records[place - 1].sequence, trimmed=page.trimmed)
+    return page
 
 
 def _text(value: object) -> str:

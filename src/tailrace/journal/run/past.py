@@ -279,7 +279,8 @@ class PastReader:
             self._warned(f"{reader.table.name}: {unread_words(tail.unread)}; its journal alone was asked")
         self.unread = tail.unread
         journals = [await _journal_now(view, tail if view is views[-1] else Tail()) for view in views]
-        self._last = (now_ms, journals) if tail.until_us is None else None
+        is_kept = self._bounds.fresh_ms and tail.until_us is None
+        self._last = (now_ms, journals) if is_kept else None
         return journals
 
     async def _readers(self) -> tuple[JournalReader, TailReader]:

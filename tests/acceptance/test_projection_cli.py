@@ -83,7 +83,13 @@ def test_a_projection_lives_through_a_kill_a_version_and_a_person(tmp_path: Path
             "beside build 1; the new build is served when"
             in run(tmp_path, "rebuild", "sales", "--dry-run").stdout
         )
-        assert "is built anew as build 1.1" in run(tmp_path, "rebuild", "sales").stdout
+        waited = run(tmp_path, "rebuild", "sales", "--wait")
+        assert waited.returncode == 0, waited.stderr
+        assert "is built anew as build 1.1" in waited.stdout
+        assert waited.stdout.endswith("sales: build 1.1 is served\n")
+        again = asked(tmp_path, "rebuild", "sales", "--wait")
+        assert (again["build"], again["served"], again["items"]) == ("1.2", True, 5)
+        assert asked(tmp_path, "rebuild", "sales", "--wait", "--dry-run")["served"] == "1.2"
     finally:
         node.stop()
     node = begun(tmp_path, 2)

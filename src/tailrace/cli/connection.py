@@ -68,7 +68,7 @@ def answers(
         except DirectoryInUse:  # another process began to start after the look
             if time.monotonic() > deadline:
                 raise
-            _pause(LOOK_S)
+            pause(LOOK_S)
             continue
         yield from (list(values) if is_nested else values)
         return
@@ -186,10 +186,11 @@ def connect(directory: Path, deadline: float | None = None) -> socket.socket | N
                 "no socket, as the demo and tests.",
                 hint="repeat the command when it has started, or stop it",
             )
-        _pause(LOOK_S)
+        pause(LOOK_S)
 
 
-def _pause(seconds: float) -> None:
+def pause(seconds: float) -> None:
+    """Wait between two looks."""
     threading.Event().wait(seconds)  # time.sleep fails under libfaketime, by which people try other days
 
 

@@ -13,8 +13,9 @@ import click
 from tailrace.app.plain import to_plain
 from tailrace.cli import options
 from tailrace.cli.changes import counted, printable, shown
-from tailrace.cli.connection import ask
+from tailrace.cli.connection import ask, pause
 from tailrace.cli.durations import format_duration
+from tailrace.cli.failures import CommandFailure
 from tailrace.cli.group import CommandGroup
 from tailrace.cli.hints import as_typed, next_line
 from tailrace.cli.place import Place
@@ -22,6 +23,8 @@ from tailrace.cli.status import aligned
 
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 MOST_SHOWN = 50
+LOOK_S = 0.5
+"""How often `rebuild --wait` looks."""
 DIFFERS = 1
 """The exit code of `verify` when something is not as it should be."""
 
@@ -202,9 +205,10 @@ def verdict_words(answer: Mapping[str, Any]) -> Iterator[str]:
     type=click.Choice(["table", "journal"]),
     help="What it is filled from; the table's journal, where app.archive keeps one, unless told.",
 )
+@click.option("--wait", is_flag=True, help="Show how far it is, until it is served, or ready for `swap`.")
 @dry_run
 @options.options(*options.place_or_fleet, options.as_json)
-def rebuild(name: str, source: str | None, dry_run: bool, place: Place, as_json: bool) -> None:
+def rebuild(name: str, source: str | None, wait: bool, dry_run: bool, place: Place, as_json: bool) -> None:
     """Build the projection NAME anew from its table or the table's journal, beside the build that is served.
 
     It is served when it has caught up, or, with swap="manual", by `projection swap`; the build before it is
@@ -214,12 +218,57 @@ def rebuild(name: str, source: str | None, dry_run: bool, place: Place, as_json:
 
     \b
     Example: tailrace projection rebuild sales --dry-run
+             tailrace projection rebuild sales --wait
     Next:    tailrace projection ls
     """
     answer = ask(place, "projection.rebuild", {"projection": name, "source": source, "dry_run": dry_run})
-    if as_json:
+    if as_json and not (wait and not dry_run):
         click.echo(json.dumps(answer))
         return
+    if not as_json:
+        _say_rebuild(name, answer, dry_run=dry_run)
+    if wait and not dry_run:
+        build = _waited(place, name, answer["build"], answer["swap"], as_json=as_json)
+        words = f"{name}: build {build['build']} is {state_words(build)}"
+        click.echo(json.dumps(build) if as_json else words)
+
+
+def _waited(place: Place, name: str, build: str, swap: str, *, as_json: bool) -> Mapping[str, Any]:
+    """The build when it is served, or filled where a person swaps. Raises: CommandFailure for one that will
+    not be; KeyboardInterrupt, after saying that it goes on.
+    """
+    from tailrace.cli.telling import Bar
+
+    try:
+        with Bar(f"building {name}", quiet=as_json) as bar:
+            while True:
+                told = next((one for one in ask(place, "projection.ls") if _is_it(one, name, build)), None)
+                if told is None:
+                    raise CommandFailure(
+                        f"Build {build} of {name} is there no more: another one took its place.",
+                        hint="tailrace projection ls",
+                    )
+                if told["served"] or (told["filled"] and swap != "auto"):
+                    return dict(told)
+                if told["filled"] and (told["lacking"] or told["failures"] or told["parked_keys"]):
+                    raise CommandFailure(
+                        f"Build {build} of {name} is filled and lacks something, so it is not served.",
+                        hint=f"tailrace projection ls, then: tailrace projection swap {name} --force",
+                    )
+                bar.show(told["items"], told["total"])
+                pause(LOOK_S)
+    except KeyboardInterrupt:
+        click.echo(f"\nbuild {build} of {name} goes on without this command", err=True)
+        click.echo(next_line("tailrace projection ls"), err=True)
+        raise
+
+
+def _is_it(build: Mapping[str, Any], name: str, wanted: str) -> bool:
+    return bool(build["projection"] == name and build["build"] == wanted)
+
+
+def _say_rebuild(name: str, answer: Mapping[str, Any], *, dry_run: bool) -> None:
+    """What will be, or has begun."""
     then = (
         "is served when it has caught up"
         if answer["swap"] == "auto"

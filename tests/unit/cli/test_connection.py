@@ -36,7 +36,7 @@ def test_a_question_waits_for_whoever_has_the_directory_for_a_moment(directory: 
             owned.close()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection, "_pause", sleep)
+        patch.setattr(connection, "pause", sleep)
         assert ask(directory, "gaps") == []
     assert len(looked) == 3
 

@@ -8,6 +8,7 @@ Rules of this file: reads only; what asks DuckDB blocks, and callers run it in a
 SQL are quoted here: a relation is asked after its making, and takes no parameters.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from tailrace.streams.version import SEQUENCE_BYTES
 
 COLUMNS: Final = "key, generation, sequence, created_us, event, old, new, origin, shard, ancestry"
 LIVE: Final = "tailrace_live"
+GIVEN: Final = "tailrace_given"
 CHANGES: Final = f"origin IS DISTINCT FROM '{SCAN}'"
 MEMORY: Final = "512MB"
 LATEST_US: Final = (1 << 63) - 1
@@ -217,15 +219,27 @@ def connected(rows: Rows) -> Any:
         "event VARCHAR, old BLOB, new BLOB, origin VARCHAR, shard VARCHAR, ancestry VARCHAR)"
     )
     if rows.live:
-        values = [
-            (
-                change.key, change.version.generation, _packed(change.version.sequence), change.created_us,
-                change.event, change.old, change.new, change.origin, change.shard, change.ancestry,
-            )
-            for change in rows.live
-        ]  # fmt: skip
-        connection.executemany(f"INSERT INTO {LIVE} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        connection.register(GIVEN, _table_of(rows.live))
+        connection.execute(f"INSERT INTO {LIVE} SELECT {COLUMNS} FROM {GIVEN}")
+        connection.unregister(GIVEN)
     return connection
+
+
+def _table_of(changes: Sequence[JournalChange]) -> Any:
+    """The same as columns: DuckDB takes rows one by one a thousand times as slowly."""
+    import pyarrow as pa
+
+    types = {"generation": pa.int64(), "created_us": pa.int64()}
+    types |= dict.fromkeys(("key", "sequence", "old", "new"), pa.binary())
+    rows = [
+        (
+            change.key, change.version.generation, _packed(change.version.sequence), change.created_us,
+            change.event, change.old, change.new, change.origin, change.shard, change.ancestry,
+        )
+        for change in changes
+    ]  # fmt: skip
+    columns = zip(COLUMNS.split(", "), zip(*rows, strict=True), strict=True)
+    return pa.table({name: pa.array(values, types.get(name, pa.string())) for name, values in columns})
 
 
 def relation_of(rows: Rows, at_us: int, told_us: int | None) -> PastRelation:

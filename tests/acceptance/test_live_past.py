@@ -8,7 +8,6 @@ as a test wants, and journals are asked meanwhile.
 import asyncio
 import json
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +235,7 @@ def test_handlers_read_what_they_are_called_for(dev: NodeProcess) -> None:
 
 
 def test_the_journal_of_a_worker_is_read_on_at_its_endpoint_and_beside_its_server(folder: Path) -> None:
-    text = (folder / "app.py").read_text()
+    text = (folder / "app.py").read_text().partition("@app.on(orders)\nasync def blocking")[0]
     with fleet(folder, "--data", str(folder / "data")) as ground:
         (ground.path / "app.py").write_text(text)
         ground.create_state()
@@ -252,16 +251,25 @@ def test_the_journal_of_a_worker_is_read_on_at_its_endpoint_and_beside_its_serve
         told = [asked(folder, "history", "orders/o1", *place) for place in places]
         assert [[int(one["new"]["n"]["N"]) for one in entries] for entries in told] == [[0, 1, 2, 3]] * 2
         assert told[0] == told[1], "times and versions are those of the wire in both"
-        more = count(4)
+        written = [3]
 
         def is_seen() -> bool:
-            """Whether handlers have seen what the archive does not have; each answer may be a second old."""
-            ground.call("PutItem", item(next(more), "o1"))
-            lines = (folder / "seen").read_text().splitlines() if (folder / "seen").exists() else []
-            return all(any(f"{who} " in line and " 1, 2" in line for line in lines) for who in HANDLERS[:2])
+            """Whether handlers have seen what the archive does not have; each answer may be a second old, so
+            they are called once more until they have.
+            """
+            text = (folder / "seen").read_text() if (folder / "seen").exists() else ""
+            lines = text.rpartition("\n")[0].splitlines()
+            handled = [line for line in lines for who in HANDLERS[:2] if f"{who} {written[-1]} " in line]
+            if len(handled) < 2:
+                return False
+            if all(any(f"{who} " in line and " 1, 2" in line for line in lines) for who in HANDLERS[:2]):
+                return True
+            written.append(written[-1] + 1)
+            ground.call("PutItem", item(written[-1]))
+            return False
 
         eventually(is_seen)
-        ended = next(more)
+        ended = written[-1] + 1
         (folder / "paused").unlink()
         eventually(lambda: archived(folder) == ended)
         for place in (*places, ("--no-stream",)):

@@ -22,8 +22,8 @@ PAGE_BYTES: Final = 1024 * 1024
 
 @verb("log.streams")
 async def streams(subject: Subject, arguments: Arguments) -> object:
-    """Arguments: table. The streams of a table, the oldest first, with those of deleted ones of its name."""
-    return _text(await EmbeddedLog(subject.engine).streams(str(arguments["table"])))
+    """Arguments: table (None: all). Its streams, the oldest first, with those of deleted ones of its name."""
+    return _text(await EmbeddedLog(subject.engine).streams(arguments.get("table")))
 
 
 @verb("log.shards")

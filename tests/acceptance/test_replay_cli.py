@@ -304,6 +304,15 @@ def test_an_app_outside_of_the_repository_is_refused(repository: Path, tmp_path:
     assert "is not in the repository" in told.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals of this kind")
+def test_a_terminal_shows_how_far_a_comparison_is(repository: Path) -> None:
+    typed = ["-m", "tailrace", "replay", "receipt", "--since", BEGIN, "--app", "app.py"]
+    code, shown = on_terminal([*typed, "--compare-with", "HEAD"], cwd=repository)
+    assert code == 0, shown
+    assert "replaying both" in shown
+    assert f"{CHANGES} of {CHANGES} changes compared: no difference" in shown
+
+
 def test_a_program_compares_too(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     monkeypatch.syspath_prepend(repository)

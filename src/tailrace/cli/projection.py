@@ -128,7 +128,8 @@ def groups_words(answer: Mapping[str, Any]) -> Iterator[str]:
     """The groups as a table."""
     groups = answer["groups"]
     unfinished = "" if answer["filled"] else ", which is still being filled"
-    yield f"{printable(answer['projection'])}: {len(groups)} groups in build {answer['build']}{unfinished}"
+    many = counted(len(groups), "group")
+    yield f"{printable(answer['projection'])}: {many} in build {answer['build']}{unfinished}"
     rows: list[tuple[str, ...]] = [("KEY", "ITEMS", "STATE")]
     rows += [
         (plain(json.loads(group["key"])), str(group["count"]), plain(group["state"]))

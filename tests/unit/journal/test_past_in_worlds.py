@@ -5,6 +5,7 @@ Rules of this file: the world's own state, remembered at moments, judges.
 
 import asyncio
 import random
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -270,10 +271,30 @@ def test_a_table_that_was_made_anew_has_the_past_of_both() -> None:
         client = world.client("dynamodb")
         client.delete_table(TableName="orders")
         world.advance("1h")
+        between = now_s(world)
+        gone = app.as_of(between).look(orders, {"id": "a"})
+        assert (gone.item, gone.unknown) == ({"id": "a", "n": 1}, "")
+        assert re.fullmatch(
+            r"the table was deleted at a time after \S+ that no stream tells: it may have been gone by then",
+            gone.later,
+        )
+        world.advance("1h")
         world.kill()
         world.restart()
+        made = now_s(world)
+        world.advance("1h")
+        for at in (made - 1, between):
+            gone = app.as_of(at).look(orders, {"id": "a"})
+            assert (gone.item, gone.unknown) == ({"id": "a", "n": 1}, "")
+            assert ", and made anew by 2026-01-01T03:" in gone.later
         world.put(orders, {"id": "b", "n": 2})
         world.settle()
+        known = app.as_of(now_s(world)).look(orders, {"id": "a"})
+        assert (known.item, known.unknown, known.later) == (None, "", "")
+        begun = app.as_of(made + 1)  # before its own base was read
+        assert "made anew by 2026-01-01T03:" in begun.look(orders, {"id": "a"}).unknown
+        with pytest.raises(NotKnown, match="made anew"):
+            list(begun.scan(orders))
         assert app.as_of(first).get(orders, {"id": "a"})["n"] == 1
         second = now_s(world)
         assert [one["id"] for one in app.as_of(second).scan(orders)] == ["b"]

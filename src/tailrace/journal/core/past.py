@@ -54,7 +54,8 @@ class Coverage(Struct, frozen=True):
     Shape:   `begin_us` from when on every change is there, but for those of `lost`; None: none is. `base_us`
              is when the whole table was read; None: never, and keys that have no change are unknown. `end_us`
              is the newest change's time; `is_live`: nothing later was written, for the stream was read too;
-             `unread` why it was not, where that was tried.
+             `unread` why it was not, where that was tried; `deleted` what is to be said of the time behind
+             `end_us` where the table is gone.
     """
 
     begin_us: int | None
@@ -65,6 +66,7 @@ class Coverage(Struct, frozen=True):
     is_live: bool = False
     inexact_us: int | None = None
     unread: str = ""
+    deleted: str = ""
 
     @property
     def complete_us(self) -> int | None:
@@ -93,9 +95,11 @@ class Coverage(Struct, frozen=True):
         return self.base_us if self.inexact_us is None else self.inexact_us
 
     def later(self, at_us: int) -> str:
-        """What could still come to be known of that time; ""."""
-        if self.is_live or (self.end_us is not None and at_us <= self.end_us):
+        """What the answer for that time does not know, and could have been so or may come to be known; ""."""
+        if self.end_us is not None and at_us <= self.end_us:
             return ""
+        if self.deleted or self.is_live:
+            return self.deleted
         ends = "it has none yet" if self.end_us is None else f"its last one is of {spoken(self.end_us)}"
         words = f"changes that the journal does not have yet are not in the answer: {ends}"
         return f"{words}. {unread_words(self.unread)}" if self.unread else words
@@ -135,6 +139,20 @@ class HistoryEntry(Struct, frozen=True):
 def unread_words(why: str) -> str:
     """What is said where the live stream was not read."""
     return f"The live stream was not read: {why}"
+
+
+def deleted(coverage: Coverage, again_us: int | None) -> Coverage:
+    """What a journal knows whose table was deleted: no stream says when, and none what went with it. So the
+    answer for a time behind its last change says that it may have been gone by then, until the next table of
+    its name was made: `again_us`, None: there is none. Units: microseconds.
+    """
+    since_us = coverage.first_us if coverage.end_us is None else coverage.end_us
+    words = f"the table was deleted at a time after {spoken(since_us)} that no stream tells"
+    if again_us is None:
+        return replace(coverage, deleted=f"{words}: it may have been gone by then")
+    words = f"{words}, and made anew by {spoken(again_us)}"
+    lost = LostTime("", again_us, None, words)
+    return replace(coverage, lost=(*coverage.lost, lost), deleted=f"{words}: it may have been gone by then")
 
 
 def before(since_us: int) -> str:

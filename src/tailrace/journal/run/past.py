@@ -29,6 +29,7 @@ from tailrace.journal.core.past import (
     HistoryEntry,
     PastState,
     before,
+    deleted,
     history_of,
     in_order,
     state_at,
@@ -51,6 +52,7 @@ from tailrace.journal.run.reading import JournalGap, JournalReader, JournalView,
 from tailrace.journal.run.tail import Tail, TailBounds, TailReader
 from tailrace.ports import ArchiveStore, Clock, LogReader
 from tailrace.runtime.threads import in_thread
+from tailrace.streams.dates import micros_of
 from tailrace.streams.version import Version
 from tailrace.tables.schema import TableSchema
 
@@ -279,6 +281,7 @@ class PastReader:
             self._warned(f"{reader.table.name}: {unread_words(tail.unread)}; its journal alone was asked")
         self.unread = tail.unread
         journals = [await _journal_now(view, tail if view is views[-1] else Tail()) for view in views]
+        journals = _ended(journals, is_gone=tail.is_of_deleted)
         is_kept = self._bounds.fresh_ms and tail.until_us is None
         self._last = (now_ms, journals) if is_kept else None
         return journals
@@ -312,9 +315,25 @@ async def _journal_now(view: JournalView, tail: Tail) -> JournalNow:
     return JournalNow(view, replace(coverage, lost=lost), now.live, tail.missed, labels)
 
 
+def _ended(journals: Sequence[JournalNow], *, is_gone: bool) -> list[JournalNow]:
+    """The same, where all but the newest are of tables that were deleted, and that one as well if it
+    `is_gone`.
+    """
+    made: list[int | None] = [
+        micros_of(f"{min(now.labels)}Z") if now.labels else None for now in journals[1:]
+    ]
+    ended = [
+        replace(now, coverage=deleted(now.coverage, made_us))
+        for now, made_us in zip(journals, made, strict=False)
+    ]
+    if is_gone and journals:
+        return [*ended, replace(journals[-1], coverage=deleted(journals[-1].coverage, None))]
+    return [*ended, *journals[-1:]]
+
+
 def journal_at(journals: Sequence[JournalNow], at_us: int) -> JournalNow:
-    """The one of a table's incarnations that covers a moment, else the oldest."""
-    covering = [now for now in journals if (now.coverage.begin_us or at_us) <= at_us]
+    """The newest of a table's incarnations that knows anything of a moment, else the oldest."""
+    covering = [now for now in journals if 0 < now.coverage.first_us <= at_us]
     return covering[-1] if covering else journals[0]
 
 

@@ -251,6 +251,8 @@ class JournalReader:
         self._journals: dict[str, IncarnationJournal] = {}
         self._ends: dict[tuple[str, str], int] = {}
         """Where shards end to which nothing is ever added."""
+        self.is_of_deleted = False
+        """Whether the table was gone when its stream was last read."""
 
     @property
     def is_live(self) -> bool:
@@ -344,6 +346,7 @@ class JournalReader:
             return
         numbers = Generations("", self.table.name).with_kept(await self.sources(), "the journal")
         streams = await self._log.streams(self.table.name)
+        self.is_of_deleted = bool(streams) and all(stream.is_of_deleted for stream in streams)
         log = self._log if is_sure else await self._its_own(self._log, streams, reached)
         newest = numbers.newest_stream or ""
         # One that began since is numbered as its archiver will do it; one that it left out is left out here.

@@ -47,7 +47,8 @@ class TailBounds(Struct, frozen=True):
 class Tail(Struct, frozen=True):
     """What the stream has. Shape: `missed` is what it has no more, and the journal has not; `labels` of the
     streams that were read. `is_read` says that nothing else was there, up to `until_us`, None: at
-    all; `unread` why it was not, "" also where there is no stream to be asked.
+    all; `unread` why it was not, "" also where there is no stream to be asked. `is_of_deleted`: of the table
+    nothing else is left.
     """
 
     changes: tuple[JournalChange, ...] = ()
@@ -56,6 +57,7 @@ class Tail(Struct, frozen=True):
     is_read: bool = False
     until_us: int | None = None
     unread: str = ""
+    is_of_deleted: bool = False
 
 
 class TailReader:
@@ -109,4 +111,5 @@ class TailReader:
                 if len(changes) > bounds.most_changes or size > bounds.most_bytes:
                     raise SourceError(f"it is more than {len(changes) - 1:,} changes ahead of the journal")
         labels = frozenset(label for label, _ in reached.keys() - archived)
-        return Tail(tuple(changes), tuple(missed), labels, is_read=True)
+        is_gone = self._journal.is_of_deleted
+        return Tail(tuple(changes), tuple(missed), labels, is_read=True, is_of_deleted=is_gone)

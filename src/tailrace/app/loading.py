@@ -44,7 +44,7 @@ def load_app(text: str) -> App:
     return app
 
 
-class _FromSource(SourceFileLoader):
+class FromSource(SourceFileLoader):
     """Reads the file, never a compiled one: within the same second it may be an older save."""
 
     def get_code(self, fullname: str) -> CodeType:
@@ -63,7 +63,7 @@ def _load_file(path: Path) -> Any:
         sys.path.insert(0, folder)
     name = path.stem
     place = str(path.resolve())
-    spec = importlib.util.spec_from_file_location(name, place, loader=_FromSource(name, place))
+    spec = importlib.util.spec_from_file_location(name, place, loader=FromSource(name, place))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

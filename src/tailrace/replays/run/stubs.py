@@ -20,6 +20,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from tailrace.app.depends import providers_of
+from tailrace.app.loading import FromSource
 from tailrace.app.mapping import HandlerMapping
 from tailrace.errors import SettingsError
 from tailrace.replays.run.noting import body_of, notes_here
@@ -78,7 +79,8 @@ def read_stubs(path: Path) -> Mapping[str, Callable[..., Any]]:
     """The stubs of a file: its mapping `stubs`, name to function. Raises: SettingsError."""
     if not path.is_file():
         raise SettingsError(f"There is no file {path}.", hint=f"a Python file with {HINT}")
-    spec = importlib.util.spec_from_file_location(f"tailrace_stubs_{path.stem}", path)
+    name = f"tailrace_stubs_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path, loader=FromSource(name, str(path)))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

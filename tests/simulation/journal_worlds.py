@@ -325,7 +325,7 @@ class JournalWorld:
 
     def _kill(self) -> None:
         self.world.kill()
-        self._thaw()
+        self._thaw(runs=False)
         self._look()
         self.world.restart()
 
@@ -340,12 +340,14 @@ class JournalWorld:
             self.counts["lease lost"] += 1
         return True
 
-    def _thaw(self) -> bool:
-        """Whether any stood still."""
+    def _thaw(self, *, runs: bool = True) -> bool:
+        """Whether any stood still. Shape: without `runs` they were killed."""
         frozen = [place for place, way in enumerate(self.ways) if not way.is_open]
         for place in frozen:
             self.world.engine.workers.add(self._names[place])
-        if len(frozen) > 1:  # all took all others for gone, and learn by their next round that they are not
+        if (
+            len(frozen) > 1 and runs
+        ):  # all took all others for gone, and learn by their next round that they are not
             self._pass_time(PACE_MS)
         for place in frozen:
             self.ways[place].thaw()

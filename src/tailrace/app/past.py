@@ -309,7 +309,7 @@ class Past:
         """Every change of an item, the oldest first: `app.history(Order, id="o1")`.
 
         Shape:   `actor` is the attribute in which the app says who writes; that of `app.archive` unless told.
-        Raises:  SettingsError, Unavailable.
+        Raises:  SettingsError, NotKnown where nothing is there to be told from, Unavailable.
         """
         return _waited_for(self.async_history(target, key, actor=actor, **fields))
 

@@ -287,13 +287,6 @@ async def _show_history(named: str, archived: Archived, key: bytes, as_json: boo
     entries = await archived.reader.history(key)
     _say_unread(archived)
     told = [(entry, author_of(entry.change, archived.actor)) for entry in entries]
-    if not told:
-        now = await archived.reader.newest()
-        if now is None or now.coverage.first_us == 0:
-            raise CommandFailure(
-                f"{printable(named)}: the journal has nothing yet, or was deleted, or not copied.",
-                hint="tailrace journal status PLACE; tailrace journal verify PLACE --table TABLE",
-            )
     if as_json:
         click.echo(json.dumps([_entry(entry, author) for entry, author in told]))
         return

@@ -6,6 +6,7 @@ Rules of this file: the world's own state, remembered at moments, judges.
 import asyncio
 import random
 import re
+import shutil
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -333,6 +334,20 @@ def test_the_place_alone_tells_the_past_and_says_how_far_it_goes(tmp_path: Path)
     )
     assert asyncio.run(accounts_of(DirectoryArchive(tmp_path), "shop", "us-east-1")) == [account]
     assert asyncio.run(accounts_of(DirectoryArchive(tmp_path), "other", "us-east-1")) == []
+
+
+def test_a_journal_that_was_deleted_has_no_history_to_tell(tmp_path: Path) -> None:
+    app, _, order = shop(DirectoryArchive(tmp_path))
+    with World(app, seed=1) as world:
+        world.put(order(customer="c", id="1"))
+        world.settle()
+        assert app.history(order, customer="c", id="2") == []
+    again, _, order = shop(tmp_path)
+    assert again.history(order, customer="c", id="2") == []
+    (manifest,) = tmp_path.glob("*/*/*-*/_manifest")
+    shutil.rmtree(manifest.parent)
+    with pytest.raises(NotKnown, match="the journal has nothing yet, or was deleted, or not copied"):
+        shop(tmp_path)[0].history(order, customer="c", id="1")
 
 
 def test_a_name_with_journals_in_two_accounts_is_refused_with_what_to_name() -> None:

@@ -150,14 +150,20 @@ class PastReader:
         return TableThen(self._name, journal_at(journals, at_us), at_us, incomplete)
 
     async def history(self, key: bytes) -> list[HistoryEntry]:
-        """Every change of an item, the oldest first, of all incarnations of the table. Raises:
-        Unavailable.
+        """Every change of an item, the oldest first, of all incarnations of the table. Raises: NotKnown where
+        nothing is there to be told from, Unavailable.
         """
-        return [
-            entry
-            for now in await self.journals()
-            for entry in history_of(await now.of_key(key), now.coverage)
+        journals = await self.journals()
+        entries = [
+            entry for now in journals for entry in history_of(await now.of_key(key), now.coverage)
         ]
+        newest = journals[-1].coverage
+        if not (entries or newest.first_us or newest.is_live):
+            raise NotKnown(
+                f"{self._name}: the journal has nothing yet, or was deleted, or not copied",
+                hint=f"tailrace journal status PLACE; tailrace journal verify PLACE --table {self._name}",
+            )
+        return entries
 
     async def blame(self, key: bytes, actor: str | None = None) -> list[Blame]:
         """Who last set each path of an item as it is now; none for one that is not there. Raises: NotKnown,

@@ -31,7 +31,8 @@ def give_back(before: Constants) -> list[str]:
 
 
 def _ours() -> list[tuple[ModuleType, list[str]]]:
-    modules = [module for name, module in [*sys.modules.items()] if name.partition(".")[0] == "tailrace"]
+    loaded = sys.modules.copy()  # at once: another thread may import, or a finalizer
+    modules = [module for name, module in loaded.items() if name.partition(".")[0] == "tailrace"]
     return [(module, _names(module)) for module in modules]
 
 

@@ -89,7 +89,9 @@ def prepare() -> None:
     effects: Any = Effects
     effects._apply_one = _counted(effects._apply_one, lambda change: "commit")
     replays: Any = live
-    replays._save = _counted(replays._save, lambda run, write: "end" if write.fields is None else "save")
+    replays.save_run = _counted(
+        replays.save_run, lambda run, write: "end" if write.fields is None else "save"
+    )
     manifest.KEEP_MS = KEEP_MS  # type: ignore[misc]
     log.FULL_EVERY = FULL_EVERY  # type: ignore[misc]
     archiving.WINDOW_MS = WINDOW_MS  # type: ignore[misc]

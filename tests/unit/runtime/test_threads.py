@@ -80,13 +80,13 @@ def test_whatever_is_raised_is_told_and_the_thread_goes_on(
 
 
 def test_a_pool_that_is_closed_takes_nothing_and_its_threads_end() -> None:
-    pool = Threads("mail", 1)
+    pool = Threads("closed", 1)
     assert pool.submit(str, 1).result(LONG_S) == "1"
-    (thread,) = [running for running in threading.enumerate() if running.name == "tailrace mail 1"]
+    (thread,) = [running for running in threading.enumerate() if running.name == "tailrace closed 1"]
     pool.shutdown()
     thread.join(LONG_S)
     assert not thread.is_alive()
-    with pytest.raises(RuntimeError, match="the threads mail have ended"):
+    with pytest.raises(RuntimeError, match="the threads closed have ended"):
         pool.submit(str, 2)
 
 

@@ -154,9 +154,7 @@ class PastReader:
         nothing is there to be told from, Unavailable.
         """
         journals = await self.journals()
-        entries = [
-            entry for now in journals for entry in history_of(await now.of_key(key), now.coverage)
-        ]
+        entries = [entry for now in journals for entry in history_of(await now.of_key(key), now.coverage)]
         newest = journals[-1].coverage
         if not (entries or newest.first_us or newest.is_live):
             raise NotKnown(

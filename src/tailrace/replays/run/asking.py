@@ -187,7 +187,7 @@ def key_bytes(app: App, mapping: HandlerMapping, key: Mapping[str, Any]) -> byte
 
 def module_of(app: App) -> Path:
     """The file that declares an app. Raises: SettingsError."""
-    for module in [*sys.modules.values()]:
+    for module in sys.modules.copy().values():
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and any(value is app for value in [*vars(module).values()]):
             return Path(file)

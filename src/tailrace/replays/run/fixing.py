@@ -184,7 +184,7 @@ def begin_chance(notes: Notes) -> None:
 
 
 def _theirs() -> Iterator[ModuleType]:
-    for module in [*sys.modules.values()]:
+    for module in sys.modules.copy().values():
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and is_theirs(file):
             yield module

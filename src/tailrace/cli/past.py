@@ -195,14 +195,18 @@ def archived_table(app: "App", named: str, table: str | None, stream: "LiveStrea
 
 def _of_key(app: "App", named: str, key: str, stream: "LiveStream | None") -> tuple[Archived, bytes]:
     """The table and the key of TABLE/KEY. Raises: CommandFailure, TailraceError."""
+    archived = archived_table(app, named, key.partition("/")[0], stream)
+    return archived, key_in(archived.schema, key)
+
+
+def key_in(schema: "TableSchema", text: str) -> bytes:
+    """The key of TABLE/KEY, where the table is known. Raises: CommandFailure, TailraceError."""
     from tailrace.server.why_targets import KeyTarget, read_target
 
-    table = key.partition("/")[0]
-    archived = archived_table(app, named, table, stream)
-    target = read_target(key, [archived.schema])
+    target = read_target(text, [schema])
     if not isinstance(target, KeyTarget):
-        raise CommandFailure(f"{printable(key)!r} is no key: write it as {table}/KEY.")
-    return archived, archived.schema.key_bytes(target.key)
+        raise CommandFailure(f"{printable(text)!r} is no key: write it as {schema.name}/KEY.")
+    return schema.key_bytes(target.key)
 
 
 @contextmanager

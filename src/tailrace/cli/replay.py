@@ -18,7 +18,7 @@ from tailrace.cli.changes import counted, key_text, printable, shown
 from tailrace.cli.failures import INTERRUPTED, CommandFailure
 from tailrace.cli.hints import next_line
 from tailrace.cli.loading import load
-from tailrace.cli.past import of_app
+from tailrace.cli.past import key_in, of_app
 from tailrace.cli.place import endpoint
 
 if TYPE_CHECKING:
@@ -171,31 +171,15 @@ def _question(app: "App", mapping: "HandlerMapping", asked: ReplayChoices) -> "R
     from msgspec.structs import replace
 
     from tailrace.app.moments import moment_us
+    from tailrace.app.table import schema_of
     from tailrace.replays.run.asking import question_of
 
     assert asked.since is not None
     until_us = None if asked.until is None else moment_us(asked.until)
     question = question_of(app, mapping, moment_us(asked.since), until_us, (), asked.where)
     packed = [bytes.fromhex(text) for text in asked.packed_keys.split(",") if text]
-    return replace(question, keys=tuple(sorted([*packed, *(_key(mapping, text) for text in asked.keys)])))
-
-
-def _key(mapping: "HandlerMapping", text: str) -> bytes:
-    from tailrace.app.table import schema_of
-    from tailrace.server.why_targets import KeyTarget, read_target
-
     schema = schema_of(mapping.table)
-    target = read_target(text, [schema])
-    if not isinstance(target, KeyTarget):
-        raise CommandFailure(f"{printable(text)!r} is no key: write it as {schema.name}/KEY.")
-    return schema.key_bytes(target.key)
-
-
-def _now_us() -> int:
-    from tailrace.clocks.system import SystemClock
-    from tailrace.journal.core.moment import last_us
-
-    return last_us(SystemClock().now().wall_ms)
+    return replace(question, keys=tuple(sorted([*packed, *(key_in(schema, text) for text in asked.keys)])))
 
 
 # ---- on trial ----------------------------------------------------------------------------------------------
@@ -208,7 +192,7 @@ def _dry(app: "App", mapping: "HandlerMapping", question: "ReplayQuestion", aske
     from tailrace.app.code_version import file_of
     from tailrace.journal.run.opened_past import open_past
     from tailrace.replays.core.effects import line_of
-    from tailrace.replays.run.asking import module_of
+    from tailrace.replays.run.asking import end_us, module_of
     from tailrace.replays.run.calls import DryRun
     from tailrace.replays.run.revisions import check_loaded
     from tailrace.replays.run.stubs import read_stubs, stubs_of
@@ -217,7 +201,7 @@ def _dry(app: "App", mapping: "HandlerMapping", question: "ReplayQuestion", aske
     if asked.checkout is not None:
         check_loaded([module_of(app), file_of(mapping.target)], asked.checkout)
     stubs = stubs_of({} if asked.stubs is None else read_stubs(asked.stubs), mapping)
-    until_us = _now_us() if question.until_us is None else question.until_us
+    until_us = end_us(question)
     opener, where = partial(open_past, app.region), asked.where or None
     dry = DryRun(app, mapping, question, until_us, opener, where, stubs, app.overrides, alone=True)
     with ExitStack() as opened:
@@ -237,11 +221,8 @@ def _dry(app: "App", mapping: "HandlerMapping", question: "ReplayQuestion", aske
     for words in end.notes:
         click.echo(f"  {words}", err=True)
     counts = end.counts
-    called = (
-        f"{counts.called:,} reached" if mapping.window is None else f"{counted(counts.called, 'window')} of"
-    )
     click.echo(
-        f"{counted(counts.changes, 'change')}, {called} {mapping.id}: "
+        f"{_counts_words(mapping, counts, 'of')}: "
         f"{counted(counts.effects, 'effect')}, none of them sent; {counts.unknown:,} unknown after a call",
         err=True,
     )
@@ -281,9 +262,8 @@ def _tell_change(table: str, change: "ReplayedChange") -> None:
     if (window := change.window) is not None:
         edges = (spoken(ms * 1_000) for ms in (window.start_ms, window.end_ms))
         start, end = (click.style(edge, dim=True) for edge in edges)
-        count = len(window.items)
         who = click.style(printable(window.key), bold=True)
-        click.echo(f"{start} to {end}  {who}  {count:,} item{'' if count == 1 else 's'}")
+        click.echo(f"{start} to {end}  {who}  {counted(len(window.items), 'item')}")
     else:
         who = click.style(f"{table}/{key_text(json.loads(change.key))}", bold=True)
         click.echo(f"{click.style(spoken(change.created_us), dim=True)}  {change.event:6}  {who}")
@@ -318,10 +298,11 @@ def _told_by(asked: ReplayChoices) -> "Iterator[Callable[[ReplayCounts, int], No
 def _compare(mapping: "HandlerMapping", question: "ReplayQuestion", asked: ReplayChoices) -> None:
     from tailrace.cli.replay_comparison import comparison_json, tell_comparison
     from tailrace.cli.telling import Bar
+    from tailrace.replays.run.asking import end_us
     from tailrace.replays.run.revisions import RevisionQuestion, compared
 
     assert asked.compare_with is not None
-    until_us = _now_us() if question.until_us is None else question.until_us
+    until_us = end_us(question)
     revision = asked.compare_with
     if not asked.as_json:
         click.echo(f"{mapping.id}: effects of {printable(revision)} and of the working tree", err=True)
@@ -371,10 +352,9 @@ def _live(
     from tailrace.cli.running import run_loop
     from tailrace.cli.telling import Bar
     from tailrace.cli.worker import require_aws
-    from tailrace.replays.run.calls import archive_of, check_replayed
+    from tailrace.replays.run.calls import archive_of
 
-    check_replayed(mapping)
-    archive_of(app, mapping)
+    archived = archive_of(app, mapping)
     require_aws()
     _confirm(mapping, asked)
     if mapping.window is not None and not asked.as_json:
@@ -383,7 +363,7 @@ def _live(
     progress = _Progress(bar, as_json=asked.as_json)
     try:
         with bar:
-            report = run_loop(_run_live(app, mapping, question, asked, progress))
+            report = run_loop(_run_live(app, mapping, archived, question, asked, progress))
     except KeyboardInterrupt:
         if progress.run is not None:
             again = f"the same command, or: tailrace replay {mapping.id} … --resume {progress.run.id}"
@@ -397,12 +377,15 @@ def _live(
         done = {"run": report.run_id, "changes": counts.changes, "called": counts.called}
         click.echo(json.dumps({**done, "notes": list(report.notes)}))
     else:
-        told = (
-            f"{counts.called:,} reached"
-            if mapping.window is None
-            else f"{counted(counts.called, 'window')} told by"
-        )
-        click.echo(f"replayed {counted(counts.changes, 'change')}, {told} {mapping.id}")
+        click.echo(f"replayed {_counts_words(mapping, counts, 'told by')}")
+
+
+def _counts_words(mapping: "HandlerMapping", counts: "ReplayCounts", of: str) -> str:
+    """What was read, and for what the handler was called."""
+    called = f"{counts.called:,} reached"
+    if mapping.window is not None:
+        called = f"{counted(counts.called, 'window')} {of}"
+    return f"{counted(counts.changes, 'change')}, {called} {mapping.id}"
 
 
 def _confirm(mapping: "HandlerMapping", asked: ReplayChoices) -> None:
@@ -419,6 +402,7 @@ def _confirm(mapping: "HandlerMapping", asked: ReplayChoices) -> None:
 async def _run_live(
     app: "App",
     mapping: "HandlerMapping",
+    archived: "HandlerMapping",
     question: "ReplayQuestion | None",
     asked: ReplayChoices,
     progress: _Progress,
@@ -431,7 +415,6 @@ async def _run_live(
     from tailrace.compose_fleet import far_replays
     from tailrace.journal.run.opened_past import open_past
     from tailrace.replays.run.asking import run_effects
-    from tailrace.replays.run.calls import archive_of
     from tailrace.replays.run.live import LiveGround, LiveQuestion
 
     assert asked.state is not None
@@ -455,7 +438,7 @@ async def _run_live(
         far_side.retelling,
     )
     live = LiveQuestion(
-        mapping, archive_of(app, mapping), question, asked.where or None, asked.rate, asked.resume, asked.anew
+        mapping, archived, question, asked.where or None, asked.rate, asked.resume, asked.anew
     )
     try:
         return await run_effects(ground, live, progress.begin)

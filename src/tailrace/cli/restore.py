@@ -16,7 +16,7 @@ from tailrace.cli.changes import counted, key_text, printable
 from tailrace.cli.failures import INTERRUPTED, CommandFailure
 from tailrace.cli.hints import next_line
 from tailrace.cli.loading import load
-from tailrace.cli.past import Archived, advised, archived_table, of_app
+from tailrace.cli.past import Archived, advised, archived_table, key_in, of_app
 from tailrace.cli.place import endpoint
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def restore(
     archived = archived_table(loaded, app, source)
     check_handlers(loaded, app, into, region or loaded.region, trigger=trigger)
     require_aws()
-    chosen = [*dict.fromkeys(_key(archived, key) for key in keys)]
+    chosen = [*dict.fromkeys(key_in(archived.schema, key) for key in keys)]
     asked = _RestoreChoices(into, at_us, chosen, overwrite, dry_run, yes, as_json)
     report = RestoreReport()
     try:
@@ -147,15 +147,6 @@ def check_handlers(app: "App", named: str, into: str, region: str, *, trigger: b
             f"{', '.join(map(printable, called))}.",
             hint="restore into a table of its own, or add --trigger",
         )
-
-
-def _key(archived: Archived, text: str) -> bytes:
-    from tailrace.server.why_targets import KeyTarget, read_target
-
-    target = read_target(text, [archived.schema])
-    if not isinstance(target, KeyTarget):
-        raise CommandFailure(f"{printable(text)!r} is no key: write it as {archived.schema.name}/KEY.")
-    return archived.schema.key_bytes(target.key)
 
 
 async def _restore(

@@ -7,12 +7,12 @@ projections/run/from_journal.py, over its protocols.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from msgspec import Struct
 
 from tailrace.journal.core.places import JournaledTable
-from tailrace.journal.run.folding import FoldQuery, all_rows, count_sql, keyed_sql, newest_sql
+from tailrace.journal.run.folding import all_rows, asked_rows, count_sql, keyed_sql, newest_sql
 from tailrace.journal.run.opening import check_installed
 from tailrace.journal.run.past import JournalNow, PastReader
 from tailrace.ports import ArchiveStore, Clock
@@ -21,7 +21,6 @@ from tailrace.projections.run.following import FollowingMarks
 from tailrace.runtime.threads import in_thread
 from tailrace.streams.version import Version
 
-BATCH = 2_000
 NO_BASE = (
     "items that were never changed are not known, because the journal has no base: it begins with its "
     "first change"
@@ -105,11 +104,8 @@ class FeedView(Struct, frozen=True):
         if self.files <= without:
             return
         rows = await self.now.rows(without=without)
-        asked = await in_thread(FoldQuery, rows, (newest_sql if is_newest else keyed_sql)(rows, first, end))
-        try:
-            while some := await in_thread(asked.some, BATCH):
-                for key, generation, sequence, old, new, is_state in some:
-                    version = Version(generation, int.from_bytes(sequence, "big"))
-                    yield HistoryChange(key, version, old, new, is_state)
-        finally:
-            asked.close()
+        sql = (newest_sql if is_newest else keyed_sql)(rows, first, end)
+        async with aclosing(asked_rows(rows, sql)) as asked:
+            async for key, generation, sequence, old, new, is_state in asked:
+                version = Version(generation, int.from_bytes(sequence, "big"))
+                yield HistoryChange(key, version, old, new, is_state)

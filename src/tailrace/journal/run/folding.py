@@ -4,11 +4,12 @@ Theory of operation: the row of each key with the largest version that was creat
 none yet was as its next change found it. That is the law of core/past.py where nothing is lost, written as
 SQL; tests hold the two against each other. Changes that the live stream alone has are rows of a table beside
 the files.
-Rules of this file: reads only; what asks DuckDB blocks, and callers run it in a thread. Texts that go into
+Rules of this file: reads only; what asks DuckDB blocks, and callers run it in a thread, but for what they
+await. Texts that go into
 SQL are quoted here: a relation is asked after its making, and takes no parameters.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from msgspec import Struct
 from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.records import SCAN
 from tailrace.journal.run.opening import check_installed, told_by_duckdb
+from tailrace.runtime.threads import in_thread
 from tailrace.streams.version import SEQUENCE_BYTES
 
 COLUMNS: Final = "key, generation, sequence, created_us, event, old, new, origin, shard, ancestry"
@@ -25,6 +27,8 @@ GIVEN: Final = "tailrace_given"
 CHANGES: Final = f"origin IS DISTINCT FROM '{SCAN}'"
 MEMORY: Final = "512MB"
 LATEST_US: Final = (1 << 63) - 1
+AT_ONCE: Final = 2_000
+"""So many rows of a long answer are taken at a time."""
 
 
 class Rows(Struct, frozen=True):
@@ -146,9 +150,14 @@ def timed_sql(rows: Rows, until_us: int) -> str:
     )
 
 
-def count_before_sql(rows: Rows, until_us: int) -> str:
-    """How many changes there are before a moment."""
-    return f"SELECT count(*) FROM {rows.sql} WHERE {CHANGES} AND created_us < {until_us}"
+def count_between_sql(
+    rows: Rows, until_us: int, since_us: int | None = None, keys: Sequence[bytes] = ()
+) -> str:
+    """How many changes there are before a moment, and from another one on, of some keys; none are all."""
+    named = ", ".join(f"from_hex('{key.hex()}')" for key in keys)
+    of_keys = f" AND key IN ({named})" if keys else ""
+    since = "" if since_us is None else f" AND created_us >= {since_us}"
+    return f"SELECT count(*) FROM {rows.sql} WHERE {CHANGES} AND created_us < {until_us}{since}{of_keys}"
 
 
 def first_sql(rows: Rows, until_us: int) -> str:
@@ -202,6 +211,17 @@ def all_rows(rows: Rows, sql: str) -> list[tuple[Any, ...]]:
     asked = FoldQuery(rows, sql)
     try:
         return asked.some(1_000_000)
+    finally:
+        asked.close()
+
+
+async def asked_rows(rows: Rows, sql: str, at_once: int = AT_ONCE) -> AsyncGenerator[tuple[Any, ...]]:
+    """Every row of an answer, with flat memory: some of them at a time, in a thread. Raises: Unavailable."""
+    asked = await in_thread(FoldQuery, rows, sql)
+    try:
+        while some := await in_thread(asked.some, at_once):
+            for row in some:
+                yield row
     finally:
         asked.close()
 

@@ -39,11 +39,11 @@ from tailrace.journal.core.past import (
 from tailrace.journal.core.places import JournaledTable
 from tailrace.journal.core.records import EVERYTHING, PART_CHANGES, SCAN, Selection
 from tailrace.journal.run.folding import (
-    FoldQuery,
     PastRelation,
     Rows,
     all_rows,
     as_of_sql,
+    asked_rows,
     changed_sql,
     relation_of,
 )
@@ -221,7 +221,7 @@ class PastReader:
 
     async def _written(self, now: JournalNow, since_us: int, until_us: int) -> AsyncGenerator[WrittenItem]:
         rows = await now.rows()
-        asked = _asked(rows, changed_sql(rows, since_us, until_us))
+        asked = asked_rows(rows, changed_sql(rows, since_us, until_us), BATCH)
         async for changes in _grouped(asked, now.coverage.inexact_us):
             before, after = (state_at(changes, at_us, now.coverage) for at_us in (since_us, until_us))
             within = tuple(
@@ -407,7 +407,7 @@ class TableThen:
             return
         rows = await self.now.rows()
         sql = f"SELECT key, item FROM ({as_of_sql(rows, self.at_us, self._told_us)}) ORDER BY key"
-        async for key, item in _asked(rows, sql):
+        async for key, item in asked_rows(rows, sql, BATCH):
             yield key, item
 
     async def count(self) -> int:
@@ -452,17 +452,6 @@ class TableThen:
 
 
 # ---- rows --------------------------------------------------------------------------------------------------
-
-
-async def _asked(rows: Rows, sql: str) -> AsyncIterator[tuple[Any, ...]]:
-    """Every row of an answer, with flat memory. Raises: Unavailable."""
-    asked = await in_thread(FoldQuery, rows, sql)
-    try:
-        while some := await in_thread(asked.some, BATCH):
-            for row in some:
-                yield row
-    finally:
-        asked.close()
 
 
 async def _merged(

@@ -93,7 +93,7 @@ class ManifestLog:
         while True:
             number = (await self.current()).number + 1
             name = self._delta_name(number)
-            if not await self._has_behind(name):
+            if not await self._has(f"{self._folder}/delta/", lambda one: number_in(one) is not None, name):
                 if number == 1 and await self._has_files() and not (await self.current()).number:
                     raise ArchiveError(
                         f"{self._folder}: no manifest can be read there, and files are of one",
@@ -106,21 +106,15 @@ class ManifestLog:
                     hint="restore it from a backup",
                 )
 
-    async def _has_behind(self, name: str) -> bool:
-        """Whether deltas are there behind a name; files of others are none."""
-        after = name
-        while later := await self._archive.list(f"{self._folder}/delta/", after=after, limit=1):
-            if number_in(later[0]) is not None:
-                return True
-            after = later[0]
-        return False
-
     async def _has_files(self) -> bool:
         """Whether a table's files are there, or whole manifests. A writer's first delta comes before them."""
-        prefix = self._folder.rpartition("/")[0]
-        after = ""
-        while names := await self._archive.list(f"{prefix}/", after=after, limit=1):
-            if is_own(names[0]) or number_in(names[0]) is not None:
+        folder = self._folder.rpartition("/")[0]
+        return await self._has(f"{folder}/", lambda name: is_own(name) or number_in(name) is not None)
+
+    async def _has(self, prefix: str, is_wanted: Callable[[str], bool], after: str = "") -> bool:
+        """Whether such a file is there; those of others are passed over."""
+        while names := await self._archive.list(prefix, after=after, limit=1):
+            if is_wanted(names[0]):
                 return True
             after = names[0]
         return False

@@ -67,7 +67,7 @@ class _Alone:
         self.overrides: Overrides = app.overrides
 
     def now_us(self) -> int:
-        return last_us(SystemClock().now().wall_ms)
+        return now_us()
 
     def opened(self, mapping: HandlerMapping) -> PastReader:
         return open_past(self._app.region, mapping)
@@ -80,6 +80,16 @@ class _Alone:
 
     def run(self, replay: Awaitable[ReplayReport]) -> ReplayReport:
         raise SettingsError("replay: nothing runs here", hint=LIVE_ELSEWHERE)
+
+
+def now_us() -> int:
+    """The last microsecond of this millisecond, by the system's clock."""
+    return last_us(SystemClock().now().wall_ms)
+
+
+def end_us(question: ReplayQuestion) -> int:
+    """Where a replay ends that nothing runs beside: now, unless it is told. Units: microseconds."""
+    return now_us() if question.until_us is None else question.until_us
 
 
 class AskedReplay(Struct, frozen=True):

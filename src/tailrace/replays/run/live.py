@@ -9,7 +9,7 @@ Rules of this file: it writes its own row and what the handler's sink writes. De
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 import orjson
 from msgspec import Struct
@@ -160,12 +160,47 @@ async def save_run(ground: LiveGround, run: ReplayRun, write: Write) -> None:
         ) from error
 
 
-def tried_settings(mapping: HandlerMapping) -> MappingSettings:
-    """A handler's settings, with an end to its retries."""
-    settings = mapping.settings
-    if settings.maximum_retry_attempts == INFINITE:
-        return replace(settings, maximum_retry_attempts=RETRIES)
-    return settings
+async def stand_still(ground: LiveGround, run: ReplayRun, words: str) -> NoReturn:
+    """Save how far a run is that cannot go on, and say before what. Raises: ReplayStopped, StoreError."""
+    run = replace(run, stopped=words)
+    await save_run(ground, run, saved(ground.app, run))
+    raise ReplayStopped(
+        f"replay {run.id} of {run.handler} stands still before {words}; nothing is skipped",
+        hint=f"mend it, then: tailrace replay {run.handler} --effects live --resume {run.id}",
+    )
+
+
+class Tries:
+    """The attempts at one thing, as the handler's retries say; they have an end. Shape: so many `attempts`
+    have failed.
+    """
+
+    def __init__(self, clock: Clock, mapping: HandlerMapping) -> None:
+        self._clock = clock
+        self._settings: MappingSettings = mapping.settings
+        if self._settings.maximum_retry_attempts == INFINITE:
+            self._settings = replace(self._settings, maximum_retry_attempts=RETRIES)
+        self.begin()
+
+    def begin(self) -> None:
+        """At another thing."""
+        self.attempts = self._outages = 0
+
+    async def may_follow(self, failure: Failure) -> bool:
+        """Count an attempt that failed, and wait as long as the next one has to. Returns: whether there is
+        one.
+        """
+        self.attempts += 1
+        self._outages += 1
+        decision = after_failure(
+            self._settings, failure, size=1, attempts=self.attempts, outages=self._outages
+        )
+        if isinstance(decision, GiveUp):
+            return False
+        self.attempts -= not getattr(decision, "counts", True)
+        now_ms = self._clock.now().monotonic_ms
+        await self._clock.sleep_until(now_ms + getattr(decision, "delay_ms", 0))
+        return True
 
 
 class ReplayPace:
@@ -201,7 +236,6 @@ class _LiveRun:
         self._source = source
         self._sink = sink
         self._wanted = wanted
-        self._settings = tried_settings(asked.mapping)
 
     async def go(self, run: ReplayRun, told: Told) -> ReplayRun:
         """To the end. Raises: ReplayStopped."""
@@ -210,7 +244,7 @@ class _LiveRun:
             records = [change.record for change in batch if self._wanted(change.record)]
             refused = await self._deliver(run, records, batch[-1].shard)
             if refused is not None:
-                run = await self._stop(run, batch, *refused)
+                await self._stop(run, batch, *refused)
             last = batch[-1]
             reached = Reached(last.record.version, last.shard)
             run = run.moved(reached, len(batch), len(records), clock.now().wall_ms)
@@ -236,14 +270,16 @@ class _LiveRun:
         self, run: ReplayRun, records: Sequence[ChangeRecord], shard: str
     ) -> tuple[ChangeRecord, Failure] | None:
         """Hand some changes to the handler until they are done. Returns: the first that is given up, why."""
-        waiting, attempts, outages = [*records], 0, 0
+        waiting, tries = [*records], Tries(self._ground.clock, self._mapping)
         if self._mapping.settings.ordered_by == "partition":
             waiting = [*self._mapping.settings.keyed(waiting)]
         while waiting:
             request = f"{run.id}-{waiting[0].sequence}"
             outcome = await attempt(
                 self._sink,
-                RecordBatch(waiting, self._mapping.id, self._source.stream, shard, attempts + 1, request),
+                RecordBatch(
+                    waiting, self._mapping.id, self._source.stream, shard, tries.attempts + 1, request
+                ),
             )
             left, failure = unsettled(outcome, waiting)
             if failure is None:
@@ -255,14 +291,10 @@ class _LiveRun:
                 and outcome.whole
             ):
                 return await self._one_by_one(run, left, shard)
-            moved_on = left[0] is not waiting[0]
-            attempts, outages = (1, 1) if moved_on else (attempts + 1, outages + 1)
-            decision = after_failure(self._settings, failure, size=1, attempts=attempts, outages=outages)
-            if isinstance(decision, GiveUp):
+            if left[0] is not waiting[0]:
+                tries.begin()
+            if not await tries.may_follow(failure):
                 return left[0], failure
-            attempts -= not getattr(decision, "counts", True)
-            now_ms = self._ground.clock.now().monotonic_ms
-            await self._ground.clock.sleep_until(now_ms + getattr(decision, "delay_ms", 0))
             waiting = left
         return None
 
@@ -277,7 +309,7 @@ class _LiveRun:
 
     async def _stop(
         self, run: ReplayRun, batch: Sequence[SelectedChange], record: ChangeRecord, failure: Failure
-    ) -> ReplayRun:
+    ) -> NoReturn:
         """Save what came before the change that is given up, and say so. Raises: ReplayStopped."""
         before: list[SelectedChange] = []
         for change in batch:
@@ -289,15 +321,9 @@ class _LiveRun:
             called = sum(1 for change in before if self._wanted(change.record))
             run = run.moved(reached, len(before), called, self._ground.clock.now().wall_ms)
         key = orjson.dumps(orjson.loads(record.keys)).decode()
-        words = (
-            f"{self._mapping.table.name} {key}, version {record.version.text.lstrip('0')}: {failure.error}"
-        )
-        run = replace(run, stopped=words)
-        await save_run(self._ground, run, saved(self._ground.app, run))
-        raise ReplayStopped(
-            f"replay {run.id} of {run.handler} stands still before {words}; nothing is skipped",
-            hint=f"mend it, then: tailrace replay {run.handler} --effects live --resume {run.id}",
-        )
+        version = record.version.text.lstrip("0")
+        words = f"{self._mapping.table.name} {key}, version {version}: {failure.error}"
+        await stand_still(self._ground, run, words)
 
 
 def unsettled(outcome: Outcome, records: Sequence[ChangeRecord]) -> tuple[list[ChangeRecord], Failure | None]:

@@ -14,12 +14,12 @@ import orjson
 from tailrace.app.change import Change
 from tailrace.app.filtering import Filter
 from tailrace.app.mapping import HandlerMapping, Where
-from tailrace.app.table import Changes, schema_of
+from tailrace.app.table import Changes, Table, schema_of
 from tailrace.errors import PatternError, SettingsError
 from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.past import COARSE_US, before
 from tailrace.journal.core.records import SCAN, TTL, Selection
-from tailrace.journal.run.folding import all_rows
+from tailrace.journal.run.folding import all_rows, count_between_sql
 from tailrace.journal.run.past import JournalNow, PastReader
 from tailrace.mapping.filters import RecordFilter
 from tailrace.patterns.pattern import compile_pattern
@@ -63,8 +63,7 @@ class ReplaySource:
         self._until_us = until_us
         self._journals: list[JournalNow] = []
         self._numbers: dict[str, int] = {}
-        arn = f"arn:aws:dynamodb:{region}::table/{table.name}/stream/replay"
-        self.stream = StreamRef(arn, table.name, "", table.stream or "NEW_AND_OLD_IMAGES", region=region)
+        self.stream = replayed_stream(table, region)
 
     async def open(self) -> tuple[str, ...]:
         """Ask the journal as it is now. Returns: what it does not know of the time that is asked for. Raises:
@@ -90,15 +89,10 @@ class ReplaySource:
 
     async def count(self) -> int:
         """How many changes there are, for an estimate. Raises: Unavailable."""
-        keys = ", ".join(f"from_hex('{key.hex()}')" for key in self._question.keys)
-        of_keys = f" AND key IN ({keys})" if keys else ""
-        total = 0
+        question, total = self._question, 0
         for now in self._journals:
             rows = await now.rows(self._selection)
-            sql = (
-                f"SELECT count(*) FROM {rows.sql} WHERE created_us >= {self._question.since_us} "
-                f"AND created_us < {self._until_us} AND origin IS DISTINCT FROM '{SCAN}'{of_keys}"
-            )
+            sql = count_between_sql(rows, self._until_us, question.since_us, question.keys)
             ((number,),) = await in_thread(all_rows, rows, sql)
             total += int(number)
         return total
@@ -136,6 +130,12 @@ class ReplaySource:
         if shard not in self._numbers:
             self._numbers[shard] = number_behind(label, shard, MOST_SHARDS) or 0
         return self._numbers[shard]
+
+
+def replayed_stream(table: Table, region: str) -> StreamRef:
+    """The stream that replayed changes are said to be of."""
+    arn = f"arn:aws:dynamodb:{region}::table/{table.name}/stream/replay"
+    return StreamRef(arn, table.name, "", table.stream or "NEW_AND_OLD_IMAGES", region=region)
 
 
 def lacking(journals: Sequence[JournalNow], since_us: int, until_us: int, near: str) -> list[str]:

@@ -10,13 +10,12 @@ Rules of this file: it stops before a window that fails for good, and skips noth
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 from msgspec.structs import replace
 
-from tailrace.errors import ReplayStopped, SettingsError
+from tailrace.errors import SettingsError
 from tailrace.journal.core.moment import spoken
-from tailrace.mapping.retry import GiveUp, after_failure
 from tailrace.ports import Failure
 from tailrace.replays.core.effects import ReplayCounts
 from tailrace.replays.core.report import ReplayReport
@@ -27,9 +26,10 @@ from tailrace.replays.run.live import (
     LiveQuestion,
     ReplayPace,
     Told,
+    Tries,
     chosen_run,
     save_run,
-    tried_settings,
+    stand_still,
 )
 from tailrace.replays.run.window_source import MS, WindowRange, WindowSource, plan_of
 from tailrace.runtime.attempting import TimedSink
@@ -99,7 +99,6 @@ class _Retold:
         self._retelling = retelling
         self._delay_ms = plan_of(asked.mapping).delay_ms
         self._pace = ReplayPace(ground.clock, asked.rate)
-        self._settings = tried_settings(asked.mapping)
 
     def notes(self, run: ReplayRun) -> tuple[str, ...]:
         """What the journal does not know, and where the border is."""
@@ -151,30 +150,19 @@ class _Retold:
 
     async def _tell(self, run: ReplayRun, window: PastWindow, *, is_final: bool) -> Failure | None:
         """Tell a window until it is done. Returns: why it is given up."""
-        attempts = outages = 0
+        tries = Tries(self._ground.clock, self._mapping)
         while True:
             failure = await self._retelling.tell(window, run.begun_ms // SECOND, run.id, is_final=is_final)
-            if failure is None:
-                return None
-            attempts, outages = attempts + 1, outages + 1
-            decision = after_failure(self._settings, failure, size=1, attempts=attempts, outages=outages)
-            if isinstance(decision, GiveUp):
+            if failure is None or not await tries.may_follow(failure):
                 return failure
-            attempts -= not getattr(decision, "counts", True)
-            now_ms = self._ground.clock.now().monotonic_ms
-            await self._ground.clock.sleep_until(now_ms + getattr(decision, "delay_ms", 0))
 
     async def _stop(
         self, run: ReplayRun, batch: Sequence[PastWindow], window: PastWindow, failure: Failure
-    ) -> None:
+    ) -> NoReturn:
         """Save what came before the window that is given up, and say so. Raises: ReplayStopped."""
         if batch:
             run = run.told_through(batch[-1].place, len(batch), self._ground.clock.now().wall_ms)
         start, end = (spoken(edge_ms * MS) for edge_ms in window.span)
-        words = f"the window {start} to {end} of {window.group}: {failure.error}"
-        run = replace(run, stopped=words)
-        await save_run(self._ground, run, saved(self._ground.app, run))
-        raise ReplayStopped(
-            f"replay {run.id} of {run.handler} stands still before {words}; nothing is skipped",
-            hint=f"mend it, then: tailrace replay {run.handler} --effects live --resume {run.id}",
+        await stand_still(
+            self._ground, run, f"the window {start} to {end} of {window.group}: {failure.error}"
         )

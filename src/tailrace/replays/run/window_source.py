@@ -9,8 +9,8 @@ Rules of this file: nothing is written or guessed. One loop uses a source. Calle
 window_live.py.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Final
 
 import orjson
 from msgspec import Struct
@@ -23,11 +23,16 @@ from tailrace.errors import SettingsError
 from tailrace.journal.core.change import JournalChange
 from tailrace.journal.core.moment import spoken
 from tailrace.journal.core.past import before
-from tailrace.journal.run.folding import FoldQuery, Rows, all_rows, count_before_sql, first_sql, timed_sql
+from tailrace.journal.run.folding import (
+    all_rows,
+    asked_rows,
+    count_between_sql,
+    first_sql,
+    timed_sql,
+)
 from tailrace.journal.run.past import JournalNow, PastReader
 from tailrace.journal.run.reading import change_of
-from tailrace.ports import StreamRef
-from tailrace.replays.run.source import lacking, record_of, wanted_by
+from tailrace.replays.run.source import lacking, record_of, replayed_stream, wanted_by
 from tailrace.runtime.threads import in_thread
 from tailrace.sinks.calling import failure_of
 from tailrace.streams.record import ChangeRecord
@@ -36,7 +41,6 @@ from tailrace.windows.core.past import PastWindow, PastWindows
 from tailrace.windows.core.rows import Contribution
 from tailrace.windows.run.changes import contribution_of
 
-BATCH: Final = 2_000
 MS: Final = 1_000
 UNKNOWN_US: Final = -MS
 """When what the journal began with was changed: an item of that time has no window."""
@@ -75,9 +79,7 @@ class WindowSource:
         self._schema = schema_of(table)
         self._plan = plan_of(mapping)
         self._journals: list[JournalNow] = []
-        arn = f"arn:aws:dynamodb:{region}::table/{table.name}/stream/replay"
-        view_type = table.stream or "NEW_AND_OLD_IMAGES"
-        self._wanted = wanted_by(mapping, None, StreamRef(arn, table.name, "", view_type, region=region))
+        self._wanted = wanted_by(mapping, None, replayed_stream(table, region))
         self._begin()
 
     def _begin(self) -> None:
@@ -97,7 +99,7 @@ class WindowSource:
         total = 0
         for now in self._journals:
             rows = await now.rows()
-            ((number,),) = await in_thread(all_rows, rows, count_before_sql(rows, asked.as_of_us))
+            ((number,),) = await in_thread(all_rows, rows, count_between_sql(rows, asked.as_of_us))
             total += int(number)
         return total
 
@@ -186,7 +188,8 @@ class WindowSource:
 
     async def _beginning(self, until_us: int) -> AsyncIterator[Contribution]:
         """What the items that were there when the journal began contribute, where that has a time."""
-        async for key, image in self._rows(self._journals[0], lambda rows: first_sql(rows, until_us)):
+        rows = await self._journals[0].rows()
+        async for key, image in asked_rows(rows, first_sql(rows, until_us)):
             there = JournalChange("", key, NOTHING, UNKNOWN_US, "INSERT", None, image)
             record = record_of(there, self._schema, 0, 0)
             if self._wanted(record):
@@ -196,22 +199,12 @@ class WindowSource:
 
     async def _changes(self, until_us: int) -> AsyncIterator[ChangeRecord]:
         for now in self._journals:
-            async for row in self._rows(now, lambda rows: timed_sql(rows, until_us)):
+            rows = await now.rows()
+            async for row in asked_rows(rows, timed_sql(rows, until_us)):
                 self.counts.changes += 1
                 record = record_of(change_of(row), self._schema, 0, now.coverage.precision_us)
                 if self._wanted(record):
                     yield record
-
-    @staticmethod
-    async def _rows(now: JournalNow, sql: Callable[[Rows], str]) -> AsyncIterator[tuple[Any, ...]]:
-        rows = await now.rows()
-        asked = await in_thread(FoldQuery, rows, sql(rows))
-        try:
-            while some := await in_thread(asked.some, BATCH):
-                for row in some:
-                    yield row
-        finally:
-            asked.close()
 
     def _placed(self, record: ChangeRecord) -> Contribution | None:
         """What a change contributes; None: nobody can tell."""

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
@@ -20,8 +18,19 @@ from tailrace.app.loading import load_app
 from tailrace.errors import SettingsError
 from tailrace.testing import World
 from tests.command_line import tailrace
-from tests.patience import PATIENCE_S
-from tests.serving import serving
+from tests.replaying import (
+    BEGIN,
+    CHANGES,
+    committed,
+    compared,
+    copied,
+    create_state,
+    git,
+    journaled,
+    live,
+    live_words,
+    served,
+)
 from tests.terminal import on_terminal
 
 APP = """
@@ -75,35 +84,21 @@ app.sink(receipt, Queue())
 app.sink(priced, Queue())
 """.replace("\\\\n", "\\n")
 KEYS = 7
-CHANGES = 120
-BEGIN = "2026-01-01T00:00Z"
 
 
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with an app, and a journal of its orders."""
-    folder = tmp_path_factory.mktemp("journal")
-    (folder / "app.py").write_text(APP)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        app = load_app("app.py")
-        for handler in ("receipt", "priced", "count"):
-            app.withdraw(handler)
-        with World(app, seed=1, sinks="real") as world:
-            for number in range(CHANGES):
-                world.put("orders", {"id": f"o{number % KEYS}", "n": Decimal(number)})
-                world.advance("1s")
-            world.settle()
-    finally:
-        os.chdir(before)
-    return folder
+
+    def put(world: World, number: int) -> None:
+        world.put("orders", {"id": f"o{number % KEYS}", "n": Decimal(number)})
+
+    return journaled(tmp_path_factory.mktemp("journal"), APP, ("receipt", "priced", "count"), put)
 
 
 @pytest.fixture
 def folder(journal: Path, tmp_path: Path) -> Path:
-    shutil.copytree(journal, tmp_path / "shop", ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path / "shop"
+    return copied(journal, tmp_path)
 
 
 # ---- on trial ----------------------------------------------------------------------------------------------
@@ -229,35 +224,17 @@ def test_a_program_asks_without_a_world_and_awaits(folder: Path, monkeypatch: py
 # ---- two revisions -----------------------------------------------------------------------------------------
 
 
-def git(folder: Path, *arguments: str) -> str:
-    named = {f"GIT_{who}_{what}": "shop" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    environment = {**os.environ, **named}
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=True
-    )
-    return done.stdout
-
-
 @pytest.fixture
 def repository(folder: Path) -> Path:
-    (folder / ".gitignore").write_text("history/\n__pycache__/\n")
     (folder / "requirements.txt").write_text("tailrace\n")
-    git(folder, "init", "--quiet")
-    git(folder, "add", ".")
-    git(folder, "commit", "--quiet", "-m", "A shop")
-    return folder
-
-
-def compared(folder: Path, *more: str, handler: str = "receipt") -> subprocess.CompletedProcess[str]:
-    asked = ("replay", handler, "--since", BEGIN, "--app", "app.py", "--compare-with", "HEAD")
-    return tailrace(*asked, *more, cwd=folder)
+    return committed(folder)
 
 
 def test_what_differs_is_grouped_and_what_is_unknown_counted(repository: Path) -> None:
     text = (repository / "app.py").read_text()
     text = text.replace('"total": change.new["n"]', '"total": change.new["n"] + 1, "by": "us"')
     (repository / "app.py").write_text(text)
-    told = compared(repository, "--json")
+    told = compared(repository, "receipt", "--json")
     assert told.returncode == 1, told.stderr
     answer = json.loads(told.stdout)
     (group,) = answer["differences"]
@@ -267,19 +244,19 @@ def test_what_differs_is_grouped_and_what_is_unknown_counted(repository: Path) -
     assert group["example"]["now"] == {"to": "o0", "total": 1, "by": "us"}
     assert (answer["compared"], answer["unknown"]) == (CHANGES, {})
     until = ("--until", "2026-01-01T00:00:02Z")
-    unknown = compared(repository, *until, handler="priced")
+    unknown = compared(repository, "priced", *until)
     assert unknown.returncode == 0
     assert "unknown after 127.0.0.1:9, called in rate: 2 changes, not compared" in unknown.stdout
     assert "0 of 2 changes compared: no difference" in unknown.stdout
     assert "nothing reached" not in unknown.stderr
-    nothing = compared(repository, *until, "--where", '{"eventName": ["INSRT"]}')
+    nothing = compared(repository, "receipt", *until, "--where", '{"eventName": ["INSRT"]}')
     assert "nothing reached receipt in either revision" in nothing.stderr
     assert git(repository, "worktree", "list").count("\n") == 1
 
 
 def test_another_environment_is_refused(repository: Path) -> None:
     (repository / "requirements.txt").write_text("tailrace\nboto3\n")
-    told = compared(repository)
+    told = compared(repository, "receipt")
     assert told.returncode == 1
     assert "HEAD asks for another environment than this one: requirements.txt" in told.stderr
 
@@ -289,7 +266,7 @@ def test_a_revision_that_cannot_be_loaded_says_so_and_leaves_nothing(repository:
     (repository / "app.py").write_text(
         text.replace("def receipt", "def mailed").replace("app.sink(receipt", "app.sink(mailed")
     )
-    told = compared(repository, handler="mailed")
+    told = compared(repository, "mailed")
     assert told.returncode == 1
     assert "replay of HEAD: replay: 'mailed' is no handler" in told.stderr
     assert git(repository, "worktree", "list").count("\n") == 1
@@ -334,51 +311,17 @@ def test_a_program_compares_too(repository: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server with the app's tables, and credentials for it."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "any")
-    with serving() as server:
-        url = f"http://127.0.0.1:{server.port}"
-        client = boto3.client("dynamodb", region_name="us-east-1", endpoint_url=url)
-        for table in ("orders", "counts"):
-            client.create_table(
-                TableName=table,
-                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-                BillingMode="PAY_PER_REQUEST",
-                StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-            )
+    with served(monkeypatch, "orders", "counts") as url:
         yield url
-
-
-def live(folder: Path, endpoint: str, *more: str) -> subprocess.CompletedProcess[str]:
-    asked = ["replay", "count", "--app", "app.py", "--effects", "live", "--yes", "--region", "us-east-1"]
-    asked += ["--state", "dynamodb:state", "--endpoint", endpoint, *more]
-    return subprocess.run(
-        [sys.executable, "-m", "tailrace", *asked], cwd=folder, capture_output=True, text=True, check=False,
-        timeout=PATIENCE_S,
-    )  # fmt: skip
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals of this kind")
 def test_a_terminal_shows_how_far_a_live_replay_is(folder: Path, endpoint: str) -> None:
-    tailrace("state", "create", "dynamodb:state", "--endpoint", endpoint, "--region", "us-east-1")
+    create_state(endpoint)
     for name in ("SIGKILL", "SIGINT"):
         (folder / name).touch()
-    typed = [
-        "-m",
-        "tailrace",
-        "replay",
-        "count",
-        "--app",
-        "app.py",
-        "--effects",
-        "live",
-        "--yes",
-        "--state",
-        "dynamodb:state",
-    ]
-    more = ["--region", "us-east-1", "--endpoint", endpoint, "--since", BEGIN]
-    code, shown = on_terminal([*typed, *more], cwd=folder)
+    typed = ["-m", "tailrace", *live_words(endpoint, "count", "--since", BEGIN)]
+    code, shown = on_terminal(typed, cwd=folder)
     assert code == 0, shown
     assert f": {CHANGES} changes" in shown
     assert f"0 of {CHANGES} changes" in shown
@@ -388,16 +331,15 @@ def test_a_terminal_shows_how_far_a_live_replay_is(folder: Path, endpoint: str) 
 def test_a_live_replay_goes_on_after_kill_and_ctrl_c_in_order_and_with_nothing_twice(
     folder: Path, endpoint: str
 ) -> None:
-    created = tailrace("state", "create", "dynamodb:state", "--endpoint", endpoint, "--region", "us-east-1")
-    assert created.returncode == 0, created.stderr
-    killed = live(folder, endpoint, "--since", BEGIN)
+    create_state(endpoint)
+    killed = live(folder, endpoint, "count", "--since", BEGIN)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    interrupted = live(folder, endpoint, "--since", BEGIN)
+    interrupted = live(folder, endpoint, "count", "--since", BEGIN)
     assert interrupted.returncode == 130, interrupted.stderr
     assert "120 changes, on from 50" in interrupted.stderr
     assert "cut off after 90 of 120; it goes on with the same command" in interrupted.stderr
     run_id = interrupted.stderr.rpartition("--resume ")[2].split()[0]
-    ended = live(folder, endpoint, "--resume", run_id, "--json")
+    ended = live(folder, endpoint, "count", "--resume", run_id, "--json")
     assert ended.returncode == 0, ended.stderr
     answer = json.loads(ended.stdout)
     assert (answer["run"], answer["changes"], answer["called"]) == (run_id, CHANGES, CHANGES)
@@ -413,6 +355,6 @@ def test_a_live_replay_goes_on_after_kill_and_ctrl_c_in_order_and_with_nothing_t
     client = boto3.client("dynamodb", region_name="us-east-1", endpoint_url=endpoint)
     items = {item["id"]["S"]: int(item["n"]["N"]) for item in client.scan(TableName="counts")["Items"]}
     assert items == {f"o{key}": len(range(key, CHANGES, KEYS)) for key in range(KEYS)}
-    gone = live(folder, endpoint, "--resume", run_id)
+    gone = live(folder, endpoint, "count", "--resume", run_id)
     assert gone.returncode == 1
     assert "there is no unfinished replay" in gone.stderr

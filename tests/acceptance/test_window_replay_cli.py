@@ -1,22 +1,18 @@
 """`tailrace replay` of windows as it is typed: on trial, beside another revision, and live through kills."""
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
 
-from tailrace.app.loading import load_app
 from tailrace.testing import World
 from tests.command_line import tailrace
 from tests.patience import PATIENCE_S, eventually
-from tests.serving import serving
+from tests.replaying import BEGIN, CHANGES, committed, compared, copied, create_state, journaled, live, served
 
 APP = """
 import os
@@ -62,35 +58,21 @@ def note(name, window):
 
 app.sink(busy, Queue())
 """
-CHANGES = 120
-BEGIN = "2026-01-01T00:00Z"
 
 
 @pytest.fixture(scope="module")
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with an app, and a journal of an order a second, of two shops."""
-    folder = tmp_path_factory.mktemp("journal")
-    (folder / "app.py").write_text(APP)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        app = load_app("app.py")
-        for handler in ("busy", "told", "kept"):
-            app.withdraw(handler)
-        with World(app, seed=1, sinks="real") as world:
-            for number in range(CHANGES):
-                world.put("orders", {"id": f"o{number}", "shop": "NL" if number % 3 else "BE"})
-                world.advance("1s")
-            world.settle()
-    finally:
-        os.chdir(before)
-    return folder
+
+    def put(world: World, number: int) -> None:
+        world.put("orders", {"id": f"o{number}", "shop": "NL" if number % 3 else "BE"})
+
+    return journaled(tmp_path_factory.mktemp("journal"), APP, ("busy", "told", "kept"), put)
 
 
 @pytest.fixture
 def folder(journal: Path, tmp_path: Path) -> Path:
-    shutil.copytree(journal, tmp_path / "shop", ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path / "shop"
+    return copied(journal, tmp_path)
 
 
 def test_a_dry_run_shows_windows_with_the_effects_of_their_handler(folder: Path) -> None:
@@ -133,31 +115,17 @@ def test_a_choice_of_changes_is_refused_in_words(folder: Path, chosen: tuple[str
 # ---- two revisions -----------------------------------------------------------------------------------------
 
 
-def git(folder: Path, *arguments: str) -> None:
-    named = {f"GIT_{who}_{what}": "shop" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    subprocess.run(["git", *arguments], cwd=folder, env={**os.environ, **named}, check=True)
-
-
 @pytest.fixture
 def repository(folder: Path) -> Path:
-    (folder / ".gitignore").write_text("history/\n__pycache__/\n")
-    git(folder, "init", "--quiet")
-    git(folder, "add", ".")
-    git(folder, "commit", "--quiet", "-m", "A shop")
-    return folder
-
-
-def compared(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    asked = ("replay", "busy", "--since", BEGIN, "--app", "app.py", "--compare-with", "HEAD")
-    return tailrace(*asked, *more, cwd=folder)
+    return committed(folder)
 
 
 def test_a_changed_function_of_windows_is_caught(repository: Path) -> None:
-    same = compared(repository)
+    same = compared(repository, "busy")
     assert (same.returncode, same.stdout) == (0, "24 of 24 windows compared: no difference\n")
     text = (repository / "app.py").read_text()
     (repository / "app.py").write_text(text.replace("len(window) > 4 else", "len(window) > 3 else"))
-    told = compared(repository)
+    told = compared(repository, "busy")
     assert told.returncode == 1, told.stderr
     assert told.stdout.splitlines() == [
         "busy: output Queue: only now, 4 times",
@@ -170,7 +138,7 @@ def test_a_changed_function_of_windows_is_caught(repository: Path) -> None:
 def test_windows_that_are_cut_otherwise_are_paired_by_what_they_are(repository: Path) -> None:
     text = (repository / "app.py").read_text()
     (repository / "app.py").write_text(text.replace('every="10s", by="shop"', 'every="20s", by="shop"'))
-    told = compared(repository, "--json")
+    told = compared(repository, "busy", "--json")
     assert told.returncode == 1, told.stderr
     answer = json.loads(told.stdout)
     happened = {group["happened"]: group["count"] for group in answer["differences"]}
@@ -184,29 +152,9 @@ def test_windows_that_are_cut_otherwise_are_paired_by_what_they_are(repository: 
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server with the app's table, which is empty, and a state."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "any")
-    with serving() as server:
-        url = f"http://127.0.0.1:{server.port}"
-        boto3.client("dynamodb", region_name="us-east-1", endpoint_url=url).create_table(
-            TableName="orders",
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-        )
-        made = tailrace("state", "create", "dynamodb:state", "--endpoint", url, "--region", "us-east-1")
-        assert made.returncode == 0, made.stderr
+    with served(monkeypatch, "orders") as url:
+        create_state(url)
         yield url
-
-
-def live(folder: Path, endpoint: str, handler: str, *more: str) -> subprocess.CompletedProcess[str]:
-    asked = ["replay", handler, "--app", "app.py", "--effects", "live", "--yes", "--region", "us-east-1"]
-    asked += ["--state", "dynamodb:state", "--endpoint", endpoint, *more]
-    return subprocess.run(
-        [sys.executable, "-m", "tailrace", *asked], cwd=folder, capture_output=True, text=True, check=False,
-        timeout=PATIENCE_S,
-    )  # fmt: skip
 
 
 def lines(folder: Path, name: str) -> list[list[str]]:

@@ -36,6 +36,8 @@ LEVEL: Final = 1
 """Of zstd, in the way of delivery."""
 MERGED_LEVEL: Final = 9
 """Of zstd, beside it: once for years."""
+PIECE: Final = 1_000
+"""So many changes at a time are hashed and put into columns: as many as stay in the processor's cache."""
 FALSE_POSITIVES: Final = 0.01
 SCHEMA: Final = pa.schema(
     [
@@ -106,7 +108,21 @@ def encoded_segment(records: Sequence[ChangeRecord], shard: str, frontier: Front
     """The segment of changes of one shard. Shape: at least one, in sequence; `frontier` is the shard's tree
     before them.
     """
-    rows = LeafColumns(
+    leaves: list[bytes] = []
+    pieces = []
+    for first in range(0, len(records), PIECE):
+        columns = _columns_of(records[first : first + PIECE])
+        some = leaves_of(shard, columns)
+        leaves += some
+        pieces.append(_rows(columns, pa.repeat(shard, len(some)), some))
+    ends = [Version(record.generation, record.sequence) for record in (records[0], records[-1])]
+    precision_us = max([record.precision_us for record in records])
+    made = _segment(pa.concat_tables(pieces).combine_chunks(), ends, precision_us)
+    return replace(made, frontier=frontier.extended(leaves))
+
+
+def _columns_of(records: Sequence[ChangeRecord]) -> LeafColumns:
+    return LeafColumns(
         [record.key for record in records],
         [record.generation for record in records],
         [record.sequence for record in records],
@@ -117,16 +133,12 @@ def encoded_segment(records: Sequence[ChangeRecord], shard: str, frontier: Front
         origins_of(records),
         [record.ancestry or None for record in records],
     )
-    leaves = leaves_of(shard, rows)
-    precision_us = max([record.precision_us for record in records])
-    made = _segment(rows, pa.repeat(shard, len(leaves)), leaves, precision_us)
-    return replace(made, frontier=frontier.extended(leaves))
 
 
 def segment_of_changes(changes: Sequence[JournalChange], precision_us: int) -> EncodedSegment:
     """The segment of changes that are in no tree. Shape: at least one, in any order."""
     ordered = sorted(changes, key=lambda change: change.version)
-    rows = LeafColumns(
+    columns = LeafColumns(
         [change.key for change in ordered],
         [change.version.generation for change in ordered],
         [change.version.sequence for change in ordered],
@@ -137,25 +149,33 @@ def segment_of_changes(changes: Sequence[JournalChange], precision_us: int) -> E
         [change.origin for change in ordered],
         [change.ancestry for change in ordered],
     )
-    shards, leaves = [change.shard for change in ordered], [change.leaf for change in ordered]
-    return _segment(rows, shards, leaves, precision_us)
+    rows = _rows(columns, [change.shard for change in ordered], [change.leaf for change in ordered])
+    return _segment(rows, [change.version for change in ordered], precision_us)
 
 
-def _segment(rows: LeafColumns, shards: Any, leaves: list[bytes], precision_us: int) -> EncodedSegment:
-    """The segment of rows that are in the order of their versions."""
-    sequences = [number.to_bytes(SEQUENCE_BYTES, "big") for number in rows.sequences]
-    columns = {
-        "key": rows.keys, "generation": rows.generations, "sequence": _fixed("sequence", sequences),
-        "created_us": rows.created_us, "event": rows.events, "old": rows.olds, "new": rows.news,
-        "origin": rows.origins, "shard": shards, "leaf": _fixed("leaf", leaves),
-        "ancestry": rows.ancestries,
+def _rows(columns: LeafColumns, shards: Any, leaves: list[bytes]) -> pa.Table:
+    """Rows with their leaves, in the order of the columns."""
+    sequences = [number.to_bytes(SEQUENCE_BYTES, "big") for number in columns.sequences]
+    by_name = {
+        "key": columns.keys, "generation": columns.generations, "sequence": _fixed("sequence", sequences),
+        "created_us": columns.created_us, "event": columns.events, "old": columns.olds, "new": columns.news,
+        "origin": columns.origins, "shard": shards, "leaf": _fixed("leaf", leaves),
+        "ancestry": columns.ancestries,
     }  # fmt: skip
-    table = pa.table(columns, schema=SCHEMA)
-    table = table.take(pc.sort_indices(table.column("key")))  # stable: a key's versions stay in their order
-    first, last = (table.column("key")[end].as_py().hex() for end in (0, -1))
-    least, greatest = (Version(rows.generations[end], rows.sequences[end]).packed.hex() for end in (0, -1))
-    told = DescribedRows(first, last, least, greatest, min(rows.created_us), max(rows.created_us))
-    return EncodedSegment(segment_bytes(table, precision_us), len(leaves), told, precision_us)
+    return pa.table(by_name, schema=SCHEMA)
+
+
+def _segment(rows: pa.Table, versions: Sequence[Version], precision_us: int) -> EncodedSegment:
+    """The segment of rows that are in the order of their versions, of which the first and the last are
+    told.
+    """
+    rows = rows.take(pc.sort_indices(rows.column("key")))  # stable: a key's versions stay in their order
+    first, last = (rows.column("key")[end].as_py().hex() for end in (0, -1))
+    times = pc.min_max(rows.column("created_us")).as_py()
+    told = DescribedRows(
+        first, last, versions[0].packed.hex(), versions[-1].packed.hex(), times["min"], times["max"]
+    )
+    return EncodedSegment(segment_bytes(rows, precision_us), rows.num_rows, told, precision_us)
 
 
 def _fixed(name: str, values: Sequence[bytes]) -> Any:

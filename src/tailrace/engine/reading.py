@@ -93,27 +93,37 @@ class ShardReader:
             last = self._catalog.vanished.get(shard.place, self._catalog.last_sequence)
             return ReadDone([], max(after, last), closed=True, trimmed=after < last)
         wall_ms = self._clock.now().wall_ms
-        if self.holds.are_any and self._is_held(shard.stream):
-            page = self._held_page(shard.stream, present, after, limit, wall_ms)
-        else:
-            page = self.page(present, after, limit, READ_BYTES, wall_ms)
+        held = shard.stream if self.holds.are_any and self._is_held(shard.stream) else None
+        page = self.page(present, after, limit, READ_BYTES, wall_ms, held)
         before = max(shard.before or 0, present.before)
         if 0 < after < before:
             return replace(page, trimmed=True, next_after=max(page.next_after, before))
         return page
 
-    def page(self, shard: HashedShard, after: int, limit: int, most_bytes: int, wall_ms: int) -> ReadDone:
-        """The same up to both limits, of the shard alone: what was lost of its ancestors is not looked at."""
+    def page(
+        self,
+        shard: HashedShard,
+        after: int,
+        limit: int,
+        most_bytes: int,
+        wall_ms: int,
+        held: str | None = None,
+    ) -> ReadDone:
+        """The same up to both limits, of the shard alone: what was lost of its ancestors is not looked at.
+        Shape: `held` is the label of a stream with an archive: what has passed the horizon and waits for the
+        archive is there.
+        """
         # What is not durable yet may still be taken back: the shard is not at its end before that is decided.
         may_end = shard.ending is not None and not self._committer.is_pending(shard.number)
-        start = max(after, self._known(shard.number))
+        removed = self._catalog.trimmed.get(shard.number, 0)
+        start = max(after, self._known(shard.number) if held is None else removed)
         if limit == 0:
-            start = max(start, self.through(shard.number, wall_ms))
+            start = max(start, self._gone(shard, wall_ms, held))
             return ReadDone([], start, trimmed=0 < after < start)
         records, is_end = self._records(shard.number, start, limit, most_bytes)
         # The horizon, with the clock's jumps, is asked only where the clock says that the first is too old.
         if records and records[0].created_us < (wall_ms - self._retention_ms) * MILLISECOND:
-            gone = self.through(shard.number, wall_ms)
+            gone = self._gone(shard, wall_ms, held)
             if gone > start:
                 start = gone
                 records, is_end = self._records(shard.number, start, limit, most_bytes)
@@ -124,22 +134,15 @@ class ShardReader:
             trimmed=0 < after < start,
         )
 
+    def _gone(self, shard: HashedShard, wall_ms: int, held: str | None) -> int:
+        """The last record that its readers do not get any more, 0 for none."""
+        gone = self.through(shard.number, wall_ms)
+        return gone if held is None else min(gone, self.holds.through(held, shard))
+
     def _is_held(self, label: str) -> bool:
         """Whether a stream is of a table with an archive here."""
         streams = self._catalog.streams.values()
         return any(stream.document.label == label and self.holds.is_of(stream.key) for stream in streams)
-
-    def _held_page(self, stream: str, shard: HashedShard, after: int, limit: int, wall_ms: int) -> ReadDone:
-        """A page of a shard that an archive is not done with: what has passed the horizon and waits for the
-        archive is there.
-        """
-        may_end = shard.ending is not None and not self._committer.is_pending(shard.number)
-        archived = min(self.through(shard.number, wall_ms), self.holds.through(stream, shard))
-        gone = max(self._catalog.trimmed.get(shard.number, 0), archived)
-        start = max(after, gone)
-        records, is_end = ([], False) if limit == 0 else self._records(shard.number, start, limit, READ_BYTES)
-        reached = records[-1].sequence if records else start
-        return ReadDone(records, reached, closed=may_end and is_end, trimmed=0 < after < start)
 
     def _records(
         self, shard: int, after: int, limit: int, most_bytes: int

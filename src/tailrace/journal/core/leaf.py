@@ -113,9 +113,11 @@ def _stamps(changes: LeafColumns) -> list[bytes]:
 
 def _ends(changes: LeafColumns) -> Iterable[bytes]:
     """Origin and ancestry of each, as a leaf has them: mostly the same."""
-    pairs = [*zip(changes.origins, changes.ancestries, strict=True)]
-    ends = {pair: b"".join(map(_framed, pair)) for pair in {*pairs}}
-    return [ends[pair] for pair in pairs] if len(ends) > 1 else repeat(*ends.values())
+    pairs = {*zip(changes.origins, changes.ancestries, strict=True)}
+    ends = {pair: b"".join(map(_framed, pair)) for pair in pairs}
+    if len(ends) == 1:
+        return repeat(*ends.values())
+    return [ends[pair] for pair in zip(changes.origins, changes.ancestries, strict=True)]
 
 
 class _Lengths(dict[int, bytes]):

@@ -57,6 +57,7 @@ NAMED = re.compile(r"^ *(?:\d+ )? *([a-z_]+(?:/[a-z_]+)*\.py) ", re.MULTILINE)
 PATH = {file for file, _ in STEPS}
 BESIDE = {
     "server/http.py": "owns the connections; asked for its limits and the Host",
+    "server/answering.py": "what every version of HTTP does with a request, beside connection",
     "api/dynamodb/parameters.py": "members that several operations share",
     "api/validation.py": "checks members, in AWS's words",
     "api/shapes.py": "what members an operation takes",
@@ -140,7 +141,7 @@ WRITERS = {"server/connection.py", "server/http.py"}
 
 WRITING = 16
 """So many modules a PutItem enters at most from dispatch to its commit. It may only sink."""
-BEFORE = {"server/connection.py", "server/http.py", "server/turns.py"}
+BEFORE = {"server/answering.py", "server/connection.py", "server/http.py", "server/turns.py"}
 """They read the request and end the turn around it."""
 
 

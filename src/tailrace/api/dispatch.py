@@ -8,7 +8,7 @@ and `server.inprocess`.
 import logging
 from collections.abc import Generator, Mapping
 from types import GeneratorType
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import orjson
 
@@ -24,6 +24,7 @@ from tailrace.api.protocols import (
     routes_of,
 )
 from tailrace.api.registry import STS, Answer, ApiService, Operation, find_operations
+from tailrace.api.streaming import Streamed
 from tailrace.api.taking import Taken, unpacked
 from tailrace.api.wire import (
     Headers,
@@ -63,6 +64,10 @@ class Reply(NamedTuple):
     lines: bytes = b""
 
 
+Executed: TypeAlias = Reply | Streamed | Slices[Reply | Streamed]
+"""What a request comes to: the answer, one that goes on, or the work to it."""
+
+
 class Dispatcher:
     """Executes requests against one engine.
 
@@ -85,7 +90,7 @@ class Dispatcher:
         self._routes: list[Route] = []
         self._forms = {operation.name: operation for operation in find_operations((STS,)).values()}
 
-    def execute(self, headers: Headers, query: bytes, body: bytes) -> Reply | Slices[Reply]:
+    def execute(self, headers: Headers, query: bytes, body: bytes) -> Executed:
         """Do what a POST asks for. Never raises; what it wrote is in the engine's pending group.
 
         Returns: the answer, or the work to it when its first slice was not all. What a slice wrote is in the
@@ -114,6 +119,9 @@ class Dispatcher:
                 answer = result
             elif isinstance(result, GeneratorType):
                 return _begun(self._slices(engine, operation, payload, trace, result))
+            elif isinstance(result, Streamed):
+                self.count(name, "200")
+                return result
             else:
                 answer = orjson.dumps(result)
         except Exception as error:  # a fault in one operation must not take the connection of others with it
@@ -121,12 +129,14 @@ class Dispatcher:
         self.count(name, "200")
         return Reply(200, answer)
 
-    def _execute_as_of(self, headers: Headers, query: bytes, body: bytes) -> Reply | Slices[Reply]:
+    def _execute_as_of(self, headers: Headers, query: bytes, body: bytes) -> Executed:
         """The same; a page of items says as of which position it is."""
         others = {name: value for name, value in headers.items() if name != POSITION}
         with self._engine_of(headers.get(b"authorization", b""), query).read_as_of() as as_of:
             executed = self.execute(others, query, body)
-        return _with_position(executed, as_of) if isinstance(executed, Reply) else _told(executed, as_of)
+        if isinstance(executed, Reply | Streamed):
+            return _with_position(executed, as_of)
+        return _told(executed, as_of)
 
     def _engine_of(self, signed: bytes, query: bytes) -> "Engine":
         """The engine as the namespace of a request sees it: the region of its credential scope, the account
@@ -146,7 +156,7 @@ class Dispatcher:
         self._usual, self._usual_engine = begin, engine
         return engine
 
-    def execute_taken(self, headers: Headers, taken: Taken, query: bytes = b"") -> Reply | Slices[Reply]:
+    def execute_taken(self, headers: Headers, taken: Taken, query: bytes = b"") -> Executed:
         """The same for a request that was taken apart elsewhere."""
         operation = self._operations.get(taken.target)
         if operation is None or taken.status != OK:
@@ -156,7 +166,7 @@ class Dispatcher:
         engine = self._engine_of(headers.get(b"authorization", b""), query)
         return _begun(self._slices(engine, operation, None, trace, self._run_taken(engine, operation, taken)))
 
-    def _run_taken(self, engine: "Engine", operation: Operation, taken: Taken) -> Slices[Answer]:
+    def _run_taken(self, engine: "Engine", operation: Operation, taken: Taken) -> Slices[Answer | Streamed]:
         payload = yield from unpacked(operation, taken)
         self._reached("write.received")
         result = operation.run(engine, payload)
@@ -171,8 +181,8 @@ class Dispatcher:
         operation: Operation,
         payload: Payload | None,
         trace: bytes | None,
-        work: Slices[Answer],
-    ) -> Slices[Reply]:
+        work: Slices[Answer | Streamed],
+    ) -> Slices[Reply | Streamed]:
         """The rest of an operation. Never raises. A failed commit took what earlier slices wrote with it."""
         name, committer = operation.name, engine.committer
         failures = committer.failures
@@ -186,9 +196,13 @@ class Dispatcher:
                         with engine.caused_by(ancestry):
                             next(work)
                 except StopIteration as end:
-                    answer = end.value if type(end.value) is bytes else orjson.dumps(end.value)
+                    result: Answer | Streamed = end.value
+                    if not isinstance(result, Streamed):
+                        answer = result if type(result) is bytes else orjson.dumps(result)
+                        self.count(name, "200")
+                        return Reply(200, answer)
                     self.count(name, "200")
-                    return Reply(200, answer)
+                    return result
                 except ApiError as error:
                     raise operation.worded(error, payload) from None
                 yield
@@ -276,25 +290,25 @@ class Dispatcher:
         self.requests[key] = self.requests.get(key, 0) + 1
 
 
-def _begun(work: Slices[Reply]) -> Reply | Slices[Reply]:
+def _begun(work: Slices[Reply | Streamed]) -> Executed:
     """The first slice is done at once: mostly it is all."""
     try:
         next(work)
     except StopIteration as end:
-        reply: Reply = end.value
+        reply: Reply | Streamed = end.value
         return reply
     return work
 
 
-def _told(work: Slices[Reply], as_of: PageAsOf) -> Slices[Reply]:
+def _told(work: Slices[Reply | Streamed], as_of: PageAsOf) -> Slices[Reply | Streamed]:
     """The same work; its answer says as of which position it is."""
     reply = yield from work
     return _with_position(reply, as_of)
 
 
-def _with_position(reply: Reply, as_of: PageAsOf) -> Reply:
+def _with_position(reply: Reply | Streamed, as_of: PageAsOf) -> Reply | Streamed:
     """The answer, with the position of its page if it is one."""
-    if as_of.position is None or reply.status != OK:
+    if as_of.position is None or isinstance(reply, Streamed) or reply.status != OK:
         return reply
     line = f"{POSITION_HEADER}: {position_value(as_of.position)}\r\n"
     return reply._replace(lines=reply.lines + line.encode())

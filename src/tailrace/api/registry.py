@@ -17,6 +17,7 @@ from tailrace.api import overrides
 from tailrace.api.inputs import NOTHING, ServiceModel, without
 from tailrace.api.models import dynamodb, lambdas, streams, sts
 from tailrace.api.shapes import Input, structure
+from tailrace.api.streaming import Streamed
 from tailrace.api.validation import Check, compile_input, read_types
 from tailrace.api.wire import Payload
 from tailrace.api.wordings import in_words_of
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 
 Members: TypeAlias = "Mapping[str, Any]"
 """An answer by the names of its members."""
-Answer: TypeAlias = "Mapping[str, Any] | bytes"
+Answer: TypeAlias = Mapping[str, Any] | bytes
 """Members, or the JSON itself where stored bytes are spliced."""
-Result: TypeAlias = "Answer | Slices[Answer]"
-"""What an operation comes to: the answer, or the work to it in slices."""
+Result: TypeAlias = "Answer | Streamed | Slices[Answer | Streamed]"
+"""What an operation comes to: the answer, one that goes on, or the work to it in slices."""
 Function: TypeAlias = "Callable[[Engine, Payload], Result]"
 AsyncFunction: TypeAlias = Callable[[Any, Payload], Awaitable[Any]]
 """A function that waits. Shape: it gets what its service keeps, and returns members, None or an answer."""

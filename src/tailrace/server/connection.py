@@ -13,47 +13,27 @@ from typing import Any, Final, cast
 
 import httptools
 
-from tailrace.api.dispatch import Reply
-from tailrace.api.encoding import BYTES_WRITTEN, TooLargeInside, chosen, decoded, encoded, encoding
+from tailrace.api.streaming import Streamed
 from tailrace.api.taking import LARGE
-from tailrace.api.wire import (
-    CONTENT_TYPES,
-    JSON_1_0,
-    JSON_PLAIN,
-    Request,
-    answer_bytes,
-    content_type,
-    error_body,
-    success_bytes,
-)
-from tailrace.engine.slices import Slices
-from tailrace.errors import ApiError, InternalError
+from tailrace.api.wire import Request
+from tailrace.server.answering import Answerer
 from tailrace.server.http import Guest, HttpServer
-from tailrace.server.others import (
-    INTERNAL_ERROR,
-    foreign_answer,
-    other_answer,
-    refusal,
-    rest_answer,
-    route_of,
-    routed_answer,
-)
+from tailrace.server.others import refusal
+from tailrace.server.streaming import Chunks, head_bytes, poured
 
 _log = logging.getLogger("tailrace.server")
 
-REST: Final = b"/20"  # paths of AWS begin with the date of their API
-IDENTITY: Final = b"identity"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Connection(Guest):
+class Connection(Answerer, Guest):
     """The protocol of one connection."""
 
     __slots__ = (
-        "__weakref__", "_answering", "_answers", "_answers_size", "_are_twins", "_backlog", "_began",
-        "_beside", "_headers", "_held", "_in_body", "_in_flight", "_in_headers", "_is_asking", "_is_last",
+        "__weakref__", "_answers", "_answers_size", "_are_twins", "_backlog", "_began", "_beside",
+        "_chunks", "_headers", "_held", "_in_body", "_in_flight", "_in_headers", "_is_asking", "_is_last",
         "_is_paused", "_is_refused", "_lower_names", "_names", "_parser", "_parts", "_paused_at", "_piece",
-        "_received", "_server", "_size", "_touched", "_transport", "_unfinished", "_url", "on_header",
+        "_received", "_size", "_touched", "_transport", "_unfinished", "_url", "on_header",
     )  # fmt: skip
 
     def __init__(self, server: HttpServer) -> None:
@@ -79,7 +59,8 @@ class Connection(Guest):
         self._answers_size = 0
         self._in_flight = 0
         self._backlog: deque[Request] = deque()
-        self._answering: asyncio.Task[None] | None = None
+        self._answering = None
+        self._chunks: Chunks | None = None  # the answer that goes on
         self._is_asking = False  # an answer is made beside the loop's turn: what comes after it waits
         self._is_paused = False  # the client does not read
         self._is_last = False  # nothing more is taken from the wire
@@ -147,8 +128,10 @@ class Connection(Guest):
         return server.held <= server.settings.bodies_bytes
 
     def eof_received(self) -> bool:
-        """The client sends nothing more, but may still read: answers that wait are sent first."""
-        if self._is_refused or not self._is_busy():
+        """The client sends nothing more, but may still read: answers that wait are sent first. One that goes
+        on has most likely lost its reader.
+        """
+        if self._is_refused or self._chunks is not None or not self._is_busy():
             return False
         if self._in_headers or self._in_body:
             self._in_headers = self._in_body = False  # the rest of that request will never come
@@ -162,10 +145,14 @@ class Connection(Guest):
         self._is_paused = True
         self._paused_at = self._server.tick
         self._pause_reading()
+        if self._chunks is not None:
+            self._chunks.pause()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._is_paused = False
+        if self._chunks is not None:
+            self._chunks.resume()
         self._work_backlog()
 
     # ---- the parser's side ---------------------------------------------------------------------------------
@@ -254,106 +241,6 @@ class Connection(Guest):
         size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in headers.items())
         return size > self._server.settings.header_bytes
 
-    # ---- one request ---------------------------------------------------------------------------------------
-
-    def _handle(self, request: Request) -> None:
-        server = self._server
-        method, url, headers, body, keep = request
-        if not server.knows_host(headers.get(b"host")):
-            self._queue(server.forbidden_host(headers.get(b"host", b""), closing=not keep))
-            return
-        extra = server.cors_lines(headers) if server.settings.cors is not None else b""
-        path, _, query = url.partition(b"?")
-        if method != b"POST" or path != b"/":
-            if path.startswith(REST) and server.dispatcher.serves_paths:
-                self._begin(self._ask(rest_answer(server, request, extra)))
-            elif (route := route_of(server, method, path)) is not None:
-                self._begin(self._ask(routed_answer(server, request, path, route, extra)))
-            else:
-                self._queue(other_answer(server, request, path, extra))
-            return
-        declared = headers.get(b"content-type", b"")
-        kind = declared if declared in CONTENT_TYPES else content_type(headers)
-        if kind is None:
-            if body:
-                self._queue(foreign_answer(server, request, query, extra))
-                return
-            kind = JSON_PLAIN
-        if len(body) > LARGE:
-            self._answering = self._begin(self._answer_large(request, query, kind, extra))
-            return
-        if b"content-encoding" in headers or headers.get(b"accept-encoding", IDENTITY) != IDENTITY:
-            self._handle_encoded(request, query, kind, extra)
-            return
-        executed = server.dispatcher.execute(headers, query, body)
-        if type(executed) is not Reply:
-            self._answering = self._begin(self._answer_slowly(request, kind, extra, executed))
-            return
-        status, answer, lines = executed
-        if status == 200 and keep and kind is declared and declared == JSON_1_0 and not (extra or lines):
-            self._queue(success_bytes(server.stamp, server.ids.next(), answer))
-            return
-        self._reply(request, kind, extra, executed)
-
-    def _handle_encoded(self, request: Request, query: bytes, kind: bytes, extra: bytes) -> None:
-        """A request whose body is compressed, or that takes a compressed answer."""
-        server, headers = self._server, request.headers
-        executed: Reply | Slices[Reply]
-        try:
-            body = decoded(request.body, headers.get(b"content-encoding", IDENTITY), LARGE)
-        except TooLargeInside:
-            self._answering = self._begin(self._answer_large(request, query, kind, extra))
-            return
-        except ApiError as error:
-            executed = Reply(error.status, error_body(error))
-        else:
-            executed = server.dispatcher.execute(headers, query, body)
-        if isinstance(executed, Reply) and len(executed.body) <= BYTES_WRITTEN:
-            name = chosen(headers, len(executed.body))
-            if name is not None:
-                executed = executed._replace(body=encoded(executed.body, name))
-                extra += b"Content-Encoding: %b\r\n" % name
-            self._reply(request, kind, extra, executed)
-        else:
-            self._answering = self._begin(self._answer_slowly(request, kind, extra, executed))
-
-    def _reply(self, request: Request, kind: bytes, extra: bytes, reply: Reply) -> None:
-        stamp, request_id, closing = self._server.stamp, self._server.ids.next(), not request.keep
-        status, body, lines = reply
-        extra += lines
-        self._queue(
-            answer_bytes(stamp, status, body, request_id=request_id, kind=kind, extra=extra, closing=closing)
-        )
-
-    async def _answer_large(self, request: Request, query: bytes, kind: bytes, extra: bytes) -> None:
-        """Answer a request that another process takes apart."""
-        server = self._server
-        try:
-            taken = await server.takers.take(request, query, server.settings.body_bytes)
-        except InternalError as error:
-            _log.error("a large request could not be taken apart: %s", error)
-            self._reply(request, kind, extra, Reply(500, INTERNAL_ERROR))
-            return
-        server.collecting.put_off(server.loop.time())
-        try:
-            executed = server.dispatcher.execute_taken(request.headers, taken, query)
-            server.turns.flush_soon()
-            await self._answer_slowly(request, kind, extra, executed)
-        finally:
-            server.collecting.go_on()
-
-    async def _answer_slowly(
-        self, request: Request, kind: bytes, extra: bytes, executed: Reply | Slices[Reply]
-    ) -> None:
-        """Answer in slices: the rest of the work, then the compression of the answer."""
-        slicing = self._server.slicing
-        reply = executed if isinstance(executed, Reply) else await slicing.run(executed)
-        name = chosen(request.headers, len(reply.body))
-        if name is not None:
-            reply = reply._replace(body=await slicing.run(encoding(reply.body, name)))
-            extra += b"Content-Encoding: %b\r\n" % name
-        self._reply(request, kind, extra, reply)
-
     def _begin(self, answering: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Let a coroutine answer; later requests of this client wait, so that answers keep their order."""
         self._is_asking = True
@@ -377,8 +264,30 @@ class Connection(Guest):
         if not self._transport.is_closing():
             self._work_backlog()
 
-    async def _ask(self, answer: Coroutine[Any, Any, bytes]) -> None:
-        self._queue(await answer)
+    async def _stream(self, request: Request, kind: bytes, extra: bytes, streamed: Streamed) -> None:
+        server, transport = self._server, self._transport
+        self._chunks = chunks = Chunks(transport, server.loop, is_chunked=request.keep)
+        if self._is_paused:
+            chunks.pause()
+        self._queue(head_bytes(server.stamp, server.ids.next(), extra, closing=not request.keep))
+        try:
+            if not await chunks.begun:
+                return  # the commit has failed: the client was told so instead
+            if not (self._is_paused or transport.is_closing()):
+                transport.resume_reading()  # else nobody would see that the client goes
+            is_whole = await poured(streamed, chunks, kind)
+        except asyncio.CancelledError:
+            if transport.is_closing():
+                raise
+            is_whole = True  # the server stops
+        finally:
+            self._chunks = None
+        if is_whole:
+            chunks.end()
+        if self._is_last and not self._backlog:
+            self._end()
+        elif not is_whole:
+            transport.close()
 
     def _refuse(self, status: int) -> None:
         """Answer once more, then take nothing more from this client."""
@@ -421,6 +330,8 @@ class Connection(Guest):
         if failed:
             answers = [CONTINUE if answer is CONTINUE else self._void(answer) for answer in answers]
         transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
+        if self._chunks is not None:
+            self._chunks.begin(failed=failed)
         if self._backlog:
             self._work_backlog()
         if self._is_last and not self._is_busy_with_answers() and not self._backlog:
@@ -429,10 +340,6 @@ class Connection(Guest):
     def _void(self, answer: bytes) -> bytes:
         closing = b"\r\nConnection: close\r\n" in answer.partition(b"\r\n\r\n")[0] + b"\r\n"
         return self._fault(closing=closing)
-
-    def _fault(self, *, closing: bool) -> bytes:
-        server = self._server
-        return answer_bytes(server.stamp, 500, INTERNAL_ERROR, request_id=server.ids.next(), closing=closing)
 
     def _end(self) -> None:
         """Close after the last answer; a refused client gets time to read it, and its bytes are ignored."""
@@ -469,7 +376,9 @@ class Connection(Guest):
             if now - self._paused_at > settings.linger_seconds:
                 self._transport.abort()
         elif self._is_paused:
-            if now - self._paused_at > settings.write_seconds:
+            # An answer that goes on is read as fast as what is read can be worked on.
+            most_s = settings.write_seconds if self._chunks is None else settings.request_seconds
+            if now - self._paused_at > most_s:
                 self._transport.abort()
         elif self._in_headers:
             if now - self._began > settings.header_seconds:
@@ -487,6 +396,8 @@ class Connection(Guest):
             self._transport.close()
         elif not (self._in_headers or self._in_body):
             self._is_last = True
+            if self._chunks is not None and self._answering is not None:
+                self._answering.cancel()
 
     def abort(self) -> None:
         """Close at once."""

@@ -12,6 +12,7 @@ from isal.isal_zlib import crc32
 
 from tailrace.api.dispatch import Dispatcher, Reply
 from tailrace.api.protocols import FORM, XML
+from tailrace.api.streaming import Streamed
 from tailrace.api.wire import (
     BODY_LIMIT,
     JSON_PLAIN,
@@ -25,7 +26,7 @@ from tailrace.api.wire import (
     internal_server_error,
 )
 from tailrace.engine.slices import at_once
-from tailrace.errors import StoreError
+from tailrace.errors import CORAL, ApiError, StoreError
 from tailrace.runtime.causing import CAUSE, NO_REQUEST
 from tailrace.streams.ancestry import TRACE_HEADER, trace_id
 from tailrace.streams.dates import http_date
@@ -37,6 +38,18 @@ if TYPE_CHECKING:
 _log = logging.getLogger("tailrace.server")
 
 SECOND_MS: Final = 1_000
+NOT_HERE: Final = Reply(
+    400,
+    error_body(
+        ApiError(
+            "UnsupportedOperationException",
+            "A client inside the process has no connection for an answer that goes on: ask a server that "
+            "`tailrace serve` or `tailrace dev` has started.",
+            prefix=CORAL,
+        )
+    ),
+)
+"""What an operation answers here whose answer has no end yet."""
 
 
 class InProcess:
@@ -74,7 +87,9 @@ class InProcess:
             reply = Reply(TOO_LARGE.status, error_body(TOO_LARGE))
         else:
             executed = self._dispatcher.execute(lowered, query.encode("latin-1"), body)
-            reply = self._flushed(executed if isinstance(executed, Reply) else at_once(executed))
+            if not isinstance(executed, Reply | Streamed):
+                executed = at_once(executed)
+            reply = self._flushed(NOT_HERE if isinstance(executed, Streamed) else executed)
         self._reached("answer.sent")
         return self._answer(reply.status, reply.body, kind or JSON_PLAIN, reply.lines)
 

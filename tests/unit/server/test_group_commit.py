@@ -9,25 +9,9 @@ import logging
 import pytest
 
 from tailrace.errors import StoreError
-from tailrace.ports import Commit
 from tailrace.server.http import HttpSettings
-from tailrace.stores.memory import MemoryStore
 from tests.serving import request, serving
-from tests.unit.server.things import CREATE, get, put
-
-
-class FailingStore(MemoryStore):
-    """A store whose commits can be made to fail."""
-
-    is_failing = False
-    commits = 0
-
-    def commit(self, commit: Commit) -> None:
-        """Commit, or fail."""
-        if self.is_failing:
-            raise StoreError("the disk is full", hint="make room")
-        self.commits += 1
-        super().commit(commit)
+from tests.unit.server.things import CREATE, FailingStore, get, put
 
 
 @pytest.mark.parametrize("sync", ["normal", "full"])

@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.ports import Store
-from tailrace.server.connection import Connection
 from tailrace.server.http import HttpServer, HttpSettings, Route
+from tailrace.server.preface import Newcomer
 from tailrace.stores.memory import MemoryStore
 from tests.patience import PATIENCE_S
 
@@ -45,7 +45,7 @@ class Served:
         self.clock = ManualClock(START_MS)
         self.engine = Engine(store, self.clock, engine or EngineSettings(), reached=self.points.append)
         self.server = HttpServer(
-            self.engine, replace(settings, port=0), routes, self.points.append, guest=Connection
+            self.engine, replace(settings, port=0), routes, self.points.append, guest=Newcomer
         )
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)

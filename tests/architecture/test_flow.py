@@ -58,6 +58,7 @@ PATH = {file for file, _ in STEPS}
 BESIDE = {
     "server/http.py": "owns the connections; asked for its limits and the Host",
     "server/answering.py": "what every version of HTTP does with a request, beside connection",
+    "server/preface.py": "which version of HTTP the connection's first bytes are",
     "api/dynamodb/parameters.py": "members that several operations share",
     "api/validation.py": "checks members, in AWS's words",
     "api/shapes.py": "what members an operation takes",
@@ -135,7 +136,7 @@ ENTERED = 28
 """So many modules a change enters from the log to its checkpoint: at most 30 were the aim.
 It may only sink.
 """
-WRITERS = {"server/connection.py", "server/http.py"}
+WRITERS = {"server/connection.py", "server/http.py", "server/preface.py"}
 """They end the writer's connection meanwhile, and see nothing of the change any more."""
 
 

@@ -19,11 +19,11 @@ from tailrace.engine.engine import Engine
 from tailrace.engine.state import state_of
 from tailrace.errors import StoreError
 from tailrace.server.admin import Admin
-from tailrace.server.connection import Connection
 from tailrace.server.control import Subject
 from tailrace.server.crash_points import crash_points
 from tailrace.server.housekeeping import fill_indexes, housekeep
 from tailrace.server.http import HttpServer, HttpSettings
+from tailrace.server.preface import Newcomer
 from tailrace.server.remembered import recall_time, remember_time
 from tailrace.server.scrape import routes
 from tailrace.server.turns import Joined
@@ -112,7 +112,7 @@ class RunningNode:
                 self._http_settings or HttpSettings(),
                 routes(self._observed),
                 self.reached,
-                guest=Connection,
+                guest=Newcomer,
             )
             port = await self.http.start()
             loop = asyncio.get_running_loop()

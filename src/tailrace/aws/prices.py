@@ -38,6 +38,16 @@ PRICES: Final = {
         0.125,
         "DynamoDB pricing, on-demand, standard table class (us-east-1)",
     ),
+    "invocation": Price(
+        "AWS Lambda: an invocation by an event source mapping, whose reads of streams are free",
+        0.2,
+        "AWS Lambda pricing, requests (us-east-1); the first million a month is free",
+    ),
+    "gb-second": Price(
+        "AWS Lambda: a gigabyte of memory for a second of an invocation",
+        16.6667,
+        "AWS Lambda pricing, duration, x86 (us-east-1); the first 400,000 a month are free",
+    ),
     "free": Price(
         "GetShardIterator, DescribeStream, ListStreams",
         0.0,

@@ -90,6 +90,9 @@ COMMANDS: Final[dict[str, CommandEntry]] = {
     ),
     "audit": CommandEntry("tailrace.cli.audit:audit", "Read what people did here, and how it ended."),
     "explain": CommandEntry("tailrace.cli.explain:explain", "Read which changes reach a handler, and why."),
+    "plan": CommandEntry(
+        "tailrace.cli.plan:plan", "See what settings will do under traffic, before you deploy."
+    ),
     "coverage": CommandEntry("tailrace.cli.coverage:coverage", "List what of AWS's APIs is there."),
     "clock": CommandEntry("tailrace.cli.clock:clock", "Show or bend time (`serve --clock manual`)."),
 }
@@ -137,6 +140,9 @@ ELSEWHERE: Final[dict[str, str]] = {
     "infer": "tailrace schema TABLE",
     "columns": "tailrace schema TABLE",
     "describe": "tailrace schema TABLE",
+    "simulate": "tailrace plan HANDLER --app app.py --rate 100/s --duration 20ms",
+    "estimate": "tailrace plan HANDLER --app app.py --rate 100/s --duration 20ms",
+    "cost": "tailrace plan HANDLER --app app.py --rate 100/s --duration 20ms",
 }
 """What people type because other tools have it."""
 

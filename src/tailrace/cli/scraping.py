@@ -1,7 +1,7 @@
-"""What workers say of their calls at their /metrics: for `tailrace top`.
+"""What workers say of their calls at their /metrics: for `tailrace top` and `tailrace plan`.
 
-Rules of this file: plain blocking requests, a second each; a worker that does not answer is counted and left
-out. Stands alone because no other command asks a worker over HTTP.
+Rules of this file: plain blocking requests, a second each; of several workers one that does not answer is
+counted and left out. Called by top.py and plan.py.
 """
 
 from collections import Counter
@@ -32,13 +32,14 @@ def scraped(urls: Sequence[str]) -> WorkerMetrics:
     metrics = WorkerMetrics(len(urls))
     for url in urls:
         try:
-            metrics.calls += read_calls(_text(url))
+            metrics.calls += read_calls(exposition(url))
         except (URLError, OSError, ValueError):
             metrics.silent += 1
     return metrics
 
 
-def _text(url: str) -> str:
+def exposition(url: str) -> str:
+    """What a process tells at its /metrics. Raises: OSError, ValueError."""
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url!r} is no URL of a worker's metrics")
     with urlopen(url, timeout=PATIENCE_S) as answer:

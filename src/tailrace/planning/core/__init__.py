@@ -1,0 +1,1 @@
+"""What a plan decides: traffic, service times, the run under virtual time, bottlenecks, costs. Pure."""

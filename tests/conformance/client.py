@@ -86,6 +86,7 @@ class Conformance:
         self.server = InProcess(engine)
         self.dynamodb = client(self.server, "dynamodb")
         self.streams = client(self.server, "dynamodbstreams")
+        self.kinesis = client(self.server, "kinesis")
 
     def raw(
         self, operation: str, payload: Any, service: str = "DynamoDB_20120810"

@@ -65,6 +65,8 @@ ENGINE: Final = {
     "aws_delays": "Tables stay CREATING for a while, as on AWS.",
     "rollover_ms": "When an open shard closes and one child continues it.",
     "retention_ms": "How long a stream keeps a record.",
+    "shard_limits": "Shards of data streams take 1,000 records and 1 MiB a second, and give 5 pages "
+    "and 2 MiB; what is more is refused as AWS does it.",
     "split_records": "A shard that takes more records in a second is split; 0: never. Order "
     "holds for every item.",
     "one_namespace": "All regions and accounts that clients name are the default one. A data directory "

@@ -18,7 +18,10 @@ from botocore.loaders import Loader
 import tailrace
 
 FOLDER: Final = Path(tailrace.__file__).parent / "api" / "models"
-MODELS: Final = {"dynamodb": "dynamodb", "streams": "dynamodbstreams", "lambdas": "lambda", "sts": "sts"}
+MODELS: Final = {
+    "dynamodb": "dynamodb", "streams": "dynamodbstreams", "lambdas": "lambda", "sts": "sts",
+    "kinesis": "kinesis",
+}  # fmt: skip
 """The module of every service, and botocore's name for it."""
 WIDTH: Final = 104
 KEPT: Final = ("min", "max", "pattern", "enum", "required")

@@ -24,6 +24,7 @@ WITHOUT_EFFECT = {
     "ConfirmRemoveSelfResourceAccess": "no policy is enforced, so none can lock its owner out",
     "S3Bucket": CODE, "S3Key": CODE, "S3ObjectStorageMode": CODE, "S3ObjectVersion": CODE,
     "SourceKMSKeyArn": CODE,
+    "StreamId": "AWS reserves it for later", "ScalingType": "there is one",
     "ImageUri": CODE, "FunctionVersion": ONE_VERSION, "MasterRegion": ONE_VERSION,
 }  # fmt: skip
 """Members that are taken and change nothing on AWS either, as long as what they speak of is not there."""

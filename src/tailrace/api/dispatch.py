@@ -10,8 +10,6 @@ from collections.abc import Generator, Mapping
 from types import GeneratorType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-import orjson
-
 from tailrace.api.protocols import (
     HttpAnswer,
     Route,
@@ -30,11 +28,12 @@ from tailrace.api.wire import (
     Headers,
     Payload,
     all_but_signature,
+    answer_body,
     check_authentication,
-    error_body,
     internal_server_error,
     namespace_of,
     read_call,
+    refusal_body,
 )
 from tailrace.engine.paging import PageAsOf
 from tailrace.engine.slices import Slices
@@ -118,14 +117,14 @@ class Dispatcher:
             if type(result) is bytes:  # asked first: it is the usual answer, and the other question is dear
                 answer = result
             elif isinstance(result, GeneratorType):
-                return _begun(self._slices(engine, operation, payload, trace, result))
+                return _begun(self._slices(engine, operation, payload, headers, result))
             elif isinstance(result, Streamed):
                 self.count(name, "200")
                 return result
             else:
-                answer = orjson.dumps(result)
+                answer = answer_body(headers, result)
         except Exception as error:  # a fault in one operation must not take the connection of others with it
-            return self._refused(name, error)
+            return self._refused(headers, name, error)
         self.count(name, "200")
         return Reply(200, answer)
 
@@ -162,9 +161,9 @@ class Dispatcher:
         if operation is None or taken.status != OK:
             self.count("-" if operation is None else operation.name, str(taken.status))
             return Reply(taken.status, taken.beside)
-        trace = headers.get(TRACE_HEADER)
         engine = self._engine_of(headers.get(b"authorization", b""), query)
-        return _begun(self._slices(engine, operation, None, trace, self._run_taken(engine, operation, taken)))
+        work = self._run_taken(engine, operation, taken)
+        return _begun(self._slices(engine, operation, None, headers, work))
 
     def _run_taken(self, engine: "Engine", operation: Operation, taken: Taken) -> Slices[Answer | Streamed]:
         payload = yield from unpacked(operation, taken)
@@ -180,12 +179,12 @@ class Dispatcher:
         engine: "Engine",
         operation: Operation,
         payload: Payload | None,
-        trace: bytes | None,
+        headers: Headers,
         work: Slices[Answer | Streamed],
     ) -> Slices[Reply | Streamed]:
         """The rest of an operation. Never raises. A failed commit took what earlier slices wrote with it."""
         name, committer = operation.name, engine.committer
-        failures = committer.failures
+        failures, trace = committer.failures, headers.get(TRACE_HEADER)
         ancestry = "" if trace is None else ancestry_of(trace)
         try:
             while committer.failures == failures:
@@ -198,7 +197,7 @@ class Dispatcher:
                 except StopIteration as end:
                     result: Answer | Streamed = end.value
                     if not isinstance(result, Streamed):
-                        answer = result if type(result) is bytes else orjson.dumps(result)
+                        answer = result if type(result) is bytes else answer_body(headers, result)
                         self.count(name, "200")
                         return Reply(200, answer)
                     self.count(name, "200")
@@ -207,11 +206,11 @@ class Dispatcher:
                     raise operation.worded(error, payload) from None
                 yield
         except Exception as error:  # as in `execute`
-            return self._refused(name, error)
+            return self._refused(headers, name, error)
         finally:
             work.close()
         self.count(name, "500")
-        return Reply(500, error_body(internal_server_error()))
+        return Reply(500, refusal_body(headers, internal_server_error()))
 
     def serve(self, service: ApiService, keeper: object) -> None:
         """Answer requests by path from now on. Shape: `keeper` is what the service's functions get."""
@@ -256,11 +255,11 @@ class Dispatcher:
         self.count(name, str(answer.status))
         return answer
 
-    def _refused(self, name: str, error: Exception) -> Reply:
-        """An error in JSON."""
+    def _refused(self, headers: Headers, name: str, error: Exception) -> Reply:
+        """An error in the form that the request has."""
         api_error = self._api_error(name, error)
         self.count(name, str(api_error.status))
-        return Reply(api_error.status, error_body(api_error))
+        return Reply(api_error.status, refusal_body(headers, api_error))
 
     def _api_error(self, name: str, error: Exception) -> ApiError:
         """An error in AWS's words; what is no error of AWS is logged."""

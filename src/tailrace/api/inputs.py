@@ -14,6 +14,7 @@ from tailrace.api.shapes import (
     Anything,
     AnyValue,
     AttributeMap,
+    Binary,
     Flag,
     Many,
     Shape,
@@ -32,7 +33,8 @@ NOTHING: Final[Mapping[str, Any]] = {}
 class ServiceModel:
     """A service's operations and shapes by their names; a shape is made when it is asked for, and only once.
 
-    Shape:   `namespace` is that of answers in XML; `is_strict`: no text stands for a boolean.
+    Shape:   `namespace` is that of answers in XML; `is_strict`: no text stands for a boolean;
+             `has_blobs`: its blobs are looked at.
     """
 
     def __init__(
@@ -43,8 +45,10 @@ class ServiceModel:
         namespace: str = "",
         *,
         is_strict: bool = False,
+        has_blobs: bool = False,
     ) -> None:
         self.operations = operations
+        self._has_blobs = has_blobs
         self.namespace = namespace
         self._flag = Flag(is_strict)
         self._shapes = shapes
@@ -115,6 +119,8 @@ class ServiceModel:
                 return Whole(model.get("min"), high, "Long" if kind == "long" else "Integer")
             case "boolean":
                 return self._flag
+            case "blob" if self._has_blobs:
+                return Binary(low, high)
             case "timestamp":
                 return Timestamp()
             case "list":

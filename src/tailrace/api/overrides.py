@@ -70,6 +70,11 @@ STREAMS: Final[Patches] = {
     "DescribeStreamInput.Limit": {"max": 100},
     "GetRecordsInput.Limit": {"max": 1_000},
 }
+KINESIS: Final[Patches] = {
+    "PutRecordInput": {"required": ("Data", "PartitionKey")},
+    "PutRecordsRequestEntry": {"required": ("Data", "PartitionKey")},
+}
+"""A partition key may be left out where streams distribute records themselves, which is not emulated."""
 OWN_TAGS: Final[Mapping[str, Any]] = {"min": 0, "max": None, "pattern": None}
 """Lambda checks tags behind its front end, all of them at once."""
 LAMBDA: Final[Patches] = {

@@ -15,11 +15,11 @@ from msgspec import Struct
 
 from tailrace.api import overrides
 from tailrace.api.inputs import NOTHING, ServiceModel, without
-from tailrace.api.models import dynamodb, lambdas, streams, sts
+from tailrace.api.models import dynamodb, kinesis, lambdas, streams, sts
 from tailrace.api.shapes import Input, structure
 from tailrace.api.streaming import Streamed
 from tailrace.api.validation import Check, compile_input, read_types
-from tailrace.api.wire import Payload
+from tailrace.api.wire import KINESIS_TARGET, Payload
 from tailrace.api.wordings import in_words_of
 from tailrace.errors import CORAL, ApiError
 
@@ -72,6 +72,12 @@ STREAMS: Final = ApiService(
     "streams",
     ServiceModel(streams.OPERATIONS, streams.SHAPES, overrides.STREAMS),
 )
+KINESIS: Final = ApiService(
+    KINESIS_TARGET.decode(),
+    "json-1.1",
+    "kinesis",
+    ServiceModel(kinesis.OPERATIONS, kinesis.SHAPES, overrides.KINESIS, is_strict=True, has_blobs=True),
+)
 LAMBDA: Final = ApiService(
     "Lambda",
     "rest-json",
@@ -81,7 +87,9 @@ LAMBDA: Final = ApiService(
 STS: Final = ApiService(
     "STS", "query", "sts", ServiceModel(sts.OPERATIONS, sts.SHAPES, NOTHING, sts.NAMESPACE)
 )
-SERVICES: Final = (DYNAMODB, STREAMS, LAMBDA, STS)
+BY_TARGET: Final = (DYNAMODB, STREAMS, KINESIS)
+"""Those that are asked by a header."""
+SERVICES: Final = (*BY_TARGET, LAMBDA, STS)
 
 
 class Operation(Struct, frozen=True):
@@ -146,7 +154,7 @@ def operation(
     return register
 
 
-def find_operations(services: Iterable[ApiService] = (DYNAMODB, STREAMS)) -> dict[bytes, Operation]:
+def find_operations(services: Iterable[ApiService] = BY_TARGET) -> dict[bytes, Operation]:
     """The table of every operation of some services: those that are there first, by target."""
     wanted = tuple(services)
     for service in wanted:

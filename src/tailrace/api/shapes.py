@@ -39,6 +39,13 @@ class Flag(Struct, frozen=True):
     is_strict: bool = False
 
 
+class Binary(Struct, frozen=True):
+    """Bytes: base64 in JSON, themselves in CBOR. Units: bytes."""
+
+    minimum: int = 0
+    maximum: int | None = None
+
+
 class Many(Struct, frozen=True):
     """A list. Shape: `is_whole`: what is wrong with an element is told of the list."""
 
@@ -84,7 +91,17 @@ class Anything(Struct, frozen=True):
 
 
 Shape: TypeAlias = (
-    String | Whole | Timestamp | Flag | Many | StringMap | Structure | AttributeMap | AnyValue | Anything
+    String
+    | Whole
+    | Timestamp
+    | Flag
+    | Binary
+    | Many
+    | StringMap
+    | Structure
+    | AttributeMap
+    | AnyValue
+    | Anything
 )
 
 

@@ -15,9 +15,10 @@ from typing import Any, Final, NamedTuple, Never
 import orjson
 
 from tailrace.api.encoding import TooLargeInside, decoded
-from tailrace.api.registry import Operation
-from tailrace.api.shapes import AnyValue, AttributeMap, Many, Shape, StringMap, Structure
-from tailrace.api.wire import TOO_LARGE, Headers, Payload, error_body, internal_server_error, read_call
+from tailrace.api.registry import KINESIS, Operation
+from tailrace.api.shapes import AnyValue, AttributeMap, Binary, Many, Shape, StringMap, Structure
+from tailrace.api.validation import read_blob
+from tailrace.api.wire import TOO_LARGE, Headers, Payload, internal_server_error, read_call, refusal_body
 from tailrace.api.wordings import of_request
 from tailrace.engine.slices import Effort, Slices, at_once
 from tailrace.errors import CORAL, ApiError, validation_error
@@ -32,7 +33,9 @@ LARGE: Final = 262_144
 """Bodies of more bytes are taken apart in another process."""
 BESIDE_BYTES: Final = 4 * 1024 * 1024
 """How much may stand beside the items of a request: placeholders are 2 MB at most."""
-TOLD: Final = (b"x-amz-target", b"authorization", b"x-amz-date", b"date", b"content-encoding")
+TOLD: Final = (
+    b"x-amz-target", b"authorization", b"x-amz-date", b"date", b"content-encoding", b"content-type",
+)  # fmt: skip
 """The headers that taking apart looks at."""
 
 
@@ -76,21 +79,21 @@ def take(
         if len(beside) > BESIDE_BYTES:
             raise validation_error("The request has exceeded the maximum allowed size beside its items")
     except TooLargeInside:
-        return _refused(TOO_LARGE, target)
+        return _refused(headers, TOO_LARGE, target)
     except ApiError as error:
-        return _refused(error, target)
+        return _refused(headers, error, target)
     except RecursionError:
-        return _refused(ApiError("SerializationException", None, prefix=CORAL), target)
+        return _refused(headers, ApiError("SerializationException", None, prefix=CORAL), target)
     except (
         Exception
     ):  # a fault of ours must not end the process: its client is told as of any fault of the server
         _log.exception("a large request could not be taken apart")
-        return _refused(internal_server_error(), target)
+        return _refused(headers, internal_server_error(), target)
     return Taken(200, target, beside, items)
 
 
-def _refused(error: ApiError, target: bytes) -> Taken:
-    return Taken(error.status, target, error_body(error))
+def _refused(headers: Headers, error: ApiError, target: bytes) -> Taken:
+    return Taken(error.status, target, refusal_body(headers, error))
 
 
 def _read(operation: Operation, payload: Payload) -> Payload:
@@ -140,6 +143,9 @@ def _packed(shape: Shape, value: Any, items: list[bytes]) -> Any:
             return _taken_out(item, size_bytes(item), items)
         case AnyValue():
             return _value_out(value, items)
+        case Binary():
+            items.append(read_blob(value))
+            return len(items) - 1
         case _:
             return value
 
@@ -158,6 +164,9 @@ def _taken_out(canonical: Item | AttributeValue, size: int, items: list[bytes]) 
 
 def unpacked(operation: Operation, taken: Taken) -> Slices[Payload]:
     """The members of a request again, in slices; its items are known to be good."""
+    if operation.service is KINESIS:  # whose items are blobs
+        blobs: Payload = _filled(operation.input.structure, orjson.loads(taken.beside), taken.items)
+        return blobs
     effort = Effort()
     items: list[Checked] = []
     for data in taken.items:
@@ -168,7 +177,7 @@ def unpacked(operation: Operation, taken: Taken) -> Slices[Payload]:
     return payload
 
 
-def _filled(shape: Shape, value: Any, items: Sequence[Checked]) -> Any:
+def _filled(shape: Shape, value: Any, items: Sequence[Checked | bytes]) -> Any:
     match shape:
         case Structure(members=members):
             return {name: _filled(members[name], inner, items) for name, inner in value.items()}
@@ -178,7 +187,7 @@ def _filled(shape: Shape, value: Any, items: Sequence[Checked]) -> Any:
             return {name: _filled(of, inner, items) for name, inner in value.items()}
         case AttributeMap(of_expression=True):
             return {name: items[index] for name, index in value.items()}
-        case AttributeMap() | AnyValue():
+        case AttributeMap() | AnyValue() | Binary():
             return items[value]
         case _:
             return value

@@ -6,6 +6,7 @@ operation, its result once a request, by `api.dispatch`. Source: semantics §6.1
 """
 
 import re
+from binascii import a2b_base64
 from collections.abc import Callable, Iterator, Sized
 from itertools import islice
 from typing import Any, Final, TypeAlias, assert_never
@@ -14,6 +15,7 @@ from tailrace.api.shapes import (
     Anything,
     AnyValue,
     AttributeMap,
+    Binary,
     Flag,
     Input,
     Many,
@@ -151,6 +153,8 @@ def predicate(shape: Shape) -> Predicate:
             return lambda value: type(value) in (int, float)
         case Flag():
             return lambda value: type(value) is bool
+        case Binary():
+            return _blob_predicate(shape)
         case AttributeMap() | AnyValue():
             return lambda value: type(value) is dict
         case Anything():
@@ -177,6 +181,15 @@ def _text_predicate(shape: String) -> Predicate:
         return lambda value: type(value) is str and low <= len(value) <= high
     matches = re.compile(shape.pattern).fullmatch
     return lambda value: type(value) is str and low <= len(value) <= high and matches(value) is not None
+
+
+def _blob_predicate(shape: Binary) -> Predicate:
+    low, high = shape.minimum, 10**9 if shape.maximum is None else shape.maximum
+    letters = range(-(-low // 3) * 4, high // 3 * 4 + 1)
+    """So long is base64 that surely is within the bounds."""
+    return lambda value: (
+        low <= len(value) <= high if type(value) is bytes else type(value) is str and len(value) in letters
+    )
 
 
 def _map_predicate(shape: StringMap) -> Predicate:
@@ -238,6 +251,8 @@ def read_types(shape: Shape, value: Any, *, is_element: bool = False) -> Any:
                 _refuse_collections(value, "Boolean")
                 raise _not_convertible(value, "Boolean")
             return read_boolean(value)
+        case Binary():
+            return read_blob(value)
         case Many(of):
             if isinstance(value, dict):
                 raise serialization_error("Start of structure or map found where not expected")
@@ -275,6 +290,23 @@ def _read_text(shape: String, value: Any) -> str:
     if not isinstance(value, str):
         raise _not_convertible(value, "String")
     return value
+
+
+def read_blob(value: Any) -> bytes:
+    """The bytes of a blob, as JSON or CBOR has it. Raises: ApiError SerializationException.
+
+    >>> read_blob("YQ=="), read_blob(b"a")
+    (b'a', b'a')
+    """
+    if type(value) is bytes:
+        return value
+    _refuse_collections(value, "String")
+    if not isinstance(value, str):
+        raise _not_convertible(value, "ByteBuffer")
+    try:
+        return a2b_base64(value, strict_mode=True)
+    except ValueError as error:
+        raise serialization_error(f"a blob is not base64: {error}") from error
 
 
 def table_name(name_or_arn: str) -> str:
@@ -400,6 +432,8 @@ def violations(shape: Shape, value: Any, place: Place = ()) -> Iterator[Violatio
                 yield Violation(
                     place, "most", value, f"Member must have value less than or equal to {maximum}"
                 )
+        case Binary(minimum, maximum):
+            yield from _length_violations(value, minimum, maximum, place)
         case Many(of, minimum, maximum):
             yield from _length_violations(value, minimum, maximum, place)
             if shape.is_whole:

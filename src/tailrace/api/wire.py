@@ -7,6 +7,7 @@ in AWS's order of checks (semantics §6.1). What an operation is, the caller's t
 
 import re
 from base64 import b32encode
+from binascii import b2a_base64
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
@@ -15,8 +16,10 @@ from urllib.parse import unquote_to_bytes
 import orjson
 from isal.isal_zlib import crc32
 
+from tailrace.api.cbor import cbor_of, read_cbor
 from tailrace.errors import CORAL, ApiError
 from tailrace.streams.dates import http_date
+from tailrace.streams.moment import Moment
 
 Payload: TypeAlias = dict[str, Any]
 Headers: TypeAlias = Mapping[bytes, bytes]
@@ -28,6 +31,10 @@ BODY_LIMIT: Final = 16 * 1024 * 1024
 JSON_1_0: Final = b"application/x-amz-json-1.0"
 JSON_PLAIN: Final = b"application/json"
 CONTENT_TYPES: Final = frozenset((JSON_1_0, JSON_PLAIN))
+JSON_1_1: Final = b"application/x-amz-json-1.1"
+CBOR: Final = b"application/x-amz-cbor-1.1"
+KINESIS_TARGET: Final = b"Kinesis_20131202"
+KINESIS_TYPES: Final = CONTENT_TYPES | {JSON_1_1, CBOR}
 NOT_FOUND_BODY: Final = b"<UnknownOperationException/>\n"
 TOO_LARGE: Final = ApiError(
     "RequestEntityTooLargeException", "Request body is too large.", status=413, prefix=CORAL
@@ -99,9 +106,9 @@ def read_call(
     try:
         payload = orjson.loads(body)
     except orjson.JSONDecodeError:
-        if body:
+        if body and content_type(headers) != CBOR:  # a map of CBOR is never JSON
             raise ApiError("SerializationException", None, prefix=CORAL) from None
-        payload = None  # nothing at all is missed last
+        payload = read_cbor(body) if body else None  # nothing at all is missed last
     if type(payload) is not dict and body:
         raise ApiError("SerializationException", None, prefix=CORAL)
     operation = operations.get(headers.get(b"x-amz-target", b""))
@@ -205,7 +212,12 @@ def namespace_of(signed: bytes) -> tuple[str, str]:
 def content_type(headers: Headers) -> bytes | None:
     """The content type of a request without its parameters, if it is one that AWS's endpoint reads."""
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    return kind if kind in CONTENT_TYPES else None
+    return kind if kind in CONTENT_TYPES or (kind in KINESIS_TYPES and is_of_kinesis(headers)) else None
+
+
+def is_of_kinesis(headers: Headers) -> bool:
+    """Whether a request names an operation of Kinesis."""
+    return headers.get(b"x-amz-target", b"").startswith(KINESIS_TARGET)
 
 
 # ---- answers -----------------------------------------------------------------------------------------------
@@ -218,6 +230,34 @@ def error_body(error: ApiError) -> bytes:
         members["Message" if error.code in CAPITAL_MESSAGE else "message"] = error.message
     members.update(error.extra)
     return orjson.dumps(members)
+
+
+def answer_body(headers: Headers, members: object) -> bytes:
+    """The body of an answer, in the form that the request has."""
+    return cbor_of(members) if content_type(headers) == CBOR else orjson.dumps(members, default=_plain)
+
+
+def _plain(value: object) -> object:
+    """What JSON has no form of its own for."""
+    match value:
+        case bytes():
+            return b2a_base64(value, newline=False).decode()
+        case Moment(ms):
+            return ms / 1_000
+        case _:
+            raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def refusal_body(headers: Headers, error: ApiError) -> bytes:
+    """The body of an error, in the form that the request has: Kinesis' has no namespaces."""
+    if not is_of_kinesis(headers):
+        return error_body(error)
+    members: dict[str, object] = {
+        "__type": "InternalFailure" if error.code == "InternalServerError" else error.code
+    }
+    if error.message is not None:
+        members["message"] = error.message
+    return answer_body(headers, members)
 
 
 def internal_server_error() -> ApiError:

@@ -241,6 +241,8 @@ def rendered(value: object, depth: int = 0) -> str:
     match value:
         case bool():
             return "true" if value else "false"
+        case bytes():
+            return f"java.nio.HeapByteBuffer[pos=0 lim={len(value)} cap={len(value)}]"
         case list():
             return f"[{', '.join(rendered(element, depth + 1) for element in value)}]"
         case dict():

@@ -234,16 +234,19 @@ class Committer:
         """One change: the item and its record, never one without the other (a table without a stream has
         none).
         """
-        group = self._group
-        group.put(table, key, value)
+        self._group.put(table, key, value)
         if record is not None:
-            shard = record.shard
-            rows = group.log.get(shard)
-            if rows is None:
-                group.log[shard] = [record]
-                group.advanced.add(shard)
-            else:
-                rows.append(record)
+            self.add_record(record)
+
+    def add_record(self, record: LogRow) -> None:
+        """A record that belongs to no row."""
+        group, shard = self._group, record.shard
+        rows = group.log.get(shard)
+        if rows is None:
+            group.log[shard] = [record]
+            group.advanced.add(shard)
+        else:
+            rows.append(record)
 
     def note_weight(self, size: int) -> None:
         """So many bytes of what was added are of large items; small ones need not be told of."""

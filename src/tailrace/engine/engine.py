@@ -22,6 +22,7 @@ from tailrace.engine.horizon import Horizon
 from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.indexing import Indexing, check_operation
 from tailrace.engine.judgement import judged, takes_long
+from tailrace.engine.kinesis.kinesis import DataDoor, Kinesis
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.namespaces import kept_settings
@@ -38,11 +39,9 @@ from tailrace.engine.streams import RecordsPage, Streams
 from tailrace.engine.time_to_live import TimeToLive
 from tailrace.engine.transact import Decided, KeyOf, Place, Transactions, read_all
 from tailrace.engine.upgrade_to_versions import rekey
-from tailrace.errors import SettingsError
 from tailrace.ports import Clock, LogRow, Shard, Store, StreamRef
 from tailrace.streams.iterators import IteratorStart
 from tailrace.streams.record import ViewType, change_record, log_row
-from tailrace.streams.shards import published
 from tailrace.tables.definition import TableChange, TableDefinition
 from tailrace.tables.indexes import TableIndexSchema
 from tailrace.tables.mutate import (
@@ -74,7 +73,8 @@ class Engine:
 
     Shape:     the methods are operations on tables, items and streams, each table by what rows call it (its
                name in the default namespace, its ARN in others); `of` is what a client of a region and
-               account sees; `log` reads shards, `state` has rows of state, `committer` the pending group.
+               account sees; `log` reads shards, `state` has rows of state, `committer` the pending group,
+             `kinesis` the data streams.
     Guarantee: an item and its change record are added to one group and become durable in one commit, or
                never. Writes take effect at once for readers of this engine, and are durable after
                `committer.flush()`.
@@ -96,6 +96,7 @@ class Engine:
         self._horizon = Horizon(clock)
         self.log = ShardReader(self.committer, self._catalog, clock, settings, self._horizon)
         self._lineage = Lineage(self.committer, self._catalog, self.log, settings, self._horizon)
+        self._kinesis = Kinesis(self.committer, self._catalog, self.log, self._horizon, clock, settings)
         self._indexing = Indexing(self.committer, self._catalog)
         self._indexes = IndexLifecycle(self.committer, self._catalog, self._indexing, clock, settings)
         self.state = StateRows(self.committer, self._write_items)
@@ -112,7 +113,8 @@ class Engine:
         self.committer.after_failure = self._reload
         self.committer.describe = lambda error: places_of_catalog(self._catalog).described(error)
         self._catalog.load(is_start=True)
-        self._catalog.created_ms = self.log.newest_created_ms()
+        self._kinesis.load()
+        self._catalog.created_ms = max(self.log.newest_created_ms(), self._kinesis.newest_created_ms())
         rekey(self.state, self.committer)
 
     def _see(self, namespace: Namespace, *, is_whole: bool = False) -> None:
@@ -123,6 +125,7 @@ class Engine:
         self._lifecycle = Lifecycle(tables, namespace, catalog, self._lineage, self._indexes, clock, settings)
         here = None if is_whole else namespace
         self._streams = Streams(here, catalog, self._lineage, self.log, clock, settings)
+        self.kinesis = DataDoor(self._kinesis, namespace)
         self._transactions = Transactions(self)
         self.requests = Requests(namespace, committer, clock)
         self.resources = Resources(namespace, committer, catalog, self._lifecycle, clock)
@@ -147,6 +150,7 @@ class Engine:
 
     def _reload(self) -> None:
         self._catalog.load()
+        self._kinesis.load()
         self.log.forget()
 
     # ---- items ---------------------------------------------------------------------------------------------
@@ -448,14 +452,7 @@ class Engine:
 
         Raises:  ApiError without a table or stream; SettingsError for a shard that is not open, or too many.
         """
-        stream = self._streams.on(table)
-        chosen = [shard.number for shard in stream.open_shards if shard_id in (None, shard.shard_id)]
-        if not chosen:
-            raise SettingsError(
-                f"{shard_id!r} is no open shard of {table!r}", hint=f"tailrace shards ls {table}"
-            )
-        self._lineage.split(stream, chosen, self.clock.now().wall_ms)
-        return [published(shard, stream.document.label) for shard in stream.open_shards]
+        return self._streams.split(table, shard_id)
 
     @property
     def last_sequence(self) -> int:
@@ -482,6 +479,7 @@ class Engine:
             self._horizon,
             self.time_to_live,
             self.requests,
+            self._kinesis,
             self.clock,
             self.settings.slice_rows,
         ).slices()

@@ -13,6 +13,7 @@ from tailrace.engine.catalog import Catalog, StreamState
 from tailrace.engine.committer import Committer
 from tailrace.engine.horizon import Horizon
 from tailrace.engine.index_lifecycle import IndexLifecycle
+from tailrace.engine.kinesis.kinesis import Kinesis
 from tailrace.engine.lifecycle import Lifecycle
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.reading import ShardReader, size_of
@@ -36,6 +37,7 @@ class Housekeeping(Struct, frozen=True):
     _horizon: Horizon
     _time_to_live: TimeToLive
     _requests: Requests
+    _kinesis: Kinesis
     _clock: Clock
     _rows: int
 
@@ -58,6 +60,7 @@ class Housekeeping(Struct, frozen=True):
         for number in tuple(self._catalog.dropped):
             yield self._remove_items(number)
         yield self._requests.forget_expired(self._rows)
+        yield from self._kinesis.housekeeping()
 
     def _keep(self, stream: StreamState) -> Iterator[None]:
         """One stream; it is not looked at again before something of it can be due."""

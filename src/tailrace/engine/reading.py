@@ -23,7 +23,7 @@ from tailrace.engine.horizon import Horizon
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import DamagedData
 from tailrace.ports import Clock, LogRow, ReadDone
-from tailrace.streams.record import MILLISECOND, ChangeRecord, read_log_row, read_log_rows
+from tailrace.streams.record import CREATED_AT, MILLISECOND, ChangeRecord, read_log_rows
 from tailrace.streams.shards import HashedShard, Shard
 
 READ_BYTES: Final = 8 * 1024 * 1024
@@ -116,7 +116,7 @@ class ShardReader:
         # What is not durable yet may still be taken back: the shard is not at its end before that is decided.
         may_end = shard.ending is not None and not self._committer.is_pending(shard.number)
         removed = self._catalog.trimmed.get(shard.number, 0)
-        start = max(after, self._known(shard.number) if held is None else removed)
+        start = max(after, self.known(shard.number) if held is None else removed)
         if limit == 0:
             start = max(start, self._gone(shard, wall_ms, held))
             return ReadDone([], start, trimmed=0 < after < start)
@@ -147,11 +147,13 @@ class ShardReader:
     def _records(
         self, shard: int, after: int, limit: int, most_bytes: int
     ) -> tuple[list[ChangeRecord], bool]:
-        rows, is_end = self._rows(shard, after, limit, most_bytes)
+        rows, is_end = self.rows(shard, after, limit, most_bytes)
         return read_log_rows(rows), is_end
 
-    def _rows(self, shard: int, after: int, limit: int, most_bytes: int) -> tuple[list[LogRow], bool]:
-        """Rows up to both limits, and whether the log ends with them."""
+    def rows(self, shard: int, after: int, limit: int, most_bytes: int) -> tuple[list[LogRow], bool]:
+        """Durable rows up to both limits, one at least, and whether the log ends with them. Raises:
+        StoreError.
+        """
         page: list[LogRow] = []
         size = 0
         asked = min(limit, FIRST_ROWS)
@@ -189,7 +191,7 @@ class ShardReader:
         """The oldest record that is left; without one nothing is old before what is written from now on."""
         self._oldest_ms[shard.number] = wall_ms if row is None else created_ms(row)
 
-    def _known(self, shard: int) -> int:
+    def known(self, shard: int) -> int:
         """The last record known to be gone, 0 for none; there may be more."""
         return max(self._through.get(shard, 0), self._catalog.trimmed.get(shard, 0))
 
@@ -201,8 +203,12 @@ class ShardReader:
         """The last record that is gone now, 0 for none. About sixty small reads, and only when there is
         something new.
         """
-        gone = self.last_before(shard, wall_ms - self._retention_ms - self._horizon.look())
-        if gone > self._known(shard):
+        return self.gone_before(shard, wall_ms - self._retention_ms - self._horizon.look())
+
+    def gone_before(self, shard: int, moment_ms: int) -> int:
+        """The last record that was written before a moment, 0 for none; from now on all before it is gone."""
+        gone = self.last_before(shard, moment_ms)
+        if gone > self.known(shard):
             self._through[shard] = gone
         return gone
 
@@ -210,7 +216,7 @@ class ShardReader:
         """The last record that was written before a moment; without one that is left, the last known to be
         gone.
         """
-        low = self._known(shard)
+        low = self.known(shard)
         rows = self._committer.read_readable_log(shard, low, 1)
         if not rows or created_ms(rows[0]) >= moment_ms:
             return low
@@ -250,7 +256,7 @@ class ShardReader:
 
 def created_ms(row: LogRow) -> int:
     """When a record was written. Units: milliseconds since the epoch."""
-    return read_log_row(row).created_ms
+    return int.from_bytes(row.header[CREATED_AT])
 
 
 def size_of(row: LogRow) -> int:

@@ -24,7 +24,8 @@ class EngineSettings(Struct, frozen=True):
     Shape:   `region` and `account` are the default namespace of a new data directory, and with
              `one_namespace` its only one; `shards` a new stream begins with; `aws_delays` imitates AWS's
              waiting for tables; `slice_rows` bounds one slice of housekeeping (about two milliseconds); a
-             shard that takes more than `split_records` in a second is split, 0 for never.
+             shard that takes more than `split_records` in a second is split, 0 for never. `shard_limits`
+             holds the shards of data streams to what AWS's take and give in a second.
     Raises:  SettingsError.
     """
 
@@ -37,6 +38,7 @@ class EngineSettings(Struct, frozen=True):
     slice_rows: int = 200
     split_records: int = 0
     one_namespace: bool = False
+    shard_limits: bool = False
 
     def __post_init__(self) -> None:
         _within("shards", self.shards, 1, SHARDS_PER_STREAM)

@@ -11,7 +11,7 @@ from tailrace.engine.catalog import Catalog, Namespace, StreamState, TableState
 from tailrace.engine.lineage import Lineage
 from tailrace.engine.reading import ShardReader
 from tailrace.engine.settings import EngineSettings
-from tailrace.errors import ApiError, validation_error
+from tailrace.errors import ApiError, SettingsError, validation_error
 from tailrace.ports import Clock, StreamRef
 from tailrace.streams.arns import parse_stream_arn, parse_table_arn
 from tailrace.streams.iterators import Iterator, IteratorStart, read_token
@@ -123,6 +123,20 @@ class Streams:
             if (table is None or stream is not table.stream)
             and not self._is_over(stream, wall_ms, keeps_held=keeps_held)
         ]
+
+    def split(self, table: str, shard_id: str | None) -> list[Shard]:
+        """Split one open shard of a table's stream, or all of them. Returns: the shards that are open then.
+
+        Raises:  ApiError without a table or stream; SettingsError for a shard that is not open, or too many.
+        """
+        stream = self.on(table)
+        chosen = [shard.number for shard in stream.open_shards if shard_id in (None, shard.shard_id)]
+        if not chosen:
+            raise SettingsError(
+                f"{shard_id!r} is no open shard of {table!r}", hint=f"tailrace shards ls {table}"
+            )
+        self._lineage.split(stream, chosen, self._clock.now().wall_ms)
+        return [published(shard, stream.document.label) for shard in stream.open_shards]
 
     @property
     def last_sequence(self) -> int:

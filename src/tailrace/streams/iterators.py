@@ -8,7 +8,7 @@ semantics §1.6.
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2b
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,7 @@ from tailrace.streams.moment import Now
 FORMAT: Final = 1
 LIFE_MS: Final = 900_000
 CHECKSUM_BYTES: Final = 8
+SealedT = TypeVar("SealedT", bound=msgspec.Struct)
 StartKind: TypeAlias = Literal[
     "TRIM_HORIZON", "LATEST", "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER", "AT_TIMESTAMP"
 ]
@@ -50,38 +51,56 @@ class Iterator(msgspec.Struct, frozen=True, array_like=True):
 
     def token(self) -> str:
         """The text clients hold."""
-        body = msgspec.msgpack.encode(self)
-        return urlsafe_b64encode(_checksum(body) + body).decode()
+        return sealed(self)
 
     @classmethod
     def from_token(cls, text: str) -> Self:
         """The iterator behind a text. Raises: ApiError (ValidationException)."""
-        try:
-            data = urlsafe_b64decode(text.encode("ascii"))
-            checksum, body = data[:CHECKSUM_BYTES], data[CHECKSUM_BYTES:]
-            if checksum == _checksum(body):
-                iterator = msgspec.msgpack.decode(body, type=cls)
-                # The decoder skips what is not of its alphabet; only the text that was handed out is a token.
-                if iterator.format == FORMAT and urlsafe_b64encode(data) == text.encode():
-                    return iterator
-        except (binascii.Error, UnicodeEncodeError, ValueError, msgspec.MsgspecError):
-            pass  # garbage of any kind gets the one answer below
-        raise validation_error("Invalid ShardIterator")
-
-
-def _checksum(body: bytes) -> bytes:
-    return blake2b(body, digest_size=CHECKSUM_BYTES, person=b"iterator").digest()
+        iterator = unsealed(text, cls)
+        if iterator is None or iterator.format != FORMAT:
+            raise validation_error("Invalid ShardIterator")
+        return iterator
 
 
 def read_token(text: str, now: Now) -> Iterator:
     """The iterator behind a text. Raises: ApiError (ValidationException, ExpiredIteratorException)."""
     iterator = Iterator.from_token(text)
     if now.wall_ms - iterator.created_ms > LIFE_MS:
-        raise ApiError(
-            "ExpiredIteratorException",
-            f"Iterator expired. The iterator was created at time {spoken(iterator.created_ms)} while "
-            "right now it is "
-            f"{spoken(now.wall_ms)} which is further in the future than the tolerated delay of "
-            f"{LIFE_MS} milliseconds.",
-        )
+        raise expired_iterator(iterator.created_ms, now.wall_ms, LIFE_MS)
     return iterator
+
+
+def expired_iterator(created_ms: int, wall_ms: int, life_ms: int) -> ApiError:
+    """What is told of an iterator that is older than its life."""
+    return ApiError(
+        "ExpiredIteratorException",
+        f"Iterator expired. The iterator was created at time {spoken(created_ms)} while right now it is "
+        f"{spoken(wall_ms)} which is further in the future than the tolerated delay of "
+        f"{life_ms} milliseconds.",
+    )
+
+
+# ---- texts that only we can have made ----------------------------------------------------------------------
+
+
+def sealed(value: msgspec.Struct) -> str:
+    """A value as a text with a checksum."""
+    body = msgspec.msgpack.encode(value)
+    return urlsafe_b64encode(_checksum(body) + body).decode()
+
+
+def unsealed(text: str, kind: type[SealedT]) -> SealedT | None:
+    """The value behind a text; None for whatever was not handed out so."""
+    try:
+        data = urlsafe_b64decode(text.encode("ascii"))
+        checksum, body = data[:CHECKSUM_BYTES], data[CHECKSUM_BYTES:]
+        # The decoder skips what is not of its alphabet; only the text that was handed out is a token.
+        if checksum == _checksum(body) and urlsafe_b64encode(data) == text.encode():
+            return msgspec.msgpack.decode(body, type=kind)
+    except (binascii.Error, UnicodeEncodeError, ValueError, msgspec.MsgspecError):
+        pass  # garbage of any kind gets the one answer below
+    return None
+
+
+def _checksum(body: bytes) -> bytes:
+    return blake2b(body, digest_size=CHECKSUM_BYTES, person=b"iterator").digest()

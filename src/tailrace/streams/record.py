@@ -46,6 +46,8 @@ HEADER: Final = struct.Struct(">BBBxQIIIQH")
 """Format, event name, flags, created_ms, size, size of keys, size of new image, partition hash, length of the
 key bytes.
 """
+CREATED_AT: Final = slice(4, 12)
+"""Where created_ms stands in a header of every format, data streams' included."""
 LENGTH: Final = struct.Struct(">H")
 EVENT_NAMES: Final[tuple[EventName, ...]] = ("INSERT", "MODIFY", "REMOVE")
 BY_TTL: Final = 1

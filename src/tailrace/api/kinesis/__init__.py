@@ -1,0 +1,1 @@
+"""Operations of Kinesis Data Streams, one file each."""

@@ -1,0 +1,1 @@
+"""What a data stream of Kinesis is: hash ranges, shards, sequence numbers, records, iterators, limits."""

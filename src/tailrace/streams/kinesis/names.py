@@ -1,0 +1,73 @@
+"""Names of data streams, their consumers and shards.
+
+Rules of this file: texts in, texts out. Source: semantics §5.1, §5.4.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+STREAM: Final = re.compile(r"arn:aws[a-z-]*:kinesis:([a-z0-9-]*):(\d{12}):stream/([a-zA-Z0-9_.-]{1,128})")
+CONSUMER: Final = re.compile(rf"({STREAM.pattern})/consumer/([a-zA-Z0-9_.-]{{1,128}}):(\d{{1,12}})")
+SHARD: Final = "shardId-"
+SHARD_DIGITS: Final = 12
+
+
+class DataStreamArn(NamedTuple):
+    """The parts of a data stream's ARN."""
+
+    region: str
+    account: str
+    stream: str
+
+
+class ConsumerArn(NamedTuple):
+    """The parts of a consumer's ARN. Shape: `stream` is the ARN of its stream. Units: created_s since the
+    epoch.
+    """
+
+    stream: str
+    consumer: str
+    created_s: int
+
+
+def data_stream_arn(region: str, account: str, name: str) -> str:
+    """The ARN of a data stream.
+
+    >>> data_stream_arn("us-east-1", "000000000000", "orders")
+    'arn:aws:kinesis:us-east-1:000000000000:stream/orders'
+    """
+    return f"arn:aws:kinesis:{region}:{account}:stream/{name}"
+
+
+def read_data_stream_arn(text: str) -> DataStreamArn | None:
+    """The parts of a data stream's ARN; None for what is none.
+
+    >>> read_data_stream_arn("arn:aws:kinesis:us-east-1:000000000000:stream/orders").stream
+    'orders'
+    """
+    match = STREAM.fullmatch(text)
+    return None if match is None else DataStreamArn(*match.groups())
+
+
+def consumer_arn(stream_arn: str, name: str, created_s: int) -> str:
+    """The ARN of a consumer: a name that is registered again gets another one.
+
+    >>> consumer_arn("arn:aws:kinesis:us-east-1:000000000000:stream/orders", "mail", 1_780_000_000)
+    'arn:aws:kinesis:us-east-1:000000000000:stream/orders/consumer/mail:1780000000'
+    """
+    return f"{stream_arn}/consumer/{name}:{created_s}"
+
+
+def read_consumer_arn(text: str) -> ConsumerArn | None:
+    """The parts of a consumer's ARN; None for what is none."""
+    match = CONSUMER.fullmatch(text)
+    return None if match is None else ConsumerArn(match[1], match[5], int(match[6]))
+
+
+def shard_id(index: int) -> str:
+    """What a shard is called.
+
+    >>> shard_id(7)
+    'shardId-000000000007'
+    """
+    return f"{SHARD}{index:0{SHARD_DIGITS}d}"

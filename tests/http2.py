@@ -32,7 +32,7 @@ class Http2Client:
         self.reads = reads
         self.statuses: dict[int, int] = {}
         self.headers: dict[int, dict[str, str]] = {}
-        self.bodies: dict[int, bytes] = {}
+        self.bodies: dict[int, bytearray] = {}
         self.ended: set[int] = set()
         self.resets: dict[int, int] = {}
         self.gone: int | None = None
@@ -72,7 +72,7 @@ class Http2Client:
         pseudo = {":method": method, ":path": path, ":scheme": "http", ":authority": host}
         headers = {**pseudo, **{name.replace("_", "-"): value for name, value in more.items()}}
         self.h2.send_headers(stream, list(headers.items()), end_stream=ends)
-        self.bodies[stream] = b""
+        self.bodies[stream] = bytearray()
         return stream
 
     def ask(
@@ -150,12 +150,12 @@ class Http2Client:
                 raise EOFError(self.ended)
             self.receive()
 
-    def answer(self, stream: int) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, stream: int) -> tuple[int, dict[str, str], bytearray]:
         """One whole answer."""
         self.wait(stream)
         return self.statuses[stream], self.headers[stream], self.bodies[stream]
 
-    def body_so_far(self, stream: int, size: int) -> bytes:
+    def body_so_far(self, stream: int, size: int) -> bytearray:
         """So many bytes of a body."""
         while len(self.bodies[stream]) < size:
             if self.is_closed:

@@ -9,6 +9,7 @@ beyond the bytes that are left, and nothing is nested deeper than `DEEPEST`. Sou
 """
 
 import struct
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tailrace.errors import CORAL, ApiError
@@ -199,6 +200,17 @@ def _write(out: bytearray, value: object) -> None:
                 _write(out, member)
         case _:
             raise TypeError(f"{type(value).__name__} has no form in CBOR")
+
+
+def array_of(elements: Sequence[bytes]) -> bytes:
+    """A list of values that are CBOR already.
+
+    >>> array_of([cbor_of(1), cbor_of("a")]) == cbor_of([1, "a"])
+    True
+    """
+    out = bytearray()
+    _head(out, ARRAY, len(elements))
+    return b"".join((out, *elements))
 
 
 def _head(out: bytearray, kind: int, number: int) -> None:

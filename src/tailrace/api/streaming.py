@@ -22,10 +22,11 @@ class Outlet(Protocol):
     def is_blocked(self) -> bool:
         """Whether the client has yet to read what was written."""
 
-    async def write(self, frame: bytes) -> None:
-        """Send it, and return when the client can take more: at most one frame waits here. Cancelled, the
-        frame leaves all the same.
-        """
+    def write(self, frame: bytes) -> None:
+        """Send it, as soon as the client takes it. While it is blocked nothing more is to be written."""
+
+    async def drain(self) -> None:
+        """Return when it is not blocked."""
 
 
 Writing: TypeAlias = Callable[[Outlet, bytes], Awaitable[None]]

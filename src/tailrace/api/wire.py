@@ -234,7 +234,12 @@ def error_body(error: ApiError) -> bytes:
 
 def answer_body(headers: Headers, members: object) -> bytes:
     """The body of an answer, in the form that the request has."""
-    return cbor_of(members) if content_type(headers) == CBOR else orjson.dumps(members, default=_plain)
+    return body_in(content_type(headers), members)
+
+
+def body_in(kind: bytes | None, members: object) -> bytes:
+    """Members in the form of a content type: CBOR in its own, and JSON in all others."""
+    return cbor_of(members) if kind == CBOR else orjson.dumps(members, default=_plain)
 
 
 def _plain(value: object) -> object:

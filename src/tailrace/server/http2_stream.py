@@ -149,9 +149,12 @@ class Http2Stream(Answerer):
         """Whether the client has yet to take what was written."""
         return bool(self.pending)
 
-    async def write(self, frame: bytes) -> None:
+    def write(self, frame: bytes) -> None:
         """As `Outlet` has it."""
         self._connection.push(self, frame)
+
+    async def drain(self) -> None:
+        """As `Outlet` has it."""
         await self.writable.wait()
 
     def cancel(self) -> None:

@@ -83,12 +83,17 @@ class Chunks:
         """Whether the transport's buffer is full."""
         return self._writable.is_full
 
-    async def write(self, frame: bytes) -> None:
+    def write(self, frame: bytes) -> None:
         """As `Outlet` has it."""
+        if self._transport.is_closing():
+            return
         if self._is_chunked:
             self._transport.writelines((b"%x\r\n" % len(frame), frame, b"\r\n"))
         else:
             self._transport.write(frame)
+
+    async def drain(self) -> None:
+        """As `Outlet` has it."""
         await self._writable.wait()
 
     def end(self) -> None:

@@ -43,7 +43,8 @@ class Narration:
             while (what := await told.get()) is not None:
                 if isinstance(what, Exception):
                     raise what
-                await outlet.write(what)
+                outlet.write(what)
+                await outlet.drain()
                 self.written += 1
         except asyncio.CancelledError:
             self.ends.append("cancelled")

@@ -11,15 +11,13 @@ Source:        AWS API Reference, Kinesis, GetRecords; semantics §5.2.
 from typing import Any
 
 from tailrace.api.kinesis.requests import INVALID, refuse_dry_run
-from tailrace.api.registry import KINESIS, Members, Result, operation
+from tailrace.api.registry import KINESIS, Result, operation
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
-from tailrace.engine.kinesis.describing import described_child
+from tailrace.engine.kinesis.describing import described_child, described_record
 from tailrace.errors import ApiError
-from tailrace.streams.kinesis.data_records import DataRecord
 from tailrace.streams.kinesis.throughput import PAGE_BYTES, RECORDS_A_PAGE
 from tailrace.streams.kinesis.tokens import DataIterator, read_data_iterator
-from tailrace.streams.moment import Moment
 
 
 @operation(KINESIS, "GetRecords")
@@ -53,16 +51,3 @@ def get_records(engine: Engine, payload: Payload) -> Result:
         following = DataIterator(stream.arn, iterator.shard, page.next_after, wall_ms)
         answer["NextShardIterator"] = following.text
     return answer
-
-
-def described_record(record: DataRecord) -> Members:
-    """A record as GetRecords and SubscribeToShard tell it."""
-    told = {
-        "SequenceNumber": record.sequence_number,
-        "ApproximateArrivalTimestamp": Moment(record.created_ms),
-        "Data": record.data,
-        "PartitionKey": record.partition_key,
-    }
-    if record.is_encrypted:
-        told["EncryptionType"] = "KMS"
-    return told

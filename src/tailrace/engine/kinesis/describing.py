@@ -11,6 +11,7 @@ from msgspec import Struct
 from tailrace.engine.kinesis.catalog import DataParts, DataStreamState
 from tailrace.engine.kinesis.lifecycle import DataStreams
 from tailrace.engine.kinesis.reading import DataReader
+from tailrace.streams.kinesis.data_records import DataRecord
 from tailrace.streams.kinesis.data_shards import DataShard
 from tailrace.streams.kinesis.names import shard_id as id_of
 from tailrace.streams.kinesis.shard_filters import DataShardFilter, filtered_shards
@@ -133,6 +134,19 @@ def described_child(shard: DataShard) -> dict[str, Any]:
         "ParentShards": [id_of(parent) for parent in shard.parents],
         "HashKeyRange": described_range(shard),
     }
+
+
+def described_record(record: DataRecord) -> dict[str, Any]:
+    """A record as GetRecords and SubscribeToShard tell it."""
+    told: dict[str, Any] = {
+        "SequenceNumber": record.sequence_number,
+        "ApproximateArrivalTimestamp": Moment(record.created_ms),
+        "Data": record.data,
+        "PartitionKey": record.partition_key,
+    }
+    if record.is_encrypted:
+        told["EncryptionType"] = "KMS"
+    return told
 
 
 def described_range(shard: DataShard) -> dict[str, str]:

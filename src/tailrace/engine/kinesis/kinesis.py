@@ -11,6 +11,7 @@ from tailrace.engine.committer import Committer
 from tailrace.engine.horizon import Horizon
 from tailrace.engine.kinesis.catalog import DataParts, DataStreamCatalog
 from tailrace.engine.kinesis.describing import DataDescriptions
+from tailrace.engine.kinesis.fan_out import FanOut
 from tailrace.engine.kinesis.housekeeping import DataHousekeeping
 from tailrace.engine.kinesis.lifecycle import DataStreams
 from tailrace.engine.kinesis.putting import DataPuts
@@ -40,6 +41,7 @@ class Kinesis:
         streams = DataStreamCatalog(committer, catalog)
         self.parts = DataParts(committer, catalog, streams, log, horizon, clock, settings)
         self.rates = DataRates(self.parts)
+        self.fan_out = FanOut(self.parts)
         self.reader = DataReader(self.parts)
         self._housekeeping = DataHousekeeping(self.parts, self.reader, self.rates)
 
@@ -65,7 +67,8 @@ class DataDoor:
     """The data streams of one account and region.
 
     Shape:   `streams` finds, makes and deletes them, `descriptions` tells them, `puts` writes records,
-             `reader` reads shards, `rates` holds them to their limits, `resharding` splits and merges.
+             `reader` reads shards, `fan_out` has who subscribed to them, `rates` holds them to their limits,
+             `resharding` splits and merges.
     """
 
     def __init__(self, kinesis: Kinesis, namespace: Namespace) -> None:
@@ -74,6 +77,7 @@ class DataDoor:
         self.clock = parts.clock
         self.reader = kinesis.reader
         self.rates = kinesis.rates
+        self.fan_out = kinesis.fan_out
         self.streams = DataStreams(parts, namespace)
         self.descriptions = DataDescriptions(parts, self.streams, self.reader)
         self.puts = DataPuts(parts, kinesis.rates)

@@ -1,0 +1,168 @@
+"""SubscribeToShard: the records of a shard as they come, for one registered consumer.
+
+Behaviour:     an event stream over HTTP/1.1 (chunks) or HTTP/2. The first event is empty; then records as
+               soon as they are durable, and an event without any after five seconds of silence. It ends
+               after five minutes, and at the end of a closed shard, whose last event tells its children and
+               has a null continuation, exactly then. Another call for the same consumer and shard is refused
+               in the first five seconds and takes over later: who had it gets ResourceInUseException, then
+               the end. A consumer, shard or stream that goes meanwhile is told within five seconds.
+Limits:        one event has 1 MiB of data, or one record. With --shard-limits a consumer gets 2 MiB of a
+               shard in a second.
+Not emulated:  exceptions of KMS: nothing is encrypted.
+Source:        AWS API Reference, Kinesis, SubscribeToShard; semantics §5.4; fleet §4.3.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any, Final
+
+from tailrace.api.kinesis.requests import INVALID, read_start, refuse_dry_run
+from tailrace.api.kinesis.subscription_events import SubscriptionEvents
+from tailrace.api.registry import KINESIS, Result, operation
+from tailrace.api.streaming import Outlet, Streamed, StreamReset
+from tailrace.api.wire import Payload
+from tailrace.engine.engine import Engine
+from tailrace.engine.kinesis.fan_out import Hold, Subscribed, consumer_of
+from tailrace.engine.kinesis.kinesis import DataDoor
+from tailrace.engine.kinesis.reading import DataPlace
+from tailrace.errors import ApiError, StoreError
+from tailrace.streams.kinesis.data_records import DataPage
+from tailrace.streams.kinesis.names import read_consumer_arn
+from tailrace.streams.kinesis.sequence_numbers import numbered
+from tailrace.streams.kinesis.subscriptions import EVENT_BYTES, Subscription
+from tailrace.streams.kinesis.throughput import RECORDS_A_PAGE
+
+_log = logging.getLogger("tailrace.server")
+
+NOT_FOUND: Final = "ResourceNotFoundException"
+IN_USE: Final = "ResourceInUseException"
+SECOND_MS: Final = 1_000
+TAKEN_OVER: Final = "Another subscription of this consumer to this shard has begun."
+
+
+@operation(KINESIS, "SubscribeToShard")
+def subscribe_to_shard(engine: Engine, payload: Payload) -> Result:
+    """Begin a subscription. Raises: ApiError."""
+    kinesis, position = engine.kinesis, payload["StartingPosition"]
+    subscribed = _subscribed(kinesis, payload["ConsumerARN"])
+    place = kinesis.reader.place(subscribed.stream, payload["ShardId"])
+    start = read_start(position["Type"], position.get("SequenceNumber"), position.get("Timestamp"))
+    after = kinesis.reader.after(place, start)
+    refuse_dry_run(payload)
+    hold = kinesis.fan_out.subscribe(subscribed, place.shard.shard_id, place.shard.number)
+    now = kinesis.clock.now()
+    continuation = numbered(place.shard.numbering, after, now.wall_ms // SECOND_MS)
+    subscription = Subscription(
+        hold.since_ms, hold.since_ms, after, continuation, kinesis.fan_out.allowance()
+    )
+    return Streamed(_Telling(kinesis, subscribed, place, hold, subscription).write_to)
+
+
+def _subscribed(kinesis: DataDoor, arn: str) -> Subscribed:
+    """An ACTIVE consumer. Raises: ApiError."""
+    parts = read_consumer_arn(arn)
+    if parts is None:
+        raise ApiError(INVALID, f"ConsumerARN {arn} is not the ARN of a consumer.")
+    stream = kinesis.streams.usable(None, parts.stream)
+    consumer = consumer_of(stream, parts.consumer, parts.created_s)
+    if consumer is None:
+        raise ApiError(NOT_FOUND, f"Consumer {arn} not found.")
+    if consumer.busy is not None:
+        raise ApiError(IN_USE, f"Consumer {arn} is not ACTIVE, instead in state {consumer.busy}.")
+    return Subscribed(stream, consumer)
+
+
+class _Telling:
+    """One subscription, told to its client."""
+
+    def __init__(
+        self,
+        kinesis: DataDoor,
+        subscribed: Subscribed,
+        place: DataPlace,
+        hold: Hold,
+        subscription: Subscription,
+    ) -> None:
+        self._kinesis = kinesis
+        self._stream_arn = subscribed.stream.arn
+        self._consumer = subscribed.consumer
+        self._number = place.shard.number
+        self._shard_id = place.shard.shard_id
+        self._hold = hold
+        self._subscription = subscription
+        self._woken = asyncio.Event()
+
+    async def write_to(self, outlet: Outlet, kind: bytes) -> None:
+        """Until it ends. Raises: StreamReset when another one has taken over."""
+        events = SubscriptionEvents(kind, self._kinesis.fan_out.encodings)
+        stop_listening = self._kinesis.fan_out.on_commit(self._number, self._woken.set)
+        self._hold.when_lost = self._woken.set
+        try:
+            outlet.write(events.first())
+            while await self._go_on(outlet, events):
+                await asyncio.sleep(0)  # others have their turn, also where there is always more
+        finally:
+            stop_listening()
+            self._hold.when_lost = None
+
+    async def _go_on(self, outlet: Outlet, events: SubscriptionEvents) -> bool:
+        """Say what there is, or wait. Returns: whether it goes on."""
+        now_ms, subscription = self._kinesis.clock.now().monotonic_ms, self._subscription
+        self._woken.clear()
+        if self._hold.is_lost:
+            if not outlet.is_blocked:
+                outlet.write(events.exception(IN_USE, TAKEN_OVER))
+            raise StreamReset
+        if subscription.is_over(now_ms):
+            return False
+        if outlet.is_blocked:
+            await self._rest(subscription.ends_ms, outlet.drain())
+            return True
+        if enough_ms := subscription.waits_ms(now_ms):
+            await self._rest(min(now_ms + enough_ms, subscription.ends_ms))
+            return True
+        try:
+            page = self._page()
+        except ApiError as error:
+            outlet.write(events.exception(error.code, str(error.message)))
+            return False
+        if not (page.records or page.closed or subscription.is_silent(now_ms)):
+            await self._rest(subscription.wakes_ms())
+            return True
+        self._subscription = subscription.told(page, now_ms)
+        outlet.write(events.event(page, self._subscription.continuation))
+        return not page.closed
+
+    def _page(self) -> DataPage:
+        """What comes next. Raises: ApiError when there is nothing to read any more."""
+        kinesis = self._kinesis
+        stream = kinesis.streams.settled(self._stream_arn)
+        place = kinesis.reader.place_of(self._number)
+        if stream is None or stream.document.busy == "DELETING" or place is None:
+            raise ApiError(
+                NOT_FOUND, f"Shard {self._shard_id} of {self._stream_arn} does not exist any more."
+            )
+        consumer = consumer_of(stream, self._consumer.name, self._consumer.created_ms // SECOND_MS)
+        if consumer is None or consumer.busy == "DELETING":
+            raise ApiError(
+                NOT_FOUND, f"Consumer {self._consumer.name} of {self._stream_arn} is not registered."
+            )
+        try:
+            return kinesis.reader.page(place, self._subscription.after, RECORDS_A_PAGE, EVENT_BYTES)
+        except StoreError as error:
+            _log.error("a subscription cannot be read: %s", error.args[0], extra={"hint": error.hint})
+            raise ApiError("InternalFailureException", "Internal failure") from error
+
+    async def _rest(self, until_ms: int, *others: Awaitable[None]) -> None:
+        """Until something has happened, until that time, or until one of the others is done."""
+        waiting: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(other) for other in (self._kinesis.clock.sleep_until(until_ms), *others)
+        ]
+        for future in waiting:
+            future.add_done_callback(lambda _: self._woken.set())
+        try:
+            await self._woken.wait()
+        finally:
+            for future in waiting:
+                future.cancel()

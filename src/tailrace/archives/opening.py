@@ -19,7 +19,7 @@ def archive_at(place: str, access: Any = None) -> ArchiveStore:
     if not place.startswith(S3):
         from tailrace.archives.directory import DirectoryArchive
 
-        return DirectoryArchive(Path(place))
+        return DirectoryArchive(directory_of(place))
     bucket, _, prefix = place.removeprefix(S3).partition("/")
     if not bucket:
         raise SettingsError(f"{place!r} names no bucket: write it like s3://bucket/prefix")
@@ -33,3 +33,13 @@ def archive_at(place: str, access: Any = None) -> ArchiveStore:
             f"{place} needs the extra `aws`", hint="pip install '.[aws]' in the checkout, and start again"
         ) from error
     return S3Archive(bucket, prefix, access=access)
+
+
+def directory_of(place: str) -> Path:
+    """The directory that a place names, `~` as a shell reads it. Raises: SettingsError for nobody's home."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:
+        raise SettingsError(
+            f"{place!r} is in the home of nobody who is known here", hint="write the whole path"
+        ) from error

@@ -5,7 +5,6 @@ Rules of this file: options and output; what there is says journal/run/status.py
 """
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -54,12 +53,12 @@ def status(place: str, table: str | None, endpoint: str | None, region: str | No
 
 def archive_in(place: str, region: str | None, endpoint: str | None) -> "ArchiveStore":
     """The archive in a place. Raises: CommandFailure for a directory that is not there."""
-    from tailrace.archives.opening import S3, archive_at
+    from tailrace.archives.opening import S3, archive_at, directory_of
     from tailrace.aws.places import Access
     from tailrace.cli.worker import require_aws
 
     if not place.startswith(S3):
-        if not Path(place).is_dir():
+        if not directory_of(place).is_dir():
             raise CommandFailure(
                 f"{printable(place)} is no directory: PLACE is what app.archive(TABLE, PLACE) says",
                 hint="correct it, or begin a journal: tailrace dev app.py",

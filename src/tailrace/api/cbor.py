@@ -173,7 +173,7 @@ def cbor_of(value: object) -> bytes:
 def _write(out: bytearray, value: object) -> None:
     match value:
         case str():
-            data = value.encode("utf-8", "surrogatepass")
+            data = value.encode()
             _head(out, TEXT, len(data))
             out += data
         case bytes():

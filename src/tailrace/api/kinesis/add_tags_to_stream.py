@@ -11,14 +11,11 @@ from tailrace.api.kinesis.requests import name_and_arn
 from tailrace.api.registry import KINESIS, Result, operation
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
-from tailrace.engine.kinesis.tagging import check_data_tags
 
 
 @operation(KINESIS, "AddTagsToStream")
 def add_tags_to_stream(engine: Engine, payload: Payload) -> Result:
     """Tag a stream. Raises: ApiError."""
     stream = engine.kinesis.streams.usable(*name_and_arn(payload))
-    tags = {**stream.document.tags, **payload["Tags"]}
-    check_data_tags(stream.name, tags)
-    engine.kinesis.streams.save(stream, tags=tags)
+    engine.kinesis.resources.put_tags(stream, payload["Tags"])
     return b""

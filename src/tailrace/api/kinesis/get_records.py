@@ -32,8 +32,7 @@ def get_records(engine: Engine, payload: Payload) -> Result:
     if place is None:
         raise ApiError(
             "ResourceNotFoundException",
-            f"The shard of the ShardIterator in stream {stream.name} under account {stream.document.account} "
-            "does not exist",
+            f"The shard of the ShardIterator in {stream} does not exist",
         )
     refuse_dry_run(payload)
     kinesis.rates.ask(stream, place.shard)

@@ -5,7 +5,7 @@ it is read again. Nothing here decides. Called by everything in `engine.kinesis`
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Final, TypeVar
 
 import msgspec
@@ -49,6 +49,14 @@ class DataStreamState:
         self.open_shards = open_in_order(document.shards)
         self.by_id = {shard.shard_id: shard for shard in document.shards}
         self._firsts = [shard.hash_range.first for shard in self.open_shards]
+
+    def __str__(self) -> str:
+        return f"stream {self.name} under account {self.document.account}"
+
+    @property
+    def title(self) -> str:
+        """What messages begin with."""
+        return f"S{str(self)[1:]}"
 
     @property
     def name(self) -> str:
@@ -104,6 +112,7 @@ class DataStreamCatalog:
         else:
             for shard in stream.document.shards:
                 self.shards.pop(shard.number, None)
+            self._forget_consumers(stream, {consumer.arn_in(stream.arn) for consumer in document.consumers})
             stream.replace(document)
         self._note(stream)
         self._put(STREAMS + stream.arn.encode(), document)
@@ -117,11 +126,19 @@ class DataStreamCatalog:
     def remove(self, stream: DataStreamState) -> None:
         """Forget a stream and its policy; its records are left to housekeeping."""
         del self.streams[stream.arn]
+        self._forget_consumers(stream, set())
         for shard in stream.document.shards:
             del self.shards[shard.number]
             self.drop(shard.number)
         self._committer.put_row(CATALOG, STREAMS + stream.arn.encode(), None)
         self._committer.put_row(CATALOG, policy_key(stream.arn), None)
+
+    def _forget_consumers(self, stream: DataStreamState, kept: Container[str]) -> None:
+        """The policies of those that are gone go with them."""
+        for consumer in stream.document.consumers:
+            arn = consumer.arn_in(stream.arn)
+            if arn not in kept:
+                self._committer.put_row(CATALOG, policy_key(arn), None)
 
     def drop(self, number: int) -> None:
         """Leave a shard's records to housekeeping."""

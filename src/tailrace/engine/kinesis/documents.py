@@ -8,7 +8,8 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from tailrace.streams.kinesis.data_shards import DataShard
+from tailrace.streams.kinesis.data_shards import SECOND_MS, DataShard
+from tailrace.streams.kinesis.names import consumer_arn
 
 HOUR_MS: Final = 3_600_000
 LEAST_HOURS: Final = 24
@@ -29,6 +30,11 @@ class ConsumerDocument(Struct, frozen=True):
     created_ms: int
     busy: Literal["CREATING", "DELETING"] | None = None
     busy_until_ms: int = 0
+    tags: dict[str, str] = {}
+
+    def arn_in(self, stream_arn: str) -> str:
+        """What clients subscribe with."""
+        return consumer_arn(stream_arn, self.name, self.created_ms // SECOND_MS)
 
 
 class DataStreamDocument(Struct, frozen=True):

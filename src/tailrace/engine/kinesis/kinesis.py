@@ -10,6 +10,7 @@ from tailrace.engine.catalog import Catalog, Namespace
 from tailrace.engine.committer import Committer
 from tailrace.engine.horizon import Horizon
 from tailrace.engine.kinesis.catalog import DataParts, DataStreamCatalog
+from tailrace.engine.kinesis.consumers import DataConsumers
 from tailrace.engine.kinesis.describing import DataDescriptions
 from tailrace.engine.kinesis.fan_out import FanOut
 from tailrace.engine.kinesis.housekeeping import DataHousekeeping
@@ -18,6 +19,8 @@ from tailrace.engine.kinesis.putting import DataPuts
 from tailrace.engine.kinesis.rates import DataRates
 from tailrace.engine.kinesis.reading import DataReader
 from tailrace.engine.kinesis.resharding import Resharding
+from tailrace.engine.kinesis.resources import DataResources
+from tailrace.engine.kinesis.stream_settings import StreamSettings
 from tailrace.engine.reading import ShardReader, created_ms
 from tailrace.engine.settings import EngineSettings
 from tailrace.ports import Clock
@@ -68,7 +71,8 @@ class DataDoor:
 
     Shape:   `streams` finds, makes and deletes them, `descriptions` tells them, `puts` writes records,
              `reader` reads shards, `fan_out` has who subscribed to them, `rates` holds them to their limits,
-             `resharding` splits and merges.
+             `resharding` splits and merges, `consumers` are registered and looked up, `settings` are what
+             else can be changed, `resources` are named by ARNs: their tags and policies.
     """
 
     def __init__(self, kinesis: Kinesis, namespace: Namespace) -> None:
@@ -82,3 +86,6 @@ class DataDoor:
         self.descriptions = DataDescriptions(parts, self.streams, self.reader)
         self.puts = DataPuts(parts, kinesis.rates)
         self.resharding = Resharding(parts, self.streams)
+        self.consumers = DataConsumers(parts, self.streams)
+        self.settings = StreamSettings(parts, self.streams, namespace)
+        self.resources = DataResources(parts, self.streams, self.consumers)

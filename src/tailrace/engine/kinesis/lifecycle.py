@@ -31,6 +31,8 @@ ON_DEMAND_SHARDS: Final = 4
 SHARDS_AN_ACCOUNT: Final = 20_000
 ON_DEMAND_STREAMS: Final = 50
 CREATING_AT_ONCE: Final = 5
+WARM_MIBPS: Final = 10_240
+"""Ten gibibytes a second."""
 OVER_SHARDS: Final = (
     "This request would exceed the shard limit for the account {0} in {1}. Current shard count for the "
     "account: {2}. Limit: {3}. Number of additional shards that would have resulted from this request: {4}. "
@@ -77,9 +79,7 @@ class DataStreams(Struct, frozen=True):
         """
         stream = self.named(name, arn)
         if stream.document.busy in ("CREATING", "DELETING"):
-            raise ApiError(
-                NOT_FOUND, f"Stream {stream.name} under account {stream.document.account} not found."
-            )
+            raise ApiError(NOT_FOUND, f"{stream.title} not found.")
         return stream
 
     def idle(self, name: str | None, arn: str | None = None) -> DataStreamState:
@@ -88,8 +88,7 @@ class DataStreams(Struct, frozen=True):
         if stream.document.busy is not None:
             raise ApiError(
                 IN_USE,
-                f"Stream {stream.name} under account {stream.document.account} not ACTIVE, instead in state "
-                f"{stream.document.busy}",
+                f"{stream.title} not ACTIVE, instead in state {stream.document.busy}",
             )
         return stream
 
@@ -126,8 +125,7 @@ class DataStreams(Struct, frozen=True):
         if stream.document.created_ms // SECOND_MS != created_ms // SECOND_MS:
             raise ApiError(
                 NOT_FOUND,
-                f"Stream {stream.name} under account {stream.document.account} that was created at "
-                f"{spoken(created_ms)} not found.",
+                f"{stream.title} that was created at {spoken(created_ms)} not found.",
             )
 
     def all(self) -> list[DataStreamState]:
@@ -153,6 +151,7 @@ class DataStreams(Struct, frozen=True):
             raise ApiError(LIMIT, f"At most {CREATING_AT_ONCE} streams may be in the CREATING state at once.")
         if new.mode == "ON_DEMAND":
             self.require_on_demand()
+        self.require_warm(new.name, new.mode, new.warm_mibps)
         wall_ms = parts.clock.now().wall_ms
         number = parts.catalog.take_shard_numbers(count)
         document = DataStreamDocument(
@@ -208,6 +207,22 @@ class DataStreams(Struct, frozen=True):
         """How many of its streams are on demand."""
         return sum(stream.document.mode == "ON_DEMAND" for stream in self.all())
 
+    def require_warm(self, name: str, mode: StreamMode, mibps: int | None) -> None:
+        """Require that a stream may have warm throughput: on demand, in an account that has committed to a
+        minimum throughput. Raises: ApiError.
+        """
+        if mibps is None:
+            return
+        if mode != "ON_DEMAND":
+            raise validation_error(f"WarmThroughputMiBps is not for stream {name}: its mode is {mode}.")
+        if not self._parts.streams.account(self._namespace).is_committed:
+            raise validation_error(
+                f"WarmThroughputMiBps is not for stream {name}: account {self._namespace.account} does "
+                "not have MinimumThroughputBillingCommitment enabled."
+            )
+        if mibps > WARM_MIBPS:
+            raise validation_error(f"WarmThroughputMiBps {mibps} of stream {name} is above {WARM_MIBPS}.")
+
     def busy(self, document: DataStreamDocument, busy: Any) -> DataStreamDocument:
         """The document of a stream that has begun to change: with `aws_delays` it is not done at once."""
         parts = self._parts
@@ -229,8 +244,7 @@ class DataStreams(Struct, frozen=True):
         if stream.document.consumers and not with_consumers:
             raise ApiError(
                 IN_USE,
-                f"Stream {stream.name} under account {stream.document.account} has registered consumers and "
-                "EnforceConsumerDeletion is not true.",
+                f"{stream.title} has registered consumers and EnforceConsumerDeletion is not true.",
             )
         document = self.busy(replace(stream.document, consumers=()), "DELETING")
         if document.busy == "DELETING":

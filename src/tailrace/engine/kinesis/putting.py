@@ -80,14 +80,13 @@ class DataPuts(Struct, frozen=True):
         total = 0
         placed: list[tuple[DataShard, bytes, bytes]] = []
         for data, partition_key, hash_key in entries:
-            key = partition_key.encode("utf-8", "surrogatepass")
+            key = partition_key.encode()
             size = len(key) + len(data)
             if size > most:
                 raise ApiError(
                     "InvalidArgumentException",
                     f"Record of {size} bytes, data and partition key together, is larger than the maximum "
-                    f"record size of stream {stream.name} under account {stream.document.account}: "
-                    f"{stream.document.max_record_kib} KiB.",
+                    f"record size of {stream}: {stream.document.max_record_kib} KiB.",
                 )
             total += size
             chosen = (

@@ -48,8 +48,7 @@ class DataRates:
             return None
         return ApiError(
             "ProvisionedThroughputExceededException",
-            f"Rate exceeded for shard {shard.shard_id} in stream {stream.name} under account "
-            f"{stream.document.account}.",
+            f"Rate exceeded for shard {shard.shard_id} in {stream}.",
         )
 
     def forget(self, shard: int) -> None:

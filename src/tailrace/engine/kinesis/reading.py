@@ -64,10 +64,9 @@ class DataReader(Struct, frozen=True):
         shard = stream.by_id.get(shard_id)
         if shard is not None and unexpired((shard,), self.horizon_ms(stream.document)):
             return DataPlace(stream, shard)
-        account = stream.document.account
         raise ApiError(
             "ResourceNotFoundException",
-            f"Shard {shard_id} in stream {stream.name} under account {account} does not exist",
+            f"Shard {shard_id} in {stream} does not exist",
         )
 
     def place_of(self, number: int) -> DataPlace | None:

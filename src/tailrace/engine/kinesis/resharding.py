@@ -62,8 +62,8 @@ class Resharding(Struct, frozen=True):
         if not shard.hash_range.touches(adjacent.hash_range):
             raise ApiError(
                 INVALID,
-                f"Shards {shard_id} and {adjacent_id} in stream {stream.name} under account "
-                f"{stream.document.account} are not an adjacent pair of shards eligible for merging",
+                f"Shards {shard_id} and {adjacent_id} in {stream} are not an adjacent pair of shards "
+                "eligible for merging",
             )
         number, wall_ms = self._numbers(1)
         self._save(stream, [merge_shards(shard, adjacent, stream.document.next_index, number, wall_ms)])
@@ -77,8 +77,8 @@ class Resharding(Struct, frozen=True):
         if len(recent) >= SCALINGS:
             raise ApiError(
                 "LimitExceededException",
-                f"The shard count of stream {stream.name} under account {stream.document.account} was "
-                f"updated {len(recent)} times in the last 24 hours, which is the limit.",
+                f"The shard count of {stream} was updated {len(recent)} times in the last 24 hours, which is "
+                "the limit.",
             )
         if target > count:
             self._streams.require_room(target - count)
@@ -96,9 +96,7 @@ class Resharding(Struct, frozen=True):
 
     def _require_target(self, stream: DataStreamState, count: int, target: int) -> None:
         """Source: semantics §5.3."""
-        words = (
-            f"UpdateShardCount of stream {stream.name} under account {stream.document.account} cannot scale "
-        )
+        words = f"UpdateShardCount of {stream} cannot scale "
         if target > 2 * count:
             why = f"up from {count} open shards to {target}: at most double, {2 * count}."
         elif 2 * target < count:
@@ -118,16 +116,16 @@ class Resharding(Struct, frozen=True):
 
     def _open(self, stream: DataStreamState, shard_id: str) -> DataShard:
         """An open shard. Raises: ApiError."""
-        shard, account = stream.by_id.get(shard_id), stream.document.account
+        shard = stream.by_id.get(shard_id)
         if shard is None:
             raise ApiError(
                 "ResourceNotFoundException",
-                f"Could not find shard {shard_id} in stream {stream.name} under account {account}.",
+                f"Could not find shard {shard_id} in {stream}.",
             )
         if shard.is_closed:
             raise ApiError(
                 "ResourceInUseException",
-                f"Shard {shard_id} in stream {stream.name} under account {account} has already been merged "
+                f"Shard {shard_id} in {stream} has already been merged "
                 "or split, and thus is not eligible for merging or splitting.",
             )
         return shard

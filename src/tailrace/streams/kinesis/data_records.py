@@ -79,7 +79,7 @@ def read_data_rows(rows: Iterable[LogRow], shard: DataShard) -> list[DataRecord]
                 row.sequence,
                 numbered(base, row.sequence, created_ms // SECOND_MS),
                 created_ms,
-                header[start : start + length].decode("utf-8", "surrogatepass"),
+                header[start : start + length].decode(),
                 data,
                 flags & ENCRYPTED != 0,
             )

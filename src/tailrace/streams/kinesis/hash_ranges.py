@@ -43,12 +43,12 @@ class HashRange(NamedTuple):
 
 
 def hash_of(partition_key: str) -> int:
-    """Where a partition key is in the space: its MD5, big-endian. Shape: characters are hashed as UTF-8.
+    """Where a partition key is in the space: its MD5, big-endian.
 
     >>> hash_of("a") == int("0cc175b9c0f1b6a831c399e269772661", 16)
     True
     """
-    digest = md5(partition_key.encode("utf-8", "surrogatepass"), usedforsecurity=False).digest()
+    digest = md5(partition_key.encode(), usedforsecurity=False).digest()
     return int.from_bytes(digest)
 
 

@@ -14,7 +14,7 @@ SHARDS ?= 2000
 LOCK := $(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
-.PHONY: help venv test slow check lint types imports demo year fresh someday busy crash sinks sinks-year history-year fleet evacuate shards fuzz simulate mutate seek scenarios bench clients pyright conformance rules services services-stop lock format clean
+.PHONY: help venv test slow check lint types imports demo year fresh someday busy crash sinks sinks-year history-year fleet evacuate shards planned fuzz simulate mutate seek scenarios bench clients pyright conformance rules services services-stop lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -108,6 +108,9 @@ evacuate: venv  ## KEYS items that wait longer than a day, saved by processes th
 
 shards: venv  ## a worker over SHARDS idle shards of a server: its memory, its calls and its idle delay, beside AWS's limits
 	@$(BIN)/python -m tests.shards --shards $(SHARDS)
+
+planned: venv  ## a worker in real time beside a plan of the same changes, for a quarter of a minute each
+	@$(BIN)/python -m tests.planned
 
 fuzz: venv  ## REQUESTS mutated requests of every operation, no fault of the server; SEED=… replays
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.fuzz --requests $(REQUESTS) $(if $(SEED),--seed $(SEED))

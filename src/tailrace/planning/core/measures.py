@@ -52,7 +52,8 @@ class PlanFigures(Struct, frozen=True):
              `parts` how long changes waited on average until they were read, until their batch began and
              while it was handled; `waits` by state the share of the busiest shard's time; `hot` is of the
              item with the most changes, `others` of all but it; `lanes` the share of its time that the
-             busiest lane, and lanes on average, were at work; `reads`, `checkpoints` how many there were.
+             busiest lane, and lanes on average, were at work; `reads`, `checkpoints` how many there were;
+             `handled_lags` of what was handled, ascending.
     Units:   microseconds; growth in seconds a second.
     """
 
@@ -80,6 +81,7 @@ class PlanFigures(Struct, frozen=True):
     checkpoints: int
     busy_us: int
     left: int
+    handled_lags: Sequence[int]
 
     @property
     def per_second(self) -> float:
@@ -168,7 +170,8 @@ class Meter:
         self._fly(length)
         handled = len(self.handled)
         others, hot = sorted(self.lags), sorted(self.hot_lags)
-        lags = sorted([*others, *hot, *left])
+        of_handled = sorted([*others, *hot])
+        lags = sorted([*of_handled, *left])
         growth, grows = trend(self.series[len(self.series) // 2 :], length / SAMPLES)
         waited = self.waited_us / handled if handled else 0.0
         handling = self.handled_us / handled if handled else 0.0
@@ -202,6 +205,7 @@ class Meter:
             self.checkpoints,
             self.busy_us,
             len(left),
+            of_handled,
         )
 
 

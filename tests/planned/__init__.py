@@ -1,0 +1,1 @@
+"""Plans beside workers in real time: what was predicted and what happened."""

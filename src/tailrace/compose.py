@@ -79,6 +79,7 @@ class Node(node.RunningNode):
 
 
 def _worker(beginning: node.Beginning) -> "Worker":
+    from tailrace.alerts.run.load import LOOK_MS as LOAD_MS
     from tailrace.compose_worker import WorkerOptions, build_worker
 
     options = WorkerOptions(
@@ -89,6 +90,7 @@ def _worker(beginning: node.Beginning) -> "Worker":
         in_processes=True,
         tallies=beginning.tallies,
         changes=beginning.changes,
+        load_ms=LOAD_MS,
     )
     beginning.app.bind_past(_past_of(beginning.engine))
     return build_worker(beginning.app, beginning.engine, beginning.flushed, options)

@@ -12,9 +12,11 @@ from typing import Any
 
 from msgspec import Struct, structs
 
+from tailrace.alerts.run.load import LoadWatch
 from tailrace.app.app import App, HandlerMapping
 from tailrace.app.code_version import code_version
 from tailrace.app.table import Table
+from tailrace.aws.errors import THROTTLING
 from tailrace.aws.places import Access
 from tailrace.aws.prices import item_read_price, read_price
 from tailrace.compose_parts import (
@@ -168,6 +170,9 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
             watch=UnreadWatch(worker.unread, state, log, clock, min(LOOK_MS, options.lease_ms * 3 // 2)),
             cleaner=Cleaner(cleaned, duties.of(DUTY.key(app.name, "cleaning")), clock),
             merges=merges_of(app, clock, Around(), duties.of(DUTY.key(app.name, "merging")).may),
+            load=LoadWatch(
+                app, clock, lambda: worker.drivers, parts.tallies, partial(_throttled, sight), dict
+            ),
         )
 
     sources = far_sources(options.access, clock, pacer, options.dialect, sight.called)
@@ -191,6 +196,12 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
         worker, starts.begin, read_of(worker), outages, sight, pacer, contested,
         Pulse(worker, state, clock, sight), options.close, _price(options),
     )  # fmt: skip
+
+
+def _throttled(sight: Sight) -> int:
+    """How many reads of shards were throttled."""
+    reads = {code: count for (operation, code), count in sight.calls.items() if operation == "get_records"}
+    return sum(count for code, count in reads.items() if code in THROTTLING)
 
 
 def _past_of(log: LogReader, clock: Clock, place: FarPlace) -> Callable[[HandlerMapping], PastReader]:

@@ -10,6 +10,8 @@ from typing import Final
 
 from msgspec import Struct, field, structs
 
+from tailrace.alerts.core.load import MOST_READERS
+from tailrace.alerts.run.load import LoadWatch
 from tailrace.alerts.run.watch import LOOK_MS, AlertWatch
 from tailrace.app.app import App, HandlerMapping
 from tailrace.app.code_version import code_version
@@ -82,7 +84,7 @@ class WorkerOptions(Struct, frozen=True):
     Shape:   `overrides` stand for providers of Depends, those of the app without any; `in_processes` gives
              functions processes of their own; `tallies` go on being counted; the app `changes` when it will
              be told to declare something else; `host` and `pid` are told to people; alerts are looked for
-             every `alerts_ms`.
+             every `alerts_ms`, and whether settings fit every `load_ms` (None: never).
     """
 
     owner: str
@@ -97,6 +99,7 @@ class WorkerOptions(Struct, frozen=True):
     tallies: Tallies = field(default_factory=Tallies)
     changes: bool = False
     alerts_ms: int = LOOK_MS
+    load_ms: int | None = None
 
 
 def build_worker(
@@ -146,6 +149,7 @@ def build_worker(
             ended=partial(_end, ground, engine),
             marks=None if remote is None else effects.state,
             merges=merges_of(app, engine.clock, around),
+            load=_load(ground, worker, engine, options.load_ms),
             replayed=lambda mapping, run_id: around.sink(mapping, maker.make(mapping, run_id)),
             retelling=partial(retelling_of, assembly),
         )
@@ -219,6 +223,24 @@ def _snapshots(
         lambda table: EmbeddedSource(engine, table.name, table.only_stream),
         _oldest(engine),
     )
+
+
+def _load(ground: Ground, worker: Worker, engine: Engine, look_ms: int | None) -> LoadWatch | None:
+    """What says when settings do not fit; None: nobody asks. Clients that read the engine's streams count as
+    readers beside the worker.
+    """
+
+    def crowded() -> dict[str, list[str]]:
+        shards: dict[str, list[str]] = {}
+        for driver in worker.drivers:
+            if engine.log.clients_of(driver.shard) + 1 > MOST_READERS:
+                shards.setdefault(driver.table, []).append(driver.shard.shard_id)
+        return shards
+
+    if look_ms is None:
+        return None
+    tallies = ground.parts.tallies
+    return LoadWatch(ground.app, engine.clock, lambda: worker.drivers, tallies, lambda: 0, crowded, look_ms)
 
 
 def _alerts(

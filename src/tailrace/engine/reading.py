@@ -23,6 +23,7 @@ from tailrace.engine.horizon import Horizon
 from tailrace.engine.settings import EngineSettings
 from tailrace.errors import DamagedData
 from tailrace.ports import Clock, LogRow, ReadDone
+from tailrace.streams.readers import ShardReaders
 from tailrace.streams.record import CREATED_AT, MILLISECOND, ChangeRecord, read_log_rows
 from tailrace.streams.shards import HashedShard, Shard
 
@@ -50,6 +51,8 @@ class ShardReader:
         self.holds = Holds()
         self._through: dict[int, int] = {}
         self._oldest_ms: dict[int, int] = {}
+        self._readers: dict[int, ShardReaders] = {}
+        """Of shards that are read through the API."""
 
     def forget(self) -> None:
         """After a failed commit: what is known is found again."""
@@ -60,6 +63,19 @@ class ShardReader:
         """Drop what is known of the horizon of a shard that has vanished."""
         self._through.pop(shard, None)
         self._oldest_ms.pop(shard, None)
+        self._readers.pop(shard, None)
+
+    # ---- readers -------------------------------------------------------------------------------------------
+
+    def was_read(self, shard: HashedShard, after: int, reached: int) -> None:
+        """A client has read a shard through the API, from a position to another."""
+        readers = self._readers.setdefault(shard.number, ShardReaders())
+        readers.read(after, reached, self._clock.now().monotonic_ms)
+
+    def clients_of(self, shard: Shard) -> int:
+        """How many clients read a shard side by side, as far as what they read tells them apart."""
+        readers = self._readers.get(self.number_of(shard) or -1)
+        return 0 if readers is None else readers.count(self._clock.now().monotonic_ms)
 
     # ---- pages ---------------------------------------------------------------------------------------------
 

@@ -263,6 +263,7 @@ class Streams:
         page = self._reader.page(shard, iterator.after, most, RECORDS_PAGE_BYTES, now.wall_ms)
         if page.trimmed:
             raise ApiError("TrimmedDataAccessException", TRIMMED)
+        self._reader.was_read(shard, iterator.after, page.next_after)
         following = None
         if not page.closed:
             following = Iterator(stream.arn, shard.shard_id, page.next_after, now.wall_ms).token()

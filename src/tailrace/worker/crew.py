@@ -73,6 +73,7 @@ class Crew(Struct, frozen=True):
     retelling: Callable[[HandlerMapping, HandlerMapping], Retelling | None] = lambda mapping, archived: None
     snapshots: tuple[Snapshotter, Janitor] | None = None
     merges: Service | None = None
+    load: Service | None = None
 
     @property
     def services(self) -> Iterator[tuple[str, Service]]:
@@ -89,6 +90,8 @@ class Crew(Struct, frozen=True):
             yield "unread", self.watch
         if self.merges is not None:
             yield "merges", self.merges
+        if self.load is not None:
+            yield "load", self.load
         if self.snapshots is not None:
             snapshotter, janitor = self.snapshots
             yield "snapshots", snapshotter

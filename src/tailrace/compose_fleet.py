@@ -147,7 +147,6 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     assembly = _assembly(app, parts, log, options)
     ground, maker = assembly.ground, assembly.maker
     cleaned = {options.target: options.state, "the table with the marks": ground.effects.state}
-
     read_of = partial(_read, app, state, log, clock)
     items = WatchedItems(FarItems(options.access, app.tables.values()), outages)
 
@@ -170,9 +169,7 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
             watch=UnreadWatch(worker.unread, state, log, clock, min(LOOK_MS, options.lease_ms * 3 // 2)),
             cleaner=Cleaner(cleaned, duties.of(DUTY.key(app.name, "cleaning")), clock),
             merges=merges_of(app, clock, Around(), duties.of(DUTY.key(app.name, "merging")).may),
-            load=LoadWatch(
-                app, clock, lambda: worker.drivers, parts.tallies, partial(_throttled, sight), dict
-            ),
+            load=_load(app, parts, worker, sight),
         )
 
     sources = far_sources(options.access, clock, pacer, options.dialect, sight.called)
@@ -198,10 +195,14 @@ def build_fleet_worker(app: App, clock: Clock, options: FleetOptions) -> FleetWo
     )  # fmt: skip
 
 
-def _throttled(sight: Sight) -> int:
-    """How many reads of shards were throttled."""
-    reads = {code: count for (operation, code), count in sight.calls.items() if operation == "get_records"}
-    return sum(count for code, count in reads.items() if code in THROTTLING)
+def _load(app: App, parts: Parts, worker: Worker, sight: Sight) -> LoadWatch:
+    """What says when settings do not fit. Who else reads a shard is known by reads that are throttled."""
+
+    def throttled() -> int:
+        reads = {code: count for (name, code), count in sight.calls.items() if name == "get_records"}
+        return sum(count for code, count in reads.items() if code in THROTTLING)
+
+    return LoadWatch(app, parts.clock, lambda: worker.drivers, parts.tallies, throttled, dict)
 
 
 def _past_of(log: LogReader, clock: Clock, place: FarPlace) -> Callable[[HandlerMapping], PastReader]:

@@ -132,14 +132,13 @@ def build_worker(
     )
     assembly = assemble(ground)
     maker, source_of = assembly.maker, partial(_source, engine, around)
+    items = EmbeddedItems(engine, flushed)
 
     def crew(worker: Worker) -> Crew:
         return Crew(
             redriver=redriver_of(assembly, worker),
             courier=courier_of(ground, worker, changes=options.changes),
-            projector=projector_of(
-                assembly, EmbeddedItems(engine, flushed), _oldest(engine), source_of=source_of
-            ),
+            projector=projector_of(assembly, items, _oldest(engine), source_of=source_of),
             mirrors=mirrors_of(assembly, partial(_compared, app.name, engine, flushed)),
             snapshots=_snapshots(assembly, engine, flushed),
             windows=tuple(assembly.windows.values()),

@@ -25,6 +25,7 @@ MAY_ASK_FOR_THE_PRESENT: Final = {
     "tests/shards/campaign.py": "a worker runs in real time, and its server's clock is set to it",
     "tests/fleets/app.py": "it dates the batches of a disturbed fleet, for people",
     "tests/shards/simulated.py": "a worker runs in real time",
+    "tests/planned/__main__.py": "a worker runs in real time, and a plan beside it",
     "tests/unit/clocks/test_system.py": "the clock of the system is what it tests",
     "tests/contracts/test_clock.py": "the clock of the system is what it tests",
     "tests/unit/server/test_remembered.py": "what a clock of the system leaves behind is what "

@@ -26,7 +26,7 @@ class ObservedReader(Struct):
 
 
 class ShardReaders:
-    """The readers of one shard."""
+    """Those of one shard, for the last minute."""
 
     __slots__ = ("_readers",)
 

@@ -52,8 +52,7 @@ class Orders:
 
     def deregister(self, name: str = "mail") -> None:
         """Take a consumer away."""
-        stream = self.engine.kinesis.streams.named("orders")
-        self.change(consumers=tuple(one for one in stream.document.consumers if one.name != name))
+        self.call("DeregisterStreamConsumer", StreamARN=STREAM_ARN, ConsumerName=name)
 
     def change(self, **settings: Any) -> None:
         """Give the stream other settings."""

@@ -37,6 +37,23 @@ def test_the_sdk_for_javascript_does_real_work(endpoint: str, table: str) -> Non
     assert json.loads(ran.stdout) == {"keys": 25, "records": 27, "first": ["INSERT", "MODIFY"]}
 
 
+def test_the_sdk_for_javascript_does_all_of_kinesis_over_http_2(endpoint: str, table: str) -> None:
+    ran = subprocess.run(
+        ["node", str(HERE / "kinesis.mjs"), endpoint, table],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == {
+        "protocol": "h2",
+        "seen": ["zero", "one", "two"],
+        "last": None,
+        "children": ["shardId-000000000001", "shardId-000000000002"],
+    }
+
+
 @pytest.fixture
 def admin(endpoint: str) -> Iterator[str]:
     """dynamodb-admin on a free port of this machine."""

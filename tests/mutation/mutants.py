@@ -10,10 +10,13 @@ from typing import Final
 from tests.mutation.builds import BUILDS
 from tests.mutation.data import DATA
 from tests.mutation.delivery import DELIVERY
+from tests.mutation.fan_out import FAN_OUT
 from tests.mutation.fleets import FLEETS
 from tests.mutation.machine import MACHINE
 from tests.mutation.mutant import Mutant
 from tests.mutation.replays import REPLAYS
 from tests.mutation.survivors import SURVIVORS
 
-MUTANTS: Final[tuple[Mutant, ...]] = (*SURVIVORS, *MACHINE, *DELIVERY, *FLEETS, *BUILDS, *DATA, *REPLAYS)
+MUTANTS: Final[tuple[Mutant, ...]] = (
+    *SURVIVORS, *MACHINE, *DELIVERY, *FLEETS, *BUILDS, *DATA, *REPLAYS, *FAN_OUT,
+)  # fmt: skip

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import socket
+import struct
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeAlias
@@ -199,13 +201,18 @@ def test_a_reader_that_is_slow_holds_little_and_loses_nothing(served: Served, ki
     until(lambda: served.call(lambda: len(served.engine.committer._listeners)), 0)
 
 
-def test_a_client_that_goes_leaves_nothing_behind(served: Served, kinesis: Any, subscribe: Subscribe) -> None:
+@pytest.mark.parametrize("kills", [False, True])
+def test_a_client_that_goes_leaves_nothing_behind(
+    served: Served, kinesis: Any, subscribe: Subscribe, kills: bool
+) -> None:
     one, two = consumer(served, "one"), consumer(served, "two")
     events = subscribe(one)
     with Http2Client(served.port) as client:
         stream = ask(client, two)
         client.body_so_far(stream, 1)
         until(lambda: served.call(lambda: len(served.engine.committer._listeners)), 2)
+        if kills:  # the kernel says it with a reset
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     events.close()
     until(lambda: served.call(lambda: len(served.engine.committer._listeners)), 0)
 

@@ -163,7 +163,8 @@ def test_an_answer_that_breaks_off_has_no_last_chunk(served: Served, narration: 
         head(client)
         narration.tell(b"one", StreamReset())
         assert chunk(client) == b"one"
-        assert client.is_closed()
+        with pytest.raises(EOFError):
+            chunk(client)
         assert client.buffer == b""
     assert narration.ends == ["reset"]
 

@@ -17,18 +17,17 @@ import logging
 from collections.abc import Awaitable
 from typing import Any, Final
 
-from tailrace.api.kinesis.requests import INVALID, read_start, refuse_dry_run
+from tailrace.api.kinesis.requests import read_start, refuse_dry_run
 from tailrace.api.kinesis.subscription_events import SubscriptionEvents
 from tailrace.api.registry import KINESIS, Result, operation
 from tailrace.api.streaming import Outlet, Streamed, StreamReset
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
-from tailrace.engine.kinesis.fan_out import Hold, Subscribed, consumer_of
+from tailrace.engine.kinesis.fan_out import Hold
 from tailrace.engine.kinesis.kinesis import DataDoor
-from tailrace.engine.kinesis.reading import DataPlace
 from tailrace.errors import ApiError, StoreError
 from tailrace.streams.kinesis.data_records import DataPage
-from tailrace.streams.kinesis.names import read_consumer_arn
+from tailrace.streams.kinesis.data_shards import DataShard
 from tailrace.streams.kinesis.sequence_numbers import numbered
 from tailrace.streams.kinesis.subscriptions import EVENT_BYTES, Subscription
 from tailrace.streams.kinesis.throughput import RECORDS_A_PAGE
@@ -45,50 +44,30 @@ TAKEN_OVER: Final = "Another subscription of this consumer to this shard has beg
 def subscribe_to_shard(engine: Engine, payload: Payload) -> Result:
     """Begin a subscription. Raises: ApiError."""
     kinesis, position = engine.kinesis, payload["StartingPosition"]
-    subscribed = _subscribed(kinesis, payload["ConsumerARN"])
-    place = kinesis.reader.place(subscribed.stream, payload["ShardId"])
+    consumer = kinesis.consumers.subscribing(payload["ConsumerARN"])
+    place = kinesis.reader.place(consumer.stream, payload["ShardId"])
     start = read_start(position["Type"], position.get("SequenceNumber"), position.get("Timestamp"))
     after = kinesis.reader.after(place, start)
     refuse_dry_run(payload)
-    hold = kinesis.fan_out.subscribe(subscribed, place.shard.shard_id, place.shard.number)
+    hold = kinesis.fan_out.subscribe(consumer, place.shard)
     now = kinesis.clock.now()
     continuation = numbered(place.shard.numbering, after, now.wall_ms // SECOND_MS)
     subscription = Subscription(
         hold.since_ms, hold.since_ms, after, continuation, kinesis.fan_out.allowance()
     )
-    return Streamed(_Telling(kinesis, subscribed, place, hold, subscription).write_to)
-
-
-def _subscribed(kinesis: DataDoor, arn: str) -> Subscribed:
-    """An ACTIVE consumer. Raises: ApiError."""
-    parts = read_consumer_arn(arn)
-    if parts is None:
-        raise ApiError(INVALID, f"ConsumerARN {arn} is not the ARN of a consumer.")
-    stream = kinesis.streams.usable(None, parts.stream)
-    consumer = consumer_of(stream, parts.consumer, parts.created_s)
-    if consumer is None:
-        raise ApiError(NOT_FOUND, f"Consumer {arn} not found.")
-    if consumer.busy is not None:
-        raise ApiError(IN_USE, f"Consumer {arn} is not ACTIVE, instead in state {consumer.busy}.")
-    return Subscribed(stream, consumer)
+    return Streamed(_Telling(kinesis, consumer.arn, place.shard, hold, subscription).write_to)
 
 
 class _Telling:
     """One subscription, told to its client."""
 
     def __init__(
-        self,
-        kinesis: DataDoor,
-        subscribed: Subscribed,
-        place: DataPlace,
-        hold: Hold,
-        subscription: Subscription,
+        self, kinesis: DataDoor, consumer: str, shard: DataShard, hold: Hold, subscription: Subscription
     ) -> None:
         self._kinesis = kinesis
-        self._stream_arn = subscribed.stream.arn
-        self._consumer = subscribed.consumer
-        self._number = place.shard.number
-        self._shard_id = place.shard.shard_id
+        self._consumer = consumer
+        self._number = shard.number
+        self._shard_id = shard.shard_id
         self._hold = hold
         self._subscription = subscription
         self._woken = asyncio.Event()
@@ -137,16 +116,11 @@ class _Telling:
     def _page(self) -> DataPage:
         """What comes next. Raises: ApiError when there is nothing to read any more."""
         kinesis = self._kinesis
-        stream = kinesis.streams.settled(self._stream_arn)
+        stream = kinesis.consumers.subscribing(self._consumer).stream
         place = kinesis.reader.place_of(self._number)
-        if stream is None or stream.document.busy == "DELETING" or place is None:
+        if place is None:
             raise ApiError(
-                NOT_FOUND, f"Shard {self._shard_id} of {self._stream_arn} does not exist any more."
-            )
-        consumer = consumer_of(stream, self._consumer.name, self._consumer.created_ms // SECOND_MS)
-        if consumer is None or consumer.busy == "DELETING":
-            raise ApiError(
-                NOT_FOUND, f"Consumer {self._consumer.name} of {self._stream_arn} is not registered."
+                NOT_FOUND, f"Shard {self._shard_id} in stream {stream.name} does not exist any more."
             )
         try:
             return kinesis.reader.page(place, self._subscription.after, RECORDS_A_PAGE, EVENT_BYTES)

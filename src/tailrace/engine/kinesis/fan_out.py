@@ -6,31 +6,18 @@ nothing: an operation of the API does. Source: semantics §5.4.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
-from tailrace.engine.kinesis.catalog import DataParts, DataStreamState
-from tailrace.engine.kinesis.documents import ConsumerDocument
+from tailrace.engine.kinesis.catalog import DataParts
+from tailrace.engine.kinesis.consumers import StreamConsumer
 from tailrace.errors import ApiError
 from tailrace.streams.kinesis.data_records import DataRecord
-from tailrace.streams.kinesis.names import consumer_arn
+from tailrace.streams.kinesis.data_shards import DataShard
 from tailrace.streams.kinesis.subscriptions import LIFE_MS, fresh_allowance, may_take_over
 from tailrace.streams.kinesis.throughput import Allowance
 
 KEPT_BYTES: Final = 16 * 1_048_576
-SECOND_MS: Final = 1_000
 IN_USE: Final = "Another active subscription exists for this consumer: {0}:{1}:{2}:{3}"
-
-
-class Subscribed(NamedTuple):
-    """A consumer of a stream."""
-
-    stream: DataStreamState
-    consumer: ConsumerDocument
-
-    @property
-    def arn(self) -> str:
-        """The consumer's ARN."""
-        return consumer_arn(self.stream.arn, self.consumer.name, self.consumer.created_ms // SECOND_MS)
 
 
 class Hold:
@@ -89,19 +76,20 @@ class FanOut:
         self._parts = parts
         self._holds: dict[tuple[str, int], Hold] = {}
 
-    def subscribe(self, subscribed: Subscribed, shard: str, number: int) -> Hold:
+    def subscribe(self, consumer: StreamConsumer, shard: DataShard) -> Hold:
         """Let a consumer have a shard, and whoever had it lose it.
 
         Raises:  ApiError (ResourceInUseException) in the first seconds of another one.
         """
         now_ms = self._parts.clock.now().monotonic_ms
-        key = subscribed.arn, number
+        key = consumer.arn, shard.number
         before = self._holds.get(key)
         if before is not None:
             if not may_take_over(before.since_ms, now_ms):
-                document, name = subscribed.stream.document, subscribed.consumer.name
+                stream, name = consumer.stream.document, consumer.document.name
                 raise ApiError(
-                    "ResourceInUseException", IN_USE.format(document.account, document.name, shard, name)
+                    "ResourceInUseException",
+                    IN_USE.format(stream.account, stream.name, shard.shard_id, name),
                 )
             before.lose()
         self._forget(now_ms)
@@ -127,15 +115,3 @@ class FanOut:
                 wake()
 
         return self._parts.committer.on_commit(advanced)
-
-
-def consumer_of(stream: DataStreamState, name: str, created_s: int) -> ConsumerDocument | None:
-    """A stream's consumer, as its ARN names it; None: there is none any more."""
-    return next(
-        (
-            consumer
-            for consumer in stream.document.consumers
-            if consumer.name == name and consumer.created_ms // SECOND_MS == created_s
-        ),
-        None,
-    )

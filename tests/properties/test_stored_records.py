@@ -103,7 +103,7 @@ def told_by_the_log(record: ChangeRecord) -> ChangeRecord:
     """
     whole_us = record.created_us - record.created_us % MILLISECOND
     return msgspec.structs.replace(
-        record, created_us=whole_us, generation=1, precision_us=MILLISECOND, source_id=""
+        record, created_us=whole_us, generation=1, precision_us=MILLISECOND, source_id="", rank=0
     )
 
 
@@ -142,7 +142,7 @@ def test_no_field_of_a_record_is_forgotten(record: ChangeRecord, data: st.DataOb
         "partition": 2**64 - 1, "key": b"\xff",
         "keys": b'{"pk":{"S":"\xc3\xa4"}}', "old": b'{"a":{"N":"1"}}', "new": None, "by_ttl": True,
         "keys_size": 11, "new_size": 12,
-        "ancestry": "shop/other", "generation": 2, "precision_us": 1, "source_id": "0e1f",
+        "ancestry": "shop/other", "generation": 2, "precision_us": 1, "source_id": "0e1f", "rank": 8,
     }  # fmt: skip
     assert set(other) == set(ChangeRecord.__struct_fields__)
     changed = msgspec.structs.replace(

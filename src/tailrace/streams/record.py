@@ -112,7 +112,9 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
              `new` DynamoDB JSON; `ancestry` the handlers that it descends from (streams/ancestry.py), empty
              for what was written from outside. `generation` is the number of the source that it was read from
              (streams/version.py): the runtime sets it when it reads. `source_id` is the event id that a
-             stream of another server gave it; "" where the engine makes one.
+             stream of another server gave it; "" where the engine makes one. `rank` is its number in the
+             order of its item's changes where the source's numbers do not say it (mapping/holding.py); 0:
+             they do.
     Units:   created_us since the epoch, the only time of a change: its source knows it to within
              precision_us; size_bytes as AWS counts them for NEW_AND_OLD_IMAGES, keys_size and new_size are
              parts of it.
@@ -135,6 +137,7 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
     generation: int = FIRST_GENERATION
     precision_us: int = MILLISECOND
     source_id: str = ""
+    rank: int = 0
 
     @property
     def created_ms(self) -> int:
@@ -144,7 +147,7 @@ class ChangeRecord(msgspec.Struct, frozen=True, gc=False):
     @property
     def version(self) -> Version:
         """How new it is, beside every other change of its item."""
-        return Version(self.generation, self.sequence)
+        return Version(self.generation, self.rank or self.sequence)
 
     @property
     def sequence_number(self) -> SequenceNumber:

@@ -42,6 +42,7 @@ def record_fields(record: ChangeRecord) -> dict[str, Any]:
         "by_ttl": record.by_ttl,
         **({"ancestry": record.ancestry} if record.ancestry else {}),
         **({"source_id": record.source_id} if record.source_id else {}),
+        **({"sequence": str(record.sequence)} if record.rank else {}),
     }
 
 
@@ -49,10 +50,12 @@ def read_record(fields: Mapping[str, Any], version: int) -> ChangeRecord:
     """The record behind JSON members. Shape: `version` is the row's format; before 2 the sizes are counted
     again.
     """
-    keys, new = fields["keys"].encode(), _data(fields["new"])
+    keys, new, rank = fields["keys"].encode(), _data(fields["new"]), 0
     if version >= WITH_VERSION:
         generation, sequence = Version.from_text(fields["version"])
         created_us, precision_us = fields["created_us"], fields["precision_us"]
+        if (number := fields.get("sequence")) is not None:  # its version is not its number
+            sequence, rank = int(number), sequence
     else:
         generation, sequence = FIRST_GENERATION, fields["sequence"]
         created_us, precision_us = fields["created_ms"] * MILLISECOND, MILLISECOND
@@ -80,6 +83,7 @@ def read_record(fields: Mapping[str, Any], version: int) -> ChangeRecord:
         generation=generation,
         precision_us=precision_us,
         source_id=fields.get("source_id", ""),
+        rank=rank,
     )
 
 

@@ -136,10 +136,14 @@ def _system(rows: EntityRows) -> list[pa.Array]:
 def _versions(records: Sequence[ChangeRecord]) -> pa.Array:
     """As `Version.packed` of each, all in one piece. Raises: SourceError for one that is wider."""
     generations = {record.generation for record in records}
-    check_width(Version(max(generations), max(record.sequence for record in records)))
-    packed = {number: number.to_bytes(GENERATION_BYTES, "big") for number in generations}
+    numbers = [record.rank or record.sequence for record in records]
+    check_width(Version(max(generations), max(numbers)))
+    packed = {generation: generation.to_bytes(GENERATION_BYTES, "big") for generation in generations}
     data = b"".join(
-        [packed[record.generation] + record.sequence.to_bytes(SEQUENCE_BYTES, "big") for record in records]
+        [
+            packed[record.generation] + number.to_bytes(SEQUENCE_BYTES, "big")
+            for record, number in zip(records, numbers, strict=True)
+        ]
     )
     return pa.Array.from_buffers(SYSTEM.field(VERSION).type, len(records), [None, pa.py_buffer(data)])
 

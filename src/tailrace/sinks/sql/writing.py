@@ -128,7 +128,7 @@ def _loaded(
 def _versions(rows: Sequence[KeyedChange]) -> list[str]:
     """Texts of the versions. Raises: SourceError for one that is too wide."""
     generations = [row.record.generation for row in rows]
-    sequences = [row.record.sequence for row in rows]
+    sequences = [row.record.rank or row.record.sequence for row in rows]
     check_width(Version(max(generations, default=0), max(sequences, default=0)))
     prefixes = {generation: f"{generation:0{GENERATION_DIGITS}d}" for generation in set(generations)}
     return [

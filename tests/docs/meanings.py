@@ -56,6 +56,12 @@ MAPPING: Final = {
     "of one `partition` key (`app.on` and `app.batch` only).",
     "max_generations": "How many changes of its own, one caused by the other, a handler is called for "
     "before it is paused as a loop.",
+    "disorder_ms": "By how much the source may deliver changes of an item late and again; they are put in "
+    'order. `0`: it keeps the order, as streams of tables do. Only with `order="key"`.',
+    "waits_always": "Each change waits for that bound. Otherwise only one whose old image is not the last "
+    "new one does, and an item that comes back to an image it had may hide that something is missing.",
+    "max_waiting": "How many changes may wait for one before them; above that the first waits no more, and "
+    "a gap of its item is told.",
 }
 ENGINE: Final = {
     "region": "The region of the default namespace: tables of it are named by name alone. A data directory "

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from tailrace.mapping.holding import ChainHole, ChainRow
 from tailrace.mapping.outcomes import Failure, Outcome
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState
@@ -19,10 +20,15 @@ from tailrace.streams.record import ChangeRecord, ReadDone
 from tailrace.streams.version import NOTHING, Version
 from tailrace.streams.windows import WindowInvoke
 
-SettledAs: TypeAlias = Literal["handled", "filtered", "parked", "discarded", "dropped", "trimmed"]
-Condition: TypeAlias = Literal["RetryAttemptsExhausted", "RecordAgeExceeded", "KeyParked"]
+SettledAs: TypeAlias = Literal[
+    "handled", "filtered", "parked", "discarded", "dropped", "trimmed", "duplicate", "carried"
+]
+"""A duplicate of a change has the end that the change has; what is carried over is handed to a shard that
+continues this one, and has its end there.
+"""
+Condition: TypeAlias = Literal["RetryAttemptsExhausted", "RecordAgeExceeded", "KeyParked", "ArrivedLate"]
 """Why a record was not handled: Lambda's words, and ours for one that waits behind a parked record of its
-key.
+key, and for one that came when later changes of its item were handed over.
 """
 
 
@@ -149,7 +155,9 @@ class SaveCheckpoint(Struct, frozen=True):
     together.
 
     Shape:   `passed` names the last record handled of each key that has dead letters (`NOTHING`: none): what
-             is older is overtaken.
+             is older is overtaken. `chains` are the rows of items whose order the source does not keep, by
+             key, None for one that goes; they may be durable before the checkpoint, and never after it.
+             `holes` are changes of them that did not come.
     """
 
     checkpoint: Checkpoint
@@ -157,6 +165,8 @@ class SaveCheckpoint(Struct, frozen=True):
     given_up: tuple[GivenUp, ...]
     passed: tuple[tuple[bytes, Version], ...] = ()
     windows: tuple[GivenUpWindow, ...] = ()
+    chains: tuple[tuple[bytes, ChainRow | None], ...] = ()
+    holes: tuple[ChainHole, ...] = ()
 
 
 class Wake(Struct, frozen=True):
@@ -222,12 +232,14 @@ class Start(Struct, frozen=True):
     """Begin at this checkpoint (the machine asks for nothing before it).
 
     Shape:   `parked` are the keys of this shard, or of the one that it came from, that are parked now;
-             `passed` names the keys that have dead letters, each with its last change that was handled.
+             `passed` names the keys that have dead letters, each with its last change that was handled;
+             `chains` are the rows of items in this shard whose order the source does not keep.
     """
 
     checkpoint: Checkpoint
     parked: tuple[ParkedHead, ...] = ()
     passed: tuple[tuple[bytes, Version], ...] = ()
+    chains: tuple[tuple[bytes, ChainRow], ...] = ()
 
 
 class Stop(Struct, frozen=True):

@@ -11,7 +11,7 @@ what waited behind it is then returned, to go to the front. Called by keys.py an
 """
 
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Final
 
@@ -23,6 +23,8 @@ from tailrace.streams.record import ChangeRecord
 
 by_sequence: Final = attrgetter("sequence")
 """Reading order."""
+by_rank: Final = attrgetter("rank")
+"""The order in which changes were written, where the source does not keep it."""
 
 
 class Held(Struct):
@@ -37,10 +39,11 @@ class Held(Struct):
 class HeldKeys:
     """All held keys of one shard. `retrying` are those of batches that stand aside."""
 
-    __slots__ = ("_keys", "_most_behind", "full_key", "retrying")
+    __slots__ = ("_keys", "_most_behind", "_order", "full_key", "retrying")
 
-    def __init__(self, most_behind: int) -> None:
+    def __init__(self, most_behind: int, order: Callable[[ChangeRecord], int] = by_sequence) -> None:
         self._most_behind = most_behind
+        self._order = order
         self._keys: dict[bytes, Held] = {}
         self.retrying: set[bytes] = set()
         self.full_key: bytes | None = None
@@ -125,7 +128,7 @@ class HeldKeys:
             if held is None:
                 freed.append(record)
             else:
-                insort(held.behind, record, key=by_sequence)
+                insort(held.behind, record, key=self._order)
         return freed
 
     def move_behind(self, records: Iterable[ChangeRecord]) -> None:
@@ -135,7 +138,7 @@ class HeldKeys:
         for record in records:
             held = self._keys[record.key]
             held.count -= 1
-            insort(held.behind, record, key=by_sequence)
+            insort(held.behind, record, key=self._order)
 
     def _let_go(self, record: ChangeRecord) -> list[ChangeRecord]:
         held = self._keys[record.key]
@@ -150,14 +153,15 @@ taken: it bounds what a batch costs.
 
 
 class PendingRecords:
-    """Records that are in no batch, in reading order. Shape: `shares` says that several batches run at once,
-    and keys are counted.
+    """Records that are in no batch, in reading order, or by `order`. Shape: `shares` says that several
+    batches run at once, and keys are counted.
     """
 
-    __slots__ = ("_counts", "_shares", "_weighed", "records")
+    __slots__ = ("_counts", "_order", "_shares", "_weighed", "records")
 
-    def __init__(self, *, shares: bool) -> None:
+    def __init__(self, *, shares: bool, order: Callable[[ChangeRecord], int] = by_sequence) -> None:
         self.records: list[ChangeRecord] = []
+        self._order = order
         self._weighed = Weighed()
         self._counts: dict[bytes, int] = {}
         self._shares = shares
@@ -171,14 +175,17 @@ class PendingRecords:
         return len(self._counts)
 
     def add(self, records: Sequence[ChangeRecord]) -> None:
-        """Append records, in reading order."""
+        """Append records, in reading order; those that come by another have their places."""
+        if self._order is not by_sequence:
+            self.add_in_order(records)
+            return
         self.records.extend(records)
         self._count(records)
 
     def add_in_order(self, records: Sequence[ChangeRecord]) -> None:
         """Records come back that were read before."""
         self.records[:0] = records
-        self.records.sort(key=by_sequence)
+        self.records.sort(key=self._order)
         self._weighed.forget()
         self._count(records)
 

@@ -20,7 +20,7 @@ from tailrace.mapping.batch import (
     well_formed,
 )
 from tailrace.mapping.commands import GivenUp, Invoke
-from tailrace.mapping.held import HeldKeys, PendingRecords
+from tailrace.mapping.held import HeldKeys, PendingRecords, by_rank, by_sequence
 from tailrace.mapping.outcomes import Failed, FailedFrom, Failure, Outcome
 from tailrace.mapping.pace import Breaker, Pace
 from tailrace.mapping.parking import Parking
@@ -57,8 +57,9 @@ class KeyFlow:
         self._unparked: list[GivenUp] = []
         self._numbers = Numbers()
         self._window = BatchingWindow(settings)
-        self._pending = PendingRecords(shares=settings.concurrency > 1)
-        self._held = HeldKeys(settings.max_per_key)
+        order = by_rank if settings.is_disordered else by_sequence
+        self._pending = PendingRecords(shares=settings.concurrency > 1, order=order)
+        self._held = HeldKeys(settings.max_per_key, order)
         self._aside: list[tuple[int, int, Work]] = []
         self._continuing: deque[Stack] = deque()
         self._at_sink: dict[int, tuple[Work, Stack]] = {}

@@ -84,6 +84,32 @@ class Breaker:
         self.probing = False
 
 
+PORT_BACKOFF: Final = Backoff(100, 2.0, 10_000)
+"""How a source or state store that fails is asked again. Not a setting: it protects our own ports, not the
+user's sink.
+"""
+
+
+class Waiting:
+    """Back-off of one port: how often it failed in a row, and when it may be asked again."""
+
+    __slots__ = ("failures", "ready_ms")
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.ready_ms = 0
+
+    def failed(self, failure: Failure, now: Now) -> None:
+        """Wait longer after each failure in a row."""
+        self.failures += 1
+        self.ready_ms = now.monotonic_ms + delay_ms(PORT_BACKOFF, self.failures, failure.retry_after_ms)
+
+    def succeeded(self) -> None:
+        """No waiting any more."""
+        self.failures = 0
+        self.ready_ms = 0
+
+
 STEP: Final = 0.1
 """So much of the concurrency is added in a round that is accepted whole."""
 ROUND: Final = 10

@@ -79,7 +79,7 @@ class Parking:
         key = entry.record.key
         parked = self.keys.setdefault(key, ParkedKey(entry.record.version))
         place = len(parked.queue)
-        while place > parked.going and parked.queue[place - 1].record.sequence > entry.record.sequence:
+        while place > parked.going and parked.queue[place - 1].record.version > entry.record.version:
             place -= 1
         parked.queue.insert(place, entry)
         self.queued += 1

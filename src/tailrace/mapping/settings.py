@@ -122,6 +122,17 @@ class MappingSettings(Struct, frozen=True):
     """How many of its own changes in one line of descent a handler is called for, before it is paused as a
     loop.
     """
+    disorder_ms: int = 0
+    """By so much the source may deliver changes of an item late and again (DynamoDB's records in a data
+    stream): they are put in order, and one waits at most so long for one before it. 0: it keeps their order.
+    Only with order="key".
+    """
+    waits_always: bool = False
+    """Each change waits for the bound of disorder. Otherwise only one whose old image is not the last new
+    one does, and an item that comes back to an image it had may hide that something is missing.
+    """
+    max_waiting: int = 10_000
+    """How many changes may wait for one before them: above that the first of them waits no more."""
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -150,6 +161,11 @@ class MappingSettings(Struct, frozen=True):
             raise SettingsError(
                 f"order={self.order!r} is not allowed for a target that has the position beside its rows; it "
                 "is order='shard' with on_failure='discard' or 'block'"
+            )
+        if self.disorder_ms and self.order != "key":
+            raise SettingsError(
+                f"order={self.order!r} is not allowed with a source that does not keep the order of an "
+                "item's changes; only order='key' puts them in order"
             )
         if self.tumbling_window_ms:
             self._check_window()
@@ -208,6 +224,11 @@ class MappingSettings(Struct, frozen=True):
                 raise SettingsError(
                     f"TumblingWindowInSeconds: {seconds} is not allowed with {name}; {reason}"
                 )
+
+    @property
+    def is_disordered(self) -> bool:
+        """Whether the source does not keep the order of an item's changes."""
+        return self.disorder_ms > 0
 
     @property
     def capacity(self) -> int:
@@ -280,6 +301,8 @@ BOUNDS: Final[Mapping[str, tuple[int, int]]] = {
     "tumbling_window_ms": (0, 900_000),
     "tumbling_idle_ms": (0, 3_600_000),
     "max_generations": (1, 1_000_000),
+    "disorder_ms": (0, 3_600_000),
+    "max_waiting": (1, 1_000_000),
 }
 AWS_NAMES: Final[Mapping[str, str]] = {
     "BatchSize": "batch_size",

@@ -298,7 +298,17 @@ class Settlement:
     @property
     def unbalanced(self) -> int:
         """How many records have no end and do not wait, or have more than one: 0."""
-        return abs(self.taken - sum(self.totals.values()) - self.watermark.unsettled)
+        return abs(self.taken - sum(self.totals.values()) - self.waiting)
+
+    @property
+    def waiting(self) -> int:
+        """How many records came in and did not come to an end."""
+        return self.watermark.unsettled
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that went on its way is settled."""
+        return self.watermark.is_complete
 
     def settle(self, records: Sequence[ChangeRecord], outcome: SettledAs) -> None:
         """These records, in reading order, came to this end."""

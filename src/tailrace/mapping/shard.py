@@ -12,8 +12,9 @@ answered. A checkpoint never passes a record that is not settled. After Stopped 
 runtime/driver.py, by scenarios and by the simulation.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, Literal, TypeAlias, assert_never
+from typing import Literal, TypeAlias, assert_never
 
 from tailrace.errors import InternalError
 from tailrace.mapping.batch import Flow
@@ -40,47 +41,20 @@ from tailrace.mapping.commands import (
     Woken,
 )
 from tailrace.mapping.contiguous import ContiguousFlow
+from tailrace.mapping.intake import Intake
 from tailrace.mapping.keys import KeyFlow
 from tailrace.mapping.lane import LaneFlow
 from tailrace.mapping.outcomes import Failure, first_line
-from tailrace.mapping.pace import Breaker
+from tailrace.mapping.pace import Breaker, Waiting
 from tailrace.mapping.parking import Parking
-from tailrace.mapping.retry import delay_ms
-from tailrace.mapping.settings import Backoff, MappingSettings
+from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.settlement import Settlement
 from tailrace.mapping.suspension import Suspended, Suspension
 from tailrace.streams.moment import Now
-from tailrace.streams.record import (
-    ChangeRecord,
-    ReadDone,
-)
+from tailrace.streams.record import ChangeRecord, ReadDone
 from tailrace.streams.version import NOTHING, Version
 
 Phase: TypeAlias = Literal["new", "running", "stopping", "lost", "stopped"]
-PORT_BACKOFF: Final = Backoff(100, 2.0, 10_000)
-"""How a source or state store that fails is asked again. Not a setting: it protects our own ports, not the
-user's sink.
-"""
-
-
-class Waiting:
-    """Back-off of one port: how often it failed in a row, and when it may be asked again."""
-
-    __slots__ = ("failures", "ready_ms")
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self.ready_ms = 0
-
-    def failed(self, failure: Failure, now: Now) -> None:
-        """Wait longer after each failure in a row."""
-        self.failures += 1
-        self.ready_ms = now.monotonic_ms + delay_ms(PORT_BACKOFF, self.failures, failure.retry_after_ms)
-
-    def succeeded(self) -> None:
-        """No waiting any more."""
-        self.failures = 0
-        self.ready_ms = 0
 
 
 class ShardMachine:
@@ -102,6 +76,7 @@ class ShardMachine:
         self._breaker = Breaker(settings.breaker)
         self._parks = Waiting()
         self._settlement = Settlement(Checkpoint())
+        self._intake: Intake | None = None
         self._parking = Parking(settings, self._settlement)
         self._kept: set[bytes] = set()
         self._suspension = Suspension(settings.max_keys)
@@ -192,7 +167,7 @@ class ShardMachine:
         """The shard is closed and every record of it is settled; while a key is kept for the redriver, no
         shard that continues it may begin.
         """
-        is_settled = self._closed and self._settlement.watermark.is_complete
+        is_settled = self._closed and self._settlement.is_complete
         return is_settled and not self._owes_final and not self._kept
 
     @property
@@ -254,6 +229,8 @@ class ShardMachine:
         self._apply(completion, now)
         if self._phase == "new":
             return []
+        if self._intake is not None and self._phase == "running":
+            self._accept(self._intake.pass_time(now, can_read=self._can_read))
         self._consider_suspension(now)
         commands: list[Command] = []
         self._ask_for_invokes(commands, now)
@@ -277,6 +254,8 @@ class ShardMachine:
                 self._wake_ms = None
             case ReadFailed(failure):
                 self._reading = False
+                if self._intake is not None:
+                    self._intake.hears_nothing()
                 self._source.failed(failure, now)
                 if isinstance(self._flow, LaneFlow):
                     self._flow.not_heard()
@@ -324,7 +303,11 @@ class ShardMachine:
         self._phase = "running"
         self._saved_ms = now.monotonic_ms
         checkpoint, is_strict = self._begins_at(start.checkpoint), self._settings.is_transactional
-        self._settlement = Settlement(checkpoint, start.passed, is_strict=is_strict)
+        if self._settings.is_disordered:
+            self._intake = Intake(self._settings, start)
+            self._settlement = self._intake.settlement
+        else:
+            self._settlement = Settlement(checkpoint, start.passed, is_strict=is_strict)
         if not self._settings.tumbling_window_ms:
             self._settlement.window = None  # it had windows once: what is left of the last one is forgotten
         # Behind a claim of a discarded change nothing waits yet: only where keys can be parked does anything
@@ -334,6 +317,8 @@ class ShardMachine:
         self._suspension = Suspension(self._settings.max_keys, self._settlement.suspended)
         self._flow = self._make_flow()
         self._closed = start.checkpoint.finished
+        if self._intake is not None:
+            self._accept(self._intake.begin(start))
 
     def _begins_at(self, checkpoint: Checkpoint) -> Checkpoint:
         """What a checkpoint of another order means in this one: only by keys does a mapping pause by itself,
@@ -378,16 +363,20 @@ class ShardMachine:
             until_ms = records[0].created_ms if records else now.wall_ms
             settlement.lost_to_trim(before + 1, max(before + 1, last), until_ms)
         fresh = settlement.read(records, done.next_after)
+        self._accept(fresh if self._intake is None else self._intake.read(fresh, done, now))
+        self._closed = self._closed or done.closed
+
+    def _accept(self, fresh: Sequence[ChangeRecord]) -> None:
+        """Hand to the flow what no filter refuses, with the key that it is kept in order by."""
         accepts = self._settings.accepts
         if accepts is not None and fresh and not isinstance(self._flow, ContiguousFlow):
             accepted: list[ChangeRecord] = []
             refused: list[ChangeRecord] = []
             for record in fresh:
                 (accepted if accepts(record) else refused).append(record)
-            settlement.settle(refused, "filtered")
+            self._settlement.settle(refused, "filtered")
             fresh = accepted
         self._flow.add(fresh if self._by_item else self._settings.keyed(fresh))
-        self._closed = self._closed or done.closed
 
     def _checkpoint_done(self, now: Now) -> None:
         if self._saving:
@@ -441,12 +430,16 @@ class ShardMachine:
     def _ask_for_read(self, commands: list[Command], now: Now) -> None:
         if self._reading or self._closed or self._phase != "running" or self._state.failures:
             return
-        room = self._capacity - self._flow.buffered
-        has_room = room * 2 >= self._capacity and not self._is_full
-        is_compact = self._settlement.watermark.is_compact(self._settings.max_ranges)
-        if has_room and is_compact and now.monotonic_ms >= self._source.ready_ms:
+        if self._can_read and now.monotonic_ms >= self._source.ready_ms:
             self._reading = True
-            commands.append(Read(self._settlement.watermark.position, room))
+            if self._intake is not None:
+                self._intake.listens(now)
+            commands.append(Read(self._settlement.watermark.position, self._capacity - self._flow.buffered))
+
+    @property
+    def _can_read(self) -> bool:
+        has_room = (self._capacity - self._flow.buffered) * 2 >= self._capacity and not self._is_full
+        return has_room and self._settlement.watermark.is_compact(self._settings.max_ranges)
 
     def _ask_for_end(self, commands: list[Command], *, finished: bool, has_news: bool) -> None:
         is_saved = not self._saving and not has_news
@@ -471,6 +464,8 @@ class ShardMachine:
             flow_ms = self._flow_wake_ms(now)
             if flow_ms is not None:
                 times.append(flow_ms)
+            if self._intake is not None and (due_ms := self._intake.wake_ms(now)) is not None:
+                times.append(due_ms)
         if self._parks.failures and self._parking.queued:
             times.append(self._parks.ready_ms)
         if not self._saving:

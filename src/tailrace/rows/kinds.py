@@ -144,6 +144,10 @@ CHECKPOINT: Final = of_mapping("checkpoint", format=4, expires="with its shard",
 LEDGER: Final = of_mapping("ledger", format=2, expires="with its shard")
 START: Final = of_mapping("start", ids=("id",))
 """From when on a mapping wants the changes of a stream of another server."""
+CHAIN: Final = of_mapping(
+    "chain", expires="with its item", holds="changes that wait for one before them", spread=3
+)
+"""Where an item's changes have come to that are settled, where the source does not keep their order."""
 MARK: Final = of_mapping("mark", format=2, expires="after two days", joint=True, spread=3)
 
 # ---- what it has not handled -------------------------------------------------------------------------------
@@ -270,6 +274,7 @@ KINDS: Final[dict[str, RowKind]] = {
         CHECKPOINT,
         LEDGER,
         START,
+        CHAIN,
         MARK,
         HEAD,
         PARKED,

@@ -57,6 +57,7 @@ from tailrace.ports import Action, Now, RecordBatch, Shard, StreamRef, TargetPos
 from tailrace.rows.bounds import SLICE, slices
 from tailrace.rows.writes import Check, Equals, StateRow, Write, same_version
 from tailrace.runtime.attempting import unavailable
+from tailrace.runtime.chain_rows import chain_writes
 from tailrace.runtime.kept import SavedChanges
 from tailrace.runtime.steps import AskTime, Call, Get, ReadShard, Steps, Transact, WriteBatch
 from tailrace.streams.envelopes import event_id
@@ -385,6 +386,8 @@ class Settling:
             for key, last in command.passed
             if key not in given_up
         ]
+        if command.chains or command.holes:
+            passed += chain_writes(place.words, place.generation, command.chains, command.holes)
         return passed + _gaps(place, command)
 
 

@@ -285,6 +285,7 @@ class Driver:
                 self.attempts.settled(command.checkpoint.watermark, command.checkpoint.ranges)
                 self._failures.given_up(command.given_up, command.windows)
                 self._failures.settled(command.settled)
+                self._failures.missing(command.holes)
                 self._tally.settled(command.settled, has_destination=self.delivery.settling.is_announced)
             case SaveCheckpoint(), CheckpointFailed():
                 self._tally.unsaved += 1

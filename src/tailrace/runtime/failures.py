@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tailrace.mapping.commands import GivenUp, GivenUpWindow, Settled
+from tailrace.mapping.holding import ChainHole
 from tailrace.mapping.retry import OUTAGES
 from tailrace.ports import Clock, Failed, FailedFrom, Failure, Outcome, RecordBatch
 from tailrace.runtime.recursion import shown
 from tailrace.runtime.traces import place_of
+from tailrace.streams.arns import label_of
 from tailrace.streams.envelopes import event_id
-from tailrace.streams.record import ChangeRecord
+from tailrace.streams.record import MILLISECOND, ChangeRecord
 
 LOG: Final = logging.getLogger("tailrace.handlers")
 NUMBER: Final = re.compile(r"[\d,]*\d")
@@ -69,6 +71,16 @@ class FailureLog:
                 f"{self._handler} was given up on the final call of its window after "
                 f"{window.attempts} attempts: {words_of(window.failure)}; its state is kept",
                 hint="tailrace dlq ls",
+            )
+
+    def missing(self, holes: Sequence[ChainHole]) -> None:
+        """Changes of these items did not come, although later ones did."""
+        for hole in holes:
+            self._end(
+                f"{self._handler} has lost changes of item {hole.key.hex()} in {self._shard_id}: between "
+                f"{label_of(hole.after_us // MILLISECOND)} and {label_of(hole.before_us // MILLISECOND)} its "
+                "images do not go on from each other, and nothing came in between",
+                hint=f"tailrace gaps {self._handler}, then tailrace gaps acknowledge {self._handler}",
             )
 
     def settled(self, runs: Sequence[Settled]) -> None:

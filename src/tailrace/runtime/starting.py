@@ -44,6 +44,7 @@ from tailrace.ports import Now, Shard
 from tailrace.rows.bounds import slices
 from tailrace.rows.kinds import CHECKPOINT, MAPPING, RESUMED, words_of
 from tailrace.rows.writes import Absent, StateRow, Write
+from tailrace.runtime.chain_rows import load_chains
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.kept import horizon, saved_of
 from tailrace.runtime.mapping_rows import BEGAN
@@ -160,10 +161,15 @@ def enter(
 
 
 def load_start(
-    place: MappingShard, shard: Shard, begun: CheckpointRow, code_version: str = ""
+    place: MappingShard,
+    shard: Shard,
+    begun: CheckpointRow,
+    code_version: str = "",
+    *,
+    has_chains: bool = False,
 ) -> Steps[Start]:
     """Everything that the machine begins with: the checkpoint that was stamped, the parked keys that may be
-    in its shard, the keys with dead letters.
+    in its shard, the keys with dead letters; where the source does not keep their order, the chains of items.
 
     A pause of another version of the code does not bind this one, and one that an operator has ended binds
     none. Raises: StoreError.
@@ -180,10 +186,12 @@ def load_start(
     is_outdated = outdated_reason(begun, code_version) is not None
     if is_outdated or (yield from _is_resumed(place, checkpoint.suspended)):
         checkpoint = dataclasses.replace(checkpoint, suspended=None)
+    chains = (yield from load_chains(place.words[:3], shard)) if has_chains else ()
     return Start(
         checkpoint,
         tuple(parked),
         tuple((bytes.fromhex(row.fields["key"]), read_passed(row.fields)) for row in watched),
+        chains,
     )
 
 

@@ -26,8 +26,8 @@ from tailrace.errors import LeaseLost, PortError, StateConflict
 from tailrace.leases.checkpoint import CheckpointRow
 from tailrace.leases.lineage import KnownShards
 from tailrace.mapping.commands import Checkpoint, Completion, LeaseTaken, Start
+from tailrace.mapping.pace import PORT_BACKOFF
 from tailrace.mapping.retry import delay_ms
-from tailrace.mapping.shard import PORT_BACKOFF
 from tailrace.ports import Now, Shard, TargetPosition
 from tailrace.rows.writes import StateRow, Write
 from tailrace.runtime.delivering import Delivery, MappingShard

@@ -279,7 +279,8 @@ class SimulatedWorker:
         begun = yield from enter(place, known, listed, lease.epoch, run.plan.retention_ms, stamped_now)
         place = replace(place, run=f"{known.digest}-{lease.epoch:x}-{run.time_ms:x}")
         settling = Settling(place, begun, is_transactional=mapped.plan.settings.is_transactional)
-        return Begun(lease, settling, (yield from load_start(place, known, begun)))
+        loading = load_start(place, known, begun, has_chains=mapped.plan.settings.is_disordered)
+        return Begun(lease, settling, (yield from loading))
 
     def _may_take(self, shard: ShardPlan, row: Mapping[str, Any]) -> Steps[bool]:
         """Whether a lease is free, its own from before, expired, or to be stolen."""

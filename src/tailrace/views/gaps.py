@@ -26,8 +26,12 @@ async def gaps(state: StateStore, mapping: MappingName, said: Ledgers | None = N
     if said is None:
         said = await ledgers(state, mapping)
     known: dict[tuple[int, str], Gap] = {}
+    of_items: list[Gap] = []
     async for row in rows(state, GAP.prefix(mapping.app, mapping.handler)):
         gap = read_gap(row.fields)
+        if gap.item:
+            of_items.append(gap)
+            continue
         before = known.get((gap.first, gap.shard_id))  # its row of an older version, whose key names no shard
         known[gap.first, gap.shard_id] = gap if before is None or gap.acknowledged_ms else before
     listed = list(known.values())
@@ -39,7 +43,7 @@ async def gaps(state: StateStore, mapping: MappingName, said: Ledgers | None = N
             if outcome == "trimmed" and not is_told:
                 from_ms, until_ms = ledger.times.get(first, (0, 0))
                 listed.append(Gap(shard_id, first, last, from_ms, until_ms))
-    return listed
+    return [*listed, *of_items]
 
 
 async def open_gaps(state: StateStore, mapping: MappingName, said: Ledgers | None = None) -> list[Gap]:
@@ -69,4 +73,5 @@ def gap_value(mapping: MappingName, gap: Gap) -> dict[str, Any]:
         "until_ms": gap.until_ms or None,
         "acknowledged_ms": gap.acknowledged_ms or None,
         "skipped": gap.skipped or None,
+        **({"item": gap.item} if gap.item else {}),
     }

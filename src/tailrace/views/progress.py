@@ -16,7 +16,9 @@ from tailrace.views.reading import ViewSources, running
 
 Ledgers: TypeAlias = Mapping[tuple[str, str], Ledger]
 """Of a handler, by stream label and shard id."""
-OUTCOMES: Final = ("handled", "filtered", "parked", "discarded", "dropped", "trimmed")
+OUTCOMES: Final = (
+    "handled", "filtered", "parked", "discarded", "dropped", "trimmed", "duplicate", "carried"
+)  # fmt: skip
 
 
 async def known_mappings(state: StateStore, log: LogReader, *scope: str) -> list[MappingName]:

@@ -411,7 +411,8 @@ class Worker:
         code = self.code_version(handler.id)
         if (reason := outdated_reason(begun, code)) is not None:
             await self.redrives.renew(handler.id, reason, code, at_once=self._has_begun.is_set())
-        start = await performer.perform(load_start(place, shard, begun, code))
+        loading = load_start(place, shard, begun, code, has_chains=handler.settings.is_disordered)
+        start = await performer.perform(loading)
         await self.pauses.look_at(handler.id)
         announced = None if self.courier is None else self.courier.announced(handler.id)
         has_moved = await self._placed.has_moved(handler.id)

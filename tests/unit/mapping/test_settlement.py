@@ -68,6 +68,8 @@ def test_the_totals_balance() -> None:
         "discarded": 1,
         "dropped": 0,
         "trimmed": 0,
+        "duplicate": 0,
+        "carried": 0,
     }
     assert settlement.watermark.unsettled == 0
 

@@ -30,6 +30,8 @@ from tailrace.leases.hand_over import hand_over
 from tailrace.leases.lease import lease_key, take
 from tailrace.leases.member import Heartbeat, Identity
 from tailrace.leases.seen import seen_write
+from tailrace.mapping.chain import link_of
+from tailrace.mapping.holding import ChainRow
 from tailrace.projections.core.builds import Build, build_fields, build_key, served_fields, served_key
 from tailrace.projections.core.known import KnownBuilds, known_fields, known_key
 from tailrace.projections.core.rows import (
@@ -57,6 +59,7 @@ from tailrace.rows.kinds import (
     UNREAD_DUTY,
 )  # fmt: skip
 from tailrace.rows.writes import Write
+from tailrace.runtime.chain_rows import chain_write
 from tailrace.runtime.pausing import resumed_row
 from tailrace.runtime.placing import placed_fields, placed_key
 from tailrace.runtime.recursion import ancestor_name, generations_key, pause_row
@@ -162,6 +165,9 @@ def _esm(app: str, mapping: str) -> Made:
 
 
 MADE: Final[dict[str, Callable[[str, str], Made]]] = {
+    "chain": lambda app, mapping: written(
+        chain_write((app, mapping, LABEL), b"o1", ChainRow(7, (link_of(RECORD),), (), (RECORD,)))
+    ),
     "checkpoint": lambda app, mapping: (
         checkpoint_key(app, mapping, LABEL, SHARD), CheckpointRow(1, 0, 42).fields()
     ),

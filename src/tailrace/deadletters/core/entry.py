@@ -27,10 +27,10 @@ MAX_TEXT: Final = 16_000
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """One record given up.
 
-    Shape:   `condition` is Lambda's word (`RetryAttemptsExhausted`, `RecordAgeExceeded`), or `KeyParked` for
-             a later change that waits behind a parked one of its key; `attempts` really made; `table` the
-             change's, "" in rows of versions before 0.2; `tried` is the last request that has left it as it
-             is.
+    Shape:   `condition` is Lambda's word (`RetryAttemptsExhausted`, `RecordAgeExceeded`), `KeyParked` for a
+             later change that waits behind a parked one of its key, or `ArrivedLate` for one that came when
+             later ones of its item were handed over; `attempts` really made; `table` the change's, "" in
+             rows of versions before 0.2; `tried` is the last request that has left it as it is.
     Units:   *_ms since the epoch; 0 when the sink was never tried.
     """
 

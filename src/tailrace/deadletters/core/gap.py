@@ -24,7 +24,9 @@ class Gap(Struct, frozen=True):
 
     Shape:   sequence numbers of one generation, inclusive; how many there were is not known, unless an
              operator has `skipped` so many of them. `again` counts how often it was told anew after it had
-             been acknowledged: what was lost of a target that had been given it otherwise.
+             been acknowledged: what was lost of a target that had been given it otherwise. `item` is the key
+             of one whose changes did not come, as hexadecimal digits, and the numbers are those of its
+             versions; "" where they are of the shard.
     Units:   *_ms since the epoch: all of them were written between from_ms and until_ms (0: not known);
              acknowledged_ms is 0 while no operator has.
     """
@@ -38,12 +40,14 @@ class Gap(Struct, frozen=True):
     generation: int = FIRST_GENERATION
     skipped: int = 0
     again: int = 0
+    item: str = ""
 
     def key(self, app: str, mapping_id: str) -> str:
         """Its row. The shard is in it: shards that were split off each other may lose changes from the same
         number on.
         """
-        return GAP.key(app, mapping_id, Version(self.generation, self.first).text, self.shard_id)
+        words = (self.shard_id, self.item) if self.item else (self.shard_id,)
+        return GAP.key(app, mapping_id, Version(self.generation, self.first).text, *words)
 
     def fields(self) -> dict[str, Any]:
         """What its row holds."""
@@ -61,6 +65,8 @@ class Gap(Struct, frozen=True):
             fields["skipped"] = self.skipped
         if self.again:
             fields["again"] = self.again
+        if self.item:
+            fields["item"] = self.item
         return fields
 
     def acknowledged(self, now_ms: int) -> Self:
@@ -90,4 +96,5 @@ def read_gap(fields: Mapping[str, Any]) -> Gap:
         row.get("generation", FIRST_GENERATION),
         row.get("skipped", 0),
         row.get("again", 0),
+        row.get("item", ""),
     )

@@ -86,6 +86,7 @@ crash: venv  ## KILLS hard kills of real processes at every named point, and as 
 	@$(BIN)/python -m tests.crash --example bank --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example sinks --kills $(KILLS)
 	@$(BIN)/python -m tests.crash --example journals --kills $(KILLS)
+	@$(BIN)/python -m tests.crash --example data-streams --kills $(KILLS)
 
 sinks: venv  ## everything about sinks: their contracts with new draws, and KILLS kills in their work
 	@HYPOTHESIS_PROFILE=seek $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(SINK_TESTS)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from tailrace.telemetry import WRITE_POINTS
-from tests.crash import bank, journals, places, sinks, transactions, transfers
+from tests.crash import bank, data_streams, journals, places, sinks, transactions, transfers
 from tests.crash.campaign import run
 from tests.crash.progress import place_of
 from tests.evidence import write_evidence
@@ -28,7 +28,7 @@ def main() -> int:
     )
     parser.add_argument(
         "--example",
-        choices=["transfers", "bank", "places", "sinks", "journals"],
+        choices=["transfers", "bank", "places", "sinks", "journals", "data-streams"],
         help="this campaign instead",
     )
     parser.add_argument("--sink", choices=sinks.NAMES, help="of the campaign sinks: only what this one needs")
@@ -48,6 +48,8 @@ def main() -> int:
         return run_sinks(arguments.seed, arguments.kills, sinks.NAMES.get(arguments.sink, sinks.SINKS))
     if arguments.example == "journals":
         return run_journals(arguments.seed, arguments.kills, arguments.work)
+    if arguments.example == "data-streams":
+        return run_data_streams(arguments.seed, arguments.kills)
     return run_points(arguments.seed, arguments.kills)
 
 
@@ -163,6 +165,29 @@ def run_places(seed: int, kills: int) -> int:
     holds = not outcome.violations and not missing
     print("places: holds" if holds else "places: DOES NOT HOLD")
     return 0 if holds else 1
+
+
+def run_data_streams(seed: int, kills: int) -> int:
+    """Puts and reshards of data streams; 1 when a record that was acknowledged is not once in its place."""
+    print(f"data streams: {kills} kills, seed {seed}", flush=True)
+    outcome = data_streams.run(seed, kills, tell, place_of("data-streams", seed, kills))
+    print()
+    for text in outcome.violations:
+        print(f"VIOLATION {text}")
+    print(f"  {outcome.acknowledged} records, {outcome.reshards} reshards, {outcome.kills.total()} kills")
+    if kills >= 100:
+        write_evidence(
+            "crash-data-streams",
+            {
+                "seed": seed,
+                "kills": dict(outcome.kills),
+                "acknowledged_records": outcome.acknowledged,
+                "reshards": outcome.reshards,
+                "violations": outcome.violations,
+            },
+        )
+    print("data streams: hold" if not outcome.violations else "data streams: DO NOT HOLD")
+    return 1 if outcome.violations else 0
 
 
 def run_sinks(seed: int, kills: int, names: tuple[str, ...]) -> int:

@@ -154,7 +154,7 @@ class Node:
                 "POST", "/", json.dumps(payload), {**HEADERS, "X-Amz-Target": f"{service}.{operation}"}
             )
             answer = connection.getresponse()
-            data = json.loads(answer.read())
+            data = json.loads(answer.read() or b"{}")
         finally:
             connection.close()
         if answer.status != 200:

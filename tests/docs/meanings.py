@@ -68,7 +68,7 @@ ENGINE: Final = {
     "keeps its first.",
     "account": "The account of the default namespace.",
     "shards": "How many shards a new stream begins with.",
-    "aws_delays": "Tables stay CREATING for a while, as on AWS.",
+    "aws_delays": "Tables and data streams stay CREATING for a while, as on AWS.",
     "rollover_ms": "When an open shard closes and one child continues it.",
     "retention_ms": "How long a stream keeps a record.",
     "shard_limits": "Shards of data streams take 1,000 records and 1 MiB a second, and give 5 pages "

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tailrace.api.registry import Operation, find_operations
+from tailrace.api.registry import DYNAMODB, STREAMS, Operation, find_operations
 from tailrace.api.shapes import AnyValue, AttributeMap, Flag, Many, Shape, String, StringMap, Structure, Whole
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
@@ -25,7 +25,8 @@ from tests.conformance.client import SIGNED, Conformance
 from tests.serving import HEAD, START_MS, Served, chunked, request, serving
 
 QUIET = settings(deadline=None, max_examples=120, suppress_health_check=list(HealthCheck))
-OPERATIONS = [entry for entry in find_operations().values() if entry.emulated]
+OPERATIONS = [entry for entry in find_operations((DYNAMODB, STREAMS)).values() if entry.emulated]
+"""Those of Kinesis are in test_kinesis.py."""
 LIST = request("ListTables", {})
 
 SELDOM_RIGHT = (

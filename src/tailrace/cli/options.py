@@ -136,7 +136,14 @@ serving = (
         show_default=True,
         help="Shards of a new stream.",
     ),
-    click.option("--aws-delays", is_flag=True, help="Tables stay CREATING for as long as on AWS."),
+    click.option(
+        "--aws-delays", is_flag=True, help="Tables and data streams stay CREATING for as long as on AWS."
+    ),
+    click.option(
+        "--shard-limits",
+        is_flag=True,
+        help="Shards of data streams take and give no more in a second than on AWS: what is more is refused.",
+    ),
     click.option(
         "--one-namespace",
         is_flag=True,

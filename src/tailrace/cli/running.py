@@ -53,6 +53,7 @@ class Serving(Struct, frozen=True):
     drain: int = 30_000
     checksums: Literal["on", "off"] = "on"
     one_namespace: bool = False
+    shard_limits: bool = False
 
     def check(self) -> None:
         """Refuse what cannot be or is open to a network by accident. Raises: CommandFailure."""
@@ -89,6 +90,7 @@ def build_node(
             one_namespace=serving.one_namespace,
             shards=serving.shards,
             aws_delays=serving.aws_delays,
+            shard_limits=serving.shard_limits,
         ),
     )
     http = HttpSettings(

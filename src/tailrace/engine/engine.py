@@ -28,7 +28,7 @@ from tailrace.engine.lineage import Lineage
 from tailrace.engine.namespaces import kept_settings
 from tailrace.engine.opening import open_page, readable_index
 from tailrace.engine.paging import ItemPage, PageAsOf, Paging, QueryRequest, ScanRequest
-from tailrace.engine.places import places_of_catalog
+from tailrace.engine.places import named_damage
 from tailrace.engine.reading import ShardReader
 from tailrace.engine.requests import Requests
 from tailrace.engine.resources import Resources, check_tags
@@ -111,7 +111,7 @@ class Engine:
         self.endpoint = "localhost"
         """Host and port under which clients reach this engine, as DescribeEndpoints tells them."""
         self.committer.after_failure = self._reload
-        self.committer.describe = lambda error: places_of_catalog(self._catalog).described(error)
+        self.committer.describe = lambda error: named_damage(self._catalog, self._kinesis.documents(), error)
         self._catalog.load(is_start=True)
         self._kinesis.load()
         self._catalog.created_ms = max(self.log.newest_created_ms(), self._kinesis.newest_created_ms())

@@ -14,6 +14,7 @@ import orjson
 from msgspec import Struct
 
 from tailrace.engine.documents import CATALOG, STATE, TOKENS, IndexDocument, StreamDocument, TableDocument
+from tailrace.engine.kinesis.documents import DataStreamDocument
 from tailrace.errors import DamagedData
 from tailrace.tables.schema import TableSchema
 from tailrace.values.types import Item
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DocumentT = TypeVar("DocumentT")
 OWN: Final = {CATALOG: "catalog", STATE: "state", TOKENS: "requests"}
 """Tables of ours, whose keys are mostly text."""
+DATA_STREAM: Final = "data stream "
 
 
 class Location(Struct, frozen=True):
@@ -44,6 +46,7 @@ class Places:
         tables: Iterable[TableDocument],
         indexes: Iterable[IndexDocument],
         streams: Iterable[StreamDocument],
+        data_streams: Iterable[DataStreamDocument] = (),
     ) -> None:
         self._tables: dict[int, TableSchema] = {}
         self._beside: dict[int, tuple[str, str]] = {}
@@ -59,7 +62,14 @@ class Places:
             if index.collections:
                 self._beside[index.collections] = name, "the weight of an item collection"
         self._shards = {
-            shard.number: (stream.key, shard.shard_id) for stream in streams for shard in stream.shards
+            shard.number: (f"table {stream.key}", shard.shard_id)
+            for stream in streams
+            for shard in stream.shards
+        }
+        self._shards |= {
+            shard.number: (f"data stream {stream.name}", shard.shard_id)
+            for stream in data_streams
+            for shard in stream.shards
         }
 
     def row(self, number: int, key: bytes) -> Location:
@@ -80,8 +90,9 @@ class Places:
 
     def record(self, shard: int, sequence: int) -> Location:
         """Table, sequence number and words for a record of the log."""
-        table, name = self._shards.get(shard, ("?", f"number {shard}"))
-        return Location(table, str(sequence), f"change {sequence} of table {table} (shard {name})")
+        of, name = self._shards.get(shard, ("table ?", f"number {shard}"))
+        kind = "record" if of.startswith(DATA_STREAM) else "change"
+        return Location(of.removeprefix("table "), str(sequence), f"{kind} {sequence} of {of} (shard {name})")
 
     def table(self, number: int) -> str:
         """What a table's number stands for."""
@@ -95,8 +106,9 @@ class Places:
 
     def shard(self, number: int) -> str:
         """What a shard's number stands for."""
-        table, name = self._shards.get(number, ("?", f"number {number}"))
-        return f"the changes of table {table} in shard {name}"
+        of, name = self._shards.get(number, ("table ?", f"number {number}"))
+        kind = "records" if of.startswith(DATA_STREAM) else "changes"
+        return f"the {kind} of {of} in shard {name}"
 
     def described(self, error: DamagedData) -> str:
         """What was found damaged."""
@@ -105,14 +117,15 @@ class Places:
         return self.row(error.table or 0, error.key).words
 
 
-def places_of_catalog(catalog: "Catalog") -> Places:
-    """The names that an engine in use knows."""
+def named_damage(catalog: "Catalog", data_streams: Iterable[DataStreamDocument], error: DamagedData) -> str:
+    """What was found damaged, in the names that an engine in use knows."""
     tables = list(catalog.tables.values())
     return Places(
         [table.document for table in tables],
         [index.document for table in tables for index in table.every_index],
         [stream.document for stream in catalog.streams.values()],
-    )
+        data_streams,
+    ).described(error)
 
 
 def places_of_rows(rows: Mapping[bytes, bytes]) -> Places:
@@ -121,6 +134,7 @@ def places_of_rows(rows: Mapping[bytes, bytes]) -> Places:
         _documents(rows, b"table/", TableDocument),
         _documents(rows, b"index/", IndexDocument),
         _documents(rows, b"stream/", StreamDocument),
+        _documents(rows, b"data-stream/", DataStreamDocument),
     )
 
 

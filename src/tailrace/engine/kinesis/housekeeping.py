@@ -39,7 +39,7 @@ class DataHousekeeping(Struct, frozen=True):
         """One stream; it is not looked at again before something of it can be due."""
         document = stream.document
         retention_ms, wall_ms = document.retention_ms, self._parts.clock.now().wall_ms
-        due_ms = wall_ms + retention_ms
+        due_ms = wall_ms + retention_ms + 1
         for shard in document.shards:
             oldest = yield from self._trim(stream, shard)
             if oldest is not None:

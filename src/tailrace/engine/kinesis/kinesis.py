@@ -12,6 +12,7 @@ from tailrace.engine.horizon import Horizon
 from tailrace.engine.kinesis.catalog import DataParts, DataStreamCatalog
 from tailrace.engine.kinesis.consumers import DataConsumers
 from tailrace.engine.kinesis.describing import DataDescriptions
+from tailrace.engine.kinesis.documents import DataStreamDocument
 from tailrace.engine.kinesis.fan_out import FanOut
 from tailrace.engine.kinesis.housekeeping import DataHousekeeping
 from tailrace.engine.kinesis.lifecycle import DataStreams
@@ -51,6 +52,10 @@ class Kinesis:
     def load(self) -> None:
         """Read everything from the store. Raises: StoreError."""
         self.parts.streams.load()
+
+    def documents(self) -> Iterator[DataStreamDocument]:
+        """What is kept of every stream."""
+        return (stream.document for stream in self.parts.streams.streams.values())
 
     def housekeeping(self) -> Iterator[Iterator[None]]:
         """The parts of one round, each in slices."""

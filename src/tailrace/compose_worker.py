@@ -131,10 +131,10 @@ def build_worker(
         feed_of=_journals(app, engine, around),
     )
     assembly = assemble(ground)
-    maker, source_of = assembly.maker, partial(_source, engine, around)
-    items = EmbeddedItems(engine, flushed)
+    maker, source_of, items = assembly.maker, partial(_source, engine, around), EmbeddedItems(engine, flushed)
 
     def crew(worker: Worker) -> Crew:
+        maker.read_shards.ask(worker.unread.unfinished, partial(_is_ending, worker))
         return Crew(
             redriver=redriver_of(assembly, worker),
             courier=courier_of(ground, worker, changes=options.changes),
@@ -162,6 +162,10 @@ def build_worker(
         target_of=maker.outputs.target,
     )
     return Worker(app, parts, doors, _habits(engine, ground.owner, options), crew)
+
+
+def _is_ending(worker: Worker) -> bool:
+    return any(driver.machine.phase == "stopping" for driver in worker.drivers)
 
 
 def _journals(app: App, engine: Engine, around: Around) -> Callable[[str], JournalFeed | None]:

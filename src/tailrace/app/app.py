@@ -24,6 +24,7 @@ from tailrace.app.filtering import Filter
 from tailrace.app.index import Index, KeyType
 from tailrace.app.item import declare
 from tailrace.app.mapping import HandlerMapping, Target, Where, archives_of, projection_named
+from tailrace.app.merged import InTimeOrder
 from tailrace.app.on_failure import Park, Policy
 from tailrace.app.on_lambda import OnLambda
 from tailrace.app.operations import Ask, DeadLetters
@@ -48,7 +49,7 @@ from tailrace.streams.record import ViewType
 T = TypeVar("T")
 
 
-class App(OnLambda, Past, Replaying, WithAggregates):
+class App(OnLambda, Past, Replaying, WithAggregates, InTimeOrder):
     """Tables and handlers under one name.
 
     >>> app = App("shop")

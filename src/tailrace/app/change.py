@@ -47,6 +47,8 @@ class Change(Generic[T]):
     """The tables of the app, by which `transaction` knows their keys. Set where the change is delivered."""
     replay_id: str | None = None
     """The run of `tailrace replay` that delivers it; None: it is live. Set where the change is delivered."""
+    is_late: bool = False
+    """Whether a handler of `app.merged` was given a younger change before it. Set where it is delivered."""
     recorded: Transaction | None = None
     """What `transaction` made, None before the handler asks: every change is looked at, so without a call."""
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping as Names
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
+from msgspec import structs
+
 from tailrace.app.archiving import ArchivePlan, archive_id, archive_settings, check_history
 from tailrace.app.change import Change
 from tailrace.app.checking import check_given, check_timeout, check_where, is_async
@@ -42,7 +44,7 @@ from tailrace.app.table import Changes, Table
 from tailrace.app.unmatched import Unmatched, unmatched_id
 from tailrace.app.window import WindowPlan, check_window
 from tailrace.errors import SettingsError
-from tailrace.mapping.settings import MappingSettings
+from tailrace.mapping.settings import INFINITE, MappingSettings
 
 T = TypeVar("T")
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -125,6 +127,19 @@ def check_feed(kind: Kind, common: CommonSettings, table: Table) -> None:
             f"Park.key or "
             "Park.shard"
         )
+
+
+def whole_shards(place: str, settings: MappingSettings) -> MappingSettings:
+    """A handler's settings with each shard in sequence; where the shard waits for a change that fails, it is
+    tried without end. Raises: SettingsError.
+    """
+    changes: dict[str, Any] = {"order": "shard"}
+    if settings.on_failure == "block":  # it would refuse filters, for what is left out of an archive is lost
+        changes |= {"on_failure": "discard", "maximum_retry_attempts": INFINITE}
+    try:
+        return structs.replace(settings, **changes)
+    except SettingsError as error:
+        raise SettingsError(f"{place}: {error}") from error
 
 
 class Declarations:
@@ -214,11 +229,19 @@ class Declarations:
     # ---- entering ------------------------------------------------------------------------------------------
 
     def handler(
-        self, kind: Kind, target: object, common: CommonSettings, *, once: bool = False
+        self,
+        kind: Kind,
+        target: object,
+        common: CommonSettings,
+        *,
+        once: bool = False,
+        order_wait_ms: int | None = None,
     ) -> Callable[[Handler], Handler]:
         """What enters a handler of changes or batches. Raises: SettingsError."""
         changes = self.changes(target)
         is_feed = isinstance(target, Appended)
+        if is_feed and order_wait_ms is not None:
+            raise SettingsError("app.merged of an aggregate: its feed goes by versions: @app.on(accounts)")
         if is_feed:
             check_feed(kind, common, changes.table)
             common = replace(common, settings={**common.settings, "ordered_by": "partition"})
@@ -230,19 +253,23 @@ class Declarations:
             check_given(place, kind, signature.given, changes)
             check_where(place, common.where, changes)
             self._check_call(name, place, handler, signature, common)
+            settings = common.of_mapping(place, name, changes)
+            if order_wait_ms is not None:
+                settings = whole_shards(place, settings)
             self._add(
                 HandlerMapping(
                     name,
                     changes.table,
                     kind,
                     handler,
-                    common.of_mapping(place, name, changes),
+                    settings,
                     common.timeout,
                     entity=changes.entity,
                     dependencies=signature.dependencies,
                     destination=common.destination,
                     once=once,
                     is_feed=is_feed,
+                    order_wait_ms=order_wait_ms,
                 )
             )
             return handler

@@ -79,6 +79,8 @@ class HandlerMapping:
     """Where its changes are kept, of the kind "archive"."""
     is_feed: bool = False
     """Whether it is given the events of aggregates, each aggregate's by their versions."""
+    order_wait_ms: int | None = None
+    """How long a change waits at most for older ones of other shards; None: it does not wait for them."""
     only_counts: bool = False
     """Ours, for what fits no entity: it may come and go with the typed handlers."""
 

@@ -17,7 +17,7 @@ from tailrace.app.loading import load_app
 from tailrace.aws.places import Access
 from tailrace.errors import PortError
 from tailrace.sources.far_projections import filling_of, projections_of, refused_rows
-from tailrace.sources.far_tables import FarRefusal, refused_effects, where
+from tailrace.sources.far_tables import FarRefusal, refused_afar, where
 
 
 def tell_worker(
@@ -57,7 +57,7 @@ async def on_worker(app: App, access: Access, *, has_marks: bool) -> list[dict[s
             except PortError as error:  # a worker would not begin
                 hint = error.hint or "tailrace explain --on worker --help"
                 refused.append(FarRefusal(f"its table was not read: {error.args[0]}", hint))
-        elif not has_marks and (what := refused_effects(mapping)) is not None:
+        elif (what := refused_afar(mapping, has_marks=has_marks)) is not None:
             refused = [what]
         handlers.append(
             {

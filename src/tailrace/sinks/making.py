@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from tailrace.app.app import App, HandlerMapping
 from tailrace.app.sinking import Writes, transactional, whole
@@ -35,6 +35,7 @@ from tailrace.sinks.lambda_function import LambdaSink, Runner
 from tailrace.sinks.projected import ProjectionSink
 from tailrace.sinks.projection_places import ProjectionPlaces
 from tailrace.sinks.streamed import StreamedSink
+from tailrace.sinks.time_ordered import ReadShards, TimeOrderedSink
 from tailrace.sinks.windowed import WindowSink
 from tailrace.snapshots.run.beginning import BegunMirror
 from tailrace.snapshots.run.kept_tables import KeptTable
@@ -121,6 +122,8 @@ class SinkMaker(Struct, frozen=True):
     changes: Names[str, WindowChanges]
     places: ProjectionPlaces
     state: StateStore
+    read_shards: ReadShards = field(default_factory=ReadShards)
+    """Of handlers in order of time over all shards."""
 
     def make(self, mapping: HandlerMapping, run_id: str = LIVE) -> Sink:
         """Its own, inside of what agrees on sources and guards it; of a replay unless the run is live."""
@@ -205,6 +208,9 @@ class SinkMaker(Struct, frozen=True):
             tables=self.app.tables,
         )
         match mapping.kind:
+            case "on" if mapping.order_wait_ms is not None:
+                parts = structs.replace(self.parts, state=self.state)
+                return TimeOrderedSink(mapping, effects, self.needed, parts, self.read_shards, self.app.name)
             case "on":
                 made = HandlerSink(mapping, effects, reached, self.needed)
                 # A journal gives events in sequence, and what keeps them so knows those of the live feed.

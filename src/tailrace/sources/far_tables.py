@@ -52,13 +52,19 @@ def check_app(app: App, *, has_marks: bool) -> None:
     SettingsError naming the handler and what to do.
     """
     for mapping in app.mappings:
-        if not has_marks and (refused := refused_effects(mapping)) is not None:
+        if (refused := refused_afar(mapping, has_marks=has_marks)) is not None:
             raise SettingsError(f"handler {mapping.id!r} {refused.says}", hint=refused.hint)
 
 
-def refused_effects(mapping: HandlerMapping) -> FarRefusal | None:
-    """Why a handler does not run without a table for marks; None: it does."""
-    if not (mapping.once or records_effects(mapping.target)):
+def refused_afar(mapping: HandlerMapping, *, has_marks: bool) -> FarRefusal | None:
+    """Why a handler does not run away from its tables; None: it does. Shape: `has_marks` as for check_app."""
+    if mapping.order_wait_ms is not None:
+        return FarRefusal(
+            "is given the changes of all shards in order of time (app.merged), and workers of a fleet share "
+            "them",
+            "tailrace dev runs it; elsewhere sort by change.at where it writes to (docs/ordering.md)",
+        )
+    if has_marks or not (mapping.once or records_effects(mapping.target)):
         return None
     what = "once=True" if mapping.once else "change.transaction"
     return FarRefusal(

@@ -8,7 +8,7 @@ Rules of this file: what is known of leases may be half a minute old, so two wor
 time, and do; it decides nothing about changes. Made by worker.py.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 
 from tailrace.app.app import HandlerMapping
@@ -90,6 +90,16 @@ class Unread:
     def _is_busy(self, begun: Begun) -> bool:
         """Whether a shard is not over for the saving from the trim, although its mapping has finished it."""
         return begun in self._drivers or self.saved(begun) is not None
+
+    def unfinished(self, mapping_id: str) -> Collection[Held] | None:
+        """The shards that may bring a mapping something yet, as they were listed last; None: that is not
+        known now, for one has ended since then.
+        """
+        for table in self._tables():
+            if mapping_id in table.ids and mapping_id in table.fresh and mapping_id in table.there:
+                listed = [shard.place for _, shards in table.there[mapping_id] for shard in shards]
+                return {place for place in listed if (mapping_id, *place) not in table.finished}
+        return None
 
     def places(self) -> list[Unfinished]:
         """Every shard that a mapping may begin or has begun, and that is read neither here nor, as far as is

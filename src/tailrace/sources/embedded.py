@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from tailrace.engine.committer import Committer
 from tailrace.engine.engine import Engine
 from tailrace.engine.query import ScanRequest
 from tailrace.errors import ApiError, SourceError
@@ -75,21 +76,23 @@ class EmbeddedSource:
                 return page
             number = self._engine.log.number_of(shard)
             assert number is not None  # one that is gone is closed
-            await self._next_commit(number)
+            await next_commit(self._engine.committer, number)
 
-    async def _next_commit(self, number: int) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def advanced(shards: frozenset[int]) -> None:
-            if number in shards and not future.done():
-                future.set_result(None)
+async def next_commit(committer: Committer, number: int) -> None:
+    """Wait until the shard with one of the engine's numbers has advanced or was closed. Cancellable."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        # A reader that is cancelled while it waits must not stay subscribed: every reload has new readers.
-        unsubscribe = self._engine.committer.on_commit(advanced)
-        try:
-            await future
-        finally:
-            unsubscribe()
+    def advanced(shards: frozenset[int]) -> None:
+        if number in shards and not future.done():
+            future.set_result(None)
+
+    # A reader that is cancelled while it waits must not stay subscribed: every reload has new readers.
+    unsubscribe = committer.on_commit(advanced)
+    try:
+        await future
+    finally:
+        unsubscribe()
 
 
 class EmbeddedItems:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, SourceError
 from tailrace.ports import ReadDone, Shard, StreamRef
+from tailrace.sources.data_streams import DataStreamPages, reference
+from tailrace.streams.kinesis.names import is_data_shard, is_data_stream, stream_of_source
 
 
 class EmbeddedLog:
@@ -17,11 +19,17 @@ class EmbeddedLog:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._data = DataStreamPages(engine)
 
     async def streams(self, table: str | None = None) -> list[StreamRef]:
-        """Streams, on or off, oldest first: of all tables, or of one and of deleted ones of its name."""
+        """Streams, on or off, oldest first: of all tables, or of one and of deleted ones of its name; a data
+        stream by its name as a source.
+        """
         if table is None:
             return self._all()
+        if (name := stream_of_source(table)) is not None:
+            stream = self._data.stream(name)
+            return [] if stream is None else [reference(stream)]
         streams = self._engine.earlier_streams_of(table, keeps_held=True)
         with suppress(ApiError):  # it has none now: nothing more will come
             streams.append(self._engine.stream_of(table))
@@ -42,6 +50,8 @@ class EmbeddedLog:
         """Every shard of a stream that can still be read here, parents before children: those that wait past
         their day for an archive among them. Raises: SourceError.
         """
+        if is_data_stream(stream.arn):
+            return self._data.shards(stream)
         try:
             return self._engine.shards_of(stream.arn, keeps_held=True)
         except ApiError as error:
@@ -49,8 +59,10 @@ class EmbeddedLog:
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Durable records with sequence > after. Raises: StoreError."""
-        return self._engine.log.read(shard, after, limit)
+        pages = self._data if is_data_shard(shard.shard_id) else self._engine.log
+        return pages.read(shard, after, limit)
 
     async def pending_since(self, shard: Shard) -> int | None:
         """When the oldest record not yet durable was written; None: all are. Units: ms since the epoch."""
-        return self._engine.log.pending_since(shard)
+        pages = self._data if is_data_shard(shard.shard_id) else self._engine.log
+        return pages.pending_since(shard)

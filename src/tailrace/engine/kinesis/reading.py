@@ -80,6 +80,29 @@ class DataReader(Struct, frozen=True):
         """The highest number that was issued: what is written from now on is behind it."""
         return self._parts.catalog.last_sequence
 
+    def gone(self, place: DataPlace) -> int:
+        """The last record of a shard that can no longer be read, 0 for none."""
+        log, number = self._parts.log, place.shard.number
+        gone = log.gone_before(number, self.horizon_ms(place.stream.document))
+        return max(gone, self._parts.catalog.trimmed.get(number, 0))
+
+    def last(self, number: int) -> int | None:
+        """The last record there was in a shard that is gone, 0 for none; None: nobody knows any more, its
+        records are removed.
+        """
+        parts = self._parts
+        row = parts.committer.last_readable(number)
+        if row is not None:
+            return row.sequence
+        return parts.catalog.trimmed.get(number, 0 if number in parts.streams.dropped else None)
+
+    def pending_since(self, number: int) -> int | None:
+        """When the oldest record that is not durable yet was written; None: all are. Units: ms since the
+        epoch.
+        """
+        row = self._parts.committer.first_pending(number)
+        return None if row is None else created_ms(row)
+
     # ---- positions -----------------------------------------------------------------------------------------
 
     def after(self, place: DataPlace, start: IteratorStart) -> int:

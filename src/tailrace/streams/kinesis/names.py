@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 STREAM: Final = re.compile(r"arn:aws[a-z-]*:kinesis:([a-z0-9-]*):(\d{12}):stream/([a-zA-Z0-9_.-]{1,128})")
 CONSUMER: Final = re.compile(rf"({STREAM.pattern})/consumer/([a-zA-Z0-9_.-]{{1,128}}):(\d{{1,12}})")
 SHARD: Final = "shardId-"
+SOURCE: Final = "kinesis:"
+"""What apps and rows write before a data stream's name where else a table's stands; those have no colon."""
 SHARD_DIGITS: Final = 12
 
 
@@ -71,3 +73,36 @@ def shard_id(index: int) -> str:
     'shardId-000000000007'
     """
     return f"{SHARD}{index:0{SHARD_DIGITS}d}"
+
+
+def source_name(stream: str) -> str:
+    """What apps and rows call a data stream as a source.
+
+    >>> source_name("clicks")
+    'kinesis:clicks'
+    """
+    return f"{SOURCE}{stream}"
+
+
+def stream_of_source(name: str) -> str | None:
+    """The data stream's name behind that of a source; None: it is a table.
+
+    >>> stream_of_source("kinesis:clicks"), stream_of_source("orders")
+    ('clicks', None)
+    """
+    return name.removeprefix(SOURCE) if name.startswith(SOURCE) else None
+
+
+def is_data_stream(arn: str) -> bool:
+    """Whether an ARN is that of a data stream, or of one's consumer, rather than of a table's stream."""
+    return read_data_stream_arn(arn) is not None or read_consumer_arn(arn) is not None
+
+
+def is_data_shard(text: str) -> bool:
+    """Whether an id is that of a data stream's shard; those of tables' streams are longer.
+
+    >>> is_data_shard(shard_id(7)), is_data_shard("shardId-00000001789651619772-2a9e5aad")
+    (True, False)
+    """
+    digits = text.removeprefix(SHARD)
+    return len(digits) == SHARD_DIGITS and digits.isdigit()

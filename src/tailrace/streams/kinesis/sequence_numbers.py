@@ -89,3 +89,22 @@ def read_sequence_number(text: str) -> DataSequence | None:
     return DataSequence(
         number >> AT_SHARD_SECOND & (SECONDS - 1), index, own, number >> AT_SECOND & (SECONDS - 1)
     )
+
+
+def own_of(number: int) -> int:
+    """The engine's own number in a sequence number of any shard; 0 where it is below every record's.
+
+    >>> own_of(int(numbered(numbering(1_780_000_000, 6), 5, 1_780_000_001))), own_of(0)
+    (5, 0)
+    """
+    return number >> AT_OWN & ((1 << OWN_BITS) - 1)
+
+
+def behind_own(base: int, own: int) -> int:
+    """Behind every record of a shard with the engine's own numbers up to this one, before those that follow.
+
+    >>> base = numbering(1_780_000_000, 6)
+    >>> int(numbered(base, 5, 1_780_000_001)) <= behind_own(base, 5) < int(numbered(base, 6, 1_780_000_001))
+    True
+    """
+    return base + (own << AT_OWN) + ((SECONDS - 1) << AT_SECOND)

@@ -116,11 +116,12 @@ planned: venv  ## a worker in real time beside a plan of the same changes, for a
 fuzz: venv  ## REQUESTS mutated requests of every operation, no fault of the server; SEED=… replays
 	@PYTHONHASHSEED=0 $(BIN)/python -m tests.fuzz --requests $(REQUESTS) $(if $(SEED),--seed $(SEED))
 
-simulate: venv  ## SEEDS seeded runs of delivery under faults: 1 to 8 workers that run the runtime's own steps; then FLEETS of many shards, and SEEDS worlds of snapshots and of journals
+simulate: venv  ## SEEDS seeded runs of delivery under faults: 1 to 8 workers that run the runtime's own steps; then FLEETS of many shards, and SEEDS worlds of snapshots, of journals and of data streams
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 	@$(BIN)/python -m tests.simulation --seeds $(FLEETS) --fleets
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --snapshots --jobs $(JOBS)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --journals --jobs $(JOBS)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --data-streams --jobs $(JOBS)
 
 mutate: venv  ## wrong changes of critical lines, in a copy, and the test that catches each; ONLY=parking chooses; three to eight minutes
 	@PYTHONHASHSEED=0 HYPOTHESIS_PROFILE=whole $(BIN)/python -m tests.mutation --jobs $(JOBS) --only "$(ONLY)"

@@ -39,13 +39,25 @@ class Noise:
 
 
 @dataclass
-class NoisyStream:
-    """Shape: `history` by key; `shards` in the order in which they are read, each with the range of its
-    hashes and its records in their order; `lost` are event ids.
+class StreamShard:
+    """Shape: `hashes` are those of its records, `arrived_us` when each came; `over_us` is when it was closed.
+    Units: microseconds since the epoch.
     """
 
+    name: str
+    hashes: range
+    parents: tuple[str, ...] = ()
+    records: list[ChangeRecord] = field(default_factory=list)
+    arrived_us: list[float] = field(default_factory=list)
+    over_us: float | None = None
+
+
+@dataclass
+class NoisyStream:
+    """Shape: `history` by key; `shards` in the order in which they are read; `lost` are event ids."""
+
     history: dict[bytes, list[ChangeRecord]]
-    shards: list[tuple[range, list[ChangeRecord]]]
+    shards: list[StreamShard]
     lost: set[str] = field(default_factory=set)
 
     @property
@@ -112,45 +124,45 @@ def _change(
     )  # fmt: skip
 
 
-def _sharded(
-    random: Random, noise: Noise, order: list[tuple[float, ChangeRecord]]
-) -> list[tuple[range, list[ChangeRecord]]]:
+def _sharded(random: Random, noise: Noise, order: list[tuple[float, ChangeRecord]]) -> list[StreamShard]:
     """Records in shards: each reshard closes one and splits it, or two and merges them; parents come before
     their children.
     """
     cuts = sorted(random.randrange(len(order)) for _ in range(noise.reshards)) if order else []
-    live: list[tuple[range, list[ChangeRecord]]] = [(range(HASHES), [])]
+    live = [StreamShard("shard-0", range(HASHES))]
     shards = list(live)
-    for place, (_, record) in enumerate(order):
+    for place, (arrived_us, record) in enumerate(order):
         while cuts and cuts[0] <= place:
             cuts.pop(0)
-            live = _resharded(random, live)
+            live = _resharded(random, live, arrived_us, len(shards))
             shards += [shard for shard in live if not any(shard is known for known in shards)]
-        for hashes, records in live:
-            if record.partition in hashes:
-                records.append(_numbered(record, place + 1))
+        for shard in live:
+            if record.partition in shard.hashes:
+                shard.records.append(replace(record, sequence=place + 1))
+                shard.arrived_us.append(arrived_us)
     return shards
 
 
-def _numbered(record: ChangeRecord, number: int) -> ChangeRecord:
-    return replace(record, sequence=number)
-
-
-def _resharded(
-    random: Random, live: list[tuple[range, list[ChangeRecord]]]
-) -> list[tuple[range, list[ChangeRecord]]]:
+def _resharded(random: Random, live: list[StreamShard], at_us: float, number: int) -> list[StreamShard]:
     place = random.randrange(len(live))
-    hashes = live[place][0]
     if len(live) > 1 and random.random() < 0.5:
         place = min(place, len(live) - 2)
-        merged = range(live[place][0].start, live[place + 1][0].stop)
-        return [*live[:place], (merged, []), *live[place + 2 :]]
-    middle = hashes.start + len(hashes) // 2
-    if middle in (hashes.start, hashes.stop):
+        one, other = live[place : place + 2]
+        one.over_us = other.over_us = at_us
+        hashes = range(one.hashes.start, other.hashes.stop)
+        return [
+            *live[:place],
+            StreamShard(f"shard-{number}", hashes, (one.name, other.name)),
+            *live[place + 2 :],
+        ]
+    parent = live[place]
+    middle = parent.hashes.start + len(parent.hashes) // 2
+    if middle in (parent.hashes.start, parent.hashes.stop):
         return live
-    halves: list[tuple[range, list[ChangeRecord]]] = [
-        (range(hashes.start, middle), []),
-        (range(middle, hashes.stop), []),
+    parent.over_us = at_us
+    halves = [
+        StreamShard(f"shard-{number}", range(parent.hashes.start, middle), (parent.name,)),
+        StreamShard(f"shard-{number + 1}", range(middle, parent.hashes.stop), (parent.name,)),
     ]
     return [*live[:place], *halves, *live[place + 1 :]]
 
@@ -179,18 +191,11 @@ class CrashingReader:
 
     def run(self) -> "CrashingReader":
         """Read every shard to its end, parents first, and listen for more than the bound in the last ones."""
-        for hashes, records in self.stream.shards:
-            is_last = not any(
-                later.start <= hashes.start < later.stop or hashes.start <= later.start < hashes.stop
-                for later, _ in self.stream.shards[self._place(hashes, records) + 1 :]
-            )
-            shard = _Shard(self, hashes, records, is_last=is_last)
-            while not shard.run():
+        for shard in self.stream.shards:
+            process = _Process(self, shard)
+            while not process.run():
                 self.crashes /= 2
         return self
-
-    def _place(self, hashes: range, records: list[ChangeRecord]) -> int:
-        return next(place for place, shard in enumerate(self.stream.shards) if shard[1] is records)
 
     def first_handed(self, key: bytes) -> list[ChangeRecord]:
         """What was handed over of an item, without what was handed over again after a crash."""
@@ -204,13 +209,11 @@ class _Crash(Exception):
     """The process is gone."""
 
 
-class _Shard:
-    """One shard in a process that may die."""
+class _Process:
+    """What reads one shard, and may die."""
 
-    def __init__(
-        self, reader: CrashingReader, hashes: range, records: list[ChangeRecord], *, is_last: bool
-    ) -> None:
-        self.reader, self.hashes, self.records, self.is_last = reader, hashes, records, is_last
+    def __init__(self, reader: CrashingReader, shard: StreamShard) -> None:
+        self.reader, self.shard = reader, shard
         self.watermark = 0
         self.above: set[int] = set()
 
@@ -230,16 +233,16 @@ class _Shard:
         self.read: list[int] = []
         self.in_flight: list[ChangeRecord] = []
         reader.lives.append(defaultdict(list))
-        there = [(key, row) for key, row in reader.rows.items() if row.partition in self.hashes]
+        there = [(key, row) for key, row in reader.rows.items() if row.partition in self.shard.hashes]
         self._take(self.holding.load(there))
-        unread = [record for record in self.records if record.sequence > self.watermark]
+        unread = [record for record in self.shard.records if record.sequence > self.watermark]
         while unread:
             count = random.choice((1, 1, 3, 20))
             page, unread = unread[:count], unread[count:]
             self.read += [record.sequence for record in page]
             self._take(self.holding.hold([one for one in page if one.sequence not in self.above]))
             self._work()
-        if self.is_last:
+        if self.shard.over_us is None:
             self._take(self.holding.listened(2 * DISORDER_MS))
         else:
             self._take(self.holding.close())

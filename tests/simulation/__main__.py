@@ -1,5 +1,5 @@
-"""`python -m tests.simulation --seeds N [--first S] [--jobs J] [--fleets | --snapshots | --journals]`: a
-campaign of seeds, with progress and a dated summary. Resumable.
+"""`python -m tests.simulation --seeds N [--first S] [--jobs J] [--fleets | --snapshots | --journals |
+--data-streams]`: a campaign of seeds, with progress and a dated summary. Resumable.
 """
 
 import argparse
@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.evidence import write_evidence
-from tests.simulation import journal_worlds, snapshot_surroundings
+from tests.simulation import data_stream_worlds, journal_worlds, snapshot_surroundings
 from tests.simulation.campaign import ALL, Play, Report, campaign, run_seed, version
+from tests.simulation.data_stream_worlds import run_data_stream
 from tests.simulation.fleets import HAPPENED, run_fleet
 from tests.simulation.journal_worlds import run_journal
 from tests.simulation.snapshot_worlds import run_snapshot
@@ -23,6 +24,7 @@ redrive that stops beside the claims of others.
 FEW_FLEETS = 100
 FEW_SNAPSHOTS = 400
 FEW_JOURNALS = 200
+FEW_DATA_STREAMS = 100
 KINDS: Mapping[str, tuple[str, Play, Sequence[str], int]] = {
     "": ("simulation", run_seed, ALL, ENOUGH),
     "fleets": ("simulation-of-fleets", run_fleet, HAPPENED, FEW_FLEETS),
@@ -30,6 +32,9 @@ KINDS: Mapping[str, tuple[str, Play, Sequence[str], int]] = {
         "simulation-of-snapshots", run_snapshot, snapshot_surroundings.HAPPENED, FEW_SNAPSHOTS
     ),
     "journals": ("simulation-of-journals", run_journal, journal_worlds.HAPPENED, FEW_JOURNALS),
+    "data_streams": (
+        "simulation-of-data-streams", run_data_stream, data_stream_worlds.HAPPENED, FEW_DATA_STREAMS
+    ),
 }  # fmt: skip
 
 
@@ -49,9 +54,12 @@ def main() -> int:
     parser.add_argument(
         "--journals", action="store_true", help="journals, and whether they are what was written"
     )
+    parser.add_argument(
+        "--data-streams", action="store_true", help="records again and out of order, and whether they are not"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="in so many processes")
     arguments = parser.parse_args()
-    asked = (name for name in ("fleets", "snapshots", "journals") if getattr(arguments, name))
+    asked = (name for name in ("fleets", "snapshots", "journals", "data_streams") if getattr(arguments, name))
     kind, play, expected, enough = KINDS[next(asked, "")]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no process of it stays behind
     print(f"{kind}: seeds {arguments.first} to {arguments.first + arguments.seeds - 1}", flush=True)

@@ -354,6 +354,8 @@ def test_a_page_has_as_many_records_as_asked_for_and_says_how_far_it_is_behind(
     assert (texts(second), second["MillisBehindLatest"]) == ([b"2"], 500)
     third = api.kinesis.get_records(ShardIterator=second["NextShardIterator"])
     assert (texts(third), third["MillisBehindLatest"]) == ([b"3"], 0)
+    exact = api.kinesis.get_records(ShardIterator=second["NextShardIterator"], Limit=1)
+    assert (texts(exact), exact["MillisBehindLatest"]) == ([b"3"], 0)
 
 
 @pytest.mark.parametrize("limit", [0, 10_001])

@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping
 from types import GeneratorType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from tailrace.api.listed import Listed, written
 from tailrace.api.protocols import (
     HttpAnswer,
     Route,
@@ -30,6 +31,7 @@ from tailrace.api.wire import (
     all_but_signature,
     answer_body,
     check_authentication,
+    content_type,
     internal_server_error,
     namespace_of,
     read_call,
@@ -63,6 +65,8 @@ class Reply(NamedTuple):
     lines: bytes = b""
 
 
+Finished: TypeAlias = Answer | Streamed | Listed
+"""What the work of an operation comes to in the end."""
 Executed: TypeAlias = Reply | Streamed | Slices[Reply | Streamed]
 """What a request comes to: the answer, one that goes on, or the work to it."""
 
@@ -165,13 +169,14 @@ class Dispatcher:
         work = self._run_taken(engine, operation, taken)
         return _begun(self._slices(engine, operation, None, headers, work))
 
-    def _run_taken(self, engine: "Engine", operation: Operation, taken: Taken) -> Slices[Answer | Streamed]:
+    def _run_taken(self, engine: "Engine", operation: Operation, taken: Taken) -> Slices[Finished]:
         payload = yield from unpacked(operation, taken)
         self._reached("write.received")
         result = operation.run(engine, payload)
         del payload  # what it holds may be given back before the end
         if isinstance(result, Generator):
-            result = yield from result
+            finished: Finished = yield from result
+            return finished
         return result
 
     def _slices(
@@ -180,7 +185,7 @@ class Dispatcher:
         operation: Operation,
         payload: Payload | None,
         headers: Headers,
-        work: Slices[Answer | Streamed],
+        work: Slices[Finished] | Slices[Answer | Streamed] | Slices[Listed],
     ) -> Slices[Reply | Streamed]:
         """The rest of an operation. Never raises. A failed commit took what earlier slices wrote with it."""
         name, committer = operation.name, engine.committer
@@ -195,13 +200,13 @@ class Dispatcher:
                         with engine.caused_by(ancestry):
                             next(work)
                 except StopIteration as end:
-                    result: Answer | Streamed = end.value
-                    if not isinstance(result, Streamed):
-                        answer = result if type(result) is bytes else answer_body(headers, result)
-                        self.count(name, "200")
-                        return Reply(200, answer)
+                    result: Finished = end.value
+                    if isinstance(result, Listed):
+                        result = yield from written(content_type(headers), result)
+                    if not isinstance(result, bytes | Streamed):
+                        result = answer_body(headers, result)
                     self.count(name, "200")
-                    return result
+                    return Reply(200, result) if isinstance(result, bytes) else result
                 except ApiError as error:
                     raise operation.worded(error, payload) from None
                 yield

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from tailrace.api import overrides
 from tailrace.api.inputs import NOTHING, ServiceModel, without
+from tailrace.api.listed import Listed
 from tailrace.api.models import dynamodb, kinesis, lambdas, streams, sts
 from tailrace.api.shapes import Input, structure
 from tailrace.api.streaming import Streamed
@@ -31,7 +32,7 @@ Members: TypeAlias = "Mapping[str, Any]"
 """An answer by the names of its members."""
 Answer: TypeAlias = Mapping[str, Any] | bytes
 """Members, or the JSON itself where stored bytes are spliced."""
-Result: TypeAlias = "Answer | Streamed | Slices[Answer | Streamed]"
+Result: TypeAlias = "Answer | Streamed | Slices[Answer | Streamed] | Slices[Listed]"
 """What an operation comes to: the answer, one that goes on, or the work to it in slices."""
 Function: TypeAlias = "Callable[[Engine, Payload], Result]"
 AsyncFunction: TypeAlias = Callable[[Any, Payload], Awaitable[Any]]

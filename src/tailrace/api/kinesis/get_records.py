@@ -11,17 +11,19 @@ Source:        AWS API Reference, Kinesis, GetRecords; semantics §5.2.
 from typing import Any
 
 from tailrace.api.kinesis.requests import INVALID, refuse_dry_run
-from tailrace.api.registry import KINESIS, Result, operation
+from tailrace.api.listed import Listed
+from tailrace.api.registry import KINESIS, Members, operation
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
 from tailrace.engine.kinesis.describing import described_child, described_record
+from tailrace.engine.slices import Slices
 from tailrace.errors import ApiError
 from tailrace.streams.kinesis.throughput import PAGE_BYTES, RECORDS_A_PAGE
 from tailrace.streams.kinesis.tokens import DataIterator, read_data_iterator
 
 
 @operation(KINESIS, "GetRecords")
-def get_records(engine: Engine, payload: Payload) -> Result:
+def get_records(engine: Engine, payload: Payload) -> Slices[Listed]:
     """Read a page of a shard. Raises: ApiError."""
     kinesis, wall_ms = engine.kinesis, engine.clock.now().wall_ms
     iterator = read_data_iterator(payload["ShardIterator"], wall_ms)
@@ -36,17 +38,21 @@ def get_records(engine: Engine, payload: Payload) -> Result:
         )
     refuse_dry_run(payload)
     kinesis.rates.ask(stream, place.shard)
-    limit = payload.get("Limit", RECORDS_A_PAGE)
-    page = kinesis.reader.page(place, iterator.after, limit, PAGE_BYTES)
-    kinesis.rates.read(place.shard, sum(len(record.data) for record in page.records))
-    answer: dict[str, Any] = {
-        "Records": [described_record(record) for record in page.records],
-        "MillisBehindLatest": page.millis_behind,
-    }
+    chunks: list[list[Members]] = []
+    size = 0
+    for page in kinesis.reader.pieces(
+        place, iterator.after, payload.get("Limit", RECORDS_A_PAGE), PAGE_BYTES
+    ):
+        if chunks:
+            yield
+        size += sum(len(record.data) for record in page.records)
+        chunks.append([described_record(record) for record in page.records])
+    kinesis.rates.read(place.shard, size)
+    rest: dict[str, Any] = {"MillisBehindLatest": page.millis_behind}
     if page.closed:
-        answer["NextShardIterator"] = None
-        answer["ChildShards"] = [described_child(child) for child in page.children]
+        rest["NextShardIterator"] = None
+        rest["ChildShards"] = [described_child(child) for child in page.children]
     else:
         following = DataIterator(stream.arn, iterator.shard, page.next_after, wall_ms)
-        answer["NextShardIterator"] = following.text
-    return answer
+        rest["NextShardIterator"] = following.text
+    return Listed("Records", chunks, rest)

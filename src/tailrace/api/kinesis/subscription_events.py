@@ -7,8 +7,8 @@ written and nothing of when.
 
 from typing import Any, Final
 
-from tailrace.api.cbor import array_of
 from tailrace.api.event_stream import event_bytes, exception_bytes
+from tailrace.api.listed import spliced
 from tailrace.api.wire import CBOR, JSON_1_1, body_in
 from tailrace.engine.kinesis.describing import described_child, described_record
 from tailrace.engine.kinesis.fan_out import Encodings
@@ -16,8 +16,6 @@ from tailrace.streams.kinesis.data_records import DataPage, DataRecord
 
 EVENT: Final = "SubscribeToShardEvent"
 FIRST: Final = "initial-response"
-MAP_OF: Final = 0xA0
-"""CBOR's head of a map, of fewer than 24 members."""
 
 
 class SubscriptionEvents:
@@ -42,12 +40,7 @@ class SubscriptionEvents:
         }
         if page.closed:
             members["ChildShards"] = [described_child(child) for child in page.children]
-        rest = body_in(kind, members)
-        if kind == CBOR:
-            head = bytes((MAP_OF + 1 + len(members),)) + body_in(kind, "Records")
-            return event_bytes(EVENT, b"".join((head, array_of(records), rest[1:])), self._name)
-        body = b'{"Records":[%b],%b' % (b",".join(records), rest[1:])
-        return event_bytes(EVENT, body, self._name)
+        return event_bytes(EVENT, spliced(kind, "Records", records, members), self._name)
 
     def _record(self, record: DataRecord) -> bytes:
         return body_in(self._kind, described_record(record))

@@ -8,6 +8,7 @@ Rules of this file: only durable records are handed out; which are too old is fo
 it. Nothing here writes. Source: semantics §5.2.
 """
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple, assert_never
 
 from msgspec import Struct
@@ -33,6 +34,10 @@ FUTURE: Final = (
     "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. "
     "timestampInMillis: {0}, currentTimestampInMillis: {1}"
 )
+
+
+PIECE_RECORDS: Final = 500
+PIECE_BYTES: Final = 262_144
 
 
 class DataPlace(NamedTuple):
@@ -156,11 +161,14 @@ class DataReader(Struct, frozen=True):
         log, committer = self._parts.log, self._parts.committer
         # What is not durable yet may still be taken back: the shard is not at its end before that is decided.
         may_end = shard.is_closed and not committer.is_pending(shard.number)
-        start = max(after, log.known(shard.number), self._parts.catalog.trimmed.get(shard.number, 0))
-        rows, is_end = log.rows(shard.number, start, limit, most_bytes)
+        start = max(after, log.known(shard.number))
+        rows, is_end = log.rows(shard.number, start, limit + 1, most_bytes)
         if rows and created_ms(rows[0]) < (horizon_ms := self.horizon_ms(stream.document)):
             start = max(start, log.gone_before(shard.number, horizon_ms))
-            rows, is_end = log.rows(shard.number, start, limit, most_bytes)
+            rows, is_end = log.rows(shard.number, start, limit + 1, most_bytes)
+        if len(rows) > limit:  # one more tells whether these are the last
+            del rows[limit:]
+            is_end = False
         records = read_data_rows(rows, shard)
         behind_ms = 0
         if records and not is_end:
@@ -171,6 +179,22 @@ class DataReader(Struct, frozen=True):
             records[-1].sequence if records else start,
             closed=is_over,
             trimmed=0 < after < start,
+            at_tip=is_end,
             millis_behind=behind_ms,
             children=children_of(stream.document.shards, shard.index) if is_over else (),
         )
+
+    def pieces(self, place: DataPlace, after: int, limit: int, most_bytes: int) -> Iterator[DataPage]:
+        """The same page in pieces of about two milliseconds: what they have together is within both limits,
+        but for a first record that is larger. The last one says how it goes on. Raises: StoreError.
+        """
+        taken = 0
+        while True:
+            page = self.page(place, after, min(limit, PIECE_RECORDS), min(most_bytes - taken, PIECE_BYTES))
+            size = sum(len(record.data) for record in page.records)
+            if taken and taken + size > most_bytes:  # one record that does not fit any more
+                return
+            yield page
+            taken, limit, after = taken + size, limit - len(page.records), page.next_after
+            if page.at_tip or limit == 0 or taken >= most_bytes:
+                return

@@ -41,14 +41,16 @@ class DataPage(Struct, frozen=True):
     """What a read of a shard comes to: records after a position, and where to go on.
 
     Shape:   `closed`: nothing will ever follow these records; then `children` continue the shard, and only
-             then. `trimmed`: records between the position and these are gone for good. `millis_behind` is how
-             far the last of them is behind the tip of the shard, 0 at the tip.
+             then. `trimmed`: records between the position and these are gone for good. `at_tip`: nothing
+             durable follows them now. `millis_behind` is how far the last of them is behind the present, 0 at
+             the tip.
     """
 
     records: Sequence[DataRecord]
     next_after: int
     closed: bool = False
     trimmed: bool = False
+    at_tip: bool = False
     millis_behind: int = 0
     children: tuple[DataShard, ...] = ()
 

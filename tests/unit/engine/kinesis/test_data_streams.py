@@ -263,3 +263,24 @@ def test_names_of_one_namespace_are_those_of_all_where_there_is_one() -> None:
     apart = with_stream().of("eu-west-1", "123456789012")
     with pytest.raises(ApiError, match="Stream orders under account 123456789012 not found"):
         apart.kinesis.streams.named("orders")
+
+
+@pytest.mark.parametrize(
+    ("limit", "most_bytes", "expected"),
+    [
+        (10_000, 10**9, 1_300), (1_300, 10**9, 1_300), (700, 10**9, 700), (1, 10**9, 1),
+        (10_000, 1_000, 10), (10_000, 999, 9), (10_000, 1, 1),
+    ],
+)  # fmt: skip
+def test_pieces_of_a_page_are_within_both_limits(limit: int, most_bytes: int, expected: int) -> None:
+    engine = with_stream()
+    put(engine, *(b"x" * 100 for _ in range(1_300)))
+    stream = engine.kinesis.streams.usable("orders")
+    place = engine.kinesis.reader.place(stream, "shardId-000000000000")
+    pieces = list(engine.kinesis.reader.pieces(place, 0, limit, most_bytes))
+    sizes = [len(piece.records) for piece in pieces]
+    assert (sum(sizes), max(sizes) <= 500) == (expected, True)
+    assert pieces[-1].at_tip == (expected == 1_300)
+    sequences = [record.sequence for piece in pieces for record in piece.records]
+    assert sequences == sorted(set(sequences))
+    assert pieces[-1].next_after == sequences[-1]

@@ -39,8 +39,7 @@ DATA: Final = (
     Mutant(
         "shard-ends-before-its-last-commit", "engine/reading.py",
         "may_end = shard.ending is not None and not self._committer.is_pending(shard.number)\n"
-        "        start = max(after, self._known(shard.number))",
-        "may_end = shard.ending is not None\n        start = max(after, self._known(shard.number))",
+        "        removed", "may_end = shard.ending is not None\n        removed",
         "a reader takes a shard for finished while its last records are being committed: they are lost",
         (STREAMS,),
     ),

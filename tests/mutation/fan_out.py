@@ -69,9 +69,9 @@ FAN_OUT: Final = (
         (CHUNKS, HTTP2),
     ),
     Mutant(
-        "windows-are-not-looked-at", "server/http2.py",
-        "            if most <= 0:\n", "            if most < 0:\n",
-        "a client whose window is closed is sent empty frames without end",
+        "written-to-a-client-that-reads-nothing", "server/http2.py",
+        "        while self._ready and not self._is_paused:\n", "        while self._ready:\n",
+        "what is told to a client that does not read fills the memory",
         (HTTP2,),
     ),
     Mutant(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tailrace.engine.engine import Engine
 
 Route: TypeAlias = Callable[[], Awaitable[tuple[int, str, bytes]]]
+HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""How a client begins that knows that we speak HTTP/2."""
 MOST_HOSTS: Final = 256
 """Host headers remembered as good; each is checked anew beyond that."""
 

@@ -22,7 +22,7 @@ from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
 from tailrace.api.wire import Request
-from tailrace.server.http import Guest, HttpServer
+from tailrace.server.http import HTTP2_PREFACE, Guest, HttpServer
 from tailrace.server.http2_stream import Http2Stream
 from tailrace.server.others import refusal
 
@@ -34,8 +34,45 @@ WINDOW_BYTES: Final = 1_048_576
 """How much of a body may be on its way, of one stream and of all."""
 PIECE_BYTES: Final = 65_536
 """What one stream sends before the next one's turn comes, at most."""
+FRAME_HEAD: Final = 9
+FRAME_BYTES: Final = 16_384
+"""What a frame may carry: we ask for no more than every client keeps to."""
 NOT_IN_HTTP2: Final = frozenset((b"connection", b"transfer-encoding"))
 END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+class FrameLengths:
+    """Where frames begin in what comes: h2 waits for the end of a frame, however long it says it is.
+
+    >>> lengths = FrameLengths(0)
+    >>> lengths.fit(bytes((0, 64, 0, 0))), lengths.fit(bytes(5 + 16_384) + bytes((0, 64, 1) + (0,) * 6))
+    (True, False)
+    """
+
+    __slots__ = ("_head", "_left")
+
+    def __init__(self, before: int) -> None:
+        self._left = before  # of a frame, or of what stands before the first one
+        self._head = b""
+
+    def fit(self, data: bytes) -> bool:
+        """Whether all frames that begin in what comes next have a length that may be."""
+        at = 0
+        while at < len(data):
+            if self._left:
+                passed = min(self._left, len(data) - at)
+                self._left -= passed
+                at += passed
+                continue
+            missing = FRAME_HEAD - len(self._head)
+            self._head += data[at : at + missing]
+            at += missing
+            if len(self._head) == FRAME_HEAD:
+                self._left = int.from_bytes(self._head[:3])
+                self._head = b""
+                if self._left > FRAME_BYTES:
+                    return False
+        return True
 
 
 class Http2Connection(Guest):
@@ -53,6 +90,7 @@ class Http2Connection(Guest):
             },
         )
         self._h2.decoder.max_header_list_size = server.settings.header_bytes
+        self._lengths = FrameLengths(len(HTTP2_PREFACE))
         self._streams: dict[int, Http2Stream] = {}
         self._ready: deque[Http2Stream] = deque()
         self._backlog: deque[Http2Stream] = deque()
@@ -85,6 +123,10 @@ class Http2Connection(Guest):
         if self._is_over:
             return
         self._touched = self._server.tick
+        if not self._lengths.fit(data):
+            self._h2.close_connection(ErrorCodes.FRAME_SIZE_ERROR)
+            self._end()
+            return
         try:
             events = self._h2.receive_data(data)
         except ProtocolError:  # h2 has put down a GOAWAY that says why

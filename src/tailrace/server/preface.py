@@ -8,12 +8,10 @@ and neither knows the other.
 """
 
 import asyncio
-from typing import Final, cast
+from typing import cast
 
 from tailrace.server.connection import Connection
-from tailrace.server.http import Guest, HttpServer
-
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+from tailrace.server.http import HTTP2_PREFACE, Guest, HttpServer
 
 
 class Newcomer(Guest):
@@ -38,11 +36,11 @@ class Newcomer(Guest):
     def data_received(self, data: bytes) -> None:
         """Hand over, as soon as it is clear to whom."""
         received = self._received = self._received + data
-        if received.startswith(PREFACE):
+        if received.startswith(HTTP2_PREFACE):
             from tailrace.server.http2 import Http2Connection
 
             self._hand_over(Http2Connection(self._server))
-        elif not PREFACE.startswith(received):
+        elif not HTTP2_PREFACE.startswith(received):
             self._hand_over(Connection(self._server))
 
     def _hand_over(self, guest: Guest) -> None:

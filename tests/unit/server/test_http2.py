@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.api.streaming import StreamReset
+from tailrace.server.http import HTTP2_PREFACE as PREFACE
 from tailrace.server.http import HttpSettings
-from tailrace.server.http2 import STREAMS, WINDOW_BYTES
-from tailrace.server.preface import PREFACE
+from tailrace.server.http2 import FRAME_BYTES, STREAMS, WINDOW_BYTES, FrameLengths
 from tests.http2 import SIGNED, Http2Client
 from tests.patience import eventually, until
 from tests.serving import Client, Served, serving
@@ -335,6 +335,9 @@ def test_a_server_that_stops_sends_goaway_and_ends_what_goes_on(alone: Served) -
         assert client.answer(stream)[2] == b"one"
         assert client.gone == ErrorCodes.NO_ERROR
         assert not client.is_closed
+        late = client.ask("ListTables")
+        client.wait(late)
+        assert client.resets[late] == ErrorCodes.REFUSED_STREAM
         client.send_body(body, b"{}")  # what had begun is still answered
         while not client.is_closed:
             client.receive()
@@ -379,7 +382,7 @@ def test_whoever_stands_still_is_let_go() -> None:
             narration.tell(bytes(100_000))
             client.wait(stream)
             assert client.resets[stream] == ErrorCodes.CANCEL
-        assert narration.ends == ["cancelled"]
+        until(lambda: narration.ends, ["cancelled"])
 
 
 def test_a_client_that_reads_nothing_at_all_is_let_go() -> None:
@@ -463,3 +466,24 @@ def test_frames_that_are_none_end_in_goaway(served: Served) -> None:
         client.wait(client.ask("ListTables"))
         client.socket.sendall(b"\x00\x00\x01\x06\x00\x00\x00\x00\x00x")  # a ping of one byte
         assert client.wait_for_end() == ErrorCodes.FRAME_SIZE_ERROR
+
+
+def test_a_frame_that_says_it_is_too_long_is_not_waited_for(served: Served) -> None:
+    def told(length: int) -> bytes:
+        return length.to_bytes(3) + b"\xfa\x00\x00\x00\x00\x00"  # of a kind that nobody knows
+
+    with Http2Client(served.port) as client:
+        client.socket.sendall(told(FRAME_BYTES) + bytes(FRAME_BYTES))
+        assert client.answer(client.ask("ListTables"))[0] == 200
+        client.socket.sendall(told(FRAME_BYTES + 1))
+        assert client.wait_for_end() == ErrorCodes.FRAME_SIZE_ERROR
+
+
+@given(st.lists(st.integers(0, FRAME_BYTES + 2), max_size=5), st.lists(st.integers(1, 40_000), max_size=8))
+def test_frames_are_measured_in_whatever_pieces_they_come(sizes: list[int], cuts: list[int]) -> None:
+    data = PREFACE + b"".join(size.to_bytes(3) + bytes(6 + size) for size in sizes)
+    lengths, at, fits = FrameLengths(len(PREFACE)), 0, True
+    for cut in (*cuts, len(data)):
+        fits = fits and lengths.fit(data[at : at + cut])
+        at += cut
+    assert fits == all(size <= FRAME_BYTES for size in sizes)

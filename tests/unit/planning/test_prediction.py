@@ -15,13 +15,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tailrace import App, Batch, Change
-from tailrace.app.table import schema_of
+from tailrace.app.table import Table, schema_of
+from tailrace.engine.engine import Engine
 from tailrace.mapping.settings import MappingSettings
 from tailrace.planning.core.durations import Duration, ServiceTimes, constant, read_service
 from tailrace.planning.core.interpreter import PlannedHandler, PlannedReads, PlanRun
 from tailrace.planning.core.measures import PlanFigures, PlannedCall
 from tailrace.planning.core.sweep import PlannedSetting
 from tailrace.planning.core.traffic import Arrivals, KeyPlace, PlannedTraffic, traffic_of
+from tailrace.ports import ReadDone, Shard, StreamRef
+from tailrace.runtime.pacing import Pacer
+from tailrace.runtime.polling import PolledSource, ShardPage
+from tailrace.sources.embedded import EmbeddedSource
 from tailrace.testing import World
 from tailrace.testing.loop import SeededLoop
 
@@ -92,11 +97,11 @@ def traffic(case: Case) -> PlannedTraffic:
     )
 
 
-def predicted(case: Case) -> tuple[Seen, list[int], PlanFigures]:
-    """What the plan says of the same."""
+def predicted(case: Case, reads: PlannedReads | None = None) -> tuple[Seen, list[int], PlanFigures]:
+    """What the plan says of the same. Shape: `reads` None: as the embedded engine is read."""
     calls: list[PlannedCall] = []
     setting = PlannedSetting({}, case.settings, case.shards)
-    run = PlanRun(setting, traffic(case), PlannedHandler(case.times), PlannedReads(), calls.append)
+    run = PlanRun(setting, traffic(case), PlannedHandler(case.times), reads or PlannedReads(), calls.append)
     for _ in run.run():
         pass
     at = {number: write.at_ms for number, write in enumerate(case.writes, 1)}
@@ -164,6 +169,42 @@ def test_a_plan_says_each_call_of_the_real_worker(
     assert told_lags == lags
     assert len(lags) == len(case.writes) == figures.handled
     assert (figures.invocations, figures.left) == (len(seen), 0)
+
+
+class AskedSource(EmbeddedSource):
+    """The engine's streams as another server's are read: a page when it is asked for, and no waiting."""
+
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
+        return self._engine.log.read(shard, after, limit)
+
+    async def shard_page(self, stream: StreamRef, start: str) -> ShardPage:
+        return ShardPage(await self.shards(stream), "", True)
+
+    async def children(self, stream: StreamRef, shard_id: str) -> list[Shard]:
+        return []
+
+    async def can_be_read(self, stream: StreamRef, shard_id: str) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("order", "seed"), TRIED)
+def test_a_plan_of_a_worker_reads_at_the_pace_of_a_worker(
+    order: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def polled(engine: Engine, around: object, table: Table) -> PolledSource:
+        return PolledSource(AskedSource(engine, table.name), engine.clock, Pacer(), confirm=False)
+
+    monkeypatch.setattr("tailrace.compose_worker._source", polled)
+    case = drawn(order, seed, spread_ms=60)
+    # What a worker asks as it begins takes a place among the reads of the first second.
+    late = replace(case, writes=tuple(replace(write, at_ms=write.at_ms + 5_000) for write in case.writes))
+    late = replace(late, length_ms=late.length_ms + 5_000)
+    seen, lags = really(late, monkeypatch, seed)
+    told, told_lags, figures = predicted(late, PlannedReads(Pacer))
+    assert told == seen
+    assert told_lags == lags
+    assert figures.handled == len(case.writes)
+    assert figures.parts[0] > 0
 
 
 def meets(case: Case) -> bool:

@@ -119,6 +119,20 @@ def test_a_change_that_is_given_up_lets_the_others_go(failing: int, retries: int
     assert shop.seen == [(number, False) for number in range(20) if number != failing]
 
 
+def test_a_change_that_is_put_back_later_is_late() -> None:
+    # Of its item nothing newer has been handled, else it would be overtaken.
+    shop = Shop("1s", failing=12, retry=Retry(1, backoff="1s..10s"), on_failure=Discard())
+    with World(shop.app, seed=1, shards=3, allow_failures=True) as world:
+        shop.write(world, 0, 20)
+        world.settle()
+        shop.failing = -1
+        shop.app.dlq("audit").redrive()
+        world.settle()
+        shop.write(world, 20, 25)
+        world.settle()
+    assert shop.seen[19:] == [(12, True), *((number, False) for number in range(20, 25))]
+
+
 def test_an_order_that_does_not_wait_for_a_failing_change_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     def forget(order: TimeOrder, released: ReleasedChange, now: object, *, comes_again: bool) -> None:
         order.withdraw(released.batch)

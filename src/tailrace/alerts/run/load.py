@@ -59,7 +59,7 @@ class LoadWatch:
         for mapping, look in self._looks():
             for warning in self._histories.setdefault(mapping.id, LoadHistory()).look(look):
                 extra = {"hint": warning.hint.format(handler=mapping.id), "handler": mapping.id}
-                LOG.warning("%s %s", mapping.id, warning.words, extra=extra)
+                LOG.warning("%s: %s", mapping.id, warning.words, extra=extra)
 
     def _looks(self) -> Iterator[tuple[HandlerMapping, LoadLook]]:
         now, throttled, crowded = self._clock.now(), self._throttled(), self._crowded()

@@ -249,7 +249,7 @@ def _words(answer: PlanAnswer) -> Iterator[str]:
     told = knees(answer.figures, answer.case)
     for knee in told:
         beside = f" ({knee.beside})" if knee.beside else ""
-        if knee.is_last and knee.verdict.cause == "concurrency":
+        if knee.is_last:
             yield f"{knee.name}{beside}: more helps up to {knee.value}, the most that was tried"
         else:
             yield f"{knee.name}{beside}: beyond {knee.value} more does not help"

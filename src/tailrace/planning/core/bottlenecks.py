@@ -150,7 +150,7 @@ def _hot_key(figures: PlanFigures, case: PlannedCase) -> Bottleneck:
         f"item {case.traffic.hottest_name} has {share:.1%} of the changes ({rate:,.0f}/s), which are handled "
         f"one after the other: at most {capacity:,.0f}/s",
         "a faster handler, larger batches that are handled as a whole, or an item that is split; no "
-        "concurrency helps",
+        "concurrency makes it faster",
     )
 
 
@@ -234,9 +234,11 @@ def knees(figures: Sequence[PlanFigures], case: PlannedCase) -> list[Knee]:
 
 
 def is_better(one: PlanFigures, other: PlanFigures) -> bool:
-    """Whether a setting is better than another by a tenth: in what is left behind, else in its lag."""
+    """Whether a setting is better than another by a tenth: in what it handles where one falls behind, else in
+    its lag.
+    """
     if one.grows or other.grows:
-        return one.left < other.left * BETTER
+        return one.handled * BETTER > other.handled
     return one.lag_p99 < other.lag_p99 * BETTER
 
 

@@ -18,7 +18,15 @@ from tailrace.api.encoding import TooLargeInside, decoded
 from tailrace.api.registry import KINESIS, Operation
 from tailrace.api.shapes import AnyValue, AttributeMap, Binary, Many, Shape, StringMap, Structure
 from tailrace.api.validation import read_blob
-from tailrace.api.wire import TOO_LARGE, Headers, Payload, internal_server_error, read_call, refusal_body
+from tailrace.api.wire import (
+    TOO_LARGE,
+    Headers,
+    Payload,
+    internal_server_error,
+    is_of_kinesis,
+    read_call,
+    refusal_body,
+)
 from tailrace.api.wordings import of_request
 from tailrace.engine.slices import Effort, Slices, at_once
 from tailrace.errors import CORAL, ApiError, validation_error
@@ -33,10 +41,17 @@ LARGE: Final = 262_144
 """Bodies of more bytes are taken apart in another process."""
 BESIDE_BYTES: Final = 4 * 1024 * 1024
 """How much may stand beside the items of a request: placeholders are 2 MB at most."""
+LARGE_BLOBS: Final = 1_048_576
+"""Of Kinesis, which is mostly base64: so much is read in the time that items of a quarter take."""
 TOLD: Final = (
     b"x-amz-target", b"authorization", b"x-amz-date", b"date", b"content-encoding", b"content-type",
 )  # fmt: skip
 """The headers that taking apart looks at."""
+
+
+def is_soon_read(headers: Headers, body: bytes) -> bool:
+    """Whether a large body is read sooner here than by another process."""
+    return len(body) <= LARGE_BLOBS and is_of_kinesis(headers) and b"content-encoding" not in headers
 
 
 class Taken(NamedTuple):

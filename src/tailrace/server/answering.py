@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tailrace.api.dispatch import Executed, Reply
 from tailrace.api.encoding import BYTES_WRITTEN, TooLargeInside, chosen, decoded, encoded, encoding
 from tailrace.api.streaming import Streamed
-from tailrace.api.taking import LARGE
+from tailrace.api.taking import LARGE, is_soon_read
 from tailrace.api.wire import (
     CONTENT_TYPES,
     JSON_1_0,
@@ -135,8 +135,13 @@ class Answerer:
         )
 
     async def _answer_large(self, request: Request, query: bytes, kind: bytes, extra: bytes) -> None:
-        """Answer a request that another process takes apart."""
+        """Answer a request that another process takes apart, unless it takes longer to send it there."""
         server = self._server
+        if is_soon_read(request.headers, request.body):
+            executed = server.dispatcher.execute(request.headers, query, request.body)
+            server.turns.flush_soon()
+            await self._answer_slowly(request, kind, extra, executed)
+            return
         try:
             taken = await server.takers.take(request, query, server.settings.body_bytes)
         except InternalError as error:

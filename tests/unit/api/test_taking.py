@@ -13,7 +13,7 @@ import pytest
 
 from tailrace.api.dispatch import Dispatcher, Reply
 from tailrace.api.registry import find_operations
-from tailrace.api.taking import LARGE, take
+from tailrace.api.taking import LARGE, LARGE_BLOBS, is_soon_read, take
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
 from tailrace.engine.slices import at_once
@@ -300,3 +300,18 @@ def test_a_process_that_has_nothing_to_do_is_ended(served: Served, client: Clien
     served.call(lambda: served.server.takers.sweep(served.loop.time() + 1_000))
     assert served.call(lambda: served.server.takers.running) == set()
     assert client.ask(request("PutItem", large_put("one")))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("target", "size", "encoding", "is_soon"),
+    [
+        (b"Kinesis_20131202.PutRecords", LARGE_BLOBS, {}, True),
+        (b"Kinesis_20131202.PutRecords", LARGE_BLOBS + 1, {}, False),
+        (b"Kinesis_20131202.PutRecords", 300_000, {b"content-encoding": b"gzip"}, False),
+        (b"DynamoDB_20120810.BatchWriteItem", 300_000, {}, False),
+    ],
+)
+def test_blobs_of_a_megabyte_are_read_where_they_came(
+    target: bytes, size: int, encoding: dict[bytes, bytes], is_soon: bool
+) -> None:
+    assert is_soon_read({b"x-amz-target": target, **encoding}, bytes(size)) == is_soon

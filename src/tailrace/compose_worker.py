@@ -58,6 +58,7 @@ from tailrace.sinks.projected_table import EngineRows, RemoteRows
 from tailrace.snapshots.run.forgetting import Janitor
 from tailrace.snapshots.run.kept_tables import RowSources
 from tailrace.snapshots.run.snapshotter import Snapshotter
+from tailrace.sources.data_streams import source_of_data
 from tailrace.sources.embedded import EmbeddedItems, EmbeddedSource
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.sources.embedded_scan import EmbeddedScan
@@ -198,7 +199,8 @@ def _exact_marks(engine: Engine, name: MappingName) -> ExactMarks:
 
 def _source(engine: Engine, around: Around, table: Table) -> Source:
     """What a table's streams are read from."""
-    return around.source(EmbeddedSource(engine, table.name, table.only_stream))
+    data = source_of_data(engine, table.name, table.only_stream)
+    return around.source(data or EmbeddedSource(engine, table.name, table.only_stream))
 
 
 def _declared(

@@ -175,7 +175,7 @@ FIRST = "1 validation error detected: Value "
          f"satisfy constraint: [Member must satisfy enum value set: [EventCount, ErrorCount, "
          f"KafkaMetrics]]"),
         ({"MetricsConfig": {"Metrics": ["ErrorCount"]}}, INVALID,
-         "MetricsConfig: ErrorCount is not allowed; of a DynamoDB stream there is EventCount"),
+         "MetricsConfig: ErrorCount is not allowed; of a stream there is EventCount"),
         ({"KMSKeyArn": "key"}, VALIDATION,
          f"{FIRST}'key' at 'kMSKeyArn' failed to satisfy constraint: Member must satisfy regular "
          f"expression pattern: (arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()"),

@@ -13,6 +13,7 @@ import orjson
 from tailrace.app.index import Index, KeyType, check_indexes
 from tailrace.errors import SettingsError
 from tailrace.streams.arns import ACCOUNT, TableArn, parse_table_arn, table_arn
+from tailrace.streams.kinesis.names import stream_of_source
 from tailrace.streams.record import VIEW_TYPES, EventName, ViewType
 from tailrace.tables.schema import TableSchema
 from tailrace.values.types import Item
@@ -115,7 +116,9 @@ class Table:
 
     def __post_init__(self) -> None:
         place = self.place
-        if not NAME.fullmatch(self.name if place is None else place.table):
+        if stream_of_source(self.name) is None and not NAME.fullmatch(
+            self.name if place is None else place.table
+        ):
             raise SettingsError(
                 f"table {self.name!r}: a name has 3 to 255 letters, digits, underscores, hyphens or dots"
             )

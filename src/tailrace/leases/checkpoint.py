@@ -21,6 +21,8 @@ from msgspec.structs import replace
 from tailrace.leases.lineage import NamedAncestors
 from tailrace.rows.kinds import CHECKPOINT, LEDGER, MARK, words_of
 from tailrace.rows.writes import Absent, AbsentOrOlder, Condition, Equals, StateRow, Write, readable
+from tailrace.streams.kinesis.names import is_data_shard
+from tailrace.streams.kinesis.sequence_numbers import behind_own
 from tailrace.streams.shards import HASHES, Shard
 from tailrace.streams.version import Version
 
@@ -330,12 +332,18 @@ def raised(row: StateRow, epoch: int, older_ledger: Mapping[str, Any] | None) ->
     return stamped, Write(row.key, stamped.fields(), unchanged(row.fields))
 
 
-def behind(key: str, shard: Shard, last_sequence: int) -> Write:
-    """The checkpoint of a mapping that reads nothing of what a shard holds now, where it has none. Source:
-    semantics §2.3 (LATEST).
+def behind(key: str, shard: Shard, last_sequence: int, after: int | None = None) -> Write:
+    """The checkpoint of a mapping that reads nothing of what a shard holds now, where it has none; with
+    `after`, nothing up to that number. Source: semantics §2.3 (LATEST).
     """
-    end = last_sequence if shard.last is None else shard.last
-    row = CheckpointRow(watermark=end, finished=shard.is_closed, hashes=shard.hash_range or EVERY_HASH)
+    if after is not None:
+        end, finished = after, False
+    elif shard.last is not None:
+        end, finished = shard.last, True
+    else:
+        is_data = is_data_shard(shard.shard_id)
+        end, finished = behind_own(shard.first, last_sequence) if is_data else last_sequence, False
+    row = CheckpointRow(watermark=end, finished=finished, hashes=shard.hash_range or EVERY_HASH)
     return Write(key, row.fields(), Absent())
 
 

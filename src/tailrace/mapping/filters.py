@@ -18,6 +18,7 @@ from tailrace.patterns.fields import Field, accepts, gather, matches
 from tailrace.patterns.operators import Dialect
 from tailrace.patterns.pattern import Pattern, compile_pattern
 from tailrace.streams.envelopes import event_id, view_size
+from tailrace.streams.kinesis.plain import DATA, data_of, partition_key_of
 from tailrace.streams.record import ChangeRecord, SequenceNumber, ViewType
 
 MOST_FILTERS: Final = 5
@@ -126,6 +127,53 @@ class RecordFilter:
         return {name: value for name, value in members if value is not None}
 
 
+def check_data_filters(patterns: Sequence[Pattern]) -> None:
+    """Refuse what can never match a plain record: a text where the members of its data are asked for.
+
+    Raises:  SettingsError. Source: semantics §2.11; Lambda Developer Guide, "Properly filtering Kinesis and
+             DynamoDB messages".
+    """
+    for number, pattern in enumerate(patterns):
+        if DATA in pattern.names:
+            raise SettingsError(
+                f"FilterCriteria.Filters[{number}]: {INVALID} the pattern of data is JSON: {{'data': "
+                "{'member': ['value']}}"
+            )
+
+
+class DataFilter:
+    """Patterns joined by OR, as a question about plain records: about what a Lambda event says of each in
+    `kinesis`, with the data as the JSON that it is.
+
+    Shape:   called with a record. A pattern that asks for data matches no record whose data is no JSON.
+    Guarantee: never raises.
+    """
+
+    __slots__ = ("_metadata", "_patterns")
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._patterns = [
+            (pattern, any(name.split(".", 1)[0] == DATA for name in pattern.names)) for pattern in patterns
+        ]
+        names = {name for pattern in patterns for name in pattern.names}
+        self._metadata = _named(METADATA, names)
+
+    def __call__(self, record: ChangeRecord) -> bool:
+        """Whether one of the patterns lets the record through."""
+        event = {name: part(record) for name, part in self._metadata}
+        is_json: bool | None = None
+        for pattern, asks_data in self._patterns:
+            if asks_data and is_json is None:
+                try:
+                    event[DATA] = orjson.loads(data_of(record))
+                    is_json = True
+                except ValueError:
+                    is_json = False
+            if (is_json or not asks_data) and pattern.matches(event):
+                return True
+        return False
+
+
 def _named(parts: Mapping[str, Part], names: set[str], prefix: str = "") -> list[tuple[str, Part]]:
     """The parts that some name begins with."""
     return [
@@ -162,6 +210,15 @@ HEAD: Final[Mapping[str, Part]] = {
     "userIdentity": lambda record: TTL_IDENTITY if record.by_ttl else None,
 }
 """What stands beside `dynamodb` in a record and differs from record to record."""
+
+
+METADATA: Final[Mapping[str, Part]] = {
+    "kinesisSchemaVersion": lambda _: "1.0",
+    "partitionKey": partition_key_of,
+    "sequenceNumber": lambda record: SequenceNumber(record.sequence).wire,
+    "approximateArrivalTimestamp": lambda record: record.created_ms / 1_000,
+}
+"""What stands in `kinesis` of a plain record's event beside its data."""
 
 
 def body_parts(view_type: ViewType) -> dict[str, Part]:

@@ -12,8 +12,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tailrace.errors import SettingsError
-from tailrace.mapping.filters import RecordFilter, read_filter_criteria
+from tailrace.mapping.filters import DataFilter, RecordFilter, read_filter_criteria
 from tailrace.patterns.pattern import Pattern
+from tailrace.streams.kinesis.names import is_data_stream
 from tailrace.streams.record import ChangeRecord, ViewType
 from tailrace.tables.schema import partition_of_key
 
@@ -243,7 +244,11 @@ class MappingSettings(Struct, frozen=True):
         """These settings for one stream, whose records are judged by the filters and then by `accepts`."""
         if not self.filters:
             return self
-        passes, accepts = RecordFilter(self.filters, stream_arn, view_type, region), self.accepts
+        if is_data_stream(stream_arn):
+            passes: Callable[[ChangeRecord], bool] = DataFilter(self.filters)
+        else:
+            passes = RecordFilter(self.filters, stream_arn, view_type, region)
+        accepts = self.accepts
         if accepts is None:
             return replace(self, accepts=passes)
         return replace(self, accepts=lambda record: passes(record) and accepts(record))

@@ -25,7 +25,7 @@ from tailrace.ports import Clock, Failed, FailedFrom, Failure, Outcome, RecordBa
 from tailrace.runtime.causing import CAUSE, Causes
 from tailrace.sinks.calling import RAISED, call, failure_of, is_ours
 from tailrace.streams.ancestry import trace_id
-from tailrace.streams.envelopes import lambda_event
+from tailrace.streams.kinesis.events import event_of
 from tailrace.streams.record import SequenceNumber
 from tailrace.streams.windows import WindowInvoke, in_window
 from tailrace.telemetry import PointReached, pass_by
@@ -159,7 +159,7 @@ class LambdaSink(AlwaysOpen):
 
     async def _invoke(self, batch: RecordBatch) -> Outcome:
         stream = batch.stream
-        event = lambda_event(batch.records, stream.arn, stream.view_type, stream.region)
+        event = event_of(batch.records, stream.arn, stream.view_type, stream.region, self._account)
         if batch.window is not None:
             event = in_window(event, batch.window, batch.shard_id, stream.arn)
         request = request_id(f"{batch.mapping_id}/{batch.shard_id}/{batch.request}")

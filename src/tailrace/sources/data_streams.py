@@ -5,24 +5,35 @@ number stands in them, and by it the shard is read. A child's numbers are above 
 shards a partition key can be in is not told: a record may be put with a hash of its own, beside its key's, so
 lineage alone says what came before.
 Rules of this file: a read never polls; only what is durable is handed out. What a stream that was deleted
-still held is lost with it, and a reader that was not at its end is told so. Made by `compose_worker` and
+still held is lost with it, and a reader that was not at its end is told so. A consumer's records are
+read from the log like all others; what it holds is the right to them. Made by `compose_worker` and
 `embedded_log`. Source: semantics §5; growth §2.3; ADR 94.
 """
 
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from tailrace.engine.engine import Engine
 from tailrace.engine.kinesis.catalog import DataStreamState
+from tailrace.engine.kinesis.fan_out import Hold
 from tailrace.engine.kinesis.reading import DataPlace
-from tailrace.errors import SourceError
+from tailrace.errors import ApiError, SourceError
 from tailrace.ports import ReadDone, Shard, StreamRef
 from tailrace.sources.embedded import next_commit
 from tailrace.streams.arns import label_of
 from tailrace.streams.kinesis.data_shards import DataShard
-from tailrace.streams.kinesis.names import data_stream_arn, shard_id, source_name
+from tailrace.streams.kinesis.names import (
+    data_stream_arn,
+    read_consumer_arn,
+    shard_id,
+    source_name,
+    stream_of_source,
+)
 from tailrace.streams.kinesis.plain import PARTITION_KEY, keys_of, plain_record
 from tailrace.streams.kinesis.sequence_numbers import behind_own, own_of
+from tailrace.streams.kinesis.subscriptions import LIFE_MS
 from tailrace.tables.schema import TableSchema
 
 READ_BYTES: Final = 4 * 1_048_576
@@ -153,14 +164,18 @@ class DataStreamPages:
 
 
 class DataStreamSource:
-    """A `Source` over a data stream of an engine. Shape: a stream that is made anew under its name is another
-    stream, which follows this one.
+    """A `Source` over a data stream of an engine.
+
+    Shape:   a stream that is made anew under its name is another stream, which follows this one. With
+             `consumer`, an ARN, it is read as this consumer: events name it, and it holds each shard's
+             subscription as others do who subscribe; without, or with a stream's ARN, it is read as it is.
     """
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Engine, name: str, consumer: str = "") -> None:
         self._engine = engine
         self._name = name
         self._pages = DataStreamPages(engine)
+        self._subscriptions = Subscriptions(engine, consumer) if read_consumer_arn(consumer) else None
 
     async def stream(self) -> StreamRef:
         """The present stream of the name. Raises: SourceError when there is none."""
@@ -170,7 +185,9 @@ class DataStreamSource:
                 f"there is no data stream {self._name!r}",
                 hint="create it with CreateStream, or let `tailrace dev` create it",
             )
-        return reference(stream)
+        if self._subscriptions is None:
+            return reference(stream)
+        return replace(reference(stream), arn=self._subscriptions.consumer)
 
     async def earlier(self) -> list[StreamRef]:
         """None: the records of a data stream go with it."""
@@ -182,12 +199,48 @@ class DataStreamSource:
 
     async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
         """Records after a position; waits for a commit while there are none and the shard is open. Raises:
-        StoreError.
+        StoreError; SourceError while a consumer has not the shard's subscription.
         """
         while True:
+            number = self._pages.number_of(shard)
+            if number is not None and limit and self._subscriptions is not None:
+                self._subscriptions.hold(number)
             page = self._pages.read(shard, after, limit)
             if page.records or page.closed or page.trimmed or limit == 0:
                 return page
-            number = self._pages.number_of(shard)
             assert number is not None  # one that is gone is closed
             await next_commit(self._engine.committer, number)
+
+
+class Subscriptions:
+    """The shards that a consumer has subscribed to here. Shape: `consumer` is its ARN."""
+
+    def __init__(self, engine: Engine, consumer: str) -> None:
+        self.consumer = consumer
+        self._kinesis = engine.kinesis
+        self._holds: dict[int, Hold] = {}
+
+    def hold(self, number: int) -> None:
+        """Have a shard's subscription, taken again when its five minutes are over or somebody else took it.
+
+        Raises:  SourceError where there is no such consumer, where it is not ACTIVE, or where somebody else
+                 has subscribed in the last seconds.
+        """
+        kinesis = self._kinesis
+        try:
+            consumer = kinesis.consumers.subscribing(self.consumer)
+            known = self._holds.get(number)
+            now_ms = kinesis.clock.now().monotonic_ms
+            if known is not None and not known.is_lost and now_ms - known.since_ms < LIFE_MS:
+                return
+            place = kinesis.reader.place_of(number)
+            if place is not None:
+                self._holds[number] = kinesis.fan_out.subscribe(consumer, place.shard)
+        except ApiError as error:
+            raise SourceError(f"consumer {self.consumer} cannot subscribe: {error.message}") from error
+
+
+def source_of_data(engine: Engine, table: str, event_source: str = "") -> DataStreamSource | None:
+    """The source behind the name of a data stream as a source; None: it is a table."""
+    name = stream_of_source(table)
+    return None if name is None else DataStreamSource(engine, name, event_source)

@@ -137,7 +137,7 @@ def _lambda_layout(stream_arn: str, view_type: ViewType, region: str) -> tuple[b
 
 
 def lambda_event(records: Iterable[ChangeRecord], stream_arn: str, view_type: ViewType, region: str) -> bytes:
-    """The event that a Lambda function gets: `{"Records": [...]}` as JSON bytes."""
+    """The event that a Lambda function gets of a table's stream: `{"Records": [...]}` as JSON bytes."""
     layout = _lambda_layout(stream_arn, view_type, region)
     return b'{"Records":[%b]}' % b",".join(
         [_filled(layout, record, view_type, TTL_LAMBDA) for record in records]

@@ -29,7 +29,9 @@ PROBLEM: Final = f"{PROBLEM_WITH}Function call failed"
 
 
 class EventSourceMapping(Struct, frozen=True):
-    """One mapping. Shape: `settings` by AWS's names, all of them. Units: modified_ms since the epoch."""
+    """One mapping. Shape: `settings` by AWS's names, all of them; `position_ms` with AT_TIMESTAMP
+    alone. Units: modified_ms and position_ms since the epoch.
+    """
 
     uuid: str
     function: str
@@ -41,6 +43,7 @@ class EventSourceMapping(Struct, frozen=True):
     modified_ms: int
     deleting: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    position_ms: int | None = None
 
     @property
     def key(self) -> str:
@@ -49,11 +52,12 @@ class EventSourceMapping(Struct, frozen=True):
 
     def fields(self) -> dict[str, Any]:
         """The row's fields."""
-        return {
+        fields = {
             "v": VERSION, "function": self.function, "stream_arn": self.stream_arn, "table": self.table,
             "position": self.position, "enabled": self.enabled, "settings": dict(self.settings),
             "modified_ms": self.modified_ms, "deleting": self.deleting, "tags": dict(self.tags),
         }  # fmt: skip
+        return fields if self.position_ms is None else {**fields, "position_ms": self.position_ms}
 
 
 def read_mapping(key: str, fields: Mapping[str, Any]) -> EventSourceMapping:
@@ -79,10 +83,16 @@ def document(
         "LastModified": mapping.modified_ms / 1_000,
         "LastProcessingResult": result,
         "StartingPosition": mapping.position,
+        **_timestamp(mapping),
         "State": state,
         "StateTransitionReason": UNCHANGED,
         **settings,
     }
+
+
+def _timestamp(mapping: EventSourceMapping) -> dict[str, float]:
+    ms = mapping.position_ms
+    return {} if ms is None else {"StartingPositionTimestamp": ms / 1_000}
 
 
 def mapping_arn(uuid: str, region: str, account: str) -> str:
@@ -107,6 +117,6 @@ def changed(
         mapping,
         function=function,
         enabled=payload.get("Enabled", mapping.enabled),
-        settings=read_settings(payload, mapping.settings),
+        settings=read_settings(payload, mapping.settings, mapping.stream_arn),
         modified_ms=now_ms,
     )

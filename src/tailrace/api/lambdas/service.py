@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 from msgspec.structs import replace
 
+from tailrace.api.lambdas.event_sources import Begin, is_readable, positions, problem_of, table_behind
 from tailrace.api.lambdas.functions import Configured, Functions, ProcessLike, read_configured
 from tailrace.api.lambdas.mappings import (
     NOT_FOUND,
@@ -34,7 +35,7 @@ from tailrace.app.table import Table
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, TailraceError
 from tailrace.leases.checkpoint import behind, checkpoint_key
-from tailrace.ports import Failed, Shard, StateStore, StreamRef
+from tailrace.ports import Failed, StateStore, StreamRef
 from tailrace.rows.kinds import EVENT_SOURCE_MAPPING, MAPPING
 from tailrace.rows.writes import VERSION, Write
 from tailrace.runtime.attempts import Tallies
@@ -101,19 +102,15 @@ class LambdaService:
         """What came of its last batch, of this run or those before it; of a stream that has ended, that.
         Source: semantics §2.1 (LastProcessingResult).
         """
-        try:
-            is_on = self.engine.describe_stream(mapping.stream_arn, 1)["StreamStatus"] in (
-                "ENABLED",
-                "ENABLING",
-            )
-        except ApiError:
-            return f"{PROBLEM_WITH}Stream not found: {mapping.stream_arn}"
         worker = self._worker()
         sink = None if worker is None else worker.sinks.get(mapping.uuid)
+        problem = problem_of(self.engine, mapping.stream_arn)
+        if problem and not is_readable(self.engine, mapping.stream_arn):
+            return f"{PROBLEM_WITH}{problem}"
         if sink is not None and isinstance(sink.tally.last, Failed):
             return PROBLEM
-        if not is_on:
-            return f"{PROBLEM_WITH}Stream is disabled: {mapping.stream_arn}"
+        if problem:
+            return f"{PROBLEM_WITH}{problem}"
         if sink is not None and sink.tally.last is not None:
             return OK
         settled = await totals(self.state, MappingName(APP, mapping.uuid, mapping.table))
@@ -162,15 +159,19 @@ class LambdaService:
             self.functions.put(resource)
         await self.state.transact([Write(resource.key, resource.fields())])
 
-    def beginning(self, mapping: EventSourceMapping, stream: StreamRef) -> list[Write]:
-        """Checkpoints behind what a new mapping skips: at LATEST, all there is. Source: semantics §2.3."""
-        if mapping.position != "LATEST":
-            return []
-        return [self._behind(mapping, stream, shard) for shard in self.engine.shards_of(stream.arn)]
-
-    def _behind(self, mapping: EventSourceMapping, stream: StreamRef, shard: Shard) -> Write:
-        key = checkpoint_key(APP, mapping.uuid, stream.label, shard.shard_id)
-        return behind(key, shard, self.engine.last_sequence)
+    def beginning(self, mapping: EventSourceMapping, stream: StreamRef, begin: Begin) -> list[Write]:
+        """Checkpoints behind what a new mapping skips: at LATEST all there is, at a time all before it.
+        Source: semantics §2.3.
+        """
+        return [
+            behind(
+                checkpoint_key(APP, mapping.uuid, stream.label, shard.shard_id),
+                shard,
+                self.engine.last_sequence,
+                after,
+            )
+            for shard, after in positions(self.engine, stream, begin)
+        ]
 
     # ---- the worker ----------------------------------------------------------------------------------------
 
@@ -267,28 +268,15 @@ class LambdaService:
         function = self.functions.get(mapping.function)
         if not mapping.enabled or function is None or filter_criteria_error(mapping.settings):
             return None
-        try:
-            self.engine.stream_named(mapping.stream_arn)
-        except ApiError:
+        if not is_readable(self.engine, mapping.stream_arn):
             return None
         return orjson.dumps([mapping.function, function.configured.app_settings, dict(mapping.settings)])
 
     def _table(self, mapping: EventSourceMapping) -> Table:
-        """The table as the mapping's stream knows it: the table may be gone, or another have its name."""
-        stream = self.engine.describe_stream(mapping.stream_arn, 1)
-        names: dict[str, str] = {
-            element["KeyType"]: element["AttributeName"] for element in stream["KeySchema"]
-        }
-        table = Table(
-            self.engine.stream_named(mapping.stream_arn).table,
-            names["HASH"],
-            names.get("RANGE"),
-            stream=stream["StreamViewType"],
-            only_stream=mapping.stream_arn,
-        )
-        self._app.tables[table.name] = (
-            table  # the others of that name are declared by now, and go on with theirs
-        )
+        """What the mapping follows."""
+        table = table_behind(self.engine, mapping.stream_arn)
+        # the others of that name are declared by now, and go on with theirs
+        self._app.tables[table.name] = table
         return table
 
 

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from tailrace.app.destination_config import destination_arn
 from tailrace.errors import SettingsError, invalid_parameter
-from tailrace.mapping.filters import INVALID, read_filter_criteria
+from tailrace.mapping.filters import INVALID, check_data_filters, read_filter_criteria
 from tailrace.mapping.settings import MappingSettings
+from tailrace.streams.kinesis.names import is_data_stream
 
 DEFAULTS: Final[Mapping[str, Any]] = {
     "BatchSize": 100,
@@ -52,9 +53,12 @@ OURS: Final = frozenset(SETTINGS) - {
 """What the machine itself knows."""
 
 
-def read_settings(payload: Mapping[str, Any], before: Mapping[str, Any] = DEFAULTS) -> dict[str, Any]:
+def read_settings(
+    payload: Mapping[str, Any], before: Mapping[str, Any] = DEFAULTS, source_arn: str = ""
+) -> dict[str, Any]:
     """Every setting of a mapping, those of the payload changed; null changes nothing.
 
+    Shape:   `source_arn` is what the mapping reads: of a data stream filters ask other things.
     Raises:  ApiError, in AWS's words where they are known.
     """
     changes = {name: payload[name] for name in SETTINGS if payload.get(name) is not None}
@@ -71,7 +75,7 @@ def read_settings(payload: Mapping[str, Any], before: Mapping[str, Any] = DEFAUL
     ):
         if is_empty:
             settings.pop(name, None)
-    _check_whole(settings)
+    _check_whole(settings, source_arn)
     return settings
 
 
@@ -80,17 +84,19 @@ def _destination(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in config.get("OnFailure", {}).items() if value != ""}
 
 
-def _check_whole(settings: Mapping[str, Any]) -> None:
+def _check_whole(settings: Mapping[str, Any], source_arn: str) -> None:
     """What is refused of settings that are each allowed by themselves."""
     if refused := [
         metric for metric in settings.get("MetricsConfig", {}).get("Metrics", ()) if metric != "EventCount"
     ]:
         raise invalid_parameter(
-            f"MetricsConfig: {refused[0]} is not allowed; of a DynamoDB stream there is EventCount"
+            f"MetricsConfig: {refused[0]} is not allowed; of a stream there is EventCount"
         )
     try:
         destination_arn(settings["DestinationConfig"])
-        MappingSettings.for_lambda("checked", **for_machine(settings))
+        checked = MappingSettings.for_lambda("checked", **for_machine(settings))
+        if is_data_stream(source_arn):
+            check_data_filters(checked.filters)
     except SettingsError as error:
         problem = str(error.args[0])
         raise invalid_parameter(INVALID if INVALID in problem else problem) from error

@@ -4,19 +4,20 @@ Rules of this file: bytes as AWS writes them; the records themselves are only in
 JSON text. Called by deadletters/run/courier.py. Source: semantics §2.8.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import orjson
 from msgspec import Struct
 
 from tailrace.streams.arns import label_of
+from tailrace.streams.kinesis.names import is_data_stream, stream_arn_of
 from tailrace.streams.record import ChangeRecord, SequenceNumber
 from tailrace.streams.windows import WindowInvoke
 
 
 class InvocationFailure(Struct, frozen=True):
     """What a document says. Shape: `is_unhandled`: the function raised, rather than naming failed records.
-    Units: at_ms since the epoch.
+    Units: at_ms since the epoch; a data stream's `stream_arn` may be that of a consumer.
     """
 
     request_id: str
@@ -55,22 +56,23 @@ def document(failure: InvocationFailure, records: Sequence[ChangeRecord]) -> dic
         }
     members["version"] = "1.0"
     members["timestamp"] = f"{label_of(failure.at_ms)}Z"
-    members["DDBStreamBatchInfo"] = {
+    is_data = is_data_stream(failure.stream_arn)
+    members["KinesisBatchInfo" if is_data else "DDBStreamBatchInfo"] = {
         "shardId": failure.shard_id,
-        **(_range(records) if records else {}),
-        "streamArn": failure.stream_arn,
+        **(_range(records, _milliseconds if is_data else _seconds) if records else {}),
+        "streamArn": stream_arn_of(failure.stream_arn),
     }
     if failure.window is not None:
         members["timeWindowInfo"] = failure.window.span
     return members
 
 
-def _range(records: Sequence[ChangeRecord]) -> dict[str, object]:
+def _range(records: Sequence[ChangeRecord], moment: Callable[[int], str]) -> dict[str, object]:
     return {
         "startSequenceNumber": SequenceNumber(records[0].sequence).wire,
         "endSequenceNumber": SequenceNumber(records[-1].sequence).wire,
-        "approximateArrivalOfFirstRecord": _seconds(records[0].created_ms),
-        "approximateArrivalOfLastRecord": _seconds(records[-1].created_ms),
+        "approximateArrivalOfFirstRecord": moment(records[0].created_ms),
+        "approximateArrivalOfLastRecord": moment(records[-1].created_ms),
         "batchSize": len(records),
     }
 
@@ -99,3 +101,7 @@ def object_name(mapping_uuid: str, failure: InvocationFailure, name: str) -> str
 
 def _seconds(created_ms: int) -> str:
     return f"{label_of(created_ms)[:19]}Z"
+
+
+def _milliseconds(created_ms: int) -> str:
+    return f"{label_of(created_ms)}Z"

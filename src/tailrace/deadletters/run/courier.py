@@ -32,7 +32,7 @@ from tailrace.rows.writes import Equals, Write
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.failures import named
 from tailrace.runtime.parts import Parts
-from tailrace.streams.envelopes import lambda_event
+from tailrace.streams.kinesis.events import event_of
 from tailrace.streams.windows import in_window
 
 LOG: Final = logging.getLogger("tailrace.handlers")
@@ -62,7 +62,9 @@ class FailureDocument:
     @property
     def object(self) -> bytes:
         """With the whole event."""
-        event = lambda_event(self._records, self._stream.arn, self._stream.view_type, self._stream.region)
+        stream = self._stream
+        account = self._failure.function_arn.split(":")[4]
+        event = event_of(self._records, stream.arn, stream.view_type, stream.region, account)
         if self._failure.window is not None:
             event = in_window(event, self._failure.window, self._failure.shard_id, self._stream.arn)
         return object_body(self._failure, self._records, event)

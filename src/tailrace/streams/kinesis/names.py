@@ -94,8 +94,21 @@ def stream_of_source(name: str) -> str | None:
 
 
 def is_data_stream(arn: str) -> bool:
-    """Whether an ARN is that of a data stream, or of one's consumer, rather than of a table's stream."""
-    return read_data_stream_arn(arn) is not None or read_consumer_arn(arn) is not None
+    """Whether an ARN is that of a data stream, or of one's consumer, rather than of a table's stream.
+
+    >>> is_data_stream("arn:aws:kinesis:us-east-1:000000000000:stream/orders/consumer/mail:1780000000")
+    True
+    """
+    return arn.startswith("arn:") and arn.split(":", 3)[2] == "kinesis"
+
+
+def stream_arn_of(arn: str) -> str:
+    """The ARN of a consumer's stream; of anything else, itself.
+
+    >>> stream_arn_of("arn:aws:kinesis:us-east-1:000000000000:stream/orders/consumer/mail:1780000000")
+    'arn:aws:kinesis:us-east-1:000000000000:stream/orders'
+    """
+    return arn.partition("/consumer/")[0]
 
 
 def is_data_shard(text: str) -> bool:

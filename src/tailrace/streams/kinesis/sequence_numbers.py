@@ -100,11 +100,13 @@ def own_of(number: int) -> int:
     return number >> AT_OWN & ((1 << OWN_BITS) - 1)
 
 
-def behind_own(base: int, own: int) -> int:
+def behind_own(first: int, own: int) -> int:
     """Behind every record of a shard with the engine's own numbers up to this one, before those that follow.
+
+    Shape:   `first` is the shard's numbering, or its StartingSequenceNumber.
 
     >>> base = numbering(1_780_000_000, 6)
     >>> int(numbered(base, 5, 1_780_000_001)) <= behind_own(base, 5) < int(numbered(base, 6, 1_780_000_001))
     True
     """
-    return base + (own << AT_OWN) + ((SECONDS - 1) << AT_SECOND)
+    return first | own << AT_OWN | (SECONDS - 1) << AT_SECOND

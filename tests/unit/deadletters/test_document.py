@@ -3,9 +3,14 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
-from tailrace.deadletters.core.document import InvocationFailure
-from tests.unit.deadletters.documents import CASES, EVENT, NAME, Case, Made
+from tailrace.deadletters.core.document import InvocationFailure, queue_body
+from tailrace.streams.kinesis.data_records import DataRecord
+from tailrace.streams.kinesis.plain import plain_record
+from tests.unit.deadletters.documents import CASES, EVENT, NAME, TOLD, Case, Made
+
+CLICKS = "arn:aws:kinesis:us-east-1:000000000000:stream/clicks"
 
 EACH = pytest.mark.parametrize("case", CASES, ids=lambda case: case.why)
 
@@ -35,4 +40,31 @@ def test_every_condition_has_its_cases_with_and_without_records_and_window() -> 
         (condition, *shape)
         for condition in conditions
         for shape in ((False, True), (True, True), (True, False))
+    }
+
+
+@pytest.mark.parametrize("source", [CLICKS, f"{CLICKS}/consumer/mail:1780000000"])
+def test_a_batch_of_a_data_stream_has_its_own_block_with_milliseconds(source: str) -> None:
+    numbers = ["49590338271490256608559692538361571095921575989136588898", "4959" + "1" * 52]
+    records = [
+        plain_record(
+            DataRecord(place, number, 1_767_323_040_000 + place, "a", b"x"), "shardId-000000000006", 1, b"", 0
+        )
+        for place, number in enumerate(numbers)
+    ]
+    told = replace(TOLD, shard_id="shardId-000000000006", stream_arn=source)
+    document = json.loads(queue_body(told, records))
+    assert "DDBStreamBatchInfo" not in document
+    assert document["KinesisBatchInfo"] == {
+        "shardId": "shardId-000000000006",
+        "startSequenceNumber": numbers[0],
+        "endSequenceNumber": numbers[1],
+        "approximateArrivalOfFirstRecord": "2026-01-02T03:04:00.000Z",
+        "approximateArrivalOfLastRecord": "2026-01-02T03:04:00.001Z",
+        "batchSize": 2,
+        "streamArn": CLICKS,
+    }
+    assert json.loads(queue_body(told, []))["KinesisBatchInfo"] == {
+        "shardId": "shardId-000000000006",
+        "streamArn": CLICKS,
     }

@@ -17,7 +17,9 @@ NUMBER = "49590338271490256608559692538361571095921575989136588898"
 
 
 def record(data: bytes, key: str = "a") -> ChangeRecord:
-    return plain_record(DataRecord(7, NUMBER, 1_780_000_000_500, key, data), "shardId-000000000000", 1, b"", 0)
+    return plain_record(
+        DataRecord(7, NUMBER, 1_780_000_000_500, key, data), "shardId-000000000000", 1, b"", 0
+    )
 
 
 def criteria(*patterns: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from h2.errors import ErrorCodes
 
 from tailrace.api.event_stream import FrameReader
 from tests.crash.node import Node, free_port
-from tests.http2 import Http2Client
+from tests.http2 import SIGNED, Http2Client
 
 SERVICE: Final = "Kinesis_20131202"
 SHARD: Final = "shardId-000000000000"
@@ -18,7 +18,7 @@ SHARD: Final = "shardId-000000000000"
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
-    running = Node(tmp_path, free_port(), ("serve",))
+    running = Node(tmp_path, free_port(), ("serve", "--function=dumps=json:dumps"))
     running.start()
     running.wait_until_answering()
     yield running
@@ -107,3 +107,21 @@ def test_what_no_client_may_send_leaves_no_trace(node: Node) -> None:
             assert client.wait_for_end()
     assert node.stop() == 0
     assert "Traceback" not in node.tail()
+
+
+def test_every_service_is_asked_over_http_2(node: Node) -> None:
+    with Http2Client(node.port) as client:
+        asked = {
+            "TableNames": client.ask("ListTables"),
+            "Streams": client.ask("ListStreams", service="DynamoDBStreams_20120810"),
+            "StreamNames": client.ask("ListStreams", service=SERVICE),
+            "EventSourceMappings": client.begin(
+                "GET", "/2015-03-31/event-source-mappings/", ends=True, **SIGNED
+            ),
+        }
+        for member, stream in asked.items():
+            status, _, body = client.answer(stream)
+            assert (status, json.loads(body)[member]) == (200, [])
+        form = client.begin(**{**SIGNED, "content-type": "application/x-www-form-urlencoded"})
+        client.send_body(form, b"Action=GetCallerIdentity&Version=2011-06-15")
+        assert b"<GetCallerIdentityResult>" in client.answer(form)[2]

@@ -93,3 +93,19 @@ def test_a_table_is_made_written_read_and_followed(endpoint: str, table: str) ->
     )["ShardIterator"]
     records = aws(endpoint, "dynamodbstreams", "get-records", "--shard-iterator", token)["Records"]
     assert [record["dynamodb"]["NewImage"] for record in records] == [item]
+
+
+def test_a_data_stream_is_written_and_read_and_has_a_consumer(endpoint: str, table: str) -> None:
+    def kinesis(operation: str, *words: str) -> Any:
+        return aws(endpoint, "kinesis", operation, *words)
+
+    assert kinesis("create-stream", "--stream-name", table, "--shard-count", "2") == {}
+    summary = kinesis("describe-stream-summary", "--stream-name", table)["StreamDescriptionSummary"]
+    put = kinesis("put-record", "--stream-name", table, "--partition-key", "a", "--data", "one")
+    named = ("--stream-name", table, "--shard-id", put["ShardId"])
+    iterator = kinesis("get-shard-iterator", *named, "--shard-iterator-type", "TRIM_HORIZON")
+    (record,) = kinesis("get-records", "--shard-iterator", iterator["ShardIterator"])["Records"]
+    assert (record["Data"], record["SequenceNumber"]) == ("b25l", put["SequenceNumber"])
+    named = ("--stream-arn", summary["StreamARN"], "--consumer-name", "mail")
+    assert kinesis("register-stream-consumer", *named)["Consumer"]["ConsumerName"] == "mail"
+    assert "ResourceInUseException" in kinesis("register-stream-consumer", *named)

@@ -40,7 +40,7 @@ FAN_OUT: Final = (
     ),
     Mutant(
         "the-older-one-goes-on", "engine/kinesis/fan_out.py",
-        "            before.lose()\n", "            pass\n",
+        "            self._holds[key].lose()\n", "            pass\n",
         "two clients of one consumer are told the same records",
         (TOLD,),
     ),
@@ -52,7 +52,8 @@ FAN_OUT: Final = (
     ),
     Mutant(
         "a-wake-up-is-lost", "api/kinesis/subscribe_to_shard.py",
-        "fan_out.on_commit(self._number, self._woken.set)", "fan_out.on_commit(-1, self._woken.set)",
+        "fan_out.on_commit(self._shard.number, self._woken.set)",
+        "fan_out.on_commit(-1, self._woken.set)",
         "records are told with the next heart-beat only",
         (TOLD,),
     ),

@@ -24,6 +24,7 @@ from tailrace.api.wire import (
     content_type,
     error_body,
     internal_server_error,
+    refusal_body,
 )
 from tailrace.engine.slices import at_once
 from tailrace.errors import CORAL, ApiError, StoreError
@@ -38,16 +39,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger("tailrace.server")
 
 SECOND_MS: Final = 1_000
-NOT_HERE: Final = Reply(
-    400,
-    error_body(
-        ApiError(
-            "UnsupportedOperationException",
-            "A client inside the process has no connection for an answer that goes on: ask a server that "
-            "`tailrace serve` or `tailrace dev` has started.",
-            prefix=CORAL,
-        )
-    ),
+NOT_HERE: Final = ApiError(
+    "UnsupportedOperationException",
+    "A client inside the process has no connection for an answer that goes on: ask a server that "
+    "`tailrace serve` or `tailrace dev` has started.",
+    prefix=CORAL,
 )
 """What an operation answers here whose answer has no end yet."""
 
@@ -89,7 +85,9 @@ class InProcess:
             executed = self._dispatcher.execute(lowered, query.encode("latin-1"), body)
             if not isinstance(executed, Reply | Streamed):
                 executed = at_once(executed)
-            reply = self._flushed(NOT_HERE if isinstance(executed, Streamed) else executed)
+            if isinstance(executed, Streamed):
+                executed = Reply(NOT_HERE.status, refusal_body(lowered, NOT_HERE))
+            reply = self._flushed(executed)
         self._reached("answer.sent")
         return self._answer(reply.status, reply.body, kind or JSON_PLAIN, reply.lines)
 

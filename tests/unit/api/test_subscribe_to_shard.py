@@ -176,6 +176,30 @@ async def test_another_subscription_is_refused_for_five_seconds_and_takes_over_t
 
 
 @on_a_loop
+async def test_of_two_that_are_asked_for_at_once_the_second_is_refused_in_its_stream() -> None:
+    orders = Orders()
+    arn = orders.consumer()
+    first, second = subscribe(orders, arn), subscribe(orders, arn)
+    assert await first.more() == [{}]
+    assert [told.get("exception") for told in await second.more()] == [None, "ResourceInUseException"]
+    assert second.is_over
+    assert not first.is_over
+
+
+@on_a_loop
+async def test_what_is_asked_for_and_never_told_takes_no_shard() -> None:
+    orders = Orders()
+    arn = orders.consumer()
+    first = subscribe(orders, arn)
+    await turns()
+    orders.clock.advance(5_000)
+    orders.call("SubscribeToShard", ConsumerARN=arn, ShardId=FIRST_SHARD, StartingPosition=HORIZON)
+    await turns()
+    assert not first.is_over
+    assert await subscribe(orders, arn).more() == [{}]
+
+
+@on_a_loop
 async def test_other_consumers_and_other_shards_disturb_nobody() -> None:
     orders = Orders(shards=2)
     one, two = orders.consumer("one"), orders.consumer("two")

@@ -16,8 +16,9 @@ from h2.errors import ErrorCodes
 
 from tailrace.api.event_stream import EventFrame, FrameReader
 from tailrace.server.http2 import Http2Connection
-from tests.http2 import Http2Client
-from tests.kinesis import FIRST_SHARD, registered
+from tailrace.server.inprocess import InProcess
+from tests.http2 import SIGNED, Http2Client
+from tests.kinesis import FIRST_SHARD, Orders, registered
 from tests.patience import PATIENCE_S, eventually, until
 from tests.serving import Served, serving
 
@@ -215,6 +216,21 @@ def test_a_client_that_goes_leaves_nothing_behind(
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     events.close()
     until(lambda: served.call(lambda: len(served.engine.committer._listeners)), 0)
+
+
+def test_a_client_inside_the_process_is_told_where_to_ask() -> None:
+    orders = Orders()
+    members = {"ConsumerARN": orders.consumer(), "ShardId": FIRST_SHARD, "StartingPosition": HORIZON}
+    headers = {
+        **SIGNED,
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": f"{TARGET}.SubscribeToShard",
+    }
+    answer = InProcess(orders.engine).call(headers, json.dumps(members).encode())
+    assert answer.status == 400
+    told = json.loads(answer.body)
+    assert told["__type"] == "UnsupportedOperationException"
+    assert "tailrace serve" in told["message"]
 
 
 def test_a_server_that_stops_ends_every_subscription_without_an_error(

@@ -23,6 +23,7 @@ from tailrace.api.registry import KINESIS, Result, operation
 from tailrace.api.streaming import Outlet, Streamed, StreamReset
 from tailrace.api.wire import Payload
 from tailrace.engine.engine import Engine
+from tailrace.engine.kinesis.consumers import StreamConsumer
 from tailrace.engine.kinesis.fan_out import Hold
 from tailrace.engine.kinesis.kinesis import DataDoor
 from tailrace.errors import ApiError, StoreError
@@ -49,47 +50,52 @@ def subscribe_to_shard(engine: Engine, payload: Payload) -> Result:
     start = read_start(position["Type"], position.get("SequenceNumber"), position.get("Timestamp"))
     after = kinesis.reader.after(place, start)
     refuse_dry_run(payload)
-    hold = kinesis.fan_out.subscribe(consumer, place.shard)
+    kinesis.fan_out.require_free(consumer, place.shard)
     now = kinesis.clock.now()
     continuation = numbered(place.shard.numbering, after, now.wall_ms // SECOND_MS)
     subscription = Subscription(
-        hold.since_ms, hold.since_ms, after, continuation, kinesis.fan_out.allowance()
+        now.monotonic_ms, now.monotonic_ms, after, continuation, kinesis.fan_out.allowance()
     )
-    return Streamed(_Telling(kinesis, consumer.arn, place.shard, hold, subscription).write_to)
+    return Streamed(_Telling(kinesis, consumer, place.shard, subscription).write_to)
 
 
 class _Telling:
-    """One subscription, told to its client."""
+    """One subscription, told to its client. The shard is its consumer's when the first lines have left."""
 
     def __init__(
-        self, kinesis: DataDoor, consumer: str, shard: DataShard, hold: Hold, subscription: Subscription
+        self, kinesis: DataDoor, consumer: StreamConsumer, shard: DataShard, subscription: Subscription
     ) -> None:
         self._kinesis = kinesis
         self._consumer = consumer
-        self._number = shard.number
-        self._shard_id = shard.shard_id
-        self._hold = hold
+        self._shard = shard
         self._subscription = subscription
         self._woken = asyncio.Event()
+        self._hold: Hold | None = None
 
     async def write_to(self, outlet: Outlet, kind: bytes) -> None:
         """Until it ends. Raises: StreamReset when another one has taken over."""
-        events = SubscriptionEvents(kind, self._kinesis.fan_out.encodings)
-        stop_listening = self._kinesis.fan_out.on_commit(self._number, self._woken.set)
-        self._hold.when_lost = self._woken.set
+        fan_out = self._kinesis.fan_out
+        events = SubscriptionEvents(kind, fan_out.encodings)
+        outlet.write(events.first())
         try:
-            outlet.write(events.first())
+            hold = self._hold = fan_out.subscribe(self._consumer, self._shard)
+        except ApiError as error:  # of two that were asked for at once, the second
+            outlet.write(events.exception(error.code, str(error.message)))
+            return
+        stop_listening = fan_out.on_commit(self._shard.number, self._woken.set)
+        hold.when_lost = self._woken.set
+        try:
             while await self._go_on(outlet, events):
                 await asyncio.sleep(0)  # others have their turn, also where there is always more
         finally:
             stop_listening()
-            self._hold.when_lost = None
+            hold.when_lost = None
 
     async def _go_on(self, outlet: Outlet, events: SubscriptionEvents) -> bool:
         """Say what there is, or wait. Returns: whether it goes on."""
         now_ms, subscription = self._kinesis.clock.now().monotonic_ms, self._subscription
         self._woken.clear()
-        if self._hold.is_lost:
+        if self._hold is not None and self._hold.is_lost:
             if not outlet.is_blocked:
                 outlet.write(events.exception(IN_USE, TAKEN_OVER))
             raise StreamReset
@@ -116,11 +122,11 @@ class _Telling:
     def _page(self) -> DataPage:
         """What comes next. Raises: ApiError when there is nothing to read any more."""
         kinesis = self._kinesis
-        stream = kinesis.consumers.subscribing(self._consumer).stream
-        place = kinesis.reader.place_of(self._number)
+        stream = kinesis.consumers.subscribing(self._consumer.arn).stream
+        place = kinesis.reader.place_of(self._shard.number)
         if place is None:
             raise ApiError(
-                NOT_FOUND, f"Shard {self._shard_id} in stream {stream.name} does not exist any more."
+                NOT_FOUND, f"Shard {self._shard.shard_id} in stream {stream.name} does not exist any more."
             )
         try:
             return kinesis.reader.page(place, self._subscription.after, RECORDS_A_PAGE, EVENT_BYTES)

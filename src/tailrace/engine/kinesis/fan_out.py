@@ -76,22 +76,24 @@ class FanOut:
         self._parts = parts
         self._holds: dict[tuple[str, int], Hold] = {}
 
-    def subscribe(self, consumer: StreamConsumer, shard: DataShard) -> Hold:
-        """Let a consumer have a shard, and whoever had it lose it.
-
-        Raises:  ApiError (ResourceInUseException) in the first seconds of another one.
+    def require_free(self, consumer: StreamConsumer, shard: DataShard) -> None:
+        """Require that a consumer may have a shard. Raises: ApiError (ResourceInUseException) in the first
+        seconds of another subscription of it.
         """
+        before = self._holds.get((consumer.arn, shard.number))
         now_ms = self._parts.clock.now().monotonic_ms
-        key = consumer.arn, shard.number
-        before = self._holds.get(key)
-        if before is not None:
-            if not may_take_over(before.since_ms, now_ms):
-                stream, name = consumer.stream.document, consumer.document.name
-                raise ApiError(
-                    "ResourceInUseException",
-                    IN_USE.format(stream.account, stream.name, shard.shard_id, name),
-                )
-            before.lose()
+        if not may_take_over(None if before is None else before.since_ms, now_ms):
+            stream, name = consumer.stream.document, consumer.document.name
+            raise ApiError(
+                "ResourceInUseException", IN_USE.format(stream.account, stream.name, shard.shard_id, name)
+            )
+
+    def subscribe(self, consumer: StreamConsumer, shard: DataShard) -> Hold:
+        """Let a consumer have a shard, and whoever had it lose it. Raises: as `require_free`."""
+        self.require_free(consumer, shard)
+        key, now_ms = (consumer.arn, shard.number), self._parts.clock.now().monotonic_ms
+        if key in self._holds:
+            self._holds[key].lose()
         self._forget(now_ms)
         hold = self._holds[key] = Hold(now_ms)
         return hold

@@ -120,14 +120,14 @@ class TimeOrder:
         """When the first change of a batch waits no longer. Units: monotonic."""
         if self._unfinished is None:
             return batch.offered_ms + self._wait_ms
-        waited_for = [place for place in self._unfinished if not self._has_passed(place, batch)]
+        # Of a shard that offers something its own first change is younger, or it is this one.
+        silent = set(self._unfinished).difference(other.place for other in self._batches)
+        waited_for = [place for place in silent if not self._has_passed(place, batch)]
         since_ms = [max(batch.offered_ms, self._gone_ms.get(place, 0)) for place in waited_for]
         return max(since_ms) + self._wait_ms if since_ms else batch.offered_ms
 
     def _has_passed(self, place: Place, batch: OfferedBatch) -> bool:
-        """Whether a shard can bring nothing before the first change of a batch."""
-        if any(other.place == place for other in self._batches):
-            return True  # its own first change is younger, or it is this one
+        """Whether a shard that offers nothing now can bring nothing before the first change of a batch."""
         at_us, frontier_us = batch.first.created_us, self._frontiers.get(place, -1)
         return frontier_us > at_us or (frontier_us == at_us and place > batch.place)
 

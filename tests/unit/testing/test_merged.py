@@ -2,6 +2,7 @@
 kills and restarts.
 """
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -117,6 +118,50 @@ def test_a_change_that_is_given_up_lets_the_others_go(failing: int, retries: int
         (letter,) = world.dead_letters("audit")
         assert letter.attempts == retries + 1
     assert shop.seen == [(number, False) for number in range(20) if number != failing]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_happens_all_come_and_what_is_out_of_order_says_so(seed: int) -> None:
+    random, lives = Random(seed), 1
+    policy = random.choice((Park.shard, Discard()))
+    app, total = App("shop"), 0
+    orders = app.table("orders", pk="id")
+    told: list[tuple[int, Change]] = []
+    failures: dict[int, int] = {}
+
+    @app.merged(
+        orders, wait=random.choice(("0ms", "50ms", "2s")), id="audit", batch_size=random.choice((1, 3, 10)),
+        retry=Retry(3, backoff="1s..5s"), on_failure=policy,
+    )  # fmt: skip
+    def audit(change: Change) -> None:
+        number = int(change.raw_new["n"]["N"])  # type: ignore[index]
+        if failures.get(number, 0):
+            failures[number] -= 1
+            raise ValueError("not now")
+        told.append((lives, change))
+
+    with World(app, seed=seed, shards=random.randint(1, 4), allow_failures=True) as world:
+        for _ in range(random.randint(20, 50)):
+            chance = random.random()
+            for _ in range(random.randint(1, 4) if chance < 0.7 else 0):
+                failures[total] = random.choice((0, 0, 0, 0, 0, 0, 0, 1, 2))
+                world.put(orders, {"id": f"o{random.randint(0, 9)}", "n": total})
+                total += 1
+            if 0.7 <= chance < 0.76:
+                world.engine.split_shards("orders")
+            elif 0.76 <= chance < 0.84:
+                world.restart()
+                lives += 1
+            world.advance(random.choice((0, 1, 10, 100, 3_000)))
+        world.settle()
+    assert {int(change.raw_new["n"]["N"]) for _, change in told if change.raw_new} == set(range(total))
+    for life in range(1, lives + 1):
+        youngest_us, newest = -1, dict[str, int]()
+        for change in [change for when, change in told if when == life]:
+            record = change.record
+            assert change.is_late or record.created_us >= youngest_us
+            assert record.sequence > newest.get(change.key, 0)
+            youngest_us, newest[change.key] = max(youngest_us, record.created_us), record.sequence
 
 
 def test_a_change_that_is_put_back_later_is_late() -> None:

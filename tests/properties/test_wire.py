@@ -38,6 +38,9 @@ SELDOM_RIGHT = (
     "CreateTable",
     "GetResourcePolicy",
     "PutResourcePolicy",
+    "EnableKinesisStreamingDestination",
+    "DisableKinesisStreamingDestination",
+    "UpdateKinesisStreamingDestination",
 )
 """No generator guesses an ARN, a token, a policy, or (on purpose) the one table there is."""
 

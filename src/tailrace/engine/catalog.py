@@ -130,13 +130,13 @@ class TableState:
     """A table in memory.
 
     Shape:   `key` is what rows call it; `stream` is the one that is on; `indexes` are those that writes keep,
-             `every_index` also those that go;
-             `collections` is where item collections are weighed, 0 without local indexes.
+             `every_index` also those that go; `destination` is the log of what is copied to a data stream, 0
+             for none; `collections` is where item collections are weighed, 0 without local indexes.
     """
 
     __slots__ = (
-        "collections", "document", "every_index", "expiry", "indexes", "items", "key", "namespace", "schema",
-        "size_bytes", "stream",
+        "collections", "destination", "document", "every_index", "expiry", "indexes", "items", "key",
+        "namespace", "schema", "size_bytes", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -147,6 +147,7 @@ class TableState:
         self.key = document.key
         self.namespace = namespace
         self.stream = stream
+        self.destination = 0
         self.items = 0
         self.size_bytes = 0
         self.schema = TableSchema(

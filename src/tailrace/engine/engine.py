@@ -17,6 +17,8 @@ from msgspec.structs import replace
 
 from tailrace.engine.catalog import Catalog, Namespace, TableState
 from tailrace.engine.committer import Committer
+from tailrace.engine.destinations.control import DestinationDoor
+from tailrace.engine.destinations.destinations import Destinations
 from tailrace.engine.expiry import Housekeeping
 from tailrace.engine.horizon import Horizon
 from tailrace.engine.index_lifecycle import IndexLifecycle
@@ -41,7 +43,7 @@ from tailrace.engine.transact import Decided, KeyOf, Place, Transactions, read_a
 from tailrace.engine.upgrade_to_versions import rekey
 from tailrace.ports import Clock, LogRow, Shard, Store, StreamRef
 from tailrace.streams.iterators import IteratorStart
-from tailrace.streams.record import ViewType, change_record, log_row
+from tailrace.streams.record import ViewType, decided_row
 from tailrace.tables.definition import TableChange, TableDefinition
 from tailrace.tables.indexes import TableIndexSchema
 from tailrace.tables.mutate import (
@@ -97,6 +99,7 @@ class Engine:
         self.log = ShardReader(self.committer, self._catalog, clock, settings, self._horizon)
         self._lineage = Lineage(self.committer, self._catalog, self.log, settings, self._horizon)
         self._kinesis = Kinesis(self.committer, self._catalog, self.log, self._horizon, clock, settings)
+        self._destinations = Destinations(self._kinesis)
         self._indexing = Indexing(self.committer, self._catalog)
         self._indexes = IndexLifecycle(self.committer, self._catalog, self._indexing, clock, settings)
         self.state = StateRows(self.committer, self._write_items)
@@ -114,7 +117,9 @@ class Engine:
         self.committer.describe = lambda error: named_damage(self._catalog, self._kinesis.documents(), error)
         self._catalog.load(is_start=True)
         self._kinesis.load()
-        self._catalog.created_ms = max(self.log.newest_created_ms(), self._kinesis.newest_created_ms())
+        self._destinations.load()
+        newest = (self.log, self._kinesis, self._destinations)
+        self._catalog.created_ms = max(part.newest_created_ms() for part in newest)
         rekey(self.state, self.committer)
 
     def _see(self, namespace: Namespace, *, is_whole: bool = False) -> None:
@@ -126,6 +131,7 @@ class Engine:
         here = None if is_whole else namespace
         self._streams = Streams(here, catalog, self._lineage, self.log, clock, settings)
         self.kinesis = DataDoor(self._kinesis, namespace)
+        self.destinations = DestinationDoor(self._destinations, self._lifecycle)
         self._transactions = Transactions(self)
         self.requests = Requests(namespace, committer, clock)
         self.resources = Resources(namespace, committer, catalog, self._lifecycle, clock)
@@ -151,6 +157,7 @@ class Engine:
     def _reload(self) -> None:
         self._catalog.load()
         self._kinesis.load()
+        self._destinations.load()
         self.log.forget()
 
     # ---- items ---------------------------------------------------------------------------------------------
@@ -242,9 +249,13 @@ class Engine:
         new_data = None if new is None else dump_item(new)
         return mutation, table, old_data, new_data, 0 if old is None else size_bytes(old)
 
-    def apply(self, decided: Decided, *, by_ttl: bool = False) -> None:
-        """Add a decided change and its record to the group; what changed nothing leaves no trace."""
+    def apply(self, decided: Decided, *, by_ttl: bool = False, is_in_transaction: bool = False) -> None:
+        """Add a decided change and its records to the group; what changed nothing leaves no trace, but for
+        what a transaction writes to a table with a destination.
+        """
         mutation, table, old_data, new_data, old_size = decided
+        if table.destination and (mutation.changed or is_in_transaction):
+            self._destinations.record(table, decided, by_ttl=by_ttl, ancestry=self.ancestry)
         if not mutation.changed:
             return
         old, new = mutation.old, mutation.new
@@ -252,29 +263,16 @@ class Engine:
             self.committer.note_weight(len(old_data or b"") + 2 * len(new_data or b""))
         row: LogRow | None = None
         if table.stream is not None:
-            wall_ms = self.clock.now().wall_ms
-            stream, partition = table.stream, mutation.partition
+            wall_ms, stream, partition = self.clock.now().wall_ms, table.stream, mutation.partition
             if wall_ms < stream.steady_ms:
                 shard = stream.shard_for(partition)
             else:
                 shard = self._lineage.shard_for(stream, partition, wall_ms)
-            keys_size = size_bytes(mutation.keys)
-            record = change_record(
-                sequence=self._catalog.take_sequence(wall_ms),
-                shard=shard.number,
-                created_ms=self._catalog.take_created_ms(wall_ms),
-                partition=partition,
-                key=mutation.key_bytes,
-                keys=mutation.keys,
-                old=old_data,
-                new=new_data,
-                size_bytes=keys_size + old_size + mutation.size,
-                keys_size=keys_size,
-                new_size=mutation.size,
-                by_ttl=by_ttl,
-                ancestry=self.ancestry,
-            )
-            row = log_row(record)
+            sequence = self._catalog.take_sequence(wall_ms)
+            row = decided_row(
+                shard.number, sequence, self._catalog.take_created_ms(wall_ms), mutation, old_data, new_data,
+                old_size, by_ttl=by_ttl, ancestry=self.ancestry,
+            )  # fmt: skip
         if table.indexes:
             self._indexing.write(table, mutation, new_data)
         if table.expiry is not None:
@@ -480,6 +478,7 @@ class Engine:
             self.time_to_live,
             self.requests,
             self._kinesis,
+            self._destinations,
             self.clock,
             self.settings.slice_rows,
         ).slices()

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from tailrace.engine.catalog import Catalog, StreamState
 from tailrace.engine.committer import Committer
+from tailrace.engine.destinations.destinations import Destinations
 from tailrace.engine.horizon import Horizon
 from tailrace.engine.index_lifecycle import IndexLifecycle
 from tailrace.engine.kinesis.kinesis import Kinesis
@@ -38,6 +39,7 @@ class Housekeeping(Struct, frozen=True):
     _time_to_live: TimeToLive
     _requests: Requests
     _kinesis: Kinesis
+    _destinations: Destinations
     _clock: Clock
     _rows: int
 
@@ -60,6 +62,7 @@ class Housekeeping(Struct, frozen=True):
         for number in tuple(self._catalog.dropped):
             yield self._remove_items(number)
         yield self._requests.forget_expired(self._rows)
+        yield self._destinations.slices()
         yield from self._kinesis.housekeeping()
 
     def _keep(self, stream: StreamState) -> Iterator[None]:

@@ -18,7 +18,7 @@ from tailrace.engine.namespaces import NOT_HERE
 from tailrace.engine.slices import Effort, Slices
 from tailrace.errors import SERVICE, ApiError, validation_error
 from tailrace.tables.limits import TRANSACTION_ACTIONS, TRANSACTION_BYTES
-from tailrace.tables.mutate import Mutation, Operation, Update
+from tailrace.tables.mutate import ConditionCheck, Mutation, Operation, Update
 from tailrace.tables.schema import NOT_VALID
 from tailrace.values.canonical import size_bytes
 from tailrace.values.types import Item
@@ -56,8 +56,8 @@ class Writer(Protocol):
     def judged(self, operation: Operation) -> Slices[Operation]:
         """The operation with its condition judged in slices, if that takes long."""
 
-    def apply(self, decided: Decided) -> None:
-        """Add a decided change to the pending group."""
+    def apply(self, decided: Decided, *, is_in_transaction: bool) -> None:
+        """Add a decided change to the pending group; of writes of a transaction also what changes nothing."""
 
 
 Stored = tuple[TableState, bytes | None]
@@ -113,8 +113,9 @@ class Transactions:
             ]
         decided = all_or_reasons(outcomes, _came)
         check_size(change[0].size for change in decided)
-        for change in decided:
-            self._writer.apply(change)
+        for outcome, change in zip(outcomes, decided, strict=True):
+            is_write = not isinstance(outcome.operation, ConditionCheck)
+            self._writer.apply(change, is_in_transaction=is_write)
         return [change[0] for change in decided]
 
     def _judged(self, operation: Operation) -> Slices[_Outcome]:

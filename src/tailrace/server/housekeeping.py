@@ -1,4 +1,5 @@
-"""Work beside the requests: trimming, rolling over, removing what expired, filling new indexes.
+"""Work beside the requests: trimming, rolling over, removing what expired, filling new indexes, copying
+changes into data streams.
 
 Rules of this file: the engine says what is to be done, in slices; each slice is made durable before the next.
 What fails is tried again by the next round, and nothing of it ends a round for good. Run by node.py and the
@@ -13,6 +14,7 @@ from typing import Final
 
 from tailrace.engine.engine import Engine
 from tailrace.errors import StoreError
+from tailrace.runtime.waiting import until_news
 
 HOUSEKEEPING_MS: Final = 5_000
 
@@ -46,6 +48,19 @@ async def fill_indexes(engine: Engine, flushed: Callable[[], Awaitable[None]]) -
         await work.wait()
         work.clear()
         await _go_through(engine, engine.fill_indexes(), flushed)  # housekeeping goes on where it stopped
+
+
+async def replicate(engine: Engine, flushed: Callable[[], Awaitable[None]]) -> None:
+    """Copy changes of tables into the data streams that they are to go to, as soon as they are durable; until
+    it is cancelled.
+    """
+    deliveries, work = engine.destinations.deliveries, asyncio.Event()
+    work.set()
+    deliveries.on_work = work.set
+    while True:
+        await until_news(engine.clock, work, deliveries.next_ms)
+        work.clear()
+        await _go_through(engine, deliveries.slices(), flushed)  # housekeeping says what cannot be read
 
 
 async def _go_through(engine: Engine, slices: Iterator[None], flushed: Callable[[], Awaitable[None]]) -> str:

@@ -21,7 +21,7 @@ from tailrace.errors import StoreError
 from tailrace.server.admin import Admin
 from tailrace.server.control import Subject
 from tailrace.server.crash_points import crash_points
-from tailrace.server.housekeeping import fill_indexes, housekeep
+from tailrace.server.housekeeping import fill_indexes, housekeep, replicate
 from tailrace.server.http import HttpServer, HttpSettings
 from tailrace.server.preface import Newcomer
 from tailrace.server.remembered import recall_time, remember_time
@@ -139,6 +139,7 @@ class RunningNode:
         loop = asyncio.get_running_loop()
         self._tasks.append(loop.create_task(housekeep(self.engine, self._joined)))
         self._tasks.append(loop.create_task(fill_indexes(self.engine, self._joined)))
+        self._tasks.append(loop.create_task(replicate(self.engine, self._joined)))
         if self.app is not None:
             await self._start_worker(self.app)
         if self._functions:

@@ -10,7 +10,7 @@ docs/formats/log.md.
 
 import struct
 from collections.abc import Sequence
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Literal, Protocol, Self, TypeAlias
 
 import msgspec
 import orjson
@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from tailrace.errors import StoreError, validation_error
 from tailrace.streams.version import FIRST_GENERATION, Version
+from tailrace.values.canonical import size_bytes
 from tailrace.values.types import Item
 
 PREFIX: Final = "100"  # AWS's numbers have 21 to 40 digits: three of ours, then nineteen
@@ -247,6 +248,59 @@ def log_row(record: ChangeRecord) -> LogRow:
         ancestry = record.ancestry.encode()
         head = b"".join((ANCESTRY_BYTE, head[1:], LENGTH.pack(len(ancestry)), ancestry))
     return LogRow(record.shard, record.sequence, head + record.key + record.keys, record.old, record.new)
+
+
+class DecidedWrite(Protocol):
+    """What a record tells of a write that was decided, besides its images."""
+
+    @property
+    def keys(self) -> Item:
+        """The key attributes."""
+
+    @property
+    def key_bytes(self) -> bytes:
+        """The same in the order of keys."""
+
+    @property
+    def partition(self) -> int:
+        """The hash of the partition key."""
+
+    @property
+    def size(self) -> int:
+        """What the new item weighs, 0 without one."""
+
+
+def decided_row(
+    shard: int,
+    sequence: int,
+    created_ms: int,
+    write: DecidedWrite,
+    old: bytes | None,
+    new: bytes | None,
+    old_size: int,
+    *,
+    by_ttl: bool = False,
+    ancestry: str = "",
+) -> LogRow:
+    """The row of a change that was decided. Units: bytes, as AWS counts an item."""
+    keys_size = size_bytes(write.keys)
+    return log_row(
+        change_record(
+            sequence=sequence,
+            shard=shard,
+            created_ms=created_ms,
+            partition=write.partition,
+            key=write.key_bytes,
+            keys=write.keys,
+            old=old,
+            new=new,
+            size_bytes=keys_size + old_size + write.size,
+            keys_size=keys_size,
+            new_size=write.size,
+            by_ttl=by_ttl,
+            ancestry=ancestry,
+        )
+    )
 
 
 def read_log_row(row: LogRow) -> ChangeRecord:

@@ -13,8 +13,8 @@ from tailrace.errors import SettingsError
 from tailrace.server.inprocess import InProcess
 from tailrace.streams.arns import REGION
 
-Service: TypeAlias = Literal["dynamodb", "dynamodbstreams"]
-SERVICES: Final = ("dynamodb", "dynamodbstreams")
+Service: TypeAlias = Literal["dynamodb", "dynamodbstreams", "kinesis"]
+SERVICES: Final = ("dynamodb", "dynamodbstreams", "kinesis")
 NOWHERE: Final = "http://tailrace.invalid"
 """Names under .invalid never exist (RFC 6761): a request that escaped would fail at once."""
 

@@ -34,7 +34,7 @@ from tailrace.engine.state import EngineStateStore
 from tailrace.errors import SettingsError, TailraceError
 from tailrace.runtime.causing import CAUSE
 from tailrace.server.handler_door import DoorAtOnce
-from tailrace.server.housekeeping import housekeep
+from tailrace.server.housekeeping import housekeep, replicate
 from tailrace.server.inprocess import InProcess
 from tailrace.server.turns import Joined, Turns
 from tailrace.streams.arns import region_of
@@ -262,6 +262,16 @@ class World(Branching, Items):
         self._tasks = [
             self.loop.create_task(housekeep(self.engine, self._joined, PACE_MS), name="housekeeping")
         ]
+        # A task more draws another order of all: a world has it when there is something to copy.
+        deliveries = self.engine.destinations.deliveries
+        deliveries.on_work = self._replicate
+        if deliveries.catalog.by_log:
+            self._replicate()
+
+    def _replicate(self) -> None:
+        """Copy changes into data streams from now on."""
+        task = self.loop.create_task(replicate(self.engine, self._joined), name="destinations")
+        self._tasks.append(task)
 
     async def _start(self, app: App) -> None:
         worker = build_worker(
@@ -321,7 +331,7 @@ class World(Branching, Items):
         return entity_of(cls)
 
     def client(self, service: str, *, region: str | None = None, account: str = "") -> Any:
-        """A boto3 client ("dynamodb" or "dynamodbstreams") of this world, without sockets.
+        """A boto3 client ("dynamodb", "dynamodbstreams" or "kinesis") of this world, without sockets.
 
         Guarantee: it goes on after `restart`.
         Raises:    SettingsError.

@@ -32,6 +32,7 @@ from tailrace.rows.writes import Equals, Write
 from tailrace.runtime.delivering import MappingShard
 from tailrace.runtime.failures import named
 from tailrace.runtime.parts import Parts
+from tailrace.runtime.waiting import until_news
 from tailrace.streams.kinesis.events import event_of
 from tailrace.streams.windows import in_window
 
@@ -142,24 +143,12 @@ class Courier:
                     waiting[""] = self._clock.now().monotonic_ms + BACKOFF.base_ms
                 if self._duty is not None:  # what others have given up, and the duty itself
                     waiting[LOOK] = self._clock.now().monotonic_ms + LOOK_MS
-                await self._until_due(min(waiting.values(), default=None))
+                await until_news(self._clock, self._news, min(waiting.values(), default=None))
 
     async def deliver_once(self) -> None:
         """Deliver everything that waits, each notice at most once; what fails is left. Raises: StoreError."""
         async with asyncio.TaskGroup() as tasks:
             await self._deliver_due({}, tasks)
-
-    async def _until_due(self, due_ms: int | None) -> None:
-        if due_ms is None:
-            await self._news.wait()
-            return
-        asleep = asyncio.ensure_future(self._clock.sleep_until(due_ms))
-        news = asyncio.ensure_future(self._news.wait())
-        try:
-            await asyncio.wait({asleep, news}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            asleep.cancel()
-            news.cancel()
 
     async def _deliver_due(self, waiting: dict[str, int], tasks: asyncio.TaskGroup) -> None:
         """Begin to deliver what is due: one task for each handler, so that a destination that hangs holds up

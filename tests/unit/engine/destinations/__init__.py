@@ -1,0 +1,1 @@
+"""Destinations: states, the way through a log, deliveries."""

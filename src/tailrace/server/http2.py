@@ -218,11 +218,10 @@ class Http2Connection(Guest):
         if stream is None or stream.is_refused or not event.data:
             return
         stream.touched = self._server.tick
-        stream.size += len(event.data)
-        stream.parts.append(event.data)
-        if stream.size > self._server.settings.body_bytes:
+        stream.body += event.data  # joined at once: a body may come in pieces of a byte
+        if len(stream.body) > self._server.settings.body_bytes:
             self._refuse(stream, 413)
-        elif not self.hold(stream, stream.size):
+        elif not self.hold(stream, len(stream.body)):
             self._refuse(stream, 503)
 
     def hold(self, stream: Http2Stream, size: int) -> bool:
@@ -238,7 +237,7 @@ class Http2Connection(Guest):
     def _refuse(self, stream: Http2Stream, status: int) -> None:
         """Answer without the rest of the request."""
         stream.is_refused = True
-        stream.parts = []
+        stream.body.clear()
         self.hold(stream, 0)
         self.respond(stream, refusal(self._server, status))
 
@@ -397,7 +396,7 @@ class Http2Connection(Guest):
         if not stream.goes_on:
             self._waiting_bytes -= sum(len(piece) for piece in stream.pending)
         stream.pending.clear()
-        stream.parts = []
+        stream.body.clear()
         if not is_answered:
             stream.cancel()
         self.hold(stream, 0)
@@ -447,12 +446,13 @@ class Http2Connection(Guest):
 
     def finish(self) -> None:
         """Take no further request; close when what is under way is answered. What goes on is ended."""
-        if self._is_over or self._is_finishing:
+        if self._is_over:
             return
-        self._is_finishing = True
-        self._flush()
-        goaway = GoAwayFrame(0, last_stream_id=self._h2.highest_inbound_stream_id)  # h2's own ends it at once
-        self._transport.write(goaway.serialize())
+        if not self._is_finishing:  # by its client
+            self._is_finishing = True
+            self._flush()
+            last = self._h2.highest_inbound_stream_id
+            self._transport.write(GoAwayFrame(0, last_stream_id=last).serialize())  # h2's own ends it at once
         for stream in tuple(self._streams.values()):
             if stream.goes_on:
                 stream.cancel()

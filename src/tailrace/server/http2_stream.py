@@ -54,8 +54,8 @@ class Http2Stream(Answerer):
     """One request and its answer. It also is the outlet of an answer that goes on."""
 
     __slots__ = (
-        "_answer", "_begun", "_connection", "began", "goes_on", "held", "id", "is_answered", "is_ended",
-        "is_ready", "is_refused", "is_whole", "parts", "pending", "request", "size", "touched", "writable",
+        "_answer", "_begun", "_connection", "began", "body", "goes_on", "held", "id", "is_answered",
+        "is_ended", "is_ready", "is_refused", "is_whole", "pending", "request", "touched", "writable",
     )  # fmt: skip
 
     def __init__(self, connection: Carrier, server: HttpServer, number: int) -> None:
@@ -66,8 +66,8 @@ class Http2Stream(Answerer):
         self._answer = b""
         self._begun: asyncio.Future[bool] | None = None
         self.request = Request(b"", b"", {}, b"", True)
-        self.parts: list[bytes] = []
-        self.size = self.held = 0
+        self.body = bytearray()  # as far as it has come
+        self.held = 0
         self.began = self.touched = server.tick
         self.is_whole = False  # the request has come
         self.is_answered = False  # the head of the answer has left
@@ -80,11 +80,11 @@ class Http2Stream(Answerer):
 
     def work(self) -> None:
         """Do what was asked for."""
-        self.request = self.request._replace(body=b"".join(self.parts))
-        self.parts = []
-        if self.size <= LARGE:
+        request = self.request._replace(body=bytes(self.body))
+        self.body.clear()
+        if len(request.body) <= LARGE:
             self._connection.hold(self, 0)  # what is large is held until it is answered
-        self._handle(self.request)
+        self._handle(request)
 
     # ---- as every connection answers -----------------------------------------------------------------------
 

@@ -360,6 +360,27 @@ def test_a_client_that_says_goaway_gets_what_it_has_asked_for(alone: Served) -> 
     assert narration.ends == ["whole"]
 
 
+def test_a_client_that_has_said_goaway_does_not_hold_up_a_server_that_stops(alone: Served) -> None:
+    narration = Narration(alone)
+    with Http2Client(alone.port) as client:
+        stream = client.ask(NAME)
+        eventually(lambda: narration.begun)
+        client.say_goaway()
+        narration.tell(b"one")
+        client.body_so_far(stream, 3)
+        alone.run(alone.server.drain())
+        assert client.answer(stream)[2] == b"one"
+    assert narration.ends == ["cancelled"]
+
+
+def test_a_body_may_come_in_pieces_of_a_byte(client: Http2Client) -> None:
+    stream = client.begin(**{**SIGNED, "x-amz-target": "DynamoDB_20120810.ListTables"})
+    for _ in range(2_000):
+        client.h2.send_data(stream, b" ")
+    client.send_body(stream, b"{}")
+    assert client.answer(stream)[0] == 200
+
+
 def test_whoever_stands_still_is_let_go() -> None:
     quick = HttpSettings(
         header_seconds=0.1, read_seconds=0.1, request_seconds=0.3, idle_seconds=0.15, write_seconds=0.1

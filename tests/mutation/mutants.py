@@ -9,6 +9,7 @@ from typing import Final
 
 from tests.mutation.builds import BUILDS
 from tests.mutation.data import DATA
+from tests.mutation.data_streams import DATA_STREAMS
 from tests.mutation.delivery import DELIVERY
 from tests.mutation.fan_out import FAN_OUT
 from tests.mutation.fleets import FLEETS
@@ -18,5 +19,5 @@ from tests.mutation.replays import REPLAYS
 from tests.mutation.survivors import SURVIVORS
 
 MUTANTS: Final[tuple[Mutant, ...]] = (
-    *SURVIVORS, *MACHINE, *DELIVERY, *FLEETS, *BUILDS, *DATA, *REPLAYS, *FAN_OUT,
+    *SURVIVORS, *MACHINE, *DELIVERY, *FLEETS, *BUILDS, *DATA, *REPLAYS, *FAN_OUT, *DATA_STREAMS,
 )  # fmt: skip

@@ -90,12 +90,10 @@ def test_several_records_have_answers_in_their_order(api: Conformance) -> None:
     assert texts(read(api, high)) == [b"0", b"b"]
 
 
-def test_a_wrong_entry_keeps_all_from_being_written(api: Conformance) -> None:
+@pytest.mark.parametrize("wrong", [{"ExplicitHashKey": str(2**128)}, {"Data": b"x" * 1_048_576}])
+def test_a_wrong_entry_keeps_all_from_being_written(api: Conformance, wrong: dict[str, Any]) -> None:
     stream(api)
-    records = [
-        {"Data": b"good", "PartitionKey": "a"},
-        {"Data": b"", "PartitionKey": "a", "ExplicitHashKey": str(2**128)},
-    ]
+    records = [{"Data": b"good", "PartitionKey": "a"}, {"Data": b"", "PartitionKey": "a", **wrong}]
     assert refused(api, "put_records", Records=records)[0] == "InvalidArgumentException"
     assert texts(read(api)) == []
 

@@ -534,6 +534,58 @@ def test_with_delays_a_stream_takes_its_time(slow: Conformance, clock: ManualClo
     assert slow.kinesis.list_streams()["StreamNames"] == []
 
 
+CHANGES: list[tuple[str, dict[str, Any]]] = [
+    ("split_shard", {"ShardToSplit": "shardId-000000000000", "NewStartingHashKey": HALF}),
+    ("merge_shards", {"ShardToMerge": "a", "AdjacentShardToMerge": "b"}),
+    ("update_shard_count", {"TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"}),
+    ("increase_stream_retention_period", {"RetentionPeriodHours": 48}),
+    ("decrease_stream_retention_period", {"RetentionPeriodHours": 24}),
+    ("start_stream_encryption", {"EncryptionType": "KMS", "KeyId": "k"}),
+    ("stop_stream_encryption", {"EncryptionType": "KMS", "KeyId": "k"}),
+    ("enable_enhanced_monitoring", {"ShardLevelMetrics": ["ALL"]}),
+    ("disable_enhanced_monitoring", {"ShardLevelMetrics": ["ALL"]}),
+    ("update_stream_warm_throughput", {"WarmThroughputMiBps": 1}),
+    ("update_stream_mode", {"StreamARN": ARN, "StreamModeDetails": {"StreamMode": "ON_DEMAND"}}),
+    ("update_max_record_size", {"StreamARN": ARN, "MaxRecordSizeInKiB": 2_048}),
+]
+
+
+@pytest.mark.parametrize("state", ["CREATING", "UPDATING", "DELETING"])
+@pytest.mark.parametrize(("method", "more"), CHANGES, ids=[method for method, _ in CHANGES])
+def test_a_stream_is_changed_only_while_it_is_active(
+    slow: Conformance, clock: ManualClock, method: str, more: dict[str, Any], state: str
+) -> None:
+    stream(slow)
+    if state != "CREATING":
+        clock.advance(10_000)
+        slow.kinesis.increase_stream_retention_period(StreamName="orders", RetentionPeriodHours=30)
+    if state == "DELETING":
+        slow.kinesis.delete_stream(StreamName="orders")
+    name = None if "StreamARN" in more else "orders"
+    assert refused(slow, method, name=name, **more) == (
+        "ResourceInUseException",
+        f"Stream orders under account {ACCOUNT} not ACTIVE, instead in state {state}",
+    )
+
+
+@pytest.mark.parametrize("method", [method for method, _ in CHANGES if "encryption" not in method][:5])
+def test_a_change_makes_a_stream_updating_where_aws_takes_its_time(
+    slow: Conformance, clock: ManualClock, method: str
+) -> None:
+    stream(slow, shards=2)
+    clock.advance(10_000)
+    more = dict(CHANGES)[method]
+    if method == "merge_shards":
+        low, high = shard_ids(slow)
+        more = {"ShardToMerge": low, "AdjacentShardToMerge": high}
+    if method == "split_shard":
+        more = {**more, "NewStartingHashKey": "5"}
+    getattr(slow.kinesis, method)(StreamName="orders", **more)
+    assert status(slow) == "UPDATING"
+    clock.advance(10_000)
+    assert status(slow) == "ACTIVE"
+
+
 def test_with_delays_five_streams_are_made_at_once(slow: Conformance, clock: ManualClock) -> None:
     for number in range(5):
         stream(slow, name=f"s{number}")

@@ -17,12 +17,11 @@ from tailrace.streams.kinesis.data_shards import (
     DataShard,
     Reshard,
     merge_shards,
-    open_in_order,
     resharded,
     split_shard,
 )
 from tailrace.streams.kinesis.hash_ranges import read_hash_key
-from tailrace.streams.kinesis.uniform_scaling import MOST_SHARDS, SplitAt, apply_step, uniform_plan
+from tailrace.streams.kinesis.uniform_scaling import MOST_SHARDS, SplitAt, scaled, uniform_plan
 
 SCALINGS: Final = 10
 """How often in 24 hours a stream's shards may be counted anew."""
@@ -84,13 +83,7 @@ class Resharding(Struct, frozen=True):
             self._streams.require_room(target - count)
         steps = uniform_plan([shard.hash_range for shard in stream.open_shards], target)
         number, wall_ms = self._numbers(sum(1 + isinstance(step, SplitAt) for step in steps))
-        index, shards = stream.document.next_index, list(stream.open_shards)
-        changes: list[Reshard] = []
-        for step in steps:
-            change = apply_step(shards, step, index, number, wall_ms)
-            shards = open_in_order(resharded(shards, change))
-            index, number = index + len(change.opened), number + len(change.opened)
-            changes.append(change)
+        changes = scaled(stream.open_shards, steps, stream.document.next_index, number, wall_ms)
         self._save(stream, changes, scalings_ms=(*recent, wall_ms))
         return count
 
@@ -140,13 +133,10 @@ class Resharding(Struct, frozen=True):
     ) -> None:
         """Keep the shards after these changes, in order, in one group."""
         document = stream.document
-        shards, index = document.shards, document.next_index
-        for change in changes:
-            shards = resharded(shards, change)
-            index += len(change.opened)
-            for closed in change.closed:
-                self._parts.committer.note_closed(closed.number)
-        document = replace(document, shards=shards, next_index=index)
+        for closed in (shard for change in changes for shard in change.closed):
+            self._parts.committer.note_closed(closed.number)
+        index = document.next_index + sum(len(change.opened) for change in changes)
+        document = replace(document, shards=resharded(document.shards, *changes), next_index=index)
         if scalings_ms is not None:
             document = replace(document, scalings_ms=scalings_ms)
         self._parts.streams.save(self._streams.busy(document, "UPDATING"), stream.namespace)

@@ -143,10 +143,12 @@ def _opened(
     )
 
 
-def resharded(shards: Iterable[DataShard], change: Reshard) -> tuple[DataShard, ...]:
-    """All shards of a stream after a split or a merge, in the order of their indexes."""
-    closed = {shard.index: shard for shard in change.closed}
-    return (*(closed.get(shard.index, shard) for shard in shards), *change.opened)
+def resharded(shards: Iterable[DataShard], *changes: Reshard) -> tuple[DataShard, ...]:
+    """All shards of a stream after splits and merges, one after the other, in the order of their indexes."""
+    present = {shard.index: shard for shard in shards}
+    for change in changes:
+        present |= {shard.index: shard for shard in (*change.closed, *change.opened)}
+    return tuple(present.values())
 
 
 def open_in_order(shards: Iterable[DataShard]) -> list[DataShard]:

@@ -81,13 +81,19 @@ def _snapped(wanted: Sequence[int], borders: Sequence[int]) -> list[int]:
     return snapped
 
 
-def apply_step(
-    open_shards: Sequence[DataShard], step: ScalingStep, index: int, number: int, wall_ms: int
-) -> Reshard:
-    """What a step makes of the open shards; new ones are numbered from `index` and `number`."""
-    by_range = {shard.hash_range: shard for shard in open_shards}
-    match step:
-        case SplitAt(part, at):
-            return split_shard(by_range[part], at, index, number, wall_ms)
-        case MergeAt(lower, upper):
-            return merge_shards(by_range[lower], by_range[upper], index, number, wall_ms)
+def scaled(
+    open_shards: Sequence[DataShard], steps: Sequence[ScalingStep], index: int, number: int, wall_ms: int
+) -> list[Reshard]:
+    """What the steps make of the open shards, in order; new ones are numbered from `index` and `number`."""
+    present = {shard.hash_range: shard for shard in open_shards}
+    changes: list[Reshard] = []
+    for step in steps:
+        match step:
+            case SplitAt(part, at):
+                change = split_shard(present.pop(part), at, index, number, wall_ms)
+            case MergeAt(lower, upper):
+                change = merge_shards(present.pop(lower), present.pop(upper), index, number, wall_ms)
+        present |= {shard.hash_range: shard for shard in change.opened}
+        index, number = index + len(change.opened), number + len(change.opened)
+        changes.append(change)
+    return changes

@@ -9,17 +9,15 @@ from tailrace.streams.kinesis.uniform_scaling import (
     NEAR,
     MergeAt,
     SplitAt,
-    apply_step,
     uniform_plan,
 )
+from tailrace.streams.kinesis.uniform_scaling import scaled as changes_of
 
 
 def scaled(shards: list[DataShard], target: int) -> list[DataShard]:
     """All shards after the plan was done."""
-    for step in uniform_plan([shard.hash_range for shard in open_in_order(shards)], target):
-        change = apply_step(open_in_order(shards), step, len(shards), len(shards) + 1, 0)
-        shards = list(resharded(shards, change))
-    return shards
+    steps = uniform_plan([shard.hash_range for shard in open_in_order(shards)], target)
+    return list(resharded(shards, *changes_of(open_in_order(shards), steps, len(shards), len(shards) + 1, 0)))
 
 
 @given(st.integers(1, 40), st.integers(1, 80))

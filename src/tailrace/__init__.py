@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from tailrace.app.predicates import by_ttl, changed, new, old
     from tailrace.app.retry import Retry
     from tailrace.app.snapshots import Snapshots
+    from tailrace.app.user_records import user_records
     from tailrace.app.window import Window
     from tailrace.cli.client import connect
     from tailrace.errors import Conflict, Refused, Throttled, Unavailable
     from tailrace.version import __version__
 
 __all__ = [
-    "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Conflict", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Recorded", "Refused", "Retry", "Snapshots", "Throttled", "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
+    "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Conflict", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Recorded", "Refused", "Retry", "Snapshots", "Throttled", "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old", "user_records",
 ]  # fmt: skip
 
 _PLACES = {
@@ -32,7 +33,7 @@ _PLACES = {
     "Epoch": "app.codec", "Index": "app.index", "Item": "app.item", "Retry": "app.retry", "Snapshots": "app.snapshots", "Throttled": "errors", "Unavailable": "errors", "Window": "app.window",
     **dict.fromkeys(("by_ttl", "changed", "new", "old"), "app.predicates"),
     **dict.fromkeys(("AsyncClient", "Client"), "app.client"), "connect": "cli.client", "Conflict": "errors", "Recorded": "app.aggregate", "Refused": "errors", "__version__": "version",
-    **dict.fromkeys(("Discard", "Drop", "Park"), "app.on_failure"),
+    **dict.fromkeys(("Discard", "Drop", "Park"), "app.on_failure"), "user_records": "app.user_records",
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from tailrace.server.streaming import Chunks, head_bytes, poured
 
 _log = logging.getLogger("tailrace.server")
 
+OF_UPGRADES: Final = frozenset((b"upgrade", b"http2-settings"))
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -98,7 +99,10 @@ class Connection(Answerer, Guest):
             self._unfinished += self._piece
         try:
             parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(parser, data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserError:
             self._refuse(400)
             return
         # A header without an end never reaches a callback, so incomplete headers are judged by what came.
@@ -109,6 +113,18 @@ class Connection(Answerer, Guest):
             return
         if self._in_body:
             self._judge_body()
+
+    def _stay(self, parser: httptools.HttpRequestParser, rest: bytes) -> None:
+        """The client would rather speak another protocol (`Upgrade: h2c`): it is answered in this one. The
+        parser takes the body for that protocol's, so a new one reads the request again without the wish.
+        """
+        if parser.get_method() == b"CONNECT":  # it has its answer, and what follows is for somebody else
+            self._is_last = True
+            return
+        lines = b"".join(b"%b: %b\r\n" % line for line in self._headers.items() if line[0] not in OF_UPGRADES)
+        head = b"%b %b HTTP/%b\r\n" % (parser.get_method(), self._url, parser.get_http_version().encode())
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(b"%b%b\r\n%b" % (head, lines, rest))
 
     def _judge_body(self) -> None:
         """An incomplete body counts against all bodies; what grows beside it (trailers) as headers do."""
@@ -216,6 +232,8 @@ class Connection(Answerer, Guest):
             return
         parts = self._parts
         headers = self._headers
+        if b"upgrade" in headers and parser.should_upgrade():
+            return  # `_stay` has it read again
         keep = parser.should_keep_alive() and not self._server.is_draining
         if b"connection" in headers and parser.get_http_version() == "1.0":
             keep = False

@@ -467,3 +467,24 @@ def test_pages_of_the_configured_origin_may_ask() -> None:
         assert headers["access-control-allow-origin"] == "https://app.example"
         _, headers, _ = client.ask(request("ListTables", {}, "Origin: https://evil.example"))
         assert "access-control-allow-origin" not in headers
+
+
+def test_whoever_asks_for_another_protocol_is_answered_in_this_one(client: Client) -> None:
+    wish = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
+    asked = request("ListTables", {}, *wish)
+    for pieces in ([asked + LIST], [asked[:-1], asked[-1:] + LIST], [asked[:60], asked[60:], LIST]):
+        for piece in pieces:
+            client.send(piece)
+        for _ in range(2):
+            status, _, body = client.receive()
+            assert (status, json.loads(body)) == (200, {"TableNames": ["things"]})
+    lines = "".join(f"{line}\r\n" for line in wish)
+    health = f"GET / HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode()
+    assert client.ask(health)[0] == 200
+    assert client.ask(LIST)[0] == 200
+
+
+def test_nobody_is_connected_to_elsewhere(served: Served) -> None:
+    with served.connect() as client:
+        assert client.ask(b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost:1\r\n\r\n" + LIST)[0] == 404
+        assert client.is_closed()

@@ -16,6 +16,7 @@ from tailrace.app.app import App, HandlerMapping, is_async
 from tailrace.app.fence import Death
 from tailrace.app.sinking import Writes, whole
 from tailrace.archives import MemoryArchive
+from tailrace.engine.destinations.replication import Weather
 from tailrace.engine.engine import Engine
 from tailrace.errors import PortError, SourceError, StoreError
 from tailrace.ports import (
@@ -56,6 +57,32 @@ def is_outage(error: BaseException | None) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(is_outage(cause) for cause in error.exceptions)
     return isinstance(error, PortError)
+
+
+class KinesisWeather(Weather):
+    """What a world lets happen to changes on their way into data streams: nothing without faults."""
+
+    def __init__(self, faults: Faults, note: Callable[..., None]) -> None:
+        self._faults = faults
+        self._note = note
+
+    def late_ms(self) -> int:
+        """For how long a change is held back."""
+        late_ms = self._faults.kinesis_ms("kinesis-late")
+        if late_ms is not None:
+            self._note("fault {}: a change comes into its data stream {} ms late", self._struck, late_ms)
+        return late_ms or 0
+
+    def again_ms(self) -> int | None:
+        """After how long it comes once more."""
+        again_ms = self._faults.kinesis_ms("kinesis-again")
+        if again_ms is not None:
+            self._note("fault {}: it comes into its data stream again after {} ms", self._struck, again_ms)
+        return again_ms
+
+    @property
+    def _struck(self) -> str:
+        return self._faults.struck[-1]
 
 
 class Laid(Around):

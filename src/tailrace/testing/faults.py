@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from tailrace.app.retry import milliseconds
 from tailrace.errors import SettingsError
@@ -34,6 +34,8 @@ KINDS: Final = {
     "reshard": "how often every shard splits, as in '4h'; the first time after one of the first writes",
     "throttle": "how often a sink, the state store or the stream says that it is throttled, 0 to 1",
     "outage": "for how long every handler is unavailable, once, as in '10m'",
+    "kinesis": "how often a change on its way from a table into a data stream comes late, while those of "
+    "other items overtake it, or comes again, 0 to 1; the first one does both",
     "slow": "how long a handler takes at most, as in '30s'; every third call of a coroutine, and delivery to "
     "any other",
 }
@@ -41,6 +43,10 @@ CRASHES: Final = 8
 """So many crashes at most: a worker that dies whenever it works would never be done."""
 CRASH_RATE: Final = 0.2
 SLOW_RATE: Final = 1 / 3
+LATE_MS: Final = 5_000
+"""How late a change comes into a data stream at most, and how long after it the same one comes again."""
+KinesisKind: TypeAlias = Literal["kinesis-late", "kinesis-again"]
+ALWAYS_FIRST: Final = ("duplicate", "kinesis-late", "kinesis-again")
 MOST_SHARDS: Final = 8
 """A table that has so many open shards splits no further."""
 
@@ -55,6 +61,7 @@ class FaultPlan:
     reshard_ms: int | None = None
     outage_ms: int | None = None
     slow_ms: int | None = None
+    kinesis: float = 0
 
 
 def plan(asked: Mapping[str, Any]) -> FaultPlan:
@@ -62,7 +69,7 @@ def plan(asked: Mapping[str, Any]) -> FaultPlan:
 
     >>> plan({"crash": "after-effect", "reshard": "4h"})
     FaultPlan(duplicates=0, throttle=0, crash=frozenset({'invoke.done'}), reshard_ms=14400000, outage_ms=None,
-    slow_ms=None)
+    slow_ms=None, kinesis=0)
     """
     for name in asked:
         if name not in KINDS:
@@ -75,6 +82,7 @@ def plan(asked: Mapping[str, Any]) -> FaultPlan:
         _time("reshard", asked.get("reshard")),
         _time("outage", asked.get("outage")),
         _time("slow", asked.get("slow")),
+        _rate("kinesis", asked.get("kinesis", 0)),
     )
 
 
@@ -169,7 +177,8 @@ class Faults:
     _outages: dict[str, int] = field(default_factory=dict)
     _crashes: int = 0
     _reshard_write: int = 0
-    _first_duplicate: int = 0
+    _firsts: dict[str, int] = field(default_factory=dict)
+    """The first occasion of a block for each kind that strikes then: no block is without."""
 
     @property
     def are_injected(self) -> bool:
@@ -197,7 +206,7 @@ class Faults:
         if self.plan.reshard_ms is not None:
             self._reshard_write = self._occasions["write"] + 1 + self.random("reshard").randrange(3)
         self.blocks.append(Struck(asked, self.struck, len(self.struck)))
-        self._first_duplicate = self._occasions["duplicate"] + 1
+        self._firsts = {kind: self._occasions[kind] + 1 for kind in ALWAYS_FIRST}
         return self.blocks[-1]
 
     def end(self) -> None:
@@ -233,9 +242,20 @@ class Faults:
         return self.only is None or occasion in self.only
 
     def duplicate(self) -> str | None:
-        """Whether this delivered change comes again. The first one of a block does: no block is without."""
-        is_first = self._occasions["duplicate"] + 1 == self._first_duplicate
-        return self._strikes("duplicate", 1.0 if is_first and self.plan.duplicates else self.plan.duplicates)
+        """Whether this delivered change comes again. The first one of a block does."""
+        return self._strikes_first("duplicate", self.plan.duplicates)
+
+    def _strikes_first(self, kind: str, rate: float) -> str | None:
+        """The same, and the first one of a block always strikes."""
+        is_first = self._occasions[kind] + 1 == self._firsts.get(kind)
+        return self._strikes(kind, 1.0 if is_first and rate else rate)
+
+    def kinesis_ms(self, kind: KinesisKind) -> int | None:
+        """For how long a change is held back on its way into a data stream, or after how long it comes again;
+        None: it is not.
+        """
+        struck = self._strikes_first(kind, self.plan.kinesis)
+        return None if struck is None else 1 + int(self.random(f"{struck}/ms").random() * LATE_MS)
 
     def throttle(self, port: str) -> str | None:
         """Whether this call is throttled."""

@@ -71,6 +71,7 @@ class Perils(Verbs):
         throttle: float = 0,
         outage: str | None = None,
         slow: str | None = None,
+        kinesis: float = 0,
         seed: int | None = None,
         **unknown: object,
     ) -> FaultBlock:
@@ -79,7 +80,9 @@ class Perils(Verbs):
         Shape:   `as struck` counts how often each one strikes. `duplicates` and `throttle` are how often, 0
                  to 1; `crash` is where the worker dies ("after-effect", a point of telemetry, "anywhere", or
                  several); `reshard` how often shards split ("4h"); `outage` for how long every handler is
-                 unavailable, once; `slow` how long a handler takes at most. Without a seed: the world's.
+                 unavailable, once; `slow` how long a handler takes at most; `kinesis` how often a change
+                 comes late or again into a data stream that its table is copied to. Without a seed: the
+                 world's.
         Raises:  SettingsError, with everything that there is; also from `settle` and `advance` when the block
                  was not entered by `with`.
         """
@@ -90,6 +93,7 @@ class Perils(Verbs):
             "throttle": throttle,
             "outage": outage,
             "slow": slow,
+            "kinesis": kinesis,
             **unknown,
         }
         return FaultBlock(

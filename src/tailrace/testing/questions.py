@@ -285,7 +285,7 @@ class Questions:
             or (running.worker.snapshots is not None and running.worker.snapshots[0].is_busy)
             for running in self._running
         )
-        if is_busy or is_building:
+        if is_busy or is_building or self.engine.destinations.deliveries.is_busy:
             return False
         state, log = state_of(self.engine), EmbeddedLog(self.engine)
         # Asked after each step of time: what was open then is asked first, for it mostly still is.

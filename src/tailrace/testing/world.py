@@ -40,7 +40,7 @@ from tailrace.server.turns import Joined, Turns
 from tailrace.streams.arns import region_of
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.testing.branching import Branching
-from tailrace.testing.faulting import Laid
+from tailrace.testing.faulting import KinesisWeather, Laid
 from tailrace.testing.faults import Faults
 from tailrace.testing.items import Items
 from tailrace.testing.journal import Journal
@@ -265,6 +265,7 @@ class World(Branching, Items):
         # A task more draws another order of all: a world has it when there is something to copy.
         deliveries = self.engine.destinations.deliveries
         deliveries.on_work = self._replicate
+        deliveries.replication.weather = KinesisWeather(self._faults, self._journal.note)
         if deliveries.catalog.by_log:
             self._replicate()
 

@@ -128,6 +128,14 @@ class Destinations:
         """
         return self.replication.slices()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is on its way into a stream that is there."""
+        return self.replication.is_repeating or any(
+            state.has_work and self.targets.open(state.document) is not None
+            for state in self.catalog.by_log.values()
+        )
+
     def newest_created_ms(self) -> int:
         """When the newest change that waits was written: times do not go back over a restart."""
         rows = [self._parts.committer.last_readable(number) for number in self.catalog.by_log]

@@ -89,6 +89,11 @@ class Replication:
             self._again()
             yield
 
+    @property
+    def is_repeating(self) -> bool:
+        """Whether something is to come once more."""
+        return bool(self._repeats)
+
     # ---- one destination -----------------------------------------------------------------------------------
 
     def _of(self, state: DestinationState, number: int) -> Iterator[None]:

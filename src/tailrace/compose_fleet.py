@@ -39,6 +39,7 @@ from tailrace.compose_parts import (
     retelling_of,
     snapshots_of,
 )
+from tailrace.errors import SettingsError
 from tailrace.functions.runners import Runners
 from tailrace.journal.run.opened_past import LiveStream, open_past
 from tailrace.journal.run.past import PastReader
@@ -279,6 +280,17 @@ def _log_of(app: App, clock: Clock, options: FleetOptions) -> AppLog:
 
 
 def _tables_of(app: App) -> dict[str, None]:
+    """What it reads. Raises: SettingsError for data streams, which are read beside the embedded engine
+    alone.
+    """
+    for mapping in app.mappings:
+        if mapping.table.over is not None:
+            raise SettingsError(
+                f"handler {mapping.id!r} reads {mapping.table.name!r} over the data stream "
+                f"{mapping.table.over.stream!r}: a worker of a fleet reads streams of tables; `tailrace dev` "
+                "reads data streams",
+                hint="declare the handler on the table itself, or run it beside its engine",
+            )
     return dict.fromkeys(mapping.table.name for mapping in app.mappings)
 
 

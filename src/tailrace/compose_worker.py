@@ -15,7 +15,7 @@ from tailrace.alerts.run.load import LoadWatch
 from tailrace.alerts.run.watch import LOOK_MS, AlertWatch
 from tailrace.app.app import App, HandlerMapping
 from tailrace.app.code_version import code_version
-from tailrace.app.table import Table
+from tailrace.app.table import Table, schema_of
 from tailrace.aws.places import Access
 from tailrace.compose_parts import (
     AlertLook,
@@ -64,6 +64,7 @@ from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.sources.embedded_scan import EmbeddedScan
 from tailrace.sources.export_files import export_place
 from tailrace.sources.export_scan import ExportScan
+from tailrace.sources.table_changes import TableChangesSource
 from tailrace.sources.table_readers import EngineReader
 from tailrace.stores.dynamodb import DynamoDbStateStore
 from tailrace.telemetry import PointReached, pass_by
@@ -199,6 +200,8 @@ def _exact_marks(engine: Engine, name: MappingName) -> ExactMarks:
 
 def _source(engine: Engine, around: Around, table: Table) -> Source:
     """What a table's streams are read from."""
+    if table.over is not None:
+        return around.source(TableChangesSource(engine, table.over.stream, schema_of(table)))
     data = source_of_data(engine, table.name, table.only_stream)
     return around.source(data or EmbeddedSource(engine, table.name, table.only_stream))
 

@@ -23,6 +23,7 @@ from tailrace.app.explain import Explanation, explain
 from tailrace.app.filtering import Filter
 from tailrace.app.index import Index, KeyType
 from tailrace.app.item import declare
+from tailrace.app.kinesis import OverKinesis
 from tailrace.app.mapping import HandlerMapping, Target, Where, archives_of, projection_named
 from tailrace.app.merged import InTimeOrder
 from tailrace.app.on_failure import Park, Policy
@@ -49,7 +50,7 @@ from tailrace.streams.record import ViewType
 T = TypeVar("T")
 
 
-class App(OnLambda, Past, Replaying, WithAggregates, InTimeOrder):
+class App(OnLambda, Past, Replaying, WithAggregates, InTimeOrder, OverKinesis):
     """Tables and handlers under one name.
 
     >>> app = App("shop")

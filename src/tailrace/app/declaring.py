@@ -95,6 +95,7 @@ class CommonSettings:
                 backoff=retry.settings(),
                 accepts=filter_of(changes, self.where, of_state=is_mirror(sink)),
                 **settings_of(policy),
+                **changes.table.order,
                 **owned,
                 **{**width, **self.settings},
             )
@@ -475,14 +476,13 @@ class Declarations:
         if mapping.settings.ordered_by == "partition" and mapping.kind not in ("on", "batch"):
             raise SettingsError(
                 f"{mapping.id!r}: ordered_by='partition' is for handlers, app.on and app.batch: a "
-                f"{mapping.kind} keeps "
-                "a row for each item"
+                f"{mapping.kind} keeps a row for each item"
             )
-        if self.tables.get(mapping.table.name) is not mapping.table:
+        if not mapping.table.is_among(self.tables):
             raise SettingsError(
                 f"handler {mapping.id!r}: table {mapping.table.name!r} belongs to another app"
             )
-        if mapping.table.stream is None:
+        if mapping.table.stream is None and mapping.table.over is None:
             raise SettingsError(
                 f"handler {mapping.id!r}: table {mapping.table.name!r} has no stream (stream=None), so "
                 "nothing would come"

@@ -41,6 +41,8 @@ events.
 """
 Where: TypeAlias = Predicate | Callable[[Change[Any]], bool]
 PLAIN_FUNCTION: Final = FunctionSettings()
+OVER_STREAMS: Final[tuple[Kind, ...]] = ("on", "batch", "sink")
+"""What may read a table's changes over a data stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,15 @@ class HandlerMapping:
     """How long a change waits at most for older ones of other shards; None: it does not wait for them."""
     only_counts: bool = False
     """Ours, for what fits no entity: it may come and go with the typed handlers."""
+
+    def __post_init__(self) -> None:
+        if self.table.over is not None and (self.kind not in OVER_STREAMS or self.snapshot):
+            what = "a snapshot" if self.kind in OVER_STREAMS else f"a {self.kind}"
+            raise SettingsError(
+                f"{self.id!r}: {what} of {self.table.name!r} is not read over the data stream "
+                f"{self.table.over.stream!r}; handlers, batches and sinks are: let it read the table's own "
+                "stream"
+            )
 
     @property
     def snapshot(self) -> bool:

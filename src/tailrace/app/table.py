@@ -5,15 +5,15 @@ Rules of this file: declarations only. Locally a table is created; on AWS it is 
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 import orjson
 
 from tailrace.app.index import Index, KeyType, check_indexes
 from tailrace.errors import SettingsError
 from tailrace.streams.arns import ACCOUNT, TableArn, parse_table_arn, table_arn
-from tailrace.streams.kinesis.names import stream_of_source
+from tailrace.streams.kinesis.names import source_name, stream_of_source
 from tailrace.streams.record import VIEW_TYPES, EventName, ViewType
 from tailrace.tables.schema import TableSchema
 from tailrace.values.types import Item
@@ -96,6 +96,18 @@ class Entities(list[E]):
 
 
 @dataclass(frozen=True, slots=True)
+class Over:
+    """A data stream over which a table's changes come, and what that means for their order.
+
+    Units:   disorder_ms: by so much a change comes late at most.
+    """
+
+    stream: str
+    disorder_ms: int
+    waits_always: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table: its name, its key, its secondary indexes, the view type of its stream (None: it has none).
 
@@ -112,6 +124,8 @@ class Table:
     only_stream: str = ""
     """The ARN of the only stream that its mappings follow, as in Lambda's API; "": any of the table."""
     indexes: Mapping[str, Index] = field(default_factory=dict, hash=False)
+    over: Over | None = None
+    """The data stream that its mappings read it over; None: its own streams."""
     entities: Entities[Any] = field(default_factory=Entities, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -151,6 +165,29 @@ class Table:
         return parse_table_arn(self.name)
 
     @property
+    def source(self) -> str:
+        """What workers and rows call what its changes are read from: its name, or that of a data stream."""
+        return self.name if self.over is None else source_name(self.over.stream)
+
+    @property
+    def order(self) -> dict[str, Any]:
+        """Settings of the machine that follow from what it is read from."""
+        if self.over is None:
+            return {}
+        return {"disorder_ms": self.over.disorder_ms, "waits_always": self.over.waits_always}
+
+    def read_over(self, over: Over) -> "Table":
+        """The same table, read over a data stream."""
+        table = replace(self, over=over)
+        object.__setattr__(table, "entities", self.entities)  # one list, whatever it is read over
+        return table
+
+    def is_among(self, tables: Mapping[str, "Table"]) -> bool:
+        """Whether it is one of an app's, whatever it is read over."""
+        own = tables.get(self.name)
+        return own is self or (own is not None and own.entities is self.entities)
+
+    @property
     def inserted(self) -> "Changes[Any]":
         """Its items that are new."""
         return Changes(self, ("INSERT",))
@@ -175,6 +212,10 @@ class Changes(Generic[E]):
     entity: E | None = None
     unmatched: bool = False
     """Only those of items that are of no entity."""
+
+    def read_over(self, over: Over) -> Self:
+        """The same changes, read over a data stream."""
+        return replace(self, table=self.table.read_over(over))
 
 
 def name_in(name: str, region: str, account: str, here: str) -> str:

@@ -78,7 +78,7 @@ async def deliver(sandbox: Sandbox, event: Any, remaining_ms: int, ancestry: str
     received = read_event(sandbox.app, event)
     if received is None:
         return BatchAnswer()
-    mine = [mapping for mapping in sandbox.mappings if mapping.table.name == received.table.name]
+    mine = [mapping for mapping in sandbox.mappings if mapping.table.source == received.table.name]
     if not mine:
         raise SettingsError(
             f"no handler of this function is of table {received.table.name!r}: its records are not handled, "

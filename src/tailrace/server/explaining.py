@@ -34,7 +34,7 @@ async def explained(log: LogReader, app: App, handler: str) -> dict[str, Any]:
     passes = lets_through(explanation.patterns)
     accepts, is_filtered = mapping.settings.accepts, bool(mapping.settings.filters)
     seen = passed = wanted = 0
-    async for _, _, shard in all_shards(log, mapping.table.name):
+    async for _, _, shard in all_shards(log, mapping.table.source):
         async for record in records_of(log, shard):
             seen += 1
             passed += (is_passed := passes(record))

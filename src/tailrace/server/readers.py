@@ -29,7 +29,7 @@ UNLISTED_MS: Final = 60_000
 
 def declared_mappings(app: App) -> list[MappingName]:
     """The handlers of an app, whether or not a shard of theirs is read here."""
-    return [MappingName(app.name, mapping.id, mapping.table.name) for mapping in app.mappings]
+    return [MappingName(app.name, mapping.id, mapping.table.source) for mapping in app.mappings]
 
 
 def unread_of(worker: Worker, mapping_id: str) -> Sequence[UnreadShard]:

@@ -266,7 +266,7 @@ class Questions:
 
     def _mappings(self) -> list[MappingName]:
         return [
-            MappingName(running.app.name, mapping.id, mapping.table.name)
+            MappingName(running.app.name, mapping.id, mapping.table.source)
             for running in self._running
             for mapping in running.app.mappings
         ]

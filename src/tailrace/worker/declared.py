@@ -25,7 +25,7 @@ def mapping_write(app: str, mapping: HandlerMapping, began_ms: int = 0) -> Write
     """The row by which a later start knows that the mapping was declared. Units: `began_ms` when it first
     was, since the epoch; 0: that is not known.
     """
-    fields = {"v": VERSION, "id": mapping.id, "table": mapping.table.name}
+    fields = {"v": VERSION, "id": mapping.id, "table": mapping.table.source}
     when = {BEGAN: began_ms} if began_ms else {}
     counts = {"only_counts": True} if mapping.only_counts else {}
     takes = {SNAPSHOTS: True} if mapping.is_mirror or mapping.snapshot else {}
@@ -62,7 +62,7 @@ async def check_declared(state: StateStore, app: App) -> dict[str, int]:
         new = [
             mapping.id
             for mapping in app.mappings
-            if mapping.table.name == row.fields["table"] and mapping.id not in begun
+            if mapping.table.source == row.fields["table"] and mapping.id not in begun
         ]
         to = new[0] if len(new) == 1 else "NEW_NAME"
         raise SettingsError(

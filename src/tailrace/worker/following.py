@@ -85,11 +85,11 @@ class FollowedTable(Struct):
         table = handler.table
         numbered = NumberedSource(source, state, app, table.name, besides)
         reads = SharedReads(numbered, budget)
-        return cls(table.name, table.only_stream, numbered, reads, [handler], numbered=numbered)
+        return cls(table.source, table.only_stream, numbered, reads, [handler], numbered=numbered)
 
     def takes(self, handler: HandlerMapping) -> bool:
         """Follow this table for one mapping more, if it is the mapping's. Returns: whether it is."""
-        if (self.name, self.only_stream) != (handler.table.name, handler.table.only_stream):
+        if (self.name, self.only_stream) != (handler.table.source, handler.table.only_stream):
             return False
         self.handlers = [*self.handlers, handler]
         self.reads.share()

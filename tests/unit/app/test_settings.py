@@ -16,8 +16,11 @@ WORDS_OF_THEIR_OWN = {
     "id", "order", "accepts", "maximum_retry_attempts", "backoff", "report_batch_item_failures",
     "parallelization_factor",
     "on_failure", "max_keys", "max_per_key", "starts_at_end", "is_transactional",
+    "disorder_ms", "waits_always", "max_waiting",
 }  # fmt: skip
-"""What is said by `id=`, `where=`, `retry=`, `on_failure=`, or is of functions or a sink alone."""
+"""What is said by `id=`, `where=`, `retry=`, `on_failure=`, `app.kinesis`, or is of functions or a sink
+alone.
+"""
 
 
 def test_every_setting_of_a_mapping_is_shown_or_has_a_word_of_its_own() -> None:

@@ -1,5 +1,6 @@
 """DynamoDB's record of a data stream: its exact JSON, and back. Source: semantics §5.5."""
 
+from contextlib import suppress
 from typing import Any
 
 import hypothesis.strategies as st
@@ -126,6 +127,17 @@ def test_what_is_read_back_is_what_was_written(
 def test_what_is_no_such_record_is_refused_in_words(data: bytes) -> None:
     with pytest.raises(SourceError, match="is no change of a DynamoDB table: "):
         DestinationRecord.decode(data)
+
+
+@given(st.binary(max_size=40))
+def test_no_data_raise_anything_else(data: bytes) -> None:
+    with suppress(SourceError):
+        DestinationRecord.decode(data)
+
+
+def test_a_record_without_a_size_is_weighed() -> None:
+    data = encode(changed(KEYS, None), "T", "r")
+    assert DestinationRecord.decode(data.replace(b"SizeBytes", b"SizeBites")).size_bytes == 6
 
 
 def test_a_write_of_a_transaction_has_a_record_where_there_is_an_item() -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.command_line import tailrace
 from tests.crash.node import Node, free_port
 from tests.patience import eventually
+from tests.terminal import on_terminal
 
 APP = """
 from pathlib import Path
@@ -153,6 +154,17 @@ def test_what_cannot_be_planned_is_refused_in_words(
     error = refused(place, *arguments)
     assert says in error
     assert "next:" in error
+
+
+def test_a_terminal_sees_how_far_a_plan_is_and_a_file_only_what_it_says(place: Path) -> None:
+    typed = ["-m", "tailrace", "plan", "receipt", "--rate", "2000/s", "--for", "15s", "--duration", "1ms",
+             "--app", "app.py"]  # fmt: skip
+    with (place / "said").open("wb") as said:
+        code, shown = on_terminal(typed, cwd=place, stdout=said)
+    assert (code, "receipt: planning" in shown, "changes" in shown) == (0, True, True)
+    text = (place / "said").read_text()
+    assert "LAG P50" in text
+    assert "planning" not in text
 
 
 def test_help_teaches_with_examples() -> None:

@@ -103,14 +103,14 @@ def number(name: str, text: str, lowest: float, highest: float) -> float:
 def shown_us(us: float) -> str:
     """A length of time for people, to about three digits.
 
-    >>> [shown_us(us) for us in (0, 250, 20_400, 1_500_000, 95_000_000, 7_300_000_000)]
-    ['0', '0.25ms', '20.4ms', '1.5s', '1m35s', '2h1m']
+    >>> [shown_us(us) for us in (0, 250, 20_400, 999_900, 1_500_000, 95_000_000, 7_260_000_000)]
+    ['0', '0.25ms', '20.4ms', '1s', '1.5s', '1m35s', '2h1m']
     """
     if us < 1:
         return "0"
-    if us < 1_000_000:
+    if us < 999_500:
         return f"{us / 1_000:.3g}ms"
-    if us < 60_000_000:
+    if us < 59_950_000:
         return f"{us / 1_000_000:.3g}s"
     seconds = round(us / 1_000_000)
     if seconds < 3_600:

@@ -224,9 +224,7 @@ class Catalog:
         data = self._committer.get(CATALOG, COUNTERS)
         self.counters = CountersDocument() if data is None else decode(COUNTERS, data, CountersDocument)
         self._resized.clear()
-        streams = [
-            self._stream(document) for document in self._documents(b"stream/", StreamDocument).values()
-        ]
+        streams = [self._stream(document) for document in self.documents(b"stream/", StreamDocument).values()]
         self.streams = {stream.arn: stream for stream in streams}
         self.shards.clear()
         self.places.clear()
@@ -238,10 +236,10 @@ class Catalog:
         self.tables.clear()
         for namespace in self.namespaces.values():
             namespace.tables.clear()
-        for document in self._documents(b"table/", TableDocument).values():
+        for document in self.documents(b"table/", TableDocument).values():
             self._note_table(TableState(document, self.namespace_of(document), on.get(document.number)))
         self._load_indexes()
-        sizes = self._documents(b"size/", SizeDocument)
+        sizes = self.documents(b"size/", SizeDocument)
         for table in self.tables.values():
             counted: tuple[TableState | TableIndex, ...] = (table, *table.every_index)
             for sized in counted:
@@ -249,24 +247,23 @@ class Catalog:
                 sized.items, sized.size_bytes = size.items, size.size_bytes
         self.trimmed = {
             int(key.removeprefix(b"trim/")): document.through
-            for key, document in self._documents(b"trim/", TrimDocument).items()
+            for key, document in self.documents(b"trim/", TrimDocument).items()
         }
-        self.dropped = {
-            document.number for document in self._documents(b"dropped/", DroppedDocument).values()
-        }
+        self.dropped = {document.number for document in self.documents(b"dropped/", DroppedDocument).values()}
 
         self.lost = {
             key.removeprefix(b"lost/").decode(): document.through
-            for key, document in self._documents(b"lost/", LostDocument).items()
+            for key, document in self.documents(b"lost/", LostDocument).items()
         }
 
     def _load_indexes(self) -> None:
         by_number = {table.number: table for table in self.tables.values()}
-        for document in self._documents(b"index/", IndexDocument).values():
+        for document in self.documents(b"index/", IndexDocument).values():
             table = by_number[document.table_number]
             table.set_indexes((*table.every_index, TableIndex(document, table.schema)))
 
-    def _documents(self, prefix: bytes, document: type[DocumentT]) -> dict[bytes, DocumentT]:
+    def documents(self, prefix: bytes, document: type[DocumentT]) -> dict[bytes, DocumentT]:
+        """All of one kind by their keys. Shape: the prefix ends with "/". Raises: StoreError."""
         documents: dict[bytes, DocumentT] = {}
         first = prefix
         last = prefix[:-1] + b"0"  # "0" follows "/"

@@ -5,8 +5,8 @@ it is read again. Nothing here decides. Called by everything in `engine.kinesis`
 """
 
 from bisect import bisect_right
-from collections.abc import Container, Iterator
-from typing import Final, TypeVar
+from collections.abc import Container
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -25,8 +25,6 @@ from tailrace.streams.kinesis.names import data_stream_arn
 STREAMS: Final = b"data-stream/"
 DROPPED: Final = b"data-dropped/"
 ACCOUNTS: Final = b"data-account/"
-PAGE: Final = 1_000
-DocumentT = TypeVar("DocumentT", bound=Struct)
 
 
 class DataStreamState:
@@ -85,17 +83,11 @@ class DataStreamCatalog:
         """Read everything from the store. Raises: StoreError."""
         self.streams.clear()
         self.shards.clear()
-        for _, document in self._documents(STREAMS, DataStreamDocument):
+        for document in self._catalog.documents(STREAMS, DataStreamDocument).values():
             namespace = self._catalog.namespace(document.region, document.account)
             self._note(DataStreamState(document, namespace))
-        self.dropped = {document.number for _, document in self._documents(DROPPED, DroppedShardDocument)}
-
-    def _documents(self, prefix: bytes, kind: type[DocumentT]) -> Iterator[tuple[bytes, DocumentT]]:
-        first, last = prefix, prefix[:-1] + b"0"  # "0" follows "/"
-        while rows := self._committer.query(CATALOG, first, last, PAGE):
-            for key, data in rows:
-                yield key, decode(key, data, kind)
-            first = rows[-1][0] + b"\0"
+        dropped = self._catalog.documents(DROPPED, DroppedShardDocument)
+        self.dropped = {document.number for document in dropped.values()}
 
     def in_namespace(self, namespace: Namespace) -> list[DataStreamState]:
         """The streams of an account and region, by their names."""

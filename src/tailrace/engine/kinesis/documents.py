@@ -17,9 +17,14 @@ MOST_HOURS: Final = 8_760
 LEAST_RECORD_KIB: Final = 1_024
 """MaxRecordSizeInKiB of a stream that was told nothing else."""
 StreamMode: TypeAlias = Literal["PROVISIONED", "ON_DEMAND"]
-StreamStatus: TypeAlias = Literal["CREATING", "ACTIVE", "UPDATING", "DELETING"]
+StreamBusy: TypeAlias = Literal["CREATING", "UPDATING", "DELETING"]
+StreamStatus: TypeAlias = Literal["ACTIVE"] | StreamBusy
 ConsumerStatus: TypeAlias = Literal["CREATING", "ACTIVE", "DELETING"]
-DATA_STREAM_DELAYS_MS: Final[dict[str, int]] = {"CREATING": 10_000, "UPDATING": 10_000, "DELETING": 10_000}
+DATA_STREAM_DELAYS_MS: Final[dict[StreamBusy, int]] = {
+    "CREATING": 10_000,
+    "UPDATING": 10_000,
+    "DELETING": 10_000,
+}
 """What AWS takes, about [U]."""
 
 
@@ -64,7 +69,7 @@ class DataStreamDocument(Struct, frozen=True):
     consumers: tuple[ConsumerDocument, ...] = ()
     scalings_ms: tuple[int, ...] = ()
     modes_ms: tuple[int, ...] = ()
-    busy: Literal["CREATING", "UPDATING", "DELETING"] | None = None
+    busy: StreamBusy | None = None
     busy_until_ms: int = 0
     v: int = 1
 

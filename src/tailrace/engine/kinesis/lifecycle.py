@@ -16,6 +16,7 @@ from tailrace.engine.kinesis.catalog import DataParts, DataStreamState
 from tailrace.engine.kinesis.documents import (
     DATA_STREAM_DELAYS_MS,
     DataStreamDocument,
+    StreamBusy,
     StreamMode,
     StreamStatus,
 )
@@ -223,7 +224,7 @@ class DataStreams(Struct, frozen=True):
         if mibps > WARM_MIBPS:
             raise validation_error(f"WarmThroughputMiBps {mibps} of stream {name} is above {WARM_MIBPS}.")
 
-    def busy(self, document: DataStreamDocument, busy: Any) -> DataStreamDocument:
+    def busy(self, document: DataStreamDocument, busy: StreamBusy) -> DataStreamDocument:
         """The document of a stream that has begun to change: with `aws_delays` it is not done at once."""
         parts = self._parts
         if not parts.settings.aws_delays:

@@ -48,7 +48,20 @@ EXHIBITS: Final = {
     28: "test_28_changes_in_one_second",
     29: "test_29_own_writes_that_settle",
     30: "test_30_memory_of_busy_shards",
+    31: "test_31_end_of_a_shard_is_an_error",
+    32: "test_32_storm_of_splits_and_merges",
+    33: "test_33_two_subscribers_on_one_consumer",
+    34: "test_34_creation_times_that_tie",
+    35: "test_35_duplicates_with_other_numbers",
 }
+WINGS: Final = {
+    31: (
+        "The wing of Kinesis",
+        "Here the models read a data stream, and so does our handler beside them, most of them one that "
+        "DynamoDB copies the changes of a table into.",
+    ),
+}
+"""Number of the first exhibit → what the wing is called, and what is played in it."""
 HEAD: Final = """# The museum
 
 Readers of DynamoDB's streams have made the same mistakes for ten years. Here they are, one by one: what \
@@ -79,6 +92,9 @@ def page() -> str:
     """The page for people."""
     lines = [HEAD]
     for number in sorted({*EXHIBITS, *NOT_DELIVERY}):
+        if number in WINGS:
+            title, played = WINGS[number]
+            lines.append(f"# {title}\n\n{played}\n")
         if number in NOT_DELIVERY:
             name, reason = NOT_DELIVERY[number]
             lines.append(f"## {number}. {name}\n\n*No exhibit.* {reason}\n")

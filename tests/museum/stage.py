@@ -63,7 +63,7 @@ class Stage:
         self.takes_s = 0.0
         """How long our handler takes for a change."""
 
-        @self.app.on(self.orders, id="ours", **(settings or {}))
+        @self.app.on(self.source(), id="ours", **(settings or {}))
         async def handle(change: Change) -> None:
             if self.takes_s:
                 await asyncio.sleep(self.takes_s)
@@ -85,6 +85,10 @@ class Stage:
         traceback: TracebackType | None,
     ) -> None:
         self.world.close()
+
+    def source(self) -> Any:
+        """What our handler reads."""
+        return self.orders
 
     # ---- what happens --------------------------------------------------------------------------------------
 

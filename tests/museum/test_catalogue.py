@@ -8,7 +8,7 @@ import pytest
 from tests.museum.catalogue import EXHIBITS, NOT_DELIVERY, PAGE, page, parts_of
 
 HERE = Path(__file__).parent
-ENTRIES = 30
+ENTRIES = 35
 MODEL_LINES = 60
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tailrace.app.item import Item
     from tailrace.app.on_failure import Discard, Drop, Park
     from tailrace.app.predicates import by_ttl, changed, new, old
+    from tailrace.app.record import Record, Records
     from tailrace.app.retry import Retry
     from tailrace.app.snapshots import Snapshots
     from tailrace.app.user_records import user_records
@@ -25,15 +26,14 @@ if TYPE_CHECKING:
     from tailrace.version import __version__
 
 __all__ = [
-    "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Conflict", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Recorded", "Refused", "Retry", "Snapshots", "Throttled", "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old", "user_records",
+    "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Conflict", "Depends", "Discard", "Drop", "Epoch", "Index", "Item", "Park", "Record", "Recorded", "Records", "Refused", "Retry", "Snapshots", "Throttled", "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old", "user_records",
 ]  # fmt: skip
 
 _PLACES = {
     "App": "app.app", "Attribute": "app.codec", "Batch": "app.change", "Change": "app.change", "Depends": "app.depends",
-    "Epoch": "app.codec", "Index": "app.index", "Item": "app.item", "Retry": "app.retry", "Snapshots": "app.snapshots", "Throttled": "errors", "Unavailable": "errors", "Window": "app.window",
+    "Epoch": "app.codec", "Index": "app.index", "Item": "app.item", "Record": "app.record", "Records": "app.record", "Retry": "app.retry", "Snapshots": "app.snapshots", "Throttled": "errors", "Unavailable": "errors", "Window": "app.window",
     **dict.fromkeys(("by_ttl", "changed", "new", "old"), "app.predicates"),
-    **dict.fromkeys(("AsyncClient", "Client"), "app.client"), "connect": "cli.client", "Conflict": "errors", "Recorded": "app.aggregate", "Refused": "errors", "__version__": "version",
-    **dict.fromkeys(("Discard", "Drop", "Park"), "app.on_failure"), "user_records": "app.user_records",
+    **dict.fromkeys(("AsyncClient", "Client"), "app.client"), "connect": "cli.client", "Conflict": "errors", "Recorded": "app.aggregate", "Refused": "errors", "__version__": "version", **dict.fromkeys(("Discard", "Drop", "Park"), "app.on_failure"), "user_records": "app.user_records",
 }  # fmt: skip
 
 

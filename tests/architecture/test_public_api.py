@@ -7,7 +7,7 @@ import tailrace
 
 PUBLIC = [
     "App", "AsyncClient", "Attribute", "Batch", "Change", "Client", "Conflict", "Depends", "Discard", "Drop",
-    "Epoch", "Index", "Item", "Park", "Recorded", "Refused", "Retry", "Snapshots",
+    "Epoch", "Index", "Item", "Park", "Record", "Recorded", "Records", "Refused", "Retry", "Snapshots",
     "Throttled", "Unavailable", "Window", "__version__", "by_ttl", "changed", "connect", "new", "old",
     "user_records",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from tailrace.app.archiving import HOLD_BYTES, archive_plan, merge_interval
 from tailrace.app.change import Batch, Change
 from tailrace.app.checking import is_async
 from tailrace.app.client import AsyncClient, Client, unprovided
+from tailrace.app.data_stream import DataStream
 from tailrace.app.declaring import CommonSettings, Declarations, Handler
 from tailrace.app.entity import Entity
 from tailrace.app.explain import Explanation, explain
@@ -76,6 +77,7 @@ class App(OnLambda, Past, Replaying, WithAggregates, InTimeOrder, OverKinesis):
         """A DynamoDB client and a table: where transactions are committed; None: in the embedded engine."""
         self._declared = Declarations(name, (self.client, self.async_client))
         self.tables = self._declared.tables
+        self.data_streams = self._declared.data_streams
         self._ask: Ask | None = None
         self.alert_plan: AlertPlan | None = None
         """Who is told before it hurts; None: no one is."""
@@ -112,6 +114,18 @@ class App(OnLambda, Past, Replaying, WithAggregates, InTimeOrder, OverKinesis):
         table = Table(name, pk, sk, pk_type, sk_type, ttl, stream, indexes=dict(indexes or {}))
         self.tables[name] = table
         return table
+
+    def data_stream(self, name: str, *, shards: int = 1) -> DataStream:
+        """Declare a data stream (Kinesis), whose records go to `@app.on`, `@app.batch`, `app.function` and
+        sinks that append.
+
+        Shape:   with `shards` it begins where it is made; one that is there keeps what it has.
+        Raises:  SettingsError.
+        """
+        if name in self.data_streams:
+            raise SettingsError(f"data stream {name!r} is declared twice in app {self.name!r}")
+        stream = self.data_streams[name] = DataStream(name, shards)
+        return stream
 
     def entity(
         self,

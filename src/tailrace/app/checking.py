@@ -5,7 +5,7 @@ can therefore have a time-out; each names the handler with its line and says how
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Final, get_args, get_origin
 
@@ -13,10 +13,12 @@ from tailrace.app.change import Batch, Change
 from tailrace.app.entity import Entity
 from tailrace.app.explain import alternatives, target_words
 from tailrace.app.predicates import Predicate, fields_of
+from tailrace.app.record import Record, Records
 from tailrace.app.table import Changes
 from tailrace.errors import SettingsError
 
-FORMS = {"on": Change, "batch": Batch}
+FORMS: Final[Mapping[str, type]] = {"on": Change, "batch": Batch}
+DATA_FORMS: Final[Mapping[str, type]] = {"on": Record, "batch": Records}
 
 
 def check_given(place: str, kind: str, annotation: Any, changes: Changes[Entity[Any]]) -> None:
@@ -24,13 +26,15 @@ def check_given(place: str, kind: str, annotation: Any, changes: Changes[Entity[
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     form, inside = get_origin(annotation) or annotation, get_args(annotation)
-    wanted = FORMS[kind]
+    forms = DATA_FORMS if changes.table.is_data else FORMS
+    wanted = forms[kind]
     if form is changes.table or (changes.entity is not None and form is changes.entity.cls):
         raise SettingsError(
             f"{place}: it is given a {wanted.__name__}, not the item itself: change: "
             f"{_shown(wanted, changes)}"
         )
-    if form in FORMS.values() and form is not wanted:
+    known = {*FORMS.values(), *DATA_FORMS.values()}
+    if form in known and not issubclass(wanted, form):
         other = "app.batch" if kind == "on" else "app.on"
         raise SettingsError(
             f"{place}: app.{kind} gives it a {wanted.__name__}: write {_shown(wanted, changes)}, or "

@@ -12,12 +12,11 @@ from collections.abc import Mapping as Names
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
-from msgspec import structs
-
 from tailrace.app.archiving import ArchivePlan, archive_id, archive_settings, check_history
 from tailrace.app.change import Change
 from tailrace.app.checking import check_given, check_timeout, check_where, is_async
 from tailrace.app.client import check_client
+from tailrace.app.data_stream import DataStream, check_of_data
 from tailrace.app.depends import Signature, check_cycles, place_of, signature_of
 from tailrace.app.destination_config import destination_arn
 from tailrace.app.entity import Entity
@@ -29,7 +28,7 @@ from tailrace.app.mapping import Appended, HandlerMapping, Kind, Target, Where
 from tailrace.app.on_failure import Discard, Drop, Park, Policy, settings_of
 from tailrace.app.projection import Projection, declared_by
 from tailrace.app.retry import Retry, check_retry
-from tailrace.app.settings import check_names
+from tailrace.app.settings import check_names, whole_shards
 from tailrace.app.sinking import (
     Writes,
     check_snapshot,
@@ -44,7 +43,8 @@ from tailrace.app.table import Changes, Table
 from tailrace.app.unmatched import Unmatched, unmatched_id
 from tailrace.app.window import WindowPlan, check_window
 from tailrace.errors import SettingsError
-from tailrace.mapping.settings import INFINITE, MappingSettings
+from tailrace.mapping.filters import check_data_filters
+from tailrace.mapping.settings import MappingSettings
 
 T = TypeVar("T")
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -130,19 +130,6 @@ def check_feed(kind: Kind, common: CommonSettings, table: Table) -> None:
         )
 
 
-def whole_shards(place: str, settings: MappingSettings) -> MappingSettings:
-    """A handler's settings with each shard in sequence; where the shard waits for a change that fails, it is
-    tried without end. Raises: SettingsError.
-    """
-    changes: dict[str, Any] = {"order": "shard"}
-    if settings.on_failure == "block":  # it would refuse filters, for what is left out of an archive is lost
-        changes |= {"on_failure": "discard", "maximum_retry_attempts": INFINITE}
-    try:
-        return structs.replace(settings, **changes)
-    except SettingsError as error:
-        raise SettingsError(f"{place}: {error}") from error
-
-
 class Declarations:
     """The tables and the mappings of one app.
 
@@ -152,6 +139,7 @@ class Declarations:
     def __init__(self, app: str, clients: Clients) -> None:
         self.app = app
         self.tables: dict[str, Table] = {}
+        self.data_streams: dict[str, DataStream] = {}
         self.mappings: dict[str, HandlerMapping] = {}
         self._clients = clients
         self._counting: dict[str, HandlerMapping] = {}
@@ -202,10 +190,12 @@ class Declarations:
                 changes = self.entity(target).changes
             case Appended():
                 changes = target.appended
+            case DataStream():
+                changes = Changes(target.source)
             case _:
                 raise SettingsError(
                     f"{target!r} is no table and no entity: orders = app.table('orders', pk='id') makes a "
-                    "table"
+                    "table, clicks = app.data_stream('clicks') a data stream"
                 )
         if changes.entity is not None:
             _ = changes.entity.model  # what is wrong with the class is refused here, where the app is loaded
@@ -240,6 +230,7 @@ class Declarations:
     ) -> Callable[[Handler], Handler]:
         """What enters a handler of changes or batches. Raises: SettingsError."""
         changes = self.changes(target)
+        check_of_data(kind if order_wait_ms is None else "merged", changes)
         is_feed = isinstance(target, Appended)
         if is_feed and order_wait_ms is not None:
             raise SettingsError("app.merged of an aggregate: its feed goes by versions: @app.on(accounts)")
@@ -289,7 +280,7 @@ class Declarations:
         called, code = function_named(function) if isinstance(function, str) else (function, None)
         own_id: str = id or (code.attribute if code else str(getattr(called, "__qualname__", "function")))
         changes = self.changes(target)
-        accepts = filter_of(changes, None)
+        accepts = None if isinstance(target, DataStream) else filter_of(changes, None)
         of_mapping = dict(settings)
         destination = destination_arn(of_mapping.pop("DestinationConfig", None))
         own: dict[str, Any] = {
@@ -297,6 +288,8 @@ class Declarations:
         }
         function_settings = FunctionSettings.read(own)
         mapping_settings = MappingSettings.for_lambda(own_id, accepts=accepts, **of_mapping)
+        if isinstance(target, DataStream):
+            check_data_filters(mapping_settings.filters)
         self._add(
             HandlerMapping(
                 own_id,
@@ -323,8 +316,9 @@ class Declarations:
         snapshots: Snapshots = BY_HAND,
     ) -> None:
         """Enter a sink of changes, or give a handler one. Raises: SettingsError."""
-        if isinstance(source, Table | Changes | Entity | type):
+        if isinstance(source, Table | Changes | Entity | DataStream | type):
             changes = self.changes(source)
+            check_of_data("sink", changes, sink)
             name = common.id or sink_id(changes, sink)
             place = f"sink {name!r}"
             check_where(place, common.where, changes)
@@ -404,6 +398,7 @@ class Declarations:
                     "parameter, order: Order"
                 )
             changes = self.changes(declared.item if target is None else target)
+            check_of_data("projection", changes)
             projection = projection_of(declared, changes, function, id=name)
             if projection.history:
                 others = self.mappings.values()
@@ -433,6 +428,7 @@ class Declarations:
     ) -> Callable[[Handler], Handler]:
         """What enters a handler of the windows that `plan_of` makes. Raises: SettingsError."""
         changes = self.changes(target)
+        check_of_data("window", changes)
 
         def register(handler: Handler) -> Handler:
             name = common.name_of(handler, "window")
@@ -478,7 +474,8 @@ class Declarations:
                 f"{mapping.id!r}: ordered_by='partition' is for handlers, app.on and app.batch: a "
                 f"{mapping.kind} keeps a row for each item"
             )
-        if not mapping.table.is_among(self.tables):
+        sources = {stream.source.name: stream.source for stream in self.data_streams.values()}
+        if not mapping.table.is_among({**self.tables, **sources}):
             raise SettingsError(
                 f"handler {mapping.id!r}: table {mapping.table.name!r} belongs to another app"
             )

@@ -13,6 +13,7 @@ from tailrace.app.change import Change
 from tailrace.app.entity import Entity
 from tailrace.app.fence import FENCE
 from tailrace.app.predicates import Predicate, asks_for_change, compiled
+from tailrace.app.record import Record
 from tailrace.app.table import EVENTS, Changes
 from tailrace.streams.record import ChangeRecord
 
@@ -31,6 +32,7 @@ class Filter:
         "_entities",
         "_entity",
         "_events",
+        "_form",
         "_judged",
         "_table",
         "_where",
@@ -45,6 +47,7 @@ class Filter:
         self.where = where
         self._events = frozenset(changes.events)
         self._table = changes.table.name
+        self._form: type[Change[Any]] = Record if changes.table.is_data else Change
         self._entity = changes.entity
         self._entities = changes.table.entities if changes.entity is not None or changes.unmatched else None
         self._where = compiled(where) if isinstance(where, Predicate) else where
@@ -59,7 +62,7 @@ class Filter:
             return False
         if self._where is None:
             return True
-        change = Change[Any](record, self._table, self.changes.entity)
+        change = self._form(record, self._table, self.changes.entity)
         try:
             with FENCE:
                 accepted = bool(self._where(change))
@@ -74,7 +77,7 @@ class Filter:
         """The change of a record that was let through, with what was decoded to judge it."""
         change = self._judged.pop(record.sequence, None)
         if change is None or change.record is not record:
-            return Change(record, self._table, self.changes.entity, region)
+            return self._form(record, self._table, self.changes.entity, region)
         change.region = region
         return change
 

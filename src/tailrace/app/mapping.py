@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from tailrace.app.archiving import ArchivePlan
 from tailrace.app.change import Change
+from tailrace.app.data_stream import DataStream
 from tailrace.app.depends import Depends
 from tailrace.app.entity import Entity
 from tailrace.app.function_settings import CodePlace, FunctionSettings
@@ -35,7 +36,7 @@ class Appended(Protocol):
         """Its events, as they are appended."""
 
 
-Target: TypeAlias = Table | Changes[Entity[Any]] | Entity[Any] | type[Any] | Appended
+Target: TypeAlias = Table | DataStream | Changes[Entity[Any]] | Entity[Any] | type[Any] | Appended
 """What a handler is declared on: a table, an entity, some kinds of changes of one, or an aggregate's
 events.
 """

@@ -1,6 +1,7 @@
 """Settings by keyword, beside those with a parameter of their own: for type checkers and for refusals.
 
-Rules of this file: names and types only (PEP 692, `**settings: Unpack[…]`); bounds, defaults and meanings are
+Rules of this file: names and types (PEP 692, `**settings: Unpack[…]`), and what order over shards makes of
+settings; bounds, defaults and meanings are
 those of mapping/settings.py and function_settings.py, and docs/reference/settings.md says them.
 """
 
@@ -8,8 +9,10 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal, TypedDict
 
+from msgspec import structs
+
 from tailrace.errors import SettingsError
-from tailrace.mapping.settings import BreakerSettings, OrderedBy
+from tailrace.mapping.settings import INFINITE, BreakerSettings, MappingSettings, OrderedBy
 from tailrace.patterns.pattern import Pattern
 
 
@@ -84,3 +87,16 @@ def check_names(name: str, settings: Collection[str]) -> None:
                 f"handler {name!r}: {setting}: no such setting; {meant}there are "
                 f"{', '.join(sorted(NAMES | PARAMETERS))}"
             )
+
+
+def whole_shards(place: str, settings: MappingSettings) -> MappingSettings:
+    """A handler's settings with each shard in sequence; where the shard waits for a change that fails, it is
+    tried without end. Raises: SettingsError.
+    """
+    changes: dict[str, Any] = {"order": "shard"}
+    if settings.on_failure == "block":  # it would refuse filters, for what is left out of an archive is lost
+        changes |= {"on_failure": "discard", "maximum_retry_attempts": INFINITE}
+    try:
+        return structs.replace(settings, **changes)
+    except SettingsError as error:
+        raise SettingsError(f"{place}: {error}") from error

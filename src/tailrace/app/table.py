@@ -127,12 +127,13 @@ class Table:
     over: Over | None = None
     """The data stream that its mappings read it over; None: its own streams."""
     entities: Entities[Any] = field(default_factory=Entities, init=False, compare=False, repr=False)
+    is_data: bool = field(init=False, compare=False, repr=False)
+    """Whether it stands for a data stream: its items are records."""
 
     def __post_init__(self) -> None:
         place = self.place
-        if stream_of_source(self.name) is None and not NAME.fullmatch(
-            self.name if place is None else place.table
-        ):
+        object.__setattr__(self, "is_data", stream_of_source(self.name) is not None)
+        if not self.is_data and not NAME.fullmatch(self.name if place is None else place.table):
             raise SettingsError(
                 f"table {self.name!r}: a name has 3 to 255 letters, digits, underscores, hyphens or dots"
             )

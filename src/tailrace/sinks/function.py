@@ -17,6 +17,7 @@ from tailrace.app.app import HandlerMapping, is_async
 from tailrace.app.change import Batch as ChangeBatch
 from tailrace.app.change import Change
 from tailrace.app.filtering import Filter
+from tailrace.app.record import Record, Records
 from tailrace.errors import PortError
 from tailrace.ports import Clock, Failed, Failure, FailureKind, Outcome, RecordBatch, Written
 from tailrace.runtime.causing import CAUSE
@@ -280,7 +281,8 @@ class BatchSink(HandlerParts):
                 changes = [change for change in changes if self._filter.judge(change)]
             if changes:
                 CAUSE.set(self._causes.of_batch(batch.records))
-                change_batch = ChangeBatch(changes, batch.shard_id, batch.attempt)
+                form = Records if self._mapping.table.is_data else ChangeBatch
+                change_batch = form(changes, batch.shard_id, batch.attempt)
                 if self._is_async:
                     value = await call_async(handler, change_batch, timeout_s=self._timeout_s)
                 else:
@@ -315,7 +317,8 @@ def changes_of(mapping: HandlerMapping, batch: RecordBatch, judged: Filter | Non
     stream = batch.stream
     if judged is not None:
         return [judged.take(record, stream.region) for record in batch.records]
-    return [Change(record, stream.table, mapping.entity, stream.region) for record in batch.records]
+    form: type[Change[Any]] = Record if mapping.table.is_data else Change
+    return [form(record, stream.table, mapping.entity, stream.region) for record in batch.records]
 
 
 def filter_of(mapping: HandlerMapping) -> Filter | None:

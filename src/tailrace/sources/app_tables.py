@@ -10,10 +10,13 @@ from itertools import islice
 from typing import Any, Final
 
 from tailrace.app.app import App
+from tailrace.app.data_stream import DataStream
 from tailrace.app.index import definitions
 from tailrace.engine.engine import Engine, EngineSettings
+from tailrace.engine.kinesis.lifecycle import NewDataStream
 from tailrace.errors import ApiError, SettingsError
 from tailrace.streams.arns import ACCOUNT
+from tailrace.streams.kinesis.names import data_stream_arn
 from tailrace.tables.definition import TableChange, TableDefinition
 from tailrace.tables.index_rules import IndexUpdates
 from tailrace.tables.indexes import IndexDefinition
@@ -26,8 +29,9 @@ LOG: Final = logging.getLogger("tailrace.handlers")
 
 
 def create_tables(app: App, engine: Engine) -> None:
-    """Make the app's tables where they are not there yet, and add indexes that are not. Raises: SettingsError
-    when one is there and differs.
+    """Make the app's tables and data streams where they are not there yet, and add indexes that are not.
+
+    Raises:  SettingsError when one is there and differs.
     """
     _check_namespaces(app, engine.settings)
     _hold(app, engine)
@@ -56,6 +60,20 @@ def create_tables(app: App, engine: Engine) -> None:
             _add_indexes(view, name, _missing_indexes(definition, description))
         if table.ttl is not None:
             _expire(view, name, table.ttl)
+    for stream in app.data_streams.values():
+        _make_stream(engine, stream)
+
+
+def _make_stream(engine: Engine, stream: DataStream) -> None:
+    """Make a data stream that is not there. Raises: SettingsError where it cannot be made."""
+    door = engine.kinesis
+    arn = data_stream_arn(door.namespace.region, door.namespace.account, stream.name)
+    if door.streams.settled(arn) is not None:
+        return
+    try:
+        door.streams.create(NewDataStream(stream.name, shards=stream.shards))
+    except ApiError as error:
+        raise SettingsError(f"data stream {stream.name!r} cannot be made: {error.message}") from error
 
 
 def _hold(app: App, engine: Engine) -> None:
@@ -70,7 +88,7 @@ def _hold(app: App, engine: Engine) -> None:
 def _check_namespaces(app: App, settings: EngineSettings) -> None:
     """Require that the app's names mean the data directory's rows. Raises: SettingsError."""
     if not settings.one_namespace:
-        if app.tables and (app.region, ACCOUNT) != (settings.region, settings.account):
+        if (app.tables or app.data_streams) and (app.region, ACCOUNT) != (settings.region, settings.account):
             raise SettingsError(
                 f"app {app.name!r} has its tables in region {app.region} (AWS_REGION, "
                 "AWS_DEFAULT_REGION), and "

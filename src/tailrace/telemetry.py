@@ -315,6 +315,27 @@ METRICS: Final = (
         "holds, read within "
         "a minute or unread, and those that it tells since no living worker holds them, unowned",
     ),
+    Metric(
+        "tailrace_kinesis_destination_oldest_seconds",
+        "gauge",
+        ("table", "stream"),
+        "age of the oldest change that waits to be copied into a data stream, 0 where none does (AWS: "
+        "AgeOfOldestUnreplicatedRecord)",
+    ),
+    Metric(
+        "tailrace_kinesis_destination_throttled_records_total",
+        "counter",
+        ("table", "stream"),
+        "records that a shard of a data stream was too busy for, each time that it was, since the start "
+        "(AWS: ThrottledPutRecordCount)",
+    ),
+    Metric(
+        "tailrace_kinesis_destination_failed_records_total",
+        "counter",
+        ("table", "stream", "reason"),
+        "changes that were not copied: too large for the data stream, or lost because they waited for a day "
+        "(AWS: FailedToReplicateRecordCount)",
+    ),
     Metric("tailrace_build_info", "gauge", ("version",), "the running version; the value is always 1"),
 )
 

@@ -5,7 +5,7 @@ Rules of this file: options and output; the answer is the `status` verb's. Regis
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -15,6 +15,9 @@ from tailrace.cli.connection import ask
 from tailrace.cli.durations import format_duration, format_instant
 from tailrace.cli.hints import next_line, next_start
 from tailrace.cli.place import Place
+
+WAITS_MS: Final = 60_000
+"""How long a change waits for its data stream before people are told."""
 
 
 @click.command()
@@ -181,6 +184,26 @@ def _tables(tables: list[Mapping[str, Any]]) -> Iterator[str]:
         counts = ", ".join(f"{count} {state}" for state, count in table["shards"].items() if count)
         rows.append((printable(table["table"]), table["view_type"] or "off", counts or "-"))
     yield from aligned(rows)
+    for table in tables:
+        for destination in table.get("destinations", ()):
+            yield from _destination(printable(table["table"]), destination)
+
+
+def _destination(table: str, destination: Mapping[str, Any]) -> Iterator[str]:
+    """What is not well of a data stream that a table is copied to."""
+    into = f"{table} into {printable(destination['stream'])}"
+    if destination["status"] == "ENABLE_FAILED":
+        yield click.style(f"{into}: ENABLE_FAILED", fg="red")
+        yield next_line(f"aws dynamodb describe-kinesis-streaming-destination --table-name {table}")
+    if (oldest_ms := destination["oldest_ms"]) >= WAITS_MS:
+        yield click.style(f"{into}: the oldest change waits for {format_duration(oldest_ms)}", fg="yellow")
+        yield next_line("aws kinesis describe-stream-summary: is the stream there, and are its shards busy?")
+    for count, words in (
+        (destination["failed"], "too large for it"),
+        (destination["lost"], "lost: it was away or busy for a day"),
+    ):
+        if count:
+            yield click.style(f"{into}: {count} changes were {words}", fg="red")
 
 
 def _handler(handler: Mapping[str, Any]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import orjson
 from msgspec import Struct, field
 
+from tailrace.engine.destinations.destinations import DestinationStanding
 from tailrace.runtime.attempts import Tally
 from tailrace.telemetry import AWS_METRICS, METRICS, AwsMetric, Metric
 
@@ -22,6 +23,7 @@ Response: TypeAlias = tuple[int, str, bytes]
 """Status, kind and body."""
 COUNTED: Final = {metric.metric: metric for metric in AWS_METRICS}
 
+OF_DESTINATIONS: Final = "tailrace_kinesis_destination_"
 SNAPSHOT_MEMBERS: Final = {
     "tailrace_snapshot_done_ratio": ("share", 1),
     "tailrace_snapshot_items": ("items", 1),
@@ -102,6 +104,7 @@ class Observed(Struct, frozen=True):
     snapshots: Sequence[Mapping[str, Any]] = ()
     requests: Mapping[tuple[str, str], int] = field(default_factory=dict)
     shards: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    destinations: Sequence[DestinationStanding] = ()
     functions: Mapping[str, Tally] = field(default_factory=dict)
     commits: int = 0
     commit_error: str | None = None
@@ -281,7 +284,30 @@ def samples(metric: Metric, observed: Observed) -> Iterator[tuple[Labels, float]
         case "tailrace_build_info":
             yield (observed.version,), 1
         case name:
-            yield from counted(COUNTED[name], observed) if name in COUNTED else of_snapshots(name, observed)
+            yield from of_others(name, observed)
+
+
+def of_others(name: str, observed: Observed) -> Iterator[tuple[Labels, float]]:
+    """The samples of metrics that are told in groups."""
+    if name in COUNTED:
+        return counted(COUNTED[name], observed)
+    if name.startswith(OF_DESTINATIONS):
+        return of_destinations(name.removeprefix(OF_DESTINATIONS), observed)
+    return of_snapshots(name, observed)
+
+
+def of_destinations(name: str, observed: Observed) -> Iterator[tuple[Labels, float]]:
+    """What the ways of tables into data streams say to a metric of theirs."""
+    for one in observed.destinations:
+        way = (one.table, one.stream_arn)
+        match name:
+            case "oldest_seconds":
+                yield way, one.oldest_ms / 1_000
+            case "throttled_records_total":
+                yield way, one.throttled
+            case "failed_records_total":
+                yield (*way, "too large"), one.failed
+                yield (*way, "lost"), one.lost
 
 
 def of_snapshots(name: str, observed: Observed) -> Iterator[tuple[Labels, float]]:

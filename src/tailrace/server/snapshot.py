@@ -42,6 +42,7 @@ async def observed(
         snapshots=snapshots,
         requests=http.requests,
         shards=shard_counts(subject),
+        destinations=subject.engine.destinations.deliveries.standing(),
         functions={} if functions is None else functions(),
         commits=http.turns.commits,
         commit_error=http.turns.commit_error,

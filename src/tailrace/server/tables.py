@@ -22,7 +22,7 @@ def tables(engine: Engine) -> Iterator[str]:
 
 
 def table_value(engine: Engine, table: str) -> dict[str, Any]:
-    """One table: its stream and the shards of it."""
+    """One table: its stream, the shards of it, and the data streams that it is copied to."""
     description = engine.describe_table(table)
     stream = description.get("StreamSpecification") or {}
     shards = {"open": 0, "closed": 0}
@@ -34,4 +34,16 @@ def table_value(engine: Engine, table: str) -> dict[str, Any]:
         "items": description.get("ItemCount", 0),
         "view_type": stream.get("StreamViewType"),
         "shards": shards,
+        "destinations": [
+            {
+                "stream": one.stream_arn,
+                "status": one.status,
+                "oldest_ms": one.oldest_ms,
+                "throttled": one.throttled,
+                "failed": one.failed,
+                "lost": one.lost,
+            }
+            for one in engine.destinations.deliveries.standing()
+            if one.table == table
+        ],
     }

@@ -40,6 +40,24 @@ def test_status_is_a_table_of_handlers_with_columns_in_line() -> None:
     assert any("tailrace dlq ls" in line for line in text)
 
 
+def test_status_says_what_is_not_well_of_a_table_on_its_way_into_a_data_stream() -> None:
+    well = {"stream": "arn", "status": "ACTIVE", "oldest_ms": 59_999, "throttled": 3, "failed": 0, "lost": 0}
+    ill = {**well, "oldest_ms": 60_000, "failed": 2, "lost": 1}
+    failed = {**well, "status": "ENABLE_FAILED", "oldest_ms": 0}
+
+    def said(*destinations: dict[str, Any]) -> list[str]:
+        tables = [{**TABLES[0], "destinations": list(destinations)}]
+        return [line for line in shown(status.lines({"tables": tables, "handlers": []})) if "arn" in line]
+
+    assert said(well) == []
+    assert said(ill) == [
+        "shop into arn: the oldest change waits for 1m",
+        "shop into arn: 2 changes were too large for it",
+        "shop into arn: 1 changes were lost: it was away or busy for a day",
+    ]
+    assert said(failed) == ["shop into arn: ENABLE_FAILED"]
+
+
 def test_a_handler_that_has_all_its_threads_busy_is_told_to_hang_perhaps() -> None:
     hung = {**HANDLER, "threads": {"busy": 32, "of": 32, "waiting": 7}}
     text = "\n".join(shown(status.lines({"tables": TABLES, "handlers": [hung]})))

@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
+from tailrace.engine.destinations.destinations import DestinationStanding
 from tailrace.runtime.attempts import Tally
 from tailrace.server.observe import (
     Durations,
@@ -62,6 +63,7 @@ BUSY = Observed(
     ),
     requests={("PutItem", "200"): 12, ("PutItem", "400"): 1},
     shards={("shop", "open"): 2, ("shop", "closed"): 1},
+    destinations=[DestinationStanding("shop", "arn:copies", "ACTIVE", 2_500, 7, 3, 2)],
     commits=5,
     retention_ms=10_000,
     wall_ms=1_700_000,
@@ -115,6 +117,22 @@ def exposed(observed: Observed) -> dict[tuple[str, tuple[tuple[str, str], ...]],
         ("tailrace_snapshot_state", {"handler": "copy", "state": "scanning"}, 1.0),
         ("tailrace_snapshot_state", {"handler": "copy", "state": "done"}, 0.0),
         ("tailrace_snapshot_end_timestamp_seconds", {"handler": "full"}, 1_699.5),
+        ("tailrace_kinesis_destination_oldest_seconds", {"table": "shop", "stream": "arn:copies"}, 2.5),
+        (
+            "tailrace_kinesis_destination_throttled_records_total",
+            {"table": "shop", "stream": "arn:copies"},
+            7.0,
+        ),
+        (
+            "tailrace_kinesis_destination_failed_records_total",
+            {"table": "shop", "stream": "arn:copies", "reason": "too large"},
+            3.0,
+        ),
+        (
+            "tailrace_kinesis_destination_failed_records_total",
+            {"table": "shop", "stream": "arn:copies", "reason": "lost"},
+            2.0,
+        ),
         ("tailrace_build_info", {"version": "1.2.3"}, 1.0),
     ],
 )

@@ -86,6 +86,27 @@ def test_without_faults_nothing_comes_twice_or_out_of_its_order() -> None:
         assert of_item(seen, name) == of_item(WRITTEN, name)
 
 
+def test_without_faults_changes_come_without_any_time_passing() -> None:
+    with World(App("copied"), seed=1) as world:
+        copied = Copied(world, App("shop"))
+        before = world.clock.now()
+        copied.write()
+        assert sorted(copied.read()) == sorted(WRITTEN)
+        assert world.clock.now() == before
+
+
+def test_what_is_held_back_when_a_block_ends_comes_all_the_same() -> None:
+    with World(App("copied"), seed=1) as world:
+        copied = Copied(world, App("shop"))
+        with world.faults(kinesis=1):
+            world.put(copied.orders, {"id": "a", "n": 1})
+            world.advance(0)
+            assert copied.read() == []
+        world.settle()
+        assert copied.read() == [("a", 1)]
+        assert 0 < world.clock.now().monotonic_ms <= LATE_MS
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_changes_come_late_and_again_and_those_of_an_item_first_appear_in_order(seed: int) -> None:
     seen, struck, counts = seen_under(seed, kinesis=0.3)

@@ -6,10 +6,12 @@ hears of the log as of any shard. Made by `engine.engine`.
 
 from collections.abc import Callable, Iterator
 
+from msgspec import Struct
+
 from tailrace.engine.catalog import TableState
 from tailrace.engine.destinations import states
 from tailrace.engine.destinations.catalog import DestinationCatalog, DestinationState
-from tailrace.engine.destinations.documents import RECORDING, DestinationDocument
+from tailrace.engine.destinations.documents import RECORDING, DestinationDocument, DestinationStatus
 from tailrace.engine.destinations.replication import Replication
 from tailrace.engine.destinations.targets import DestinationStreams
 from tailrace.engine.kinesis.kinesis import Kinesis
@@ -17,6 +19,20 @@ from tailrace.engine.reading import created_ms
 from tailrace.engine.transact import Decided
 from tailrace.streams.kinesis.destination import has_record
 from tailrace.streams.record import decided_row
+
+
+class DestinationStanding(Struct, frozen=True):
+    """How a destination is getting on. Shape: `table` is what rows call it. Units: milliseconds; `throttled`
+    since the start.
+    """
+
+    table: str
+    stream_arn: str
+    status: DestinationStatus
+    oldest_ms: int
+    throttled: int
+    failed: int
+    lost: int
 
 
 class Destinations:
@@ -75,6 +91,26 @@ class Destinations:
         """Keep what a client has changed; what passes at once has passed."""
         self.settle(self.catalog.save(document))
         self._listen()
+
+    def standing(self) -> list[DestinationStanding]:
+        """How each is getting on, the oldest first. Raises: StoreError."""
+        return [
+            DestinationStanding(
+                document.table,
+                document.stream_arn,
+                document.status,
+                self._oldest_ms(state),
+                state.throttled,
+                document.failed,
+                document.lost,
+            )
+            for state in self.catalog.by_log.values()
+            for document in (self.settle(state),)
+        ]
+
+    def _oldest_ms(self, state: DestinationState) -> int:
+        rows = self._parts.committer.read_readable_log(state.document.log, state.passage.through, 1)
+        return max(0, self.wall_ms - created_ms(rows[0])) if rows else 0
 
     # ---- writes --------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tailrace.clocks.manual import ManualClock
+from tailrace.engine.destinations.destinations import DestinationStanding
 from tailrace.engine.destinations.replication import AWAY_MS, KEPT_MS, RETRY_MS
 from tailrace.engine.engine import Engine
 from tailrace.errors import StoreError
@@ -422,3 +423,20 @@ def test_counts_stay_when_it_is_enabled_again() -> None:
     engine.destinations.disable("orders", ARN, None)
     engine.destinations.enable("orders", ARN, None)
     assert (state_of(engine).document.failed, state_of(engine).document.lost) == (3, 2)
+
+
+def test_it_is_told_how_a_destination_is_getting_on() -> None:
+    clock = ManualClock(START_MS)
+    engine = replicated(clock=clock)
+    catalog = engine.destinations.deliveries.catalog
+    catalog.save(replace(state_of(engine).document, failed=3, lost=2))
+    state_of(engine).throttled = 4
+    drop_stream(engine)
+    put(engine, "a")
+    clock.advance(2_500)
+    (standing,) = engine.destinations.deliveries.standing()
+    assert standing == DestinationStanding("orders", ARN, "ACTIVE", 2_500, 4, 3, 2)
+    make_stream(engine)
+    deliver(engine)
+    (standing,) = engine.destinations.deliveries.standing()
+    assert standing.oldest_ms == 0

@@ -65,7 +65,7 @@ MACHINE: Final = (
     ),
     Mutant(
         "finished-with-changes-open", "mapping/shard.py",
-        "is_settled = self._closed and self._settlement.watermark.is_complete", "is_settled = self._closed",
+        "is_settled = self._closed and self._settlement.is_complete", "is_settled = self._closed",
         "the children of a shard begin before its last changes are handled: order is lost",
         (SHARD, SCENARIOS),
     ),

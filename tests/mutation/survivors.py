@@ -37,7 +37,7 @@ SURVIVORS: Final = (
         "        lease = await self.leases.of(stream, shard, table.places(self.app.name, stream, shard))\n",
         "what the last owner parks meanwhile is not known: later changes of that key overtake it",
         ("unit/worker/test_worker.py",),
-        moved=("        start = await performer.perform(load_start(place, shard, begun, code))\n", ""),
+        moved=("        start = await performer.perform(loading)\n", ""),
     ),
     Mutant(
         "heads-of-every-shard", "runtime/starting.py",

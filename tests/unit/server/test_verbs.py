@@ -63,6 +63,8 @@ def test_totals_add_up_over_checkpoints() -> None:
         "discarded": 1,
         "dropped": 0,
         "trimmed": 0,
+        "carried": 0,
+        "duplicate": 0,
     }
     assert handler["dead_letters"] == 0  # counted by what is kept, and nothing is
 

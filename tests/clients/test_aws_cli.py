@@ -1,4 +1,7 @@
-"""The AWS CLI, unmodified, as a subprocess."""
+"""The AWS CLI, unmodified, as a subprocess.
+
+Rules of this file: what the CLI cannot do is not here: it has no `subscribe-to-shard`.
+"""
 
 import json
 import os
@@ -106,6 +109,13 @@ def test_a_data_stream_is_written_and_read_and_has_a_consumer(endpoint: str, tab
     iterator = kinesis("get-shard-iterator", *named, "--shard-iterator-type", "TRIM_HORIZON")
     (record,) = kinesis("get-records", "--shard-iterator", iterator["ShardIterator"])["Records"]
     assert (record["Data"], record["SequenceNumber"]) == ("b25l", put["SequenceNumber"])
+    entries = [{"PartitionKey": key, "Data": key} for key in ("a", "b")]
+    answer = kinesis("put-records", "--stream-name", table, "--records", json.dumps(entries))
+    assert answer["FailedRecordCount"] == 0
+    assert answer["Records"][0]["ShardId"] == put["ShardId"]
     named = ("--stream-arn", summary["StreamARN"], "--consumer-name", "mail")
     assert kinesis("register-stream-consumer", *named)["Consumer"]["ConsumerName"] == "mail"
     assert "ResourceInUseException" in kinesis("register-stream-consumer", *named)
+    delete = ("delete-stream", "--stream-name", table)
+    assert "ResourceInUseException" in kinesis(*delete)
+    assert kinesis(*delete, "--enforce-consumer-deletion") == {}

@@ -117,3 +117,57 @@ def test_a_large_item_travels_both_ways(endpoint: str, table: str) -> None:
     item = {"pk": {"S": "p"}, "at": {"N": "0"}, "data": {"B": bytes(range(256)) * 1_500}}
     client.put_item(TableName=table, Item=item)
     assert client.get_item(TableName=table, Key={"pk": {"S": "p"}, "at": {"N": "0"}})["Item"] == item
+
+
+def test_a_data_stream_lives_its_life(endpoint: str, table: str) -> None:
+    kinesis = boto3.client("kinesis", endpoint_url=endpoint, **ACCOUNT)
+    kinesis.create_stream(StreamName=table, ShardCount=2)
+    kinesis.get_waiter("stream_exists").wait(StreamName=table)
+    entries = [{"PartitionKey": f"key {number}", "Data": b"%d" % number} for number in range(30)]
+    put = kinesis.put_records(StreamName=table, Records=entries)
+    shards = [entry["ShardId"] for entry in put["Records"]]
+    first, second = sorted(set(shards))
+    assert put["FailedRecordCount"] == 0
+    kinesis.merge_shards(StreamName=table, ShardToMerge=first, AdjacentShardToMerge=second)
+    again = kinesis.put_record(StreamName=table, PartitionKey="key 0", Data=b"merged")
+    for shard in (first, second):
+        texts, children = read(kinesis, table, shard)
+        assert texts == [b"%d" % number for number, place in enumerate(shards) if place == shard]
+        assert children == [again["ShardId"]]
+    assert read(kinesis, table, again["ShardId"]) == ([b"merged"], [])
+    summary = kinesis.describe_stream_summary(StreamName=table)["StreamDescriptionSummary"]
+    assert (summary["OpenShardCount"], summary["ConsumerCount"]) == (1, 0)
+    pages = kinesis.get_paginator("describe_stream").paginate(
+        StreamName=table, PaginationConfig={"PageSize": 2}
+    )
+    assert [len(page["StreamDescription"]["Shards"]) for page in pages] == [2, 1]
+    consumer = kinesis.register_stream_consumer(StreamARN=summary["StreamARN"], ConsumerName="mail")[
+        "Consumer"
+    ]
+    subscribed = kinesis.subscribe_to_shard(
+        ConsumerARN=consumer["ConsumerARN"],
+        ShardId=again["ShardId"],
+        StartingPosition={"Type": "TRIM_HORIZON"},
+    )["EventStream"]
+    told = next(iter(subscribed))["SubscribeToShardEvent"]
+    assert [record["Data"] for record in told["Records"]] == [b"merged"]
+    subscribed.close()
+    with pytest.raises(ClientError) as failure:
+        kinesis.put_record(StreamName="nothing", PartitionKey="a", Data=b"")
+    assert failure.value.response["Error"]["Code"] == "ResourceNotFoundException"
+    kinesis.delete_stream(StreamName=table, EnforceConsumerDeletion=True)
+    kinesis.get_waiter("stream_not_exists").wait(StreamName=table)
+
+
+def read(kinesis: Any, stream: str, shard: str) -> tuple[list[bytes], list[str]]:
+    """A shard's records to its end or its tip, seven a page, and the shards that continue it."""
+    iterator = kinesis.get_shard_iterator(StreamName=stream, ShardId=shard, ShardIteratorType="TRIM_HORIZON")[
+        "ShardIterator"
+    ]
+    texts: list[bytes] = []
+    while True:
+        page = kinesis.get_records(ShardIterator=iterator, Limit=7)
+        texts += [record["Data"] for record in page["Records"]]
+        iterator = page.get("NextShardIterator")
+        if iterator is None or not page["Records"]:
+            return texts, [child["ShardId"] for child in page.get("ChildShards", [])]

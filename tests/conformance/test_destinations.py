@@ -173,6 +173,13 @@ def test_one_that_failed_is_enabled_again_and_says_no_reason_any_more(plain: Con
     assert destinations(plain) == [{"StreamArn": MISSING, "DestinationStatus": "ACTIVE"}]
 
 
+def test_a_tables_arn_may_stand_for_its_name(plain: Conformance) -> None:
+    arn = plain.dynamodb.describe_table(TableName="things")["Table"]["TableArn"]
+    answer = plain.dynamodb.enable_kinesis_streaming_destination(TableName=arn, StreamArn=ARN)
+    assert answer["TableName"] == "things"
+    assert destinations(plain, arn) == [{"StreamArn": ARN, "DestinationStatus": "ACTIVE"}]
+
+
 def test_another_stream_takes_the_place_of_one_that_failed_or_was_disabled(plain: Conformance) -> None:
     destine(plain, "enable", MISSING)
     destine(plain, "enable")

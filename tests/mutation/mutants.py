@@ -11,6 +11,7 @@ from tests.mutation.builds import BUILDS
 from tests.mutation.data import DATA
 from tests.mutation.data_streams import DATA_STREAMS
 from tests.mutation.delivery import DELIVERY
+from tests.mutation.destinations import DESTINATIONS
 from tests.mutation.fan_out import FAN_OUT
 from tests.mutation.fleets import FLEETS
 from tests.mutation.machine import MACHINE
@@ -20,4 +21,5 @@ from tests.mutation.survivors import SURVIVORS
 
 MUTANTS: Final[tuple[Mutant, ...]] = (
     *SURVIVORS, *MACHINE, *DELIVERY, *FLEETS, *BUILDS, *DATA, *REPLAYS, *FAN_OUT, *DATA_STREAMS,
+    *DESTINATIONS,
 )  # fmt: skip

@@ -319,4 +319,9 @@ class Questions:
             for status in running.worker.status()
             if status.blocked
         ]
+        lines += [
+            f"  {one.table} into {one.stream_arn}: its oldest change waits for {one.oldest_ms} ms"
+            for one in self.engine.destinations.deliveries.standing()
+            if one.oldest_ms
+        ]
         return "\n".join(lines)

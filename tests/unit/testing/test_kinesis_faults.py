@@ -9,7 +9,7 @@ import pytest
 from tailrace import App, Change
 from tailrace.errors import SettingsError
 from tailrace.streams.kinesis.sequence_numbers import read_sequence_number
-from tailrace.testing import World
+from tailrace.testing import Unsettled, World
 from tailrace.testing.faults import LATE_MS, Faults
 
 Seen = tuple[str, int]
@@ -105,6 +105,19 @@ def test_what_is_held_back_when_a_block_ends_comes_all_the_same() -> None:
         world.settle()
         assert copied.read() == [("a", 1)]
         assert 0 < world.clock.now().monotonic_ms <= LATE_MS
+
+
+def test_a_world_that_does_not_settle_for_it_says_which_way_is_not_through() -> None:
+    with World(App("copied"), seed=1) as world:
+        copied = Copied(world, App("shop"))
+        with (
+            world.faults(kinesis=1),
+            pytest.raises(Unsettled, match=r"orders into arn:aws:kinesis:.*waits for"),
+        ):
+            for number in range(20):  # one at a time: each is late by itself
+                world.put(copied.orders, {"id": f"o{number}", "n": 1})
+            world.advance(1)
+            world.settle(within="1s")
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -7,8 +7,8 @@ is over at once, and only the answer says it. Called by the files of `api.dynamo
 from collections.abc import Mapping
 from typing import Any, Final
 
+from tailrace.engine.catalog import TableState
 from tailrace.engine.destinations import states
-from tailrace.engine.destinations.catalog import DestinationState
 from tailrace.engine.destinations.destinations import Destinations
 from tailrace.engine.destinations.documents import DestinationDocument
 from tailrace.engine.lifecycle import Lifecycle
@@ -27,9 +27,8 @@ class DestinationDoor:
     def enable(self, name: str, arn: str, configuration: Configuration) -> dict[str, Any]:
         """EnableKinesisStreamingDestination. Returns: AWS's answer, status ENABLING. Raises: ApiError."""
         table = self._lifecycle.idle(name)
-        present = self._all.of_table(table)
-        states.check_enable(state.document for state in present)
-        before = next((state.document for state in present if state.document.stream_arn == arn), None)
+        states.check_enable(state.document for state in self._all.of_table(table))
+        before = self._named(table, arn)
         wall_ms = self._all.wall_ms
         fresh = DestinationDocument(
             table.key, table.number, arn, self._all.log_number() if before is None else before.log, wall_ms
@@ -38,7 +37,7 @@ class DestinationDoor:
         document = states.enabled(fresh, before, precision, self._all.until_ms(states.ENABLING_MS))
         self._save(document)
         told = {} if precision is None else {PRECISION: precision}
-        return {**_answer(name, document), "EnableKinesisStreamingConfiguration": told}
+        return {**_answer(table, document), "EnableKinesisStreamingConfiguration": told}
 
     def disable(self, name: str, arn: str, configuration: Configuration) -> dict[str, Any]:
         """DisableKinesisStreamingDestination. What was written before it is still delivered.
@@ -46,33 +45,35 @@ class DestinationDoor:
         Returns: AWS's answer, status DISABLING. Raises: ApiError.
         """
         states.require_no_configuration(configuration)
-        state = self._named(name, arn)
+        table = self._lifecycle.named(name)
         until_ms = self._all.until_ms(states.DISABLING_MS)
-        document = states.disabled(None if state is None else state.document, until_ms)
+        document = states.disabled(self._named(table, arn), until_ms)
         self._save(document)
-        return _answer(name, document)
+        return _answer(table, document)
 
     def update(self, name: str, arn: str, configuration: Configuration) -> dict[str, Any]:
         """UpdateKinesisStreamingDestination. Returns: AWS's answer, status UPDATING. Raises: ApiError."""
         precision = states.wanted_precision(configuration)
-        state = self._named(name, arn)
-        table = states.NamedTable(name, self._lifecycle.named(name).document.table_id)
+        table = self._lifecycle.named(name)
+        told = states.NamedTable(table.schema.name, table.document.table_id)
         until_ms = self._all.until_ms(states.UPDATING_MS)
-        document = states.updated(None if state is None else state.document, arn, table, precision, until_ms)
+        document = states.updated(self._named(table, arn), arn, told, precision, until_ms)
         self._save(document)
-        return {**_answer(name, document), "UpdateKinesisStreamingConfiguration": {PRECISION: precision}}
+        return {**_answer(table, document), "UpdateKinesisStreamingConfiguration": {PRECISION: precision}}
 
     def describe(self, name: str) -> dict[str, Any]:
         """DescribeKinesisStreamingDestination. Raises: ApiError."""
-        present = self._all.of_table(self._lifecycle.named(name))
+        table = self._lifecycle.named(name)
         return {
-            "TableName": name,
-            "KinesisDataStreamDestinations": [described(state.document) for state in present],
+            "TableName": table.schema.name,
+            "KinesisDataStreamDestinations": [
+                described(state.document) for state in self._all.of_table(table)
+            ],
         }
 
-    def _named(self, name: str, arn: str) -> DestinationState | None:
-        present = self._all.of_table(self._lifecycle.named(name))
-        return next((state for state in present if state.document.stream_arn == arn), None)
+    def _named(self, table: TableState, arn: str) -> DestinationDocument | None:
+        present = (state.document for state in self._all.of_table(table))
+        return next((document for document in present if document.stream_arn == arn), None)
 
     def _save(self, document: DestinationDocument) -> None:
         self._all.save(document)
@@ -88,7 +89,7 @@ def described(document: DestinationDocument) -> dict[str, Any]:
     return answer
 
 
-def _answer(name: str, document: DestinationDocument) -> dict[str, Any]:
+def _answer(table: TableState, document: DestinationDocument) -> dict[str, Any]:
     return {
-        "TableName": name, "StreamArn": document.stream_arn, "DestinationStatus": document.status
+        "TableName": table.schema.name, "StreamArn": document.stream_arn, "DestinationStatus": document.status
     }  # fmt: skip

@@ -113,6 +113,11 @@ def ignores_what_is_late(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(HoldingStage, "_take", broken)
 
 
+def compares_times_exactly(patch: pytest.MonkeyPatch) -> None:
+    for module in (chain, holding):
+        patch.setattr(module, "are_of_one_time", lambda one, other: one.number == other.number)
+
+
 def places_by_time_alone(link: Link, last: Link | None) -> int:
     return link.created_us << chain.PLACE_BITS
 
@@ -129,7 +134,7 @@ CANARIES: dict[str, tuple[Broken, tuple[Callable[[int], None], ...]]] = {
     ),
     "the bound is half as long": (waits_half_as_long, (holds.held_for_the_bound,)),
     "an event id tells no duplicate": (
-        breaking(holding, "is_same", lambda one, other: one.number == other.number),
+        breaking(holding._Item, "knows", lambda item, link: link.number in item.known),
         (holds.held_for_the_bound,),
     ),
     "equal changes are no duplicates": (
@@ -142,7 +147,7 @@ CANARIES: dict[str, tuple[Broken, tuple[Callable[[int], None], ...]]] = {
         breaking(holding, "slot_of", places_by_time_alone), (holds.held_by_the_chain,)
     ),
     "times are compared as exactly as the finer": (
-        breaking(chain, "are_of_one_time", lambda one, other: one.number == other.number),
+        compares_times_exactly,
         (holds.held_for_the_bound,),
     ),
     "a row says what went out": (

@@ -78,11 +78,6 @@ def _digest(data: bytes, size: int) -> bytes:
 # ---- two changes of one item -------------------------------------------------------------------------------
 
 
-def is_same(one: Link, other: Link) -> bool:
-    """Whether both are one change, that came twice or was read twice."""
-    return one.number == other.number or one.identity == other.identity != b""
-
-
 def are_of_one_time(one: Link, other: Link) -> bool:
     """Whether their times do not tell which came first."""
     unit = max(one.precision_us, other.precision_us)

@@ -24,6 +24,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
+from itertools import takewhile
 from typing import Final
 
 from msgspec import Struct, field
@@ -31,10 +32,10 @@ from msgspec.structs import replace
 
 from tailrace.mapping.chain import (
     Link,
+    are_of_one_time,
     earliest,
     equals,
     is_before,
-    is_same,
     late_rank,
     link_of,
     longest,
@@ -97,6 +98,7 @@ class _Waiting(Struct):
     link: Link
     record: ChangeRecord | None
     due_us: int
+    is_gone: bool = False
 
 
 class _Item(Struct):
@@ -104,7 +106,9 @@ class _Item(Struct):
 
     Shape:   of `links`, the last `len(open)` are not in its row yet, because the first of them is not
              settled; `open` are their numbers, `done` those of them that are settled. `position` is the last
-             number of its records in this shard; `has_row`: the store may have one.
+             number of its records in this shard; `has_row`: the store may have one. `arrived` is what waits
+             in the order in which it came, with some that is gone; `known` are numbers and event ids of
+             `links` and of what waits.
     """
 
     key: bytes
@@ -113,11 +117,27 @@ class _Item(Struct):
     open: deque[int] = field(default_factory=deque)
     done: set[int] = field(default_factory=set)
     waiting: list[_Waiting] = field(default_factory=list)
+    arrived: deque[_Waiting] = field(default_factory=deque)
+    known: set[int | bytes] = field(default_factory=set)
     ahead: dict[int, Link] = field(default_factory=dict)
     carried: dict[int, ChangeRecord] = field(default_factory=dict)
     position: int = 0
     touched_us: int = -1
     has_row: bool = False
+
+    def knows(self, link: Link) -> bool:
+        """Whether this very change is remembered, or waits."""
+        return link.number in self.known or (bool(link.identity) and link.identity in self.known)
+
+    def learn(self, link: Link) -> None:
+        """It is remembered, or waits, from now on."""
+        self.known.add(link.number)
+        if link.identity:
+            self.known.add(link.identity)
+
+    def forget(self, link: Link) -> None:
+        """The opposite of learn()."""
+        self.known -= {link.number, link.identity}
 
     def row(self) -> ChainRow:
         """What is kept of it."""
@@ -140,7 +160,7 @@ class HoldingStage:
         self._items: dict[bytes, _Item] = {}
         self._open: dict[int, _Item] = {}
         """By the number of each record that went out and is not settled."""
-        self._due: list[tuple[int, int, bytes]] = []
+        self._due: list[tuple[int, int, _Waiting, bytes]] = []
         self._serial = 0
         self._quiet: deque[tuple[int, bytes]] = deque()
         """When an item may be forgotten, and which, in the order in which they were settled."""
@@ -164,6 +184,8 @@ class HoldingStage:
         judged, waiting = Judged(), list[tuple[_Item, Link, ChangeRecord | None]]()
         for key, row in rows:
             item = self._items[key] = _Item(key, row.partition, deque(row.links), has_row=True)
+            for link in row.links:
+                item.learn(link)
             item.ahead = {link.number: link for link in row.ahead}
             item.carried = {record.sequence: record for record in row.carried}
             self._over.update(item.carried)
@@ -249,6 +271,7 @@ class HoldingStage:
                 self._changed[item.key] = None
             self.waiting -= len(item.waiting)
             item.waiting.clear()
+            item.arrived.clear()
         self._due.clear()
         return judged
 
@@ -262,10 +285,8 @@ class HoldingStage:
     def _next_due_us(self) -> int | None:
         """Dates of records that wait no more are forgotten."""
         while self._due:
-            due_us, _, key = self._due[0]
-            item = self._items.get(key)
-            if item is not None and any(waiting.due_us == due_us for waiting in item.waiting):
-                return due_us
+            if not self._due[0][2].is_gone:
+                return self._due[0][0]
             heappop(self._due)
         return None
 
@@ -280,7 +301,7 @@ class HoldingStage:
         self._touch(item)
         if link.changes_nothing:
             judged.unchanged.append(record)
-        elif self._came_before(item, link):
+        elif item.knows(link):
             judged.duplicates.append(record)
         elif item.links and is_before(link, item.links[-1]):
             if any(equals(link, other) for other in item.links):
@@ -291,20 +312,16 @@ class HoldingStage:
             self._wait(item, link, record)
             self._drain(item, judged)
 
-    @staticmethod
-    def _came_before(item: _Item, link: Link) -> bool:
-        """Whether this very change is remembered, or waits."""
-        return any(is_same(link, other) for other in item.links) or any(
-            is_same(link, other.link) for other in item.waiting
-        )
-
     def _wait(self, item: _Item, link: Link, record: ChangeRecord | None) -> None:
         # What was written before it has a time that is at most a millisecond later.
         due_us = max(link.created_us + MILLISECOND, self._now_us) + self._disorder_us
-        insort(item.waiting, _Waiting(link, record, due_us), key=_written)
+        waiting = _Waiting(link, record, due_us)
+        insort(item.waiting, waiting, key=_written)
+        item.arrived.append(waiting)
+        item.learn(link)
         self.waiting += 1
         self._serial += 1
-        heappush(self._due, (due_us, self._serial, item.key))
+        heappush(self._due, (due_us, self._serial, waiting, item.key))
 
     # ---- what goes out -------------------------------------------------------------------------------------
 
@@ -329,12 +346,13 @@ class HoldingStage:
         """
         if not candidates:
             return None
-        links = [waiting.link for waiting in candidates]
-        count = earliest(links)
         if item.links:
-            places = trail(item.links[-1].new, links[:count])
+            first = candidates[0].link
+            group = [one.link for one in takewhile(lambda one: are_of_one_time(first, one.link), candidates)]
+            places = trail(item.links[-1].new, group)
         else:  # what was settled, or waited in a shard that is over, had something before it
-            begins = [one.link for one in candidates[:count] if one.record is not None]
+            links = [waiting.link for waiting in candidates]
+            begins = [one.link for one in candidates[: earliest(links)] if one.record is not None]
             places = longest(links, [link for link in begins if link.number not in self._over])
         return candidates[places[0]] if places else None
 
@@ -346,11 +364,18 @@ class HoldingStage:
         """Whether everything has come that belongs before the earliest: so it is when something later has
         waited long enough.
         """
-        return min(waiting.due_us for waiting in item.waiting) <= self._now_us
+        return item.arrived[0].due_us <= self._now_us
 
-    def _go(self, item: _Item, waiting: _Waiting, judged: Judged) -> None:
+    def _take_out(self, item: _Item, waiting: _Waiting) -> None:
+        """It waits no more."""
+        waiting.is_gone = True
         item.waiting.remove(waiting)
         self.waiting -= 1
+        while item.arrived and item.arrived[0].is_gone:
+            item.arrived.popleft()
+
+    def _go(self, item: _Item, waiting: _Waiting, judged: Judged) -> None:
+        self._take_out(item, waiting)
         slot = slot_of(waiting.link, item.links[-1] if item.links else None)
         item.links.append(replace(waiting.link, slot=slot))
         number = waiting.link.number
@@ -361,7 +386,7 @@ class HoldingStage:
         else:
             self._open[number] = item
             judged.ready.append(replace(waiting.record, rank=rank(slot, item.key)))
-        passed = [one for one in item.waiting if is_before(one.link, waiting.link)]
+        passed = takewhile(lambda one: is_before(one.link, waiting.link), item.waiting)
         for other in [one for one in passed if self._is_known(item, one)]:
             self._is_duplicate(item, other, judged)
         self._trim(item)
@@ -375,7 +400,7 @@ class HoldingStage:
             self._release_next(judged)
 
     def _release_next(self, judged: Judged) -> None:
-        item = self._items[self._due[0][2]]
+        item = self._items[self._due[0][3]]
         following = self._following(item)
         if following is not None:
             self._go(item, following, judged)
@@ -398,8 +423,8 @@ class HoldingStage:
 
     def _is_duplicate(self, item: _Item, waiting: _Waiting, judged: Judged) -> None:
         """It was not known for one as long as something could come before it."""
-        item.waiting.remove(waiting)
-        self.waiting -= 1
+        self._take_out(item, waiting)
+        item.forget(waiting.link)
         number, record = waiting.link.number, waiting.record
         if item.carried.pop(number, None) or item.ahead.pop(number, None):
             self._changed[item.key] = None
@@ -441,7 +466,7 @@ class HoldingStage:
         while len(item.links) - len(item.open) > 1:
             if item.links[0].created_us >= horizon_us and len(item.links) <= MOST_REMEMBERED:
                 return
-            item.links.popleft()
+            item.forget(item.links.popleft())
 
     def _touch(self, item: _Item) -> None:
         """It is remembered for the bound of disorder from now on."""

@@ -11,7 +11,6 @@ from tailrace.mapping.chain import (
     equals,
     image_digest,
     is_before,
-    is_same,
     late_rank,
     link_of,
     longest,
@@ -43,12 +42,6 @@ def link(
 def test_times_are_compared_as_coarsely_as_the_coarser_is_known(one: Link, other: Link, are: bool) -> None:
     assert are_of_one_time(one, other) is are
     assert is_before(other, one) is not are
-
-
-def test_a_change_is_the_same_by_its_event_id_or_its_number() -> None:
-    assert is_same(link(1, identity=b"e", number=1), link(9, identity=b"e", number=2))
-    assert is_same(link(1, number=3), link(1, number=3))
-    assert not is_same(link(1, number=1), link(1, number=2)), "no event id is none in common"
 
 
 def test_a_change_equals_another_when_only_its_event_id_differs() -> None:

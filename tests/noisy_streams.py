@@ -12,7 +12,8 @@ from random import Random
 
 from msgspec.structs import replace
 
-from tailrace.mapping.holding import ChainHole, ChainRow, HoldingStage, Judged
+from tailrace.mapping.chained_item import ChainRow
+from tailrace.mapping.holding import ChainHole, HoldingStage, Judged
 from tailrace.streams.record import ChangeRecord, EventName
 
 START_US = 1_700_000_000_000_000

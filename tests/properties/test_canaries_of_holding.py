@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from tailrace.mapping import chain, holding
 from tailrace.mapping.chain import Link
-from tailrace.mapping.holding import ChainRow, HoldingStage, Judged
+from tailrace.mapping.chained_item import ChainRow
+from tailrace.mapping.holding import HoldingStage, Judged
 from tests.properties import test_holding as holds
 
 SEEDS: Final = 400
@@ -37,12 +38,12 @@ def first_that_fits(at: bytes, links: Any) -> tuple[int, ...]:
 
 def without(part: str) -> Broken:
     """A row that lacks something of its item."""
-    row = holding._Item.row
+    row = holding.ChainedItem.row
 
     def broken(item: Any) -> ChainRow:
         return replace(row(item), **{part: ()})
 
-    return breaking(holding._Item, "row", broken)
+    return breaking(holding.ChainedItem, "row", broken)
 
 
 def row_of_everything_that_went_out(item: Any) -> ChainRow:
@@ -134,7 +135,7 @@ CANARIES: dict[str, tuple[Broken, tuple[Callable[[int], None], ...]]] = {
     ),
     "the bound is half as long": (waits_half_as_long, (holds.held_for_the_bound,)),
     "an event id tells no duplicate": (
-        breaking(holding._Item, "knows", lambda item, link: link.number in item.known),
+        breaking(holding.ChainedItem, "knows", lambda item, link: link.number in item.known),
         (holds.held_for_the_bound,),
     ),
     "equal changes are no duplicates": (
@@ -151,7 +152,7 @@ CANARIES: dict[str, tuple[Broken, tuple[Callable[[int], None], ...]]] = {
         (holds.held_for_the_bound,),
     ),
     "a row says what went out": (
-        breaking(holding._Item, "row", row_of_everything_that_went_out),
+        breaking(holding.ChainedItem, "row", row_of_everything_that_went_out),
         (holds.held_for_the_bound_under_crashes,),
     ),
     "a row has no chain": (without("links"), (holds.held_by_the_chain_under_crashes,)),

@@ -58,7 +58,7 @@ class OverKinesis:
             )
         try:
             disorder_ms = milliseconds(disorder)
-        except SettingsError as error:
+        except (SettingsError, TypeError) as error:
             raise SettingsError(f"kinesis: disorder={error.args[0]}") from error
         if not 1 <= disorder_ms <= LONGEST_MS:
             raise SettingsError(f"kinesis: disorder={disorder!r} is not allowed; it is '1ms' to '1h'")

@@ -12,7 +12,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from tailrace.mapping.holding import ChainHole, ChainRow
+from tailrace.mapping.chained_item import ChainRow
+from tailrace.mapping.holding import ChainHole
 from tailrace.mapping.outcomes import Failure, Outcome
 from tailrace.mapping.suspension import Suspended
 from tailrace.mapping.window import WindowState

@@ -43,24 +43,11 @@ from tailrace.mapping.chain import (
     slot_of,
     trail,
 )
+from tailrace.mapping.chained_item import ChainedItem, ChainRow, WaitingChange
 from tailrace.streams.record import MILLISECOND, ChangeRecord
 
 MOST_REMEMBERED: Final = 1_000
 """Settled changes of one item that a duplicate is known by; what equals an older one counts as late."""
-
-
-class ChainRow(Struct, frozen=True):
-    """What is kept of an item's chain.
-
-    Shape:   `links` are its last settled changes, in order, the last one where it has come to; () when none
-             is. `ahead` are settled too, behind one that is not or that has not come; `carried` are records
-             of shards that are over, which are not settled.
-    """
-
-    partition: int
-    links: tuple[Link, ...] = ()
-    ahead: tuple[Link, ...] = ()
-    carried: tuple[ChangeRecord, ...] = ()
 
 
 class ChainHole(Struct, frozen=True):
@@ -90,63 +77,7 @@ class Judged(Struct):
     holes: list[ChainHole] = field(default_factory=list)
 
 
-class _Waiting(Struct):
-    """A change that waits. Shape: `record` is None for one that an earlier worker has settled: it takes part,
-    and does not go out. Units: due_us in the shard's time.
-    """
-
-    link: Link
-    record: ChangeRecord | None
-    due_us: int
-    is_gone: bool = False
-
-
-class _Item(Struct):
-    """One item.
-
-    Shape:   of `links`, the last `len(open)` are not in its row yet, because the first of them is not
-             settled; `open` are their numbers, `done` those of them that are settled. `position` is the last
-             number of its records in this shard; `has_row`: the store may have one. `arrived` is what waits
-             in the order in which it came, with some that is gone; `known` are numbers and event ids of
-             `links` and of what waits.
-    """
-
-    key: bytes
-    partition: int
-    links: deque[Link] = field(default_factory=deque)
-    open: deque[int] = field(default_factory=deque)
-    done: set[int] = field(default_factory=set)
-    waiting: list[_Waiting] = field(default_factory=list)
-    arrived: deque[_Waiting] = field(default_factory=deque)
-    known: set[int | bytes] = field(default_factory=set)
-    ahead: dict[int, Link] = field(default_factory=dict)
-    carried: dict[int, ChangeRecord] = field(default_factory=dict)
-    position: int = 0
-    touched_us: int = -1
-    has_row: bool = False
-
-    def knows(self, link: Link) -> bool:
-        """Whether this very change is remembered, or waits."""
-        return link.number in self.known or (bool(link.identity) and link.identity in self.known)
-
-    def learn(self, link: Link) -> None:
-        """It is remembered, or waits, from now on."""
-        self.known.add(link.number)
-        if link.identity:
-            self.known.add(link.identity)
-
-    def forget(self, link: Link) -> None:
-        """The opposite of learn()."""
-        self.known -= {link.number, link.identity}
-
-    def row(self) -> ChainRow:
-        """What is kept of it."""
-        settled = len(self.links) - len(self.open)
-        ahead, carried = tuple(self.ahead.values()), tuple(self.carried.values())
-        return ChainRow(self.partition, tuple(self.links)[:settled], ahead, carried)
-
-
-def _written(waiting: _Waiting) -> int:
+def _written(waiting: WaitingChange) -> int:
     return waiting.link.created_us
 
 
@@ -157,10 +88,10 @@ class HoldingStage:
         self._disorder_us = disorder_ms * MILLISECOND
         self._most = most
         self._waits_always = waits_always
-        self._items: dict[bytes, _Item] = {}
-        self._open: dict[int, _Item] = {}
+        self._items: dict[bytes, ChainedItem] = {}
+        self._open: dict[int, ChainedItem] = {}
         """By the number of each record that went out and is not settled."""
-        self._due: list[tuple[int, int, _Waiting, bytes]] = []
+        self._due: list[tuple[int, int, WaitingChange, bytes]] = []
         self._serial = 0
         self._quiet: deque[tuple[int, bytes]] = deque()
         """When an item may be forgotten, and which, in the order in which they were settled."""
@@ -181,9 +112,9 @@ class HoldingStage:
 
     def load(self, rows: Iterable[tuple[bytes, ChainRow]]) -> Judged:
         """Take over what is kept of the chains in this shard."""
-        judged, waiting = Judged(), list[tuple[_Item, Link, ChangeRecord | None]]()
+        judged, waiting = Judged(), list[tuple[ChainedItem, Link, ChangeRecord | None]]()
         for key, row in rows:
-            item = self._items[key] = _Item(key, row.partition, deque(row.links), has_row=True)
+            item = self._items[key] = ChainedItem(key, row.partition, deque(row.links), has_row=True)
             for link in row.links:
                 item.learn(link)
             item.ahead = {link.number: link for link in row.ahead}
@@ -296,7 +227,7 @@ class HoldingStage:
         link = link_of(record)
         item = self._items.get(record.key)
         if item is None:
-            item = self._items[record.key] = _Item(record.key, record.partition)
+            item = self._items[record.key] = ChainedItem(record.key, record.partition)
         item.position = max(item.position, record.sequence)
         self._touch(item)
         if link.changes_nothing:
@@ -312,10 +243,10 @@ class HoldingStage:
             self._wait(item, link, record)
             self._drain(item, judged)
 
-    def _wait(self, item: _Item, link: Link, record: ChangeRecord | None) -> None:
+    def _wait(self, item: ChainedItem, link: Link, record: ChangeRecord | None) -> None:
         # What was written before it has a time that is at most a millisecond later.
         due_us = max(link.created_us + MILLISECOND, self._now_us) + self._disorder_us
-        waiting = _Waiting(link, record, due_us)
+        waiting = WaitingChange(link, record, due_us)
         insort(item.waiting, waiting, key=_written)
         item.arrived.append(waiting)
         item.learn(link)
@@ -325,7 +256,7 @@ class HoldingStage:
 
     # ---- what goes out -------------------------------------------------------------------------------------
 
-    def _drain(self, item: _Item, judged: Judged) -> None:
+    def _drain(self, item: ChainedItem, judged: Judged) -> None:
         """Let everything go out that goes on from the chain."""
         while item.waiting and not (self._waits_always and not self._is_due(item)):
             following = self._following(item)
@@ -333,14 +264,14 @@ class HoldingStage:
                 return
             self._go(item, following, judged)
 
-    def _following(self, item: _Item) -> _Waiting | None:
+    def _following(self, item: ChainedItem) -> WaitingChange | None:
         """What goes on from the chain. Where nothing does, what equals a settled change may be a duplicate:
         it keeps nothing later from going on.
         """
         first = self._first_of(item, item.waiting)
         return first or self._first_of(item, [one for one in item.waiting if not self._is_known(item, one)])
 
-    def _first_of(self, item: _Item, candidates: Sequence[_Waiting]) -> _Waiting | None:
+    def _first_of(self, item: ChainedItem, candidates: Sequence[WaitingChange]) -> WaitingChange | None:
         """The first of the earliest of these that goes on from the chain; the first change of an item that
         nothing is known of is accepted as it is.
         """
@@ -357,16 +288,16 @@ class HoldingStage:
         return candidates[places[0]] if places else None
 
     @staticmethod
-    def _is_known(item: _Item, waiting: _Waiting) -> bool:
+    def _is_known(item: ChainedItem, waiting: WaitingChange) -> bool:
         return any(equals(waiting.link, other) for other in item.links)
 
-    def _is_due(self, item: _Item) -> bool:
+    def _is_due(self, item: ChainedItem) -> bool:
         """Whether everything has come that belongs before the earliest: so it is when something later has
         waited long enough.
         """
         return item.arrived[0].due_us <= self._now_us
 
-    def _take_out(self, item: _Item, waiting: _Waiting) -> None:
+    def _take_out(self, item: ChainedItem, waiting: WaitingChange) -> None:
         """It waits no more."""
         waiting.is_gone = True
         item.waiting.remove(waiting)
@@ -374,7 +305,7 @@ class HoldingStage:
         while item.arrived and item.arrived[0].is_gone:
             item.arrived.popleft()
 
-    def _go(self, item: _Item, waiting: _Waiting, judged: Judged) -> None:
+    def _go(self, item: ChainedItem, waiting: WaitingChange, judged: Judged) -> None:
         self._take_out(item, waiting)
         slot = slot_of(waiting.link, item.links[-1] if item.links else None)
         item.links.append(replace(waiting.link, slot=slot))
@@ -408,7 +339,7 @@ class HoldingStage:
             self._go_on_after_hole(item, judged)
         self._drain(item, judged)
 
-    def _go_on_after_hole(self, item: _Item, judged: Judged) -> None:
+    def _go_on_after_hole(self, item: ChainedItem, judged: Judged) -> None:
         known = next((one for one in item.waiting if self._is_known(item, one)), None)
         if known is not None:
             self._is_duplicate(item, known, judged)
@@ -421,7 +352,7 @@ class HoldingStage:
         after, before = (rank(link.slot, item.key) for link in (last, item.links[-1]))
         judged.holes.append(ChainHole(item.key, after, before, last.created_us, waiting.link.created_us))
 
-    def _is_duplicate(self, item: _Item, waiting: _Waiting, judged: Judged) -> None:
+    def _is_duplicate(self, item: ChainedItem, waiting: WaitingChange, judged: Judged) -> None:
         """It was not known for one as long as something could come before it."""
         self._take_out(item, waiting)
         item.forget(waiting.link)
@@ -450,7 +381,7 @@ class HoldingStage:
             self._advance(item)
             self._touch(item)
 
-    def _advance(self, item: _Item) -> None:
+    def _advance(self, item: ChainedItem) -> None:
         """The row goes on over everything that is settled up to the first that is not."""
         while item.open and item.open[0] in item.done:
             number = item.open.popleft()
@@ -458,7 +389,7 @@ class HoldingStage:
             item.ahead.pop(number, None)
             self._changed[item.key] = None
 
-    def _trim(self, item: _Item) -> None:
+    def _trim(self, item: ChainedItem) -> None:
         """Remember what a duplicate within the bound may equal, or what is read again after a crash; the last
         settled change in any case.
         """
@@ -468,7 +399,7 @@ class HoldingStage:
                 return
             item.forget(item.links.popleft())
 
-    def _touch(self, item: _Item) -> None:
+    def _touch(self, item: ChainedItem) -> None:
         """It is remembered for the bound of disorder from now on."""
         if item.touched_us != self._now_us:
             item.touched_us = self._now_us

@@ -12,7 +12,8 @@ from typing import Any
 
 from tailrace.deadletters.core.gap import Gap
 from tailrace.mapping.chain import Link
-from tailrace.mapping.holding import ChainHole, ChainRow
+from tailrace.mapping.chained_item import ChainRow
+from tailrace.mapping.holding import ChainHole
 from tailrace.ports import Shard
 from tailrace.rows.kinds import CHAIN
 from tailrace.rows.writes import StateRow, Write, readable

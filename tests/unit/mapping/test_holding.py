@@ -1,7 +1,8 @@
 """The holding stage: what waits, how long, and what is told; each fact at its bound and one past."""
 
 from tailrace.mapping.chain import ABSENT
-from tailrace.mapping.holding import MOST_REMEMBERED, ChainRow, HoldingStage, Judged
+from tailrace.mapping.chained_item import ChainRow
+from tailrace.mapping.holding import MOST_REMEMBERED, HoldingStage, Judged
 from tailrace.streams.record import MILLISECOND, ChangeRecord, EventName
 
 SECOND_MS = 1_000

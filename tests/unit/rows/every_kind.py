@@ -31,7 +31,7 @@ from tailrace.leases.lease import lease_key, take
 from tailrace.leases.member import Heartbeat, Identity
 from tailrace.leases.seen import seen_write
 from tailrace.mapping.chain import link_of
-from tailrace.mapping.holding import ChainRow
+from tailrace.mapping.chained_item import ChainRow
 from tailrace.projections.core.builds import Build, build_fields, build_key, served_fields, served_key
 from tailrace.projections.core.known import KnownBuilds, known_fields, known_key
 from tailrace.projections.core.rows import (

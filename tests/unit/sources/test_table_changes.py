@@ -225,6 +225,7 @@ def test_a_change_that_comes_behind_later_ones_is_a_dead_letter_and_not_handed_o
     [
         ({"stream": "a b"}, "is no data stream's name"),
         ({"stream": "s", "disorder": "soon"}, "disorder="),
+        ({"stream": "s", "disorder": 10}, "disorder="),
         ({"stream": "s", "disorder": "0ms"}, "'1ms' to '1h'"),
         ({"stream": "s", "disorder": "2h"}, "'1ms' to '1h'"),
     ],

@@ -53,6 +53,7 @@ EXHIBITS: Final = {
     33: "test_33_two_subscribers_on_one_consumer",
     34: "test_34_creation_times_that_tie",
     35: "test_35_duplicates_with_other_numbers",
+    36: "test_36_checkpoint_inside_an_aggregate",
 }
 WINGS: Final = {
     31: (

@@ -5,12 +5,16 @@ Rules of this file: as on the other stage, both read at the same time and change
 count. An exhibit that needs a certain delivery, again or late, copies the changes itself with `tell`.
 """
 
+import asyncio
 from typing import Any, Final
 
 import orjson
 
+from tailrace import App, Record
+from tailrace.streams.kinesis.aggregation import UserRecord, put_entry
 from tailrace.streams.kinesis.destination import encode, partition_key
 from tailrace.streams.record import ChangeRecord
+from tailrace.testing import World
 from tests.museum.reader import Place, Reader, Shard
 from tests.museum.stage import Stage
 
@@ -91,6 +95,34 @@ class DataStage(Stage):
         shards = [shard["ShardId"] for shard in self.open_shards()]
         for one, other in zip(shards[::2], shards[1::2], strict=True):
             self.kinesis.merge_shards(StreamName=STREAM, ShardToMerge=one, AdjacentShardToMerge=other)
+
+
+class ClicksStage:
+    """The plain data stream `clicks`, and our handler, which takes a minute for a user record."""
+
+    def __init__(self) -> None:
+        app = App("museum")
+        clicks = app.data_stream("clicks")
+        self.ours: list[bytes] = []
+
+        @app.on(clicks)
+        async def handle(record: Record) -> None:
+            for user in record.user_records:
+                await asyncio.sleep(60)
+                self.ours.append(user.data)
+
+        self.world = World(app, seed=1)
+        self.kinesis = self.world.client("kinesis")
+
+    def put_aggregate(self, *texts: bytes) -> None:
+        """Put user records as the Producer Library does."""
+        entry = put_entry([UserRecord(f"user {text!r}", text) for text in texts])
+        self.kinesis.put_record(
+            StreamName="clicks",
+            Data=entry.data,
+            PartitionKey=entry.partition_key,
+            ExplicitHashKey=entry.explicit_hash_key,
+        )
 
 
 class DataReader(Reader):

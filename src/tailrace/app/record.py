@@ -14,6 +14,7 @@ from typing import Any, overload
 import orjson
 
 from tailrace.app.change import Batch, Change
+from tailrace.streams.kinesis.aggregation import UserRecord, read_aggregate
 from tailrace.streams.kinesis.names import stream_of_source
 from tailrace.streams.kinesis.plain import data_of, partition_key_of
 
@@ -57,6 +58,17 @@ class Record(Change[dict[str, Any]]):
     def text(self) -> str:
         """Its data as text. Raises: UnicodeDecodeError where it is no UTF-8."""
         return self.data.decode()
+
+    @cached_property
+    def user_records(self) -> tuple[UserRecord, ...]:
+        """What its producer wrote, in order: the records of an aggregate of the Kinesis Producer Library, or
+        the record alone.
+
+        Shape:     each has `partition_key`, `data` and, where it was put with one, `explicit_hash_key`.
+        Guarantee: what fails comes again as one record, with all that is in it.
+        """
+        users = read_aggregate(self.data)
+        return (UserRecord(self.partition_key, self.data),) if users is None else users
 
     def json(self) -> Any:
         """What its data says as JSON. Raises: ValueError where it is none."""

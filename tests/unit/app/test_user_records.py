@@ -3,8 +3,9 @@
 from base64 import b64encode
 from typing import Any
 
-from tailrace import user_records
+from tailrace import App, Record, user_records
 from tailrace.streams.kinesis.aggregation import UserRecord, write_aggregate
+from tailrace.testing import World
 
 AGGREGATE = write_aggregate([UserRecord("a", b"1"), UserRecord("b", b"2", "7")])
 
@@ -51,3 +52,40 @@ def test_a_damaged_aggregate_stays_as_it_came() -> None:
 
 def test_an_event_without_records_has_none() -> None:
     assert user_records({"Records": []}) == []
+
+
+def test_a_handler_takes_a_record_apart_and_a_plain_one_is_itself() -> None:
+    app = App("site")
+    clicks = app.data_stream("clicks")
+    seen: list[tuple[UserRecord, ...]] = []
+
+    @app.on(clicks)
+    def keep(record: Record) -> None:
+        seen.append(record.user_records)
+
+    with World(app, seed=1) as world:
+        world.put_record(clicks, AGGREGATE, key="a")
+        world.put_record(clicks, b"3", key="c")
+        world.settle()
+    assert sorted(seen, key=len) == [
+        (UserRecord("c", b"3"),),
+        (UserRecord("a", b"1"), UserRecord("b", b"2", "7")),
+    ]
+
+
+def test_an_aggregate_of_which_a_record_fails_comes_again_whole() -> None:
+    app = App("site")
+    clicks = app.data_stream("clicks")
+    seen: list[bytes] = []
+
+    @app.on(clicks)
+    def keep(record: Record) -> None:
+        for user in record.user_records:
+            seen.append(user.data)
+            if seen == [b"1", b"2"]:
+                raise ValueError("not now")
+
+    with World(app, seed=1) as world:
+        world.put_record(clicks, AGGREGATE, key="a")
+        world.settle()
+    assert seen == [b"1", b"2", b"1", b"2"]

@@ -1,14 +1,16 @@
-"""The event of a DynamoDB stream as Lambda hands it over, read as a source that has one batch and no more.
+"""The event of a table's stream or a data stream as Lambda hands it over, read as a source that has one batch
+and no more.
 
 Theory of operation: an event holds records of one shard, of which it names the stream and no more: neither
 the shard nor what comes after. Its records become change records, with the sequence number that is on the
 wire as it is, and the batch is a closed shard of its own, so that the machine reads it once, settles it and
-ends. Which table of the app it is of, its stream's ARN says; an account number is compared only where the app
-names one.
+ends. Which table or data stream of the app it is of, its stream's ARN says; an account number is compared
+only where the app names one.
 Rules of this file: pure; what is no batch of one stream of the app is refused whole, never skipped in part.
 Source: semantics §1.3, §2.10.
 """
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NoReturn
@@ -22,7 +24,11 @@ from tailrace.errors import ApiError, SettingsError, SourceError
 from tailrace.ports import ReadDone, Shard, StreamRef
 from tailrace.sources.stream_records import RecordPlace, change_of, event_name, images_of
 from tailrace.streams.arns import TableArn, parse_table_arn
+from tailrace.streams.kinesis.data_records import DataRecord
+from tailrace.streams.kinesis.names import read_data_stream_arn, stream_arn_of
+from tailrace.streams.kinesis.plain import plain_record
 from tailrace.streams.record import ChangeRecord
+from tailrace.tables.plain_keys import located
 from tailrace.tables.schema import TableSchema
 
 SHARD: Final = "lambda-"
@@ -68,7 +74,7 @@ def read_event(app: App, event: Any) -> Incoming | None:
     if not isinstance(entries, list):
         raise SettingsError(
             "the event has no Records: app.lambda_handler is called by an event source mapping of a "
-            "DynamoDB stream; a schedule calls app.lambda_redriver"
+            "DynamoDB stream or a data stream; a schedule calls app.lambda_redriver"
         )
     if isinstance(event, Mapping) and "window" in event:
         raise SettingsError(
@@ -77,6 +83,8 @@ def read_event(app: App, event: Any) -> Incoming | None:
         )
     if not entries:
         return None
+    if all(isinstance(raw, Mapping) and "kinesis" in raw for raw in entries):
+        return _of_data(app, entries)
     try:
         arns = {str(raw["eventSourceARN"]) for raw in entries}
         views = {str(raw["dynamodb"]["StreamViewType"]) for raw in entries}
@@ -117,14 +125,19 @@ def _incoming(stream: StreamRef, table: Table, entries: Sequence[Mapping[str, An
         table.name, 0, "", table.pk, table.pk_type, table.sk, None if table.sk is None else table.sk_type
     )
     records = [_record(raw, schema) for raw in entries]
+    _check_order(records)
+    identifiers = [str(raw["dynamodb"]["SequenceNumber"]) for raw in entries]
+    return Incoming(stream, table, records, identifiers)
+
+
+def _check_order(records: Sequence[ChangeRecord]) -> None:
+    """Require that numbers rise. Raises: SettingsError."""
     for before, after in pairwise(records):
         if before.sequence >= after.sequence:
             raise SettingsError(
                 f"the event's records are not in the order of their sequence numbers: {after.sequence} "
                 f"follows {before.sequence}"
             )
-    identifiers = [str(raw["dynamodb"]["SequenceNumber"]) for raw in entries]
-    return Incoming(stream, table, records, identifiers)
 
 
 def _record(raw: Mapping[str, Any], schema: TableSchema) -> ChangeRecord:
@@ -139,6 +152,46 @@ def _record(raw: Mapping[str, Any], schema: TableSchema) -> ChangeRecord:
         raise SettingsError(
             f"a record's key is not that of table {schema.name!r} as the app declares it: {error}"
         ) from error
+
+
+# ---- data streams ------------------------------------------------------------------------------------------
+
+
+def _of_data(app: App, entries: Sequence[Mapping[str, Any]]) -> Incoming:
+    """A batch of a data stream's records. Raises: SettingsError."""
+    try:
+        arns = {str(raw["eventSourceARN"]) for raw in entries}
+    except KeyError as error:
+        raise SettingsError(f"the event's records are not those of a data stream: no {error}") from error
+    if len(arns) > 1:
+        raise SettingsError(f"the event has records of {len(arns)} streams: {', '.join(sorted(arns))}")
+    arn = arns.pop()
+    place = read_data_stream_arn(stream_arn_of(arn))
+    declared = None if place is None else app.data_streams.get(place.stream)
+    if place is None or declared is None or place.region != app.region:
+        raise SettingsError(
+            f"app {app.name!r} declares no data stream {arn!r}: its records are not handled, so they are "
+            "refused",
+            hint="remove the event source mapping, or declare the stream with app.data_stream",
+        )
+    stream = StreamRef(arn, declared.source.name, declared.name, "NEW_IMAGE", place.region)
+    records = [_plain(raw) for raw in entries]
+    _check_order(records)
+    return Incoming(
+        stream, declared.source, records, [str(raw["kinesis"]["sequenceNumber"]) for raw in entries]
+    )
+
+
+def _plain(raw: Mapping[str, Any]) -> ChangeRecord:
+    """One record of a data stream. Raises: SettingsError for one that cannot be read."""
+    try:
+        data, shard = raw["kinesis"], str(raw["eventID"]).partition(":")[0]
+        created_ms = round(data["approximateArrivalTimestamp"] * 1_000)
+        number, key = str(data["sequenceNumber"]), str(data["partitionKey"])
+        record = DataRecord(0, str(int(number)), created_ms, key, b64decode(data["data"], validate=True))
+        return plain_record(record, shard, 0, *located(key))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SettingsError(f"a record of the event is not readable: {error!r}") from error
 
 
 class EventSource:

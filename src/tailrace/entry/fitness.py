@@ -127,7 +127,7 @@ def _whole_shard(app: App, mapping: HandlerMapping, keeps: bool) -> str | None:
 
 
 def _hidden_images(app: App, mapping: HandlerMapping, keeps: bool) -> str | None:
-    if mapping.table.stream == "NEW_AND_OLD_IMAGES":
+    if mapping.table.is_data or mapping.table.stream == "NEW_AND_OLD_IMAGES":
         return None
     return (
         f"the stream of {mapping.table.name} is declared with {mapping.table.stream}, and an event shows no "

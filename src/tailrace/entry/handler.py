@@ -99,7 +99,7 @@ class LambdaEntry:
         self._is_read: dict[str, bool] = {}
 
     def handler(self, event: Any, context: Any = None) -> dict[str, Any]:
-        """A batch of a DynamoDB stream. Returns: `{"batchItemFailures": […]}`.
+        """A batch of a table's stream or of a data stream. Returns: `{"batchItemFailures": […]}`.
 
         Raises:  SettingsError for what cannot be handled at all; BatchFailed where the answer would not be
                  read. Lambda sends the batch again then.

@@ -32,6 +32,7 @@ from tailrace.ports import StreamRef
 from tailrace.rows.kinds import MARK, REDRIVE
 from tailrace.rows.writes import Write
 from tailrace.streams.arns import ACCOUNT, table_arn
+from tailrace.streams.kinesis.names import data_stream_arn, stream_of_source
 from tailrace.streams.version import NOTHING
 from tailrace.worker.forgetting import MARKS_EVERY, forget_marks
 
@@ -100,6 +101,9 @@ class Elsewhere:
         place, region = table.place, self._sandbox.app.region
         arn = table_arn(region, self._account, table.name) if place is None else table.name
         label = shard_id.removeprefix(SHARD) if shard_id.startswith(SHARD) else UNKNOWN
+        if (stream := stream_of_source(table.name)) is not None:
+            arn = data_stream_arn(region, self._account, stream)
+            return StreamRef(arn, table.name, stream, "NEW_IMAGE", region)
         return StreamRef(
             f"{arn}/stream/{label}",
             table.name if place is None else place.table,

@@ -10,8 +10,7 @@ read from the log like all others; what it holds is the right to them. Made by `
 `embedded_log`. Source: semantics §5; growth §2.3; ADR 94.
 """
 
-from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -31,29 +30,12 @@ from tailrace.streams.kinesis.names import (
     source_name,
     stream_of_source,
 )
-from tailrace.streams.kinesis.plain import PARTITION_KEY, keys_of, plain_record
+from tailrace.streams.kinesis.plain import plain_record
 from tailrace.streams.kinesis.sequence_numbers import behind_own, own_of
 from tailrace.streams.kinesis.subscriptions import LIFE_MS
-from tailrace.tables.schema import TableSchema
+from tailrace.tables.plain_keys import located
 
 READ_BYTES: Final = 4 * 1_048_576
-PLAIN: Final = TableSchema(source_name(""), 0, "", PARTITION_KEY, "S")
-"""What identifies a plain record's item, whatever its stream."""
-KEYS: Final = 4_096
-
-
-class Located(NamedTuple):
-    """Where a partition key's records are: the bytes that order them, the hash that chooses a lane."""
-
-    key: bytes
-    partition: int
-
-
-@lru_cache(maxsize=KEYS)
-def located(partition_key: str) -> Located:
-    """Where the records of a partition key are."""
-    target = PLAIN.locate_key(keys_of(partition_key))
-    return Located(target.key_bytes, target.partition)
 
 
 def reference(stream: DataStreamState) -> StreamRef:

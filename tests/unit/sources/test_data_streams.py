@@ -8,11 +8,12 @@ import pytest
 
 from tailrace.errors import SourceError
 from tailrace.ports import ReadDone, Shard
-from tailrace.sources.data_streams import DataStreamSource, located
+from tailrace.sources.data_streams import DataStreamSource
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.streams.envelopes import event_id
 from tailrace.streams.kinesis.hash_ranges import HASHES
 from tailrace.streams.kinesis.plain import data_of, partition_key_of
+from tailrace.tables.plain_keys import located
 from tailrace.testing.loop import SeededLoop
 from tests.kinesis import FIRST_SHARD, START_MS, STREAM_ARN, Orders
 

@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tailrace import App, Batch, Change, Record, Records, sinks
-from tailrace.errors import SettingsError
+from tailrace.engine.state import state_of
+from tailrace.errors import SettingsError, TailraceError
 from tailrace.sources.data_streams import published
+from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.testing import World
+from tailrace.views.reading import ViewSources
+from tailrace.views.story import find_event
 
 HALF = str(1 << 127)
 
@@ -76,6 +80,27 @@ def test_a_failing_key_steps_aside_and_the_others_flow_also_over_a_split() -> No
         world.settle()
     assert next(line for line in seen if line.startswith("bad")) == "bad 1"
     assert sorted(seen) == ["bad 1", "bad 2", "bad 3", "good 1", "good 2"]
+
+
+def test_why_finds_a_record_by_the_event_id_of_lambda() -> None:
+    app, clicks = with_clicks(shards=2)
+    ids: list[str] = []
+
+    @app.on(clicks)
+    def count(record: Record) -> None:
+        ids.append(record.event_id)
+
+    with World(app, seed=10) as world:
+        world.put_record(clicks, "0", key="a")
+        number = world.put_record(clicks, "1", key="a")
+        world.settle()
+        reading = ViewSources(
+            state_of(world.engine), EmbeddedLog(world.engine), world.clock, None, 86_400_000
+        )
+        change = world.loop.run_until_complete(find_event(reading, ids[1]))
+        assert (change.table, change.record.sequence_number.wire) == ("kinesis:clicks", number)
+        with pytest.raises(TailraceError, match="No change has the event id"):
+            world.loop.run_until_complete(find_event(reading, f"{ids[1]}0"))
 
 
 @pytest.mark.parametrize("ends", ["kill", "restart"])

@@ -16,7 +16,7 @@ from tailrace.tables.schema import TableSchema
 from tailrace.values.types import Item
 from tailrace.values.wire import read_item
 
-EVENT_ID: Final = re.compile(r"[0-9a-f]{32}")
+EVENT_ID: Final = re.compile(r"[0-9a-f]{32}|shardId-[0-9]{12}:[0-9]{1,56}")
 FORMS: Final = "tailrace why TABLE/PK, TABLE/PK/SK, 'TABLE/{\"pk\": …}' or an event id"
 
 

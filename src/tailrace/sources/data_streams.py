@@ -31,7 +31,7 @@ from tailrace.streams.kinesis.names import (
     stream_of_source,
 )
 from tailrace.streams.kinesis.plain import plain_record
-from tailrace.streams.kinesis.sequence_numbers import behind_own, own_of
+from tailrace.streams.kinesis.sequence_numbers import behind_own, own_before
 from tailrace.streams.kinesis.subscriptions import LIFE_MS
 from tailrace.tables.plain_keys import located
 
@@ -110,7 +110,7 @@ class DataStreamPages:
         if place is None:
             return self._gone(shard, after)
         reader, base = self._engine.kinesis.reader, place.shard.numbering
-        own = own_of(after)
+        own = own_before(after, base)
         if limit == 0:
             gone = reader.gone(place)
             next_after = behind_own(base, gone) if gone > own else after
@@ -131,7 +131,7 @@ class DataStreamPages:
         who was not at its end.
         """
         number = self._numbers.get(shard.place)
-        own = own_of(after)
+        own = own_before(after, shard.first)
         last = None if number is None else self._engine.kinesis.reader.last(number)
         is_lost = after > 0 and (last is None or own < last)
         next_after = after if last is None or last <= own else behind_own(shard.first, last)

@@ -33,12 +33,13 @@ from tailrace.rows.kinds import DEADLETTER, EVACUATION, PARKED, words_of
 from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import LAMBDA_APP, MappingName, evacuations, followed
 from tailrace.streams.envelopes import change_value, event_id, locate
+from tailrace.streams.kinesis.names import is_data_event, stream_of_source
 from tailrace.streams.record import ChangeRecord
 from tailrace.streams.shards import Shard
 from tailrace.streams.version import Version
 from tailrace.views.gaps import gaps
 from tailrace.views.live import attempts_of
-from tailrace.views.progress import known_mappings
+from tailrace.views.progress import declared, known_mappings
 from tailrace.views.reading import ViewSources, running
 
 SLICE: Final = 500
@@ -78,16 +79,23 @@ async def find_event(reading: ViewSources, wanted: str) -> LocatedChange:
 
 async def _find_here(reading: ViewSources, wanted: str) -> LocatedChange | None:
     """The change whose place its id tells. Raises: TailraceError for an id of another server."""
+    sources: list[str | None] = [None]
     try:
-        _, sequence = locate(wanted)
+        if is_data_event(wanted):
+            sequence = int(wanted.partition(":")[2])
+            tables = dict.fromkeys(mapping.table for mapping in await declared(reading))
+            sources = [name for name in tables if stream_of_source(name) is not None]
+        else:
+            _, sequence = locate(wanted)
     except (ApiError, ValueError):
         raise TailraceError(
             f"{wanted} is no event id of this engine.", hint="tailrace tail TABLE --json"
         ) from None
-    async for table, label, shard in all_shards(reading.log):
-        for record in (await reading.log.read(shard, sequence - 1, 1)).records:
-            if event_id(record) == wanted:
-                return LocatedChange(record, table, label, shard)
+    for source in sources:
+        async for table, label, shard in all_shards(reading.log, source):
+            for record in (await reading.log.read(shard, sequence - 1, 1)).records:
+                if event_id(record) == wanted:
+                    return LocatedChange(record, table, label, shard)
     async for mapping, saved in all_saved(reading.state):
         saved_record = await saved_change(reading.state, saved, sequence)
         if saved_record is not None and event_id(saved_record) == wanted:

@@ -117,6 +117,15 @@ def test_reading_goes_on_behind_a_record_and_behind_what_an_empty_page_said() ->
     assert ground.read(shard, rest.next_after, limit=0).next_after == rest.next_after
 
 
+def test_a_position_just_before_a_record_shows_it() -> None:
+    ground = Ground()
+    _, second = ground.put(b"1", b"2")
+    (shard,) = ground.shards()
+    page = ground.read(shard, int(second) - 1)
+    assert [data_of(record) for record in page.records] == [b"2"]
+    assert len(ground.read(shard, shard.first - 1).records) == 2
+
+
 def test_a_closed_shard_ends_with_its_last_record() -> None:
     ground = Ground()
     ground.put(b"1")

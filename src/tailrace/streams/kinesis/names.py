@@ -111,6 +111,15 @@ def stream_arn_of(arn: str) -> str:
     return arn.partition("/consumer/")[0]
 
 
+def is_data_event(text: str) -> bool:
+    """Whether an event id is that of a data stream's record.
+
+    >>> is_data_event("shardId-000000000006:4959"), is_data_event("c81e728d9d4c2f636f067f89cc14862c")
+    (True, False)
+    """
+    return is_data_shard(text.partition(":")[0])
+
+
 def is_data_shard(text: str) -> bool:
     """Whether an id is that of a data stream's shard; those of tables' streams are longer.
 

@@ -100,6 +100,21 @@ def own_of(number: int) -> int:
     return number >> AT_OWN & ((1 << OWN_BITS) - 1)
 
 
+def own_before(after: int, first: int) -> int:
+    """The engine's own number of the last record of a shard that is not behind a position.
+
+    Shape:   a position is a record's number, what `behind_own` tells, or one less than either; `first` as
+             `behind_own` takes it.
+
+    >>> base = numbering(1_780_000_000, 6)
+    >>> number = int(numbered(base, 5, 1_780_000_001))
+    >>> own_before(number, base), own_before(number - 1, base), own_before(0, base)
+    (5, 4, 0)
+    """
+    low = (1 << AT_SECOND) - 1
+    return max(0, own_of(after) - (after & low < first & low))
+
+
 def behind_own(first: int, own: int) -> int:
     """Behind every record of a shard with the engine's own numbers up to this one, before those that follow.
 

@@ -13,9 +13,11 @@ from msgspec.structs import replace
 from tailrace import App, Batch, Change, Record, Records, sinks
 from tailrace.engine.state import state_of
 from tailrace.errors import SettingsError, TailraceError
+from tailrace.runtime.watermark import MappingName
 from tailrace.sources.data_streams import published
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.testing import World
+from tailrace.views.progress import known_mappings
 from tailrace.views.reading import ViewSources
 from tailrace.views.story import find_event
 
@@ -99,6 +101,8 @@ def test_why_finds_a_record_by_the_event_id_of_lambda() -> None:
         )
         change = world.loop.run_until_complete(find_event(reading, ids[1]))
         assert (change.table, change.record.sequence_number.wire) == ("kinesis:clicks", number)
+        known = world.loop.run_until_complete(known_mappings(reading.state, reading.log))
+        assert known == [MappingName("site", next(iter(app.mappings)).id, "kinesis:clicks")]
         with pytest.raises(TailraceError, match="No change has the event id"):
             world.loop.run_until_complete(find_event(reading, f"{ids[1]}0"))
 

@@ -12,6 +12,7 @@ from tailrace.ports import LogReader, StateStore
 from tailrace.rows.kinds import CHECKPOINT, LEDGER, MAPPING, words_of
 from tailrace.runtime.pages import rows
 from tailrace.runtime.watermark import MappingName
+from tailrace.streams.kinesis.names import source_name, stream_of_label
 from tailrace.views.reading import ViewSources, running
 
 Ledgers: TypeAlias = Mapping[tuple[str, str], Ledger]
@@ -29,6 +30,8 @@ async def known_mappings(state: StateStore, log: LogReader, *scope: str) -> list
     known: dict[MappingName, None] = {}
     async for row in rows(state, CHECKPOINT.prefix(*scope)):
         _, app, handler, label, _ = words_of(row.key)
+        if label not in table_of and (name := stream_of_label(label)) is not None:
+            table_of |= {stream.label: stream.table for stream in await log.streams(source_name(name))}
         if label in table_of:
             known[MappingName(app, handler, table_of[label])] = None
     return list(known)

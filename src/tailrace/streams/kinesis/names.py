@@ -93,6 +93,16 @@ def stream_of_source(name: str) -> str | None:
     return name.removeprefix(SOURCE) if name.startswith(SOURCE) else None
 
 
+def stream_of_label(label: str) -> str | None:
+    """The data stream's name in the label of one as a source, which ends with it; None: it is a table's.
+
+    >>> stream_of_label("2026-11-01T00:00:00.000:clicks"), stream_of_label("2026-11-01T00:00:00.000")
+    ('clicks', None)
+    """
+    parts = label.split(":", 3)
+    return parts[3] if len(parts) == 4 else None
+
+
 def is_data_stream(arn: str) -> bool:
     """Whether an ARN is that of a data stream, or of one's consumer, rather than of a table's stream.
 

@@ -199,11 +199,11 @@ def _destination(table: str, destination: Mapping[str, Any]) -> Iterator[str]:
         yield click.style(f"{into}: the oldest change waits for {format_duration(oldest_ms)}", fg="yellow")
         yield next_line("aws kinesis describe-stream-summary: is the stream there, and are its shards busy?")
     for count, words in (
-        (destination["failed"], "too large for it"),
-        (destination["lost"], "lost: it was away or busy for a day"),
+        (destination["failed"], "that are too large for it"),
+        (destination["lost"], "lost, for it was away or busy for a day"),
     ):
         if count:
-            yield click.style(f"{into}: {count} changes were {words}", fg="red")
+            yield click.style(f"{into}: changes {words}: {count}", fg="red")
 
 
 def _handler(handler: Mapping[str, Any]) -> tuple[str, ...]:

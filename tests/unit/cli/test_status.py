@@ -52,8 +52,8 @@ def test_status_says_what_is_not_well_of_a_table_on_its_way_into_a_data_stream()
     assert said(well) == []
     assert said(ill) == [
         "shop into arn: the oldest change waits for 1m",
-        "shop into arn: 2 changes were too large for it",
-        "shop into arn: 1 changes were lost: it was away or busy for a day",
+        "shop into arn: changes that are too large for it: 2",
+        "shop into arn: changes lost, for it was away or busy for a day: 1",
     ]
     assert said(failed) == ["shop into arn: ENABLE_FAILED"]
 

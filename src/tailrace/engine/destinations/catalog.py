@@ -23,7 +23,7 @@ class DestinationState:
     """A destination in memory.
 
     Shape:   `passage` is how far its log is delivered; `has_work` says that its log may have something to
-             deliver, `last_ms` when the last change was recorded; `throttled` counts since the start.
+             deliver; `throttled` counts since the start.
     """
 
     __slots__ = ("document", "has_work", "passage", "throttled")

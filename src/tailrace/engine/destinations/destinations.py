@@ -53,6 +53,7 @@ class Destinations:
     def load(self) -> None:
         """Read everything from the store, behind tables and streams. Raises: StoreError."""
         self.catalog.load()
+        self.replication.forget_repeats()
         if self.catalog.by_log:
             self._listen()
 

@@ -89,6 +89,10 @@ class Replication:
             self._again()
             yield
 
+    def forget_repeats(self) -> None:
+        """Repeat nothing: what was to come once more may not have come."""
+        self._repeats.clear()
+
     @property
     def is_repeating(self) -> bool:
         """Whether something is to come once more."""
@@ -154,18 +158,17 @@ class Replication:
                 if passage.is_full:
                     break
             self._passed(state)
+            self._tell(state, counted)
             if is_end or passage.is_full:
                 break
             yield
             if not self._goes_on(state, number):
                 return
             stream = self._targets.open(state.document)
-        if stream is None or counted["throttled"]:
-            state.throttled += counted["throttled"]
-            self._look_in(AWAY_MS if stream is None else RETRY_MS)
         if stream is None or not passage.is_whole:
             state.has_work = True
-        self._tell(state.document, counted)
+        if stream is None:
+            self._look_in(AWAY_MS)
         yield
 
     def _deliver(self, state: DestinationState, stream: DataStreamState, record: ChangeRecord) -> str:
@@ -208,10 +211,10 @@ class Replication:
                     counted["lost"] += 1
                     passage.done(record.sequence)
             self._passed(state)
+            self._tell(state, counted)
             yield
         if state.has_work:
             self._look_in(AWAY_MS)
-        self._tell(state.document, counted)
 
     # ---- the log -------------------------------------------------------------------------------------------
 
@@ -257,13 +260,19 @@ class Replication:
     def _save(self, state: DestinationState, **changes: object) -> None:
         self._catalog.save(replace(state.document, **changes))
 
-    def _tell(self, document: DestinationDocument, counted: Counter[str]) -> None:
+    def _tell(self, state: DestinationState, counted: Counter[str]) -> None:
+        """What became of the records of a slice: another round may take its place after it."""
+        document = state.document
+        if counted["throttled"]:
+            state.throttled += counted["throttled"]
+            self._look_in(RETRY_MS)
         for outcome, words in (("too large", document.last_failure), ("lost", document.last_loss)):
             if counted[outcome]:
                 _log.error(
-                    "table %s: %d changes were not copied to %s, the last one because %s",
-                    document.table, counted[outcome], document.stream_arn, words,
+                    "table %s: changes not copied to %s: %d, the last one because %s",
+                    document.table, document.stream_arn, counted[outcome], words,
                 )  # fmt: skip
+        counted.clear()
 
     # ---- time ----------------------------------------------------------------------------------------------
 

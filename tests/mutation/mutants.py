@@ -7,6 +7,7 @@ survives, the test is written that it lacks.
 
 from typing import Final
 
+from tests.mutation.aggregation import AGGREGATION
 from tests.mutation.builds import BUILDS
 from tests.mutation.data import DATA
 from tests.mutation.data_streams import DATA_STREAMS
@@ -20,6 +21,6 @@ from tests.mutation.replays import REPLAYS
 from tests.mutation.survivors import SURVIVORS
 
 MUTANTS: Final[tuple[Mutant, ...]] = (
-    *SURVIVORS, *MACHINE, *DELIVERY, *FLEETS, *BUILDS, *DATA, *REPLAYS, *FAN_OUT, *DATA_STREAMS,
+    *SURVIVORS, *MACHINE, *DELIVERY, *FLEETS, *BUILDS, *DATA, *REPLAYS, *FAN_OUT, *DATA_STREAMS, *AGGREGATION,
     *DESTINATIONS,
 )  # fmt: skip

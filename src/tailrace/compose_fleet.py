@@ -87,6 +87,7 @@ from tailrace.sources.loop_log import LoopLog
 from tailrace.sources.stream_service import Counted, uncounted
 from tailrace.sources.table_readers import FarReader
 from tailrace.stores.dynamodb import DynamoDbStateStore
+from tailrace.streams.kinesis.names import stream_of_source
 from tailrace.telemetry import PointReached, pass_by
 from tailrace.verification.run.mirrors import Mirrors
 from tailrace.verification.run.reading import TimedMarks
@@ -284,6 +285,13 @@ def _tables_of(app: App) -> dict[str, None]:
     alone.
     """
     for mapping in app.mappings:
+        if mapping.table.is_data:
+            raise SettingsError(
+                f"handler {mapping.id!r} reads the data stream {stream_of_source(mapping.table.name)!r}: a "
+                "worker of a fleet reads streams of tables; `tailrace dev` and app.lambda_handler read data "
+                "streams",
+                hint="run it beside its engine, or as a Lambda function",
+            )
         if mapping.table.over is not None:
             raise SettingsError(
                 f"handler {mapping.id!r} reads {mapping.table.name!r} over the data stream "

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from tailrace.errors import SourceError
+from tailrace.app.app import App
+from tailrace.compose_fleet import _tables_of
+from tailrace.errors import ApiError, SettingsError, SourceError
+from tailrace.leases.checkpoint import behind, read_checkpoint
 from tailrace.ports import ReadDone, Shard
 from tailrace.sources.data_streams import DataStreamSource
 from tailrace.sources.embedded_log import EmbeddedLog
@@ -245,3 +248,103 @@ def test_what_is_not_durable_has_been_pending_since_it_was_put() -> None:
     assert ground.run(log.pending_since(shard)) is None
     ground.call("PutRecord", is_durable=False, StreamName="orders", Data=b"1", PartitionKey="a")
     assert ground.run(log.pending_since(shard)) == START_MS
+
+
+# ---- as a consumer -----------------------------------------------------------------------------------------
+
+LIFE_MS = 300_000
+
+
+class Subscribed(Ground):
+    """The stream read as a consumer."""
+
+    def __init__(self, **state: Any) -> None:
+        super().__init__()
+        self.put(b"1")
+        self.arn = self.consumer(**state)
+        self.source = DataStreamSource(self.engine, "orders", self.arn)
+
+    def subscribe(self) -> None:
+        """Somebody else takes the shard as the same consumer. Raises: ApiError."""
+        kinesis = self.engine.kinesis
+        place = kinesis.reader.place(kinesis.streams.named("orders"), FIRST_SHARD)
+        kinesis.fan_out.subscribe(kinesis.consumers.subscribing(self.arn), place.shard)
+
+
+def test_a_consumer_stands_in_the_name_of_its_stream_and_holds_the_shard_it_reads() -> None:
+    ground = Subscribed()
+    assert ground.run(ground.source.stream()).arn == ground.arn
+    (shard,) = ground.shards()
+    ground.subscribe()
+    with pytest.raises(SourceError, match="cannot subscribe: Another active subscription"):
+        ground.read(shard)
+    ground.clock.advance(5_000)
+    assert len(ground.read(shard).records) == 1
+    with pytest.raises(ApiError, match="Another active subscription"):
+        ground.subscribe()
+
+
+def test_a_subscription_that_was_taken_over_is_taken_back_after_five_seconds() -> None:
+    ground = Subscribed()
+    (shard,) = ground.shards()
+    ground.read(shard)
+    ground.clock.advance(5_000)
+    ground.subscribe()
+    ground.clock.advance(4_999)
+    with pytest.raises(SourceError, match="cannot subscribe"):
+        ground.read(shard)
+    ground.clock.advance(1)
+    assert len(ground.read(shard).records) == 1
+
+
+@pytest.mark.parametrize(("later_ms", "is_renewed"), [(LIFE_MS - 1, False), (LIFE_MS, True)])
+def test_a_subscription_is_renewed_when_its_five_minutes_are_over(later_ms: int, is_renewed: bool) -> None:
+    ground = Subscribed()
+    (shard,) = ground.shards()
+    ground.read(shard)
+    ground.clock.advance(later_ms)
+    ground.read(shard)
+    if is_renewed:
+        with pytest.raises(ApiError, match="Another active subscription"):
+            ground.subscribe()
+    else:
+        ground.subscribe()
+
+
+def test_a_consumer_that_is_not_active_or_is_gone_reads_nothing() -> None:
+    ground = Subscribed(busy="CREATING", busy_until_ms=START_MS + 10_000)
+    (shard,) = ground.shards()
+    with pytest.raises(SourceError, match="is not ACTIVE"):
+        ground.read(shard)
+    ground.clock.advance(10_000)
+    assert len(ground.read(shard).records) == 1
+    ground.deregister()
+    with pytest.raises(SourceError, match="not found"):
+        ground.read(shard)
+
+
+# ---- where mappings begin, and who reads none --------------------------------------------------------------
+
+
+def test_latest_is_behind_every_record_there_is_and_before_the_next() -> None:
+    ground = Ground()
+    ground.put(b"1")
+    (shard,) = ground.shards()
+    write = behind("k", shard, ground.engine.last_sequence)
+    after, _, finished = read_checkpoint(write.fields)
+    ground.put(b"2")
+    page = ground.read(shard, after)
+    assert (finished, [data_of(record) for record in page.records]) == (False, [b"2"])
+    ground.split()
+    (closed, *_) = ground.shards()
+    assert read_checkpoint(behind("k", closed, ground.engine.last_sequence).fields)[2] is True
+
+
+def test_a_worker_of_a_fleet_refuses_a_data_stream_in_words() -> None:
+    app = App("site")
+
+    @app.batch(app.data_stream("clicks"))
+    def keep(records: Any) -> None: ...
+
+    with pytest.raises(SettingsError, match="reads the data stream 'clicks'"):
+        _tables_of(app)

@@ -18,14 +18,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tailrace.api.cbor import read_cbor
+from tailrace.api.wire import CBOR
 from tailrace.clocks.manual import ManualClock
 from tailrace.engine.engine import Engine
+from tailrace.errors import ApiError
 from tailrace.server.inprocess import InProcess
 from tailrace.stores.memory import MemoryStore
 from tests.fuzz.model import TARGETS
 from tests.fuzz.mutations import SIGNED, Request
-from tests.fuzz.seeds import furnish, harvest, request_of
+from tests.fuzz.seeds import Known, furnish, harvest, request_of, shelf
 
+SERVICES = ("dynamodb", "dynamodb", "dynamodb", "dynamodbstreams", "kinesis", "kinesis")
 BLOCK = 500
 FURNISHED = 50
 """So often the world is made whole again: requests delete tables."""
@@ -125,8 +129,10 @@ def judge(request: Request, status: int, body: bytes) -> tuple[str, Any]:
     if status >= SERVER_FAULT and not request.may_fail:
         return f"{request.operation} answers {status}", None
     try:
+        if request.headers.get("Content-Type") == CBOR.decode() and not body.startswith(b"{"):
+            return "", read_cbor(body) if body else None
         return "", json.loads(body) if body else None
-    except ValueError:
+    except (ValueError, ApiError):
         is_xml = body.startswith(b"<") or request.operation == "http" or request.url != "/"
         return ("" if is_xml else f"{request.operation} answers what is no JSON"), None
 
@@ -164,7 +170,8 @@ def block_here(
     """Requests `first` to `first + count - 1` to a fresh engine in this process."""
     clock = ManualClock(START_MS)
     engine = Engine(MemoryStore(), clock)
-    server, faults, known = InProcess(engine), Faults(), {}
+    server, faults = InProcess(engine), Faults()
+    known: Known = {}
     log = logging.getLogger("tailrace.server")
     log.addHandler(faults)
     was, log.propagate = log.propagate, False
@@ -173,14 +180,12 @@ def block_here(
         for number in range(first, first + count):
             if (number - first) % FURNISHED == 0:
                 furnish(lambda *asked: _plainly(server, *asked), known)
-            request = request_of(
-                report.seed, number, known, ("dynamodb", "dynamodb", "dynamodb", "dynamodbstreams")
-            )
+            request = request_of(report.seed, number, known, SERVICES)
             status, place, told = _called(server, request, hang_s)
             trace = faults.take()
             if not place:
                 place, answer = judge(request, status, told)
-                harvest(answer, known)
+                harvest(answer, shelf(known, request.operation))
             report.add(
                 number,
                 request,
@@ -200,7 +205,7 @@ def block_here(
 def _plainly(server: InProcess, service: str, operation: str, members: dict[str, Any]) -> Any:
     headers = {**SIGNED, "X-Amz-Target": f"{TARGETS[service]}.{operation}"}
     answer = server.call(headers, json.dumps(members).encode())
-    return json.loads(answer.body) if answer.status == 200 else None
+    return json.loads(answer.body or b"{}") if answer.status == 200 else None
 
 
 def _called(server: InProcess, request: Request, hang_s: float) -> tuple[int, str, bytes]:

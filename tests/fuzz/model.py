@@ -12,10 +12,15 @@ from urllib.parse import quote, urlencode
 import botocore.session
 
 from tailrace.api.registry import LAMBDA, find_operations
+from tests.fuzz import data_streams
 from tests.fuzz.words import ARNS, INDEXES, NAMES, TABLES, expression, placeholders
 
 DEEPEST = 5
-TARGETS = {"dynamodb": "DynamoDB_20120810", "dynamodbstreams": "DynamoDBStreams_20120810"}
+TARGETS = {
+    "dynamodb": "DynamoDB_20120810",
+    "dynamodbstreams": "DynamoDBStreams_20120810",
+    "kinesis": "Kinesis_20131202",
+}
 
 
 @cache
@@ -168,6 +173,7 @@ WORDS = {
     "ShardIterator": (
         "arn:aws:dynamodb:us-east-1:000000000000:table/things/stream/2026-05-28T20:26:40.000|1|AAAA",
     ),
+    **data_streams.WORDS,
 }  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from random import Random
 from typing import Any
 
 from tailrace.api.taking import LARGE
+from tailrace.api.wire import CBOR
+from tests.fuzz import data_streams
 from tests.fuzz.model import TARGETS, completed, members_of, operations, rest, service_model
 from tests.fuzz.mutations import SIGNED, Request, mutate, mutate_bytes, mutate_wire
 from tests.fuzz.words import ARNS, expression
@@ -232,6 +234,9 @@ HARVESTED = (
     "NextShardIterator",
     "StreamArn",
     "LatestStreamArn",
+    "StreamARN",
+    "ConsumerARN",
+    "NextToken",
     "ShardId",
     "SequenceNumber",
     "UUID",
@@ -248,6 +253,15 @@ STANDS_FOR = {
 MOST_KNOWN = 20
 NEWEST = 4
 """Of what is known, the newest is still there."""
+
+
+Known = dict[str, dict[str, list[str]]]
+"""Values of earlier answers by their member, for each service whose members mean the same."""
+
+
+def shelf(known: Known, operation: str) -> dict[str, list[str]]:
+    """Where what an operation's answers name is kept, by its target."""
+    return known.setdefault("kinesis" if operation.startswith(TARGETS["kinesis"]) else "", {})
 
 
 def harvest(answer: Any, known: dict[str, list[str]]) -> None:
@@ -272,7 +286,7 @@ for a refusal.
 """
 
 
-def furnish(call: Call, known: dict[str, list[str]]) -> None:
+def furnish(call: Call, known: Known) -> None:
     """Make what is missing of the world, and look at its streams, so that requests can name what is there."""
     for table in WORLD:
         call("dynamodb", "CreateTable", table)
@@ -288,7 +302,8 @@ def furnish(call: Call, known: dict[str, list[str]]) -> None:
         answer = call("dynamodbstreams", "GetShardIterator", asked)
         records = call("dynamodbstreams", "GetRecords", {**answer, "Limit": 5})
         for one in (told, answer, records):
-            harvest(one, known)
+            harvest(one, shelf(known, TARGETS["dynamodbstreams"]))
+    harvest(data_streams.furnish(call), shelf(known, TARGETS["kinesis"]))
 
 
 PLACES = (
@@ -303,7 +318,7 @@ PLACES = (
 )
 
 
-def request_of(seed: int, number: int, known: dict[str, list[str]], services: tuple[str, ...]) -> Request:
+def request_of(seed: int, number: int, known: Known, services: tuple[str, ...]) -> Request:
     """The mutated request of a number. Shape: `known` are values of earlier answers by their member."""
     random = Random(f"{seed}/{number}")
     service = random.choice(services)
@@ -317,22 +332,24 @@ def request_of(seed: int, number: int, known: dict[str, list[str]], services: tu
             may_fail=False,
         )
     if random.random() < 0.65 and service != "lambda":
-        name, members = good(random) if service == "dynamodb" else random.choice(STREAMS)
+        listed = data_streams.GOOD if service == "kinesis" else STREAMS
+        name, members = good(random) if service == "dynamodb" else random.choice(listed)
     elif random.random() < 0.5 and service == "lambda":
         name, members = random.choice(LAMBDA)
     else:
         name = random.choice(operations(service))
         members = members_of(service, name, random) if name in service_model(service).operation_names else {}
-    members = _known(json.loads(json.dumps(members)), known, random)
+    members = _known(json.loads(json.dumps(members)), shelf(known, TARGETS.get(service, "")), random)
     done: list[str] = []
     mutated: Any = members
     for _ in range(random.choice((0, 1, 1, 1, 2, 3, 6))):
         if isinstance(mutated, dict):
             mutated, word = mutate(mutated, random)
             done.append(word)
-    request = _sent(service, name, mutated, tuple(done))
+    request = _sent(service, name, mutated, tuple(done), random)
     if random.random() < 0.08 and request.body:
-        body, word = mutate_bytes(request.body, random)
+        is_cbor = request.headers["Content-Type"] == CBOR.decode() and random.random() < 0.7
+        body, word = (data_streams.mutate_cbor if is_cbor else mutate_bytes)(request.body, random)
         request = Request(
             request.operation, request.method, request.url, request.headers, body, (*request.done, word)
         )
@@ -342,7 +359,12 @@ def request_of(seed: int, number: int, known: dict[str, list[str]], services: tu
     return mutate_wire(request, random) if random.random() < 0.06 else request
 
 
-def _sent(service: str, name: str, members: Any, done: tuple[str, ...]) -> Request:
+def _sent(service: str, name: str, members: Any, done: tuple[str, ...], random: Random) -> Request:
+    if service == "kinesis":
+        target = f"{TARGETS[service]}.{name}"
+        kind, body = data_streams.body_of(members, random)
+        headers = {**SIGNED, "Content-Type": kind, "X-Amz-Target": target}
+        return Request(target, "POST", "/", headers, body, done)
     if service != "lambda":
         target = f"{TARGETS[service]}.{name}"
         return Request(

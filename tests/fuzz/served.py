@@ -14,18 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.node import Node, free_port
+from tests.fuzz import campaign
 from tests.fuzz.campaign import FURNISHED, Report, judge
+from tests.fuzz.data_streams import clear
 from tests.fuzz.model import TARGETS
 from tests.fuzz.mutations import SIGNED, Request
-from tests.fuzz.seeds import furnish, harvest, request_of
+from tests.fuzz.seeds import Known, furnish, harvest, request_of, shelf
 from tests.patience import PATIENCE_S
 
-SERVICES = ("dynamodb", "dynamodb", "dynamodb", "dynamodbstreams", "lambda", "lambda", "http")
+SERVICES = (*campaign.SERVICES, "lambda", "lambda", "http")
 FUNCTIONS = ("echo", "fail")
 CODE = (
     "def echo(event, context):\n    return event\n\ndef fail(event, context):\n    raise "
     "LookupError('no such country')\n"
 )
+EVENT_STREAM = "application/vnd.amazon.eventstream"
 DELETED = 204
 SETTLE_S = 0.5
 LOOKS = 6
@@ -43,7 +46,7 @@ class ServedWorld:
         self.node = Node(directory, free_port(), ("serve", *named))
         self.node.start()
         self.node.wait_until_answering()
-        self.known: dict[str, list[str]] = {}
+        self.known: Known = {}
         self.renew()
 
     def renew(self) -> None:
@@ -53,6 +56,7 @@ class ServedWorld:
             if self.node.call("DescribeTable", {"TableName": name})["Table"]["DeletionProtectionEnabled"]:
                 self.node.call("UpdateTable", protected)
             self.node.call("DeleteTable", {"TableName": name})
+        clear(self._plainly)
         self.furnish()
 
     def furnish(self) -> None:
@@ -89,7 +93,7 @@ class ServedWorld:
             if request.operation == "lambda.DeleteFunction" and status == DELETED:
                 self.furnish()
             place, answer = judge(request, status, body)
-            harvest(answer, self.known)
+            harvest(answer, shelf(self.known, request.operation))
             report.add(
                 number, request, status, place, f"{body!r} {self.node.tail(12)[-500:]}" if place else ""
             )
@@ -105,6 +109,9 @@ class ServedWorld:
             connection.putheader("Content-Length", str(len(request.body)))
             connection.endheaders(request.body)
             answer = connection.getresponse()
+            if answer.getheader("Content-Type") == EVENT_STREAM:
+                answer.read(1)  # a subscription goes on for five minutes; this client leaves
+                return answer.status, b""
             body = answer.read()
             return answer.status, gzip.decompress(body) if answer.getheader("Content-Encoding") else body
         finally:

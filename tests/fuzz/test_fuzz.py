@@ -19,6 +19,7 @@ from tests.fuzz.seeds import request_of
 from tests.fuzz.served import ServedWorld, has_grown
 
 SEED = 20
+SERVICES = ("dynamodb", "dynamodbstreams", "kinesis", "lambda")
 HERE = 4_000
 SERVED = 400
 HANG_S = 1.0
@@ -44,10 +45,10 @@ def test_no_mutated_request_is_a_fault_of_the_server() -> None:
 def test_every_operation_is_among_the_requests() -> None:
     met = {
         request_of(SEED, number, {}, (service,)).operation.partition(".")[2]
-        for service in ("dynamodb", "dynamodbstreams", "lambda")
+        for service in SERVICES
         for number in range(2 * HERE)  # what is not emulated is drawn seldom
     }
-    wanted = {name for service in ("dynamodb", "dynamodbstreams", "lambda") for name in operations(service)}
+    wanted = {name for service in SERVICES for name in operations(service)}
     assert wanted <= met
 
 

@@ -9,6 +9,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tailrace.errors import Refused
 from tailrace.streams.kinesis.aggregation import UserRecord, read_aggregate
 
 
@@ -18,11 +19,19 @@ def user_records(event: Mapping[str, Any]) -> list[dict[str, Any]]:
     Shape:     what is no aggregate stands as it is. What was in one has its own partition key and data, and
                `aggregated`, `subSequenceNumber` and, where it was put with one, `explicitHashKey`.
     Guarantee: all records of an aggregate or, where a byte of it is wrong, the aggregate as it came.
+    Raises:    Refused for what is no event of a data stream.
 
     >>> user_records({"Records": [{"kinesis": {"partitionKey": "a", "data": "b25l"}}]})
     [{'kinesis': {'partitionKey': 'a', 'data': 'b25l'}}]
     """
-    return [record for one in event["Records"] for record in _in(one)]
+    records = event.get("Records")
+    if not isinstance(records, list) or not all("kinesis" in record for record in records):
+        told = records if isinstance(records, list) else [event]
+        raise Refused(
+            "user_records takes the event of a data stream, {'Records': [{'kinesis': {…}}]}; this one has "
+            f"{', '.join(sorted({name for record in told for name in record})) or 'nothing'}"
+        )
+    return [record for one in records for record in _in(one)]
 
 
 def _in(record: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,9 @@
 from base64 import b64encode
 from typing import Any
 
-from tailrace import App, Record, user_records
+import pytest
+
+from tailrace import App, Record, Refused, user_records
 from tailrace.streams.kinesis.aggregation import UserRecord, write_aggregate
 from tailrace.testing import World
 
@@ -52,6 +54,19 @@ def test_a_damaged_aggregate_stays_as_it_came() -> None:
 
 def test_an_event_without_records_has_none() -> None:
     assert user_records({"Records": []}) == []
+
+
+@pytest.mark.parametrize(
+    ("event", "has"),
+    [
+        ({"Records": [{"dynamodb": {}, "eventID": "1"}]}, "dynamodb, eventID$"),
+        ({"records": []}, "this one has records$"),
+        ({}, "this one has nothing$"),
+    ],
+)
+def test_an_event_of_another_source_is_refused_in_words(event: dict[str, Any], has: str) -> None:
+    with pytest.raises(Refused, match=has):
+        user_records(event)
 
 
 def test_a_handler_takes_a_record_apart_and_a_plain_one_is_itself() -> None:

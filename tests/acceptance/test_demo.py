@@ -54,11 +54,25 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
             chosen[kind].append(row)
     assert set(chosen) == {"arrived", "cancelled", "diverted", "unreported", "late"}
     path = tmp_path_factory.mktemp("flights") / "sample.csv.gz"
+    write(path, [row for kind in chosen.values() for row in kind])
+    return path
+
+
+@pytest.fixture(scope="module")
+def morning(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first flights of the week, in a row: changes that are minutes apart overtake one another."""
+    program: Any = load(flights_directory() / "replay.py")
+    path = tmp_path_factory.mktemp("morning") / "morning.csv.gz"
+    write(path, program.week_rows()[: 5 * EACH])
+    return path
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    """A file of flights as the demo reads them."""
     with gzip.open(path, "wt", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
-        writer.writerows(row for kind in chosen.values() for row in kind)
-    return path
+        writer.writerows(rows)
 
 
 def demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -96,6 +110,34 @@ def test_a_planted_disagreement_is_told_and_exits_1(sample: Path) -> None:
     run = demo("--sample", str(sample), **{PLANT: "1"})
     assert run.returncode == 1, run.stdout + run.stderr
     assert run.stdout.splitlines()[-1].startswith("disagree: 1 ")
+
+
+def test_over_a_data_stream_with_changes_late_and_twice_the_handlers_agree(morning: Path) -> None:
+    run = demo("--sample", str(morning), "--kinesis", "--json")
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(run.stdout)
+    assert report["agree"] is True
+    way = report["data_stream"]
+    assert way["changes"] == report["writes"]
+    assert way["records"] == way["changes"] + way["twice"]
+    assert way["twice"] > 0
+    assert way["late"] > 0
+
+
+def test_over_a_data_stream_a_planted_disagreement_is_told_and_exits_1(morning: Path) -> None:
+    run = demo("--sample", str(morning), "--kinesis", **{PLANT: "1"})
+    assert run.returncode == 1, run.stdout + run.stderr
+    *_, way, verdict = run.stdout.splitlines()
+    assert "came twice" in way
+    assert "late" in way
+    assert verdict.startswith("disagree: 1 ")
+
+
+@pytest.mark.parametrize("other", [("--kill",), ("--fleet", "2"), ("--all",)])
+def test_a_data_stream_on_the_way_goes_with_no_other_kind_of_demo(other: tuple[str, ...]) -> None:
+    run = demo("--kinesis", *other)
+    assert run.returncode == 2
+    assert "leave --kill, --fleet and --all out" in run.stderr
 
 
 @pytest.mark.slow

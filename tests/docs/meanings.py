@@ -71,6 +71,8 @@ ENGINE: Final = {
     "aws_delays": "Tables and data streams stay CREATING for a while, as on AWS.",
     "rollover_ms": "When an open shard closes and one child continues it.",
     "retention_ms": "How long a stream keeps a record.",
+    "kinesis_faults": "For trials: how many changes come late and again on their way into data streams "
+    "(`KinesisFaults`).",
     "shard_limits": "Shards of data streams take 1,000 records and 1 MiB a second, and give 5 pages "
     "and 2 MiB; what is more is refused as AWS does it.",
     "split_records": "A shard that takes more records in a second is split; 0: never. Order "

@@ -27,6 +27,7 @@ from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.views.at_once import at_once
 from tailrace.views.progress import known_mappings
 
+from . import data_stream
 from .writing import DemoFailure
 
 PATIENCE_S: Final = 60.0
@@ -45,15 +46,17 @@ def free_port() -> int:
 class Node:
     """A data directory, a port, and a process that comes and goes.
 
+    Shape:   with `kinesis_seed` handlers read a data stream, whose faults it decides.
     Raises:  DemoFailure with the end of its log.
     """
 
-    def __init__(self, directory: Path, app: Path) -> None:
+    def __init__(self, directory: Path, app: Path, kinesis_seed: int | None = None) -> None:
         self.data = directory / "data"
         self.calls = directory / "calls"
         self.mirror = directory / "flights.duckdb"
         self.port = free_port()
         self._app = app
+        self._kinesis_seed = kinesis_seed
         self._log = directory / "node.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._control: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -67,6 +70,11 @@ class Node:
             environment["TAILRACE_CRASH_AT"] = crash_at
         if note_calls:
             environment["FLIGHTS_CALLS"] = str(self.calls)
+        faults: tuple[str, ...] = ()
+        if self._kinesis_seed is not None:
+            environment["FLIGHTS_KINESIS"] = data_stream.STREAM
+            environment["FLIGHTS_DISORDER"] = f"{data_stream.DISORDER_MINUTES}m"
+            faults = data_stream.option(self._kinesis_seed)
         command = [
             sys.executable,
             "-m",
@@ -83,6 +91,7 @@ class Node:
             "manual",
             "--clock-start",
             format_instant(wall_ms),
+            *faults,
         ]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from . import data_stream
 from .asking import QUESTIONS, Answer, Charts
 from .killing import ANY_MOMENT, Kill, Planned, Witness, is_enough
 from .node import Node
@@ -62,16 +63,27 @@ OnProgress = Callable[[Progress], None]
 
 
 class Replay:
-    """One run over all writes. `planned`: the kills on the way."""
+    """One run over all writes. `planned`: the kills on the way. `over_kinesis`: changes come over a data
+    stream, and `faults` says in the end what happened to them.
+    """
 
     def __init__(
-        self, node: Node, writes: Sequence[Any], planned: Sequence[Planned], *, followers: int = 0
+        self,
+        node: Node,
+        writes: Sequence[Any],
+        planned: Sequence[Planned],
+        *,
+        followers: int = 0,
+        over_kinesis: bool = False,
     ) -> None:
         self._node = node
         self._mappings = len(HANDLERS) + followers
         self._client = Client(node.port, CONNECTIONS)
         self._writes = writes
         self.charts = Charts() if followers else None
+        self._over_kinesis = over_kinesis
+        self._step_minutes = data_stream.STEP_MINUTES if over_kinesis else STEP_MINUTES
+        self.faults: data_stream.Faults | None = None
         self._planned = list(planned)
         self.on_progress: OnProgress = lambda progress: None
         self._witness = Witness(node.calls) if planned else None
@@ -101,8 +113,12 @@ class Replay:
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(self._keep_running())
             await self._until_there_are_tables()
+            if self._over_kinesis:
+                await data_stream.lay(self._client)
             teller = group.create_task(self._keep_telling())
             await self._write_everything()
+            if self._over_kinesis:
+                await self._until_copied()
             await self._until_settled()
             await self._question()
             self._is_over = True
@@ -125,7 +141,7 @@ class Replay:
 
     async def _write_everything(self) -> None:
         asked = len(self._writes) // ASKED
-        for minute, writes in steps(self._writes):
+        for minute, writes in steps(self._writes, self._step_minutes):
             await self._move_clock(minute * MINUTE_MS)
             await self._client.write([request_of(write) for write in writes])
             if self._client.written >= asked:
@@ -146,14 +162,35 @@ class Replay:
                 )
             )
             self._checked_ms = wall_ms
+        hop_ms = data_stream.STEP_MINUTES * MINUTE_MS
+        while self._over_kinesis and wall_ms - self._wall_ms > hop_ms:
+            # What is late must not be later than it was to be: time does not jump over it.
+            await self._set_clock(self._wall_ms + hop_ms)
+        await self._set_clock(wall_ms)
+        self.progress.now_ms = self._wall_ms
+
+    async def _set_clock(self, wall_ms: int) -> None:
         self._wall_ms = max(self._wall_ms, wall_ms)
         await self._ask("clock.set", wall_ms=self._wall_ms)
-        self.progress.now_ms = self._wall_ms
+
+    async def _until_copied(self) -> None:
+        """Everything is in the data stream, what was late and what comes again, too. Raises: DemoFailure."""
+        await self._move_clock(self._wall_ms + 3 * data_stream.LATE_MINUTES * MINUTE_MS)
+        before, since = data_stream.Faults(0, 0, 0, 0), time.monotonic()
+        while (now := await data_stream.read(self._client)) != before or now.changes < len(self._writes):
+            if now != before:
+                before, since = now, time.monotonic()
+            if time.monotonic() - since > STUCK_S:
+                raise DemoFailure(f"The data stream has only this: {now}.\n{self._node.tail()}")
+            await asyncio.sleep(PUSH_S)
+        self.faults = now
 
     async def _until_settled(self) -> None:
         """Every write has made one change, and every handler has settled every change."""
         await self._move_clock(self._wall_ms + MINUTE_MS)
-        expected = len(self._writes) * self._mappings
+        # Handlers settle every record that they read, also one that is there twice.
+        twice = 0 if self.faults is None else self.faults.twice
+        expected = len(self._writes) * self._mappings + twice * len(HANDLERS)
         await self._until(lambda: self.progress.settled >= expected and not self.progress.is_waiting)
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
@@ -285,10 +322,10 @@ class Replay:
             kill.writes_repeated = self._client.repeated[number]
 
 
-def steps(writes: Sequence[Any]) -> Iterator[tuple[int, list[Any]]]:
-    """Writes that fall into the same half of an hour, with its first minute."""
-    for half, group in itertools.groupby(writes, lambda write: write.instant // STEP_MINUTES):
-        yield half * STEP_MINUTES, list(group)
+def steps(writes: Sequence[Any], minutes: int = STEP_MINUTES) -> Iterator[tuple[int, list[Any]]]:
+    """Writes that fall into the same minutes, half an hour mostly, with the first of them."""
+    for step, group in itertools.groupby(writes, lambda write: write.instant // minutes):
+        yield step * minutes, list(group)
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -6,6 +6,7 @@ Rules of this file: words and pictures; what runs is beside it. The last line be
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import importlib.util
 import json
@@ -27,7 +28,7 @@ from tailrace import telemetry
 from tailrace.cli.durations import format_duration, format_instant
 from tailrace.cli.failures import FAILURE, CommandFailure
 
-from . import comparing, killing, replaying
+from . import comparing, data_stream, killing, replaying
 from .asking import Charts
 from .node import Node
 
@@ -44,21 +45,31 @@ def watch(
     sample: Path | None,
     keep: Path | None,
     as_json: bool,
+    kinesis_seed: int | None = None,
 ) -> int:
     """Run it. Returns: the exit code.
 
-    Shape:   `files` is the example, `program` its replay; `seed` decides the kills, None: there are none.
+    Shape:   `files` is the example, `program` its replay; `seed` decides the kills, None: there are none;
+             `kinesis_seed` the faults of a data stream on the way, None: there is none.
     """
     console = make_console(quiet=as_json)
     data, rows = read_data(program, files, sample, whole_year)
     writes = program.replay(rows)
     planned = killing.plan(seed, len(writes)) if seed is not None else []
     introduce(console, rows, writes, planned, seed)
+    if kinesis_seed is not None:
+        say_way(console, kinesis_seed)
     # An end from outside must end the node, too, and take the temporary data along.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     with working_directory(keep) as directory:
-        node = Node(directory, files / "app.py")
-        replay = replaying.Replay(node, writes, planned, followers=int(has_duckdb()))
+        node = Node(directory, files / "app.py", kinesis_seed)
+        replay = replaying.Replay(
+            node,
+            writes,
+            planned,
+            followers=int(has_duckdb()),
+            over_kinesis=kinesis_seed is not None,
+        )
         say_how_to_ask(console, node.data)
         with Screen(console, len(writes)) as screen:
             replay.on_progress = screen.tell
@@ -69,7 +80,9 @@ def watch(
     if os.environ.get(PLANT):
         plant(kept)
     control = comparing.control_figures(files / "control.py", data)
-    return conclude(console, kept, control, Followed(mirror, replay.charts), replay.progress, as_json)
+    return conclude(
+        console, kept, control, Followed(mirror, replay.charts, replay.faults), replay.progress, as_json
+    )
 
 
 def make_console(*, quiet: bool = False, file: IO[str] | None = None) -> Console:
@@ -125,6 +138,16 @@ def introduce(
     )
     if planned:
         say(f"· kills: {len(planned)} by SIGKILL, seed {seed}, over all {len(telemetry.FLOW_POINTS)} points")
+
+
+def say_way(console: Console, seed: int) -> None:
+    """Say which way the changes take."""
+    console.print(
+        f"· way: table → data stream {data_stream.STREAM} of {data_stream.SHARDS} shards → the same "
+        f"handlers, by app.kinesis; {data_stream.RATE:.0%} of the changes come up to "
+        f"{data_stream.LATE_MINUTES} minutes late, and as many come twice, seed {seed}",
+        soft_wrap=True,
+    )
 
 
 def has_duckdb() -> bool:
@@ -209,11 +232,12 @@ def plant(kept: comparing.Result) -> None:
 
 class Followed(NamedTuple):
     """What the DuckDB table says in the end. Shape: None where there is no table; `mirror` is read from the
-    file, `charts` were answered by the node.
+    file, `charts` were answered by the node. `faults` are those of the data stream, if there was one.
     """
 
     mirror: comparing.Figures | None = None
     charts: Charts | None = None
+    faults: data_stream.Faults | None = None
 
 
 def conclude(
@@ -226,11 +250,13 @@ def conclude(
 ) -> int:
     """Both sides, then the verdict as the last line; the exit code."""
     different = comparing.differences(kept, control)
-    mirror, charts = followed
+    mirror, charts, faults = followed
     if mirror is not None:
         different += comparing.mirror_differences(mirror, control)
     if charts is not None:
         different += charts.differences(control)
+    if faults is not None:
+        different += faults.lack(progress.written)
     strangers = [call for kill in progress.kills for call in kill.strangers]
     different += [
         f"call {call.handler} {call.sequence}: repeated although it was settled" for call in strangers
@@ -238,6 +264,8 @@ def conclude(
     if as_json:
         answers = None if charts is None else charts.answers
         everything = {**report(kept, control, progress, different), "mirror": mirror, "answers": answers}
+        if faults is not None:
+            everything["data_stream"] = dataclasses.asdict(faults)
         click.echo(json.dumps(everything))
         return FAILURE if different else 0
     console.print("· figures: kept by the handlers from the stream, and below each, counted from the data")
@@ -254,6 +282,8 @@ def conclude(
             f"· DuckDB: a table of {sum(row['scheduled'] for row in mirror.values()):,} flights, "
             "and what it answered, are compared too"
         )
+    if faults is not None:
+        console.print(f"· {faults}", soft_wrap=True)
     click.echo(verdict(kept, control, progress, different))
     return FAILURE if different else 0
 

@@ -18,10 +18,14 @@ from tailrace.errors import TailraceError
 
 HEAD: Final = (
     "POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/x-amz-json-1.0\r\n"
-    "X-Amz-Target: DynamoDB_20120810.{operation}\r\nX-Amz-Date: 20130101T000000Z\r\n"
+    "X-Amz-Target: {operation}\r\nX-Amz-Date: 20130101T000000Z\r\n"
     "Authorization: AWS4-HMAC-SHA256 Credential=demo/20130101/us-east-1/dynamodb/aws4_request, "
     "SignedHeaders=host;x-amz-date, Signature=0\r\nContent-Length: {length}\r\n\r\n"
 )
+
+
+DYNAMODB: Final = "DynamoDB_20120810."
+KINESIS: Final = "Kinesis_20131202."
 
 
 class DemoFailure(TailraceError):
@@ -138,6 +142,7 @@ class Client:
     def __init__(self, port: int, connections: int) -> None:
         self._connections = [Connection(port) for _ in range(connections)]
         self._control = Connection(port)
+        self._turn = asyncio.Lock()
         self.is_up = asyncio.Event()
         self.written = 0
         self.run = 0
@@ -176,7 +181,7 @@ class Client:
     async def _is_answered(self, connection: Connection, request: Request) -> bool:
         """Send once. Without an answer it may be written or not; sending it again is harmless."""
         try:
-            await connection.call(request.operation, request.body)
+            await connection.call(DYNAMODB + request.operation, request.body)
         except OSError:
             await asyncio.sleep(0.005)
             return False
@@ -184,7 +189,15 @@ class Client:
 
     async def call(self, operation: str, payload: Mapping[str, object]) -> Any:
         """One operation, for the figures. Raises: OSError while the server is away; DemoFailure."""
-        return orjson.loads(await self._control.call(operation, orjson.dumps(payload)))
+        return orjson.loads(await self._asked(DYNAMODB + operation, payload))
+
+    async def kinesis(self, operation: str, payload: Mapping[str, object]) -> Any:
+        """The same of Kinesis; {} where it answers nothing."""
+        return orjson.loads(await self._asked(KINESIS + operation, payload) or b"{}")
+
+    async def _asked(self, operation: str, payload: Mapping[str, object]) -> bytes:
+        async with self._turn:  # one question at a time: a connection tells no answers apart
+            return await self._control.call(operation, orjson.dumps(payload))
 
     async def scan(self, table: str) -> list[dict[str, dict[str, str]]]:
         """Every item of a table."""

@@ -32,7 +32,14 @@ DEMO: Final = "flights_demo"
     metavar="WORKERS",
     help="Run the handlers in so many `tailrace worker`s; some are killed, and others come.",
 )
-@click.option("--seed", type=int, default=2013, show_default=True, help="Decides the kills.")
+@click.option(
+    "--kinesis",
+    is_flag=True,
+    help="Changes come to the handlers over a Kinesis data stream, some late and some twice, as at AWS.",
+)
+@click.option(
+    "--seed", type=int, default=2013, show_default=True, help="Decides the kills, and what is late or twice."
+)
 @click.option(
     "--sample", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Another week.csv.gz."
 )
@@ -44,6 +51,7 @@ def demo(
     whole_year: bool,
     kill: bool,
     fleet: int | None,
+    kinesis: bool,
     seed: int,
     sample: Path | None,
     keep: Path | None,
@@ -60,11 +68,16 @@ def demo(
     Example: tailrace demo
              tailrace demo --kill --seed 7     at least 20 hard kills on the way; the figures still agree
              tailrace demo --fleet 3           three workers in processes of their own, killed and replaced
+             tailrace demo --kinesis           over a data stream, with records late and twice
              tailrace demo --all               the year; `make year` fetches it
     Next:    tailrace dev app.py               your own handlers
     """
     if kill and fleet is not None:
         raise click.UsageError("--fleet kills workers by itself: leave --kill out")
+    if kinesis and (kill or whole_year or fleet is not None):
+        raise click.UsageError(
+            "--kinesis is of the week, in one process: leave --kill, --fleet and --all out"
+        )
     files = flights_directory()
     if fleet is not None:
         return int(
@@ -73,7 +86,14 @@ def demo(
             )
         )
     code: int = loaded("showing").watch(
-        files, load(files / "replay.py"), whole_year, seed if kill else None, sample, keep, as_json
+        files,
+        load(files / "replay.py"),
+        whole_year,
+        seed if kill else None,
+        sample,
+        keep,
+        as_json,
+        seed if kinesis else None,
     )
     return code
 

@@ -1,19 +1,41 @@
 """Options that several commands share, so that they mean the same everywhere.
 
-Rules of this file: declarations only.
+Rules of this file: declarations, and what reads their texts.
 """
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from tailrace.cli.durations import duration, instant
+from tailrace.cli.durations import duration, instant, parse_duration
 from tailrace.cli.place import chosen_endpoint, chosen_far, chosen_place, chosen_url, endpoint
+
+if TYPE_CHECKING:
+    from tailrace.engine.settings import KinesisFaults
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 DEFAULT_DATA: Final = Path(".tailrace")
+
+
+def kinesis_faults(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> "KinesisFaults | None":
+    """0.2:5s:7 → what happens on the way into data streams. Raises: BadParameter with the form that works."""
+    if value is None:
+        return None
+    from tailrace.engine.settings import KinesisFaults
+
+    rate, _, rest = value.partition(":")
+    late, _, seed = rest.partition(":")
+    try:
+        return KinesisFaults(float(rate), parse_duration(late or "5s"), int(seed or 0))
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{value!r}: {error.args[0]}; an example is 0.2:5s:7", context, parameter
+        ) from None
+
 
 data = click.option(
     "--data",
@@ -143,6 +165,13 @@ serving = (
         "--shard-limits",
         is_flag=True,
         help="Shards of data streams take and give no more in a second than on AWS: what is more is refused.",
+    ),
+    click.option(
+        "--kinesis-faults",
+        callback=kinesis_faults,
+        metavar="RATE[:LATE[:SEED]]",
+        help="For trials: of the changes on their way from tables into data streams, RATE (0 to 1) come late "
+        "by up to LATE (5s), and as many come again, as at AWS. None by default.",
     ),
     click.option(
         "--one-namespace",

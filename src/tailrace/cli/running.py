@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tailrace.app.app import App
     from tailrace.app.function_settings import NamedFunction
     from tailrace.compose import Node
+    from tailrace.engine.settings import KinesisFaults
 
 Result = TypeVar("Result")
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -54,6 +55,7 @@ class Serving(Struct, frozen=True):
     checksums: Literal["on", "off"] = "on"
     one_namespace: bool = False
     shard_limits: bool = False
+    kinesis_faults: "KinesisFaults | None" = None
 
     def check(self) -> None:
         """Refuse what cannot be or is open to a network by accident. Raises: CommandFailure."""
@@ -91,6 +93,7 @@ def build_node(
             shards=serving.shards,
             aws_delays=serving.aws_delays,
             shard_limits=serving.shard_limits,
+            kinesis_faults=serving.kinesis_faults,
         ),
     )
     http = HttpSettings(

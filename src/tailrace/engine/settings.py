@@ -18,6 +18,25 @@ REGION_NAME: Final = re.compile("[a-z0-9-]{1,64}")
 ACCOUNT_NAME: Final = re.compile("[0-9]{12}")
 
 
+class KinesisFaults(Struct, frozen=True):
+    """What happens to changes on their way from a table into a data stream, for trials.
+
+    Shape:   `rate` of them come late, while those of other items overtake them, and as many come again; 0 to
+             1. `seed` decides which.
+    Units:   late_ms is how late at most, and how long until the same one comes again at most.
+    Raises:  SettingsError.
+    """
+
+    rate: float
+    late_ms: int = 5_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            raise SettingsError(f"rate: {self.rate} is not allowed; it is 0 to 1")
+        _within("late_ms", self.late_ms, 1, 3_600_000)
+
+
 class EngineSettings(Struct, frozen=True):
     """Settings of one engine.
 
@@ -25,7 +44,8 @@ class EngineSettings(Struct, frozen=True):
              `one_namespace` its only one; `shards` a new stream begins with; `aws_delays` imitates AWS's
              waiting for tables; `slice_rows` bounds one slice of housekeeping (about two milliseconds); a
              shard that takes more than `split_records` in a second is split, 0 for never. `shard_limits`
-             holds the shards of data streams to what AWS's take and give in a second.
+             holds the shards of data streams to what AWS's take and give in a second. `kinesis_faults` is for
+             trials: None, nothing comes late or again.
     Raises:  SettingsError.
     """
 
@@ -39,6 +59,7 @@ class EngineSettings(Struct, frozen=True):
     split_records: int = 0
     one_namespace: bool = False
     shard_limits: bool = False
+    kinesis_faults: KinesisFaults | None = None
 
     def __post_init__(self) -> None:
         _within("shards", self.shards, 1, SHARDS_PER_STREAM)

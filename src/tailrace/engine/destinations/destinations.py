@@ -14,6 +14,7 @@ from tailrace.engine.destinations.catalog import DestinationCatalog, Destination
 from tailrace.engine.destinations.documents import RECORDING, DestinationDocument, DestinationStatus
 from tailrace.engine.destinations.replication import Replication
 from tailrace.engine.destinations.targets import DestinationStreams
+from tailrace.engine.destinations.trials import TrialWeather
 from tailrace.engine.kinesis.kinesis import Kinesis
 from tailrace.engine.reading import created_ms
 from tailrace.engine.transact import Decided
@@ -48,6 +49,8 @@ class Destinations:
         self.targets = DestinationStreams(kinesis)
         self.on_work: Callable[[], None] = _nobody
         self.replication = Replication(parts, self.catalog, self.targets, self.settle)
+        if (faults := parts.settings.kinesis_faults) is not None:
+            self.replication.weather = TrialWeather(faults)
         self._is_listening = False
 
     def load(self) -> None:

@@ -58,6 +58,16 @@ def create_tables(app: "App", engine: Engine) -> None:
     create(app, engine)
 
 
+def prepare(app: "App", engine: Engine) -> None:
+    """The same, and let tables be copied into the data streams over which the app reads them. A test's world
+    leaves that to the test. Raises: SettingsError.
+    """
+    from tailrace.sources.app_tables import copy_changes
+
+    create_tables(app, engine)
+    copy_changes(app, engine)
+
+
 PAST_S: Final = 10.0
 """How long a question of the past waits for the engine's loop: a handler may hold it."""
 
@@ -113,7 +123,7 @@ def _runner() -> "type[ProcessRunner]":
     return ProcessRunner
 
 
-CHOICES: Final = node.NodeOptions(open_engine, create_tables, _worker, _runner)
+CHOICES: Final = node.NodeOptions(open_engine, prepare, _worker, _runner)
 """What nodes run. Modules of apps and of Lambda's API are loaded when there is one: the start is measured."""
 
 

@@ -130,7 +130,7 @@ DURATION = ("--duration", "20ms")
         (("receit", *RATE, *DURATION), "'receit' is no handler of app 'shop'"),
         (("receipt", *RATE), "How long 'receipt' takes is not known"),
         (("receipt", "--app", "app.py", *DURATION), "--rate 5000/s describes it"),
-        (("receipt", *RATE, *DURATION, "--recorded", "1h"), "--rate 5000/s describes it"),
+        (("receipt", *RATE, *DURATION, "--recorded", "1h"), "by --rate or taken by --recorded, not both"),
         (("receipt", "--app", "app.py", "--recorded", "1h", "--for", "1m", *DURATION), "--for is of desc"),
         (("receipt", *RATE, *DURATION, "concurrency"), "'concurrency' is no setting"),
         (("receipt", *RATE, *DURATION, "--sweep", "ParallelizationFactor=1..10"), "here it is concurrency"),

@@ -195,7 +195,8 @@ class Declarations:
             case _:
                 raise SettingsError(
                     f"{target!r} is no table and no entity: orders = app.table('orders', pk='id') makes a "
-                    "table, clicks = app.data_stream('clicks') a data stream"
+                    "table, clicks = app.data_stream('clicks') a data stream, "
+                    "app.kinesis('copies').of(orders) the changes of a table in one"
                 )
         if changes.entity is not None:
             _ = changes.entity.model  # what is wrong with the class is refused here, where the app is loaded

@@ -27,6 +27,9 @@ class TableChanges:
     over: Over
     _declared: Declarations
 
+    def __repr__(self) -> str:
+        return f"app.kinesis({self.over.stream!r})"
+
     def of(self, target: Target) -> Changes[Entity[Any]]:
         """The changes that a target means, read from here: `@app.on(changes.of(Order))`. Raises:
         SettingsError.
@@ -51,15 +54,19 @@ class OverKinesis:
         Units:   disorder a duration, "1ms" to "1h".
         Raises:  SettingsError.
         """
-        if not STREAM_NAME.fullmatch(stream):
+        named: object = stream
+        if not isinstance(named, str) or not STREAM_NAME.fullmatch(named):
             raise SettingsError(
                 f"kinesis: {stream!r} is no data stream's name; it has 1 to 128 letters, digits, "
                 "underscores, hyphens or dots"
             )
         try:
             disorder_ms = milliseconds(disorder)
-        except (SettingsError, TypeError) as error:
+        except SettingsError as error:
             raise SettingsError(f"kinesis: disorder={error.args[0]}") from error
         if not 1 <= disorder_ms <= LONGEST_MS:
             raise SettingsError(f"kinesis: disorder={disorder!r} is not allowed; it is '1ms' to '1h'")
+        flag: object = waits_always
+        if not isinstance(flag, bool):
+            raise SettingsError(f"kinesis: waits_always={flag!r} is not allowed; it is True or False")
         return TableChanges(Over(stream, disorder_ms, waits_always), self._declared)

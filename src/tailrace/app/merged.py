@@ -53,7 +53,7 @@ class InTimeOrder:
         return self._declared.handler("on", target, common, once=once, order_wait_ms=wait_ms)
 
 
-def _wait_ms(wait: str) -> int:
+def _wait_ms(wait: object) -> int:
     try:
         wait_ms = milliseconds(wait)
     except SettingsError as error:

@@ -14,13 +14,13 @@ UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400
 DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
-def milliseconds(text: str) -> int:
-    """A duration. Raises: SettingsError.
+def milliseconds(text: object) -> int:
+    """A duration. Raises: SettingsError, of what is no text too.
 
     >>> milliseconds("1.5s")
     1500
     """
-    match = DURATION.fullmatch(text)
+    match = DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise SettingsError(f"{text!r} is no duration: write 200ms, 1s, 5m, 1h or 7d")
     return int(float(match[1]) * UNITS_MS[match[2]])

@@ -64,7 +64,9 @@ class PlanChoices(Struct, frozen=True):
 
     def check(self) -> None:
         """Refuse what does not go together. Raises: UsageError."""
-        if (self.rate is None) == (self.recorded is None):
+        if self.rate is not None and self.recorded is not None:
+            raise click.UsageError("Traffic is described by --rate or taken by --recorded, not both.")
+        if self.rate is None and self.recorded is None:
             raise click.UsageError(
                 "Say what traffic there is: --rate 5000/s describes it, --recorded 1h takes what was written."
             )

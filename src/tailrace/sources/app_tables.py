@@ -13,7 +13,7 @@ from tailrace.app.app import App
 from tailrace.app.data_stream import DataStream
 from tailrace.app.index import definitions
 from tailrace.engine.engine import Engine, EngineSettings
-from tailrace.engine.kinesis.lifecycle import NewDataStream
+from tailrace.engine.kinesis.lifecycle import IN_USE, NewDataStream
 from tailrace.errors import ApiError, SettingsError
 from tailrace.streams.arns import ACCOUNT
 from tailrace.streams.kinesis.names import data_stream_arn
@@ -74,6 +74,46 @@ def _make_stream(engine: Engine, stream: DataStream) -> None:
         door.streams.create(NewDataStream(stream.name, shards=stream.shards))
     except ApiError as error:
         raise SettingsError(f"data stream {stream.name!r} cannot be made: {error.message}") from error
+
+
+def copy_changes(app: App, engine: Engine) -> None:
+    """Let the tables whose changes are read over data streams be copied into them: make a stream that is not
+    there, enable a destination where the table has none. One that somebody disabled stays so, and is told.
+
+    Raises:  SettingsError where a table cannot be copied there, as it is into another data stream.
+    """
+    door = engine.kinesis
+    tables = [mapping.table for mapping in app.mappings]
+    for name, stream in sorted({(table.name, table.over.stream) for table in tables if table.over}):
+        _make_stream(engine, DataStream(stream))
+        arn = data_stream_arn(door.namespace.region, door.namespace.account, stream)
+        listed = engine.destinations.describe(name)["KinesisDataStreamDestinations"]
+        status = next((one["DestinationStatus"] for one in listed if one["StreamArn"] == arn), "")
+        if status in ("", "ENABLE_FAILED"):
+            try:
+                door.streams.idle(stream)
+                engine.destinations.enable(name, arn, None)
+            except ApiError as error:
+                if error.code == IN_USE:  # with --aws-delays one of the two is being made
+                    LOG.warning(
+                        "table %s: it is copied into the data stream %s, over which the app reads its "
+                        "changes, from the next start on: %s",
+                        name, stream, error.message,
+                    )  # fmt: skip
+                    continue
+                raise SettingsError(
+                    f"table {name!r} cannot be copied into the data stream {stream!r}, over which the app "
+                    f"reads its changes: {error.message}",
+                    hint="DescribeKinesisStreamingDestination says where it is copied to: disable that, or "
+                    "let app.kinesis name it",
+                ) from error
+        elif status in ("DISABLING", "DISABLED"):
+            LOG.warning(
+                "table %s is not copied into the data stream %s, over which the app reads its changes: the "
+                "destination is %s. aws dynamodb enable-kinesis-streaming-destination --table-name %s "
+                "--stream-arn %s",
+                name, stream, status, name, arn,
+            )  # fmt: skip
 
 
 def _hold(app: App, engine: Engine) -> None:
@@ -185,16 +225,16 @@ def _index_words(kind: str, keys: Sequence[Any], projection: str, included: Sequ
 
 def _expire(engine: Engine, table: str, attribute: str) -> None:
     """Let a table's items expire. Raises: SettingsError when they already do, by another attribute."""
-    current = engine.time_to_live.describe(table).get("AttributeName")
-    if current is None:
-        try:
+    try:
+        current = engine.time_to_live.describe(table).get("AttributeName")
+        if current is None:
             engine.time_to_live.update(table, attribute, enabled=True)
-        except ApiError as error:  # a table that is being made takes no other change, as on AWS
-            raise SettingsError(
-                f"table {table!r}: its items cannot be let expire yet: {error}",
-                hint="start again in some seconds",
-            ) from error
-    elif current != attribute:
+    except ApiError as error:  # a table that is being made is asked nothing and takes no change, as on AWS
+        raise SettingsError(
+            f"table {table!r}: its items cannot be let expire yet: {error}",
+            hint="start again in some seconds",
+        ) from error
+    if current not in (None, attribute):
         raise SettingsError(
             f"table {table!r} is there with the TTL attribute {current!r} instead of {attribute!r}",
             hint=f"declare app.table({table!r}, …, ttl={current!r}), or change it with UpdateTimeToLive",

@@ -3,6 +3,7 @@ more, not one less.
 """
 
 import inspect
+import re
 from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tailrace import App
 from tailrace.app.function_settings import NAMES as FUNCTION_NAMES
 from tailrace.app.settings import NAMES, BatchSettings, HandlerSettings, LambdaSettings, SinkSettings
+from tailrace.errors import SettingsError
 from tailrace.mapping.settings import AWS_NAMES, OTHERS, MappingSettings
 
 WORDS_OF_THEIR_OWN = {
@@ -50,3 +52,33 @@ def test_a_signature_says_which_settings_it_takes(verb: str, settings: Any) -> N
     assert (get_origin(shown), get_args(shown)) == (Unpack, (settings,))
     explicit = inspect.signature(method).parameters.keys() - {"settings"}
     assert explicit & get_type_hints(settings).keys() == set()
+
+
+# ---- changes over data streams and over shards -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"stream": None}, "kinesis: None is no data stream's name"),
+        ({"disorder": 5}, "kinesis: disorder=5 is no duration"),
+        ({"disorder": None}, "kinesis: disorder=None is no duration"),
+        ({"waits_always": "no"}, "kinesis: waits_always='no' is not allowed"),
+    ],
+)
+def test_a_data_stream_of_changes_takes_no_value_of_a_wrong_kind(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        App("shop").kinesis(**{"stream": "copies", **given})
+
+
+@pytest.mark.parametrize("wait", [1, None, True])
+def test_a_bound_on_waiting_that_is_no_text_is_no_duration(wait: Any) -> None:
+    app = App("shop")
+    with pytest.raises(SettingsError, match=f"merged: wait={wait} is no duration"):
+        app.merged(app.table("orders", pk="id"), wait=wait)
+
+
+def test_a_data_stream_of_changes_without_its_table_is_told_by_what_was_written() -> None:
+    app = App("shop")
+    with pytest.raises(SettingsError, match=r"^app\.kinesis\('copies'\) is no table.*\.of\(orders\)"):
+        app.on(app.kinesis("copies"))  # type: ignore[arg-type]

@@ -89,7 +89,12 @@ class FollowedTable(Struct):
 
     def takes(self, handler: HandlerMapping) -> bool:
         """Follow this table for one mapping more, if it is the mapping's. Returns: whether it is."""
-        if (self.name, self.only_stream) != (handler.table.source, handler.table.only_stream):
+        first = self.handlers[
+            0
+        ].table  # one data stream is read as its records, and as changes of a table each
+        if (self.name, self.only_stream, first.name, first.over is None) != (
+            handler.table.source, handler.table.only_stream, handler.table.name, handler.table.over is None,
+        ):  # fmt: skip
             return False
         self.handlers = [*self.handlers, handler]
         self.reads.share()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tailrace import App, Change
+from tailrace import App, Change, Record
 from tailrace.compose import CHOICES
 from tailrace.engine.engine import EngineSettings
 from tailrace.errors import SettingsError
@@ -129,3 +129,36 @@ def test_a_table_that_is_still_being_made_says_when_its_items_can_expire() -> No
         world.advance("30s")
         CHOICES.create_tables(app, world.engine)
         assert world.engine.time_to_live.describe("orders")["AttributeName"] == "gone"
+
+
+def test_one_data_stream_is_read_as_changes_of_each_table_and_as_plain_records() -> None:
+    app = App("shop")
+    orders, carts = app.table("orders", pk="id"), app.table("carts", pk="cart")
+    copies = app.kinesis(STREAM)
+    seen: list[tuple[str, Any]] = []
+
+    @app.on(copies.of(orders))
+    def ordered(change: Change) -> None:
+        seen.append(("orders", change.key))
+
+    @app.on(copies.of(carts))
+    def filled(change: Change) -> None:
+        seen.append(("carts", change.key))
+
+    @app.on(app.data_stream(STREAM))
+    def plain(record: Record) -> None:
+        seen.append(("plain", record.json()["tableName"]))
+
+    with World(app, seed=1) as world:
+        CHOICES.create_tables(app, world.engine)
+        world.engine.committer.flush()
+        for number in range(2):
+            world.put(orders, {"id": f"o{number}"})
+            world.put(carts, {"cart": f"c{number}"})
+            world.advance("1s")
+        world.advance("20m")  # the stream was not there yet when the readers began
+        world.settle()
+    assert sorted(seen) == [
+        ("carts", "c0"), ("carts", "c1"), ("orders", "o0"), ("orders", "o1"),
+        ("plain", "carts"), ("plain", "carts"), ("plain", "orders"), ("plain", "orders"),
+    ]  # fmt: skip

@@ -70,6 +70,8 @@ class FollowedTable(Struct):
     """Whether a mapping had read of the stream with this label before its table was deleted."""
     numbered: NumberedSource | None = None
     """The source, as what numbers its records."""
+    way: tuple[str, bool] = ("", False)
+    """How the source is read: one data stream is read as its records, and as changes of a table each."""
 
     @classmethod
     def by(
@@ -85,15 +87,14 @@ class FollowedTable(Struct):
         table = handler.table
         numbered = NumberedSource(source, state, app, table.name, besides)
         reads = SharedReads(numbered, budget)
-        return cls(table.source, table.only_stream, numbered, reads, [handler], numbered=numbered)
+        return cls(
+            table.source, table.only_stream, numbered, reads, [handler], numbered=numbered, way=_way(handler)
+        )
 
     def takes(self, handler: HandlerMapping) -> bool:
         """Follow this table for one mapping more, if it is the mapping's. Returns: whether it is."""
-        first = self.handlers[
-            0
-        ].table  # one data stream is read as its records, and as changes of a table each
-        if (self.name, self.only_stream, first.name, first.over is None) != (
-            handler.table.source, handler.table.only_stream, handler.table.name, handler.table.over is None,
+        if (self.name, self.only_stream, self.way) != (
+            handler.table.source, handler.table.only_stream, _way(handler),
         ):  # fmt: skip
             return False
         self.handlers = [*self.handlers, handler]
@@ -305,3 +306,7 @@ async def _rows_of(state: StateStore, prefix: str, keys: Collection[str]) -> lis
     if len(keys) > FEW:
         return [row for row in await state.query(prefix) if row.key in keys]
     return [row for key in keys if (row := await state.get(key)) is not None]
+
+
+def _way(handler: HandlerMapping) -> tuple[str, bool]:
+    return handler.table.name, handler.table.over is not None

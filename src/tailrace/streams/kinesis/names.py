@@ -108,8 +108,10 @@ def is_data_stream(arn: str) -> bool:
 
     >>> is_data_stream("arn:aws:kinesis:us-east-1:000000000000:stream/orders/consumer/mail:1780000000")
     True
+    >>> is_data_stream("arn:short")
+    False
     """
-    return arn.startswith("arn:") and arn.split(":", 3)[2] == "kinesis"
+    return arn.startswith("arn:") and arn.split(":", 3)[2:3] == ["kinesis"]
 
 
 def stream_arn_of(arn: str) -> str:

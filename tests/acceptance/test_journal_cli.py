@@ -146,7 +146,6 @@ def test_a_change_is_proved_without_tailrace(place: str, tmp_path: Path) -> None
     ("arguments", "words"),
     [
         (("verify", "nowhere", *NAMED), "nowhere is no directory"),
-        (("merge", "nowhere"), "nowhere is no directory"),
         (("status", "~nobody.at.all/history"), "in the home of nobody who is known here"),
         (("verify", ".", *NAMED), "there is no journal of table orders here"),
         (("verify", ".", *NAMED, "--sign", __file__), "say where"),

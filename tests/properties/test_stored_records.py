@@ -126,7 +126,8 @@ def test_a_record_comes_out_of_every_store_as_it_went_in(record: ChangeRecord) -
 @settings(max_examples=60, deadline=None)
 @given(changes())
 def test_a_failure_document_holds_the_event_that_the_function_was_given(record: ChangeRecord) -> None:
-    told = InvocationFailure("request", "function", "RetryAttemptsExhausted", 2, "shard-1", "arn", 0)
+    function = "arn:aws:lambda:us-east-1:000000000000:function:m"
+    told = InvocationFailure("request", function, "RetryAttemptsExhausted", 2, "shard-1", "arn", 0)
     kept = msgspec.structs.replace(letter_of(record), record=kept_by_the_embedded_state(record))
     for view in VIEW_TYPES:
         stream = StreamRef("arn", "orders", "label", view, "r")

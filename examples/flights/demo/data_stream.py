@@ -64,14 +64,14 @@ def option(seed: int) -> tuple[str, str]:
 
 
 async def lay(client: Client) -> None:
-    """Make the data stream, and have the flights' changes copied there. Raises: OSError; DemoFailure."""
-    await client.kinesis("CreateStream", {"StreamName": STREAM, "ShardCount": SHARDS})
+    """Give the data stream, which `tailrace dev` has made of the app, its shards and a longer memory. Raises:
+    OSError; DemoFailure.
+    """
+    shards = {"StreamName": STREAM, "TargetShardCount": SHARDS, "ScalingType": "UNIFORM_SCALING"}
+    await client.kinesis("UpdateShardCount", shards)
     await client.kinesis(
         "IncreaseStreamRetentionPeriod", {"StreamName": STREAM, "RetentionPeriodHours": KEPT_HOURS}
     )
-    described = await client.kinesis("DescribeStreamSummary", {"StreamName": STREAM})
-    arn = described["StreamDescriptionSummary"]["StreamARN"]
-    await client.call("EnableKinesisStreamingDestination", {"TableName": "flights", "StreamArn": arn})
 
 
 async def read(client: Client) -> Faults:
@@ -87,9 +87,9 @@ async def _records(client: Client, shard: str) -> list[Any]:
     while True:
         page = await client.kinesis("GetRecords", {"ShardIterator": iterator, "Limit": PAGE})
         records += [orjson.loads(base64.b64decode(record["Data"])) for record in page["Records"]]
-        if not page["Records"] and not page["MillisBehindLatest"]:
-            return records
         iterator = page["NextShardIterator"]
+        if iterator is None or not (page["Records"] or page["MillisBehindLatest"]):
+            return records
 
 
 def counted(shards: Iterable[Iterable[Mapping[str, Any]]]) -> Faults:

@@ -12,7 +12,7 @@ import msgspec
 from tailrace.cli import options
 from tailrace.cli.changes import counted, printable
 from tailrace.cli.hints import next_line
-from tailrace.cli.journal_status import PLACE, archive_in
+from tailrace.cli.journal_status import PLACE
 
 
 @click.command()
@@ -49,6 +49,8 @@ def merge(
 async def _merge(
     place: str, table: str | None, endpoint: str | None, region: str | None, fewest: int, as_json: bool
 ) -> None:
+    from tailrace.archives.opening import archive_at
+    from tailrace.aws.places import Access
     from tailrace.cli.telling import Bar
     from tailrace.clocks.system import SystemClock
     from tailrace.journal.run.opening import check_installed
@@ -56,7 +58,7 @@ async def _merge(
     check_installed()
     from tailrace.journal.run.merging import merge_journals  # imports what was looked for
 
-    archive, told = archive_in(place, region, endpoint), []
+    archive, told = archive_at(place, Access(region, endpoint)), []  # a worker asks before there is a journal
     with Bar("merging", "segment", quiet=as_json) as bar:
         async for status, report, deleted in merge_journals(archive, SystemClock(), table, fewest, bar.show):
             told.append({"table": status.table, **msgspec.to_builtins(report), "deleted": deleted})

@@ -76,7 +76,7 @@ class Engine:
     Shape:     the methods are operations on tables, items and streams, each table by what rows call it (its
                name in the default namespace, its ARN in others); `of` is what a client of a region and
                account sees; `log` reads shards, `state` has rows of state, `committer` the pending group,
-             `kinesis` the data streams.
+               `kinesis` the data streams.
     Guarantee: an item and its change record are added to one group and become durable in one commit, or
                never. Writes take effect at once for readers of this engine, and are durable after
                `committer.flush()`.

@@ -5,8 +5,7 @@ none yet was as its next change found it. That is the law of core/past.py where 
 SQL; tests hold the two against each other. Changes that the live stream alone has are rows of a table beside
 the files.
 Rules of this file: reads only; what asks DuckDB blocks, and callers run it in a thread, but for what they
-await. Texts that go into
-SQL are quoted here: a relation is asked after its making, and takes no parameters.
+await. Texts that go into SQL are quoted here: a relation is asked after its making, and takes no parameters.
 """
 
 from collections.abc import AsyncGenerator, Sequence

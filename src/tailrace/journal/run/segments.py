@@ -115,9 +115,9 @@ def encoded_segment(records: Sequence[ChangeRecord], shard: str, frontier: Front
         some = leaves_of(shard, columns)
         leaves += some
         pieces.append(_rows(columns, pa.repeat(shard, len(some)), some))
-    ends = [Version(record.generation, record.sequence) for record in (records[0], records[-1])]
+    least, greatest = (Version(end.generation, end.sequence).packed for end in (records[0], records[-1]))
     precision_us = max([record.precision_us for record in records])
-    made = _segment(pa.concat_tables(pieces).combine_chunks(), ends, precision_us)
+    made = _segment(pa.concat_tables(pieces).combine_chunks(), (least, greatest), precision_us)
     return replace(made, frontier=frontier.extended(leaves))
 
 
@@ -150,7 +150,7 @@ def segment_of_changes(changes: Sequence[JournalChange], precision_us: int) -> E
         [change.ancestry for change in ordered],
     )
     rows = _rows(columns, [change.shard for change in ordered], [change.leaf for change in ordered])
-    return _segment(rows, [change.version for change in ordered], precision_us)
+    return _segment(rows, (ordered[0].version.packed, ordered[-1].version.packed), precision_us)
 
 
 def _rows(columns: LeafColumns, shards: Any, leaves: list[bytes]) -> pa.Table:
@@ -165,17 +165,13 @@ def _rows(columns: LeafColumns, shards: Any, leaves: list[bytes]) -> pa.Table:
     return pa.table(by_name, schema=SCHEMA)
 
 
-def _segment(rows: pa.Table, versions: Sequence[Version], precision_us: int) -> EncodedSegment:
-    """The segment of rows that are in the order of their versions, of which the first and the last are
-    told.
+def _segment(rows: pa.Table, versions: tuple[bytes, bytes], precision_us: int) -> EncodedSegment:
+    """The segment of rows that are in the order of their versions. Shape: `versions` are the least and the
+    greatest.
     """
     rows = rows.take(pc.sort_indices(rows.column("key")))  # stable: a key's versions stay in their order
-    first, last = (rows.column("key")[end].as_py().hex() for end in (0, -1))
-    times = pc.min_max(rows.column("created_us")).as_py()
-    told = DescribedRows(
-        first, last, versions[0].packed.hex(), versions[-1].packed.hex(), times["min"], times["max"]
-    )
-    return EncodedSegment(segment_bytes(rows, precision_us), rows.num_rows, told, precision_us)
+    data = segment_bytes(rows, precision_us)
+    return EncodedSegment(data, rows.num_rows, _described(rows, *versions), precision_us)
 
 
 def _fixed(name: str, values: Sequence[bytes]) -> Any:
@@ -186,13 +182,17 @@ def _fixed(name: str, values: Sequence[bytes]) -> Any:
 
 def described(rows: pa.Table) -> DescribedRows:
     """What the manifest says of rows that are sorted by key. Shape: at least one."""
-    keys, times = rows.column("key"), pc.min_max(rows.column("created_us")).as_py()
     versions = _versions(rows)
+    return _described(rows, min(versions), max(versions))
+
+
+def _described(rows: pa.Table, least: bytes, greatest: bytes) -> DescribedRows:
+    keys, times = rows.column("key"), pc.min_max(rows.column("created_us")).as_py()
     return DescribedRows(
         keys[0].as_py().hex(),
         keys[-1].as_py().hex(),
-        min(versions).hex(),
-        max(versions).hex(),
+        least.hex(),
+        greatest.hex(),
         times["min"],
         times["max"],
     )

@@ -4,7 +4,6 @@ Rules of this file: every change of what is kept goes through the pending group;
 it is read again. Nothing here decides. Called by everything in `engine.destinations`.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -13,10 +12,9 @@ from tailrace.engine.catalog import Catalog, TableState
 from tailrace.engine.committer import Committer
 from tailrace.engine.destinations.documents import AT_REST, DestinationDocument
 from tailrace.engine.destinations.passage import Passage
-from tailrace.engine.documents import CATALOG, decode
+from tailrace.engine.documents import CATALOG
 
 PREFIX: Final = b"destination/"
-PAGE: Final = 1_000
 
 
 class DestinationState:
@@ -47,20 +45,13 @@ class DestinationCatalog:
         """Read everything from the store, behind the tables. Raises: StoreError."""
         throttled = {number: state.throttled for number, state in self.by_log.items()}
         self.by_log.clear()
-        documents = sorted(self._documents(), key=lambda document: document.log)
-        for document in documents:
+        documents = self._catalog.documents(PREFIX, DestinationDocument).values()
+        for document in sorted(documents, key=lambda document: document.log):
             number = document.log
             state = DestinationState(document, self._catalog.trimmed.get(number, 0))
             state.throttled = throttled.get(number, 0)
             self.by_log[number] = state
             self._note(document)
-
-    def _documents(self) -> Iterator[DestinationDocument]:
-        first, last = PREFIX, PREFIX[:-1] + b"0"  # "0" follows "/"
-        while rows := self._committer.query(CATALOG, first, last, PAGE):
-            for key, data in rows:
-                yield decode(key, data, DestinationDocument)
-            first = rows[-1][0] + b"\0"
 
     def table_of(self, document: DestinationDocument) -> TableState | None:
         """The table that it is of, None when that is gone."""

@@ -10,7 +10,7 @@ module of the engine but the committer. Called by `engine.engine`, `engine.strea
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -263,11 +263,15 @@ class ShardReader:
     def newest_created_ms(self) -> int:
         """When the newest record of any open shard was written: times do not go back over a restart."""
         shards = [shard for stream in self._catalog.streams.values() for shard in stream.open_shards]
-        rows = [self._committer.last_readable(shard.number) for shard in shards]
-        return max(
-            [shard.created_ms for shard in shards] + [created_ms(row) for row in rows if row is not None],
-            default=0,
-        )
+        return self.newest_ms({shard.number: shard.created_ms for shard in shards})
+
+    def newest_ms(self, logs: Mapping[int, int]) -> int:
+        """When the newest record of some logs was written, or the newest of them was made; 0 for none.
+
+        Shape:   by the numbers of logs, when each was made. Units: milliseconds since the epoch.
+        """
+        rows = (self._committer.last_readable(number) for number in logs)
+        return max([*logs.values(), *(created_ms(row) for row in rows if row is not None)], default=0)
 
 
 def created_ms(row: LogRow) -> int:

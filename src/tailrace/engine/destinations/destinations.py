@@ -178,8 +178,7 @@ class Destinations:
 
     def newest_created_ms(self) -> int:
         """When the newest change that waits was written: times do not go back over a restart."""
-        rows = [self._parts.committer.last_readable(number) for number in self.catalog.by_log]
-        return max((created_ms(row) for row in rows if row is not None), default=0)
+        return self._parts.log.newest_ms(dict.fromkeys(self.catalog.by_log, 0))
 
 
 def _nobody() -> None:

@@ -22,7 +22,7 @@ from tailrace.engine.kinesis.reading import DataReader
 from tailrace.engine.kinesis.resharding import Resharding
 from tailrace.engine.kinesis.resources import DataResources
 from tailrace.engine.kinesis.stream_settings import StreamSettings
-from tailrace.engine.reading import ShardReader, created_ms
+from tailrace.engine.reading import ShardReader
 from tailrace.engine.settings import EngineSettings
 from tailrace.ports import Clock
 
@@ -64,11 +64,7 @@ class Kinesis:
     def newest_created_ms(self) -> int:
         """When the newest record of any open shard was written: times do not go back over a restart."""
         shards = [shard for stream in self.parts.streams.streams.values() for shard in stream.open_shards]
-        rows = [self.parts.committer.last_readable(shard.number) for shard in shards]
-        return max(
-            [shard.created_ms for shard in shards] + [created_ms(row) for row in rows if row is not None],
-            default=0,
-        )
+        return self.parts.log.newest_ms({shard.number: shard.created_ms for shard in shards})
 
 
 class DataDoor:

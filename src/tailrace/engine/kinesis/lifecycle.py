@@ -236,6 +236,11 @@ class DataStreams(Struct, frozen=True):
         """Keep a stream with other settings."""
         return self._parts.streams.save(replace(stream.document, **changes), stream.namespace)
 
+    def update(self, stream: DataStreamState, **changes: Any) -> None:
+        """The same of what clients wait for: with delays the stream is UPDATING from now on."""
+        document = self.busy(replace(stream.document, **changes), "UPDATING")
+        self._parts.streams.save(document, stream.namespace)
+
     def delete(self, stream: DataStreamState, *, with_consumers: bool) -> None:
         """DeleteStream; it need not be ACTIVE. Raises: ApiError (ResourceInUseException while it has
         consumers and they are not to go too).

@@ -5,10 +5,9 @@ the catalog. What is closed and what continues it are one commit. A change asks 
 stream. Source: semantics §5.3; AWS API Reference, SplitShard, MergeShards, UpdateShardCount.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from tailrace.engine.kinesis.catalog import DataParts, DataStreamState
 from tailrace.engine.kinesis.lifecycle import DataStreams
@@ -128,15 +127,11 @@ class Resharding(Struct, frozen=True):
         number = self._parts.catalog.take_shard_numbers(count)
         return number, self._parts.clock.now().wall_ms
 
-    def _save(
-        self, stream: DataStreamState, changes: list[Reshard], scalings_ms: tuple[int, ...] | None = None
-    ) -> None:
-        """Keep the shards after these changes, in order, in one group."""
+    def _save(self, stream: DataStreamState, changes: list[Reshard], **settings: Any) -> None:
+        """Keep the shards after these changes, in order, and other settings, in one group."""
         document = stream.document
         for closed in (shard for change in changes for shard in change.closed):
             self._parts.committer.note_closed(closed.number)
         index = document.next_index + sum(len(change.opened) for change in changes)
-        document = replace(document, shards=resharded(document.shards, *changes), next_index=index)
-        if scalings_ms is not None:
-            document = replace(document, scalings_ms=scalings_ms)
-        self._parts.streams.save(self._streams.busy(document, "UPDATING"), stream.namespace)
+        shards = resharded(document.shards, *changes)
+        self._streams.update(stream, shards=shards, next_index=index, **settings)

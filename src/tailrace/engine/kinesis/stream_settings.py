@@ -48,11 +48,6 @@ class StreamSettings(Struct, frozen=True):
     _streams: DataStreams
     _namespace: Namespace
 
-    def _change(self, stream: DataStreamState, **changes: Any) -> None:
-        """Keep a stream with other settings; with delays it is UPDATING from now on."""
-        document = replace(stream.document, **changes)
-        self._parts.streams.save(self._streams.busy(document, "UPDATING"), stream.namespace)
-
     # ---- retention -----------------------------------------------------------------------------------------
 
     def lengthen(self, stream: DataStreamState, hours: int) -> None:
@@ -101,7 +96,7 @@ class StreamSettings(Struct, frozen=True):
         shortest_ms = min(stream.document.retention_ms, hours * HOUR_MS)
         kept_from_ms = self._parts.clock.now().wall_ms - shortest_ms - self._parts.horizon.look()
         kept_from_ms = max(stream.document.kept_from_ms, kept_from_ms)
-        self._change(stream, retention_hours=hours, kept_from_ms=kept_from_ms)
+        self._streams.update(stream, retention_hours=hours, kept_from_ms=kept_from_ms)
 
     # ---- mode and sizes ------------------------------------------------------------------------------------
 
@@ -123,16 +118,16 @@ class StreamSettings(Struct, frozen=True):
         else:
             self._streams.require_room(len(stream.open_shards))
         self._streams.require_warm(stream.name, mode, warm_mibps)
-        self._change(stream, mode=mode, modes_ms=(*recent, wall_ms), warm_mibps=warm_mibps)
+        self._streams.update(stream, mode=mode, modes_ms=(*recent, wall_ms), warm_mibps=warm_mibps)
 
     def resize_records(self, stream: DataStreamState, kib: int) -> None:
         """UpdateMaxRecordSize."""
-        self._change(stream, max_record_kib=kib)
+        self._streams.update(stream, max_record_kib=kib)
 
     def warm(self, stream: DataStreamState, mibps: int) -> None:
         """UpdateStreamWarmThroughput. Raises: ApiError."""
         self._streams.require_warm(stream.name, stream.document.mode, mibps)
-        self._change(stream, warm_mibps=mibps)
+        self._streams.update(stream, warm_mibps=mibps)
 
     # ---- flags ---------------------------------------------------------------------------------------------
 
@@ -148,7 +143,7 @@ class StreamSettings(Struct, frozen=True):
                 INVALID,
                 f"{stream.title} is not encrypted with {key_id}.",
             )
-        self._change(stream, key_id=key_id if starts else None)
+        self._streams.update(stream, key_id=key_id if starts else None)
 
     def monitor(self, stream: DataStreamState, metrics: Sequence[str], *, starts: bool) -> dict[str, Any]:
         """EnableEnhancedMonitoring and DisableEnhancedMonitoring. Returns: what was and what is."""
@@ -156,7 +151,7 @@ class StreamSettings(Struct, frozen=True):
         before = stream.document.metrics
         wanted = set(before) | named if starts else set(before) - named
         after = tuple(metric for metric in METRICS if metric in wanted)
-        self._change(stream, metrics=after)
+        self._streams.update(stream, metrics=after)
         return {
             "StreamName": stream.name,
             "CurrentShardLevelMetrics": list(before),

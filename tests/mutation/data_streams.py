@@ -70,7 +70,7 @@ DATA_STREAMS: Final = (
     ),
     Mutant(
         "what-was-gone-comes-back", "engine/kinesis/stream_settings.py",
-        "shortest_ms = min(stream.document.retention_ms, hours * HOUR_MS)", "shortest_ms = hours * HOUR_MS",
+        "shortest = min(stream.document.retention_hours, hours)", "shortest = hours",
         "a longer retention shows records that had passed the shorter one",
         (SETTINGS,),
     ),

@@ -88,5 +88,5 @@ class DataDoor:
         self.puts = DataPuts(parts, kinesis.rates)
         self.resharding = Resharding(parts, self.streams)
         self.consumers = DataConsumers(parts, self.streams)
-        self.settings = StreamSettings(parts, self.streams, namespace)
+        self.settings = StreamSettings(parts, self.streams, self.reader, namespace)
         self.resources = DataResources(parts, self.streams, self.consumers)

@@ -22,6 +22,7 @@ from tailrace.engine.kinesis.documents import (
     StreamMode,
 )
 from tailrace.engine.kinesis.lifecycle import LIMIT, DataStreams
+from tailrace.engine.kinesis.reading import DataReader
 from tailrace.errors import ApiError, validation_error
 from tailrace.streams.moment import Moment
 
@@ -46,6 +47,7 @@ class StreamSettings(Struct, frozen=True):
 
     _parts: DataParts
     _streams: DataStreams
+    _reader: DataReader
     _namespace: Namespace
 
     # ---- retention -----------------------------------------------------------------------------------------
@@ -93,9 +95,8 @@ class StreamSettings(Struct, frozen=True):
         return stream.document.retention_hours
 
     def _retain(self, stream: DataStreamState, hours: int) -> None:
-        shortest_ms = min(stream.document.retention_ms, hours * HOUR_MS)
-        kept_from_ms = self._parts.clock.now().wall_ms - shortest_ms - self._parts.horizon.look()
-        kept_from_ms = max(stream.document.kept_from_ms, kept_from_ms)
+        shortest = min(stream.document.retention_hours, hours)
+        kept_from_ms = self._reader.horizon_ms(replace(stream.document, retention_hours=shortest))
         self._streams.update(stream, retention_hours=hours, kept_from_ms=kept_from_ms)
 
     # ---- mode and sizes ------------------------------------------------------------------------------------

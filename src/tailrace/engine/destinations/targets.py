@@ -39,9 +39,7 @@ class DestinationStreams:
     def open(self, document: DestinationDocument) -> DataStreamState | None:
         """The stream, if records can be put into it now."""
         stream = self._stream(document)
-        if stream is None or stream.document.busy in ("CREATING", "DELETING"):
-            return None
-        return stream
+        return stream if stream is not None and stream.is_usable else None
 
     def put(self, stream: DataStreamState, key: str, data: bytes) -> Put:
         """Put one record. Raises: StoreError."""

@@ -61,6 +61,11 @@ class DataStreamState:
         """Its name in its account and region."""
         return self.document.name
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be written and read, as it was settled last."""
+        return self.document.busy not in ("CREATING", "DELETING")
+
     def shard_for(self, hash_key: int) -> DataShard:
         """The open shard that a hash belongs to."""
         return self.open_shards[bisect_right(self._firsts, hash_key) - 1]

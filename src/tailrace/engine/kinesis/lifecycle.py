@@ -79,7 +79,7 @@ class DataStreams(Struct, frozen=True):
         more, is not found.
         """
         stream = self.named(name, arn)
-        if stream.document.busy in ("CREATING", "DELETING"):
+        if not stream.is_usable:
             raise ApiError(NOT_FOUND, f"{stream.title} not found.")
         return stream
 

@@ -32,11 +32,10 @@ _NUMBERS: Final = {
     3: struct.Struct(">h"),
     4: struct.Struct(">i"),
     5: struct.Struct(">q"),
+    8: struct.Struct(">q"),
 }
-_TIMESTAMP: Final = 8
+"""By the kinds of headers; a timestamp is the last."""
 _BYTES: Final = 6
-_TEXT: Final = 7
-_UUID: Final = 9
 
 
 class BadFrame(ValueError):
@@ -165,7 +164,7 @@ def _value(data: bytes, at: int, kind: int) -> tuple[Header, int]:
         case 0 | 1:
             return kind == 0, 0
         case 2 | 3 | 4 | 5 | 8:
-            number = _NUMBERS[5 if kind == _TIMESTAMP else kind]
+            number = _NUMBERS[kind]
             return number.unpack_from(data, at)[0], number.size
         case 6 | 7:
             size = _TEXT_LENGTH.unpack_from(data, at)[0]

@@ -7,7 +7,7 @@ believed; it never fails. Layouts: docs/formats/catalog.md. Called by `engine.en
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 import orjson
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 DocumentT = TypeVar("DocumentT")
 OWN: Final = {CATALOG: "catalog", STATE: "state", TOKENS: "requests"}
 """Tables of ours, whose keys are mostly text."""
-DATA_STREAM: Final = "data stream "
 
 
 class Location(Struct, frozen=True):
@@ -36,6 +35,15 @@ class Location(Struct, frozen=True):
     table: str
     key: str
     words: str
+
+
+class _Log(NamedTuple):
+    """What a shard's records are and of what. Shape: `table` as in `Location`, `of` for people."""
+
+    table: str
+    of: str
+    record: str
+    shard: str
 
 
 class Places:
@@ -62,13 +70,14 @@ class Places:
             if index.collections:
                 self._beside[index.collections] = name, "the weight of an item collection"
         self._shards = {
-            shard.number: (f"table {stream.key}", shard.shard_id)
+            shard.number: _Log(stream.key, f"table {stream.key}", "change", shard.shard_id)
             for stream in streams
             for shard in stream.shards
         }
         self._shards |= {
-            shard.number: (f"data stream {stream.name}", shard.shard_id)
+            shard.number: _Log(name, name, "record", shard.shard_id)
             for stream in data_streams
+            for name in (f"data stream {stream.name}",)
             for shard in stream.shards
         }
 
@@ -90,9 +99,9 @@ class Places:
 
     def record(self, shard: int, sequence: int) -> Location:
         """Table, sequence number and words for a record of the log."""
-        of, name = self._shards.get(shard, ("table ?", f"number {shard}"))
-        kind = "record" if of.startswith(DATA_STREAM) else "change"
-        return Location(of.removeprefix("table "), str(sequence), f"{kind} {sequence} of {of} (shard {name})")
+        log = self._log(shard)
+        words = f"{log.record} {sequence} of {log.of} (shard {log.shard})"
+        return Location(log.table, str(sequence), words)
 
     def table(self, number: int) -> str:
         """What a table's number stands for."""
@@ -106,9 +115,11 @@ class Places:
 
     def shard(self, number: int) -> str:
         """What a shard's number stands for."""
-        of, name = self._shards.get(number, ("table ?", f"number {number}"))
-        kind = "records" if of.startswith(DATA_STREAM) else "changes"
-        return f"the {kind} of {of} in shard {name}"
+        log = self._log(number)
+        return f"the {log.record}s of {log.of} in shard {log.shard}"
+
+    def _log(self, number: int) -> _Log:
+        return self._shards.get(number) or _Log("?", "table ?", "change", f"number {number}")
 
     def described(self, error: DamagedData) -> str:
         """What was found damaged."""

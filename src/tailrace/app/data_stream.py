@@ -4,17 +4,15 @@ Rules of this file: declarations only. Locally a stream is created; on AWS it is
 Stands alone beside table.py: users see one or the other.
 """
 
-import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tailrace.app.sinking import Writes, is_mirror
 from tailrace.app.table import Changes, Table
 from tailrace.errors import SettingsError
-from tailrace.streams.kinesis.names import source_name, stream_of_source
+from tailrace.streams.kinesis.names import NAME, source_name, stream_of_source
 from tailrace.streams.kinesis.plain import PARTITION_KEY
 
-NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
 MOST_SHARDS: Final = 10_000
 
 

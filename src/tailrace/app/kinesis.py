@@ -5,7 +5,6 @@ changes and each of them once, the machine restores (mapping/holding.py); how fa
 Stands alone because app.py has no room; `App` is one of these.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,8 +14,8 @@ from tailrace.app.mapping import Target
 from tailrace.app.retry import milliseconds
 from tailrace.app.table import Changes, Over
 from tailrace.errors import SettingsError
+from tailrace.streams.kinesis.names import NAME
 
-STREAM_NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
 LONGEST_MS: Final = 3_600_000
 
 
@@ -55,7 +54,7 @@ class OverKinesis:
         Raises:  SettingsError.
         """
         named: object = stream
-        if not isinstance(named, str) or not STREAM_NAME.fullmatch(named):
+        if not isinstance(named, str) or not NAME.fullmatch(named):
             raise SettingsError(
                 f"kinesis: {stream!r} is no data stream's name; it has 1 to 128 letters, digits, "
                 "underscores, hyphens or dots"

@@ -6,8 +6,10 @@ Rules of this file: texts in, texts out. Source: semantics §5.1, §5.4.
 import re
 from typing import Final, NamedTuple
 
-STREAM: Final = re.compile(r"arn:aws[a-z-]*:kinesis:([a-z0-9-]*):(\d{12}):stream/([a-zA-Z0-9_.-]{1,128})")
-CONSUMER: Final = re.compile(rf"({STREAM.pattern})/consumer/([a-zA-Z0-9_.-]{{1,128}}):(\d{{1,12}})")
+NAME: Final = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
+"""Of a data stream or a consumer."""
+STREAM: Final = re.compile(rf"arn:aws[a-z-]*:kinesis:([a-z0-9-]*):(\d{{12}}):stream/({NAME.pattern})")
+CONSUMER: Final = re.compile(rf"({STREAM.pattern})/consumer/({NAME.pattern}):(\d{{1,12}})")
 SHARD: Final = "shardId-"
 SOURCE: Final = "kinesis:"
 """What apps and rows write before a data stream's name where else a table's stands; those have no colon."""

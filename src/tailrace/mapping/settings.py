@@ -236,6 +236,17 @@ class MappingSettings(Struct, frozen=True):
         """How many records may wait in the machine: the buffer, but never less than one batch."""
         return max(self.buffer_records, self.batch_size)
 
+    @property
+    def at_once(self) -> int:
+        """How many batches of one shard may be at the handler at once."""
+        match self.order:
+            case "key":
+                return self.concurrency
+            case "lane":
+                return self.parallelization_factor
+            case "shard":
+                return 1
+
     def keyed(self, records: Sequence[ChangeRecord]) -> Sequence[ChangeRecord]:
         """Records with the key that ordered_by="partition" keeps them in order by."""
         return [replace(record, key=partition_of_key(record.key)) for record in records]

@@ -19,7 +19,6 @@ from tailrace.runtime.threads import MOST
 
 LOG: Final = logging.getLogger("tailrace.worker")
 LOOK_MS: Final = 15_000
-WIDTHS: Final = {"key": "concurrency", "lane": "parallelization_factor"}
 
 
 class LoadWatch:
@@ -71,7 +70,6 @@ class LoadWatch:
             machines = [driver.machine for driver in drivers]
             if not machines or mapping.only_counts:
                 continue
-            settings = mapping.settings
             oldest = [machine.oldest_unsettled_ms for machine in machines]
             lags = [now.wall_ms - oldest_ms for oldest_ms in oldest if oldest_ms is not None]
             tally = self._tallies.of(mapping.id)
@@ -80,7 +78,7 @@ class LoadWatch:
                 LoadLook(
                     now.monotonic_ms,
                     len(machines),
-                    int(getattr(settings, WIDTHS.get(settings.order, ""), 1)),
+                    mapping.settings.at_once,
                     sum(machine.in_flight for machine in machines),
                     sum(_is_waiting(driver) for driver in drivers),
                     max(lags, default=0),

@@ -17,7 +17,7 @@ from msgspec import Struct
 from tailrace.planning.core.durations import ServiceTimes
 from tailrace.planning.core.measures import WAITING, PlanFigures, ShardState
 from tailrace.planning.core.quantities import shown_us
-from tailrace.planning.core.sweep import at_once, width_name
+from tailrace.planning.core.sweep import width_name
 from tailrace.planning.core.traffic import PlannedTraffic
 
 Cause: TypeAlias = Literal[
@@ -175,7 +175,7 @@ def _behind(figures: PlanFigures, case: PlannedCase) -> Bottleneck:
 def _full(figures: PlanFigures) -> Bottleneck:
     setting = figures.setting
     settings, shards = setting.settings, setting.shards
-    width, name = at_once(settings), width_name(settings)
+    width, name = settings.at_once, width_name(settings)
     if settings.order == "shard":
         return Bottleneck(
             "order",

@@ -39,7 +39,7 @@ from tailrace.mapping.settings import MappingSettings
 from tailrace.mapping.shard import ShardMachine
 from tailrace.planning.core.durations import ServiceTimes
 from tailrace.planning.core.measures import SAMPLES, Meter, PlanFigures, PlannedCall, ShardState
-from tailrace.planning.core.sweep import PlannedSetting, at_once
+from tailrace.planning.core.sweep import PlannedSetting
 from tailrace.planning.core.traffic import PlannedTraffic
 from tailrace.streams.moment import Now
 from tailrace.streams.record import ReadDone
@@ -151,7 +151,7 @@ class PlanRun:
         self._traffic, self._handler, self._told = traffic, handler, told
         self._answer_us = reads.answer_us
         self._pace = None if reads.make_pace is None else reads.make_pace()
-        self._at_once = at_once(setting.settings)
+        self._at_once = setting.settings.at_once
         self._has_window = setting.settings.batching_window_ms > 0
         self._end_us = traffic.length_us
         hottest = traffic.items[traffic.hottest].key

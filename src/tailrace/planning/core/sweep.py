@@ -48,7 +48,7 @@ class PlannedSetting(Struct, frozen=True):
     @property
     def allowed(self) -> int:
         """How many batches may be at the handler at once, over all shards."""
-        return self.shards * at_once(self.settings)
+        return self.shards * self.settings.at_once
 
     @property
     def text(self) -> str:
@@ -56,19 +56,8 @@ class PlannedSetting(Struct, frozen=True):
         return " ".join(f"{name}={value}" for name, value in self.values.items())
 
 
-def at_once(settings: MappingSettings) -> int:
-    """How many batches of one shard may be at the handler at once."""
-    match settings.order:
-        case "lane":
-            return settings.parallelization_factor
-        case "key":
-            return settings.concurrency
-        case "shard":
-            return 1
-
-
 def width_name(settings: MappingSettings) -> str:
-    """The setting that says so; "" where none does."""
+    """The setting that says how many batches of one shard may be at the handler at once; "": none does."""
     return {"lane": "ParallelizationFactor", "key": "concurrency", "shard": ""}[settings.order]
 
 

@@ -103,6 +103,11 @@ def check_timeout(name: str, handler: Callable[..., Any], timeout: Any) -> None:
         )
 
 
+def blocks(kind: str, function: Callable[..., Any]) -> bool:
+    """Whether calls of a mapping take threads: it is a handler, and no coroutine function."""
+    return kind in FORMS and not is_async(function)
+
+
 def is_async(function: Callable[..., Any]) -> bool:
     """Whether a function runs on the loop, under its decorators; also an object with `async def __call__`."""
     called = inspect.unwrap(function)

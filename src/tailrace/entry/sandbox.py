@@ -34,7 +34,7 @@ from tailrace.runtime.effects import LIVE, Effects, Marking
 from tailrace.runtime.parts import Parts
 from tailrace.runtime.reading import NumberedSource
 from tailrace.runtime.recursion import ancestor_name
-from tailrace.runtime.threads import MOST, Threads
+from tailrace.runtime.threads import Threads, threads_for
 from tailrace.sinks.function import BatchSink, HandlerSink
 from tailrace.sinks.streamed import StreamedSink
 from tailrace.stores.memory import MemoryStateStore
@@ -156,7 +156,7 @@ class Sandbox:
         return made
 
     def _timed(self, mapping: HandlerMapping) -> TimedSink:
-        threads = Threads(mapping.id, max(MOST, mapping.settings.concurrency))
+        threads = Threads(mapping.id, threads_for(mapping.settings.concurrency))
         return TimedSink(self.make(mapping), self.parts.clock, self.parts.tallies.of(mapping.id), threads)
 
     def _output(self, mapping: HandlerMapping) -> Sink | None:

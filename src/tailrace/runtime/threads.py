@@ -26,6 +26,15 @@ MOST: Final = 32
 """Threads of one mapping, or as many as it may have batches in flight in a shard where that is more."""
 
 
+def threads_for(concurrency: int) -> int:
+    """How many threads a mapping has in one process.
+
+    >>> threads_for(1), threads_for(100)
+    (32, 100)
+    """
+    return max(MOST, concurrency)
+
+
 POOLS: Final["WeakSet[Threads]"] = WeakSet()
 
 

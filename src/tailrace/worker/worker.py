@@ -34,7 +34,7 @@ from tailrace.runtime.parts import Parts
 from tailrace.runtime.pausing import Pauses
 from tailrace.runtime.recursion import Guards
 from tailrace.runtime.starting import enter, line_before, load_start, outdated_reason
-from tailrace.runtime.threads import MOST, Threads
+from tailrace.runtime.threads import Threads, threads_for
 from tailrace.windows.run.windowing import Windows
 from tailrace.worker.crew import Crew
 from tailrace.worker.declared import check_declared, declare, mapping_write
@@ -300,7 +300,7 @@ class Worker:
     def _declare(self, handler: HandlerMapping) -> None:
         self._code_versions[handler.id] = self._doors.code_version_of(handler)
         tally = self.tallies.of(handler.id)
-        threads = Threads(handler.id, max(MOST, handler.settings.concurrency))
+        threads = Threads(handler.id, threads_for(handler.settings.concurrency))
         self.sinks[handler.id] = TimedSink(self._doors.sink_of(handler), self._clock, tally, threads)
         table = next((followed for followed in self._tables if followed.takes(handler)), None)
         if table is None:

@@ -10,12 +10,12 @@ from typing import Final
 
 from tailrace.alerts.core.load import LoadHistory, LoadLook
 from tailrace.app.app import App
-from tailrace.app.checking import is_async
+from tailrace.app.checking import blocks
 from tailrace.app.mapping import HandlerMapping
 from tailrace.ports import Clock
 from tailrace.runtime.attempts import Tallies
 from tailrace.runtime.driver import Driver
-from tailrace.runtime.threads import MOST
+from tailrace.runtime.threads import threads_for
 
 LOG: Final = logging.getLogger("tailrace.worker")
 LOOK_MS: Final = 15_000
@@ -101,6 +101,6 @@ def _is_waiting(driver: Driver) -> bool:
 
 def _threads(mapping: HandlerMapping) -> int | None:
     """How many threads its calls share here; None: they take none."""
-    if mapping.kind not in ("on", "batch") or is_async(mapping.target):
+    if not blocks(mapping.kind, mapping.target):
         return None
-    return max(MOST, mapping.settings.concurrency)
+    return threads_for(mapping.settings.concurrency)

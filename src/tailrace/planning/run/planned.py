@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tailrace.app.checking import is_async
+from tailrace.app.checking import blocks
 from tailrace.app.mapping import HandlerMapping
 from tailrace.mapping.settings import MappingSettings
 from tailrace.planning.core.durations import ServiceTimes, Unit
@@ -29,7 +29,7 @@ from tailrace.planning.core.traffic import (
     traffic_of,
 )
 from tailrace.runtime.pacing import CALLS_PER_S, Pacer, PacingSettings
-from tailrace.runtime.threads import MOST
+from tailrace.runtime.threads import threads_for
 
 PlanPlace: TypeAlias = Literal["dev", "worker", "lambda"]
 ANSWER_US: Final = 10_000
@@ -60,10 +60,9 @@ class PlannedPlace(Struct, frozen=True):
         """How many calls may run at once; None: as many as there are."""
         if self.most_calls is not None:
             return self.most_calls
-        is_blocking = mapping.kind in ("on", "batch") and not is_async(mapping.target)
-        if self.kind == "lambda" or not is_blocking:
+        if self.kind == "lambda" or not blocks(mapping.kind, mapping.target):
             return None
-        return max(MOST, settings.concurrency) * self.workers
+        return threads_for(settings.concurrency) * self.workers
 
 
 def unit_of(mapping: HandlerMapping) -> Unit:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from tailrace.app.declaring import Declarations
 from tailrace.app.entity import Entity
 from tailrace.app.mapping import Target
-from tailrace.app.retry import milliseconds
+from tailrace.app.retry import milliseconds_within
 from tailrace.app.table import Changes, Over
 from tailrace.errors import SettingsError
 from tailrace.streams.kinesis.names import NAME
@@ -59,12 +59,7 @@ class OverKinesis:
                 f"kinesis: {stream!r} is no data stream's name; it has 1 to 128 letters, digits, "
                 "underscores, hyphens or dots"
             )
-        try:
-            disorder_ms = milliseconds(disorder)
-        except SettingsError as error:
-            raise SettingsError(f"kinesis: disorder={error.args[0]}") from error
-        if not 1 <= disorder_ms <= LONGEST_MS:
-            raise SettingsError(f"kinesis: disorder={disorder!r} is not allowed; it is '1ms' to '1h'")
+        disorder_ms = milliseconds_within("kinesis: disorder", disorder, 1, LONGEST_MS, "'1ms' to '1h'")
         flag: object = waits_always
         if not isinstance(flag, bool):
             raise SettingsError(f"kinesis: waits_always={flag!r} is not allowed; it is True or False")

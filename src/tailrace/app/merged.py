@@ -10,9 +10,8 @@ from typing import Final, Unpack
 from tailrace.app.declaring import CommonSettings, Declarations, Handler
 from tailrace.app.mapping import Target, Where
 from tailrace.app.on_failure import Park, Policy
-from tailrace.app.retry import Retry, milliseconds
+from tailrace.app.retry import Retry, milliseconds_within
 from tailrace.app.settings import HandlerSettings
-from tailrace.errors import SettingsError
 
 LONGEST_WAIT_MS: Final = 3_600_000
 
@@ -48,16 +47,6 @@ class InTimeOrder:
         Units:   wait a duration, "0ms" to "1h"; timeout in seconds, for coroutines.
         Raises:  SettingsError.
         """
-        wait_ms = _wait_ms(wait)
+        wait_ms = milliseconds_within("merged: wait", wait, 0, LONGEST_WAIT_MS, "from 0ms to 1h")
         common = CommonSettings(id, where, retry, timeout, on_failure, {"batch_size": batch_size, **settings})
         return self._declared.handler("on", target, common, once=once, order_wait_ms=wait_ms)
-
-
-def _wait_ms(wait: object) -> int:
-    try:
-        wait_ms = milliseconds(wait)
-    except SettingsError as error:
-        raise SettingsError(f"merged: wait={error.args[0]}") from error
-    if not 0 <= wait_ms <= LONGEST_WAIT_MS:
-        raise SettingsError(f"merged: wait={wait!r} is not allowed; it is from 0ms to 1h")
-    return wait_ms

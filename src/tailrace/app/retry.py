@@ -26,6 +26,21 @@ def milliseconds(text: object) -> int:
     return int(float(match[1]) * UNITS_MS[match[2]])
 
 
+def milliseconds_within(place: str, text: object, lowest_ms: int, highest_ms: int, bounds: str) -> int:
+    """A duration within its bounds. Shape: `bounds` in words. Raises: SettingsError that begins with `place`.
+
+    >>> milliseconds_within("merged: wait", "1s", 0, 60_000, "from 0ms to 1m")
+    1000
+    """
+    try:
+        time_ms = milliseconds(text)
+    except SettingsError as error:
+        raise SettingsError(f"{place}={error.args[0]}") from error
+    if not lowest_ms <= time_ms <= highest_ms:
+        raise SettingsError(f"{place}={text!r} is not allowed; it is {bounds}")
+    return time_ms
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """So many retries, so at most one attempt more; `backoff` is the first wait and the longest."""

@@ -70,7 +70,7 @@ class Snapshots:
 def _duration_ms(text: object) -> int:
     """A duration; below 0 where it is none."""
     try:
-        return milliseconds(text) if isinstance(text, str) else -1
+        return milliseconds(text)
     except SettingsError:
         return -1
 

@@ -168,7 +168,7 @@ def _shape(place: str, every: str | None, length: str | None, gap: str | None) -
 
 def _duration(place: str, name: str, text: object, *, zero: bool = False) -> int:
     try:
-        duration_ms = milliseconds(text) if isinstance(text, str) else -1
+        duration_ms = milliseconds(text)
     except SettingsError:
         duration_ms = -1
     if not (0 if zero else 1) <= duration_ms <= LONGEST_MS:

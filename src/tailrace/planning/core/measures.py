@@ -29,8 +29,6 @@ SAMPLES: Final = 64
 """How often the lag is looked at, evenly over the plan."""
 GROWS: Final = 0.005
 """Lag that grows by so many seconds a second over the second half does not stand still: 18 s an hour."""
-
-
 MOSTLY: Final = 0.67
 """A rise is the growth of a lag when it is so large a part of its spread."""
 
@@ -221,7 +219,7 @@ def percentile(ascending: Sequence[int], percent: int) -> int:
 
 
 def trend(series: Sequence[int], apart_us: float) -> tuple[float, bool]:
-    """How fast a series grows, and whether that is what it does: it rises by half of what it spreads, so a
+    """How fast a series grows, and whether that is what it does: it rises by most of what it spreads, so a
     lag that goes up and down does not.
 
     >>> trend([0, 10, 20, 30], 10), trend([0, 30, 1, 31], 10)[1], trend([7, 7], 10)

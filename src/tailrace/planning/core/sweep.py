@@ -21,10 +21,7 @@ from tailrace.planning.core.traffic import MOST_SHARDS
 SHARDS: Final = "shards"
 MOST_SETTINGS: Final = 200
 OF_LANES: Final = frozenset(
-    name
-    for name in AWS_NAMES
-    if name
-    in ("BatchSize", "MaximumBatchingWindowInSeconds", "ParallelizationFactor", "TumblingWindowInSeconds")
+    ("BatchSize", "MaximumBatchingWindowInSeconds", "ParallelizationFactor", "TumblingWindowInSeconds")
 )
 OURS: Final = frozenset(
     (

@@ -11,7 +11,7 @@ Source: semantics §1.3, §2.10.
 """
 
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NoReturn
 
@@ -90,9 +90,7 @@ def read_event(app: App, event: Any) -> Incoming | None:
         views = {str(raw["dynamodb"]["StreamViewType"]) for raw in entries}
     except (KeyError, TypeError) as error:
         raise SettingsError(f"the event's records are not those of a DynamoDB stream: no {error}") from error
-    if len(arns) > 1:
-        raise SettingsError(f"the event has records of {len(arns)} streams: {', '.join(sorted(arns))}")
-    arn = arns.pop()
+    arn = _only(arns)
     table, place = table_of(app, arn)
     if views != {BOTH}:
         raise SettingsError(
@@ -130,6 +128,14 @@ def _incoming(stream: StreamRef, table: Table, entries: Sequence[Mapping[str, An
     return Incoming(stream, table, records, identifiers)
 
 
+def _only(arns: Collection[str]) -> str:
+    """The stream of all records. Raises: SettingsError where there are several."""
+    if len(arns) > 1:
+        raise SettingsError(f"the event has records of {len(arns)} streams: {', '.join(sorted(arns))}")
+    (arn,) = arns
+    return arn
+
+
 def _check_order(records: Sequence[ChangeRecord]) -> None:
     """Require that numbers rise. Raises: SettingsError."""
     for before, after in pairwise(records):
@@ -163,9 +169,7 @@ def _of_data(app: App, entries: Sequence[Mapping[str, Any]]) -> Incoming:
         arns = {str(raw["eventSourceARN"]) for raw in entries}
     except KeyError as error:
         raise SettingsError(f"the event's records are not those of a data stream: no {error}") from error
-    if len(arns) > 1:
-        raise SettingsError(f"the event has records of {len(arns)} streams: {', '.join(sorted(arns))}")
-    arn = arns.pop()
+    arn = _only(arns)
     place = read_data_stream_arn(stream_arn_of(arn))
     declared = None if place is None else app.data_streams.get(place.stream)
     if place is None or declared is None or place.region != app.region:

@@ -8,20 +8,8 @@ Here: whether a shard has a parent to wait for is asked of the whole listing, an
 worker has begun; our own service lists parents before children, from one state.
 """
 
-from tests.museum.reader import PAGE, Place, Reader
+from tests.museum.reader import PAGE, PageAPoll, Place, Reader
 from tests.museum.stage import RIGHT, Stage
-
-
-class PageAPoll(Reader):
-    """A plain reader that reads one page of every shard, in turn."""
-
-    def read(self, shard_id: str, place: Place) -> None:
-        answer = self.client.get_records(
-            ShardIterator=place.iterator or self.iterator_of(shard_id, place), Limit=PAGE
-        )
-        self.deliver(place, answer["Records"])
-        place.iterator = answer.get("NextShardIterator")
-        place.is_finished = place.iterator is None
 
 
 class TakesAPageForAll(PageAPoll):

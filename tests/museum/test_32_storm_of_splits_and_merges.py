@@ -10,23 +10,15 @@ read to its end, though it lived for a moment.
 """
 
 from tests.museum.data_stage import DataReader, DataStage
-from tests.museum.reader import PAGE, Place, Shard
+from tests.museum.reader import PAGE, PageAPoll, Shard
 from tests.museum.stage import RIGHT
 
 
-class PageAPoll(DataReader):
-    """A plain reader that reads one page of every shard, in turn."""
-
-    def read(self, shard_id: str, place: Place) -> None:
-        answer = self.client.get_records(
-            ShardIterator=place.iterator or self.iterator_of(shard_id, place), Limit=PAGE
-        )
-        self.deliver(place, answer["Records"])
-        place.iterator = answer.get("NextShardIterator")
-        place.is_finished = place.iterator is None
+class DataPageAPoll(PageAPoll, DataReader):
+    """The plain reader that reads one page of every shard, of a data stream."""
 
 
-class KnowsOneParent(PageAPoll):
+class KnowsOneParent(DataPageAPoll):
     """The mistake: the other parent of a merged shard is not waited for."""
 
     def parents_of(self, shard: Shard) -> list[str]:
@@ -55,6 +47,6 @@ def test_the_model_reads_a_merged_shard_before_one_of_its_parents() -> None:
 
 def test_ours_and_a_plain_reader_keep_the_order_through_the_storm() -> None:
     with DataStage() as stage:
-        reader = PageAPoll(stage)
+        reader = DataPageAPoll(stage)
         play(stage, reader)
         assert stage.judge(reader.delivered) == stage.judge_ours() == RIGHT

@@ -42,6 +42,19 @@ def app() -> App:
     return made
 
 
+def app_with(broken: set[str], seen: list[str]) -> App:
+    """The app with a handler that notes keys, and fails for those that are broken."""
+    made = app()
+
+    @made.on(made.data_streams["clicks"], retry=Retry(0))
+    def one(record: Record) -> None:
+        if record.partition_key in broken:
+            raise ValueError("not now")
+        seen.append(record.partition_key)
+
+    return made
+
+
 def test_records_are_read_as_they_are_on_the_wire_and_make_the_same_event_again() -> None:
     raw = [data_record(0, "a", b"\x00"), data_record(1, 'b"')]
     incoming = read_event(app(), {"Records": raw})
@@ -86,18 +99,11 @@ def test_what_is_no_batch_of_a_declared_stream_is_refused_whole(records: list[An
 
 
 def test_every_handler_of_the_stream_is_called_and_a_failure_is_answered_by_its_number() -> None:
-    made = App("site")
-    clicks = made.data_stream("clicks")
     seen: list[str] = []
     broken = {"bad"}
+    made = app_with(broken, seen)
 
-    @made.on(clicks, retry=Retry(0))
-    def one(record: Record) -> None:
-        if record.partition_key in broken:
-            raise ValueError("not now")
-        seen.append(record.partition_key)
-
-    @made.batch(clicks)
+    @made.batch(made.data_streams["clicks"])
     def several(records: Records) -> None:
         seen.append(f"{len(records)} {records[0].json()}")
 
@@ -110,17 +116,9 @@ def test_every_handler_of_the_stream_is_called_and_a_failure_is_answered_by_its_
 
 
 def test_with_a_state_table_a_failing_key_is_parked_and_redriven_by_the_schedule() -> None:
-    made = App("site")
-    clicks = made.data_stream("clicks")
     seen: list[str] = []
     broken = {"bad"}
-
-    @made.on(clicks, retry=Retry(0))
-    def one(record: Record) -> None:
-        if record.partition_key in broken:
-            raise ValueError("not now")
-        seen.append(record.partition_key)
-
+    made = app_with(broken, seen)
     state = TablesInMemory()
     process = Process(made, state)
     assert process(event_of("bad", "c")) == DONE

@@ -6,7 +6,7 @@ checkpoints included. Of one instant the world carries out its answers before wh
 order in which they were asked for; where a seed shuffles them, traffic is taken in which no two meet.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace as replaced
 from random import Random
 
@@ -52,6 +52,15 @@ Seen = list[tuple[tuple[int, ...], int, int]]
 """Batches by the numbers of their changes, and when they began and ended, in milliseconds."""
 
 
+def write_all(world: World, orders: Table, writes: Sequence[Write]) -> None:
+    """Each at its time, with its number."""
+    world.advance(0)
+    for number, write in enumerate(writes, 1):
+        if write.at_ms > (now_ms := world.clock.now().monotonic_ms):
+            world.advance(write.at_ms - now_ms)
+        world.put(orders, {"id": f"o{write.item}", "n": number})
+
+
 def really(case: Case, monkeypatch: pytest.MonkeyPatch | None, seed: int) -> tuple[Seen, list[int]]:
     """What the worker does, and how old each change was when it was handled."""
     if monkeypatch is not None:
@@ -75,11 +84,7 @@ def really(case: Case, monkeypatch: pytest.MonkeyPatch | None, seed: int) -> tup
     declared = app._declared.mappings
     declared["note"] = replaced(declared["note"], settings=replace(case.settings, id="note"))
     with World(app, seed=seed, shards=case.shards) as world:
-        world.advance(0)
-        for number, write in enumerate(case.writes, 1):
-            if write.at_ms > (now_ms := world.clock.now().monotonic_ms):
-                world.advance(write.at_ms - now_ms)
-            world.put(orders, {"id": f"o{write.item}", "n": number})
+        write_all(world, orders, case.writes)
         world.advance(case.length_ms - world.clock.now().monotonic_ms)
     return sorted(seen), sorted(lags)
 
@@ -242,11 +247,7 @@ def test_a_handler_of_single_changes_takes_the_sum_of_them(monkeypatch: pytest.M
     case = replace(case, settings=MappingSettings("note", concurrency=2), shards=1,
                    times=ServiceTimes(None, constant("7ms", 7_000)))  # fmt: skip
     with World(app, seed=1) as world:
-        world.advance(0)
-        for number, write in enumerate(case.writes, 1):
-            if write.at_ms > (now_ms := world.clock.now().monotonic_ms):
-                world.advance(write.at_ms - now_ms)
-            world.put(orders, {"id": f"o{write.item}", "n": number})
+        write_all(world, orders, case.writes)
         world.settle()
     told: dict[int, int] = {}
     for sequences, begun, _ in predicted(case)[0]:

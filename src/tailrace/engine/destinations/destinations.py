@@ -128,11 +128,11 @@ class Destinations:
             if not has_record(mutation.old, mutation.new, is_in_transaction=True):
                 return
             new_data, old_size = old_data, mutation.size
-        parts = self._parts
+        parts, wall_ms = self._parts, self.wall_ms
         row = decided_row(
             log,
-            parts.catalog.take_sequence(self.wall_ms),
-            parts.catalog.take_created_ms(self.wall_ms),
+            parts.catalog.take_sequence(wall_ms),
+            parts.catalog.take_created_ms(wall_ms),
             mutation,
             old_data,
             new_data,

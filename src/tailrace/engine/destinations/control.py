@@ -5,15 +5,15 @@ is over at once, and only the answer says it. Called by the files of `api.dynamo
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from tailrace.engine.catalog import TableState
 from tailrace.engine.destinations import states
 from tailrace.engine.destinations.destinations import Destinations
 from tailrace.engine.destinations.documents import DestinationDocument
+from tailrace.engine.destinations.states import PRECISION
 from tailrace.engine.lifecycle import Lifecycle
 
-PRECISION: Final = "ApproximateCreationDateTimePrecision"
 Configuration = Mapping[str, Any] | None
 
 

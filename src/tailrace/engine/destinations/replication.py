@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from tailrace.engine.destinations.catalog import DestinationCatalog, DestinationState
 from tailrace.engine.destinations.documents import DestinationDocument
+from tailrace.engine.destinations.states import DEFAULT
 from tailrace.engine.destinations.targets import DestinationStreams
 from tailrace.engine.kinesis.catalog import DataParts, DataStreamState
 from tailrace.engine.rounds import in_turn
@@ -177,7 +178,7 @@ class Replication:
         if self.weather is not None and self._is_late(document.log, record.sequence):
             passage.wait(record.key)
             return "late"
-        precision = document.precision or "MILLISECOND"
+        precision = document.precision or DEFAULT
         table = document.table.rpartition("/")[2]
         data = encode(record, table, self._targets.region_of(document), precision)
         key = partition_key(record.key)

@@ -18,6 +18,7 @@ ENABLING_MS: Final = 6_000
 DISABLING_MS: Final = 2_000
 UPDATING_MS: Final = 2_000
 """What AWS takes, about; nobody has timed an update [U]."""
+PRECISION: Final = "ApproximateCreationDateTimePrecision"
 DEFAULT: Final[Precision] = "MILLISECOND"
 NOT_VALID: Final = "Table is not in a valid state to {0} Kinesis Streaming Destination: "
 WRONG: Final = "The kinesis Arn used to enable kinesis replication belongs to a stream which is not in "
@@ -118,7 +119,7 @@ def wanted_precision(configuration: object) -> Precision:
     """What an update asks for. Raises: ApiError where it asks for nothing."""
     precision: Precision | None = None
     if isinstance(configuration, dict):
-        precision = configuration.get("ApproximateCreationDateTimePrecision")
+        precision = configuration.get(PRECISION)
     if precision is None:
         raise validation_error(NOTHING_TO_UPDATE)
     return precision

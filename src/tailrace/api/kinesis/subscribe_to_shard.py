@@ -28,7 +28,7 @@ from tailrace.engine.kinesis.fan_out import Hold
 from tailrace.engine.kinesis.kinesis import DataDoor
 from tailrace.errors import ApiError, StoreError
 from tailrace.streams.kinesis.data_records import DataPage
-from tailrace.streams.kinesis.data_shards import DataShard
+from tailrace.streams.kinesis.data_shards import SECOND_MS, DataShard
 from tailrace.streams.kinesis.sequence_numbers import numbered
 from tailrace.streams.kinesis.subscriptions import EVENT_BYTES, Subscription
 from tailrace.streams.kinesis.throughput import RECORDS_A_PAGE
@@ -37,7 +37,6 @@ _log = logging.getLogger("tailrace.server")
 
 NOT_FOUND: Final = "ResourceNotFoundException"
 IN_USE: Final = "ResourceInUseException"
-SECOND_MS: Final = 1_000
 TAKEN_OVER: Final = "Another subscription of this consumer to this shard has begun."
 
 

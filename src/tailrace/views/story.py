@@ -18,7 +18,7 @@ from tailrace.deadletters.core.entry import DeadLetter, read_deadletter
 from tailrace.deadletters.core.evacuated import Evacuation, read_evacuated, read_evacuation
 from tailrace.deadletters.core.gap import Gap
 from tailrace.deadletters.views.letters import PAGE, is_parked, letter_of, letter_value
-from tailrace.errors import ApiError, TailraceError
+from tailrace.errors import ApiError, SourceError, TailraceError
 from tailrace.leases.checkpoint import (
     Range,
     checkpoint_key,
@@ -176,7 +176,7 @@ async def all_shards(log: LogReader, table: str | None = None) -> AsyncIterator[
 
 async def records_of(log: LogReader, shard: Shard, empty_reads: int = 1) -> AsyncIterator[ChangeRecord]:
     """Every record of a shard, in slices. Shape: `empty_reads` pages without a record end it: another server
-    may answer some although more is behind them.
+    may answer some although more is behind them. Raises: SourceError.
     """
     after, empty = 0, 0
     while empty < empty_reads:
@@ -185,6 +185,8 @@ async def records_of(log: LogReader, shard: Shard, empty_reads: int = 1) -> Asyn
             yield record
         if page.closed and not page.records:
             return
+        if page.records and page.next_after <= after:
+            raise SourceError(f"shard {shard.shard_id} does not go on behind {after}")
         empty = 0 if page.records else empty + 1
         after = page.next_after
         await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from tailrace.errors import NotKnown
 from tailrace.journal.run.opened_past import LiveStream
 from tailrace.planning.run.measured import read_calls_of, service_of
 from tailrace.planning.run.recorded import RecordedChanges, RecordedTime, read_recorded
+from tailrace.ports import ReadDone, Shard
 from tailrace.sources.embedded_log import EmbeddedLog
 from tailrace.testing import World
 from tests.replaying import BEGIN, CHANGES, journaled
@@ -58,7 +59,18 @@ def test_a_journal_has_the_changes_of_a_time_with_their_items(tmp_path: Path) ->
     assert [len(part.times), min(part.times), max(part.times)] == [10, 0, 9_000]
 
 
-def test_a_stream_alone_has_what_it_still_keeps() -> None:
+class SparseLog(EmbeddedLog):
+    """Every other page has nothing, although more is behind it, as another server may answer."""
+
+    _reads = 0
+
+    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
+        self._reads += 1
+        return ReadDone([], after) if self._reads % 2 else await super().read(shard, after, limit)
+
+
+@pytest.mark.parametrize("log", [EmbeddedLog, SparseLog])
+def test_a_stream_alone_has_what_it_still_keeps(log: type[EmbeddedLog]) -> None:
     app = App("shop")
     orders = app.table("orders", pk="id")
 
@@ -70,7 +82,7 @@ def test_a_stream_alone_has_what_it_still_keeps() -> None:
             put(world, number)
             world.advance("1s")
         begin_us = (world.clock.now().wall_ms - 20_000) * 1_000
-        stream = LiveStream(EmbeddedLog(world.engine), world.clock)
+        stream = LiveStream(log(world.engine), world.clock)
         changes, _ = read(app, RecordedTime(begin_us + 5_000_000, begin_us + 15_000_000), stream)
     assert sorted(changes.times) == [number * 1_000 for number in range(10)]
     assert 1 <= len(changes.shards) <= 3

@@ -9,23 +9,21 @@ Rules of this file: nothing is written; what is not known of the time that was a
 from array import array
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 import orjson
 from msgspec import Struct
 
 from tailrace.app.app import App
 from tailrace.app.mapping import HandlerMapping, archives_of
-from tailrace.errors import NotKnown, SettingsError, SourceError
+from tailrace.errors import NotKnown, SettingsError
 from tailrace.journal.run.opened_past import LiveStream, open_past
 from tailrace.planning.core.traffic import MOST_CHANGES, Arrivals, KeyPlace, PlannedTraffic, traffic_of
-from tailrace.ports import LogReader, Shard
+from tailrace.ports import LogReader
 from tailrace.replays.core.runs import ReplayQuestion
 from tailrace.replays.run.source import ReplaySource, replayed_stream, wanted_by
 from tailrace.streams.record import MILLISECOND, ChangeRecord
 from tailrace.streams.shards import in_order
-
-PAGE: Final = 1_000
+from tailrace.views.story import EMPTY_READS, records_of
 
 
 class RecordedTime(Struct, frozen=True):
@@ -134,22 +132,8 @@ async def _of_stream(
     """The changes of that time that a table's streams still have. Raises: SourceError."""
     for stream in await log.streams(table):
         for shard in in_order(await log.shards(stream)):
-            async for record in _of_shard(log, shard):
+            async for record in records_of(log, shard, EMPTY_READS):
                 if record.created_us >= asked.until_us:
                     break
                 if record.created_us >= asked.since_us:
                     yield record, shard.shard_id
-
-
-async def _of_shard(log: LogReader, shard: Shard) -> AsyncIterator[ChangeRecord]:
-    """What a shard has until now. Raises: SourceError."""
-    after = 0
-    while True:
-        page = await log.read(shard, after, PAGE)
-        for record in page.records:
-            yield record
-        if page.closed or not page.records:
-            return
-        if page.next_after <= after:
-            raise SourceError(f"shard {shard.shard_id} does not go on behind {after}")
-        after = page.next_after

@@ -83,7 +83,7 @@ FAN_OUT: Final = (
     ),
     Mutant(
         "bodies-without-a-bound", "server/http2.py",
-        "        elif not self.hold(stream, len(stream.body)):\n", "        elif not self.hold(stream, 0):\n",
+        "        elif not stream.hold(len(stream.body)):\n", "        elif not stream.hold(0):\n",
         "bodies that never end fill the memory",
         (HTTP2,),
     ),

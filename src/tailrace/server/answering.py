@@ -44,20 +44,46 @@ IDENTITY: Final = b"identity"
 
 
 class Answerer:
-    """Answers requests of one client. Shape: `_answering` is work that ends when the client goes."""
+    """Answers requests of one client. Shape: `_answering` is work that ends when the client goes. Units:
+    `_held` are the bytes that it has of the server's room for bodies.
+    """
 
-    __slots__ = ("_answering", "_server")
+    __slots__ = ("_answering", "_held", "_server")
 
     _server: "HttpServer"
     _answering: "asyncio.Task[None] | None"
+    _held: int
+
+    def hold(self, size: int) -> bool:
+        """Take this much of the server's room for bodies, not what was held. Returns: whether it is there."""
+        server = self._server
+        server.held += size - self._held
+        self._held = size
+        if server.held > server.most_held:
+            server.most_held = server.held
+        return server.held <= server.settings.bodies_bytes
 
     def _queue(self, answer: bytes) -> None:
         """Let an answer leave with the next commit."""
         raise NotImplementedError
 
     def _begin(self, answering: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """Let a coroutine answer; whatever it raises is answered, too."""
-        raise NotImplementedError
+        """Let a coroutine answer beside the loop's turn; whatever it raises is answered, too."""
+        server = self._server
+        server.turns.flush_soon()
+        task = server.loop.create_task(self._answer_beside(answering))
+        server.answering.add(task)
+        task.add_done_callback(server.answering.discard)
+        return task
+
+    async def _answer_beside(self, answering: Coroutine[Any, Any, None]) -> None:
+        try:
+            await answering
+        except Exception:  # whatever went wrong, the client is told
+            _log.exception("a request could not be answered")
+            self._queue(self._fault(closing=False))
+        finally:
+            self.hold(0)
 
     async def _stream(self, request: Request, kind: bytes, extra: bytes, streamed: Streamed) -> None:
         """Give an answer that goes on. Shape: `kind` is the request's content type; `extra` are header

@@ -6,7 +6,6 @@ for a slow reader. Time is the server's `tick`, looked at by its sweep. Made by 
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Final, cast
@@ -21,8 +20,6 @@ from tailrace.server.http import Guest, HttpServer
 from tailrace.server.others import refusal
 from tailrace.server.streaming import Chunks, head_bytes, poured
 
-_log = logging.getLogger("tailrace.server")
-
 OF_UPGRADES: Final = frozenset((b"upgrade", b"http2-settings"))
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -32,7 +29,7 @@ class Connection(Answerer, Guest):
 
     __slots__ = (
         "__weakref__", "_answers", "_answers_size", "_are_twins", "_backlog", "_began", "_beside",
-        "_chunks", "_headers", "_held", "_in_body", "_in_flight", "_in_headers", "_is_asking", "_is_last",
+        "_chunks", "_headers", "_in_body", "_in_flight", "_in_headers", "_is_asking", "_is_last",
         "_is_paused", "_is_refused", "_lower_names", "_names", "_parser", "_parts", "_paused_at", "_piece",
         "_received", "_size", "_touched", "_transport", "_unfinished", "_url", "on_header",
     )  # fmt: skip
@@ -52,7 +49,7 @@ class Connection(Answerer, Guest):
         self._parts: list[bytes] = []
         self._size = 0
         self._piece = self._unfinished = self._beside = 0
-        self._held = 0  # what this connection has of the server's room for bodies
+        self._held = 0
         self._in_headers = False
         self._in_body = False
         self._began = self._touched = self._paused_at = server.tick
@@ -83,7 +80,8 @@ class Connection(Answerer, Guest):
         self._received.clear()
         self._headers = {}
         self._parser = None
-        self._hold(0)
+        if self._held:
+            self.hold(0)
         if self._answering is not None:
             self._answering.cancel()
         self._server.forget(self)
@@ -131,17 +129,8 @@ class Connection(Answerer, Guest):
         self._beside += self._piece
         if self._beside > self._server.settings.header_bytes + self._piece:
             self._refuse(400)
-        elif not self._hold(self._size):
+        elif not self.hold(self._size):
             self._refuse(503)
-
-    def _hold(self, size: int) -> bool:
-        """Take this much of the server's room for bodies, not what was held. Returns: whether it is there."""
-        server = self._server
-        server.held += size - self._held
-        self._held = size
-        if server.held > server.most_held:
-            server.most_held = server.held
-        return server.held <= server.settings.bodies_bytes
 
     def eof_received(self) -> bool:
         """The client sends nothing more, but may still read: answers that wait are sent first. One that goes
@@ -152,7 +141,7 @@ class Connection(Answerer, Guest):
         if self._in_headers or self._in_body:
             self._in_headers = self._in_body = False  # the rest of that request will never come
             self._parts = []
-            self._hold(0)
+            self.hold(0)
         self._is_last = True
         return self._is_busy()
 
@@ -246,7 +235,7 @@ class Connection(Answerer, Guest):
         )
         self._parts = []
         if self._held and not self._is_asking and self._size <= LARGE:
-            self._hold(0)  # what is large is held until it is answered
+            self.hold(0)  # what is large is held until it is answered
         if not keep:
             self._is_last = True
         if self._backlog or self._is_blocked():
@@ -263,22 +252,14 @@ class Connection(Answerer, Guest):
         """Let a coroutine answer; later requests of this client wait, so that answers keep their order."""
         self._is_asking = True
         self._pause_reading()
-        self._server.turns.flush_soon()
-        task = self._server.loop.create_task(self._answer_beside(answering))
-        self._server.answering.add(task)
-        task.add_done_callback(self._server.answering.discard)
-        return task
+        return super()._begin(answering)
 
     async def _answer_beside(self, answering: Coroutine[Any, Any, None]) -> None:
         try:
-            await answering
-        except Exception:  # whatever went wrong, the client is told
-            _log.exception("a request could not be answered")
-            self._queue(self._fault(closing=False))
+            await super()._answer_beside(answering)
         finally:
             self._is_asking = False
             self._touched = self._server.tick
-            self._hold(0)
         if not self._transport.is_closing():
             self._work_backlog()
 
@@ -314,7 +295,7 @@ class Connection(Answerer, Guest):
         self._is_refused = self._is_last = True
         self._in_headers = self._in_body = False
         self._parts = []
-        self._hold(0)
+        self.hold(0)
         self._paused_at = self._server.tick
         answer = refusal(self._server, status)
         if self._backlog:

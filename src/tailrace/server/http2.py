@@ -221,24 +221,14 @@ class Http2Connection(Guest):
         stream.body += event.data  # joined at once: a body may come in pieces of a byte
         if len(stream.body) > self._server.settings.body_bytes:
             self._refuse(stream, 413)
-        elif not self.hold(stream, len(stream.body)):
+        elif not stream.hold(len(stream.body)):
             self._refuse(stream, 503)
-
-    def hold(self, stream: Http2Stream, size: int) -> bool:
-        """Let a stream take this much of the server's room for bodies, not what it held. Returns: whether it
-        is there.
-        """
-        server = self._server
-        server.held += size - stream.held
-        stream.held = size
-        server.most_held = max(server.most_held, server.held)
-        return server.held <= server.settings.bodies_bytes
 
     def _refuse(self, stream: Http2Stream, status: int) -> None:
         """Answer without the rest of the request."""
         stream.is_refused = True
         stream.body.clear()
-        self.hold(stream, 0)
+        stream.hold(0)
         self.respond(stream, refusal(self._server, status))
 
     def _work_backlog(self) -> None:
@@ -399,7 +389,7 @@ class Http2Connection(Guest):
         stream.body.clear()
         if not is_answered:
             stream.cancel()
-        self.hold(stream, 0)
+        stream.hold(0)
         self._touched = self._server.tick
         if self._is_finishing and not self._streams:
             self._flush()

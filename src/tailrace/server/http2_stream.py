@@ -5,7 +5,6 @@ it knows what `Carrier` says.
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Protocol
@@ -17,19 +16,12 @@ from tailrace.server.answering import Answerer
 from tailrace.server.http import HttpServer
 from tailrace.server.streaming import Writable, head_bytes, poured
 
-_log = logging.getLogger("tailrace.server")
-
 
 class Carrier(Protocol):
     """The connection of a stream."""
 
     def has(self, stream: "Http2Stream") -> bool:
         """Whether the client still waits for the answer."""
-
-    def hold(self, stream: "Http2Stream", size: int) -> bool:
-        """Let it take this much of the server's room for bodies, not what it held. Returns: whether it is
-        there.
-        """
 
     def owe(self, size: int) -> None:
         """So many more bytes of whole answers wait to leave; fewer, when it is negative."""
@@ -54,7 +46,7 @@ class Http2Stream(Answerer):
     """One request and its answer. It also is the outlet of an answer that goes on."""
 
     __slots__ = (
-        "_answer", "_begun", "_connection", "began", "body", "goes_on", "held", "id", "is_answered",
+        "_answer", "_begun", "_connection", "began", "body", "goes_on", "id", "is_answered",
         "is_ended", "is_ready", "is_refused", "is_whole", "pending", "request", "touched", "writable",
     )  # fmt: skip
 
@@ -67,7 +59,7 @@ class Http2Stream(Answerer):
         self._begun: asyncio.Future[bool] | None = None
         self.request = Request(b"", b"", {}, b"", True)
         self.body = bytearray()  # as far as it has come
-        self.held = 0
+        self._held = 0
         self.began = self.touched = server.tick
         self.is_whole = False  # the request has come
         self.is_answered = False  # the head of the answer has left
@@ -83,7 +75,7 @@ class Http2Stream(Answerer):
         request = self.request._replace(body=bytes(self.body))
         self.body.clear()
         if len(request.body) <= LARGE:
-            self._connection.hold(self, 0)  # what is large is held until it is answered
+            self.hold(0)  # what is large is held until it is answered
         self._handle(request)
 
     # ---- as every connection answers -----------------------------------------------------------------------
@@ -108,21 +100,9 @@ class Http2Stream(Answerer):
             self._begun.set_result(not failed)
 
     def _begin(self, answering: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        self._server.turns.flush_soon()
-        task = self._server.loop.create_task(self._answer_beside(answering))
-        self._server.answering.add(task)
-        task.add_done_callback(self._server.answering.discard)
+        task = super()._begin(answering)
         self._connection.remember(task)
         return task
-
-    async def _answer_beside(self, answering: Coroutine[Any, Any, None]) -> None:
-        try:
-            await answering
-        except Exception:  # whatever went wrong, the client is told
-            _log.exception("a request could not be answered")
-            self._queue(self._fault(closing=False))
-        finally:
-            self._connection.hold(self, 0)
 
     async def _stream(self, request: Request, kind: bytes, extra: bytes, streamed: Streamed) -> None:
         server, connection = self._server, self._connection

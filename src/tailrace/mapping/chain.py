@@ -12,7 +12,7 @@ Rules of this file: pure functions of frozen values, of one item. Nothing here w
 growth §6, semantics §5.5.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -98,11 +98,14 @@ def equals(one: Link, other: Link) -> bool:
 # ---- the order ---------------------------------------------------------------------------------------------
 
 
-def earliest(waiting: Sequence[Link]) -> int:
-    """How many of the first, which are in order of time, are of one time with the first."""
-    return next(
-        (place for place, link in enumerate(waiting) if not are_of_one_time(waiting[0], link)), len(waiting)
-    )
+def earliest(waiting: Iterable[Link]) -> list[Link]:
+    """The first of these, in order of time, that are of one time; it looks no further."""
+    taken: list[Link] = []
+    for link in waiting:
+        if taken and not are_of_one_time(taken[0], link):
+            break
+        taken.append(link)
+    return taken
 
 
 def trail(at: bytes, links: Sequence[Link]) -> tuple[int, ...]:
@@ -134,9 +137,9 @@ def longest(links: Sequence[Link], begins: Sequence[Link]) -> tuple[int, ...]:
     `begins` is the first: of the longest trails one that begins with an item that was not there, else one
     that leads on to the changes of the next time; where that is not all of them, it comes last.
     """
-    count = earliest(links)
-    first, rest = links[:count], links[count:]
-    following = rest[: earliest(rest)] if rest else ()
+    first = earliest(links)
+    count = len(first)
+    following = earliest(links[count:])
     trails = [trail(at, first) for at in dict.fromkeys(link.old for link in begins)]
 
     def worth(places: tuple[int, ...]) -> tuple[int, bool, int]:

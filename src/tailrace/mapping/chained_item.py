@@ -7,7 +7,7 @@ from collections import deque
 
 from msgspec import Struct, field
 
-from tailrace.mapping.chain import Link
+from tailrace.mapping.chain import Link, equals
 from tailrace.streams.record import ChangeRecord
 
 
@@ -63,6 +63,10 @@ class ChainedItem(Struct):
     def knows(self, link: Link) -> bool:
         """Whether this very change is remembered, or waits."""
         return link.number in self.known or (bool(link.identity) and link.identity in self.known)
+
+    def has_equal(self, link: Link) -> bool:
+        """Whether one of its chain equals this change."""
+        return any(equals(link, other) for other in self.links)
 
     def learn(self, link: Link) -> None:
         """It is remembered, or waits, from now on."""

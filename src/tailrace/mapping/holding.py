@@ -32,9 +32,7 @@ from msgspec.structs import replace
 
 from tailrace.mapping.chain import (
     Link,
-    are_of_one_time,
     earliest,
-    equals,
     is_before,
     late_rank,
     link_of,
@@ -235,7 +233,7 @@ class HoldingStage:
         elif item.knows(link):
             judged.duplicates.append(record)
         elif item.links and is_before(link, item.links[-1]):
-            if any(equals(link, other) for other in item.links):
+            if item.has_equal(link):
                 judged.duplicates.append(record)
             else:
                 judged.late.append(replace(record, rank=late_rank(link, item.key)))
@@ -269,27 +267,20 @@ class HoldingStage:
         it keeps nothing later from going on.
         """
         first = self._first_of(item, item.waiting)
-        return first or self._first_of(item, [one for one in item.waiting if not self._is_known(item, one)])
+        return first or self._first_of(item, [one for one in item.waiting if not item.has_equal(one.link)])
 
     def _first_of(self, item: ChainedItem, candidates: Sequence[WaitingChange]) -> WaitingChange | None:
         """The first of the earliest of these that goes on from the chain; the first change of an item that
         nothing is known of is accepted as it is.
         """
-        if not candidates:
-            return None
+        first = earliest(one.link for one in candidates)
         if item.links:
-            first = candidates[0].link
-            group = [one.link for one in takewhile(lambda one: are_of_one_time(first, one.link), candidates)]
-            places = trail(item.links[-1].new, group)
+            places = trail(item.links[-1].new, first)
         else:  # what was settled, or waited in a shard that is over, had something before it
-            links = [waiting.link for waiting in candidates]
-            begins = [one.link for one in candidates[: earliest(links)] if one.record is not None]
-            places = longest(links, [link for link in begins if link.number not in self._over])
+            fresh = [one.link for one in candidates[: len(first)] if one.record is not None]
+            begins = [link for link in fresh if link.number not in self._over]
+            places = longest([one.link for one in candidates], begins)
         return candidates[places[0]] if places else None
-
-    @staticmethod
-    def _is_known(item: ChainedItem, waiting: WaitingChange) -> bool:
-        return any(equals(waiting.link, other) for other in item.links)
 
     def _is_due(self, item: ChainedItem) -> bool:
         """Whether everything has come that belongs before the earliest: so it is when something later has
@@ -318,7 +309,7 @@ class HoldingStage:
             self._open[number] = item
             judged.ready.append(replace(waiting.record, rank=rank(slot, item.key)))
         passed = takewhile(lambda one: is_before(one.link, waiting.link), item.waiting)
-        for other in [one for one in passed if self._is_known(item, one)]:
+        for other in [one for one in passed if item.has_equal(one.link)]:
             self._is_duplicate(item, other, judged)
         self._trim(item)
         self._touch(item)
@@ -340,7 +331,7 @@ class HoldingStage:
         self._drain(item, judged)
 
     def _go_on_after_hole(self, item: ChainedItem, judged: Judged) -> None:
-        known = next((one for one in item.waiting if self._is_known(item, one)), None)
+        known = next((one for one in item.waiting if item.has_equal(one.link)), None)
         if known is not None:
             self._is_duplicate(item, known, judged)
             return

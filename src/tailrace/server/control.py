@@ -129,9 +129,9 @@ class Subject(Struct):
     async def tables(self) -> list[dict[str, Any]]:
         """The tables, with their streams and the shards of them."""
         # Imported at the first request, as all that answers.
-        from tailrace.server.tables import table_value, tables
+        from tailrace.server.tables import table_values
 
-        return [table_value(self.engine, table) for table in tables(self.engine)]
+        return table_values(self.engine)
 
     def runs(self, worker: ControlledWorker | None) -> None:
         """From now on this is what runs; None: nothing does."""

@@ -21,8 +21,31 @@ def tables(engine: Engine) -> Iterator[str]:
             return
 
 
+def table_values(engine: Engine) -> list[dict[str, Any]]:
+    """The tables: the stream of each, the shards of it, and the data streams that it is copied to."""
+    standing = engine.destinations.deliveries.standing()
+    return [
+        {
+            **table_value(engine, table),
+            "destinations": [
+                {
+                    "stream": one.stream_arn,
+                    "status": one.status,
+                    "oldest_ms": one.oldest_ms,
+                    "throttled": one.throttled,
+                    "failed": one.failed,
+                    "lost": one.lost,
+                }
+                for one in standing
+                if one.table == table
+            ],
+        }
+        for table in tables(engine)
+    ]
+
+
 def table_value(engine: Engine, table: str) -> dict[str, Any]:
-    """One table: its stream, the shards of it, and the data streams that it is copied to."""
+    """One table: its stream, and the shards of it."""
     description = engine.describe_table(table)
     stream = description.get("StreamSpecification") or {}
     shards = {"open": 0, "closed": 0}
@@ -34,16 +57,4 @@ def table_value(engine: Engine, table: str) -> dict[str, Any]:
         "items": description.get("ItemCount", 0),
         "view_type": stream.get("StreamViewType"),
         "shards": shards,
-        "destinations": [
-            {
-                "stream": one.stream_arn,
-                "status": one.status,
-                "oldest_ms": one.oldest_ms,
-                "throttled": one.throttled,
-                "failed": one.failed,
-                "lost": one.lost,
-            }
-            for one in engine.destinations.deliveries.standing()
-            if one.table == table
-        ],
     }

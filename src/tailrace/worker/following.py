@@ -70,8 +70,8 @@ class FollowedTable(Struct):
     """Whether a mapping had read of the stream with this label before its table was deleted."""
     numbered: NumberedSource | None = None
     """The source, as what numbers its records."""
-    way: tuple[str, bool] = ("", False)
-    """How the source is read: one data stream is read as its records, and as changes of a table each."""
+    table: str = ""
+    """What is read of the source: one data stream is read as itself, and as the changes of a table each."""
 
     @classmethod
     def by(
@@ -88,14 +88,13 @@ class FollowedTable(Struct):
         numbered = NumberedSource(source, state, app, table.name, besides)
         reads = SharedReads(numbered, budget)
         return cls(
-            table.source, table.only_stream, numbered, reads, [handler], numbered=numbered, way=_way(handler)
+            table.source, table.only_stream, numbered, reads, [handler], numbered=numbered, table=table.name
         )
 
     def takes(self, handler: HandlerMapping) -> bool:
         """Follow this table for one mapping more, if it is the mapping's. Returns: whether it is."""
-        if (self.name, self.only_stream, self.way) != (
-            handler.table.source, handler.table.only_stream, _way(handler),
-        ):  # fmt: skip
+        table = handler.table
+        if (self.name, self.only_stream, self.table) != (table.source, table.only_stream, table.name):
             return False
         self.handlers = [*self.handlers, handler]
         self.reads.share()
@@ -306,7 +305,3 @@ async def _rows_of(state: StateStore, prefix: str, keys: Collection[str]) -> lis
     if len(keys) > FEW:
         return [row for row in await state.query(prefix) if row.key in keys]
     return [row for key in keys if (row := await state.get(key)) is not None]
-
-
-def _way(handler: HandlerMapping) -> tuple[str, bool]:
-    return handler.table.name, handler.table.over is not None

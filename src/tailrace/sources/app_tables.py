@@ -16,7 +16,6 @@ from tailrace.engine.engine import Engine, EngineSettings
 from tailrace.engine.kinesis.lifecycle import IN_USE, NewDataStream
 from tailrace.errors import ApiError, SettingsError
 from tailrace.streams.arns import ACCOUNT
-from tailrace.streams.kinesis.names import data_stream_arn
 from tailrace.tables.definition import TableChange, TableDefinition
 from tailrace.tables.index_rules import IndexUpdates
 from tailrace.tables.indexes import IndexDefinition
@@ -66,12 +65,11 @@ def create_tables(app: App, engine: Engine) -> None:
 
 def _make_stream(engine: Engine, stream: DataStream) -> None:
     """Make a data stream that is not there. Raises: SettingsError where it cannot be made."""
-    door = engine.kinesis
-    arn = data_stream_arn(door.namespace.region, door.namespace.account, stream.name)
-    if door.streams.settled(arn) is not None:
+    streams = engine.kinesis.streams
+    if streams.settled(streams.arn_of(stream.name)) is not None:
         return
     try:
-        door.streams.create(NewDataStream(stream.name, shards=stream.shards))
+        streams.create(NewDataStream(stream.name, shards=stream.shards))
     except ApiError as error:
         raise SettingsError(f"data stream {stream.name!r} cannot be made: {error.message}") from error
 
@@ -82,16 +80,16 @@ def copy_changes(app: App, engine: Engine) -> None:
 
     Raises:  SettingsError where a table cannot be copied there, as it is into another data stream.
     """
-    door = engine.kinesis
+    streams = engine.kinesis.streams
     tables = [mapping.table for mapping in app.mappings]
     for name, stream in sorted({(table.name, table.over.stream) for table in tables if table.over}):
         _make_stream(engine, DataStream(stream))
-        arn = data_stream_arn(door.namespace.region, door.namespace.account, stream)
+        arn = streams.arn_of(stream)
         listed = engine.destinations.describe(name)["KinesisDataStreamDestinations"]
         status = next((one["DestinationStatus"] for one in listed if one["StreamArn"] == arn), "")
         if status in ("", "ENABLE_FAILED"):
             try:
-                door.streams.idle(stream)
+                streams.idle(stream)
                 engine.destinations.enable(name, arn, None)
             except ApiError as error:
                 if error.code == IN_USE:  # with --aws-delays one of the two is being made

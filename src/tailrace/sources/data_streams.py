@@ -24,7 +24,6 @@ from tailrace.sources.embedded import next_commit
 from tailrace.streams.arns import label_of
 from tailrace.streams.kinesis.data_shards import DataShard
 from tailrace.streams.kinesis.names import (
-    data_stream_arn,
     read_consumer_arn,
     shard_id,
     source_name,
@@ -70,8 +69,8 @@ class DataStreamPages:
 
     def stream(self, name: str) -> DataStreamState | None:
         """A stream by its name; None: there is none, or it is on its way out."""
-        door = self._engine.kinesis
-        stream = door.streams.settled(data_stream_arn(door.namespace.region, door.namespace.account, name))
+        streams = self._engine.kinesis.streams
+        stream = streams.settled(streams.arn_of(name))
         return None if stream is None or stream.document.busy == "DELETING" else stream
 
     def shards(self, ref: StreamRef) -> list[Shard]:

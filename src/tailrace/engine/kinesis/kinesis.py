@@ -78,7 +78,6 @@ class DataDoor:
 
     def __init__(self, kinesis: Kinesis, namespace: Namespace) -> None:
         parts = kinesis.parts
-        self.namespace = namespace
         self.clock = parts.clock
         self.reader = kinesis.reader
         self.rates = kinesis.rates

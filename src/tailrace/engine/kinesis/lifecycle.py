@@ -93,14 +93,17 @@ class DataStreams(Struct, frozen=True):
             )
         return stream
 
+    def arn_of(self, name: str) -> str:
+        """The ARN that a stream of this name has here, whether or not there is one."""
+        return data_stream_arn(self._namespace.region, self._namespace.account, name)
+
     def _arn(self, name: str | None, arn: str | None) -> str:
-        namespace = self._namespace
         if arn is None:
             if name is None:
                 raise ApiError(
                     "InvalidArgumentException", "Either StreamName or StreamARN must be specified."
                 )
-            return data_stream_arn(namespace.region, namespace.account, name)
+            return self.arn_of(name)
         parts = read_data_stream_arn(arn)
         if parts is None:
             raise ApiError("InvalidArgumentException", f"StreamARN {arn} is not the ARN of a data stream.")
@@ -109,7 +112,7 @@ class DataStreams(Struct, frozen=True):
                 "InvalidArgumentException", f"StreamName {name} and StreamARN {arn} are not of one stream."
             )
         if self._parts.settings.one_namespace:
-            return data_stream_arn(namespace.region, namespace.account, parts.stream)
+            return self.arn_of(parts.stream)
         return data_stream_arn(*parts)
 
     def settled(self, arn: str) -> DataStreamState | None:
@@ -143,7 +146,7 @@ class DataStreams(Struct, frozen=True):
     def create(self, new: NewDataStream) -> DataStreamState:
         """CreateStream. Raises: ApiError."""
         parts, namespace = self._parts, self._namespace
-        if self.settled(self._arn(new.name, None)) is not None:
+        if self.settled(self.arn_of(new.name)) is not None:
             raise ApiError(IN_USE, f"Stream {new.name} under account {namespace.account} already exists.")
         count = self._first_shards(new)
         self.require_room(count)

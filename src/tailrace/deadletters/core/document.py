@@ -55,7 +55,7 @@ def document(failure: InvocationFailure, records: Sequence[ChangeRecord]) -> dic
             "functionError": "Unhandled" if failure.is_unhandled else None,
         }
     members["version"] = "1.0"
-    members["timestamp"] = f"{label_of(failure.at_ms)}Z"
+    members["timestamp"] = _milliseconds(failure.at_ms)
     is_data = is_data_stream(failure.stream_arn)
     members["KinesisBatchInfo" if is_data else "DDBStreamBatchInfo"] = {
         "shardId": failure.shard_id,

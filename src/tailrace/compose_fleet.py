@@ -201,8 +201,8 @@ def _load(app: App, parts: Parts, worker: Worker, sight: Sight) -> LoadWatch:
     """What says when settings do not fit. Who else reads a shard is known by reads that are throttled."""
 
     def throttled() -> int:
-        reads = {code: count for (name, code), count in sight.calls.items() if name == "get_records"}
-        return sum(count for code, count in reads.items() if code in THROTTLING)
+        calls = sight.calls.items()
+        return sum(count for (name, code), count in calls if name == "get_records" and code in THROTTLING)
 
     return LoadWatch(app, parts.clock, lambda: worker.drivers, parts.tallies, throttled, dict)
 

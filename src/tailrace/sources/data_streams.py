@@ -10,7 +10,8 @@ read from the log like all others; what it holds is the right to them. Made by `
 `embedded_log`. Source: semantics §5; growth §2.3; ADR 94.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -22,6 +23,7 @@ from tailrace.errors import ApiError, SourceError
 from tailrace.ports import ReadDone, Shard, StreamRef
 from tailrace.sources.embedded import next_commit
 from tailrace.streams.arns import label_of
+from tailrace.streams.kinesis.data_records import DataRecord
 from tailrace.streams.kinesis.data_shards import DataShard
 from tailrace.streams.kinesis.names import (
     read_consumer_arn,
@@ -32,8 +34,11 @@ from tailrace.streams.kinesis.names import (
 from tailrace.streams.kinesis.plain import plain_record
 from tailrace.streams.kinesis.sequence_numbers import behind_own, own_before
 from tailrace.streams.kinesis.subscriptions import LIFE_MS
+from tailrace.streams.record import ChangeRecord
 from tailrace.tables.plain_keys import located
 
+Taken: TypeAlias = Callable[[DataRecord, DataShard], ChangeRecord | None]
+"""A record of a shard as the machine knows it; None: it is passed over."""
 READ_BYTES: Final = 4 * 1_048_576
 
 
@@ -57,6 +62,11 @@ def published(shard: DataShard, label: str) -> Shard:
         stream=label,
         created_ms=shard.created_ms,
     )
+
+
+def as_item(record: DataRecord, shard: DataShard) -> ChangeRecord:
+    """A record as an item of its own."""
+    return plain_record(record, shard.shard_id, shard.number, *located(record.partition_key))
 
 
 class DataStreamPages:
@@ -99,8 +109,8 @@ class DataStreamPages:
         place = self._place(shard)
         return None if place is None else place.shard.number
 
-    def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
-        """Durable records after a position. Raises: StoreError.
+    def read(self, shard: Shard, after: int, limit: int, taken: Taken = as_item) -> ReadDone:
+        """Durable records after a position, as they are `taken`. Raises: StoreError, and what that raises.
 
         Guarantee: `trimmed` says that records after the position were lost; position 0 is "the oldest there
                    is" and loses nothing, while `shard.first - 1` insists on the whole shard.
@@ -116,13 +126,11 @@ class DataStreamPages:
             return ReadDone([], next_after, trimmed=0 < after < next_after)
         page = reader.page(place, own, limit, READ_BYTES)
         is_lost = page.trimmed or (after > 0 and own == 0 and reader.gone(place) > 0)
-        records = [
-            plain_record(record, place.shard.shard_id, place.shard.number, *located(record.partition_key))
-            for record in page.records
-        ]
+        changes = (taken(record, place.shard) for record in page.records)
+        records = [change for change in changes if change is not None]
         next_after = behind_own(base, page.next_after) if page.next_after > own else after
-        if records:
-            next_after = records[-1].sequence
+        if page.records:
+            next_after = int(page.records[-1].sequence_number)
         return ReadDone(records, next_after, closed=page.closed, trimmed=is_lost)
 
     def _gone(self, shard: Shard, after: int) -> ReadDone:
@@ -186,11 +194,17 @@ class DataStreamSource:
             number = self._pages.number_of(shard)
             if number is not None and limit and self._subscriptions is not None:
                 self._subscriptions.hold(number)
-            page = self._pages.read(shard, after, limit)
+            page = self._pages.read(shard, after, limit, self._take)
             if page.records or page.closed or page.trimmed or limit == 0:
                 return page
             assert number is not None  # one that is gone is closed
-            await next_commit(self._engine.committer, number)
+            if page.next_after == after:
+                await next_commit(self._engine.committer, number)
+            after = page.next_after
+
+    def _take(self, record: DataRecord, shard: DataShard) -> ChangeRecord | None:
+        """What a record is to who reads this source; None: nothing."""
+        return as_item(record, shard)
 
 
 class Subscriptions:

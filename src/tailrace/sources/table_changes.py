@@ -15,11 +15,12 @@ from msgspec.structs import replace
 
 from tailrace.engine.engine import Engine
 from tailrace.errors import ApiError, SourceError
-from tailrace.ports import ReadDone, Shard, StreamRef
+from tailrace.ports import Shard, StreamRef
 from tailrace.sources.data_streams import DataStreamSource
+from tailrace.streams.kinesis.data_records import DataRecord
+from tailrace.streams.kinesis.data_shards import DataShard
 from tailrace.streams.kinesis.destination import DestinationRecord
 from tailrace.streams.kinesis.hash_ranges import HashRange, hash_of
-from tailrace.streams.kinesis.plain import data_of, partition_key_of
 from tailrace.streams.record import ChangeRecord
 from tailrace.tables.schema import TableSchema
 
@@ -45,30 +46,18 @@ class TableChangesSource(DataStreamSource):
         state = self._pages.stream(self._name)
         return {} if state is None else {shard.shard_id: shard.hash_range for shard in state.document.shards}
 
-    async def read(self, shard: Shard, after: int, limit: int) -> ReadDone:
-        """Changes of the table after a position; waits while there are none and the shard is open. Raises:
-        SourceError, StoreError.
-        """
-        while True:
-            page = await super().read(shard, after, limit)
-            records = [change for record in page.records if (change := self._change(record)) is not None]
-            if records or page.closed or page.trimmed or limit == 0:
-                return replace(page, records=records)
-            after = page.next_after
-
-    def _change(self, plain: ChangeRecord) -> ChangeRecord | None:
-        """The change that a record of the stream tells; None: it is of another table."""
+    def _take(self, record: DataRecord, shard: DataShard) -> ChangeRecord | None:
+        """The change that a record of the stream tells; None: it is of another table. Raises: SourceError."""
         try:
-            said = DestinationRecord.decode(data_of(plain))
+            said = DestinationRecord.decode(record.data)
             if said.table != self._schema.name:
                 return None
             keys = {key: said.keys[key] for key in self._schema.key_names if key in said.keys}
             target = self._schema.locate_key(keys)
         except (SourceError, ApiError) as error:
-            number = plain.sequence_number.wire
             raise SourceError(
-                f"record {number} of data stream {self._name!r}: {error.args[0]}",
+                f"record {record.sequence_number} of data stream {self._name!r}: {error.args[0]}",
                 hint="read a stream that only DynamoDB writes to",
             ) from error
-        partition = hash_of(partition_key_of(plain))
-        return said.change(plain.sequence, plain.shard, partition, target.key_bytes)
+        partition = hash_of(record.partition_key)
+        return said.change(int(record.sequence_number), shard.number, partition, target.key_bytes)
